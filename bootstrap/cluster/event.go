@@ -1,0 +1,47 @@
+package cluster
+
+import "time"
+
+// EventKind says what an Event tells.
+type EventKind string
+
+// The kinds of events that a start, stop or delete produces, in the order of a step's life.
+const (
+	StepStarted  EventKind = "started"
+	StepProgress EventKind = "progress"
+	StepDone     EventKind = "done"
+	StepFailed   EventKind = "failed"
+	StepWarning  EventKind = "warning"
+)
+
+// Event is one thing that happened to one step of a running operation. The same events drive the plain output,
+// the JSON stream and the terminal UI's waterfall.
+type Event struct {
+	Kind EventKind `json:"kind"`
+	// Step is a stable identifier ("apiserver", "node/bonsai-1"); Title is its text for people.
+	Step  string `json:"step"`
+	Title string `json:"title,omitempty"`
+	// Detail is what a running step waits for, or what a finished one found.
+	Detail string    `json:"detail,omitempty"`
+	Time   time.Time `json:"time"`
+	// Elapsed is the step's own time so far.
+	Elapsed time.Duration `json:"elapsedNanos,omitempty"`
+	// Problem is set on a failed step and on a warning.
+	Problem *Problem `json:"problem,omitempty"`
+}
+
+// Timeline is the record of one finished operation: each step once, with begin and end relative to the start.
+type Timeline struct {
+	Operation string         `json:"operation"`
+	Started   time.Time      `json:"started"`
+	Total     time.Duration  `json:"totalNanos"`
+	Steps     []TimelineStep `json:"steps"`
+}
+
+// TimelineStep is one bar of the waterfall.
+type TimelineStep struct {
+	Step  string        `json:"step"`
+	Title string        `json:"title"`
+	Begin time.Duration `json:"beginNanos"`
+	End   time.Duration `json:"endNanos"`
+}

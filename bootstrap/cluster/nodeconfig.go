@@ -1,0 +1,53 @@
+package cluster
+
+import "net/netip"
+
+// Paths inside every node container. The driver writes what lies under NodeConfigDir before it starts the
+// container; the agent reads it at each boot.
+const (
+	// PayloadDir is where the payload volume is mounted, read-only.
+	PayloadDir = "/opt/bonsai"
+	// NodeConfigDir holds NodeConfigFile and pki/.
+	NodeConfigDir  = "/etc/bonsai"
+	NodeConfigFile = NodeConfigDir + "/node.json"
+	// NodePKIDir holds ca.crt and, as NAME.crt and NAME.key: kubelet (serving), kubelet-client,
+	// kube-proxy (client) and agent (serving and client).
+	NodePKIDir = NodeConfigDir + "/pki"
+	// NodeLogDir holds one log file per component; it lies on the node's /var volume.
+	NodeLogDir = "/var/log/bonsai"
+)
+
+// NodeConfig is all that a node has to know before it can talk to anybody. It is derived from the Spec, never
+// edited by hand, and written anew at each start.
+type NodeConfig struct {
+	Cluster string `json:"cluster"`
+	Node    Node   `json:"node"`
+	// Peers are the other nodes as planned, so that pod routes exist before the API server answers.
+	Peers []Node `json:"peers"`
+	// APIServer is the URL that nodes use ("https://10.201.0.1:6443").
+	APIServer     string       `json:"apiServer"`
+	Subnet        netip.Prefix `json:"subnet"`
+	Gateway       netip.Addr   `json:"gateway"`
+	PodCIDR       netip.Prefix `json:"podCIDR"`
+	ServiceCIDR   netip.Prefix `json:"serviceCIDR"`
+	DNSServiceIP  netip.Addr   `json:"dnsServiceIP"`
+	ClusterDomain string       `json:"clusterDomain"`
+	Registries    Registries   `json:"registries,omitzero"`
+	// WaitScale multiplies every limit on a wait, for slow machines (1 where nothing was set).
+	WaitScale float64 `json:"waitScale"`
+}
+
+// NodeConfigFor derives the configuration of one node of a spec.
+func (s *Spec) NodeConfigFor(n Node, apiServer string, waitScale float64) NodeConfig {
+	peers := make([]Node, 0, len(s.Nodes))
+	for _, p := range s.Nodes {
+		if p.Name != n.Name {
+			peers = append(peers, p)
+		}
+	}
+	return NodeConfig{
+		Cluster: s.Name, Node: n, Peers: peers, APIServer: apiServer,
+		Subnet: s.Subnet, Gateway: s.Gateway, PodCIDR: PodCIDR, ServiceCIDR: ServiceCIDR,
+		DNSServiceIP: DNSServiceIP, ClusterDomain: ClusterDomain, Registries: s.Registries, WaitScale: waitScale,
+	}
+}

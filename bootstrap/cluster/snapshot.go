@@ -1,0 +1,91 @@
+package cluster
+
+import "time"
+
+// Phase is the state of a cluster, a node or a component in one word.
+type Phase string
+
+// The phases, from nothing to healthy and back.
+const (
+	PhaseAbsent   Phase = "Absent"
+	PhaseStopped  Phase = "Stopped"
+	PhaseStarting Phase = "Starting"
+	PhaseRunning  Phase = "Running"
+	PhaseDegraded Phase = "Degraded"
+	PhaseStopping Phase = "Stopping"
+	PhaseFailed   Phase = "Failed"
+	PhaseUnknown  Phase = "Unknown"
+)
+
+// Snapshot is everything that was observed of one cluster at one moment. It is a value: nobody changes it after
+// it was published.
+type Snapshot struct {
+	Name  string    `json:"name"`
+	Phase Phase     `json:"phase"`
+	Time  time.Time `json:"time"`
+	// KubernetesVersion as the API server reports it ("v1.37.2"); Emulated is the minor it emulates, if any.
+	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
+	Emulated          string `json:"emulatedVersion,omitempty"`
+	// APIServer is the state of the single entry to the cluster, Server its address.
+	APIServer Phase  `json:"apiserver"`
+	Server    string `json:"server,omitempty"`
+	// Kubeconfig is "Configured", "Misconfigured" (the context points elsewhere) or "Missing".
+	Kubeconfig string `json:"kubeconfig"`
+	// Components are those of the control plane's process.
+	Components []Component  `json:"components,omitempty"`
+	Nodes      []NodeStatus `json:"nodes"`
+	Problems   []Problem    `json:"problems,omitempty"`
+	// LastStart is the timeline of the newest start.
+	LastStart *Timeline `json:"lastStart,omitempty"`
+}
+
+// NodeStatus is what was observed of one node.
+type NodeStatus struct {
+	Name string `json:"name"`
+	IP   string `json:"ip"`
+	Role string `json:"role"`
+	// Host is the container's phase, Kubelet the Node object's Ready condition turned into a phase.
+	Host       Phase       `json:"host"`
+	Kubelet    Phase       `json:"kubelet"`
+	Ready      bool        `json:"ready"`
+	Components []Component `json:"components,omitempty"`
+}
+
+// Component is one supervised part: etcd, kube-apiserver, containerd, kubelet…
+type Component struct {
+	Name  string `json:"name"`
+	Phase Phase  `json:"phase"`
+	// Restarts counts how often the supervisor started it again since its host started.
+	Restarts int `json:"restarts"`
+	// Since is when it entered Phase; zero if unknown.
+	Since time.Time `json:"since,omitzero"`
+	// PID of its process, 0 if unknown; components of one process share it.
+	PID int `json:"pid,omitempty"`
+	// Reason explains any phase but Running.
+	Reason string `json:"reason,omitempty"`
+}
+
+// Severity orders problems.
+type Severity string
+
+// Severities, worst first.
+const (
+	SeverityError   Severity = "error"
+	SeverityWarning Severity = "warning"
+	SeverityInfo    Severity = "info"
+)
+
+// Problem is one thing that is wrong, told the same way by CLI, JSON and terminal UI.
+type Problem struct {
+	// Kind is stable and made for scripts; it is a fault.Kind where the problem came from an error.
+	Kind     string   `json:"kind"`
+	Severity Severity `json:"severity"`
+	// Object is what has the problem ("node/bonsai-2").
+	Object string `json:"object,omitempty"`
+	// Summary says what is wrong in one line, Cause why, Hint what to type or do next.
+	Summary string `json:"summary"`
+	Cause   string `json:"cause,omitempty"`
+	Hint    string `json:"hint,omitempty"`
+	// Evidence are the last lines that matter of a log.
+	Evidence []string `json:"evidence,omitempty"`
+}

@@ -1,0 +1,139 @@
+// Package cluster is the vocabulary that all of bonsai shares: what a cluster is wanted to be (Spec), what was
+// observed of it (Snapshot), what happened on the way (Event) and what is wrong with it (Problem).
+//
+// It imports the standard library only and does no input or output, so that everything else may import it.
+// Begin reading at Spec.
+package cluster
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// Fixed parts of every cluster's address plan. Pod and service addresses exist only inside the node
+// containers' network namespaces, so that several clusters can use the same ones side by side.
+var (
+	// PodCIDR is shared out to nodes as one /24 each; the range is kubeadm's and kind's.
+	PodCIDR = netip.MustParsePrefix("10.244.0.0/16")
+	// ServiceCIDR holds the cluster IPs; the first address is the API server's, the tenth DNS's.
+	ServiceCIDR = netip.MustParsePrefix("10.96.0.0/16")
+	// APIServiceIP is the address of the Service default/kubernetes.
+	APIServiceIP = netip.MustParseAddr("10.96.0.1")
+	// DNSServiceIP is the address of the Service kube-system/kube-dns.
+	DNSServiceIP = netip.MustParseAddr("10.96.0.10")
+)
+
+const (
+	// DefaultName is the profile that commands use without -p.
+	DefaultName = "bonsai"
+	// DefaultNodes is the number of nodes that start makes without --nodes.
+	DefaultNodes = 3
+	// MaxNodes bounds --nodes: each node has one /24 of PodCIDR and is one container on this machine.
+	MaxNodes = 100
+	// SpecVersion is written into each spec file; a reader refuses a newer one.
+	SpecVersion = 1
+	// ClusterDomain is the suffix of all service names.
+	ClusterDomain = "cluster.local"
+)
+
+// Ports on each node's address.
+const (
+	KubeletPort = 10250
+	// AgentPort serves the node agent's API (HTTP CONNECT and state) over mutual TLS.
+	AgentPort = 10270
+)
+
+// Spec is what the user wants a cluster to be, and the addresses that were planned for it. It is stored as
+// spec.json in the cluster's folder and is, with the container labels and the Kubernetes API, the only truth.
+type Spec struct {
+	Version int    `json:"version"`
+	Name    string `json:"name"`
+	// ID tells two clusters of one name apart (random, made when the spec is made).
+	ID string `json:"id"`
+	// KubernetesVersion is "1.37" or an older minor that the embedded components emulate ("1.34").
+	KubernetesVersion string `json:"kubernetesVersion"`
+	// APIPort is where the API server listens, on 127.0.0.1 and on Gateway.
+	APIPort int `json:"apiPort"`
+	// Subnet is the container network of the nodes; Gateway, its first address, is the host's.
+	Subnet  netip.Prefix `json:"subnet"`
+	Gateway netip.Addr   `json:"gateway"`
+	// MTU of the container network, that of the engine's default bridge (0: unknown, the engine decides).
+	MTU   int    `json:"mtu,omitempty"`
+	Nodes []Node `json:"nodes"`
+	// Registries tells the nodes' containerd where to pull from.
+	Registries Registries `json:"registries,omitzero"`
+	// UpstreamHooks runs upstream's two bootstrap hooks (RBAC, priority classes) in place of bonsai's parallel one.
+	UpstreamHooks bool `json:"upstreamHooks,omitempty"`
+}
+
+// Node is one planned node: its container, its Kubernetes Node object and its share of the pod network.
+type Node struct {
+	// Name of the Node object, the host name and the container alike.
+	Name string `json:"name"`
+	// Index counts from 1 and never changes; address and pod CIDR follow from it.
+	Index   int          `json:"index"`
+	IP      netip.Addr   `json:"ip"`
+	PodCIDR netip.Prefix `json:"podCIDR"`
+	// CPUs and MemoryBytes limit the container; 0 means no limit of its own.
+	CPUs        float64 `json:"cpus,omitempty"`
+	MemoryBytes int64   `json:"memoryBytes,omitempty"`
+}
+
+// Registries is how containerd finds images.
+type Registries struct {
+	// Mirrors maps a registry's host name ("docker.io") to the endpoints that are asked before it, in order.
+	// "*" stands for every registry.
+	Mirrors map[string][]Mirror `json:"mirrors,omitempty"`
+}
+
+// Mirror is an endpoint that serves another registry's images.
+type Mirror struct {
+	// URL with scheme http or https; credentials are kept apart from it.
+	URL      string `json:"url"`
+	Username string `json:"username,omitempty"`
+	Password string `json:"password,omitempty"`
+	// CA is the PEM of an authority to trust for this endpoint.
+	CA string `json:"ca,omitempty"`
+	// SkipVerify accepts any certificate of this endpoint.
+	SkipVerify bool `json:"skipVerify,omitempty"`
+}
+
+// NodeByName returns the planned node, or false.
+func (s *Spec) NodeByName(name string) (Node, bool) {
+	i := slices.IndexFunc(s.Nodes, func(n Node) bool { return n.Name == name })
+	if i < 0 {
+		return Node{}, false
+	}
+	return s.Nodes[i], true
+}
+
+// PlanNode gives the node of an index (from 1) its name and addresses. Addresses begin at the tenth of the
+// subnet; pod CIDRs at the second /24, so that node and index are easy to see in an address.
+func (s *Spec) PlanNode(index int) Node {
+	pod := PodCIDR.Addr().As4()
+	pod[2] = byte(index)
+	return Node{
+		Name:    fmt.Sprintf("%s-%d", s.Name, index),
+		Index:   index,
+		IP:      addrAt(s.Subnet, 9+index),
+		PodCIDR: netip.PrefixFrom(netip.AddrFrom4(pod), 24),
+	}
+}
+
+// Replan recomputes every node's addresses after Subnet has changed.
+func (s *Spec) Replan() {
+	s.Gateway = addrAt(s.Subnet, 1)
+	for i, n := range s.Nodes {
+		planned := s.PlanNode(n.Index)
+		planned.CPUs, planned.MemoryBytes = n.CPUs, n.MemoryBytes
+		s.Nodes[i] = planned
+	}
+}
+
+func addrAt(p netip.Prefix, n int) netip.Addr {
+	a := p.Masked().Addr().As4()
+	v := uint32(a[0])<<24 | uint32(a[1])<<16 | uint32(a[2])<<8 | uint32(a[3])
+	v += uint32(n)
+	return netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
+}

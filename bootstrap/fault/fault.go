@@ -1,0 +1,129 @@
+// Package fault is bonsai's one error type for what a user can do something about: a stable kind, what was
+// tried on what, the cause, and what to type next. The kind decides the exit code, in one place.
+//
+// Inside a package plain wrapped errors are fine; where an error leaves for the user, somebody on the way must
+// have made it a Fault. errors.As finds it at any depth.
+package fault
+
+import (
+	"errors"
+	"fmt"
+
+	"bonsai/bootstrap/cluster"
+)
+
+// Kind is a class of failure. Its text is stable: scripts and the JSON output rely on it.
+type Kind string
+
+// All kinds, with the exit code of each in codes.
+const (
+	Internal         Kind = "Internal"           // a defect of bonsai itself
+	Usage            Kind = "Usage"              // a flag or argument that cannot be
+	NotFound         Kind = "ClusterNotFound"    // no cluster of that name
+	NodeNotFound     Kind = "NodeNotFound"       // no node of that name
+	Busy             Kind = "ClusterBusy"        // another bonsai command works on the cluster
+	SpecBroken       Kind = "SpecBroken"         // spec.json cannot be read
+	State            Kind = "StateFolder"        // the state folder is read-only, full or not ours
+	EngineDown       Kind = "EngineDown"         // Docker does not answer
+	EnginePermission Kind = "EnginePermission"   // this user may not use Docker
+	EngineTooOld     Kind = "EngineTooOld"       // Docker's API is older than we need
+	Engine           Kind = "EngineFailed"       // Docker answered with an error
+	Conflict         Kind = "Conflict"           // a port, subnet or name is taken
+	Version          Kind = "KubernetesVersion"  // a version that this binary cannot be
+	ControlPlane     Kind = "ControlPlaneFailed" // etcd, API server, controllers or scheduler
+	Node             Kind = "NodeFailed"         // a node did not become ready
+	Unreachable      Kind = "HostUnreachable"    // nodes cannot reach the API server (host firewall)
+	NotRunning       Kind = "ClusterNotRunning"  // the command needs a running cluster
+	Timeout          Kind = "Timeout"            // a wait reached its limit
+	Canceled         Kind = "Canceled"           // Ctrl-C
+	Kubeconfig       Kind = "Kubeconfig"         // the user's kubeconfig cannot be read or written
+	Image            Kind = "Image"              // an image that cannot be found or loaded
+)
+
+// codes are documented in docs/commands.md. 1 is anything unclassified, 2 is reserved for usage as in most
+// tools; the tens group by whose matter it is: 1x this machine's state, 2x the engine, 3x the cluster.
+var codes = map[Kind]int{
+	Internal: 1, Usage: 2,
+	State: 10, SpecBroken: 11, Busy: 12, Conflict: 13, Kubeconfig: 14, Version: 15,
+	EngineDown: 20, EnginePermission: 21, EngineTooOld: 22, Engine: 23, Unreachable: 24, Image: 25,
+	NotFound: 30, NodeNotFound: 31, NotRunning: 32, ControlPlane: 33, Node: 34, Timeout: 35,
+	Canceled: 130,
+}
+
+// Fault is an error with a kind and a hint.
+type Fault struct {
+	Kind Kind
+	// Op is what was tried on what ("create node bonsai-1"); it reads before the cause.
+	Op string
+	// Err is the cause.
+	Err error
+	// Hint is what to type or do next; empty where there is nothing sensible to say.
+	Hint string
+	// Evidence are the log lines that matter, oldest first.
+	Evidence []string
+}
+
+// New makes a fault of a kind out of a cause.
+func New(kind Kind, op string, err error) *Fault { return &Fault{Kind: kind, Op: op, Err: err} }
+
+// Newf makes a fault with a formatted cause; %w works.
+func Newf(kind Kind, format string, args ...any) *Fault {
+	return &Fault{Kind: kind, Err: fmt.Errorf(format, args...)}
+}
+
+// WithHint sets what to do next and returns the fault.
+func (f *Fault) WithHint(format string, args ...any) *Fault {
+	f.Hint = fmt.Sprintf(format, args...)
+	return f
+}
+
+// WithEvidence adds log lines and returns the fault.
+func (f *Fault) WithEvidence(lines ...string) *Fault {
+	f.Evidence = append(f.Evidence, lines...)
+	return f
+}
+
+func (f *Fault) Error() string {
+	switch {
+	case f.Op == "" && f.Err == nil:
+		return string(f.Kind)
+	case f.Op == "":
+		return f.Err.Error()
+	case f.Err == nil:
+		return f.Op
+	}
+	return f.Op + ": " + f.Err.Error()
+}
+
+func (f *Fault) Unwrap() error { return f.Err }
+
+// KindOf returns the kind of the outermost fault in err's chain, Internal if there is none.
+func KindOf(err error) Kind {
+	if f, ok := errors.AsType[*Fault](err); ok {
+		return f.Kind
+	}
+	return Internal
+}
+
+// ExitCode maps an error to the process's exit code; nil is 0.
+func ExitCode(err error) int {
+	if err == nil {
+		return 0
+	}
+	if c, ok := codes[KindOf(err)]; ok {
+		return c
+	}
+	return 1
+}
+
+// Problem turns any error into the value that CLI, JSON and terminal UI show.
+func Problem(err error) cluster.Problem {
+	p := cluster.Problem{Kind: string(Internal), Severity: cluster.SeverityError, Summary: err.Error()}
+	if f, ok := errors.AsType[*Fault](err); ok {
+		p.Kind, p.Hint, p.Evidence = string(f.Kind), f.Hint, f.Evidence
+		if f.Op != "" && f.Err != nil {
+			p.Summary, p.Cause = f.Op, f.Err.Error()
+		}
+	}
+	return p
+}

@@ -1,0 +1,150 @@
+// Package node says what bonsai asks of a container engine: the Driver interface, its argument types and the
+// labels that tie containers, networks and volumes to their cluster.
+//
+// The Docker implementation is node/docker; node/nodetest is the suite that every implementation passes.
+package node
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"net/netip"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+)
+
+// Labels on everything that bonsai makes in the engine. They, and not names, are how it is found again.
+const (
+	// LabelCluster holds the cluster's name on containers, networks and node volumes.
+	LabelCluster = "io.bonsai.cluster"
+	// LabelID holds Spec.ID, which tells a cluster from an earlier one of the same name.
+	LabelID = "io.bonsai.cluster.id"
+	// LabelNode holds the node's name on containers and node volumes.
+	LabelNode = "io.bonsai.node"
+	// LabelPayload holds the content hash on payload volumes, node images and node containers.
+	LabelPayload = "io.bonsai.payload"
+	// LabelConfig holds a hash of the container's settings, so that Ensure knows whether it must be made anew.
+	LabelConfig = "io.bonsai.config"
+)
+
+// Driver runs nodes as containers of one engine. All methods block until done or ctx ends, are safe for
+// concurrent use on different nodes, and return a fault.Fault whose kind says whether the engine is down, too
+// old, not permitted, in conflict or failing.
+type Driver interface {
+	// Ping checks that the engine answers and is able to run nodes.
+	Ping(ctx context.Context) (EngineInfo, error)
+	// Networks lists the address ranges of all the engine's networks, with the cluster that owns each ("" for
+	// foreign ones), so that a free one can be planned.
+	Networks(ctx context.Context) ([]Network, error)
+	// EnsurePayload makes the payload volume and the node image of p exist and be whole. It is safe to repeat and
+	// to run twice at once; a half-written volume is recognised and filled again. progress may be nil; it is called
+	// with bytes written and bytes in all.
+	EnsurePayload(ctx context.Context, p Payload, progress func(done, total int64)) error
+	// EnsureNetwork makes the cluster's network with exactly the planned subnet and gateway.
+	EnsureNetwork(ctx context.Context, spec *cluster.Spec) error
+	// EnsureNode makes the node's container exist with these settings and run. A container whose settings differ
+	// is replaced, its volume kept. It returns once the container runs. EnsurePayload and EnsureNetwork come first.
+	EnsureNode(ctx context.Context, n NodeSpec) error
+	// List returns the containers of a cluster, or of all clusters if name is "", in order of cluster and node.
+	List(ctx context.Context, clusterName string) ([]Container, error)
+	// StopNode stops the container, giving its init grace to end pods and children, and keeps everything.
+	StopNode(ctx context.Context, container string, grace time.Duration) error
+	// RemoveNode removes the node's container and its volume, running or not. Absent is not an error.
+	RemoveNode(ctx context.Context, clusterName, nodeName string) error
+	// RemoveCluster removes all containers, volumes and networks labelled with the cluster. Absent is not an error.
+	RemoveCluster(ctx context.Context, clusterName string) error
+	// PrunePayloads removes payload volumes and node images that no container uses, but not those of keep.
+	PrunePayloads(ctx context.Context, keep string) error
+	// Exec runs a command in a container and returns its exit code.
+	Exec(ctx context.Context, container string, e Exec) (int, error)
+	// Logs copies the container's own output, at most tail lines from its end (0: all), into w.
+	Logs(ctx context.Context, container string, tail int, follow bool, w io.Writer) error
+	// SaveImages streams images of the engine as a docker archive; the caller closes it.
+	SaveImages(ctx context.Context, refs []string) (io.ReadCloser, error)
+	// Close releases the connection.
+	Close() error
+}
+
+// EngineInfo is what bonsai needs to know of the engine.
+type EngineInfo struct {
+	Version, APIVersion string
+	OS, Arch            string
+	StorageDriver       string
+	CgroupVersion       string // "1" or "2"
+	CPUs                int
+	MemoryBytes         int64
+	// MTU of the default bridge, 0 if unknown.
+	MTU int
+	// HostReachesNodes says that node addresses can be dialled from this process: the engine runs on this
+	// machine's own kernel, not in a VM or elsewhere.
+	HostReachesNodes bool
+	Warnings         []string
+}
+
+// Network is one network of the engine.
+type Network struct {
+	Name    string
+	Cluster string
+	Subnets []netip.Prefix
+}
+
+// Payload is what all nodes of one version of bonsai share. Hash names its content.
+type Payload struct {
+	// Hash is lower-case hex, part of volume and image names.
+	Hash string
+	// Size is the approximate number of bytes of Volume, for progress.
+	Size int64
+	// Volume opens a tar stream of the volume's content, rooted at the volume.
+	Volume func() (io.ReadCloser, error)
+	// Image opens a docker archive ("docker load") with one image tagged ImageRef.
+	Image    func() (io.ReadCloser, error)
+	ImageRef string
+}
+
+// NodeSpec is one node container as wanted.
+type NodeSpec struct {
+	Spec    *cluster.Spec
+	Node    cluster.Node
+	Payload string // Payload.Hash
+	Image   string // Payload.ImageRef
+	// Files are written into the container before it starts, and again whenever they changed.
+	Files []File
+}
+
+// File is one file for a container; folders are made as needed.
+type File struct {
+	Path string // absolute
+	Mode fs.FileMode
+	Data []byte
+}
+
+// Container is one node container as observed.
+type Container struct {
+	Cluster, ClusterID, Node string
+	Name, ID                 string
+	Payload                  string
+	// State is the engine's word: created, running, paused, restarting, removing, exited, dead.
+	State      string
+	Running    bool
+	IP         netip.Addr
+	Started    time.Time
+	Restarts   int
+	ExitCode   int
+	Privileged bool
+}
+
+// Exec is a command to run in a container.
+type Exec struct {
+	Cmd    []string
+	Env    []string
+	Stdin  io.Reader // nil: none
+	Stdout io.Writer // nil: discarded
+	Stderr io.Writer // nil: discarded; with TTY everything goes to Stdout
+	TTY    bool
+	// Resize carries terminal sizes while a TTY runs; may be nil.
+	Resize <-chan Size
+}
+
+// Size is a terminal's size in cells.
+type Size struct{ Width, Height uint }
