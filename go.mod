@@ -2,6 +2,9 @@ module bonsai
 
 go 1.26.6
 
+// Build products hold unpacked root file systems.
+ignore ./build
+
 require (
 	github.com/charmbracelet/bubbletea v1.3.10
 	github.com/charmbracelet/lipgloss v1.1.0

@@ -1,0 +1,159 @@
+// Package config turns a cluster's Spec into the configuration of the control plane's components: pure functions
+// from values to upstream's own flags, which are upstream's steadiest interface and print well.
+//
+// It links no Kubernetes, so that its tests run in milliseconds. Begin reading at Config.
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"bonsai/bootstrap/cluster"
+)
+
+// Config is everything that one control plane needs to run.
+type Config struct {
+	Spec cluster.Spec
+	// PKIDir holds the certificates that package pki makes.
+	PKIDir string
+	// EtcdDir is etcd's data directory.
+	EtcdDir string
+	// RunDir is a private folder (0700) for sockets and generated files; its path is short enough for a socket.
+	RunDir string
+	// EtcdLog is the file that etcd's own logger appends to.
+	EtcdLog string
+	// Emulate is the minor version to emulate ("1.35"), empty for the embedded one.
+	Emulate string
+}
+
+// EtcdURL is where the only client of etcd, the API server, finds it. A unix socket in a private folder keeps
+// every other local user out without certificates (etcd accepts such endpoints since 3.7, etcd#19760).
+func (c Config) EtcdURL() string { return "unix://" + filepath.Join(c.RunDir, "etcd.sock") }
+
+func (c Config) pki(name string) string { return filepath.Join(c.PKIDir, name) }
+
+// AuthenticationFile is where AuthenticationConfiguration is to be written.
+func (c Config) AuthenticationFile() string { return filepath.Join(c.RunDir, "authentication.json") }
+
+// AuthenticationConfiguration allows requests without credentials on the health endpoints only (KEP-4633).
+func (c Config) AuthenticationConfiguration() []byte {
+	return []byte(`{
+  "apiVersion": "apiserver.config.k8s.io/v1",
+  "kind": "AuthenticationConfiguration",
+  "anonymous": {"enabled": true, "conditions": [{"path": "/livez"}, {"path": "/readyz"}, {"path": "/healthz"}]}
+}
+`)
+}
+
+// APIServerFlags are kube-apiserver's flags. The listener is handed over in code and has none.
+func (c Config) APIServerFlags() []string {
+	flags := []string{
+		// The address that in-cluster clients reach through the Service default/kubernetes.
+		"--advertise-address=" + c.Spec.Gateway.String(),
+		"--service-cluster-ip-range=" + cluster.ServiceCIDR.String(),
+		"--etcd-servers=" + c.EtcdURL(),
+
+		// Node limits each kubelet to its own node's objects; NodeRestriction does so for writes.
+		"--authorization-mode=Node,RBAC",
+		"--enable-admission-plugins=NodeRestriction",
+		"--authentication-config=" + c.AuthenticationFile(),
+		"--client-ca-file=" + c.pki("ca.crt"),
+		"--tls-cert-file=" + c.pki("apiserver.crt"),
+		"--tls-private-key-file=" + c.pki("apiserver.key"),
+
+		// Aggregated API servers know by these who a forwarded request is from.
+		"--requestheader-client-ca-file=" + c.pki("front-proxy-ca.crt"),
+		"--requestheader-allowed-names=front-proxy-client",
+		"--requestheader-username-headers=X-Remote-User",
+		"--requestheader-group-headers=X-Remote-Group",
+		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
+		"--proxy-client-cert-file=" + c.pki("front-proxy-client.crt"),
+		"--proxy-client-key-file=" + c.pki("front-proxy-client.key"),
+
+		"--service-account-issuer=https://kubernetes.default.svc." + cluster.ClusterDomain,
+		"--service-account-signing-key-file=" + c.pki("sa.key"),
+		"--service-account-key-file=" + c.pki("sa.key"),
+
+		"--kubelet-certificate-authority=" + c.pki("ca.crt"),
+		"--kubelet-client-certificate=" + c.pki("apiserver-kubelet-client.crt"),
+		"--kubelet-client-key=" + c.pki("apiserver-kubelet-client.key"),
+		// The default begins with Hostname, which only Docker's DNS inside the node network resolves.
+		"--kubelet-preferred-address-types=InternalIP",
+
+		// As kubeadm does: without it no CNI, CSI or monitoring agent could ever be installed.
+		"--allow-privileged=true",
+		// Bounds the stop to seconds while watches are open; without it the server waits a request timeout (60 s).
+		"--shutdown-send-retry-after=true",
+		// Nobody profiles through the API; the goroutine and heap endpoints would be open to every admin token.
+		"--profiling=false",
+	}
+	if c.Emulate != "" {
+		// KEP-4330: the APIs, feature gates and storage versions of an older minor.
+		flags = append(flags, "--emulated-version=kube="+c.Emulate)
+	}
+	return flags
+}
+
+// ControllerManagerFlags are kube-controller-manager's flags.
+func (c Config) ControllerManagerFlags() []string {
+	return []string{
+		"--kubeconfig=" + c.KubeconfigFile("controller-manager"),
+		// One process, one controller manager: an election would only add seconds, and losing it exits the process.
+		"--leader-elect=false",
+		// Health and metrics are the API server's process's own; a port here would cost two RSA keys at start.
+		"--secure-port=0",
+		"--root-ca-file=" + c.pki("ca.crt"),
+		"--service-account-private-key-file=" + c.pki("sa.key"),
+		"--cluster-signing-cert-file=" + c.pki("ca.crt"),
+		"--cluster-signing-key-file=" + c.pki("ca.key"),
+		"--cluster-name=" + c.Spec.Name,
+		// Pod CIDRs are planned with the node's address and are in the Node object from the beginning.
+		"--allocate-node-cidrs=false",
+		// One identity, as its certificate says; per-controller accounts cost some forty tokens at each start.
+		"--use-service-account-credentials=false",
+		// The API server is on the same host and has its own priority and fairness.
+		"--kube-api-qps=1000", "--kube-api-burst=1000",
+		// How soon a node that stopped reporting is noticed after its grace period (default 5 s).
+		"--node-monitor-period=2s",
+		"--profiling=false",
+	}
+}
+
+// SchedulerFlags are kube-scheduler's flags.
+func (c Config) SchedulerFlags() []string {
+	return []string{
+		"--config=" + c.SchedulerConfigFile(),
+		"--secure-port=0", // as for the controller manager
+	}
+}
+
+// SchedulerConfigFile is where SchedulerConfiguration is to be written.
+func (c Config) SchedulerConfigFile() string { return filepath.Join(c.RunDir, "scheduler.json") }
+
+// SchedulerConfiguration sets what has no flag any more: the client's limits and no election.
+func (c Config) SchedulerConfiguration() []byte {
+	return fmt.Appendf(nil, `{
+  "apiVersion": "kubescheduler.config.k8s.io/v1",
+  "kind": "KubeSchedulerConfiguration",
+  "leaderElection": {"leaderElect": false},
+  "enableProfiling": false,
+  "clientConnection": {"kubeconfig": %q, "qps": 1000, "burst": 1000, "contentType": "application/vnd.kubernetes.protobuf"}
+}
+`, c.KubeconfigFile("scheduler"))
+}
+
+// KubeconfigFile is where the kubeconfig of an in-process client is to be written.
+func (c Config) KubeconfigFile(identity string) string {
+	return filepath.Join(c.RunDir, identity+".kubeconfig")
+}
+
+// Kubeconfig lets an in-process component reach the API server over loopback with the certificate of identity.
+func (c Config) Kubeconfig(identity string) []byte {
+	return fmt.Appendf(nil, `{
+  "apiVersion": "v1", "kind": "Config", "current-context": "bonsai",
+  "clusters": [{"name": "bonsai", "cluster": {"server": "https://127.0.0.1:%d", "certificate-authority": %q}}],
+  "users": [{"name": "bonsai", "user": {"client-certificate": %q, "client-key": %q}}],
+  "contexts": [{"name": "bonsai", "context": {"cluster": "bonsai", "user": "bonsai"}}]
+}
+`, c.Spec.APIPort, c.pki("ca.crt"), c.pki(identity+".crt"), c.pki(identity+".key"))
+}

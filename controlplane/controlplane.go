@@ -1,0 +1,344 @@
+// Package controlplane runs etcd, kube-apiserver, kube-controller-manager and kube-scheduler, all unmodified
+// upstream code, inside the calling process.
+//
+// There can be one per process: feature gates, metrics and several registries of Kubernetes are process-wide, and
+// upstream ends the process on some failures. Restarting means a new process. Begin reading at Start.
+package controlplane
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/controlplane/config"
+	"bonsai/controlplane/internal/apiserver"
+	"bonsai/controlplane/internal/controllers"
+	"bonsai/controlplane/internal/etcd"
+	"bonsai/controlplane/internal/scheduler"
+	"bonsai/controlplane/tunnel"
+)
+
+// Names of the components, as in Components and in the events of a start.
+const (
+	Etcd              = "etcd"
+	APIServer         = "kube-apiserver"
+	ControllerManager = "kube-controller-manager"
+	Scheduler         = "kube-scheduler"
+)
+
+// Limits on a quiet machine; Options.WaitScale multiplies them.
+const (
+	etcdLimit  = 15 * time.Second
+	readyLimit = 30 * time.Second
+	stopLimit  = 5 * time.Second
+)
+
+// memoryTarget is where the garbage collector begins to work harder. The idle heap is near 100 MB.
+const memoryTarget = 400 << 20
+
+// Options is what Start needs.
+type Options struct {
+	Config config.Config
+	// Events is told about each step; it must not block and may be called by several goroutines.
+	Events func(cluster.Event)
+	Log    *slog.Logger
+	// WaitScale multiplies every limit, for slow machines.
+	WaitScale float64
+}
+
+// ControlPlane is a running control plane.
+type ControlPlane struct {
+	opts     Options
+	listener *apiserver.Listener
+	etcd     *etcd.Server
+	server   *apiserver.Server
+	dialer   *tunnel.Dialer
+	client   kubernetes.Interface
+
+	// Each part has a context of its own, so that they can be stopped in order.
+	stopAPI, stopClients context.CancelFunc
+	apiDone              chan struct{}
+	clients              sync.WaitGroup
+
+	failed chan error // receives the first component's unexpected end
+
+	mu         sync.Mutex // guards components
+	components map[string]cluster.Component
+}
+
+// Start runs the control plane and returns when it is ready: /readyz passes, which includes the default roles and
+// the planned Node objects, and controllers and scheduler run. The listener is open from the first moment on, so
+// that nodes which come early wait instead of failing. On error everything that was started has been stopped.
+func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
+	cp := &ControlPlane{opts: o, apiDone: make(chan struct{}), failed: make(chan error, 4), components: map[string]cluster.Component{}}
+	for _, name := range []string{Etcd, APIServer, ControllerManager, Scheduler} {
+		cp.set(name, cluster.PhaseStarting, "")
+	}
+	if cp.listener, err = apiserver.Listen(o.Config.Spec.APIPort); err != nil {
+		return nil, fmt.Errorf("listen on the API port: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			cp.stop()
+		}
+	}()
+	if err := cp.listener.Add(ctx, o.Config.Spec.Gateway); err != nil {
+		// Without nodes nobody needs it; with nodes their start says that they cannot reach the API server.
+		o.Log.Warn("no API listener on the node network", "address", o.Config.Spec.Gateway, "err", err)
+	}
+	if err := cp.writeFiles(); err != nil {
+		return nil, err
+	}
+	if err := cp.newDialer(); err != nil {
+		return nil, err
+	}
+
+	// Starting allocates some 400 MB of short-lived OpenAPI and routing tables; collecting them meanwhile costs
+	// about 0.2 s of two cores. The limit keeps a small machine out of swap.
+	debug.SetMemoryLimit(1 << 30)
+	debug.SetGCPercent(-1)
+	defer func() {
+		debug.SetGCPercent(60)
+		debug.SetMemoryLimit(memoryTarget)
+	}()
+
+	etcdReady := make(chan error, 1)
+	go func() { etcdReady <- cp.startEtcd(ctx) }() // its end is waited for by buildAPIServer
+	if err := cp.buildAPIServer(ctx, etcdReady); err != nil {
+		return nil, err
+	}
+	if err := cp.runAPIServer(ctx); err != nil {
+		return nil, err
+	}
+	cp.runClients()
+	return cp, nil
+}
+
+// Client has all rights and never leaves the process.
+func (cp *ControlPlane) Client() kubernetes.Interface { return cp.client }
+
+// LoopbackConfig is the configuration behind Client.
+func (cp *ControlPlane) LoopbackConfig() *rest.Config { return cp.server.LoopbackConfig() }
+
+// Dialer reaches nodes, pods and Services.
+func (cp *ControlPlane) Dialer() *tunnel.Dialer { return cp.dialer }
+
+// Failed delivers the error of a component that ended although nobody stopped it. The process should end then.
+func (cp *ControlPlane) Failed() <-chan error { return cp.failed }
+
+// Components says how each component is.
+func (cp *ControlPlane) Components() []cluster.Component {
+	cp.mu.Lock()
+	defer cp.mu.Unlock()
+	var list []cluster.Component
+	for _, name := range []string{Etcd, APIServer, ControllerManager, Scheduler} {
+		list = append(list, cp.components[name])
+	}
+	return list
+}
+
+// Apply makes a changed plan true without a restart: Node objects of new nodes, the listener on a new gateway.
+func (cp *ControlPlane) Apply(ctx context.Context, spec cluster.Spec) error {
+	if err := cp.listener.Add(ctx, spec.Gateway); err != nil {
+		return fmt.Errorf("listen on %s: %w", spec.Gateway, err)
+	}
+	cp.dialer.SetNodes(spec.Nodes)
+	return ensureNodes(ctx, cp.client, spec)
+}
+
+// Stop ends everything in order: controllers and scheduler, the API server with its open watches, and etcd last,
+// whose clients must have gone. It blocks until all have ended, some two seconds at most.
+func (cp *ControlPlane) Stop() { cp.stop() }
+
+func (cp *ControlPlane) stop() {
+	for _, c := range cp.Components() {
+		cp.set(c.Name, cluster.PhaseStopping, "")
+	}
+	if cp.stopClients != nil {
+		cp.stopClients()
+		waitAtMost(cp.scaled(stopLimit), cp.clients.Wait)
+	}
+	if cp.stopAPI != nil {
+		cp.stopAPI()
+		// Watches would keep the server for its whole grace of two seconds; nobody is left who would miss them.
+		cut := time.AfterFunc(cp.scaled(200*time.Millisecond), cp.listener.CloseConnections)
+		waitAtMost(cp.scaled(stopLimit), func() { <-cp.apiDone })
+		cut.Stop()
+	}
+	_ = cp.listener.Close()
+	if cp.etcd != nil {
+		cp.etcd.Stop()
+	}
+}
+
+func waitAtMost(limit time.Duration, wait func()) {
+	done := make(chan struct{})
+	go func() { wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(limit): // the process ends next; nothing is lost but the goroutine
+	}
+}
+
+func (cp *ControlPlane) scaled(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * max(cp.opts.WaitScale, 1))
+}
+
+func (cp *ControlPlane) startEtcd(ctx context.Context) error {
+	return cp.step(Etcd, "etcd", "its first election", func() error {
+		ctx, cancel := context.WithTimeoutCause(ctx, cp.scaled(etcdLimit), fmt.Errorf("no leader after %s", cp.scaled(etcdLimit)))
+		defer cancel()
+		var err error
+		if cp.etcd, err = etcd.Start(ctx, cp.opts.Config); err == nil {
+			cp.set(Etcd, cluster.PhaseRunning, "")
+		}
+		return err
+	})
+}
+
+func (cp *ControlPlane) buildAPIServer(ctx context.Context, etcdReady <-chan error) error {
+	waited := false
+	err := cp.step("apiserver/build", "API server: routes and storage", "etcd", func() error {
+		var err error
+		cp.server, err = apiserver.New(context.WithoutCancel(ctx), apiserver.Options{
+			Flags:         cp.opts.Config.APIServerFlags(),
+			Listener:      cp.listener,
+			Dial:          cp.dialer.DialContext,
+			Hook:          cp.hook,
+			UpstreamHooks: cp.opts.Config.Spec.UpstreamHooks,
+			WaitStorage: func(context.Context) error {
+				waited = true
+				return <-etcdReady
+			},
+		})
+		return err
+	})
+	if !waited {
+		err = errors.Join(err, <-etcdReady)
+	}
+	return err
+}
+
+func (cp *ControlPlane) runAPIServer(ctx context.Context) error {
+	return cp.step(APIServer, "API server", "/readyz", func() error {
+		apiCtx, cancel := context.WithCancel(context.Background())
+		cp.stopAPI = cancel
+		ended := make(chan error, 1)
+		go func() {
+			err := cp.server.Run(apiCtx)
+			if apiCtx.Err() == nil {
+				cp.fail(APIServer, err)
+			}
+			ended <- err
+			close(cp.apiDone)
+		}()
+		ctx, cancelWait := context.WithTimeoutCause(ctx, cp.scaled(readyLimit), fmt.Errorf("not ready after %s", cp.scaled(readyLimit)))
+		defer cancelWait()
+		ready := make(chan error, 1)
+		go func() { ready <- cp.server.WaitReady(ctx) }()
+		select {
+		case err := <-ended:
+			cancelWait()
+			<-ready
+			return fmt.Errorf("API server ended: %w", err)
+		case err := <-ready:
+			if err != nil {
+				return err
+			}
+		}
+		cp.set(APIServer, cluster.PhaseRunning, "")
+		var err error
+		cp.client, err = kubernetes.NewForConfig(cp.server.LoopbackConfig())
+		return err
+	})
+}
+
+// runClients starts what lives off the API server.
+func (cp *ControlPlane) runClients() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cp.stopClients = cancel
+	run := func(name string, f func() error) {
+		cp.set(name, cluster.PhaseRunning, "")
+		cp.clients.Go(func() {
+			if err := f(); err != nil || ctx.Err() == nil {
+				cp.fail(name, err)
+			}
+		})
+	}
+	run(Scheduler, func() error { return scheduler.Run(ctx, cp.opts.Config.SchedulerFlags()) })
+	run(ControllerManager, func() error { return controllers.Run(ctx, cp.opts.Config.ControllerManagerFlags()) })
+}
+
+func (cp *ControlPlane) fail(name string, err error) {
+	if err == nil {
+		err = errors.New("ended by itself")
+	}
+	cp.set(name, cluster.PhaseFailed, err.Error())
+	cp.failed <- fmt.Errorf("%s: %w", name, err)
+}
+
+func (cp *ControlPlane) set(name string, phase cluster.Phase, reason string) {
+	cp.mu.Lock()
+	defer cp.mu.Unlock()
+	cp.components[name] = cluster.Component{Name: name, Phase: phase, Reason: reason, Since: time.Now(), PID: os.Getpid()}
+}
+
+// step runs f between a started and a done or failed event.
+func (cp *ControlPlane) step(name, title, waitsFor string, f func() error) error {
+	begin := time.Now()
+	cp.opts.Events(cluster.Event{Kind: cluster.StepStarted, Step: name, Title: title, Detail: waitsFor, Time: begin})
+	err := f()
+	e := cluster.Event{Kind: cluster.StepDone, Step: name, Title: title, Time: time.Now(), Elapsed: time.Since(begin)}
+	if err != nil {
+		e.Kind, e.Detail = cluster.StepFailed, err.Error()
+	}
+	cp.opts.Events(e)
+	return err
+}
+
+func (cp *ControlPlane) writeFiles() error {
+	c := cp.opts.Config
+	for path, data := range map[string][]byte{
+		c.AuthenticationFile():                 c.AuthenticationConfiguration(),
+		c.SchedulerConfigFile():                c.SchedulerConfiguration(),
+		c.KubeconfigFile("scheduler"):          c.Kubeconfig("scheduler"),
+		c.KubeconfigFile("controller-manager"): c.Kubeconfig("controller-manager"),
+	} {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			return fmt.Errorf("write component configuration: %w", err)
+		}
+	}
+	return nil
+}
+
+// newDialer makes the dialer that shows the daemon's certificate to node agents.
+func (cp *ControlPlane) newDialer() error {
+	dir := cp.opts.Config.PKIDir
+	cert, err := tls.LoadX509KeyPair(filepath.Join(dir, "daemon.crt"), filepath.Join(dir, "daemon.key"))
+	if err != nil {
+		return fmt.Errorf("load the daemon's certificate: %w", err)
+	}
+	ca, err := os.ReadFile(filepath.Join(dir, "ca.crt"))
+	if err != nil {
+		return fmt.Errorf("load the cluster's CA: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(ca) {
+		return fmt.Errorf("no certificate in %s", filepath.Join(dir, "ca.crt"))
+	}
+	cp.dialer = tunnel.New(&tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: roots, MinVersion: tls.VersionTLS13},
+		cp.opts.Config.Spec.Nodes, max(cp.opts.WaitScale, 1))
+	return nil
+}

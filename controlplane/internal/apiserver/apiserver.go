@@ -1,0 +1,197 @@
+// Package apiserver runs upstream's kube-apiserver inside this process.
+//
+// It follows upstream's cmd/kube-apiserver/app/testing/testserver.go and not the cobra command, which seizes the
+// process's signal handler when it is built. What differs from the stock server: the listener is given, so that
+// clients can queue on it before the server exists; connections to pods and Services go through a dialer of ours;
+// and a hook of ours replaces the two that wait a fixed second.
+package apiserver
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/spf13/pflag"
+	extensionsapiserver "k8s.io/apiextensions-apiserver/pkg/apiserver"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/egressselector"
+	"k8s.io/apiserver/pkg/util/webhook"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+	aggregatorapiserver "k8s.io/kube-aggregator/pkg/apiserver"
+	aggregatorscheme "k8s.io/kube-aggregator/pkg/apiserver/scheme"
+	"k8s.io/kubernetes/cmd/kube-apiserver/app"
+	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
+	"k8s.io/kubernetes/pkg/api/legacyscheme"
+	"k8s.io/kubernetes/pkg/controlplane"
+	controlplaneapiserver "k8s.io/kubernetes/pkg/controlplane/apiserver"
+	generatedopenapi "k8s.io/kubernetes/pkg/generated/openapi"
+
+	"bonsai/controlplane/internal/rbac"
+)
+
+// HookName is our post-start hook; /readyz waits for it as for upstream's.
+const HookName = "bonsai/bootstrap"
+
+// Options is what a server needs besides its flags.
+type Options struct {
+	Flags []string
+	// Listener serves the API; the server closes it.
+	Listener net.Listener
+	// Dial reaches kubelets, pods and Services, none of which this process need have a route to.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Hook runs once the server answers and before it is ready.
+	Hook func(ctx context.Context, client kubernetes.Interface) error
+	// WaitStorage returns once etcd serves. The part of the building that needs no storage runs meanwhile.
+	WaitStorage func(ctx context.Context) error
+	// UpstreamHooks keeps the two upstream hooks that Hook would replace.
+	UpstreamHooks bool
+}
+
+// Server is a built, not yet running API server.
+type Server struct {
+	aggregator *aggregatorapiserver.APIAggregator
+	informers  *cache.InformerName
+}
+
+// New builds the server, which takes most of a second of CPU. Each resource's storage connects to etcd while it is
+// installed, and would back off for a second if nobody listened: hence WaitStorage.
+func New(ctx context.Context, o Options) (*Server, error) {
+	opts := options.NewServerRunOptions()
+	flags := pflag.NewFlagSet("kube-apiserver", pflag.ContinueOnError)
+	named := opts.Flags()
+	for _, fs := range named.FlagSets {
+		flags.AddFlagSet(fs)
+	}
+	if err := flags.Parse(o.Flags); err != nil {
+		return nil, fmt.Errorf("parse kube-apiserver flags: %w", err)
+	}
+	// The cobra command's pre-run does these two; feature gates and emulation are the process's from here on.
+	if err := opts.GenericServerRunOptions.ComponentGlobalsRegistry.Set(); err != nil {
+		return nil, fmt.Errorf("set feature gates and emulated version: %w", err)
+	}
+	rest.SetDefaultWarningHandler(rest.NoWarnings{})
+
+	tcp, ok := o.Listener.Addr().(*net.TCPAddr)
+	if !ok {
+		return nil, fmt.Errorf("listener has address %v, want TCP", o.Listener.Addr())
+	}
+	opts.SecureServing.Listener, opts.SecureServing.BindPort = o.Listener, tcp.Port
+	opts.SecureServing.BindAddress = tcp.IP
+
+	var err error
+	// Named per process by default, and never released; a second server in one process (tests) would fail.
+	if opts.InformerName, err = cache.NewInformerName("kube-apiserver"); err != nil {
+		return nil, err
+	}
+	completed, err := opts.Complete(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("complete kube-apiserver options: %w", err)
+	}
+	if errs := completed.Validate(); len(errs) > 0 {
+		return nil, fmt.Errorf("kube-apiserver options: %w", utilerrors.NewAggregate(errs))
+	}
+	config, err := newConfig(completed, o)
+	if err != nil {
+		return nil, err
+	}
+	complete, err := config.Complete()
+	if err != nil {
+		return nil, fmt.Errorf("complete kube-apiserver configuration: %w", err)
+	}
+	if err := o.WaitStorage(ctx); err != nil {
+		return nil, err
+	}
+	aggregator, err := app.CreateServerChain(complete)
+	if err != nil {
+		return nil, fmt.Errorf("build kube-apiserver: %w", err)
+	}
+	return &Server{aggregator: aggregator, informers: opts.InformerName}, nil
+}
+
+// newConfig is upstream's app.NewConfig with our dialer, which has to be in place before the parts that use it are
+// built, and with our hook.
+func newConfig(opts options.CompletedOptions, o Options) (*app.Config, error) {
+	generic, informers, storage, err := controlplaneapiserver.BuildGenericConfig(
+		opts.CompletedOptions,
+		[]*runtime.Scheme{legacyscheme.Scheme, extensionsapiserver.Scheme, aggregatorscheme.Scheme},
+		controlplane.DefaultAPIResourceConfigSource(), generatedopenapi.GetOpenAPIDefinitions, opts.InformerName)
+	if err != nil {
+		return nil, fmt.Errorf("configure kube-apiserver: %w", err)
+	}
+	// "Cluster" egress is everything that lies in the cluster: kubelets, proxy subresources, webhooks, aggregated APIs.
+	generic.EgressSelector = egressselector.NewEgressSelectorWithMap(map[egressselector.EgressType]utilnet.DialFunc{
+		egressselector.Cluster: o.Dial,
+	})
+	if !o.UpstreamHooks {
+		generic.DisabledPostStartHooks.Insert(rbac.Replaces...)
+	}
+	if err := generic.AddPostStartHook(HookName, func(hook genericapiserver.PostStartHookContext) error {
+		client, err := kubernetes.NewForConfig(hook.LoopbackClientConfig)
+		if err != nil {
+			return err
+		}
+		return o.Hook(hook.Context, client)
+	}); err != nil {
+		return nil, err
+	}
+
+	c := &app.Config{Options: opts}
+	kube, resolver, plugins, err := app.CreateKubeAPIServerConfig(opts, generic, informers, storage)
+	if err != nil {
+		return nil, fmt.Errorf("configure core API: %w", err)
+	}
+	c.KubeAPIs = kube
+	cp := kube.ControlPlane
+	if c.ApiExtensions, err = controlplaneapiserver.CreateAPIExtensionsConfig(*cp.Generic, cp.VersionedInformers, plugins,
+		opts.CompletedOptions, opts.MasterCount, resolver, webhook.NewDefaultAuthenticationInfoResolverWrapper(
+			cp.ProxyTransport, cp.Generic.EgressSelector, cp.Generic.LoopbackClientConfig, cp.Generic.TracerProvider)); err != nil {
+		return nil, fmt.Errorf("configure API extensions: %w", err)
+	}
+	if c.Aggregator, err = controlplaneapiserver.CreateAggregatorConfig(*cp.Generic, opts.CompletedOptions, cp.VersionedInformers,
+		resolver, cp.ProxyTransport, cp.Extra.PeerProxy, plugins); err != nil {
+		return nil, fmt.Errorf("configure API aggregation: %w", err)
+	}
+	return c, nil
+}
+
+// LoopbackConfig is a client configuration with all rights that never leaves the process.
+func (s *Server) LoopbackConfig() *rest.Config {
+	return s.aggregator.GenericAPIServer.LoopbackClientConfig
+}
+
+// Run serves until ctx ends and all requests have been ended; open watches are cut after two seconds.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.informers.Release()
+	prepared, err := s.aggregator.PrepareRun()
+	if err != nil {
+		return fmt.Errorf("prepare kube-apiserver: %w", err)
+	}
+	return prepared.Run(ctx)
+}
+
+// WaitReady returns when every check of /readyz passes, our hook among them, or with what was still missing.
+func (s *Server) WaitReady(ctx context.Context) error {
+	client, err := kubernetes.NewForConfig(s.LoopbackConfig())
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		body, err := client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Raw()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for /readyz of the API server: %w: %v %s", context.Cause(ctx), err, body)
+		case <-tick.C:
+		}
+	}
+}

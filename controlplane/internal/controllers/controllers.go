@@ -1,0 +1,43 @@
+// Package controllers runs upstream's kube-controller-manager inside this process.
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/pflag"
+	"k8s.io/component-base/configz"
+	"k8s.io/klog/v2"
+	"k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	"k8s.io/kubernetes/cmd/kube-controller-manager/app/options"
+)
+
+// Run runs all default controllers until ctx ends; it returns nil after a clean stop. The API server has to be
+// ready: the controller manager looks for it once a second only.
+func Run(ctx context.Context, flags []string) error {
+	ctx = klog.NewContext(ctx, klog.Background().WithName("kube-controller-manager"))
+	opts, err := options.NewKubeControllerManagerOptions()
+	if err != nil {
+		return fmt.Errorf("make kube-controller-manager options: %w", err)
+	}
+	all, disabled, aliases := app.KnownControllers(), app.ControllersDisabledByDefault(), app.ControllerAliases()
+	fs := pflag.NewFlagSet("kube-controller-manager", pflag.ContinueOnError)
+	named := opts.Flags(all, disabled, aliases)
+	for _, set := range named.FlagSets {
+		fs.AddFlagSet(set)
+	}
+	if err := fs.Parse(flags); err != nil {
+		return fmt.Errorf("parse kube-controller-manager flags: %w", err)
+	}
+	opts.ParsedFlags = &named
+	config, err := opts.Config(ctx, all, disabled, aliases)
+	if err != nil {
+		return fmt.Errorf("configure kube-controller-manager: %w", err)
+	}
+	// Registered for the process; a later Run would fail on the name.
+	defer configz.Delete(app.ConfigzName)
+	if err := app.Run(ctx, config.Complete()); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("run kube-controller-manager: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+// Package etcd runs upstream's etcd inside this process, for one client: the API server beside it.
+package etcd
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/storage/wal"
+
+	"bonsai/controlplane/config"
+)
+
+// Server is a running etcd.
+type Server struct{ etcd *embed.Etcd }
+
+// Start opens the data in c.EtcdDir and returns once the member leads and serves, or ctx ends.
+func Start(ctx context.Context, c config.Config) (*Server, error) {
+	cfg, err := configure(c)
+	if err != nil {
+		return nil, err
+	}
+	e, err := embed.StartEtcd(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open etcd data in %s: %w", c.EtcdDir, err)
+	}
+	s := &Server{etcd: e}
+	select {
+	case <-e.Server.ReadyNotify():
+		return s, nil
+	case err := <-e.Err():
+		s.Stop()
+		return nil, fmt.Errorf("start etcd: %w", err)
+	case <-ctx.Done():
+		s.Stop()
+		return nil, fmt.Errorf("wait for etcd to elect itself: %w", context.Cause(ctx))
+	}
+}
+
+// Err delivers the error that ended the server, if it ends by itself.
+func (s *Server) Err() <-chan error { return s.etcd.Err() }
+
+// Stop ends the server after its last client has gone; it blocks until the data is closed.
+func (s *Server) Stop() { s.etcd.Close() }
+
+func configure(c config.Config) (*embed.Config, error) {
+	for _, dir := range []string{c.EtcdDir, c.RunDir} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make etcd's folder: %w", err)
+		}
+	}
+	// A socket file of a process that was killed would make the bind fail.
+	for _, name := range []string{"etcd.sock", "peer.sock"} {
+		if err := os.Remove(filepath.Join(c.RunDir, name)); err != nil && !os.IsNotExist(err) {
+			return nil, fmt.Errorf("remove stale socket: %w", err)
+		}
+	}
+	client, err := url.Parse(c.EtcdURL())
+	if err != nil {
+		return nil, err
+	}
+	peer := url.URL{Scheme: "unix", Path: filepath.Join(c.RunDir, "peer.sock")}
+
+	cfg := embed.NewConfig()
+	cfg.Name = "bonsai"
+	cfg.Dir = c.EtcdDir
+	// Both on sockets in a private folder: no TCP, no TLS, no other local user.
+	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{*client}, []url.URL{*client}
+	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
+	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
+	// A single member waits out one election before it leads: up to ten ticks, which are 100 ms by default. An
+	// election has to last at least five ticks.
+	cfg.TickMs, cfg.ElectionMs = 10, 100
+	// PreVote asks other members first; there are none.
+	cfg.PreVote = false
+	// Fewer kept files: this is a laptop's disk. Data is synced to it all the same (UnsafeNoFsync stays false).
+	cfg.SnapshotCount, cfg.MaxSnapFiles, cfg.MaxWalFiles = 5000, 2, 2
+	// The API server compacts every five minutes itself.
+	cfg.AutoCompactionRetention = "0"
+	// The watch cache of the API server learns by this how fresh it is.
+	cfg.WatchProgressNotifyInterval = 5 * time.Second
+	cfg.Logger, cfg.LogLevel = "zap", "warn"
+	cfg.LogOutputs = []string{c.EtcdLog}
+	// The next WAL segment is allocated ahead: 2 x 64 MB per cluster by default.
+	wal.SegmentSizeBytes = 8 << 20
+	return cfg, nil
+}

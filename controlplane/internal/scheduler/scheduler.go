@@ -1,0 +1,37 @@
+// Package scheduler runs upstream's kube-scheduler inside this process.
+package scheduler
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/pflag"
+	"k8s.io/component-base/configz"
+	"k8s.io/klog/v2"
+	"k8s.io/kubernetes/cmd/kube-scheduler/app"
+	"k8s.io/kubernetes/cmd/kube-scheduler/app/options"
+)
+
+// Run schedules pods until ctx ends; it returns nil after a clean stop. The API server has to be ready.
+func Run(ctx context.Context, flags []string) error {
+	ctx = klog.NewContext(ctx, klog.Background().WithName("kube-scheduler"))
+	opts := options.NewOptions()
+	fs := pflag.NewFlagSet("kube-scheduler", pflag.ContinueOnError)
+	for _, set := range opts.Flags.FlagSets {
+		fs.AddFlagSet(set)
+	}
+	if err := fs.Parse(flags); err != nil {
+		return fmt.Errorf("parse kube-scheduler flags: %w", err)
+	}
+	complete, scheduler, err := app.Setup(ctx, opts)
+	if err != nil {
+		return fmt.Errorf("set up kube-scheduler: %w", err)
+	}
+	// Registered for the process; a later Run would fail on the name.
+	defer configz.Delete("componentconfig")
+	// Without an election Run's end is always reported as an error, the normal one included.
+	if err := app.Run(ctx, complete, scheduler); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("run kube-scheduler: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,131 @@
+package controlplane
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/controlplane/internal/rbac"
+)
+
+// hook creates what has to exist before the API server calls itself ready.
+func (cp *ControlPlane) hook(ctx context.Context, client kubernetes.Interface) error {
+	return cp.step("apiserver/objects", "Roles, priority classes and nodes", "", func() error {
+		g, ctx := errgroup.WithContext(ctx)
+		if !cp.opts.Config.Spec.UpstreamHooks {
+			g.Go(func() error { return rbac.Ensure(ctx, client) })
+		}
+		g.Go(func() error { return ensureOwnRoles(ctx, client) })
+		g.Go(func() error { return ensureNodes(ctx, client, cp.opts.Config.Spec) })
+		return g.Wait()
+	})
+}
+
+// ensureOwnRoles gives bonsai's two identities outside of upstream's defaults their rights.
+func ensureOwnRoles(ctx context.Context, client kubernetes.Interface) error {
+	group := func(name string) []rbacv1.Subject {
+		return []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: name}}
+	}
+	role := func(name string) rbacv1.RoleRef {
+		return rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name}
+	}
+	watch := []string{"get", "list", "watch"}
+	agent := &rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: "bonsai:agent"},
+		// Pod routes follow the Node objects; the Node authorizer shows a kubelet only its own.
+		Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: watch}},
+	}
+	if _, err := client.RbacV1().ClusterRoles().Create(ctx, agent, metav1.CreateOptions{}); apierrors.IsAlreadyExists(err) {
+		if _, err := client.RbacV1().ClusterRoles().Update(ctx, agent, metav1.UpdateOptions{}); err != nil {
+			return fmt.Errorf("update cluster role %s: %w", agent.Name, err)
+		}
+	} else if err != nil {
+		return fmt.Errorf("create cluster role %s: %w", agent.Name, err)
+	}
+	for _, binding := range []*rbacv1.ClusterRoleBinding{
+		{ObjectMeta: metav1.ObjectMeta{Name: "bonsai:agents"}, RoleRef: role(agent.Name), Subjects: group("bonsai:agents")},
+		// The API server's own client certificate towards kubelets: exec, logs, port-forward and nothing else.
+		{ObjectMeta: metav1.ObjectMeta{Name: "bonsai:kubelet-clients"}, RoleRef: role("system:kubelet-api-admin"), Subjects: group("bonsai:kubelet-clients")},
+	} {
+		if _, err := client.RbacV1().ClusterRoleBindings().Create(ctx, binding, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("create cluster role binding %s: %w", binding.Name, err)
+		}
+	}
+	return nil
+}
+
+// ensureNodes creates the planned Node objects ahead of their kubelets, with pod CIDR, role and address, so that no
+// node has to wait for a controller to become Ready, and kube-proxy finds its node's address at once.
+func ensureNodes(ctx context.Context, client kubernetes.Interface, spec cluster.Spec) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, n := range spec.Nodes {
+		g.Go(func() error {
+			if err := ensureNode(ctx, client, spec, n); err != nil {
+				return fmt.Errorf("ensure node object %s: %w", n.Name, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func ensureNode(ctx context.Context, client kubernetes.Interface, spec cluster.Spec, n cluster.Node) error {
+	labels := map[string]string{
+		corev1.LabelHostname: n.Name,
+		// What kubectl shows as the role. The control plane is no node: it runs on the host.
+		"node-role.kubernetes.io/worker": "",
+	}
+	node := &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: n.Name, Labels: labels},
+		Spec: corev1.NodeSpec{
+			PodCIDR: n.PodCIDR.String(), PodCIDRs: []string{n.PodCIDR.String()},
+			ProviderID: "bonsai://" + spec.Name + "/" + n.Name,
+		},
+	}
+	created, err := client.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		return adoptNode(ctx, client, node)
+	}
+	if err != nil {
+		return err
+	}
+	created.Status.Addresses = []corev1.NodeAddress{
+		{Type: corev1.NodeInternalIP, Address: n.IP.String()},
+		{Type: corev1.NodeHostName, Address: n.Name},
+	}
+	_, err = client.CoreV1().Nodes().UpdateStatus(ctx, created, metav1.UpdateOptions{})
+	if apierrors.IsConflict(err) {
+		return nil // the kubelet was faster, and knows its address itself
+	}
+	return err
+}
+
+// adoptNode completes a Node object that an early kubelet made itself, or that an earlier start left.
+func adoptNode(ctx context.Context, client kubernetes.Interface, want *corev1.Node) error {
+	have, err := client.CoreV1().Nodes().Get(ctx, want.Name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	if have.Spec.PodCIDR != "" {
+		return nil
+	}
+	have = have.DeepCopy()
+	have.Spec.PodCIDR, have.Spec.PodCIDRs = want.Spec.PodCIDR, want.Spec.PodCIDRs
+	if have.Labels == nil {
+		have.Labels = map[string]string{}
+	}
+	maps.Copy(have.Labels, want.Labels)
+	_, err = client.CoreV1().Nodes().Update(ctx, have, metav1.UpdateOptions{})
+	if apierrors.IsConflict(err) {
+		return adoptNode(ctx, client, want)
+	}
+	return err
+}

@@ -1,0 +1,143 @@
+// Package tunnel connects the API server with what lives inside the cluster without any route on the host:
+// kubelets are dialled at their node's address, pods and Services through HTTP CONNECT on a node's agent.
+//
+// A Service address means something only inside a node, where kube-proxy translates it; a pod address is best asked
+// of the node that holds its CIDR, and any other node knows the way too.
+package tunnel
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+)
+
+// perNode bounds one attempt through one node, so that a dead one does not use up the caller's whole time.
+const perNode = 5 * time.Second
+
+// Dialer dials into the cluster. It is safe for concurrent use.
+type Dialer struct {
+	tls   *tls.Config
+	scale float64
+	nodes atomic.Pointer[[]cluster.Node]
+	next  atomic.Uint32
+}
+
+// New makes a dialer that shows cfg's certificate to the agents. scale multiplies its time limits.
+func New(cfg *tls.Config, nodes []cluster.Node, scale float64) *Dialer {
+	d := &Dialer{tls: cfg, scale: scale}
+	d.SetNodes(nodes)
+	return d
+}
+
+// SetNodes replaces the nodes that can be dialled through.
+func (d *Dialer) SetNodes(nodes []cluster.Node) {
+	nodes = slices.Clone(nodes)
+	d.nodes.Store(&nodes)
+}
+
+// DialContext connects to a node, pod or Service address. Anything else is dialled directly.
+func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	var direct net.Dialer
+	target, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return direct.DialContext(ctx, network, address)
+	}
+	pod, service := cluster.PodCIDR.Contains(target.Addr()), cluster.ServiceCIDR.Contains(target.Addr())
+	if !pod && !service {
+		return direct.DialContext(ctx, network, address)
+	}
+	nodes := d.order(target.Addr())
+	if len(nodes) == 0 {
+		return nil, fmt.Errorf("dial %s: the cluster has no nodes to reach it through", address)
+	}
+	var errs []error
+	for _, n := range nodes {
+		c, err := d.through(ctx, n, address)
+		if err == nil {
+			return c, nil
+		}
+		errs = append(errs, fmt.Errorf("dial %s through node %s: %w", address, n.Name, err))
+		// The node was reached and says that the address refuses: other nodes would say the same.
+		if _, refused := errors.AsType[*targetError](err); refused || ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, errors.Join(errs...)
+}
+
+// order puts the node that owns the address first and spreads Service connections over the others.
+func (d *Dialer) order(addr netip.Addr) []cluster.Node {
+	nodes := slices.Clone(*d.nodes.Load())
+	if len(nodes) == 0 {
+		return nil
+	}
+	first := slices.IndexFunc(nodes, func(n cluster.Node) bool { return n.PodCIDR.Contains(addr) })
+	if first < 0 {
+		first = int(d.next.Add(1)) % len(nodes)
+	}
+	return append(nodes[first:], nodes[:first]...)
+}
+
+// targetError is what the agent says of the address behind it.
+type targetError struct{ status string }
+
+func (e *targetError) Error() string { return "agent answers " + e.status }
+
+func (d *Dialer) through(ctx context.Context, n cluster.Node, address string) (_ net.Conn, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(float64(perNode)*d.scale))
+	defer cancel()
+	cfg := d.tls.Clone()
+	cfg.ServerName = n.Name
+	dialer := tls.Dialer{Config: cfg}
+	c, err := dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(n.IP, cluster.AgentPort).String())
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = c.Close()
+		}
+	}()
+	// Ends a blocked read or write below when ctx does.
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+	if _, err := fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", address, address); err != nil {
+		return nil, err
+	}
+	r := bufio.NewReader(c)
+	resp, err := http.ReadResponse(r, &http.Request{Method: http.MethodConnect})
+	if err != nil {
+		return nil, err
+	}
+	_ = resp.Body.Close() // of a CONNECT answer: nothing to read, nothing to wait for
+	if resp.StatusCode != http.StatusOK {
+		return nil, &targetError{resp.Status}
+	}
+	if !stop() {
+		return nil, context.Cause(ctx)
+	}
+	if r.Buffered() > 0 {
+		return &buffered{Conn: c, r: r}, nil
+	}
+	return c, nil
+}
+
+// buffered hands out what the target sent together with the agent's answer.
+type buffered struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (b *buffered) Read(p []byte) (int, error) { return b.r.Read(p) }
+
+// CloseWrite passes half-closing on: port-forward and exec streams end with it.
+func (b *buffered) CloseWrite() error { return b.Conn.(*tls.Conn).CloseWrite() }
