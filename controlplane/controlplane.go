@@ -18,8 +18,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/controlplane/config"
@@ -54,6 +56,8 @@ type Options struct {
 	// Events is told about each step; it must not block and may be called by several goroutines.
 	Events func(cluster.Event)
 	Log    *slog.Logger
+	// LogHandler receives what one component logs through its context.
+	LogHandler func(component string) slog.Handler
 	// WaitScale multiplies every limit, for slow machines.
 	WaitScale float64
 }
@@ -269,16 +273,17 @@ func (cp *ControlPlane) runAPIServer(ctx context.Context) error {
 func (cp *ControlPlane) runClients() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cp.stopClients = cancel
-	run := func(name string, f func() error) {
+	run := func(name string, flags []string, f func(context.Context, []string) error) {
 		cp.set(name, cluster.PhaseRunning, "")
 		cp.clients.Go(func() {
-			if err := f(); err != nil || ctx.Err() == nil {
+			ctx := klog.NewContext(ctx, logr.FromSlogHandler(cp.opts.LogHandler(name)))
+			if err := f(ctx, flags); err != nil || ctx.Err() == nil {
 				cp.fail(name, err)
 			}
 		})
 	}
-	run(Scheduler, func() error { return scheduler.Run(ctx, cp.opts.Config.SchedulerFlags()) })
-	run(ControllerManager, func() error { return controllers.Run(ctx, cp.opts.Config.ControllerManagerFlags()) })
+	run(Scheduler, cp.opts.Config.SchedulerFlags(), scheduler.Run)
+	run(ControllerManager, cp.opts.Config.ControllerManagerFlags(), controllers.Run)
 }
 
 func (cp *ControlPlane) fail(name string, err error) {
@@ -310,6 +315,9 @@ func (cp *ControlPlane) step(name, title, waitsFor string, f func() error) error
 
 func (cp *ControlPlane) writeFiles() error {
 	c := cp.opts.Config
+	if err := os.MkdirAll(c.RunDir, 0o700); err != nil {
+		return fmt.Errorf("make the socket folder: %w", err)
+	}
 	for path, data := range map[string][]byte{
 		c.AuthenticationFile():                 c.AuthenticationConfiguration(),
 		c.SchedulerConfigFile():                c.SchedulerConfiguration(),

@@ -109,8 +109,8 @@ func (c Config) ControllerManagerFlags() []string {
 		"--cluster-name=" + c.Spec.Name,
 		// Pod CIDRs are planned with the node's address and are in the Node object from the beginning.
 		"--allocate-node-cidrs=false",
-		// One identity, as its certificate says; per-controller accounts cost some forty tokens at each start.
-		"--use-service-account-credentials=false",
+		// Each controller acts as its own account with its own default role; RBAC gives the manager itself no rights.
+		"--use-service-account-credentials=true",
 		// The API server is on the same host and has its own priority and fairness.
 		"--kube-api-qps=1000", "--kube-api-burst=1000",
 		// How soon a node that stopped reporting is noticed after its grace period (default 5 s).

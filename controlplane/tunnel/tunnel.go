@@ -131,6 +131,13 @@ func (d *Dialer) through(ctx context.Context, n cluster.Node, address string) (_
 	return c, nil
 }
 
+// AgentTransport is for HTTP requests to the agent of one node.
+func (d *Dialer) AgentTransport(n cluster.Node) *http.Transport {
+	cfg := d.tls.Clone()
+	cfg.ServerName = n.Name
+	return &http.Transport{TLSClientConfig: cfg}
+}
+
 // buffered hands out what the target sent together with the agent's answer.
 type buffered struct {
 	net.Conn

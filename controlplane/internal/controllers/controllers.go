@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/pflag"
 	"k8s.io/component-base/configz"
-	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	"k8s.io/kubernetes/cmd/kube-controller-manager/app/options"
 )
@@ -15,7 +14,6 @@ import (
 // Run runs all default controllers until ctx ends; it returns nil after a clean stop. The API server has to be
 // ready: the controller manager looks for it once a second only.
 func Run(ctx context.Context, flags []string) error {
-	ctx = klog.NewContext(ctx, klog.Background().WithName("kube-controller-manager"))
 	opts, err := options.NewKubeControllerManagerOptions()
 	if err != nil {
 		return fmt.Errorf("make kube-controller-manager options: %w", err)

@@ -7,14 +7,12 @@ import (
 
 	"github.com/spf13/pflag"
 	"k8s.io/component-base/configz"
-	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/cmd/kube-scheduler/app"
 	"k8s.io/kubernetes/cmd/kube-scheduler/app/options"
 )
 
 // Run schedules pods until ctx ends; it returns nil after a clean stop. The API server has to be ready.
 func Run(ctx context.Context, flags []string) error {
-	ctx = klog.NewContext(ctx, klog.Background().WithName("kube-scheduler"))
 	opts := options.NewOptions()
 	fs := pflag.NewFlagSet("kube-scheduler", pflag.ContinueOnError)
 	for _, set := range opts.Flags.FlagSets {

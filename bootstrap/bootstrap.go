@@ -1,0 +1,120 @@
+// Package bootstrap is the story of a cluster's life on this machine: start, stop, delete, repair and status.
+//
+// A start, in the order of Start's own text:
+//
+//  1. lock the cluster, so that one command at a time works on it;
+//  2. look around: the engine, its networks, the ports, what is there of the cluster already;
+//  3. plan: the wanted Spec as a pure function of options, the existing spec and the surroundings;
+//  4. make certificates and write the spec;
+//  5. side by side: the daemon with the control plane (a detached process of this executable), and in the engine
+//     the payload volume, the network and the node containers;
+//  6. wait until every node reports Ready to the API server;
+//  7. merge the kubeconfig and keep the timeline.
+//
+// If a step fails or the context ends, Start removes what this run made and returns a fault with the log lines
+// that matter. A second Start of a running cluster goes through the same steps and repairs what is missing.
+package bootstrap
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/node"
+	"bonsai/bootstrap/statedir"
+)
+
+// EnvWaitScale multiplies every limit on a wait, for slow machines ("30" in an emulated one).
+const EnvWaitScale = "BONSAI_WAIT_SCALE"
+
+// Env is what a Manager needs of its surroundings; the zero value of no field is usable but that of WaitScale.
+type Env struct {
+	Dir statedir.Dir
+	// Driver connects to the container engine. It is called at most once per operation, and not at all by
+	// operations on a cluster without nodes.
+	Driver func() (node.Driver, error)
+	// Payload is what the nodes of this executable share.
+	Payload func() (node.Payload, error)
+	// Executable is spawned as the daemon.
+	Executable string
+	// Kubernetes is the version of the linked components ("v1.37.2").
+	Kubernetes string
+	// WaitScale multiplies every limit on a wait; below 1 is 1.
+	WaitScale float64
+}
+
+// Manager runs the operations. It keeps no state of its own and is safe for concurrent use.
+type Manager struct{ env Env }
+
+// New makes a Manager. It does nothing yet.
+func New(env Env) *Manager {
+	env.WaitScale = max(env.WaitScale, 1)
+	return &Manager{env: env}
+}
+
+// WaitScaleFromEnv reads EnvWaitScale; nonsense counts as 1.
+func WaitScaleFromEnv() float64 {
+	scale, err := strconv.ParseFloat(os.Getenv(EnvWaitScale), 64)
+	if err != nil {
+		return 1
+	}
+	return max(scale, 1)
+}
+
+// limit bounds ctx by a scaled duration; what names the wait in the error.
+func (m *Manager) limit(ctx context.Context, d time.Duration, what string) (context.Context, context.CancelFunc) {
+	d = time.Duration(float64(d) * m.env.WaitScale)
+	return context.WithTimeoutCause(ctx, d, fmt.Errorf("%s did not happen within %s", what, d.Round(time.Second)))
+}
+
+// List names all clusters that have a folder here.
+func (m *Manager) List() ([]string, error) { return m.env.Dir.Clusters() }
+
+// portFree says whether nobody listens on 127.0.0.1:port.
+func portFree(port int) bool {
+	l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
+}
+
+// freePort asks the kernel for a port that nobody listens on.
+func freePort() int {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// hostNetworks are the address ranges that this machine's interfaces are in: VPNs, LANs, other bridges.
+func hostNetworks() []netip.Prefix {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var ranges []netip.Prefix
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is4() && !p.Addr().IsLoopback() {
+			ranges = append(ranges, p.Masked())
+		}
+	}
+	return ranges
+}
+
+// nodeReady finds a node in a snapshot and says whether it is Ready.
+func nodeReady(s cluster.Snapshot, name string) bool {
+	for _, n := range s.Nodes {
+		if n.Name == name {
+			return n.Ready
+		}
+	}
+	return false
+}

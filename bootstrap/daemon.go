@@ -1,0 +1,205 @@
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/localapi"
+	"bonsai/bootstrap/statedir"
+)
+
+// EnvReadyFD names the variable that holds the number of a file descriptor on which a spawned daemon says that its
+// local API listens: one byte, then closed.
+const EnvReadyFD = "BONSAI_READY_FD"
+
+// StepControlPlane is the last event of a daemon's start: done when the API server is ready and all components run.
+const StepControlPlane = "controlplane"
+
+func (s *start) client() *localapi.Client { return localapi.NewClient(s.state.APISocket()) }
+
+// ensureDaemon spawns the control plane's process, or tells the living one about the changed spec, and returns when
+// the API server is ready.
+func (s *start) ensureDaemon(ctx context.Context) error {
+	ctx, cancel := s.limit(ctx, daemonLimit, "the control plane getting ready")
+	defer cancel()
+	if s.running {
+		return s.rec.step("daemon", "Control plane (runs already)", func(func(string)) error {
+			if err := s.client().Reload(ctx); err != nil {
+				return fault.New(fault.ControlPlane, "tell the running control plane of its nodes", err).
+					WithHint("restart it:  bonsai stop -p %[1]s  and then  bonsai start -p %[1]s", s.spec.Name)
+			}
+			return nil
+		})
+	}
+	return s.rec.step("daemon", "Control plane", func(func(string)) error {
+		d, err := s.spawn(ctx)
+		if err != nil {
+			return err
+		}
+		s.daemon = d
+		// The daemon's own steps (etcd, API server…) become ours.
+		ready := false
+		err = s.client().Events(ctx, func(e cluster.Event) error {
+			if e.Step == StepControlPlane {
+				ready = e.Kind == cluster.StepDone
+				return nil
+			}
+			s.rec.emit(e)
+			return nil
+		})
+		if !ready {
+			return s.daemonFailure(ctx, err)
+		}
+		return nil
+	})
+}
+
+func (s *start) daemonFailure(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if s.daemon != nil && ctx.Err() == nil {
+		select {
+		case <-s.daemon.done: // as a rule the reason why the connection to it broke
+			err = fmt.Errorf("its process ended: %w", s.daemon.exit())
+		case <-time.After(time.Second):
+		}
+	}
+	return fault.New(fault.ControlPlane, "start the control plane", err).
+		WithEvidence(tailOf(s.state.LogFile("daemon"), evidenceLines)...).
+		WithHint("its whole log is shown by:  bonsai start -p %s --keep --foreground", s.spec.Name)
+}
+
+// daemonProcess is a daemon that this process spawned.
+type daemonProcess struct {
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the process has ended; err is set then
+	err  error
+}
+
+// spawn starts `bonsai role daemon` and returns once its local API listens.
+func (s *start) spawn(ctx context.Context) (*daemonProcess, error) {
+	cmd := exec.Command(s.env.Executable, "role", "daemon", "--cluster", s.spec.Name)
+	cmd.Env = append(os.Environ(), statedir.EnvHome+"="+s.env.Dir.Root, EnvReadyFD+"=3")
+	cmd.Dir = s.state.Dir() // not the user's folder, which could not be unmounted then
+	if s.opts.Foreground {
+		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+		// Ctrl-C is ours to handle: it stops the cluster in order.
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	} else {
+		log, err := os.OpenFile(s.state.LogFile("daemon"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+		if err != nil {
+			return nil, fault.New(fault.State, "open the daemon's log", err)
+		}
+		defer func() { _ = log.Close() }()
+		cmd.Stdout, cmd.Stderr = log, log
+		// A session of its own: closing the terminal must not end the cluster.
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	}
+	ready, child, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("make the ready pipe: %w", err)
+	}
+	defer func() { _ = ready.Close() }()
+	cmd.ExtraFiles = []*os.File{child}
+	err = cmd.Start()
+	_ = child.Close()
+	if err != nil {
+		return nil, fault.New(fault.Internal, "spawn the daemon", err)
+	}
+	d := &daemonProcess{cmd: cmd, done: make(chan struct{})}
+	go func() { // ends with the process, which outlives this one as a rule
+		d.err = cmd.Wait()
+		close(d.done)
+	}()
+	stop := context.AfterFunc(ctx, func() { _ = ready.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if _, err := ready.Read(make([]byte, 1)); err != nil {
+		if errors.Is(err, io.EOF) {
+			<-d.done // it closed the pipe without a byte by ending
+		} else {
+			_ = d.kill(context.WithoutCancel(ctx))
+		}
+		s.daemon = d
+		return nil, s.daemonFailure(ctx, nil)
+	}
+	return d, nil
+}
+
+func (d *daemonProcess) exit() error {
+	if d.err == nil {
+		return errors.New("without an error")
+	}
+	return d.err
+}
+
+// kill ends the process at once: what it was making is removed or unchanged.
+func (d *daemonProcess) kill(ctx context.Context) error {
+	_ = d.cmd.Process.Kill()
+	select {
+	case <-d.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the daemon's end: %w", context.Cause(ctx))
+	}
+}
+
+// attend waits for the end of an attached daemon, and stops the cluster when ctx ends.
+func (s *start) attend(ctx context.Context, lock *statedir.Lock) error {
+	// Others may work on the cluster meanwhile, such as stop it.
+	if err := lock.Release(); err != nil {
+		return err
+	}
+	select {
+	case <-s.daemon.done:
+		if s.daemon.err != nil {
+			return s.daemonFailure(ctx, nil)
+		}
+		return nil
+	case <-ctx.Done():
+		return s.Stop(context.WithoutCancel(ctx), s.spec.Name, s.opts.Events)
+	}
+}
+
+// stopDaemon asks the cluster's daemon to stop in order, and kills it if it does not. A daemon that is not there is
+// no error.
+func (m *Manager) stopDaemon(ctx context.Context, state statedir.Cluster) error {
+	if !state.DaemonAlive() {
+		return nil
+	}
+	asked, cancel := m.limit(ctx, daemonStopLimit, "the orderly end of the daemon")
+	defer cancel()
+	err := localapi.NewClient(state.APISocket()).Stop(asked)
+	if err == nil {
+		if err = state.WaitDaemonGone(asked); err == nil {
+			return nil
+		}
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return errors.Join(m.killDaemon(ctx, state))
+}
+
+// killDaemon ends the cluster's daemon at once.
+func (m *Manager) killDaemon(ctx context.Context, state statedir.Cluster) error {
+	d, ok := state.Daemon()
+	if !ok || !state.DaemonAlive() {
+		return nil
+	}
+	// The lock proves that a daemon lives; the file written under it names its process.
+	if err := syscall.Kill(d.PID, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fault.New(fault.State, fmt.Sprintf("end the daemon (process %d)", d.PID), err)
+	}
+	ctx, cancel := m.limit(ctx, 5*time.Second, "the end of the killed daemon")
+	defer cancel()
+	return state.WaitDaemonGone(ctx)
+}

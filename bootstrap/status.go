@@ -1,0 +1,166 @@
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/kubeconfig"
+	"bonsai/bootstrap/localapi"
+	"bonsai/bootstrap/node"
+	"bonsai/bootstrap/statedir"
+)
+
+// Status observes the cluster: what the daemon knows, what the engine says of the containers, and whether the
+// kubeconfig points to it. What cannot be asked becomes a problem in the snapshot, not an error.
+func (m *Manager) Status(ctx context.Context, name string) (cluster.Snapshot, error) {
+	state := m.env.Dir.Cluster(name)
+	spec, err := state.LoadSpec()
+	if err != nil {
+		return cluster.Snapshot{}, err
+	}
+	s := m.daemonSnapshot(ctx, state, spec)
+	s.LastStart = state.LoadTimeline()
+	s.Server = serverURL(spec)
+	if entry, err := m.kubeconfigEntry(state, spec); err == nil {
+		s.Kubeconfig = kubeconfig.Inspect(entry)
+	} else {
+		s.Kubeconfig = kubeconfig.Missing
+	}
+	if len(spec.Nodes) > 0 {
+		m.addContainers(ctx, &s, spec)
+	}
+	s.Phase = overall(s)
+	return s, nil
+}
+
+// daemonSnapshot asks the daemon; without one, everything that the plan names is stopped.
+func (m *Manager) daemonSnapshot(ctx context.Context, state statedir.Cluster, spec *cluster.Spec) cluster.Snapshot {
+	s := cluster.Snapshot{Name: spec.Name, Time: time.Now(), APIServer: cluster.PhaseStopped}
+	if state.DaemonAlive() {
+		ctx, cancel := m.limit(ctx, 3*time.Second, "an answer of the daemon")
+		defer cancel()
+		observed, err := localapi.NewClient(state.APISocket()).Snapshot(ctx)
+		if err == nil {
+			return observed
+		}
+		s.APIServer = cluster.PhaseUnknown
+		s.Problems = append(s.Problems, cluster.Problem{
+			Kind: string(fault.ControlPlane), Severity: cluster.SeverityError, Object: "daemon",
+			Summary: "the control plane's process does not answer", Cause: err.Error(),
+			Hint: fmt.Sprintf("restart it:  bonsai stop -p %[1]s  and then  bonsai start -p %[1]s", spec.Name),
+		})
+	} else if lines, err := os.ReadFile(filepath.Join(state.Dir(), CrashFile)); err == nil {
+		s.APIServer = cluster.PhaseFailed
+		s.Problems = append(s.Problems, cluster.Problem{
+			Kind: string(fault.ControlPlane), Severity: cluster.SeverityError, Object: "daemon",
+			Summary: "the control plane's process ended by itself", Cause: string(lines),
+			Evidence: tailOf(state.LogFile("daemon"), evidenceLines),
+			Hint:     "start it again:  bonsai start -p " + spec.Name,
+		})
+	}
+	for _, n := range spec.Nodes {
+		s.Nodes = append(s.Nodes, cluster.NodeStatus{Name: n.Name, IP: n.IP.String(), Role: "worker", Host: cluster.PhaseUnknown, Kubelet: cluster.PhaseUnknown})
+	}
+	return s
+}
+
+// CrashFile is where a daemon that ends by itself leaves its reason, in the cluster's folder.
+const CrashFile = "crash.txt"
+
+// addContainers says of each node's container how it is.
+func (m *Manager) addContainers(ctx context.Context, s *cluster.Snapshot, spec *cluster.Spec) {
+	ctx, cancel := m.limit(ctx, 3*time.Second, "an answer of the container engine")
+	defer cancel()
+	var containers []node.Container
+	driver, err := m.env.Driver()
+	if err == nil {
+		defer func() { _ = driver.Close() }()
+		containers, err = driver.List(ctx, spec.Name)
+	}
+	if err != nil {
+		s.Problems = append(s.Problems, fault.Problem(err))
+		return
+	}
+	byNode := map[string]node.Container{}
+	for _, c := range containers {
+		byNode[c.Node] = c
+	}
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		c, ok := byNode[n.Name]
+		switch {
+		case !ok:
+			n.Host = cluster.PhaseAbsent
+			s.Problems = append(s.Problems, cluster.Problem{
+				Kind: string(fault.Node), Severity: cluster.SeverityError, Object: "node/" + n.Name,
+				Summary: "the container of node " + n.Name + " is gone", Hint: "make it anew:  bonsai start -p " + spec.Name,
+			})
+		case c.Running:
+			n.Host = cluster.PhaseRunning
+		default:
+			n.Host = cluster.PhaseStopped
+		}
+		if n.Host != cluster.PhaseRunning {
+			n.Kubelet, n.Ready = cluster.PhaseStopped, false
+			n.Components = nil
+		}
+	}
+}
+
+// overall is the cluster's phase in one word.
+func overall(s cluster.Snapshot) cluster.Phase {
+	if s.APIServer != cluster.PhaseRunning {
+		for _, n := range s.Nodes {
+			if n.Host == cluster.PhaseRunning && s.APIServer == cluster.PhaseStopped {
+				return cluster.PhaseDegraded // nodes without a control plane
+			}
+		}
+		return s.APIServer
+	}
+	for _, n := range s.Nodes {
+		if !n.Ready || n.Host != cluster.PhaseRunning {
+			return cluster.PhaseDegraded
+		}
+	}
+	return cluster.PhaseRunning
+}
+
+func serverURL(spec *cluster.Spec) string {
+	return "https://" + netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(spec.APIPort)).String()
+}
+
+// kubeconfigEntry is the context of this cluster for the user's kubeconfig.
+func (m *Manager) kubeconfigEntry(state statedir.Cluster, spec *cluster.Spec) (kubeconfig.Entry, error) {
+	read := func(name string) (data []byte, err error) { return os.ReadFile(filepath.Join(state.PKI(), name)) }
+	ca, err1 := read("ca.crt")
+	cert, err2 := read("admin.crt")
+	key, err3 := read("admin.key")
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return kubeconfig.Entry{}, fault.New(fault.State, "read the certificates of cluster "+spec.Name, err).
+			WithHint("make them anew:  bonsai start -p %s", spec.Name)
+	}
+	return kubeconfig.Entry{Name: spec.Name, Server: serverURL(spec), CA: ca, Cert: cert, Key: key}, nil
+}
+
+// UpdateContext makes the user's kubeconfig point to the cluster as it is now; changed says whether it did not.
+func (m *Manager) UpdateContext(name string) (changed bool, err error) {
+	state := m.env.Dir.Cluster(name)
+	spec, err := state.LoadSpec()
+	if err != nil {
+		return false, err
+	}
+	entry, err := m.kubeconfigEntry(state, spec)
+	if err != nil {
+		return false, err
+	}
+	changed = kubeconfig.Inspect(entry) != kubeconfig.Configured
+	_, err = kubeconfig.Merge(entry)
+	return changed, err
+}

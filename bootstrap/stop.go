@@ -1,0 +1,194 @@
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/kubeconfig"
+	"bonsai/bootstrap/statedir"
+)
+
+const (
+	// nodeGrace is what a node gets to end its pods.
+	nodeGrace       = 2 * time.Second
+	daemonStopLimit = 15 * time.Second
+	deleteLimit     = 60 * time.Second
+)
+
+// Stop ends nodes and control plane and keeps everything. Stopping a stopped cluster is no error. Events may be nil.
+func (m *Manager) Stop(ctx context.Context, name string, events func(cluster.Event)) error {
+	state := m.env.Dir.Cluster(name)
+	if !state.Exists() {
+		return statedir.NotFound(name)
+	}
+	lock, err := state.Lock(ctx, "stop")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Release() }()
+	spec, err := state.LoadSpec()
+	if err != nil {
+		return err
+	}
+	rec := newRecorder("stop", events)
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return rec.step("daemon", "Control plane", func(func(string)) error { return m.stopDaemon(gctx, state) })
+	})
+	if len(spec.Nodes) > 0 {
+		g.Go(func() error { return m.stopNodes(gctx, rec, spec) })
+	}
+	return g.Wait()
+}
+
+func (m *Manager) stopNodes(ctx context.Context, rec *recorder, spec *cluster.Spec) error {
+	driver, err := m.env.Driver()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = driver.Close() }()
+	containers, err := driver.List(ctx, spec.Name)
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, c := range containers {
+		if !c.Running {
+			continue
+		}
+		g.Go(func() error {
+			return rec.step("container/"+c.Node, "Node "+c.Node, func(func(string)) error {
+				return driver.StopNode(ctx, c.Name, time.Duration(float64(nodeGrace)*m.env.WaitScale))
+			})
+		})
+	}
+	return g.Wait()
+}
+
+// Delete removes every trace of the cluster: daemon, containers, volumes, network, state folder and the entries in
+// the kubeconfig. It works on half-made and broken clusters too. If the engine does not answer, all else is removed
+// and the fault says that containers remain; a later Delete finds those by their labels.
+func (m *Manager) Delete(ctx context.Context, name string, events func(cluster.Event)) error {
+	state := m.env.Dir.Cluster(name)
+	rec := newRecorder("delete", events)
+	driver, driverErr := m.env.Driver()
+	if driverErr == nil {
+		defer func() { _ = driver.Close() }()
+	}
+	existed := state.Exists()
+	needsEngine := true
+	if existed {
+		if spec, err := state.LoadSpec(); err == nil && len(spec.Nodes) == 0 {
+			needsEngine = false // made without an engine; it may not even be installed
+		}
+	} else {
+		if driverErr != nil {
+			return errors.Join(statedir.NotFound(name), driverErr)
+		}
+		containers, err := driver.List(ctx, name)
+		if err != nil {
+			return err
+		}
+		networks, err := driver.Networks(ctx)
+		if err != nil {
+			return err
+		}
+		owned := len(containers) > 0
+		for _, n := range networks {
+			owned = owned || n.Cluster == name
+		}
+		if !owned {
+			return statedir.NotFound(name)
+		}
+	}
+	if existed {
+		lock, err := state.Lock(ctx, "delete")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = lock.Release() }()
+	}
+	ctx, cancel := m.limit(ctx, deleteLimit, "the delete")
+	defer cancel()
+
+	var g errgroup.Group
+	g.Go(func() error {
+		return rec.step("daemon", "Control plane", func(func(string)) error {
+			// Its data goes away: there is nothing to end in order.
+			return m.killDaemon(ctx, state)
+		})
+	})
+	if needsEngine {
+		g.Go(func() error {
+			return rec.step("containers", "Containers, volumes and network", func(func(string)) error {
+				if driverErr != nil {
+					return driverErr
+				}
+				return driver.RemoveCluster(ctx, name)
+			})
+		})
+	}
+	engineErr := g.Wait()
+	err := rec.step("state", "Certificates, data and kubeconfig entries", func(func(string)) error {
+		_, err := kubeconfig.Remove(name)
+		return errors.Join(err, state.Remove())
+	})
+	if engineErr != nil {
+		if f, ok := errors.AsType[*fault.Fault](engineErr); ok && f.Hint == "" {
+			engineErr = f.WithHint("run it again when the container engine answers:  bonsai delete -p %s", name)
+		}
+	} else if needsEngine && err == nil {
+		err = m.prunePayloads(ctx)
+	}
+	return errors.Join(engineErr, err)
+}
+
+// prunePayloads removes the payloads of versions that no cluster uses.
+func (m *Manager) prunePayloads(ctx context.Context) error {
+	payload, err := m.env.Payload()
+	if err != nil {
+		return nil // an executable without one has nothing to keep, and cannot tell what others need
+	}
+	driver, err := m.env.Driver()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = driver.Close() }()
+	return driver.PrunePayloads(ctx, payload.Hash)
+}
+
+// DeleteAll deletes every cluster that has a folder here or containers in the engine, and returns their names.
+func (m *Manager) DeleteAll(ctx context.Context, events func(cluster.Event)) ([]string, error) {
+	names, err := m.List()
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	if driver, err := m.env.Driver(); err == nil {
+		containers, err := driver.List(ctx, "")
+		if err != nil {
+			errs = append(errs, err)
+		}
+		for _, c := range containers {
+			if !slices.Contains(names, c.Cluster) {
+				names = append(names, c.Cluster)
+			}
+		}
+		_ = driver.Close()
+	}
+	var deleted []string
+	for _, name := range names {
+		if err := m.Delete(ctx, name, events); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		deleted = append(deleted, name)
+	}
+	return deleted, errors.Join(errs...)
+}

@@ -1,0 +1,275 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/informers"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/component-base/version"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/componentlog"
+	"bonsai/bootstrap/statedir"
+	"bonsai/controlplane"
+
+	"log/slog"
+)
+
+// daemon implements localapi.Backend.
+type daemon struct {
+	state statedir.Cluster
+	log   *slog.Logger
+	logs  *componentlog.Set
+	scale float64
+	stop  context.CancelFunc
+
+	mu       sync.Mutex // guards everything below
+	spec     cluster.Spec
+	cp       *controlplane.ControlPlane // nil until the control plane is ready
+	nodes    corelisters.NodeLister
+	agents   map[string]agentState
+	events   []cluster.Event
+	finished bool // no more events will come
+	// changed is closed and replaced whenever something above or a Node object changes.
+	changed chan struct{}
+}
+
+// agentState is what a node's agent last said of itself.
+type agentState struct {
+	Components []cluster.Component `json:"components"`
+	err        error
+}
+
+// agentLimit bounds a question to one agent; all are asked at once.
+const agentLimit = time.Second
+
+// watchInterval is how often agents are asked while somebody watches.
+const watchInterval = 2 * time.Second
+
+// attach begins to follow the Node objects. The returned function ends that and waits for it.
+func (d *daemon) attach(cp *controlplane.ControlPlane) (stop func(), err error) {
+	factory := informers.NewSharedInformerFactoryWithOptions(cp.Client(), 0, informers.WithTransform(cache.TransformStripManagedFields()))
+	informer := factory.Core().V1().Nodes()
+	changed := func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.notify()
+	}
+	if _, err := informer.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { changed() }, UpdateFunc: func(any, any) { changed() }, DeleteFunc: func(any) { changed() },
+	}); err != nil {
+		return nil, fmt.Errorf("watch nodes: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	factory.StartWithContext(ctx)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.cp, d.nodes = cp, informer.Lister()
+	d.notify()
+	return func() {
+		cancel()
+		factory.Shutdown()
+	}, nil
+}
+
+// notify wakes whoever watches; d.mu is held.
+func (d *daemon) notify() {
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+func (d *daemon) event(e cluster.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.events = append(d.events, e)
+	d.notify()
+}
+
+// Snapshot asks every agent and tells what is known.
+func (d *daemon) Snapshot(ctx context.Context) cluster.Snapshot {
+	d.askAgents(ctx)
+	s, _ := d.snapshot()
+	return s
+}
+
+// Watch tells what is known at once and then whenever it changed. Agents are asked every two seconds meanwhile.
+func (d *daemon) Watch(ctx context.Context, send func(cluster.Snapshot) error) error {
+	ask := time.NewTicker(watchInterval)
+	defer ask.Stop()
+	for {
+		s, changed := d.snapshot()
+		if err := send(s); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-ask.C:
+			d.askAgents(ctx)
+		}
+	}
+}
+
+// snapshot returns what is known and a channel that is closed when that is no longer all.
+func (d *daemon) snapshot() (cluster.Snapshot, <-chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := cluster.Snapshot{Name: d.spec.Name, Time: time.Now(), APIServer: cluster.PhaseStarting, Phase: cluster.PhaseStarting}
+	if d.cp != nil {
+		s.KubernetesVersion = version.Get().GitVersion
+		s.Emulated = emulated(d.spec.KubernetesVersion)
+		s.Components = d.cp.Components()
+		i := slices.IndexFunc(s.Components, func(c cluster.Component) bool { return c.Name == controlplane.APIServer })
+		s.APIServer, s.Phase = s.Components[i].Phase, s.Components[i].Phase
+	}
+	for _, n := range d.spec.Nodes {
+		status := cluster.NodeStatus{Name: n.Name, IP: n.IP.String(), Role: "worker", Host: cluster.PhaseUnknown, Kubelet: cluster.PhaseUnknown}
+		if d.nodes != nil {
+			if object, err := d.nodes.Get(n.Name); err == nil {
+				status.Kubelet = kubeletPhase(object)
+				status.Ready = status.Kubelet == cluster.PhaseRunning
+			}
+		}
+		agent := d.agents[n.Name]
+		status.Components = agent.Components
+		s.Nodes = append(s.Nodes, status)
+	}
+	return s, d.changed
+}
+
+// kubeletPhase reads the Ready condition; until the first heartbeat there is none.
+func kubeletPhase(n *corev1.Node) cluster.Phase {
+	for _, c := range n.Status.Conditions {
+		if c.Type != corev1.NodeReady {
+			continue
+		}
+		switch c.Status {
+		case corev1.ConditionTrue:
+			return cluster.PhaseRunning
+		case corev1.ConditionFalse:
+			return cluster.PhaseDegraded
+		default:
+			return cluster.PhaseUnknown // no heartbeat for some 40 s
+		}
+	}
+	return cluster.PhaseStarting
+}
+
+// askAgents refreshes what the agents say of their children, all at once and within a limit.
+func (d *daemon) askAgents(ctx context.Context) {
+	d.mu.Lock()
+	cp, nodes := d.cp, slices.Clone(d.spec.Nodes)
+	d.mu.Unlock()
+	if cp == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(float64(agentLimit)*d.scale))
+	defer cancel()
+	states := make([]agentState, len(nodes))
+	var wg sync.WaitGroup
+	for i, n := range nodes {
+		wg.Go(func() { states[i] = askAgent(ctx, cp, n) })
+	}
+	wg.Wait()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i, n := range nodes {
+		d.agents[n.Name] = states[i]
+	}
+}
+
+func askAgent(ctx context.Context, cp *controlplane.ControlPlane, n cluster.Node) (s agentState) {
+	client := http.Client{Transport: cp.Dialer().AgentTransport(n)}
+	defer client.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("https://%s:%d/v1/state", n.IP, cluster.AgentPort), nil)
+	if err != nil {
+		return agentState{err: err}
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return agentState{err: err}
+	}
+	defer func() { _ = resp.Body.Close() }()
+	s.err = json.NewDecoder(resp.Body).Decode(&s)
+	return s
+}
+
+// Events tells everything that happened since the daemon began, and ends when the start has succeeded or failed.
+func (d *daemon) Events(ctx context.Context, send func(cluster.Event) error) error {
+	for sent := 0; ; {
+		d.mu.Lock()
+		fresh, finished, changed := slices.Clone(d.events[sent:]), d.finished, d.changed
+		d.mu.Unlock()
+		for _, e := range fresh {
+			if err := send(e); err != nil {
+				return err
+			}
+		}
+		sent += len(fresh)
+		if finished {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		}
+	}
+}
+
+// Reload reads the spec again and makes new nodes known.
+func (d *daemon) Reload(ctx context.Context) error {
+	spec, err := d.state.LoadSpec()
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	cp := d.cp
+	d.mu.Unlock()
+	if cp == nil {
+		return fmt.Errorf("the control plane of %s is still starting", spec.Name)
+	}
+	if err := cp.Apply(ctx, *spec); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.spec = *spec
+	d.notify()
+	return nil
+}
+
+// Stop ends the daemon; it returns at once.
+func (d *daemon) Stop() { d.stop() }
+
+// emulated is the minor to emulate for a wanted version: none for the binary's own.
+func emulated(wanted string) string {
+	own := strings.TrimPrefix(version.Get().GitVersion, "v")
+	if wanted == "" || strings.HasPrefix(own+".", wanted+".") {
+		return ""
+	}
+	return wanted
+}
+
+// finishStart ends the story of the start for everybody who listens.
+func (d *daemon) finishStart(kind cluster.EventKind, err error) {
+	e := cluster.Event{Kind: kind, Step: bootstrap.StepControlPlane, Title: "Control plane", Time: time.Now()}
+	if err != nil {
+		e.Detail = err.Error()
+	}
+	d.event(e)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.finished = true
+	d.notify()
+}
