@@ -127,3 +127,12 @@ func Problem(err error) cluster.Problem {
 	}
 	return p
 }
+
+// FromProblem makes the error again that a problem was made of, for a process that was sent one.
+func FromProblem(p cluster.Problem) *Fault {
+	f := &Fault{Kind: Kind(p.Kind), Op: p.Summary, Hint: p.Hint, Evidence: p.Evidence}
+	if p.Cause != "" {
+		f.Err = errors.New(p.Cause)
+	}
+	return f
+}

@@ -103,15 +103,17 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close stops accepting on all addresses. Accepted connections live on.
-func (l *Listener) Close() error {
-	err := l.first.Close()
-	l.once.Do(func() { close(l.done) })
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, next := range l.more {
-		err = errors.Join(err, next.Close())
-	}
+// Close stops accepting on all addresses; a second call does nothing. Accepted connections live on.
+func (l *Listener) Close() (err error) {
+	l.once.Do(func() {
+		close(l.done)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		err = l.first.Close()
+		for _, next := range l.more {
+			err = errors.Join(err, next.Close())
+		}
+	})
 	return err
 }
 

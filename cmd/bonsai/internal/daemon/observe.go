@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,12 +18,12 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/component-base/version"
 
+	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/componentlog"
+	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/statedir"
 	"bonsai/controlplane"
-
-	"log/slog"
 )
 
 // daemon implements localapi.Backend.
@@ -57,7 +59,7 @@ const watchInterval = 2 * time.Second
 
 // attach begins to follow the Node objects. The returned function ends that and waits for it.
 func (d *daemon) attach(cp *controlplane.ControlPlane) (stop func(), err error) {
-	factory := informers.NewSharedInformerFactoryWithOptions(cp.Client(), 0, informers.WithTransform(cache.TransformStripManagedFields()))
+	factory := informers.NewSharedInformerFactoryWithOptions(cp.Client(), 0, informers.WithTransform(trim))
 	informer := factory.Core().V1().Nodes()
 	changed := func() {
 		d.mu.Lock()
@@ -79,6 +81,14 @@ func (d *daemon) attach(cp *controlplane.ControlPlane) (stop func(), err error) 
 		cancel()
 		factory.Shutdown()
 	}, nil
+}
+
+// trim drops what nobody here reads and takes most of a Node's memory.
+func trim(object any) (any, error) {
+	if n, ok := object.(*corev1.Node); ok {
+		n.ManagedFields, n.Status.Images = nil, nil
+	}
+	return object, nil
 }
 
 // notify wakes whoever watches; d.mu is held.
@@ -272,4 +282,9 @@ func (d *daemon) finishStart(kind cluster.EventKind, err error) {
 	defer d.mu.Unlock()
 	d.finished = true
 	d.notify()
+}
+
+// Logs copies the log of a component of this process.
+func (d *daemon) Logs(ctx context.Context, q localapi.LogQuery, w io.Writer) error {
+	return componentlog.Tail(ctx, d.state.LogFile(q.Component), q.Tail, q.Follow, w)
 }

@@ -1,0 +1,94 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// countryMirrors are the public mirrors behind --image-mirror-country. Those of cn are documented at
+// https://github.com/DaoCloud/public-image-mirror.
+var countryMirrors = map[string]map[string]string{
+	"cn": {
+		"docker.io":         "https://docker.m.daocloud.io",
+		"gcr.io":            "https://gcr.m.daocloud.io",
+		"ghcr.io":           "https://ghcr.m.daocloud.io",
+		"mcr.microsoft.com": "https://mcr.m.daocloud.io",
+		"nvcr.io":           "https://nvcr.m.daocloud.io",
+		"quay.io":           "https://quay.m.daocloud.io",
+		"registry.k8s.io":   "https://k8s.m.daocloud.io",
+	},
+}
+
+// ParseRegistries makes the registry settings out of what a user typed: mirrors as "URL" (for docker.io),
+// "REGISTRY=URL" or "*=URL", with credentials in the URL's user part; a country whose public mirrors come after
+// them; and the PEM of an authority to trust for the https ones. All problems are reported at once.
+func ParseRegistries(mirrors []string, country, ca string) (Registries, error) {
+	r := Registries{Mirrors: map[string][]Mirror{}}
+	var errs []error
+	for _, text := range mirrors {
+		registry, m, err := parseMirror(text)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if strings.HasPrefix(m.URL, "https:") {
+			m.CA = ca
+		}
+		r.Mirrors[registry] = append(r.Mirrors[registry], m)
+	}
+	if country != "" {
+		table, ok := countryMirrors[strings.ToLower(country)]
+		if !ok {
+			errs = append(errs, fmt.Errorf("no image mirrors are known for country %q; known: %s", country,
+				strings.Join(slices.Sorted(maps.Keys(countryMirrors)), ", ")))
+		}
+		for registry, endpoint := range table {
+			r.Mirrors[registry] = append(r.Mirrors[registry], Mirror{URL: endpoint})
+		}
+	}
+	if len(r.Mirrors) == 0 {
+		r.Mirrors = nil
+	}
+	return r, errors.Join(errs...)
+}
+
+// parseMirror never repeats the text in its errors: it may hold a password.
+func parseMirror(text string) (registry string, m Mirror, err error) {
+	registry, rest := "docker.io", text
+	if before, after, ok := strings.Cut(text, "="); ok && !strings.ContainsAny(before, "/@") {
+		registry, rest = strings.ToLower(before), after
+	}
+	if registry == "" || strings.ContainsAny(registry, " \t\"'\\") {
+		return "", m, fmt.Errorf("registry mirror: %q is no registry's host name", registry)
+	}
+	if rest == "" {
+		return "", m, fmt.Errorf("registry mirror for %s: the URL is empty", registry)
+	}
+	if !strings.Contains(rest, "://") {
+		rest = "https://" + rest
+	}
+	u, err := url.Parse(rest)
+	if err != nil { // its text would repeat the URL
+		return "", m, fmt.Errorf("registry mirror for %s: not a URL (write special characters of a password as %%XX)", registry)
+	}
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "", m, fmt.Errorf("registry mirror for %s: scheme %q is neither http nor https", registry, u.Scheme)
+	case u.Hostname() == "":
+		return "", m, fmt.Errorf("registry mirror for %s: the URL names no host", registry)
+	case u.RawQuery != "" || u.Fragment != "":
+		return "", m, fmt.Errorf("registry mirror for %s: the URL may have no query and no fragment", registry)
+	}
+	if u.User != nil {
+		m.Username = u.User.Username()
+		m.Password, _ = u.User.Password()
+		u.User = nil
+	}
+	u.Path = strings.TrimSuffix(u.Path, "/")
+	m.URL = u.String()
+	return registry, m, nil
+}

@@ -1,0 +1,169 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// MaxNameLength leaves room for "-100-var" within the 63 bytes of a DNS label and of a host name.
+const MaxNameLength = 30
+
+// EmulatedMinors is how many older minors the embedded components can stand in for; upstream's limit is three.
+const EmulatedMinors = 3
+
+// ValidateName says why name cannot be a cluster's name, or nil. Node names, host names and labels derive from
+// it, so it has to be a DNS label.
+func ValidateName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("the name is empty")
+	case len(name) > MaxNameLength:
+		return fmt.Errorf("the name %q has %d characters, at most %d are possible", name, len(name), MaxNameLength)
+	}
+	for _, c := range []byte(name) {
+		if c != '-' && !alphanumeric(c) {
+			return fmt.Errorf("the name %q may only have lower-case letters, digits and '-'", name)
+		}
+	}
+	if !alphanumeric(name[0]) || !alphanumeric(name[len(name)-1]) {
+		return fmt.Errorf("the name %q has to begin and end with a letter or a digit", name)
+	}
+	return nil
+}
+
+func alphanumeric(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
+
+// ValidateNodes says why n cannot be the number of nodes. 0 is allowed: an API server without nodes.
+func ValidateNodes(n int) error {
+	if n < 0 || n > MaxNodes {
+		return fmt.Errorf("%d nodes are not possible: from 0 (API server only) to %d", n, MaxNodes)
+	}
+	return nil
+}
+
+// ParseKubernetesVersion turns what a user wrote ("v1.37.2", "1.37", "stable", "1.35", "v1.36.x") into the minor
+// for Spec.KubernetesVersion. embedded is the version of the linked components ("v1.37.2"). An older minor is
+// emulated by them, whatever patch was asked for; of their own minor only their own patch exists.
+func ParseKubernetesVersion(wanted, embedded string) (minor string, emulated bool, err error) {
+	own, patch, ok := splitVersion(embedded)
+	if !ok {
+		return "", false, fmt.Errorf("this build names no Kubernetes version (%q)", embedded)
+	}
+	if wanted == "stable" || wanted == "latest" || wanted == "" {
+		return fmt.Sprintf("1.%d", own), false, nil
+	}
+	impossible := fmt.Errorf("version %q is not possible; possible are %s", wanted,
+		strings.Join(PossibleVersions(embedded), ", "))
+	m, p, ok := splitVersion(wanted)
+	switch {
+	case !ok, m > own, m < own-EmulatedMinors:
+		return "", false, impossible
+	case m == own && p != "" && p != "x" && p != patch:
+		return "", false, impossible
+	}
+	return fmt.Sprintf("1.%d", m), m != own, nil
+}
+
+// PossibleVersions lists what ParseKubernetesVersion accepts, newest first.
+func PossibleVersions(embedded string) []string {
+	own, _, ok := splitVersion(embedded)
+	if !ok {
+		return nil
+	}
+	list := []string{fmt.Sprintf("%s (built in; also 1.%d, stable, latest)", embedded, own)}
+	for m := own - 1; m >= own-EmulatedMinors; m-- {
+		list = append(list, fmt.Sprintf("1.%d (emulated)", m))
+	}
+	return list
+}
+
+// splitVersion takes "1.37" or "v1.37.2" or "1.37.x" apart; only major version 1 exists.
+func splitVersion(v string) (minor int, patch string, ok bool) {
+	parts := strings.Split(strings.TrimPrefix(v, "v"), ".")
+	if len(parts) < 2 || len(parts) > 3 || parts[0] != "1" || !digits(parts[1]) {
+		return 0, "", false
+	}
+	if len(parts) == 3 {
+		if patch = parts[2]; patch != "x" && !digits(patch) {
+			return 0, "", false
+		}
+	}
+	minor, err := strconv.Atoi(parts[1])
+	return minor, patch, err == nil
+}
+
+func digits(s string) bool {
+	return s != "" && len(s) < 5 && strings.Trim(s, "0123456789") == ""
+}
+
+// Validate reports everything that makes the spec impossible, each as one of the joined errors. It is for specs
+// that come from a file; what a user types is checked piece by piece before.
+func (s *Spec) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if s.Version < 1 || s.Version > SpecVersion {
+		bad("the spec has version %d, this bonsai reads up to %d", s.Version, SpecVersion)
+	}
+	if err := ValidateName(s.Name); err != nil {
+		errs = append(errs, err)
+	}
+	if s.ID == "" {
+		bad("the spec has no id")
+	}
+	if _, _, ok := splitVersion(s.KubernetesVersion); !ok {
+		bad("kubernetesVersion %q is no version", s.KubernetesVersion)
+	}
+	if s.APIPort < 1 || s.APIPort > 65535 {
+		bad("apiPort %d is no port", s.APIPort)
+	}
+	// A cluster that never had nodes has no network yet.
+	if len(s.Nodes) > 0 || s.Subnet.IsValid() {
+		if err := ValidateSubnet(s.Subnet); err != nil {
+			errs = append(errs, err)
+		} else if want := addrAt(s.Subnet, 1); s.Gateway != want {
+			bad("the gateway is %s, that of %s is %s", s.Gateway, s.Subnet, want)
+		}
+	}
+	if len(s.Nodes) > MaxNodes {
+		bad("the spec has %d nodes, at most %d are possible", len(s.Nodes), MaxNodes)
+	}
+	seen := map[int]bool{}
+	for _, n := range s.Nodes {
+		switch {
+		case n.Index < 1 || n.Index > MaxNodes:
+			bad("node %q has index %d", n.Name, n.Index)
+		case seen[n.Index]:
+			bad("two nodes have index %d", n.Index)
+		case ValidateSubnet(s.Subnet) == nil:
+			if want := s.PlanNode(n.Index); n.Name != want.Name || n.IP != want.IP || n.PodCIDR != want.PodCIDR {
+				bad("node %q is planned as %s %s %s, not %s %s", n.Name, want.Name, want.IP, want.PodCIDR, n.IP, n.PodCIDR)
+			}
+		}
+		seen[n.Index] = true
+	}
+	return errors.Join(errs...)
+}
+
+// ValidateSubnet says why p cannot be the network of the nodes. A /24 or wider has room for MaxNodes; pod and
+// service ranges would be shadowed by an overlap.
+func ValidateSubnet(p netip.Prefix) error {
+	switch {
+	case !p.IsValid() || !p.Addr().Is4():
+		return fmt.Errorf("subnet %s is no IPv4 range such as 10.201.0.0/22", p)
+	case p != p.Masked():
+		return fmt.Errorf("subnet %s has host bits set; did you mean %s?", p, p.Masked())
+	case p.Bits() < 8 || p.Bits() > 24:
+		return fmt.Errorf("subnet %s: the prefix length has to be from 8 to 24", p)
+	case !p.Addr().IsPrivate() && !carrierGrade.Contains(p.Addr()):
+		return fmt.Errorf("subnet %s is not private; use one inside 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16", p)
+	}
+	for what, taken := range map[string]netip.Prefix{"pods": PodCIDR, "services": ServiceCIDR} {
+		if p.Overlaps(taken) {
+			return fmt.Errorf("subnet %s overlaps %s, the range of %s", p, taken, what)
+		}
+	}
+	return nil
+}

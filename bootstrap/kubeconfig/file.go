@@ -1,0 +1,85 @@
+package kubeconfig
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"bonsai/bootstrap/fault"
+)
+
+// lockLimit is how long a lock of somebody else is waited for. kubectl and bonsai hold it for milliseconds.
+const lockLimit = 5 * time.Second
+
+// lock takes the lock that kubectl takes: a file beside the kubeconfig, made by whoever holds it.
+func lock(path string) (unlock func() error, err error) {
+	name := path + ".lock"
+	for deadline := time.Now().Add(lockLimit); ; {
+		f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL, 0o600)
+		if err == nil {
+			return func() error { return os.Remove(name) }, f.Close()
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return nil, broken(path, err)
+		}
+		if time.Now().After(deadline) {
+			return nil, fault.Newf(fault.Kubeconfig, "the kubeconfig %s has been locked for %s", path, lockLimit).
+				WithHint("if no kubectl and no bonsai works on it, a crash left the lock behind:  rm %s", name)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// resolve follows links, also to a file that is not there yet, so that a link stays one.
+func resolve(path string) (string, error) {
+	for range 32 {
+		target, err := os.Readlink(path)
+		if errors.Is(err, syscall.EINVAL) || errors.Is(err, fs.ErrNotExist) { // no link, or nothing at all
+			return path, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(path), target)
+		}
+		path = target
+	}
+	return "", fmt.Errorf("%s: %w", path, syscall.ELOOP)
+}
+
+// replace writes the whole file or nothing, and keeps mode and owner of the one that is there: a kubeconfig must not
+// become root's because bonsai was run with sudo.
+func replace(path string, data []byte) (err error) {
+	tmp := fmt.Sprintf("%s.%s.tmp", path, rand.Text()[:8])
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(tmp)
+		}
+	}()
+	if info, statErr := os.Stat(path); statErr == nil {
+		if st, ok := info.Sys().(*syscall.Stat_t); ok {
+			_ = f.Chown(int(st.Uid), int(st.Gid)) // only root may give files away; for others it is theirs already
+		}
+		err = f.Chmod(info.Mode().Perm())
+	}
+	if err == nil {
+		_, err = f.Write(data)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}

@@ -1,0 +1,242 @@
+// Package kubeconfig puts a cluster into the user's kubeconfig and takes it out again.
+//
+// It promises to leave everything else in the file as it was: the file is edited as a YAML tree, so that entries,
+// fields and comments which bonsai knows nothing of survive, as do a symbolic link, the file's mode and its owner.
+// Files are found as kubectl finds them ($KUBECONFIG, a list, or ~/.kube/config) and changed under kubectl's own
+// lock. Begin reading at Entry and Merge.
+package kubeconfig
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"bonsai/bootstrap/fault"
+)
+
+// What Inspect says.
+const (
+	Configured    = "Configured"
+	Misconfigured = "Misconfigured" // a context of this name exists but leads elsewhere
+	Missing       = "Missing"
+)
+
+// Entry is one cluster with its administrator. Cluster, user and context all carry Name.
+type Entry struct {
+	Name   string
+	Server string
+	// CA, Cert and Key are PEM; they are embedded, so that the kubeconfig works wherever it is copied to.
+	CA, Cert, Key []byte
+}
+
+// File returns a whole kubeconfig with this entry only.
+func (e Entry) File() []byte {
+	d := newDocument()
+	d.put(e)
+	d.setCurrent(e.Name)
+	return d.bytes()
+}
+
+// Merge puts e into the user's kubeconfig, makes it the current context and returns the file that holds it. An entry
+// of the same name is replaced, wherever in a list of files it is.
+func Merge(e Entry) (path string, err error) {
+	paths, err := files()
+	if err != nil {
+		return "", err
+	}
+	target := paths.target(e.Name)
+	current := paths.current()
+	for _, p := range paths {
+		if p == target {
+			continue
+		}
+		// Of two entries of one name kubectl takes the first file's: a stale one must not hide ours.
+		if err := edit(p, false, func(d *document) { d.remove(e.Name) }); err != nil {
+			return "", err
+		}
+	}
+	decides := current.path == "" || current.path == target
+	err = edit(target, true, func(d *document) {
+		previous := current.context
+		if decides {
+			previous = d.current() // read anew, under the lock
+		}
+		if previous == e.Name {
+			previous = d.previous(e.Name)
+		}
+		d.put(e)
+		d.setPrevious(e.Name, previous)
+		if decides {
+			d.setCurrent(e.Name)
+		}
+	})
+	if err == nil && !decides {
+		// kubectl takes the first file that names a current context.
+		err = edit(current.path, false, func(d *document) { d.setCurrent(e.Name) })
+	}
+	return target, err
+}
+
+// Remove takes the entry of that name out of all files of the user's kubeconfig. If it was the current context, the
+// one before it is current again, if that still exists. It returns whether anything was there; absent is no error.
+func Remove(name string) (removed bool, err error) {
+	paths, err := files()
+	if err != nil {
+		return false, err
+	}
+	previous := ""
+	var contexts []string
+	for _, p := range paths {
+		d, err := load(p)
+		if err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			return false, broken(p, err)
+		}
+		if before := d.previous(name); before != "" {
+			previous = before
+		}
+		contexts = append(contexts, d.names("contexts")...)
+	}
+	if !slices.Contains(contexts, previous) || previous == name {
+		previous = ""
+	}
+	for _, p := range paths {
+		err := edit(p, false, func(d *document) {
+			removed = d.remove(name) || removed
+			if d.current() == name {
+				d.setCurrent(previous)
+				removed = true
+			}
+		})
+		if err != nil {
+			return removed, err
+		}
+	}
+	return removed, nil
+}
+
+// Inspect says whether the user's kubeconfig has e, and as it is: Configured, Misconfigured or Missing. A file that
+// cannot be read is like one that is not there.
+func Inspect(e Entry) string {
+	paths, err := files()
+	if err != nil {
+		return Missing
+	}
+	for _, p := range paths {
+		d, err := load(p)
+		if err != nil || !slices.Contains(d.names("contexts"), e.Name) {
+			continue
+		}
+		want := newDocument()
+		want.put(e)
+		if d.access(e.Name) != want.access(e.Name) {
+			return Misconfigured
+		}
+		return Configured
+	}
+	return Missing
+}
+
+// fileList are the files of the user's kubeconfig, first is first asked.
+type fileList []string
+
+// files finds them as kubectl does.
+func files() (fileList, error) {
+	var list fileList
+	for _, p := range filepath.SplitList(os.Getenv("KUBECONFIG")) {
+		if p != "" && !slices.Contains(list, p) {
+			list = append(list, p)
+		}
+	}
+	if len(list) > 0 {
+		return list, nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return nil, fault.New(fault.Kubeconfig, "find the kubeconfig", err).WithHint("set KUBECONFIG to a file")
+	}
+	return fileList{filepath.Join(home, ".kube", "config")}, nil
+}
+
+// target is the file to write to: the one that has the entry, else the first that exists, else the last.
+func (l fileList) target(name string) string {
+	for _, p := range l {
+		if d, err := load(p); err == nil && slices.Contains(d.names("contexts"), name) {
+			return p
+		}
+	}
+	for _, p := range l {
+		if _, err := os.Stat(p); err == nil {
+			return p
+		}
+	}
+	return l[len(l)-1]
+}
+
+type currentContext struct{ path, context string }
+
+// current finds the file that decides which context is the current one.
+func (l fileList) current() currentContext {
+	for _, p := range l {
+		if d, err := load(p); err == nil && d.current() != "" {
+			return currentContext{p, d.current()}
+		}
+	}
+	return currentContext{}
+}
+
+// edit changes one file under its lock. A missing file is made only if create is set; a file in which nothing changed
+// is not touched.
+func edit(path string, create bool, change func(*document)) (err error) {
+	real, err := resolve(path)
+	if err != nil {
+		return broken(path, err)
+	}
+	if _, err := os.Stat(real); errors.Is(err, fs.ErrNotExist) && !create {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(real), 0o700); err != nil {
+		return broken(path, err)
+	}
+	unlock, err := lock(real)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	d, err := load(real)
+	if errors.Is(err, fs.ErrNotExist) {
+		d, err = newDocument(), nil
+	}
+	if err != nil {
+		return broken(path, err)
+	}
+	before := d.bytes()
+	change(d)
+	if after := d.bytes(); !bytes.Equal(before, after) {
+		if err := replace(real, after); err != nil {
+			return broken(path, err)
+		}
+	}
+	return nil
+}
+
+// broken is the fault of a kubeconfig that cannot be read or written.
+func broken(path string, err error) error {
+	if f, ok := errors.AsType[*fault.Fault](err); ok {
+		return f
+	}
+	hint := "repair the file or move it away, then run:  bonsai update-context"
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		hint = fmt.Sprintf("this user may not change %s; set KUBECONFIG to a file of yours", path)
+	case errors.Is(err, errForm):
+		hint = "move the file away (kubectl cannot read it either), then run:  bonsai update-context"
+	}
+	return fault.New(fault.Kubeconfig, "change the kubeconfig "+path, err).WithHint("%s", hint)
+}

@@ -1,0 +1,342 @@
+package kubeconfig
+
+import (
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"go.yaml.in/yaml/v3"
+
+	"bonsai/bootstrap/fault"
+)
+
+func entry(name string) Entry {
+	return Entry{Name: name, Server: "https://127.0.0.1:6443", CA: []byte("ca " + name), Cert: []byte("cert"), Key: []byte("key")}
+}
+
+// foreign is a file as people have it: other tools' entries, fields that we know nothing of, comments, odd values.
+const foreign = `# work and home
+apiVersion: v1
+kind: Config
+preferences: {colors: true}
+current-context: work
+clusters:
+    - name: work
+      cluster:
+        server: https://work.example:6443
+        tls-server-name: "0123"
+        some-future-field: {a: [1, 0x10, 1.50, yes, ~]}
+contexts:
+    - context: {cluster: work, user: me, namespace: "007"}
+      name: work # the office
+    - name: bonsai
+      context: {cluster: elsewhere, user: other, namespace: mine}
+users:
+    - name: me
+      user:
+        exec:
+          apiVersion: client.authentication.k8s.io/v1
+          command: aws
+          env: null
+          args: ["eks", "get-token"]
+extensions:
+    - name: tool
+      extension: {anything: 2026-01-02}
+`
+
+func setup(t *testing.T, content string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "dir", "config")
+	t.Setenv("KUBECONFIG", path)
+	if content != "" {
+		write(t, path, content)
+	}
+	return path
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func decode(t *testing.T, text string) (v map[string]any) {
+	t.Helper()
+	if err := yaml.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	return v
+}
+
+func merge(t *testing.T, e Entry, want string) {
+	t.Helper()
+	if path, err := Merge(e); err != nil || path != want {
+		t.Fatalf("Merge: %s, %v; want %s", path, err, want)
+	}
+	if got := Inspect(e); got != Configured {
+		t.Fatalf("after Merge: %s", got)
+	}
+}
+
+func remove(t *testing.T, name string, want bool) {
+	t.Helper()
+	if removed, err := Remove(name); err != nil || removed != want {
+		t.Fatalf("Remove: %v, %v; want %v", removed, err, want)
+	}
+}
+
+func TestMergeIntoNothing(t *testing.T) {
+	path := setup(t, "")
+	e := entry("dev")
+	if got := Inspect(e); got != Missing {
+		t.Errorf("before: %s", got)
+	}
+	merge(t, e, path)
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode: %v, %v", info.Mode(), err)
+	}
+	if got, want := decode(t, read(t, path)), decode(t, string(e.File())); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+	v := decode(t, read(t, path))
+	if v["current-context"] != "dev" || v["kind"] != "Config" || v["apiVersion"] != "v1" {
+		t.Errorf("got %v", v)
+	}
+	cluster := v["clusters"].([]any)[0].(map[string]any)["cluster"].(map[string]any)
+	if cluster["certificate-authority-data"] != base64.StdEncoding.EncodeToString(e.CA) {
+		t.Errorf("authority: %v", cluster)
+	}
+	remove(t, "dev", true)
+	if v := decode(t, read(t, path)); len(v["clusters"].([]any))+len(v["users"].([]any))+len(v["contexts"].([]any)) != 0 || v["current-context"] != "" {
+		t.Errorf("after Remove: %v", v)
+	}
+	remove(t, "dev", false)
+	// And once more into what kubectl writes for empty lists.
+	write(t, path, "apiVersion: v1\nkind: Config\nclusters: null\ncontexts: []\nusers:\n")
+	merge(t, e, path)
+}
+
+func TestEverythingElseSurvives(t *testing.T) {
+	path := setup(t, strings.ReplaceAll(foreign, "name: bonsai", "name: other"))
+	before := decode(t, read(t, path))
+	merge(t, entry("bonsai"), path)
+	merge(t, entry("second"), path)
+	if v := decode(t, read(t, path)); v["current-context"] != "second" {
+		t.Errorf("current context: %v", v["current-context"])
+	}
+	remove(t, "bonsai", true)
+	if v := decode(t, read(t, path)); v["current-context"] != "second" {
+		t.Errorf("removing another cluster changed the current context to %v", v["current-context"])
+	}
+	merge(t, entry("bonsai"), path)
+	remove(t, "second", true)
+	remove(t, "bonsai", true)
+	text := read(t, path)
+	after := decode(t, text)
+	before["current-context"], after["current-context"] = "", "" // its story is told below
+	if !reflect.DeepEqual(before, after) {
+		t.Errorf("got  %v\nwant %v", after, before)
+	}
+	for _, want := range []string{`"0123"`, `"007"`, "0x10", "1.50", "yes", "2026-01-02", "# work and home", "# the office", "env: null"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s is gone from\n%s", want, text)
+		}
+	}
+}
+
+func TestCurrentContextComesBack(t *testing.T) {
+	path := setup(t, strings.ReplaceAll(foreign, "name: bonsai", "name: other"))
+	current := func() any { return decode(t, read(t, path))["current-context"] }
+	merge(t, entry("bonsai"), path)
+	merge(t, entry("bonsai"), path) // a repair must not take itself for what was there before
+	if current() != "bonsai" {
+		t.Errorf("after Merge: %v", current())
+	}
+	remove(t, "bonsai", true)
+	if current() != "work" {
+		t.Errorf("after Remove: %v", current())
+	}
+	// Not if the user has chosen otherwise, and not if it is gone.
+	merge(t, entry("bonsai"), path)
+	write(t, path, strings.Replace(read(t, path), "current-context: bonsai", "current-context: other", 1))
+	remove(t, "bonsai", true)
+	if current() != "other" {
+		t.Errorf("a choice of the user was changed to %v", current())
+	}
+	merge(t, entry("a"), path)
+	merge(t, entry("b"), path)
+	remove(t, "a", true)
+	remove(t, "b", true)
+	if current() != "" {
+		t.Errorf("a context that is gone became current: %v", current())
+	}
+}
+
+func TestForeignContextOfOurNameIsReplaced(t *testing.T) {
+	path := setup(t, foreign)
+	if got := Inspect(entry("bonsai")); got != Misconfigured {
+		t.Errorf("before: %s", got)
+	}
+	merge(t, entry("bonsai"), path)
+	if !strings.Contains(read(t, path), "namespace: mine") {
+		t.Error("the namespace that the user chose is gone")
+	}
+	moved := entry("bonsai")
+	moved.Server = "https://127.0.0.1:7000"
+	if got := Inspect(moved); got != Misconfigured {
+		t.Errorf("another port: %s", got)
+	}
+	renewed := entry("bonsai")
+	renewed.Cert = []byte("renewed")
+	if got := Inspect(renewed); got != Misconfigured {
+		t.Errorf("another certificate: %s", got)
+	}
+	merge(t, moved, path)
+}
+
+func TestListOfFiles(t *testing.T) {
+	dir := t.TempDir()
+	missing, first, second := filepath.Join(dir, "missing"), filepath.Join(dir, "first"), filepath.Join(dir, "second")
+	write(t, first, "apiVersion: v1\nkind: Config\nclusters: []\n")
+	write(t, second, strings.ReplaceAll(foreign, "name: bonsai", "name: dev"))
+	t.Setenv("KUBECONFIG", strings.Join([]string{"", missing, first, second, first}, string(filepath.ListSeparator)))
+	// An entry is changed where it is; the current context where it was set.
+	merge(t, entry("dev"), second)
+	// A new one goes into the first file that exists.
+	merge(t, entry("new"), first)
+	if v := decode(t, read(t, second)); v["current-context"] != "new" {
+		t.Errorf("current context: %v", v["current-context"])
+	}
+	remove(t, "new", true)
+	if v := decode(t, read(t, second)); v["current-context"] != "dev" {
+		t.Errorf("current context: %v", v["current-context"])
+	}
+	remove(t, "dev", true)
+	if _, err := os.Stat(missing); err == nil {
+		t.Error("a missing file was made")
+	}
+	// With none of them there, the last is made.
+	t.Setenv("KUBECONFIG", missing+string(filepath.ListSeparator)+missing+"2")
+	merge(t, entry("dev"), missing+"2")
+	// Without the variable it is the home's.
+	t.Setenv("KUBECONFIG", "")
+	t.Setenv("HOME", dir)
+	merge(t, entry("dev"), filepath.Join(dir, ".kube", "config"))
+}
+
+func TestLinkAndModeStay(t *testing.T) {
+	link := setup(t, "")
+	real := filepath.Join(t.TempDir(), "real")
+	write(t, real, foreign)
+	if err := os.Chmod(real, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(link), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(real, link); err != nil {
+		t.Fatal(err)
+	}
+	merge(t, entry("dev"), link)
+	if target, err := os.Readlink(link); err != nil || target != real {
+		t.Errorf("link: %s, %v", target, err)
+	}
+	if info, _ := os.Stat(real); info.Mode().Perm() != 0o640 {
+		t.Errorf("mode %s", info.Mode())
+	}
+	left, err := filepath.Glob(filepath.Join(filepath.Dir(real), "real?*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	// A link to a file that is not there yet.
+	if err := os.Remove(real); err != nil {
+		t.Fatal(err)
+	}
+	merge(t, entry("dev"), link)
+	if _, err := os.Stat(real); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBrokenFilesAreLeftAlone(t *testing.T) {
+	for what, content := range map[string]string{
+		"not YAML": "a: b: c", "a list": "- a", "two documents": "a: 1\n---\nb: 2\n", "clusters as a mapping": "clusters: {a: b}\n", "text": "hello",
+	} {
+		path := setup(t, content)
+		_, mergeErr := Merge(entry("dev"))
+		_, removeErr := Remove("dev")
+		for _, err := range []error{mergeErr, removeErr} {
+			if fault.KindOf(err) != fault.Kubeconfig || fault.Problem(err).Hint == "" || !strings.Contains(err.Error(), path) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if read(t, path) != content {
+			t.Errorf("%s: the file was changed", what)
+		}
+		if _, err := os.Stat(path + ".lock"); err == nil {
+			t.Errorf("%s: the lock is left", what)
+		}
+	}
+}
+
+func TestUnchangedFileIsNotTouched(t *testing.T) {
+	path := setup(t, foreign)
+	remove(t, "nobody", false)
+	if read(t, path) != foreign {
+		t.Error("the file was written anew")
+	}
+}
+
+func TestJSONIsKeptAsSuch(t *testing.T) {
+	path := setup(t, `{"apiVersion":"v1","kind":"Config","clusters":[],"users":[],"contexts":[{"name":"x","context":{}}],"current-context":"x"}`)
+	merge(t, entry("dev"), path)
+	remove(t, "dev", true)
+	if v := decode(t, read(t, path)); v["current-context"] != "x" || len(v["contexts"].([]any)) != 1 {
+		t.Errorf("got %v", v)
+	}
+}
+
+func TestManyAtOnce(t *testing.T) {
+	path := setup(t, foreign)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			if _, err := Merge(entry(fmt.Sprintf("dev-%d", i))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := strings.Count(read(t, path), "server: https://127.0.0.1:6443"); n != 8 {
+		t.Errorf("%d of 8 entries are there", n)
+	}
+}
+
+func TestLockOfACrashedProcessIsNamed(t *testing.T) {
+	path := setup(t, foreign)
+	write(t, path+".lock", "")
+	var err error
+	synctest.Test(t, func(*testing.T) { _, err = Merge(entry("dev")) }) // waits five seconds in no time
+	if fault.KindOf(err) != fault.Kubeconfig || !strings.Contains(fault.Problem(err).Hint, "rm "+path+".lock") {
+		t.Errorf("got %v, hint %q", err, fault.Problem(err).Hint)
+	}
+}

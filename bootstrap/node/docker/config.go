@@ -1,0 +1,136 @@
+package docker
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/network"
+
+	"bonsai/bootstrap/node"
+)
+
+// settings is all that the engine is told about a node's container.
+type settings struct {
+	Config  *container.Config
+	Host    *container.HostConfig
+	Network *network.NetworkingConfig
+}
+
+func varVolume(nodeName string) string { return nodeName + "-var" }
+
+// nodeLabels tie an object to its cluster and node.
+func nodeLabels(n node.NodeSpec) map[string]string {
+	return map[string]string{
+		node.LabelCluster: n.Spec.Name, node.LabelID: n.Spec.ID, node.LabelNode: n.Node.Name,
+	}
+}
+
+// containerConfig is every setting of a node's container, each with its reason. payload is the volume to mount.
+//
+// Not set, on purpose: ulimits (raising them needs SYS_RESOURCE, which not every engine has; kubelet and
+// containerd raise their own), IPv6 sysctls (the start fails on kernels without IPv6), published ports.
+func containerConfig(n node.NodeSpec, payload string, g grant) settings {
+	net := networkName(n.Spec.Name)
+	stopTimeout := 20 // seconds; for `docker stop` and engine shutdown: the init ends pods and children meanwhile
+	labels := nodeLabels(n)
+	labels[node.LabelPayload] = n.Payload
+	labels[labelGrant] = g.String()
+
+	s := settings{
+		Config: &container.Config{
+			Image:    n.Image,
+			Hostname: n.Node.Name, // kubelet's name for the node unless told, and what `hostname` says inside
+			Labels:   labels,
+			// What programs of the systemd world, containerd among them, look for to know that they are in a container.
+			Env:         []string{"container=docker"},
+			StopSignal:  "SIGTERM", // what the init forwards
+			StopTimeout: &stopTimeout,
+		},
+		Host: &container.HostConfig{
+			Privileged: g.privileged,
+			// runc inside mounts, pivots, and loads seccomp filters of its own; the engine's default profiles forbid it.
+			SecurityOpt: []string{"seccomp=unconfined", "apparmor=unconfined"},
+			// kubelet and runc write cgroups; a private namespace shows them their own subtree as the root.
+			CgroupnsMode: container.CgroupnsModePrivate,
+			// Nothing is shared with the host's or other nodes' IPC, whatever the engine's default.
+			IpcMode: container.IPCModePrivate,
+			// Where the engine maps users, a mapped root could not mount; without mapping it changes nothing.
+			UsernsMode: "host",
+			// The init of the image reaps orphans; Docker's must not take its place as PID 1.
+			Init: new(bool),
+			// Nodes come back with the engine, but not after `bonsai stop`: Docker remembers stops.
+			RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyUnlessStopped},
+			NetworkMode:   container.NetworkMode(net),
+			// The API server's host by a name of its own (it is in the certificate).
+			ExtraHosts: []string{"host.bonsai.internal:" + n.Spec.Gateway.String()},
+			Mounts: []mount.Mount{
+				{ // containerd, kubelet, CNI and all tools; one copy for all nodes, which nobody may change
+					Type: mount.TypeVolume, Source: payload, Target: "/opt/bonsai", ReadOnly: true,
+					VolumeOptions: &mount.VolumeOptions{NoCopy: true},
+				},
+				{ // images, pods and logs; overlay mounts need a real filesystem below, and it outlives the container
+					Type: mount.TypeVolume, Source: varVolume(n.Node.Name), Target: "/var",
+					VolumeOptions: &mount.VolumeOptions{NoCopy: true, Labels: nodeLabels(n)},
+				},
+			},
+			Tmpfs: map[string]string{
+				"/run": "exec,mode=755",  // sockets and run-time state must not survive a restart; runc executes from it
+				"/tmp": "exec,mode=1777", // as on any machine
+			},
+			Sysctls: map[string]string{
+				"net.ipv4.ip_forward":          "1", // the node routes for its pods
+				"net.ipv4.conf.all.arp_ignore": "0", // the ptp plugin's gateway answers for addresses of other links
+			},
+			// The node's own output is the init's few lines; a crash loop must not fill the disk.
+			LogConfig: container.LogConfig{
+				Type: "json-file", Config: map[string]string{"max-size": "10m", "max-file": "2"},
+			},
+			Resources: container.Resources{
+				NanoCPUs: int64(n.Node.CPUs * 1e9),
+				Memory:   n.Node.MemoryBytes,
+				// No swap on top of the limit: kubelet counts memory only.
+				MemorySwap: n.Node.MemoryBytes,
+			},
+		},
+		Network: &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
+			// The planned address: certificates, routes and kube-proxy rely on it.
+			net: {IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: n.Node.IP.String()}},
+		}},
+	}
+	if !g.privileged {
+		restrict(s.Host, g)
+	}
+	return s
+}
+
+// restrict replaces "privileged" by its parts, as far as the engine has them.
+func restrict(h *container.HostConfig, g grant) {
+	h.CapAdd = []string{"ALL"}
+	h.CapDrop = g.missing // asking for what the engine lacks makes the start fail
+	// Mounting a fresh proc and sysfs for a pod is refused by the kernel while parts of the node's are hidden,
+	// and the agent writes sysctls below /proc/sys. Empty lists, not nil: nil means Docker's defaults.
+	h.MaskedPaths, h.ReadonlyPaths = []string{}, []string{}
+	// Pods get device nodes made by runc, and privileged pods all of them.
+	h.DeviceCgroupRules = []string{"a *:* rwm"}
+	if g.kmsg {
+		// kubelet watches the kernel's log for processes killed for want of memory.
+		h.Devices = []container.DeviceMapping{{
+			PathOnHost: "/dev/kmsg", PathInContainer: "/dev/kmsg", CgroupPermissions: "rwm",
+		}}
+	}
+}
+
+// configHash names the settings that decide whether a container has to be made anew. What the engine grants is not
+// among them, so that finding out is not needed for a container that is as wanted; the network is, because
+// its settings must not change under a stopped container.
+func configHash(n node.NodeSpec, payload string) string {
+	data, err := json.Marshal([]any{containerConfig(n, payload, grant{privileged: true}), networkOptions(n.Spec)})
+	if err != nil {
+		panic(err) // plain structs of strings and numbers
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8])
+}

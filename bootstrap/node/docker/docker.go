@@ -1,0 +1,139 @@
+// Package docker runs bonsai's nodes as containers of a Docker engine. It is the only package that knows Docker's
+// API, and promises what node.Driver says.
+//
+// Begin reading at Driver.EnsureNode (ensure.go); every setting of a node's container is in containerConfig
+// (config.go), what the engine can grant is found out in grant.go, and how the payload gets into a volume that is
+// either whole or ignored is told in payload.go.
+package docker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/client"
+
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/node"
+)
+
+// minAPI is Docker 20.10's: the first with private cgroup namespaces, which nodes on cgroup v1 cannot do without.
+const minAPI = "1.41"
+
+// Limits of single calls, for a quick machine; Options.WaitScale multiplies them.
+const (
+	pingLimit  = 10 * time.Second // to notice an engine that hangs
+	callLimit  = 30 * time.Second // anything that neither moves data nor waits for processes
+	startLimit = time.Minute      // making and starting a container on a loaded machine
+	copyLimit  = 3 * time.Minute  // moving the payload of some hundred megabytes
+	goneLimit  = 30 * time.Second // removals: a container's processes, mounts and endpoints have to end first
+)
+
+// pollPause is the pause between two looks at something that ends by itself.
+const pollPause = 50 * time.Millisecond
+
+// Options are the settings of a Driver; the zero value works.
+type Options struct {
+	Log *slog.Logger // nil: none
+	// WaitScale multiplies every limit on a wait (0 means 1).
+	WaitScale float64
+}
+
+// Driver implements node.Driver. Make one with New or Connect.
+type Driver struct {
+	api   client.APIClient
+	log   *slog.Logger
+	scale float64
+
+	mu      sync.Mutex        // guards what follows
+	granted *grant            // nil until known
+	volumes map[string]string // payload hash → volume that was seen whole
+}
+
+var _ node.Driver = (*Driver)(nil)
+
+// New makes a driver on a client, which it closes. It asks the engine nothing.
+func New(api client.APIClient, o Options) *Driver {
+	return &Driver{
+		api: api, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), scale: cmp.Or(o.WaitScale, 1),
+		volumes: map[string]string{},
+	}
+}
+
+// Close releases the connections.
+func (d *Driver) Close() error { return d.api.Close() }
+
+// within limits a call and returns the function that ends the limit. The cause names the limit, so that an error
+// says for how long the engine was waited for.
+func (d *Driver) within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	limit = time.Duration(float64(limit) * d.scale)
+	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer from Docker within %s", limit))
+}
+
+// cleanup is a context for undoing one's own work: it lives on when ctx has been cancelled, but not for ever.
+func (d *Driver) cleanup(ctx context.Context) (context.Context, context.CancelFunc) {
+	return d.within(context.WithoutCancel(ctx), goneLimit)
+}
+
+// until repeats look with a pause until it says done, fails, or ctx ends.
+func until(ctx context.Context, look func() (done bool, err error)) error {
+	tick := time.NewTicker(pollPause)
+	defer tick.Stop()
+	for {
+		if done, err := look(); done || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// failure turns an error of the client into a fault. ctx is the one of the failed call: the client reports
+// cancellation and limits in many shapes, the context in one.
+func (d *Driver) failure(ctx context.Context, op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if f, ok := errors.AsType[*fault.Fault](err); ok {
+		return f
+	}
+	host := d.api.DaemonHost()
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return fault.New(fault.Canceled, op, err)
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fault.New(fault.Timeout, op, context.Cause(ctx)).
+			WithHint("see whether `docker ps` answers; on a slow machine set BONSAI_WAIT_SCALE=5")
+	case errors.Is(err, fs.ErrPermission) && client.IsErrConnectionFailed(err):
+		return fault.New(fault.EnginePermission, op, fmt.Errorf("this user may not use Docker at %s: %w", host, err)).
+			WithHint("sudo usermod -aG docker $USER, then log out and in again")
+	case client.IsErrConnectionFailed(err), isDial(err):
+		return fault.New(fault.EngineDown, op, err).
+			WithHint("start Docker (sudo systemctl start docker, or Docker Desktop) and see that `docker version` answers")
+	}
+	return fault.New(fault.Engine, op, err)
+}
+
+// isDial says that no connection came about; hijacked connections (exec) report it without the client's own type.
+func isDial(err error) bool {
+	dial, ok := errors.AsType[*net.OpError](err)
+	return ok && dial.Op == "dial"
+}
+
+// absent drops the error that says that the object is not there.
+func absent(err error) error {
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,494 @@
+package docker_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/volume"
+	"github.com/docker/docker/client"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"go.uber.org/goleak"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/node"
+	"bonsai/bootstrap/node/docker"
+	"bonsai/bootstrap/node/nodetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// engine is a real engine of which drivers see only the payloads that were made through it: others may be at work
+// on it, and pruning would take theirs. Payloads look an hour older once aged.
+type engine struct {
+	mu     sync.Mutex // guards what follows
+	hashes map[string]bool
+	aged   bool
+}
+
+// newEngine skips the test where no engine answers, and removes the test's payloads at its end.
+func newEngine(t *testing.T) *engine {
+	t.Helper()
+	e := &engine{hashes: map[string]bool{}}
+	d := e.driver(t)
+	defer d.Close()
+	if _, err := d.Ping(t.Context()); err != nil {
+		t.Skipf("needs a Docker engine: %v", err)
+	}
+	t.Cleanup(func() {
+		e.age(t)
+		d := e.driver(t)
+		defer d.Close()
+		if err := d.PrunePayloads(context.Background(), "none"); err != nil {
+			t.Errorf("clean up: %v", err)
+		}
+	})
+	return e
+}
+
+func (e *engine) driver(t *testing.T) node.Driver {
+	return docker.New(lens{e.api(t), e}, docker.Options{})
+}
+
+func (e *engine) api(t *testing.T) client.APIClient {
+	t.Helper()
+	api, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return api
+}
+
+func (e *engine) age(*testing.T) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.aged = true
+}
+
+// foreign says whether labels belong to somebody else's payload.
+func (e *engine) foreign(labels map[string]string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	hash := labels[node.LabelPayload]
+	return hash != "" && !e.hashes[hash]
+}
+
+type lens struct {
+	client.APIClient
+	e *engine
+}
+
+func (l lens) ContainerCreate(ctx context.Context, c *container.Config, h *container.HostConfig, n *network.NetworkingConfig, p *ocispec.Platform, name string) (container.CreateResponse, error) {
+	l.e.mu.Lock()
+	l.e.hashes[c.Labels[node.LabelPayload]] = true
+	l.e.mu.Unlock()
+	return l.APIClient.ContainerCreate(ctx, c, h, n, p, name)
+}
+
+func (l lens) ContainerList(ctx context.Context, o container.ListOptions) ([]container.Summary, error) {
+	all, err := l.APIClient.ContainerList(ctx, o)
+	all = slices.DeleteFunc(all, func(c container.Summary) bool { return l.e.foreign(c.Labels) })
+	l.e.mu.Lock()
+	defer l.e.mu.Unlock()
+	for i := range all {
+		if l.e.aged {
+			all[i].Created -= 3600
+		}
+	}
+	return all, err
+}
+
+func (l lens) VolumeList(ctx context.Context, o volume.ListOptions) (volume.ListResponse, error) {
+	all, err := l.APIClient.VolumeList(ctx, o)
+	all.Volumes = slices.DeleteFunc(all.Volumes, func(v *volume.Volume) bool { return l.e.foreign(v.Labels) })
+	l.e.mu.Lock()
+	defer l.e.mu.Unlock()
+	for _, v := range all.Volumes {
+		if l.e.aged {
+			v.CreatedAt = "2020-01-01T00:00:00Z"
+		}
+	}
+	return all, err
+}
+
+func (l lens) ImageList(ctx context.Context, o image.ListOptions) ([]image.Summary, error) {
+	all, err := l.APIClient.ImageList(ctx, o)
+	return slices.DeleteFunc(all, func(i image.Summary) bool { return l.e.foreign(i.Labels) }), err
+}
+
+// program builds the nodes' program once.
+var program = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "bonsai-guest-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	out := filepath.Join(dir, "init")
+	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", out, "bonsai/bootstrap/node/nodetest/guest/init")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false -trimpath")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(out)
+})
+
+func guestProgram(t *testing.T) []byte {
+	t.Helper()
+	p, err := program()
+	if err != nil {
+		t.Fatalf("build the guest: %v", err)
+	}
+	return p
+}
+
+func TestConformance(t *testing.T) {
+	e := newEngine(t)
+	api := e.api(t)
+	defer api.Close()
+	nodetest.Run(t, nodetest.Harness{
+		Driver: e.driver, Program: guestProgram(t), Age: e.age,
+		Container: func(t *testing.T, name string, p node.Payload) {
+			c, err := api.ContainerCreate(t.Context(), &container.Config{Image: p.ImageRef}, nil, nil, nil, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = api.ContainerRemove(context.Background(), c.ID, container.RemoveOptions{Force: true}) })
+		},
+		Network: func(t *testing.T, name string, subnet netip.Prefix) {
+			n, err := api.NetworkCreate(t.Context(), name, network.CreateOptions{
+				IPAM: &network.IPAM{Config: []network.IPAMConfig{{Subnet: subnet.String()}}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = api.NetworkRemove(context.Background(), n.ID) })
+		},
+	})
+}
+
+// fixture is a planned cluster on the engine, for what only Docker can show.
+type fixture struct {
+	*engine
+	d    node.Driver
+	raw  client.APIClient
+	p    nodetest.Payload
+	spec *cluster.Spec
+}
+
+func newFixture(t *testing.T, nodes int) fixture {
+	t.Helper()
+	e := newEngine(t)
+	f := fixture{engine: e, d: e.driver(t), raw: e.api(t), p: nodetest.NewPayload(t, guestProgram(t), rand.Text())}
+	f.spec = &cluster.Spec{Version: 1, Name: "bt-" + strings.ToLower(rand.Text()[:8]), ID: rand.Text(), MTU: 1390}
+	for i := range nodes {
+		f.spec.Nodes = append(f.spec.Nodes, cluster.Node{Index: i + 1})
+	}
+	t.Cleanup(func() {
+		if err := f.d.RemoveCluster(context.Background(), f.spec.Name); err != nil {
+			t.Errorf("clean up: %v", err)
+		}
+		_ = f.d.Close()
+		_ = f.raw.Close()
+	})
+	for third := range 256 {
+		f.spec.Subnet = netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 214, byte(third), 0}), 24)
+		f.spec.Replan()
+		err := f.d.EnsureNetwork(t.Context(), f.spec)
+		if err == nil {
+			return f
+		}
+		if fault.KindOf(err) != fault.Conflict {
+			t.Fatal(err)
+		}
+	}
+	t.Fatal("no free subnet")
+	return f
+}
+
+func (f fixture) node(index int) node.NodeSpec {
+	return node.NodeSpec{Spec: f.spec, Node: f.spec.Nodes[index-1], Payload: f.p.Hash, Image: f.p.ImageRef}
+}
+
+// A writer that was killed leaves its container and a half-full volume.
+func TestKilledWriterIsIgnoredAndPruned(t *testing.T) {
+	f := newFixture(t, 1)
+	ctx := t.Context()
+	must(t, f.d.EnsurePayload(ctx, f.p.Payload, nil)) // for the image
+	f.age(t)
+	must(t, f.d.PrunePayloads(ctx, "none"))
+	must(t, f.d.EnsurePayload(ctx, f.p.Payload, nil))
+
+	name := "bonsai-payload-" + f.p.Hash[:12] + "-killed"
+	labels := map[string]string{node.LabelPayload: f.p.Hash, "io.bonsai.payload.data": name}
+	_, err := f.raw.ContainerCreate(ctx, &container.Config{Image: f.p.ImageRef, Labels: labels},
+		&container.HostConfig{Mounts: []mount.Mount{{
+			Type: mount.TypeVolume, Source: name, Target: cluster.PayloadDir,
+			VolumeOptions: &mount.VolumeOptions{NoCopy: true, Labels: labels},
+		}}}, nil, nil, name)
+	must(t, err)
+
+	fresh := f.driver(t) // a new process
+	defer fresh.Close()
+	must(t, fresh.EnsureNode(ctx, f.node(1)))
+	must(t, fresh.PrunePayloads(ctx, f.p.Hash))
+	if _, err := f.raw.VolumeInspect(ctx, name); err == nil {
+		t.Error("the half-written volume is still there")
+	}
+	if _, err := f.raw.ContainerInspect(ctx, name); err == nil {
+		t.Error("the writer's container is still there")
+	}
+	code, err := fresh.Exec(ctx, f.spec.Nodes[0].Name, node.Exec{Cmd: []string{"/opt/bonsai/bin/init", "cat", "/opt/bonsai/ballast"}})
+	if err != nil || code != 0 {
+		t.Errorf("got code %d, %v; want the node's payload to be whole", code, err)
+	}
+}
+
+// Somebody removed the filled volume, and perhaps an engine made an empty one of its name.
+func TestLostPayloadVolumeIsFilledAgain(t *testing.T) {
+	for _, empty := range []bool{false, true} {
+		f := newFixture(t, 1)
+		ctx := t.Context()
+		must(t, f.d.EnsurePayload(ctx, f.p.Payload, nil))
+		pointer, err := f.raw.VolumeInspect(ctx, "bonsai-payload-"+f.p.Hash[:12])
+		must(t, err)
+		data := pointer.Labels["io.bonsai.payload.data"]
+		must(t, f.raw.VolumeRemove(ctx, data, false))
+		if empty {
+			_, err := f.raw.VolumeCreate(ctx, volume.CreateOptions{Name: data})
+			must(t, err)
+			t.Cleanup(func() { _ = f.raw.VolumeRemove(context.Background(), data, false) })
+		} else if err := f.d.EnsureNode(ctx, f.node(1)); fault.KindOf(err) != fault.Engine {
+			t.Errorf("got %v, want the driver to see that the volume it remembers is gone", err)
+		}
+		fresh := f.driver(t)
+		must(t, fresh.EnsurePayload(ctx, f.p.Payload, nil))
+		must(t, fresh.EnsureNode(ctx, f.node(1)))
+		must(t, fresh.Close())
+		if got := f.p.Opened.Load(); got != 2 {
+			t.Errorf("empty %v: the payload was read %d times, want 2", empty, got)
+		}
+	}
+}
+
+// `docker network prune` takes the network of a stopped cluster.
+func TestStoppedNodeSurvivesTheLossOfItsNetwork(t *testing.T) {
+	f := newFixture(t, 1)
+	ctx := t.Context()
+	must(t, f.d.EnsurePayload(ctx, f.p.Payload, nil))
+	must(t, f.d.EnsureNode(ctx, f.node(1)))
+	name := f.spec.Nodes[0].Name
+	must(t, f.d.StopNode(ctx, name, 0))
+	must(t, f.raw.NetworkRemove(ctx, "bonsai-"+f.spec.Name))
+	must(t, f.d.EnsureNetwork(ctx, f.spec))
+	must(t, f.d.EnsureNode(ctx, f.node(1)))
+	all, err := f.d.List(ctx, f.spec.Name)
+	must(t, err)
+	if len(all) != 1 || !all[0].Running || all[0].IP != f.spec.Nodes[0].IP {
+		t.Errorf("got %+v, want one running node at %s", all, f.spec.Nodes[0].IP)
+	}
+}
+
+// Somebody else's volume must not become a node's /var.
+func TestForeignVolumeIsAConflict(t *testing.T) {
+	f := newFixture(t, 1)
+	ctx := t.Context()
+	must(t, f.d.EnsurePayload(ctx, f.p.Payload, nil))
+	name := f.spec.Nodes[0].Name + "-var"
+	_, err := f.raw.VolumeCreate(ctx, volume.CreateOptions{Name: name})
+	must(t, err)
+	defer f.raw.VolumeRemove(context.Background(), name, false)
+	if err := f.d.EnsureNode(ctx, f.node(1)); fault.KindOf(err) != fault.Conflict || !strings.Contains(err.Error(), name) {
+		t.Errorf("got %v, want a conflict that names %s", err, name)
+	}
+}
+
+func TestTerminalGetsItsSize(t *testing.T) {
+	f := newFixture(t, 1)
+	ctx := t.Context()
+	must(t, f.d.EnsurePayload(ctx, f.p.Payload, nil))
+	must(t, f.d.EnsureNode(ctx, f.node(1)))
+	sizes := make(chan node.Size, 1)
+	sizes <- node.Size{Width: 101, Height: 43}
+	var out bytes.Buffer
+	code, err := f.d.Exec(ctx, f.spec.Nodes[0].Name, node.Exec{
+		Cmd: []string{"/opt/bonsai/bin/init", "await-size", "101", "43"}, TTY: true, Resize: sizes, Stdout: &out,
+	})
+	if err != nil || code != 0 || out.String() != "size 101x43" {
+		t.Errorf("got code %d, %v, output %q", code, err, out.String())
+	}
+}
+
+func TestExecEndsWithItsContext(t *testing.T) {
+	f := newFixture(t, 1)
+	must(t, f.d.EnsurePayload(t.Context(), f.p.Payload, nil))
+	must(t, f.d.EnsureNode(t.Context(), f.node(1)))
+	ctx, cancel := context.WithCancel(t.Context())
+	r, w, err := os.Pipe()
+	must(t, err)
+	defer w.Close()
+	defer r.Close()
+	cancelled := make(chan struct{})
+	go func() {
+		defer close(cancelled)
+		cancel()
+	}()
+	_, err = f.d.Exec(ctx, f.spec.Nodes[0].Name, node.Exec{Cmd: []string{"/opt/bonsai/bin/init", "upper"}, Stdin: r})
+	<-cancelled
+	if fault.KindOf(err) != fault.Canceled {
+		t.Errorf("got %v, want %s", err, fault.Canceled)
+	}
+}
+
+func TestSaveImages(t *testing.T) {
+	f := newFixture(t, 0)
+	must(t, f.d.EnsurePayload(t.Context(), f.p.Payload, nil))
+	stream, err := f.d.SaveImages(t.Context(), []string{f.p.ImageRef})
+	must(t, err)
+	defer stream.Close()
+	var archive bytes.Buffer
+	_, err = archive.ReadFrom(stream)
+	must(t, err)
+	if !strings.Contains(archive.String(), "manifest.json") || !strings.Contains(archive.String(), f.p.ImageRef) {
+		t.Errorf("got %d bytes that are no docker archive of %s", archive.Len(), f.p.ImageRef)
+	}
+	if _, err := f.d.SaveImages(t.Context(), []string{"bonsai-no-such-image"}); fault.KindOf(err) != fault.Image {
+		t.Errorf("got %v, want %s", err, fault.Image)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// remote hides that the engine is on this machine.
+type remote struct{ client.APIClient }
+
+func (remote) DaemonHost() string { return "tcp://192.0.2.1:2375" }
+
+// What a remote engine grants shows only when it is asked; three nodes ask at once.
+func TestNodesStartWhateverAnUnknownEngineGrants(t *testing.T) {
+	f := newFixture(t, 3)
+	ctx := t.Context()
+	must(t, f.d.EnsurePayload(ctx, f.p.Payload, nil))
+	far := docker.New(remote{f.api(t)}, docker.Options{})
+	defer far.Close()
+	var wg sync.WaitGroup
+	errs := make([]error, 3)
+	for i := range errs {
+		wg.Go(func() { errs[i] = far.EnsureNode(ctx, f.node(i+1)) })
+	}
+	wg.Wait()
+	must(t, errors.Join(errs...))
+	all, err := f.d.List(ctx, f.spec.Name)
+	must(t, err)
+	for _, c := range all {
+		if !c.Running {
+			t.Errorf("%s does not run: %+v", c.Name, c)
+		}
+	}
+	info, err := far.Ping(ctx)
+	must(t, err)
+	if info.HostReachesNodes {
+		t.Error("nodes of a remote engine are said to be within reach")
+	}
+	// A privileged container and what the local look says must agree, or the fallback was taken without need.
+	near := f.driver(t)
+	defer near.Close()
+	must(t, near.RemoveNode(ctx, f.spec.Name, f.spec.Nodes[0].Name))
+	must(t, near.EnsureNode(ctx, f.node(1)))
+	again, err := f.d.List(ctx, f.spec.Name)
+	must(t, err)
+	if again[0].Privileged != all[0].Privileged {
+		t.Errorf("privileged: got %v by looking, %v by trying", again[0].Privileged, all[0].Privileged)
+	}
+}
+
+// BenchmarkThreeNodes tells what the engine's part of a start, a restart and a delete costs.
+func BenchmarkThreeNodes(b *testing.B) {
+	d, err := docker.Connect(os.Getenv, docker.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer d.Close()
+	if _, err := d.Ping(b.Context()); err != nil {
+		b.Skipf("needs a Docker engine: %v", err)
+	}
+	guest, err := program()
+	if err != nil {
+		b.Fatal(err)
+	}
+	p := nodetest.NewPayload(b, guest, rand.Text())
+	spec := &cluster.Spec{Version: 1, Name: "bt-bench", ID: rand.Text(), Subnet: netip.MustParsePrefix("10.215.0.0/24")}
+	spec.Nodes = []cluster.Node{{Index: 1}, {Index: 2}, {Index: 3}}
+	spec.Replan()
+	phase := func(name string, f func() error) {
+		began := time.Now()
+		if err := f(); err != nil {
+			b.Fatal(name, err)
+		}
+		b.ReportMetric(float64(time.Since(began).Milliseconds()), name+"-ms")
+	}
+	parallel := func(f func(cluster.Node) error) func() error {
+		return func() error {
+			var wg sync.WaitGroup
+			errs := make([]error, len(spec.Nodes))
+			for i, n := range spec.Nodes {
+				wg.Go(func() { errs[i] = f(n) })
+			}
+			wg.Wait()
+			return errors.Join(errs...)
+		}
+	}
+	ctx := context.Background()
+	ensure := parallel(func(n cluster.Node) error {
+		return d.EnsureNode(ctx, node.NodeSpec{Spec: spec, Node: n, Payload: p.Hash, Image: p.ImageRef,
+			Files: []node.File{{Path: "/etc/bonsai/node.json", Mode: 0o600, Data: []byte("{}")}}})
+	})
+	for b.Loop() {
+		phase("payload-first", func() error { return d.EnsurePayload(ctx, p.Payload, nil) })
+		phase("network", func() error { return d.EnsureNetwork(ctx, spec) })
+		phase("nodes", ensure)
+		phase("nodes-again", ensure)
+		phase("list", func() error { _, err := d.List(ctx, spec.Name); return err })
+		phase("stop", parallel(func(n cluster.Node) error { return d.StopNode(ctx, n.Name, 5*time.Second) }))
+		phase("restart", ensure)
+		phase("delete", func() error { return d.RemoveCluster(ctx, spec.Name) })
+		other, err := docker.Connect(os.Getenv, docker.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		phase("payload-present", func() error { return other.EnsurePayload(ctx, p.Payload, nil) })
+		phase("ping", func() error { _, err := other.Ping(ctx); return err })
+		_ = other.Close()
+	}
+	// Nothing but this benchmark's own payload: everybody else's may be in use.
+	api, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
+	if err != nil {
+		b.Fatal(err)
+	}
+	own := &engine{hashes: map[string]bool{p.Hash: true}, aged: true}
+	cleaner := docker.New(lens{api, own}, docker.Options{})
+	defer cleaner.Close()
+	if err := cleaner.PrunePayloads(ctx, "none"); err != nil {
+		b.Error(err)
+	}
+}

@@ -1,0 +1,195 @@
+package docker
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/volume"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/node"
+)
+
+// EnsureNode makes the node's container exist with these settings and run.
+func (d *Driver) EnsureNode(ctx context.Context, n node.NodeSpec) (err error) {
+	op := "start node " + n.Node.Name
+	ctx, cancel := d.within(ctx, startLimit)
+	defer cancel()
+	defer func() { err = d.failure(ctx, op, err) }()
+
+	payload, err := d.payloadVolume(ctx, n.Payload)
+	if err != nil {
+		return err
+	}
+	found, err := d.api.ContainerInspect(ctx, n.Node.Name)
+	switch {
+	case errdefs.IsNotFound(err):
+		return d.createNode(ctx, op, n, payload)
+	case err != nil:
+		return err
+	}
+	labels := found.Config.Labels
+	if labels[node.LabelCluster] != n.Spec.Name || labels[node.LabelID] != n.Spec.ID {
+		return foreign(op, "a container named "+n.Node.Name, labels, n.Spec)
+	}
+	switch state := found.State; {
+	case labels[node.LabelConfig] != configHash(n, payload), state.Dead, state.Status == container.StateRemoving:
+	case state.Paused:
+		if err := d.api.ContainerUnpause(ctx, found.ID); err != nil {
+			return err
+		}
+		return d.updateFiles(ctx, found.ID, n.Files)
+	case state.Running:
+		return d.updateFiles(ctx, found.ID, n.Files)
+	default:
+		err := d.startNode(ctx, found.ID, n.Files)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		// Its network may have been pruned while it was stopped, or the engine grants less than it did: what
+		// holds a container's settings can be made anew, what matters is on the volume.
+		d.log.Info("a stopped node does not start and is made anew", "node", n.Node.Name, "cause", err)
+	}
+	if err := d.removeContainer(ctx, found.ID); err != nil {
+		return err
+	}
+	return d.createNode(ctx, op, n, payload)
+}
+
+// createNode makes the volume and the container and starts it, with what the engine grants.
+func (d *Driver) createNode(ctx context.Context, op string, n node.NodeSpec, payload string) error {
+	v, err := d.api.VolumeCreate(ctx, volume.CreateOptions{Name: varVolume(n.Node.Name), Labels: nodeLabels(n)})
+	if err != nil {
+		return err
+	}
+	if v.Labels[node.LabelCluster] != n.Spec.Name || v.Labels[node.LabelID] != n.Spec.ID {
+		return foreign(op, "a volume named "+v.Name, v.Labels, n.Spec)
+	}
+	for g, again := d.grant(ctx), true; ; {
+		err = d.createWith(ctx, op, n, payload, g)
+		if err == nil || ctx.Err() != nil || !isRefusal(err) {
+			return err
+		}
+		if g, again = d.refused(ctx, g, n.Image, err); !again {
+			return err
+		}
+	}
+}
+
+// createWith makes and starts the container, or leaves none.
+func (d *Driver) createWith(ctx context.Context, op string, n node.NodeSpec, payload string, g grant) error {
+	s := containerConfig(n, payload, g)
+	s.Config.Labels[node.LabelConfig] = configHash(n, payload)
+	c, err := d.api.ContainerCreate(ctx, s.Config, s.Host, s.Network, nil, n.Node.Name)
+	if err != nil {
+		if errdefs.IsConflict(err) {
+			return fault.New(fault.Conflict, op, err).WithHint("another bonsai works on this cluster; try again")
+		}
+		return err
+	}
+	if err = d.checkPayload(ctx, payload); err == nil {
+		err = d.startNode(ctx, c.ID, n.Files)
+	}
+	if err != nil {
+		d.discard(ctx, c.ID)
+	}
+	if errors.Is(err, errNoPayload) {
+		d.discardVolume(ctx, payload)
+	}
+	return err
+}
+
+// startNode writes the files of a container that does not run, always, and starts it.
+func (d *Driver) startNode(ctx context.Context, id string, files []node.File) error {
+	if err := d.writeFiles(ctx, id, files, filesHash(files)); err != nil {
+		return err
+	}
+	return d.api.ContainerStart(ctx, id, container.StartOptions{})
+}
+
+// hashFile tells, in the container, which files were written last.
+const hashFile = cluster.NodeConfigDir + "/.hash"
+
+// updateFiles writes the files of a running container if they have changed.
+func (d *Driver) updateFiles(ctx context.Context, id string, files []node.File) error {
+	want := filesHash(files)
+	have, err := d.readFile(ctx, id, hashFile)
+	if absent(err) != nil || string(have) == want {
+		return err
+	}
+	return d.writeFiles(ctx, id, files, want)
+}
+
+func filesHash(files []node.File) string {
+	sorted := slices.SortedFunc(slices.Values(files), func(a, b node.File) int { return strings.Compare(a.Path, b.Path) })
+	h := sha256.New()
+	for _, f := range sorted {
+		fmt.Fprintf(h, "%s %o %x\n", f.Path, f.Mode.Perm(), sha256.Sum256(f.Data))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// writeFiles writes files into a container, the file with their hash last.
+func (d *Driver) writeFiles(ctx context.Context, id string, files []node.File, hash string) error {
+	archive, err := fileArchive(append(slices.Clone(files), node.File{Path: hashFile, Mode: 0o600, Data: []byte(hash)}))
+	if err != nil {
+		return err
+	}
+	if err := d.api.CopyToContainer(ctx, id, "/", archive, container.CopyToContainerOptions{}); err != nil {
+		return fmt.Errorf("write files: %w", err)
+	}
+	return nil
+}
+
+// fileArchive makes a tar stream of files with their folders. Folders at the root belong to the image and are left
+// as they are; the others are named, because the engine would make them writable for everybody.
+func fileArchive(files []node.File) (io.Reader, error) {
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	made := map[string]bool{}
+	for _, f := range files {
+		var parents []string
+		for dir := path.Dir(f.Path); strings.Count(dir, "/") > 1 && !made[dir]; dir = path.Dir(dir) {
+			parents, made[dir] = append(parents, dir), true
+		}
+		for _, dir := range slices.Backward(parents) {
+			if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: dir[1:] + "/", Mode: 0o755}); err != nil {
+				return nil, err
+			}
+		}
+		header := &tar.Header{Typeflag: tar.TypeReg, Name: f.Path[1:], Mode: int64(f.Mode.Perm()), Size: int64(len(f.Data))}
+		if err := w.WriteHeader(header); err != nil {
+			return nil, err
+		}
+		if _, err := w.Write(f.Data); err != nil {
+			return nil, err
+		}
+	}
+	return &buf, w.Close()
+}
+
+// readFile reads a small file of a container, running or not.
+func (d *Driver) readFile(ctx context.Context, id, name string) (data []byte, err error) {
+	stream, _, err := d.api.CopyFromContainer(ctx, id, name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, stream.Close()) }()
+	r := tar.NewReader(stream)
+	if _, err := r.Next(); err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(r, 1<<20))
+}

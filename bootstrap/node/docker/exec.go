@@ -1,0 +1,165 @@
+package docker
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"strconv"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/pkg/stdcopy"
+
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/node"
+)
+
+// Exec runs a command and returns its exit code. It ends with the command or with ctx; in the latter case the
+// command itself goes on, as Docker has no way to end it. A reader that blocks in Stdin is left behind.
+func (d *Driver) Exec(ctx context.Context, name string, e node.Exec) (code int, err error) {
+	op := "run " + cmp.Or(append(e.Cmd, "")[0], "nothing") + " in " + name
+	defer func() { err = d.failure(ctx, op, err) }()
+
+	limited, cancel := d.within(ctx, callLimit)
+	defer cancel()
+	made, err := d.api.ContainerExecCreate(limited, name, container.ExecOptions{
+		Cmd: e.Cmd, Env: e.Env, Tty: e.TTY,
+		AttachStdin: e.Stdin != nil, AttachStdout: true, AttachStderr: true,
+	})
+	switch {
+	case errdefs.IsNotFound(err):
+		return 0, fault.New(fault.NodeNotFound, op, err).WithHint("bonsai node list")
+	case errdefs.IsConflict(err):
+		return 0, fault.New(fault.NotRunning, op, err).WithHint("bonsai start")
+	case err != nil:
+		return 0, d.failure(limited, op, err)
+	}
+	conn, err := d.api.ContainerExecAttach(limited, made.ID, container.ExecAttachOptions{Tty: e.TTY})
+	if err != nil {
+		return 0, d.failure(limited, op, err)
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, conn.Close) // ends the copying below
+	defer stop()
+
+	ended, end := context.WithCancel(ctx)
+	defer end()
+	if e.TTY && e.Resize != nil {
+		go d.resize(ended, made.ID, e.Resize)
+	}
+	if e.Stdin != nil {
+		go func() {
+			_, _ = io.Copy(conn.Conn, e.Stdin) // a command may end without reading its input
+			_ = conn.CloseWrite()
+		}()
+	}
+	if err := copyOutput(conn, e); err != nil {
+		return 0, cmp.Or(ctx.Err(), err)
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	return d.exitCode(ctx, made.ID)
+}
+
+func copyOutput(conn types.HijackedResponse, e node.Exec) (err error) {
+	stdout, stderr := e.Stdout, e.Stderr
+	if stdout == nil {
+		stdout = io.Discard
+	}
+	if stderr == nil {
+		stderr = io.Discard
+	}
+	if e.TTY {
+		_, err = io.Copy(stdout, conn.Reader)
+	} else {
+		_, err = stdcopy.StdCopy(stdout, stderr, conn.Reader)
+	}
+	return err
+}
+
+// resize passes terminal sizes on until the command has ended or no more come.
+func (d *Driver) resize(ctx context.Context, exec string, sizes <-chan node.Size) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case s, ok := <-sizes:
+			if !ok {
+				return
+			}
+			// The first size may come before the command has begun.
+			limited, cancel := d.within(ctx, callLimit)
+			err := until(limited, func() (bool, error) {
+				err := d.api.ContainerExecResize(limited, exec, container.ResizeOptions{Width: s.Width, Height: s.Height})
+				if err == nil {
+					return true, nil
+				}
+				found, inspectErr := d.api.ContainerExecInspect(limited, exec)
+				return inspectErr != nil || found.Running || found.ExitCode != 0, err
+			})
+			cancel()
+			if err != nil {
+				d.log.Debug("resize", "error", err)
+			}
+		}
+	}
+}
+
+// exitCode waits until the engine has noticed the end of a command whose output has ended.
+func (d *Driver) exitCode(ctx context.Context, exec string) (code int, err error) {
+	ctx, cancel := d.within(ctx, callLimit)
+	defer cancel()
+	err = until(ctx, func() (bool, error) {
+		found, err := d.api.ContainerExecInspect(ctx, exec)
+		code = found.ExitCode
+		return !found.Running, err
+	})
+	return code, d.failure(ctx, "wait for the command's end", err)
+}
+
+// Logs copies what the container's own processes wrote.
+func (d *Driver) Logs(ctx context.Context, name string, tail int, follow bool, w io.Writer) error {
+	op := "read logs of " + name
+	o := container.LogsOptions{ShowStdout: true, ShowStderr: true, Follow: follow, Tail: "all"}
+	if tail > 0 {
+		o.Tail = strconv.Itoa(tail)
+	}
+	stream, err := d.api.ContainerLogs(ctx, name, o)
+	if errdefs.IsNotFound(err) {
+		return fault.New(fault.NodeNotFound, op, err).WithHint("bonsai node list")
+	}
+	if err != nil {
+		return d.failure(ctx, op, err)
+	}
+	defer stream.Close()
+	_, err = stdcopy.StdCopy(w, w, stream)
+	return d.failure(ctx, op, err)
+}
+
+// SaveImages streams images as a docker archive.
+func (d *Driver) SaveImages(ctx context.Context, refs []string) (io.ReadCloser, error) {
+	const op = "read images from the Docker engine"
+	for _, ref := range refs {
+		// The engine answers the stream's start before it has looked.
+		if err := d.hasImage(ctx, ref); errdefs.IsNotFound(err) {
+			return nil, fault.Newf(fault.Image, "the Docker engine has no image %s", ref).
+				WithHint("docker images shows what there is; docker pull %s fetches it", ref)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	stream, err := d.api.ImageSave(ctx, refs)
+	return stream, d.failure(ctx, op, err)
+}
+
+func (d *Driver) hasImage(ctx context.Context, ref string) error {
+	ctx, cancel := d.within(ctx, callLimit)
+	defer cancel()
+	_, err := d.api.ImageInspect(ctx, ref)
+	if errdefs.IsNotFound(err) {
+		return err
+	}
+	return d.failure(ctx, "find image "+ref, err)
+}

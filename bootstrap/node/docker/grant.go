@@ -1,0 +1,200 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/moby/sys/capability"
+)
+
+// labelGrant remembers on each node container what the engine granted, for later processes and for List.
+const labelGrant = "io.bonsai.grant"
+
+// grant is what an engine is able to give a node. An engine that runs inside a container or a restricted VM has
+// fewer capabilities than its kernel knows; runc then refuses "privileged", which asks for all of them.
+type grant struct {
+	privileged bool
+	// missing are the capabilities that the engine does not have ("SYS_RESOURCE"), for grants that are not privileged.
+	missing []string
+	// kmsg says that the engine's host has /dev/kmsg; only the unprivileged kind needs to know.
+	kmsg bool
+}
+
+const privilegedLabel = "privileged"
+
+func (g grant) String() string {
+	if g.privileged {
+		return privilegedLabel
+	}
+	label := "capabilities"
+	for _, c := range g.missing {
+		label += " -" + c
+	}
+	return label
+}
+
+func parseGrant(label string) (g grant, ok bool) {
+	if label == privilegedLabel {
+		return grant{privileged: true}, true
+	}
+	rest, ok := strings.CutPrefix(label, "capabilities")
+	for _, c := range strings.Fields(rest) {
+		g.missing = append(g.missing, strings.TrimPrefix(c, "-"))
+	}
+	return g, ok
+}
+
+// grant returns what to ask the engine for. What it costs to be refused is half a second per node, so the answer is
+// sought where it is free: in this process's memory, in the capabilities of an engine on this machine, in the
+// labels of containers that already run. Nothing found means privileged, which nearly all engines grant.
+func (d *Driver) grant(ctx context.Context) grant {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.granted == nil {
+		g := d.guess(ctx)
+		g.kmsg = exists("/dev/kmsg")
+		d.granted = &g
+		d.log.Debug("capabilities of the engine", "grant", g.String())
+	}
+	return *d.granted
+}
+
+func (d *Driver) guess(ctx context.Context) grant {
+	if missing, ok := missingLocally(d.enginePID()); ok {
+		return grant{privileged: len(missing) == 0, missing: missing}
+	}
+	all, err := d.api.ContainerList(ctx, container.ListOptions{Filters: filters.NewArgs(filters.Arg("label", labelGrant))})
+	if err == nil {
+		for _, c := range all {
+			if g, ok := parseGrant(c.Labels[labelGrant]); ok {
+				return g
+			}
+		}
+	}
+	return grant{privileged: true}
+}
+
+// refused learns from a refusal of g, and returns the next thing to ask for; false if there is nothing left.
+// image is any image of the engine.
+func (d *Driver) refused(ctx context.Context, g grant, image string, refusal error) (grant, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.granted != nil && d.granted.String() != g.String() {
+		return *d.granted, true // another node's start has learned meanwhile
+	}
+	if !g.privileged {
+		return grant{}, false
+	}
+	d.log.Info("the engine grants no privileged containers", "cause", refusal)
+	next := grant{kmsg: g.kmsg}
+	if isCapabilityRefusal(refusal) {
+		var names []string
+		for _, c := range capability.ListKnown() {
+			names = append(names, strings.ToUpper(c.String()))
+		}
+		next.missing = search(names, func(caps []string) bool { return d.startsWith(ctx, image, caps) })
+	}
+	d.granted = &next
+	return next, true
+}
+
+// search returns those of names that are not granted, by halving: about two trials per bit of the answer.
+func search(names []string, granted func([]string) bool) []string {
+	switch {
+	case granted(names):
+		return nil
+	case len(names) == 1:
+		return names
+	}
+	half := len(names) / 2
+	return append(search(names[:half], granted), search(names[half:], granted)...)
+}
+
+// startsWith says whether the engine starts a container with these capabilities. The container's program does not
+// exist: runc applies capabilities before it looks for it, and nothing ever runs.
+func (d *Driver) startsWith(ctx context.Context, image string, caps []string) bool {
+	c, err := d.api.ContainerCreate(ctx,
+		&container.Config{Image: image, Entrypoint: []string{"/no/such/program"}},
+		&container.HostConfig{CapDrop: []string{"ALL"}, CapAdd: caps, NetworkMode: "none"}, nil, nil, "")
+	if err != nil {
+		d.log.Debug("try capabilities", "error", err)
+		return true
+	}
+	defer d.discard(ctx, c.ID)
+	err = d.api.ContainerStart(ctx, c.ID, container.StartOptions{})
+	return err == nil || !isCapabilityRefusal(err)
+}
+
+// isRefusal says that a container did not start because the engine lacks a right.
+func isRefusal(err error) bool {
+	return strings.Contains(err.Error(), "operation not permitted") || strings.Contains(err.Error(), "permission denied")
+}
+
+// isCapabilityRefusal recognises runc's word for it ("unable to apply caps: operation not permitted").
+func isCapabilityRefusal(err error) bool {
+	return isRefusal(err) && strings.Contains(err.Error(), "apply caps")
+}
+
+// enginePID is the process that listens on the engine's socket: the engine, systemd in its place, or a proxy. 0
+// means that it is none of this machine, or not to be seen from here.
+func (d *Driver) enginePID() int {
+	path, ok := strings.CutPrefix(d.api.DaemonHost(), "unix://")
+	if !ok {
+		return 0
+	}
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err != nil {
+		return 0
+	}
+	defer c.Close()
+	raw, err := c.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return 0
+	}
+	pid := 0
+	_ = raw.Control(func(fd uintptr) { // a closed connection leaves 0
+		if cred, err := syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED); err == nil {
+			pid = int(cred.Pid)
+		}
+	})
+	return pid
+}
+
+// missingLocally compares the bounding set of a process with what the kernel knows. ok is false where that says
+// nothing of the engine: no process, or systemd, which holds the socket but not the engine's limits.
+func missingLocally(pid int) (missing []string, ok bool) {
+	if pid <= 1 {
+		return nil, false
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return nil, false
+	}
+	_, rest, _ := strings.Cut(string(status), "CapBnd:")
+	field, _, _ := strings.Cut(strings.TrimSpace(rest), "\n")
+	bounding, err := strconv.ParseUint(field, 16, 64)
+	if err != nil {
+		return nil, false
+	}
+	last, err := capability.LastCap()
+	if err != nil {
+		return nil, false
+	}
+	for _, c := range capability.ListKnown() {
+		if c <= last && bounding&(1<<uint(c)) == 0 {
+			missing = append(missing, strings.ToUpper(c.String()))
+		}
+	}
+	return missing, true
+}
+
+// privileged reads List's answer from a container's label.
+func privileged(labels map[string]string) bool { return labels[labelGrant] == privilegedLabel }

@@ -1,0 +1,132 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/network"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/node"
+)
+
+func networkName(clusterName string) string { return "bonsai-" + clusterName }
+
+// networkOptions are the settings of a cluster's network, each with its reason.
+func networkOptions(spec *cluster.Spec) network.CreateOptions {
+	o := network.CreateOptions{
+		Driver: "bridge", // the host is the gateway, nodes are neighbours: pod routes need a shared link
+		// Fixed: node addresses are in certificates and must survive restarts.
+		IPAM: &network.IPAM{Config: []network.IPAMConfig{{
+			Subnet: spec.Subnet.String(), Gateway: spec.Gateway.String(),
+		}}},
+		Labels: map[string]string{node.LabelCluster: spec.Name, node.LabelID: spec.ID},
+		Options: map[string]string{
+			// Nodes talk to each other, also where the engine's default bridge forbids it.
+			"com.docker.network.bridge.enable_icc": "true",
+			// Image pulls and pods' traffic leave through the host.
+			"com.docker.network.bridge.enable_ip_masquerade": "true",
+		},
+	}
+	if spec.MTU > 0 {
+		// Docker gives its own networks 1500, even where the default bridge has less for a reason (VPN, cloud).
+		o.Options[mtuOption] = strconv.Itoa(spec.MTU)
+	}
+	return o
+}
+
+// EnsureNetwork makes the cluster's network with exactly the planned settings. One of this cluster with others is
+// made anew unless something is attached to it.
+func (d *Driver) EnsureNetwork(ctx context.Context, spec *cluster.Spec) (err error) {
+	name := networkName(spec.Name)
+	op := "create network " + name
+	ctx, cancel := d.within(ctx, callLimit)
+	defer cancel()
+	defer func() { err = d.failure(ctx, op, err) }()
+
+	want := networkOptions(spec)
+	found, err := d.api.NetworkInspect(ctx, name, network.InspectOptions{})
+	switch {
+	case errdefs.IsNotFound(err):
+	case err != nil:
+		return err
+	case found.Labels[node.LabelCluster] != spec.Name || found.Labels[node.LabelID] != spec.ID:
+		return foreign(op, "a network named "+name, found.Labels, spec)
+	case sameNetwork(found, want):
+		return nil
+	case len(found.Containers) > 0:
+		return fault.New(fault.Conflict, op, errors.New("it exists with other settings and is in use")).
+			WithHint("bonsai stop -p %s, then start again", spec.Name)
+	default:
+		if err := absent(d.api.NetworkRemove(ctx, found.ID)); err != nil {
+			return err
+		}
+	}
+	_, err = d.api.NetworkCreate(ctx, name, want)
+	switch {
+	case err == nil:
+		return nil
+	case errdefs.IsConflict(err):
+		return fault.New(fault.Conflict, op, err).WithHint("another bonsai works on this cluster; try again")
+	case strings.Contains(err.Error(), "overlap"), strings.Contains(err.Error(), "conflicts with"):
+		return fault.New(fault.Conflict, op, fmt.Errorf("subnet %s is taken: %w", spec.Subnet, err)).
+			WithHint("docker network ls shows the others; a cluster that is made anew chooses a free subnet")
+	}
+	return err
+}
+
+// sameNetwork says whether a network is as wanted. Engines add options of their own.
+func sameNetwork(found network.Inspect, want network.CreateOptions) bool {
+	if found.Driver != want.Driver || len(found.IPAM.Config) == 0 ||
+		found.IPAM.Config[0].Subnet != want.IPAM.Config[0].Subnet ||
+		found.IPAM.Config[0].Gateway != want.IPAM.Config[0].Gateway {
+		return false
+	}
+	for option, value := range want.Options {
+		if found.Options[option] != value {
+			return false
+		}
+	}
+	return true
+}
+
+// foreign is the fault for something of ours by name that labels say is not.
+func foreign(op, what string, labels map[string]string, spec *cluster.Spec) error {
+	switch owner := labels[node.LabelCluster]; owner {
+	case "":
+		return fault.New(fault.Conflict, op, fmt.Errorf("%s exists and was not made by bonsai", what)).
+			WithHint("remove it with docker, or choose another cluster name: bonsai start -p NAME")
+	case spec.Name:
+		return fault.New(fault.Conflict, op, fmt.Errorf("%s belongs to another cluster named %s", what, owner)).
+			WithHint("bonsai delete -p %s removes it, whoever made it; or choose another name: bonsai start -p NAME", owner)
+	default:
+		return fault.New(fault.Conflict, op, fmt.Errorf("%s belongs to the cluster %s", what, owner)).
+			WithHint("choose another cluster name: bonsai start -p NAME")
+	}
+}
+
+// removeNetwork removes a network. Endpoints of removed containers take a moment to detach; those of containers
+// that are not ours are detached.
+func (d *Driver) removeNetwork(ctx context.Context, id string) error {
+	return until(ctx, func() (bool, error) {
+		err := absent(d.api.NetworkRemove(ctx, id))
+		if err == nil || !strings.Contains(err.Error(), "active endpoints") {
+			return true, err
+		}
+		found, err := d.api.NetworkInspect(ctx, id, network.InspectOptions{})
+		if err != nil {
+			return false, absent(err)
+		}
+		for endpoint := range found.Containers {
+			if err := d.api.NetworkDisconnect(ctx, id, endpoint, true); err != nil {
+				d.log.Debug("disconnect", "network", found.Name, "container", endpoint, "error", err)
+			}
+		}
+		return false, nil
+	})
+}

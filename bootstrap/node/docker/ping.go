@@ -1,0 +1,159 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/system"
+	"github.com/docker/docker/api/types/versions"
+
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/node"
+)
+
+// mtuOption is the bridge driver's option on networks.
+const mtuOption = "com.docker.network.driver.mtu"
+
+// Ping checks that the engine answers and is able to run nodes.
+func (d *Driver) Ping(ctx context.Context) (node.EngineInfo, error) {
+	const op = "ask the Docker engine"
+	ctx, cancel := d.within(ctx, pingLimit)
+	defer cancel()
+	ping, err := d.api.Ping(ctx)
+	if err != nil {
+		return node.EngineInfo{}, hungIsDown(d.failure(ctx, op, err))
+	}
+	if ping.APIVersion == "" || versions.LessThan(ping.APIVersion, minAPI) {
+		return node.EngineInfo{}, fault.Newf(fault.EngineTooOld,
+			"the Docker engine speaks API %s, at least %s is needed", ping.APIVersion, minAPI).
+			WithHint("update Docker to 20.10 or newer")
+	}
+	var (
+		info      system.Info
+		bridge    network.Inspect
+		bridgeErr error
+		wg        sync.WaitGroup
+	)
+	// An engine may run without its default bridge; then there is no MTU to follow.
+	wg.Go(func() { bridge, bridgeErr = d.api.NetworkInspect(ctx, "bridge", network.InspectOptions{}) })
+	info, err = d.api.Info(ctx)
+	wg.Wait()
+	if err != nil {
+		return node.EngineInfo{}, hungIsDown(d.failure(ctx, op, err))
+	}
+	if info.OSType != "linux" {
+		return node.EngineInfo{}, fault.Newf(fault.Engine, "the engine runs %s containers, bonsai's nodes are Linux", info.OSType).
+			WithHint("switch Docker to Linux containers")
+	}
+	return node.EngineInfo{
+		Version: info.ServerVersion, APIVersion: ping.APIVersion,
+		OS: info.OperatingSystem, Arch: info.Architecture,
+		StorageDriver: info.Driver, CgroupVersion: info.CgroupVersion,
+		CPUs: info.NCPU, MemoryBytes: info.MemTotal,
+		MTU:              bridgeMTU(bridge),
+		HostReachesNodes: d.enginePID() != 0 && sameKernel(info) && bridgeErr == nil && ownsGateway(bridge),
+		Warnings:         warnings(info),
+	}, nil
+}
+
+// hungIsDown: who asks whether the engine is there takes no answer for a no.
+func hungIsDown(err error) error {
+	if f, ok := err.(*fault.Fault); ok && f.Kind == fault.Timeout {
+		return fault.New(fault.EngineDown, f.Op, f.Err).WithHint("restart Docker (sudo systemctl restart docker); on a slow machine set BONSAI_WAIT_SCALE=5")
+	}
+	return err
+}
+
+// Networks lists the address ranges of all the engine's networks.
+func (d *Driver) Networks(ctx context.Context) ([]node.Network, error) {
+	ctx, cancel := d.within(ctx, callLimit)
+	defer cancel()
+	all, err := d.api.NetworkList(ctx, network.ListOptions{})
+	if err != nil {
+		return nil, d.failure(ctx, "list networks", err)
+	}
+	list := make([]node.Network, 0, len(all))
+	for _, n := range all {
+		list = append(list, node.Network{Name: n.Name, Cluster: n.Labels[node.LabelCluster], Subnets: subnets(n)})
+	}
+	return list, nil
+}
+
+// subnets are the ranges of a network; what cannot be parsed is none.
+func subnets(n network.Inspect) []netip.Prefix {
+	var list []netip.Prefix
+	for _, c := range n.IPAM.Config {
+		if p, err := netip.ParsePrefix(c.Subnet); err == nil {
+			list = append(list, p.Masked())
+		}
+	}
+	return list
+}
+
+// bridgeMTU reads the MTU of the default bridge from its option, or from the interface where that is local. The
+// interface alone would not do: a bridge without ports reports the kernel's default.
+func bridgeMTU(bridge network.Inspect) int {
+	if mtu, err := strconv.Atoi(bridge.Options[mtuOption]); err == nil && mtu > 0 {
+		return mtu
+	}
+	if link, err := net.InterfaceByName("docker0"); err == nil && ownsGateway(bridge) {
+		return link.MTU
+	}
+	return 0
+}
+
+// ownsGateway says that the bridge's gateway is an address of this process's own network namespace. It is false
+// for engines in a VM and for a bonsai that runs in a container itself.
+func ownsGateway(bridge network.Inspect) bool {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	for _, c := range bridge.IPAM.Config {
+		// Docker 20.10 reports no gateway while nobody has set one; the first address is what it takes.
+		gateway, err := netip.ParseAddr(c.Gateway)
+		if err != nil {
+			p, err := netip.ParsePrefix(c.Subnet)
+			if err != nil {
+				continue
+			}
+			gateway = p.Masked().Addr().Next()
+		}
+		if slices.ContainsFunc(addrs, func(a net.Addr) bool {
+			p, err := netip.ParsePrefix(a.String())
+			return err == nil && p.Addr() == gateway
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameKernel compares the engine's kernel release with that of this machine.
+func sameKernel(info system.Info) bool {
+	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	return err == nil && strings.TrimSpace(string(release)) == info.KernelVersion
+}
+
+// warnings says what works but will be met again.
+func warnings(info system.Info) []string {
+	var list []string
+	if info.CgroupVersion == "1" {
+		list = append(list, "the engine runs on cgroup v1, which Kubernetes has deprecated")
+	}
+	if slices.Contains(info.SecurityOptions, "name=rootless") {
+		list = append(list, "the engine is rootless, which is not tested")
+	}
+	if info.MemTotal > 0 && info.MemTotal < 2<<30 {
+		list = append(list, fmt.Sprintf("the engine has %d MiB of memory, a cluster needs about 1 GiB", info.MemTotal>>20))
+	}
+	return list
+}

@@ -1,0 +1,307 @@
+// Package fake is a container engine in memory: a node.Driver for tests of what drives nodes. It passes nodetest,
+// keeps containers, networks, volumes and payloads as the real one does, and fails where its Hook says so.
+package fake
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/node"
+)
+
+// Engine implements node.Driver. Its zero value is an empty engine; Close does nothing, so that several users
+// may share one. Set the exported fields before the first use.
+type Engine struct {
+	// Hook runs before each operation ("EnsureNode" of "bonsai-1"); its error is the operation's. It may block.
+	Hook func(ctx context.Context, op, object string) error
+	// Info is Ping's answer; a zero one is filled with something likely.
+	Info node.EngineInfo
+	// Commands runs what Exec is asked for; nil runs package guest on the container's files.
+	Commands func(container string, e node.Exec) (int, error)
+
+	mu         sync.Mutex // guards what follows
+	containers map[string]*container
+	networks   map[string]*network
+	volumes    map[string]files // "" files are those of a node's /var
+	payloads   map[string]bool  // hash → may be pruned
+	serial     int
+	calls      []string
+}
+
+var _ node.Driver = (*Engine)(nil)
+
+type container struct {
+	node.Container
+	foreign  bool
+	settings string
+	root     files
+	log      string
+	stopped  chan struct{} // closed when it stops
+}
+
+type network struct {
+	node.Network
+	id      string
+	gateway netip.Addr
+	mtu     int
+}
+
+type file struct {
+	mode fs.FileMode
+	data []byte
+}
+
+type files map[string]file
+
+// begin is the start of each operation: the hook, then the lock, which the returned function releases.
+func (e *Engine) begin(ctx context.Context, op, object string) (func(), error) {
+	e.mu.Lock()
+	e.calls = append(e.calls, strings.TrimSpace(op+" "+object))
+	e.mu.Unlock()
+	what := strings.TrimSpace(op + " " + object)
+	if e.Hook != nil {
+		if err := e.Hook(ctx, op, object); err != nil {
+			if f, ok := errors.AsType[*fault.Fault](err); ok {
+				return nil, f
+			}
+			return nil, fault.New(fault.Engine, what, err)
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fault.New(fault.Canceled, what, err)
+	}
+	e.mu.Lock()
+	if e.containers == nil {
+		e.containers, e.networks = map[string]*container{}, map[string]*network{}
+		e.volumes, e.payloads = map[string]files{}, map[string]bool{}
+	}
+	return e.mu.Unlock, nil
+}
+
+// Calls lists the operations so far, each as "EnsureNode bonsai-1".
+func (e *Engine) Calls() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.calls)
+}
+
+// AddContainer makes a running container that is not bonsai's.
+func (e *Engine) AddContainer(name string) {
+	done, _ := e.begin(context.Background(), "AddContainer", name)
+	defer done()
+	e.containers[name] = &container{Container: node.Container{Name: name, Running: true}, foreign: true}
+}
+
+// AddNetwork makes a network that is not bonsai's.
+func (e *Engine) AddNetwork(name string, subnet netip.Prefix) {
+	done, _ := e.begin(context.Background(), "AddNetwork", name)
+	defer done()
+	e.networks[name] = &network{Network: node.Network{Name: name, Subnets: []netip.Prefix{subnet}}}
+}
+
+// AgePayloads makes all payloads old enough to be pruned.
+func (e *Engine) AgePayloads() {
+	done, _ := e.begin(context.Background(), "AgePayloads", "")
+	defer done()
+	for hash := range e.payloads {
+		e.payloads[hash] = true
+	}
+}
+
+// Kill ends a node's container as a crash would; its state says "exited".
+func (e *Engine) Kill(name string) {
+	done, _ := e.begin(context.Background(), "Kill", name)
+	defer done()
+	if c := e.containers[name]; c != nil {
+		c.stop(137)
+	}
+}
+
+// Ping implements node.Driver.
+func (e *Engine) Ping(ctx context.Context) (node.EngineInfo, error) {
+	done, err := e.begin(ctx, "Ping", "")
+	if err != nil {
+		return node.EngineInfo{}, err
+	}
+	defer done()
+	i := e.Info
+	i.Version, i.APIVersion = cmp.Or(i.Version, "28.0.0"), cmp.Or(i.APIVersion, "1.48")
+	i.OS, i.Arch = cmp.Or(i.OS, "Debian GNU/Linux 13"), cmp.Or(i.Arch, "x86_64")
+	i.StorageDriver, i.CgroupVersion = cmp.Or(i.StorageDriver, "overlay2"), cmp.Or(i.CgroupVersion, "2")
+	i.CPUs, i.MemoryBytes = cmp.Or(i.CPUs, 4), cmp.Or(i.MemoryBytes, 8<<30)
+	return i, nil
+}
+
+// Networks implements node.Driver.
+func (e *Engine) Networks(ctx context.Context) ([]node.Network, error) {
+	done, err := e.begin(ctx, "Networks", "")
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	var list []node.Network
+	for _, n := range e.networks {
+		list = append(list, n.Network)
+	}
+	slices.SortFunc(list, func(a, b node.Network) int { return strings.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+// EnsurePayload implements node.Driver; it reads the whole stream, and forgets it.
+func (e *Engine) EnsurePayload(ctx context.Context, p node.Payload, progress func(done, total int64)) error {
+	done, err := e.begin(ctx, "EnsurePayload", p.Hash)
+	if err != nil {
+		return err
+	}
+	_, whole := e.payloads[p.Hash]
+	done()
+	if whole {
+		return nil
+	}
+	if err := drain(ctx, p, progress); err != nil {
+		if ctx.Err() != nil {
+			return fault.New(fault.Canceled, "load the node payload", err)
+		}
+		return fault.New(fault.Engine, "load the node payload", err)
+	}
+	e.mu.Lock()
+	e.payloads[p.Hash] = false
+	e.mu.Unlock()
+	return nil
+}
+
+func drain(ctx context.Context, p node.Payload, progress func(done, total int64)) error {
+	r, err := p.Volume()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	var read int64
+	for buf := make([]byte, 64<<10); ; {
+		n, err := r.Read(buf)
+		read += int64(n)
+		if progress != nil {
+			progress(read, max(read, p.Size))
+		}
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// EnsureNetwork implements node.Driver.
+func (e *Engine) EnsureNetwork(ctx context.Context, spec *cluster.Spec) error {
+	name := "bonsai-" + spec.Name
+	done, err := e.begin(ctx, "EnsureNetwork", name)
+	if err != nil {
+		return err
+	}
+	defer done()
+	wanted := &network{
+		Network: node.Network{Name: name, Cluster: spec.Name, Subnets: []netip.Prefix{spec.Subnet}},
+		id:      spec.ID, gateway: spec.Gateway, mtu: spec.MTU,
+	}
+	for _, n := range e.networks {
+		switch {
+		case n.Name == name && (n.Cluster != spec.Name || n.id != spec.ID):
+			return fault.Newf(fault.Conflict, "a network named %s exists", name)
+		case n.Name != name && n.Subnets[0].Overlaps(spec.Subnet):
+			return fault.Newf(fault.Conflict, "subnet %s is taken by %s", spec.Subnet, n.Name)
+		case n.Name == name && (n.gateway != wanted.gateway || n.mtu != wanted.mtu || n.Subnets[0] != spec.Subnet):
+			for _, c := range e.containers {
+				if c.Cluster == spec.Name && c.Running {
+					return fault.Newf(fault.Conflict, "network %s has other settings and is in use", name)
+				}
+			}
+		}
+	}
+	e.networks[name] = wanted
+	return nil
+}
+
+// EnsureNode implements node.Driver.
+func (e *Engine) EnsureNode(ctx context.Context, n node.NodeSpec) error {
+	name := n.Node.Name
+	done, err := e.begin(ctx, "EnsureNode", name)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if _, ok := e.payloads[n.Payload]; !ok {
+		return fault.Newf(fault.Engine, "payload %s is not in the engine", n.Payload)
+	}
+	if e.networks["bonsai-"+n.Spec.Name] == nil {
+		return fault.Newf(fault.Engine, "network bonsai-%s is not there", n.Spec.Name)
+	}
+	settings := fmt.Sprint(n.Spec.Subnet, n.Spec.MTU, n.Node, n.Payload, n.Image)
+	c := e.containers[name]
+	if c != nil && (c.foreign || c.Cluster != n.Spec.Name || c.ClusterID != n.Spec.ID) {
+		return fault.Newf(fault.Conflict, "a container named %s exists", name)
+	}
+	if c == nil || c.settings != settings {
+		if c != nil {
+			c.stop(137)
+		}
+		e.serial++
+		c = &container{settings: settings, root: files{"/etc/bonsai": {mode: 0o755}}, Container: node.Container{
+			Cluster: n.Spec.Name, ClusterID: n.Spec.ID, Node: name, Name: name, ID: fmt.Sprintf("%012x", e.serial),
+			Payload: n.Payload, IP: n.Node.IP, Privileged: true,
+		}}
+		e.containers[name] = c
+		if e.volumes[name] == nil {
+			e.volumes[name] = files{}
+		}
+	}
+	for _, f := range n.Files {
+		c.root[f.Path] = file{f.Mode.Perm(), slices.Clone(f.Data)}
+	}
+	if !c.Running {
+		c.Running, c.State, c.Started, c.stopped = true, "running", time.Now(), make(chan struct{})
+		c.log += "node " + name + " is up\n"
+	}
+	return nil
+}
+
+func (c *container) stop(code int) {
+	if c.Running {
+		c.Running, c.State, c.ExitCode, c.Started = false, "exited", code, time.Time{}
+		if c.stopped != nil {
+			close(c.stopped)
+		}
+	}
+}
+
+// List implements node.Driver.
+func (e *Engine) List(ctx context.Context, clusterName string) ([]node.Container, error) {
+	done, err := e.begin(ctx, "List", clusterName)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	var list []node.Container
+	for _, c := range e.containers {
+		if !c.foreign && (clusterName == "" || c.Cluster == clusterName) {
+			list = append(list, c.Container)
+		}
+	}
+	slices.SortFunc(list, func(a, b node.Container) int {
+		return cmp.Or(strings.Compare(a.Cluster, b.Cluster), cmp.Compare(len(a.Node), len(b.Node)), strings.Compare(a.Node, b.Node))
+	})
+	return list, nil
+}

@@ -1,0 +1,200 @@
+package fake
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"strings"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/node"
+	"bonsai/bootstrap/node/nodetest/guest"
+)
+
+// StopNode implements node.Driver.
+func (e *Engine) StopNode(ctx context.Context, name string, _ time.Duration) error {
+	done, err := e.begin(ctx, "StopNode", name)
+	if err != nil {
+		return err
+	}
+	defer done()
+	c := e.containers[name]
+	if c == nil {
+		return fault.Newf(fault.NodeNotFound, "no container %s", name)
+	}
+	c.stop(0)
+	return nil
+}
+
+// RemoveNode implements node.Driver.
+func (e *Engine) RemoveNode(ctx context.Context, clusterName, nodeName string) error {
+	done, err := e.begin(ctx, "RemoveNode", nodeName)
+	if err != nil {
+		return err
+	}
+	defer done()
+	e.remove(func(c *container) bool { return c.Cluster == clusterName && c.Node == nodeName })
+	return nil
+}
+
+// RemoveCluster implements node.Driver.
+func (e *Engine) RemoveCluster(ctx context.Context, clusterName string) error {
+	done, err := e.begin(ctx, "RemoveCluster", clusterName)
+	if err != nil {
+		return err
+	}
+	defer done()
+	e.remove(func(c *container) bool { return c.Cluster == clusterName })
+	maps.DeleteFunc(e.networks, func(_ string, n *network) bool { return n.Cluster == clusterName })
+	return nil
+}
+
+func (e *Engine) remove(which func(*container) bool) {
+	maps.DeleteFunc(e.containers, func(_ string, c *container) bool {
+		if c.foreign || !which(c) {
+			return false
+		}
+		c.stop(137)
+		delete(e.volumes, c.Node)
+		return true
+	})
+}
+
+// PrunePayloads implements node.Driver.
+func (e *Engine) PrunePayloads(ctx context.Context, keep string) error {
+	done, err := e.begin(ctx, "PrunePayloads", keep)
+	if err != nil {
+		return err
+	}
+	defer done()
+	used := map[string]bool{keep: true}
+	for _, c := range e.containers {
+		used[c.Payload] = true
+	}
+	maps.DeleteFunc(e.payloads, func(hash string, old bool) bool { return old && !used[hash] })
+	return nil
+}
+
+// Exec implements node.Driver.
+func (e *Engine) Exec(ctx context.Context, name string, x node.Exec) (int, error) {
+	done, err := e.begin(ctx, "Exec", name)
+	if err != nil {
+		return 0, err
+	}
+	c := e.containers[name]
+	running := c != nil && c.Running
+	done()
+	switch {
+	case c == nil:
+		return 0, fault.Newf(fault.NodeNotFound, "no container %s", name)
+	case !running:
+		return 0, fault.Newf(fault.NotRunning, "container %s does not run", name)
+	case e.Commands != nil:
+		return e.Commands(name, x)
+	case len(x.Cmd) == 0:
+		return 126, nil
+	}
+	stdin, stdout, stderr := x.Stdin, x.Stdout, x.Stderr
+	if stdin == nil {
+		stdin = strings.NewReader("")
+	}
+	if stdout == nil {
+		stdout = io.Discard
+	}
+	if stderr == nil {
+		stderr = io.Discard
+	}
+	return guest.Run(view{e, c}, x.Cmd[1:], x.Env, stdin, stdout, stderr), nil
+}
+
+// view is a container's files as its commands see them: the root, the volume on /var, the payload.
+type view struct {
+	e *Engine
+	c *container
+}
+
+var _ guest.Files = view{}
+
+func (v view) dir(path string) files {
+	if strings.HasPrefix(path, "/var/") {
+		return v.e.volumes[v.c.Node]
+	}
+	return v.c.root
+}
+
+func (v view) ReadFile(path string) ([]byte, error) {
+	v.e.mu.Lock()
+	defer v.e.mu.Unlock()
+	if path == cluster.PayloadDir+"/ballast" { // all payloads of nodetest have it; contents are not kept
+		return make([]byte, 4<<20), nil
+	}
+	f, ok := v.dir(path)[path]
+	if !ok {
+		return nil, fmt.Errorf("open %s: %w", path, fs.ErrNotExist)
+	}
+	return f.data, nil
+}
+
+func (v view) WriteFile(path string, data []byte) error {
+	v.e.mu.Lock()
+	defer v.e.mu.Unlock()
+	v.dir(path)[path] = file{0o644, data}
+	return nil
+}
+
+func (v view) Stat(path string) (fs.FileMode, error) {
+	v.e.mu.Lock()
+	defer v.e.mu.Unlock()
+	f, ok := v.dir(path)[path]
+	if !ok {
+		return 0, fmt.Errorf("stat %s: %w", path, fs.ErrNotExist)
+	}
+	return f.mode, nil
+}
+
+// Logs implements node.Driver; what follows a first read comes when the container has stopped.
+func (e *Engine) Logs(ctx context.Context, name string, tail int, follow bool, w io.Writer) error {
+	done, err := e.begin(ctx, "Logs", name)
+	if err != nil {
+		return err
+	}
+	c := e.containers[name]
+	if c == nil {
+		done()
+		return fault.Newf(fault.NodeNotFound, "no container %s", name)
+	}
+	log, stopped, running := c.log, c.stopped, c.Running
+	done()
+	if lines := strings.SplitAfter(strings.TrimSuffix(log, "\n"), "\n"); tail > 0 && tail < len(lines) {
+		log = strings.Join(lines[len(lines)-tail:], "") + "\n"
+	}
+	if _, err := io.WriteString(w, log); err != nil {
+		return err
+	}
+	if follow && running {
+		select {
+		case <-stopped:
+		case <-ctx.Done():
+			return fault.New(fault.Canceled, "follow logs of "+name, ctx.Err())
+		}
+	}
+	return nil
+}
+
+// SaveImages implements node.Driver; the archive names the images and is no archive otherwise.
+func (e *Engine) SaveImages(ctx context.Context, refs []string) (io.ReadCloser, error) {
+	done, err := e.begin(ctx, "SaveImages", strings.Join(refs, " "))
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return io.NopCloser(bytes.NewBufferString(strings.Join(refs, "\n"))), nil
+}
+
+// Close implements node.Driver.
+func (e *Engine) Close() error { return nil }

@@ -1,0 +1,46 @@
+// Command build makes the two archives that package payload embeds:
+//
+//	rootfs.tar.zst  third-party executables, libraries and data of a node: containerd, runc, CNI plugins, the
+//	                pause image, nft, mount, busybox, CA certificates
+//	agent.tar.zst   bonsai's own small programs for nodes, and the licences of everything bonsai links
+//
+// They are two so that an edit of the agent does not build third-party code again. Beside each lies a JSON file
+// with what package payload needs to know about it. Nothing is installed and no root is needed: Go code comes from
+// the module cache in the versions of go.mod, the rest from Debian packages unpacked below the output folder.
+//
+// The Makefile runs it; it returns at once if no input changed.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "payload:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("build", flag.ContinueOnError)
+	out := flags.String("o", "build", "`folder` for the archives and the work on them")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	switch flags.Arg(0) {
+	case "rootfs":
+		return buildRootfs(ctx, *out)
+	case "agent":
+		return buildAgent(ctx, *out)
+	default:
+		return errors.New("usage: build [-o folder] rootfs|agent")
+	}
+}

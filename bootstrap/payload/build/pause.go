@@ -1,0 +1,91 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+)
+
+// pauseRepository with the tag from upstream's Makefile is the sandbox image that the agent configures containerd
+// with. It is in the payload so that no pod needs a registry for its sandbox.
+const pauseRepository = "registry.k8s.io/pause"
+
+// pauseImage compiles upstream's pause.c, which comes with the module, and writes it as a docker archive.
+func pauseImage(ctx context.Context, target, work string) error {
+	source, err := output(ctx, "", "go", "list", "-m", "-f", "{{.Dir}}", kubernetesModule)
+	if err != nil {
+		return err
+	}
+	source = filepath.Join(source[:len(source)-1], "build", "pause")
+	tag, err := pauseTag(filepath.Join(source, "Makefile"))
+	if err != nil {
+		return err
+	}
+	tree := filepath.Join(work, "pause")
+	if err := os.MkdirAll(tree, 0o755); err != nil {
+		return err
+	}
+	// Upstream's flags, less -Werror, which depends on the compiler.
+	if _, err := output(ctx, "", "gcc", "-Os", "-static", "-s", "-DVERSION=v"+tag,
+		"-o", filepath.Join(tree, "pause"), filepath.Join(source, "linux", "pause.c")); err != nil {
+		return err
+	}
+	var files bytes.Buffer
+	archive := tar.NewWriter(&files)
+	if err := errors.Join(addTree(archive, tree), archive.Close()); err != nil {
+		return err
+	}
+	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(files.Bytes())), nil
+	})
+	if err != nil {
+		return err
+	}
+	image, err := mutate.AppendLayers(empty.Image, layer)
+	if err != nil {
+		return err
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return err
+	}
+	config = config.DeepCopy()
+	config.Architecture, config.OS = runtime.GOARCH, "linux"
+	config.Config = v1.Config{Entrypoint: []string{"/pause"}, User: "65535:65535", WorkingDir: "/"}
+	if image, err = mutate.ConfigFile(image, config); err != nil {
+		return err
+	}
+	ref, err := name.NewTag(pauseRepository + ":" + tag)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+		return err
+	}
+	return tarball.WriteToFile(target, ref, image)
+}
+
+func pauseTag(makefile string) (string, error) {
+	text, err := os.ReadFile(makefile)
+	if err != nil {
+		return "", err
+	}
+	m := regexp.MustCompile(`(?m)^TAG \?= (\S+)$`).FindSubmatch(text)
+	if m == nil {
+		return "", fmt.Errorf("no TAG in %s", makefile)
+	}
+	return string(m[1]), nil
+}

@@ -1,0 +1,211 @@
+package payload
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/klauspost/compress/zstd"
+	"go.uber.org/goleak"
+
+	"bonsai/bootstrap/fault"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakeArchives are like those of payload/build: compressed tar streams without an end mark.
+func fakeArchives(t *testing.T, rootfs, agent string) fs.FS {
+	t.Helper()
+	files := fstest.MapFS{}
+	for name, content := range map[string]string{"rootfs": rootfs, "agent": agent} {
+		var stream, compressed bytes.Buffer
+		w := tar.NewWriter(&stream)
+		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "bin/" + name, Mode: 0o755, Size: int64(len(content))}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := io.WriteString(w, content)
+		z, zErr := zstd.NewWriter(&compressed)
+		if err := errors.Join(err, zErr, w.Flush()); err != nil {
+			t.Fatal(err)
+		}
+		size := stream.Len()
+		if _, err := stream.WriteTo(z); err != nil {
+			t.Fatal(err)
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		files["embedded/"+name+".tar.zst"] = &fstest.MapFile{Data: compressed.Bytes()}
+		files["embedded/"+name+".json"] = &fstest.MapFile{Data: fmt.Appendf(nil, `{"sha256": %q, "size": %d}`, content, size)}
+	}
+	return files
+}
+
+func TestVolumeHoldsTheArchivesAndTheExecutable(t *testing.T) {
+	p, err := open(os.Args[0], fakeArchives(t, "root file system", "agent"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // each call opens a stream of its own
+		stream, err := p.Volume()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := io.ReadAll(stream)
+		if err = errors.Join(err, stream.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if int64(len(raw)) != p.Size {
+			t.Errorf("the stream has %d bytes, Size says %d", len(raw), p.Size)
+		}
+		got := map[string]string{}
+		for r := tar.NewReader(bytes.NewReader(raw)); ; {
+			h, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			content, err := io.ReadAll(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h.Mode != 0o755 {
+				t.Errorf("%s has mode %o", h.Name, h.Mode)
+			}
+			got[h.Name] = string(content)
+		}
+		if got["bin/rootfs"] != "root file system" || got["bin/agent"] != "agent" || len(got) != 3 {
+			t.Errorf("the stream has %d files, want bin/rootfs, bin/agent and bin/bonsai", len(got))
+		}
+		if got["bin/bonsai"] != string(exe) {
+			t.Errorf("bin/bonsai differs from the executable")
+		}
+	}
+}
+
+func TestVolumeMayBeClosedEarly(t *testing.T) {
+	p, err := open(os.Args[0], fakeArchives(t, strings.Repeat("x", 8<<20), "agent"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := p.Volume()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.CopyN(io.Discard, stream, 1000); err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestHashFollowsEachPart(t *testing.T) {
+	hash := func(executable string, files fs.FS) string {
+		t.Helper()
+		p, err := open(executable, files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := "bonsai-node:" + p.Hash[:12]; p.ImageRef != want {
+			t.Errorf("image is %s, want %s", p.ImageRef, want)
+		}
+		return p.Hash
+	}
+	first := hash(os.Args[0], fakeArchives(t, "a", "b"))
+	if got := hash("/proc/self/exe", fakeArchives(t, "a", "b")); got != first {
+		t.Errorf("the same content has hash %s and %s", first, got)
+	}
+	exe, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := buildID(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Another build differs in the id, whatever else.
+	changed := bytes.Replace(exe, []byte(id), append([]byte(id)[:len(id)-2], 'X', 0), 1)
+	other := path.Join(t.TempDir(), "other")
+	if err := os.WriteFile(other, changed, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for what, got := range map[string]string{
+		"root file system": hash(os.Args[0], fakeArchives(t, "A", "b")),
+		"agent":            hash(os.Args[0], fakeArchives(t, "a", "B")),
+		"executable":       hash(other, fakeArchives(t, "a", "b")),
+	} {
+		if got == first {
+			t.Errorf("another %s has the same hash", what)
+		}
+	}
+}
+
+func TestWithoutArchivesTheFaultSaysWhatToDo(t *testing.T) {
+	_, err := open(os.Args[0], fstest.MapFS{"embedded/README.md": {}})
+	f, ok := errors.AsType[*fault.Fault](err)
+	if !ok || !strings.Contains(f.Error(), "without the node payload") || !strings.Contains(f.Hint, "make") {
+		t.Errorf("got %v, want a fault with the way out", err)
+	}
+}
+
+// TestEmbedded looks into the real archives, once they are built.
+func TestEmbedded(t *testing.T) {
+	if _, err := fs.Stat(embedded, "embedded/rootfs.json"); err != nil {
+		t.Skip("the payload is not built; make builds it")
+	}
+	p, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := p.Volume()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	types := map[string]byte{}
+	for r := tar.NewReader(stream); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Uid != 0 || h.Gid != 0 || h.Mode&0o7000 != 0 {
+			t.Errorf("%s is owned by %d:%d with mode %o", h.Name, h.Uid, h.Gid, h.Mode)
+		}
+		if h.Typeflag == tar.TypeSymlink && strings.Contains(h.Linkname, "/") {
+			t.Errorf("link %s leads out of its folder, to %s", h.Name, h.Linkname)
+		}
+		types[path.Clean(h.Name)] = h.Typeflag
+	}
+	for _, name := range []string{
+		"bin/bonsai", "bin/bonsai-init", "bin/bonsai-agent", "bin/containerd", "bin/containerd-shim-runc-v2", "bin/runc",
+		"bin/nft", "bin/mount", "bin/umount", "bin/busybox", "cni/ptp", "cni/host-local", "cni/portmap", "cni/loopback",
+		"images/pause.tar", "etc/ssl/certs/ca-certificates.crt", "licenses/debian/packages.txt", "licenses/bonsai/LICENSE",
+	} {
+		if types[name] != tar.TypeReg {
+			t.Errorf("the payload has no file %s", name)
+		}
+	}
+	for _, name := range []string{"bin/sh", "bin/ps", "bin/ip", "bin/crictl"} {
+		if types[name] != tar.TypeSymlink {
+			t.Errorf("the payload has no link %s", name)
+		}
+	}
+}

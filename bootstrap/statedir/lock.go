@@ -1,0 +1,167 @@
+package statedir
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"bonsai/bootstrap/fault"
+)
+
+// Holder says who has a lock.
+type Holder struct {
+	PID       int       `json:"pid"`
+	Operation string    `json:"operation"`
+	Since     time.Time `json:"since"`
+}
+
+// Lock is a held lock. The kernel drops it when the process ends, however it ends.
+type Lock struct{ f *flock.Flock }
+
+// Release gives the lock back; a second call does nothing.
+func (l *Lock) Release() error { return l.f.Unlock() }
+
+// Lock takes the cluster's operation lock, which start, stop, delete and every other change hold while they
+// work. It does not wait: a second operation gets the fault Busy, naming the first. The cluster's folder is made
+// if it is missing; a caller who must not create one asks Exists first.
+func (c Cluster) Lock(ctx context.Context, operation string) (*Lock, error) {
+	path := c.path("operation.lock")
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("lock cluster %s: %w", c.Name, err)
+		}
+		if err := c.Create(); err != nil {
+			return nil, err
+		}
+		l, err := tryLock(path)
+		if errors.Is(err, errMoved) {
+			continue
+		}
+		if err != nil {
+			return nil, wrap("lock cluster "+c.Name, c.dir, err)
+		}
+		if l == nil {
+			return nil, c.busy(path)
+		}
+		c.record(path, operation)
+		return l, nil
+	}
+}
+
+func (c Cluster) busy(path string) error {
+	h, ok := readHolder(path)
+	if !ok {
+		return fault.Newf(fault.Busy, "another bonsai command works on cluster %s", c.Name).
+			WithHint("wait for it to end, then try again")
+	}
+	return fault.Newf(fault.Busy, "cluster %s is busy: bonsai %s (process %d) works on it since %s",
+		c.Name, h.Operation, h.PID, h.Since.Local().Format(time.TimeOnly)).
+		WithHint("wait for it to end, or end it with: kill %d", h.PID)
+}
+
+// LockDaemon takes the lock that the cluster's daemon holds while it lives, and records the process in
+// daemon.json. Because DaemonAlive touches the lock for an instant, it tries for a moment before it gives up
+// with the fault Busy.
+func (c Cluster) LockDaemon(ctx context.Context) (*Lock, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	f := flock.New(c.path("daemon.lock"), flock.SetPermissions(0o600))
+	locked, err := f.TryLockContext(ctx, 20*time.Millisecond)
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return nil, wrap("lock the daemon of cluster "+c.Name, c.dir, err)
+	}
+	if !locked {
+		d, _ := c.Daemon()
+		return nil, fault.Newf(fault.Busy, "cluster %s already has a daemon (process %d)", c.Name, d.PID)
+	}
+	if err := c.saveJSON(c.path("daemon.json"), Daemon{PID: os.Getpid(), Started: time.Now()}); err != nil {
+		return nil, errors.Join(err, f.Unlock())
+	}
+	return &Lock{f}, nil
+}
+
+// Daemon is what daemon.json says of the newest daemon, living or not.
+type Daemon struct {
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"`
+}
+
+// Daemon returns what the newest daemon recorded of itself.
+func (c Cluster) Daemon() (Daemon, bool) {
+	var d Daemon
+	ok := c.loadJSON(c.path("daemon.json"), &d)
+	return d, ok
+}
+
+// DaemonAlive says whether the cluster's daemon lives; its lock tells, not its process number.
+func (c Cluster) DaemonAlive() bool {
+	path := c.path("daemon.lock")
+	if _, err := os.Stat(path); err != nil {
+		return false
+	}
+	f := flock.New(path)
+	// Shared, so that two who ask do not take each other for the daemon.
+	free, err := f.TryRLock()
+	if free {
+		_ = f.Unlock()
+	}
+	return err == nil && !free
+}
+
+// WaitDaemonGone waits until the daemon has ended or ctx does.
+func (c Cluster) WaitDaemonGone(ctx context.Context) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for c.DaemonAlive() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the daemon of cluster %s to end: %w", c.Name, context.Cause(ctx))
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// errMoved says that the locked file is no longer the one at its path.
+var errMoved = errors.New("the lock file was replaced")
+
+// tryLock returns nil without an error if somebody else has the lock.
+func tryLock(path string) (*Lock, error) {
+	f := flock.New(path, flock.SetPermissions(0o600))
+	locked, err := f.TryLock()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errMoved // the folder was deleted a moment ago
+	}
+	if err != nil || !locked {
+		return nil, err
+	}
+	// A delete that ended between our open and our lock has removed the file: a lock on it guards nothing.
+	ours, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Unlock())
+	}
+	if there, err := os.Stat(path); err != nil || !os.SameFile(ours, there) {
+		return nil, errors.Join(errMoved, f.Unlock())
+	}
+	return &Lock{f}, nil
+}
+
+// record writes the holder beside the lock for those who find it taken. That it cannot, on a full disk, must not
+// keep a delete from making room; then at least no earlier holder is named.
+func (c Cluster) record(lock, operation string) {
+	path := lock + ".json"
+	if err := c.saveJSON(path, Holder{PID: os.Getpid(), Operation: operation, Since: time.Now()}); err != nil {
+		_ = os.Remove(path)
+	}
+}
+
+func readHolder(lock string) (h Holder, ok bool) {
+	data, err := os.ReadFile(lock + ".json")
+	return h, err == nil && json.Unmarshal(data, &h) == nil && h.PID > 0
+}

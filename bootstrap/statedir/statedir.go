@@ -1,0 +1,285 @@
+// Package statedir owns the folder in which bonsai keeps what must outlive a process: per cluster the spec,
+// certificates, etcd's data, logs, locks and sockets.
+//
+// It promises that every folder is 0700 and every file 0600, that a file is written whole or not at all, and that
+// errors come as faults which name the folder and say what to do. Begin reading at Dir and Cluster.
+package statedir
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+)
+
+// EnvHome names the environment variable that moves the state folder.
+const EnvHome = "BONSAI_HOME"
+
+// Dir is the state folder. The zero value is not usable; make one with Home or a literal.
+type Dir struct{ Root string }
+
+// Home returns the state folder of this user: $BONSAI_HOME or ~/.bonsai. Nothing is created.
+func Home() (Dir, error) {
+	root := os.Getenv(EnvHome)
+	if root == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return Dir{}, fault.New(fault.State, "find the state folder", err).
+				WithHint("set %s to a folder that only you can read", EnvHome)
+		}
+		root = filepath.Join(home, ".bonsai")
+	}
+	abs, err := filepath.Abs(root)
+	if err != nil {
+		return Dir{}, wrap("find the state folder", root, err)
+	}
+	return Dir{Root: abs}, nil
+}
+
+// Cluster returns the place of one cluster, which need not exist.
+func (d Dir) Cluster(name string) Cluster {
+	return Cluster{Name: name, dir: filepath.Join(d.Root, "clusters", name)}
+}
+
+// Clusters lists the names of all clusters that have a spec file, broken or not, in alphabetical order.
+func (d Dir) Clusters() ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(d.Root, "clusters"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, wrap("list clusters", d.Root, err)
+	}
+	var names []string
+	for _, e := range entries {
+		if cluster.ValidateName(e.Name()) == nil && d.Cluster(e.Name()).Exists() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// Cluster is the folder of one cluster.
+type Cluster struct {
+	Name string
+	dir  string
+}
+
+// Dir returns the cluster's folder; the other methods of this group return what lies in it.
+func (c Cluster) Dir() string        { return c.dir }
+func (c Cluster) SpecFile() string   { return c.path("spec.json") }
+func (c Cluster) PKI() string        { return c.path("pki") }
+func (c Cluster) Etcd() string       { return c.path("etcd") }
+func (c Cluster) Logs() string       { return c.path("logs") }
+func (c Cluster) Kubeconfig() string { return c.path("kubeconfig") }
+
+// LogFile returns the log of one control-plane component ("daemon", "etcd", "kube-apiserver"…).
+func (c Cluster) LogFile(component string) string { return filepath.Join(c.Logs(), component+".log") }
+
+func (c Cluster) path(name string) string { return filepath.Join(c.dir, name) }
+
+// Exists says whether the cluster has a spec file, broken or not.
+func (c Cluster) Exists() bool {
+	_, err := os.Lstat(c.SpecFile())
+	return err == nil
+}
+
+// Create makes the cluster's folders. It is safe to repeat and repairs their modes, but not that of the state
+// folder itself: $BONSAI_HOME may be a folder that the user shares on purpose.
+func (c Cluster) Create() error {
+	for _, dir := range []string{filepath.Dir(c.dir), c.dir, c.PKI(), c.Etcd(), c.Logs()} {
+		if err := MkdirPrivate(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Remove deletes the cluster's folder and its sockets. Absent is not an error.
+func (c Cluster) Remove() error {
+	if target, err := os.Readlink(c.runDir()); err == nil && c.isFallback(target) {
+		if err := os.RemoveAll(target); err != nil {
+			return wrap("delete the sockets of "+c.Name, target, err)
+		}
+	}
+	// The spec goes last but for empty folders, so that an interrupted delete can be repeated by name.
+	entries, err := os.ReadDir(c.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return wrap("delete cluster "+c.Name, c.dir, err)
+	}
+	for _, e := range entries {
+		if e.Name() == filepath.Base(c.SpecFile()) {
+			continue
+		}
+		if err := os.RemoveAll(c.path(e.Name())); err != nil {
+			return wrap("delete cluster "+c.Name, c.dir, err)
+		}
+	}
+	if err := os.RemoveAll(c.dir); err != nil {
+		return wrap("delete cluster "+c.Name, c.dir, err)
+	}
+	return nil
+}
+
+// SaveSpec writes the spec.
+func (c Cluster) SaveSpec(spec *cluster.Spec) error { return c.saveJSON(c.SpecFile(), spec) }
+
+// LoadSpec reads and checks the spec. The fault is NotFound without a spec file and SpecBroken if it cannot be
+// used, be it damaged or written by a newer bonsai.
+func (c Cluster) LoadSpec() (*cluster.Spec, error) {
+	data, err := os.ReadFile(c.SpecFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, NotFound(c.Name)
+	}
+	if err != nil {
+		return nil, wrap("read the spec of cluster "+c.Name, c.SpecFile(), err)
+	}
+	broken := func(err error) error {
+		return fault.New(fault.SpecBroken, "read "+c.SpecFile(), err).
+			WithHint("restore the file, or remove the cluster: bonsai delete -p %s", c.Name)
+	}
+	var head struct{ Version int }
+	if err := json.Unmarshal(data, &head); err != nil {
+		return nil, broken(err)
+	}
+	if head.Version > cluster.SpecVersion {
+		return nil, fault.Newf(fault.SpecBroken, "cluster %s was made by a newer bonsai (spec version %d, this one reads up to %d)",
+			c.Name, head.Version, cluster.SpecVersion).
+			WithHint("use that bonsai, or remove the cluster: bonsai delete -p %s", c.Name)
+	}
+	spec := &cluster.Spec{}
+	if err := json.Unmarshal(data, spec); err != nil {
+		return nil, broken(err)
+	}
+	if err := spec.Validate(); err != nil {
+		return nil, broken(err)
+	}
+	if spec.Name != c.Name {
+		return nil, broken(fmt.Errorf("it is the spec of cluster %q", spec.Name))
+	}
+	return spec, nil
+}
+
+// NotFound is the fault for a cluster that does not exist.
+func NotFound(name string) *fault.Fault {
+	create := "bonsai start"
+	if name != cluster.DefaultName {
+		create += " -p " + name
+	}
+	return fault.Newf(fault.NotFound, "there is no cluster %q", name).WithHint("create it: %s", create)
+}
+
+// SaveTimeline writes the record of the newest start.
+func (c Cluster) SaveTimeline(t *cluster.Timeline) error {
+	return c.saveJSON(c.path("timeline.json"), t)
+}
+
+// LoadTimeline returns the record of the newest start, nil if there is none that can be read.
+func (c Cluster) LoadTimeline() *cluster.Timeline {
+	t := &cluster.Timeline{}
+	if !c.loadJSON(c.path("timeline.json"), t) {
+		return nil
+	}
+	return t
+}
+
+func (c Cluster) saveJSON(path string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", path, err)
+	}
+	return WriteFile(path, append(data, '\n'))
+}
+
+func (c Cluster) loadJSON(path string, v any) bool {
+	data, err := os.ReadFile(path)
+	return err == nil && json.Unmarshal(data, v) == nil
+}
+
+// MkdirPrivate makes a folder and the missing ones above it with mode 0700, and sets that mode on an existing one.
+func MkdirPrivate(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return wrap("create "+dir, dir, err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return wrap("create "+dir, dir, err)
+	}
+	if info.Mode().Perm() != 0o700 {
+		if err := os.Chmod(dir, 0o700); err != nil {
+			return wrap("make "+dir+" private", dir, err)
+		}
+	}
+	return nil
+}
+
+// WriteFile replaces path by data with mode 0600: a reader, and a machine that lost power, sees the old content
+// or the new one.
+func WriteFile(path string, data []byte) error { return write(path, data, true) }
+
+// WriteFileFast is WriteFile without waiting for the disk: after a power cut the file may be empty. It is for
+// what is checked and made anew at each start.
+func WriteFileFast(path string, data []byte) error { return write(path, data, false) }
+
+func write(path string, data []byte, durable bool) (err error) {
+	defer func() {
+		if err != nil {
+			err = wrap("write "+path, filepath.Dir(path), err)
+		}
+	}()
+	tmp := fmt.Sprintf("%s.%s.tmp", path, rand.Text()[:8])
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(tmp)
+		}
+	}()
+	_, err = f.Write(data)
+	if err == nil && durable {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err = os.Rename(tmp, path); err != nil || !durable {
+		return err
+	}
+	// The rename itself is durable only once the folder is; a file system that cannot sync folders says EINVAL.
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	if err = d.Sync(); errors.Is(err, syscall.EINVAL) {
+		err = nil
+	}
+	return errors.Join(err, d.Close())
+}
+
+// wrap makes the fault of a state folder that does not do what it is asked; a cancelled wait stays what it is.
+func wrap(op, where string, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	f := fault.New(fault.State, op, err)
+	switch {
+	case errors.Is(err, syscall.EROFS):
+		return f.WithHint("%s lies on a read-only file system; set %s to a folder that can be written", where, EnvHome)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return f.WithHint("the disk of %s is full (or its quota is used up); make room, or set %s to a folder elsewhere", where, EnvHome)
+	case errors.Is(err, fs.ErrPermission):
+		return f.WithHint("%s cannot be used by this user (was bonsai run with sudo before?); give it back with chown, or set %s to a folder of yours",
+			strings.TrimSuffix(where, "/"), EnvHome)
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist):
+		return f.WithHint("something that is no folder is in the way of %s", where)
+	}
+	return f
+}

@@ -1,0 +1,60 @@
+package config_test
+
+import (
+	"encoding/json"
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/controlplane/config"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func testConfig() config.Config {
+	spec := cluster.Spec{Name: "dev", APIPort: 6443, Subnet: netip.MustParsePrefix("10.201.0.0/22")}
+	spec.Replan()
+	return config.Config{Spec: spec, PKIDir: "/state/pki", EtcdDir: "/state/etcd", RunDir: "/state/run", EtcdLog: "/state/logs/etcd.log"}
+}
+
+func TestFlagsAreAsReviewed(t *testing.T) {
+	emulating := testConfig()
+	emulating.Emulate = "1.35"
+	for name, flags := range map[string][]string{
+		"kube-apiserver":          testConfig().APIServerFlags(),
+		"kube-apiserver-emulated": emulating.APIServerFlags(),
+		"kube-controller-manager": testConfig().ControllerManagerFlags(),
+		"kube-scheduler":          testConfig().SchedulerFlags(),
+	} {
+		got := strings.Join(flags, "\n") + "\n"
+		golden := filepath.Join("testdata", name+".golden")
+		if *update {
+			if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != string(want) {
+			t.Errorf("%s:\ngot\n%swant\n%s(run with -update if the change is wanted)", name, got, want)
+		}
+	}
+}
+
+func TestGeneratedFilesAreJSON(t *testing.T) {
+	c := testConfig()
+	c.PKIDir = `/with "quotes"/pki`
+	for name, data := range map[string][]byte{
+		"authentication": c.AuthenticationConfiguration(), "scheduler": c.SchedulerConfiguration(), "kubeconfig": c.Kubeconfig("admin"),
+	} {
+		if !json.Valid(data) {
+			t.Errorf("%s is not JSON:\n%s", name, data)
+		}
+	}
+}
