@@ -11,10 +11,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -89,9 +91,9 @@ func (d *Dialer) order(addr netip.Addr) []cluster.Node {
 }
 
 // targetError is what the agent says of the address behind it.
-type targetError struct{ status string }
+type targetError struct{ answer string }
 
-func (e *targetError) Error() string { return "agent answers " + e.status }
+func (e *targetError) Error() string { return "agent answers " + e.answer }
 
 func (d *Dialer) through(ctx context.Context, n cluster.Node, address string) (_ net.Conn, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(float64(perNode)*d.scale))
@@ -118,9 +120,9 @@ func (d *Dialer) through(ctx context.Context, n cluster.Node, address string) (_
 	if err != nil {
 		return nil, err
 	}
-	_ = resp.Body.Close() // of a CONNECT answer: nothing to read, nothing to wait for
 	if resp.StatusCode != http.StatusOK {
-		return nil, &targetError{resp.Status}
+		reason, _ := io.ReadAll(io.LimitReader(resp.Body, 512))
+		return nil, &targetError{strings.TrimSpace(resp.Status + " " + string(reason))}
 	}
 	if !stop() {
 		return nil, context.Cause(ctx)

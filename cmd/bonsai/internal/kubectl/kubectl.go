@@ -24,7 +24,7 @@ func Run(_ context.Context, args []string, kubeconfig string) int {
 	}
 	// kubectl looks for plugins and its verbosity in os.Args, and prints its own name from there.
 	os.Args = append([]string{"kubectl"}, args...)
-	_ = logs.GlogSetter(cmd.GetLogVerbosity(os.Args)) // what upstream's main ignores as well
+	_, _ = logs.GlogSetter(cmd.GetLogVerbosity(os.Args)) // what upstream's main ignores as well
 	if err := cli.RunNoErrOutput(cmd.NewDefaultKubectlCommand()); err != nil {
 		util.CheckErr(err) // prints and exits with the error's code
 		return 1
