@@ -50,6 +50,11 @@ const (
 // memoryTarget is where the garbage collector begins to work harder. The idle heap is near 100 MB.
 const memoryTarget = 400 << 20
 
+// gcPercent trades a little CPU for memory: the idle control plane allocates little.
+const gcPercent = 50
+
+const settleTime = 5 * time.Second
+
 // Options is what Start needs.
 type Options struct {
 	Config config.Config
@@ -114,8 +119,10 @@ func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
 	debug.SetMemoryLimit(1 << 30)
 	debug.SetGCPercent(-1)
 	defer func() {
-		debug.SetGCPercent(60)
+		debug.SetGCPercent(gcPercent)
 		debug.SetMemoryLimit(memoryTarget)
+		// Controllers and watch caches fill up for some seconds more; then the start's garbage goes back to the system.
+		time.AfterFunc(settleTime, debug.FreeOSMemory)
 	}()
 
 	etcdReady := make(chan error, 1)

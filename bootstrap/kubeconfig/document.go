@@ -152,8 +152,9 @@ func (d *document) setCurrent(name string) {
 	}
 	if scalar(n) != name {
 		n.SetString(name)
+		n.Style = 0
 		if name == "" {
-			n.Style = yaml.DoubleQuotedStyle
+			n.Style = yaml.DoubleQuotedStyle // what kubectl writes
 		}
 	}
 }

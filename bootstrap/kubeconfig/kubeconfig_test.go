@@ -213,6 +213,16 @@ func TestForeignContextOfOurNameIsReplaced(t *testing.T) {
 	merge(t, moved, path)
 }
 
+func TestNamesThatYAMLTakesForSomethingElse(t *testing.T) {
+	path := setup(t, "")
+	for _, name := range []string{"123", "true", "null", "0x1f", "1e3", "no"} {
+		merge(t, entry(name), path)
+		if got := decode(t, read(t, path))["current-context"]; got != name {
+			t.Errorf("%s became %v", name, got)
+		}
+	}
+}
+
 func TestListOfFiles(t *testing.T) {
 	dir := t.TempDir()
 	missing, first, second := filepath.Join(dir, "missing"), filepath.Join(dir, "first"), filepath.Join(dir, "second")

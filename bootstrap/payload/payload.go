@@ -2,7 +2,7 @@
 // runc, CNI plugins, nft, a shell), the embedded node agent, and the running executable itself, which is the
 // kubelet in a node.
 //
-// The archives are made by the program in payload/build, which the Makefile runs; they are not in git. Without them
+// The archives are made by the program in payload/builder, which the Makefile runs; they are not in git. Without them
 // the package compiles, so that vet, lint and light tests need no payload, and New returns a fault.
 package payload
 
@@ -36,7 +36,7 @@ var embedded embed.FS
 // archives go into the volume in this order.
 var archives = []string{"rootfs", "agent"}
 
-// description is what payload/build writes beside an archive.
+// description is what payload/builder writes beside an archive.
 type description struct {
 	SHA256 string `json:"sha256"` // of the uncompressed stream
 	Size   int64  `json:"size"`   // of the uncompressed stream

@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fakeArchives are like those of payload/build: compressed tar streams without an end mark.
+// fakeArchives are like those of payload/builder: compressed tar streams without an end mark.
 func fakeArchives(t *testing.T, rootfs, agent string) fs.FS {
 	t.Helper()
 	files := fstest.MapFS{}

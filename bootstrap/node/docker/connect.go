@@ -38,7 +38,7 @@ func Connect(getenv func(string) string, o Options) (*Driver, error) {
 	}
 	if strings.HasPrefix(api.DaemonHost(), "ssh://") {
 		return nil, fault.Newf(fault.EngineDown, "engines behind ssh are not supported: %s", api.DaemonHost()).
-			WithHint("docker context use default")
+			WithHint("docker context use default, or set DOCKER_HOST")
 	}
 	return New(api, o), nil
 }

@@ -2,6 +2,7 @@ package docker_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -62,7 +64,17 @@ func newEngine(t *testing.T) *engine {
 }
 
 func (e *engine) driver(t *testing.T) node.Driver {
-	return docker.New(lens{e.api(t), e}, docker.Options{})
+	return docker.New(lens{e.api(t), e}, options(t))
+}
+
+// options scale the limits as the product does, for slow machines.
+func options(t testing.TB) docker.Options {
+	t.Helper()
+	scale, err := strconv.ParseFloat(cmp.Or(os.Getenv("BONSAI_WAIT_SCALE"), "1"), 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return docker.Options{WaitScale: scale}
 }
 
 func (e *engine) api(t *testing.T) client.APIClient {
@@ -131,8 +143,11 @@ func (l lens) ImageList(ctx context.Context, o image.ListOptions) ([]image.Summa
 	return slices.DeleteFunc(all, func(i image.Summary) bool { return l.e.foreign(i.Labels) }), err
 }
 
-// program builds the nodes' program once.
+// program builds the nodes' program once. BONSAI_TEST_GUEST names a built one, for machines without Go.
 var program = sync.OnceValues(func() ([]byte, error) {
+	if built := os.Getenv("BONSAI_TEST_GUEST"); built != "" {
+		return os.ReadFile(built)
+	}
 	dir, err := os.MkdirTemp("", "bonsai-guest-")
 	if err != nil {
 		return nil, err
@@ -389,7 +404,7 @@ func TestNodesStartWhateverAnUnknownEngineGrants(t *testing.T) {
 	f := newFixture(t, 3)
 	ctx := t.Context()
 	must(t, f.d.EnsurePayload(ctx, f.p.Payload, nil))
-	far := docker.New(remote{f.api(t)}, docker.Options{})
+	far := docker.New(remote{f.api(t)}, options(t))
 	defer far.Close()
 	var wg sync.WaitGroup
 	errs := make([]error, 3)
@@ -490,5 +505,49 @@ func BenchmarkThreeNodes(b *testing.B) {
 	defer cleaner.Close()
 	if err := cleaner.PrunePayloads(ctx, "none"); err != nil {
 		b.Error(err)
+	}
+}
+
+func TestNodeIsAsItsSettingsSay(t *testing.T) {
+	f := newFixture(t, 1)
+	ctx := t.Context()
+	f.spec.Nodes[0].MemoryBytes = 256 << 20
+	must(t, f.d.EnsurePayload(ctx, f.p.Payload, nil))
+	must(t, f.d.EnsureNode(ctx, f.node(1)))
+	run := func(args ...string) (int, string) {
+		var out bytes.Buffer
+		code, err := f.d.Exec(ctx, f.spec.Nodes[0].Name, node.Exec{
+			Cmd: append([]string{"/opt/bonsai/bin/init"}, args...), Stdout: &out, Stderr: &out,
+		})
+		must(t, err)
+		return code, strings.TrimSpace(out.String())
+	}
+	for path, want := range map[string]string{
+		"/proc/sys/net/ipv4/ip_forward": "1",
+		"/proc/sys/kernel/hostname":     f.spec.Nodes[0].Name,
+		"/sys/class/net/eth0/mtu":       "1390",
+	} {
+		if code, got := run("cat", path); code != 0 || got != want {
+			t.Errorf("%s: got %q (code %d), want %q", path, got, code, want)
+		}
+	}
+	if code, out := run("write", "/proc/sys/net/ipv4/conf/all/rp_filter", "0"); code != 0 {
+		t.Errorf("sysctls cannot be written: %s", out)
+	}
+	if code, _ := run("write", "/opt/bonsai/changed", "x"); code == 0 {
+		t.Error("a node can change the payload of all")
+	}
+	_, mounts := run("cat", "/proc/self/mounts")
+	for _, want := range []string{" /run tmpfs ", " /tmp tmpfs ", " /var "} {
+		if !strings.Contains(mounts, want) {
+			t.Errorf("no %s in\n%s", want, mounts)
+		}
+	}
+	if strings.Contains(mounts, " /proc/kcore ") || strings.Contains(mounts, " /proc/sys proc ro") {
+		t.Errorf("parts of /proc are hidden or read-only, so that pods get none:\n%s", mounts)
+	}
+	_, hosts := run("cat", "/etc/hosts")
+	if !strings.Contains(hosts, f.spec.Gateway.String()) {
+		t.Errorf("the gateway has no name in\n%s", hosts)
 	}
 }

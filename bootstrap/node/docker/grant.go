@@ -12,6 +12,7 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/versions"
 	"github.com/moby/sys/capability"
 )
 
@@ -68,7 +69,11 @@ func (d *Driver) grant(ctx context.Context) grant {
 }
 
 func (d *Driver) guess(ctx context.Context) grant {
-	if missing, ok := missingLocally(d.enginePID()); ok {
+	last, err := capability.LastCap()
+	if versions.LessThan(d.api.ClientVersion(), "1.42") {
+		last = min(last, capability.CAP_AUDIT_READ) // Docker 20.10 refuses the names of later ones
+	}
+	if missing, ok := missingLocally(d.enginePID(), last); ok && err == nil {
 		return grant{privileged: len(missing) == 0, missing: missing}
 	}
 	all, err := d.api.ContainerList(ctx, container.ListOptions{Filters: filters.NewArgs(filters.Arg("label", labelGrant))})
@@ -100,37 +105,48 @@ func (d *Driver) refused(ctx context.Context, g grant, image string, refusal err
 		for _, c := range capability.ListKnown() {
 			names = append(names, strings.ToUpper(c.String()))
 		}
-		next.missing = search(names, func(caps []string) bool { return d.startsWith(ctx, image, caps) })
+		next.missing = search(names, func(caps []string) verdict { return d.try(ctx, image, caps) })
 	}
 	d.granted = &next
 	return next, true
 }
 
-// search returns those of names that are not granted, by halving: about two trials per bit of the answer.
-func search(names []string, granted func([]string) bool) []string {
+// verdict is what an engine says to a set of capabilities.
+type verdict int
+
+const (
+	grants verdict = iota
+	refuses
+	invalid // it has never heard of one of them, so that it is not part of its ALL either
+)
+
+// search returns those of names that are refused, by halving: about two trials per bit of the answer.
+func search(names []string, try func([]string) verdict) []string {
+	v := try(names)
 	switch {
-	case granted(names):
+	case v == grants, v == invalid && len(names) == 1:
 		return nil
 	case len(names) == 1:
 		return names
 	}
 	half := len(names) / 2
-	return append(search(names[:half], granted), search(names[half:], granted)...)
+	return append(search(names[:half], try), search(names[half:], try)...)
 }
 
-// startsWith says whether the engine starts a container with these capabilities. The container's program does not
-// exist: runc applies capabilities before it looks for it, and nothing ever runs.
-func (d *Driver) startsWith(ctx context.Context, image string, caps []string) bool {
+// try asks the engine for a container with these capabilities. The container's program does not exist: runc
+// applies capabilities before it looks for it, and nothing ever runs.
+func (d *Driver) try(ctx context.Context, image string, caps []string) verdict {
 	c, err := d.api.ContainerCreate(ctx,
 		&container.Config{Image: image, Entrypoint: []string{"/no/such/program"}},
 		&container.HostConfig{CapDrop: []string{"ALL"}, CapAdd: caps, NetworkMode: "none"}, nil, nil, "")
 	if err != nil {
-		d.log.Debug("try capabilities", "error", err)
-		return true
+		return invalid
 	}
 	defer d.discard(ctx, c.ID)
-	err = d.api.ContainerStart(ctx, c.ID, container.StartOptions{})
-	return err == nil || !isCapabilityRefusal(err)
+	if err := d.api.ContainerStart(ctx, c.ID, container.StartOptions{}); err != nil && isCapabilityRefusal(err) {
+		return refuses
+	}
+	return grants
 }
 
 // isRefusal says that a container did not start because the engine lacks a right.
@@ -168,9 +184,9 @@ func (d *Driver) enginePID() int {
 	return pid
 }
 
-// missingLocally compares the bounding set of a process with what the kernel knows. ok is false where that says
+// missingLocally returns what the bounding set of a process lacks, up to the last capability that matters. ok is false where that says
 // nothing of the engine: no process, or systemd, which holds the socket but not the engine's limits.
-func missingLocally(pid int) (missing []string, ok bool) {
+func missingLocally(pid int, last capability.Cap) (missing []string, ok bool) {
 	if pid <= 1 {
 		return nil, false
 	}
@@ -181,10 +197,6 @@ func missingLocally(pid int) (missing []string, ok bool) {
 	_, rest, _ := strings.Cut(string(status), "CapBnd:")
 	field, _, _ := strings.Cut(strings.TrimSpace(rest), "\n")
 	bounding, err := strconv.ParseUint(field, 16, 64)
-	if err != nil {
-		return nil, false
-	}
-	last, err := capability.LastCap()
 	if err != nil {
 		return nil, false
 	}

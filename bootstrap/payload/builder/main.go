@@ -1,4 +1,4 @@
-// Command build makes the two archives that package payload embeds:
+// Command builder makes the two archives that package payload embeds:
 //
 //	rootfs.tar.zst  third-party executables, libraries and data of a node: containerd, runc, CNI plugins, the
 //	                pause image, nft, mount, busybox, CA certificates
@@ -30,7 +30,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("build", flag.ContinueOnError)
+	flags := flag.NewFlagSet("builder", flag.ContinueOnError)
 	out := flags.String("o", "build", "`folder` for the archives and the work on them")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -41,6 +41,6 @@ func run(ctx context.Context, args []string) error {
 	case "agent":
 		return buildAgent(ctx, *out)
 	default:
-		return errors.New("usage: build [-o folder] rootfs|agent")
+		return errors.New("usage: builder [-o folder] rootfs|agent")
 	}
 }

@@ -97,7 +97,7 @@ func rootfsKey(ctx context.Context) (string, error) {
 		return "", err
 	}
 	fmt.Fprintln(h, kubernetes, runtime.Version(), runtime.GOARCH)
-	sources, err := filepath.Glob("bootstrap/payload/build/*.go")
+	sources, err := filepath.Glob("bootstrap/payload/builder/*.go")
 	if err != nil {
 		return "", err
 	}

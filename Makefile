@@ -1,0 +1,88 @@
+# make builds bin/bonsai, make start runs it, make test proves it. "make help" lists the rest.
+#
+# What is missing on this machine (a C compiler, libseccomp) is installed where that needs no password, else named.
+
+.DEFAULT_GOAL := build
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+
+# One set of flags for everything, so that each package is compiled once. cgo is switched on only for runc, which
+# needs libseccomp, and for the race detector. -buildvcs=false: tools/ldflags.sh says the version, and a commit of
+# documentation must not link again.
+export CGO_ENABLED := 0
+export GOFLAGS := $(strip $(shell go env GOFLAGS 2>/dev/null) -trimpath -buildvcs=false)
+
+NODES ?= 3
+embedded := bootstrap/payload/embedded
+parts := rootfs.tar.zst rootfs.json agent.tar.zst agent.json
+
+.PHONY: build
+build: payload ## build bin/bonsai with the node payload embedded
+	@mkdir -p bin
+	go build -ldflags "$$(tools/ldflags.sh)" -o bin/bonsai ./cmd/bonsai
+
+.PHONY: start
+start: build ## build if needed and start a cluster (NODES=3, ARGS="more flags of bonsai start")
+	bin/bonsai start --nodes $(NODES) $(ARGS)
+
+.PHONY: payload
+payload: build/rootfs.json build/agent.json ## build what nodes run, if its inputs changed
+	@for f in $(parts); do cmp -s build/$$f $(embedded)/$$f || cp build/$$f $(embedded)/$$f; done
+
+# The program looks closer: other modules in go.mod change nothing here.
+build/rootfs.json: go.mod go.sum $(wildcard bootstrap/payload/builder/*.go)
+	@tools/need.sh go
+	@if command -v apt-get >/dev/null; then \
+		tools/need.sh payload && go run ./bootstrap/payload/builder rootfs; \
+	else \
+		$(in_container); \
+	fi
+	@touch $@
+
+# Without Debian's tools the same step runs in a container, as the same user in the end.
+in_container = echo "no apt-get here: building the payload in a container" && \
+	docker run --rm --security-opt label=disable -v "$(CURDIR)":/src -v "$$(go env GOMODCACHE)":/go/pkg/mod -w /src \
+		golang:$(shell go env GOVERSION | sed 's/^go//') \
+		sh -c 'make build/rootfs.json && chown -R $(shell id -u):$(shell id -g) build'
+
+.PHONY: build/agent.json
+build/agent.json: # the Go compiler knows best whether anything changed
+	@tools/need.sh go
+	@go run ./bootstrap/payload/builder agent
+
+.PHONY: test
+test: lint test-light build test-heavy ## lint, then all tests; needs a Docker engine
+
+.PHONY: test-light
+test-light: ## tests that link no Kubernetes, with the race detector
+	@tools/need.sh go race
+	CGO_ENABLED=1 go test -race $$(tools/packages.sh light)
+
+.PHONY: test-heavy
+test-heavy: build ## tests that link Kubernetes, then those that start clusters
+	go test -timeout 15m $$(tools/packages.sh heavy)
+	go test -count=1 -p 1 -timeout 45m ./test/...
+
+.PHONY: test-vm
+test-vm: build ## prove bin/bonsai in Debian 13 and 12 machines (emulated: takes an hour), as a user without rights
+	@tools/need.sh vm
+	test/vm/run.sh trixie
+	test/vm/run.sh bookworm
+
+.PHONY: bench
+bench: build ## measure start, stop, memory and idle CPU, on a quiet machine
+	go run ./test/bench $(ARGS)
+
+# The linters have a go.mod of their own, so that they have no say in the versions that bonsai links.
+.PHONY: lint
+lint: ## check style, likely mistakes and who may import whom
+	@tools/need.sh go
+	go tool -modfile=tools/lint.mod golangci-lint run ./...
+
+.PHONY: clean
+clean: ## remove all that make made here (clusters stay: bonsai delete --all)
+	rm -rf bin build $(addprefix $(embedded)/,$(parts))
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile

@@ -1,0 +1,97 @@
+// Command bonsai-agent is the node agent and, as a tool inside the node, what looks into it:
+//
+//	bonsai-agent run                  be the agent; started by bonsai-init
+//	bonsai-agent status [-o json]     the node's components
+//	bonsai-agent images import FILE|- import a docker or OCI archive
+//	bonsai-agent images ls [-o json]  the images in the node's store
+//	bonsai-agent probe URL            exit 0 if URL answers at all
+//	crictl ps [-a] | pods | images    what containerd runs (the same program under another name)
+//
+// It never links k8s.io/kubernetes: it runs in every node all the time.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+
+	"k8s.io/klog/v2"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/nodeagent"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := dispatch(ctx, filepath.Base(os.Args[0]), os.Args[1:], os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", filepath.Base(os.Args[0]), err)
+		code := 1
+		if errors.Is(err, errUsage) {
+			code = 2
+		}
+		os.Exit(code)
+	}
+}
+
+var errUsage = errors.New("usage: bonsai-agent run | status [-o json] | images import FILE|- | images ls [-o json] | probe URL, " +
+	"or crictl ps [-a] | pods | images")
+
+func dispatch(ctx context.Context, name string, args []string, stdin io.Reader, stdout io.Writer) error {
+	if name == "crictl" {
+		return crictl(ctx, args, stdout)
+	}
+	if len(args) == 0 {
+		return errUsage
+	}
+	switch verb, args := args[0], args[1:]; verb {
+	case "run":
+		return run(ctx)
+	case "status":
+		return status(ctx, args, stdout)
+	case "images":
+		return images(ctx, args, stdin, stdout)
+	case "probe":
+		return probe(ctx, args, stdout)
+	case "crictl":
+		return crictl(ctx, args, stdout)
+	}
+	return errUsage
+}
+
+func run(ctx context.Context) error {
+	// An idle agent's heap is a few megabytes; letting it double before each collection would only grow the node.
+	debug.SetGCPercent(50)
+	debug.SetMemoryLimit(32 << 20)
+	if err := os.Setenv("PATH", nodeagent.Path); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(cluster.NodeLogDir, 0o755); err != nil {
+		return err
+	}
+	// The container's own log (docker logs) is the place to look when a node does not come up at all; the file is
+	// where all other components' logs are.
+	f, err := os.OpenFile(filepath.Join(cluster.NodeLogDir, "bonsai-agent.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(os.Stderr, f), nil))
+	klog.SetSlogLogger(log.With("component", "client-go"))
+
+	cfg, err := nodeagent.LoadConfig()
+	if err == nil {
+		err = nodeagent.Run(ctx, cfg, log)
+	}
+	if err != nil {
+		log.Error("node agent ends", "cause", err)
+	}
+	return err
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/nodeagent"
+	"bonsai/nodeagent/agentapi"
+	"bonsai/nodeagent/containerd"
+	"bonsai/nodeagent/cri"
+)
+
+// Limits of the tools, multiplied by the node's wait scale.
+const (
+	listLimit  = 10 * time.Second
+	probeLimit = 3 * time.Second
+)
+
+// flags parses "-o json" and "-a" wherever they stand, and returns the rest.
+func flags(args []string) (asJSON, all bool, rest []string, err error) {
+	fs := flag.NewFlagSet("", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	output := fs.String("o", "", "")
+	fs.BoolVar(&all, "a", false, "")
+	for len(args) > 0 {
+		if err := fs.Parse(args); err != nil {
+			return false, false, nil, errUsage
+		}
+		if args = fs.Args(); len(args) > 0 {
+			rest, args = append(rest, args[0]), args[1:]
+		}
+	}
+	if *output != "" && *output != "json" {
+		return false, false, nil, errUsage
+	}
+	return *output == "json", all, rest, nil
+}
+
+// limited bounds ctx by a limit times the node's wait scale.
+func limited(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if cfg, err := nodeagent.LoadConfig(); err == nil { // without a configuration there is no scale either
+		limit = time.Duration(float64(limit) * cfg.WaitScale)
+	}
+	return context.WithTimeout(ctx, limit)
+}
+
+func status(ctx context.Context, args []string, stdout io.Writer) error {
+	asJSON, _, rest, err := flags(args)
+	if err != nil || len(rest) > 0 {
+		return errUsage
+	}
+	ctx, cancel := limited(ctx, listLimit)
+	defer cancel()
+	s, err := agentapi.NewClient(agentapi.Socket).State(ctx)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return json.NewEncoder(stdout).Encode(s.Components)
+	}
+	return componentTable(stdout, s.Components, time.Now())
+}
+
+func componentTable(w io.Writer, components []cluster.Component, now time.Time) error {
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(t, "COMPONENT\tSTATE\tRESTARTS\tSINCE\tPID\tREASON")
+	for _, c := range components {
+		since := "-"
+		if !c.Since.IsZero() {
+			since = now.Sub(c.Since).Round(time.Second).String()
+		}
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%d\t%s\n", c.Name, c.Phase, c.Restarts, since, c.PID, c.Reason)
+	}
+	return t.Flush()
+}
+
+// dialContainerd connects for one command.
+func dialContainerd() (*containerd.Client, error) {
+	c, err := containerd.Detect()
+	if err != nil {
+		return nil, err
+	}
+	return containerd.NewClient(containerd.Socket, c.Snapshotter)
+}
+
+func images(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
+	asJSON, _, rest, err := flags(args)
+	if err != nil || len(rest) == 0 {
+		return errUsage
+	}
+	c, err := dialContainerd()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	switch {
+	case rest[0] == "ls" && len(rest) == 1:
+		ctx, cancel := limited(ctx, listLimit)
+		defer cancel()
+		list, err := c.Images(ctx)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return json.NewEncoder(stdout).Encode(list)
+		}
+		for _, i := range list {
+			fmt.Fprintln(stdout, i.Name)
+		}
+		return nil
+	case rest[0] == "import" && len(rest) == 2:
+		if rest[1] != "-" {
+			f, err := os.Open(rest[1])
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			stdin = f
+		}
+		// No limit: how long it takes is up to whoever writes the stream, and it ends with it.
+		names, err := c.Import(ctx, stdin)
+		for _, n := range names {
+			fmt.Fprintln(stdout, n)
+		}
+		return err
+	}
+	return errUsage
+}
+
+// probe asks whether a server can be reached from this node. Whatever it answers will do; who it is does not matter.
+func probe(ctx context.Context, args []string, stdout io.Writer) error {
+	if len(args) != 1 {
+		return errUsage
+	}
+	ctx, cancel := limited(ctx, probeLimit)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, args[0], nil)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	client := http.Client{
+		Transport:     &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, // nothing is sent or believed
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	began := time.Now()
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "%s answers %s after %v\n", args[0], resp.Status, time.Since(began).Round(time.Millisecond))
+	return resp.Body.Close()
+}
+
+func crictl(ctx context.Context, args []string, stdout io.Writer) error {
+	_, all, rest, err := flags(args)
+	if err != nil || len(rest) != 1 {
+		return errUsage
+	}
+	c, err := dialContainerd()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := limited(ctx, listLimit)
+	defer cancel()
+	return cri.New(c.Conn()).List(ctx, stdout, rest[0], all)
+}

@@ -1,0 +1,298 @@
+// Package cli is the command line of bonsai: one file per verb, each with its flags, checks and texts.
+//
+// The rules of its output: the answer goes to stdout, everything else to stderr; with -o json the answer is stable
+// JSON and an error is one line of JSON on stderr; control bytes are written to terminals only, colour not if
+// NO_COLOR is set; text that comes out of a cluster is made harmless first. Everything a user typed is checked
+// before anything changes. Exit codes come from the fault package; status has its own, see statusCode.
+//
+// Nothing heavy is linked here: what starts clusters and what kubectl is comes in through Env. Begin reading at Run.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"bonsai/bootstrap"
+	"bonsai/bootstrap/buildinfo"
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/node"
+	"bonsai/bootstrap/statedir"
+)
+
+// Engine is what the verbs ask for; *bootstrap.Manager is one.
+type Engine interface {
+	Start(ctx context.Context, o bootstrap.StartOptions) (*cluster.Timeline, error)
+	Plan(ctx context.Context, o bootstrap.StartOptions) (cluster.Spec, error)
+	Stop(ctx context.Context, name string, events func(cluster.Event)) error
+	Delete(ctx context.Context, name string, events func(cluster.Event)) error
+	DeleteAll(ctx context.Context, events func(cluster.Event)) ([]string, error)
+	List() ([]string, error)
+	Status(ctx context.Context, name string) (cluster.Snapshot, error)
+	UpdateContext(name string) (changed bool, err error)
+}
+
+var _ Engine = (*bootstrap.Manager)(nil)
+
+// Session is what verbs that deal with clusters work on.
+type Session struct {
+	Engine Engine
+	State  statedir.Dir
+	// Driver connects to the container engine; the caller closes it.
+	Driver func() (node.Driver, error)
+}
+
+// Role is another program that the executable can be: it is chosen by "bonsai role NAME".
+type Role struct {
+	Name string
+	// Doc is one line that says what it does and who starts it.
+	Doc  string
+	Main func(ctx context.Context, args []string) error
+}
+
+// Env is all that the command line needs from its process.
+type Env struct {
+	// Open is called once, by verbs that deal with clusters.
+	Open func() (Session, error)
+	// Kubectl runs the built-in kubectl on the process's own standard streams and returns its exit code.
+	Kubectl func(ctx context.Context, args []string, kubeconfig string) int
+	Roles   []Role
+	Info    buildinfo.Info
+
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+}
+
+// Run executes one command line, without the program's name, and returns the exit code. Ctx ends at the first
+// Ctrl-C; Run then returns once everything is cleaned up.
+func Run(ctx context.Context, env Env, args []string) int {
+	a := &app{Env: env, style: styleFor(env.Stderr)}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(env.Stdin)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	return a.finish(ctx, root.ExecuteContext(ctx))
+}
+
+// app is the state of one run: the global flags and where to write.
+type app struct {
+	Env
+	style   style
+	profile string
+	output  string
+	verbose bool
+	// checked says that cobra has accepted flags and arguments: an error after that is the verb's own.
+	checked bool
+}
+
+// exitCode ends the run with a code and without a word: everything has been said.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "bonsai",
+		Short: "Real multi-node Kubernetes on this machine, in seconds",
+		Long: `bonsai runs a real Kubernetes cluster of several nodes on this machine. Nothing is downloaded: etcd, the
+control plane, the nodes' software and kubectl are inside this executable. The nodes are containers of your
+Docker engine.`,
+		Example: `  bonsai start                          three nodes, ready in seconds
+  bonsai kubectl -- get nodes           the built-in kubectl; any other works as well
+  bonsai status                         every component with its state
+  bonsai delete                         nothing is left behind`,
+		Version:       a.Info.Version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          a.groupArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			a.checked = true
+			if cmd.Name() == "role" { // another program, with a log of its own
+				return nil
+			}
+			return a.checkGlobals()
+		},
+	}
+	root.SetVersionTemplate("bonsai {{.Version}}\n")
+	root.SetFlagErrorFunc(flagError)
+	flags := root.PersistentFlags()
+	flags.StringVarP(&a.profile, "profile", "p", cluster.DefaultName, "name of the cluster")
+	flags.BoolVarP(&a.verbose, "verbose", "v", false, "log to stderr what is being done")
+	_ = root.RegisterFlagCompletionFunc("profile", a.completeProfiles)
+	root.AddCommand(
+		a.startCommand(), a.stopCommand(), a.deleteCommand(), a.statusCommand(), a.nodeCommand(), a.kubectlCommand(),
+		a.logsCommand(), a.sshCommand(), a.imageCommand(), a.updateContextCommand(), a.versionCommand(), a.roleCommand(),
+	)
+	return root
+}
+
+// checkGlobals runs before every verb.
+func (a *app) checkGlobals() error {
+	level := slog.LevelWarn
+	if a.verbose {
+		level = slog.LevelDebug
+	}
+	slog.SetDefault(slog.New(slog.NewTextHandler(a.Stderr, &slog.HandlerOptions{Level: level})))
+	if err := cluster.ValidateName(a.profile); err != nil {
+		return fault.New(fault.Usage, "", err).WithHint("name a cluster like this:  -p dev-2")
+	}
+	if a.output != "" && a.output != outputText && a.output != outputJSON {
+		wrong := a.output
+		a.output = outputText
+		return fault.Newf(fault.Usage, "output format %q is neither %s nor %s", wrong, outputText, outputJSON)
+	}
+	return nil
+}
+
+const (
+	outputText = "text"
+	outputJSON = "json"
+)
+
+// addOutput gives a verb the flag -o.
+func (a *app) addOutput(cmd *cobra.Command, what string) {
+	cmd.Flags().StringVarP(&a.output, "output", "o", outputText, "text or json: "+what)
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{outputText, outputJSON}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (a *app) json() bool { return a.output == outputJSON }
+
+// command is the command line that a hint names, with the profile where it is needed.
+func (a *app) command(verb string) string {
+	if a.profile == cluster.DefaultName {
+		return "bonsai " + verb
+	}
+	return "bonsai " + verb + " -p " + a.profile
+}
+
+// finish tells an error and turns it into the exit code.
+func (a *app) finish(ctx context.Context, err error) int {
+	code, silent := errors.AsType[exitCode](err)
+	switch {
+	case err == nil:
+		return 0
+	case silent:
+		return int(code)
+	case errors.Is(err, syscall.EPIPE):
+		return 128 + int(syscall.SIGPIPE) // whoever read our output has seen enough
+	case ctx.Err() != nil && fault.KindOf(err) != fault.Canceled:
+		err = errors.Join(fault.Newf(fault.Canceled, "interrupted"), notCancelled(err))
+	case !a.checked:
+		if _, ok := errors.AsType[*fault.Fault](err); !ok {
+			err = fault.New(fault.Usage, "", err).WithHint("bonsai --help")
+		}
+	}
+	a.printError(err)
+	return fault.ExitCode(err)
+}
+
+// notCancelled drops an error that says no more than that it was cancelled.
+func notCancelled(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// flagError explains a flag that does not exist or cannot have that value.
+func flagError(cmd *cobra.Command, err error) error {
+	text, _, _ := strings.Cut(err.Error(), ": strconv.") // how Go calls its parser says nothing to a user
+	return fault.Newf(fault.Usage, "%s", text).WithHint("%s --help", cmd.CommandPath())
+}
+
+// groupArgs refuses an unknown verb below a command that only groups others.
+func (a *app) groupArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	f := fault.Newf(fault.Usage, "unknown command %q for %q", args[0], cmd.CommandPath())
+	if cmd.SuggestionsMinimumDistance <= 0 {
+		cmd.SuggestionsMinimumDistance = 2
+	}
+	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+		return f.WithHint("did you mean this?  %s %s", cmd.CommandPath(), like[0])
+	}
+	return f.WithHint("%s --help", cmd.CommandPath())
+}
+
+// argCount accepts from least to most arguments; what names them in the error.
+func argCount(least, most int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) >= least && len(args) <= most {
+			return nil
+		}
+		f := fault.Newf(fault.Usage, "%s takes %s, not %q", cmd.CommandPath(), what, args)
+		if most == 0 && len(args) == 1 && cluster.ValidateName(args[0]) == nil {
+			return f.WithHint("a cluster is named with -p:  %s -p %s", cmd.CommandPath(), args[0])
+		}
+		return f.WithHint("%s --help", cmd.CommandPath())
+	}
+}
+
+func (a *app) completeProfiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	s, err := a.Open()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	names, err := s.Engine.List()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// spec loads the cluster that -p names.
+func (a *app) spec(s Session) (*cluster.Spec, error) { return s.State.Cluster(a.profile).LoadSpec() }
+
+// findNode takes a node's name or number; "" is the first node.
+func (a *app) findNode(spec *cluster.Spec, arg string) (cluster.Node, error) {
+	if len(spec.Nodes) == 0 {
+		return cluster.Node{}, fault.Newf(fault.NodeNotFound, "cluster %q has no nodes", spec.Name).
+			WithHint("add some:  %s --nodes 1", a.command("start"))
+	}
+	if arg == "" {
+		return spec.Nodes[0], nil
+	}
+	var names []string
+	for _, n := range spec.Nodes {
+		if n.Name == arg || fmt.Sprint(n.Index) == arg {
+			return n, nil
+		}
+		names = append(names, n.Name)
+	}
+	return cluster.Node{}, fault.Newf(fault.NodeNotFound, "cluster %q has no node %q", spec.Name, arg).
+		WithHint("its nodes: %s", strings.Join(names, ", "))
+}
+
+func (a *app) completeNodes(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	s, err := a.Open()
+	if err != nil || len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	spec, err := a.spec(s)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, n := range spec.Nodes {
+		names = append(names, n.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// explain gives a fault of a stopped cluster the hint that names this one.
+func (a *app) explain(err error) error {
+	if f, ok := errors.AsType[*fault.Fault](err); ok && f.Kind == fault.NotRunning {
+		f.Hint = a.command("start")
+	}
+	return err
+}

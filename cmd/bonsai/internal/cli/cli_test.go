@@ -1,0 +1,354 @@
+package cli
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+
+	"bonsai/bootstrap"
+	"bonsai/bootstrap/buildinfo"
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/kubeconfig"
+	"bonsai/bootstrap/node"
+	"bonsai/bootstrap/pki"
+	"bonsai/bootstrap/statedir"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(leakChecked{m}, map[string]func(){"bonsai": func() { os.Exit(fakeMain()) }})
+}
+
+// leakChecked looks for goroutines left over by the tests of this process.
+type leakChecked struct{ m *testing.M }
+
+func (l leakChecked) Run() int {
+	code := l.m.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// TestScripts runs what users type. The test binary is bonsai there, with a fake engine behind the command line.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			home := filepath.Join(e.WorkDir, "home")
+			e.Setenv("HOME", home)
+			e.Setenv(statedir.EnvHome, filepath.Join(home, ".bonsai"))
+			e.Setenv("KUBECONFIG", "")
+			e.Setenv("TERM", "xterm")
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // a second per command otherwise
+			e.Setenv("LC_ALL", "C.UTF-8")
+			return errors.Join(os.MkdirAll(home, 0o700), pki.Ensure(filepath.Join(e.WorkDir, "pki"), cluster.Spec{Name: "x"}))
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"code": wantCode, "plain": wantPlain, "waitfor": waitFor, "replace": replaceText,
+		},
+	})
+}
+
+// wantCode runs a command that has to end with that exit code.
+func wantCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N command...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// wantPlain fails if the last command wrote an escape byte.
+func wantPlain(ts *testscript.TestScript, neg bool, args []string) {
+	for _, name := range []string{"stdout", "stderr"} {
+		if strings.ContainsAny(ts.ReadFile(name), "\x1b\r\a") {
+			ts.Fatalf("control bytes in %s: %q", name, ts.ReadFile(name))
+		}
+	}
+}
+
+// waitFor returns when a file exists.
+func waitFor(ts *testscript.TestScript, _ bool, args []string) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); ; <-tick.C {
+		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s did not come", args[0])
+		}
+	}
+}
+
+// replaceText is: replace OLD NEW FILE.
+func replaceText(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[2])
+	if !strings.Contains(text, args[0]) {
+		ts.Fatalf("%s has no %q", args[2], args[0])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(strings.ReplaceAll(text, args[0], args[1])), 0o600))
+}
+
+// fakeMain is main with a fake engine. FAKE chooses how it behaves.
+func fakeMain() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	code := Run(ctx, Env{
+		Open: func() (Session, error) {
+			dir, err := statedir.Home()
+			if err != nil {
+				return Session{}, err
+			}
+			return Session{Engine: &fakeEngine{dir, os.Getenv("FAKE")}, State: dir, Driver: func() (node.Driver, error) {
+				if os.Getenv("FAKE") == "no-docker" {
+					return nil, fault.Newf(fault.EngineDown, "no engine").WithHint("start Docker")
+				}
+				return fakeDriver{}, nil
+			}}, nil
+		},
+		Kubectl: func(_ context.Context, args []string, kubeconfig string) int {
+			fmt.Printf("kubectl %q with %s\n", args, filepath.Base(kubeconfig))
+			if slices.Contains(args, "fail") {
+				return 7
+			}
+			return 0
+		},
+		Roles: []Role{{"echo", "prints its arguments", func(_ context.Context, args []string) error {
+			fmt.Printf("%q\n", args)
+			if slices.Contains(args, "-fail") {
+				return fault.Newf(fault.ControlPlane, "the role failed")
+			}
+			return nil
+		}}},
+		Info: buildinfo.Info{
+			Version: "v1.2.3", Commit: "abc", Kubernetes: "v1.37.2", Etcd: "v3.7.3", Containerd: "v2.4.2",
+			Runc: "v1.5.2", CNIPlugins: "v1.9.1", Go: "go1.26", Platform: "linux/amd64",
+		},
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+	}, os.Args[1:])
+	stop()
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 99
+	}
+	return code
+}
+
+// fakeEngine keeps specs in the real state folder and does nothing else.
+type fakeEngine struct {
+	dir  statedir.Dir
+	mood string
+}
+
+func (f *fakeEngine) Plan(_ context.Context, o bootstrap.StartOptions) (cluster.Spec, error) {
+	spec := cluster.Spec{
+		Version: cluster.SpecVersion, Name: o.Name, ID: "id", KubernetesVersion: cmp.Or(o.KubernetesVersion, "1.37"),
+		APIPort: cmp.Or(o.APIPort, 6443), Subnet: netip.MustParsePrefix("10.201.0.0/22"), Registries: o.Registries,
+	}
+	if o.Subnet.IsValid() {
+		spec.Subnet = o.Subnet
+	}
+	n := cluster.DefaultNodes
+	if o.Nodes != nil {
+		n = *o.Nodes
+	}
+	for i := range n {
+		spec.Nodes = append(spec.Nodes, cluster.Node{Index: i + 1, CPUs: o.CPUs, MemoryBytes: o.MemoryBytes})
+	}
+	spec.Replan()
+	return spec, spec.Validate()
+}
+
+func (f *fakeEngine) Start(ctx context.Context, o bootstrap.StartOptions) (*cluster.Timeline, error) {
+	emit := func(kind cluster.EventKind, step, title, detail string) {
+		o.Events(cluster.Event{Kind: kind, Step: step, Title: title, Detail: detail, Time: time.Now(), Elapsed: 120 * time.Millisecond})
+	}
+	emit(cluster.StepStarted, "pki", "Certificates", "")
+	emit(cluster.StepDone, "pki", "", "")
+	emit(cluster.StepStarted, "node/a", "Node a\x1b[31m", "")
+	switch f.mood {
+	case "fail":
+		err := fault.New(fault.Node, "wait for dev-1", errors.New("it was not Ready within 90s")).
+			WithHint("see what it says:\nbonsai logs kubelet").WithEvidence("E1 bad \x1b[2Jthing", "E2 worse")
+		p := fault.Problem(err)
+		o.Events(cluster.Event{Kind: cluster.StepFailed, Step: "node/a", Time: time.Now(), Elapsed: time.Second, Problem: &p})
+		return nil, errors.Join(err, fault.Newf(fault.Engine, "and the cleanup failed too"))
+	case "hang":
+		if err := os.WriteFile("hanging", nil, 0o600); err != nil {
+			return nil, err
+		}
+		<-ctx.Done()
+		return nil, fmt.Errorf("start: %w", context.Cause(ctx))
+	}
+	emit(cluster.StepWarning, "engine", "", "cgroup v1 is old")
+	emit(cluster.StepDone, "node/a", "", "Ready")
+	spec, err := f.Plan(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	state := f.dir.Cluster(o.Name)
+	e := kubeconfig.Entry{Name: o.Name, Server: "https://127.0.0.1:6443", CA: []byte("ca")}
+	if err := errors.Join(state.Create(), state.SaveSpec(&spec), statedir.WriteFile(state.Kubeconfig(), e.File())); err != nil {
+		return nil, err
+	}
+	if _, err := kubeconfig.Merge(e); err != nil {
+		return nil, err
+	}
+	t := &cluster.Timeline{Operation: "start", Total: 2900 * time.Millisecond}
+	o.Started(t)
+	return t, nil
+}
+
+func (f *fakeEngine) Stop(_ context.Context, name string, events func(cluster.Event)) error {
+	if _, err := f.dir.Cluster(name).LoadSpec(); err != nil {
+		return err
+	}
+	events(cluster.Event{Kind: cluster.StepDone, Step: "daemon", Title: "Control plane", Time: time.Now(), Elapsed: time.Second})
+	return nil
+}
+
+func (f *fakeEngine) Delete(_ context.Context, name string, _ func(cluster.Event)) error {
+	if !f.dir.Cluster(name).Exists() {
+		return statedir.NotFound(name)
+	}
+	_, err := kubeconfig.Remove(name)
+	return errors.Join(err, f.dir.Cluster(name).Remove())
+}
+
+func (f *fakeEngine) DeleteAll(ctx context.Context, events func(cluster.Event)) ([]string, error) {
+	names, err := f.List()
+	for _, name := range names {
+		err = errors.Join(err, f.Delete(ctx, name, events))
+	}
+	return names, err
+}
+
+func (f *fakeEngine) List() ([]string, error) { return f.dir.Clusters() }
+
+func (f *fakeEngine) Status(_ context.Context, name string) (s cluster.Snapshot, err error) {
+	if _, err := f.dir.Cluster(name).LoadSpec(); err != nil {
+		return s, err
+	}
+	data, err := os.ReadFile(f.mood) // the script names a file with what is to be told
+	if err != nil {
+		return s, err
+	}
+	return s, json.Unmarshal(data, &s)
+}
+
+func (f *fakeEngine) UpdateContext(name string) (bool, error) {
+	e := kubeconfig.Entry{Name: name, Server: "https://127.0.0.1:6443", CA: []byte("ca")}
+	if _, err := f.dir.Cluster(name).LoadSpec(); err != nil {
+		return false, err
+	}
+	changed := kubeconfig.Inspect(e) != kubeconfig.Configured
+	_, err := kubeconfig.Merge(e)
+	return changed, err
+}
+
+// fakeDriver knows a few commands.
+type fakeDriver struct{ node.Driver }
+
+func (fakeDriver) Close() error { return nil }
+
+func (fakeDriver) Exec(_ context.Context, container string, e node.Exec) (int, error) {
+	if os.Getenv("FAKE") == "stopped" {
+		return 0, fault.Newf(fault.NotRunning, "container %s is not running", container).WithHint("bonsai start")
+	}
+	switch line := strings.Join(e.Cmd, " "); {
+	case line == "bonsai-agent images import -":
+		r := bufio.NewReader(e.Stdin)
+		head, err := r.Peek(6)
+		if err != nil || string(head) != "images" || os.Getenv("FAKE") == container {
+			fmt.Fprintf(e.Stderr, "progress\nno archive on %s\n", container)
+			return 1, nil // without reading the rest
+		}
+		n, err := io.Copy(io.Discard, r)
+		fmt.Fprintf(e.Stdout, "docker.io/library/app:%d\n", n)
+		return 0, err
+	case line == "bonsai-agent images ls":
+		fmt.Fprintf(e.Stdout, "NAME DIGEST\nregistry.k8s.io/pause:3.10 sha256:1\n\nonly/%s:1 sha256:2\n", container)
+	case line == "ls "+cluster.NodeLogDir:
+		fmt.Fprintln(e.Stdout, "agent.log\nkubelet.log\nkubelet.log.1")
+	case e.Cmd[0] == "tail":
+		if !strings.HasSuffix(line, "/kubelet.log") {
+			fmt.Fprintln(e.Stderr, "tail: no such file")
+			return 1, nil
+		}
+		fmt.Fprintf(e.Stdout, "%s: %s\n", container, line)
+	case e.Cmd[0] == "cat":
+		_, err := io.Copy(e.Stdout, e.Stdin)
+		return 0, err
+	case e.Cmd[0] == "exit":
+		return strconv.Atoi(e.Cmd[1])
+	default:
+		fmt.Fprintf(e.Stdout, "%s: %q tty=%v\n", container, e.Cmd, e.TTY)
+	}
+	return 0, nil
+}
+
+func (fakeDriver) Logs(_ context.Context, container string, tail int, follow bool, w io.Writer) error {
+	_, err := fmt.Fprintf(w, "output of %s, %d lines, follow %v\n", container, tail, follow)
+	return err
+}
+
+func (fakeDriver) SaveImages(_ context.Context, refs []string) (io.ReadCloser, error) {
+	if slices.Contains(refs, "gone:1") {
+		return nil, fault.Newf(fault.Image, "the Docker engine has no image gone:1").WithHint("docker images")
+	}
+	return io.NopCloser(strings.NewReader("images " + strings.Join(refs, " "))), nil
+}
+
+// TestDependencies keeps the command line light: what it links is built and started for every completion key.
+func TestDependencies(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dep := range strings.Lines(string(out)) {
+		for _, heavy := range []string{"k8s.io/", "go.etcd.io/", "github.com/docker/", "github.com/containerd/", "google.golang.org/grpc", "github.com/charmbracelet/"} {
+			if strings.HasPrefix(dep, heavy) {
+				t.Errorf("links %s", strings.TrimSpace(dep))
+			}
+		}
+	}
+}
+
+func TestSignalsOfAClosedReader(t *testing.T) {
+	stop := surviveClosedOutput()
+	defer stop()
+	if err := syscall.Kill(os.Getpid(), syscall.SIGPIPE); err != nil {
+		t.Fatal(err) // and the test goes on
+	}
+}

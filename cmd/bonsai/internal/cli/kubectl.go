@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"bonsai/bootstrap/fault"
+)
+
+func (a *app) kubectlCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "kubectl -- ARGUMENTS",
+		Short: "Run the built-in kubectl on the cluster",
+		Long: `Kubectl is the complete kubectl of the built-in Kubernetes version. It talks to the cluster that -p names, whatever
+your kubeconfig says. What comes after "--" is kubectl's own command line; its exit code is kubectl's.`,
+		Example: `  bonsai kubectl -- get pods -A
+  bonsai kubectl -p ci -- apply -f deploy.yaml
+  alias k="bonsai kubectl --"`,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runKubectl(cmd.Context(), args) },
+	}
+	// Without this, "bonsai kubectl get pods -o wide" would give -o to bonsai.
+	cmd.Flags().SetInterspersed(false)
+	return cmd
+}
+
+func (a *app) runKubectl(ctx context.Context, args []string) error {
+	s, err := a.Open()
+	if err != nil {
+		return err
+	}
+	state := s.State.Cluster(a.profile)
+	kubeconfig := state.Kubeconfig()
+	if _, err := os.Stat(kubeconfig); err != nil {
+		_, specErr := state.LoadSpec()
+		switch {
+		case clientOnly(args):
+			kubeconfig = os.DevNull // kubectl reads it as an empty one
+		case specErr != nil:
+			return specErr
+		case errors.Is(err, os.ErrNotExist):
+			return fault.Newf(fault.NotRunning, "cluster %q was never started to its end", a.profile).WithHint("%s", a.command("start"))
+		default:
+			return fault.New(fault.State, "read the cluster's kubeconfig", err)
+		}
+	}
+	code := a.Kubectl(ctx, args, kubeconfig)
+	if code != 0 && ctx.Err() == nil && !clientOnly(args) && !state.DaemonAlive() {
+		a.note("cluster %q is not running; start it:  %s", a.profile, a.command("start"))
+	}
+	if code != 0 {
+		return exitCode(code)
+	}
+	return nil
+}
+
+// clientOnly says whether kubectl can do this without a cluster.
+func clientOnly(args []string) bool {
+	if len(args) == 0 || slices.Contains([]string{"help", "completion", "kustomize", "options", "plugin", "__complete"}, args[0]) {
+		return true
+	}
+	return slices.ContainsFunc(args, func(arg string) bool { return slices.Contains([]string{"--help", "-h", "--client"}, arg) })
+}

@@ -1,0 +1,233 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/node"
+	"bonsai/bootstrap/termsafe"
+)
+
+type logsOptions struct {
+	node   string
+	follow bool
+	tail   int
+}
+
+func (a *app) logsCommand() *cobra.Command {
+	var o logsOptions
+	cmd := &cobra.Command{
+		Use:   "logs [COMPONENT]",
+		Short: "Show the log of any component on any node",
+		Long: `Logs prints the end of a component's log. Components of the control plane run on this machine: daemon, etcd,
+kube-apiserver, kube-controller-manager, kube-scheduler; the names also work without "kube-". Their logs can be read
+when the cluster is stopped. Components of a node are kubelet, containerd and agent; without --node all nodes
+are shown. Without COMPONENT it is the whole control plane or, with --node, what the node's container printed.
+
+Logs of pods are shown by kubectl.`,
+		Example: `  bonsai logs
+  bonsai logs apiserver -f
+  bonsai logs kubelet --node 2 --tail 200
+  bonsai logs --node bonsai-1`,
+		Args: argCount(0, 1, "at most one component"),
+		ValidArgsFunction: cobra.FixedCompletions(append(slices.Clone(hostComponents),
+			"kubelet", "containerd", "agent"), cobra.ShellCompDirectiveNoFileComp),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.runLogs(cmd.Context(), strings.Join(args, ""), o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.node, "node", "", "name or number of a node")
+	f.BoolVarP(&o.follow, "follow", "f", false, "go on with what is logged from now on, until Ctrl-C")
+	f.IntVar(&o.tail, "tail", 60, "number of lines from the end; -1 for all")
+	_ = cmd.RegisterFlagCompletionFunc("node", a.completeNodes)
+	return cmd
+}
+
+// hostComponents have their log files in the cluster's folder.
+var hostComponents = []string{"daemon", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
+
+// logSource is one log to show.
+type logSource struct {
+	name string
+	copy func(ctx context.Context, w io.Writer) error
+}
+
+func (a *app) runLogs(ctx context.Context, component string, o logsOptions) error {
+	if component != "" {
+		if err := cluster.ValidateName(component); err != nil { // it becomes part of a path
+			return fault.Newf(fault.Usage, "%q is no component", component).WithHint("bonsai logs --help")
+		}
+	}
+	if o.tail < -1 {
+		return fault.Newf(fault.Usage, "--tail %d is neither a number of lines nor -1", o.tail)
+	}
+	s, err := a.Open()
+	if err != nil {
+		return err
+	}
+	spec, err := a.spec(s)
+	if err != nil {
+		return err
+	}
+	var sources []logSource
+	host := hostComponent(s.State.Cluster(a.profile).Logs(), component)
+	switch {
+	case o.node == "" && component == "":
+		for _, name := range hostComponents {
+			path := s.State.Cluster(a.profile).LogFile(name)
+			if _, err := os.Stat(path); err == nil {
+				sources = append(sources, logSource{name, tailer{path, o.tail, o.follow}.copy})
+			}
+		}
+		if len(sources) == 0 {
+			return fault.Newf(fault.NotRunning, "cluster %q has no logs yet", a.profile).WithHint("%s", a.command("start"))
+		}
+	case o.node == "" && host != "":
+		sources = []logSource{{host, tailer{s.State.Cluster(a.profile).LogFile(host), o.tail, o.follow}.copy}}
+	default:
+		nodes := spec.Nodes
+		if o.node != "" || len(nodes) == 0 {
+			n, err := a.findNode(spec, o.node)
+			if err != nil {
+				return err
+			}
+			nodes = []cluster.Node{n}
+		}
+		driver, err := s.Driver()
+		if err != nil {
+			return err
+		}
+		defer func() { _ = driver.Close() }()
+		for _, n := range nodes {
+			sources = append(sources, logSource{n.Name, func(ctx context.Context, w io.Writer) error {
+				if component == "" {
+					return driver.Logs(ctx, n.Name, max(0, o.tail), o.follow, w)
+				}
+				return nodeLog(ctx, driver, n.Name, component, o, w)
+			}})
+		}
+	}
+	err = a.showLogs(ctx, sources, o.follow)
+	if ctx.Err() != nil && o.follow {
+		return nil // Ctrl-C is how following ends
+	}
+	return a.explain(err)
+}
+
+// hostComponent is the full name of a component of the control plane, "" if it is none.
+func hostComponent(logDir, name string) string {
+	for _, full := range hostComponents {
+		if name == full || name != "" && "kube-"+name == full {
+			return full
+		}
+	}
+	if _, err := os.Stat(filepath.Join(logDir, name+".log")); name != "" && err == nil {
+		return name
+	}
+	return ""
+}
+
+// nodeLog shows a file of a node by running tail there.
+func nodeLog(ctx context.Context, driver node.Driver, name, component string, o logsOptions, w io.Writer) error {
+	lines := fmt.Sprint(o.tail)
+	if o.tail < 0 {
+		lines = "+1"
+	}
+	cmd := []string{"tail", "-n", lines}
+	if o.follow {
+		cmd = append(cmd, "-F") // by name: the file is rotated
+	}
+	var stderr bytes.Buffer
+	code, err := driver.Exec(ctx, name, node.Exec{Cmd: append(cmd, cluster.NodeLogDir+"/"+component+".log"), Stdout: w, Stderr: &stderr})
+	if err != nil || code == 0 {
+		return err
+	}
+	var names bytes.Buffer
+	if _, err := driver.Exec(ctx, name, node.Exec{Cmd: []string{"ls", cluster.NodeLogDir}, Stdout: &names}); err != nil {
+		return err
+	}
+	known := slices.DeleteFunc(strings.Fields(names.String()), func(f string) bool { return !strings.HasSuffix(f, ".log") })
+	if slices.Contains(known, component+".log") {
+		return fault.Newf(fault.Node, "read the log of %s on %s: %s", component, name, strings.TrimSpace(stderr.String()))
+	}
+	return fault.Newf(fault.Usage, "node %s has no component %q", name, component).
+		WithHint("it has %s; this machine has %s", strings.ReplaceAll(strings.Join(known, ", "), ".log", ""), strings.Join(hostComponents, ", "))
+}
+
+// showLogs writes the sources one after the other, or when following all at once with a name before each line.
+func (a *app) showLogs(ctx context.Context, sources []logSource, follow bool) error {
+	out := a.Stdout
+	if isTerminal(out) {
+		out = termsafe.Writer(out)
+	}
+	if len(sources) == 1 {
+		return sources[0].copy(ctx, out)
+	}
+	if !follow {
+		var errs []error
+		for i, s := range sources {
+			if i > 0 {
+				fmt.Fprintln(out)
+			}
+			fmt.Fprintf(out, "==> %s <==\n", s.name)
+			errs = append(errs, s.copy(ctx, out))
+		}
+		return errors.Join(errs...)
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex // guards out
+	errs := make([]error, len(sources))
+	for i, s := range sources {
+		wg.Go(func() {
+			w := &prefixWriter{prefix: s.name + " | ", w: out, mu: &mu}
+			errs[i] = s.copy(ctx, w)
+			w.flush()
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// prefixWriter writes whole lines only, so that those of several logs do not mix.
+type prefixWriter struct {
+	prefix string
+	w      io.Writer
+	mu     *sync.Mutex
+	rest   []byte
+}
+
+func (p *prefixWriter) Write(data []byte) (int, error) {
+	p.rest = append(p.rest, data...)
+	for {
+		line, rest, ok := bytes.Cut(p.rest, []byte{'\n'})
+		if !ok {
+			return len(data), nil
+		}
+		p.mu.Lock()
+		_, err := fmt.Fprintf(p.w, "%s%s\n", p.prefix, line)
+		p.mu.Unlock()
+		if err != nil {
+			return 0, err
+		}
+		p.rest = rest
+	}
+}
+
+func (p *prefixWriter) flush() {
+	if len(p.rest) > 0 {
+		_, _ = p.Write([]byte{'\n'})
+	}
+}

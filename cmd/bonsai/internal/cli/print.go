@@ -1,0 +1,185 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/term"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/termsafe"
+)
+
+// style is how text may look on one writer.
+type style struct{ terminal, color, utf8 bool }
+
+// styleFor looks at where w leads. Anything but a terminal gets plain text.
+func styleFor(w io.Writer) style {
+	s := style{terminal: isTerminal(w)}
+	s.color = s.terminal && os.Getenv("NO_COLOR") == ""
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if locale := os.Getenv(name); locale != "" {
+			s.utf8 = strings.Contains(strings.ToUpper(strings.ReplaceAll(locale, "-", "")), "UTF8")
+			break
+		}
+	}
+	return s
+}
+
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
+}
+
+func (s style) paint(code, text string) string {
+	if !s.color {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+func (s style) red(text string) string    { return s.paint("31", text) }
+func (s style) green(text string) string  { return s.paint("32", text) }
+func (s style) yellow(text string) string { return s.paint("33", text) }
+func (s style) dim(text string) string    { return s.paint("2", text) }
+
+// printError tells every part of a joined error as a problem of its own.
+func (a *app) printError(err error) {
+	for _, e := range parts(err) {
+		p := fault.Problem(e)
+		if a.json() {
+			_ = writeJSONLine(a.Stderr, p)
+			continue
+		}
+		printProblem(a.Stderr, a.style, p)
+	}
+}
+
+// parts takes apart what errors.Join put together, and nothing that has words of its own.
+func parts(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || errors.Join(joined.Unwrap()...).Error() != err.Error() {
+		return []error{err}
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, parts(e)...)
+	}
+	return all
+}
+
+// printProblem tells what is wrong, why, the lines that prove it, and what to do.
+func printProblem(w io.Writer, s style, p cluster.Problem) {
+	word := s.red("error")
+	switch p.Severity {
+	case cluster.SeverityWarning:
+		word = s.yellow("warning")
+	case cluster.SeverityInfo:
+		word = "note"
+	}
+	fmt.Fprintf(w, "%s: %s\n", word, safeLines(p.Summary, "  "))
+	if p.Cause != "" {
+		fmt.Fprintf(w, "  cause: %s\n", safeLines(p.Cause, "    "))
+	}
+	for _, line := range p.Evidence {
+		fmt.Fprintf(w, "  %s\n", s.dim("| "+termsafe.String(line)))
+	}
+	if p.Hint != "" {
+		fmt.Fprintf(w, "  hint: %s\n", safeLines(p.Hint, "    "))
+	}
+}
+
+// safeLines keeps the line breaks of a text and indents what follows them.
+func safeLines(text, indent string) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	for i, line := range lines {
+		lines[i] = termsafe.String(line)
+	}
+	return strings.Join(lines, "\n"+indent)
+}
+
+// firstLine is what of an error fits into a progress line.
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return termsafe.String(line)
+}
+
+// note tells something on stderr that is no error.
+func (a *app) note(format string, args ...any) {
+	if !a.json() {
+		fmt.Fprintf(a.Stderr, "note: %s\n", fmt.Sprintf(format, args...))
+	}
+}
+
+// writeJSON writes one indented value, for people and scripts.
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// writeJSONLine writes one value in one line, for streams.
+func writeJSONLine(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// table writes rows in aligned columns.
+func table(w io.Writer, rows [][]string) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	for _, row := range rows {
+		for i, cell := range row {
+			if row[i] = termsafe.String(cell); row[i] == "" {
+				row[i] = "-"
+			}
+		}
+		if _, err := fmt.Fprintln(tw, strings.Join(row, "\t")); err != nil {
+			return err
+		}
+	}
+	return tw.Flush()
+}
+
+// age is a duration as kubectl prints it: one unit, or two where the first alone says little.
+func age(d time.Duration) string {
+	s := max(0, int(d.Seconds()))
+	two := func(big, small int, units string) string {
+		if small == 0 {
+			return fmt.Sprintf("%d%c", big, units[0])
+		}
+		return fmt.Sprintf("%d%c%d%c", big, units[0], small, units[1])
+	}
+	switch {
+	case s < 120:
+		return fmt.Sprintf("%ds", s)
+	case s < 600:
+		return two(s/60, s%60, "ms")
+	case s < 3*3600:
+		return fmt.Sprintf("%dm", s/60)
+	case s < 8*3600:
+		return two(s/3600, s/60%60, "hm")
+	case s < 48*3600:
+		return fmt.Sprintf("%dh", s/3600)
+	case s < 8*86400:
+		return two(s/86400, s/3600%24, "dh")
+	default:
+		return fmt.Sprintf("%dd", s/86400)
+	}
+}
+
+// seconds is a step's time.
+func seconds(d time.Duration) string { return fmt.Sprintf("%.2fs", d.Seconds()) }
+
+// sortedKeys makes the order of a map's output stable.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

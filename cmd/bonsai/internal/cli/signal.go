@@ -1,0 +1,16 @@
+package cli
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// surviveClosedOutput keeps an operation on a cluster alive when the reader of its output goes away, as in
+// "bonsai start | head -1": dying of SIGPIPE would leave half of it. It is Notify and not Ignore because children
+// inherit what is ignored.
+func surviveClosedOutput() (stop func()) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGPIPE)
+	return func() { signal.Stop(c) }
+}

@@ -1,0 +1,321 @@
+package cli
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"bonsai/bootstrap"
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+)
+
+type startOptions struct {
+	nodes         int
+	version       string
+	mirrors       []string
+	country       string
+	registryCA    string
+	apiPort       int
+	subnet        string
+	cpus          string
+	memory        string
+	wait          string
+	keep          bool
+	dryRun        bool
+	foreground    bool
+	upstreamHooks bool
+	driver        string
+	runtime       string
+}
+
+func (a *app) startCommand() *cobra.Command {
+	var o startOptions
+	cmd := &cobra.Command{
+		Use:   "start",
+		Short: "Create a cluster, start it again, or repair it",
+		Long: `Start makes the cluster exist and run. A new cluster gets three nodes, or as many as --nodes says; 0 is an API
+server without nodes and needs no container engine. A stopped cluster is started as it was; of a running one
+whatever is missing is repaired, and --nodes adds nodes to it.
+
+It returns when every node is Ready, and tells each step with its time. If it fails, it says why and removes
+what it made, unless --keep is given. Ctrl-C at any moment does the same.`,
+		Example: `  bonsai start
+  bonsai start --nodes 1 -p ci -o json
+  bonsai start --kubernetes-version 1.35
+  bonsai start --registry-mirror https://me:secret@mirror.example --registry-mirror ghcr.io=http://10.0.0.2:5000
+  bonsai start --nodes 0                an API server alone, without Docker`,
+		Args: argCount(0, 0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runStart(cmd.Context(), cmd.Flags(), o) },
+	}
+	f := cmd.Flags()
+	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "apiserver-port" { // minikube's name of it
+			name = "api-port"
+		}
+		return pflag.NormalizedName(name)
+	})
+	f.IntVarP(&o.nodes, "nodes", "n", cluster.DefaultNodes, fmt.Sprintf("number of nodes, 0 to %d; an existing cluster keeps its own", cluster.MaxNodes))
+	f.StringVar(&o.version, "kubernetes-version", "", "stable, the built-in version, or one of the three minors before it, which it emulates")
+	f.StringArrayVar(&o.mirrors, "registry-mirror", nil, "`URL` to ask before docker.io, or REGISTRY=URL for another registry (* for all); may be repeated and hold user:password@")
+	f.StringVar(&o.country, "image-mirror-country", "", "use the public registry mirrors of a country (cn)")
+	f.StringVar(&o.registryCA, "registry-ca", "", "PEM `file` of an authority to trust for the https mirrors of this command")
+	f.IntVar(&o.apiPort, "api-port", 0, "port of the API server on 127.0.0.1 (default 6443, or a free one)")
+	f.StringVar(&o.subnet, "subnet", "", "network of the nodes, such as 172.29.0.0/22 (default a free one in "+cluster.SubnetPool.String()+")")
+	f.StringVar(&o.cpus, "cpus", "", "processors of each new node, such as 2 or 0.5 (default no limit)")
+	f.StringVar(&o.memory, "memory", "", "memory of each new node, such as 2g or 1500m (default no limit)")
+	f.StringVar(&o.wait, "wait", "all", "all: until every node is Ready; apiserver: until the API server answers")
+	f.Lookup("wait").NoOptDefVal = "all"
+	f.BoolVar(&o.keep, "keep", false, "leave everything as it is when the start fails, to look around")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan and change nothing")
+	f.BoolVar(&o.foreground, "foreground", false, "stay attached to the control plane and its log; Ctrl-C stops the cluster")
+	f.BoolVar(&o.upstreamHooks, "upstream-hooks", false, "run Kubernetes' own, slower RBAC and priority-class bootstrap in place of bonsai's")
+	f.StringVar(&o.driver, "driver", "docker", "for command lines written for minikube")
+	f.StringVar(&o.runtime, "container-runtime", "containerd", "for command lines written for minikube")
+	_ = errors.Join(f.MarkHidden("driver"), f.MarkHidden("container-runtime"))
+	a.addOutput(cmd, "json prints each step as a line")
+	return cmd
+}
+
+func (a *app) runStart(ctx context.Context, flags *pflag.FlagSet, o startOptions) error {
+	opts, err := a.checkStart(flags, o)
+	if err != nil {
+		return err
+	}
+	s, err := a.Open()
+	if err != nil {
+		return err
+	}
+	if o.dryRun {
+		spec, err := s.Engine.Plan(ctx, opts)
+		if err != nil {
+			return err
+		}
+		return a.printPlan(spec, s.State.Cluster(a.profile).Exists())
+	}
+	if minor, emulated, err := cluster.ParseKubernetesVersion(o.version, a.Info.Kubernetes); err == nil && emulated {
+		a.note("Kubernetes %s is emulated by the built-in %s: its API and feature set, not its code", minor, a.Info.Kubernetes)
+	}
+	return a.operation("start", o.foreground, func(p *progress) error {
+		opts.Events = p.Event
+		opts.Started = func(t *cluster.Timeline) {
+			if a.json() {
+				return
+			}
+			if !o.foreground {
+				p.Close()
+			}
+			a.printStarted(s, t, o.foreground)
+		}
+		_, err := s.Engine.Start(ctx, opts)
+		return err
+	})
+}
+
+// checkStart turns what was typed into options. It reports every mistake that it finds, and nothing has changed yet.
+func (a *app) checkStart(flags *pflag.FlagSet, o startOptions) (bootstrap.StartOptions, error) {
+	opts := bootstrap.StartOptions{
+		Name: a.profile, APIPort: o.apiPort, Keep: o.keep, Foreground: o.foreground, UpstreamHooks: o.upstreamHooks,
+	}
+	var errs []error
+	bad := func(err error, hint string) {
+		if err != nil {
+			errs = append(errs, fault.New(fault.Usage, "", err).WithHint("%s", hint))
+		}
+	}
+	if flags.Changed("nodes") {
+		bad(cluster.ValidateNodes(o.nodes), "for example:  bonsai start --nodes 3")
+		opts.Nodes = &o.nodes
+	}
+	if o.version != "" {
+		minor, _, err := cluster.ParseKubernetesVersion(o.version, a.Info.Kubernetes)
+		if err != nil {
+			errs = append(errs, fault.New(fault.Version, "", err).WithHint("leave --kubernetes-version away for the built-in one"))
+		}
+		opts.KubernetesVersion = minor
+	}
+	ca, err := readCA(o.registryCA)
+	bad(err, "give it a file of one or more PEM certificates")
+	opts.Registries, err = cluster.ParseRegistries(o.mirrors, o.country, ca)
+	bad(err, "for example:  --registry-mirror https://mirror.example  or  --registry-mirror ghcr.io=http://10.0.0.2:5000")
+	if flags.Changed("api-port") && (o.apiPort < 1 || o.apiPort > 65535) {
+		bad(fmt.Errorf("port %d does not exist", o.apiPort), "choose one from 1 to 65535")
+	}
+	if o.subnet != "" {
+		opts.Subnet, err = parseSubnet(o.subnet)
+		bad(err, "for example:  --subnet 172.29.0.0/22")
+	}
+	opts.CPUs, err = parseCPUs(o.cpus)
+	bad(err, "for example:  --cpus 2")
+	opts.MemoryBytes, err = parseMemory(o.memory)
+	bad(err, "for example:  --memory 2g")
+	switch o.wait {
+	case "all", "true", "nodes":
+	case "apiserver", "none", "false":
+		opts.NoWait = true
+	default:
+		bad(fmt.Errorf("--wait %q is neither all nor apiserver", o.wait), "leave it away to wait for everything")
+	}
+	if o.driver != "docker" {
+		bad(fmt.Errorf("driver %q is not possible: nodes are Docker containers", o.driver), "leave --driver away")
+	}
+	if o.runtime != "containerd" {
+		bad(fmt.Errorf("container runtime %q is not possible: nodes run containerd", o.runtime), "leave --container-runtime away")
+	}
+	if o.foreground && o.dryRun {
+		bad(errors.New("--foreground and --dry-run exclude each other"), "use one of them")
+	}
+	return opts, errors.Join(errs...)
+}
+
+func readCA(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("--registry-ca: %w", err)
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(data) {
+		return "", fmt.Errorf("--registry-ca: %s holds no PEM certificate", path)
+	}
+	return string(data), nil
+}
+
+func parseSubnet(text string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return p, fmt.Errorf("subnet %q is no IPv4 range", text)
+	}
+	return p, cluster.ValidateSubnet(p)
+}
+
+func parseCPUs(text string) (float64, error) {
+	if text == "" || text == "max" || text == "no-limit" {
+		return 0, nil
+	}
+	cpus, err := strconv.ParseFloat(text, 64)
+	if err != nil || cpus < 0.1 || cpus > 1024 || math.IsNaN(cpus) {
+		return 0, fmt.Errorf("--cpus %q is no number from 0.1 to 1024", text)
+	}
+	return cpus, nil
+}
+
+// minMemory is what kubelet, containerd and one small pod need.
+const minMemory = 256 << 20
+
+// parseMemory reads "2g", "1500mb", "2Gi" or, as minikube does, "2048" for megabytes.
+func parseMemory(text string) (int64, error) {
+	if text == "" || text == "max" || text == "no-limit" {
+		return 0, nil
+	}
+	digits := strings.TrimRight(strings.ToLower(text), "bimgtk")
+	shift, ok := map[string]int{
+		"": 20, "k": 10, "kb": 10, "ki": 10, "m": 20, "mb": 20, "mi": 20, "g": 30, "gb": 30, "gi": 30, "t": 40, "tb": 40, "ti": 40,
+	}[strings.ToLower(text)[len(digits):]]
+	n, err := strconv.ParseFloat(digits, 64)
+	if err != nil || !ok || !(n > 0) || n > 1<<60/float64(int64(1)<<shift) {
+		return 0, fmt.Errorf("--memory %q is no amount of memory", text)
+	}
+	bytes := int64(n * float64(int64(1)<<shift))
+	if bytes < minMemory {
+		return 0, fmt.Errorf("--memory %q is too little: a node needs %d MB", text, minMemory>>20)
+	}
+	return bytes, nil
+}
+
+// printStarted is the answer of start: the total, and what to type next.
+func (a *app) printStarted(s Session, t *cluster.Timeline, foreground bool) {
+	what := ""
+	if spec, err := a.spec(s); err == nil {
+		what = fmt.Sprintf(": %s, Kubernetes %s", count(len(spec.Nodes), "node"), spec.KubernetesVersion)
+	}
+	fmt.Fprintf(a.Stdout, "%s is ready in %s%s; kubectl uses the context %q.\n", a.profile, seconds(t.Total), what, a.profile)
+	if foreground {
+		fmt.Fprintln(a.Stdout, "Ctrl-C stops it.")
+		return
+	}
+	fmt.Fprint(a.Stdout, "\nNext:\n")
+	for _, next := range [][2]string{
+		{a.command("kubectl") + " -- get nodes", "the built-in kubectl; any other works as well"},
+		{a.command("status"), "every component with its state"},
+		{a.command("stop"), "stop it and keep everything; start brings it back"},
+	} {
+		fmt.Fprintf(a.Stdout, "  %-36s %s\n", next[0], next[1])
+	}
+}
+
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// printPlan is the answer of --dry-run. Passwords are not shown.
+func (a *app) printPlan(spec cluster.Spec, exists bool) error {
+	registries := spec.Registries.Mirrors
+	spec.Registries.Mirrors = nil
+	for host, mirrors := range registries {
+		for _, m := range mirrors {
+			if m.Password != "" {
+				m.Password = "***"
+			}
+			if spec.Registries.Mirrors == nil {
+				spec.Registries.Mirrors = map[string][]cluster.Mirror{}
+			}
+			spec.Registries.Mirrors[host] = append(spec.Registries.Mirrors[host], m)
+		}
+	}
+	if a.json() {
+		return writeJSON(a.Stdout, spec)
+	}
+	state := "would be created"
+	if exists {
+		state = "exists and would be started or repaired"
+	}
+	rows := [][]string{
+		{"cluster", spec.Name + " (" + state + ")"},
+		{"Kubernetes", spec.KubernetesVersion},
+		{"API server", fmt.Sprintf("https://127.0.0.1:%d", spec.APIPort)},
+	}
+	if spec.Subnet.IsValid() {
+		rows = append(rows, []string{"network", fmt.Sprintf("%s, gateway %s", spec.Subnet, spec.Gateway)})
+	}
+	for _, host := range sortedKeys(spec.Registries.Mirrors) {
+		for _, m := range spec.Registries.Mirrors[host] {
+			rows = append(rows, []string{"mirror", host + " from " + m.URL})
+		}
+	}
+	if err := table(a.Stdout, rows); err != nil {
+		return err
+	}
+	if len(spec.Nodes) > 0 {
+		rows = [][]string{{"NODE", "ADDRESS", "PODS", "CPUS", "MEMORY"}}
+		for _, n := range spec.Nodes {
+			cpus, memory := "", ""
+			if n.CPUs > 0 {
+				cpus = strconv.FormatFloat(n.CPUs, 'g', -1, 64)
+			}
+			if n.MemoryBytes > 0 {
+				memory = fmt.Sprintf("%d MB", n.MemoryBytes>>20)
+			}
+			rows = append(rows, []string{n.Name, n.IP.String(), n.PodCIDR.String(), cpus, memory})
+		}
+		fmt.Fprintln(a.Stdout)
+		if err := table(a.Stdout, rows); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintln(a.Stdout, "\nThis is a plan; nothing was changed.")
+	return err
+}

@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/kubeconfig"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show the state of a cluster, its nodes and components",
+		Long: `Status tells for each node its type, the state of its host (the container), its kubelet, the API server and your
+kubeconfig, and lists every component with its restarts and for how long it has been in its state.
+
+Exit codes: 0 everything runs and is ready; 30 there is no such cluster; 32 it is stopped, or not up yet;
+33 the control plane does not run as it should; 34 it does, but not every node is ready.`,
+		Example: `  bonsai status
+  bonsai status -o json
+  until bonsai status >/dev/null; do sleep 1; done`,
+		Args: argCount(0, 0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runStatus(cmd.Context()) },
+	}
+	a.addOutput(cmd, "format of the answer")
+	return cmd
+}
+
+func (a *app) runStatus(ctx context.Context) error {
+	s, err := a.Open()
+	if err != nil {
+		return err
+	}
+	snapshot, err := s.Engine.Status(ctx, a.profile)
+	if err != nil {
+		return err
+	}
+	if a.json() {
+		err = writeJSON(a.Stdout, snapshot)
+	} else {
+		err = a.printStatus(snapshot)
+	}
+	if err != nil {
+		return err
+	}
+	if code := statusCode(snapshot); code != 0 {
+		return exitCode(code)
+	}
+	return nil
+}
+
+// statusCode is the answer of status for scripts, in the numbers of the faults that say the same.
+func statusCode(s cluster.Snapshot) int {
+	code := func(k fault.Kind) int { return fault.ExitCode(&fault.Fault{Kind: k}) }
+	switch s.Phase {
+	case cluster.PhaseRunning:
+		return 0
+	case cluster.PhaseStopped, cluster.PhaseStarting, cluster.PhaseStopping, cluster.PhaseAbsent:
+		return code(fault.NotRunning)
+	}
+	if s.APIServer != cluster.PhaseRunning {
+		return code(fault.ControlPlane)
+	}
+	for _, c := range s.Components {
+		if c.Phase != cluster.PhaseRunning {
+			return code(fault.ControlPlane)
+		}
+	}
+	return code(fault.Node)
+}
+
+func (a *app) printStatus(s cluster.Snapshot) error {
+	out := a.Stdout
+	look := styleFor(out)
+	phase := func(p cluster.Phase) string {
+		switch p {
+		case cluster.PhaseRunning:
+			return look.green(string(p))
+		case cluster.PhaseFailed, cluster.PhaseDegraded, cluster.PhaseAbsent:
+			return look.red(string(p))
+		}
+		return look.yellow(string(p))
+	}
+	head := fmt.Sprintf("%s: %s", s.Name, phase(s.Phase))
+	if s.KubernetesVersion != "" {
+		head += ", Kubernetes " + s.KubernetesVersion
+	}
+	if s.Emulated != "" {
+		head += " emulating " + s.Emulated
+	}
+	if s.Server != "" {
+		head += ", " + s.Server
+	}
+	fmt.Fprintln(out, head)
+
+	if len(s.Nodes) == 0 { // the machine itself is the only host
+		fmt.Fprintf(out, "\n%s\ntype: Control Plane\nhost: %s\napiserver: %s\nkubeconfig: %s\n", s.Name, phase(hostPhase(s)), phase(s.APIServer), s.Kubeconfig)
+	}
+	for _, n := range s.Nodes {
+		fmt.Fprintf(out, "\n%s\ntype: %s\nhost: %s\nkubelet: %s\napiserver: %s\nkubeconfig: %s\n",
+			n.Name, nodeType(n.Role), phase(n.Host), phase(n.Kubelet), phase(s.APIServer), s.Kubeconfig)
+	}
+	if rows := componentRows(s); len(rows) > 1 {
+		fmt.Fprintln(out)
+		if err := table(out, rows); err != nil {
+			return err
+		}
+	}
+	for _, p := range s.Problems {
+		fmt.Fprintln(out)
+		printProblem(out, look, p)
+	}
+	if s.Kubeconfig != kubeconfig.Configured {
+		a.note("kubectl's context %q is %s; repair it:  %s", s.Name, s.Kubeconfig, a.command("update-context"))
+	}
+	return nil
+}
+
+func hostPhase(s cluster.Snapshot) cluster.Phase {
+	if s.APIServer == cluster.PhaseStopped || s.APIServer == cluster.PhaseFailed {
+		return cluster.PhaseStopped
+	}
+	return cluster.PhaseRunning
+}
+
+// nodeType is minikube's word for a role.
+func nodeType(role string) string {
+	switch role {
+	case "control-plane":
+		return "Control Plane"
+	case "", "worker":
+		return "Worker"
+	}
+	return role
+}
+
+func componentRows(s cluster.Snapshot) [][]string {
+	rows := [][]string{{"COMPONENT", "ON", "STATE", "RESTARTS", "AGE", "REASON"}}
+	reasons := false
+	add := func(where string, list []cluster.Component) {
+		for _, c := range list {
+			since := ""
+			if !c.Since.IsZero() {
+				since = age(s.Time.Sub(c.Since))
+			}
+			reasons = reasons || c.Reason != ""
+			rows = append(rows, []string{c.Name, where, string(c.Phase), strconv.Itoa(c.Restarts), since, c.Reason})
+		}
+	}
+	add("host", s.Components)
+	for _, n := range s.Nodes {
+		add(n.Name, n.Components)
+	}
+	if !reasons {
+		for i := range rows {
+			rows[i] = rows[i][:5]
+		}
+	}
+	return rows
+}

@@ -1,0 +1,73 @@
+// Command bonsai runs real multi-node Kubernetes clusters on this machine. This file turns the process into its
+// parts: signals into a context, arguments into a verb or role, an error into an exit code. Nothing else in the
+// repository calls os.Exit. What each verb does is in internal/cli, what starts clusters in package bootstrap.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"bonsai/bootstrap"
+	"bonsai/bootstrap/buildinfo"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/node"
+	"bonsai/bootstrap/node/docker"
+	"bonsai/bootstrap/payload"
+	"bonsai/bootstrap/statedir"
+	"bonsai/cmd/bonsai/internal/cli"
+)
+
+func main() {
+	ctx, ignoreSignals := withSignals()
+	os.Exit(cli.Run(ctx, cli.Env{
+		Open: open,
+		Kubectl: func(_ context.Context, args []string, kubeconfig string) int {
+			ignoreSignals() // kubectl has its own ways with Ctrl-C
+			return kubectl(args, kubeconfig)
+		},
+		Roles: roles(), Info: buildinfo.Get(),
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+	}, os.Args[1:]))
+}
+
+// withSignals ends the context at the first signal, so that whatever runs can clean up after itself, and the process
+// at the second. A closed terminal counts as Ctrl-C, unless nohup has it ignored.
+func withSignals() (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	c := make(chan os.Signal, 2)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	signal.Notify(c, signals...)
+	go func() { // lives as long as the process
+		<-c
+		cancel(fault.Newf(fault.Canceled, "interrupted"))
+		<-c
+		os.Exit(fault.ExitCode(&fault.Fault{Kind: fault.Canceled}))
+	}()
+	return ctx, func() { signal.Stop(c) }
+}
+
+// open puts together what the verbs work on.
+func open() (cli.Session, error) {
+	dir, err := statedir.Home()
+	if err != nil {
+		return cli.Session{}, err
+	}
+	executable, err := os.Executable()
+	if err != nil {
+		return cli.Session{}, fault.New(fault.Internal, "find this executable", err)
+	}
+	scale := bootstrap.WaitScaleFromEnv()
+	connect := func() (node.Driver, error) { return docker.Connect(os.Getenv, docker.Options{WaitScale: scale}) }
+	return cli.Session{
+		Engine: bootstrap.New(bootstrap.Env{
+			Dir: dir, Driver: connect, Payload: payload.New, Executable: executable,
+			Kubernetes: buildinfo.Get().Kubernetes, WaitScale: scale,
+		}),
+		State: dir, Driver: connect,
+	}, nil
+}

@@ -1,0 +1,261 @@
+// Package nodeagent is what runs inside a node: it turns a container into a Kubernetes node and keeps it one.
+//
+// Run is the whole story. The container is made to look like a machine (hostprep), containerd is configured
+// (containerd) and started together with the process of kubelet and kube-proxy (supervise), which waits for it. In
+// the meantime the pod network is set up (podnet) and the agent's own API begins to listen (agentapi). Nothing in it
+// waits for the API server. When the agent is told to stop, kubelet goes first, so that it does not bring back the
+// pods that end next; then their containers; then containerd.
+//
+// The agent is process 1's only child and may be killed at any time: its children go with it, its pods stay, and
+// its successor takes them over. The heavy part, package kubelet below this one, is never imported here.
+package nodeagent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/rest"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/nodeagent/agentapi"
+	"bonsai/nodeagent/containerd"
+	"bonsai/nodeagent/hostprep"
+	"bonsai/nodeagent/podnet"
+	"bonsai/nodeagent/supervise"
+)
+
+const (
+	cniConfig  = "/etc/cni/net.d/10-bonsai.conflist"
+	pauseImage = cluster.PayloadDir + "/images/pause.tar"
+
+	// Path is where nodes find programs.
+	Path = cluster.PayloadDir + "/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+	// What may pass between asking and killing, when the node stops: "bonsai stop" promises three seconds in all.
+	kubeletGrace    = 500 * time.Millisecond
+	podGrace        = time.Second
+	containerdGrace = time.Second
+
+	// pauseImageLimit bounds one attempt to import the pause image, which takes a tenth of a second.
+	pauseImageLimit = 30 * time.Second
+	// dialLimit bounds the dialing of a tunnel's target, which is in the same machine.
+	dialLimit = 5 * time.Second
+)
+
+// LoadConfig reads the node's configuration, which the driver has written.
+func LoadConfig() (cfg cluster.NodeConfig, err error) {
+	data, err := os.ReadFile(cluster.NodeConfigFile)
+	if err != nil {
+		return cfg, fmt.Errorf("read node configuration: %w", err)
+	}
+	if err := json.Unmarshal(data, &cfg); err != nil {
+		return cfg, fmt.Errorf("read node configuration %s: %w", cluster.NodeConfigFile, err)
+	}
+	if cfg.WaitScale <= 0 {
+		cfg.WaitScale = 1
+	}
+	return cfg, nil
+}
+
+// agent is one running node agent.
+type agent struct {
+	cfg     cluster.NodeConfig
+	log     *slog.Logger
+	started time.Time
+
+	runtime    *containerd.Client
+	containerd *supervise.Process
+	kubelet    *supervise.Process
+	network    *podnet.Network
+	health     *health
+}
+
+// Run makes this container the node of cfg until ctx ends, then stops everything in order. It returns early only
+// with an error that keeps the container from being a node.
+func Run(ctx context.Context, cfg cluster.NodeConfig, log *slog.Logger) (err error) {
+	a := &agent{cfg: cfg, log: log, started: time.Now()}
+	if err := hostprep.Prepare(cfg.Node.IP, log); err != nil {
+		return fmt.Errorf("prepare the node: %w", err)
+	}
+	if err := a.configureContainerd(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.runtime.Close()) }()
+	if a.health, err = newHealth(cfg); err != nil {
+		return err
+	}
+	a.network = podnet.New(podnet.Config{
+		NodeName: cfg.Node.Name, NodeIP: cfg.Node.IP, PodCIDR: cfg.Node.PodCIDR,
+		ClusterCIDR: cfg.PodCIDR, Peers: cfg.Peers, CNIConfig: cniConfig,
+	}, log)
+
+	stop := a.startChildren(ctx)
+	defer stop()
+
+	// Everything else ends at once when the node stops, or when one part of it fails.
+	ctx, giveUp := context.WithCancelCause(ctx)
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	defer giveUp(nil)
+	parts.Go(func() { a.ensurePauseImage(ctx) })
+	if err := a.network.Setup(ctx); err != nil {
+		return fmt.Errorf("set up the pod network: %w", err)
+	}
+	parts.Go(func() { a.network.Run(ctx) })
+	parts.Go(func() { giveUp(a.network.Follow(ctx, apiClient(cfg))) })
+	if err := a.serve(ctx, &parts, giveUp); err != nil {
+		return err
+	}
+	log.Info("node agent is up", "node", cfg.Node.Name, "took", time.Since(a.started).Round(time.Millisecond))
+	<-ctx.Done()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+func (a *agent) configureContainerd() error {
+	c, err := containerd.Detect()
+	if err != nil {
+		return err
+	}
+	if c.Snapshotter != "overlayfs" {
+		a.log.Warn("overlay cannot be mounted on the node's volume; images are copied instead, which is slow")
+	}
+	if err := containerd.Write(c, a.cfg.Registries, a.cfg.WaitScale); err != nil {
+		return err
+	}
+	a.runtime, err = containerd.NewClient(containerd.Socket, c.Snapshotter)
+	return err
+}
+
+// startChildren starts containerd and the kubelet's process, which waits for containerd by itself. The returned
+// function stops kubelet, all containers and containerd, in this order.
+func (a *agent) startChildren(ctx context.Context) (stop func()) {
+	bin := filepath.Join(cluster.PayloadDir, "bin")
+	env := childEnv(os.Environ(), a.cfg.WaitScale)
+	a.containerd = supervise.New(supervise.Spec{
+		Name: "containerd", Path: filepath.Join(bin, "containerd"), Args: []string{"--config", containerd.ConfigFile},
+		Env: env, LogFile: filepath.Join(cluster.NodeLogDir, "containerd.log"), Grace: a.scale(containerdGrace),
+		Ready: func(ctx context.Context) error {
+			version, err := a.runtime.WaitReady(ctx)
+			if err == nil {
+				a.log.Info("containerd answers", "version", version, "sinceStart", time.Since(a.started).Round(time.Millisecond))
+			}
+			return err
+		},
+	}, a.log)
+	a.kubelet = supervise.New(supervise.Spec{
+		Name: "kubelet", Path: filepath.Join(bin, "bonsai"), Args: []string{"role", "kubelet"},
+		Env: env, LogFile: filepath.Join(cluster.NodeLogDir, "kubelet.log"), Grace: a.scale(kubeletGrace),
+		Ready: a.health.waitKubelet,
+	}, a.log)
+
+	// They outlive ctx: its end is what begins the orderly stop.
+	ctx = context.WithoutCancel(ctx)
+	stopContainerd := startOne(ctx, a.containerd)
+	stopKubelet := startOne(ctx, a.kubelet)
+	return func() {
+		began := time.Now()
+		stopKubelet()
+		ctx, cancel := context.WithTimeout(ctx, a.scale(2*podGrace))
+		defer cancel()
+		if err := a.runtime.StopTasks(ctx, a.scale(podGrace)); err != nil {
+			a.log.Warn("pods were not stopped in order", "cause", err)
+		}
+		stopContainerd()
+		a.log.Info("node has stopped", "took", time.Since(began).Round(time.Millisecond))
+	}
+}
+
+func startOne(ctx context.Context, p *supervise.Process) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p.Run(ctx)
+	}()
+	return func() { cancel(); <-done }
+}
+
+// childEnv is the container's own environment (proxies are in it) with what programs in a node rely on.
+func childEnv(base []string, waitScale float64) []string {
+	return append(base,
+		"PATH="+Path, "HOME=/root",
+		// What containerd looks for to know that it cannot load kernel modules.
+		"container=docker",
+		"BONSAI_WAIT_SCALE="+strconv.FormatFloat(waitScale, 'g', -1, 64))
+}
+
+// ensurePauseImage makes the image of pod sandboxes present. Without it no pod starts, so it does not give up.
+func (a *agent) ensurePauseImage(ctx context.Context) {
+	for {
+		attempt, cancel := context.WithTimeout(ctx, a.scale(pauseImageLimit))
+		_, err := a.runtime.WaitReady(attempt)
+		if err == nil {
+			err = a.runtime.EnsureImage(attempt, containerd.SandboxImage, pauseImage)
+		}
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		a.log.Error("the pause image cannot be imported; no pod can start without it", "cause", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// serve opens both of the agent's listeners.
+func (a *agent) serve(ctx context.Context, parts *sync.WaitGroup, giveUp context.CancelCauseFunc) error {
+	tlsConfig, err := agentapi.TLSConfig(cluster.NodePKIDir)
+	if err != nil {
+		return err
+	}
+	local, err := agentapi.ListenUnix(agentapi.Socket)
+	if err != nil {
+		return err
+	}
+	// The cluster's bridge, and no other address.
+	remote, err := net.Listen("tcp", netip.AddrPortFrom(a.cfg.Node.IP, cluster.AgentPort).String())
+	if err != nil {
+		return errors.Join(fmt.Errorf("listen: %w", err), local.Close())
+	}
+	s := agentapi.New(agentapi.Config{
+		Allowed: []netip.Prefix{a.cfg.PodCIDR, a.cfg.ServiceCIDR, a.cfg.Subnet},
+		// The host itself: what listens on the bridge there is not the cluster's to open.
+		Denied:      []netip.Addr{a.cfg.Gateway},
+		DialTimeout: a.scale(dialLimit), State: a.state, Images: a.runtime, Log: a.log,
+	})
+	parts.Go(func() { giveUp(s.ServeLocal(ctx, local)) })
+	parts.Go(func() { giveUp(s.ServeTLS(ctx, remote, tlsConfig)) })
+	return nil
+}
+
+func (a *agent) scale(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * a.cfg.WaitScale)
+}
+
+// apiClient shows the agent's own certificate, which may read nodes and little else.
+func apiClient(cfg cluster.NodeConfig) *rest.Config {
+	return &rest.Config{
+		Host: cfg.APIServer, UserAgent: "bonsai-agent",
+		TLSClientConfig: rest.TLSClientConfig{
+			CAFile:   filepath.Join(cluster.NodePKIDir, "ca.crt"),
+			CertFile: filepath.Join(cluster.NodePKIDir, "agent.crt"),
+			KeyFile:  filepath.Join(cluster.NodePKIDir, "agent.key"),
+		},
+	}
+}

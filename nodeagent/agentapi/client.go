@@ -1,0 +1,44 @@
+package agentapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// Client speaks with the agent of its own node over the unix socket.
+type Client struct{ http *http.Client }
+
+// NewClient makes a client for the agent's socket; it connects when it is used.
+func NewClient(socket string) *Client {
+	return &Client{&http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", socket)
+		},
+	}}}
+}
+
+// State asks for the node's state.
+func (c *Client) State(ctx context.Context) (s State, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/v1/state", nil)
+	if err != nil {
+		return s, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return s, fmt.Errorf("ask the node agent: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		return s, fmt.Errorf("ask the node agent: %w", errors.New(strings.TrimSpace(string(text))))
+	}
+	return s, json.NewDecoder(resp.Body).Decode(&s)
+}

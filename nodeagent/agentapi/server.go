@@ -1,0 +1,176 @@
+// Package agentapi is the way into a node: an HTTP server that the control plane reaches over mutual TLS, and the
+// node's own tools over a unix socket.
+//
+//	CONNECT host:port   a TCP connection from the node's network to a pod, Service or node (TLS only)
+//	GET  /healthz       "ok"
+//	GET  /v1/state      State
+//	GET  /v1/images     []containerd.Image
+//	POST /v1/images     a docker or OCI archive to import; answers with the names
+//
+// It keeps nothing between requests. Begin reading at Server.
+package agentapi
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"bonsai/nodeagent/containerd"
+)
+
+const (
+	// Socket is for the tools inside the node; only root may use it.
+	Socket = "/run/bonsai/agent.sock"
+	// daemons is the organization of the only certificates that may use the TLS port: the cluster's daemon's.
+	daemons = "bonsai:daemons"
+)
+
+// Images is what the server needs of containerd.
+type Images interface {
+	Images(ctx context.Context) ([]containerd.Image, error)
+	Import(ctx context.Context, r io.Reader) ([]string, error)
+}
+
+// Config is what a server is made of.
+type Config struct {
+	// Allowed are the ranges that CONNECT may dial; Denied are addresses in them that it may not.
+	Allowed []netip.Prefix
+	Denied  []netip.Addr
+	// DialTimeout bounds the dialing of a CONNECT target.
+	DialTimeout time.Duration
+	// State observes the node; it must answer within half a second or so.
+	State  func(ctx context.Context) State
+	Images Images
+	Log    *slog.Logger
+}
+
+// Server answers on any number of listeners.
+type Server struct {
+	cfg     Config
+	tunnels sync.WaitGroup
+}
+
+// New returns a server that listens nowhere yet.
+func New(cfg Config) *Server { return &Server{cfg: cfg} }
+
+// ServeTLS serves the control plane on l until ctx ends; it returns when all connections are closed, tunnels too.
+func (s *Server) ServeTLS(ctx context.Context, l net.Listener, cfg *tls.Config) error {
+	return s.serve(ctx, tls.NewListener(l, cfg), func(ctx context.Context) http.Handler { return s.connect(ctx, s.api()) })
+}
+
+// ServeLocal serves the node's own tools on l until ctx ends. There is no CONNECT: they are in the network already.
+func (s *Server) ServeLocal(ctx context.Context, l net.Listener) error {
+	return s.serve(ctx, l, func(context.Context) http.Handler { return s.api() })
+}
+
+func (s *Server) serve(ctx context.Context, l net.Listener, handler func(context.Context) http.Handler) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	hs := &http.Server{
+		Handler: handler(ctx),
+		// A client has to say what it wants; the answer may take as long as a tunnel lives.
+		ReadHeaderTimeout: 10 * time.Second,
+		// Requests, and with them tunnels, end with ctx.
+		BaseContext: func(net.Listener) context.Context { return ctx },
+		ErrorLog:    slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+		// CONNECT takes over the connection, which HTTP/2 cannot give away.
+		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
+	}
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		<-ctx.Done()
+		_ = hs.Close()
+	}()
+	err := hs.Serve(l)
+	cancel()
+	<-closed
+	s.tunnels.Wait()
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve agent API on %s: %w", l.Addr(), err)
+}
+
+func (s *Server) api() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
+	mux.HandleFunc("GET /v1/state", func(w http.ResponseWriter, r *http.Request) { answer(w, s.cfg.State(r.Context()), nil) })
+	mux.HandleFunc("GET /v1/images", func(w http.ResponseWriter, r *http.Request) {
+		images, err := s.cfg.Images.Images(r.Context())
+		answer(w, images, err)
+	})
+	mux.HandleFunc("POST /v1/images", func(w http.ResponseWriter, r *http.Request) {
+		names, err := s.cfg.Images.Import(r.Context(), r.Body)
+		answer(w, names, err)
+	})
+	return mux
+}
+
+// answer writes a value as JSON, or the error as text.
+func answer(w http.ResponseWriter, v any, err error) {
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // the client is gone, or all is well
+}
+
+// TLSConfig reads agent.crt, agent.key and ca.crt of dir. Only the cluster's daemons get through the handshake.
+func TLSConfig(dir string) (*tls.Config, error) {
+	cert, err := tls.LoadX509KeyPair(filepath.Join(dir, "agent.crt"), filepath.Join(dir, "agent.key"))
+	if err != nil {
+		return nil, fmt.Errorf("load agent certificate: %w", err)
+	}
+	ca, err := os.ReadFile(filepath.Join(dir, "ca.crt"))
+	if err != nil {
+		return nil, fmt.Errorf("load cluster CA: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(ca) {
+		return nil, fmt.Errorf("load cluster CA: no certificate in %s", filepath.Join(dir, "ca.crt"))
+	}
+	return &tls.Config{
+		Certificates: []tls.Certificate{cert},
+		ClientAuth:   tls.RequireAndVerifyClientCert,
+		ClientCAs:    pool,
+		MinVersion:   tls.VersionTLS13,
+		NextProtos:   []string{"http/1.1"},
+		// Every component of the cluster has a certificate of this authority; kubelets of other nodes must not get in.
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			if !slices.Contains(cs.PeerCertificates[0].Subject.Organization, daemons) {
+				return fmt.Errorf("client %q is not one of %s", cs.PeerCertificates[0].Subject.CommonName, daemons)
+			}
+			return nil
+		},
+	}, nil
+}
+
+// ListenUnix listens on path for root alone, in place of a socket that an earlier agent left.
+func ListenUnix(path string) (net.Listener, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove old socket: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}

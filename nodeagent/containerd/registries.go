@@ -1,0 +1,74 @@
+package containerd
+
+import (
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"bonsai/bootstrap/cluster"
+)
+
+// dialLimit keeps a mirror or registry that swallows packets from stalling a pull for containerd's 30 s: without a
+// network a missing image is to say so within seconds.
+const dialLimit = 5.0
+
+// registryFiles returns the files of CertsDir by relative path: NAME/hosts.toml per mirrored registry, NAME/N.crt
+// for authorities of their own. "*" becomes "_default", which containerd takes only where no other folder matches;
+// its mirrors are therefore appended to each registry's own.
+//
+// Format: https://github.com/containerd/containerd/blob/main/docs/hosts.md
+func registryFiles(r cluster.Registries, waitScale float64) map[string]string {
+	files := map[string]string{}
+	dialTimeout := fmt.Sprintf("dial_timeout = %q\n", fmt.Sprintf("%gs", dialLimit*max(waitScale, 1)))
+	names := slices.Sorted(maps.Keys(r.Mirrors))
+	if _, ok := r.Mirrors["*"]; !ok {
+		names = append(names, "*") // for its dial timeout alone
+	}
+	for _, name := range names {
+		dir, mirrors := hostDir(name), r.Mirrors[name]
+		if name != "*" {
+			mirrors = slices.Concat(mirrors, r.Mirrors["*"])
+		}
+		var b strings.Builder
+		b.WriteString(dialTimeout)
+		seen := map[string]bool{}
+		for i, m := range mirrors {
+			if seen[m.URL] { // a TOML table may stand once only
+				continue
+			}
+			seen[m.URL] = true
+			fmt.Fprintf(&b, "\n[host.%s]\n", quote(m.URL))
+			// "resolve": a mirror is asked what a tag means, too; else each tag would need the upstream.
+			b.WriteString("  capabilities = [\"pull\", \"resolve\"]\n  " + dialTimeout)
+			if m.SkipVerify {
+				b.WriteString("  skip_verify = true\n")
+			}
+			if m.CA != "" {
+				file := path.Join(dir, fmt.Sprintf("%d.crt", i))
+				files[file] = m.CA
+				fmt.Fprintf(&b, "  ca = %s\n", quote(path.Join(CertsDir, file)))
+			}
+			if m.Username != "" {
+				// containerd sends it to the mirror and to the token server that the mirror names, to nobody else.
+				auth := base64.StdEncoding.EncodeToString([]byte(m.Username + ":" + m.Password))
+				fmt.Fprintf(&b, "  [host.%s.header]\n    Authorization = %s\n", quote(m.URL), quote("Basic "+auth))
+			}
+		}
+		files[path.Join(dir, "hosts.toml")] = b.String()
+	}
+	return files
+}
+
+// hostDir is the folder that containerd looks for: it writes the colon of a port as underscores.
+func hostDir(registry string) string {
+	if registry == "*" {
+		return "_default"
+	}
+	if host, port, ok := strings.Cut(registry, ":"); ok {
+		return host + "_" + port + "_"
+	}
+	return registry
+}

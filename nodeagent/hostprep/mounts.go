@@ -1,0 +1,66 @@
+package hostprep
+
+import (
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// shareMounts is "mount --make-rshared /": volumes that kubelet mounts are to appear in containers with mount
+// propagation, and the engine gives containers private mounts.
+func shareMounts() error {
+	if err := unix.Mount("", "/", "", unix.MS_SHARED|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("make mounts shared (the container lacks CAP_SYS_ADMIN?): %w", err)
+	}
+	return nil
+}
+
+// mountPoint is one line of /proc/self/mountinfo, as far as it matters here.
+type mountPoint struct {
+	path, fsType string
+	readOnly     bool
+	flags        uintptr
+}
+
+// keptFlags must be repeated when a mount point is made writable: the kernel locks them where the mount came from
+// another user namespace, and refuses to drop them.
+var keptFlags = map[string]uintptr{
+	"nosuid": unix.MS_NOSUID, "nodev": unix.MS_NODEV, "noexec": unix.MS_NOEXEC,
+	"relatime": unix.MS_RELATIME, "noatime": unix.MS_NOATIME, "nodiratime": unix.MS_NODIRATIME,
+}
+
+// parseMountInfo reads "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue".
+func parseMountInfo(mountinfo string) []mountPoint {
+	var mounts []mountPoint
+	for line := range strings.Lines(mountinfo) {
+		before, after, ok := strings.Cut(line, " - ")
+		fields := strings.Fields(before)
+		if !ok || len(fields) < 6 {
+			continue
+		}
+		fsType, _, _ := strings.Cut(after, " ")
+		m := mountPoint{path: unescape(fields[4]), fsType: fsType}
+		for opt := range strings.SplitSeq(fields[5], ",") {
+			m.flags |= keptFlags[opt]
+			m.readOnly = m.readOnly || opt == "ro"
+		}
+		mounts = append(mounts, m)
+	}
+	return mounts
+}
+
+// unescape undoes the octal escapes of mountinfo for the characters that paths of cgroups can have.
+func unescape(path string) string { return strings.NewReplacer(`\040`, " ", `\134`, `\`).Replace(path) }
+
+// makeWritable remounts a read-only mount point. MS_BIND makes it the mount point's own flag that changes; without
+// it the kernel would change the whole filesystem, which it refuses for cgroups.
+func (m mountPoint) makeWritable() error {
+	if !m.readOnly {
+		return nil
+	}
+	if err := unix.Mount("", m.path, "", unix.MS_REMOUNT|unix.MS_BIND|m.flags, ""); err != nil {
+		return fmt.Errorf("make %s writable: %w", m.path, err)
+	}
+	return nil
+}

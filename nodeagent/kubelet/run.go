@@ -1,0 +1,67 @@
+package kubelet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+	"k8s.io/kubernetes/cmd/kubelet/app"
+	"k8s.io/kubernetes/cmd/kubelet/app/options"
+)
+
+// runKubelet returns when the kubelet has ended or could not begin. ctx ends it, as far as anything does.
+func runKubelet(ctx context.Context, cfg Config, log *slog.Logger) error {
+	server, err := newServer(cfg)
+	if err != nil {
+		return err
+	}
+	if err := options.ValidateKubeletServer(server); err != nil {
+		return fmt.Errorf("validate configuration: %w", err)
+	}
+	// The kubelet gives up at the first failed call, so containerd must answer before it begins.
+	if err := waitForRuntime(ctx, cfg.limit(time.Minute)); err != nil {
+		return err
+	}
+	deps, err := app.UnsecuredDependencies(ctx, server, utilfeature.DefaultFeatureGate)
+	if err != nil {
+		return fmt.Errorf("make dependencies: %w", err)
+	}
+	if deps.CAdvisorInterface, err = newMachine(ctx, server, log); err != nil {
+		return fmt.Errorf("observe machine: %w", err)
+	}
+	return app.Run(ctx, server, deps, utilfeature.DefaultFeatureGate)
+}
+
+// waitForRuntime waits until containerd's CRI service answers.
+func waitForRuntime(ctx context.Context, limit time.Duration) error {
+	// A plain connection first: gRPC pauses a second after a refused one, and logs each.
+	var dialer net.Dialer
+	began := time.Now()
+	err := poll(ctx, "containerd to listen at "+containerdSocket, limit, func(ctx context.Context) error {
+		conn, err := dialer.DialContext(ctx, "unix", containerdSocket)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+	if err != nil {
+		return err
+	}
+	conn, err := grpc.NewClient("unix://"+containerdSocket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return fmt.Errorf("dial containerd: %w", err)
+	}
+	client := runtimeapi.NewRuntimeServiceClient(conn)
+	err = poll(ctx, "containerd to answer at "+containerdSocket, limit-time.Since(began), func(ctx context.Context) error {
+		_, err := client.Version(ctx, &runtimeapi.VersionRequest{})
+		return err
+	})
+	return errors.Join(err, conn.Close())
+}

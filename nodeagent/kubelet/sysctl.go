@@ -1,0 +1,52 @@
+package kubelet
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// shieldKernel keeps the kubelet from changing kernel settings that belong to the user's machine and not to a node:
+// it would make the machine reboot after a kernel oops and overcommit memory without a limit. Upstream has no
+// switch for "leave them"; so the kubelet is shown what it wishes to see, in this container only, and writes
+// nothing. Where that cannot be done the kubelet does as on any machine.
+func shieldKernel(runDir string, log *slog.Logger) {
+	for path, wish := range map[string]string{
+		"/proc/sys/kernel/panic":         "10",
+		"/proc/sys/kernel/panic_on_oops": "1",
+		"/proc/sys/vm/overcommit_memory": "1",
+		"/proc/sys/vm/panic_on_oom":      "0",
+	} {
+		if err := show(runDir, path, wish); err != nil {
+			log.Warn("the kubelet may change a setting of this machine's kernel", "path", path, "err", err)
+		}
+	}
+}
+
+// show makes path read as wish. It is safe to repeat: after a restart of this process nothing differs any more.
+func show(runDir, path, wish string) error {
+	now, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if string(bytes.TrimSpace(now)) == wish {
+		return nil
+	}
+	name := strings.ReplaceAll(strings.TrimPrefix(path, "/proc/sys/"), "/", ".")
+	shown := filepath.Join(runDir, "sysctl", name)
+	if err := os.MkdirAll(filepath.Dir(shown), 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(shown, []byte(wish+"\n"), 0o600); err != nil {
+		return err
+	}
+	if err := unix.Mount(shown, path, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("bind mount: %w", err)
+	}
+	return nil
+}

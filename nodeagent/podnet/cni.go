@@ -1,0 +1,60 @@
+package podnet
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+)
+
+// leaseDir is where host-local keeps which pod has which address. It is on a tmpfs: after a restart of the
+// container no sandbox exists any more, and neither must its lease.
+const leaseDir = "/run/bonsai/cni"
+
+// cniConfig is the network as the CNI plugins read it.
+func cniConfig(podCIDR netip.Prefix, mtu int) map[string]any {
+	return map[string]any{
+		"cniVersion": "1.0.0",
+		"name":       "bonsai",
+		"plugins": []any{
+			map[string]any{
+				// A veth pair per pod with a host route; no bridge that would answer for pods of other nodes.
+				"type": "ptp",
+				// Masquerading is this package's, which knows what is inside the cluster.
+				"ipMasq": false,
+				// That of the nodes' network, else large packets vanish on engines that run with less than 1500.
+				"mtu": mtu,
+				"ipam": map[string]any{
+					"type":    "host-local",
+					"dataDir": leaseDir,
+					"ranges":  []any{[]any{map[string]string{"subnet": podCIDR.String()}}},
+					"routes":  []any{map[string]string{"dst": "0.0.0.0/0"}},
+				},
+			},
+			map[string]any{
+				"type":         "portmap", // hostPort
+				"capabilities": map[string]bool{"portMappings": true},
+				// The payload has no iptables.
+				"backend": "nftables",
+			},
+		},
+	}
+}
+
+// writeCNIConfig writes the file as a whole: containerd watches the folder and reads it at once.
+func writeCNIConfig(path string, podCIDR netip.Prefix, mtu int) error {
+	data, err := json.MarshalIndent(cniConfig(podCIDR, mtu), "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode CNI configuration: %w", err)
+	}
+	// The plugins take what ends in .conf, .conflist or .json; a temporary file must not.
+	tmp := filepath.Join(filepath.Dir(path), ".bonsai.tmp")
+	if err := os.WriteFile(tmp, append(data, '\n'), 0o644); err != nil {
+		return fmt.Errorf("write CNI configuration: %w", err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return fmt.Errorf("write CNI configuration: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,197 @@
+// Package supervise keeps a child process running: it starts it, writes its output to a log file of bounded size,
+// starts it again with growing pauses when it ends, and stops it in good order.
+//
+// Only the process itself is ever signalled, never its group: what a child leaves running (containerd's shims, and
+// with them the pods) is to outlive it. Begin reading at Process.
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+)
+
+// Spec is one child process as wanted.
+type Spec struct {
+	// Name is the component's name in status output.
+	Name string
+	// Path and Args are the command; Env is its whole environment.
+	Path string
+	Args []string
+	Env  []string
+	// LogFile gets the child's output. The folder must exist.
+	LogFile string
+	// Grace is the time between SIGTERM and SIGKILL when the process is to stop.
+	Grace time.Duration
+	// Ready, if set, blocks until the child serves or ctx ends; until then it counts as starting.
+	Ready func(ctx context.Context) error
+	// OnChange, if set, is called after each change of the status, never twice at once.
+	OnChange func(cluster.Component)
+	// MinPause and MaxPause bound the pause before a restart; zero means the defaults.
+	MinPause, MaxPause time.Duration
+}
+
+const (
+	defaultMinPause = 100 * time.Millisecond
+	defaultMaxPause = 10 * time.Second
+	// A child that ran this long before it ended counts as healthy: the pause starts over.
+	healthyAfter = 10 * time.Second
+)
+
+// Process is a supervised child. Its methods may be called from any goroutine.
+type Process struct {
+	spec Spec
+	log  *slog.Logger
+
+	mu     sync.Mutex // guards status; held while OnChange runs, which keeps its calls in order
+	status cluster.Component
+}
+
+// New returns a process that is not started yet.
+func New(spec Spec, log *slog.Logger) *Process {
+	if spec.MinPause == 0 {
+		spec.MinPause = defaultMinPause
+	}
+	if spec.MaxPause == 0 {
+		spec.MaxPause = defaultMaxPause
+	}
+	return &Process{
+		spec: spec, log: log.With("component", spec.Name),
+		status: cluster.Component{Name: spec.Name, Phase: cluster.PhaseStopped},
+	}
+}
+
+// Status returns the newest observation.
+func (p *Process) Status() cluster.Component {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.status
+}
+
+// Run keeps the child running until ctx ends, then stops it and returns once it is gone.
+func (p *Process) Run(ctx context.Context) {
+	// The kernel sends a child its parent-death signal when the thread that made it ends, so that thread must be
+	// one that lives as long as this call.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+
+	pause := p.spec.MinPause
+	for restarts := 0; ; restarts++ {
+		started := time.Now()
+		err := p.once(ctx, restarts)
+		if ctx.Err() != nil {
+			p.set(cluster.Component{Phase: cluster.PhaseStopped, Restarts: restarts})
+			return
+		}
+		if time.Since(started) >= healthyAfter {
+			pause = p.spec.MinPause
+		}
+		p.log.Warn("component ended, starting it again", "cause", err, "ran", time.Since(started).Round(time.Millisecond), "pause", pause)
+		p.set(cluster.Component{Phase: cluster.PhaseFailed, Restarts: restarts, Reason: err.Error()})
+		select {
+		case <-ctx.Done():
+			p.set(cluster.Component{Phase: cluster.PhaseStopped, Restarts: restarts})
+			return
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, p.spec.MaxPause)
+	}
+}
+
+// once runs the child from start to end and says why it ended, never nil.
+func (p *Process) once(ctx context.Context, restarts int) error {
+	log, err := openLog(p.spec.LogFile)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(p.spec.Path, p.spec.Args...)
+	cmd.Env = p.spec.Env
+	cmd.Stdout, cmd.Stderr = log.File(), log.File() // files, not pipes: the child writes on when we are gone
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		// A signal for our group (Ctrl-C in a hand-run agent) is not meant for the child: order of stopping matters.
+		Setpgid: true,
+		// Should this process be killed, its successor must be able to start the child anew.
+		Pdeathsig: syscall.SIGKILL,
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	pid := cmd.Process.Pid
+	p.log.Info("component started", "pid", pid)
+	phase := cluster.PhaseRunning
+	if p.spec.Ready != nil {
+		phase = cluster.PhaseStarting
+	}
+	p.set(cluster.Component{Phase: phase, Restarts: restarts, PID: pid})
+
+	exited := make(chan struct{})
+	ended, end := context.WithCancel(ctx)
+	var helpers sync.WaitGroup
+	if p.spec.Ready != nil {
+		helpers.Go(func() {
+			if p.spec.Ready(ended) == nil && ended.Err() == nil {
+				p.set(cluster.Component{Phase: cluster.PhaseRunning, Restarts: restarts, PID: pid})
+			}
+		})
+	}
+	helpers.Go(func() { log.keepBounded(ended) })
+	helpers.Go(func() { p.stopOnEnd(ctx, exited, cmd.Process) })
+	err = cmd.Wait()
+	close(exited)
+	end()
+	helpers.Wait()
+	return describe(err)
+}
+
+// stopOnEnd ends the child in good order once ctx ends.
+func (p *Process) stopOnEnd(ctx context.Context, exited <-chan struct{}, child *os.Process) {
+	select {
+	case <-exited:
+		return
+	case <-ctx.Done():
+	}
+	p.set(cluster.Component{Phase: cluster.PhaseStopping, Restarts: p.Status().Restarts, PID: child.Pid})
+	_ = child.Signal(syscall.SIGTERM) // fails only if it is gone already
+	select {
+	case <-exited:
+	case <-time.After(p.spec.Grace):
+		p.log.Warn("component did not stop in time, killing it", "grace", p.spec.Grace)
+		_ = child.Kill()
+	}
+}
+
+// set publishes a status; since moves only when the phase or the process changes.
+func (p *Process) set(c cluster.Component) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.Name, c.Since = p.spec.Name, p.status.Since
+	if c.Phase != p.status.Phase || c.PID != p.status.PID || c.Since.IsZero() {
+		c.Since = time.Now()
+	}
+	p.status = c
+	if p.spec.OnChange != nil {
+		p.spec.OnChange(c)
+	}
+}
+
+func describe(err error) error {
+	if err == nil {
+		return errors.New("ended with exit status 0")
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		if s, ok := exit.Sys().(syscall.WaitStatus); ok && s.Signaled() {
+			return fmt.Errorf("killed by signal %s", s.Signal())
+		}
+	}
+	return err
+}

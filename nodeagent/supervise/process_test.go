@@ -1,0 +1,231 @@
+package supervise
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"bonsai/bootstrap/cluster"
+)
+
+// childMode makes the test binary play the supervised child.
+const childMode = "SUPERVISE_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if mode := os.Getenv(childMode); mode != "" {
+		child(mode)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func child(mode string) {
+	fmt.Println("child says", mode)
+	switch mode {
+	case "fail":
+		os.Exit(3)
+	case "stubborn":
+		signal.Ignore(syscall.SIGTERM)
+		_ = os.WriteFile(os.Getenv("CHILD_READY"), nil, 0o600)
+	case "parent": // leaves a process of its own behind, as containerd leaves its shims
+		grandchild := exec.Command(os.Args[0])
+		grandchild.Env = []string{childMode + "=run"}
+		if err := grandchild.Start(); err != nil {
+			os.Exit(4)
+		}
+		_ = os.WriteFile(os.Getenv("CHILD_READY"), []byte(strconv.Itoa(grandchild.Process.Pid)), 0o600)
+	}
+	select {} // until a signal
+}
+
+// harness runs one supervised child and hands out its changes of status.
+type harness struct {
+	*Process
+	changes chan cluster.Component
+	stop    func()
+	dir     string
+}
+
+func run(t *testing.T, mode string, change func(*Spec)) *harness {
+	t.Helper()
+	h := &harness{changes: make(chan cluster.Component, 100), dir: t.TempDir()}
+	spec := Spec{
+		Name: "child", Path: os.Args[0], LogFile: filepath.Join(h.dir, "child.log"), Grace: 10 * time.Second,
+		Env:      []string{childMode + "=" + mode, "CHILD_READY=" + filepath.Join(h.dir, "ready")},
+		OnChange: func(c cluster.Component) { h.changes <- c },
+		MinPause: time.Millisecond, MaxPause: 2 * time.Millisecond,
+	}
+	if change != nil {
+		change(&spec)
+	}
+	h.Process = New(spec, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		h.Run(ctx)
+	}()
+	h.stop = func() { cancel(); <-done }
+	t.Cleanup(h.stop)
+	return h
+}
+
+// await returns the first change that fits.
+func (h *harness) await(t *testing.T, what string, fits func(cluster.Component) bool) cluster.Component {
+	t.Helper()
+	timeout := time.After(20 * time.Second)
+	for {
+		select {
+		case c := <-h.changes:
+			if fits(c) {
+				return c
+			}
+		case <-timeout:
+			t.Fatalf("the child never came to %s; last status: %+v", what, h.Status())
+		}
+	}
+}
+
+func phase(p cluster.Phase) func(cluster.Component) bool {
+	return func(c cluster.Component) bool { return c.Phase == p }
+}
+
+// fileFrom waits until the child has written a file that says it is set up.
+func fileFrom(t *testing.T, path string) string {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		if b, err := os.ReadFile(path); err == nil {
+			return string(b)
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the child never wrote %s", path)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+func TestKilledChildIsStartedAgain(t *testing.T) {
+	h := run(t, "run", nil)
+	first := h.await(t, "running", phase(cluster.PhaseRunning))
+	if err := syscall.Kill(first.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	failed := h.await(t, "failed", phase(cluster.PhaseFailed))
+	if want := "killed by signal killed"; failed.Reason != want {
+		t.Errorf("reason is %q, want %q", failed.Reason, want)
+	}
+	second := h.await(t, "running again", phase(cluster.PhaseRunning))
+	if second.PID == first.PID || second.Restarts != 1 || !second.Since.After(first.Since) {
+		t.Errorf("after a restart the status is %+v, it was %+v", second, first)
+	}
+}
+
+func TestFailingChildIsRetriedWithItsReason(t *testing.T) {
+	h := run(t, "fail", nil)
+	c := h.await(t, "the third failure", func(c cluster.Component) bool { return c.Phase == cluster.PhaseFailed && c.Restarts == 2 })
+	if want := "exit status 3"; c.Reason != want {
+		t.Errorf("reason is %q, want %q", c.Reason, want)
+	}
+	h.stop()
+	log, err := os.ReadFile(filepath.Join(h.dir, "child.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(log), "child says fail\n"); n < 3 {
+		t.Errorf("the log has the output of %d runs, want at least 3:\n%s", n, log)
+	}
+}
+
+func TestMissingProgramIsAFailureNotAPanic(t *testing.T) {
+	h := run(t, "run", func(s *Spec) { s.Path = "/does/not/exist" })
+	if c := h.await(t, "failed", phase(cluster.PhaseFailed)); !strings.Contains(c.Reason, "no such file") {
+		t.Errorf("reason is %q", c.Reason)
+	}
+}
+
+func TestStopEndsTheChild(t *testing.T) {
+	h := run(t, "run", nil)
+	c := h.await(t, "running", phase(cluster.PhaseRunning))
+	h.stop()
+	if err := syscall.Kill(c.PID, 0); err == nil {
+		t.Error("the child still runs")
+	}
+	if got := h.Status(); got.Phase != cluster.PhaseStopped || got.PID != 0 {
+		t.Errorf("status after stop is %+v", got)
+	}
+}
+
+func TestStubbornChildIsKilled(t *testing.T) {
+	h := run(t, "stubborn", func(s *Spec) { s.Grace = time.Millisecond })
+	c := h.await(t, "running", phase(cluster.PhaseRunning))
+	fileFrom(t, filepath.Join(h.dir, "ready"))
+	h.stop() // returns only if SIGKILL was sent: the child ignores SIGTERM
+	if err := syscall.Kill(c.PID, 0); err == nil {
+		t.Error("the child still runs")
+	}
+}
+
+func TestChildrenOfTheChildSurvive(t *testing.T) {
+	h := run(t, "parent", nil)
+	h.await(t, "running", phase(cluster.PhaseRunning))
+	grandchild, err := strconv.Atoi(fileFrom(t, filepath.Join(h.dir, "ready")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.stop()
+	if err := syscall.Kill(grandchild, syscall.SIGKILL); err != nil {
+		t.Errorf("what the child had started is gone with it: %v", err)
+	}
+}
+
+func TestReadyTurnsStartingIntoRunning(t *testing.T) {
+	serve := make(chan struct{})
+	h := run(t, "run", func(s *Spec) {
+		s.Ready = func(ctx context.Context) error {
+			select {
+			case <-serve:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	})
+	if c := <-h.changes; c.Phase != cluster.PhaseStarting {
+		t.Fatalf("first phase is %s, want Starting", c.Phase)
+	}
+	close(serve)
+	h.await(t, "running", phase(cluster.PhaseRunning))
+}
+
+func TestLogIsBounded(t *testing.T) {
+	l, err := openLog(filepath.Join(t.TempDir(), "x.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	l.max = 10
+	for _, s := range []string{"0123456789", "abc"} {
+		if _, err := l.File().WriteString(s); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.bound(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]string{l.file.Name(): "abc", l.file.Name() + ".1": "0123456789"} {
+		if got, err := os.ReadFile(path); err != nil || string(got) != want {
+			t.Errorf("%s holds %q (%v), want %q", filepath.Base(path), got, err, want)
+		}
+	}
+}

@@ -1,0 +1,49 @@
+// Package e2e proves bonsai's promises on a real container engine with real pods. TestCluster starts one cluster of
+// three nodes and asks everything of it that can be asked of a running cluster; the other tests are the stories of
+// clusters that come, go and meet bad weather.
+package e2e
+
+import (
+	"testing"
+
+	"bonsai/test/e2e/harness"
+)
+
+func TestMain(m *testing.M) { harness.Main(m) }
+
+func TestCluster(t *testing.T) {
+	c := harness.New(t)
+	registries := serveRegistries(t)
+	c.Start(t, append([]string{"--nodes", "3"}, registries.flags...)...)
+	c.LoadImages(t)
+
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *harness.Cluster)
+	}{
+		{"nodes", testNodes},
+		{"status", testStatusOfARunningCluster},
+		{"kubeconfig", testKubeconfig},
+		{"ssh and logs", testSSHAndLogs},
+		{"pod network", testPodNetwork},
+		{"services", testServices},
+		{"host port and hairpin", testHostPortAndHairpin},
+		{"session affinity", testSessionAffinity},
+		{"egress", testEgress},
+		{"repair of the pod network", testPodNetworkRepair},
+		{"exec, attach and logs", testExecAttachLogs},
+		{"port-forward", testPortForward},
+		{"cp", testCopy},
+		{"proxy", testProxy},
+		{"admission webhook", testWebhook},
+		{"aggregated API", testAggregatedAPI},
+		{"pulls", func(t *testing.T, c *harness.Cluster) { testPulls(t, c, registries) }},
+		{"missing image", testMissingImage},
+		{"delete and drain", testDeleteAndDrain},
+		{"killed components", testKilledComponents},
+		{"docker restart", testDockerRestart},
+		{"second start", testSecondStart},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, c) })
+	}
+}

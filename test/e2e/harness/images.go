@@ -1,0 +1,152 @@
+package harness
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+)
+
+// The images that tests use. No registry has them, so a pod that runs proves that loading works.
+const (
+	Testpod = "bonsai.test/testpod:1"
+	Busybox = "bonsai.test/busybox:1"
+)
+
+// built is the images, made once per run of the tests.
+type built struct {
+	once    sync.Once
+	err     error
+	dir     string
+	images  map[string]v1.Image
+	archive string
+}
+
+var images built // a process-wide cache; TestMain removes it
+
+func (b *built) remove() {
+	if b.dir != "" {
+		_ = os.RemoveAll(b.dir)
+	}
+}
+
+// Archive returns the path of a docker archive with all test images.
+func Archive(t *testing.T) string {
+	t.Helper()
+	images.once.Do(func() { images.err = images.build() })
+	if images.err != nil {
+		t.Fatal(images.err)
+	}
+	return images.archive
+}
+
+// Image returns one of the test images, to be pushed somewhere.
+func Image(t *testing.T, ref string) v1.Image {
+	t.Helper()
+	Archive(t)
+	return images.images[ref]
+}
+
+func (b *built) build() (err error) {
+	if b.dir, err = os.MkdirTemp("", "bt-images-"); err != nil {
+		return err
+	}
+	testpod := filepath.Join(b.dir, "testpod")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", testpod, "./test/images/testpod")
+	cmd.Dir = Root()
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build testpod: %w\n%s", err, out)
+	}
+	// Debian's busybox-static, which make unpacks for the node payload.
+	busybox := filepath.Join(Root(), "build/rootfs/bin/busybox")
+	applets, err := exec.Command(busybox, "--list").Output()
+	if err != nil {
+		return fmt.Errorf("%s, a part of the payload, does not run: %w (run make first)", busybox, err)
+	}
+	b.images = map[string]v1.Image{}
+	if b.images[Testpod], err = image(testpod, "testpod", nil, []string{"/bin/testpod"}); err != nil {
+		return err
+	}
+	if b.images[Busybox], err = image(busybox, "busybox", strings.Fields(string(applets)), []string{"/bin/sh"}); err != nil {
+		return err
+	}
+	refs := map[name.Reference]v1.Image{}
+	for ref, img := range b.images {
+		tag, err := name.NewTag(ref)
+		if err != nil {
+			return err
+		}
+		refs[tag] = img
+	}
+	b.archive = filepath.Join(b.dir, "images.tar")
+	return tarball.MultiRefWriteToFile(b.archive, refs)
+}
+
+// image puts one static executable at /bin/NAME, with links to it.
+func image(executable, base string, links, entrypoint []string) (v1.Image, error) {
+	data, err := os.ReadFile(executable)
+	if err != nil {
+		return nil, err
+	}
+	var layer bytes.Buffer
+	w := tar.NewWriter(&layer)
+	add := func(h tar.Header, content []byte) {
+		h.Size = int64(len(content))
+		if err == nil {
+			err = w.WriteHeader(&h)
+		}
+		if err == nil {
+			_, err = w.Write(content)
+		}
+	}
+	add(tar.Header{Typeflag: tar.TypeDir, Name: "bin/", Mode: 0o755}, nil)
+	add(tar.Header{Typeflag: tar.TypeDir, Name: "tmp/", Mode: 0o1777}, nil)
+	add(tar.Header{Typeflag: tar.TypeReg, Name: "bin/" + base, Mode: 0o755}, data)
+	for _, l := range links {
+		if l != base {
+			add(tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/" + l, Linkname: base, Mode: 0o777}, nil)
+		}
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		return nil, err
+	}
+	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(layer.Bytes())), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	img, err := mutate.AppendLayers(empty.Image, l)
+	if err != nil {
+		return nil, err
+	}
+	return mutate.ConfigFile(img, &v1.ConfigFile{
+		OS: "linux", Architecture: runtime.GOARCH,
+		RootFS: v1.RootFS{Type: "layers", DiffIDs: must(img.ConfigFile()).RootFS.DiffIDs},
+		Config: v1.Config{Entrypoint: entrypoint, Env: []string{"PATH=/bin"}},
+	})
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err) // of an image that was made in memory just now
+	}
+	return v
+}

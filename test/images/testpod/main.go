@@ -1,0 +1,44 @@
+// Testpod is the program in the pods of the end-to-end tests: servers that say who they are and whom they see, and
+// a client that asks many of them at once and says what each answered.
+//
+//	testpod serve                      HTTP on 8080, TCP and UDP on 8081 (see serve.go)
+//	testpod fetch [-n N] TARGET...     ask http://, https://, tcp:// and udp:// targets (see fetch.go)
+//	testpod webhook                    a mutating admission webhook on 8443, with /tls (see webhook.go)
+//	testpod apiserver                  an aggregated API on 8443, with /tls (see apiserver.go)
+//	testpod sleep                      nothing, until it is told to end
+//
+// It is static and uses the standard library only, so that its image is one file.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	verbs := map[string]func(context.Context, []string) error{
+		"serve":     serve,
+		"fetch":     fetch,
+		"webhook":   webhook,
+		"apiserver": apiserver,
+		"sleep":     sleep,
+	}
+	if len(os.Args) < 2 || verbs[os.Args[1]] == nil {
+		fmt.Fprintln(os.Stderr, "usage: testpod serve|fetch|webhook|apiserver|sleep")
+		os.Exit(2)
+	}
+	if err := verbs[os.Args[1]](ctx, os.Args[2:]); err != nil {
+		fmt.Fprintln(os.Stderr, "testpod:", err)
+		os.Exit(1)
+	}
+}
+
+func sleep(ctx context.Context, _ []string) error {
+	<-ctx.Done()
+	return nil
+}

@@ -1,0 +1,252 @@
+#!/usr/bin/env bash
+# inside.sh - the proof itself: what an ordinary user does with bonsai, from the first start to nothing left.
+# It runs in the machine that vm.sh drives (or any other Debian with busybox-static, as a user who may use
+# Docker and has no cluster). Each line is printed with the time that it took; the first failure prints what the
+# logs say and ends the run.
+set -Eeuo pipefail
+
+# Emulation is up to 40 times slower than the machines that the limits on bonsai's waits are made for.
+export BONSAI_WAIT_SCALE=${BONSAI_WAIT_SCALE:-30}
+limit=600s  # for each wait of this script
+image=bonsai-vm/busybox:1
+work=$(mktemp -d)
+begun=$EPOCHREALTIME
+
+# ------------------------------------------------------------ reporting ----
+
+seconds_since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f s", b - a }'; }
+
+# step TITLE COMMAND...: runs the command and prints one line.
+step() {
+	local title=$1 at=$EPOCHREALTIME
+	shift
+	now=$title
+	"$@"
+	printf '%-64s %9s\n' "ok   $title" "$(seconds_since "$at")"
+}
+
+# Prints why a check failed; the trap below does the rest.
+wrong() { echo "$*" >&2; return 1; }
+
+failed() {
+	local code=$? name file
+	trap - ERR
+	set +e
+	echo "FAIL $now (exit code $code, $(seconds_since "$begun") after the begin)"
+	exec 2>&1
+	section() { printf '\n---- %s\n' "$*"; }
+	section bonsai status && timeout 60 bonsai status
+	section pods && timeout 60 bonsai kubectl -- get pods,events -A -o wide
+	for file in ~/.bonsai/clusters/*/logs/*.log; do
+		[ -f "$file" ] && section "$file" && tail -n 40 "$file"
+	done
+	for name in $(docker ps -a --filter label=io.bonsai.cluster --format '{{.Names}}'); do
+		section "docker logs $name" && docker logs --tail 60 "$name"
+		docker cp -q "$name:/var/log/bonsai" "$work/$name" 2>/dev/null || docker cp "$name:/var/log/bonsai" "$work/$name"
+		for file in "$work/$name"/*.log; do
+			[ -f "$file" ] && section "$name ${file##*/}" && tail -n 40 "$file"
+		done
+	done
+	section machine && docker ps -a && free -m && df -h /
+	exit 1
+}
+trap failed ERR
+trap 'rm -rf "$work"' EXIT
+
+# -------------------------------------------------------------- helpers ----
+
+k() { bonsai kubectl -- "$@"; }
+
+# is GOT WANT WHAT
+is() { [ "$1" = "$2" ] || wrong "$3 is '$1', want '$2'"; }
+
+# in_pod POD COMMAND...
+in_pod() {
+	local pod=$1
+	shift
+	k exec "$pod" -- "$@"
+}
+
+# Identity of what must survive a stop: the pods, and an object of the user's own.
+kept() { k get pods,configmaps -l proof=vm -o jsonpath='{range .items[*]}{.metadata.uid} {end}'; }
+
+# ---------------------------------------------------------------- steps ----
+
+# A kubeconfig with somebody else's cluster in it, which must come through all of this as it is.
+foreign_kubeconfig() {
+	mkdir -p ~/.kube
+	cat >~/.kube/config <<-END
+		apiVersion: v1
+		kind: Config
+		# a comment of the user's
+		clusters:
+		- name: elsewhere
+		  cluster:
+		    server: https://192.0.2.1:6443
+		users:
+		- name: somebody
+		  user:
+		    token: not-a-secret
+		contexts:
+		- name: elsewhere
+		  context:
+		    cluster: elsewhere
+		    user: somebody
+		current-context: elsewhere
+	END
+	chmod 600 ~/.kube/config
+	cp ~/.kube/config "$work/kubeconfig"
+}
+
+status_is_good() { bonsai status; }
+
+kubeconfig_leads_here() {
+	is "$(k --kubeconfig ~/.kube/config config current-context)" bonsai "the current context"
+	is "$(k --kubeconfig ~/.kube/config get --raw /readyz)" ok "what the user's kubeconfig reaches"
+}
+
+nodes_are_ready() {
+	k get nodes -o wide
+	k wait node --all --for=condition=Ready --timeout=$limit >/dev/null
+	is "$(k get nodes -o name | sort | tr '\n' ' ')" "node/bonsai-1 node/bonsai-2 " nodes
+}
+
+# The test image is Debian's static busybox and nothing else. It goes into the Docker engine first, and from
+# there into the nodes, once directly and once as an archive.
+make_image() {
+	mkdir -p "$work/root/bin" "$work/root/www"
+	cp /bin/busybox "$work/root/bin/"
+	"$work/root/bin/busybox" --install "$work/root/bin" # a hard link for each of its commands
+	tar -C "$work/root" -c . | docker import -c 'ENV PATH=/bin' - "$image" >/dev/null
+	docker save -o "$work/image.tar" "$image"
+}
+load_from_engine() { bonsai image load "$image"; }
+load_from_archive() { bonsai image load "$work/image.tar"; }
+
+run_pods() {
+	local n
+	for n in 1 2; do
+		cat <<-END
+			---
+			apiVersion: v1
+			kind: Pod
+			metadata: {name: web-$n, labels: {app: web, proof: vm}}
+			spec:
+			  nodeName: bonsai-$n
+			  terminationGracePeriodSeconds: 1
+			  containers:
+			  - name: web
+			    image: $image
+			    imagePullPolicy: Never
+			    command: [sh, -c, "hostname >/www/index.html; echo serving as \$(hostname); exec httpd -f -p 8080 -h /www"]
+			    readinessProbe: {httpGet: {path: /, port: 8080}, timeoutSeconds: 30}
+		END
+	done >"$work/pods.yaml"
+	cat >>"$work/pods.yaml" <<-END
+		---
+		apiVersion: v1
+		kind: Service
+		metadata: {name: web}
+		spec:
+		  selector: {app: web}
+		  ports: [{port: 80, targetPort: 8080}]
+		---
+		apiVersion: v1
+		kind: ConfigMap
+		metadata: {name: mine, labels: {proof: vm}}
+		data: {kept: "yes"}
+	END
+	k wait serviceaccount/default --for=create --timeout=$limit >/dev/null
+	k apply -f "$work/pods.yaml"
+	pods_are_ready
+}
+
+pods_are_ready() { k wait pod web-1 web-2 --for=condition=Ready --timeout=$limit; }
+
+exec_works() {
+	is "$(in_pod web-1 hostname)" web-1 "host name by exec"
+	is "$(echo through stdin | k exec -i web-2 -- cat)" "through stdin" "standard input by exec"
+}
+
+# Each pod fetches the other's page by pod address.
+pods_reach_each_other() {
+	local to from
+	for to in web-1 web-2; do
+		from=web-1
+		[ "$to" = web-2 ] || from=web-2
+		is "$(in_pod $from wget -q -T 60 -O - "http://$(k get pod $to -o jsonpath='{.status.podIP}'):8080/")" $to "page of $to from $from"
+	done
+}
+
+# From either node the Service's address leads to both pods: twenty requests all answered, both names among them.
+service_works() {
+	local ip from
+	ip=$(k get service web -o jsonpath='{.spec.clusterIP}')
+	for from in web-1 web-2; do
+		is "$(in_pod $from sh -c "for i in \$(seq 20); do wget -q -T 60 -O - http://$ip/ || echo none; done | sort -u | xargs")" \
+			"web-1 web-2" "pages of the Service from $from"
+	done
+}
+
+logs_work() {
+	is "$(k logs web-2)" "serving as web-2" "log of web-2"
+	[ -n "$(bonsai logs kubelet --node bonsai-2 --tail 5)" ] || wrong "bonsai logs kubelet printed nothing"
+}
+
+ssh_works() {
+	local listing
+	listing=$(bonsai ssh bonsai-1 -- ps)
+	[[ $listing == *containerd* && $listing == *kubelet* ]] || wrong "ps in bonsai-1 shows no containerd or no kubelet: $listing"
+}
+
+stop_keeps_everything() {
+	bonsai stop
+	is "$(docker ps -q --filter label=io.bonsai.cluster | wc -l)" 0 "number of running containers"
+	is "$(pgrep -c -u "$(id -u)" -x bonsai || true)" 0 "number of bonsai processes"
+	! bonsai status || wrong "the exit code of status of a stopped cluster is 0"
+}
+
+started_again_with_everything() {
+	bonsai start
+	pods_are_ready
+	is "$(kept)" "$before" "identity of pods and objects"
+	service_works
+}
+
+nothing_is_left() {
+	local kind
+	bonsai delete
+	is "$(docker ps -aq --filter label=io.bonsai.cluster | wc -l)" 0 "number of containers left"
+	for kind in network volume; do
+		is "$(docker $kind ls -q --filter label=io.bonsai.cluster | wc -l)" 0 "number of ${kind}s left"
+	done
+	is "$(pgrep -c -u "$(id -u)" -x bonsai || true)" 0 "number of bonsai processes left"
+	is "$(ls -A ~/.bonsai/clusters 2>/dev/null)" "" "content of the state folder"
+	cmp ~/.kube/config "$work/kubeconfig"
+	# Where bonsai puts sockets if the path of the state folder is too long for them.
+	is "$(find /tmp -maxdepth 1 -name "bonsai-*" | wc -l)" 0 "number of folders left in /tmp"
+}
+
+# shellcheck disable=SC1091
+echo "$(. /etc/os-release && echo "$PRETTY_NAME"), Linux $(uname -r), Docker $(docker version -f '{{.Server.Version}}'), user $(id -un)"
+foreign_kubeconfig
+step "version" bonsai version
+step "start, two nodes" bonsai start --nodes 2
+step "status" status_is_good
+step "kubeconfig" kubeconfig_leads_here
+step "both nodes are ready" nodes_are_ready
+step "an image is made" make_image
+step "image load from the Docker engine" load_from_engine
+step "image load from an archive" load_from_archive
+step "a pod on each node" run_pods
+step "exec" exec_works
+step "pod to pod, both directions" pods_reach_each_other
+step "Service by cluster IP, from both nodes" service_works
+step "logs of a pod and of a kubelet" logs_work
+step "ssh" ssh_works
+before=$(kept)
+step "stop ends every process" stop_keeps_everything
+step "start brings everything back" started_again_with_everything
+step "status" status_is_good
+step "delete leaves nothing" nothing_is_left
+echo "all steps passed in $(seconds_since "$begun")"
