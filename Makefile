@@ -74,10 +74,14 @@ bench: build ## measure start, stop, memory and idle CPU, on a quiet machine
 	go run ./test/bench $(ARGS)
 
 # The linters have a go.mod of their own, so that they have no say in the versions that bonsai links.
+golangci = go tool -modfile=tools/lint.mod golangci-lint run
+
 .PHONY: lint
 lint: ## check style, likely mistakes and who may import whom
 	@tools/need.sh go
-	go tool -modfile=tools/lint.mod golangci-lint run ./...
+	$(golangci) ./...
+	$(golangci) --enable-only staticcheck,govet,bodyclose $$(go list -f '{{.Dir}}' $$(tools/packages.sh all-light))
+	go vet $$(tools/packages.sh all-heavy)
 
 .PHONY: clean
 clean: ## remove all that make made here (clusters stay: bonsai delete --all)

@@ -1,12 +1,21 @@
 #!/bin/sh
-# packages.sh light|heavy - lists the packages whose tests link no (light) or some (heavy) of Kubernetes, etcd
-# or containerd itself. Light ones are tested with the race detector; compiling the others for it takes too long.
-# What is below test/ needs bin/bonsai and an engine and is in neither list.
+# packages.sh light|heavy|all-light|all-heavy - lists the packages that, with their tests, link no (light) or some
+# (heavy) of Kubernetes or etcd themselves. Light ones are tested with the race detector and linted deeply; for the
+# others both would take too long. Without "all-" packages that have no tests are left out, and so are those below
+# test/, which need bin/bonsai and an engine.
 set -eu
 
-case $1 in light) wanted=0 ;; heavy) wanted=1 ;; *) exit 2 ;; esac
-go list -test -f '{{if .ForTest}}{{.ForTest}} {{join .Deps " "}}{{else if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{join .Deps " "}}{{end}}' ./... |
-	awk -v wanted=$wanted '
-		$1 ~ /^bonsai\/test\// { next }
-		{ if (/ k8s\.io\/kubernetes\// || / go\.etcd\.io\/etcd\/server\//) heavy[$1] = 1; else heavy[$1] += 0 }
-		END { for (p in heavy) if (heavy[p] == wanted) print p }' | sort
+case $1 in
+light) wanted=0 all=0 ;;
+heavy) wanted=1 all=0 ;;
+all-light) wanted=0 all=1 ;;
+all-heavy) wanted=1 all=1 ;;
+*) exit 2 ;;
+esac
+# Beside each package "go list -test" lists its test executable, the package with its tests, and others made anew
+# for the test.
+go list -test -f '{{if .ForTest}}{{.ForTest}} T{{else}}{{.ImportPath}} {{if or .TestGoFiles .XTestGoFiles}}T{{else}}-{{end}}{{end}} {{join .Deps " "}}' ./... |
+	awk -v wanted="$wanted" -v all="$all" '
+		$1 ~ /\.test$/ || !all && ($2 != "T" || $1 ~ /^bonsai\/test\//) { next }
+		{ heavy[$1] += / k8s\.io\/kubernetes\// || / go\.etcd\.io\/etcd\/server\// }
+		END { for (p in heavy) if (!heavy[p] == !wanted) print p }' | sort

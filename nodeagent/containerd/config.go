@@ -78,13 +78,14 @@ func (c Config) toml() string {
 	return b.String()
 }
 
-// quote makes a TOML basic string; the escapes of JSON strings are a subset of TOML's.
+// quote makes a TOML basic string: a JSON string, whose escapes are a subset of TOML's, but for one control character
+// that JSON leaves alone.
 func quote(s string) string {
 	var b strings.Builder
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	_ = e.Encode(s) // strings can always be encoded
-	return strings.TrimSuffix(b.String(), "\n")
+	return strings.ReplaceAll(strings.TrimSuffix(b.String(), "\n"), "\x7f", `\u007f`)
 }
 
 // tryOverlay mounts an overlay below dir and unmounts it again. Asking the kernel is the only sure way: overlay on

@@ -29,15 +29,7 @@ func (n *Network) Follow(ctx context.Context, cfg *rest.Config) error {
 		Handler: cache.ResourceEventHandlerFuncs{
 			AddFunc:    func(obj any) { n.observe(obj) },
 			UpdateFunc: func(_, obj any) { n.observe(obj) },
-			DeleteFunc: func(obj any) {
-				if last, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-					obj = last.Obj
-				}
-				if node, ok := obj.(*corev1.Node); ok && n.peers.remove(node.Name) {
-					n.log.Info("node left the cluster", "node", node.Name)
-					n.wake()
-				}
-			},
+			DeleteFunc: n.forget,
 		},
 		// Node objects carry their images and conditions; a hundred of them would weigh more than the agent.
 		Transform: trim,
@@ -53,6 +45,16 @@ func (n *Network) observe(obj any) {
 	}
 	if n.peers.set(peerOf(node)) {
 		n.log.Info("node has joined or moved", "node", node.Name, "podCIDR", node.Spec.PodCIDR)
+		n.wake()
+	}
+}
+
+func (n *Network) forget(obj any) {
+	if last, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+		obj = last.Obj
+	}
+	if node, ok := obj.(*corev1.Node); ok && n.peers.remove(node.Name) {
+		n.log.Info("node left the cluster", "node", node.Name)
 		n.wake()
 	}
 }

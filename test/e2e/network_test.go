@@ -218,11 +218,20 @@ func testEgress(t *testing.T, c *harness.Cluster) {
 // engineAddress is this machine's address on the engine's default bridge, which every container can reach.
 func engineAddress(t *testing.T) string {
 	t.Helper()
-	address := harness.Docker(t, "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
-	if net.ParseIP(address) == nil {
-		t.Fatalf("the engine's default bridge has the gateway %q, want an address", address)
+	name := harness.Docker(t, "network", "inspect", "bridge", "--format", `{{index .Options "com.docker.network.bridge.name"}}`)
+	bridge, err := net.InterfaceByName(name)
+	if err != nil {
+		t.Fatalf("the engine's default bridge %q: %v", name, err)
 	}
-	return address
+	addresses, err := bridge.Addrs()
+	if err != nil || len(addresses) == 0 {
+		t.Fatalf("the engine's default bridge has the addresses %v, %v", addresses, err)
+	}
+	ip, _, err := net.ParseCIDR(addresses[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ip.String()
 }
 
 // What somebody flushes in a node comes back by itself.

@@ -300,7 +300,7 @@ func (fakeDriver) Exec(_ context.Context, container string, e node.Exec) (int, e
 	case line == "bonsai-agent images ls":
 		fmt.Fprintf(e.Stdout, "NAME DIGEST\nregistry.k8s.io/pause:3.10 sha256:1\n\nonly/%s:1 sha256:2\n", container)
 	case line == "ls "+cluster.NodeLogDir:
-		fmt.Fprintln(e.Stdout, "agent.log\nkubelet.log\nkubelet.log.1")
+		fmt.Fprintln(e.Stdout, "bonsai-agent.log\nkubelet.log\nkubelet.log.1")
 	case e.Cmd[0] == "tail":
 		if !strings.HasSuffix(line, "/kubelet.log") {
 			fmt.Fprintln(e.Stderr, "tail: no such file")

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -32,18 +31,17 @@ func (a *app) logsCommand() *cobra.Command {
 		Use:   "logs [COMPONENT]",
 		Short: "Show the log of any component on any node",
 		Long: `Logs prints the end of a component's log. Components of the control plane run on this machine: daemon, etcd,
-kube-apiserver, kube-controller-manager, kube-scheduler; the names also work without "kube-". Their logs can be read
-when the cluster is stopped. Components of a node are kubelet, containerd and agent; without --node all nodes
-are shown. Without COMPONENT it is the whole control plane or, with --node, what the node's container printed.
+kube-apiserver, kube-controller-manager, kube-scheduler; the names also work without their "kube-". Their logs can be read
+when the cluster is stopped. Components of a node are kubelet, kube-proxy, containerd and bonsai-agent; without
+--node all nodes are shown. Without COMPONENT it is the whole control plane or, with --node, what the node's container printed.
 
 Logs of pods are shown by kubectl.`,
 		Example: `  bonsai logs
   bonsai logs apiserver -f
   bonsai logs kubelet --node 2 --tail 200
   bonsai logs --node bonsai-1`,
-		Args: argCount(0, 1, "at most one component"),
-		ValidArgsFunction: cobra.FixedCompletions(append(slices.Clone(hostComponents),
-			"kubelet", "containerd", "agent"), cobra.ShellCompDirectiveNoFileComp),
+		Args:              argCount(0, 1, "at most one component"),
+		ValidArgsFunction: cobra.FixedCompletions(slices.Concat(hostComponents, nodeComponents), cobra.ShellCompDirectiveNoFileComp),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.runLogs(cmd.Context(), strings.Join(args, ""), o)
 		},
@@ -56,8 +54,21 @@ Logs of pods are shown by kubectl.`,
 	return cmd
 }
 
-// hostComponents have their log files in the cluster's folder.
-var hostComponents = []string{"daemon", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
+// hostComponents have their log files in the cluster's folder, nodeComponents in each node.
+var (
+	hostComponents = []string{"daemon", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
+	nodeComponents = []string{"bonsai-agent", "containerd", "kubelet", "kube-proxy"}
+)
+
+// fullName completes the short form of a component's name.
+func fullName(name string) string {
+	for _, full := range slices.Concat(hostComponents, nodeComponents) {
+		if name == full || "kube-"+name == full || "bonsai-"+name == full {
+			return full
+		}
+	}
+	return name
+}
 
 // logSource is one log to show.
 type logSource struct {
@@ -83,7 +94,7 @@ func (a *app) runLogs(ctx context.Context, component string, o logsOptions) erro
 		return err
 	}
 	var sources []logSource
-	host := hostComponent(s.State.Cluster(a.profile).Logs(), component)
+	component = fullName(component)
 	switch {
 	case o.node == "" && component == "":
 		for _, name := range hostComponents {
@@ -95,8 +106,8 @@ func (a *app) runLogs(ctx context.Context, component string, o logsOptions) erro
 		if len(sources) == 0 {
 			return fault.Newf(fault.NotRunning, "cluster %q has no logs yet", a.profile).WithHint("%s", a.command("start"))
 		}
-	case o.node == "" && host != "":
-		sources = []logSource{{host, tailer{s.State.Cluster(a.profile).LogFile(host), o.tail, o.follow}.copy}}
+	case o.node == "" && slices.Contains(hostComponents, component):
+		sources = []logSource{{component, tailer{s.State.Cluster(a.profile).LogFile(component), o.tail, o.follow}.copy}}
 	default:
 		nodes := spec.Nodes
 		if o.node != "" || len(nodes) == 0 {
@@ -125,19 +136,6 @@ func (a *app) runLogs(ctx context.Context, component string, o logsOptions) erro
 		return nil // Ctrl-C is how following ends
 	}
 	return a.explain(err)
-}
-
-// hostComponent is the full name of a component of the control plane, "" if it is none.
-func hostComponent(logDir, name string) string {
-	for _, full := range hostComponents {
-		if name == full || name != "" && "kube-"+name == full {
-			return full
-		}
-	}
-	if _, err := os.Stat(filepath.Join(logDir, name+".log")); name != "" && err == nil {
-		return name
-	}
-	return ""
 }
 
 // nodeLog shows a file of a node by running tail there.

@@ -176,7 +176,7 @@ func (p *progress) mark(sign, word string, paint func(string) string) string {
 }
 
 func (p *progress) format(at time.Duration, mark, title, took, text string) string {
-	line := fmt.Sprintf("%s %s %-28s %7s  %s", p.style.dim(fmt.Sprintf("%8s", seconds(at))), mark, termsafe.String(title), took, termsafe.String(text))
+	line := fmt.Sprintf("%s %s %-33s %7s  %s", p.style.dim(fmt.Sprintf("%8s", seconds(at))), mark, termsafe.String(title), took, termsafe.String(text))
 	return strings.TrimRight(line, " ")
 }
 
@@ -248,7 +248,7 @@ func (p *progress) live(now time.Time, width, most int) []string {
 			lines = append(lines, cut(fmt.Sprintf("%8s %s and %d more", "", sign, len(p.running)-i), width))
 			break
 		}
-		text := fmt.Sprintf("%8s %s %-28s %7s  %s", seconds(now.Sub(p.began)), sign, termsafe.String(e.Title), seconds(now.Sub(e.Time)), termsafe.String(e.Detail))
+		text := fmt.Sprintf("%8s %s %-33s %7s  %s", seconds(now.Sub(p.began)), sign, termsafe.String(e.Title), seconds(now.Sub(e.Time)), termsafe.String(e.Detail))
 		lines = append(lines, p.style.dim(cut(strings.TrimRight(text, " "), width)))
 	}
 	return lines

@@ -245,13 +245,11 @@ func (a *app) printStarted(s Session, t *cluster.Timeline, foreground bool) {
 		return
 	}
 	fmt.Fprint(a.Stdout, "\nNext:\n")
-	for _, next := range [][2]string{
-		{a.command("kubectl") + " -- get nodes", "the built-in kubectl; any other works as well"},
-		{a.command("status"), "every component with its state"},
-		{a.command("stop"), "stop it and keep everything; start brings it back"},
-	} {
-		fmt.Fprintf(a.Stdout, "  %-36s %s\n", next[0], next[1])
-	}
+	_ = table(a.Stdout, [][]string{
+		{"  " + a.command("kubectl") + " -- get nodes", "the built-in kubectl; any other works as well"},
+		{"  " + a.command("status"), "every component with its state"},
+		{"  " + a.command("stop"), "stop it and keep everything; start brings it back"},
+	})
 }
 
 func count(n int, thing string) string {

@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+)
+
+// onTerminal runs the command line with all its streams on a new pseudo-terminal and returns what appeared there.
+func onTerminal(t *testing.T, home string, env []string, args ...string) string {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("this machine has no pseudo-terminals: %v", err)
+	}
+	defer func() { _ = master.Close() }()
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err == nil {
+		err = unix.IoctlSetWinsize(int(master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 100})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := term.GetState(int(slave.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+	cmd.Args[0] = "bonsai" // see TestMain
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+	cmd.Env = append([]string{"HOME=" + home, "PATH=" + os.Getenv("PATH"), "TERM=xterm", "LC_ALL=C.UTF-8", "GORACE=atexit_sleep_ms=0"}, env...)
+	runErr := cmd.Run()
+	if after, err := term.GetState(int(slave.Fd())); err != nil || fmt.Sprint(after) != fmt.Sprint(before) {
+		t.Errorf("the terminal was left in another state: %v", err)
+	}
+	_ = slave.Close()
+	var out bytes.Buffer
+	_, _ = io.Copy(&out, master) // EIO is how a terminal without processes ends
+	if runErr != nil {
+		t.Fatalf("%v: %v\n%s", args, runErr, out.String())
+	}
+	return out.String()
+}
+
+func TestTerminal(t *testing.T) {
+	home := t.TempDir()
+	out := onTerminal(t, home, nil, "start")
+	for _, want := range []string{"\x1b[32m✓\x1b[0m Certificates", "\x1b[33m!\x1b[0m engine", "\x1b[1A\r\x1b[J", "bonsai is ready"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in %q", want, out)
+		}
+	}
+	if strings.Contains(out, "Node a\x1b[31m") {
+		t.Errorf("text of the cluster reached the terminal as it was: %q", out)
+	}
+	if out = onTerminal(t, home, []string{"NO_COLOR=1"}, "start"); strings.Contains(out, "m✓") || !strings.Contains(out, "✓") {
+		t.Errorf("NO_COLOR: %q", out)
+	}
+	if out = onTerminal(t, home, []string{"TERM=dumb"}, "start"); strings.Contains(out, "\x1b") || !strings.Contains(out, "ok      Certificates") {
+		t.Errorf("TERM=dumb: %q", out)
+	}
+	if out = onTerminal(t, home, []string{"LC_ALL=C"}, "start"); strings.Contains(out, "✓") || !strings.Contains(out, "ok ") {
+		t.Errorf("LC_ALL=C: %q", out)
+	}
+	if out = onTerminal(t, home, nil, "ssh"); !strings.Contains(out, "tty=true") {
+		t.Errorf("ssh: %q", out)
+	}
+	log := filepath.Join(home, ".bonsai/clusters/bonsai/logs/etcd.log")
+	if err := os.WriteFile(log, []byte("a\x1b[2Jb\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out = onTerminal(t, home, nil, "logs", "etcd"); !strings.Contains(out, "a?[2Jb") {
+		t.Errorf("logs: %q", out)
+	}
+}

@@ -1,0 +1,114 @@
+package containerd
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pelletier/go-toml/v2"
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"bonsai/bootstrap/cluster"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs (run with -update to accept):\n%s", path, got)
+	}
+}
+
+func parse(t *testing.T, name, data string) map[string]any {
+	t.Helper()
+	var v map[string]any
+	if err := toml.Unmarshal([]byte(data), &v); err != nil {
+		t.Errorf("%s is not TOML: %v", name, err)
+	}
+	return v
+}
+
+func TestConfig(t *testing.T) {
+	full := Config{Snapshotter: "overlayfs", Platform: "linux/amd64"}.toml()
+	parse(t, "config", full)
+	golden(t, "config.toml", full)
+
+	restricted := Config{Snapshotter: "native", RestrictOOMScore: true, Platform: "linux/arm64"}.toml()
+	v := parse(t, "restricted config", restricted)
+	plugins := v["plugins"].(map[string]any)
+	if got := plugins["io.containerd.cri.v1.runtime"].(map[string]any)["restrict_oom_score_adj"]; got != true {
+		t.Errorf("restrict_oom_score_adj is %v", got)
+	}
+	for section, key := range map[string]string{"io.containerd.cri.v1.images": "snapshotter"} {
+		if got := plugins[section].(map[string]any)[key]; got != "native" {
+			t.Errorf("%s of %s is %v", key, section, got)
+		}
+	}
+}
+
+func TestRegistryFiles(t *testing.T) {
+	files := registryFiles(cluster.Registries{Mirrors: map[string][]cluster.Mirror{
+		"docker.io": {
+			{URL: "https://mirror.example", Username: "ann", Password: `p"w`, CA: "-----BEGIN CERTIFICATE-----\n"},
+			{URL: "http://10.0.0.2:5000"},
+		},
+		"registry.example:5000": {{URL: "https://10.0.0.3", SkipVerify: true}},
+		"*":                     {{URL: "http://10.0.0.2:5000"}, {URL: "http://everything.example"}},
+	}}, 2)
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		fmt.Fprintf(&b, "-- %s --\n%s", name, files[name])
+		if strings.HasSuffix(name, ".toml") {
+			parse(t, name, files[name])
+		}
+	}
+	golden(t, "registries.txt", b.String())
+}
+
+func TestNoMirrorsStillBoundsDialing(t *testing.T) {
+	files := registryFiles(cluster.Registries{}, 0)
+	if len(files) != 1 || files["_default/hosts.toml"] != "dial_timeout = \"5s\"\n" {
+		t.Errorf("got %q", files)
+	}
+}
+
+func TestQuote(t *testing.T) {
+	for _, s := range []string{"plain", `back\slash "quoted"`, "line\nbreak\ttab", "<&>", "ümlaut\u007f\u0001"} {
+		v := parse(t, s, "k = "+quote(s))
+		if v["k"] != s {
+			t.Errorf("%q came back as %q", s, v["k"])
+		}
+	}
+}
+
+func TestHasCapability(t *testing.T) {
+	const status = "Name:\tx\nCapEff:\t0000000000000000\nCapBnd:\t000001fffeffffff\n"
+	if hasCapability(status, unix.CAP_SYS_RESOURCE) {
+		t.Error("CAP_SYS_RESOURCE (24) is not in the set")
+	}
+	if !hasCapability(status, unix.CAP_SYS_ADMIN) {
+		t.Error("CAP_SYS_ADMIN is in the set")
+	}
+	if hasCapability("", unix.CAP_SYS_ADMIN) {
+		t.Error("no set has no capability")
+	}
+}
