@@ -5,6 +5,8 @@
 .DEFAULT_GOAL := build
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
+# Compilers and tests use all processors themselves.
+.NOTPARALLEL:
 
 # One set of flags for everything, so that each package is compiled once. cgo is switched on only for runc, which
 # needs libseccomp, and for the race detector. -buildvcs=false: tools/ldflags.sh says the version, and a commit of
@@ -51,7 +53,7 @@ build/agent.json: # the Go compiler knows best whether anything changed
 	@go run ./bootstrap/payload/builder agent
 
 .PHONY: test
-test: lint test-light build test-heavy ## lint, then all tests; needs a Docker engine
+test: lint test-light test-heavy ## lint, then all tests; needs a Docker engine
 
 .PHONY: test-light
 test-light: ## tests that link no Kubernetes, with the race detector

@@ -183,10 +183,12 @@ func (s *start) plan(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, n := range networks {
-			if s.existing == nil && n.Cluster == s.opts.Name {
-				continue // a leftover of ours, removed below
+		if s.existing == nil {
+			if err := s.refuseForeign(ctx, networks); err != nil {
+				return err
 			}
+		}
+		for _, n := range networks {
 			around.taken = append(around.taken, n.Subnets...)
 		}
 	}
@@ -196,11 +198,6 @@ func (s *start) plan(ctx context.Context) error {
 
 // run makes the plan true.
 func (s *start) run(ctx context.Context) error {
-	if s.existing == nil {
-		if err := s.removeLeftovers(ctx); err != nil {
-			return err
-		}
-	}
 	if err := s.rec.step("pki", "Certificates", func(func(string)) error {
 		if err := s.state.Create(); err != nil {
 			return err
@@ -230,30 +227,22 @@ func (s *start) run(ctx context.Context) error {
 	return s.rec.step("kubeconfig", "kubeconfig", func(func(string)) error { return s.writeKubeconfig(ctx) })
 }
 
-// removeLeftovers removes what an earlier cluster of this name left in the engine, such as after its state folder
-// was deleted by hand: it belongs to certificates that exist no more.
-func (s *start) removeLeftovers(ctx context.Context) error {
-	if s.driver == nil {
-		return nil
-	}
-	containers, err := s.driver.List(ctx, s.spec.Name)
+// refuseForeign refuses a new cluster whose name belongs to containers or a network of a cluster that this state
+// folder does not know: another user's, or one whose folder was deleted by hand.
+func (s *start) refuseForeign(ctx context.Context, networks []node.Network) error {
+	containers, err := s.driver.List(ctx, s.opts.Name)
 	if err != nil {
 		return err
 	}
-	networks, err := s.driver.Networks(ctx)
-	if err != nil {
-		return err
-	}
-	stale := len(containers) > 0
+	taken := len(containers) > 0
 	for _, n := range networks {
-		stale = stale || n.Cluster == s.spec.Name
+		taken = taken || n.Cluster == s.opts.Name
 	}
-	if !stale {
+	if !taken {
 		return nil
 	}
-	return s.rec.step("leftovers", "Leftovers of an earlier cluster of this name", func(func(string)) error {
-		return s.driver.RemoveCluster(ctx, s.spec.Name)
-	})
+	return fault.Newf(fault.Conflict, "the container engine holds parts of a cluster %q that %s knows nothing of", s.opts.Name, s.env.Dir.Root).
+		WithHint("if it is yours and no longer wanted:  bonsai delete -p %s\nif not, take another name:  bonsai start -p NAME", s.opts.Name)
 }
 
 // ensureNodes makes payload, network and containers exist and run.

@@ -3,7 +3,6 @@ package bootstrap
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -161,34 +160,4 @@ func (m *Manager) prunePayloads(ctx context.Context) error {
 	}
 	defer func() { _ = driver.Close() }()
 	return driver.PrunePayloads(ctx, payload.Hash)
-}
-
-// DeleteAll deletes every cluster that has a folder here or containers in the engine, and returns their names.
-func (m *Manager) DeleteAll(ctx context.Context, events func(cluster.Event)) ([]string, error) {
-	names, err := m.List()
-	if err != nil {
-		return nil, err
-	}
-	var errs []error
-	if driver, err := m.env.Driver(); err == nil {
-		containers, err := driver.List(ctx, "")
-		if err != nil {
-			errs = append(errs, err)
-		}
-		for _, c := range containers {
-			if !slices.Contains(names, c.Cluster) {
-				names = append(names, c.Cluster)
-			}
-		}
-		_ = driver.Close()
-	}
-	var deleted []string
-	for _, name := range names {
-		if err := m.Delete(ctx, name, events); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		deleted = append(deleted, name)
-	}
-	return deleted, errors.Join(errs...)
 }

@@ -37,6 +37,8 @@ import (
 const (
 	cniConfig  = "/etc/cni/net.d/10-bonsai.conflist"
 	pauseImage = cluster.PayloadDir + "/images/pause.tar"
+	// startsFile is on a tmpfs, and thereby as old as the container's start.
+	startsFile = "/run/bonsai/agent-starts"
 
 	// Path is where nodes find programs.
 	Path = cluster.PayloadDir + "/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -72,6 +74,8 @@ type agent struct {
 	cfg     cluster.NodeConfig
 	log     *slog.Logger
 	started time.Time
+	// restarts counts the agents before this one since the container started.
+	restarts int
 
 	runtime    *containerd.Client
 	containerd *supervise.Process
@@ -87,6 +91,7 @@ func Run(ctx context.Context, cfg cluster.NodeConfig, log *slog.Logger) (err err
 	if err := hostprep.Prepare(cfg.Node.IP, log); err != nil {
 		return fmt.Errorf("prepare the node: %w", err)
 	}
+	a.restarts = countStart(startsFile)
 	if err := a.configureContainerd(); err != nil {
 		return err
 	}
@@ -122,6 +127,15 @@ func Run(ctx context.Context, cfg cluster.NodeConfig, log *slog.Logger) (err err
 		return cause
 	}
 	return nil
+}
+
+// countStart adds one to the number in a file and returns what it was. It only serves status: an unreadable number
+// counts as none, and one that cannot be written is not worth failing for.
+func countStart(path string) int {
+	data, _ := os.ReadFile(path)
+	n, _ := strconv.Atoi(string(data))
+	_ = os.WriteFile(path, []byte(strconv.Itoa(n+1)), 0o600)
+	return n
 }
 
 func (a *agent) configureContainerd() error {

@@ -106,7 +106,7 @@ func (a *agent) state(ctx context.Context) agentapi.State {
 		network.Phase, network.Reason = cluster.PhaseDegraded, s.PodNetwork.Error
 	}
 	s.Components = []cluster.Component{
-		{Name: "bonsai-agent", Phase: cluster.PhaseRunning, Since: a.started, PID: os.Getpid()},
+		{Name: "bonsai-agent", Phase: cluster.PhaseRunning, Restarts: a.restarts, Since: a.started, PID: os.Getpid()},
 		a.containerd.Status(), kubelet, proxy, network,
 	}
 	return s

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -61,5 +62,14 @@ func TestHealthIsAskedWithinItsLimit(t *testing.T) {
 	h.limit = time.Millisecond
 	if err := h.check(context.Background(), server.URL); err == nil {
 		t.Error("a server that never answers counts as healthy")
+	}
+}
+
+func TestStartsAreCounted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "starts")
+	for want := range 3 {
+		if got := countStart(path); got != want {
+			t.Errorf("start %d has %d before it", want, got)
+		}
 	}
 }

@@ -3,10 +3,12 @@ package payload
 import (
 	"archive/tar"
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"strings"
@@ -54,51 +56,68 @@ func TestVolumeHoldsTheArchivesAndTheExecutable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	first, err := p.Volume() // each call opens a stream of its own
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	stream, err := p.Volume()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	counted := &counter{r: stream}
+	got := map[string]string{}
+	r := tar.NewReader(counted)
+	for {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Mode != 0o755 {
+			t.Errorf("%s has mode %o", h.Name, h.Mode)
+		}
+		hash := sha256.New()
+		if _, err := io.Copy(hash, r); err != nil {
+			t.Fatal(err)
+		}
+		got[h.Name] = fmt.Sprintf("%x", hash.Sum(nil))
+	}
 	exe, err := os.ReadFile(os.Args[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // each call opens a stream of its own
-		stream, err := p.Volume()
-		if err != nil {
-			t.Fatal(err)
-		}
-		raw, err := io.ReadAll(stream)
-		if err = errors.Join(err, stream.Close()); err != nil {
-			t.Fatal(err)
-		}
-		if int64(len(raw)) != p.Size {
-			t.Errorf("the stream has %d bytes, Size says %d", len(raw), p.Size)
-		}
-		got := map[string]string{}
-		for r := tar.NewReader(bytes.NewReader(raw)); ; {
-			h, err := r.Next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			content, err := io.ReadAll(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if h.Mode != 0o755 {
-				t.Errorf("%s has mode %o", h.Name, h.Mode)
-			}
-			got[h.Name] = string(content)
-		}
-		if got["bin/rootfs"] != "root file system" || got["bin/agent"] != "agent" || len(got) != 3 {
-			t.Errorf("the stream has %d files, want bin/rootfs, bin/agent and bin/bonsai", len(got))
-		}
-		if got["bin/bonsai"] != string(exe) {
-			t.Errorf("bin/bonsai differs from the executable")
-		}
+	want := map[string]string{}
+	for name, content := range map[string][]byte{"bin/rootfs": []byte("root file system"), "bin/agent": []byte("agent"), "bin/bonsai": exe} {
+		want[name] = fmt.Sprintf("%x", sha256.Sum256(content))
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("the stream has files with hashes %v, want %v", got, want)
+	}
+	if _, err := io.Copy(io.Discard, counted); err != nil {
+		t.Fatal(err)
+	}
+	if counted.n != p.Size {
+		t.Errorf("the stream has %d bytes, Size says %d", counted.n, p.Size)
 	}
 }
 
+type counter struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
 func TestVolumeMayBeClosedEarly(t *testing.T) {
-	p, err := open(os.Args[0], fakeArchives(t, strings.Repeat("x", 8<<20), "agent"))
+	p, err := open(os.Args[0], fakeArchives(t, strings.Repeat("x", 1<<20), "agent"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -281,5 +281,5 @@ func wrap(op, where string, err error) error {
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist):
 		return f.WithHint("something that is no folder is in the way of %s", where)
 	}
-	return f
+	return f.WithHint("set %s to a folder in which this user can create files", EnvHome)
 }

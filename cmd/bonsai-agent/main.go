@@ -22,6 +22,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/containerd/log"
 	"k8s.io/klog/v2"
 
 	"bonsai/bootstrap/cluster"
@@ -31,6 +32,10 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	// containerd's packages have a logger of their own, and complain about streams that we end on purpose.
+	if err := log.SetLevel("panic"); err != nil {
+		panic(err) // only an unknown level fails
+	}
 	if err := dispatch(ctx, filepath.Base(os.Args[0]), os.Args[1:], os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", filepath.Base(os.Args[0]), err)
 		code := 1
@@ -83,15 +88,15 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer f.Close()
-	log := slog.New(slog.NewTextHandler(io.MultiWriter(os.Stderr, f), nil))
-	klog.SetSlogLogger(log.With("component", "client-go"))
+	logger := slog.New(slog.NewTextHandler(io.MultiWriter(os.Stderr, f), nil))
+	klog.SetSlogLogger(logger.With("component", "client-go"))
 
 	cfg, err := nodeagent.LoadConfig()
 	if err == nil {
-		err = nodeagent.Run(ctx, cfg, log)
+		err = nodeagent.Run(ctx, cfg, logger)
 	}
 	if err != nil {
-		log.Error("node agent ends", "cause", err)
+		logger.Error("node agent ends", "cause", err)
 	}
 	return err
 }

@@ -44,12 +44,18 @@ func withSignals() (ctx context.Context, stop func()) {
 	signal.Notify(c, signals...)
 	go func() { // lives as long as the process
 		<-c
-		cancel(fault.Newf(fault.Canceled, "interrupted"))
+		cancel(fault.New(fault.Canceled, "", interrupted{}))
 		<-c
 		os.Exit(fault.ExitCode(&fault.Fault{Kind: fault.Canceled}))
 	}()
 	return ctx, func() { signal.Stop(c) }
 }
+
+// interrupted is context.Canceled in a user's words.
+type interrupted struct{}
+
+func (interrupted) Error() string        { return "interrupted" }
+func (interrupted) Is(target error) bool { return target == context.Canceled }
 
 // open puts together what the verbs work on.
 func open() (cli.Session, error) {

@@ -56,7 +56,7 @@ func (f *fakeImages) Import(_ context.Context, r io.Reader) ([]string, error) {
 	return []string{"docker.io/library/a:1"}, err
 }
 
-func serve(t *testing.T) *fixture {
+func serve(t testing.TB) *fixture {
 	t.Helper()
 	f := &fixture{ca: newAuthority(t)}
 	dir := t.TempDir()
@@ -99,7 +99,7 @@ func serve(t *testing.T) *fixture {
 
 // dial does a TLS handshake as a client of this organization and reads one byte's worth of its outcome: in TLS 1.3
 // a refused client learns of it only when it reads.
-func (f *fixture) dial(t *testing.T, org string) *tls.Conn {
+func (f *fixture) dial(t testing.TB, org string) *tls.Conn {
 	t.Helper()
 	dir := t.TempDir()
 	f.ca.issue(t, dir, "client", pkix.Name{CommonName: "client", Organization: []string{org}})
@@ -118,7 +118,7 @@ func (f *fixture) dial(t *testing.T, org string) *tls.Conn {
 	return c
 }
 
-func request(t *testing.T, c *tls.Conn, method, path, body string) (*http.Response, *bufio.Reader) {
+func request(t testing.TB, c *tls.Conn, method, path, body string) (*http.Response, *bufio.Reader) {
 	t.Helper()
 	req := &http.Request{Method: method, Host: "agent", URL: &url.URL{Path: path}}
 	if method == http.MethodConnect {
@@ -283,6 +283,36 @@ func TestLocalSocket(t *testing.T) {
 	}
 }
 
+// BenchmarkTunnel sends into a pod through the agent, as "kubectl cp" does; both ends of TLS are in this process.
+func BenchmarkTunnel(b *testing.B) {
+	f := serve(b)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if c, err := l.Accept(); err == nil {
+			_, _ = io.Copy(io.Discard, c)
+			_ = c.Close()
+		}
+	}()
+	defer func() { _ = l.Close(); <-done }()
+	c := f.dial(b, daemons)
+	if resp, _ := request(b, c, http.MethodConnect, l.Addr().String(), ""); resp.StatusCode != http.StatusOK {
+		b.Fatalf("CONNECT answers %d", resp.StatusCode)
+	}
+	chunk := make([]byte, 1<<20)
+	b.SetBytes(int64(len(chunk)))
+	for b.Loop() {
+		if _, err := c.Write(chunk); err != nil {
+			b.Fatal(err)
+		}
+	}
+	_ = c.Close()
+}
+
 // authority issues throw-away certificates.
 type authority struct {
 	cert *x509.Certificate
@@ -290,7 +320,7 @@ type authority struct {
 	pool *x509.CertPool
 }
 
-func newAuthority(t *testing.T) *authority {
+func newAuthority(t testing.TB) *authority {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -313,7 +343,7 @@ func newAuthority(t *testing.T) *authority {
 	return &authority{cert, key, pool}
 }
 
-func (a *authority) issue(t *testing.T, dir, name string, subject pkix.Name) {
+func (a *authority) issue(t testing.TB, dir, name string, subject pkix.Name) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

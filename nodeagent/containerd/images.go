@@ -17,6 +17,7 @@ import (
 	"github.com/containerd/containerd/v2/core/transfer/archive"
 	"github.com/containerd/containerd/v2/core/transfer/image"
 	transferproxy "github.com/containerd/containerd/v2/core/transfer/proxy"
+	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
 	"google.golang.org/grpc/codes"
@@ -30,8 +31,13 @@ type Image struct {
 	Created time.Time `json:"created"`
 }
 
-// ErrNoName is returned for an archive of which no image has a name, so that nobody could refer to it.
-var ErrNoName = errors.New("the archive holds no image with a name and tag")
+// Why an archive that could be read is of no use.
+var (
+	// ErrNoName: nobody could refer to its images.
+	ErrNoName = errors.New("the archive holds no image with a name and tag")
+	// ErrPlatform: nothing in it runs on this machine.
+	ErrPlatform = errors.New("the archive holds no image for this machine's platform")
+)
 
 // Images lists the image names in the store, sorted.
 func (c *Client) Images(ctx context.Context) ([]Image, error) {
@@ -64,7 +70,8 @@ const lateProgress = 5 * time.Second
 func (c *Client) Import(ctx context.Context, r io.Reader) ([]string, error) {
 	platform := platforms.DefaultSpec()
 	store := image.NewStore("", image.WithNamedPrefix(unnamed, true),
-		image.WithPlatforms(platform), image.WithManifestLimit(1), image.WithUnpack(platform, c.snapshotter))
+		// No manifest limit: it would count over all images of the archive, and drop all but the first.
+		image.WithPlatforms(platform), image.WithUnpack(platform, c.snapshotter))
 	// Progress comes over a stream of its own, which may lag behind the answer.
 	saved, completed := make(chan string, 16), make(chan struct{})
 	ctx, cancel := context.WithCancel(inNamespace(ctx)) // ends the streams' helpers in this process
@@ -94,6 +101,9 @@ func (c *Client) Import(ctx context.Context, r io.Reader) ([]string, error) {
 		case name := <-saved:
 			names = append(names, name)
 		case err := <-finished:
+			if errdefs.IsNotFound(err) {
+				err = fmt.Errorf("%w (%s): %w", ErrPlatform, platforms.Format(platform), err)
+			}
 			if err != nil {
 				return nil, fmt.Errorf("import images: %w", err)
 			}

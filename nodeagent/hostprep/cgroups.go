@@ -80,7 +80,7 @@ func moveProcesses(from, to string) error {
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return fmt.Errorf("make cgroup: %w", err)
 	}
-	var last error
+	last := errors.New("they belong to no process that this container can see")
 	for range moveRounds {
 		procs, err := os.ReadFile(filepath.Join(from, "cgroup.procs"))
 		if err != nil {

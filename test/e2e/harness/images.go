@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/klauspost/compress/zstd"
 )
 
 // The images that tests use. No registry has them, so a pod that runs proves that loading works.
@@ -71,11 +73,13 @@ func (b *built) build() (err error) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build testpod: %w\n%s", err, out)
 	}
-	// Debian's busybox-static, which make unpacks for the node payload.
-	busybox := filepath.Join(Root(), "build/rootfs/bin/busybox")
+	busybox := filepath.Join(b.dir, "busybox")
+	if err := unpackBusybox(busybox); err != nil {
+		return fmt.Errorf("take busybox from the node payload: %w (run make first)", err)
+	}
 	applets, err := exec.Command(busybox, "--list").Output()
 	if err != nil {
-		return fmt.Errorf("%s, a part of the payload, does not run: %w (run make first)", busybox, err)
+		return fmt.Errorf("list busybox's applets: %w", err)
 	}
 	b.images = map[string]v1.Image{}
 	if b.images[Testpod], err = image(testpod, "testpod", nil, []string{"/bin/testpod"}); err != nil {
@@ -94,6 +98,34 @@ func (b *built) build() (err error) {
 	}
 	b.archive = filepath.Join(b.dir, "images.tar")
 	return tarball.MultiRefWriteToFile(b.archive, refs)
+}
+
+// unpackBusybox copies Debian's busybox-static out of the payload that the executable was built with.
+func unpackBusybox(to string) error {
+	f, err := os.Open(filepath.Join(Root(), "bootstrap/payload/embedded/rootfs.tar.zst"))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	z, err := zstd.NewReader(f)
+	if err != nil {
+		return err
+	}
+	defer z.Close()
+	for r := tar.NewReader(z); ; {
+		h, err := r.Next()
+		if err != nil {
+			return err
+		}
+		if path.Clean(h.Name) != "bin/busybox" {
+			continue
+		}
+		data, err := io.ReadAll(r)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(to, data, 0o755)
+	}
 }
 
 // image puts one static executable at /bin/NAME, with links to it.

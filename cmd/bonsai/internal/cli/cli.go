@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -33,7 +34,6 @@ type Engine interface {
 	Plan(ctx context.Context, o bootstrap.StartOptions) (cluster.Spec, error)
 	Stop(ctx context.Context, name string, events func(cluster.Event)) error
 	Delete(ctx context.Context, name string, events func(cluster.Event)) error
-	DeleteAll(ctx context.Context, events func(cluster.Event)) ([]string, error)
 	List() ([]string, error)
 	Status(ctx context.Context, name string) (cluster.Snapshot, error)
 	UpdateContext(name string) (changed bool, err error)
@@ -195,12 +195,9 @@ func (a *app) finish(ctx context.Context, err error) int {
 	return fault.ExitCode(err)
 }
 
-// notCancelled drops an error that says no more than that it was cancelled.
+// notCancelled drops the parts of an error that say no more than that they were cancelled.
 func notCancelled(err error) error {
-	if errors.Is(err, context.Canceled) {
-		return nil
-	}
-	return err
+	return errors.Join(slices.DeleteFunc(parts(err), func(e error) bool { return errors.Is(e, context.Canceled) })...)
 }
 
 // flagError explains a flag that does not exist or cannot have that value.
@@ -289,10 +286,15 @@ func (a *app) completeNodes(_ *cobra.Command, args []string, _ string) ([]string
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// explain gives a fault of a stopped cluster the hint that names this one.
+// explain gives the faults of a stopped cluster the hint that names this one.
 func (a *app) explain(err error) error {
-	if f, ok := errors.AsType[*fault.Fault](err); ok && f.Kind == fault.NotRunning {
-		f.Hint = a.command("start")
+	if err == nil {
+		return nil
+	}
+	for _, e := range parts(err) {
+		if f, ok := errors.AsType[*fault.Fault](e); ok && f.Kind == fault.NotRunning {
+			f.Hint = a.command("start")
+		}
 	}
 	return err
 }

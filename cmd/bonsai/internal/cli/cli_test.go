@@ -239,19 +239,14 @@ func (f *fakeEngine) Stop(_ context.Context, name string, events func(cluster.Ev
 }
 
 func (f *fakeEngine) Delete(_ context.Context, name string, _ func(cluster.Event)) error {
+	if f.mood == "stuck-"+name {
+		return fault.Newf(fault.Engine, "%s is stuck", name)
+	}
 	if !f.dir.Cluster(name).Exists() {
 		return statedir.NotFound(name)
 	}
 	_, err := kubeconfig.Remove(name)
 	return errors.Join(err, f.dir.Cluster(name).Remove())
-}
-
-func (f *fakeEngine) DeleteAll(ctx context.Context, events func(cluster.Event)) ([]string, error) {
-	names, err := f.List()
-	for _, name := range names {
-		err = errors.Join(err, f.Delete(ctx, name, events))
-	}
-	return names, err
 }
 
 func (f *fakeEngine) List() ([]string, error) { return f.dir.Clusters() }
@@ -301,7 +296,7 @@ func (fakeDriver) Exec(_ context.Context, container string, e node.Exec) (int, e
 		fmt.Fprintf(e.Stdout, "NAME DIGEST\nregistry.k8s.io/pause:3.10 sha256:1\n\nonly/%s:1 sha256:2\n", container)
 	case line == "ls "+cluster.NodeLogDir:
 		fmt.Fprintln(e.Stdout, "bonsai-agent.log\nkubelet.log\nkubelet.log.1")
-	case e.Cmd[0] == "tail":
+	case e.Cmd[0] == "tail", e.Cmd[0] == "sh":
 		if !strings.HasSuffix(line, "/kubelet.log") {
 			fmt.Fprintln(e.Stderr, "tail: no such file")
 			return 1, nil

@@ -138,18 +138,25 @@ func (a *app) runLogs(ctx context.Context, component string, o logsOptions) erro
 	return a.explain(err)
 }
 
+// followScript ends with its standard input: the engine closes that when we go away, but does not end the process.
+// A file that is not there is an error, while tail -F would wait for it.
+const followScript = `[ -e "$1" ] || exit 1; tail -n "$0" -F "$1" & cat >/dev/null; kill $!`
+
 // nodeLog shows a file of a node by running tail there.
 func nodeLog(ctx context.Context, driver node.Driver, name, component string, o logsOptions, w io.Writer) error {
-	lines := fmt.Sprint(o.tail)
+	lines, path := fmt.Sprint(o.tail), cluster.NodeLogDir+"/"+component+".log"
 	if o.tail < 0 {
 		lines = "+1"
 	}
-	cmd := []string{"tail", "-n", lines}
-	if o.follow {
-		cmd = append(cmd, "-F") // by name: the file is rotated
-	}
 	var stderr bytes.Buffer
-	code, err := driver.Exec(ctx, name, node.Exec{Cmd: append(cmd, cluster.NodeLogDir+"/"+component+".log"), Stdout: w, Stderr: &stderr})
+	e := node.Exec{Cmd: []string{"tail", "-n", lines, path}, Stdout: w, Stderr: &stderr}
+	if o.follow {
+		stdin, end := io.Pipe()
+		defer func() { _ = end.Close() }()
+		defer context.AfterFunc(ctx, func() { _ = end.Close() })()
+		e.Cmd, e.Stdin = []string{"sh", "-c", followScript, lines, path}, stdin
+	}
+	code, err := driver.Exec(ctx, name, e)
 	if err != nil || code == 0 {
 		return err
 	}

@@ -165,6 +165,7 @@ func TestExitCodeOfACancelledRun(t *testing.T) {
 		"the bare context":     {context.Canceled, "error: interrupted\n"},
 		"wrapped":              {fmt.Errorf("start: %w", context.Canceled), "error: interrupted\n"},
 		"its cause":            {context.Cause(ctx), "error: interrupted\n"},
+		"joined":               {errors.Join(context.Canceled, fault.Newf(fault.Engine, "left behind")), "error: interrupted\nerror: left behind\n"},
 		"and a failed cleanup": {fault.Newf(fault.Engine, "left behind"), "error: interrupted\nerror: left behind\n"},
 	} {
 		var out bytes.Buffer
