@@ -239,10 +239,15 @@ func testPodNetworkRepair(t *testing.T, c *harness.Cluster) {
 	n := c.NewNamespace(t)
 	pods := servers(t, n)
 	from, to := pods[0], pods[1]
+	flushed := 0
 	for _, route := range strings.Split(harness.InNode(t, from.Spec.NodeName, "ip", "route"), "\n") {
 		if f := strings.Fields(route); len(f) > 2 && f[1] == "via" && f[0] != "default" {
 			harness.InNode(t, from.Spec.NodeName, "ip", "route", "del", f[0])
+			flushed++
 		}
+	}
+	if flushed != len(pods)-1 {
+		t.Errorf("the node had routes to %d others, want %d", flushed, len(pods)-1)
 	}
 	harness.InNode(t, from.Spec.NodeName, "nft", "delete", "table", "ip", "bonsai")
 

@@ -35,7 +35,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // engine is a real engine of which drivers see only the payloads that were made through it: others may be at work
-// on it, and pruning would take theirs. Payloads look an hour older once aged.
+// on it, and pruning would take theirs. Payloads look a week older once aged.
 type engine struct {
 	mu     sync.Mutex // guards what follows
 	hashes map[string]bool
@@ -118,7 +118,7 @@ func (l lens) ContainerList(ctx context.Context, o container.ListOptions) ([]con
 	defer l.e.mu.Unlock()
 	for i := range all {
 		if l.e.aged {
-			all[i].Created -= 3600
+			all[i].Created -= 7 * 24 * 3600
 		}
 	}
 	return all, err
