@@ -112,7 +112,7 @@ func planNodes(spec *cluster.Spec, n int, o StartOptions) {
 
 func planChange(o StartOptions, spec cluster.Spec, running bool, s surroundings) (cluster.Spec, error) {
 	spec.Nodes = slices.Clone(spec.Nodes)
-	fixed := func(what string, have, want any) error {
+	fixed := func(what string, have, want any) *fault.Fault {
 		return fault.Newf(fault.Usage, "cluster %q has %s %v, which a start cannot change to %v", spec.Name, what, have, want).
 			WithHint("make it anew:  bonsai delete -p %[1]s  and then  bonsai start -p %[1]s with the new setting\nor leave the flag away to start it as it is", spec.Name)
 	}
@@ -130,7 +130,7 @@ func planChange(o StartOptions, spec cluster.Spec, running bool, s surroundings)
 	}
 	if o.APIPort != 0 && o.APIPort != spec.APIPort {
 		if running {
-			return spec, fixed("API port", spec.APIPort, o.APIPort).(*fault.Fault).
+			return spec, fixed("API port", spec.APIPort, o.APIPort).
 				WithHint("stop it first:  bonsai stop -p %[1]s  and then  bonsai start -p %[1]s --api-port %[2]d", spec.Name, o.APIPort)
 		}
 		spec.APIPort = o.APIPort

@@ -264,7 +264,7 @@ func (cp *ControlPlane) runAPIServer(ctx context.Context) error {
 		select {
 		case err := <-ended:
 			cancelWait()
-			<-ready
+			_ = <-ready // says no more than that it was cancelled
 			return fmt.Errorf("API server ended: %w", err)
 		case err := <-ready:
 			if err != nil {

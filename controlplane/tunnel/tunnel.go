@@ -116,7 +116,7 @@ func (d *Dialer) through(ctx context.Context, n cluster.Node, address string) (_
 		return nil, err
 	}
 	r := bufio.NewReader(c)
-	resp, err := http.ReadResponse(r, &http.Request{Method: http.MethodConnect})
+	resp, err := http.ReadResponse(r, &http.Request{Method: http.MethodConnect}) //nolint:bodyclose // of a CONNECT it is the connection itself
 	if err != nil {
 		return nil, err
 	}

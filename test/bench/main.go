@@ -27,7 +27,7 @@ type bench struct {
 	bin, home, name string
 	runs            int
 	idle            time.Duration
-	image           string
+	busybox         string
 }
 
 func main() {
@@ -35,7 +35,7 @@ func main() {
 	flag.StringVar(&b.bin, "bin", "bin/bonsai", "the executable to measure")
 	flag.IntVar(&b.runs, "runs", 5, "how often each start is measured")
 	flag.DurationVar(&b.idle, "idle", 60*time.Second, "how long idle CPU is observed")
-	flag.StringVar(&b.image, "image", "", "docker archive of a small image for pod latency (none: not measured)")
+	flag.StringVar(&b.busybox, "busybox", "build/rootfs/bin/busybox", "a static busybox, for the image of pods")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -74,10 +74,8 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if _, err := b.timed(ctx, "start", "-p", b.name, "--nodes", "3"); err != nil {
 		return err
 	}
-	if b.image != "" {
-		if err := b.pods(ctx); err != nil {
-			return err
-		}
+	if err := b.pods(ctx); err != nil {
+		return err
 	}
 	if err := b.cost(ctx); err != nil {
 		return err
@@ -120,27 +118,6 @@ func (b *bench) startAndDelete(ctx context.Context, nodes int, phases *[]cluster
 	}
 	_, err = b.timed(ctx, "delete", "-p", b.name)
 	return took, err
-}
-
-// pods times create to Ready of single pods with the image present.
-func (b *bench) pods(ctx context.Context) error {
-	if _, err := b.bonsai(ctx, "image", "load", "-p", b.name, b.image); err != nil {
-		return err
-	}
-	var took []time.Duration
-	for i := range 15 {
-		name := fmt.Sprintf("latency-%d", i)
-		begin := time.Now()
-		if _, err := b.bonsai(ctx, "kubectl", "-p", b.name, "--", "run", name, "--image=bonsai.test/testpod:latest", "--image-pull-policy=Never", "--restart=Never", "--", "sleep"); err != nil {
-			return err
-		}
-		if _, err := b.bonsai(ctx, "kubectl", "-p", b.name, "--", "wait", "pod", name, "--for=condition=Ready", "--timeout=60s"); err != nil {
-			return err
-		}
-		took = append(took, time.Since(begin))
-	}
-	report("pod: kubectl run to Ready, p50 (with kubectl)", 700*time.Millisecond, result{took: middle(took)})
-	return nil
 }
 
 // cost prints memory and idle CPU of the control plane and of each node.

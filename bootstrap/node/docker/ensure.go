@@ -77,14 +77,16 @@ func (d *Driver) createNode(ctx context.Context, op string, n node.NodeSpec, pay
 	if v.Labels[node.LabelCluster] != n.Spec.Name || v.Labels[node.LabelID] != n.Spec.ID {
 		return foreign(op, "a volume named "+v.Name, v.Labels, n.Spec)
 	}
-	for g, again := d.grant(ctx), true; ; {
+	for g := d.grant(ctx); ; {
 		err = d.createWith(ctx, op, n, payload, g)
 		if err == nil || ctx.Err() != nil || !isRefusal(err) {
 			return err
 		}
-		if g, again = d.refused(ctx, g, n.Image, err); !again {
+		less, again := d.refused(ctx, g, n.Image, err)
+		if !again {
 			return err
 		}
+		g = less
 	}
 }
 

@@ -207,6 +207,3 @@ func missingLocally(pid int, last capability.Cap) (missing []string, ok bool) {
 	}
 	return missing, true
 }
-
-// privileged reads List's answer from a container's label.
-func privileged(labels map[string]string) bool { return labels[labelGrant] == privilegedLabel }

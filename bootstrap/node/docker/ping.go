@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -66,7 +67,7 @@ func (d *Driver) Ping(ctx context.Context) (node.EngineInfo, error) {
 
 // hungIsDown: who asks whether the engine is there takes no answer for a no.
 func hungIsDown(err error) error {
-	if f, ok := err.(*fault.Fault); ok && f.Kind == fault.Timeout {
+	if f, ok := errors.AsType[*fault.Fault](err); ok && f.Kind == fault.Timeout {
 		return fault.New(fault.EngineDown, f.Op, f.Err).WithHint("restart Docker (sudo systemctl restart docker); on a slow machine set BONSAI_WAIT_SCALE=5")
 	}
 	return err

@@ -70,7 +70,7 @@ func observe(c container.InspectResponse) node.Container {
 	o := node.Container{
 		Cluster: labels[node.LabelCluster], ClusterID: labels[node.LabelID], Node: labels[node.LabelNode],
 		Payload: labels[node.LabelPayload], Name: strings.TrimPrefix(c.Name, "/"), ID: c.ID,
-		State: string(c.State.Status), Running: c.State.Running && !c.State.Restarting && !c.State.Paused,
+		State: c.State.Status, Running: c.State.Running && !c.State.Restarting && !c.State.Paused,
 		Restarts: c.RestartCount, ExitCode: c.State.ExitCode, Privileged: c.HostConfig.Privileged,
 	}
 	if o.Running {

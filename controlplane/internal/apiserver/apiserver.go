@@ -190,7 +190,7 @@ func (s *Server) WaitReady(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for /readyz of the API server: %w: %v %s", context.Cause(ctx), err, body)
+			return fmt.Errorf("wait for /readyz of the API server: %w: %w %s", context.Cause(ctx), err, body)
 		case <-tick.C:
 		}
 	}

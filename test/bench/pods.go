@@ -1,0 +1,131 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+const benchImage = "bonsai.test/bench:1"
+
+// samples is how many pods are started one after the other.
+const samples = 21
+
+// pods times the creation of single pods until their Ready condition, seen over a watch, with the image present.
+func (b *bench) pods(ctx context.Context) error {
+	archive := filepath.Join(b.home, "image.tar")
+	if err := b.writeImage(archive); err != nil {
+		return err
+	}
+	if _, err := b.bonsai(ctx, "image", "load", "-p", b.name, archive); err != nil {
+		return err
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(b.home, "clusters", b.name, "kubeconfig"))
+	if err != nil {
+		return err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	var took []time.Duration
+	for i := range samples {
+		d, err := podLatency(ctx, client, fmt.Sprintf("latency-%d", i))
+		if err != nil {
+			return err
+		}
+		took = append(took, d)
+	}
+	report("pod: create to Ready, p50", 700*time.Millisecond, result{took: middle(took)})
+	return nil
+}
+
+func podLatency(ctx context.Context, client kubernetes.Interface, name string) (time.Duration, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("pod %s is not Ready after a minute", name))
+	defer cancel()
+	pods := client.CoreV1().Pods("default")
+	watch, err := pods.Watch(ctx, metav1.SingleObject(metav1.ObjectMeta{Name: name}))
+	if err != nil {
+		return 0, err
+	}
+	defer watch.Stop()
+	begin := time.Now()
+	if _, err := pods.Create(ctx, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{
+			Name: "main", Image: benchImage, ImagePullPolicy: corev1.PullNever, Command: []string{"/busybox", "sleep", "3600"},
+		}}},
+	}, metav1.CreateOptions{}); err != nil {
+		return 0, err
+	}
+	for event := range watch.ResultChan() {
+		pod, ok := event.Object.(*corev1.Pod)
+		if !ok {
+			continue
+		}
+		for _, c := range pod.Status.Conditions {
+			if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+				took := time.Since(begin)
+				now := int64(0)
+				return took, pods.Delete(ctx, name, metav1.DeleteOptions{GracePeriodSeconds: &now})
+			}
+		}
+	}
+	return 0, fmt.Errorf("watch of pod %s ended: %w", name, context.Cause(ctx))
+}
+
+// writeImage writes a docker archive of an image that holds a busybox.
+func (b *bench) writeImage(path string) error {
+	data, err := os.ReadFile(b.busybox)
+	if err != nil {
+		return err
+	}
+	var layer bytes.Buffer
+	w := tar.NewWriter(&layer)
+	if err := w.WriteHeader(&tar.Header{Name: "busybox", Mode: 0o755, Size: int64(len(data))}); err != nil {
+		return err
+	}
+	if _, err := w.Write(data); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(layer.Bytes())), nil })
+	if err != nil {
+		return err
+	}
+	image, err := mutate.AppendLayers(empty.Image, l)
+	if err != nil {
+		return err
+	}
+	file, err := image.ConfigFile()
+	if err != nil {
+		return err
+	}
+	file = file.DeepCopy()
+	file.OS, file.Architecture = "linux", runtime.GOARCH
+	if image, err = mutate.ConfigFile(image, file); err != nil {
+		return err
+	}
+	tag, err := name.NewTag(benchImage)
+	if err != nil {
+		return err
+	}
+	return tarball.WriteToFile(path, tag, image)
+}
