@@ -90,13 +90,10 @@ func (m *Manager) Delete(ctx context.Context, name string, events func(cluster.E
 		if driverErr != nil {
 			return errors.Join(statedir.NotFound(name), driverErr)
 		}
-		containers, err := driver.List(ctx, name)
-		if err != nil {
-			return err
-		}
+		containers, listErr := driver.List(ctx, name)
 		networks, err := driver.Networks(ctx)
-		if err != nil {
-			return err
+		if err := errors.Join(listErr, err); err != nil {
+			return errors.Join(statedir.NotFound(name), err)
 		}
 		owned := len(containers) > 0
 		for _, n := range networks {

@@ -18,7 +18,6 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
-	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
@@ -142,6 +141,16 @@ func (l lens) ImageList(ctx context.Context, o image.ListOptions) ([]image.Summa
 	return slices.DeleteFunc(all, func(i image.Summary) bool { return l.e.foreign(i.Labels) }), err
 }
 
+func (l lens) ImageInspect(ctx context.Context, ref string, o ...client.ImageInspectOption) (image.InspectResponse, error) {
+	found, err := l.APIClient.ImageInspect(ctx, ref, o...)
+	l.e.mu.Lock()
+	defer l.e.mu.Unlock()
+	if l.e.aged {
+		found.Metadata.LastTagTime = found.Metadata.LastTagTime.AddDate(0, 0, -7)
+	}
+	return found, err
+}
+
 // program builds the nodes' program once. BONSAI_TEST_GUEST names a built one, for machines without Go.
 var program = sync.OnceValues(func() ([]byte, error) {
 	if built := os.Getenv("BONSAI_TEST_GUEST"); built != "" {
@@ -237,67 +246,6 @@ func newFixture(t *testing.T, nodes int) fixture {
 
 func (f fixture) node(index int) node.NodeSpec {
 	return node.NodeSpec{Spec: f.spec, Node: f.spec.Nodes[index-1], Payload: f.p.Hash, Image: f.p.ImageRef}
-}
-
-// A writer that was killed leaves its container and a half-full volume.
-func TestKilledWriterIsIgnoredAndPruned(t *testing.T) {
-	f := newFixture(t, 1)
-	ctx := t.Context()
-	must(t, f.d.EnsurePayload(ctx, f.p.Payload, nil)) // for the image
-	f.age(t)
-	must(t, f.d.PrunePayloads(ctx, "none"))
-	must(t, f.d.EnsurePayload(ctx, f.p.Payload, nil))
-
-	name := "bonsai-payload-" + f.p.Hash[:12] + "-killed"
-	labels := map[string]string{node.LabelPayload: f.p.Hash, "io.bonsai.payload.data": name}
-	_, err := f.raw.ContainerCreate(ctx, &container.Config{Image: f.p.ImageRef, Labels: labels},
-		&container.HostConfig{Mounts: []mount.Mount{{
-			Type: mount.TypeVolume, Source: name, Target: cluster.PayloadDir,
-			VolumeOptions: &mount.VolumeOptions{NoCopy: true, Labels: labels},
-		}}}, nil, nil, name)
-	must(t, err)
-
-	fresh := f.driver(t) // a new process
-	defer fresh.Close()
-	must(t, fresh.EnsureNode(ctx, f.node(1)))
-	must(t, fresh.PrunePayloads(ctx, f.p.Hash))
-	if _, err := f.raw.VolumeInspect(ctx, name); err == nil {
-		t.Error("the half-written volume is still there")
-	}
-	if _, err := f.raw.ContainerInspect(ctx, name); err == nil {
-		t.Error("the writer's container is still there")
-	}
-	code, err := fresh.Exec(ctx, f.spec.Nodes[0].Name, node.Exec{Cmd: []string{"/opt/bonsai/bin/init", "cat", "/opt/bonsai/ballast"}})
-	if err != nil || code != 0 {
-		t.Errorf("got code %d, %v; want the node's payload to be whole", code, err)
-	}
-}
-
-// Somebody removed the filled volume, and perhaps an engine made an empty one of its name.
-func TestLostPayloadVolumeIsFilledAgain(t *testing.T) {
-	for _, empty := range []bool{false, true} {
-		f := newFixture(t, 1)
-		ctx := t.Context()
-		must(t, f.d.EnsurePayload(ctx, f.p.Payload, nil))
-		pointer, err := f.raw.VolumeInspect(ctx, "bonsai-payload-"+f.p.Hash[:12])
-		must(t, err)
-		data := pointer.Labels["io.bonsai.payload.data"]
-		must(t, f.raw.VolumeRemove(ctx, data, false))
-		if empty {
-			_, err := f.raw.VolumeCreate(ctx, volume.CreateOptions{Name: data})
-			must(t, err)
-			t.Cleanup(func() { _ = f.raw.VolumeRemove(context.Background(), data, false) })
-		} else if err := f.d.EnsureNode(ctx, f.node(1)); fault.KindOf(err) != fault.Engine {
-			t.Errorf("got %v, want the driver to see that the volume it remembers is gone", err)
-		}
-		fresh := f.driver(t)
-		must(t, fresh.EnsurePayload(ctx, f.p.Payload, nil))
-		must(t, fresh.EnsureNode(ctx, f.node(1)))
-		must(t, fresh.Close())
-		if got := f.p.Opened.Load(); got != 2 {
-			t.Errorf("empty %v: the payload was read %d times, want 2", empty, got)
-		}
-	}
 }
 
 // `docker network prune` takes the network of a stopped cluster.

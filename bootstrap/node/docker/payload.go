@@ -202,12 +202,13 @@ func (d *Driver) ensureImage(ctx context.Context, p node.Payload) error {
 	if err != nil {
 		return d.failure(ctx, "load image "+p.ImageRef, err)
 	}
-	// The answer is a stream that may carry an error; what counts is that the image is there afterwards.
+	// The answer is a stream that may carry an error; what counts is that there is an image to tag afterwards.
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err = errors.Join(err, resp.Body.Close()); err != nil {
 		return d.failure(ctx, "load image "+p.ImageRef, err)
 	}
-	if _, err := d.api.ImageInspect(ctx, p.ImageRef); err != nil {
+	// Tagging also notes the time, which loading does not, and by which PrunePayloads knows a new image.
+	if err := d.api.ImageTag(ctx, p.ImageRef, p.ImageRef); err != nil {
 		return d.failure(ctx, "load image "+p.ImageRef, fmt.Errorf("%w (%s)", err, strings.TrimSpace(string(answer))))
 	}
 	return nil
@@ -268,7 +269,11 @@ func (d *Driver) PrunePayloads(ctx context.Context, keep string) (err error) {
 		if used[i.Labels[node.LabelPayload]] {
 			continue
 		}
-		_, err := d.api.ImageRemove(ctx, i.ID, image.RemoveOptions{Force: true, PruneChildren: true})
+		// An image is loaded before its volume is made.
+		found, err := d.api.ImageInspect(ctx, i.ID)
+		if err == nil && !found.Metadata.LastTagTime.After(old) {
+			_, err = d.api.ImageRemove(ctx, i.ID, image.RemoveOptions{PruneChildren: true})
+		}
 		if err := unlessUsed(err); err != nil {
 			return err
 		}

@@ -125,7 +125,7 @@ func (h *Home) cleanUp(t *testing.T) {
 			remove := map[string][]string{
 				"container": {"rm", "-fv", id}, "network": {"network", "rm", id}, "volume": {"volume", "rm", "-f", id},
 			}[kind]
-			if _, err := docker(remove...); err != nil {
+			if _, err := TryDocker(remove...); err != nil {
 				t.Log(err)
 			}
 		}
@@ -146,10 +146,10 @@ func (c *Cluster) dump(t *testing.T) {
 		bonsai("logs", component, "--tail", "25")
 	}
 	for _, node := range c.Nodes(t) {
-		out, err := docker("logs", "--tail", "40", node)
+		out, err := TryDocker("logs", "--tail", "40", node)
 		add("docker logs "+node, fmt.Sprint(out, orNothing(err)))
 		for _, component := range []string{"kubelet", "kube-proxy", "containerd"} {
-			out, err := docker("exec", node, "tail", "-n", "25", "/var/log/bonsai/"+component+".log")
+			out, err := TryDocker("exec", node, "tail", "-n", "25", "/var/log/bonsai/"+component+".log")
 			add(node+" "+component, fmt.Sprint(out, orNothing(err)))
 		}
 	}

@@ -176,14 +176,15 @@ func (h *Home) RunWithInput(t *testing.T, stdin io.Reader, args ...string) Resul
 // Docker runs the engine's command line and returns what it printed.
 func Docker(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := docker(args...)
+	out, err := TryDocker(args...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return out
 }
 
-func docker(args ...string) (string, error) {
+// TryDocker is Docker for what may fail.
+func TryDocker(args ...string) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command("docker", args...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

@@ -1,0 +1,371 @@
+package bootstrap_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"bonsai/bootstrap"
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/localapi"
+	"bonsai/bootstrap/node"
+	"bonsai/bootstrap/node/fake"
+	"bonsai/bootstrap/statedir"
+)
+
+// TestMain lets the test binary stand in for the daemon: Start spawns it as `EXECUTABLE role daemon --cluster NAME`.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 5 && os.Args[1] == "role" {
+		if err := runDaemon(os.Args[4]); err != nil {
+			fmt.Fprintln(os.Stderr, "E daemon:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// daemon is a control plane in which everything succeeds at once, unless the file says otherwise.
+type daemon struct {
+	state statedir.Cluster
+	stop  context.CancelFunc
+}
+
+func runDaemon(name string) error {
+	dir, err := statedir.Home()
+	if err != nil {
+		return err
+	}
+	state := dir.Cluster(name)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	lock, err := state.LockDaemon(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Release() }()
+	server, err := localapi.Listen(state.APISocket(), &daemon{state, stop})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = server.Close() }()
+	fd, err := strconv.Atoi(os.Getenv(bootstrap.EnvReadyFD))
+	if err != nil {
+		return err
+	}
+	pipe := os.NewFile(uintptr(fd), "ready")
+	if _, err := pipe.Write([]byte{1}); err != nil {
+		return err
+	}
+	if os.Getenv("TEST_DAEMON_DIES") != "" {
+		return errors.New("etcd fell over")
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func (d *daemon) Snapshot(context.Context) cluster.Snapshot {
+	s := cluster.Snapshot{Name: d.state.Name, APIServer: cluster.PhaseRunning}
+	spec, err := d.state.LoadSpec()
+	if err != nil {
+		return s
+	}
+	for _, n := range spec.Nodes {
+		s.Nodes = append(s.Nodes, cluster.NodeStatus{Name: n.Name, Kubelet: cluster.PhaseRunning, Ready: os.Getenv("TEST_NODES_HANG") == ""})
+	}
+	return s
+}
+
+func (d *daemon) Watch(ctx context.Context, send func(cluster.Snapshot) error) error {
+	if err := send(d.Snapshot(ctx)); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func (d *daemon) Events(_ context.Context, send func(cluster.Event) error) error {
+	return send(cluster.Event{Kind: cluster.StepDone, Step: bootstrap.StepControlPlane})
+}
+
+func (d *daemon) Logs(context.Context, localapi.LogQuery, io.Writer) error { return nil }
+func (d *daemon) Reload(context.Context) error                             { return nil }
+func (d *daemon) Stop()                                                    { d.stop() }
+
+// machine is a private state folder and kubeconfig with an engine in memory.
+type machine struct {
+	*bootstrap.Manager
+	dir    statedir.Dir
+	engine *fake.Engine
+}
+
+func newMachine(t *testing.T) *machine {
+	t.Helper()
+	root, err := os.MkdirTemp("", "bt") // short enough for sockets
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(statedir.EnvHome, root)
+	t.Setenv("KUBECONFIG", filepath.Join(root, "kubeconfig"))
+	m := &machine{dir: statedir.Dir{Root: root}, engine: &fake.Engine{}}
+	m.Manager = bootstrap.New(bootstrap.Env{
+		Dir: m.dir, Executable: os.Args[0], Kubernetes: "v1.37.2",
+		Driver: func() (node.Driver, error) { return m.engine, nil },
+		Payload: func() (node.Payload, error) {
+			return node.Payload{Hash: "aaaabbbbcccc", ImageRef: "bonsai-node:aaaabbbbcccc",
+				Volume: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), nil },
+				Image:  func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), nil }}, nil
+		},
+	})
+	t.Cleanup(func() {
+		if err := m.Delete(context.Background(), "dev", nil); err != nil && fault.KindOf(err) != fault.NotFound {
+			t.Errorf("delete at the end: %v", err)
+		}
+		_ = os.RemoveAll(root)
+	})
+	return m
+}
+
+func (m *machine) start(t *testing.T, o bootstrap.StartOptions) error {
+	t.Helper()
+	o.Name = "dev"
+	if o.APIPort == 0 && !m.dir.Cluster("dev").Exists() {
+		o.APIPort = freePort(t)
+	}
+	_, err := m.Start(t.Context(), o)
+	return err
+}
+
+func (m *machine) containers(t *testing.T) (names []string) {
+	t.Helper()
+	list, err := m.engine.List(t.Context(), "dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range list {
+		names = append(names, c.Name+" "+map[bool]string{true: "runs", false: "stands"}[c.Running])
+	}
+	return names
+}
+
+func (m *machine) wantNothingLeft(t *testing.T) {
+	t.Helper()
+	if left := m.containers(t); len(left) > 0 {
+		t.Errorf("containers left: %v", left)
+	}
+	if m.dir.Cluster("dev").DaemonAlive() {
+		t.Error("the daemon is left")
+	}
+	if _, err := os.Stat(m.dir.Cluster("dev").Dir()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the state folder is left (%v)", err)
+	}
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func number(n int) *int { return &n }
+
+func TestLifeOfACluster(t *testing.T) {
+	m := newMachine(t)
+	if err := m.start(t, bootstrap.StartOptions{Nodes: number(2)}); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.containers(t); !slices.Equal(got, []string{"dev-1 runs", "dev-2 runs"}) {
+		t.Errorf("containers = %v", got)
+	}
+	s, err := m.Status(t.Context(), "dev")
+	if err != nil || s.Phase != cluster.PhaseRunning || s.Kubeconfig != "Configured" || s.LastStart == nil {
+		t.Errorf("status = %+v, %v", s, err)
+	}
+	// A second start repairs what was lost and adds what is asked for.
+	m.engine.Kill("dev-1")
+	if s, _ := m.Status(t.Context(), "dev"); s.Phase != cluster.PhaseDegraded {
+		t.Errorf("with a dead node the phase is %s", s.Phase)
+	}
+	if err := m.start(t, bootstrap.StartOptions{Nodes: number(3)}); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.containers(t); !slices.Equal(got, []string{"dev-1 runs", "dev-2 runs", "dev-3 runs"}) {
+		t.Errorf("after the repair: %v", got)
+	}
+	if err := m.Stop(t.Context(), "dev", nil); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := m.Status(t.Context(), "dev"); err != nil || s.Phase != cluster.PhaseStopped {
+		t.Errorf("stopped: %s, %v", s.Phase, err)
+	}
+	if err := m.start(t, bootstrap.StartOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Delete(t.Context(), "dev", nil); err != nil {
+		t.Fatal(err)
+	}
+	m.wantNothingLeft(t)
+}
+
+func TestFailedStartRemovesWhatItMade(t *testing.T) {
+	for _, failing := range []string{"EnsureNetwork", "EnsurePayload", "EnsureNode"} {
+		t.Run(failing, func(t *testing.T) {
+			m := newMachine(t)
+			m.engine.Hook = func(_ context.Context, op, _ string) error {
+				if op == failing {
+					return errors.New("no space left on device")
+				}
+				return nil
+			}
+			err := m.start(t, bootstrap.StartOptions{})
+			if err == nil || !strings.Contains(err.Error(), "no space left") {
+				t.Errorf("start = %v, want the engine's word", err)
+			}
+			m.engine.Hook = nil
+			m.wantNothingLeft(t)
+		})
+	}
+}
+
+func TestDyingDaemonIsReportedWithItsLog(t *testing.T) {
+	m := newMachine(t)
+	t.Setenv("TEST_DAEMON_DIES", "1")
+	err := m.start(t, bootstrap.StartOptions{})
+	f, ok := errors.AsType[*fault.Fault](err)
+	if !ok || f.Kind != fault.ControlPlane || !strings.Contains(strings.Join(f.Evidence, "\n"), "etcd fell over") {
+		t.Errorf("start = %v, evidence %q; want the daemon's last words", err, f.Evidence)
+	}
+	m.wantNothingLeft(t)
+}
+
+func TestCancelledStartLeavesNothing(t *testing.T) {
+	m := newMachine(t)
+	t.Setenv("TEST_NODES_HANG", "1")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_, err := m.Start(ctx, bootstrap.StartOptions{Name: "dev", APIPort: freePort(t), Events: func(e cluster.Event) {
+		if strings.HasPrefix(e.Step, "node/") {
+			cancel() // everything has been made by now
+		}
+	}})
+	if fault.KindOf(err) != fault.Canceled {
+		t.Errorf("start = %v, want Canceled", err)
+	}
+	m.wantNothingLeft(t)
+}
+
+func TestFailedRepairKeepsTheCluster(t *testing.T) {
+	m := newMachine(t)
+	if err := m.start(t, bootstrap.StartOptions{Nodes: number(1)}); err != nil {
+		t.Fatal(err)
+	}
+	m.engine.Hook = func(_ context.Context, op, object string) error {
+		if op == "EnsureNode" && object == "dev-2" {
+			return errors.New("no space left on device")
+		}
+		return nil
+	}
+	if err := m.start(t, bootstrap.StartOptions{Nodes: number(2)}); err == nil {
+		t.Error("start succeeded although a node failed")
+	}
+	m.engine.Hook = nil
+	if got := m.containers(t); !slices.Equal(got, []string{"dev-1 runs"}) {
+		t.Errorf("containers = %v, want the old one to run on", got)
+	}
+	spec, err := m.dir.Cluster("dev").LoadSpec()
+	if err != nil || len(spec.Nodes) != 1 {
+		t.Errorf("spec = %+v, %v; want the old one", spec, err)
+	}
+	if !m.dir.Cluster("dev").DaemonAlive() {
+		t.Error("the running control plane was ended")
+	}
+}
+
+func TestClusterOfAnotherStateFolderIsLeftAlone(t *testing.T) {
+	m := newMachine(t)
+	if err := m.start(t, bootstrap.StartOptions{Nodes: number(1)}); err != nil {
+		t.Fatal(err)
+	}
+	state := m.dir.Cluster("dev")
+	other := bootstrap.New(bootstrap.Env{
+		Dir: statedir.Dir{Root: t.TempDir()}, Executable: os.Args[0], Kubernetes: "v1.37.2",
+		Driver:  func() (node.Driver, error) { return m.engine, nil },
+		Payload: func() (node.Payload, error) { return node.Payload{}, nil },
+	})
+	_, err := other.Start(t.Context(), bootstrap.StartOptions{Name: "dev", APIPort: freePort(t)})
+	if fault.KindOf(err) != fault.Conflict {
+		t.Errorf("start = %v, want Conflict", err)
+	}
+	if got := m.containers(t); !slices.Equal(got, []string{"dev-1 runs"}) || !state.DaemonAlive() {
+		t.Errorf("the other cluster was touched: %v", got)
+	}
+}
+
+func TestAPIOnlyClusterNeedsNoEngine(t *testing.T) {
+	m := newMachine(t)
+	m.engine.Hook = func(context.Context, string, string) error { return errors.New("there is no engine") }
+	if err := m.start(t, bootstrap.StartOptions{Nodes: number(0)}); err != nil {
+		t.Fatal(err)
+	}
+	if calls := m.engine.Calls(); len(calls) > 0 {
+		t.Errorf("the engine was asked: %v", calls)
+	}
+	if err := m.Delete(t.Context(), "dev", nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestVerbsOnAnAbsentCluster(t *testing.T) {
+	m := newMachine(t)
+	_, statusErr := m.Status(t.Context(), "dev")
+	_, contextErr := m.UpdateContext("dev")
+	for verb, err := range map[string]error{
+		"stop": m.Stop(t.Context(), "dev", nil), "delete": m.Delete(t.Context(), "dev", nil), "status": statusErr, "update-context": contextErr,
+	} {
+		if fault.KindOf(err) != fault.NotFound {
+			t.Errorf("%s = %v, want NotFound", verb, err)
+		}
+	}
+}
+
+func TestDeadDaemonShowsInStatusAndIsRepaired(t *testing.T) {
+	m := newMachine(t)
+	if err := m.start(t, bootstrap.StartOptions{Nodes: number(1)}); err != nil {
+		t.Fatal(err)
+	}
+	state := m.dir.Cluster("dev")
+	d, _ := state.Daemon()
+	if err := syscall.Kill(d.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := state.WaitDaemonGone(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := m.Status(t.Context(), "dev"); err != nil || s.Phase != cluster.PhaseDegraded {
+		t.Errorf("status = %s, %v; want Degraded: nodes without a control plane", s.Phase, err)
+	}
+	if err := m.start(t, bootstrap.StartOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := m.Status(t.Context(), "dev"); err != nil || s.Phase != cluster.PhaseRunning {
+		t.Errorf("after the repair: %s, %v", s.Phase, err)
+	}
+}
