@@ -24,6 +24,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/footprint"
 	"bonsai/controlplane/config"
 	"bonsai/controlplane/internal/apiserver"
 	"bonsai/controlplane/internal/controllers"
@@ -50,13 +51,13 @@ const (
 // memoryTarget is where the garbage collector begins to work harder. The idle heap is near 100 MB.
 const memoryTarget = 400 << 20
 
-// gcPercent trades a little CPU for memory: the idle control plane allocates little.
-const gcPercent = 50
+// gcPercent trades CPU for memory: an idle control plane allocates some MB a minute over a live heap of 110 MB.
+const gcPercent = 25
 
 // startGCPercent is for the start, which is short of time and not of memory.
 const startGCPercent = 250
 
-const settleTime = 5 * time.Second
+const settleTime = 8 * time.Second
 
 // Options is what Start needs.
 type Options struct {
@@ -83,6 +84,8 @@ type ControlPlane struct {
 	stopAPI, stopClients context.CancelFunc
 	apiDone              chan struct{}
 	clients              sync.WaitGroup
+
+	stopShrinking func()
 
 	failed chan error // receives the first component's unexpected end
 
@@ -124,7 +127,7 @@ func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
 		debug.SetGCPercent(gcPercent)
 		debug.SetMemoryLimit(memoryTarget)
 		// Controllers and watch caches fill up for some seconds more; then the start's garbage goes back to the system.
-		time.AfterFunc(settleTime, debug.FreeOSMemory)
+		cp.stopShrinking = footprint.ShrinkAfter(settleTime, func(err error) { o.Log.Warn("start memory is not given back", "err", err) })
 	}()
 
 	etcdReady := make(chan error, 1)
@@ -178,6 +181,9 @@ func (cp *ControlPlane) Stop() { cp.stop() }
 func (cp *ControlPlane) stop() {
 	for _, c := range cp.Components() {
 		cp.set(c.Name, cluster.PhaseStopping, "")
+	}
+	if cp.stopShrinking != nil {
+		cp.stopShrinking()
 	}
 	if cp.stopClients != nil {
 		cp.stopClients()

@@ -120,6 +120,9 @@ func setPace(kc *kubeletconfig.KubeletConfiguration) {
 	// 0 is no limit. One slow image must not hold up the others.
 	kc.RegistryPullQPS = 0
 	kc.SerializeImagePulls = false
+	// The default asks for pull credentials again for an image that was ever pulled (KEP-2535), which makes a pod fail
+	// with an image that "image load" brought under a second name. All users of a node are one person.
+	kc.ImagePullCredentialsVerificationPolicy = string(kubeletconfig.NeverVerify)
 	// At least this fast is noticed on a node whose process hangs; also upstream's default, stated because the
 	// controllers' node-monitor settings count on it.
 	kc.NodeStatusUpdateFrequency = metav1.Duration{Duration: 10 * time.Second}

@@ -91,8 +91,6 @@ func Main(ctx context.Context, args []string) error {
 // API server need not answer yet, containerd must do so within a minute.
 func Run(ctx context.Context, cfg Config) error {
 	cfg.setDefaults()
-	settle := startWithoutGC()
-
 	logs := componentlog.New(cfg.LogDir, kubeletName, []componentlog.Prefix{
 		{Package: "k8s.io/kubernetes/pkg/proxy", Component: kubeProxyName},
 		{Package: "k8s.io/kubernetes/cmd/kube-proxy", Component: kubeProxyName},
@@ -100,6 +98,7 @@ func Run(ctx context.Context, cfg Config) error {
 	})
 	logs.Redirect(kubeletName, os.Stderr)
 	log := setUpLogging(logs)
+	settle := startWithoutGC(log)
 
 	shieldKernel(cfg.RunDir, log)
 	if err := writeKubeconfigs(cfg); err != nil {

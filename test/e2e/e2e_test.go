@@ -42,6 +42,7 @@ func TestCluster(t *testing.T) {
 		{"delete and drain", testDeleteAndDrain},
 		{"killed components", testKilledComponents},
 		{"docker restart", testDockerRestart},
+		{"lost node", testLostNode},
 		{"second start", testSecondStart},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, c) })

@@ -54,6 +54,20 @@ func readyNodes(t *testing.T, c *harness.Cluster, want int) []corev1.Node {
 	return nodes
 }
 
+// reported checks that nodes have reported since a time: a start has to wait for nodes that are Ready, and not for
+// what was known of them when they went.
+func reported(t *testing.T, nodes []corev1.Node, since time.Time) {
+	t.Helper()
+	since = since.Truncate(time.Second) // as precise as Kubernetes' times are
+	for _, n := range nodes {
+		for _, c := range n.Status.Conditions {
+			if c.Type == corev1.NodeReady && c.LastHeartbeatTime.Time.Before(since) {
+				t.Errorf("start returned by %s, node %s last reported at %s", time.Now().UTC(), n.Name, c.LastHeartbeatTime.UTC())
+			}
+		}
+	}
+}
+
 func testNodes(t *testing.T, c *harness.Cluster) {
 	machineIDs, systemUUIDs, addresses := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, n := range readyNodes(t, c, 3) {

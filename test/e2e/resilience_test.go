@@ -17,10 +17,16 @@ import (
 )
 
 // deployment makes a Deployment of sleeping pods and waits until all of them are available.
+// Its pods leave a node that is gone after a second; by default they would wait five minutes.
 func deployment(t *testing.T, n *harness.Namespace, name string, replicas int32) {
 	t.Helper()
 	labels := map[string]string{"app": name}
 	template := n.Pod(name, harness.Testpod, "serve")
+	for _, taint := range []string{corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable} {
+		template.Spec.Tolerations = append(template.Spec.Tolerations, corev1.Toleration{
+			Key: taint, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute, TolerationSeconds: new(int64(1)),
+		})
+	}
 	d := &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: appsv1.DeploymentSpec{
@@ -168,12 +174,46 @@ func testDockerRestart(t *testing.T, c *harness.Cluster) {
 	}
 }
 
+// The controllers notice a node that is gone and have its work done elsewhere; start brings it back.
+func testLostNode(t *testing.T, c *harness.Cluster) {
+	n := c.NewNamespace(t)
+	deployment(t, n, "mobile", 3)
+	pods := func() []corev1.Pod {
+		list, err := n.Client.CoreV1().Pods(n.Namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "app=mobile"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list.Items
+	}
+	node := pods()[0].Spec.NodeName
+	harness.Docker(t, "stop", "-t", "10", node)
+	s, got := c.Status(t)
+	if got == 0 || s.Phase == cluster.PhaseRunning {
+		t.Errorf("with a stopped node status says %s and exits with %d", s.Phase, got)
+	}
+	harness.Until(t, 2*time.Minute, "the lost node's pods elsewhere", func() error {
+		elsewhere := 0
+		for _, p := range pods() {
+			if p.Spec.NodeName != node && harness.Ready(&p) == nil {
+				elsewhere++
+			}
+		}
+		if elsewhere != 3 {
+			return fmt.Errorf("%d of 3 run elsewhere", elsewhere)
+		}
+		return nil
+	})
+	c.Start(t)
+	readyNodes(t, c, 3)
+}
+
 // A start of a running cluster repairs what is missing and is no error.
 func testSecondStart(t *testing.T, c *harness.Cluster) {
 	n := c.NewNamespace(t)
 	deployment(t, n, "kept", 2)
 	node := c.Nodes(t)[0]
 	harness.Docker(t, "rm", "-f", node)
+	removed := time.Now()
 	if _, code := c.Status(t); code == 0 {
 		t.Error("status exits with 0 although a node's container is gone")
 	}
@@ -181,7 +221,13 @@ func testSecondStart(t *testing.T, c *harness.Cluster) {
 	if strings.Contains(r.Stderr, "rror") {
 		t.Errorf("the repair tells of an error: %s", r)
 	}
-	readyNodes(t, c, 3)
+	for _, n := range readyNodes(t, c, 3) {
+		if n.Name == node {
+			reported(t, []corev1.Node{n}, removed)
+		}
+	}
+	// A pod on the repaired node proves that it works; what the API server says of the old ones may be old.
+	n.Create(t, harness.On(node, n.Pod("after-repair", harness.Testpod, "serve")))
 	available(t, n, "kept", 2)
 	if _, code := c.Status(t); code != 0 {
 		t.Errorf("status exits with %d after the repair, want 0", code)

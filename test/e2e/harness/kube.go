@@ -77,7 +77,7 @@ func (c *Cluster) NewNamespace(t *testing.T) *Namespace {
 	return n
 }
 
-// Pod describes a pod with one container; edit may change it before it is created.
+// Pod describes a pod with one container; the caller may change it before it is created.
 func (n *Namespace) Pod(name, image string, command ...string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: n.Namespace, Labels: map[string]string{"app": name}},
@@ -85,8 +85,6 @@ func (n *Namespace) Pod(name, image string, command ...string) *corev1.Pod {
 			Containers: []corev1.Container{{Name: "main", Image: image, Args: command}},
 			// Nothing in these pods needs time to end.
 			TerminationGracePeriodSeconds: new(int64(1)),
-			// A node that was killed is to be left at once and not after five minutes.
-			Tolerations: []corev1.Toleration{},
 		},
 	}
 }
