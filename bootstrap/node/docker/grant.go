@@ -7,7 +7,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
@@ -176,11 +175,7 @@ func (d *Driver) enginePID() int {
 		return 0
 	}
 	pid := 0
-	_ = raw.Control(func(fd uintptr) { // a closed connection leaves 0
-		if cred, err := syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED); err == nil {
-			pid = int(cred.Pid)
-		}
-	})
+	_ = raw.Control(func(fd uintptr) { pid = peerPID(int(fd)) }) // a closed connection leaves 0
 	return pid
 }
 
