@@ -68,8 +68,8 @@ in_pod() {
 	k exec "$pod" -- "$@"
 }
 
-# fetch POD ADDRESS PORT [TIMES]: the pages that the pod gets from there, each once ("none" for no answer). Not by wget, which crashes in
-# Debian 12's static busybox without a libc beside it.
+# fetch POD ADDRESS PORT [TIMES]: the pages that the pod gets from there, each once; "none" stands for no answer.
+# Not by wget, which crashes in Debian 12's static busybox without a libc beside it.
 fetch() {
 	# shellcheck disable=SC2016  # the dollars are for the shell in the pod
 	in_pod "$1" sh -c 'for i in $(seq "$3"); do
