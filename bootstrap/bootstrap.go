@@ -109,11 +109,11 @@ func hostNetworks() []netip.Prefix {
 	return ranges
 }
 
-// nodeReady finds a node in a snapshot and says whether it is Ready.
-func nodeReady(s cluster.Snapshot, name string) bool {
+// nodeReady says whether a node is Ready by its kubelet's own word given after since. Heartbeats have whole seconds.
+func nodeReady(s cluster.Snapshot, name string, since time.Time) bool {
 	for _, n := range s.Nodes {
 		if n.Name == name {
-			return n.Ready
+			return n.Ready && !n.Heartbeat.Before(since.Truncate(time.Second))
 		}
 	}
 	return false

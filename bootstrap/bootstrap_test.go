@@ -83,7 +83,7 @@ func (d *daemon) Snapshot(context.Context) cluster.Snapshot {
 		return s
 	}
 	for _, n := range spec.Nodes {
-		s.Nodes = append(s.Nodes, cluster.NodeStatus{Name: n.Name, Kubelet: cluster.PhaseRunning, Ready: os.Getenv("TEST_NODES_HANG") == ""})
+		s.Nodes = append(s.Nodes, cluster.NodeStatus{Name: n.Name, Kubelet: cluster.PhaseRunning, Heartbeat: time.Now(), Ready: os.Getenv("TEST_NODES_HANG") == ""})
 	}
 	return s
 }

@@ -325,11 +325,15 @@ func (s *start) waitNodes(ctx context.Context) error {
 	defer giveUp(nil)
 	probes.Go(func() { s.watchReachability(ctx, giveUp) })
 
+	since, err := s.containersStarted(ctx)
+	if err != nil {
+		return err
+	}
 	ready := map[string]bool{}
 	errAllReady := errors.New("all nodes are ready")
-	err := s.client().Watch(ctx, func(snapshot cluster.Snapshot) error {
+	err = s.client().Watch(ctx, func(snapshot cluster.Snapshot) error {
 		for _, n := range s.spec.Nodes {
-			if !ready[n.Name] && nodeReady(snapshot, n.Name) {
+			if !ready[n.Name] && nodeReady(snapshot, n.Name, since[n.Name]) {
 				ready[n.Name] = true
 				s.rec.emit(cluster.Event{Kind: cluster.StepDone, Step: "node/" + n.Name, Elapsed: time.Since(begin)})
 			}
@@ -359,6 +363,19 @@ func (s *start) waitNodes(ctx context.Context) error {
 		return f
 	}
 	return fault.New(fault.Node, "wait for "+strings.Join(missing, ", "), err)
+}
+
+// containersStarted tells when each node's container started.
+func (s *start) containersStarted(ctx context.Context) (map[string]time.Time, error) {
+	containers, err := s.driver.List(ctx, s.spec.Name)
+	if err != nil {
+		return nil, err
+	}
+	started := map[string]time.Time{}
+	for _, c := range containers {
+		started[c.Node] = c.Started
+	}
+	return started, nil
 }
 
 // writeKubeconfig merges the context of this cluster into the user's kubeconfig.

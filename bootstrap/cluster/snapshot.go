@@ -45,9 +45,12 @@ type NodeStatus struct {
 	IP   string `json:"ip"`
 	Role string `json:"role"`
 	// Host is the container's phase, Kubelet the Node object's Ready condition turned into a phase.
-	Host       Phase       `json:"host"`
-	Kubelet    Phase       `json:"kubelet"`
-	Ready      bool        `json:"ready"`
+	Host    Phase `json:"host"`
+	Kubelet Phase `json:"kubelet"`
+	Ready   bool  `json:"ready"`
+	// Heartbeat is when the kubelet last said so, to the second: a Ready from before its container started says
+	// nothing.
+	Heartbeat  time.Time   `json:"heartbeat,omitzero"`
 	Components []Component `json:"components,omitempty"`
 }
 

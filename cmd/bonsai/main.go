@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/spf13/pflag"
+
 	"bonsai/bootstrap"
 	"bonsai/bootstrap/buildinfo"
 	"bonsai/bootstrap/fault"
@@ -20,6 +22,9 @@ import (
 )
 
 func main() {
+	// Linked Kubernetes packages register flags for the process, which cobra would offer as bonsai's own: its
+	// --version collides with ours.
+	pflag.CommandLine = pflag.NewFlagSet("bonsai", pflag.ContinueOnError)
 	ctx, ignoreSignals := withSignals()
 	os.Exit(cli.Run(ctx, cli.Env{
 		Open: open,

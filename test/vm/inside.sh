@@ -217,6 +217,8 @@ stop_keeps_everything() {
 
 started_again_with_everything() {
 	bonsai start
+	# What the API server knew before the stop says nothing: the containers have to be new ones.
+	k wait pod web-1 web-2 --for=jsonpath='{.status.containerStatuses[0].restartCount}'=1 --timeout=$limit
 	pods_are_ready
 	is "$(kept)" "$before" "identity of pods and objects"
 	service_works

@@ -82,6 +82,16 @@ func (d *Driver) cleanup(ctx context.Context) (context.Context, context.CancelFu
 	return d.within(context.WithoutCancel(ctx), goneLimit)
 }
 
+// whole is a context for a call that makes something. Broken off, the engine would finish it after we had looked for
+// what to undo. It fails if ctx has ended already.
+func (d *Driver) whole(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := d.within(context.WithoutCancel(ctx), startLimit)
+	return ctx, cancel, nil
+}
+
 // until repeats look with a pause until it says done, fails, or ctx ends.
 func until(ctx context.Context, look func() (done bool, err error)) error {
 	tick := time.NewTicker(pollPause)

@@ -70,7 +70,12 @@ func (d *Driver) EnsureNode(ctx context.Context, n node.NodeSpec) (err error) {
 
 // createNode makes the volume and the container and starts it, with what the engine grants.
 func (d *Driver) createNode(ctx context.Context, op string, n node.NodeSpec, payload string) error {
-	v, err := d.api.VolumeCreate(ctx, volume.CreateOptions{Name: varVolume(n.Node.Name), Labels: nodeLabels(n)})
+	making, cancel, err := d.whole(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	v, err := d.api.VolumeCreate(making, volume.CreateOptions{Name: varVolume(n.Node.Name), Labels: nodeLabels(n)})
 	if err != nil {
 		return err
 	}
@@ -94,7 +99,12 @@ func (d *Driver) createNode(ctx context.Context, op string, n node.NodeSpec, pay
 func (d *Driver) createWith(ctx context.Context, op string, n node.NodeSpec, payload string, g grant) error {
 	s := containerConfig(n, payload, g)
 	s.Config.Labels[node.LabelConfig] = configHash(n, payload)
-	c, err := d.api.ContainerCreate(ctx, s.Config, s.Host, s.Network, nil, n.Node.Name)
+	making, cancel, err := d.whole(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	c, err := d.api.ContainerCreate(making, s.Config, s.Host, s.Network, nil, n.Node.Name)
 	if err != nil {
 		if errdefs.IsConflict(err) {
 			return fault.New(fault.Conflict, op, err).WithHint("another bonsai works on this cluster; try again")

@@ -67,7 +67,12 @@ func (d *Driver) EnsureNetwork(ctx context.Context, spec *cluster.Spec) (err err
 			return err
 		}
 	}
-	_, err = d.api.NetworkCreate(ctx, name, want)
+	making, cancelMaking, err := d.whole(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancelMaking()
+	_, err = d.api.NetworkCreate(making, name, want)
 	switch {
 	case err == nil:
 		return nil

@@ -106,7 +106,7 @@ func (a *app) root() *cobra.Command {
 control plane, the nodes' software and kubectl are inside this executable. The nodes are containers of your
 Docker engine.`,
 		Example: `  bonsai start                          three nodes, ready in seconds
-  bonsai kubectl -- get nodes           the built-in kubectl; any other works as well
+  bonsai kubectl -- get nodes           or any other kubectl
   bonsai status                         every component with its state
   bonsai delete                         nothing is left behind`,
 		Version:       a.Info.Version,

@@ -246,7 +246,7 @@ func (a *app) printStarted(s Session, t *cluster.Timeline, foreground bool) {
 	}
 	fmt.Fprint(a.Stdout, "\nNext:\n")
 	_ = table(a.Stdout, [][]string{
-		{"  " + a.command("kubectl") + " -- get nodes", "the built-in kubectl; any other works as well"},
+		{"  " + a.command("kubectl") + " -- get nodes", "or any other kubectl"},
 		{"  " + a.command("status"), "every component with its state"},
 		{"  " + a.command("stop"), "stop it and keep everything; start brings it back"},
 	})

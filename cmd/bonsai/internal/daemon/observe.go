@@ -146,7 +146,7 @@ func (d *daemon) snapshot() (cluster.Snapshot, <-chan struct{}) {
 		status := cluster.NodeStatus{Name: n.Name, IP: n.IP.String(), Role: "worker", Host: cluster.PhaseUnknown, Kubelet: cluster.PhaseUnknown}
 		if d.nodes != nil {
 			if object, err := d.nodes.Get(n.Name); err == nil {
-				status.Kubelet = kubeletPhase(object)
+				status.Kubelet, status.Heartbeat = kubeletPhase(object)
 				status.Ready = status.Kubelet == cluster.PhaseRunning
 			}
 		}
@@ -158,21 +158,21 @@ func (d *daemon) snapshot() (cluster.Snapshot, <-chan struct{}) {
 }
 
 // kubeletPhase reads the Ready condition; until the first heartbeat there is none.
-func kubeletPhase(n *corev1.Node) cluster.Phase {
+func kubeletPhase(n *corev1.Node) (cluster.Phase, time.Time) {
 	for _, c := range n.Status.Conditions {
 		if c.Type != corev1.NodeReady {
 			continue
 		}
 		switch c.Status {
 		case corev1.ConditionTrue:
-			return cluster.PhaseRunning
+			return cluster.PhaseRunning, c.LastHeartbeatTime.Time
 		case corev1.ConditionFalse:
-			return cluster.PhaseDegraded
+			return cluster.PhaseDegraded, c.LastHeartbeatTime.Time
 		default:
-			return cluster.PhaseUnknown // no heartbeat for some 40 s
+			return cluster.PhaseUnknown, c.LastHeartbeatTime.Time // no heartbeat for some 40 s
 		}
 	}
-	return cluster.PhaseStarting
+	return cluster.PhaseStarting, time.Time{}
 }
 
 // askAgents refreshes what the agents say of their children, all at once and within a limit.
