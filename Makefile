@@ -62,7 +62,7 @@ test-light: ## tests that link no Kubernetes, with the race detector
 
 .PHONY: test-heavy
 test-heavy: build ## tests that link Kubernetes, then those that start clusters
-	go test -timeout 15m $$(tools/packages.sh heavy)
+	go test -ldflags "$$(tools/ldflags.sh)" -timeout 15m $$(tools/packages.sh heavy)
 	go test -count=1 -p 1 -timeout 45m ./test/...
 
 .PHONY: test-vm
