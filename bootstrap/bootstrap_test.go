@@ -96,13 +96,27 @@ func (d *daemon) Watch(ctx context.Context, send func(cluster.Snapshot) error) e
 	return nil
 }
 
-func (d *daemon) Events(_ context.Context, send func(cluster.Event) error) error {
+func (d *daemon) Events(ctx context.Context, send func(cluster.Event) error) error {
+	for path := os.Getenv("TEST_READY_FILE"); path != "" && ctx.Err() == nil; {
+		if _, err := os.Stat(path); err == nil {
+			break
+		}
+		<-time.After(5 * time.Millisecond) // stands for a start that takes its time
+	}
 	return send(cluster.Event{Kind: cluster.StepDone, Step: bootstrap.StepControlPlane})
 }
 
 func (d *daemon) Logs(context.Context, localapi.LogQuery, io.Writer) error { return nil }
-func (d *daemon) Reload(context.Context) error                             { return nil }
-func (d *daemon) Stop()                                                    { d.stop() }
+func (d *daemon) Reload(context.Context) error {
+	if path := os.Getenv("TEST_READY_FILE"); path != "" {
+		if _, err := os.Stat(path); err != nil {
+			return errors.New("the control plane is still starting")
+		}
+	}
+	return nil
+}
+
+func (d *daemon) Stop() { d.stop() }
 
 // machine is a private state folder and kubeconfig with an engine in memory.
 type machine struct {
@@ -341,6 +355,30 @@ func TestVerbsOnAnAbsentCluster(t *testing.T) {
 		if fault.KindOf(err) != fault.NotFound {
 			t.Errorf("%s = %v, want NotFound", verb, err)
 		}
+	}
+}
+
+func TestStartTakesOverADaemonThatStillStarts(t *testing.T) {
+	m := newMachine(t)
+	ready := filepath.Join(t.TempDir(), "ready")
+	t.Setenv("TEST_READY_FILE", ready)
+	if err := os.WriteFile(ready, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.start(t, bootstrap.StartOptions{Nodes: number(1)}); err != nil {
+		t.Fatal(err)
+	}
+	// As after a kill -9 of the command that spawned it: the daemon lives, its control plane is not ready yet.
+	if err := os.Remove(ready); err != nil {
+		t.Fatal(err)
+	}
+	_, err := m.Start(t.Context(), bootstrap.StartOptions{Name: "dev", Events: func(e cluster.Event) {
+		if e.Step == "daemon" && e.Kind == cluster.StepStarted {
+			time.AfterFunc(50*time.Millisecond, func() { _ = os.WriteFile(ready, nil, 0o600) })
+		}
+	}})
+	if err != nil {
+		t.Errorf("start = %v, want it to wait for the control plane", err)
 	}
 }
 

@@ -32,7 +32,11 @@ func (s *start) ensureDaemon(ctx context.Context) error {
 	defer cancel()
 	if s.running {
 		return s.rec.step("daemon", "Control plane (runs already)", func(func(string)) error {
-			if err := s.client().Reload(ctx); err != nil {
+			err := s.waitServing(ctx)
+			if err == nil {
+				err = s.client().Reload(ctx)
+			}
+			if err != nil {
 				return fault.New(fault.ControlPlane, "tell the running control plane of its nodes", err).
 					WithHint("restart it:  bonsai stop -p %[1]s  and then  bonsai start -p %[1]s", s.spec.Name)
 			}
@@ -60,6 +64,31 @@ func (s *start) ensureDaemon(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// waitServing waits until a daemon that this run did not spawn has started: the command that did may have been killed a
+// moment ago.
+func (s *start) waitServing(ctx context.Context) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		ready := false
+		err := s.client().Events(ctx, func(e cluster.Event) error {
+			ready = ready || e.Step == StepControlPlane && e.Kind == cluster.StepDone
+			return nil
+		})
+		if ready {
+			return nil
+		}
+		if !s.state.DaemonAlive() {
+			return errors.Join(errors.New("it has ended"), err)
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), err)
+		case <-tick.C: // its local API does not listen yet, or it is about to end
+		}
+	}
 }
 
 func (s *start) daemonFailure(ctx context.Context, err error) error {
