@@ -66,7 +66,7 @@ test-heavy: build ## tests that link Kubernetes, then those that start clusters
 	go test -count=1 -p 1 -timeout 45m ./test/...
 
 .PHONY: test-vm
-test-vm: build ## prove bin/bonsai in Debian 13 and 12 machines (emulated: takes an hour), as a user without rights
+test-vm: build ## prove bin/bonsai in Debian 13 and 12 machines (emulated: some ten minutes), as a user without rights
 	@tools/need.sh vm
 	test/vm/run.sh trixie
 	test/vm/run.sh bookworm

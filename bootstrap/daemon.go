@@ -50,8 +50,11 @@ func (s *start) ensureDaemon(ctx context.Context) error {
 		}
 		s.daemon = d
 		// The daemon's own steps (etcd, API server…) become ours.
-		ready := false
+		ready, reason := false, error(nil)
 		err = s.client().Events(ctx, func(e cluster.Event) error {
+			if e.Kind == cluster.StepFailed && reason == nil {
+				reason = errors.New(e.Detail) // the first is the cause; those after it follow from it
+			}
 			if e.Step == StepControlPlane {
 				ready = e.Kind == cluster.StepDone
 				return nil
@@ -60,7 +63,7 @@ func (s *start) ensureDaemon(ctx context.Context) error {
 			return nil
 		})
 		if !ready {
-			return s.daemonFailure(ctx, err)
+			return s.daemonFailure(ctx, errors.Join(reason, err))
 		}
 		return nil
 	})
@@ -98,7 +101,7 @@ func (s *start) daemonFailure(ctx context.Context, err error) error {
 	if s.daemon != nil && ctx.Err() == nil {
 		select {
 		case <-s.daemon.done: // as a rule the reason why the connection to it broke
-			err = fmt.Errorf("its process ended: %w", s.daemon.exit())
+			err = errors.Join(fmt.Errorf("its process ended: %w", s.daemon.exit()), err)
 		case <-time.After(time.Second):
 		}
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 
 	"bonsai/bootstrap/cluster"
@@ -19,14 +21,29 @@ import (
 // hook creates what has to exist before the API server calls itself ready.
 func (cp *ControlPlane) hook(ctx context.Context, client kubernetes.Interface) error {
 	return cp.step("apiserver/objects", "Roles, priority classes and nodes", "", func() error {
+		ctx, cancel := context.WithTimeout(ctx, cp.scaled(readyLimit))
+		defer cancel()
 		g, ctx := errgroup.WithContext(ctx)
+		ensure := func(f func() error) { g.Go(func() error { return persist(ctx, f) }) }
 		if !cp.opts.Config.Spec.UpstreamHooks {
-			g.Go(func() error { return rbac.Ensure(ctx, client) })
+			ensure(func() error { return rbac.Ensure(ctx, client) })
 		}
-		g.Go(func() error { return ensureOwnRoles(ctx, client) })
-		g.Go(func() error { return ensureNodes(ctx, client, cp.opts.Config.Spec) })
+		ensure(func() error { return ensureOwnRoles(ctx, client) })
+		ensure(func() error { return ensureNodes(ctx, client, cp.opts.Config.Spec) })
 		return g.Wait()
 	})
+}
+
+// persist repeats f until it succeeds or ctx ends, and returns f's last error then. A failed hook ends the process,
+// and on a slow machine the first try may come too early: admission plugins refuse every write ("not yet ready to
+// handle request") while their informers have not synced within ten seconds, a limit that upstream does not scale.
+func persist(ctx context.Context, f func() error) error {
+	var last error
+	_ = wait.PollUntilContextCancel(ctx, 200*time.Millisecond, true, func(context.Context) (bool, error) {
+		last = f()
+		return last == nil, nil
+	})
+	return last
 }
 
 // ensureOwnRoles gives bonsai's two identities outside of upstream's defaults their rights.
