@@ -84,6 +84,8 @@ lint: ## check style, likely mistakes and who may import whom
 	$(golangci) ./...
 	$(golangci) --enable-only staticcheck,govet,bodyclose $$(go list -f '{{.Dir}}' $$(tools/packages.sh all-light))
 	go vet $$(tools/packages.sh all-heavy)
+	GOOS=linux GOARCH=arm64 go vet $$(tools/packages.sh all-light)
+	GOOS=darwin GOARCH=arm64 go vet ./bootstrap/... ./cmd/bonsai/internal/cli ./controlplane/config ./controlplane/tunnel
 
 .PHONY: clean
 clean: ## remove all that make made here (clusters stay: bonsai delete --all)

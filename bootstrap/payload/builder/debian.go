@@ -305,7 +305,7 @@ func (d *debian) certificates() error {
 func (d *debian) licences(ctx context.Context) error {
 	dir := filepath.Join(d.tree, "licenses", "debian")
 	list := "Binary packages of Debian (or of a distribution made from it) of which files are in this folder's parent.\n" +
-		"Their sources: https://snapshot.debian.org, by package and version.\n\n"
+		"Their sources: Debian's archive of all past packages, by package and version.\n\n"
 	for _, name := range slices.Sorted(maps.Keys(d.used)) {
 		from := filepath.Join(d.unpacked, name, "usr/share/doc", name, "copyright")
 		if err := copyFile(filepath.Join(dir, name, "copyright"), from, 0o644); err != nil {

@@ -1,4 +1,4 @@
-// Testpod is the program in the pods of the end-to-end tests: servers that say who they are and whom they see, and
+// Command testpod is the program in the pods of the end-to-end tests: servers that say who they are and whom they see, and
 // a client that asks many of them at once and says what each answered.
 //
 //	testpod serve                      HTTP on 8080, TCP and UDP on 8081 (see serve.go)
