@@ -153,4 +153,14 @@ func testMissingImage(t *testing.T, c *harness.Cluster) {
 		}
 		return fmt.Errorf("the pod's containers: %+v", p.Status.ContainerStatuses)
 	})
+	// The way out is named where a user looks.
+	harness.Until(t, 20*time.Second, "status to name the way out", func() error {
+		s, code := c.Status(t)
+		for _, p := range s.Problems {
+			if code == 0 && strings.Contains(p.Summary, "nobody-has-this:1") && strings.Contains(p.Hint, "bonsai image load") {
+				return nil
+			}
+		}
+		return fmt.Errorf("status exits with %d and tells of %+v", code, s.Problems)
+	})
 }

@@ -59,6 +59,11 @@ func configure(c config.Config) (*embed.Config, error) {
 			return nil, fmt.Errorf("remove stale socket: %w", err)
 		}
 	}
+	// Made here with the mode of everything in the state folder (etcd's logger would use 0644), and begun anew with each
+	// start, as nothing else bounds it.
+	if err := os.WriteFile(c.EtcdLog, nil, 0o600); err != nil {
+		return nil, fmt.Errorf("make etcd's log: %w", err)
+	}
 	client, err := url.Parse(c.EtcdURL())
 	if err != nil {
 		return nil, err

@@ -108,6 +108,17 @@ func (d *daemon) event(e cluster.Event) {
 func (d *daemon) Snapshot(ctx context.Context) cluster.Snapshot {
 	d.askAgents(ctx)
 	s, _ := d.snapshot()
+	d.mu.Lock()
+	cp := d.cp
+	d.mu.Unlock()
+	if cp == nil {
+		return s
+	}
+	problems, err := missingImages(ctx, cp.Client(), s.Name)
+	if err != nil {
+		d.log.Warn("pods cannot be looked at", "err", err)
+	}
+	s.Problems = append(s.Problems, problems...)
 	return s
 }
 
