@@ -120,8 +120,8 @@ func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
 		return nil, err
 	}
 
-	// Starting allocates some 400 MB of short-lived OpenAPI and routing tables. Not collecting at all would save a
-	// tenth of a second more, but what lives on would lie scattered between the garbage and cost 50 MB for ever.
+	// Starting allocates some 400 MB of short-lived OpenAPI and routing tables; collecting rarely saves time. Not
+	// collecting at all leaves what lives on scattered between the garbage, which costs 50 MB for ever.
 	debug.SetGCPercent(startGCPercent)
 	defer func() {
 		debug.SetGCPercent(gcPercent)
