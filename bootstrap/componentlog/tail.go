@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// followInterval is how often Tail looks for more; a person reads slower.
+// followInterval is how often a followed file is looked at; log lines are read by people.
 const followInterval = 200 * time.Millisecond
 
-// Tail copies the last lines of a log file (0 or less: all of it) to w. With follow it goes on with what is appended,
-// through rotations, until ctx ends, which is no error then.
+// Tail copies the last lines of a log file (negative: all of it) to w. With follow it goes on with what is appended,
+// through rotations, until ctx ends, which is no error then. A file that does not exist is fs.ErrNotExist.
 func Tail(ctx context.Context, path string, lines int, follow bool, w io.Writer) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -26,66 +26,73 @@ func Tail(ctx context.Context, path string, lines int, follow bool, w io.Writer)
 	tick := time.NewTicker(followInterval)
 	defer tick.Stop()
 	for {
-		if _, err := io.Copy(w, f); err != nil || !follow {
-			return err
+		if _, err := io.Copy(w, f); err != nil {
+			return fmt.Errorf("read log %s: %w", path, err)
 		}
-		if next, err := reopened(f, path); err != nil {
-			return err
-		} else if next != nil {
-			_ = f.Close()
-			f = next
-			continue
+		if !follow {
+			return nil
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
+		if next := rotated(f, path); next != nil {
+			_, err := io.Copy(w, f) // what came in before the change
+			_ = f.Close()
+			if f = next; err != nil {
+				return fmt.Errorf("read log %s: %w", path, err)
+			}
+		}
 	}
 }
 
-// reopened returns the file that path is now, if it is another one than f.
-func reopened(f *os.File, path string) (*os.File, error) {
+// rotated returns the file that has taken f's place, nil if none has. A file that shrank is read again from its begin.
+func rotated(f *os.File, path string) *os.File {
+	there, err := os.Stat(path)
+	if err != nil {
+		return nil // between two generations
+	}
 	ours, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return nil
 	}
-	there, err := os.Stat(path)
-	if err != nil || os.SameFile(ours, there) {
-		return nil, nil // between two files of a rotation there is none: look again later
+	at, err := f.Seek(0, io.SeekCurrent)
+	if err != nil || os.SameFile(there, ours) && there.Size() >= at {
+		return nil
 	}
-	return os.Open(path)
+	next, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	return next
 }
 
-// seekLines moves f to where its last n lines begin.
+// seekLines goes to where the last n lines begin.
 func seekLines(f *os.File, n int) error {
-	if n <= 0 {
+	if n < 0 {
 		return nil
 	}
 	end, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
+	if err != nil || n == 0 {
 		return err
 	}
-	block := make([]byte, 32<<10)
-	for pos := end; pos > 0; {
-		size := min(int64(len(block)), pos)
-		pos -= size
-		if _, err := f.ReadAt(block[:size], pos); err != nil {
+	buf := make([]byte, 64<<10)
+	// The line break at the very end closes the last line and begins none.
+	for at, from := end, end-1; at > 0; {
+		size := min(at, int64(len(buf)))
+		at -= size
+		if _, err := f.ReadAt(buf[:size], at); err != nil {
 			return err
 		}
-		for i := size; i > 0; {
-			i = int64(bytes.LastIndexByte(block[:i], '\n'))
-			if i < 0 {
-				break
-			}
-			if pos+i == end-1 {
-				continue // ends the last line
-			}
+		part := buf[:min(size, from-at)]
+		for i := bytes.LastIndexByte(part, '\n'); i >= 0; i = bytes.LastIndexByte(part[:i], '\n') {
 			if n--; n == 0 {
-				_, err := f.Seek(pos+i+1, io.SeekStart)
+				_, err := f.Seek(at+int64(i)+1, io.SeekStart)
 				return err
 			}
 		}
+		from = at
 	}
 	_, err = f.Seek(0, io.SeekStart)
 	return err

@@ -17,7 +17,8 @@ func TestTailBeginsAtTheWantedLine(t *testing.T) {
 		lines int
 		want  string
 	}{
-		{"a\nb\nc\n", 0, "a\nb\nc\n"},
+		{"a\nb\nc\n", -1, "a\nb\nc\n"},
+		{"a\nb\nc\n", 0, ""},
 		{"a\nb\nc\n", 2, "b\nc\n"},
 		{"a\nb\nc", 2, "b\nc"},
 		{"a\nb\n", 9, "a\nb\n"},

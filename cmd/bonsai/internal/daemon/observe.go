@@ -297,5 +297,9 @@ func (d *daemon) finishStart(kind cluster.EventKind, err error) {
 
 // Logs copies the log of a component of this process.
 func (d *daemon) Logs(ctx context.Context, q localapi.LogQuery, w io.Writer) error {
-	return componentlog.Tail(ctx, d.state.LogFile(q.Component), q.Tail, q.Follow, w)
+	lines := q.Tail
+	if lines <= 0 {
+		lines = -1 // all, as LogQuery has it
+	}
+	return componentlog.Tail(ctx, d.state.LogFile(q.Component), lines, q.Follow, w)
 }
