@@ -61,6 +61,23 @@ func moduleVersions(ctx context.Context, paths ...string) (map[string]string, er
 	return versions, nil
 }
 
+// moduleDir returns the folder of a module's source. It downloads the module first if no compilation has needed it
+// yet, as on a machine that has never built bonsai; "go list -m" would know no folder then.
+func moduleDir(ctx context.Context, path string) (string, error) {
+	out, err := output(ctx, "", "go", "mod", "download", "-json", path)
+	if err != nil {
+		return "", err
+	}
+	var m module
+	if err := json.Unmarshal([]byte(out), &m); err != nil {
+		return "", fmt.Errorf("read where the module %s is: %w", path, err)
+	}
+	if m.Dir == "" {
+		return "", fmt.Errorf("the go command names no folder for the module %s", path)
+	}
+	return m.Dir, nil
+}
+
 // linkedModules returns the modules that packages are made of, in order of path; the own module is left out.
 func linkedModules(ctx context.Context, packages ...string) ([]module, error) {
 	args := []string{"list", "-deps", "-f", `{{with .Module}}{{if not .Main}}{{with .Replace}}{{.Path}} {{.Version}} {{.Dir}}{{else}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}{{end}}`}

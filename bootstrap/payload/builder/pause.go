@@ -25,11 +25,11 @@ const pauseRepository = "registry.k8s.io/pause"
 
 // pauseImage compiles upstream's pause.c, which comes with the module, and writes it as a docker archive.
 func pauseImage(ctx context.Context, target, work string) error {
-	source, err := output(ctx, "", "go", "list", "-m", "-f", "{{.Dir}}", kubernetesModule)
+	source, err := moduleDir(ctx, kubernetesModule)
 	if err != nil {
 		return err
 	}
-	source = filepath.Join(source[:len(source)-1], "build", "pause")
+	source = filepath.Join(source, "build", "pause")
 	tag, err := pauseTag(filepath.Join(source, "Makefile"))
 	if err != nil {
 		return err
