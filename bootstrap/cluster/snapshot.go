@@ -34,7 +34,9 @@ type Snapshot struct {
 	// Components are those of the control plane's process.
 	Components []Component  `json:"components,omitempty"`
 	Nodes      []NodeStatus `json:"nodes"`
-	Problems   []Problem    `json:"problems,omitempty"`
+	// Addons are the enabled ones, and others that are not yet gone.
+	Addons   []AddonStatus `json:"addons,omitempty"`
+	Problems []Problem     `json:"problems,omitempty"`
 	// LastStart is the timeline of the newest start.
 	LastStart *Timeline `json:"lastStart,omitempty"`
 }
@@ -48,6 +50,8 @@ type NodeStatus struct {
 	Host    Phase `json:"host"`
 	Kubelet Phase `json:"kubelet"`
 	Ready   bool  `json:"ready"`
+	// DNS is the phase of the node's DNS server as the control plane sees it; empty if the addon dns is disabled.
+	DNS Phase `json:"dns,omitempty"`
 	// Heartbeat is when the kubelet last said so, to the second: a Ready from before its container started says
 	// nothing.
 	Heartbeat  time.Time   `json:"heartbeat,omitzero"`

@@ -63,6 +63,8 @@ type Spec struct {
 	Nodes []Node `json:"nodes"`
 	// Registries tells the nodes' containerd where to pull from.
 	Registries Registries `json:"registries,omitzero"`
+	// Addons is what the user chose, by name; addons that are not in it are enabled if they are so by default.
+	Addons map[string]bool `json:"addons,omitempty"`
 	// UpstreamHooks runs upstream's two bootstrap hooks (RBAC, priority classes) in place of bonsai's parallel one.
 	UpstreamHooks bool `json:"upstreamHooks,omitempty"`
 }

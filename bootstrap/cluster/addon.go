@@ -1,0 +1,57 @@
+package cluster
+
+import "time"
+
+// AddonState is what was observed of an addon, in one word. It is never a remembered flag.
+type AddonState string
+
+// The states of an addon.
+const (
+	AddonDisabled   AddonState = "disabled"
+	AddonInstalling AddonState = "installing" // wanted; its objects are being made or do not work yet
+	AddonRunning    AddonState = "running"
+	AddonDegraded   AddonState = "degraded" // works in part, or did and does not now
+	AddonBlocked    AddonState = "blocked"  // something it needs is missing: another addon, a version, a platform
+	AddonFailed     AddonState = "failed"   // it could not be applied
+	AddonRemoving   AddonState = "removing"
+	// AddonStopped is a wanted addon of a cluster that does not run.
+	AddonStopped AddonState = "stopped"
+)
+
+// AddonDelivery is how an addon comes into the cluster.
+type AddonDelivery string
+
+// The ways to deliver an addon.
+const (
+	DeliveryBuiltin  AddonDelivery = "builtin"  // runs inside bonsai's own processes
+	DeliveryPod      AddonDelivery = "pod"      // a pod whose image is made from bonsai itself
+	DeliveryManifest AddonDelivery = "manifest" // manifests whose images are pulled
+)
+
+// AddonDescription is what is fixed about an addon.
+type AddonDescription struct {
+	Name        string        `json:"name"`
+	Version     string        `json:"version"`
+	Maintainer  string        `json:"maintainer"`
+	Description string        `json:"description"`
+	Docs        string        `json:"docs,omitempty"`
+	Delivery    AddonDelivery `json:"delivery"`
+	// Offline says that it works without pulling or downloading anything.
+	Offline bool `json:"offline"`
+	// Default says that a cluster has it unless told otherwise.
+	Default bool `json:"default"`
+	// Needs are the addons that have to be enabled with it.
+	Needs []string `json:"needs,omitempty"`
+}
+
+// AddonStatus is an addon of one cluster: what it is and how it does.
+type AddonStatus struct {
+	AddonDescription
+	// Enabled is what the user wants, State what was observed.
+	Enabled bool       `json:"enabled"`
+	State   AddonState `json:"state"`
+	// Reason explains any state but running and disabled, in one line; Hint is what to type next.
+	Reason string    `json:"reason,omitempty"`
+	Hint   string    `json:"hint,omitempty"`
+	Since  time.Time `json:"since,omitzero"` // of State; zero if unknown
+}
