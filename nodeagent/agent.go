@@ -3,7 +3,7 @@
 // Run is the whole story. The container is made to look like a machine (hostprep), containerd is configured
 // (containerd) and started together with the process of kubelet and kube-proxy (supervise), which waits for it. In
 // the meantime the pod network is set up (podnet) and the agent's own API begins to listen (agentapi). Nothing in it
-// waits for the API server. When the agent is told to stop, kubelet goes first, so that it does not bring back the
+// waits for the API server. Parts, of which cluster DNS is one, are given by the program and run beside all that. When the agent is told to stop, kubelet goes first, so that it does not bring back the
 // pods that end next; then their containers; then containerd.
 //
 // The agent is process 1's only child and may be killed at any time: its children go with it, its pods stay, and
@@ -82,13 +82,19 @@ type agent struct {
 	kubelet    *supervise.Process
 	network    *podnet.Network
 	health     *health
+	parts      []Part
 }
 
-// Run makes this container the node of cfg until ctx ends, then stops everything in order. It returns early only
-// with an error that keeps the container from being a node.
-func Run(ctx context.Context, cfg cluster.NodeConfig, log *slog.Logger) (err error) {
-	a := &agent{cfg: cfg, log: log, started: time.Now()}
-	if err := hostprep.Prepare(cfg.Node.IP, log); err != nil {
+// Run makes this container the node of cfg until ctx ends, then stops everything in order: parts last, since pods use
+// them to the end. It returns early only with an error that keeps the container from being a node.
+func Run(ctx context.Context, cfg cluster.NodeConfig, log *slog.Logger, parts ...Part) (err error) {
+	a := &agent{cfg: cfg, log: log, started: time.Now(), parts: parts}
+	if err := hostprep.AddAddress(cluster.NodeResolver); err != nil {
+		log.Error("pods with dnsPolicy Default cannot resolve names", "cause", err)
+	}
+	// Before all else: when only the agent was restarted, pods are waiting for answers.
+	defer a.startParts(ctx)()
+	if err := hostprep.Prepare(cluster.NodeResolver, log); err != nil {
 		return fmt.Errorf("prepare the node: %w", err)
 	}
 	a.restarts = countStart(startsFile)
@@ -109,16 +115,16 @@ func Run(ctx context.Context, cfg cluster.NodeConfig, log *slog.Logger) (err err
 
 	// Everything else ends at once when the node stops, or when one part of it fails.
 	ctx, giveUp := context.WithCancelCause(ctx)
-	var parts sync.WaitGroup
-	defer parts.Wait()
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
 	defer giveUp(nil)
-	parts.Go(func() { a.ensurePauseImage(ctx) })
+	tasks.Go(func() { a.ensurePauseImage(ctx) })
 	if err := a.network.Setup(ctx); err != nil {
 		return fmt.Errorf("set up the pod network: %w", err)
 	}
-	parts.Go(func() { a.network.Run(ctx) })
-	parts.Go(func() { giveUp(a.network.Follow(ctx, apiClient(cfg))) })
-	if err := a.serve(ctx, &parts, giveUp); err != nil {
+	tasks.Go(func() { a.network.Run(ctx) })
+	tasks.Go(func() { giveUp(a.network.Follow(ctx, APIClient(cfg))) })
+	if err := a.serve(ctx, &tasks, giveUp); err != nil {
 		return err
 	}
 	log.Info("node agent is up", "node", cfg.Node.Name, "took", time.Since(a.started).Round(time.Millisecond))
@@ -233,7 +239,7 @@ func (a *agent) ensurePauseImage(ctx context.Context) {
 }
 
 // serve opens both of the agent's listeners.
-func (a *agent) serve(ctx context.Context, parts *sync.WaitGroup, giveUp context.CancelCauseFunc) error {
+func (a *agent) serve(ctx context.Context, tasks *sync.WaitGroup, giveUp context.CancelCauseFunc) error {
 	tlsConfig, err := agentapi.TLSConfig(cluster.NodePKIDir)
 	if err != nil {
 		return err
@@ -252,9 +258,10 @@ func (a *agent) serve(ctx context.Context, parts *sync.WaitGroup, giveUp context
 		// The host itself: what listens on the bridge there is not the cluster's to open.
 		Denied:      []netip.Addr{a.cfg.Gateway},
 		DialTimeout: a.scale(dialLimit), State: a.state, Images: a.runtime, Log: a.log,
+		Parts: a.handlers(),
 	})
-	parts.Go(func() { giveUp(s.ServeLocal(ctx, local)) })
-	parts.Go(func() { giveUp(s.ServeTLS(ctx, remote, tlsConfig)) })
+	tasks.Go(func() { giveUp(s.ServeLocal(ctx, local)) })
+	tasks.Go(func() { giveUp(s.ServeTLS(ctx, remote, tlsConfig)) })
 	return nil
 }
 
@@ -262,8 +269,8 @@ func (a *agent) scale(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * a.cfg.WaitScale)
 }
 
-// apiClient shows the agent's own certificate, which may read nodes and little else.
-func apiClient(cfg cluster.NodeConfig) *rest.Config {
+// APIClient shows the agent's own certificate, whose rights the ClusterRole bonsai:agent lists.
+func APIClient(cfg cluster.NodeConfig) *rest.Config {
 	return &rest.Config{
 		Host: cfg.APIServer, UserAgent: "bonsai-agent",
 		TLSClientConfig: rest.TLSClientConfig{

@@ -109,6 +109,9 @@ func (a *agent) state(ctx context.Context) agentapi.State {
 		{Name: "bonsai-agent", Phase: cluster.PhaseRunning, Restarts: a.restarts, Since: a.started, PID: os.Getpid()},
 		a.containerd.Status(), kubelet, proxy, network,
 	}
+	for _, p := range a.parts {
+		s.Components = append(s.Components, p.Component())
+	}
 	return s
 }
 

@@ -6,6 +6,7 @@
 //	GET  /v1/state      State
 //	GET  /v1/images     []containerd.Image
 //	POST /v1/images     a docker or OCI archive to import; answers with the names
+//	     /v1/NAME/…     what the part of the agent with this name answers (dns)
 //
 // It keeps nothing between requests. Begin reading at Server.
 package agentapi
@@ -54,7 +55,9 @@ type Config struct {
 	// State observes the node; it must answer within half a second or so.
 	State  func(ctx context.Context) State
 	Images Images
-	Log    *slog.Logger
+	// Parts answer below /v1/NAME/, which they do not see.
+	Parts map[string]http.Handler
+	Log   *slog.Logger
 }
 
 // Server answers on any number of listeners.
@@ -117,6 +120,10 @@ func (s *Server) api() http.Handler {
 		names, err := s.cfg.Images.Import(r.Context(), r.Body)
 		answer(w, names, err)
 	})
+	for name, h := range s.cfg.Parts {
+		prefix := "/v1/" + name
+		mux.Handle(prefix+"/", http.StripPrefix(prefix, h))
+	}
 	return mux
 }
 

@@ -35,8 +35,8 @@ var dirs = []string{
 }
 
 // Prepare makes the container a node. It stops at the first thing without which no pod can run and says what the
-// container lacks; what only some pods need is logged.
-func Prepare(nodeIP netip.Addr, log *slog.Logger) error {
+// container lacks; what only some pods need is logged. resolver is where pods with dnsPolicy Default ask.
+func Prepare(resolver netip.Addr, log *slog.Logger) error {
 	for _, d := range dirs {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			return fmt.Errorf("make folder: %w", err)
@@ -61,7 +61,7 @@ func Prepare(nodeIP netip.Addr, log *slog.Logger) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read the node's resolv.conf: %w", err)
 	}
-	if err := os.WriteFile(ResolvConf, []byte(podResolvConf(string(conf), nodeIP)), 0o644); err != nil {
+	if err := os.WriteFile(ResolvConf, []byte(podResolvConf(string(conf), resolver)), 0o644); err != nil {
 		return fmt.Errorf("write the pods' resolv.conf: %w", err)
 	}
 	return nil
