@@ -46,37 +46,89 @@ func persist(ctx context.Context, f func() error) error {
 	return last
 }
 
+// agentRules are what a node agent may do anywhere in the cluster.
+func agentRules() []rbacv1.PolicyRule {
+	watch := []string{"get", "list", "watch"}
+	return []rbacv1.PolicyRule{
+		// Pod routes follow the Node objects; the Node authorizer shows a kubelet only its own.
+		{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: watch},
+		// Cluster DNS answers from these, and from pods if it is configured to verify their names. It is what kubeadm
+		// gives to CoreDNS.
+		{APIGroups: []string{""}, Resources: []string{"services", "namespaces", "pods"}, Verbs: watch},
+		{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: watch},
+	}
+}
+
+// agentSystemRules are what a node agent may do in kube-system.
+func agentSystemRules() []rbacv1.PolicyRule {
+	return []rbacv1.PolicyRule{
+		// The user's configuration of cluster DNS, and telling what is wrong with it.
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{"coredns", "coredns-custom", "kube-dns"}, Verbs: []string{"get", "list", "watch"}},
+		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
+	}
+}
+
 // ensureOwnRoles gives bonsai's two identities outside of upstream's defaults their rights.
 func ensureOwnRoles(ctx context.Context, client kubernetes.Interface) error {
+	const agents, kubeletClients = "bonsai:agents", "bonsai:kubelet-clients"
 	group := func(name string) []rbacv1.Subject {
 		return []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: name}}
 	}
-	role := func(name string) rbacv1.RoleRef {
-		return rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name}
+	ref := func(kind, name string) rbacv1.RoleRef {
+		return rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: kind, Name: name}
 	}
-	watch := []string{"get", "list", "watch"}
-	agent := &rbacv1.ClusterRole{
-		ObjectMeta: metav1.ObjectMeta{Name: "bonsai:agent"},
-		// Pod routes follow the Node objects; the Node authorizer shows a kubelet only its own.
-		Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: watch}},
+	name := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Name: name} }
+	g, ctx := errgroup.WithContext(ctx)
+	ensure := func(what string, create, update func() error) {
+		g.Go(func() error {
+			err := create()
+			if apierrors.IsAlreadyExists(err) && update != nil {
+				err = update() // an older bonsai made it
+			}
+			if err != nil && !apierrors.IsAlreadyExists(err) {
+				return fmt.Errorf("ensure %s: %w", what, err)
+			}
+			return nil
+		})
 	}
-	if _, err := client.RbacV1().ClusterRoles().Create(ctx, agent, metav1.CreateOptions{}); apierrors.IsAlreadyExists(err) {
-		if _, err := client.RbacV1().ClusterRoles().Update(ctx, agent, metav1.UpdateOptions{}); err != nil {
-			return fmt.Errorf("update cluster role %s: %w", agent.Name, err)
-		}
-	} else if err != nil {
-		return fmt.Errorf("create cluster role %s: %w", agent.Name, err)
-	}
+	role := &rbacv1.ClusterRole{ObjectMeta: name("bonsai:agent"), Rules: agentRules()}
+	ensure("cluster role "+role.Name, func() error {
+		_, err := client.RbacV1().ClusterRoles().Create(ctx, role, metav1.CreateOptions{})
+		return err
+	}, func() error {
+		_, err := client.RbacV1().ClusterRoles().Update(ctx, role, metav1.UpdateOptions{})
+		return err
+	})
 	for _, binding := range []*rbacv1.ClusterRoleBinding{
-		{ObjectMeta: metav1.ObjectMeta{Name: "bonsai:agents"}, RoleRef: role(agent.Name), Subjects: group("bonsai:agents")},
+		{ObjectMeta: name(agents), RoleRef: ref("ClusterRole", role.Name), Subjects: group(agents)},
 		// The API server's own client certificate towards kubelets: exec, logs, port-forward and nothing else.
-		{ObjectMeta: metav1.ObjectMeta{Name: "bonsai:kubelet-clients"}, RoleRef: role("system:kubelet-api-admin"), Subjects: group("bonsai:kubelet-clients")},
+		{ObjectMeta: name(kubeletClients), RoleRef: ref("ClusterRole", "system:kubelet-api-admin"), Subjects: group(kubeletClients)},
 	} {
-		if _, err := client.RbacV1().ClusterRoleBindings().Create(ctx, binding, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("create cluster role binding %s: %w", binding.Name, err)
-		}
+		ensure("cluster role binding "+binding.Name, func() error {
+			_, err := client.RbacV1().ClusterRoleBindings().Create(ctx, binding, metav1.CreateOptions{})
+			return err
+		}, nil)
 	}
-	return nil
+	system := metav1.NamespaceSystem
+	ensure("roles in "+system, func() error {
+		// A controller of the API server makes the namespace about now; roles need it to be there.
+		_, err := client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: name(system)}, metav1.CreateOptions{})
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			return err
+		}
+		role := &rbacv1.Role{ObjectMeta: name("bonsai:agent"), Rules: agentSystemRules()}
+		if _, err := client.RbacV1().Roles(system).Create(ctx, role, metav1.CreateOptions{}); apierrors.IsAlreadyExists(err) {
+			if _, err := client.RbacV1().Roles(system).Update(ctx, role, metav1.UpdateOptions{}); err != nil {
+				return err
+			}
+		} else if err != nil {
+			return err
+		}
+		binding := &rbacv1.RoleBinding{ObjectMeta: name(agents), RoleRef: ref("Role", role.Name), Subjects: group(agents)}
+		_, err = client.RbacV1().RoleBindings(system).Create(ctx, binding, metav1.CreateOptions{})
+		return err
+	}, nil)
+	return g.Wait()
 }
 
 // ensureNodes creates the planned Node objects ahead of their kubelets, with pod CIDR, role and address, so that no

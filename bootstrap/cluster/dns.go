@@ -9,6 +9,9 @@ import (
 // Service kube-dns; port 53 itself stays free for pods with a host port.
 const DNSPort = 10053
 
+// DNSAddon is the name of the addon that brings cluster DNS, which clusters have unless told otherwise.
+const DNSAddon = "dns"
+
 // DNSMetricsPort serves the DNS server's metrics and its health on the node's address, under the names and on the port
 // that dashboards know from CoreDNS.
 const DNSMetricsPort = 9153
@@ -28,8 +31,10 @@ type DNSStatus struct {
 	// Since is when it started.
 	Since time.Time `json:"since,omitzero"`
 	// Listen are the addresses that it answers at.
-	Listen  []string   `json:"listen,omitempty"`
-	Domain  string     `json:"domain"`
+	Listen []string `json:"listen,omitempty"`
+	Domain string   `json:"domain"`
+	// Search are the node's own search domains; pods have them after those of the cluster.
+	Search  []string   `json:"search,omitempty"`
 	Records DNSRecords `json:"records"`
 	// Upstreams are those of all forwarding zones, in order of zone.
 	Upstreams []DNSUpstream `json:"upstreams"`
@@ -110,6 +115,8 @@ type DNSQuery struct {
 	// Tries are the names of the search path that were asked before this one for nothing; the feed folds them into
 	// the question that ended the search.
 	Tries []string `json:"tries,omitempty"`
+	// Dropped counts questions that were not told, some time before this one: they came faster than they were read.
+	Dropped uint64 `json:"dropped,omitempty"`
 }
 
 // DNSLookup is a question that bonsai itself asks a node's DNS server, as a pod would.

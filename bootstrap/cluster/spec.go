@@ -110,6 +110,14 @@ func (s *Spec) NodeByName(name string) (Node, bool) {
 	return s.Nodes[i], true
 }
 
+// Wants says whether the user wants an addon; byDefault is what holds for one that nobody decided on.
+func (s *Spec) Wants(addon string, byDefault bool) bool {
+	if chosen, ok := s.Addons[addon]; ok {
+		return chosen
+	}
+	return byDefault
+}
+
 // PlanNode gives the node of an index (from 1) its name and addresses. Addresses begin at the tenth of the
 // subnet; pod CIDRs at the second /24, so that node and index are easy to see in an address.
 func (s *Spec) PlanNode(index int) Node {
