@@ -72,9 +72,10 @@ func dispatch(ctx context.Context, name string, args []string, stdin io.Reader, 
 }
 
 func run(ctx context.Context) error {
-	// An idle agent's heap is a few megabytes; letting it double before each collection would only grow the node.
+	// An idle agent's heap is a few megabytes; letting it double before each collection would only grow the node. Ten
+	// thousand Services fit below the limit, from which on memory costs processor time.
 	debug.SetGCPercent(50)
-	debug.SetMemoryLimit(32 << 20)
+	debug.SetMemoryLimit(64 << 20)
 	if err := os.Setenv("PATH", nodeagent.Path); err != nil {
 		return err
 	}
@@ -93,7 +94,7 @@ func run(ctx context.Context) error {
 
 	cfg, err := nodeagent.LoadConfig()
 	if err == nil {
-		err = nodeagent.Run(ctx, cfg, logger)
+		err = nodeagent.Run(ctx, cfg, logger, clusterDNS(cfg, logger))
 	}
 	if err != nil {
 		logger.Error("node agent ends", "cause", err)

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -144,7 +145,7 @@ func check(q cluster.DNSLookup) error {
 	if _, ok := dns.IsDomainName(q.Name); !ok || q.Name == "" {
 		return fmt.Errorf("%q is no name", q.Name)
 	}
-	if _, ok := dns.StringToType[q.Type]; !ok && q.Type != "" {
+	if q.Type != "" && !knownType(q.Type) {
 		return fmt.Errorf("%q is no type of DNS records", q.Type)
 	}
 	if q.Ndots < 0 || q.Ndots > maxNdots {
@@ -159,6 +160,16 @@ func check(q cluster.DNSLookup) error {
 		}
 	}
 	return nil
+}
+
+// knownType also reads types by number, "TYPE65".
+func knownType(name string) bool {
+	if _, ok := dns.StringToType[name]; ok {
+		return true
+	}
+	number, ok := strings.CutPrefix(name, "TYPE")
+	_, err := strconv.ParseUint(number, 10, 16)
+	return ok && err == nil
 }
 
 func answer(w http.ResponseWriter, v any) {

@@ -140,14 +140,17 @@ func TestLookup(t *testing.T) {
 	if len(s.lookups) != 1 || !reflect.DeepEqual(s.lookups[0], q) {
 		t.Errorf("the server was asked %+v", s.lookups)
 	}
-	if code, _ := post(`{"name":"."}`); code != http.StatusOK {
-		t.Errorf("the root: %d", code)
+	for _, body := range []string{`{"name":"."}`, `{"name":"a","type":"TYPE65"}`} {
+		if code, text := post(body); code != http.StatusOK {
+			t.Errorf("%s: %d %s", body, code, text)
+		}
 	}
 	for body, want := range map[string]string{
 		`{}`:              `"" is no name`,
 		`{"name":"a..b"}`: `"a..b" is no name`,
 		`{"name":"` + strings.Repeat("a", 64) + `"}`:                    "is no name",
 		`{"name":"a","type":"a"}`:                                       `"a" is no type`,
+		`{"name":"a","type":"TYPE65536"}`:                               "is no type",
 		`{"name":"a","ndots":16}`:                                       "ndots 16",
 		`{"name":"a","ndots":-1}`:                                       "ndots -1",
 		`{"name":"a","search":[""]}`:                                    `search domain ""`,
@@ -159,7 +162,7 @@ func TestLookup(t *testing.T) {
 			t.Errorf("%.60s: %d %q, want %q", body, code, text, want)
 		}
 	}
-	if len(s.lookups) != 2 {
+	if len(s.lookups) != 3 {
 		t.Errorf("the server was asked %d times", len(s.lookups))
 	}
 }

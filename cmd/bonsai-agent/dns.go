@@ -1,0 +1,53 @@
+package main
+
+import (
+	"log/slog"
+	"net/netip"
+	"os"
+	"strings"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/dnsaddon"
+	"bonsai/nodeagent"
+)
+
+// hostName is the machine that the nodes run on; the driver writes it into each node's hosts file, since only the
+// engine knows the address where it is not the network's gateway.
+const hostName = "host.bonsai.internal"
+
+// clusterDNS makes the node's DNS server.
+func clusterDNS(cfg cluster.NodeConfig, log *slog.Logger) *dnsaddon.DNS {
+	return dnsaddon.New(dnsaddon.Config{
+		Node: cfg.Node.Name, Domain: cfg.ClusterDomain, API: nodeagent.APIClient(cfg),
+		Listen:     []netip.AddrPort{netip.AddrPortFrom(cfg.Node.IP, cluster.DNSPort)},
+		NodeListen: []netip.AddrPort{netip.AddrPortFrom(cluster.NodeResolver, 53)},
+		Metrics:    netip.AddrPortFrom(cfg.Node.IP, cluster.DNSMetricsPort),
+		Allow: []netip.Prefix{
+			cfg.PodCIDR, // of all nodes: another node's pods come here while their own server is away
+			cfg.Subnet,  // nodes, and pods on their network
+			netip.PrefixFrom(cluster.NodeResolver, cluster.NodeResolver.BitLen()), // the node itself
+		},
+		Reverse:    []netip.Prefix{cfg.PodCIDR, cfg.ServiceCIDR},
+		Host:       hostAddress(cfg.Gateway),
+		ResolvConf: "/etc/resolv.conf",
+		Log:        log,
+	})
+}
+
+// hostAddress is what the node's hosts file says, else the gateway.
+func hostAddress(gateway netip.Addr) netip.Addr {
+	hosts, err := os.ReadFile("/etc/hosts")
+	if err != nil {
+		return gateway
+	}
+	for line := range strings.Lines(string(hosts)) {
+		f := strings.Fields(line)
+		if len(f) < 2 || f[1] != hostName {
+			continue
+		}
+		if addr, err := netip.ParseAddr(f[0]); err == nil {
+			return addr
+		}
+	}
+	return gateway
+}

@@ -1,0 +1,227 @@
+package corefile
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/dnsaddon/zone"
+)
+
+// Parse turns the user's texts into a configuration and says what of them is left out. A text that cannot be read at
+// all counts as absent; a Reader remembers the one before.
+func Parse(src Sources, d Defaults) (Config, []cluster.Problem) {
+	r := Reader{Defaults: d}
+	return r.Read(src)
+}
+
+// Reader reads configurations that follow each other. Where a text cannot be read at all, because its braces do not
+// match, the last one in its place that could be read stays in force. Its methods are for one goroutine.
+type Reader struct {
+	// Defaults may change between two calls of Read.
+	Defaults Defaults
+
+	last Sources
+}
+
+// Read is Parse with a memory.
+func (r *Reader) Read(src Sources) (Config, []cluster.Problem) {
+	b := builder{
+		defaults: r.Defaults, src: src, last: r.last,
+		good:     Sources{Corefile: map[string]string{}, Custom: map[string]string{}, KubeDNS: map[string]string{}},
+		snippets: map[string][]node{}, imported: map[string]bool{}, owners: map[string]*block{},
+	}
+	if b.defaults.Zone.Domain == "" {
+		b.defaults.Zone.Domain = cluster.ClusterDomain
+	}
+	b.defaults.Zone.Domain = strings.ToLower(dns.Fqdn(b.defaults.Zone.Domain))
+	b.build()
+	r.last = b.good
+	return b.config, b.problems.all()
+}
+
+// corefileKey is where the ConfigMap coredns has its Corefile.
+const corefileKey = "Corefile"
+
+// builder makes one Config.
+type builder struct {
+	defaults Defaults
+	src      Sources
+	last     Sources // texts that could be read
+	good     Sources // the same, of this time
+
+	problems problems
+	snippets map[string][]node
+	imported map[string]bool // keys of coredns-custom that the Corefile asks for itself
+	nodes    int             // that imports brought
+	// regexCost is that of all regexes so far.
+	regexCost int
+
+	blocks     []*block
+	owners     map[string]*block // by zone
+	kubernetes *node             // the directive in force
+	config     Config
+}
+
+// build tells the whole story: texts become blocks, blocks share out the zones, their directives fill the Config.
+func (b *builder) build() {
+	nodes, own := b.corefile()
+	// A snippet may be used above the place where it stands.
+	nodes = slices.DeleteFunc(nodes, b.snippet)
+	for _, n := range nodes {
+		if n.name() != "import" || n.block {
+			b.addBlock(n)
+			continue
+		}
+		for _, n := range b.importBlocks(n) {
+			b.addBlock(n)
+		}
+	}
+	for _, n := range b.customServers() {
+		b.addBlock(n)
+	}
+	b.shareZones()
+	b.customOverrides()
+	for _, s := range b.blocks {
+		for _, n := range b.expand(s.body, 0) {
+			b.directive(s, n)
+		}
+	}
+	b.kubeDNS(own)
+	b.forwards()
+	b.finish(own)
+}
+
+// text reads one text. If it cannot be read, the last one in its place counts; if there is none, ok is false.
+func (b *builder) text(at place, texts, last, good map[string]string, parse func(source, key, text string) ([]node, error), otherwise string) (nodes []node, ok bool) {
+	text := texts[at.key]
+	nodes, err := parse(at.source, at.key, text)
+	if err == nil {
+		good[at.key] = text
+		return nodes, true
+	}
+	const hint = "correct the text; it is read again as soon as it changes"
+	if text, ok := last[at.key]; ok {
+		if nodes, again := parse(at.source, at.key, text); again == nil {
+			good[at.key] = text
+			b.problems.add(at, hint, "cannot be read (%v); what was there before stays in force", readable(err))
+			return nodes, true
+		}
+	}
+	b.problems.add(at, hint, "cannot be read (%v); %s", readable(err), otherwise)
+	return nil, false
+}
+
+func readable(err error) string { return clip(err.Error(), 200) }
+
+// corefile reads the Corefile, or what takes its place; own says that it is the user's.
+func (b *builder) corefile() (nodes []node, own bool) {
+	if b.src.Corefile != nil {
+		at := place{source: sourceCoreDNS, key: corefileKey}
+		if nodes, ok := b.text(at, b.src.Corefile, b.last.Corefile, b.good.Corefile, parseCorefile, "the built-in configuration is in force"); ok {
+			b.config.Sources = append(b.config.Sources, sourceCoreDNS)
+			return nodes, true
+		}
+	}
+	nodes, err := parseBlocks(sourceBuiltin, corefileKey, fmt.Sprintf(kubeadm, b.defaults.Zone.Domain))
+	if err != nil {
+		panic(err) // a mistake in the constant
+	}
+	return nodes, false
+}
+
+var errEmpty = errors.New("there is no server block in it")
+
+func parseCorefile(source, key, text string) ([]node, error) {
+	nodes, err := parseBlocks(source, key, text)
+	if err == nil && len(nodes) == 0 {
+		err = errEmpty
+	}
+	return nodes, err
+}
+
+// customServers are the server blocks in coredns-custom that the Corefile does not import itself.
+func (b *builder) customServers() []node {
+	if b.src.Custom == nil {
+		return nil
+	}
+	b.config.Sources = append(b.config.Sources, sourceCustom)
+	var nodes []node
+	for _, key := range slices.Sorted(maps.Keys(b.src.Custom)) {
+		if strings.HasSuffix(key, ".server") && !b.imported[key] {
+			nodes = append(nodes, b.customText(key, parseBlocks)...)
+		}
+	}
+	// Snippets are known in the text that has them only, except those of the Corefile.
+	return slices.DeleteFunc(nodes, b.snippet)
+}
+
+// customOverrides puts the pieces of coredns-custom that no text imports into the default server block. They
+// override: what may be there only once, and is there already, gives way.
+func (b *builder) customOverrides() {
+	var pieces []node
+	for _, key := range slices.Sorted(maps.Keys(b.src.Custom)) {
+		if strings.HasSuffix(key, ".override") && !b.importedBelow(key) {
+			pieces = append(pieces, b.customText(key, parseLines)...)
+		}
+	}
+	if len(pieces) == 0 {
+		return
+	}
+	s := b.owners["."]
+	if s == nil {
+		b.problems.add(pieces[0].where, "add a server block for \".\" to the Corefile", "there is no default server block to override; it is left out")
+		return
+	}
+	pieces = b.expand(pieces, 0)
+	s.body = slices.DeleteFunc(b.expand(s.body, 0), func(n node) bool {
+		return slices.ContainsFunc(pieces, func(p node) bool { return overrides(p, n) })
+	})
+	s.body = append(pieces, s.body...)
+}
+
+// overrides says whether a directive of coredns-custom takes the place of one of the Corefile. Those that can stand
+// beside each other do.
+func overrides(piece, n node) bool {
+	if piece.name() != n.name() {
+		return false
+	}
+	switch n.name() {
+	case "forward":
+		return len(piece.words) > 1 && len(n.words) > 1 && piece.words[1] == n.words[1]
+	case "cache", "kubernetes", "errors", "health", "ready", "prometheus", "reload", "loop", "loadbalance":
+		return true
+	}
+	return false
+}
+
+// customText reads one key of coredns-custom.
+func (b *builder) customText(key string, parse func(source, key, text string) ([]node, error)) []node {
+	at := place{source: sourceCustom, key: key}
+	nodes, _ := b.text(at, b.src.Custom, b.last.Custom, b.good.Custom, parse, "it is left out")
+	return nodes
+}
+
+// finish settles what only the whole shows.
+func (b *builder) finish(own bool) {
+	at := place{source: sourceCoreDNS, key: corefileKey}
+	if b.kubernetes == nil {
+		// Pods could not find anything; nobody means that by leaving a line out.
+		b.config.Zone = b.defaults.Zone
+		b.config.Zone.TTL, b.config.Zone.Pods, b.config.Zone.Fallthrough = 30, zone.Insecure, []string{"in-addr.arpa.", "ip6.arpa."}
+		b.problems.add(at, "add: kubernetes "+strings.TrimSuffix(b.defaults.Zone.Domain, ".")+" in-addr.arpa ip6.arpa",
+			"no server block has the plugin kubernetes; the cluster's names are answered all the same")
+	}
+	if own && b.owners["."] == nil {
+		b.problems.add(at, "add a server block for \".\" with: forward . /etc/resolv.conf",
+			"no server block answers for \".\"; names outside of the cluster are refused")
+	}
+	for _, s := range b.blocks {
+		b.config.Blocks = append(b.config.Blocks, s.out)
+	}
+}

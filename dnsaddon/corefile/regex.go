@@ -1,0 +1,51 @@
+package corefile
+
+import (
+	"fmt"
+	"regexp/syntax"
+)
+
+// What regexes may cost. Go's take time in proportion to their size and the name's length, whatever the two are, and
+// questions are anybody's; so the size is what has to be bounded. A pattern of a hundred characters that is written by
+// hand has a cost of about a hundred.
+const (
+	maxRegexCost    = 2_000
+	maxAllRegexCost = 20_000
+)
+
+// regex checks a pattern and counts it against what the whole configuration may have.
+func (b *builder) regex(pattern string) error {
+	if len(pattern) > maxRegex {
+		return fmt.Errorf("the regex is longer than %d characters", maxRegex)
+	}
+	re, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return fmt.Errorf("the regex cannot be read: %s", shorten(err.Error()))
+	}
+	cost := regexCost(re)
+	if cost > maxRegexCost {
+		return fmt.Errorf("the regex is too complex")
+	}
+	if b.regexCost += cost; b.regexCost > maxAllRegexCost {
+		return fmt.Errorf("all regexes together are too complex")
+	}
+	return nil
+}
+
+// regexCost is about the number of instructions that the pattern compiles to.
+func regexCost(re *syntax.Regexp) int {
+	cost := 1
+	switch re.Op {
+	case syntax.OpLiteral:
+		cost = len(re.Rune)
+	case syntax.OpCharClass:
+		cost += len(re.Rune) / 2
+	}
+	for _, sub := range re.Sub {
+		cost = min(cost+regexCost(sub), maxRegexCost+1)
+	}
+	if re.Op == syntax.OpRepeat {
+		cost = (cost - 1) * max(re.Min, re.Max, 1)
+	}
+	return min(cost, maxRegexCost+1)
+}

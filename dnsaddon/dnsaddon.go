@@ -1,0 +1,277 @@
+// Package dnsaddon is cluster DNS: one server per node, which answers the cluster's names from what the API server says
+// and passes all others on to the node's own resolvers.
+//
+// A question takes this way: server reads it from a socket; rules, the user's own, may answer or change it; zone has
+// the names of Services, endpoints and pods; forward asks upstreams and remembers what they said. watch keeps zone and
+// configuration up to date, feed shows what goes on, api is how others see it.
+//
+// The server is a part of the node agent, which knows nothing of DNS: the methods of DNS are those of a
+// nodeagent.Part. Begin reading at New and DNS.Run.
+package dnsaddon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/dnsaddon/api"
+	"bonsai/dnsaddon/corefile"
+	"bonsai/dnsaddon/feed"
+	"bonsai/dnsaddon/forward"
+	"bonsai/dnsaddon/rules"
+	"bonsai/dnsaddon/server"
+	"bonsai/dnsaddon/watch"
+	"bonsai/dnsaddon/zone"
+)
+
+// Config is what a node's DNS server needs to know.
+type Config struct {
+	Node   string
+	Domain string
+	// API reaches the API server; it need not answer yet.
+	API *rest.Config
+	// Listen are the addresses for pods, NodeListen those that answer without the cluster's names.
+	Listen, NodeListen []netip.AddrPort
+	// Metrics is where metrics and health are served over HTTP; nowhere if it is not valid.
+	Metrics netip.AddrPort
+	// Allow are the sources that get answers.
+	Allow []netip.Prefix
+	// Reverse are the cluster's own ranges: their reverse names never leave it.
+	Reverse []netip.Prefix
+	// Host is the address of host.bonsai.internal.
+	Host netip.Addr
+	// ResolvConf names the file with the node's own resolvers.
+	ResolvConf string
+	Log        *slog.Logger
+}
+
+// DNS is the DNS server of one node. Its methods may be called from any goroutine, before Run and after it too.
+type DNS struct {
+	cfg  Config
+	log  *slog.Logger
+	feed *feed.Feed
+	http http.Handler
+	// up is what runs; nil while nothing does.
+	up atomic.Pointer[running]
+
+	mu     sync.Mutex // guards what follows
+	health api.Health
+	since  time.Time
+	// changed is closed and replaced when health changes.
+	changed chan struct{}
+	// sources are the ConfigMaps in force, problems what is wrong with them.
+	sources  []string
+	problems []cluster.Problem
+}
+
+// running is everything that one Run made.
+type running struct {
+	store   *zone.Store
+	forward *forward.Forwarder
+	// node forwards what came to the node's own resolver: the user's configuration of cluster DNS has no say in it.
+	node    *forward.Forwarder
+	server  *server.Server
+	watcher *watch.Watcher
+	reader  *corefile.Reader
+	started time.Time
+
+	// What follows is the watcher's, which configures one time after the other.
+	configured bool
+	config     corefile.Config
+}
+
+const (
+	// recordTTL is how many seconds answers about the cluster may be kept, as with kubeadm's Corefile.
+	recordTTL = 30
+	// The proof that names are answered is tried again soon, since all but the answer is there.
+	firstProof, lastProof = 5 * time.Millisecond, time.Second
+	proofLimit            = time.Second
+)
+
+// New makes a server that does nothing yet.
+func New(cfg Config) *DNS {
+	d := &DNS{
+		cfg: cfg, log: cfg.Log.With("component", "dns"), feed: feed.New(cfg.Node),
+		health: api.Health{Phase: cluster.PhaseStarting, Reason: "not started yet"}, changed: make(chan struct{}), since: time.Now(),
+	}
+	d.http = api.New(d)
+	return d
+}
+
+// Name is the component's.
+func (d *DNS) Name() string { return cluster.DNSAddon }
+
+// Handler shows the server over HTTP.
+func (d *DNS) Handler() http.Handler { return d.http }
+
+// Component says how the server is.
+func (d *DNS) Component() cluster.Component {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return cluster.Component{Name: d.Name(), Phase: d.health.Phase, Reason: d.health.Reason, Since: d.since, PID: os.Getpid()}
+}
+
+// Run answers until ctx ends. It fails at once if an address cannot be listened at.
+func (d *DNS) Run(ctx context.Context) (err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r, err := d.assemble()
+	if err != nil {
+		return err
+	}
+	d.setHealth(api.Health{Phase: cluster.PhaseStarting, Reason: "waits for the records of the API server"})
+	d.up.Store(r)
+	var parts sync.WaitGroup
+	defer func() {
+		cancel(nil)
+		parts.Wait()
+		d.up.Store(nil)
+		reason := "it has been stopped"
+		if err != nil {
+			reason = err.Error()
+		}
+		d.setHealth(api.Health{Phase: cluster.PhaseFailed, Reason: reason})
+	}()
+	parts.Go(func() { r.forward.Run(ctx) })
+	parts.Go(func() { r.node.Run(ctx) })
+	parts.Go(func() {
+		if err := r.watcher.Run(ctx); err != nil {
+			cancel(err)
+		}
+	})
+	parts.Go(func() { d.proveReady(ctx, r) })
+	if err := r.server.Run(ctx); err != nil {
+		return err
+	}
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// assemble makes everything that one Run needs and starts nothing.
+func (d *DNS) assemble() (*running, error) {
+	upstreams, err := readUpstreams(d.cfg.ResolvConf)
+	if err != nil {
+		// Cluster names are answered all the same; whatever needs an upstream fails at once.
+		d.log.Warn("the node's own resolvers are not known", "cause", err)
+	}
+	registry := prometheus.NewRegistry()
+	programming := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "coredns_kubernetes_dns_programming_duration_seconds",
+		Help:    "Time from the change of a pod or Service until its endpoints are answered.",
+		Buckets: prometheus.ExponentialBuckets(0.001, 2, 20), ConstLabels: prometheus.Labels{"service_kind": "headless_with_selector"},
+	})
+	if err := registry.Register(programming); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	zoneDefaults := zone.Options{
+		Domain: d.cfg.Domain, TTL: recordTTL, Reverse: d.cfg.Reverse,
+		NameServer: metav1.NamespaceSystem + "/kube-dns",
+	}
+	for _, l := range d.cfg.Listen {
+		zoneDefaults.Local = append(zoneDefaults.Local, l.Addr())
+	}
+	r := &running{
+		started: time.Now(),
+		store:   zone.NewStore(zoneDefaults),
+		forward: forward.New(forward.Options{Log: d.log}),
+		node:    forward.New(forward.Options{Log: d.log}),
+		reader:  &corefile.Reader{Defaults: corefile.Defaults{Zone: zoneDefaults, Upstreams: upstreams}},
+	}
+	plain, _ := corefile.Parse(corefile.Sources{}, r.reader.Defaults)
+	r.node.Configure(plain.Forward)
+	r.server = server.New(server.Options{
+		Zone: r.store, Forward: r.forward, NodeForward: r.node, Feed: d.feed,
+		Listen: d.cfg.Listen, NodeListen: d.cfg.NodeListen, Metrics: d.cfg.Metrics, Allow: d.cfg.Allow, Host: d.cfg.Host,
+		Log: d.log, Registry: registry,
+	})
+	r.watcher = watch.New(d.cfg.API, r.store,
+		func(s corefile.Sources) []cluster.Problem { return d.configure(r, s) },
+		func(took time.Duration) { programming.Observe(took.Seconds()) }, d.log)
+	return r, nil
+}
+
+// configure puts the user's configuration in force and returns what is wrong with it.
+func (d *DNS) configure(r *running, s corefile.Sources) []cluster.Problem {
+	config, problems := r.reader.Read(s)
+	if !r.configured || !config.Equal(r.config) {
+		r.store.SetOptions(config.Zone)
+		r.forward.Configure(config.Forward)
+		r.server.SetRules(rules.New(config), rules.NewLog(config, d.log))
+		r.watcher.VerifyPods(config.Zone.Pods == zone.Verified)
+		d.log.Info("configuration is in force", "sources", config.Sources, "problems", len(problems))
+	}
+	r.configured, r.config = true, config
+	d.mu.Lock()
+	d.sources, d.problems = config.Sources, problems
+	d.mu.Unlock()
+	if h, _ := d.Health(); h.Phase == cluster.PhaseRunning || h.Phase == cluster.PhaseDegraded {
+		d.setHealth(healthy(problems))
+	}
+	return problems
+}
+
+// healthy is how a server is that answers. A problem of its configuration does not make it a worse choice for pods.
+func healthy(problems []cluster.Problem) api.Health {
+	if len(problems) == 0 {
+		return api.Health{Phase: cluster.PhaseRunning}
+	}
+	return api.Health{Phase: cluster.PhaseRunning, Reason: fmt.Sprintf("%d problems in its configuration", len(problems))}
+}
+
+// proveReady waits until the records are complete and then asks over the network what every cluster has. Only with that
+// answer is the server said to run.
+func (d *DNS) proveReady(ctx context.Context, r *running) {
+	for _, ready := range []<-chan struct{}{r.server.Ready(), r.watcher.Synced()} {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ready:
+		}
+	}
+	question := new(dns.Msg).SetQuestion(dns.Fqdn("kubernetes.default.svc."+d.cfg.Domain), dns.TypeA)
+	for pause := firstProof; ctx.Err() == nil; pause = min(2*pause, lastProof) {
+		reply, err := prove(ctx, d.cfg.Listen, question)
+		if err == nil && reply.Rcode == dns.RcodeSuccess && len(reply.Answer) > 0 {
+			break
+		}
+		if err == nil {
+			err = fmt.Errorf("%s is answered with %s", question.Question[0].Name, dns.RcodeToString[reply.Rcode])
+		}
+		d.setHealth(api.Health{Phase: cluster.PhaseStarting, Reason: err.Error()})
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+	d.mu.Lock()
+	problems := d.problems
+	d.mu.Unlock()
+	d.setHealth(healthy(problems))
+	d.log.Info("cluster names are answered", "sinceStart", time.Since(r.started).Round(time.Millisecond))
+}
+
+// prove asks the first address like anybody.
+func prove(ctx context.Context, listen []netip.AddrPort, question *dns.Msg) (*dns.Msg, error) {
+	if len(listen) == 0 {
+		return nil, errors.New("no address to answer at")
+	}
+	client := dns.Client{Timeout: proofLimit}
+	reply, _, err := client.ExchangeContext(ctx, question, listen[0].String())
+	return reply, err
+}

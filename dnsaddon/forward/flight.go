@@ -1,0 +1,192 @@
+package forward
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/dnsaddon/forward/cache"
+	"bonsai/dnsaddon/wire"
+
+	"github.com/miekg/dns"
+)
+
+// flightKey is what makes questions identical. Who does not desire recursion gets another answer, and one that came
+// truncated over UDP is no good for TCP.
+type flightKey struct {
+	zone            uint32
+	name            string
+	qtype           uint16
+	do, cd, rd, tcp bool
+}
+
+// flight is a question on its way, and whoever waits for its answer. The other fields are set before done is closed.
+type flight struct {
+	done   chan struct{}
+	answer *cache.Answer
+	result Result
+	err    error
+}
+
+// join waits with an identical question, or puts q on its way, which leads is true for. It returns nil after the end.
+func (f *Forwarder) join(z *zone, q *wire.Query, tcp bool) (fl *flight, leads bool) {
+	key := flightKey{z.id, string(q.Folded), q.Type, q.DO, q.CD, q.RD, tcp}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stopped {
+		return nil, false
+	}
+	if fl := f.flights[key]; fl != nil {
+		return fl, false
+	}
+	fl = &flight{done: make(chan struct{})}
+	f.flights[key] = fl
+	f.work.Go(func() {
+		defer z.done()
+		f.fly(fl, z, q, tcp)
+		f.mu.Lock()
+		delete(f.flights, key)
+		f.mu.Unlock()
+		close(fl.done)
+	})
+	return fl, true
+}
+
+// fly asks and keeps the answer. It is in the cache before the flight ends, so that no identical question slips through
+// in between.
+func (f *Forwarder) fly(fl *flight, z *zone, q *wire.Query, tcp bool) {
+	ctx, cancel := context.WithTimeout(f.base, f.limits.question)
+	defer cancel()
+	fl.result.Source = cluster.DNSFromForward
+	m, err := f.resolve(ctx, z, q, tcp, &fl.result)
+	if err != nil {
+		fl.err = err
+		return
+	}
+	now := f.now()
+	fl.answer, fl.err = cache.NewAnswer(m, q, z.Cache, now)
+	if fl.err == nil && q.RD {
+		f.cache.Put(fl.answer, z.id, now)
+	}
+}
+
+// resolve asks one upstream after the other until one answers. Who timed out may be asked again, since a datagram can
+// be lost; who failed at once may not.
+func (f *Forwarder) resolve(ctx context.Context, z *zone, q *wire.Query, tcp bool, res *Result) (*dns.Msg, error) {
+	var buf [MaxUpstreams]*upstream
+	rest, allDown := z.order(buf[:])
+	if len(rest) == 0 {
+		return nil, ErrCutOff
+	}
+	limit := z.ReadTimeout
+	if allDown {
+		z.broken.Add(1)
+		if z.FailFast {
+			return nil, ErrAllDown
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, f.limits.allDown)
+		defer cancel()
+	}
+	var last *dns.Msg
+	var lastErr error
+	for len(rest) > 0 {
+		again := rest[:0]
+		for _, u := range rest {
+			if ctx.Err() != nil {
+				break
+			}
+			res.Upstream = u.name
+			start := time.Now()
+			m, err := f.attempt(ctx, z, u, q, manner{tcp: tcp, limit: limit, expire: z.Expire})
+			res.RTT = time.Since(start)
+			if err != nil {
+				lastErr = fmt.Errorf("ask upstream %s: %w", u.name, err)
+				if isTimeout(err) {
+					again = append(again, u)
+				}
+				continue
+			}
+			if !slices.Contains(z.Failover, m.Rcode) {
+				return m, nil
+			}
+			last = m
+		}
+		if last != nil {
+			return last, nil
+		}
+		rest = again
+	}
+	if lastErr == nil {
+		lastErr = ctx.Err()
+	}
+	return nil, lastErr
+}
+
+// attempt asks one upstream, over TCP too if its reply is truncated and without EDNS if it does not understand that,
+// and keeps the accounts of its health.
+func (f *Forwarder) attempt(ctx context.Context, z *zone, u *upstream, q *wire.Query, how manner) (*dns.Msg, error) {
+	start := time.Now()
+	how.edns = start.UnixNano() >= u.plainUntil.Load()
+	m, err := f.askWhole(ctx, u, q, how)
+	if err == nil && how.edns {
+		if u.mayLackEDNS(m) {
+			m = f.askPlain(ctx, u, q, how, m)
+		} else if m.Rcode == dns.RcodeSuccess || m.Rcode == dns.RcodeNameError {
+			u.ednsWorks.Store(true)
+		}
+	}
+	took := time.Since(start)
+	if err == nil {
+		u.stats.reply(m.Rcode, took)
+		f.answered(z, u)
+		return m, nil
+	}
+	// Neither the end of this process nor having got less time than others is the upstream's fault.
+	if f.base.Err() != nil || isTimeout(err) && took < how.limit || ours(err) {
+		return nil, err
+	}
+	u.stats.failures.Add(1)
+	f.failed(z, u, err)
+	return nil, err
+}
+
+// askWhole asks for what a truncated reply left out. A truncated one is returned only if it is better than nothing.
+func (f *Forwarder) askWhole(ctx context.Context, u *upstream, q *wire.Query, how manner) (*dns.Msg, error) {
+	m, err := f.ask(ctx, u, q, how)
+	if err != nil || !m.Truncated || how.tcp {
+		return m, err
+	}
+	how.tcp = true
+	whole, err := f.ask(ctx, u, q, how)
+	if err != nil {
+		return m, nil
+	}
+	return whole, nil
+}
+
+// mayLackEDNS says whether a reply can mean that the upstream does not understand EDNS. Old ones say FORMERR or NOTIMP,
+// some forwarders turn that into SERVFAIL; from an upstream that has handled EDNS, SERVFAIL is just that.
+func (u *upstream) mayLackEDNS(m *dns.Msg) bool {
+	switch m.Rcode {
+	case dns.RcodeFormatError, dns.RcodeNotImplemented, dns.RcodeBadVers:
+		return true
+	case dns.RcodeServerFailure:
+		return !u.ednsWorks.Load()
+	}
+	return false
+}
+
+// askPlain repeats a question without EDNS and remembers if that helps. If it does not, the first reply stands.
+func (f *Forwarder) askPlain(ctx context.Context, u *upstream, q *wire.Query, how manner, first *dns.Msg) *dns.Msg {
+	how.edns = false
+	m, err := f.askWhole(ctx, u, q, how)
+	if err != nil || m.Rcode != dns.RcodeSuccess && m.Rcode != dns.RcodeNameError {
+		return first
+	}
+	u.plainUntil.Store(time.Now().Add(plainFor).UnixNano())
+	f.log.Info("upstream does not understand EDNS", "upstream", u.name, "rcode", dns.RcodeToString[first.Rcode])
+	return m
+}

@@ -1,0 +1,50 @@
+package server
+
+import (
+	"time"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/dnsaddon/wire"
+)
+
+// maxTCPSize is the largest message over TCP.
+const maxTCPSize = 1<<16 - 1
+
+// quick answers plain questions from memory. Every goroutine that reads questions has one of its own.
+type quick struct {
+	front *front
+	fold  [wire.MaxName]byte
+	q     wire.Query
+	// turn rotates the addresses in answers.
+	turn int
+}
+
+// answer appends the reply to msg if the question is plain and the answer in memory; q is the question then. If ok is
+// false, the slow path has to do it. It neither blocks nor allocates.
+func (a *quick) answer(dst, msg []byte, tcp bool, now time.Time) (out []byte, source cluster.DNSSource, ok bool) {
+	if !wire.Parse(msg, a.fold[:], &a.q) {
+		return dst, "", false
+	}
+	limit := maxTCPSize
+	if !tcp {
+		limit = a.q.MaxUDP()
+	}
+	f, s := a.front, a.front.server
+	if f.cluster {
+		if rules := s.rules.Load(); rules != nil && !(*rules).Plain(a.q.Folded, a.q.Type) {
+			return dst, "", false
+		}
+	}
+	if s.locals.maybe(a.q.Folded) {
+		return dst, "", false
+	}
+	if f.cluster {
+		if packed, ok := s.opts.Zone.View().Packed(a.q.Folded, a.q.Type); ok {
+			a.turn++
+			out, ok = wire.Append(dst, &a.q, packed, a.turn, true, limit)
+			return out, cluster.DNSFromCluster, ok
+		}
+	}
+	out, ok = f.forward.AppendCached(dst, &a.q, limit, now)
+	return out, cluster.DNSFromCache, ok
+}

@@ -1,0 +1,97 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// webGrace is how long requests may take to end after the server was told to.
+const webGrace = 200 * time.Millisecond
+
+// Handler serves /metrics, /health (the process answers) and /ready (it answers from complete records), as people
+// know them from CoreDNS's three ports. Options.Metrics makes Run listen with it.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.opts.Registry, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(s.opts.Log.Handler(), slog.LevelWarn),
+	}))
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "OK") })
+	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) {
+		if !s.answering() {
+			http.Error(w, "kubernetes", http.StatusServiceUnavailable) // CoreDNS lists the plugins that are not ready
+			return
+		}
+		_, _ = io.WriteString(w, "OK")
+	})
+	return mux
+}
+
+// answering says whether the server listens and its records are complete: it asks itself for the one that every
+// cluster has.
+func (s *Server) answering() bool {
+	view := s.opts.Zone.View()
+	return s.Listening() != nil && view.Lookup("dns-version."+view.Apex(), dns.TypeTXT).Rcode == dns.RcodeSuccess
+}
+
+// web is the HTTP server, nil for none.
+type web struct {
+	ln  net.Listener
+	srv *http.Server
+	log *slog.Logger
+}
+
+func (s *Server) listenHTTP(ctx context.Context) (*web, error) {
+	if !s.opts.Metrics.IsValid() {
+		return nil, nil
+	}
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.opts.Metrics.String())
+	if err != nil {
+		return nil, fmt.Errorf("serve DNS metrics at %s: %w", s.opts.Metrics, err)
+	}
+	return &web{ln: ln, log: s.opts.Log, srv: &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: 5 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(s.opts.Log.Handler(), slog.LevelDebug),
+	}}, nil
+}
+
+// serve answers until ctx ends.
+func (w *web) serve(ctx context.Context) {
+	if w == nil {
+		return
+	}
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		<-ctx.Done()
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), webGrace)
+		defer cancel()
+		if w.srv.Shutdown(grace) != nil {
+			_ = w.srv.Close()
+		}
+	}()
+	if err := w.srv.Serve(w.ln); !errors.Is(err, http.ErrServerClosed) {
+		w.log.Error("serve DNS metrics", "err", err)
+	}
+	<-stopped
+}
+
+// close gives up listening, if serve was never called.
+func (w *web) close() error {
+	if w == nil {
+		return nil
+	}
+	return w.ln.Close()
+}

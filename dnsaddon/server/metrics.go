@@ -1,0 +1,198 @@
+package server
+
+import (
+	"net/netip"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"bonsai/dnsaddon/forward"
+	"bonsai/dnsaddon/forward/cache"
+)
+
+// collector gives Prometheus what the server, the forwarders and the cache have counted, under the names that CoreDNS
+// has for it, so that its dashboards and alerts fit. Everything is summed up when it is asked for.
+type collector struct {
+	server *Server
+	all    []*prometheus.Desc
+
+	requests, do, responses, duration, requestSize, responseSize *prometheus.Desc
+	dropped, foreign, malformed                                  *prometheus.Desc
+	panics, build                                                *prometheus.Desc
+	cacheEntries, cacheHits, cacheMisses, cacheRequests          *prometheus.Desc
+	cacheEvictions, cacheStale                                   *prometheus.Desc
+	forwardRejects, forwardBroken                                *prometheus.Desc
+	proxyDuration, proxyHealth, proxyReused, proxyDialed         *prometheus.Desc
+}
+
+func newCollector(s *Server) *collector {
+	var all []*prometheus.Desc
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		d := prometheus.NewDesc("coredns_"+name, help, labels, nil)
+		all = append(all, d)
+		return d
+	}
+	c := &collector{
+		server: s,
+
+		requests:     desc("dns_requests_total", "Answered questions.", "server", "zone", "view", "proto", "family", "type"),
+		do:           desc("dns_do_requests_total", "Answered questions with the DO bit.", "server", "zone", "view"),
+		responses:    desc("dns_responses_total", "Answers by rcode.", "server", "zone", "view", "rcode", "plugin"),
+		duration:     desc("dns_request_duration_seconds", "Time from a question to its answer.", "server", "zone", "view"),
+		requestSize:  desc("dns_request_size_bytes", "Size of answered questions.", "server", "zone", "view", "proto"),
+		responseSize: desc("dns_response_size_bytes", "Size of answers.", "server", "zone", "view", "proto"),
+		dropped:      desc("shed_dropped_total", "Questions that were dropped under load, or REFUSED over TCP.", "server", "reason"),
+		foreign:      desc("acl_dropped_requests_total", "Messages and connections from sources that get no answers.", "server", "zone", "view"),
+		malformed:    desc("dns_malformed_requests_total", "Messages that cannot be answered: no header, too long, or an answer themselves.", "server"),
+		panics:       desc("panics_total", "Questions that ended in a panic."),
+		build:        desc("build_info", "The version of the server.", "version", "revision", "goversion"),
+
+		cacheEntries:   desc("cache_entries", "Answers in the cache.", "server", "type", "zones", "view"),
+		cacheHits:      desc("cache_hits_total", "Questions answered from the cache.", "server", "type", "zones", "view"),
+		cacheMisses:    desc("cache_misses_total", "Questions that the cache had no answer to.", "server", "zones", "view"),
+		cacheRequests:  desc("cache_requests_total", "Questions that the cache was asked.", "server", "zones", "view"),
+		cacheEvictions: desc("cache_evictions_total", "Answers that gave way to others.", "server", "type", "zones", "view"),
+		cacheStale:     desc("cache_served_stale_total", "Expired answers that were given for want of an upstream.", "server", "zones", "view"),
+
+		forwardRejects: desc("forward_max_concurrent_rejects_total", "Questions refused because too many waited for upstreams."),
+		forwardBroken:  desc("forward_healthcheck_broken_total", "Questions that came while all upstreams of their zone were down."),
+		proxyDuration:  desc("proxy_request_duration_seconds", "Time that upstreams took to reply.", "proxy_name", "to", "rcode"),
+		proxyHealth:    desc("proxy_healthcheck_failures_total", "Failed health checks of upstreams.", "proxy_name", "to"),
+		proxyReused:    desc("proxy_conn_cache_hits_total", "Questions over a connection that was open.", "proxy_name", "to", "proto"),
+		proxyDialed:    desc("proxy_conn_cache_misses_total", "Questions that needed a new connection.", "proxy_name", "to", "proto"),
+	}
+	c.all = all
+	return c
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range c.all {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	s := c.server
+	out <- prometheus.MustNewConstMetric(c.panics, prometheus.CounterValue, float64(s.panics.Load()))
+	version, revision := buildVersion()
+	out <- prometheus.MustNewConstMetric(c.build, prometheus.GaugeValue, 1, version, revision, runtime.Version())
+	for _, f := range s.fronts {
+		c.collectFront(out, f)
+	}
+	// The views share what they share; the labels of the cache name where the first one listens.
+	collected := map[Forwarder]bool{}
+	for _, f := range s.fronts {
+		if !collected[f.forward] {
+			collected[f.forward] = true
+			c.collectForwarder(out, serverLabel(f.addr), f.forward.Stats())
+		}
+	}
+}
+
+func serverLabel(addr netip.AddrPort) string { return "dns://" + addr.String() }
+
+func (c *collector) collectFront(out chan<- prometheus.Metric, f *front) {
+	const zone, view = ".", ""
+	counter := func(d *prometheus.Desc, n uint64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
+	}
+	var sum counters
+	f.sum(&sum)
+	server := serverLabel(f.addr)
+	protos, families := [...]string{"udp", "tcp"}, [...]string{"1", "2"}
+	for p, proto := range protos {
+		for fam, byType := range sum.requests[p] {
+			for t, n := range byType {
+				if n > 0 {
+					counter(c.requests, n, server, zone, view, proto, families[fam], typeNames()[t])
+				}
+			}
+		}
+		out <- sum.size[p].metric(c.requestSize, server, zone, view, proto)
+		out <- sum.reply[p].metric(c.responseSize, server, zone, view, proto)
+	}
+	for rcode, bySource := range sum.responses {
+		byPlugin := map[string]uint64{}
+		for source, n := range bySource {
+			byPlugin[pluginNames()[source]] += n
+		}
+		for plugin, n := range byPlugin {
+			if n > 0 {
+				counter(c.responses, n, server, zone, view, rcodeName(rcode), plugin)
+			}
+		}
+	}
+	counter(c.do, sum.do, server, zone, view)
+	out <- sum.duration.metric(c.duration, server, zone, view)
+	counter(c.foreign, f.drops.foreign.Load(), server, zone, view)
+	counter(c.malformed, f.drops.malformed.Load(), server)
+	for why := range dropReasons {
+		counter(c.dropped, f.drops.byReason[why].Load(), server, why.String())
+	}
+}
+
+func (c *collector) collectForwarder(out chan<- prometheus.Metric, server string, st forward.Stats) {
+	const zones, view = ".", ""
+	counter := func(d *prometheus.Desc, n uint64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
+	}
+	var hits uint64
+	for kind, name := range map[cache.Kind]string{cache.Success: "success", cache.Denial: "denial"} {
+		hits += st.Cache.Hits[kind]
+		out <- prometheus.MustNewConstMetric(c.cacheEntries, prometheus.GaugeValue, float64(st.Cache.Entries[kind]), server, name, zones, view)
+		counter(c.cacheHits, st.Cache.Hits[kind], server, name, zones, view)
+		counter(c.cacheEvictions, st.Cache.Evictions[kind], server, name, zones, view)
+	}
+	counter(c.cacheMisses, st.Cache.Misses, server, zones, view)
+	counter(c.cacheRequests, st.Cache.Misses+hits, server, zones, view)
+	counter(c.cacheStale, st.Cache.Stale, server, zones, view)
+	counter(c.forwardRejects, st.Refused)
+	counter(c.forwardBroken, st.Broken)
+	for _, u := range st.Upstreams {
+		name := "forward:" + u.Zone
+		for rcode, h := range u.Replies {
+			out <- prometheus.MustNewConstHistogram(c.proxyDuration, h.Count, h.Sum, h.Buckets, name, u.Address, rcode)
+		}
+		counter(c.proxyHealth, u.HealthFailures, name, u.Address)
+		counter(c.proxyReused, u.Reused, name, u.Address, "tcp")
+		counter(c.proxyDialed, u.Dialed, name, u.Address, "tcp")
+	}
+}
+
+func (d *durations) metric(desc *prometheus.Desc, labels ...string) prometheus.Metric {
+	buckets := make(map[float64]uint64, durationBuckets)
+	count, bound := uint64(0), firstDuration.Seconds()
+	for _, n := range d.buckets[:durationBuckets] {
+		count += n
+		buckets[bound] = count
+		bound *= 2
+	}
+	return prometheus.MustNewConstHistogram(desc, count+d.buckets[durationBuckets], d.sum.Seconds(), buckets, labels...)
+}
+
+func (s *sizes) metric(desc *prometheus.Desc, labels ...string) prometheus.Metric {
+	buckets := make(map[float64]uint64, len(s.buckets)-1)
+	count := uint64(0)
+	for i, bound := range sizeBounds() {
+		count += s.buckets[i]
+		buckets[float64(bound)] = count
+	}
+	return prometheus.MustNewConstHistogram(desc, count+s.buckets[len(s.buckets)-1], float64(s.sum), buckets, labels...)
+}
+
+// buildVersion is what the executable knows of itself.
+func buildVersion() (version, revision string) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "", ""
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			revision = setting.Value
+		}
+	}
+	return info.Main.Version, revision
+}

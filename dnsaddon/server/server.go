@@ -1,0 +1,230 @@
+// Package server is the network side of cluster DNS: it reads questions from sockets, holds to the rules of the
+// protocol, asks rules, records and upstreams in turn, and answers.
+//
+// # Two paths
+//
+// Nearly all questions are plain, and their answers are in memory: names of Services, names of search paths that do
+// not exist, cached names of the world. The goroutine that reads them from a socket answers them itself, from bytes
+// packed beforehand (fast.go). Over UDP there is one socket and one such goroutine per processor, and each system
+// call moves what has piled up (mmsg.go, udp.go). Whatever is not plain goes to a bounded number of workers (pool.go),
+// where a complete DNS library reads the message (message.go) and a question may wait for upstreams (resolve.go).
+// Both paths give the same answers; what differs is the time that they take.
+//
+// # Two views
+//
+// The addresses of Options.Listen answer with the cluster's names, for pods. Those of Options.NodeListen answer as
+// the machine's own resolver would, for pods that asked for that and for the node itself; there the names of the
+// cluster do not exist.
+//
+// # What it does not do
+//
+// Nobody but the sources of Options.Allow gets an answer. A name of the cluster never goes to an upstream. Nothing
+// that an asker sends can make the server keep more than a fixed amount of memory for it, wait for it longer than a
+// fixed time, or end the process.
+//
+// Begin reading at Server.Run.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/dnsaddon/forward"
+	"bonsai/dnsaddon/wire"
+	"bonsai/dnsaddon/zone"
+)
+
+// Forwarder asks upstreams, or its memory of what they said. *forward.Forwarder is one.
+type Forwarder interface {
+	// AppendCached appends the reply to q if it is known and at most limit bytes. It must not block or allocate.
+	AppendCached(dst []byte, q *wire.Query, limit int, now time.Time) ([]byte, bool)
+	// Exchange answers r. The error says why a reply is SERVFAIL or REFUSED, or why there is none.
+	Exchange(ctx context.Context, r *dns.Msg, proto string) (*dns.Msg, forward.Result, error)
+	// Stats are counted for metrics.
+	Stats() forward.Stats
+}
+
+// Rules are what the user's configuration says about names before the cluster's records and the upstreams are asked.
+// *rules.Rules is one.
+type Rules interface {
+	// Plain says that no rule is about a question, so that Serve would do nothing but call next. Folded is the name in
+	// wire form and in lower case. It is asked for every question, and must not block or allocate.
+	Plain(folded []byte, qtype uint16) bool
+	// Serve answers q, whose name is in lower case, by a rule, or by calling next with q or with what a rule makes of
+	// it. The rule that mattered is told in words. It may be called on many goroutines.
+	Serve(q dns.Question, next func(dns.Question) *dns.Msg) (m *dns.Msg, rule string)
+}
+
+// Watcher is told what was answered. *feed.Feed and *rules.Log are watchers.
+type Watcher interface {
+	// Active is asked for every question and must not block. While it is false, nothing is put together to be told.
+	Active() bool
+	// Publish must not block. The watcher does not change the question's slices, nor does anybody else.
+	Publish(cluster.DNSQuery)
+}
+
+// Options are a server's settings.
+type Options struct {
+	Zone    *zone.Store
+	Forward Forwarder
+	// NodeForward answers the node's view; nil is Forward.
+	NodeForward Forwarder
+	// Feed is told the questions of both views.
+	Feed Watcher
+
+	// Listen are the addresses with the cluster's view, NodeListen those with the node's. They should be concrete: the
+	// reply to a question that came to the wildcard address may leave from another address than it went to.
+	Listen, NodeListen []netip.AddrPort
+	// Metrics is where metrics and health are served over HTTP; nowhere if it is not valid.
+	Metrics netip.AddrPort
+	// Allow are the sources that get answers; there is no other, not even loopback.
+	Allow []netip.Prefix
+	// Host is the address of host.bonsai.internal and host.docker.internal, the machine that the nodes run on. If it
+	// is not valid, those names are like any other.
+	Host netip.Addr
+
+	Log *slog.Logger
+	// Registry takes the metrics, under CoreDNS's names. It is also what Metrics serves.
+	Registry *prometheus.Registry
+}
+
+// Server is a DNS server. Its methods may be called from any goroutine.
+type Server struct {
+	opts   Options
+	rules  atomic.Pointer[Rules]
+	log    atomic.Pointer[Watcher]
+	locals locals
+	slow   *pool
+	// tcpLimits are the same for all fronts; tests have smaller ones.
+	tcpLimits tcpLimits
+	turn      atomic.Uint32 // rotates the addresses in answers of the slow path
+	panics    atomic.Uint64
+
+	ready chan struct{}
+	// listening is written before ready is closed and read afterwards.
+	fronts []*front
+}
+
+// New makes a server that does nothing yet. It registers its metrics, so there is one server per registry.
+func New(opts Options) *Server {
+	if opts.NodeForward == nil {
+		opts.NodeForward = opts.Forward
+	}
+	s := &Server{
+		opts:      opts,
+		locals:    newLocals(opts.Host),
+		slow:      newPool(poolLimits{maxWorkers, maxWaiting, maxPerSource, maxWait}),
+		tcpLimits: defaultTCPLimits(),
+		ready:     make(chan struct{}),
+	}
+	for _, addr := range opts.Listen {
+		s.fronts = append(s.fronts, newFront(s, addr, true))
+	}
+	for _, addr := range opts.NodeListen {
+		s.fronts = append(s.fronts, newFront(s, addr, false))
+	}
+	opts.Registry.MustRegister(newCollector(s))
+	return s
+}
+
+// SetRules puts rules in force for the questions that come from now on, and gives those that are answered to log as
+// well as to Options.Feed. Both may be nil. The node's view has neither.
+func (s *Server) SetRules(r Rules, log Watcher) {
+	s.rules.Store(nil)
+	if r != nil {
+		s.rules.Store(&r)
+	}
+	s.log.Store(nil)
+	if log != nil && log.Active() {
+		s.log.Store(&log)
+	}
+}
+
+// Ready is closed once the server listens.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// Listening are the addresses that questions are read from, empty before Ready.
+func (s *Server) Listening() []netip.AddrPort {
+	select {
+	case <-s.ready:
+	default:
+		return nil
+	}
+	var addrs []netip.AddrPort
+	for _, f := range s.fronts {
+		addrs = append(addrs, f.addr)
+	}
+	return addrs
+}
+
+// Queries are how many questions were answered, by rcode.
+func (s *Server) Queries() map[string]uint64 {
+	var sum counters
+	for _, f := range s.fronts {
+		f.sum(&sum)
+	}
+	byRcode := map[string]uint64{}
+	for rcode, bySource := range sum.responses {
+		for _, n := range bySource {
+			if n > 0 {
+				byRcode[rcodeName(rcode)] += n
+			}
+		}
+	}
+	return byRcode
+}
+
+// Run listens and answers until ctx ends, and returns when all is closed. An address that cannot be listened at is an
+// error, at once. Run is called once.
+func (s *Server) Run(ctx context.Context) (err error) {
+	for _, f := range s.fronts {
+		if e := f.listen(ctx); e != nil {
+			err = errors.Join(err, fmt.Errorf("answer DNS questions at %s: %w", f.addr, e))
+		}
+	}
+	web, e := s.listenHTTP(ctx)
+	if err = errors.Join(err, e); err != nil {
+		for _, f := range s.fronts {
+			f.close()
+		}
+		return errors.Join(err, web.close())
+	}
+	close(s.ready)
+	var serving sync.WaitGroup
+	for _, f := range s.fronts {
+		f.serve(ctx, &serving)
+	}
+	serving.Go(func() { web.serve(ctx) })
+	<-ctx.Done()
+	// Readers stop first, then the questions they handed on end, quickly since their context has. Only then may their
+	// sockets close.
+	for _, f := range s.fronts {
+		f.stop()
+	}
+	serving.Wait()
+	s.slow.close()
+	for _, f := range s.fronts {
+		f.close()
+	}
+	return nil
+}
+
+// allowed says whether an asker gets an answer.
+func (s *Server) allowed(source netip.Addr) bool {
+	for _, p := range s.opts.Allow {
+		if p.Contains(source) {
+			return true
+		}
+	}
+	return false
+}

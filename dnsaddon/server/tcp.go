@@ -1,0 +1,317 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"bonsai/bootstrap/cluster"
+)
+
+// tcpLimits bound what TCP askers can take.
+type tcpLimits struct {
+	// conns are the connections of one front, clientConns those from one address.
+	conns, clientConns int
+	// inFlight are the questions of one connection that the slow path works on.
+	inFlight int
+	// idle is how long a connection may be silent between questions, message how long one question may take to arrive,
+	// write how long the asker may take to accept answers.
+	idle, message, write time.Duration
+}
+
+func defaultTCPLimits() tcpLimits {
+	return tcpLimits{
+		conns: 1024, clientConns: 128, inFlight: 64,
+		idle: 10 * time.Second, message: 3 * time.Second, write: 3 * time.Second,
+	}
+}
+
+// acceptPause is waited after a failed accept, most likely for want of file descriptors.
+const acceptPause = 50 * time.Millisecond
+
+// tcpFront accepts the TCP connections of one front.
+type tcpFront struct {
+	front  *front
+	ln     net.Listener
+	limits tcpLimits
+	conns  sync.WaitGroup
+
+	mu       sync.Mutex // guards what follows
+	stopped  bool
+	open     map[*tcpConn]struct{}
+	byClient map[netip.Addr]int
+}
+
+func newTCPFront(f *front, ln net.Listener) *tcpFront {
+	return &tcpFront{
+		front: f, ln: ln, limits: f.server.tcpLimits,
+		open: map[*tcpConn]struct{}{}, byClient: map[netip.Addr]int{},
+	}
+}
+
+// run accepts until stop, and returns when all connections have ended.
+func (t *tcpFront) run(ctx context.Context) {
+	defer t.conns.Wait()
+	for {
+		conn, err := t.ln.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			t.front.server.opts.Log.Warn("accept DNS connection", "address", t.front.addr, "err", err)
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(acceptPause):
+			}
+			continue
+		}
+		t.admit(ctx, conn)
+	}
+}
+
+// admit serves a connection, or closes it if it is not to be.
+func (t *tcpFront) admit(ctx context.Context, conn net.Conn) {
+	client := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap().WithZone("")
+	if !t.front.server.allowed(client) {
+		t.front.drops.foreign.Add(1)
+		_ = conn.Close()
+		return
+	}
+	c := &tcpConn{
+		tcp: t, conn: conn, client: client, quick: quick{front: t.front},
+		slots: make(chan struct{}, t.limits.inFlight),
+	}
+	t.mu.Lock()
+	full := len(t.open) >= t.limits.conns || t.byClient[client] >= t.limits.clientConns
+	if full || t.stopped {
+		t.mu.Unlock()
+		t.front.drops.add(dropClients, 1)
+		_ = conn.Close()
+		return
+	}
+	t.open[c] = struct{}{}
+	t.byClient[client]++
+	t.mu.Unlock()
+	t.conns.Go(func() {
+		c.serve(ctx)
+		t.forget(c)
+	})
+}
+
+func (t *tcpFront) forget(c *tcpConn) {
+	_ = c.conn.Close()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.open, c)
+	if t.byClient[c.client]--; t.byClient[c.client] <= 0 {
+		delete(t.byClient, c.client)
+	}
+}
+
+// stop makes run return: no more connections, no more questions on those that there are.
+func (t *tcpFront) stop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stopped = true
+	_ = t.ln.Close()
+	for c := range t.open {
+		_ = c.conn.SetDeadline(time.Unix(1, 0))
+	}
+}
+
+func (t *tcpFront) close() { _ = t.ln.Close() }
+
+// tcpConn is one connection. Its questions may come at any rate and are answered as soon as the answers are there,
+// in any order (RFC 7766).
+type tcpConn struct {
+	quick
+	tcp    *tcpFront
+	conn   net.Conn
+	client netip.Addr
+	// slots has an element for each question in the slow path.
+	slots chan struct{}
+
+	writing sync.Mutex // held while something is written to conn
+}
+
+// serve reads questions until the asker or the time ends it, and waits for the answers that are still to come.
+func (c *tcpConn) serve(ctx context.Context) {
+	defer func() {
+		for range cap(c.slots) {
+			c.slots <- struct{}{}
+		}
+	}()
+	in := bufio.NewReaderSize(c.conn, maxQuestion+2)
+	var out []byte
+	for {
+		// Whoever sends many questions at once gets the quick answers at once.
+		if len(out) > 0 && (!complete(in) || len(out) > maxTCPSize) {
+			if !c.write(ctx, out) {
+				return
+			}
+			if out = out[:0]; cap(out) > maxTCPSize {
+				out = nil
+			}
+		}
+		msg, err := c.read(ctx, in)
+		if err != nil || silent(msg) {
+			if err == nil || errors.Is(err, errTooLong) {
+				c.tcp.front.drops.malformed.Add(1)
+			}
+			return
+		}
+		from := asker{c.client, true, time.Now()}
+		var done bool
+		if out, done = c.fast(out, msg, from); done {
+			continue
+		}
+		if len(c.slots) == cap(c.slots) && len(out) > 0 { // it may take a while to go on
+			if !c.write(ctx, out) {
+				return
+			}
+			out = out[:0]
+		}
+		if !c.later(ctx, bytes.Clone(msg), from) {
+			return
+		}
+	}
+}
+
+// complete says that a whole question is in the buffer.
+func complete(in *bufio.Reader) bool {
+	if in.Buffered() < 2 {
+		return false
+	}
+	head, _ := in.Peek(2) // is there
+	return in.Buffered() >= 2+int(binary.BigEndian.Uint16(head))
+}
+
+var errTooLong = errors.New("question too long")
+
+// read gives the next question; it is valid until the next call.
+func (c *tcpConn) read(ctx context.Context, in *bufio.Reader) ([]byte, error) {
+	if !complete(in) {
+		if in.Buffered() == 0 {
+			if err := c.readWithin(ctx, c.tcp.limits.idle); err != nil {
+				return nil, err
+			}
+			if _, err := in.Peek(1); err != nil {
+				return nil, err
+			}
+		}
+		if err := c.readWithin(ctx, c.tcp.limits.message); err != nil {
+			return nil, err
+		}
+	}
+	head, err := in.Peek(2)
+	if err != nil {
+		return nil, err
+	}
+	size := 2 + int(binary.BigEndian.Uint16(head))
+	if size > in.Size() {
+		return nil, errTooLong
+	}
+	msg, err := in.Peek(size)
+	if err != nil {
+		return nil, err
+	}
+	_, err = in.Discard(size) // leaves msg alone until the next read
+	return msg[2:], err
+}
+
+// readWithin sets the time for what is read next, unless the server ends: stop has set it for good then, or will.
+func (c *tcpConn) readWithin(ctx context.Context, limit time.Duration) error {
+	if err := c.conn.SetReadDeadline(time.Now().Add(limit)); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// fast appends the answer to out if it is in memory.
+func (c *tcpConn) fast(out, msg []byte, from asker) (sum []byte, done bool) {
+	f := c.tcp.front
+	start := len(out)
+	defer func() {
+		if p := recover(); p != nil {
+			f.server.panicked(p)
+			sum, done = framed(out[:start], failure(nil, msg)), true
+		}
+	}()
+	reply, source, ok := c.answer(append(out, 0, 0), msg, true, from.arrived)
+	if !ok {
+		return out, false
+	}
+	size := len(reply) - start - 2
+	binary.BigEndian.PutUint16(reply[start:], uint16(size))
+	f.slowCounts().add(time.Since(from.arrived), event{
+		tcp: true, ipv6: from.addr.Is6(), do: c.q.DO, qtype: c.q.Type, rcode: int(reply[start+2+3] & 0xF),
+		source: source, size: len(msg), reply: size,
+	})
+	if f.watched() {
+		f.tell(from, reply[start+2:], source, "")
+	}
+	return reply, true
+}
+
+// later hands a question to the slow path. It waits while the connection has too many there already, which makes the
+// asker wait, too. False means that the server ends.
+func (c *tcpConn) later(ctx context.Context, msg []byte, from asker) bool {
+	select {
+	case c.slots <- struct{}{}:
+	case <-ctx.Done():
+		return false
+	}
+	f := c.tcp.front
+	f.server.slow.submit(job{
+		source: from.addr, arrived: from.arrived,
+		run: func() {
+			defer func() { <-c.slots }()
+			if reply := f.handle(ctx, msg, from); reply != nil {
+				c.write(ctx, framed(nil, reply))
+			}
+		},
+		// A connection that stays silent would make the asker wait for its end. The writing may block, which refuse must
+		// not; there are never more of these goroutines than slots.
+		refuse: func(why dropReason) {
+			c.tcp.conns.Go(func() {
+				defer func() { <-c.slots }()
+				f.drops.add(why, 1)
+				f.slowCounts().add(time.Since(from.arrived), event{
+					tcp: true, ipv6: from.addr.Is6(), rcode: dns.RcodeRefused, source: cluster.DNSRefused,
+					size: len(msg), reply: headerLen,
+				})
+				c.write(ctx, framed(nil, headerOnly(nil, msg, dns.RcodeRefused)))
+			})
+		},
+	})
+	return true
+}
+
+// framed appends a message with its length before it.
+func framed(dst, msg []byte) []byte {
+	return append(binary.BigEndian.AppendUint16(dst, uint16(len(msg))), msg...)
+}
+
+// write sends whole messages, but not once the server ends. After a failure the connection is of no use and ends.
+func (c *tcpConn) write(ctx context.Context, out []byte) bool {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	_ = c.conn.SetWriteDeadline(time.Now().Add(c.tcp.limits.write))
+	if ctx.Err() != nil {
+		return false
+	}
+	if _, err := c.conn.Write(out); err != nil {
+		_ = c.conn.Close()
+		return false
+	}
+	return true
+}

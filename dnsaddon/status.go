@@ -1,0 +1,108 @@
+package dnsaddon
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/dnsaddon/api"
+)
+
+// Status tells everything about the server that does not change with each question.
+func (d *DNS) Status() cluster.DNSStatus {
+	d.mu.Lock()
+	s := cluster.DNSStatus{
+		Node: d.cfg.Node, Phase: d.health.Phase, Reason: d.health.Reason, Since: d.since, Domain: d.cfg.Domain,
+		Config: slices.Clone(d.sources), Problems: slices.Clone(d.problems),
+		Upstreams: []cluster.DNSUpstream{}, Queries: map[string]uint64{},
+	}
+	d.mu.Unlock()
+	r := d.up.Load()
+	if r == nil {
+		return s
+	}
+	for _, l := range r.server.Listening() {
+		s.Listen = append(s.Listen, l.String())
+	}
+	s.Records = r.store.Records()
+	s.Upstreams, s.Cache = r.forward.Status()
+	s.Queries = r.server.Queries()
+	return s
+}
+
+// Lookup answers a question step by step, as a pod's resolver would ask it.
+func (d *DNS) Lookup(ctx context.Context, q cluster.DNSLookup) cluster.DNSLookupResult {
+	r := d.up.Load()
+	if r == nil {
+		return cluster.DNSLookupResult{Node: d.cfg.Node, Steps: []cluster.DNSStep{{
+			Name: q.Name, Type: q.Type, Rcode: dns.RcodeToString[dns.RcodeServerFailure], Source: cluster.DNSRefused,
+			Rule: "the DNS server of this node does not run",
+		}}}
+	}
+	result := r.server.Lookup(ctx, q)
+	result.Node = d.cfg.Node
+	return result
+}
+
+// Flush forgets what upstreams said and returns how many answers that were.
+func (d *DNS) Flush() int {
+	r := d.up.Load()
+	if r == nil {
+		return 0
+	}
+	return r.forward.Flush() + r.node.Flush()
+}
+
+// Subscribe is that of feed.Feed.
+func (d *DNS) Subscribe(ctx context.Context, fold bool, send func(cluster.DNSQuery) error) error {
+	return d.feed.Subscribe(ctx, fold, send)
+}
+
+// Health returns how the server is, and a channel that is closed when that is no longer so.
+func (d *DNS) Health() (api.Health, <-chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.health, d.changed
+}
+
+func (d *DNS) setHealth(h api.Health) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.health == h {
+		return
+	}
+	if d.health.Phase != h.Phase {
+		d.since = time.Now()
+	}
+	d.health = h
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+// readUpstreams returns the resolvers of a resolv.conf, as "address:port".
+func readUpstreams(path string) ([]string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	config, err := dns.ClientConfigFromReader(f)
+	if err != nil {
+		return nil, err
+	}
+	var upstreams []string
+	for _, server := range config.Servers {
+		// A zone after the address ("fe80::1%eth0") is part of it.
+		if _, err := netip.ParseAddr(strings.TrimSpace(server)); err == nil {
+			upstreams = append(upstreams, net.JoinHostPort(server, config.Port))
+		}
+	}
+	return upstreams, nil
+}

@@ -1,0 +1,290 @@
+package zone
+
+import (
+	"math"
+	"net/netip"
+	"slices"
+
+	"github.com/miekg/dns"
+)
+
+// Answer is what the zone says to a question.
+type Answer struct {
+	// In is false if the name is not the cluster's; then the rest is empty, and the question is to be forwarded.
+	In                bool
+	Rcode             int
+	Answer, Ns, Extra []dns.RR
+	// External is the target of an ExternalName service outside of the zone. It is to be resolved for the same type and
+	// its answer appended, whatever its rcode; if nobody answers, the reply is NoData.
+	External string
+}
+
+const (
+	schemaVersion    = "1.1.0" // of the specification
+	schemaVersionTTL = 28800
+	// maxChain is how many aliases are followed after the first.
+	maxChain = 10
+)
+
+// question is a question about a name in one of the zones.
+type question struct {
+	name string // as asked, fully qualified
+	wire []byte // folded
+	apex *apex
+	labels
+}
+
+// Lookup answers one question completely. The name is fully qualified and in lower case, with special bytes escaped;
+// the records carry it as their owner. They are the caller's to change.
+func (v *View) Lookup(name string, qtype uint16) Answer {
+	q, ok := v.question(name)
+	if !ok {
+		return Answer{}
+	}
+	if !v.synced {
+		return v.unsynced(&q)
+	}
+	switch qtype {
+	case dns.TypeAXFR, dns.TypeIXFR:
+		return Answer{In: true, Rcode: dns.RcodeRefused}
+	case dns.TypeSOA:
+		if q.n == 0 {
+			return Answer{In: true, Answer: []dns.RR{v.soa(q.apex)}}
+		}
+		return v.nodata(&q) // whether or not the name exists
+	case dns.TypeA, dns.TypeAAAA:
+		return v.addresses(&q, qtype)
+	case dns.TypePTR:
+		return v.pointers(&q)
+	case dns.TypeTXT:
+		return v.text(&q)
+	case dns.TypeNS:
+		if q.n == 0 {
+			return v.ns(&q)
+		}
+	}
+	f := v.meaning(&q)
+	switch {
+	case f.standing == absent:
+		return v.denied(&q)
+	case qtype == dns.TypeSRV:
+		return v.srv(&q, &f)
+	case qtype == dns.TypeCNAME && f.standing == named && f.service.kind == alias && !f.service.broken:
+		return Answer{In: true, Answer: []dns.RR{v.cname(q.name, f.service.target)}}
+	}
+	return v.nodata(&q)
+}
+
+// NoData is the answer that says that name has no records of the type asked for.
+func (v *View) NoData(name string) Answer {
+	q, ok := v.question(name)
+	if !ok {
+		return Answer{}
+	}
+	return v.nodata(&q)
+}
+
+// question is one about name; it is not ok if that is in none of the zones.
+func (v *View) question(name string) (q question, ok bool) {
+	q.name = name
+	if q.wire, ok = packName(name); !ok {
+		return q, false
+	}
+	i := v.apex(&q.labels, q.wire)
+	if i < 0 {
+		return q, false
+	}
+	q.apex = &v.apexes[i]
+	return q, true
+}
+
+func (v *View) nodata(q *question) Answer {
+	return Answer{In: true, Ns: []dns.RR{v.soa(q.apex)}}
+}
+
+// denied is the answer for a name that the cluster does not have.
+func (v *View) denied(q *question) Answer {
+	if v.falls(q.name) {
+		if !q.apex.reverse {
+			return Answer{}
+		}
+		switch v.ownRange(&q.labels, q.apex) {
+		case elsewhere:
+			return Answer{}
+		case inhabited:
+			return v.nodata(q)
+		}
+	}
+	return Answer{In: true, Rcode: dns.RcodeNameError, Ns: []dns.RR{v.soa(q.apex)}}
+}
+
+// unsynced is the answer as long as the records are not complete. A denial would stay in the asker's cache after they
+// are, and a reverse name might be anybody's.
+func (v *View) unsynced(q *question) Answer {
+	if q.apex.reverse && len(v.Reverse) > 0 && v.ownRange(&q.labels, q.apex) == elsewhere {
+		return Answer{}
+	}
+	return Answer{In: true, Rcode: dns.RcodeServerFailure}
+}
+
+// meaning is find, name servers included.
+func (v *View) meaning(q *question) (f found) {
+	if isNameServer(q.wire, q.apex) {
+		return found{standing: nameServer}
+	}
+	v.find(&f, &q.labels, q.apex)
+	return f
+}
+
+// addresses answers A and AAAA. Aliases are followed within the zone; one that leads to nothing is not shown.
+func (v *View) addresses(q *question, qtype uint16) Answer {
+	var chain []dns.RR
+	at := *q
+	for {
+		f := v.meaning(&at)
+		if f.standing == absent && chain == nil {
+			return v.denied(q)
+		}
+		if f.standing != named || f.service.kind != alias {
+			records := v.addressRecords(&at, &f, qtype)
+			if len(records) == 0 {
+				return v.nodata(q)
+			}
+			return Answer{In: true, Answer: append(chain, records...)}
+		}
+		target := f.service.target
+		if f.service.broken || dns.IsSubDomain(at.name, target) || len(chain) > maxChain || leadsTo(chain, target) {
+			return v.nodata(q)
+		}
+		chain = append(chain, v.cname(at.name, target))
+		next := question{name: target, apex: q.apex}
+		next.wire, _ = packName(target)
+		if !next.split(next.wire, q.apex) {
+			return Answer{In: true, Answer: chain, External: target}
+		}
+		at = next
+	}
+}
+
+func leadsTo(chain []dns.RR, target string) bool {
+	return slices.ContainsFunc(chain, func(rr dns.RR) bool { return rr.(*dns.CNAME).Target == target })
+}
+
+// addressRecords are the records of one type of a name that is no alias.
+func (v *View) addressRecords(q *question, f *found, qtype uint16) []dns.RR {
+	v6 := qtype == dns.TypeAAAA
+	var addrs []netip.Addr
+	add := func(addr netip.Addr) {
+		if addr.Is6() == v6 {
+			addrs = append(addrs, addr)
+		}
+	}
+	switch f.standing {
+	case nameServer:
+		for _, server := range v.nameServers(q.apex) {
+			add(server.addr)
+		}
+	case podName:
+		add(f.pod)
+	case named:
+		f.each(func(t target) { add(t.addr) })
+	}
+	// The same address on several ports, or in several slices, is one record.
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	addrs = slices.Compact(addrs)
+	records := make([]dns.RR, len(addrs))
+	for i, addr := range addrs {
+		records[i] = v.address(q.name, addr)
+	}
+	return records
+}
+
+func (v *View) srv(q *question, f *found) Answer {
+	var targets []target
+	name := func(t target) string { return "" }
+	switch f.standing {
+	case podName:
+		// There is no port to tell, and still a record.
+		label, namespace := string(q.fromTop(2)), string(q.fromTop(1))
+		name = func(target) string { return label + "." + namespace + ".pod." + q.apex.name }
+		for range f.pods {
+			targets = append(targets, target{addr: f.pod})
+		}
+	case named:
+		base := keyName(f.service.key) + q.apex.name
+		name = func(t target) string {
+			if t.slice == nil {
+				return base
+			}
+			return t.slice.label(t.index) + "." + base
+		}
+		f.each(func(t target) { targets = append(targets, t) })
+	}
+	if len(targets) == 0 {
+		return v.nodata(q)
+	}
+	// Every target has the same share of 100, those without a port included; the arithmetic is CoreDNS's.
+	share := 100 / float64(100*len(targets))
+	weight := max(1, uint16(math.Floor(share*100)))
+	type pair struct {
+		name string
+		port uint16
+		addr netip.Addr
+	}
+	seen := map[pair]bool{}
+	a := Answer{In: true}
+	for _, t := range targets {
+		host := name(t)
+		if t.port == -1 || !fits(host) {
+			continue
+		}
+		if port := uint16(t.port); !seen[pair{name: host, port: port}] {
+			seen[pair{name: host, port: port}] = true
+			a.Answer = append(a.Answer, &dns.SRV{Hdr: v.header(q.name, dns.TypeSRV), Weight: weight, Port: port, Target: host})
+		}
+		if glue := (pair{name: host, addr: t.addr}); !seen[glue] {
+			seen[glue] = true
+			a.Extra = append(a.Extra, v.address(host, t.addr))
+		}
+	}
+	if len(a.Answer) == 0 {
+		return v.nodata(q)
+	}
+	return a
+}
+
+// text answers TXT, for which CoreDNS denies all names but those of services, endpoints and pods.
+func (v *View) text(q *question) Answer {
+	if isVersion(&q.labels) {
+		hdr := v.header(q.name, dns.TypeTXT)
+		hdr.Ttl = schemaVersionTTL
+		return Answer{In: true, Answer: []dns.RR{&dns.TXT{Hdr: hdr, Txt: []string{schemaVersion}}}}
+	}
+	var f found
+	v.find(&f, &q.labels, q.apex)
+	if f.standing == absent || f.standing == hollow {
+		return v.denied(q)
+	}
+	return v.nodata(q)
+}
+
+// isVersion says whether l is dns-version below the top.
+func isVersion(l *labels) bool { return l.n == 1 && string(l.label(0)) == "dns-version" }
+
+// fits says whether a name made of plain labels is short enough for a record; of a long domain not all are.
+func fits(name string) bool { return len(name)+1 <= maxName }
+
+func (v *View) header(name string, rrtype uint16) dns.RR_Header {
+	return dns.RR_Header{Name: name, Rrtype: rrtype, Class: dns.ClassINET, Ttl: v.TTL}
+}
+
+func (v *View) cname(name, target string) *dns.CNAME {
+	return &dns.CNAME{Hdr: v.header(name, dns.TypeCNAME), Target: target}
+}
+
+func (v *View) address(name string, addr netip.Addr) dns.RR {
+	if addr.Is4() {
+		return &dns.A{Hdr: v.header(name, dns.TypeA), A: addr.AsSlice()}
+	}
+	return &dns.AAAA{Hdr: v.header(name, dns.TypeAAAA), AAAA: addr.AsSlice()}
+}

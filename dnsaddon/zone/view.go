@@ -1,0 +1,109 @@
+package zone
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"net/netip"
+
+	"github.com/miekg/dns"
+)
+
+// View is the records at one moment. It does not change, and any number of goroutines may ask it.
+type View struct {
+	*config
+	seed   maphash.Seed
+	synced bool
+
+	services   *shards[string, *service] // by serviceKey
+	namespaces *shards[string, struct{}]
+	owners     *shards[[16]byte, owner]
+	pods       *shards[podKey, int]
+
+	serial uint32
+	soas   [][]byte // packed, for each of the apexes
+}
+
+// owner is the key of a service that has an address, and the next one that has it.
+type owner struct {
+	service string
+	next    *owner
+}
+
+// podKey is an address in a namespace.
+type podKey struct {
+	namespace string
+	addr      [16]byte
+}
+
+// Apex is the cluster's domain, fully qualified and in lower case.
+func (v *View) Apex() string { return v.Domain }
+
+// Concerns says whether Lookup may have an answer for a name (folded, in wire form): it is below the domain, an
+// alias of it, or the top of reverse names. Of any other name Lookup says that it is somebody else's. It allocates
+// nothing.
+func (v *View) Concerns(folded []byte) bool {
+	var l labels
+	return v.apex(&l, folded) >= 0
+}
+
+// apex is the index of the zone that name is in, -1 for none; l is filled with the labels below it.
+func (v *View) apex(l *labels, name []byte) int {
+	for i := range v.apexes {
+		if l.split(name, &v.apexes[i]) {
+			return i
+		}
+	}
+	return -1
+}
+
+// shardOf is where key is in services and namespaces.
+func (v *View) shardOf(key string) uint64 { return maphash.String(v.seed, key) % tableShards }
+
+func (v *View) countPods(namespace []byte, addr netip.Addr) int {
+	key := podKey{string(namespace), addr.As16()}
+	return v.pods[key.hash(v.seed)%tableShards][key]
+}
+
+func (k podKey) hash(seed maphash.Seed) uint64 { return maphash.Bytes(seed, k.addr[:]) }
+
+// isNameServer says whether name is taken for ns.dns.ZONE. CoreDNS looks at the beginning only: whatever comes after
+// the zone, such as the same zone once more from a resolver's search path, makes no difference.
+func isNameServer(name []byte, a *apex) bool {
+	const label = "\x02ns\x03dns"
+	zone := a.wire[:len(a.wire)-1]
+	return len(name) > len(label)+len(zone) && string(name[:len(label)]) == label &&
+		string(name[len(label):len(label)+len(zone)]) == string(zone)
+}
+
+// The SOA record's times, and the longest TTL that it has itself, in seconds.
+const (
+	soaRefresh, soaRetry, soaExpire = 7200, 1800, 86400
+	soaMaxTTL                       = 300
+)
+
+func (v *View) soa(a *apex) *dns.SOA {
+	return &dns.SOA{
+		Hdr:     dns.RR_Header{Name: a.name, Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: min(v.TTL, soaMaxTTL)},
+		Ns:      "ns.dns." + a.name,
+		Mbox:    "hostmaster." + a.name,
+		Serial:  v.serial,
+		Refresh: soaRefresh, Retry: soaRetry, Expire: soaExpire, Minttl: v.TTL,
+	}
+}
+
+// packSOA packs what soa makes, without compressing names.
+func packSOA(a *apex, serial, ttl uint32) []byte {
+	b := append(make([]byte, 0, 3*len(a.wire)+48), a.wire...)
+	b = binary.BigEndian.AppendUint16(b, dns.TypeSOA)
+	b = binary.BigEndian.AppendUint16(b, dns.ClassINET)
+	b = binary.BigEndian.AppendUint32(b, min(ttl, soaMaxTTL))
+	size := len(b)
+	b = append(b, 0, 0)
+	b = append(append(b, "\x02ns\x03dns"...), a.wire...)
+	b = append(append(b, "\x0ahostmaster"...), a.wire...)
+	for _, n := range [...]uint32{serial, soaRefresh, soaRetry, soaExpire, ttl} {
+		b = binary.BigEndian.AppendUint32(b, n)
+	}
+	binary.BigEndian.PutUint16(b[size:], uint16(len(b)-size-2))
+	return b
+}
