@@ -32,6 +32,7 @@ import (
 	"bonsai/nodeagent/hostprep"
 	"bonsai/nodeagent/podnet"
 	"bonsai/nodeagent/supervise"
+	"bonsai/nodeagent/volumes"
 )
 
 const (
@@ -258,7 +259,8 @@ func (a *agent) serve(ctx context.Context, tasks *sync.WaitGroup, giveUp context
 		// The host itself: what listens on the bridge there is not the cluster's to open.
 		Denied:      []netip.Addr{a.cfg.Gateway},
 		DialTimeout: a.scale(dialLimit), State: a.state, Images: a.runtime, Log: a.log,
-		Parts: a.handlers(),
+		Volumes: volumes.New(volumes.Dir, volumes.Floor),
+		Parts:   a.handlers(),
 	})
 	tasks.Go(func() { giveUp(s.ServeLocal(ctx, local)) })
 	tasks.Go(func() { giveUp(s.ServeTLS(ctx, remote, tlsConfig)) })

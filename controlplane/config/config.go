@@ -11,6 +11,13 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
+const (
+	// VolumeProvisioner is what StorageClasses name to have their volumes on the nodes' own disks.
+	VolumeProvisioner = "bonsai.io/local"
+	// VolumeBindingPlugin stands in for the scheduler's plugin VolumeBinding, see package scheduler.
+	VolumeBindingPlugin = "BonsaiVolumeBinding"
+)
+
 // Config is everything that one control plane needs to run.
 type Config struct {
 	Spec cluster.Spec
@@ -130,16 +137,21 @@ func (c Config) SchedulerFlags() []string {
 // SchedulerConfigFile is where SchedulerConfiguration is to be written.
 func (c Config) SchedulerConfigFile() string { return filepath.Join(c.RunDir, "scheduler.json") }
 
-// SchedulerConfiguration sets what has no flag any more: the client's limits and no election.
+// SchedulerConfiguration sets what has no flag any more: the client's limits, no election, and the plugin of ours that
+// waits for volumes without pauses. Everything else of the only profile is upstream's default.
 func (c Config) SchedulerConfiguration() []byte {
 	return fmt.Appendf(nil, `{
   "apiVersion": "kubescheduler.config.k8s.io/v1",
   "kind": "KubeSchedulerConfiguration",
   "leaderElection": {"leaderElect": false},
   "enableProfiling": false,
-  "clientConnection": {"kubeconfig": %q, "qps": 1000, "burst": 1000, "contentType": "application/vnd.kubernetes.protobuf"}
+  "clientConnection": {"kubeconfig": %q, "qps": 1000, "burst": 1000, "contentType": "application/vnd.kubernetes.protobuf"},
+  "profiles": [{
+    "schedulerName": "default-scheduler",
+    "plugins": {"multiPoint": {"disabled": [{"name": "VolumeBinding"}], "enabled": [{"name": %q}]}}
+  }]
 }
-`, c.KubeconfigFile("scheduler"))
+`, c.KubeconfigFile("scheduler"), VolumeBindingPlugin)
 }
 
 // KubeconfigFile is where the kubeconfig of an in-process client is to be written.

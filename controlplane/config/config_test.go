@@ -47,6 +47,28 @@ func TestFlagsAreAsReviewed(t *testing.T) {
 	}
 }
 
+func TestSchedulerUsesOurVolumeBindingInPlaceOfUpstreams(t *testing.T) {
+	type plugins []struct{ Name string }
+	var got struct {
+		Profiles []struct {
+			SchedulerName string
+			Plugins       struct {
+				MultiPoint struct{ Enabled, Disabled plugins }
+			}
+		}
+	}
+	if err := json.Unmarshal(testConfig().SchedulerConfiguration(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Profiles) != 1 || got.Profiles[0].SchedulerName != "default-scheduler" {
+		t.Fatalf("profiles are %+v, want the default one alone", got.Profiles)
+	}
+	at := got.Profiles[0].Plugins.MultiPoint
+	if len(at.Enabled) != 1 || at.Enabled[0].Name != config.VolumeBindingPlugin || len(at.Disabled) != 1 || at.Disabled[0].Name != "VolumeBinding" {
+		t.Errorf("enabled %v, disabled %v", at.Enabled, at.Disabled)
+	}
+}
+
 func TestGeneratedFilesAreJSON(t *testing.T) {
 	c := testConfig()
 	c.PKIDir = `/with "quotes"/pki`

@@ -133,11 +133,15 @@ func (d *Dialer) through(ctx context.Context, n cluster.Node, address string) (_
 	return c, nil
 }
 
+// aliveness finds out within seconds that a node is gone without a word, for those who listen to its agent and ask
+// nothing; by default it takes minutes.
+var aliveness = net.KeepAliveConfig{Enable: true, Idle: 3 * time.Second, Interval: time.Second, Count: 3}
+
 // AgentTransport is for HTTP requests to the agent of one node.
 func (d *Dialer) AgentTransport(n cluster.Node) *http.Transport {
 	cfg := d.tls.Clone()
 	cfg.ServerName = n.Name
-	return &http.Transport{TLSClientConfig: cfg}
+	return &http.Transport{TLSClientConfig: cfg, DialContext: (&net.Dialer{KeepAliveConfig: aliveness}).DialContext}
 }
 
 // buffered hands out what the target sent together with the agent's answer.

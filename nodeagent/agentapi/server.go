@@ -6,6 +6,7 @@
 //	GET  /v1/state      State
 //	GET  /v1/images     []containerd.Image
 //	POST /v1/images     a docker or OCI archive to import; answers with the names
+//	GET  /v1/volumes    volumes.Report; PUT and DELETE /v1/volumes/NAME make and remove one
 //	     /v1/NAME/…     what the part of the agent with this name answers (dns)
 //
 // It keeps nothing between requests. Begin reading at Server.
@@ -53,8 +54,9 @@ type Config struct {
 	// DialTimeout bounds the dialing of a CONNECT target.
 	DialTimeout time.Duration
 	// State observes the node; it must answer within half a second or so.
-	State  func(ctx context.Context) State
-	Images Images
+	State   func(ctx context.Context) State
+	Images  Images
+	Volumes Volumes
 	// Parts answer below /v1/NAME/, which they do not see.
 	Parts map[string]http.Handler
 	Log   *slog.Logger
@@ -120,6 +122,7 @@ func (s *Server) api() http.Handler {
 		names, err := s.cfg.Images.Import(r.Context(), r.Body)
 		answer(w, names, err)
 	})
+	s.volumes(mux)
 	for name, h := range s.cfg.Parts {
 		prefix := "/v1/" + name
 		mux.Handle(prefix+"/", http.StripPrefix(prefix, h))

@@ -1,4 +1,5 @@
-// Package scheduler runs upstream's kube-scheduler inside this process.
+// Package scheduler runs upstream's kube-scheduler inside this process, with one plugin of ours: upstream's
+// VolumeBinding, which waits for the volumes of bonsai's own provisioner without upstream's pauses of a second.
 package scheduler
 
 import (
@@ -9,6 +10,8 @@ import (
 	"k8s.io/component-base/configz"
 	"k8s.io/kubernetes/cmd/kube-scheduler/app"
 	"k8s.io/kubernetes/cmd/kube-scheduler/app/options"
+
+	"bonsai/controlplane/config"
 )
 
 // Run schedules pods until ctx ends; it returns nil after a clean stop. The API server has to be ready.
@@ -21,7 +24,7 @@ func Run(ctx context.Context, flags []string) error {
 	if err := fs.Parse(flags); err != nil {
 		return fmt.Errorf("parse kube-scheduler flags: %w", err)
 	}
-	complete, scheduler, err := app.Setup(ctx, opts)
+	complete, scheduler, err := app.Setup(ctx, opts, app.WithPlugin(config.VolumeBindingPlugin, newVolumeBinding))
 	if err != nil {
 		return fmt.Errorf("set up kube-scheduler: %w", err)
 	}

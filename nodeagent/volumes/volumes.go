@@ -1,0 +1,217 @@
+// Package volumes keeps the data of persistent volumes that live on this node: one folder each, on the node's own
+// disk, which outlives the node's container.
+//
+// A folder is all there is to a volume. The control plane's provisioner has folders made and removed over the agent's
+// API and remembers them in the cluster's objects; the kubelet mounts them into pods. Nothing but Remove ever deletes
+// data, and what lies here goes with the cluster only.
+//
+// Begin reading at Store.
+package volumes
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// Dir is where a node keeps its volumes; its /var is a volume of the container engine.
+	Dir = "/var/lib/bonsai/volumes"
+	// Floor is how much room a new volume needs. Volumes have no size of their own, so it only tells a full disk from
+	// one with room, before a pod finds out.
+	Floor = 16 << 20
+)
+
+// Why a volume cannot be made or removed, besides errors of the file system.
+var (
+	ErrName     = errors.New("not the name of a volume")
+	ErrFull     = errors.New("the disk is full")
+	ErrReadOnly = errors.New("the disk is read-only")
+)
+
+// Store is the volumes of one node. Its methods may be called at the same time.
+type Store struct {
+	dir    string
+	floor  uint64
+	making sync.Mutex // one volume is made at a time, which takes no time
+}
+
+// New returns a store in dir, which comes into being with the first volume. New volumes are refused with less than
+// floor bytes free.
+func New(dir string, floor uint64) *Store { return &Store{dir: dir, floor: floor} }
+
+// Report is what a store holds.
+type Report struct {
+	// Volumes are the names, sorted.
+	Volumes []string `json:"volumes"`
+	// FreeBytes and TotalBytes are those of the file system, which volumes share with everything else on it.
+	FreeBytes  uint64 `json:"freeBytes"`
+	TotalBytes uint64 `json:"totalBytes"`
+	ReadOnly   bool   `json:"readOnly,omitempty"`
+}
+
+// Ensure makes an empty volume that every user may write to, and returns its path. One that exists is left as it is.
+// Errors are ErrName, ErrFull, ErrReadOnly, and those of the file system.
+func (s *Store) Ensure(name string) (path string, err error) {
+	if err := check(name); err != nil {
+		return "", err
+	}
+	s.making.Lock()
+	defer s.making.Unlock()
+	// Pods get at volumes through mounts of the kubelet; nobody but root has to walk through here.
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return "", s.explain("make the folder of volumes", err)
+	}
+	root, err := os.OpenRoot(s.dir)
+	if err != nil {
+		return "", s.explain("open the folder of volumes", err)
+	}
+	defer root.Close()
+	path = filepath.Join(s.dir, name)
+	switch info, err := root.Lstat(name); {
+	case err == nil && info.IsDir():
+		return path, nil
+	case err == nil: // a link is not followed, wherever it leads
+		return "", fmt.Errorf("make volume %s: something that is not a folder is in the way (%s)", name, info.Mode())
+	case !errors.Is(err, fs.ErrNotExist):
+		return "", s.explain("look for volume "+name, err)
+	}
+	if err := s.room(); err != nil {
+		return "", fmt.Errorf("make volume %s: %w", name, err)
+	}
+	return path, s.explain("make volume "+name, build(root, name))
+}
+
+// build makes a folder under a name that is not a volume's and renames it when it is complete, so that an agent that
+// is killed leaves no half-made volume.
+func build(root *os.Root, name string) error {
+	half := unfinished(name)
+	if err := root.Mkdir(half, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	// The user of a container may be anybody, so everybody may write, as with other local provisioners. Mkdir alone
+	// would respect the umask.
+	if err := root.Chmod(half, 0o777); err != nil {
+		return err
+	}
+	if err := root.Rename(half, name); err != nil {
+		return err
+	}
+	return flush(root)
+}
+
+// Remove deletes a volume with everything in it; one that does not exist is no error. It returns when all is gone,
+// which takes its time for many files, or with the first file that cannot be removed. It may be repeated.
+func (s *Store) Remove(name string) error {
+	if err := check(name); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return s.explain("open the folder of volumes", err)
+	}
+	defer root.Close()
+	if err := errors.Join(root.RemoveAll(name), root.RemoveAll(unfinished(name))); err != nil {
+		return s.explain("remove volume "+name, err)
+	}
+	return s.explain("remove volume "+name, flush(root))
+}
+
+// List tells what there is. Whatever is no volume is left out.
+func (s *Store) List() (Report, error) {
+	r := Report{Volumes: []string{}}
+	entries, err := os.ReadDir(s.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return r, fmt.Errorf("list volumes: %w", err)
+	}
+	for _, e := range entries {
+		if e.IsDir() && check(e.Name()) == nil {
+			r.Volumes = append(r.Volumes, e.Name())
+		}
+	}
+	slices.Sort(r.Volumes)
+	disk, err := s.disk()
+	if err != nil {
+		return r, err
+	}
+	r.FreeBytes, r.TotalBytes, r.ReadOnly = free(disk), disk.Blocks*uint64(disk.Bsize), disk.Flags&unix.ST_RDONLY != 0
+	return r, nil
+}
+
+// nameRule is that of Kubernetes objects: one component of a path, and never a hidden one.
+const nameRule = `^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`
+
+func check(name string) error {
+	if ok, _ := regexp.MatchString(nameRule, name); !ok {
+		return fmt.Errorf("%w: %q", ErrName, name)
+	}
+	return nil
+}
+
+// unfinished is where a volume is made; check refuses it as a name.
+func unfinished(name string) string { return "." + name }
+
+// room says why there is none for another volume.
+func (s *Store) room() error {
+	disk, err := s.disk()
+	if err != nil {
+		return err
+	}
+	switch {
+	case disk.Flags&unix.ST_RDONLY != 0:
+		return ErrReadOnly
+	case free(disk) < s.floor:
+		return fmt.Errorf("%w: %d MiB are free and %d MiB are needed at least", ErrFull, free(disk)>>20, s.floor>>20)
+	case disk.Files > 0 && disk.Ffree == 0: // some file systems have as many files as fit and say 0 of 0
+		return fmt.Errorf("%w: it cannot hold another file", ErrFull)
+	}
+	return nil
+}
+
+// disk asks for the file system of the volumes, or of what will hold them.
+func (s *Store) disk() (disk unix.Statfs_t, err error) {
+	for dir := s.dir; ; dir = filepath.Dir(dir) {
+		err = unix.Statfs(dir, &disk)
+		if !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
+			break
+		}
+	}
+	if err != nil {
+		return disk, fmt.Errorf("look at the disk of %s: %w", s.dir, err)
+	}
+	return disk, nil
+}
+
+func free(disk unix.Statfs_t) uint64 { return disk.Bavail * uint64(disk.Bsize) }
+
+// explain says what was tried, and replaces the kernel's words by ours where these say more. It keeps nil.
+func (s *Store) explain(what string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EROFS):
+		err = ErrReadOnly
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		err = ErrFull
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// flush writes the folder of volumes to disk: the cluster remembers a volume across a power cut, and so must the node.
+func flush(root *os.Root) error {
+	dir, err := root.Open(".")
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
