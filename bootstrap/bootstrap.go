@@ -8,7 +8,7 @@
 //  4. make certificates and write the spec;
 //  5. side by side: the daemon with the control plane (a detached process of this executable), and in the engine
 //     the payload volume, the network and the node containers;
-//  6. wait until every node reports Ready to the API server;
+//  6. wait until every node reports Ready to the API server, and one answers cluster names;
 //  7. merge the kubeconfig and keep the timeline.
 //
 // If a step fails or the context ends, Start removes what this run made and returns a fault with the log lines

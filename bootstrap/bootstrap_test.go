@@ -39,8 +39,10 @@ func TestMain(m *testing.M) {
 
 // daemon is a control plane in which everything succeeds at once, unless the file says otherwise.
 type daemon struct {
-	state statedir.Cluster
-	stop  context.CancelFunc
+	daemonAddons
+	localapi.DNSBackend // nil: bootstrap asks nothing of it
+	state               statedir.Cluster
+	stop                context.CancelFunc
 }
 
 func runDaemon(name string) error {
@@ -56,7 +58,11 @@ func runDaemon(name string) error {
 		return err
 	}
 	defer func() { _ = lock.Release() }()
-	server, err := localapi.Listen(state.APISocket(), &daemon{state, stop})
+	d := &daemon{state: state, stop: stop}
+	if err := d.live(state); err != nil {
+		return err
+	}
+	server, err := localapi.Listen(state.APISocket(), d)
 	if err != nil {
 		return err
 	}
@@ -77,13 +83,17 @@ func runDaemon(name string) error {
 }
 
 func (d *daemon) Snapshot(context.Context) cluster.Snapshot {
-	s := cluster.Snapshot{Name: d.state.Name, APIServer: cluster.PhaseRunning}
+	s := cluster.Snapshot{Name: d.state.Name, APIServer: cluster.PhaseRunning, Addons: d.enabled()}
 	spec, err := d.state.LoadSpec()
 	if err != nil {
 		return s
 	}
 	for _, n := range spec.Nodes {
-		s.Nodes = append(s.Nodes, cluster.NodeStatus{Name: n.Name, Kubelet: cluster.PhaseRunning, Heartbeat: time.Now(), Ready: os.Getenv("TEST_NODES_HANG") == ""})
+		status := cluster.NodeStatus{Name: n.Name, Kubelet: cluster.PhaseRunning, Heartbeat: time.Now(), Ready: os.Getenv("TEST_NODES_HANG") == ""}
+		if os.Getenv("TEST_DNS_HANGS") == "" {
+			status.DNS = cluster.PhaseRunning
+		}
+		s.Nodes = append(s.Nodes, status)
 	}
 	return s
 }
@@ -113,7 +123,7 @@ func (d *daemon) Reload(context.Context) error {
 			return errors.New("the control plane is still starting")
 		}
 	}
-	return nil
+	return d.live(d.state)
 }
 
 func (d *daemon) Stop() { d.stop() }
@@ -280,6 +290,26 @@ func TestCancelledStartLeavesNothing(t *testing.T) {
 	}})
 	if fault.KindOf(err) != fault.Canceled {
 		t.Errorf("start = %v, want Canceled", err)
+	}
+	m.wantNothingLeft(t)
+}
+
+func TestStartWaitsForAnAnswerOfClusterDNS(t *testing.T) {
+	m := newMachine(t)
+	t.Setenv("TEST_DNS_HANGS", "1")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	waiting := ""
+	_, err := m.Start(ctx, bootstrap.StartOptions{Name: "dev", Nodes: number(1), APIPort: freePort(t), Events: func(e cluster.Event) {
+		if e.Step == "dns" && e.Kind == cluster.StepStarted {
+			waiting = e.Detail
+		}
+		if e.Step == "node/dev-1" && e.Kind == cluster.StepDone {
+			cancel() // the node is ready, and nothing else is left to wait for
+		}
+	}})
+	if fault.KindOf(err) != fault.Canceled || !strings.Contains(waiting, "kubernetes.default.svc.cluster.local") {
+		t.Errorf("start = %v, waiting for %q; want Canceled", err, waiting)
 	}
 	m.wantNothingLeft(t)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -179,5 +180,9 @@ func (s *start) restore(ctx context.Context) error {
 	if s.daemon != nil {
 		errs = append(errs, s.daemon.kill(ctx))
 	}
-	return errors.Join(append(errs, s.state.SaveSpec(s.existing))...)
+	errs = append(errs, s.state.SaveSpec(s.existing))
+	if s.running && !maps.Equal(s.existing.Addons, s.spec.Addons) {
+		errs = append(errs, s.client().Reload(ctx))
+	}
+	return errors.Join(errs...)
 }

@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -45,6 +46,7 @@ func plan(o StartOptions, existing *cluster.Spec, running bool, s surroundings) 
 			WithHint("see what has it:  ss -ltnp 'sport = :%d'\nor use another one:  bonsai start -p %s --api-port %d", spec.APIPort, spec.Name, s.freePort)
 	}
 	spec.MTU = s.mtu
+	spec.Addons = chooseAddons(spec.Addons, o.Addons)
 	return spec, spec.Validate()
 }
 
@@ -146,4 +148,19 @@ func planChange(o StartOptions, spec cluster.Spec, running bool, s surroundings)
 		spec.Registries = o.Registries
 	}
 	return spec, nil
+}
+
+// chooseAddons adds addons to what was chosen, which stays as it is.
+func chooseAddons(chosen map[string]bool, enable []string) map[string]bool {
+	if len(enable) == 0 {
+		return chosen
+	}
+	chosen = maps.Clone(chosen)
+	if chosen == nil {
+		chosen = map[string]bool{}
+	}
+	for _, name := range enable {
+		chosen[name] = true
+	}
+	return chosen
 }

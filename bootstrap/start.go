@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -44,6 +45,8 @@ type StartOptions struct {
 	MemoryBytes int64
 	// UpstreamHooks runs upstream's bootstrap hooks in place of bonsai's.
 	UpstreamHooks bool
+	// Addons are enabled; all others stay as they are. The names have been checked.
+	Addons []string
 	// Keep leaves everything in place when the start fails.
 	Keep bool
 	// NoWait returns as soon as the API server is ready, without waiting for nodes.
@@ -307,18 +310,29 @@ func (s *start) nodeFiles(n cluster.Node) ([]node.File, error) {
 	return files, nil
 }
 
-// waitNodes returns when every planned node is Ready, with one step per node.
+const (
+	stepDNS = "dns"
+	// apiServiceName exists in every cluster; a node that answers it knows the cluster's records.
+	apiServiceName = "kubernetes.default.svc." + cluster.ClusterDomain
+)
+
+// waitNodes returns when every planned node is Ready and cluster names are answered on one of them, with one step per
+// node and one for DNS.
 func (s *start) waitNodes(ctx context.Context) error {
 	if len(s.spec.Nodes) == 0 {
 		return nil
 	}
-	ctx, cancel := s.limit(ctx, nodesLimit, "all nodes getting Ready")
+	ctx, cancel := s.limit(ctx, nodesLimit, "all nodes getting Ready and answering DNS")
 	defer cancel()
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	begin := time.Now()
 	for _, n := range s.spec.Nodes {
 		s.rec.emit(cluster.Event{Kind: cluster.StepStarted, Step: "node/" + n.Name, Title: "Node " + n.Name, Detail: "waits for its kubelet to report Ready"})
+	}
+	names := s.spec.Wants(cluster.DNSAddon, true)
+	if names {
+		s.rec.emit(cluster.Event{Kind: cluster.StepStarted, Step: stepDNS, Title: "Cluster DNS", Detail: "waits for a node to answer " + apiServiceName})
 	}
 	var probes sync.WaitGroup
 	defer probes.Wait()
@@ -330,6 +344,7 @@ func (s *start) waitNodes(ctx context.Context) error {
 		return err
 	}
 	ready := map[string]bool{}
+	answered := !names
 	errAllReady := errors.New("all nodes are ready")
 	err = s.client().Watch(ctx, func(snapshot cluster.Snapshot) error {
 		for _, n := range s.spec.Nodes {
@@ -338,7 +353,11 @@ func (s *start) waitNodes(ctx context.Context) error {
 				s.rec.emit(cluster.Event{Kind: cluster.StepDone, Step: "node/" + n.Name, Elapsed: time.Since(begin)})
 			}
 		}
-		if len(ready) == len(s.spec.Nodes) {
+		if !answered && slices.ContainsFunc(snapshot.Nodes, func(n cluster.NodeStatus) bool { return n.DNS == cluster.PhaseRunning }) {
+			answered = true
+			s.rec.emit(cluster.Event{Kind: cluster.StepDone, Step: stepDNS, Elapsed: time.Since(begin)})
+		}
+		if answered && len(ready) == len(s.spec.Nodes) {
 			return errAllReady
 		}
 		return nil
@@ -358,6 +377,10 @@ func (s *start) waitNodes(ctx context.Context) error {
 			missing = append(missing, n.Name)
 			s.rec.emit(cluster.Event{Kind: cluster.StepFailed, Step: "node/" + n.Name, Detail: err.Error(), Elapsed: time.Since(begin)})
 		}
+	}
+	if !answered {
+		missing = append(missing, "cluster DNS")
+		s.rec.emit(cluster.Event{Kind: cluster.StepFailed, Step: stepDNS, Detail: err.Error(), Elapsed: time.Since(begin)})
 	}
 	if f, ok := errors.AsType[*fault.Fault](err); ok {
 		return f

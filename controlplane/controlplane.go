@@ -67,6 +67,10 @@ type Options struct {
 	Log    *slog.Logger
 	// LogHandler receives what one component logs through its context.
 	LogHandler func(component string) slog.Handler
+	// ApplyAddons makes the objects of addons, beside bonsai's own and before the cluster calls itself ready; it may be
+	// nil. Of the control plane it is given, only Client, LoopbackConfig and Dialer may be used yet. It is repeated while
+	// it fails, and a start fails with it.
+	ApplyAddons func(ctx context.Context, cp *ControlPlane) error
 	// WaitScale multiplies every limit, for slow machines.
 	WaitScale float64
 }
@@ -242,6 +246,10 @@ func (cp *ControlPlane) buildAPIServer(ctx context.Context, etcdReady <-chan err
 				return <-etcdReady
 			},
 		})
+		if err != nil {
+			return err
+		}
+		cp.client, err = kubernetes.NewForConfig(cp.server.LoopbackConfig())
 		return err
 	})
 	if !waited {
@@ -278,9 +286,7 @@ func (cp *ControlPlane) runAPIServer(ctx context.Context) error {
 			}
 		}
 		cp.set(APIServer, cluster.PhaseRunning, "")
-		var err error
-		cp.client, err = kubernetes.NewForConfig(cp.server.LoopbackConfig())
-		return err
+		return nil
 	})
 }
 

@@ -26,6 +26,12 @@ import (
 // startControlPlane runs a control plane on a temporary folder and stops it with the test at the latest.
 func startControlPlane(t *testing.T, change func(*cluster.Spec)) *controlplane.ControlPlane {
 	t.Helper()
+	return startWithAddons(t, t.TempDir(), change, nil)
+}
+
+// startWithAddons is startControlPlane in a folder that may have been used before.
+func startWithAddons(t *testing.T, dir string, change func(*cluster.Spec), apply func(context.Context, *controlplane.ControlPlane) error) *controlplane.ControlPlane {
+	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +45,6 @@ func startControlPlane(t *testing.T, change func(*cluster.Spec)) *controlplane.C
 	spec.Replan()
 	spec.Nodes = append(spec.Nodes, spec.PlanNode(1), spec.PlanNode(2))
 	change(&spec)
-	dir := t.TempDir()
 	if err := pki.Ensure(filepath.Join(dir, "pki"), spec); err != nil {
 		t.Fatal(err)
 	}
@@ -49,8 +54,9 @@ func startControlPlane(t *testing.T, change func(*cluster.Spec)) *controlplane.C
 		Events: func(e cluster.Event) {
 			t.Logf("%s %s %s %s", e.Kind, e.Step, e.Elapsed.Round(time.Millisecond), e.Detail)
 		},
-		Log:        slog.New(slog.DiscardHandler),
-		LogHandler: func(string) slog.Handler { return slog.DiscardHandler },
+		Log:         slog.New(slog.DiscardHandler),
+		LogHandler:  func(string) slog.Handler { return slog.DiscardHandler },
+		ApplyAddons: apply,
 	})
 	if err != nil {
 		t.Fatalf("start the control plane: %v", err)

@@ -30,6 +30,11 @@ func (cp *ControlPlane) hook(ctx context.Context, client kubernetes.Interface) e
 		}
 		ensure(func() error { return ensureOwnRoles(ctx, client) })
 		ensure(func() error { return ensureNodes(ctx, client, cp.opts.Config.Spec) })
+		if cp.opts.ApplyAddons != nil {
+			ensure(func() error {
+				return cp.step("apiserver/addons", "Addons", "", func() error { return cp.opts.ApplyAddons(ctx, cp) })
+			})
+		}
 		return g.Wait()
 	})
 }

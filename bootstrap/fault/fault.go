@@ -38,6 +38,9 @@ const (
 	Canceled         Kind = "Canceled"           // Ctrl-C
 	Kubeconfig       Kind = "Kubeconfig"         // the user's kubeconfig cannot be read or written
 	Image            Kind = "Image"              // an image that cannot be found or loaded
+	AddonNotFound    Kind = "AddonNotFound"      // no addon of that name in this version
+	Addon            Kind = "AddonFailed"        // an addon does not run, or is needed by others
+	NotResolved      Kind = "NotResolved"        // cluster DNS has no answer for a name
 )
 
 // codes are documented in docs/commands.md. 1 is anything unclassified, 2 is reserved for usage as in most
@@ -47,6 +50,7 @@ var codes = map[Kind]int{
 	State: 10, SpecBroken: 11, Busy: 12, Conflict: 13, Kubeconfig: 14, Version: 15,
 	EngineDown: 20, EnginePermission: 21, EngineTooOld: 22, Engine: 23, Unreachable: 24, Image: 25,
 	NotFound: 30, NodeNotFound: 31, NotRunning: 32, ControlPlane: 33, Node: 34, Timeout: 35,
+	AddonNotFound: 36, Addon: 37, NotResolved: 38,
 	Canceled: 130,
 }
 

@@ -67,6 +67,11 @@ func (c *Client) Stop(ctx context.Context) error {
 
 // do makes one request on a connection of its own; read gets an answer that is no error.
 func (c *Client) do(ctx context.Context, method, path string, read func(*http.Response) error) error {
+	return c.send(ctx, method, path, nil, read)
+}
+
+// send is do with a body.
+func (c *Client) send(ctx context.Context, method, path string, body io.Reader, read func(*http.Response) error) error {
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -74,7 +79,7 @@ func (c *Client) do(ctx context.Context, method, path string, read func(*http.Re
 		},
 	}
 	defer transport.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, method, "http://bonsai"+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://bonsai"+path, body)
 	if err != nil {
 		return fmt.Errorf("ask the daemon: %w", err)
 	}

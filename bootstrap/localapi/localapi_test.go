@@ -31,6 +31,8 @@ type backend struct {
 	watchers  chan string // what happens to watchers
 	stopped   chan struct{}
 	query     LogQuery
+	addonBackend
+	dns dnsBackend
 }
 
 func newBackend() *backend {

@@ -134,6 +134,8 @@ func handler(b Backend) http.Handler {
 		_ = http.NewResponseController(w).Flush()
 		b.Stop()
 	})
+	addonRoutes(mux, b)
+	dnsRoutes(mux, b)
 	return mux
 }
 

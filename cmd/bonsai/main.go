@@ -19,6 +19,7 @@ import (
 	"bonsai/bootstrap/payload"
 	"bonsai/bootstrap/statedir"
 	"bonsai/cmd/bonsai/internal/cli"
+	"bonsai/controlplane/addons/builtin"
 )
 
 func main() {
@@ -32,7 +33,7 @@ func main() {
 			ignoreSignals() // kubectl has its own ways with Ctrl-C
 			return kubectl(args, kubeconfig)
 		},
-		Roles: roles(), Info: buildinfo.Get(),
+		Roles: roles(), Addons: builtin.Descriptions(), Info: buildinfo.Get(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	}, os.Args[1:]))
 }

@@ -37,6 +37,7 @@ type Engine interface {
 	List() ([]string, error)
 	Status(ctx context.Context, name string) (cluster.Snapshot, error)
 	UpdateContext(name string) (changed bool, err error)
+	AddonEngine
 }
 
 var _ Engine = (*bootstrap.Manager)(nil)
@@ -64,7 +65,9 @@ type Env struct {
 	// Kubectl runs the built-in kubectl on the process's own standard streams and returns its exit code.
 	Kubectl func(ctx context.Context, args []string, kubeconfig string) int
 	Roles   []Role
-	Info    buildinfo.Info
+	// Addons are those that this executable has.
+	Addons []cluster.AddonDescription
+	Info   buildinfo.Info
 
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
@@ -130,7 +133,7 @@ Docker engine.`,
 	_ = root.RegisterFlagCompletionFunc("profile", a.completeProfiles)
 	root.AddCommand(
 		a.startCommand(), a.stopCommand(), a.deleteCommand(), a.statusCommand(), a.nodeCommand(), a.kubectlCommand(),
-		a.logsCommand(), a.sshCommand(), a.imageCommand(), a.updateContextCommand(), a.versionCommand(), a.roleCommand(),
+		a.logsCommand(), a.addonsCommand(), a.dnsCommand(), a.sshCommand(), a.imageCommand(), a.updateContextCommand(), a.versionCommand(), a.roleCommand(),
 	)
 	return root
 }

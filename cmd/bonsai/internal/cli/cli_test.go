@@ -65,6 +65,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"code": wantCode, "plain": wantPlain, "waitfor": waitFor, "replace": replaceText,
+			"daemon": startDaemon,
 		},
 	})
 }
@@ -151,6 +152,7 @@ func fakeMain() int {
 			}
 			return nil
 		}}},
+		Addons: testAddons,
 		Info: buildinfo.Info{
 			Version: "v1.2.3", Commit: "abc", Kubernetes: "v1.37.2", Etcd: "v3.7.3", Containerd: "v2.4.2",
 			Runc: "v1.5.2", CNIPlugins: "v1.9.1", Go: "go1.26", Platform: "linux/amd64",
@@ -175,6 +177,12 @@ func (f *fakeEngine) Plan(_ context.Context, o bootstrap.StartOptions) (cluster.
 	spec := cluster.Spec{
 		Version: cluster.SpecVersion, Name: o.Name, ID: "id", KubernetesVersion: cmp.Or(o.KubernetesVersion, "1.37"),
 		APIPort: cmp.Or(o.APIPort, 6443), Subnet: netip.MustParsePrefix("10.201.0.0/22"), Registries: o.Registries,
+	}
+	for _, name := range o.Addons {
+		if spec.Addons == nil {
+			spec.Addons = map[string]bool{}
+		}
+		spec.Addons[name] = true
 	}
 	if o.Subnet.IsValid() {
 		spec.Subnet = o.Subnet

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/netip"
 	"os"
@@ -34,6 +35,7 @@ type startOptions struct {
 	dryRun        bool
 	foreground    bool
 	upstreamHooks bool
+	addons        []string
 	driver        string
 	runtime       string
 }
@@ -73,6 +75,8 @@ what it made, unless --keep is given. Ctrl-C at any moment does the same.`,
 	f.StringVar(&o.subnet, "subnet", "", "network of the nodes, such as 172.29.0.0/22 (default a free one in "+cluster.SubnetPool.String()+")")
 	f.StringVar(&o.cpus, "cpus", "", "processors of each new node, such as 2 or 0.5 (default no limit)")
 	f.StringVar(&o.memory, "memory", "", "memory of each new node, such as 2g or 1500m (default no limit)")
+	f.StringSliceVar(&o.addons, "addons", nil, "enable addons, such as a,b; bonsai addons list names them. Others stay as they are")
+	_ = cmd.RegisterFlagCompletionFunc("addons", a.completeAddons)
 	f.StringVar(&o.wait, "wait", "all", "all: until every node is Ready; apiserver: until the API server answers")
 	f.Lookup("wait").NoOptDefVal = "all"
 	f.BoolVar(&o.keep, "keep", false, "leave everything as it is when the start fails, to look around")
@@ -93,6 +97,9 @@ func (a *app) runStart(ctx context.Context, flags *pflag.FlagSet, o startOptions
 	}
 	s, err := a.Open()
 	if err != nil {
+		return err
+	}
+	if opts.Addons, err = a.startAddons(s, o.addons); err != nil {
 		return err
 	}
 	if o.dryRun {
@@ -158,6 +165,11 @@ func (a *app) checkStart(flags *pflag.FlagSet, o startOptions) (bootstrap.StartO
 	bad(err, "for example:  --cpus 2")
 	opts.MemoryBytes, err = parseMemory(o.memory)
 	bad(err, "for example:  --memory 2g")
+	c, err := a.catalog()
+	if err != nil {
+		return opts, err
+	}
+	errs = append(errs, findAddons(c, o.addons)...)
 	switch o.wait {
 	case "all", "true", "nodes":
 	case "apiserver", "none", "false":
@@ -175,6 +187,22 @@ func (a *app) checkStart(flags *pflag.FlagSet, o startOptions) (bootstrap.StartO
 		bad(errors.New("--foreground and --dry-run exclude each other"), "use one of them")
 	}
 	return opts, errors.Join(errs...)
+}
+
+// startAddons are the addons that --addons names, with those that they need.
+func (a *app) startAddons(s Session, names []string) ([]string, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	c, err := a.catalog()
+	if err != nil {
+		return nil, err
+	}
+	var chosen map[string]bool
+	if spec, err := a.spec(s); err == nil {
+		chosen = spec.Addons
+	}
+	return a.withNeeds(c, chosen, names), nil
 }
 
 func readCA(path string) (string, error) {
@@ -285,6 +313,11 @@ func (a *app) printPlan(spec cluster.Spec, exists bool) error {
 		{"cluster", spec.Name + " (" + state + ")"},
 		{"Kubernetes", spec.KubernetesVersion},
 		{"API server", fmt.Sprintf("https://127.0.0.1:%d", spec.APIPort)},
+	}
+	if c, err := a.catalog(); err == nil {
+		wanted := c.Wanted(spec.Addons)
+		maps.DeleteFunc(wanted, func(_ string, enabled bool) bool { return !enabled })
+		rows = append(rows, []string{"addons", strings.Join(sortedKeys(wanted), ", ")})
 	}
 	if spec.Subnet.IsValid() {
 		rows = append(rows, []string{"network", fmt.Sprintf("%s, gateway %s", spec.Subnet, spec.Gateway)})

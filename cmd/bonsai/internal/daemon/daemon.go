@@ -89,6 +89,9 @@ func (d *daemon) run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	d.stop = stop
+	if err := d.newAddons(); err != nil {
+		return err
+	}
 	server, err := localapi.Listen(d.state.APISocket(), d)
 	if err != nil {
 		return err
@@ -101,6 +104,7 @@ func (d *daemon) run(ctx context.Context) error {
 	begin := time.Now()
 	cp, err := controlplane.Start(ctx, controlplane.Options{
 		Config: configFor(d.state, d.spec), Events: d.event, Log: d.log, LogHandler: d.logs.ComponentHandler, WaitScale: d.scale,
+		ApplyAddons: d.applyAddons,
 	})
 	if err != nil {
 		d.finishStart(cluster.StepFailed, err)
@@ -113,6 +117,7 @@ func (d *daemon) run(ctx context.Context) error {
 		d.finishStart(cluster.StepFailed, err)
 		return err
 	}
+	stopAddons := d.runAddons()
 	d.finishStart(cluster.StepDone, nil)
 
 	select {
@@ -120,6 +125,7 @@ func (d *daemon) run(ctx context.Context) error {
 	case err = <-cp.Failed():
 	}
 	begin = time.Now()
+	stopAddons()
 	stopWatching()
 	cp.Stop()
 	d.log.Info("control plane has stopped", "took", time.Since(begin).Round(time.Millisecond))

@@ -23,7 +23,9 @@ import (
 	"bonsai/bootstrap/componentlog"
 	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/statedir"
+	"bonsai/cmd/bonsai/internal/dnsview"
 	"bonsai/controlplane"
+	"bonsai/controlplane/addons"
 )
 
 // daemon implements localapi.Backend.
@@ -33,11 +35,14 @@ type daemon struct {
 	logs  *componentlog.Set
 	scale float64
 	stop  context.CancelFunc
+	// addons is the manager of the addons; it is there before anybody asks.
+	addons *addons.Manager
 
 	mu       sync.Mutex // guards everything below
 	spec     cluster.Spec
 	cp       *controlplane.ControlPlane // nil until the control plane is ready
 	nodes    corelisters.NodeLister
+	dnsView  *dnsview.View // nil as long as cp is
 	agents   map[string]agentState
 	events   []cluster.Event
 	finished bool // no more events will come
@@ -75,10 +80,12 @@ func (d *daemon) attach(cp *controlplane.ControlPlane) (stop func(), err error) 
 	factory.StartWithContext(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.cp, d.nodes = cp, informer.Lister()
+	view := d.newDNSView(cp)
+	d.cp, d.nodes, d.dnsView = cp, informer.Lister(), view
 	d.notify()
 	return func() {
 		cancel()
+		view.Close()
 		factory.Shutdown()
 	}, nil
 }
@@ -104,9 +111,12 @@ func (d *daemon) event(e cluster.Event) {
 	d.notify()
 }
 
-// Snapshot asks every agent and tells what is known.
+// Snapshot asks every agent, looks at the addons and tells what is known.
 func (d *daemon) Snapshot(ctx context.Context) cluster.Snapshot {
+	var looking sync.WaitGroup
+	looking.Go(func() { d.addons.Observe(ctx) })
 	d.askAgents(ctx)
+	looking.Wait()
 	s, _ := d.snapshot()
 	d.mu.Lock()
 	cp := d.cp
@@ -118,7 +128,7 @@ func (d *daemon) Snapshot(ctx context.Context) cluster.Snapshot {
 	if err != nil {
 		d.log.Warn("pods cannot be looked at", "err", err)
 	}
-	s.Problems = append(s.Problems, problems...)
+	s.Problems = append(append(s.Problems, addonProblems(s.Addons)...), problems...)
 	return s
 }
 
@@ -153,6 +163,8 @@ func (d *daemon) snapshot() (cluster.Snapshot, <-chan struct{}) {
 		i := slices.IndexFunc(s.Components, func(c cluster.Component) bool { return c.Name == controlplane.APIServer })
 		s.APIServer, s.Phase = s.Components[i].Phase, s.Components[i].Phase
 	}
+	s.Addons = enabledAddons(d.addons.Status())
+	dns := d.addons.Nodes(cluster.DNSAddon)
 	for _, n := range d.spec.Nodes {
 		status := cluster.NodeStatus{Name: n.Name, IP: n.IP.String(), Role: "worker", Host: cluster.PhaseUnknown, Kubelet: cluster.PhaseUnknown}
 		if d.nodes != nil {
@@ -162,7 +174,7 @@ func (d *daemon) snapshot() (cluster.Snapshot, <-chan struct{}) {
 			}
 		}
 		agent := d.agents[n.Name]
-		status.Components = agent.Components
+		status.Components, status.DNS = agent.Components, dns[n.Name]
 		s.Nodes = append(s.Nodes, status)
 	}
 	return s, d.changed
@@ -248,7 +260,7 @@ func (d *daemon) Events(ctx context.Context, send func(cluster.Event) error) err
 	}
 }
 
-// Reload reads the spec again and makes new nodes known.
+// Reload reads the spec again and makes new nodes and other wishes for addons known.
 func (d *daemon) Reload(ctx context.Context) error {
 	spec, err := d.state.LoadSpec()
 	if err != nil {
@@ -264,9 +276,10 @@ func (d *daemon) Reload(ctx context.Context) error {
 		return err
 	}
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.spec = *spec
 	d.notify()
+	d.mu.Unlock()
+	d.addons.Reload(*spec)
 	return nil
 }
 

@@ -1,0 +1,199 @@
+package bootstrap_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+
+	"bonsai/bootstrap"
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/statedir"
+)
+
+// daemonAddons is the part of the little daemon that has addons: all that the spec says, and they run at once.
+type daemonAddons struct {
+	mu     sync.Mutex // guards wanted
+	wanted map[string]bool
+}
+
+// live reads the spec.
+func (d *daemonAddons) live(state statedir.Cluster) error {
+	spec, err := state.LoadSpec()
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if spec.Addons["refused"] {
+		return errors.New("the daemon has its reasons")
+	}
+	d.wanted = spec.Addons
+	return nil
+}
+
+func (d *daemonAddons) enabled() (list []cluster.AddonStatus) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(d.wanted)) {
+		if d.wanted[name] {
+			list = append(list, cluster.AddonStatus{AddonDescription: cluster.AddonDescription{Name: name}, Enabled: true, State: cluster.AddonRunning})
+		}
+	}
+	return list
+}
+
+func (d *daemonAddons) Addons(context.Context) ([]cluster.AddonStatus, error) { return d.enabled(), nil }
+
+// enable is what the command line does.
+func (m *machine) enable(t *testing.T, name string, on bool) (running bool, err error) {
+	t.Helper()
+	return m.SetAddons(t.Context(), "dev", func(chosen map[string]bool) error {
+		chosen[name] = on
+		return nil
+	})
+}
+
+// wantChosen checks the spec and, if it runs, what the daemon lives by.
+func (m *machine) wantChosen(t *testing.T, want map[string]bool) {
+	t.Helper()
+	spec, err := m.dir.Cluster("dev").LoadSpec()
+	if err != nil || !maps.Equal(spec.Addons, want) {
+		t.Errorf("chosen are %v, %v; want %v", spec.Addons, err, want)
+	}
+	if !m.dir.Cluster("dev").DaemonAlive() {
+		return
+	}
+	list, err := m.Addons(t.Context(), "dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{}
+	for _, s := range list {
+		got[s.Name] = true
+	}
+	for name, on := range want {
+		if got[name] != on {
+			t.Errorf("the daemon has %v, want %v", got, want)
+		}
+	}
+}
+
+func TestAddonsAreChosenForLife(t *testing.T) {
+	m := newMachine(t)
+	if err := m.start(t, bootstrap.StartOptions{Nodes: number(1), Addons: []string{"b"}}); err != nil {
+		t.Fatal(err)
+	}
+	m.wantChosen(t, map[string]bool{"b": true})
+	if running, err := m.enable(t, "a", true); err != nil || !running {
+		t.Fatalf("enable a: running %v, %v", running, err)
+	}
+	m.wantChosen(t, map[string]bool{"a": true, "b": true})
+
+	enough := errors.New("enough")
+	if err := m.WatchAddons(t.Context(), "dev", func(list []cluster.AddonStatus) error {
+		if len(list) != 2 || list[0].Name != "a" || list[0].State != cluster.AddonRunning {
+			t.Errorf("watched %+v", list)
+		}
+		return enough
+	}); !errors.Is(err, enough) {
+		t.Errorf("watch ended with %v", err)
+	}
+
+	if err := m.Stop(t.Context(), "dev", nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Addons(t.Context(), "dev"); fault.KindOf(err) != fault.NotRunning {
+		t.Errorf("addons of a stopped cluster: %v", err)
+	}
+	if err := m.WatchAddons(t.Context(), "dev", nil); fault.KindOf(err) != fault.NotRunning {
+		t.Errorf("watch of a stopped cluster: %v", err)
+	}
+	if running, err := m.enable(t, "b", false); err != nil || running {
+		t.Fatalf("disable b while stopped: running %v, %v", running, err)
+	}
+	if err := m.start(t, bootstrap.StartOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	m.wantChosen(t, map[string]bool{"a": true, "b": false})
+	// A second start of a running cluster enables more, and what was chosen stays.
+	if err := m.start(t, bootstrap.StartOptions{Addons: []string{"c"}}); err != nil {
+		t.Fatal(err)
+	}
+	m.wantChosen(t, map[string]bool{"a": true, "b": false, "c": true})
+}
+
+func TestAChoiceThatCannotBeChangesNothing(t *testing.T) {
+	m := newMachine(t)
+	if err := m.start(t, bootstrap.StartOptions{Nodes: number(1), Addons: []string{"a"}}); err != nil {
+		t.Fatal(err)
+	}
+	why := errors.New("others need it")
+	if _, err := m.SetAddons(t.Context(), "dev", func(chosen map[string]bool) error {
+		chosen["a"] = false
+		return why
+	}); err != why { //nolint:errorlint // as it is
+		t.Errorf("got %v", err)
+	}
+	m.wantChosen(t, map[string]bool{"a": true})
+	// The daemon does not take it.
+	if _, err := m.enable(t, "refused", true); fault.KindOf(err) != fault.ControlPlane || fault.Problem(err).Hint == "" {
+		t.Errorf("got %v", err)
+	}
+	m.wantChosen(t, map[string]bool{"a": true})
+	// Another command works on the cluster.
+	lock, err := m.dir.Cluster("dev").Lock(t.Context(), "stop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.enable(t, "b", true); fault.KindOf(err) != fault.Busy {
+		t.Errorf("got %v", err)
+	}
+	if err := lock.Release(); err != nil {
+		t.Fatal(err)
+	}
+	m.wantChosen(t, map[string]bool{"a": true})
+}
+
+func TestAFailedStartTakesItsAddonsBack(t *testing.T) {
+	m := newMachine(t)
+	if err := m.start(t, bootstrap.StartOptions{Nodes: number(1)}); err != nil {
+		t.Fatal(err)
+	}
+	m.engine.Hook = func(ctx context.Context, op, object string) error {
+		if op != "EnsureNode" || object != "dev-2" {
+			return nil
+		}
+		for { // it fails after the daemon has taken over what the start wants
+			if list, err := m.Addons(ctx, "dev"); err != nil || len(list) > 0 {
+				return errors.Join(errors.New("no"), err)
+			}
+		}
+	}
+	if err := m.start(t, bootstrap.StartOptions{Nodes: number(2), Addons: []string{"a"}}); err == nil {
+		t.Fatal("the start did not fail")
+	}
+	m.engine.Hook = nil
+	m.wantChosen(t, map[string]bool{})
+	if list, err := m.Addons(t.Context(), "dev"); err != nil || len(list) != 0 {
+		t.Errorf("the daemon has %v, %v", list, err)
+	}
+}
+
+func TestAddonsOfAnAbsentCluster(t *testing.T) {
+	m := newMachine(t)
+	_, addonsErr := m.Addons(t.Context(), "dev")
+	_, setErr := m.enable(t, "a", true)
+	for verb, err := range map[string]error{"addons": addonsErr, "set": setErr, "watch": m.WatchAddons(t.Context(), "dev", nil)} {
+		if fault.KindOf(err) != fault.NotFound {
+			t.Errorf("%s = %v, want NotFound", verb, err)
+		}
+	}
+	if _, err := os.Stat(m.dir.Cluster("dev").Dir()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a folder was made (%v)", err)
+	}
+}

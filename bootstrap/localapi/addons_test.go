@@ -1,0 +1,35 @@
+package localapi
+
+import (
+	"context"
+	"reflect"
+	"testing"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+)
+
+// addonBackend has two addons, or an error.
+type addonBackend struct{ failed error }
+
+func (b *addonBackend) Addons(context.Context) ([]cluster.AddonStatus, error) {
+	return []cluster.AddonStatus{
+		{AddonDescription: cluster.AddonDescription{Name: "dns", Delivery: cluster.DeliveryBuiltin, Offline: true, Default: true}, Enabled: true,
+			State: cluster.AddonDegraded, Reason: "2 of 3 nodes answer", Hint: "look", Since: time.Unix(1000, 0).UTC()},
+		{AddonDescription: cluster.AddonDescription{Name: "other", Needs: []string{"dns"}}, State: cluster.AddonDisabled},
+	}, b.failed
+}
+
+func TestAddonsRoundTrip(t *testing.T) {
+	b := newBackend()
+	c, _, _ := serve(t, b)
+	got, err := c.Addons(t.Context())
+	if want, _ := b.Addons(t.Context()); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	b.addonBackend.failed = fault.Newf(fault.ControlPlane, "etcd is away")
+	if _, err := c.Addons(t.Context()); fault.KindOf(err) != fault.ControlPlane {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,146 @@
+package localapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+)
+
+// DNSBackend is the part of Backend that shows the cluster's DNS servers, one per node. Its errors are faults: Addon
+// where DNS is disabled or does not answer, NotRunning before the control plane is ready, NodeNotFound.
+type DNSBackend interface {
+	// DNSStatus asks the servers of all nodes. One that does not answer has PhaseUnknown and the reason.
+	DNSStatus(ctx context.Context) ([]cluster.DNSStatus, error)
+	// DNSLog calls send with each question that is answered from now on, until ctx ends or send fails. A node that cannot
+	// be reached is waited for.
+	DNSLog(ctx context.Context, q DNSLogQuery, send func(cluster.DNSQuery) error) error
+	// DNSLookup asks one server. That the name does not exist is no error.
+	DNSLookup(ctx context.Context, q DNSQuestion) (DNSAnswer, error)
+	// DNSFlush forgets cached answers on one node, or on all if node is empty.
+	DNSFlush(ctx context.Context, node string) ([]DNSFlushed, error)
+}
+
+// DNSLogQuery selects questions.
+type DNSLogQuery struct {
+	// Node is the server's; empty for all.
+	Node string
+	// Pod ("namespace/name", or "node/NAME") is the asker; empty for all. A pod that does not exist yet is waited for.
+	Pod string
+	// Fold tells a search as one question; see cluster.DNSQuery.
+	Fold bool
+}
+
+// DNSQuestion is a lookup as a user wants it.
+type DNSQuestion struct {
+	Name string `json:"name"`
+	// Type is empty for A and AAAA.
+	Type string `json:"type,omitempty"`
+	TCP  bool   `json:"tcp,omitempty"`
+	// Pod ("namespace/name") is who asks: with its address, by its search path, on its node. Empty is the search path of a
+	// pod in the namespace default that is like most.
+	Pod string `json:"pod,omitempty"`
+	// Node is whose server is asked; empty is that of the pod, or the first that answers.
+	Node string `json:"node,omitempty"`
+	// Plain asks for Name as it is, without the search path.
+	Plain bool `json:"plain,omitempty"`
+}
+
+// DNSAnswer tells each step of a lookup, and how it was made.
+type DNSAnswer struct {
+	cluster.DNSLookupResult
+	// Asked is what the server was asked, with the search path and address that were found for the pod.
+	Asked cluster.DNSLookup `json:"asked"`
+	Pod   string            `json:"pod,omitempty"`
+	// Notes say why the pod itself may get another answer.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// DNSFlushed is the outcome on one node. Reason says why it could not be done.
+type DNSFlushed struct {
+	Node    string `json:"node"`
+	Entries int    `json:"entries"`
+	Reason  string `json:"reason,omitempty"`
+}
+
+// maxQuestion is far more than the text of a lookup takes.
+const maxQuestion = 64 << 10
+
+func dnsRoutes(mux *http.ServeMux, b DNSBackend) {
+	mux.HandleFunc("GET /v1/dns/status", func(w http.ResponseWriter, r *http.Request) {
+		status, err := b.DNSStatus(r.Context())
+		answer(w, status, err)
+	})
+	mux.HandleFunc("GET /v1/dns/log", func(w http.ResponseWriter, r *http.Request) {
+		v := r.URL.Query()
+		q := DNSLogQuery{Node: v.Get("node"), Pod: v.Get("pod"), Fold: v.Get("fold") == "true"}
+		s := newStream(w, "application/jsonl")
+		s.end(b.DNSLog(r.Context(), q, func(v cluster.DNSQuery) error { return s.send(v) }))
+	})
+	mux.HandleFunc("POST /v1/dns/lookup", func(w http.ResponseWriter, r *http.Request) {
+		var q DNSQuestion
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxQuestion)).Decode(&q); err != nil {
+			fail(w, fault.New(fault.Usage, "read the question", err))
+			return
+		}
+		a, err := b.DNSLookup(r.Context(), q)
+		answer(w, a, err)
+	})
+	mux.HandleFunc("POST /v1/dns/flush", func(w http.ResponseWriter, r *http.Request) {
+		flushed, err := b.DNSFlush(r.Context(), r.URL.Query().Get("node"))
+		answer(w, flushed, err)
+	})
+}
+
+func answer(w http.ResponseWriter, v any, err error) {
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+// DNSStatus asks the DNS servers of all nodes how they are.
+func (c *Client) DNSStatus(ctx context.Context) (status []cluster.DNSStatus, err error) {
+	err = c.do(ctx, http.MethodGet, "/v1/dns/status", func(r *http.Response) error { return decode(r.Body, &status) })
+	return status, err
+}
+
+// DNSLog calls f with each question that is answered from now on, until f fails, ctx ends or the daemon does. It
+// returns f's error as it is, and nil only when the daemon ended in order.
+func (c *Client) DNSLog(ctx context.Context, q DNSLogQuery, f func(cluster.DNSQuery) error) error {
+	v := url.Values{"node": {q.Node}, "pod": {q.Pod}, "fold": {strconv.FormatBool(q.Fold)}}
+	return lines(ctx, c, "/v1/dns/log?"+v.Encode(), f)
+}
+
+// DNSLookup asks a DNS server and tells each step.
+func (c *Client) DNSLookup(ctx context.Context, q DNSQuestion) (a DNSAnswer, err error) {
+	body, err := json.Marshal(q)
+	if err != nil {
+		return a, fmt.Errorf("encode the question: %w", err)
+	}
+	err = c.send(ctx, http.MethodPost, "/v1/dns/lookup", bytes.NewReader(body), func(r *http.Response) error { return decode(r.Body, &a) })
+	return a, err
+}
+
+// DNSFlush forgets cached answers on one node, or on all if node is empty.
+func (c *Client) DNSFlush(ctx context.Context, node string) (flushed []DNSFlushed, err error) {
+	path := "/v1/dns/flush?" + url.Values{"node": {node}}.Encode()
+	err = c.do(ctx, http.MethodPost, path, func(r *http.Response) error { return decode(r.Body, &flushed) })
+	return flushed, err
+}
+
+func decode(body io.Reader, v any) error {
+	if err := json.NewDecoder(body).Decode(v); err != nil {
+		return fmt.Errorf("read the daemon's answer: %w", err)
+	}
+	return nil
+}

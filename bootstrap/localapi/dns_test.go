@@ -1,0 +1,113 @@
+package localapi
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+)
+
+// dnsBackend is what the little daemon was asked about DNS.
+type dnsBackend struct {
+	log      DNSLogQuery
+	question DNSQuestion
+	flushed  string
+}
+
+func (b *backend) DNSStatus(context.Context) ([]cluster.DNSStatus, error) {
+	return []cluster.DNSStatus{
+		{Node: "dev-1", Phase: cluster.PhaseRunning, Queries: map[string]uint64{"NOERROR": 3}, Upstreams: []cluster.DNSUpstream{{Zone: ".", Latency: time.Millisecond}}},
+		{Node: "dev-2", Phase: cluster.PhaseUnknown, Reason: "connection refused"},
+	}, b.failed
+}
+
+func (b *backend) DNSLog(ctx context.Context, q DNSLogQuery, send func(cluster.DNSQuery) error) error {
+	b.dns.log = q
+	if b.failed != nil {
+		return b.failed
+	}
+	if err := send(cluster.DNSQuery{Node: "dev-1", Name: "one.", Took: time.Microsecond}); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func (b *backend) DNSLookup(_ context.Context, q DNSQuestion) (DNSAnswer, error) {
+	b.dns.question = q
+	return DNSAnswer{
+		DNSLookupResult: cluster.DNSLookupResult{Node: "dev-2", Steps: []cluster.DNSStep{{Name: "one.", Rcode: "NOERROR"}}},
+		Asked:           cluster.DNSLookup{Name: q.Name, Ndots: 5}, Notes: []string{"note"},
+	}, b.failed
+}
+
+func (b *backend) DNSFlush(_ context.Context, node string) ([]DNSFlushed, error) {
+	b.dns.flushed = node
+	return []DNSFlushed{{Node: "dev-1", Entries: 4}}, b.failed
+}
+
+func TestDNSRoundTrips(t *testing.T) {
+	b := newBackend()
+	c, _, _ := serve(t, b)
+	ctx := t.Context()
+	question := DNSQuestion{Name: "web", Type: "SRV", TCP: true, Pod: "shop/cart-1", Node: "dev-2", Plain: true}
+	round := func() []error {
+		status, err1 := c.DNSStatus(ctx)
+		if want, _ := b.DNSStatus(ctx); err1 == nil && !reflect.DeepEqual(status, want) {
+			t.Errorf("status: %+v", status)
+		}
+		a, err2 := c.DNSLookup(ctx, question)
+		if want, _ := b.DNSLookup(ctx, question); err2 == nil && !reflect.DeepEqual(a, want) {
+			t.Errorf("lookup: %+v", a)
+		}
+		flushed, err3 := c.DNSFlush(ctx, "dev&1")
+		if want := []DNSFlushed{{Node: "dev-1", Entries: 4}}; err3 == nil && !reflect.DeepEqual(flushed, want) {
+			t.Errorf("flush: %+v", flushed)
+		}
+		return []error{err1, err2, err3}
+	}
+	for _, err := range round() {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if b.dns.question != question || b.dns.flushed != "dev&1" {
+		t.Errorf("the backend was asked %+v, to flush %q", b.dns.question, b.dns.flushed)
+	}
+	b.failed = fault.Newf(fault.Addon, "disabled").WithHint("enable it")
+	for i, err := range append(round(), c.DNSLog(ctx, DNSLogQuery{}, nil)) {
+		if fault.KindOf(err) != fault.Addon || fault.Problem(err).Hint != "enable it" {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+}
+
+func TestDNSLogEndsWithItsReader(t *testing.T) {
+	b := newBackend()
+	c, s, _ := serve(t, b)
+	enough := errors.New("enough")
+	q := DNSLogQuery{Node: "dev-1", Pod: "shop/cart-1", Fold: true}
+	err := c.DNSLog(t.Context(), q, func(v cluster.DNSQuery) error {
+		if v.Node != "dev-1" || v.Name != "one." || v.Took != time.Microsecond {
+			t.Errorf("got %+v", v)
+		}
+		return enough
+	})
+	if !errors.Is(err, enough) || b.dns.log != q {
+		t.Errorf("got %v, the backend was asked %+v", err, b.dns.log)
+	}
+	if err := c.DNSLog(t.Context(), q, func(cluster.DNSQuery) error { go func() { _ = s.Close() }(); return nil }); err != nil {
+		t.Errorf("the daemon's orderly end: %v", err)
+	}
+}
+
+func TestQuestionThatIsNone(t *testing.T) {
+	c, _, _ := serve(t, newBackend())
+	if err := c.do(t.Context(), "POST", "/v1/dns/lookup", nil); fault.KindOf(err) != fault.Usage {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,295 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bonsai/bootstrap"
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/controlplane/addons/catalog"
+)
+
+const (
+	// addonLimit is how long enable and disable wait; BONSAI_WAIT_SCALE multiplies it.
+	addonLimit = time.Minute
+	// addonPatience is how long an addon may be failed before enable gives up on it: it is tried again meanwhile.
+	addonPatience = 5 * time.Second
+)
+
+func (a *app) addonsEnableCommand() *cobra.Command {
+	noWait := false
+	cmd := &cobra.Command{
+		Use:   "enable NAME...",
+		Short: "Enable addons, and those that they need",
+		Long: `Enable gives the cluster addons, together with those that they need, and returns when all of them are running. The
+choice is kept for every later start. In a stopped cluster it takes effect with the next start.
+
+If an addon is not running within a minute, the command fails and says why; the addon stays enabled.`,
+		Example: `  bonsai addons enable default-storageclass
+  bonsai addons enable -p ci storage-provisioner --no-wait`,
+		Args:              argCount(1, 100, "names of addons"),
+		ValidArgsFunction: a.completeAddons,
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.runAddonsEnable(cmd.Context(), args, !noWait) },
+	}
+	cmd.Flags().BoolVar(&noWait, "no-wait", false, "return at once, without waiting until they are running")
+	a.addOutput(cmd, "json prints each step as a line")
+	return cmd
+}
+
+func (a *app) addonsDisableCommand() *cobra.Command {
+	cascade, noWait := false, false
+	cmd := &cobra.Command{
+		Use:   "disable NAME...",
+		Short: "Disable addons and remove what they have in the cluster",
+		Long: `Disable takes addons out of the cluster and returns when they are gone. Data of users stays: claims, volumes and what
+is in them. An addon that others need is disabled only together with those, with --cascade.
+
+The choice is kept for every later start. In a stopped cluster it takes effect with the next start.`,
+		Example: `  bonsai addons disable default-storageclass
+  bonsai addons disable storage-provisioner --cascade`,
+		Args:              argCount(1, 100, "names of addons"),
+		ValidArgsFunction: a.completeAddons,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.runAddonsDisable(cmd.Context(), args, cascade, !noWait)
+		},
+	}
+	cmd.Flags().BoolVar(&cascade, "cascade", false, "disable the addons that need them, too")
+	cmd.Flags().BoolVar(&noWait, "no-wait", false, "return at once, without waiting until they are gone")
+	a.addOutput(cmd, "json prints each step as a line")
+	return cmd
+}
+
+func (a *app) runAddonsEnable(ctx context.Context, names []string, wait bool) error {
+	c, err := a.catalog()
+	if err != nil {
+		return err
+	}
+	if errs := findAddons(c, names); len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	return a.changeAddons(ctx, "addons enable", wait, true, func(chosen map[string]bool) ([]string, error) {
+		all := a.withNeeds(c, chosen, names)
+		for _, name := range all {
+			chosen[name] = true
+		}
+		return all, nil
+	})
+}
+
+// withNeeds are names behind the addons that they need; it says which of these come in addition to what is chosen.
+func (a *app) withNeeds(c *catalog.Catalog, chosen map[string]bool, names []string) []string {
+	wanted := c.Wanted(chosen)
+	var all []string
+	for _, need := range c.NeededBy(names...) {
+		if wanted[need] {
+			continue
+		}
+		all = append(all, need)
+		var users []string
+		for _, name := range names {
+			if slices.Contains(c.NeededBy(name), need) {
+				users = append(users, name)
+			}
+		}
+		a.note("%s is enabled as well: %s cannot do without it", need, addonNames(users))
+	}
+	for _, name := range names {
+		if !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+func (a *app) runAddonsDisable(ctx context.Context, names []string, cascade, wait bool) error {
+	c, err := a.catalog()
+	if err != nil {
+		return err
+	}
+	if errs := findAddons(c, names); len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	return a.changeAddons(ctx, "addons disable", wait, false, func(chosen map[string]bool) ([]string, error) {
+		users := c.Needing(c.Wanted(chosen), names...)
+		if len(users) > 0 && !cascade {
+			return nil, fault.Newf(fault.Addon, "%s cannot be disabled: %s cannot do without it", addonNames(names), addonNames(users)).
+				WithHint("disable all of them:  %s --cascade", a.command("addons disable "+strings.Join(names, " ")))
+		}
+		if len(users) > 0 {
+			a.note("%s cannot do without it and is disabled as well", addonNames(users))
+		}
+		all := users
+		for _, name := range names {
+			if !slices.Contains(all, name) {
+				all = append(all, name)
+			}
+		}
+		for _, name := range all {
+			chosen[name] = false
+		}
+		return all, nil
+	})
+}
+
+// changeAddons changes the choice and, if the cluster runs, waits until it is true. change returns the addons that it
+// turned on or off, in the order to tell them.
+func (a *app) changeAddons(ctx context.Context, verb string, wait, on bool, change func(chosen map[string]bool) ([]string, error)) error {
+	s, err := a.Open()
+	if err != nil {
+		return err
+	}
+	var names []string
+	running := false
+	err = a.operation(verb, false, func(p *progress) error {
+		running, err = s.Engine.SetAddons(ctx, a.profile, func(chosen map[string]bool) (err error) {
+			names, err = change(chosen)
+			return err
+		})
+		if err != nil || !running || !wait {
+			return err
+		}
+		return a.awaitAddons(ctx, s.Engine, p, names, on)
+	})
+	if err != nil || a.json() {
+		return err
+	}
+	for _, name := range names {
+		switch {
+		case running && wait && on:
+			fmt.Fprintf(a.Stdout, "%s is running.\n", name)
+		case running && on:
+			fmt.Fprintf(a.Stdout, "%s is enabled. See how it does:  %s\n", name, a.command("addons status "+name))
+		case running && wait:
+			fmt.Fprintf(a.Stdout, "%s is disabled.\n", name)
+		case running:
+			fmt.Fprintf(a.Stdout, "%s is being removed. See how it does:  %s\n", name, a.command("addons status "+name))
+		case on:
+			fmt.Fprintf(a.Stdout, "%s is enabled from the next start on:  %s\n", name, a.command("start"))
+		default:
+			fmt.Fprintf(a.Stdout, "%s is disabled from the next start on:  %s\n", name, a.command("start"))
+		}
+	}
+	return nil
+}
+
+// addonWait is one addon that is waited for.
+type addonWait struct {
+	name   string
+	last   cluster.AddonStatus
+	done   bool
+	failed time.Time // since when it is; zero if it is not
+}
+
+// awaitAddons returns when all named addons are running, or gone, and tells what it waits for.
+func (a *app) awaitAddons(ctx context.Context, engine AddonEngine, p *progress, names []string, on bool) error {
+	limit := time.Duration(float64(addonLimit) * bootstrap.WaitScaleFromEnv())
+	errTooLong := errors.New("the limit")
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errTooLong)
+	defer cancel()
+	began := time.Now()
+	tell := func(kind cluster.EventKind, name, detail string) {
+		p.Event(cluster.Event{
+			Kind: kind, Step: "addon/" + name, Title: "Addon " + name, Detail: detail, Time: time.Now(), Elapsed: time.Since(began),
+		})
+	}
+	waits := make([]*addonWait, len(names))
+	for i, name := range names {
+		waits[i] = &addonWait{name: name}
+		tell(cluster.StepStarted, name, "")
+	}
+	errDone := errors.New("all is as wanted")
+	err := engine.WatchAddons(ctx, a.profile, func(list []cluster.AddonStatus) error {
+		left := 0
+		for _, w := range waits {
+			if w.done {
+				continue
+			}
+			done, err := w.look(list, on)
+			switch {
+			case err != nil:
+				tell(cluster.StepFailed, w.name, w.last.Reason)
+				return a.addonFault(w, on, err)
+			case done:
+				tell(cluster.StepDone, w.name, "")
+			default:
+				left++
+				tell(cluster.StepProgress, w.name, w.last.Reason)
+			}
+		}
+		if left == 0 {
+			return errDone
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, errDone):
+		return nil
+	case errors.Is(context.Cause(ctx), errTooLong):
+		var errs []error
+		for _, w := range waits {
+			if !w.done {
+				tell(cluster.StepFailed, w.name, w.last.Reason)
+				errs = append(errs, a.addonFault(w, on, fmt.Errorf("after %s it is still %s", limit, w.story())))
+			}
+		}
+		return errors.Join(errs...)
+	}
+	return a.explain(err)
+}
+
+// look takes in what was observed. An error says that waiting is in vain.
+func (w *addonWait) look(list []cluster.AddonStatus, on bool) (done bool, err error) {
+	i := slices.IndexFunc(list, func(s cluster.AddonStatus) bool { return s.Name == w.name })
+	w.last = cluster.AddonStatus{State: cluster.AddonDisabled}
+	if i >= 0 {
+		w.last = list[i]
+	}
+	if !on {
+		w.done = w.last.State == cluster.AddonDisabled
+		return w.done, nil
+	}
+	switch w.last.State {
+	case cluster.AddonRunning:
+		w.done = true
+	case cluster.AddonBlocked:
+		return false, errors.New(w.story())
+	case cluster.AddonDisabled:
+		return false, errors.New("it was disabled meanwhile")
+	case cluster.AddonFailed:
+		if w.failed.IsZero() {
+			w.failed = time.Now()
+		}
+		if time.Since(w.failed) > addonPatience {
+			return false, errors.New(w.story())
+		}
+		return false, nil
+	}
+	w.failed = time.Time{}
+	return w.done, nil
+}
+
+func (w *addonWait) story() string {
+	if w.last.Reason == "" {
+		return string(w.last.State)
+	}
+	return string(w.last.State) + ": " + w.last.Reason
+}
+
+func (a *app) addonFault(w *addonWait, on bool, cause error) error {
+	verb := "disable"
+	if on {
+		verb = "enable"
+	}
+	hint := w.last.Hint
+	if hint == "" {
+		hint = a.command("addons status " + w.name)
+	}
+	return fault.New(fault.Addon, verb+" addon "+w.name, cause).WithHint("%s", hint)
+}

@@ -1,0 +1,174 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/localapi"
+	"bonsai/bootstrap/termsafe"
+)
+
+type dnsLogOptions struct {
+	node, pod   string
+	all, follow bool
+}
+
+func (a *app) dnsLogCommand() *cobra.Command {
+	var o dnsLogOptions
+	cmd := &cobra.Command{
+		Use:   "log",
+		Short: "Show what pods ask cluster DNS, while they do",
+		Long: `Log prints a line for every question that the DNS servers answer from now on, until Ctrl-C: the time, who asked, the
+type and name, the answer, how long it took, and where the answer came from. Nothing is recorded while nobody
+watches, so there is no past to show, and the log always follows.
+
+A program's lookup is one line: the names of the search path that were tried before the last one are only counted.
+With --all each of them is a line of its own. Who asked is NAMESPACE/POD, or node/NAME for a node and for pods on its
+network. The questions of a pod that has just started come two seconds late, until its name is known.
+
+From is where the answer came from: cluster (its Services, endpoints and pods), cache, stale (expired, but no upstream
+answers), forward and which upstream, or local (hosts and templates of the configuration).`,
+		Example: `  bonsai dns log
+  bonsai dns log --pod shop/cart-6f7c
+  bonsai dns log --node 2 --all
+  bonsai dns log -o json | jq -r 'select(.rcode != "NOERROR") | .pod + " " + .name'`,
+		Args: argCount(0, 0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runDNSLog(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	f.BoolVarP(&o.follow, "follow", "f", true, "there is nothing else to do; for the habit")
+	f.StringVar(&o.pod, "pod", "", "only what this pod asks: POD of the namespace default, NAMESPACE/POD, or node/NAME")
+	f.BoolVar(&o.all, "all", false, "also the names of the search path, each by itself")
+	a.addNodeFlag(cmd, &o.node, "only what its server answers")
+	a.addOutput(cmd, "a line for people, or an object")
+	return cmd
+}
+
+func (a *app) runDNSLog(ctx context.Context, o dnsLogOptions) error {
+	if !o.follow {
+		return fault.Newf(fault.Usage, "there is no log of the past").WithHint("what is asked from now on:  %s", a.command("dns log"))
+	}
+	client, spec, err := a.dnsDaemon()
+	if err != nil {
+		return err
+	}
+	q := localapi.DNSLogQuery{Fold: !o.all}
+	if q.Node, err = a.nodeName(spec, o.node); err != nil {
+		return err
+	}
+	if q.Pod, err = podName(o.pod); err != nil {
+		return err
+	}
+	if err := a.announceLog(ctx, client, q.Node); err != nil {
+		return a.explain(err)
+	}
+	l := logLine{style: styleFor(a.Stdout)}
+	err = client.DNSLog(ctx, q, func(v cluster.DNSQuery) error {
+		if a.json() {
+			return writeJSONLine(a.Stdout, v)
+		}
+		if v.Dropped > 0 {
+			a.note("%d questions about here were asked faster than they could be shown", v.Dropped)
+		}
+		_, err := fmt.Fprintln(a.Stdout, l.format(v))
+		return err
+	})
+	switch {
+	case ctx.Err() != nil:
+		return nil // Ctrl-C is how following ends
+	case err == nil:
+		a.note("the cluster was stopped")
+	}
+	return a.explain(err)
+}
+
+// announceLog says what is being watched, since it may be quiet for long, and what cannot be.
+func (a *app) announceLog(ctx context.Context, client *localapi.Client, node string) error {
+	all, err := client.DNSStatus(ctx)
+	if err != nil {
+		return err
+	}
+	var watched, reasons []string
+	for _, s := range all {
+		switch {
+		case node != "" && node != s.Node:
+		case s.Phase == cluster.PhaseUnknown:
+			reasons = append(reasons, s.Node+": "+s.Reason)
+		default:
+			watched = append(watched, s.Node)
+		}
+	}
+	if len(watched) == 0 {
+		if len(reasons) == 0 {
+			reasons = []string{"the cluster has no nodes"}
+		}
+		return fault.New(fault.Addon, "watch cluster DNS", errors.New(strings.Join(reasons, "; "))).WithHint("%s", a.command("dns status"))
+	}
+	for _, r := range reasons {
+		a.note("a node that cannot be watched is tried again: %s", termsafe.String(r))
+	}
+	a.note("watching the DNS of %s; Ctrl-C ends it", termsafe.String(strings.Join(watched, ", ")))
+	return nil
+}
+
+// logLine puts questions into columns. The columns grow with what they hold, up to a limit.
+type logLine struct {
+	style                 style
+	who, question, answer int
+}
+
+func (l *logLine) format(q cluster.DNSQuery) string {
+	who := q.Pod
+	if who == "" {
+		who = q.Client.String()
+	}
+	rcode := q.Rcode
+	if rcode == "NOERROR" && q.Count == 0 {
+		rcode = noData
+	}
+	answer := strings.Join(append([]string{rcode}, q.Answers...), " ")
+	if more := q.Count - len(q.Answers); more > 0 && q.Count > 0 {
+		answer += fmt.Sprintf(" +%d", more)
+	}
+	text := strings.Join([]string{
+		l.style.dim(q.Time.Local().Format("15:04:05.000")),
+		pad(&l.who, 40, termsafe.String(who)),
+		pad(&l.question, 56, termsafe.String(fmt.Sprintf("%-5s %s", q.Type, q.Name))),
+		l.paint(rcode, pad(&l.answer, 40, termsafe.String(answer))),
+		fmt.Sprintf("%6s", latency(max(q.Took, 1))),
+		termsafe.String(origin(q.Source, q.Upstream)),
+	}, "  ")
+	if q.Proto == "tcp" {
+		text += " over tcp"
+	}
+	if n := len(q.Tries); n == 1 {
+		text += l.style.dim("  after 1 try")
+	} else if n > 1 {
+		text += l.style.dim(fmt.Sprintf("  after %d tries", n))
+	}
+	return text
+}
+
+func (l *logLine) paint(rcode, text string) string {
+	switch rcode {
+	case "NOERROR", noData:
+		return text
+	case "NXDOMAIN":
+		return l.style.yellow(text)
+	}
+	return l.style.red(text)
+}
+
+// pad makes text as wide as the widest one before, and remembers how wide that is.
+func pad(width *int, most int, text string) string {
+	n := utf8.RuneCountInString(text)
+	*width = max(*width, min(n, most))
+	return text + strings.Repeat(" ", max(0, *width-n))
+}

@@ -1,0 +1,77 @@
+package daemon
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/localapi"
+	"bonsai/cmd/bonsai/internal/dnsview"
+	"bonsai/controlplane"
+)
+
+// newDNSView makes what answers questions about cluster DNS. The caller closes it before the control plane stops,
+// whose API server would wait for its watches.
+func (d *daemon) newDNSView(cp *controlplane.ControlPlane) *dnsview.View {
+	return dnsview.New(dnsview.Options{
+		Cluster: d.state.Name, Client: cp.Client(), Log: d.log, Scale: d.scale,
+		Nodes: func() []cluster.Node {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return slices.Clone(d.spec.Nodes)
+		},
+		Agent: func(n cluster.Node) http.RoundTripper { return cp.Dialer().AgentTransport(n) },
+	})
+}
+
+// dns returns the view, or the fault that says why there is nothing to see.
+func (d *daemon) dns() (*dnsview.View, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.spec.Wants(cluster.DNSAddon, true) {
+		return nil, fault.Newf(fault.Addon, "cluster DNS is disabled in cluster %q", d.spec.Name).
+			WithHint("bonsai addons enable %s -p %s", cluster.DNSAddon, d.spec.Name)
+	}
+	if d.dnsView == nil {
+		return nil, fault.Newf(fault.NotRunning, "the control plane of %s is still starting", d.spec.Name)
+	}
+	return d.dnsView, nil
+}
+
+// DNSStatus implements localapi.DNSBackend.
+func (d *daemon) DNSStatus(ctx context.Context) ([]cluster.DNSStatus, error) {
+	v, err := d.dns()
+	if err != nil {
+		return nil, err
+	}
+	return v.DNSStatus(ctx)
+}
+
+// DNSLog implements localapi.DNSBackend.
+func (d *daemon) DNSLog(ctx context.Context, q localapi.DNSLogQuery, send func(cluster.DNSQuery) error) error {
+	v, err := d.dns()
+	if err != nil {
+		return err
+	}
+	return v.DNSLog(ctx, q, send)
+}
+
+// DNSLookup implements localapi.DNSBackend.
+func (d *daemon) DNSLookup(ctx context.Context, q localapi.DNSQuestion) (localapi.DNSAnswer, error) {
+	v, err := d.dns()
+	if err != nil {
+		return localapi.DNSAnswer{}, err
+	}
+	return v.DNSLookup(ctx, q)
+}
+
+// DNSFlush implements localapi.DNSBackend.
+func (d *daemon) DNSFlush(ctx context.Context, node string) ([]localapi.DNSFlushed, error) {
+	v, err := d.dns()
+	if err != nil {
+		return nil, err
+	}
+	return v.DNSFlush(ctx, node)
+}

@@ -1,0 +1,89 @@
+package builtin
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/controlplane/addons"
+	"bonsai/controlplane/addons/catalog"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// minikube's addons, as its master branch has them in August 2026.
+const minikube = `ambassador amd-gpu-device-plugin auto-pause cloud-spanner csi-hostpath-driver dashboard default-storageclass
+efk freshpod gcp-auth gvisor headlamp inaccel ingress ingress-dns inspektor-gadget istio istio-provisioner kong kubeflow
+kubetail kubevirt logviewer metallb metrics-server nvidia-device-plugin nvidia-driver-installer nvidia-gpu-device-plugin olm
+pod-security-policy portainer registry registry-aliases registry-creds storage-provisioner storage-provisioner-rancher
+traefik volcano volumesnapshots yakd`
+
+func TestEveryNameOfMinikubeIsKnown(t *testing.T) {
+	c, err := catalog.New(Descriptions())
+	if err != nil {
+		t.Fatalf("the addons do not fit together: %v", err)
+	}
+	known := map[string]bool{}
+	for _, d := range c.Here() {
+		known[d.Name] = true
+	}
+	for _, e := range c.Elsewhere() {
+		known[e.Name] = true
+		if e.By == "" {
+			continue
+		}
+		if _, err := c.Find(e.By); err != nil && strings.Contains(err.Error(), "there is no addon") {
+			t.Errorf("%s is replaced by %s, which nobody knows", e.Name, e.By)
+		}
+	}
+	for _, name := range strings.Fields(minikube) {
+		if !known[name] {
+			t.Errorf("%s is not known", name)
+		}
+	}
+}
+
+func TestDescriptionsAreComplete(t *testing.T) {
+	for _, d := range Descriptions() {
+		if d.Name == "" || d.Version == "" || d.Maintainer == "" || d.Description == "" || d.Delivery == "" {
+			t.Errorf("something is missing in %+v", d)
+		}
+		if len(d.Description) > 60 || strings.HasSuffix(d.Description, ".") {
+			t.Errorf("%s: the description %q is no short line", d.Name, d.Description)
+		}
+		if path, isFile := strings.CutPrefix(d.Docs, "docs/"); isFile {
+			if _, err := os.Stat("../../../docs/" + path); err != nil {
+				t.Errorf("%s: %v", d.Name, err)
+			}
+		}
+	}
+}
+
+// TestObjectsCanBeRemovedAgain: a kind that nobody looks for would be left behind by disable.
+func TestObjectsCanBeRemovedAgain(t *testing.T) {
+	c := addons.Cluster{Spec: func() cluster.Spec { return cluster.Spec{Name: "dev"} }}
+	for _, a := range All() {
+		seen := map[string]bool{}
+		for _, object := range a.Objects(c) {
+			accessor, err := meta.Accessor(object)
+			if err != nil {
+				t.Fatal(err)
+			}
+			gvk := object.GetObjectKind().GroupVersionKind()
+			id := fmt.Sprintf("%s %s/%s", gvk.Kind, accessor.GetNamespace(), accessor.GetName())
+			if seen[id] {
+				t.Errorf("%s: %s is there twice", a.Describe().Name, id)
+			}
+			seen[id] = true
+			if !slices.Contains(addons.Kinds(), gvk) {
+				t.Errorf("%s: %s would never be removed", a.Describe().Name, id)
+			}
+		}
+	}
+}

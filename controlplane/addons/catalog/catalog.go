@@ -1,0 +1,191 @@
+// Package catalog answers for every name of an addon that a user may type: those that this version of bonsai has, and
+// those that are known from minikube, with what became of them. It also says which addons have to come and go
+// together.
+//
+// It is light, so that the command line can use it without linking what the addons are made of. Begin reading at New.
+package catalog
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+)
+
+// Catalog is what this version of bonsai knows of addons. It never changes.
+type Catalog struct {
+	here map[string]cluster.AddonDescription
+	// order has the names of here, each behind those that it needs.
+	order []string
+}
+
+// New makes a catalog of the addons that are here. It fails on what can only be a mistake in this version: two addons
+// of one name, a need that is not here, addons that need each other in a circle.
+func New(here []cluster.AddonDescription) (*Catalog, error) {
+	c := &Catalog{here: map[string]cluster.AddonDescription{}}
+	for _, d := range here {
+		if _, twice := c.here[d.Name]; twice || d.Name == "" {
+			return nil, fmt.Errorf("two addons are named %q", d.Name)
+		}
+		c.here[d.Name] = d
+	}
+	names := make([]string, 0, len(here))
+	for name := range c.here {
+		names = append(names, name)
+	}
+	slices.Sort(names) // equal orders in every process
+	visited := map[string]bool{}
+	var visit func(name string, path []string) error
+	visit = func(name string, path []string) error {
+		if slices.Contains(path, name) {
+			return fmt.Errorf("addons need each other in a circle: %s", strings.Join(append(path, name), " needs "))
+		}
+		if visited[name] {
+			return nil
+		}
+		path = append(path, name)
+		for _, need := range c.here[name].Needs {
+			if _, ok := c.here[need]; !ok {
+				return fmt.Errorf("addon %s needs %q, which is not here", name, need)
+			}
+			if err := visit(need, path); err != nil {
+				return err
+			}
+		}
+		visited[name] = true
+		c.order = append(c.order, name)
+		return nil
+	}
+	for _, name := range names {
+		if err := visit(name, nil); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// Here lists the addons of this version, each behind those that it needs.
+func (c *Catalog) Here() []cluster.AddonDescription {
+	list := make([]cluster.AddonDescription, 0, len(c.order))
+	for _, name := range c.order {
+		list = append(list, c.here[name])
+	}
+	return list
+}
+
+// Elsewhere lists the known names that are not here, by name.
+func (c *Catalog) Elsewhere() []Entry {
+	list := slices.DeleteFunc(elsewhere(), func(e Entry) bool { _, here := c.here[e.Name]; return here })
+	slices.SortFunc(list, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+// Find returns the addon of a name, or the fault AddonNotFound with what became of it or with the nearest name.
+func (c *Catalog) Find(name string) (cluster.AddonDescription, error) {
+	if d, ok := c.here[name]; ok {
+		return d, nil
+	}
+	for _, e := range c.Elsewhere() {
+		if e.Name == name {
+			return cluster.AddonDescription{}, c.explain(e)
+		}
+	}
+	f := fault.Newf(fault.AddonNotFound, "there is no addon %q", name)
+	if like := c.nearest(name); like != "" {
+		return cluster.AddonDescription{}, f.WithHint("did you mean %s?", like)
+	}
+	return cluster.AddonDescription{}, f.WithHint("see them all:  bonsai addons list --all")
+}
+
+// explain is the answer for a name that is known and not here.
+func (c *Catalog) explain(e Entry) error {
+	f := fault.Newf(fault.AddonNotFound, "addon %s %s", e.Name, e.Story())
+	var hints []string
+	if _, here := c.here[e.By]; here {
+		hints = append(hints, "bonsai addons enable "+e.By)
+	}
+	if e.Instead != "" {
+		hints = append(hints, e.Instead)
+	}
+	if len(hints) == 0 {
+		hints = append(hints, "see what there is:  bonsai addons list")
+	}
+	return f.WithHint("%s", strings.Join(hints, "\n"))
+}
+
+// nearest is the known name that takes the fewest changes of letters, if they are few for its length.
+func (c *Catalog) nearest(name string) string {
+	if len(name) > 64 {
+		return "" // no typing mistake
+	}
+	names := slices.Clone(c.order)
+	for _, e := range c.Elsewhere() {
+		names = append(names, e.Name)
+	}
+	distance := func(of string) int { return levenshtein.ComputeDistance(strings.ToLower(name), of) }
+	best := slices.MinFunc(names, func(a, b string) int { return cmp.Compare(distance(a), distance(b)) })
+	if distance(best) > max(1, len(best)/3) {
+		return ""
+	}
+	return best
+}
+
+// Wanted says of every addon that is here whether a cluster is to have it: what its user chose, or the default.
+func (c *Catalog) Wanted(chosen map[string]bool) map[string]bool {
+	wanted := map[string]bool{}
+	for name, d := range c.here {
+		enabled, ok := chosen[name]
+		wanted[name] = ok && enabled || !ok && d.Default
+	}
+	return wanted
+}
+
+// NeededBy are the addons that the named ones need, and those that these need in turn, without the named ones, each
+// behind its own needs.
+func (c *Catalog) NeededBy(names ...string) []string {
+	return c.closure(names, func(of string) []string { return c.here[of].Needs })
+}
+
+// Needing are those of the wanted addons that need a named one, directly or not, without the named ones; each before
+// its own needs, so that they can go in this order.
+func (c *Catalog) Needing(wanted map[string]bool, names ...string) []string {
+	list := c.closure(names, func(of string) (by []string) {
+		for name, d := range c.here {
+			if wanted[name] && slices.Contains(d.Needs, of) {
+				by = append(by, name)
+			}
+		}
+		return by
+	})
+	slices.Reverse(list)
+	return list
+}
+
+// closure is what next leads to from names, without these, in the catalog's order.
+func (c *Catalog) closure(names []string, next func(string) []string) []string {
+	reached := map[string]bool{}
+	for queue := slices.Clone(names); len(queue) > 0; {
+		var more []string
+		for _, name := range queue {
+			for _, n := range next(name) {
+				if !reached[n] {
+					reached[n] = true
+					more = append(more, n)
+				}
+			}
+		}
+		queue = more
+	}
+	var list []string
+	for _, name := range c.order {
+		if reached[name] && !slices.Contains(names, name) {
+			list = append(list, name)
+		}
+	}
+	return list
+}

@@ -1,0 +1,151 @@
+// Package dns is the addon that gives a cluster its names. The servers themselves run in the agents of the nodes; this
+// is what leads to them: the Service kube-dns, whose address every pod has in its resolv.conf, and its endpoints, one
+// per node, of which only those are ready whose server answers.
+//
+// Pods ask the server of their own node; one whose server is gone is served by another node's within moments. Begin
+// reading at New.
+package dns
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/controlplane/addons"
+)
+
+// Name is the addon's.
+const Name = cluster.DNSAddon
+
+// Names that other programs look for: those of CoreDNS as kubeadm sets it up.
+const (
+	namespace = metav1.NamespaceSystem
+	service   = "kube-dns"
+)
+
+// DNS is the addon. Make it with New.
+type DNS struct {
+	mu sync.Mutex // guards everything below
+	// phases are what is known of each node's server; nil while the addon does not run.
+	phases map[string]cluster.Phase
+	// answered says that some node has answered since it runs.
+	answered bool
+	// pending says that the endpoints in the API are not yet what they should be.
+	pending bool
+}
+
+var (
+	_ addons.Addon      = (*DNS)(nil)
+	_ addons.Runner     = (*DNS)(nil)
+	_ addons.NodePhases = (*DNS)(nil)
+)
+
+// New makes the addon.
+func New() *DNS { return &DNS{} }
+
+// Describe implements addons.Addon.
+func (d *DNS) Describe() cluster.AddonDescription {
+	return cluster.AddonDescription{
+		Name: Name, Version: "1.0", Maintainer: "bonsai", Description: "Names of Services and pods, answered on every node",
+		Docs: "docs/addons.md", Delivery: cluster.DeliveryBuiltin, Offline: true, Default: true,
+	}
+}
+
+// ports are those of the Service; each leads to where the nodes' servers listen.
+var ports = []struct {
+	name         string
+	protocol     corev1.Protocol
+	port, target int32
+}{
+	{"dns", corev1.ProtocolUDP, 53, cluster.DNSPort},
+	{"dns-tcp", corev1.ProtocolTCP, 53, cluster.DNSPort},
+	{"metrics", corev1.ProtocolTCP, cluster.DNSMetricsPort, cluster.DNSMetricsPort},
+}
+
+// Objects implements addons.Addon. The endpoints of the slice are left to Run.
+func (d *DNS) Objects(addons.Cluster) []runtime.Object {
+	labels := map[string]string{"k8s-app": service, "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"}
+	svc := &corev1.Service{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: service, Labels: maps.Clone(labels),
+			Annotations: map[string]string{"prometheus.io/scrape": "true", "prometheus.io/port": fmt.Sprint(cluster.DNSMetricsPort)},
+		},
+		Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeClusterIP, ClusterIP: cluster.DNSServiceIP.String(), ClusterIPs: []string{cluster.DNSServiceIP.String()},
+			IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol}, IPFamilyPolicy: new(corev1.IPFamilyPolicySingleStack),
+			// No selector: the servers are no pods. Other nodes' servers take over when the own node's is not ready, which
+			// internalTrafficPolicy: Local would forbid.
+			TrafficDistribution: new(corev1.ServiceTrafficDistributionPreferSameNode),
+		},
+	}
+	labels[discoveryv1.LabelServiceName] = service
+	// Whoever else manages slices leaves those alone that name another manager.
+	labels[discoveryv1.LabelManagedBy] = addons.FieldManager
+	slice := &discoveryv1.EndpointSlice{
+		TypeMeta:    metav1.TypeMeta{APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSlice"},
+		ObjectMeta:  metav1.ObjectMeta{Namespace: namespace, Name: sliceName, Labels: labels},
+		AddressType: discoveryv1.AddressTypeIPv4,
+	}
+	for _, p := range ports {
+		svc.Spec.Ports = append(svc.Spec.Ports, corev1.ServicePort{Name: p.name, Protocol: p.protocol, Port: p.port, TargetPort: intstr.FromInt32(p.target)})
+		slice.Ports = append(slice.Ports, discoveryv1.EndpointPort{Name: &p.name, Protocol: &p.protocol, Port: &p.target})
+	}
+	return []runtime.Object{svc, slice}
+}
+
+// Health implements addons.Addon, from what Run has been told by the nodes.
+func (d *DNS) Health(_ context.Context, c addons.Cluster) (cluster.AddonState, string, string) {
+	spec := c.Spec()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var silent []string
+	for _, n := range spec.Nodes {
+		if !answers(d.phases[n.Name]) {
+			silent = append(silent, n.Name)
+		}
+	}
+	total := len(spec.Nodes)
+	switch {
+	case len(silent) == 0 && d.pending:
+		return cluster.AddonInstalling, "its endpoints are being written", ""
+	case len(silent) == 0:
+		return cluster.AddonRunning, "", ""
+	case len(silent) == total && !d.answered:
+		return cluster.AddonInstalling, fmt.Sprintf("none of %s answers yet", nodes(total)), ""
+	}
+	verb := "answer"
+	if total-len(silent) == 1 {
+		verb = "answers"
+	}
+	slices.Sort(silent)
+	return cluster.AddonDegraded, fmt.Sprintf("%d of %s %s; not %s", total-len(silent), nodes(total), verb, strings.Join(silent, ", ")),
+		fmt.Sprintf("see why:  bonsai logs -p %s bonsai-agent --node %s\nrepair what is missing:  bonsai start -p %[1]s", spec.Name, silent[0])
+}
+
+func nodes(n int) string {
+	if n == 1 {
+		return "1 node"
+	}
+	return fmt.Sprintf("%d nodes", n)
+}
+
+// Nodes implements addons.NodePhases.
+func (d *DNS) Nodes() map[string]cluster.Phase {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.phases)
+}
+
+// answers says whether a server in that phase answers questions.
+func answers(p cluster.Phase) bool { return p == cluster.PhaseRunning || p == cluster.PhaseDegraded }

@@ -1,0 +1,116 @@
+package dns
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+)
+
+const (
+	// eagerPause is between two tries to reach a server for eagerTime, which is longer than an agent takes to come back;
+	// patientPause from then on.
+	eagerPause   = 50 * time.Millisecond
+	eagerTime    = 15 * time.Second
+	patientPause = time.Second
+	// firstWord is what an agent gets to say how its server is, connecting included.
+	firstWord = time.Second
+	// maxLine bounds one line of an agent's answer.
+	maxLine = 64 << 10
+)
+
+// follower follows the server of one node: one request whose answer goes on for as long as the agent lives.
+type follower struct {
+	node      cluster.Node
+	transport http.RoundTripper
+	scale     float64
+	log       *slog.Logger
+	// tell is called with each new phase.
+	tell func(cluster.Phase)
+}
+
+// run follows until ctx ends.
+func (f *follower) run(ctx context.Context) {
+	client := &http.Client{Transport: f.transport}
+	defer client.CloseIdleConnections()
+	lost := cluster.PhaseStarting // what a server is that cannot be asked
+	last := cluster.Phase("")
+	tell := func(p cluster.Phase) {
+		if p != last {
+			last = p
+			f.tell(p)
+		}
+	}
+	since := time.Now()
+	for ctx.Err() == nil {
+		err := f.listen(ctx, client, func(p cluster.Phase) {
+			since, lost = time.Now(), cluster.PhaseUnknown
+			tell(p)
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		f.log.Debug("a node's DNS server is not followed", "node", f.node.Name, "err", err)
+		wait := eagerPause
+		if time.Since(since) > time.Duration(float64(eagerTime)*f.scale) {
+			wait, lost = patientPause, cluster.PhaseUnknown
+		}
+		tell(lost)
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		}
+		t.Stop()
+	}
+}
+
+// listen makes one request and tells each phase until the answer ends.
+func (f *follower) listen(ctx context.Context, client *http.Client, tell func(cluster.Phase)) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silent := time.AfterFunc(time.Duration(float64(firstWord)*f.scale), func() { cancel(errors.New("no answer in time")) })
+	defer silent.Stop()
+	url := fmt.Sprintf("https://%s/v1/dns/health", netip.AddrPortFrom(f.node.IP, cluster.AgentPort))
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("the agent answers %s", resp.Status)
+	}
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		silent.Stop()
+		var line struct {
+			Phase cluster.Phase `json:"phase"`
+		}
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+			return fmt.Errorf("the agent's answer cannot be read: %w", err)
+		}
+		switch line.Phase {
+		case cluster.PhaseRunning, cluster.PhaseDegraded, cluster.PhaseStarting, cluster.PhaseStopping, cluster.PhaseFailed:
+			tell(line.Phase)
+		default: // of another version, or nonsense
+			tell(cluster.PhaseUnknown)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	return io.EOF
+}

@@ -1,0 +1,350 @@
+package addons
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/controlplane/addons/catalog"
+)
+
+const (
+	// interval is how often everything is compared with what it should be, and put back.
+	interval = 30 * time.Second
+	// firstRetry is the pause after a pass that did not succeed; it doubles up to interval.
+	firstRetry = time.Second
+	// applyPause is between the tries of Apply.
+	applyPause = 25 * time.Millisecond
+	// lookInterval is how often health is asked for while something is not as it should be.
+	lookInterval = time.Second
+	// removeInterval is the same while deleted objects are about to go.
+	removeInterval = 50 * time.Millisecond
+)
+
+// Limits on a quiet machine; Options.Scale multiplies them.
+const (
+	applyLimit  = 5 * time.Second  // Apply, with all its tries
+	passLimit   = 20 * time.Second // one comparison of everything
+	lookLimit   = 2 * time.Second  // one round of questions for health
+	runnerLimit = 5 * time.Second  // the end of a runner that was told to
+)
+
+// Options is what a Manager is made of.
+type Options struct {
+	Addons []Addon
+	Spec   cluster.Spec
+	// Changed is called when Status has something new to tell; it must not block. It may be nil.
+	Changed func()
+	Log     *slog.Logger
+	// Scale multiplies every limit, for slow machines.
+	Scale float64
+}
+
+// Manager makes the addons of one cluster true and says how they are. Its methods may be called from any goroutine;
+// Apply comes before Run, and Run runs once.
+type Manager struct {
+	catalog *catalog.Catalog
+	addons  map[string]Addon
+	opts    Options
+
+	// reconcile and look wake Run: to compare everything, or to ask for health only.
+	reconcile, look chan struct{}
+	runners         sync.WaitGroup
+
+	passing sync.Mutex // held while objects are changed
+	looking sync.Mutex // held while health is asked for, so that an older answer never follows a newer one
+
+	mu      sync.Mutex // guards everything below
+	cluster Cluster
+	store   store // nil until Apply
+	spec    cluster.Spec
+	changed chan struct{} // closed and replaced with spec
+	parts   map[string]*part
+}
+
+// New makes a manager that does nothing yet. It fails on what is wrong with the addons themselves.
+func New(o Options) (*Manager, error) {
+	m := &Manager{
+		addons: map[string]Addon{}, opts: o, reconcile: make(chan struct{}, 1), look: make(chan struct{}, 1),
+		changed: make(chan struct{}), parts: map[string]*part{},
+	}
+	m.opts.Scale = max(o.Scale, 1)
+	var descriptions []cluster.AddonDescription
+	for _, a := range o.Addons {
+		d := a.Describe()
+		descriptions = append(descriptions, d)
+		m.addons[d.Name] = a
+		m.parts[d.Name] = &part{description: d}
+	}
+	var err error
+	if m.catalog, err = catalog.New(descriptions); err != nil {
+		return nil, err
+	}
+	m.want(o.Spec)
+	return m, nil
+}
+
+// Apply makes the objects of wanted addons exist, all at once, for the moment before a cluster calls itself ready. What
+// cannot be made within some seconds becomes its addon's reason, is part of the error, and is tried again by Run. The
+// clients in c are what addons use from now on; its functions and its scale are filled in here.
+func (m *Manager) Apply(ctx context.Context, c Cluster) error {
+	return m.connect(ctx, c, &objects{dynamic: c.Dynamic})
+}
+
+func (m *Manager) connect(ctx context.Context, c Cluster, s store) error {
+	c.Spec, c.Changed, c.Notify, c.Scale = m.currentSpec, m.specChanged, m.notify, m.opts.Scale
+	m.passing.Lock()
+	defer m.passing.Unlock()
+	m.mu.Lock()
+	m.cluster, m.store = c, s
+	m.mu.Unlock()
+	ctx, cancel := m.limit(ctx, applyLimit)
+	defer cancel()
+	names := m.wanted()
+	errs := make([]error, len(names))
+	var wg sync.WaitGroup
+	for i, name := range names {
+		wg.Go(func() {
+			errs[i] = m.apply(ctx, name, nil)
+			// Namespaces, admission plugins and the allocator of addresses may need some moments more.
+			for ctx.Err() == nil && errs[i] != nil && !isForeign(errs[i]) {
+				pause(ctx, applyPause)
+				errs[i] = m.apply(ctx, name, nil)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// Run keeps the addons as they are wanted until ctx ends, and returns when their runners have ended, or after some
+// seconds without those that do not.
+func (m *Manager) Run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		ended := make(chan struct{})
+		go func() { m.runners.Wait(); close(ended) }()
+		select {
+		case <-ended:
+		case <-time.After(m.scaled(runnerLimit)): // the process ends next; nothing is lost but the goroutines
+		}
+	}()
+	m.startRunners(ctx)
+	next := time.NewTimer(interval)
+	defer next.Stop()
+	// What Apply has just made need not be compared at once; what is not wanted may be left from an earlier life.
+	due, retry := !m.complete(), firstRetry
+	for {
+		if due {
+			err := m.pass(ctx)
+			m.startRunners(ctx)
+			wait := interval
+			if err != nil && ctx.Err() == nil {
+				m.opts.Log.Warn("addons are not as they should be", "err", err, "retry", retry)
+				wait, retry = retry, min(2*retry, interval)
+			} else {
+				retry = firstRetry
+			}
+			next.Reset(wait)
+		}
+		m.observe(ctx, m.removing())
+		var again <-chan time.Time
+		if d := m.unsettled(); d > 0 {
+			again = time.After(d)
+		}
+		due = false
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.reconcile:
+			due, retry = true, firstRetry
+		case <-next.C:
+			due = true
+		case <-m.look:
+		case <-again:
+		}
+	}
+}
+
+// Reload makes a changed plan known. It returns at once; Status tells of the new wishes from then on.
+func (m *Manager) Reload(spec cluster.Spec) {
+	m.want(spec)
+	wake(m.reconcile)
+}
+
+// Status is what is known of every addon, each behind those that it needs. It costs nothing.
+func (m *Manager) Status() []cluster.AddonStatus {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := make([]cluster.AddonStatus, 0, len(m.parts))
+	for _, d := range m.catalog.Here() {
+		list = append(list, m.parts[d.Name].status)
+	}
+	return list
+}
+
+// Observe looks at the objects and asks for health, and then tells as Status does. It takes no longer than ctx or two
+// seconds; what could not be asked in that time stays as it was last seen.
+func (m *Manager) Observe(ctx context.Context) []cluster.AddonStatus {
+	m.observe(ctx, true)
+	return m.Status()
+}
+
+// Nodes are the phases of an addon's part on each node; nil if the addon is not wanted or has no such part.
+func (m *Manager) Nodes(name string) map[string]cluster.Phase {
+	a, ok := m.addons[name].(NodePhases)
+	if !ok {
+		return nil
+	}
+	m.mu.Lock()
+	wanted := m.parts[name].wanted
+	m.mu.Unlock()
+	if !wanted {
+		return nil
+	}
+	return a.Nodes()
+}
+
+// want takes over what spec wishes. An addon whose wish has changed begins its story anew.
+func (m *Manager) want(spec cluster.Spec) {
+	wanted := m.catalog.Wanted(spec.Addons)
+	m.update(func() {
+		m.spec = spec
+		close(m.changed)
+		m.changed = make(chan struct{})
+		for _, d := range m.catalog.Here() {
+			p := m.parts[d.Name]
+			if wanted[d.Name] != p.wanted {
+				p.turn(wanted[d.Name])
+			}
+			p.blockedBy = ""
+			for _, need := range d.Needs {
+				if !wanted[need] || m.parts[need].blockedBy != "" {
+					p.blockedBy = need
+					break
+				}
+			}
+		}
+	})
+}
+
+// update changes parts under the lock, computes every state anew and tells who watches if one is another.
+func (m *Manager) update(change func()) {
+	m.mu.Lock()
+	change()
+	news := false
+	for _, p := range m.parts {
+		news = p.settle(time.Now(), m.spec.Name) || news
+	}
+	m.mu.Unlock()
+	if news && m.opts.Changed != nil {
+		m.opts.Changed()
+	}
+}
+
+// wanted are the addons to apply, each behind its needs.
+func (m *Manager) wanted() (names []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, d := range m.catalog.Here() {
+		if p := m.parts[d.Name]; p.wanted && p.blockedBy == "" {
+			names = append(names, d.Name)
+		}
+	}
+	return names
+}
+
+// complete says that all addons are wanted and applied, so that there is nothing to do.
+func (m *Manager) complete() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range m.parts {
+		if !p.wanted || p.blockedBy != "" || !p.applied {
+			return false
+		}
+	}
+	return true
+}
+
+// removing says whether anything is on its way out.
+func (m *Manager) removing() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range m.parts {
+		if p.status.State == cluster.AddonRemoving {
+			return true
+		}
+	}
+	return false
+}
+
+// unsettled is the pause after which to look again; 0 if everything is as it should be.
+func (m *Manager) unsettled() (d time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range m.parts {
+		switch p.status.State {
+		case cluster.AddonRunning, cluster.AddonDisabled, cluster.AddonBlocked:
+		case cluster.AddonRemoving:
+			if p.err == nil && time.Since(p.status.Since) < time.Minute {
+				return removeInterval
+			}
+			d = lookInterval
+		default:
+			d = lookInterval
+		}
+	}
+	return d
+}
+
+// notify is Cluster.Notify. What Nodes tells may have changed without a change of any state.
+func (m *Manager) notify() {
+	wake(m.look)
+	if m.opts.Changed != nil {
+		m.opts.Changed()
+	}
+}
+
+func (m *Manager) currentSpec() cluster.Spec {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.spec
+}
+
+func (m *Manager) specChanged() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.changed
+}
+
+func (m *Manager) scaled(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * m.opts.Scale)
+}
+
+func (m *Manager) limit(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	d = m.scaled(d)
+	return context.WithTimeoutCause(ctx, d, fmt.Errorf("the API server did not answer within %s", d))
+}
+
+// wake makes a receiver run, now or after what it is at.
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // it will anyway
+	}
+}
+
+// pause returns after d or with ctx.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

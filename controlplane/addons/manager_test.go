@@ -1,0 +1,629 @@
+package addons
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"bonsai/bootstrap/cluster"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// memory is a store without a server.
+type memory struct {
+	mu      sync.Mutex // guards everything below
+	objects map[string]ref
+	addon   map[string]string // of an object's key; nothing for what is not ours
+	journal []string
+	// fail makes an operation on a key fail ("apply ConfigMap kube-system/a").
+	fail map[string]error
+}
+
+func newMemory() *memory {
+	return &memory{objects: map[string]ref{}, addon: map[string]string{}, fail: map[string]error{}}
+}
+
+func (s *memory) do(what string, r ref) error {
+	line := what + " " + r.String()
+	s.journal = append(s.journal, line)
+	return s.fail[line]
+}
+
+func (s *memory) apply(_ context.Context, u *unstructured.Unstructured, known bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := refOf(u)
+	if err := s.do("apply", r); err != nil {
+		return err
+	}
+	if _, exists := s.objects[r.key()]; exists && !known && s.addon[r.key()] == "" {
+		return &foreignError{r}
+	}
+	s.objects[r.key()], s.addon[r.key()] = r, u.GetLabels()[Label]
+	return nil
+}
+
+func (s *memory) owned(context.Context) (inventory, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := inventory{}
+	for key, r := range s.objects {
+		if a := s.addon[key]; a != "" {
+			found[a] = append(found[a], r)
+		}
+	}
+	return found, s.fail["list"]
+}
+
+func (s *memory) exists(_ context.Context, r ref) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.objects[r.key()]
+	return ok, nil
+}
+
+func (s *memory) remove(_ context.Context, r ref) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.do("delete", r); err != nil {
+		return err
+	}
+	delete(s.objects, r.key())
+	delete(s.addon, r.key())
+	return nil
+}
+
+// put is what somebody else does.
+func (s *memory) put(r ref, addon string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.objects[r.key()], s.addon[r.key()] = r, addon
+}
+
+func (s *memory) drop(names ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.objects, func(_ string, r ref) bool { return slices.Contains(names, r.name) })
+}
+
+func (s *memory) failing(what string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail[what] = err
+}
+
+func (s *memory) names() (names []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.objects {
+		names = append(names, r.name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (s *memory) story() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.journal)
+}
+
+// thing is an addon of ConfigMaps.
+type thing struct {
+	cluster.AddonDescription
+	mu     sync.Mutex // guards everything below
+	maps   []string
+	state  cluster.AddonState
+	reason string
+}
+
+func (a *thing) Describe() cluster.AddonDescription { return a.AddonDescription }
+
+func (a *thing) Objects(Cluster) (list []runtime.Object) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, name := range a.maps {
+		list = append(list, &corev1.ConfigMap{
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}, ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: name},
+		})
+	}
+	return list
+}
+
+func (a *thing) Health(context.Context, Cluster) (cluster.AddonState, string, string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.state, a.reason, ""
+}
+
+func (a *thing) is(state cluster.AddonState, reason string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.state, a.reason = state, reason
+}
+
+func (a *thing) has(names ...string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.maps = names
+}
+
+// controller is an addon with a runner.
+type controller struct {
+	*thing
+	run func(ctx context.Context, c Cluster) error
+}
+
+func (a *controller) Run(ctx context.Context, c Cluster) error { return a.run(ctx, c) }
+
+func newThing(name string, enabled bool, needs ...string) *thing {
+	return &thing{
+		AddonDescription: cluster.AddonDescription{Name: name, Default: enabled, Needs: needs},
+		maps:             []string{name + "-1", name + "-2"}, state: cluster.AddonRunning,
+	}
+}
+
+func mapRef(name string) ref {
+	return refOf(&unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"namespace": "kube-system", "name": name},
+	}})
+}
+
+// world is a manager at work.
+type world struct {
+	*Manager
+	store  *memory
+	cancel context.CancelFunc
+	ended  chan struct{}
+}
+
+// begin connects a manager and, with run, runs it; the test ends it.
+func begin(t *testing.T, s *memory, chosen map[string]bool, all ...Addon) *world {
+	t.Helper()
+	m, err := New(Options{Addons: all, Spec: cluster.Spec{Name: "dev", Addons: chosen}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{Manager: m, store: s, ended: make(chan struct{})}
+	if err := m.connect(t.Context(), Cluster{Log: slog.New(slog.DiscardHandler)}, s); err != nil {
+		t.Logf("apply: %v", err)
+	}
+	return w
+}
+
+func (w *world) run(t *testing.T) {
+	t.Helper()
+	var ctx context.Context
+	ctx, w.cancel = context.WithCancel(t.Context())
+	go func() { w.Run(ctx); close(w.ended) }()
+	synctest.Wait()
+}
+
+func (w *world) end() {
+	w.cancel()
+	<-w.ended
+}
+
+// choose is what a user does. It returns the states of the moment in which nothing is done yet: nobody who waits for an
+// end may take them for it.
+func (w *world) choose(chosen map[string]bool) (states []cluster.AddonState) {
+	w.passing.Lock()
+	defer w.passing.Unlock()
+	w.Reload(cluster.Spec{Name: "dev", Addons: chosen})
+	for _, s := range w.Status() {
+		states = append(states, s.State)
+	}
+	return states
+}
+
+// is checks states, given as "name=state".
+func (w *world) is(t *testing.T, want ...string) {
+	t.Helper()
+	var got []string
+	for _, s := range w.Status() {
+		got = append(got, s.Name+"="+string(s.State))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("states are %v, want %v", got, want)
+	}
+}
+
+func (w *world) status(name string) cluster.AddonStatus {
+	list := w.Status()
+	return list[slices.IndexFunc(list, func(s cluster.AddonStatus) bool { return s.Name == name })]
+}
+
+func (w *world) has(t *testing.T, want ...string) {
+	t.Helper()
+	if got := w.store.names(); !slices.Equal(got, want) {
+		t.Errorf("the cluster has %v, want %v", got, want)
+	}
+}
+
+func TestDefaultsAreAppliedAndOthersAreNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := begin(t, newMemory(), nil, newThing("a", true), newThing("b", false), newThing("c", true, "a"))
+		w.has(t, "a-1", "a-2", "c-1", "c-2")
+		w.is(t, "a=installing", "b=disabled", "c=installing")
+		w.run(t)
+		defer w.end()
+		w.is(t, "a=running", "b=disabled", "c=running")
+	})
+}
+
+func TestEnableAndDisableWhileRunning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ends []string
+		b := &controller{thing: newThing("b", false)}
+		w := begin(t, newMemory(), nil, newThing("a", true), b)
+		b.run = func(ctx context.Context, _ Cluster) error {
+			<-ctx.Done()
+			ends = append(ends, fmt.Sprintf("ended with %v", w.store.names()))
+			return ctx.Err()
+		}
+		w.run(t)
+		defer w.end()
+		if got := w.choose(map[string]bool{"b": true}); got[1] != cluster.AddonInstalling {
+			t.Errorf("right after Reload b is %s", got[1])
+		}
+		synctest.Wait()
+		w.is(t, "a=running", "b=running")
+		w.has(t, "a-1", "a-2", "b-1", "b-2")
+
+		if got := w.choose(map[string]bool{"b": false}); got[1] != cluster.AddonRemoving {
+			t.Errorf("right after Reload b is %s", got[1])
+		}
+		synctest.Wait()
+		time.Sleep(time.Second)
+		w.is(t, "a=running", "b=disabled")
+		w.has(t, "a-1", "a-2")
+		if want := []string{"ended with [a-1 a-2 b-1 b-2]"}; !slices.Equal(ends, want) {
+			t.Errorf("the controller %v, want %v: before its objects are deleted", ends, want)
+		}
+	})
+}
+
+func TestWhatIsNotWantedGoesAtTheNextStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemory()
+		s.put(mapRef("b-1"), "b")       // enabled in an earlier life, disabled while the cluster was stopped
+		s.put(mapRef("a-old"), "a")     // of an earlier version of a
+		s.put(mapRef("x"), "unknown")   // of an addon that this version does not know
+		s.put(mapRef("somebody's"), "") // no addon's
+		s.put(mapRef("a-1"), "a")       // made in an earlier life
+		w := begin(t, s, nil, newThing("a", true), newThing("b", false))
+		w.run(t)
+		defer w.end()
+		synctest.Wait()
+		time.Sleep(time.Second)
+		w.has(t, "a-1", "a-2", "somebody's", "x")
+		w.is(t, "a=running", "b=disabled")
+	})
+}
+
+func TestObjectsThatAnAddonNoLongerHasArePruned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newThing("a", true)
+		w := begin(t, newMemory(), nil, a)
+		w.run(t)
+		defer w.end()
+		a.has("a-2", "a-3")
+		time.Sleep(interval + time.Second)
+		w.has(t, "a-2", "a-3")
+		w.is(t, "a=running")
+	})
+}
+
+func TestThoseThatNeedOthersGoFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemory()
+		w := begin(t, s, nil, newThing("base", true), newThing("roof", true, "wall"), newThing("wall", true, "base"))
+		w.run(t)
+		defer w.end()
+		s.failing("delete ConfigMap kube-system/roof-1", errors.New("no"))
+		got := w.choose(map[string]bool{"base": false, "wall": false, "roof": false})
+		if slices.Contains(got, cluster.AddonDisabled) {
+			t.Errorf("right after Reload they are %s", got)
+		}
+		synctest.Wait()
+		w.is(t, "base=removing", "wall=removing", "roof=removing")
+		w.has(t, "base-1", "base-2", "roof-1", "wall-1", "wall-2")
+		if got := w.status("base").Reason; got != "it waits for wall, which needs it, to be removed" {
+			t.Errorf("base gives as reason %q", got)
+		}
+		if got := w.status("roof"); got.Reason != "no" || got.Hint == "" {
+			t.Errorf("roof gives as reason %q and hint %q", got.Reason, got.Hint)
+		}
+		s.failing("delete ConfigMap kube-system/roof-1", nil)
+		time.Sleep(5 * time.Second)
+		w.has(t)
+		w.is(t, "base=disabled", "wall=disabled", "roof=disabled")
+		var gone []string
+		for _, line := range s.story() {
+			if name, ok := strings.CutPrefix(line, "delete ConfigMap kube-system/"); ok {
+				gone = append(gone, name[:len(name)-2])
+			}
+		}
+		if gone = slices.Compact(gone); !slices.Equal(gone, []string{"roof", "wall", "base"}) {
+			t.Errorf("they were removed in the order %v", gone)
+		}
+	})
+}
+
+func TestWithoutItsNeedAnAddonIsBlocked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := begin(t, newMemory(), map[string]bool{"a": false}, newThing("a", true), newThing("b", true, "a"), newThing("c", true, "b"))
+		w.run(t)
+		defer w.end()
+		w.has(t)
+		w.is(t, "a=disabled", "b=blocked", "c=blocked")
+		s := w.status("b")
+		if s.Reason != "it needs a, which is disabled" || s.Hint != "bonsai addons enable a -p dev" {
+			t.Errorf("b says %q, %q", s.Reason, s.Hint)
+		}
+		w.choose(nil)
+		synctest.Wait()
+		w.is(t, "a=running", "b=running", "c=running")
+	})
+}
+
+func TestObjectsOfOthersAreLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemory()
+		s.put(mapRef("a-1"), "")
+		begun := time.Now()
+		w := begin(t, s, nil, newThing("a", true))
+		if took := time.Since(begun); took > time.Second {
+			t.Errorf("the start was held up for %s by what no waiting can mend", took)
+		}
+		w.run(t)
+		defer w.end()
+		got := w.status("a")
+		if got.State != cluster.AddonFailed || got.Reason != "ConfigMap kube-system/a-1 exists already and was not made by bonsai" ||
+			got.Hint != "if nobody needs it:  bonsai kubectl -p dev -- -n kube-system delete configmaps a-1" {
+			t.Errorf("a is %+v", got)
+		}
+		s.drop("a-1") // the user follows the hint
+		time.Sleep(interval)
+		w.is(t, "a=running")
+	})
+}
+
+func TestApplyWaitsForAnAPIServerThatIsNotReadyYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemory()
+		s.failing("apply ConfigMap kube-system/a-1", errors.New(`namespaces "kube-system" not found`))
+		time.AfterFunc(300*time.Millisecond, func() { s.failing("apply ConfigMap kube-system/a-1", nil) })
+		begun := time.Now()
+		w := begin(t, s, nil, newThing("a", true))
+		if took := time.Since(begun); took < 300*time.Millisecond || took > 400*time.Millisecond {
+			t.Errorf("Apply returned after %s", took)
+		}
+		w.has(t, "a-1", "a-2")
+	})
+}
+
+func TestOneBrokenAddonHoldsNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemory()
+		s.failing("apply ConfigMap kube-system/a-1", errors.New("admission says no\nfor two reasons"))
+		begun := time.Now()
+		w := begin(t, s, nil, newThing("a", true), newThing("b", true))
+		if took := time.Since(begun); took > applyLimit+time.Second {
+			t.Errorf("Apply returned after %s", took)
+		}
+		w.run(t)
+		defer w.end()
+		w.is(t, "a=failed", "b=running")
+		if got := w.status("a").Reason; !strings.Contains(got, "admission says no; for two reasons") {
+			t.Errorf("a gives as reason %q", got)
+		}
+		s.failing("apply ConfigMap kube-system/a-1", nil)
+		time.Sleep(3 * time.Second)
+		w.is(t, "a=running", "b=running")
+		// What worked and fails later is not thrown away.
+		s.failing("apply ConfigMap kube-system/a-1", errors.New("admission says no"))
+		time.Sleep(interval + time.Second)
+		w.is(t, "a=degraded", "b=running")
+	})
+}
+
+func TestWhatSomebodyDeletesComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemory()
+		w := begin(t, s, nil, newThing("a", true))
+		w.run(t)
+		defer w.end()
+		s.drop("a-2")
+		w.passing.Lock() // or it may be back already
+		got := w.Observe(t.Context())[0]
+		w.passing.Unlock()
+		if got.State != cluster.AddonDegraded || got.Reason != "somebody removed ConfigMap kube-system/a-2; it is being put back" {
+			t.Errorf("a is %+v", got)
+		}
+		synctest.Wait()
+		w.has(t, "a-1", "a-2")
+		w.is(t, "a=running")
+		s.drop("a-1") // and without anybody looking
+		time.Sleep(interval + time.Second)
+		w.has(t, "a-1", "a-2")
+	})
+}
+
+func TestHealthIsObserved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newThing("a", true)
+		a.is(cluster.AddonInstalling, "pods are coming")
+		w := begin(t, newMemory(), nil, a)
+		w.run(t)
+		defer w.end()
+		if got := w.status("a"); got.State != cluster.AddonInstalling || got.Reason != "pods are coming" {
+			t.Errorf("a is %+v", got)
+		}
+		a.is(cluster.AddonRunning, "")
+		time.Sleep(lookInterval)
+		synctest.Wait()
+		w.is(t, "a=running")
+		// The same words mean something else after it has worked.
+		a.is(cluster.AddonInstalling, "pods are gone")
+		w.cluster.Notify()
+		synctest.Wait()
+		w.is(t, "a=degraded")
+		since := w.status("a").Since
+		time.Sleep(10 * time.Second)
+		if got := w.status("a"); !got.Since.Equal(since) || got.Reason != "pods are gone" {
+			t.Errorf("a is %+v, want it so since %s", got, since)
+		}
+	})
+}
+
+func TestRunnersAreStartedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun, fails := time.Now(), 3
+		var starts []time.Duration
+		a := &controller{thing: newThing("a", true)}
+		a.run = func(ctx context.Context, _ Cluster) error {
+			starts = append(starts, time.Since(begun))
+			if len(starts) <= fails {
+				return fmt.Errorf("failure %d", len(starts))
+			}
+			<-ctx.Done()
+			return nil
+		}
+		w := begin(t, newMemory(), nil, a)
+		w.run(t)
+		if got := w.status("a"); got.State != cluster.AddonDegraded || got.Reason != "its controller ended and is started again: failure 1" {
+			t.Errorf("a is %+v", got)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if want := []time.Duration{0, 100 * time.Millisecond, 300 * time.Millisecond, 700 * time.Millisecond}; !slices.Equal(starts, want) {
+			t.Errorf("it was started at %v, want %v", starts, want)
+		}
+		w.is(t, "a=degraded")
+		time.Sleep(steadyAfter + lookInterval)
+		w.is(t, "a=running")
+		w.end()
+	})
+}
+
+func TestARunnerThatReturnsIsStartedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &controller{thing: newThing("a", true), run: func(context.Context, Cluster) error { return nil }}
+		w := begin(t, newMemory(), nil, a)
+		w.run(t)
+		defer w.end()
+		if got := w.status("a").Reason; got != "its controller ended and is started again: it returned" {
+			t.Errorf("a gives as reason %q", got)
+		}
+	})
+}
+
+func TestARunnerThatDoesNotEndIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck := make(chan struct{})
+		a := &controller{thing: newThing("a", true), run: func(context.Context, Cluster) error { <-stuck; return nil }}
+		w := begin(t, newMemory(), nil, a)
+		w.run(t)
+		w.choose(map[string]bool{"a": false})
+		time.Sleep(runnerLimit + 100*time.Millisecond)
+		if got := w.status("a"); got.State != cluster.AddonRemoving || got.Reason != "its controller does not end" {
+			t.Errorf("a is %+v", got)
+		}
+		w.has(t, "a-1", "a-2") // what it works on stays for as long as it does
+		w.end()                // within a limit as well
+		close(stuck)
+	})
+}
+
+func TestSpecChangesAreToldToAddons(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		news := make(chan int, 1)
+		a := &controller{thing: newThing("a", true)}
+		a.run = func(ctx context.Context, c Cluster) error {
+			select {
+			case <-c.Changed():
+				news <- len(c.Spec().Nodes)
+				<-ctx.Done()
+			case <-ctx.Done():
+			}
+			return nil
+		}
+		w := begin(t, newMemory(), nil, a)
+		w.run(t)
+		defer w.end()
+		w.Reload(cluster.Spec{Name: "dev", Nodes: make([]cluster.Node, 4)})
+		if got := <-news; got != 4 {
+			t.Errorf("the addon sees %d nodes, want 4", got)
+		}
+	})
+}
+
+func TestWatchersAreToldOfChangesOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, told := newThing("a", true), 0
+		w := begin(t, newMemory(), nil, a)
+		w.opts.Changed = func() { told++ }
+		w.run(t)
+		defer w.end()
+		before := told
+		for range 3 {
+			w.Observe(t.Context())
+		}
+		if told != before {
+			t.Errorf("watchers were told %d times of nothing", told-before)
+		}
+		a.is(cluster.AddonDegraded, "hm")
+		w.Observe(t.Context())
+		if told != before+1 {
+			t.Errorf("watchers were told %d times of one change", told-before)
+		}
+	})
+}
+
+func TestAddonsThatCannotBeAreRefused(t *testing.T) {
+	for what, all := range map[string][]Addon{
+		"circle":  {newThing("a", true, "b"), newThing("b", true, "a")},
+		"unknown": {newThing("a", true, "z")},
+		"twice":   {newThing("a", true), newThing("a", true)},
+	} {
+		if _, err := New(Options{Addons: all}); err == nil {
+			t.Errorf("%s: no error", what)
+		}
+	}
+}
+
+func TestWhatIsSentClaimsOnlyWhatIsSet(t *testing.T) {
+	u, err := toUnstructured(&corev1.Service{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+		ObjectMeta: metav1.ObjectMeta{Name: "x", Labels: map[string]string{"k": "v"}},
+	}, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"apiVersion": "v1", "kind": "Service", "spec": map[string]any{},
+		"metadata": map[string]any{"name": "x", "labels": map[string]any{"k": "v", Label: "a"}},
+	}
+	if got := fmt.Sprint(u.Object); got != fmt.Sprint(want) {
+		t.Errorf("got  %s\nwant %s", got, fmt.Sprint(want))
+	}
+	if _, err := toUnstructured(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "x"}}, "a"); err == nil {
+		t.Error("an object without its kind was taken")
+	}
+}

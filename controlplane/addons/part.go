@@ -1,0 +1,129 @@
+package addons
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+)
+
+// steadyAfter is how long a runner has to have run for its last failure to be forgotten.
+const steadyAfter = 5 * time.Second
+
+// part is what the Manager knows of one addon. The Manager's lock guards it.
+type part struct {
+	description cluster.AddonDescription
+	wanted      bool
+	// turns counts the changes of wanted: what was seen in an earlier turn says nothing of this one.
+	turns int
+	// blockedBy is a need that is not wanted, or is blocked itself.
+	blockedBy string
+
+	// err is why the last applying or removing did not succeed.
+	err error
+	// applied says that all objects were there once in this turn; wants are their keys.
+	applied bool
+	wants   map[string]ref
+	// present are objects of the addon that were seen, missing those wanted ones that were not.
+	present int
+	missing []ref
+
+	// worked says that it was running once in this turn.
+	worked       bool
+	health       cluster.AddonState
+	reason, hint string
+
+	runner *runner
+
+	status cluster.AddonStatus
+}
+
+// runner is the life of one addon's Runner.
+type runner struct {
+	stop context.CancelFunc
+	done chan struct{} // closed when it has ended for good
+	// err is why it ended last; began is when it was started last, zero while it pauses.
+	err   error
+	began time.Time
+}
+
+// turn begins the part's story anew, as wanted or not. Until somebody has looked, objects of an addon that is turned
+// off count as present.
+func (p *part) turn(wanted bool) {
+	*p = part{description: p.description, wanted: wanted, turns: p.turns + 1, runner: p.runner, present: p.present, status: p.status}
+	if !wanted {
+		p.present = max(p.present, 1)
+	}
+}
+
+// settle computes the status and says whether it is news.
+func (p *part) settle(now time.Time, clusterName string) bool {
+	s := cluster.AddonStatus{AddonDescription: p.description, Enabled: p.wanted}
+	s.State, s.Reason, s.Hint = p.state(now, clusterName)
+	if s.State == cluster.AddonRunning {
+		p.worked = true
+	}
+	s.Since = p.status.Since
+	if s.State != p.status.State {
+		s.Since = now
+	}
+	old := p.status
+	p.status = s
+	return s.State != old.State || s.Reason != old.Reason || s.Hint != old.Hint || s.Enabled != old.Enabled
+}
+
+// state is the whole truth in one word, with why and what to do.
+func (p *part) state(now time.Time, clusterName string) (s cluster.AddonState, reason, hint string) {
+	logs := "see why:  bonsai logs daemon -p " + clusterName
+	if !p.wanted {
+		switch {
+		case p.err != nil:
+			return cluster.AddonRemoving, oneLine(p.err), logs
+		case p.present > 0:
+			return cluster.AddonRemoving, "its objects are being deleted", ""
+		case p.runner != nil:
+			return cluster.AddonRemoving, "its controller is ending", ""
+		}
+		return cluster.AddonDisabled, "", ""
+	}
+	notYet := cluster.AddonInstalling
+	if p.worked {
+		notYet = cluster.AddonDegraded
+	}
+	switch {
+	case p.blockedBy != "":
+		return cluster.AddonBlocked, fmt.Sprintf("it needs %s, which is disabled", p.blockedBy),
+			fmt.Sprintf("bonsai addons enable %s -p %s", p.blockedBy, clusterName)
+	case p.err != nil:
+		if foreign, ok := errors.AsType[*foreignError](p.err); ok {
+			return cluster.AddonFailed, foreign.Error(), foreign.hint(clusterName)
+		}
+		if p.worked {
+			return cluster.AddonDegraded, oneLine(p.err), logs
+		}
+		return cluster.AddonFailed, oneLine(p.err), logs
+	case !p.applied:
+		return cluster.AddonInstalling, "its objects are being made", ""
+	case len(p.missing) > 0:
+		var names []string
+		for _, r := range p.missing {
+			names = append(names, r.String())
+		}
+		return notYet, "somebody removed " + strings.Join(names, ", ") + "; it is being put back", ""
+	case p.runner != nil && p.runner.err != nil && (p.runner.began.IsZero() || now.Sub(p.runner.began) < steadyAfter):
+		return cluster.AddonDegraded, "its controller ended and is started again: " + oneLine(p.runner.err), logs
+	case p.health == "":
+		return notYet, "its health is not known yet", ""
+	case p.health == cluster.AddonInstalling:
+		return notYet, p.reason, p.hint
+	}
+	return p.health, p.reason, p.hint
+}
+
+// oneLine is an error's text where a line is all there is.
+func oneLine(err error) string {
+	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' }), "; ")
+}

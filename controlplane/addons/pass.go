@@ -1,0 +1,192 @@
+package addons
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"bonsai/bootstrap/cluster"
+)
+
+// inventory is what the cluster holds of each addon.
+type inventory map[string][]ref
+
+// pass makes everything as it is wanted: what is not wanted goes, those that need others first; then what is wanted
+// comes, all at once.
+func (m *Manager) pass(ctx context.Context) error {
+	m.passing.Lock()
+	defer m.passing.Unlock()
+	ctx, cancel := m.limit(ctx, passLimit)
+	defer cancel()
+	owned, err := m.store.owned(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	left := map[string]bool{} // addons that could not be removed
+	for _, d := range slices.Backward(m.catalog.Here()) {
+		if err := m.remove(ctx, d.Name, owned[d.Name], left); err != nil {
+			left[d.Name] = true
+			errs = append(errs, err)
+		}
+	}
+	errs = append(errs, each(m.wanted(), func(name string) error { return m.apply(ctx, name, owned[name]) }))
+	return errors.Join(errs...)
+}
+
+// remove ends the controller of an addon that is not wanted, and then deletes its objects.
+func (m *Manager) remove(ctx context.Context, name string, owned []ref, left map[string]bool) error {
+	m.mu.Lock()
+	p := m.parts[name]
+	turn, wanted := p.turns, p.wanted
+	m.mu.Unlock()
+	if wanted {
+		return nil
+	}
+	err := func() error {
+		for _, d := range m.catalog.Here() {
+			if left[d.Name] && slices.Contains(d.Needs, name) {
+				return fmt.Errorf("it waits for %s, which needs it, to be removed", d.Name)
+			}
+		}
+		if err := m.stopRunner(ctx, name); err != nil {
+			return err
+		}
+		return each(owned, func(r ref) error { return m.store.remove(ctx, r) })
+	}()
+	m.seen(name, turn, func(p *part) { p.err, p.present = err, len(owned) })
+	if err != nil {
+		return fmt.Errorf("remove addon %s: %w", name, err)
+	}
+	return nil
+}
+
+// apply makes the objects of one addon as they should be, and deletes what it had in an earlier version. owned is what
+// the cluster holds of it, nil if that is not known.
+func (m *Manager) apply(ctx context.Context, name string, owned []ref) error {
+	m.mu.Lock()
+	turn, c, store := m.parts[name].turns, m.cluster, m.store
+	m.mu.Unlock()
+	wants := map[string]ref{}
+	err := func() error {
+		var list []*unstructured.Unstructured
+		for _, object := range m.addons[name].Objects(c) {
+			u, err := toUnstructured(object, name)
+			if err != nil {
+				return err
+			}
+			list = append(list, u)
+			wants[refOf(u).key()] = refOf(u)
+		}
+		known := map[string]bool{}
+		for _, r := range owned {
+			known[r.key()] = true
+		}
+		if err := each(list, func(u *unstructured.Unstructured) error { return store.apply(ctx, u, known[refOf(u).key()]) }); err != nil {
+			return err
+		}
+		return each(owned, func(r ref) error {
+			if _, wanted := wants[r.key()]; wanted {
+				return nil
+			}
+			return store.remove(ctx, r)
+		})
+	}()
+	m.seen(name, turn, func(p *part) {
+		p.err = err
+		if err == nil {
+			p.applied, p.wants, p.missing = true, wants, nil
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("apply addon %s: %w", name, err)
+	}
+	return nil
+}
+
+// observe asks for the health of what is applied, and with list looks for the objects of all addons.
+func (m *Manager) observe(ctx context.Context, list bool) {
+	m.looking.Lock()
+	defer m.looking.Unlock()
+	ctx, cancel := m.limit(ctx, lookLimit)
+	defer cancel()
+	m.mu.Lock()
+	c, store, turns := m.cluster, m.store, map[string]int{}
+	for name, p := range m.parts {
+		turns[name] = p.turns
+	}
+	m.mu.Unlock()
+	if store == nil {
+		return
+	}
+	if list {
+		if owned, err := store.owned(ctx); err != nil {
+			m.opts.Log.Debug("the objects of addons cannot be listed", "err", err)
+		} else {
+			m.count(ctx, owned, turns)
+		}
+	}
+	var wg sync.WaitGroup
+	for _, name := range m.wanted() {
+		wg.Go(func() {
+			state, reason, hint := m.addons[name].Health(ctx, c)
+			if state != cluster.AddonRunning && ctx.Err() != nil {
+				return // nobody answered in time: that says nothing
+			}
+			m.seen(name, turns[name], func(p *part) { p.health, p.reason, p.hint = state, reason, hint })
+		})
+	}
+	wg.Wait()
+}
+
+// count compares what the cluster holds with what it should.
+func (m *Manager) count(ctx context.Context, owned inventory, turns map[string]int) {
+	for name, turn := range turns {
+		there := map[string]bool{}
+		for _, r := range owned[name] {
+			there[r.key()] = true
+		}
+		m.mu.Lock()
+		wants, store := m.parts[name].wants, m.store // never changed once it stands there
+		m.mu.Unlock()
+		var missing []ref
+		for _, key := range slices.Sorted(maps.Keys(wants)) {
+			if there[key] {
+				continue
+			}
+			// What was made a moment ago may not have reached the list.
+			if exists, err := store.exists(ctx, wants[key]); err == nil && !exists {
+				missing = append(missing, wants[key])
+			}
+		}
+		m.seen(name, turn, func(p *part) { p.present, p.missing = len(there), missing })
+		if len(missing) > 0 {
+			wake(m.reconcile)
+		}
+	}
+}
+
+// seen notes what was seen of an addon, unless its wish has changed since.
+func (m *Manager) seen(name string, turn int, note func(*part)) {
+	m.update(func() {
+		if p := m.parts[name]; p.turns == turn {
+			note(p)
+		}
+	})
+}
+
+// each calls f for all of list at once and joins what went wrong.
+func each[T any](list []T, f func(T) error) error {
+	errs := make([]error, len(list))
+	var wg sync.WaitGroup
+	for i, v := range list {
+		wg.Go(func() { errs[i] = f(v) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}

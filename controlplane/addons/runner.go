@@ -1,0 +1,83 @@
+package addons
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Pauses between the ends of a runner and its next starts; they double.
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = 30 * time.Second
+)
+
+// errEnded is why a runner is started again that returned without an error.
+var errEnded = errors.New("it returned")
+
+// startRunners starts those of applied addons that do not run.
+func (m *Manager) startRunners(ctx context.Context) {
+	for _, name := range m.wanted() {
+		r, ok := m.addons[name].(Runner)
+		if !ok {
+			continue
+		}
+		m.update(func() {
+			p := m.parts[name]
+			if !p.wanted || !p.applied || p.runner != nil {
+				return
+			}
+			ctx, stop := context.WithCancel(ctx)
+			p.runner = &runner{stop: stop, done: make(chan struct{}), began: time.Now()}
+			life, c := p.runner, m.cluster
+			c.Log = c.Log.With("addon", name)
+			m.runners.Go(func() { m.keep(ctx, r, c, life) })
+		})
+	}
+}
+
+// keep runs r again and again until ctx ends.
+func (m *Manager) keep(ctx context.Context, r Runner, c Cluster, life *runner) {
+	defer close(life.done)
+	defer life.stop()
+	for wait := firstPause; ; wait = min(2*wait, lastPause) {
+		began := time.Now()
+		err := r.Run(ctx, c)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			err = errEnded
+		}
+		if time.Since(began) > lastPause {
+			wait = firstPause
+		}
+		c.Log.Warn("the addon's controller ended and is started again", "err", err, "pause", wait)
+		m.update(func() { life.err, life.began = err, time.Time{} })
+		wake(m.look) // whose round goes on until the failure is old
+		pause(ctx, wait)
+		m.update(func() { life.began = time.Now() })
+	}
+}
+
+// stopRunner ends the runner of an addon and waits for it.
+func (m *Manager) stopRunner(ctx context.Context, name string) error {
+	m.mu.Lock()
+	life := m.parts[name].runner
+	m.mu.Unlock()
+	if life == nil {
+		return nil
+	}
+	life.stop()
+	limit := time.NewTimer(m.scaled(runnerLimit))
+	defer limit.Stop()
+	select {
+	case <-life.done:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-limit.C:
+		return errors.New("its controller does not end")
+	}
+	m.update(func() { m.parts[name].runner = nil })
+	return nil
+}
