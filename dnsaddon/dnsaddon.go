@@ -86,6 +86,7 @@ type running struct {
 	server  *server.Server
 	watcher *watch.Watcher
 	reader  *corefile.Reader
+	search  []string // of the node
 	started time.Time
 
 	// What follows is the watcher's, which configures one time after the other.
@@ -164,17 +165,17 @@ func (d *DNS) Run(ctx context.Context) (err error) {
 
 // assemble makes everything that one Run needs and starts nothing.
 func (d *DNS) assemble() (*running, error) {
-	upstreams, err := readUpstreams(d.cfg.ResolvConf)
+	upstreams, search, err := readResolvConf(d.cfg.ResolvConf)
 	if err != nil {
 		// Cluster names are answered all the same; whatever needs an upstream fails at once.
 		d.log.Warn("the node's own resolvers are not known", "cause", err)
 	}
 	registry := prometheus.NewRegistry()
-	programming := prometheus.NewHistogram(prometheus.HistogramOpts{
+	programming := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "coredns_kubernetes_dns_programming_duration_seconds",
 		Help:    "Time from the change of a pod or Service until its endpoints are answered.",
-		Buckets: prometheus.ExponentialBuckets(0.001, 2, 20), ConstLabels: prometheus.Labels{"service_kind": "headless_with_selector"},
-	})
+		Buckets: prometheus.ExponentialBuckets(0.001, 2, 20),
+	}, []string{"service_kind"})
 	if err := registry.Register(programming); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
@@ -190,6 +191,7 @@ func (d *DNS) assemble() (*running, error) {
 		store:   zone.NewStore(zoneDefaults),
 		forward: forward.New(forward.Options{Log: d.log}),
 		node:    forward.New(forward.Options{Log: d.log}),
+		search:  search,
 		reader:  &corefile.Reader{Defaults: corefile.Defaults{Zone: zoneDefaults, Upstreams: upstreams}},
 	}
 	plain, _ := corefile.Parse(corefile.Sources{}, r.reader.Defaults)
@@ -201,7 +203,7 @@ func (d *DNS) assemble() (*running, error) {
 	})
 	r.watcher = watch.New(d.cfg.API, r.store,
 		func(s corefile.Sources) []cluster.Problem { return d.configure(r, s) },
-		func(took time.Duration) { programming.Observe(took.Seconds()) }, d.log)
+		func(kind string, took time.Duration) { programming.WithLabelValues(kind).Observe(took.Seconds()) }, d.log)
 	return r, nil
 }
 
@@ -212,25 +214,13 @@ func (d *DNS) configure(r *running, s corefile.Sources) []cluster.Problem {
 		r.store.SetOptions(config.Zone)
 		r.forward.Configure(config.Forward)
 		r.server.SetRules(rules.New(config), rules.NewLog(config, d.log))
-		r.watcher.VerifyPods(config.Zone.Pods == zone.Verified)
 		d.log.Info("configuration is in force", "sources", config.Sources, "problems", len(problems))
 	}
 	r.configured, r.config = true, config
 	d.mu.Lock()
 	d.sources, d.problems = config.Sources, problems
 	d.mu.Unlock()
-	if h, _ := d.Health(); h.Phase == cluster.PhaseRunning || h.Phase == cluster.PhaseDegraded {
-		d.setHealth(healthy(problems))
-	}
 	return problems
-}
-
-// healthy is how a server is that answers. A problem of its configuration does not make it a worse choice for pods.
-func healthy(problems []cluster.Problem) api.Health {
-	if len(problems) == 0 {
-		return api.Health{Phase: cluster.PhaseRunning}
-	}
-	return api.Health{Phase: cluster.PhaseRunning, Reason: fmt.Sprintf("%d problems in its configuration", len(problems))}
 }
 
 // proveReady waits until the records are complete and then asks over the network what every cluster has. Only with that
@@ -259,10 +249,8 @@ func (d *DNS) proveReady(ctx context.Context, r *running) {
 		case <-time.After(pause):
 		}
 	}
-	d.mu.Lock()
-	problems := d.problems
-	d.mu.Unlock()
-	d.setHealth(healthy(problems))
+	// Problems of its configuration do not make it a worse choice for pods.
+	d.setHealth(api.Health{Phase: cluster.PhaseRunning})
 	d.log.Info("cluster names are answered", "sinceStart", time.Since(r.started).Round(time.Millisecond))
 }
 

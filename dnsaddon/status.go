@@ -28,6 +28,7 @@ func (d *DNS) Status() cluster.DNSStatus {
 	if r == nil {
 		return s
 	}
+	s.Search = r.search
 	for _, l := range r.server.Listening() {
 		s.Listen = append(s.Listen, l.String())
 	}
@@ -86,23 +87,22 @@ func (d *DNS) setHealth(h api.Health) {
 	d.changed = make(chan struct{})
 }
 
-// readUpstreams returns the resolvers of a resolv.conf, as "address:port".
-func readUpstreams(path string) ([]string, error) {
+// readResolvConf returns the resolvers of a resolv.conf, as "address:port", and its search domains.
+func readResolvConf(path string) (upstreams, search []string, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer f.Close()
 	config, err := dns.ClientConfigFromReader(f)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var upstreams []string
 	for _, server := range config.Servers {
 		// A zone after the address ("fe80::1%eth0") is part of it.
 		if _, err := netip.ParseAddr(strings.TrimSpace(server)); err == nil {
 			upstreams = append(upstreams, net.JoinHostPort(server, config.Port))
 		}
 	}
-	return upstreams, nil
+	return upstreams, config.Search, nil
 }

@@ -104,24 +104,26 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader, 
 
 // lines decodes a stream of JSON values. f's own error passes unchanged.
 func lines[T any](ctx context.Context, c *Client, path string, f func(T) error) error {
-	return c.do(ctx, http.MethodGet, path, func(r *http.Response) error {
-		dec := json.NewDecoder(bufio.NewReader(r.Body))
-		for {
-			var v T
-			err := dec.Decode(&v)
-			switch {
-			case errors.Is(err, io.EOF):
-				return streamEnd(r)
-			case err != nil && ctx.Err() != nil:
-				return context.Cause(ctx)
-			case err != nil:
-				return fmt.Errorf("the daemon broke off: %w", err)
-			}
-			if err := f(v); err != nil {
-				return err
-			}
+	return c.do(ctx, http.MethodGet, path, func(r *http.Response) error { return readLines(ctx, r, f) })
+}
+
+func readLines[T any](ctx context.Context, r *http.Response, f func(T) error) error {
+	dec := json.NewDecoder(bufio.NewReader(r.Body))
+	for {
+		var v T
+		err := dec.Decode(&v)
+		switch {
+		case errors.Is(err, io.EOF):
+			return streamEnd(r)
+		case err != nil && ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			return fmt.Errorf("the daemon broke off: %w", err)
 		}
-	})
+		if err := f(v); err != nil {
+			return err
+		}
+	}
 }
 
 // streamEnd tells a stream that was told whole from one that failed or broke off; its body has been read.

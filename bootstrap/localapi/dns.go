@@ -19,9 +19,9 @@ import (
 type DNSBackend interface {
 	// DNSStatus asks the servers of all nodes. One that does not answer has PhaseUnknown and the reason.
 	DNSStatus(ctx context.Context) ([]cluster.DNSStatus, error)
-	// DNSLog calls send with each question that is answered from now on, until ctx ends or send fails. A node that cannot
-	// be reached is waited for.
-	DNSLog(ctx context.Context, q DNSLogQuery, send func(cluster.DNSQuery) error) error
+	// DNSLog calls watching once it is connected with every node that can be reached, and send with each question that is
+	// answered from then on, until ctx ends or send fails. Other nodes are waited for.
+	DNSLog(ctx context.Context, q DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error
 	// DNSLookup asks one server. That the name does not exist is no error.
 	DNSLookup(ctx context.Context, q DNSQuestion) (DNSAnswer, error)
 	// DNSFlush forgets cached answers on one node, or on all if node is empty.
@@ -81,8 +81,23 @@ func dnsRoutes(mux *http.ServeMux, b DNSBackend) {
 	mux.HandleFunc("GET /v1/dns/log", func(w http.ResponseWriter, r *http.Request) {
 		v := r.URL.Query()
 		q := DNSLogQuery{Node: v.Get("node"), Pod: v.Get("pod"), Fold: v.Get("fold") == "true"}
-		s := newStream(w, "application/jsonl")
-		s.end(b.DNSLog(r.Context(), q, func(v cluster.DNSQuery) error { return s.send(v) }))
+		// The answer begins when questions are no longer missed.
+		var s *stream
+		watching := func() {
+			if s == nil {
+				s = newStream(w, "application/jsonl")
+			}
+		}
+		err := b.DNSLog(r.Context(), q, watching, func(v cluster.DNSQuery) error {
+			watching()
+			return s.send(v)
+		})
+		if s == nil && err != nil {
+			fail(w, err)
+			return
+		}
+		watching()
+		s.end(err)
 	})
 	mux.HandleFunc("POST /v1/dns/lookup", func(w http.ResponseWriter, r *http.Request) {
 		var q DNSQuestion
@@ -114,11 +129,14 @@ func (c *Client) DNSStatus(ctx context.Context) (status []cluster.DNSStatus, err
 	return status, err
 }
 
-// DNSLog calls f with each question that is answered from now on, until f fails, ctx ends or the daemon does. It
-// returns f's error as it is, and nil only when the daemon ended in order.
-func (c *Client) DNSLog(ctx context.Context, q DNSLogQuery, f func(cluster.DNSQuery) error) error {
+// DNSLog calls watching, and then f with each question that is answered from that moment on, until f fails, ctx ends or
+// the daemon does. It returns f's error as it is, and nil only when the daemon ended in order.
+func (c *Client) DNSLog(ctx context.Context, q DNSLogQuery, watching func(), f func(cluster.DNSQuery) error) error {
 	v := url.Values{"node": {q.Node}, "pod": {q.Pod}, "fold": {strconv.FormatBool(q.Fold)}}
-	return lines(ctx, c, "/v1/dns/log?"+v.Encode(), f)
+	return c.do(ctx, http.MethodGet, "/v1/dns/log?"+v.Encode(), func(r *http.Response) error {
+		watching()
+		return readLines(ctx, r, f)
+	})
 }
 
 // DNSLookup asks a DNS server and tells each step.

@@ -25,8 +25,12 @@ func (b *backend) DNSStatus(context.Context) ([]cluster.DNSStatus, error) {
 	}, b.failed
 }
 
-func (b *backend) DNSLog(ctx context.Context, q DNSLogQuery, send func(cluster.DNSQuery) error) error {
+func (b *backend) DNSLog(ctx context.Context, q DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error {
 	b.dns.log = q
+	if b.failed != nil && q.Node == "" {
+		return b.failed
+	}
+	watching()
 	if b.failed != nil {
 		return b.failed
 	}
@@ -79,7 +83,12 @@ func TestDNSRoundTrips(t *testing.T) {
 		t.Errorf("the backend was asked %+v, to flush %q", b.dns.question, b.dns.flushed)
 	}
 	b.failed = fault.Newf(fault.Addon, "disabled").WithHint("enable it")
-	for i, err := range append(round(), c.DNSLog(ctx, DNSLogQuery{}, nil)) {
+	late := 0
+	errs := append(round(), c.DNSLog(ctx, DNSLogQuery{}, nil, nil), c.DNSLog(ctx, DNSLogQuery{Node: "dev-1"}, func() { late++ }, nil))
+	if late != 1 {
+		t.Errorf("watching was called %d times", late)
+	}
+	for i, err := range errs {
 		if fault.KindOf(err) != fault.Addon || fault.Problem(err).Hint != "enable it" {
 			t.Errorf("%d: %v", i, err)
 		}
@@ -91,8 +100,9 @@ func TestDNSLogEndsWithItsReader(t *testing.T) {
 	c, s, _ := serve(t, b)
 	enough := errors.New("enough")
 	q := DNSLogQuery{Node: "dev-1", Pod: "shop/cart-1", Fold: true}
-	err := c.DNSLog(t.Context(), q, func(v cluster.DNSQuery) error {
-		if v.Node != "dev-1" || v.Name != "one." || v.Took != time.Microsecond {
+	watching := false
+	err := c.DNSLog(t.Context(), q, func() { watching = true }, func(v cluster.DNSQuery) error {
+		if !watching || v.Node != "dev-1" || v.Name != "one." || v.Took != time.Microsecond {
 			t.Errorf("got %+v", v)
 		}
 		return enough
@@ -100,7 +110,7 @@ func TestDNSLogEndsWithItsReader(t *testing.T) {
 	if !errors.Is(err, enough) || b.dns.log != q {
 		t.Errorf("got %v, the backend was asked %+v", err, b.dns.log)
 	}
-	if err := c.DNSLog(t.Context(), q, func(cluster.DNSQuery) error { go func() { _ = s.Close() }(); return nil }); err != nil {
+	if err := c.DNSLog(t.Context(), q, func() {}, func(cluster.DNSQuery) error { go func() { _ = s.Close() }(); return nil }); err != nil {
 		t.Errorf("the daemon's orderly end: %v", err)
 	}
 }

@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	firstPause = 100 * time.Millisecond
+	// firstPause is short because the node's pods have no cluster DNS meanwhile.
+	firstPause = 10 * time.Millisecond
 	lastPause  = 5 * time.Second
 	// healthy is how long an agent must have run for its end to count as the first one again.
 	healthy = 10 * time.Second

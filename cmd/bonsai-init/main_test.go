@@ -144,7 +144,7 @@ func TestDyingAgentIsStartedAgainWithGrowingPauses(t *testing.T) {
 	for range 4 {
 		p.expect("agent ")
 	}
-	if got, least := time.Since(start), (100+200+400)*time.Millisecond; got < least {
+	if got, least := time.Since(start), (10+20+40)*time.Millisecond; got < least {
 		t.Errorf("four starts took %v, want at least %v", got, least)
 	}
 	// Between two starts there is no agent to wait for.
@@ -183,7 +183,7 @@ func TestMissingAgentIsTriedAgain(t *testing.T) {
 	if s.start() {
 		t.Fatal("start says that a missing file runs")
 	}
-	for _, want := range []time.Duration{100, 200, 400, 800, 1600, 3200, 5000, 5000} {
+	for _, want := range []time.Duration{10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5000, 5000} {
 		if got := s.nextPause(); got != want*time.Millisecond {
 			t.Errorf("pause %v, want %v", got, want*time.Millisecond)
 		}

@@ -17,7 +17,8 @@
 // An upstream is asked the way we were asked, with an EDNS size of 1232 bytes. A truncated reply is not passed on but
 // asked for again over TCP, from the same upstream: the cache then holds the whole answer, and the asker's second
 // question over TCP, if it needs one, is answered from there. Only if TCP fails does the truncated reply go to the
-// asker, with TC set, and past the cache. An upstream that cannot EDNS is asked without it from then on.
+// asker, with TC set, and past the cache. Likewise, if an upstream does not answer over TCP, it is asked over UDP. What
+// an upstream turns out not to do, EDNS or TCP, it is spared for ten minutes.
 //
 // # Health
 //

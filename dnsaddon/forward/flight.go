@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -100,7 +101,7 @@ func (f *Forwarder) resolve(ctx context.Context, z *zone, q *wire.Query, tcp boo
 			}
 			res.Upstream = u.name
 			start := time.Now()
-			m, err := f.attempt(ctx, z, u, q, manner{tcp: tcp, limit: limit, expire: z.Expire})
+			m, err := f.attempt(ctx, z, u, q, manner{tcp: tcp, force: z.ForceTCP, limit: limit, expire: z.Expire})
 			res.RTT = time.Since(start)
 			if err != nil {
 				lastErr = fmt.Errorf("ask upstream %s: %w", u.name, err)
@@ -153,18 +154,50 @@ func (f *Forwarder) attempt(ctx context.Context, z *zone, u *upstream, q *wire.Q
 	return nil, err
 }
 
-// askWhole asks for what a truncated reply left out. A truncated one is returned only if it is better than nothing.
+// askWhole asks for all of an answer, with both transports if need be. Not every upstream can be reached over TCP, even
+// if it is there: Docker's resolver, for one, passes such questions on over TCP, to wherever that does not work.
 func (f *Forwarder) askWhole(ctx context.Context, u *upstream, q *wire.Query, how manner) (*dns.Msg, error) {
+	wanted, lacking := how.tcp, time.Now().UnixNano() < u.noTCPUntil.Load()
+	var tcpErr error
+	if wanted && (how.force || !lacking) {
+		first := how
+		if !how.force {
+			first.limit /= 2 // the other half is for UDP
+		}
+		m, err := f.ask(ctx, u, q, first)
+		if err == nil || how.force || ctx.Err() != nil {
+			return m, err
+		}
+		tcpErr, how.limit = err, how.limit/2
+	}
+	how.tcp = false
 	m, err := f.ask(ctx, u, q, how)
-	if err != nil || !m.Truncated || how.tcp {
-		return m, err
+	if err != nil {
+		return nil, cmp.Or(tcpErr, err)
+	}
+	if tcpErr != nil {
+		f.lacksTCP(u, tcpErr)
+		return m, nil
+	}
+	// Half an answer is enough for somebody who can come back for the rest over TCP, and will then have us try again.
+	if !m.Truncated || lacking && !wanted {
+		return m, nil
 	}
 	how.tcp = true
 	whole, err := f.ask(ctx, u, q, how)
 	if err != nil {
+		f.lacksTCP(u, err)
 		return m, nil
 	}
+	u.noTCPUntil.Store(0)
 	return whole, nil
+}
+
+// lacksTCP remembers that an upstream answered over UDP alone.
+func (f *Forwarder) lacksTCP(u *upstream, err error) {
+	if u.noTCPUntil.Swap(time.Now().Add(lackFor).UnixNano()) == 0 {
+		f.log.Info("upstream does not answer over TCP", "upstream", u.name, "err", err)
+	}
 }
 
 // mayLackEDNS says whether a reply can mean that the upstream does not understand EDNS. Old ones say FORMERR or NOTIMP,
@@ -186,7 +219,7 @@ func (f *Forwarder) askPlain(ctx context.Context, u *upstream, q *wire.Query, ho
 	if err != nil || m.Rcode != dns.RcodeSuccess && m.Rcode != dns.RcodeNameError {
 		return first
 	}
-	u.plainUntil.Store(time.Now().Add(plainFor).UnixNano())
+	u.plainUntil.Store(time.Now().Add(lackFor).UnixNano())
 	f.log.Info("upstream does not understand EDNS", "upstream", u.name, "rcode", dns.RcodeToString[first.Rcode])
 	return m
 }

@@ -47,20 +47,26 @@ func newResolver(t testing.TB, handle func(w dns.ResponseWriter, r *dns.Msg)) *r
 	if handle == nil {
 		handle = answerA("192.0.2.1")
 	}
+	u, l := listen(t)
+	return serve(t, u, l, handle)
+}
+
+// listen opens a port for both UDP and TCP.
+func listen(t testing.TB) (net.PacketConn, net.Listener) {
+	t.Helper()
 	for range 20 {
 		u, err := net.ListenPacket("udp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		l, err := net.Listen("tcp", u.LocalAddr().String())
-		if err != nil {
-			_ = u.Close() // somebody else has the TCP port
-			continue
+		if err == nil {
+			return u, l
 		}
-		return serve(t, u, l, handle)
+		_ = u.Close() // somebody else has the TCP port
 	}
 	t.Fatal("no port is free for both UDP and TCP")
-	return nil
+	return nil, nil
 }
 
 // serve starts one on open sockets; l may be nil for UDP alone.
@@ -117,7 +123,7 @@ func (res *resolver) questions() []seen {
 	return append([]seen(nil), res.asked...)
 }
 
-// answerA answers with one address; answerRcode without records; silent not at all.
+// answerA answers with one address, answerRcode without records.
 func answerA(addr string) func(dns.ResponseWriter, *dns.Msg) {
 	return func(w dns.ResponseWriter, r *dns.Msg) { _ = w.WriteMsg(withA(r, addr)) }
 }
@@ -135,8 +141,6 @@ func withA(r *dns.Msg, addr string) *dns.Msg {
 func answerRcode(rcode int) func(dns.ResponseWriter, *dns.Msg) {
 	return func(w dns.ResponseWriter, r *dns.Msg) { _ = w.WriteMsg(new(dns.Msg).SetRcode(r, rcode)) }
 }
-
-func silent(dns.ResponseWriter, *dns.Msg) {}
 
 // clock is a time that tests move.
 type clock struct{ offset atomic.Int64 }

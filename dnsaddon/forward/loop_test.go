@@ -48,7 +48,7 @@ func TestUpstreamThatLeadsBackIsCutOff(t *testing.T) {
 	}
 	began := time.Now()
 	m, _, err := f.Exchange(t.Context(), question("www.only.test.", dns.TypeA), "udp")
-	if m.Rcode != dns.RcodeServerFailure || !errors.Is(err, ErrCutOff) || time.Since(began) > 300*time.Millisecond {
+	if m.Rcode != dns.RcodeServerFailure || !errors.Is(err, ErrCutOff) || time.Since(began) > time.Second {
 		t.Errorf("got %v, %v after %v", m, err, time.Since(began))
 	}
 	if s := phase(f, 1); s.Phase != cluster.PhaseRunning {

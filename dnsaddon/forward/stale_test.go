@@ -31,7 +31,7 @@ func TestStaleAnswerIfUpstreamIsGone(t *testing.T) {
 	if address(m) != "192.0.2.1" || res.Source != cluster.DNSFromStale || m.Answer[0].Header().Ttl != 30 || m.Question[0].Name != "WWW.test." {
 		t.Errorf("got %v, %+v", m, res)
 	}
-	if took := time.Since(began); took > 300*time.Millisecond {
+	if took := time.Since(began); took > time.Second {
 		t.Errorf("took %v", took)
 	}
 	if _, ok := f.AppendCached(nil, plain(t, "www.test.", dns.TypeA), 512, clock.now()); ok {

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -21,9 +22,12 @@ import (
 // remote is such an upstream. Its state may be changed at any time.
 type remote struct {
 	silent, back  atomic.Bool // back sends loop probes to the forwarder
+	truncates     atomic.Bool
 	health, loops []time.Time
 	asked         atomic.Int64
+	lose          atomic.Int64 // so many questions do not arrive
 	delay         atomic.Int64
+	tcp           atomic.Int64 // connections; nothing is ever said on them
 }
 
 type network struct {
@@ -33,12 +37,17 @@ type network struct {
 	serving sync.WaitGroup
 }
 
-func (n *network) dial(_ context.Context, _ string, addr netip.AddrPort) (net.Conn, error) {
+func (n *network) dial(_ context.Context, proto string, addr netip.AddrPort) (net.Conn, error) {
 	re := n.remotes[addr]
 	if re == nil {
 		return nil, &net.OpError{Op: "dial", Err: syscall.ENETUNREACH}
 	}
 	near, far := net.Pipe()
+	if proto == "tcp" {
+		re.tcp.Add(1)
+		n.serving.Go(func() { _, _ = io.Copy(io.Discard, far) })
+		return near, nil
+	}
 	n.serving.Go(func() { n.serve(re, far) })
 	return near, nil
 }
@@ -68,11 +77,13 @@ func (n *network) serve(re *remote, c net.Conn) {
 			re.asked.Add(1)
 		}
 		n.mu.Unlock()
-		if re.silent.Load() {
+		if re.silent.Load() || re.lose.Add(-1) >= 0 {
 			continue
 		}
 		time.Sleep(time.Duration(re.delay.Load()))
-		_, _ = c.Write(pack(withA(r, "192.0.2.1")))
+		m := withA(r, "192.0.2.1")
+		m.Truncated = re.truncates.Load()
+		_, _ = c.Write(pack(m))
 	}
 }
 
@@ -113,8 +124,13 @@ func simulate(t *testing.T, remotes map[netip.AddrPort]*remote, change func(*Zon
 // timed asks and returns how long the answer took.
 func timed(t *testing.T, f *Forwarder, name string) (*dns.Msg, Result, time.Duration) {
 	t.Helper()
+	return timedOver(t, f, name, "udp")
+}
+
+func timedOver(t *testing.T, f *Forwarder, name, proto string) (*dns.Msg, Result, time.Duration) {
+	t.Helper()
 	began := time.Now()
-	m, res, _ := f.Exchange(context.Background(), question(name, dns.TypeA), "udp")
+	m, res, _ := f.Exchange(context.Background(), question(name, dns.TypeA), proto)
 	return m, res, time.Since(began)
 }
 
@@ -216,6 +232,49 @@ func TestUpstreamThatGotLessTimeDidNotFail(t *testing.T) {
 		}
 		if a, b := phase(f, 0), phase(f, 1); a.Failures != 1 || b.Failures != 0 {
 			t.Errorf("failures: %d, %d; want 1, 0", a.Failures, b.Failures)
+		}
+	})
+}
+
+func TestLostDatagramIsSentAgain(t *testing.T) {
+	up := &remote{}
+	simulate(t, map[netip.AddrPort]*remote{first: up}, nil, func(f *Forwarder, _ *network) {
+		synctest.Wait() // the loop probe is through
+		up.lose.Store(1)
+		if m, _, took := timed(t, f, "www.test."); address(m) != "192.0.2.1" || took != 2*time.Second || up.asked.Load() != 2 {
+			t.Errorf("got %v after %v and %d questions", m, took, up.asked.Load())
+		}
+	})
+}
+
+func TestUpstreamThatSaysNothingOverTCP(t *testing.T) {
+	up := &remote{}
+	simulate(t, map[netip.AddrPort]*remote{first: up}, nil, func(f *Forwarder, _ *network) {
+		for _, step := range []struct {
+			name, proto string
+			truncated   bool
+			tcp         int64 // connections so far
+			took        time.Duration
+		}{
+			{"a.test.", "tcp", false, 1, time.Second},
+			{"b.test.", "tcp", false, 1, 0},                // remembered
+			{"big.test.", "udp", true, 1, 0},               // the asker can come back over TCP
+			{"big.test.", "tcp", true, 2, 2 * time.Second}, // and then it is tried
+		} {
+			up.truncates.Store(step.truncated)
+			m, _, took := timedOver(t, f, step.name, step.proto)
+			if address(m) != "192.0.2.1" || m.Truncated != step.truncated || took != step.took || up.tcp.Load() != step.tcp {
+				t.Errorf("%+v: %v after %v, %d TCP connections", step, m, took, up.tcp.Load())
+			}
+		}
+		if s := phase(f, 0); s.Failures != 0 || s.Phase != cluster.PhaseRunning {
+			t.Errorf("upstream: %+v; it does answer", s)
+		}
+		up.truncates.Store(false)
+		time.Sleep(11 * time.Minute)
+		timedOver(t, f, "c.test.", "tcp")
+		if n := up.tcp.Load(); n != 3 {
+			t.Errorf("%d TCP connections, want another attempt after a while", n)
 		}
 	})
 }

@@ -26,9 +26,10 @@ const (
 // errUnexpected is what parseReply says of messages that do not end the wait.
 var errUnexpected = errors.New("not the reply to the question")
 
-// manner is how one question is put to an upstream.
+// manner is how one question is put to an upstream; force forbids UDP even if TCP fails.
 type manner struct {
-	tcp, edns     bool
+	tcp, force    bool
+	edns          bool
 	limit, expire time.Duration
 }
 

@@ -253,7 +253,7 @@ func TestTruncatedReplyWithoutTCPIsPassedOn(t *testing.T) {
 	}
 	up := serve(t, u, nil, truncating)
 	f, _ := start(t, root(up))
-	for range 2 {
+	for range 3 {
 		m, res := lookup(t, f, "big.test.")
 		if !m.Truncated || res.Source != cluster.DNSFromForward {
 			t.Errorf("got %v, %+v; want TC set, and not from the cache", m, res)
@@ -261,6 +261,20 @@ func TestTruncatedReplyWithoutTCPIsPassedOn(t *testing.T) {
 	}
 	if s := phase(f, 0); s.Phase != cluster.PhaseRunning || s.Failures != 0 {
 		t.Errorf("upstream: %+v; it did answer", s)
+	}
+}
+
+func TestForcedTCPIsNotReplaced(t *testing.T) {
+	u, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	up := serve(t, u, nil, answerA("192.0.2.1"))
+	z := root(up)
+	z.ForceTCP = true
+	f, _ := start(t, z)
+	if m, _ := lookup(t, f, "www.test."); m.Rcode != dns.RcodeServerFailure || len(up.questions()) != 0 {
+		t.Errorf("got %v, %d questions over UDP", m, len(up.questions()))
 	}
 }
 

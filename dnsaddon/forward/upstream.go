@@ -12,8 +12,8 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// plainFor is how long an upstream that could not EDNS is asked without it.
-const plainFor = 10 * time.Minute
+// lackFor is how long an upstream that could not do something, EDNS or TCP, is spared it.
+const lackFor = 10 * time.Minute
 
 // upstream is one server of one zone. It outlives changes of the configuration that leave it in its zone.
 type upstream struct {
@@ -26,9 +26,10 @@ type upstream struct {
 	fails atomic.Int32
 	// cut says that the upstream leads back here.
 	cut atomic.Bool
-	// ednsWorks is learnt from the first reply that proves it; plainUntil, in nanoseconds, from one that proves the opposite.
-	ednsWorks  atomic.Bool
-	plainUntil atomic.Int64
+	// ednsWorks is learnt from the first reply that proves it; plainUntil, in nanoseconds, from one that proves the
+	// opposite, and noTCPUntil likewise.
+	ednsWorks              atomic.Bool
+	plainUntil, noTCPUntil atomic.Int64
 
 	// mu guards what follows.
 	mu        sync.Mutex

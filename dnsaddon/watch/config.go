@@ -2,70 +2,151 @@ package watch
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"errors"
 	"maps"
-	"strings"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/cache"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/dnsaddon/corefile"
+	"bonsai/dnsaddon/zone"
 )
 
+// podsLimit is how long a new configuration that verifies pod names waits for the pods. Without them it would deny
+// names that exist, and askers remember that for longer.
+const podsLimit = 2 * time.Second
+
+// The ConfigMaps in kube-system with the user's configuration.
 const (
-	// ReasonConfigProblem is the reason of the Warning Events about the configuration.
-	ReasonConfigProblem = "DNSConfigProblem"
-	// tellLimit bounds the writing of Events.
-	tellLimit = 5 * time.Second
+	coreDNS       = "coredns"
+	coreDNSCustom = "coredns-custom"
+	kubeDNS       = "kube-dns"
 )
 
 // configWatch follows the user's ConfigMaps, each by a watch of its own: the node may read these three and no others.
 type configWatch struct {
 	w    *Watcher
 	core *rest.RESTClient
-	// first are closed when each ConfigMap has been looked for.
-	first []<-chan struct{}
-	maps  []*configMap
-	// applying lets one configuration after the other come into force, and guards the data of maps and told.
-	applying sync.Mutex
-	told     map[string]bool
+	tell *teller
+	// applied is closed when the first configuration is in force.
+	applied chan struct{}
+	// news has room for one.
+	news chan struct{}
+
+	mu   sync.Mutex // guards what is in maps
+	maps map[string]*configMap
 }
 
-// configMap is the sink of one ConfigMap.
+// configMap is one ConfigMap and the sink of its watch.
 type configMap struct {
 	of   *configWatch
 	name string
-	data map[string]string
-	uid  string
-	done chan struct{}
-	once sync.Once
+	// known says that it has been looked for; found is nil if it does not exist.
+	known bool
+	found *corev1.ConfigMap
 }
 
 func newConfigWatch(w *Watcher, core *rest.RESTClient) *configWatch {
-	c := &configWatch{w: w, core: core, told: map[string]bool{}}
-	for _, name := range []string{"coredns", "coredns-custom", "kube-dns"} {
-		m := &configMap{of: c, name: name, done: make(chan struct{})}
-		c.maps = append(c.maps, m)
-		c.first = append(c.first, m.done)
+	c := &configWatch{
+		w: w, core: core, tell: newTeller(core, w.log),
+		applied: make(chan struct{}), news: make(chan struct{}, 1), maps: map[string]*configMap{},
+	}
+	for _, name := range []string{coreDNS, coreDNSCustom, kubeDNS} {
+		c.maps[name] = &configMap{of: c, name: name}
 	}
 	return c
 }
 
+// follow does all of it in the background.
 func (c *configWatch) follow(ctx context.Context, running *sync.WaitGroup) {
-	for _, m := range c.maps {
-		lw := cache.NewListWatchFromClient(c.core, "configmaps", metav1.NamespaceSystem, fields.OneTermEqualSelector("metadata.name", m.name))
-		r := cache.NewReflectorWithOptions(lw, &corev1.ConfigMap{}, m, cache.ReflectorOptions{Name: "dns/" + m.name, Backoff: backoff()})
-		running.Go(func() { r.RunWithContext(ctx) })
+	for name, m := range c.maps {
+		k := kind{
+			client: c.core, resource: "configmaps", namespace: metav1.NamespaceSystem, example: &corev1.ConfigMap{}, sink: m,
+			fieldSelector: fields.OneTermEqualSelector("metadata.name", name).String(),
+		}
+		running.Go(func() { k.follow(ctx, c.w.log) })
 	}
+	running.Go(func() { c.run(ctx) })
+	running.Go(func() { c.tell.run(ctx) })
+}
+
+// run puts one configuration after the other in force.
+func (c *configWatch) run(ctx context.Context) {
+	var last corefile.Sources
+	told := map[string]bool{}
+	for first := true; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.news:
+		}
+		src, origin, complete := c.sources()
+		if !complete || !first && same(src, last) {
+			continue
+		}
+		told = c.apply(ctx, src, origin, told)
+		last = src
+		if first {
+			close(c.applied)
+			first = false
+		}
+	}
+}
+
+// sources are the ConfigMaps' data, and the ConfigMaps themselves without it. They are complete when all have been
+// looked for: half of a configuration is none.
+func (c *configWatch) sources() (src corefile.Sources, origin map[string]metav1.ObjectMeta, complete bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	origin = map[string]metav1.ObjectMeta{}
+	data := func(name string) map[string]string {
+		m := c.maps[name]
+		if m.found == nil {
+			return nil
+		}
+		origin[name] = m.found.ObjectMeta
+		if m.found.Data == nil {
+			return map[string]string{} // a ConfigMap that exists
+		}
+		return m.found.Data
+	}
+	src = corefile.Sources{Corefile: data(coreDNS), Custom: data(coreDNSCustom), KubeDNS: data(kubeDNS)}
+	return src, origin, c.maps[coreDNS].known && c.maps[coreDNSCustom].known && c.maps[kubeDNS].known
+}
+
+func same(a, b corefile.Sources) bool {
+	equal := func(a, b map[string]string) bool { return (a == nil) == (b == nil) && maps.Equal(a, b) }
+	return equal(a.Corefile, b.Corefile) && equal(a.Custom, b.Custom) && equal(a.KubeDNS, b.KubeDNS)
+}
+
+// apply puts a configuration in force, tells its problems unless they are in told, and returns them.
+func (c *configWatch) apply(ctx context.Context, src corefile.Sources, origin map[string]metav1.ObjectMeta, told map[string]bool) map[string]bool {
+	pods := c.w.pods
+	if config, _ := corefile.Parse(src, corefile.Defaults{}); config.Zone.Pods == zone.Verified {
+		pods.want(true)
+		waiting, cancel := context.WithTimeout(ctx, podsLimit)
+		if err := pods.wait(waiting); errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			c.w.log.Warn("pod names are verified although the pods are not all here", "waited", podsLimit)
+		}
+		cancel()
+	}
+	problems := c.w.configure(src)
+	// What counts is what came of it: a text that cannot be read leaves an older one in force.
+	pods.want(c.w.store.View().Pods == zone.Verified)
+	now := map[string]bool{}
+	for _, p := range problems {
+		now[p.Object+p.Summary] = true
+		if !told[p.Object+p.Summary] && p.Severity != cluster.SeverityInfo {
+			c.w.log.Warn("the configuration of cluster DNS has a problem", "object", p.Object, "problem", p.Summary, "cause", p.Cause)
+			c.tell.add(p, origin)
+		}
+	}
+	return now
 }
 
 func (m *configMap) Add(obj any) error {
@@ -98,94 +179,13 @@ func (m *configMap) Replace(list []any, _ string) error {
 // Resync is never asked for.
 func (m *configMap) Resync() error { return nil }
 
-// set takes in a ConfigMap, nil if there is none, and has it applied if it says something new.
+// set takes in the ConfigMap, nil if there is none.
 func (m *configMap) set(o *corev1.ConfigMap) {
-	c := m.of
-	c.applying.Lock()
-	defer c.applying.Unlock()
-	var data map[string]string
-	if o != nil {
-		data = o.Data
-		if data == nil {
-			data = map[string]string{}
-		}
-		m.uid = string(o.UID)
-	}
-	known := false
+	m.of.mu.Lock()
+	m.known, m.found = true, o
+	m.of.mu.Unlock()
 	select {
-	case <-m.done:
-		known = true
-	default:
-	}
-	same := known && (data == nil) == (m.data == nil) && maps.Equal(data, m.data)
-	m.data = data
-	m.once.Do(func() { close(m.done) })
-	if !same && c.complete() {
-		c.apply()
-	}
-}
-
-// complete says whether all ConfigMaps have been looked for: half of a configuration is none.
-func (c *configWatch) complete() bool {
-	for _, done := range c.first {
-		select {
-		case <-done:
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-// settle returns when no configuration is on its way into force.
-func (c *configWatch) settle() {
-	c.applying.Lock()
-	defer c.applying.Unlock()
-}
-
-func (c *configWatch) apply() {
-	problems := c.w.configure(corefile.Sources{Corefile: c.maps[0].data, Custom: c.maps[1].data, KubeDNS: c.maps[2].data})
-	current := map[string]bool{}
-	for _, p := range problems {
-		id := eventName(p)
-		current[id] = true
-		if !c.told[id] {
-			c.tell(id, p)
-		}
-	}
-	c.told = current
-}
-
-// eventName is the same in every node, so that one of them tells and the others find it told.
-func eventName(p cluster.Problem) string {
-	sum := sha256.Sum256([]byte(p.Object + "\x00" + p.Summary + "\x00" + p.Cause))
-	return "dns-config." + hex.EncodeToString(sum[:8])
-}
-
-// tell writes a Warning Event on the ConfigMap that a problem is about. It is worth a try and no more.
-func (c *configWatch) tell(id string, p cluster.Problem) {
-	name := p.Object[strings.LastIndexByte(p.Object, '/')+1:]
-	c.w.log.Warn("the configuration of cluster DNS has a problem", "object", p.Object, "problem", p.Summary, "cause", p.Cause)
-	now := metav1.Now()
-	message := p.Summary
-	if p.Cause != "" {
-		message += ": " + p.Cause
-	}
-	event := &corev1.Event{
-		ObjectMeta:     metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: id},
-		InvolvedObject: corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: metav1.NamespaceSystem, Name: name},
-		Type:           corev1.EventTypeWarning, Reason: ReasonConfigProblem, Message: message,
-		Source: corev1.EventSource{Component: "bonsai-dns"}, FirstTimestamp: now, LastTimestamp: now, Count: 1,
-	}
-	for _, m := range c.maps {
-		if m.name == name {
-			event.InvolvedObject.UID = types.UID(m.uid)
-		}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), tellLimit)
-	defer cancel()
-	err := c.core.Post().Namespace(metav1.NamespaceSystem).Resource("events").Body(event).Do(ctx).Error()
-	if err != nil && !apierrors.IsAlreadyExists(err) {
-		c.w.log.Warn("the problem cannot be told as an event", "cause", err)
+	case m.of.news <- struct{}{}:
+	default: // somebody will look anyway
 	}
 }

@@ -26,6 +26,9 @@ var sysctls = []sysctl{
 	// Strict: each pod address has exactly one way back, so a packet from elsewhere is forged.
 	{"net/ipv4/conf/all/rp_filter", "1", false},
 	{"net/ipv4/conf/default/rp_filter", "1", false},
+	// A pod that asks for a name while its DNS server restarts has to hear at once that nobody is there. The kernel
+	// tells each pod only so once in a second; a resolver that hears nothing waits for five.
+	{"net/ipv4/icmp_ratelimit", "0", false},
 	// Engines switch IPv6 off in networks that have none; pods still expect ::1. Absent on kernels without IPv6.
 	{"net/ipv6/conf/all/disable_ipv6", "0", false},
 	{"net/ipv6/conf/default/disable_ipv6", "0", false},

@@ -57,7 +57,7 @@ func New() *DNS { return &DNS{} }
 func (d *DNS) Describe() cluster.AddonDescription {
 	return cluster.AddonDescription{
 		Name: Name, Version: "1.0", Maintainer: "bonsai", Description: "Names of Services and pods, answered on every node",
-		Docs: "docs/addons.md", Delivery: cluster.DeliveryBuiltin, Offline: true, Default: true,
+		Docs: "docs/dns.md", Delivery: cluster.DeliveryBuiltin, Offline: true, Default: true,
 	}
 }
 

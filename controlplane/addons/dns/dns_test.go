@@ -244,7 +244,9 @@ func TestEndpointsFollowTheNodes(t *testing.T) {
 		}
 
 		w.agents["dev-3"].dies()
-		w.settle(0) // at once
+		w.settle(grace - time.Millisecond) // it may be back in a moment
+		w.ready("dev-1", "dev-2", "dev-3")
+		w.settle(time.Millisecond)
 		w.ready("dev-1", "dev-2")
 		w.health(cluster.AddonDegraded, "2 of 3 nodes answer; not dev-3")
 		if got := w.Nodes()["dev-3"]; got != cluster.PhaseUnknown {
@@ -253,6 +255,28 @@ func TestEndpointsFollowTheNodes(t *testing.T) {
 		w.agents["dev-3"].says("Running")
 		w.settle(eagerPause)
 		w.ready("dev-1", "dev-2", "dev-3")
+	})
+}
+
+func TestAnAgentThatComesBackSoonChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		w.agents["dev-1"].says("Running")
+		w.agents["dev-2"].says("Running")
+		w.run()
+		defer w.stop()
+		w.ready("dev-1", "dev-2")
+		writes := w.writes
+		w.agents["dev-1"].dies()
+		w.settle(100 * time.Millisecond)
+		w.agents["dev-1"].says("Starting") // the next agent, without records yet
+		w.settle(100 * time.Millisecond)
+		w.agents["dev-1"].says("Running")
+		w.settle(time.Second)
+		w.ready("dev-1", "dev-2")
+		if w.writes != writes {
+			t.Errorf("the endpoints were written %d times", w.writes-writes)
+		}
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"bonsai/bootstrap/cluster"
@@ -23,6 +24,9 @@ const (
 	patientPause = time.Second
 	// firstWord is what an agent gets to say how its server is, connecting included.
 	firstWord = time.Second
+	// grace is how long a server that answered may be away before it counts as away: an agent that died is back sooner,
+	// and each change of the endpoints makes kube-proxy drop the questions that are on their way.
+	grace = 500 * time.Millisecond
 	// maxLine bounds one line of an agent's answer.
 	maxLine = 64 << 10
 )
@@ -42,13 +46,9 @@ func (f *follower) run(ctx context.Context) {
 	client := &http.Client{Transport: f.transport}
 	defer client.CloseIdleConnections()
 	lost := cluster.PhaseStarting // what a server is that cannot be asked
-	last := cluster.Phase("")
-	tell := func(p cluster.Phase) {
-		if p != last {
-			last = p
-			f.tell(p)
-		}
-	}
+	steady := steadied{tell: f.tell, grace: time.Duration(float64(grace) * f.scale)}
+	defer steady.stop()
+	tell := steady.observe
 	since := time.Now()
 	for ctx.Err() == nil {
 		err := f.listen(ctx, client, func(p cluster.Phase) {
@@ -70,6 +70,62 @@ func (f *follower) run(ctx context.Context) {
 		case <-t.C:
 		}
 		t.Stop()
+	}
+}
+
+// steadied passes phases on, but a server's end only if it lasts.
+type steadied struct {
+	tell  func(cluster.Phase)
+	grace time.Duration
+
+	mu    sync.Mutex // guards what follows, and that tell is called by one goroutine at a time
+	told  cluster.Phase
+	next  cluster.Phase // to be passed on when later fires
+	later *time.Timer
+	ended bool
+}
+
+func (s *steadied) observe(p cluster.Phase) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if answers(s.told) && !answers(p) {
+		if s.later == nil {
+			s.later = time.AfterFunc(s.grace, s.giveUp)
+		}
+		s.next = p
+		return
+	}
+	if s.later != nil {
+		s.later.Stop()
+		s.later = nil
+	}
+	s.say(p)
+}
+
+// giveUp passes on that a server which answered does so no longer.
+func (s *steadied) giveUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.later != nil && !s.ended {
+		s.later = nil
+		s.say(s.next)
+	}
+}
+
+func (s *steadied) say(p cluster.Phase) {
+	if p != s.told {
+		s.told = p
+		s.tell(p)
+	}
+}
+
+// stop has nothing more passed on.
+func (s *steadied) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	if s.later != nil {
+		s.later.Stop()
 	}
 }
 

@@ -6,6 +6,7 @@
 package harness
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -209,5 +210,34 @@ func Until(t *testing.T, limit time.Duration, what string, check func() error) {
 			t.Fatalf("%s did not happen within %s: %v", what, Scale(limit), err)
 		}
 		<-ticker.C
+	}
+}
+
+// Follow runs "bonsai VERB -p NAME ARGS..." until stop is called, and returns the lines that it prints meanwhile.
+func (c *Cluster) Follow(t *testing.T, verb string, args ...string) (lines <-chan string, stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cmd := c.Command(ctx, c.args(verb, args)...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		cancel()
+		t.Fatalf("bonsai %s %s: %v", verb, strings.Join(args, " "), err)
+	}
+	ch := make(chan string, 10000)
+	go func() {
+		defer close(ch)
+		for scanner := bufio.NewScanner(out); scanner.Scan(); {
+			ch <- scanner.Text()
+		}
+		_ = cmd.Wait() // it was interrupted
+	}()
+	return ch, func() {
+		cancel()
+		for range ch {
+		}
 	}
 }

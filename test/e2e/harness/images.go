@@ -5,11 +5,13 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +28,8 @@ import (
 const (
 	Testpod = "bonsai.test/testpod:1"
 	Busybox = "bonsai.test/busybox:1"
+	// Glibcpod has the program "resolve", which asks the resolver of Debian's C library.
+	Glibcpod = "bonsai.test/glibcpod:1"
 )
 
 // built is the images, made once per run of the tests.
@@ -74,7 +78,7 @@ func (b *built) build() (err error) {
 		return fmt.Errorf("build testpod: %w\n%s", err, out)
 	}
 	busybox := filepath.Join(b.dir, "busybox")
-	if err := unpackBusybox(busybox); err != nil {
+	if err := unpack("bin/busybox", busybox); err != nil {
 		return fmt.Errorf("take busybox from the node payload: %w (run make first)", err)
 	}
 	applets, err := exec.Command(busybox, "--list").Output()
@@ -86,6 +90,9 @@ func (b *built) build() (err error) {
 		return err
 	}
 	if b.images[Busybox], err = image(busybox, "busybox", strings.Fields(string(applets)), []string{"/bin/sh"}); err != nil {
+		return err
+	}
+	if b.images[Glibcpod], err = b.glibcpod(); err != nil {
 		return err
 	}
 	refs := map[name.Reference]v1.Image{}
@@ -100,8 +107,26 @@ func (b *built) build() (err error) {
 	return tarball.MultiRefWriteToFile(b.archive, refs)
 }
 
-// unpackBusybox copies Debian's busybox-static out of the payload that the executable was built with.
-func unpackBusybox(to string) error {
+// glibcpod compiles the program and puts it beside the C library of the payload, which is Debian's.
+func (b *built) glibcpod() (v1.Image, error) {
+	resolve := filepath.Join(b.dir, "resolve")
+	source := filepath.Join(Root(), "test/images/glibcpod/resolve.c")
+	if out, err := exec.Command("gcc", "-Wall", "-Werror", "-O1", "-o", resolve, source).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("compile glibcpod: %w\n%s", err, out)
+	}
+	files := map[string]string{"bin/resolve": resolve}
+	for from, to := range map[string]string{"lib/ld-linux-x86-64.so.2": "lib64/ld-linux-x86-64.so.2", "lib/libc.so.6": "lib/libc.so.6"} {
+		path := filepath.Join(b.dir, filepath.Base(from))
+		if err := unpack(from, path); err != nil {
+			return nil, fmt.Errorf("take the C library from the node payload: %w (run make first)", err)
+		}
+		files[to] = path
+	}
+	return imageOf(files, nil, []string{"/bin/resolve"})
+}
+
+// unpack copies a file out of the payload that the executable was built with.
+func unpack(file, to string) error {
 	f, err := os.Open(filepath.Join(Root(), "bootstrap/payload/embedded/rootfs.tar.zst"))
 	if err != nil {
 		return err
@@ -115,9 +140,9 @@ func unpackBusybox(to string) error {
 	for r := tar.NewReader(z); ; {
 		h, err := r.Next()
 		if err != nil {
-			return err
+			return fmt.Errorf("look for %s: %w", file, err)
 		}
-		if path.Clean(h.Name) != "bin/busybox" {
+		if path.Clean(h.Name) != file || h.Typeflag != tar.TypeReg {
 			continue
 		}
 		data, err := io.ReadAll(r)
@@ -130,10 +155,18 @@ func unpackBusybox(to string) error {
 
 // image puts one static executable at /bin/NAME, with links to it.
 func image(executable, base string, links, entrypoint []string) (v1.Image, error) {
-	data, err := os.ReadFile(executable)
-	if err != nil {
-		return nil, err
+	names := map[string]string{}
+	for _, l := range links {
+		if l != base {
+			names["bin/"+l] = base
+		}
 	}
+	return imageOf(map[string]string{"bin/" + base: executable}, names, entrypoint)
+}
+
+// imageOf puts files, by their path in the image, and symbolic links into one layer.
+func imageOf(files, links map[string]string, entrypoint []string) (v1.Image, error) {
+	var err error
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
 	add := func(h tar.Header, content []byte) {
@@ -145,13 +178,21 @@ func image(executable, base string, links, entrypoint []string) (v1.Image, error
 			_, err = w.Write(content)
 		}
 	}
-	add(tar.Header{Typeflag: tar.TypeDir, Name: "bin/", Mode: 0o755}, nil)
 	add(tar.Header{Typeflag: tar.TypeDir, Name: "tmp/", Mode: 0o1777}, nil)
-	add(tar.Header{Typeflag: tar.TypeReg, Name: "bin/" + base, Mode: 0o755}, data)
-	for _, l := range links {
-		if l != base {
-			add(tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/" + l, Linkname: base, Mode: 0o777}, nil)
+	made := map[string]bool{}
+	for _, to := range slices.Sorted(maps.Keys(files)) {
+		if dir := path.Dir(to) + "/"; !made[dir] {
+			made[dir] = true
+			add(tar.Header{Typeflag: tar.TypeDir, Name: dir, Mode: 0o755}, nil)
 		}
+		data, e := os.ReadFile(files[to])
+		if e != nil {
+			return nil, e
+		}
+		add(tar.Header{Typeflag: tar.TypeReg, Name: to, Mode: 0o755}, data)
+	}
+	for _, l := range slices.Sorted(maps.Keys(links)) {
+		add(tar.Header{Typeflag: tar.TypeSymlink, Name: l, Linkname: links[l], Mode: 0o777}, nil)
 	}
 	if err == nil {
 		err = w.Close()

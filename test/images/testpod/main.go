@@ -3,11 +3,14 @@
 //
 //	testpod serve                      HTTP on 8080, TCP and UDP on 8081 (see serve.go)
 //	testpod fetch [-n N] TARGET...     ask http://, https://, tcp:// and udp:// targets (see fetch.go)
+//	testpod resolve [-type T] NAME...  ask Go's resolver for names (see resolve.go)
+//	testpod lookups [-for D] NAME      one name again and again, and the longest time without an answer
+//	testpod names [-address IP]        a DNS server on UDP 8053 with one answer for everything (see names.go)
 //	testpod webhook                    a mutating admission webhook on 8443, with /tls (see webhook.go)
 //	testpod apiserver                  an aggregated API on 8443, with /tls (see apiserver.go)
 //	testpod sleep                      nothing, until it is told to end
 //
-// It is static and uses the standard library only, so that its image is one file.
+// It is static, so that its image is one file.
 package main
 
 import (
@@ -24,12 +27,15 @@ func main() {
 	verbs := map[string]func(context.Context, []string) error{
 		"serve":     serve,
 		"fetch":     fetch,
+		"resolve":   resolve,
+		"lookups":   lookups,
+		"names":     names,
 		"webhook":   webhook,
 		"apiserver": apiserver,
 		"sleep":     sleep,
 	}
 	if len(os.Args) < 2 || verbs[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: testpod serve|fetch|webhook|apiserver|sleep")
+		fmt.Fprintln(os.Stderr, "usage: testpod serve|fetch|resolve|lookups|names|webhook|apiserver|sleep")
 		os.Exit(2)
 	}
 	if err := verbs[os.Args[1]](ctx, os.Args[2:]); err != nil {

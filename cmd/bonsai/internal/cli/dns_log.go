@@ -66,11 +66,14 @@ func (a *app) runDNSLog(ctx context.Context, o dnsLogOptions) error {
 	if q.Pod, err = podName(o.pod); err != nil {
 		return err
 	}
-	if err := a.announceLog(ctx, client, q.Node); err != nil {
+	watched, err := a.watchable(ctx, client, q.Node)
+	if err != nil {
 		return a.explain(err)
 	}
+	// It may be quiet for long.
+	watching := func() { a.note("watching the DNS of %s; Ctrl-C ends it", termsafe.String(strings.Join(watched, ", "))) }
 	l := logLine{style: styleFor(a.Stdout)}
-	err = client.DNSLog(ctx, q, func(v cluster.DNSQuery) error {
+	err = client.DNSLog(ctx, q, watching, func(v cluster.DNSQuery) error {
 		if a.json() {
 			return writeJSONLine(a.Stdout, v)
 		}
@@ -89,13 +92,13 @@ func (a *app) runDNSLog(ctx context.Context, o dnsLogOptions) error {
 	return a.explain(err)
 }
 
-// announceLog says what is being watched, since it may be quiet for long, and what cannot be.
-func (a *app) announceLog(ctx context.Context, client *localapi.Client, node string) error {
+// watchable names the nodes whose server answers, and notes those whose does not.
+func (a *app) watchable(ctx context.Context, client *localapi.Client, node string) (watched []string, err error) {
 	all, err := client.DNSStatus(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var watched, reasons []string
+	var reasons []string
 	for _, s := range all {
 		switch {
 		case node != "" && node != s.Node:
@@ -109,13 +112,12 @@ func (a *app) announceLog(ctx context.Context, client *localapi.Client, node str
 		if len(reasons) == 0 {
 			reasons = []string{"the cluster has no nodes"}
 		}
-		return fault.New(fault.Addon, "watch cluster DNS", errors.New(strings.Join(reasons, "; "))).WithHint("%s", a.command("dns status"))
+		return nil, fault.New(fault.Addon, "watch cluster DNS", errors.New(strings.Join(reasons, "; "))).WithHint("%s", a.command("dns status"))
 	}
 	for _, r := range reasons {
 		a.note("a node that cannot be watched is tried again: %s", termsafe.String(r))
 	}
-	a.note("watching the DNS of %s; Ctrl-C ends it", termsafe.String(strings.Join(watched, ", ")))
-	return nil
+	return watched, nil
 }
 
 // logLine puts questions into columns. The columns grow with what they hold, up to a limit.

@@ -204,6 +204,9 @@ func (a *app) notResolved(name string, answer localapi.DNSAnswer, o dnsQueryOpti
 	}
 	if f.Hint == "" && !o.trace {
 		f.Hint = "see each step:  " + a.command("dns query "+name) + " --trace"
+		if o.from != "" {
+			f.Hint += " --from " + o.from
+		}
 	}
 	return f
 }

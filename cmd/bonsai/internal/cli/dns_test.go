@@ -63,10 +63,11 @@ func (b *scriptedDNS) DNSFlush(_ context.Context, node string) ([]localapi.DNSFl
 	return b.told.Flushed, b.note("flush " + node)
 }
 
-func (b *scriptedDNS) DNSLog(ctx context.Context, q localapi.DNSLogQuery, send func(cluster.DNSQuery) error) error {
+func (b *scriptedDNS) DNSLog(ctx context.Context, q localapi.DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error {
 	if err := b.note(q); err != nil {
 		return err
 	}
+	watching()
 	for _, v := range b.told.Log {
 		if err := send(v); err != nil {
 			return err

@@ -50,12 +50,12 @@ func (d *daemon) DNSStatus(ctx context.Context) ([]cluster.DNSStatus, error) {
 }
 
 // DNSLog implements localapi.DNSBackend.
-func (d *daemon) DNSLog(ctx context.Context, q localapi.DNSLogQuery, send func(cluster.DNSQuery) error) error {
+func (d *daemon) DNSLog(ctx context.Context, q localapi.DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error {
 	v, err := d.dns()
 	if err != nil {
 		return err
 	}
-	return v.DNSLog(ctx, q, send)
+	return v.DNSLog(ctx, q, watching, send)
 }
 
 // DNSLookup implements localapi.DNSBackend.

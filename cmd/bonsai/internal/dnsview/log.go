@@ -25,7 +25,7 @@ const (
 )
 
 // DNSLog implements localapi.DNSBackend.
-func (v *View) DNSLog(ctx context.Context, q localapi.DNSLogQuery, send func(cluster.DNSQuery) error) error {
+func (v *View) DNSLog(ctx context.Context, q localapi.DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error {
 	if _, err := v.selectNodes(q.Node); err != nil {
 		return err
 	}
@@ -35,24 +35,29 @@ func (v *View) DNSLog(ctx context.Context, q localapi.DNSLogQuery, send func(clu
 	defer v.watchers.Done()
 	names, release := v.pods.use()
 	defer release()
-	m := merger{queue: make(chan cluster.DNSQuery, queueLength)}
+	m := merger{queue: make(chan cluster.DNSQuery, queueLength), tried: make(chan struct{})}
 	ctx, cancel := context.WithCancel(ctx)
 	defer m.streams.Wait()
 	defer cancel()
 
 	nodes := map[netip.Addr]string{}
-	followed := map[string]bool{}
+	followed, untried := map[string]bool{}, 0
 	followNew := func() {
 		all := v.Nodes()
 		nodes = nodeNames(all)
 		for _, n := range all {
 			if !followed[n.Name] && (q.Node == "" || q.Node == n.Name) {
 				followed[n.Name] = true
-				m.streams.Go(func() { v.stream(ctx, n, q.Fold, m.add) })
+				untried++
+				m.streams.Go(func() { v.stream(ctx, n, q.Fold, &m) })
 			}
 		}
 	}
 	followNew()
+	watching = sync.OnceFunc(watching) // nodes may be added later
+	if untried == 0 {
+		watching()
+	}
 	look := time.NewTicker(lookForNodes)
 	defer look.Stop()
 
@@ -77,6 +82,10 @@ func (v *View) DNSLog(ctx context.Context, q localapi.DNSLogQuery, send func(clu
 				return nil
 			case <-look.C:
 				followNew()
+			case <-m.tried:
+				if untried--; untried == 0 {
+					watching()
+				}
 			case <-news:
 			case <-due:
 			case question := <-m.queue:
@@ -117,6 +126,8 @@ type merger struct {
 	queue   chan cluster.DNSQuery
 	// dropped counts what found the queue full since a question was last told.
 	dropped atomic.Uint64
+	// tried gets a word from each stream when its node has answered or failed for the first time.
+	tried chan struct{}
 }
 
 func (m *merger) add(q cluster.DNSQuery) {
@@ -128,15 +139,22 @@ func (m *merger) add(q cluster.DNSQuery) {
 }
 
 // stream passes on what one node's server answers until ctx ends, over any number of connections.
-func (v *View) stream(ctx context.Context, n cluster.Node, fold bool, add func(cluster.DNSQuery)) {
+func (v *View) stream(ctx context.Context, n cluster.Node, fold bool, m *merger) {
 	to := v.agent(n)
 	defer to.close()
+	tried := sync.OnceFunc(func() {
+		select {
+		case m.tried <- struct{}{}:
+		case <-ctx.Done():
+		}
+	})
 	pause := firstPause
 	for {
-		connected, err := readLog(ctx, to, fold, v.scaled(answerLimit), func(q cluster.DNSQuery) {
+		connected, err := readLog(ctx, to, fold, v.scaled(answerLimit), tried, func(q cluster.DNSQuery) {
 			q.Node = n.Name
-			add(q)
+			m.add(q)
 		})
+		tried()
 		if ctx.Err() != nil {
 			return
 		}
@@ -154,7 +172,7 @@ func (v *View) stream(ctx context.Context, n cluster.Node, fold bool, add func(c
 }
 
 // readLog reads one connection to its end; connected says whether there was one within the limit.
-func readLog(ctx context.Context, from agent, fold bool, limit time.Duration, add func(cluster.DNSQuery)) (connected bool, err error) {
+func readLog(ctx context.Context, from agent, fold bool, limit time.Duration, begin func(), add func(cluster.DNSQuery)) (connected bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// A node that is gone swallows packets, and the kernel would wait for minutes.
@@ -165,6 +183,7 @@ func readLog(ctx context.Context, from agent, fold bool, limit time.Duration, ad
 		return false, err
 	}
 	defer func() { _ = body.Close() }()
+	begin()
 	for dec := json.NewDecoder(body); ; {
 		var q cluster.DNSQuery
 		if err := dec.Decode(&q); err != nil {

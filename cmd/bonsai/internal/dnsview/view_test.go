@@ -254,12 +254,14 @@ func TestLookupThatCannotBe(t *testing.T) {
 // watchLog follows a log beside the test.
 func (f *fleet) watchLog(t *testing.T, q localapi.DNSLogQuery) (told <-chan cluster.DNSQuery, end func() error) {
 	t.Helper()
+	watching := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
 	questions := make(chan cluster.DNSQuery, 100)
 	done := make(chan error, 1)
 	go func() {
-		done <- f.view.DNSLog(ctx, q, func(q cluster.DNSQuery) error { questions <- q; return nil })
+		done <- f.view.DNSLog(ctx, q, func() { close(watching) }, func(q cluster.DNSQuery) error { questions <- q; return nil })
 	}()
+	<-watching
 	end = sync.OnceValue(func() error { cancel(); return <-done })
 	t.Cleanup(func() { _ = end() })
 	return questions, end
@@ -362,6 +364,22 @@ func TestLogComesBackWithItsNode(t *testing.T) {
 	}
 }
 
+// TestWatchingDoesNotWaitForNodesThatAreGone: the log is there for those that are.
+func TestWatchingDoesNotWaitForNodesThatAreGone(t *testing.T) {
+	f := newFleet(t, "dev-1", "dev-2")
+	f.stop("dev-2")
+	told, _ := f.watchLog(t, localapi.DNSLogQuery{}) // returns when it is being watched
+	f.wantActive(t, "dev-1", true)
+	f.ask("dev-1", "127.0.0.1", "x.")
+	if got := next(t, told); got != "dev-1 node/dev-1 x." {
+		t.Errorf("got %q", got)
+	}
+	f.mu.Lock()
+	f.nodes = nil
+	f.mu.Unlock()
+	f.watchLog(t, localapi.DNSLogQuery{})
+}
+
 func TestLogFollowsNewNodes(t *testing.T) {
 	f := newFleet(t, "dev-1")
 	told, _ := f.watchLog(t, localapi.DNSLogQuery{})
@@ -386,7 +404,7 @@ func TestLogOfOneNode(t *testing.T) {
 	if got := next(t, told); got != "dev-2 node/dev-1 x." {
 		t.Errorf("got %q", got)
 	}
-	if err := f.view.DNSLog(t.Context(), localapi.DNSLogQuery{Node: "dev-9"}, nil); fault.KindOf(err) != fault.NodeNotFound {
+	if err := f.view.DNSLog(t.Context(), localapi.DNSLogQuery{Node: "dev-9"}, nil, nil); fault.KindOf(err) != fault.NodeNotFound {
 		t.Errorf("a node that is not there: %v", err)
 	}
 }
@@ -396,7 +414,7 @@ func TestLogEndsWithItsReaderAndWithTheView(t *testing.T) {
 	gone := errors.New("gone")
 	done := make(chan error, 1)
 	go func() {
-		done <- f.view.DNSLog(t.Context(), localapi.DNSLogQuery{}, func(cluster.DNSQuery) error { return gone })
+		done <- f.view.DNSLog(t.Context(), localapi.DNSLogQuery{}, func() {}, func(cluster.DNSQuery) error { return gone })
 	}()
 	f.wantActive(t, "dev-1", true)
 	f.ask("dev-1", "127.0.0.1", "x.")
@@ -407,11 +425,11 @@ func TestLogEndsWithItsReaderAndWithTheView(t *testing.T) {
 
 	v := New(f.view.Options)
 	go func() {
-		done <- v.DNSLog(t.Context(), localapi.DNSLogQuery{}, func(cluster.DNSQuery) error { return nil })
+		done <- v.DNSLog(t.Context(), localapi.DNSLogQuery{}, func() {}, func(cluster.DNSQuery) error { return nil })
 	}()
 	f.wantActive(t, "dev-1", true)
 	v.Close()
-	if err := errors.Join(<-done, v.DNSLog(t.Context(), localapi.DNSLogQuery{}, nil)); err != nil {
+	if err := errors.Join(<-done, v.DNSLog(t.Context(), localapi.DNSLogQuery{}, nil, nil)); err != nil {
 		t.Errorf("got %v", err)
 	}
 }
@@ -424,7 +442,7 @@ func TestSlowWatcher(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- f.view.DNSLog(ctx, localapi.DNSLogQuery{}, func(q cluster.DNSQuery) error {
+		done <- f.view.DNSLog(ctx, localapi.DNSLogQuery{}, func() {}, func(q cluster.DNSQuery) error {
 			<-read
 			told++
 			if dropped += q.Dropped; q.Name == "end." {

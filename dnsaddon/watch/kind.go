@@ -1,0 +1,62 @@
+package watch
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+)
+
+const (
+	// An API server that restarts is away for a second or two, and a question to it costs next to nothing: it is
+	// asked soon again. Upstream's own pauses grow to half a minute.
+	firstRetry, lastRetry = 25 * time.Millisecond, 500 * time.Millisecond
+	// settled is how long a watch has to last before the next failure counts as the first.
+	settled = 10 * time.Second
+	// tellAgain is how often the log hears of a failure that lasts.
+	tellAgain = 10 * time.Minute
+)
+
+// kind is one kind of objects to be followed.
+type kind struct {
+	client    *rest.RESTClient
+	resource  string
+	namespace string // empty for all
+	example   runtime.Object
+	sink      cache.ReflectorStore
+
+	labelSelector, fieldSelector string
+}
+
+// follow lists and watches until ctx ends.
+func (k kind) follow(ctx context.Context, log *slog.Logger) {
+	lw := cache.NewFilteredListWatchFromClient(k.client, k.resource, k.namespace, func(o *metav1.ListOptions) {
+		o.LabelSelector, o.FieldSelector = k.labelSelector, k.fieldSelector
+	})
+	r := cache.NewReflectorWithOptions(lw, k.example, k.sink, cache.ReflectorOptions{
+		Name: "dns/" + k.resource,
+		// For what it tries again by itself.
+		Backoff: &wait.Backoff{Duration: firstRetry, Factor: 2, Jitter: 0.2, Steps: 20, Cap: lastRetry},
+	})
+	var told time.Time
+	for pause := firstRetry; ctx.Err() == nil; pause = min(2*pause, lastRetry) {
+		began := time.Now()
+		err := r.ListAndWatchWithContext(ctx) // nil, too, when a watch has ended
+		if time.Since(began) > settled {
+			pause, told = firstRetry, time.Time{}
+		}
+		if err != nil && ctx.Err() == nil && time.Since(told) > tellAgain {
+			log.Warn("the API server cannot be followed; what is known stays", "resource", k.resource, "selector", k.fieldSelector, "cause", err)
+			told = time.Now()
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}

@@ -1,0 +1,117 @@
+package watch
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/rest"
+
+	"bonsai/dnsaddon/zone"
+)
+
+// podWatch has the pods in the store while they are wanted.
+type podWatch struct {
+	store *zone.Store
+
+	mu     sync.Mutex // guards what follows
+	wanted bool
+	// changed is closed and replaced when wanted changes; loaded is closed when the pods are in the store, and replaced
+	// when they no longer are.
+	changed, loaded chan struct{}
+}
+
+func newPodWatch(store *zone.Store) *podWatch {
+	return &podWatch{store: store, changed: make(chan struct{}), loaded: make(chan struct{})}
+}
+
+// want says whether the store needs the pods.
+func (p *podWatch) want(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.wanted == on {
+		return
+	}
+	p.wanted = on
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// state is what is wanted, and the channel that is closed when that is no longer so.
+func (p *podWatch) state() (wanted bool, changed <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.wanted, p.changed
+}
+
+// wait returns when the pods that are wanted are in the store; at once if none are.
+func (p *podWatch) wait(ctx context.Context) error {
+	for {
+		p.mu.Lock()
+		wanted, changed, loaded := p.wanted, p.changed, p.loaded
+		p.mu.Unlock()
+		if !wanted {
+			return ctx.Err()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-loaded:
+			return nil
+		case <-changed:
+		}
+	}
+}
+
+// run does what is wanted until ctx ends.
+func (p *podWatch) run(ctx context.Context, core *rest.RESTClient, log *slog.Logger) {
+	for ctx.Err() == nil {
+		wanted, changed := p.state()
+		if wanted {
+			p.follow(ctx, core, log, changed)
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		}
+	}
+}
+
+// follow fills the store until unwanted is closed, and empties it then.
+func (p *podWatch) follow(ctx context.Context, core *rest.RESTClient, log *slog.Logger, unwanted <-chan struct{}) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	pods := newSink(p.store, pod, p.store.SetPod, p.store.DeletePod)
+	defer func() {
+		cancel()
+		running.Wait()
+		p.mu.Lock()
+		p.loaded = make(chan struct{})
+		p.mu.Unlock()
+		pods.clear()
+	}()
+	// Pods that have ended have given their addresses back.
+	alive := fields.AndSelectors(
+		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)),
+		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed))).String()
+	running.Go(func() {
+		kind{client: core, resource: "pods", example: &corev1.Pod{}, sink: pods, fieldSelector: alive}.follow(ctx, log)
+	})
+	select {
+	case <-ctx.Done():
+		return
+	case <-unwanted:
+		return
+	case <-pods.first:
+	}
+	p.mu.Lock()
+	close(p.loaded)
+	p.mu.Unlock()
+	select {
+	case <-ctx.Done():
+	case <-unwanted:
+	}
+}

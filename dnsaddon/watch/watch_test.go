@@ -1,0 +1,614 @@
+package watch
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/miekg/dns"
+	"go.uber.org/goleak"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/klog/v2"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/dnsaddon/corefile"
+	"bonsai/dnsaddon/zone"
+)
+
+func TestMain(m *testing.M) {
+	klog.StopFlushDaemon()
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // the servers here are away on purpose
+	goleak.VerifyTestMain(m)
+}
+
+// node is a Watcher at work, with what a DNS server has around it. Tests run in a bubble of testing/synctest: time
+// stands still while anything happens, and settle returns when nothing does.
+type node struct {
+	t       *testing.T
+	api     *fakeAPI
+	store   *zone.Store
+	watcher *Watcher
+	reader  corefile.Reader
+	log     bytes.Buffer // the watcher's; to be read while nothing happens
+
+	mu         sync.Mutex // guards what follows
+	configs    []corefile.Config
+	programmed []string
+	// before is called when a configuration is about to be applied.
+	before func(corefile.Config)
+
+	stop func()
+}
+
+// start begins to follow an API server. Node must be stopped.
+func start(t *testing.T, api *fakeAPI) *node {
+	t.Helper()
+	n := &node{t: t, api: api, store: zone.NewStore(zone.Options{TTL: 30})}
+	n.watcher = New(api.config(), n.store, n.configure, func(kind string, took time.Duration) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.programmed = append(n.programmed, fmt.Sprint(kind, " ", took))
+	}, slog.New(slog.NewTextHandler(&n.log, nil)))
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := n.watcher.Run(ctx); err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+	n.stop = func() { cancel(); running.Wait() }
+	return n
+}
+
+func (n *node) configure(src corefile.Sources) []cluster.Problem {
+	config, problems := n.reader.Read(src)
+	n.mu.Lock()
+	n.configs = append(n.configs, config)
+	before := n.before
+	n.mu.Unlock()
+	if before != nil {
+		before(config)
+	}
+	n.store.SetOptions(config.Zone)
+	return problems
+}
+
+// want checks answers: "name TYPE" to rcode and data.
+func (n *node) want(answers map[string]string) {
+	n.t.Helper()
+	synctest.Wait()
+	for question, want := range answers {
+		name, qtype, _ := strings.Cut(question, " ")
+		a := n.store.View().Lookup(name, dns.StringToType[qtype])
+		got := dns.RcodeToString[a.Rcode]
+		if !a.In {
+			got = "not ours"
+		}
+		var data []string
+		for _, rr := range a.Answer {
+			data = append(data, strings.TrimPrefix(rr.String(), rr.Header().String()))
+		}
+		slices.Sort(data)
+		if got = strings.Join(append([]string{got}, data...), " "); got != want {
+			n.t.Errorf("%s: got %q, want %q", question, got, want)
+		}
+	}
+}
+
+func (n *node) isSynced() bool {
+	synctest.Wait()
+	select {
+	case <-n.watcher.Synced():
+		return true
+	default:
+		return false
+	}
+}
+
+// bubble runs a test in which time is made up.
+func bubble(t *testing.T, test func(t *testing.T, api *fakeAPI)) {
+	synctest.Test(t, func(t *testing.T) { test(t, newFakeAPI(t)) })
+}
+
+func named(namespace, name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: namespace, Name: name}
+}
+
+func namespaceObject(name string) *corev1.Namespace {
+	return &corev1.Namespace{ObjectMeta: named("", name)}
+}
+
+func serviceObject(namespace, name string, ips ...string) *corev1.Service {
+	return &corev1.Service{ObjectMeta: named(namespace, name), Spec: corev1.ServiceSpec{
+		ClusterIP: ips[0], ClusterIPs: ips, Type: corev1.ServiceTypeClusterIP,
+		Ports: []corev1.ServicePort{{Name: "http", Port: 80, Protocol: corev1.ProtocolTCP}},
+	}}
+}
+
+func sliceObject(namespace, service, suffix string, addresses ...string) *discoveryv1.EndpointSlice {
+	port, name, protocol := int32(8080), "http", corev1.ProtocolTCP
+	s := &discoveryv1.EndpointSlice{
+		ObjectMeta:  named(namespace, service+"-"+suffix),
+		AddressType: discoveryv1.AddressTypeIPv4,
+		Ports:       []discoveryv1.EndpointPort{{Name: &name, Port: &port, Protocol: &protocol}},
+	}
+	s.Labels = map[string]string{discoveryv1.LabelServiceName: service}
+	for _, a := range addresses {
+		s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{Addresses: []string{a}})
+	}
+	return s
+}
+
+func configMap_(name, key, text string) *corev1.ConfigMap {
+	return &corev1.ConfigMap{ObjectMeta: named("kube-system", name), Data: map[string]string{key: text}}
+}
+
+func podObject(name, ip string, phase corev1.PodPhase) *corev1.Pod {
+	p := &corev1.Pod{ObjectMeta: named("default", name), Status: corev1.PodStatus{Phase: phase}}
+	if ip != "" {
+		p.Status.PodIPs = []corev1.PodIP{{IP: ip}}
+	}
+	return p
+}
+
+// fill makes a small cluster.
+func fill(api *fakeAPI) {
+	hostname, no := "db-0", false
+	headless := sliceObject("default", "db", "x1", "10.1.0.1", "10.1.0.2")
+	headless.Endpoints[0].Hostname = &hostname
+	headless.Endpoints[1].Conditions.Ready = &no
+	unlabelled := sliceObject("default", "web", "nobody", "10.1.9.9")
+	unlabelled.Labels = nil
+	external := &corev1.Service{ObjectMeta: named("default", "ext"), Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "example.org"}}
+	old := serviceObject("default", "old", "10.96.0.9")
+	old.Spec.ClusterIPs = nil // as clusters before dual stack had it
+	api.put(namespaceObject("default"), namespaceObject("kube-system"), serviceObject("default", "web", "10.96.0.5", "fd00::5"),
+		serviceObject("default", "db", "None"), headless, unlabelled, external, old)
+}
+
+var small = map[string]string{
+	"web.default.svc.cluster.local. A":              "NOERROR 10.96.0.5",
+	"web.default.svc.cluster.local. AAAA":           "NOERROR fd00::5",
+	"_http._tcp.web.default.svc.cluster.local. SRV": "NOERROR 0 50 80 web.default.svc.cluster.local.",
+	"db.default.svc.cluster.local. A":               "NOERROR 10.1.0.1",
+	"db-0.db.default.svc.cluster.local. A":          "NOERROR 10.1.0.1",
+	"1.0.1.10.in-addr.arpa. PTR":                    "NOERROR db-0.db.default.svc.cluster.local.",
+	"9.9.1.10.in-addr.arpa. PTR":                    "not ours",
+	"ext.default.svc.cluster.local. CNAME":          "NOERROR example.org.",
+	"old.default.svc.cluster.local. A":              "NOERROR 10.96.0.9",
+	"1-2-3-4.default.pod.cluster.local. A":          "NOERROR 1.2.3.4",
+	"1-2-3-4.nowhere.pod.cluster.local. A":          "NXDOMAIN",
+	"none.default.svc.cluster.local. A":             "NXDOMAIN",
+}
+
+func TestRecordsArrive(t *testing.T) {
+	for name, noStream := range map[string]bool{"streamed": false, "listed": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, api *fakeAPI) {
+				api.noStream = noStream
+				fill(api)
+				began := time.Now()
+				n := start(t, api)
+				defer n.stop()
+				n.want(small)
+				if !n.isSynced() {
+					t.Error("not synced")
+				}
+				if took := time.Since(began); took != 0 {
+					t.Errorf("somebody waited for %v", took)
+				}
+				if r := n.store.Records(); r.Services != 4 || r.Namespaces != 2 || r.Endpoints != 1 {
+					t.Errorf("got %+v", r)
+				}
+				if api.asked(podsPath) > 0 {
+					t.Error("the pods are followed although nobody needs them")
+				}
+			})
+		})
+	}
+}
+
+// TestNothingBeforeReady has an API server that listens long before its roles exist.
+func TestNothingBeforeReady(t *testing.T) {
+	bubble(t, func(t *testing.T, api *fakeAPI) {
+		fill(api)
+		api.notReady, api.refuse = http.StatusForbidden, http.StatusForbidden
+		n := start(t, api)
+		defer n.stop()
+		time.Sleep(3 * time.Second)
+		n.want(map[string]string{"web.default.svc.cluster.local. A": "SERVFAIL", "none.default.svc.cluster.local. A": "SERVFAIL"})
+		api.set(func() {
+			if len(api.requests) < 20 || len(api.requests) > 120 {
+				t.Errorf("asked %d times in 3 seconds", len(api.requests))
+			}
+			for _, r := range api.requests {
+				if r != "GET /readyz" {
+					t.Errorf("asked too early: %s", r)
+				}
+			}
+			api.notReady, api.refuse = 0, 0
+		})
+		ready := time.Now()
+		<-n.watcher.Synced()
+		if took := time.Since(ready); took > 400*time.Millisecond {
+			t.Errorf("synced %v after the API server was ready", took)
+		}
+		n.want(small)
+	})
+}
+
+func TestAwayFromTheStart(t *testing.T) {
+	bubble(t, func(t *testing.T, api *fakeAPI) {
+		fill(api)
+		api.stop()
+		n := start(t, api)
+		defer n.stop()
+		time.Sleep(time.Hour)
+		api.start()
+		back := time.Now()
+		<-n.watcher.Synced()
+		if took := time.Since(back); took > lastPause {
+			t.Errorf("synced %v after the API server came", took)
+		}
+		n.want(small)
+	})
+}
+
+func TestChangesAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, api *fakeAPI) {
+		fill(api)
+		n := start(t, api)
+		defer n.stop()
+		n.want(small)
+		began := time.Now()
+
+		api.put(serviceObject("default", "web", "10.96.0.6"), serviceObject("default", "new", "10.96.0.7"), namespaceObject("nowhere"),
+			sliceObject("default", "db", "x1", "10.1.0.3"), sliceObject("default", "db", "x2", "10.1.0.4"))
+		n.want(map[string]string{
+			"web.default.svc.cluster.local. A": "NOERROR 10.96.0.6", "web.default.svc.cluster.local. AAAA": "NOERROR",
+			"new.default.svc.cluster.local. A": "NOERROR 10.96.0.7", "1-2-3-4.nowhere.pod.cluster.local. A": "NOERROR 1.2.3.4",
+			"db.default.svc.cluster.local. A": "NOERROR 10.1.0.3 10.1.0.4", "db-0.db.default.svc.cluster.local. A": "NXDOMAIN",
+		})
+		api.remove(serviceObject("default", "new", "10.96.0.7"))
+		api.remove(namespaceObject("nowhere"))
+		api.remove(sliceObject("default", "db", "x1"))
+		n.want(map[string]string{
+			"new.default.svc.cluster.local. A": "NXDOMAIN", "1-2-3-4.nowhere.pod.cluster.local. A": "NXDOMAIN", "db.default.svc.cluster.local. A": "NOERROR 10.1.0.4",
+		})
+		// A slice that loses its label belongs to nobody.
+		unlabelled := sliceObject("default", "db", "x2", "10.1.0.4")
+		unlabelled.Labels = nil
+		api.put(unlabelled)
+		n.want(map[string]string{"db.default.svc.cluster.local. A": "NXDOMAIN"})
+		if took := time.Since(began); took != 0 {
+			t.Errorf("somebody waited for %v", took)
+		}
+	})
+}
+
+// TestRestart takes the API server away and changes things meanwhile. With a new watch cache, which is the usual case,
+// it cannot say what has changed but only what there is.
+func TestRestart(t *testing.T) {
+	for name, compacted := range map[string]bool{"history kept": false, "history lost": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, api *fakeAPI) {
+				fill(api)
+				api.put(configMap_("coredns", "Corefile", ". {\n kubernetes cluster.local {\n ttl 11\n }\n forward . 1.1.1.1\n}"))
+				n := start(t, api)
+				defer n.stop()
+				<-n.watcher.Synced()
+				time.Sleep(time.Minute)
+
+				api.stop()
+				time.Sleep(20 * time.Second)
+				n.want(map[string]string{"web.default.svc.cluster.local. A": "NOERROR 10.96.0.5", "none.default.svc.cluster.local. A": "NXDOMAIN"})
+				api.remove(serviceObject("default", "old", "10.96.0.9"))
+				api.remove(sliceObject("default", "db", "x1"))
+				api.remove(namespaceObject("kube-system"))
+				api.remove(configMap_("coredns", "", ""))
+				api.put(serviceObject("default", "web", "10.96.0.50"), serviceObject("default", "fresh", "10.96.0.51"))
+				if compacted {
+					api.compact()
+				}
+				api.start()
+				time.Sleep(time.Second)
+				n.want(map[string]string{
+					"old.default.svc.cluster.local. A": "NXDOMAIN", "db.default.svc.cluster.local. A": "NXDOMAIN",
+					"1-2-3-4.kube-system.pod.cluster.local. A": "NXDOMAIN",
+					"web.default.svc.cluster.local. A":         "NOERROR 10.96.0.50", "fresh.default.svc.cluster.local. A": "NOERROR 10.96.0.51",
+					"ext.default.svc.cluster.local. CNAME": "NOERROR example.org.",
+				})
+				n.wantTTLs(11, 30)
+			})
+		})
+	}
+}
+
+// TestRefusedForAWhile has an API server that is up but says no, as one does whose roles are not back yet.
+func TestRefusedForAWhile(t *testing.T) {
+	bubble(t, func(t *testing.T, api *fakeAPI) {
+		fill(api)
+		n := start(t, api)
+		defer n.stop()
+		<-n.watcher.Synced()
+		time.Sleep(time.Minute)
+		api.stop()
+		api.set(func() { api.refuse = http.StatusForbidden })
+		api.put(serviceObject("default", "web", "10.96.0.50"))
+		api.compact()
+		api.start()
+		time.Sleep(30 * time.Second)
+		n.want(map[string]string{"web.default.svc.cluster.local. A": "NOERROR 10.96.0.5"})
+		if got := strings.Count(n.log.String(), "cannot be followed"); got != 6 {
+			t.Errorf("got %d lines in the log, want one of each kind:\n%s", got, &n.log)
+		}
+		api.set(func() { api.refuse = 0 })
+		time.Sleep(1200 * time.Millisecond)
+		n.want(map[string]string{"web.default.svc.cluster.local. A": "NOERROR 10.96.0.50"})
+	})
+}
+
+func (n *node) wantTTLs(want ...uint32) {
+	n.t.Helper()
+	synctest.Wait()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var got []uint32
+	for _, c := range n.configs {
+		got = append(got, c.Zone.TTL)
+	}
+	if !slices.Equal(got, want) {
+		n.t.Errorf("got configurations with TTLs %v, want %v", got, want)
+	}
+}
+
+func TestConfiguration(t *testing.T) {
+	text := func(ttl int) string {
+		return fmt.Sprintf(". {\n kubernetes cluster.local {\n ttl %d\n }\n forward . 1.1.1.1\n}", ttl)
+	}
+	bubble(t, func(t *testing.T, api *fakeAPI) {
+		fill(api)
+		api.put(configMap_("coredns", "Corefile", text(1)), configMap_("other", "Corefile", text(99)))
+		n := start(t, api)
+		defer n.stop()
+		n.wantTTLs(1)
+		began := time.Now()
+
+		api.put(configMap_("coredns", "Corefile", text(2)))
+		n.wantTTLs(1, 2)
+		annotated := configMap_("coredns", "Corefile", text(2))
+		annotated.Annotations = map[string]string{"a": "b"}
+		api.put(annotated)
+		n.wantTTLs(1, 2) // nothing new for us
+		api.put(configMap_("coredns-custom", "ttl.override", "kubernetes cluster.local {\n ttl 3\n}"))
+		n.wantTTLs(1, 2, 3)
+		api.put(configMap_("kube-dns", "stubDomains", `{"corp.example": ["10.0.0.1"]}`))
+		n.wantTTLs(1, 2, 3, 3)
+		if sources := n.configs[3].Sources; len(sources) != 3 {
+			t.Errorf("got sources %v", sources)
+		}
+		api.remove(configMap_("coredns-custom", "", ""))
+		n.wantTTLs(1, 2, 3, 3, 2)
+		api.remove(configMap_("coredns", "", ""))
+		n.wantTTLs(1, 2, 3, 3, 2, 30)
+		// A ConfigMap without data is one.
+		api.put(&corev1.ConfigMap{ObjectMeta: named("kube-system", "coredns")})
+		n.wantTTLs(1, 2, 3, 3, 2, 30, 30)
+		if took := time.Since(began); took != 0 {
+			t.Errorf("somebody waited for %v", took)
+		}
+		if api.asked("metadata.name") != api.asked(configMapsPath) {
+			t.Errorf("ConfigMaps are read that are none of ours")
+		}
+	})
+}
+
+// TestVerifiedPods switches the verification of pod names on and off.
+func TestVerifiedPods(t *testing.T) {
+	verified := configMap_("coredns", "Corefile", ". {\n kubernetes cluster.local {\n pods verified\n }\n forward . 1.1.1.1\n}")
+	insecure := configMap_("coredns", "Corefile", ". {\n kubernetes cluster.local {\n pods insecure\n }\n forward . 1.1.1.1\n}")
+	bubble(t, func(t *testing.T, api *fakeAPI) {
+		fill(api)
+		api.put(podObject("a", "10.1.0.7", corev1.PodRunning), podObject("b", "10.1.0.8", corev1.PodSucceeded), podObject("c", "", corev1.PodPending), insecure)
+		n := start(t, api)
+		defer n.stop()
+		insecureAnswers := map[string]string{"10-1-0-7.default.pod.cluster.local. A": "NOERROR 10.1.0.7", "10-1-0-99.default.pod.cluster.local. A": "NOERROR 10.1.0.99"}
+		n.want(insecureAnswers)
+
+		// No pod name may be denied for want of its pod: they are there before the configuration is.
+		n.mu.Lock()
+		n.before = func(c corefile.Config) {
+			if before := n.store.Records(); c.Zone.Pods == zone.Verified && n.api.asked(podsPath) == 0 {
+				t.Errorf("verified before the pods were listed: %+v", before)
+			}
+		}
+		n.mu.Unlock()
+		for range 2 {
+			api.put(verified)
+			n.want(map[string]string{"10-1-0-7.default.pod.cluster.local. A": "NOERROR 10.1.0.7", "10-1-0-8.default.pod.cluster.local. A": "NXDOMAIN", "10-1-0-99.default.pod.cluster.local. A": "NXDOMAIN"})
+			if got := n.store.Records().Pods; got != 1 {
+				t.Errorf("got %d pods", got)
+			}
+			api.put(podObject("c", "10.1.0.9", corev1.PodRunning), podObject("a", "10.1.0.7", corev1.PodFailed))
+			n.want(map[string]string{"10-1-0-9.default.pod.cluster.local. A": "NOERROR 10.1.0.9", "10-1-0-7.default.pod.cluster.local. A": "NXDOMAIN"})
+			api.remove(podObject("c", "", ""))
+			n.want(map[string]string{"10-1-0-9.default.pod.cluster.local. A": "NXDOMAIN"})
+
+			api.put(insecure)
+			n.want(insecureAnswers)
+			seen := api.asked(podsPath)
+			api.put(podObject("a", "10.1.0.7", corev1.PodRunning))
+			time.Sleep(time.Hour)
+			if got := api.asked(podsPath); got != seen {
+				t.Errorf("the pods are still followed: %d requests, then %d", seen, got)
+			}
+			n.store.SetOptions(zone.Options{Pods: zone.Verified})
+			if got := n.store.Records().Pods; got != 0 {
+				t.Errorf("%d pods were kept", got)
+			}
+		}
+	})
+}
+
+// TestVerifiedFromTheStart has pods that come later than all else.
+func TestVerifiedFromTheStart(t *testing.T) {
+	bubble(t, func(t *testing.T, api *fakeAPI) {
+		fill(api)
+		api.put(podObject("a", "10.1.0.7", corev1.PodRunning), configMap_("coredns", "Corefile", ". {\n kubernetes cluster.local {\n pods verified\n }\n}"))
+		slow := make(chan struct{})
+		api.set(func() { api.slowPods = slow })
+		n := start(t, api)
+		defer n.stop()
+		time.Sleep(10 * time.Second)
+		if n.isSynced() {
+			t.Error("synced without the pods")
+		}
+		n.want(map[string]string{"10-1-0-7.default.pod.cluster.local. A": "SERVFAIL"})
+		close(slow)
+		<-n.watcher.Synced()
+		n.want(map[string]string{"10-1-0-7.default.pod.cluster.local. A": "NOERROR 10.1.0.7"})
+	})
+}
+
+// TestVerifyingDoesNotWaitForEver has an API server that never gives the pods to a configuration that needs them.
+func TestVerifyingDoesNotWaitForEver(t *testing.T) {
+	bubble(t, func(t *testing.T, api *fakeAPI) {
+		fill(api)
+		n := start(t, api)
+		defer n.stop()
+		<-n.watcher.Synced()
+		api.set(func() { api.slowPods = make(chan struct{}) })
+		api.put(configMap_("coredns", "Corefile", ". {\n kubernetes cluster.local {\n pods verified\n ttl 3\n }\n}"))
+		time.Sleep(podsLimit)
+		n.wantTTLs(30, 3)
+	})
+}
+
+func TestEvents(t *testing.T) {
+	corefileWith := func(lines ...string) *corev1.ConfigMap {
+		return configMap_("coredns", "Corefile", ". {\n kubernetes cluster.local\n forward . 1.1.1.1\n"+strings.Join(lines, "\n")+"\n}")
+	}
+	bubble(t, func(t *testing.T, api *fakeAPI) {
+		fill(api)
+		nodes := []*node{start(t, api), start(t, api), start(t, api)}
+		for _, n := range nodes {
+			defer n.stop()
+		}
+		messages := func() []string {
+			synctest.Wait()
+			var all []string
+			api.set(func() {
+				for _, e := range api.events {
+					if e.Type != "Warning" || e.Reason != ReasonConfigProblem || e.InvolvedObject.Kind != "ConfigMap" || e.InvolvedObject.UID != "uid-coredns" ||
+						e.InvolvedObject.Name != "coredns" || e.Namespace != "kube-system" || e.Count != 1 || e.FirstTimestamp.IsZero() {
+						t.Errorf("got event %+v", e)
+					}
+					all = append(all, strings.Join(strings.Fields(e.Message)[:4], " "))
+				}
+			})
+			slices.Sort(all)
+			return all
+		}
+		want := func(want ...string) {
+			t.Helper()
+			if got := messages(); !slices.Equal(got, want) {
+				t.Errorf("got events %q, want %q", got, want)
+			}
+		}
+		want()
+		api.put(corefileWith("frobnicate", "prometheus :9999"))
+		want("Corefile line 4: frobnicate:")
+		if got := api.asked("POST"); got != 3 {
+			t.Errorf("got %d tries to tell, want one of each node", got)
+		}
+		// What is known is not told again, what is new is.
+		api.put(corefileWith("frobnicate", "acl"))
+		want("Corefile line 4: frobnicate:", "Corefile line 5: acl:")
+		api.put(corefileWith())
+		synctest.Wait()
+		api.put(corefileWith("frobnicate"))
+		want("Corefile line 4: frobnicate:", "Corefile line 4: frobnicate:", "Corefile line 5: acl:")
+		if log := nodes[0].log.String(); strings.Count(log, "has a problem") != 3 {
+			t.Errorf("got log\n%s", log)
+		}
+	})
+}
+
+// TestEventsDoNotHoldUpTheConfiguration has an API server that takes no events for a while.
+func TestEventsDoNotHoldUpTheConfiguration(t *testing.T) {
+	bubble(t, func(t *testing.T, api *fakeAPI) {
+		fill(api)
+		n := start(t, api)
+		defer n.stop()
+		<-n.watcher.Synced()
+		api.set(func() { api.noEvents = true })
+		api.put(configMap_("coredns", "Corefile", ". {\n kubernetes cluster.local {\n ttl 3\n }\n frobnicate\n}"))
+		n.wantTTLs(30, 3)
+		api.put(configMap_("coredns", "Corefile", ". {\n kubernetes cluster.local {\n ttl 4\n }\n frobnicate\n}"))
+		n.wantTTLs(30, 3, 4)
+		api.set(func() { api.noEvents = false })
+		time.Sleep(tellPause)
+		synctest.Wait()
+		api.set(func() {
+			if len(api.events) == 0 {
+				t.Error("nothing was told after the API server was back")
+			}
+		})
+	})
+}
+
+func TestProgrammed(t *testing.T) {
+	bubble(t, func(t *testing.T, api *fakeAPI) {
+		fill(api)
+		stamped := func(suffix string, ago time.Duration, headless bool) *discoveryv1.EndpointSlice {
+			s := sliceObject("default", "web", suffix, "10.1.0.1")
+			s.Annotations = map[string]string{corev1.EndpointsLastChangeTriggerTime: time.Now().Add(-ago).UTC().Format(time.RFC3339Nano)}
+			if headless {
+				s.Labels[corev1.IsHeadlessService] = ""
+			}
+			return s
+		}
+		api.put(stamped("first", time.Hour, false))
+		n := start(t, api)
+		defer n.stop()
+		<-n.watcher.Synced()
+		synctest.Wait()
+		api.put(stamped("second", 20*time.Millisecond, false), stamped("third", 30*time.Millisecond, true))
+		api.put(sliceObject("default", "web", "byhand", "10.1.0.2"), stamped("future", -time.Minute, false))
+		broken := stamped("broken", 0, false)
+		broken.Annotations[corev1.EndpointsLastChangeTriggerTime] = "yesterday"
+		api.put(broken)
+		synctest.Wait()
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if want := []string{"cluster_ip 20ms", "headless_with_selector 30ms", "cluster_ip 0s"}; !slices.Equal(n.programmed, want) {
+			t.Errorf("got %q, want %q", n.programmed, want)
+		}
+	})
+}
+
+// TestStopWhileAway must not take longer than the node has to stop.
+func TestStopWhileAway(t *testing.T) {
+	bubble(t, func(t *testing.T, api *fakeAPI) {
+		fill(api)
+		n := start(t, api)
+		<-n.watcher.Synced()
+		api.stop()
+		time.Sleep(time.Minute)
+		began := time.Now()
+		n.stop()
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
