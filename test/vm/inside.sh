@@ -166,13 +166,33 @@ run_pods() {
 		kind: ConfigMap
 		metadata: {name: mine, labels: {proof: vm}}
 		data: {kept: "yes"}
+		---
+		apiVersion: v1
+		kind: PersistentVolumeClaim
+		metadata: {name: data}
+		spec:
+		  accessModes: [ReadWriteOnce]
+		  resources: {requests: {storage: 10Mi}}
+		---
+		apiVersion: v1
+		kind: Pod
+		metadata: {name: keeper, labels: {proof: vm}}
+		spec:
+		  terminationGracePeriodSeconds: 1
+		  volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+		  containers:
+		  - name: keeper
+		    image: $image
+		    imagePullPolicy: Never
+		    command: [sleep, "1000000"]
+		    volumeMounts: [{name: data, mountPath: /data}]
 	END
 	k wait serviceaccount/default --for=create --timeout=$limit >/dev/null
 	k apply -f "$work/pods.yaml"
 	pods_are_ready
 }
 
-pods_are_ready() { k wait pod web-1 web-2 --for=condition=Ready --timeout=$limit; }
+pods_are_ready() { k wait pod web-1 web-2 keeper --for=condition=Ready --timeout=$limit; }
 
 exec_works() {
 	is "$(in_pod web-1 hostname)" web-1 "host name by exec"
@@ -196,6 +216,28 @@ service_works() {
 		is "$(fetch $from "$ip" 80 20)" "web-1 web-2" "pages of the Service from $from"
 	done
 }
+
+# From either node; the name that does not exist has to be denied, and not to time out.
+names_work() {
+	local ip from got
+	ip=$(k get service web -o jsonpath='{.spec.clusterIP}')
+	for from in web-1 web-2; do
+		got=$(in_pod $from nslookup web.default.svc.cluster.local | sed -n '/^$/,$ s/^Address: //p')
+		is "$got" "$ip" "address of web.default.svc.cluster.local in $from"
+		got=$(in_pod $from nslookup missing.default.svc.cluster.local 2>&1 || true)
+		[[ $got == *NXDOMAIN* ]] || wrong "nslookup of a missing name in $from says: $got"
+	done
+	is "$(bonsai dns query web)" "web.default.svc.cluster.local. 30 IN A $ip" "bonsai dns query web"
+	bonsai dns status
+}
+
+claim_is_bound() {
+	is "$(k get pvc data -o jsonpath='{.status.phase}')" Bound "the claim"
+	in_pod keeper sh -c 'echo precious >/data/file'
+	bonsai addons list
+}
+
+claim_kept_its_data() { is "$(in_pod keeper cat /data/file)" precious "the file in the claim's volume"; }
 
 logs_work() {
 	is "$(k logs web-2)" "serving as web-2" "log of web-2"
@@ -253,11 +295,15 @@ step "a pod on each node" run_pods
 step "exec" exec_works
 step "pod to pod, both directions" pods_reach_each_other
 step "Service by cluster IP, from both nodes" service_works
+step "names from both nodes" names_work
+step "a claim" claim_is_bound
 step "logs of a pod and of a kubelet" logs_work
 step "ssh" ssh_works
 before=$(kept)
 step "stop ends every process" stop_keeps_everything
 step "start brings everything back" started_again_with_everything
+step "names again" names_work
+step "the claim kept its data" claim_kept_its_data
 step "status" status_is_good
 step "delete leaves nothing" nothing_is_left
 echo "all steps passed in $(seconds_since "$begun")"
