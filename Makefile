@@ -53,12 +53,33 @@ build/agent.json: # the Go compiler knows best whether anything changed
 	@go run ./bootstrap/payload/builder agent
 
 .PHONY: test
-test: lint test-light test-heavy ## lint, then all tests; needs a Docker engine
+test: lint test-light fuzz test-coredns test-heavy ## lint, then all tests; needs a Docker engine
 
 .PHONY: test-light
 test-light: ## tests that link no Kubernetes, with the race detector
 	@tools/need.sh go race
 	CGO_ENABLED=1 go test -race $$(tools/packages.sh light)
+
+# What strangers send goes through the first two: a minute for each. FUZZTIME=1h for a longer look.
+FUZZTIME ?= 60s
+fuzz = go test -run '^$$' -fuzztime $(1) -fuzz '^$(2)$$' ./dnsaddon/$(3)
+
+.PHONY: fuzz
+fuzz: ## look for input that breaks the parsers of the DNS server (FUZZTIME=60s)
+	@tools/need.sh go
+	$(call fuzz,$(FUZZTIME),FuzzParse,wire)
+	$(call fuzz,$(FUZZTIME),FuzzLookup,zone)
+	$(call fuzz,10s,FuzzServe,server)
+	$(call fuzz,10s,FuzzAnswer,forward/cache)
+	$(call fuzz,10s,FuzzParseReply,forward)
+	$(call fuzz,10s,FuzzParse,corefile)
+	$(call fuzz,10s,FuzzServe,rules)
+
+# CoreDNS lives in a module of its own, so that it has no say in the versions that bonsai links.
+.PHONY: test-coredns
+test-coredns: ## compare the DNS server's replies with those of CoreDNS (ARGS="-v -seed 7 -questions 1000000")
+	@tools/need.sh go
+	cd test/coredns && go test . $(ARGS)
 
 .PHONY: test-heavy
 test-heavy: build ## tests that link Kubernetes, then those that start clusters
@@ -75,14 +96,20 @@ test-vm: build ## prove bin/bonsai in Debian 13 and 12 machines (emulated: some 
 bench: build ## measure start, stop, memory and idle CPU, on a quiet machine
 	go run ./test/bench $(ARGS)
 
+.PHONY: bench-dns
+bench-dns: build ## measure the DNS server beside CoreDNS, on a quiet machine (ARGS=-full for longer runs)
+	@tools/need.sh dnsperf
+	cd test/coredns && go run ./bench $(ARGS)
+
 # The linters have a go.mod of their own, so that they have no say in the versions that bonsai links.
-golangci = go tool -modfile=tools/lint.mod golangci-lint run
+golangci = go tool -modfile=$(CURDIR)/tools/lint.mod golangci-lint run
 
 .PHONY: lint
 lint: ## check style, likely mistakes and who may import whom
 	@tools/need.sh go
 	$(golangci) ./...
 	$(golangci) --enable-only staticcheck,govet,bodyclose $$(go list -f '{{.Dir}}' $$(tools/packages.sh all-light))
+	cd test/coredns && $(golangci) ./... && $(golangci) --enable-only staticcheck,govet,bodyclose ./...
 	go vet $$(tools/packages.sh all-heavy)
 	GOOS=linux GOARCH=arm64 go vet $$(tools/packages.sh all-light)
 	GOOS=darwin GOARCH=arm64 go vet ./bootstrap/... ./cmd/bonsai/internal/cli ./controlplane/config ./controlplane/tunnel

@@ -156,7 +156,7 @@ func testFullDisks(t *testing.T, s *storage) {
 	s.pod(t, "crowded", "crowded")
 	s.told(t, "crowded", "ProvisioningFailed", "the disk is full")
 	s.claim(t, "crowded-now", "immediate", nil)
-	s.told(t, "crowded-now", "ProvisioningFailed", "node test-2: make volume")
+	s.told(t, "crowded-now", "ProvisioningFailed", "node test-2: the disk is full")
 	state, reason, hint := s.addon.Health(t.Context(), s.at)
 	if state != cluster.AddonDegraded || !strings.Contains(reason, "default/crowded") || !strings.Contains(hint, "describe pvc crowded") {
 		t.Errorf("the addon is %s, %q, %q", state, reason, hint)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# need.sh WHAT... - makes sure that this machine has what a make target needs: go, payload, race, vm.
+# need.sh WHAT... - makes sure that this machine has what a make target needs: go, payload, race, vm, dnsperf.
 # Missing packages are installed where that needs no password (apt, as root or with sudo); elsewhere the command to
 # type is named and the exit status is 1.
 set -u
@@ -40,6 +40,7 @@ for what in "$@"; do
 		need e2fsprogs have mkfs.ext4
 		need openssh-client have ssh
 		;;
+	dnsperf) need dnsperf have dnsperf ;;
 	*)
 		echo "need.sh: $what?" >&2
 		exit 2

@@ -24,8 +24,8 @@ type store interface {
 	// apply makes an object as it is given, fields that others set aside. One that exists and was not made by an addon is
 	// a foreignError and stays as it is, unless known says that it is ours.
 	apply(ctx context.Context, u *unstructured.Unstructured, known bool) error
-	// owned finds what addons have applied. It may miss what was made a moment ago.
-	owned(ctx context.Context) (inventory, error)
+	// owned finds what addons have applied of these kinds. It may miss what was made a moment ago.
+	owned(ctx context.Context, kinds []schema.GroupVersionKind) (inventory, error)
 	exists(ctx context.Context, r ref) (bool, error)
 	// remove deletes an object; one that is gone or is another one by now is no error.
 	remove(ctx context.Context, r ref) error
@@ -44,6 +44,8 @@ type ref struct {
 func (r ref) key() string {
 	return strings.Join([]string{r.resource.Group, r.resource.Resource, r.namespace, r.name}, "/")
 }
+
+func (r ref) gvk() schema.GroupVersionKind { return r.resource.GroupVersion().WithKind(r.kind) }
 
 func (r ref) String() string {
 	if r.namespace == "" {
@@ -194,12 +196,12 @@ func Kinds() []schema.GroupVersionKind { return slices.Clone(prunable) }
 // parallel lists at a time: the server on the other end shares our cores.
 const parallel = 8
 
-func (o *objects) owned(ctx context.Context) (inventory, error) {
+func (o *objects) owned(ctx context.Context, kinds []schema.GroupVersionKind) (inventory, error) {
 	found := inventory{}
 	var mu sync.Mutex // guards found
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
-	for _, kind := range prunable {
+	for _, kind := range kinds {
 		g.Go(func() error {
 			resource, _ := meta.UnsafeGuessKindToResource(kind)
 			// Version 0 is answered from the server's cache at once. Any other would wait up to 100 ms for etcd to confirm it.

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"bonsai/bootstrap/cluster"
 )
@@ -23,7 +24,7 @@ func (m *Manager) pass(ctx context.Context) error {
 	defer m.passing.Unlock()
 	ctx, cancel := m.limit(ctx, passLimit)
 	defer cancel()
-	owned, err := m.store.owned(ctx)
+	owned, err := m.store.owned(ctx, prunable)
 	if err != nil {
 		return err
 	}
@@ -125,7 +126,7 @@ func (m *Manager) observe(ctx context.Context, list bool) {
 		return
 	}
 	if list {
-		if owned, err := store.owned(ctx); err != nil {
+		if owned, err := store.owned(ctx, m.expected()); err != nil {
 			m.opts.Log.Debug("the objects of addons cannot be listed", "err", err)
 		} else {
 			m.count(ctx, owned, turns)
@@ -142,6 +143,24 @@ func (m *Manager) observe(ctx context.Context, list bool) {
 		})
 	}
 	wg.Wait()
+}
+
+// expected are the kinds of which there should be objects, or of which some are on their way out: few as a rule, which
+// keeps looking cheap.
+func (m *Manager) expected() (kinds []schema.GroupVersionKind) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range m.parts {
+		if !p.wanted && p.present > 0 {
+			return prunable
+		}
+		for _, r := range p.wants {
+			if !slices.Contains(kinds, r.gvk()) {
+				kinds = append(kinds, r.gvk())
+			}
+		}
+	}
+	return kinds
 }
 
 // count compares what the cluster holds with what it should.

@@ -84,7 +84,7 @@ func (s *Store) Ensure(name string) (path string, err error) {
 		return "", s.explain("look for volume "+name, err)
 	}
 	if err := s.room(); err != nil {
-		return "", fmt.Errorf("make volume %s: %w", name, err)
+		return "", err
 	}
 	return path, s.explain("make volume "+name, build(root, name))
 }
@@ -171,7 +171,7 @@ func (s *Store) room() error {
 	case disk.Flags&unix.ST_RDONLY != 0:
 		return ErrReadOnly
 	case free(disk) < s.floor:
-		return fmt.Errorf("%w: %d MiB are free and %d MiB are needed at least", ErrFull, free(disk)>>20, s.floor>>20)
+		return fmt.Errorf("%w: %d MiB are free, and a volume needs %d MiB", ErrFull, free(disk)>>20, s.floor>>20)
 	case disk.Files > 0 && disk.Ffree == 0: // some file systems have as many files as fit and say 0 of 0
 		return fmt.Errorf("%w: it cannot hold another file", ErrFull)
 	}

@@ -199,6 +199,10 @@ func TestEmulatedVersion(t *testing.T) {
 	c.LoadImages(t)
 	n := c.NewNamespace(t)
 	n.Create(t, n.Pod("old", harness.Testpod, "serve"))
+	claim(t, n, "data", "")
+	n.Create(t, withClaim(n, "with-claim", "data"))
+	write(t, n, "with-claim", "old")
+	drop(t, n, "data", "with-claim")
 }
 
 // A start that was killed while it wrote the payload volume leaves a part of one, which nobody ever uses.

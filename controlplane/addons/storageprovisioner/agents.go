@@ -119,7 +119,7 @@ func (a *agents) ask(ctx context.Context, n cluster.Node, method, name string, l
 	}
 	err = errors.New(strings.TrimSpace(string(answer)))
 	if resp.StatusCode == http.StatusInsufficientStorage {
-		err = fmt.Errorf("%w; this is tried again, so all it needs is room on a disk that can be written to", err)
+		err = fmt.Errorf("%w; this is tried again every few seconds", err)
 	}
 	return nil, &agentError{node: n.Name, answered: true, err: err}
 }

@@ -67,8 +67,7 @@ func (p *provisioner) Provision(ctx context.Context, o controller.ProvisionOptio
 		state = controller.ProvisioningInBackground
 	}
 	if err != nil {
-		p.troubles.add(o.PVC, err.Error())
-		p.log.Warn("claim gets no volume", "namespace", o.PVC.Namespace, "claim", o.PVC.Name, "node", node, "err", err)
+		p.troubles.add(o.PVC, err.Error()) // the controller logs it and tells the claim
 		return nil, state, err
 	}
 	p.troubles.remove(o.PVC)

@@ -32,6 +32,8 @@ import (
 var components = []componentlog.Prefix{
 	{Package: "bonsai", Component: "daemon"},
 	{Package: "main", Component: "daemon"},
+	// The controller of an addon, which runs in this process.
+	{Package: "sigs.k8s.io/sig-storage-lib-external-provisioner", Component: "daemon"},
 	{Package: "go.etcd.io/etcd/server", Component: controlplane.Etcd},
 	{Package: "k8s.io/kubernetes/pkg/scheduler", Component: controlplane.Scheduler},
 	{Package: "k8s.io/kubernetes/cmd/kube-scheduler", Component: controlplane.Scheduler},

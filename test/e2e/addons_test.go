@@ -1,0 +1,112 @@
+package e2e
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/test/e2e/harness"
+)
+
+// addonStates are what "bonsai addons list" says, as "name=state".
+func addonStates(t *testing.T, c *harness.Cluster) string {
+	t.Helper()
+	var list map[string]struct{ Status, State string }
+	if err := json.Unmarshal([]byte(c.Must(t, "addons", "list", "-o", "json")), &list); err != nil {
+		t.Fatal(err)
+	}
+	var words []string
+	for _, name := range []string{"default-storageclass", "dns", "storage-provisioner"} {
+		words = append(words, name+"="+list[name].State)
+		if want := map[bool]string{true: "disabled", false: "enabled"}[list[name].State == "disabled"]; list[name].Status != want {
+			t.Errorf("%s is %s, and %s in minikube's words", name, list[name].State, list[name].Status)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+func wantStates(t *testing.T, c *harness.Cluster, want string) {
+	t.Helper()
+	if got := addonStates(t, c); got != want {
+		t.Errorf("addons are %s\nwant %s", got, want)
+	}
+}
+
+// What a user chooses holds for the cluster's life, and what is told of it is what is so.
+func TestAddons(t *testing.T) {
+	c := harness.New(t)
+	if r := c.Bonsai(t, "addons", "list", "--all"); r.Code != 0 || !strings.Contains(r.Stdout, "pod-security-policy") {
+		t.Errorf("without a cluster: %s", r)
+	}
+	c.Start(t, "--nodes", "1")
+	wantStates(t, c, "default-storageclass=running dns=running storage-provisioner=running")
+	wantCode(t, c.Bonsai(t, "addons", "status"), 0)
+
+	t.Run("list is quick", func(t *testing.T) {
+		best := time.Hour
+		for range 5 {
+			best = min(best, c.Bonsai(t, "addons", "list").Took)
+		}
+		t.Logf("addons list took %s", best)
+		if best > 2*time.Second { // 150 ms on a quiet machine
+			t.Errorf("addons list takes %s", best)
+		}
+	})
+
+	t.Run("disable and enable", func(t *testing.T) {
+		wantCode(t, c.Bonsai(t, "addons", "disable", "storage-provisioner"), code(fault.Addon))
+		c.Must(t, "addons", "disable", "storage-provisioner", "--cascade")
+		wantStates(t, c, "default-storageclass=disabled dns=running storage-provisioner=disabled")
+		if left := c.Kubectl(t, "get", "storageclass", "-o", "name"); left != "" {
+			t.Errorf("disable left %s", left)
+		}
+		r := c.Bonsai(t, "addons", "enable", "default-storageclass")
+		wantCode(t, r, 0)
+		t.Logf("storage was enabled in %s", r.Took)
+		wantStates(t, c, "default-storageclass=running dns=running storage-provisioner=running")
+		wantCode(t, c.Bonsai(t, "addons", "enable", "default-storageclas"), code(fault.AddonNotFound))
+	})
+
+	t.Run("the choice outlives the cluster's sleep", func(t *testing.T) {
+		c.Must(t, "addons", "disable", "dns")
+		if s, _ := c.Status(t); s.Nodes[0].DNS != "" {
+			t.Errorf("with the addon disabled the node's DNS is told to be %s", s.Nodes[0].DNS)
+		}
+		c.Must(t, "stop")
+		c.Must(t, "addons", "disable", "default-storageclass")
+		wantStates(t, c, "default-storageclass=disabled dns=disabled storage-provisioner=stopped")
+		wantCode(t, c.Bonsai(t, "addons", "status"), code(fault.NotRunning))
+		c.Start(t) // without an answer of DNS to wait for
+		wantStates(t, c, "default-storageclass=disabled dns=disabled storage-provisioner=running")
+		if left := c.Kubectl(t, "get", "service,storageclass", "-A", "-o", "name"); strings.TrimSpace(left) != "service/kubernetes" {
+			t.Errorf("disabled addons have %s", left)
+		}
+		c.Start(t, "--addons", "dns,default-storageclass")
+		for _, name := range []string{"dns", "default-storageclass"} {
+			c.Must(t, "addons", "enable", name) // waits until it runs
+		}
+		wantStates(t, c, "default-storageclass=running dns=running storage-provisioner=running")
+	})
+
+	t.Run("a node that is gone shows", func(t *testing.T) {
+		harness.Docker(t, "kill", c.Nodes(t)[0])
+		var r harness.Result
+		for begin := time.Now(); time.Since(begin) < 20*time.Second; {
+			if r = c.Bonsai(t, "addons", "status", "dns"); r.Code != 0 {
+				break
+			}
+		}
+		wantCode(t, r, code(fault.Addon))
+		if !strings.Contains(r.Stdout, "0 of 1 node answer") || !strings.Contains(r.Stdout, "bonsai start -p "+c.Name) {
+			t.Errorf("%s", r)
+		}
+		if s, _ := c.Status(t); s.Nodes[0].DNS == cluster.PhaseRunning {
+			t.Error("DNS of a node that is gone is told to run")
+		}
+		c.Start(t)
+		wantStates(t, c, "default-storageclass=running dns=running storage-provisioner=running")
+	})
+}
