@@ -47,7 +47,9 @@ func (d *daemonAddons) enabled() (list []cluster.AddonStatus) {
 	return list
 }
 
-func (d *daemonAddons) Addons(context.Context) ([]cluster.AddonStatus, error) { return d.enabled(), nil }
+func (d *daemonAddons) Addons(context.Context) ([]cluster.AddonStatus, error) {
+	return d.enabled(), nil
+}
 
 // enable is what the command line does.
 func (m *machine) enable(t *testing.T, name string, on bool) (running bool, err error) {

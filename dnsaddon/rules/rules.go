@@ -27,7 +27,9 @@ type Rules struct {
 	// blocks are all server blocks by zone, in wire form: one without rules keeps names from those of a shorter zone.
 	// They are nil if no block has any.
 	blocks map[string]*block
-	texts  sync.Pool // of *[]byte, for names that are compared as text
+	// only is the block of all names, if there is no other.
+	only  *block
+	texts sync.Pool // of *[]byte, for names that are compared as text
 }
 
 // block is one server block's rules, in the order in which they are asked.
@@ -64,6 +66,9 @@ func New(c corefile.Config) *Rules {
 	}
 	if found {
 		r.blocks = blocks
+		if len(blocks) == 1 {
+			r.only = blocks["\x00"]
+		}
 	}
 	return r
 }
@@ -149,8 +154,8 @@ func (b *block) answer(folded []byte, q dns.Question, next func(dns.Question) *d
 
 // blockOf is the server block that a name belongs to, or nil.
 func (r *Rules) blockOf(folded []byte) *block {
-	if r.blocks == nil {
-		return nil
+	if r.blocks == nil || r.only != nil {
+		return r.only
 	}
 	for off := 0; off < len(folded); off += 1 + int(folded[off]) {
 		if b, ok := r.blocks[string(folded[off:])]; ok {

@@ -39,10 +39,15 @@ func (a *quick) answer(dst, msg []byte, tcp bool, now time.Time) (out []byte, so
 		return dst, "", false
 	}
 	if f.cluster {
-		if packed, ok := s.opts.Zone.View().Packed(a.q.Folded, a.q.Type); ok {
+		view := s.opts.Zone.View()
+		if packed, ok := view.Packed(a.q.Folded, a.q.Type); ok {
 			a.turn++
 			out, ok = wire.Append(dst, &a.q, packed, a.turn, true, limit)
 			return out, cluster.DNSFromCluster, ok
+		}
+		// An address may belong to the cluster by now whose reverse name was asked elsewhere before.
+		if view.Concerns(a.q.Folded) {
+			return dst, "", false
 		}
 	}
 	out, ok = f.forward.AppendCached(dst, &a.q, limit, now)

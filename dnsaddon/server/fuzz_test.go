@@ -28,6 +28,9 @@ func FuzzServe(f *testing.F) {
 		f.Add(packed, false)
 		f.Add(packed, true)
 	}
+	response, _ := new(dns.Msg).SetReply(msg(kubernetes, dns.TypeA)).Pack()
+	f.Add(response, true)
+	f.Add([]byte("short"), false)
 	front := s.fronts[0]
 	f.Fuzz(func(t *testing.T, question []byte, tcp bool) {
 		panics := s.panics.Load()

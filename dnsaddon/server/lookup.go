@@ -102,7 +102,7 @@ func (s *Server) step(ctx context.Context, client netip.Addr, name, qtype string
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
 	view := &front{server: s, cluster: true, forward: s.opts.Forward}
-	by := &asking{front: view, proto: "udp", client: client, rd: true, explain: true}
+	by := &asking{front: view, proto: "udp", rd: true, explain: true}
 	limit := wire.MinUDPSize
 	if tcp {
 		by.proto, limit = "tcp", maxTCPSize

@@ -40,7 +40,7 @@ func (f *front) handle(ctx context.Context, msg []byte, from asker) (reply []byt
 		if reply == nil {
 			return
 		}
-		e.rcode, e.reply, e.source = int(reply[3]&0xF), len(reply), a.source
+		e.rcode, e.reply, e.source = max(int(reply[3]&0xF), a.rcode), len(reply), a.source
 		f.slowCounts().add(time.Since(from.arrived), e)
 		if f.watched() {
 			f.tell(from, reply, a.source, a.upstream)
@@ -51,6 +51,7 @@ func (f *front) handle(ctx context.Context, msg []byte, from asker) (reply []byt
 
 	m, rcode := understand(msg)
 	if m == nil {
+		a = answer{rcode: rcode, source: cluster.DNSRefused}
 		return headerOnly(nil, msg, rcode)
 	}
 	q := m.Question[0]
@@ -60,11 +61,11 @@ func (f *front) handle(ctx context.Context, msg []byte, from asker) (reply []byt
 		a = answer{rcode: rcode, source: cluster.DNSRefused}
 	} else {
 		a = s.resolve(ctx, &asking{
-			front: f, proto: from.proto(), client: from.addr,
+			front: f, proto: from.proto(),
 			rd: m.RecursionDesired, ad: m.AuthenticatedData, cd: m.CheckingDisabled, do: e.do,
 		}, dns.Question{Name: dns.CanonicalName(q.Name), Qtype: q.Qtype, Qclass: q.Qclass})
 	}
-	// If the server ends, or the time is up, silence makes the asker try again, which is better than a failure.
+	// If the server ends, silence makes the asker try again, when another may be there; a failure would be final.
 	if a.rcode == dns.RcodeServerFailure && errors.Is(context.Cause(ctx), context.Canceled) {
 		return nil
 	}

@@ -82,14 +82,22 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for _, f := range s.fronts {
 		c.collectFront(out, f)
 	}
-	// The views share what they share; the labels of the cache name where the first one listens.
-	collected := map[Forwarder]bool{}
+	// A view may have a forwarder of its own. Where CoreDNS's metric has no label for that, it is one number for all.
+	var refused, broken uint64
+	names := map[Forwarder]string{s.opts.NodeForward: "node", s.opts.Forward: "forward"}
 	for _, f := range s.fronts {
-		if !collected[f.forward] {
-			collected[f.forward] = true
-			c.collectForwarder(out, serverLabel(f.addr), f.forward.Stats())
+		name, ok := names[f.forward]
+		if !ok {
+			continue // collected with an earlier front, whose address is in the cache's labels
 		}
+		delete(names, f.forward)
+		st := f.forward.Stats()
+		refused, broken = refused+st.Refused, broken+st.Broken
+		c.collectCache(out, serverLabel(f.addr), st.Cache)
+		c.collectUpstreams(out, name, st.Upstreams)
 	}
+	out <- prometheus.MustNewConstMetric(c.forwardRejects, prometheus.CounterValue, float64(refused))
+	out <- prometheus.MustNewConstMetric(c.forwardBroken, prometheus.CounterValue, float64(broken))
 }
 
 func serverLabel(addr netip.AddrPort) string { return "dns://" + addr.String() }
@@ -134,31 +142,58 @@ func (c *collector) collectFront(out chan<- prometheus.Metric, f *front) {
 	}
 }
 
-func (c *collector) collectForwarder(out chan<- prometheus.Metric, server string, st forward.Stats) {
+func (c *collector) collectCache(out chan<- prometheus.Metric, server string, st cache.Stats) {
 	const zones, view = ".", ""
 	counter := func(d *prometheus.Desc, n uint64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
 	}
 	var hits uint64
 	for kind, name := range map[cache.Kind]string{cache.Success: "success", cache.Denial: "denial"} {
-		hits += st.Cache.Hits[kind]
-		out <- prometheus.MustNewConstMetric(c.cacheEntries, prometheus.GaugeValue, float64(st.Cache.Entries[kind]), server, name, zones, view)
-		counter(c.cacheHits, st.Cache.Hits[kind], server, name, zones, view)
-		counter(c.cacheEvictions, st.Cache.Evictions[kind], server, name, zones, view)
+		hits += st.Hits[kind]
+		out <- prometheus.MustNewConstMetric(c.cacheEntries, prometheus.GaugeValue, float64(st.Entries[kind]), server, name, zones, view)
+		counter(c.cacheHits, st.Hits[kind], server, name, zones, view)
+		counter(c.cacheEvictions, st.Evictions[kind], server, name, zones, view)
 	}
-	counter(c.cacheMisses, st.Cache.Misses, server, zones, view)
-	counter(c.cacheRequests, st.Cache.Misses+hits, server, zones, view)
-	counter(c.cacheStale, st.Cache.Stale, server, zones, view)
-	counter(c.forwardRejects, st.Refused)
-	counter(c.forwardBroken, st.Broken)
-	for _, u := range st.Upstreams {
-		name := "forward:" + u.Zone
+	counter(c.cacheMisses, st.Misses, server, zones, view)
+	counter(c.cacheRequests, st.Misses+hits, server, zones, view)
+	counter(c.cacheStale, st.Stale, server, zones, view)
+}
+
+// collectUpstreams adds up what an upstream did for several zones, which CoreDNS does not tell apart.
+func (c *collector) collectUpstreams(out chan<- prometheus.Metric, name string, list []forward.UpstreamStats) {
+	type key struct{ address, rcode string }
+	replies := map[key]forward.Histogram{}
+	sums := map[string]forward.UpstreamStats{}
+	for _, u := range list {
+		sum := sums[u.Address]
+		sum.HealthFailures += u.HealthFailures
+		sum.Reused += u.Reused
+		sum.Dialed += u.Dialed
+		sums[u.Address] = sum
 		for rcode, h := range u.Replies {
-			out <- prometheus.MustNewConstHistogram(c.proxyDuration, h.Count, h.Sum, h.Buckets, name, u.Address, rcode)
+			k := key{u.Address, rcode}
+			total := replies[k]
+			if total.Buckets == nil {
+				total.Buckets = map[float64]uint64{}
+			}
+			total.Count += h.Count
+			total.Sum += h.Sum
+			for bound, n := range h.Buckets {
+				total.Buckets[bound] += n
+			}
+			replies[k] = total
 		}
-		counter(c.proxyHealth, u.HealthFailures, name, u.Address)
-		counter(c.proxyReused, u.Reused, name, u.Address, "tcp")
-		counter(c.proxyDialed, u.Dialed, name, u.Address, "tcp")
+	}
+	for k, h := range replies {
+		out <- prometheus.MustNewConstHistogram(c.proxyDuration, h.Count, h.Sum, h.Buckets, name, k.address, k.rcode)
+	}
+	for address, u := range sums {
+		counter := func(d *prometheus.Desc, n uint64, labels ...string) {
+			out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), append([]string{name, address}, labels...)...)
+		}
+		counter(c.proxyHealth, u.HealthFailures)
+		counter(c.proxyReused, u.Reused, "tcp")
+		counter(c.proxyDialed, u.Dialed, "tcp")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -139,14 +140,36 @@ coredns_dns_do_requests_total{server=%[2]q,view="",zone="."} 0
 	}
 }
 
-// TestMetricsAreConsistent lets the registry check what it usually takes on trust.
+// TestMetricsAreConsistent lets the registry check what it usually takes on trust, with views that have upstreams in
+// common and upstreams with several zones.
 func TestMetricsAreConsistent(t *testing.T) {
-	f := start(t, nil)
-	ask(t, "udp", f.cluster, msg("one.example.com.", dns.TypeA))
+	f := start(t, func(o *Options, _ *Server) {
+		o.Listen = append(o.Listen, anyPort)
+		o.NodeForward = forward.New(forward.Options{Log: slog.New(slog.DiscardHandler)})
+	})
+	one := upstream(t)
+	zones := []forward.Zone{{Name: "other.example.com.", Upstreams: []string{one}}, {Name: ".", Upstreams: []string{one}}}
+	f.forward.Configure(zones)
+	f.opts.NodeForward.(*forward.Forwarder).Configure(zones)
+	for _, addr := range f.Listening() {
+		for _, name := range []string{"one.example.com.", "other.example.com."} {
+			ask(t, "udp", addr.String(), msg(name, dns.TypeA))
+		}
+	}
 	pedantic := prometheus.NewPedanticRegistry()
 	pedantic.MustRegister(newCollector(f.Server))
 	if _, err := pedantic.Gather(); err != nil {
 		t.Error(err)
+	}
+	w := httptest.NewRecorder()
+	f.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	for _, line := range []string{
+		`coredns_proxy_request_duration_seconds_count{proxy_name="forward",rcode="NOERROR",to=%q} 2`,
+		`coredns_proxy_request_duration_seconds_count{proxy_name="node",rcode="NOERROR",to=%q} 2`,
+	} {
+		if line = fmt.Sprintf(line, one); w.Code != 200 || !strings.Contains(w.Body.String(), "\n"+line+"\n") {
+			t.Errorf("status %d, no line %s in\n%s", w.Code, line, w.Body)
+		}
 	}
 }
 

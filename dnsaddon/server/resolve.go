@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"github.com/miekg/dns"
@@ -22,7 +21,6 @@ const (
 type asking struct {
 	front          *front
 	proto          string
-	client         netip.Addr
 	rd, ad, cd, do bool
 	// explain asks for rules in words, which takes time.
 	explain bool

@@ -14,6 +14,7 @@ import (
 	"bonsai/dnsaddon/corefile"
 	"bonsai/dnsaddon/forward"
 	"bonsai/dnsaddon/rules"
+	"bonsai/dnsaddon/zone"
 )
 
 func TestTheNodesViewHasNoNamesOfTheCluster(t *testing.T) {
@@ -72,6 +73,35 @@ func TestNamesOfTheClusterAreNeverForwarded(t *testing.T) {
 	ask(t, "udp", f.cluster, msg("other.example.", dns.TypeA))
 	if forwarded.Load() == nil {
 		t.Error("and neither does anything else")
+	}
+}
+
+// An address that belongs to nobody today may be an endpoint's tomorrow; what upstreams said meanwhile must not hide it.
+func TestTheClustersAddressesComeBeforeTheCache(t *testing.T) {
+	foreign := serveDNS(t, dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
+		m := new(dns.Msg).SetReply(r)
+		m.Answer = []dns.RR{&dns.PTR{Hdr: dns.RR_Header{Name: r.Question[0].Name, Rrtype: dns.TypePTR, Class: dns.ClassINET, Ttl: 300}, Ptr: "elsewhere.example."}}
+		_ = w.WriteMsg(m)
+	}))
+	f := start(t, nil)
+	f.forward.Configure([]forward.Zone{{Name: ".", Upstreams: []string{foreign}, MaxFails: -1}})
+	const name = "7.2.0.192.in-addr.arpa."
+	pointer := func() string {
+		m := ask(t, "udp", f.cluster, msg(name, dns.TypePTR))
+		if len(m.Answer) != 1 {
+			t.Fatalf("no answer:\n%s", m)
+		}
+		return m.Answer[0].(*dns.PTR).Ptr
+	}
+	for range 2 { // by the upstream, from the cache
+		if got := pointer(); got != "elsewhere.example." {
+			t.Fatalf("the address leads to %s", got)
+		}
+	}
+	f.store.SetSlice(zone.Slice{Namespace: "default", Name: "few-2", Service: "few",
+		Endpoints: []zone.Endpoint{{Addresses: []string{"192.0.2.7"}, Hostname: "late"}}})
+	if got := pointer(); got != "late.few.default.svc.cluster.local." {
+		t.Errorf("the cluster's own address leads to %s", got)
 	}
 }
 
@@ -174,17 +204,17 @@ func TestRulesComeFirst(t *testing.T) {
 
 func TestAChainOfNamesHasAnEnd(t *testing.T) {
 	f := start(t, nil)
-	turns := 0
+	var turns atomic.Int32
 	f.SetRules(ruleFuncs{
 		plain: func([]byte, uint16) bool { return false },
 		serve: func(q dns.Question, next func(dns.Question) *dns.Msg) (*dns.Msg, string) {
-			turns++
+			turns.Add(1)
 			return next(dns.Question{Name: "outside.default.svc.cluster.local.", Qtype: q.Qtype, Qclass: q.Qclass}), ""
 		},
 	}, nil)
 	r := ask(t, "udp", f.cluster, msg("outside.default.svc.cluster.local.", dns.TypeA))
-	if r.Rcode != dns.RcodeServerFailure || turns != maxChain+1 {
-		t.Errorf("%d turns: %v", turns, r)
+	if r.Rcode != dns.RcodeServerFailure || turns.Load() != maxChain+1 {
+		t.Errorf("%d turns: %v", turns.Load(), r)
 	}
 }
 
@@ -215,6 +245,24 @@ func TestAPanicIsAFailedAnswer(t *testing.T) {
 					t.Errorf("after the panics: %v", r)
 				}
 			})
+		})
+	}
+}
+
+// TestLocalNamesComeBeforeTheCluster: a cluster whose domain takes them in does not get them.
+func TestLocalNamesComeBeforeTheCluster(t *testing.T) {
+	for domain, want := range map[string]struct{ name, addr string }{
+		"docker.internal": {"host.docker.internal.", hostAddr.String()},
+		"my.localhost":    {"nobody.my.localhost.", "127.0.0.1"},
+	} {
+		f := start(t, func(o *Options, _ *Server) {
+			o.Zone = zone.NewStore(zone.Options{Domain: domain})
+			o.Zone.SetSynced()
+		})
+		both(t, func(t *testing.T, proto string) {
+			if r := ask(t, proto, f.cluster, msg(want.name, dns.TypeA)); !slices.Equal(addresses(r.Answer), []string{want.addr}) {
+				t.Errorf("%s: %v", want.name, r)
+			}
 		})
 	}
 }

@@ -197,7 +197,10 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		for _, f := range s.fronts {
 			f.close()
 		}
-		return errors.Join(err, web.close())
+		if err = errors.Join(err, web.close()); ctx.Err() != nil {
+			return nil // the end came before the beginning
+		}
+		return err
 	}
 	close(s.ready)
 	var serving sync.WaitGroup

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -114,26 +115,29 @@ func TestTCPAnswersAfterTheAskerHasFinished(t *testing.T) {
 
 func TestTCPTimeouts(t *testing.T) {
 	f := start(t, func(_ *Options, s *Server) {
-		s.tcpLimits.idle, s.tcpLimits.message = 50*time.Millisecond, 50*time.Millisecond
+		s.tcpLimits.idle, s.tcpLimits.message = 500*time.Millisecond, 500*time.Millisecond
 	})
 	whole, _ := msg(kubernetes, dns.TypeA).Pack()
 	for name, sent := range map[string][]byte{
 		"nothing": nil, "a byte": {0}, "a length": {0, 100}, "half a question": framed(nil, whole)[:20],
 	} {
-		c := dial(t, f.cluster)
-		// A question that is answered comes first: the time begins anew.
-		if err := c.WriteMsg(msg(kubernetes, dns.TypeA)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := c.ReadMsg(); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := c.Conn.Write(sent); err != nil {
-			t.Fatal(err)
-		}
-		if n, err := c.Conn.Read(make([]byte, 1)); n > 0 || isTimeout(err) {
-			t.Errorf("%s: read %d, %v; want the connection's end", name, n, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := dial(t, f.cluster)
+			// A question that is answered comes first: the time begins anew.
+			if err := c.WriteMsg(msg(kubernetes, dns.TypeA)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.ReadMsg(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Conn.Write(sent); err != nil {
+				t.Fatal(err)
+			}
+			if n, err := c.Conn.Read(make([]byte, 1)); n > 0 || isTimeout(err) {
+				t.Errorf("read %d, %v; want the connection's end", n, err)
+			}
+		})
 	}
 }
 
@@ -189,6 +193,7 @@ func TestTCPLimitsConnections(t *testing.T) {
 func TestTCPRubbishEndsTheConnection(t *testing.T) {
 	f := start(t, nil)
 	response, _ := new(dns.Msg).SetReply(msg(kubernetes, dns.TypeA)).Pack()
+	counted := uint64(0)
 	for name, sent := range map[string][]byte{
 		"no message": {0, 0}, "half a header": {0, 4, 1, 2, 3, 4}, "a response": framed(nil, response),
 		"too long": binary.BigEndian.AppendUint16(nil, maxQuestion+1),
@@ -200,6 +205,28 @@ func TestTCPRubbishEndsTheConnection(t *testing.T) {
 		if n, err := c.Conn.Read(make([]byte, 1)); n > 0 || isTimeout(err) {
 			t.Errorf("%s: read %d, %v; want the connection's end", name, n, err)
 		}
+		if counted++; f.fronts[0].drops.malformed.Load() != counted {
+			t.Errorf("%s: not counted", name)
+		}
+	}
+}
+
+// TestTCPStopIsForGood: whoever reads next after stop must not set a new deadline and wait for it.
+func TestTCPStopIsForGood(t *testing.T) {
+	client, server := net.Pipe()
+	defer client.Close()
+	defer server.Close()
+	ended, end := context.WithCancel(t.Context())
+	c := &tcpConn{conn: server, tcp: &tcpFront{limits: defaultTCPLimits()}}
+	if err := c.readWithin(ended, time.Hour); err != nil {
+		t.Errorf("before: %v", err)
+	}
+	end()
+	if err := c.readWithin(ended, time.Hour); err == nil {
+		t.Error("goes on to read")
+	}
+	if c.write(ended, []byte("x")) {
+		t.Error("goes on to write")
 	}
 }
 

@@ -21,9 +21,9 @@ import (
 const ReasonConfigProblem = "DNSConfigProblem"
 
 const (
-	// tellTries and tellPause are for an API server that is away just now; what it does not hear by then is still in
-	// the log and the server's status.
-	tellTries, tellPause = 5, time.Second
+	// tellTries and tellPause, which doubles, are for an API server that is away just now. What it has not heard after
+	// a minute is still in the log and the server's status.
+	tellTries, tellPause = 7, time.Second
 	// tellLimit bounds one try.
 	tellLimit = 5 * time.Second
 	// maxUntold is more than one configuration can have.
@@ -97,7 +97,7 @@ func (t *teller) write(ctx context.Context, e *corev1.Event) (err error) {
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
-			case <-time.After(tellPause):
+			case <-time.After(tellPause << (try - 1)):
 			}
 		}
 		if err = t.post(ctx, e); err == nil || apierrors.IsAlreadyExists(err) {

@@ -17,6 +17,8 @@ type sink[T any] struct {
 	set     func(T)
 	delete  func(namespace, name string)
 	batch   func(func())
+	// news is called with what changed while it was watched. It may be nil.
+	news func(T)
 
 	names map[name]struct{}
 	// first is closed after the first list.
@@ -70,6 +72,9 @@ func (s *sink[T]) Add(obj any) error {
 	}
 	s.set(i.value)
 	s.names[i.name] = struct{}{}
+	if s.news != nil {
+		s.news(i.value)
+	}
 	return nil
 }
 

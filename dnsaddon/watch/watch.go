@@ -68,7 +68,8 @@ func (w *Watcher) Run(ctx context.Context) error {
 		return nil // ctx has ended
 	}
 	services := newSink(w.store, service, w.store.SetService, w.store.DeleteService)
-	slices := newSink(w.store, endpointSlice, w.setSlice, w.store.DeleteSlice)
+	slices := newSink(w.store, endpointSlice, func(s slice) { w.store.SetSlice(s.Slice) }, w.store.DeleteSlice)
+	slices.news = w.measure
 	namespaces := newSink(w.store, (*corev1.Namespace).GetName, w.store.SetNamespace, func(_, name string) { w.store.DeleteNamespace(name) })
 	config := newConfigWatch(w, core)
 
@@ -100,14 +101,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 	return nil
 }
 
-// setSlice takes in an EndpointSlice and tells how old its news are.
-func (w *Watcher) setSlice(s slice) {
-	w.store.SetSlice(s.Slice)
-	select {
-	case <-w.synced:
-	default:
-		return // what changed before this server was there says nothing about it
-	}
+// measure tells how old the news of an EndpointSlice are, now that they can be answered. Of what a list brought nobody
+// knows when it could have come.
+func (w *Watcher) measure(s slice) {
 	if s.changed.IsZero() {
 		return
 	}

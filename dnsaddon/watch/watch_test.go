@@ -44,8 +44,8 @@ type node struct {
 	mu         sync.Mutex // guards what follows
 	configs    []corefile.Config
 	programmed []string
-	// before is called when a configuration is about to be applied.
-	before func(corefile.Config)
+	// configured is called at the moment when a configuration is in force.
+	configured func(corefile.Config)
 
 	stop func()
 }
@@ -74,12 +74,12 @@ func (n *node) configure(src corefile.Sources) []cluster.Problem {
 	config, problems := n.reader.Read(src)
 	n.mu.Lock()
 	n.configs = append(n.configs, config)
-	before := n.before
+	configured := n.configured
 	n.mu.Unlock()
-	if before != nil {
-		before(config)
-	}
 	n.store.SetOptions(config.Zone)
+	if configured != nil {
+		configured(config)
+	}
 	return problems
 }
 
@@ -149,7 +149,7 @@ func sliceObject(namespace, service, suffix string, addresses ...string) *discov
 	return s
 }
 
-func configMap_(name, key, text string) *corev1.ConfigMap {
+func configMapObject(name, key, text string) *corev1.ConfigMap {
 	return &corev1.ConfigMap{ObjectMeta: named("kube-system", name), Data: map[string]string{key: text}}
 }
 
@@ -303,7 +303,7 @@ func TestRestart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, api *fakeAPI) {
 				fill(api)
-				api.put(configMap_("coredns", "Corefile", ". {\n kubernetes cluster.local {\n ttl 11\n }\n forward . 1.1.1.1\n}"))
+				api.put(configMapObject("coredns", "Corefile", ". {\n kubernetes cluster.local {\n ttl 11\n }\n forward . 1.1.1.1\n}"))
 				n := start(t, api)
 				defer n.stop()
 				<-n.watcher.Synced()
@@ -315,7 +315,7 @@ func TestRestart(t *testing.T) {
 				api.remove(serviceObject("default", "old", "10.96.0.9"))
 				api.remove(sliceObject("default", "db", "x1"))
 				api.remove(namespaceObject("kube-system"))
-				api.remove(configMap_("coredns", "", ""))
+				api.remove(configMapObject("coredns", "", ""))
 				api.put(serviceObject("default", "web", "10.96.0.50"), serviceObject("default", "fresh", "10.96.0.51"))
 				if compacted {
 					api.compact()
@@ -372,201 +372,6 @@ func (n *node) wantTTLs(want ...uint32) {
 	}
 }
 
-func TestConfiguration(t *testing.T) {
-	text := func(ttl int) string {
-		return fmt.Sprintf(". {\n kubernetes cluster.local {\n ttl %d\n }\n forward . 1.1.1.1\n}", ttl)
-	}
-	bubble(t, func(t *testing.T, api *fakeAPI) {
-		fill(api)
-		api.put(configMap_("coredns", "Corefile", text(1)), configMap_("other", "Corefile", text(99)))
-		n := start(t, api)
-		defer n.stop()
-		n.wantTTLs(1)
-		began := time.Now()
-
-		api.put(configMap_("coredns", "Corefile", text(2)))
-		n.wantTTLs(1, 2)
-		annotated := configMap_("coredns", "Corefile", text(2))
-		annotated.Annotations = map[string]string{"a": "b"}
-		api.put(annotated)
-		n.wantTTLs(1, 2) // nothing new for us
-		api.put(configMap_("coredns-custom", "ttl.override", "kubernetes cluster.local {\n ttl 3\n}"))
-		n.wantTTLs(1, 2, 3)
-		api.put(configMap_("kube-dns", "stubDomains", `{"corp.example": ["10.0.0.1"]}`))
-		n.wantTTLs(1, 2, 3, 3)
-		if sources := n.configs[3].Sources; len(sources) != 3 {
-			t.Errorf("got sources %v", sources)
-		}
-		api.remove(configMap_("coredns-custom", "", ""))
-		n.wantTTLs(1, 2, 3, 3, 2)
-		api.remove(configMap_("coredns", "", ""))
-		n.wantTTLs(1, 2, 3, 3, 2, 30)
-		// A ConfigMap without data is one.
-		api.put(&corev1.ConfigMap{ObjectMeta: named("kube-system", "coredns")})
-		n.wantTTLs(1, 2, 3, 3, 2, 30, 30)
-		if took := time.Since(began); took != 0 {
-			t.Errorf("somebody waited for %v", took)
-		}
-		if api.asked("metadata.name") != api.asked(configMapsPath) {
-			t.Errorf("ConfigMaps are read that are none of ours")
-		}
-	})
-}
-
-// TestVerifiedPods switches the verification of pod names on and off.
-func TestVerifiedPods(t *testing.T) {
-	verified := configMap_("coredns", "Corefile", ". {\n kubernetes cluster.local {\n pods verified\n }\n forward . 1.1.1.1\n}")
-	insecure := configMap_("coredns", "Corefile", ". {\n kubernetes cluster.local {\n pods insecure\n }\n forward . 1.1.1.1\n}")
-	bubble(t, func(t *testing.T, api *fakeAPI) {
-		fill(api)
-		api.put(podObject("a", "10.1.0.7", corev1.PodRunning), podObject("b", "10.1.0.8", corev1.PodSucceeded), podObject("c", "", corev1.PodPending), insecure)
-		n := start(t, api)
-		defer n.stop()
-		insecureAnswers := map[string]string{"10-1-0-7.default.pod.cluster.local. A": "NOERROR 10.1.0.7", "10-1-0-99.default.pod.cluster.local. A": "NOERROR 10.1.0.99"}
-		n.want(insecureAnswers)
-
-		// No pod name may be denied for want of its pod: they are there before the configuration is.
-		n.mu.Lock()
-		n.before = func(c corefile.Config) {
-			if before := n.store.Records(); c.Zone.Pods == zone.Verified && n.api.asked(podsPath) == 0 {
-				t.Errorf("verified before the pods were listed: %+v", before)
-			}
-		}
-		n.mu.Unlock()
-		for range 2 {
-			api.put(verified)
-			n.want(map[string]string{"10-1-0-7.default.pod.cluster.local. A": "NOERROR 10.1.0.7", "10-1-0-8.default.pod.cluster.local. A": "NXDOMAIN", "10-1-0-99.default.pod.cluster.local. A": "NXDOMAIN"})
-			if got := n.store.Records().Pods; got != 1 {
-				t.Errorf("got %d pods", got)
-			}
-			api.put(podObject("c", "10.1.0.9", corev1.PodRunning), podObject("a", "10.1.0.7", corev1.PodFailed))
-			n.want(map[string]string{"10-1-0-9.default.pod.cluster.local. A": "NOERROR 10.1.0.9", "10-1-0-7.default.pod.cluster.local. A": "NXDOMAIN"})
-			api.remove(podObject("c", "", ""))
-			n.want(map[string]string{"10-1-0-9.default.pod.cluster.local. A": "NXDOMAIN"})
-
-			api.put(insecure)
-			n.want(insecureAnswers)
-			seen := api.asked(podsPath)
-			api.put(podObject("a", "10.1.0.7", corev1.PodRunning))
-			time.Sleep(time.Hour)
-			if got := api.asked(podsPath); got != seen {
-				t.Errorf("the pods are still followed: %d requests, then %d", seen, got)
-			}
-			n.store.SetOptions(zone.Options{Pods: zone.Verified})
-			if got := n.store.Records().Pods; got != 0 {
-				t.Errorf("%d pods were kept", got)
-			}
-		}
-	})
-}
-
-// TestVerifiedFromTheStart has pods that come later than all else.
-func TestVerifiedFromTheStart(t *testing.T) {
-	bubble(t, func(t *testing.T, api *fakeAPI) {
-		fill(api)
-		api.put(podObject("a", "10.1.0.7", corev1.PodRunning), configMap_("coredns", "Corefile", ". {\n kubernetes cluster.local {\n pods verified\n }\n}"))
-		slow := make(chan struct{})
-		api.set(func() { api.slowPods = slow })
-		n := start(t, api)
-		defer n.stop()
-		time.Sleep(10 * time.Second)
-		if n.isSynced() {
-			t.Error("synced without the pods")
-		}
-		n.want(map[string]string{"10-1-0-7.default.pod.cluster.local. A": "SERVFAIL"})
-		close(slow)
-		<-n.watcher.Synced()
-		n.want(map[string]string{"10-1-0-7.default.pod.cluster.local. A": "NOERROR 10.1.0.7"})
-	})
-}
-
-// TestVerifyingDoesNotWaitForEver has an API server that never gives the pods to a configuration that needs them.
-func TestVerifyingDoesNotWaitForEver(t *testing.T) {
-	bubble(t, func(t *testing.T, api *fakeAPI) {
-		fill(api)
-		n := start(t, api)
-		defer n.stop()
-		<-n.watcher.Synced()
-		api.set(func() { api.slowPods = make(chan struct{}) })
-		api.put(configMap_("coredns", "Corefile", ". {\n kubernetes cluster.local {\n pods verified\n ttl 3\n }\n}"))
-		time.Sleep(podsLimit)
-		n.wantTTLs(30, 3)
-	})
-}
-
-func TestEvents(t *testing.T) {
-	corefileWith := func(lines ...string) *corev1.ConfigMap {
-		return configMap_("coredns", "Corefile", ". {\n kubernetes cluster.local\n forward . 1.1.1.1\n"+strings.Join(lines, "\n")+"\n}")
-	}
-	bubble(t, func(t *testing.T, api *fakeAPI) {
-		fill(api)
-		nodes := []*node{start(t, api), start(t, api), start(t, api)}
-		for _, n := range nodes {
-			defer n.stop()
-		}
-		messages := func() []string {
-			synctest.Wait()
-			var all []string
-			api.set(func() {
-				for _, e := range api.events {
-					if e.Type != "Warning" || e.Reason != ReasonConfigProblem || e.InvolvedObject.Kind != "ConfigMap" || e.InvolvedObject.UID != "uid-coredns" ||
-						e.InvolvedObject.Name != "coredns" || e.Namespace != "kube-system" || e.Count != 1 || e.FirstTimestamp.IsZero() {
-						t.Errorf("got event %+v", e)
-					}
-					all = append(all, strings.Join(strings.Fields(e.Message)[:4], " "))
-				}
-			})
-			slices.Sort(all)
-			return all
-		}
-		want := func(want ...string) {
-			t.Helper()
-			if got := messages(); !slices.Equal(got, want) {
-				t.Errorf("got events %q, want %q", got, want)
-			}
-		}
-		want()
-		api.put(corefileWith("frobnicate", "prometheus :9999"))
-		want("Corefile line 4: frobnicate:")
-		if got := api.asked("POST"); got != 3 {
-			t.Errorf("got %d tries to tell, want one of each node", got)
-		}
-		// What is known is not told again, what is new is.
-		api.put(corefileWith("frobnicate", "acl"))
-		want("Corefile line 4: frobnicate:", "Corefile line 5: acl:")
-		api.put(corefileWith())
-		synctest.Wait()
-		api.put(corefileWith("frobnicate"))
-		want("Corefile line 4: frobnicate:", "Corefile line 4: frobnicate:", "Corefile line 5: acl:")
-		if log := nodes[0].log.String(); strings.Count(log, "has a problem") != 3 {
-			t.Errorf("got log\n%s", log)
-		}
-	})
-}
-
-// TestEventsDoNotHoldUpTheConfiguration has an API server that takes no events for a while.
-func TestEventsDoNotHoldUpTheConfiguration(t *testing.T) {
-	bubble(t, func(t *testing.T, api *fakeAPI) {
-		fill(api)
-		n := start(t, api)
-		defer n.stop()
-		<-n.watcher.Synced()
-		api.set(func() { api.noEvents = true })
-		api.put(configMap_("coredns", "Corefile", ". {\n kubernetes cluster.local {\n ttl 3\n }\n frobnicate\n}"))
-		n.wantTTLs(30, 3)
-		api.put(configMap_("coredns", "Corefile", ". {\n kubernetes cluster.local {\n ttl 4\n }\n frobnicate\n}"))
-		n.wantTTLs(30, 3, 4)
-		api.set(func() { api.noEvents = false })
-		time.Sleep(tellPause)
-		synctest.Wait()
-		api.set(func() {
-			if len(api.events) == 0 {
-				t.Error("nothing was told after the API server was back")
-			}
-		})
-	})
-}
-
 func TestProgrammed(t *testing.T) {
 	bubble(t, func(t *testing.T, api *fakeAPI) {
 		fill(api)
@@ -589,6 +394,17 @@ func TestProgrammed(t *testing.T) {
 		broken.Annotations[corev1.EndpointsLastChangeTriggerTime] = "yesterday"
 		api.put(broken)
 		synctest.Wait()
+		// A list says nothing about when its objects could have been here.
+		time.Sleep(time.Minute)
+		api.stop()
+		api.put(stamped("fourth", 0, false))
+		api.compact()
+		api.start()
+		time.Sleep(10 * time.Second)
+		n.want(map[string]string{"web.default.svc.cluster.local. A": "NOERROR 10.96.0.5"})
+		if n.store.Records().Endpoints != 8 {
+			t.Errorf("got %+v", n.store.Records())
+		}
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		if want := []string{"cluster_ip 20ms", "headless_with_selector 30ms", "cluster_ip 0s"}; !slices.Equal(n.programmed, want) {

@@ -11,7 +11,7 @@ import (
 // Explain says in one line why Lookup answers as it does, for whoever wonders: what the name stands for, what is
 // missing, and what was probably meant. It looks through all services if it has to, so it is not for each question.
 func (v *View) Explain(name string, qtype uint16) string {
-	q, ok := v.question(name)
+	q, ok := v.question(strings.ToLower(name))
 	switch {
 	case !ok:
 		return "the name is not in " + strings.TrimSuffix(v.Domain, ".") + ", and so not the cluster's"

@@ -25,7 +25,8 @@ func TestExplain(t *testing.T) {
 		// What is missing, and what was meant.
 		{"web.staging.svc A", "namespace staging does not exist"},
 		{"web.product.svc A", "namespace product does not exist; there is prod"},
-		{"web.defualt.svc A", "namespace defualt does not exist; there is default"},
+		{"web.sohp.svc A", "namespace sohp does not exist; there is shop"},
+		{"WEB.Sohp.svc A", "namespace sohp does not exist; there is shop"},
 		{"web.defaul.svc A", "namespace defaul does not exist; there is default"},
 		{"default.web.svc A", "namespace web does not exist; there is service default/web: the service comes first, then its namespace"},
 		{"web.svc A", "namespace web does not exist; there is service web in namespace default"},

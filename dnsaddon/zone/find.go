@@ -40,15 +40,15 @@ func (v *View) find(f *found, l *labels, a *apex) {
 		f.standing = hollow
 		return
 	}
-	top := string(l.fromTop(0))
-	if top != "svc" && top != "pod" {
+	isPod := string(l.fromTop(0)) == "pod"
+	if !isPod && string(l.fromTop(0)) != "svc" {
 		return
 	}
 	switch {
 	case l.n == 1:
 		f.standing = hollow
 	case l.n > 5, a.reverse, !v.hasNamespace(l.fromTop(1)):
-	case top == "pod":
+	case isPod:
 		v.findPod(f, l)
 	case l.n == 2:
 		f.standing = hollow

@@ -15,7 +15,7 @@ type Answer struct {
 	Rcode             int
 	Answer, Ns, Extra []dns.RR
 	// External is the target of an ExternalName service outside of the zone. It is to be resolved for the same type and
-	// its answer appended, whatever its rcode; if nobody answers, the reply is NoData.
+	// its answer appended.
 	External string
 }
 
@@ -34,7 +34,7 @@ type question struct {
 	labels
 }
 
-// Lookup answers one question completely. The name is fully qualified and in lower case, with special bytes escaped;
+// Lookup answers one question completely. The name is fully qualified, with special bytes escaped, in whatever case;
 // the records carry it as their owner. They are the caller's to change.
 func (v *View) Lookup(name string, qtype uint16) Answer {
 	q, ok := v.question(name)
@@ -71,15 +71,6 @@ func (v *View) Lookup(name string, qtype uint16) Answer {
 		return v.srv(&q, &f)
 	case qtype == dns.TypeCNAME && f.standing == named && f.service.kind == alias && !f.service.broken:
 		return Answer{In: true, Answer: []dns.RR{v.cname(q.name, f.service.target)}}
-	}
-	return v.nodata(&q)
-}
-
-// NoData is the answer that says that name has no records of the type asked for.
-func (v *View) NoData(name string) Answer {
-	q, ok := v.question(name)
-	if !ok {
-		return Answer{}
 	}
 	return v.nodata(&q)
 }
@@ -153,7 +144,7 @@ func (v *View) addresses(q *question, qtype uint16) Answer {
 			return Answer{In: true, Answer: append(chain, records...)}
 		}
 		target := f.service.target
-		if f.service.broken || dns.IsSubDomain(at.name, target) || len(chain) > maxChain || leadsTo(chain, target) {
+		if f.service.broken || len(chain) > maxChain { // a loop ends here, too
 			return v.nodata(q)
 		}
 		chain = append(chain, v.cname(at.name, target))
@@ -164,10 +155,6 @@ func (v *View) addresses(q *question, qtype uint16) Answer {
 		}
 		at = next
 	}
-}
-
-func leadsTo(chain []dns.RR, target string) bool {
-	return slices.ContainsFunc(chain, func(rr dns.RR) bool { return rr.(*dns.CNAME).Target == target })
 }
 
 // addressRecords are the records of one type of a name that is no alias.

@@ -73,6 +73,7 @@ func TestSplit(t *testing.T) {
 		{"\x09x\x07cluster\x05local\x00", nil}, // the zone's bytes within a label
 		{"\x00\x07cluster\x05local\x00", nil},
 		{"\x41\x07cluster\x05local\x00", nil},
+		{"\x46" + strings.Repeat("a", 70) + "\x07cluster\x05local\x00", nil},
 		{"\xc0\x07cluster\x05local\x00", nil},
 		{"\x05local\x00", nil},
 		{"\x00", nil},

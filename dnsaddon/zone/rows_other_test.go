@@ -247,13 +247,14 @@ func TestR20NoSuchShape(t *testing.T) {
 }
 
 func TestR21Case(t *testing.T) {
-	// The wire name is folded before it gets here; the objects may be written in any case.
 	v := load(Options{TTL: 30, Domain: "Cluster.LOCAL"}, "default", vip("web", "10.96.0.1", "HTTP/TCP:80"), endpoints("web", "web-1", "FD00:0:0::A=Pod-A fd00:0::B"))
 	check(t, v, []row{
 		{"_http._tcp.web.default.svc SRV", `NOERROR
 _http._tcp.web.default.svc.cluster.local. 30 SRV 0 100 80 web.default.svc.cluster.local.
 + web.default.svc.cluster.local. 30 A 10.96.0.1`},
 		{"pod-a.web.default.svc AAAA", "NOERROR\npod-a.web.default.svc.cluster.local. 30 AAAA fd00::a"},
+		{"WEB.Default.svc A", "NOERROR\nWEB.Default.svc.cluster.local. 30 A 10.96.0.1"},
+		{"CLUSTER.local. TXT", nxdomain}, {"1.0.96.10.IN-addr.ARPA. PTR", "NOERROR\n1.0.96.10.IN-addr.ARPA. 30 PTR web.default.svc.cluster.local."},
 		{"fd00-0--b.web.default.svc AAAA", "NOERROR\nfd00-0--b.web.default.svc.cluster.local. 30 AAAA fd00::b"},
 	})
 }

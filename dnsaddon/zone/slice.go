@@ -125,7 +125,10 @@ func newSlice(in Slice, key string, o *config) *slice {
 			m := member{addr: addr, hostname: hostname, pod: pod}
 			if hostname == "" && text != addr.String() {
 				// The label is made of the address as it is written, however odd that is.
-				m.hostname, _ = cleanLabel(strings.NewReplacer(".", "-", ":", "-").Replace(text))
+				spelt, ok := cleanLabel(strings.NewReplacer(".", "-", ":", "-").Replace(text))
+				if ok && spelt != string(appendDashed(nil, addr)) {
+					m.hostname, m.pod = spelt, ""
+				}
 			}
 			members = append(members, m)
 		}
@@ -196,7 +199,7 @@ func (s *slice) build(members []member, o *config) {
 	}
 }
 
-func (s *slice) a() []byte    { return s.records[:s.n4*size4] }
+// aaaa is the records after the A records.
 func (s *slice) aaaa() []byte { return s.records[s.n4*size4:] }
 
 // len is the number of addresses.

@@ -28,7 +28,7 @@ type Store struct {
 	services   table[string, *service]
 	namespaces table[string, struct{}]
 	owners     table[[16]byte, owner]
-	pods       table[podKey, int]
+	pods       table[[16]byte, []podCount]
 
 	slices map[objectKey]*slice
 	podIPs map[objectKey][]netip.Addr
@@ -46,13 +46,14 @@ type objectKey struct{ namespace, name string }
 func NewStore(o Options) *Store {
 	seed := maphash.MakeSeed()
 	byText := func(s string) uint64 { return maphash.String(seed, s) }
+	byAddr := func(k [16]byte) uint64 { return maphash.Bytes(seed, k[:]) }
 	s := &Store{
 		seed:       seed,
 		config:     newConfig(o),
 		services:   newTable[string, *service](byText),
 		namespaces: newTable[string, struct{}](byText),
-		owners:     newTable[[16]byte, owner](func(k [16]byte) uint64 { return maphash.Bytes(seed, k[:]) }),
-		pods:       newTable[podKey, int](func(k podKey) uint64 { return k.hash(seed) }),
+		owners:     newTable[[16]byte, owner](byAddr),
+		pods:       newTable[[16]byte, []podCount](byAddr),
 		slices:     map[objectKey]*slice{},
 		podIPs:     map[objectKey][]netip.Addr{},
 	}
@@ -281,12 +282,12 @@ func (s *Store) SetPod(in Pod) {
 			addrs = append(addrs, addr)
 		}
 	}
-	s.setPod(objectKey{in.Namespace, in.Name}, addrs)
+	s.setPod(objectKey{strings.ToLower(in.Namespace), in.Name}, addrs)
 }
 
 // DeletePod removes a pod.
 func (s *Store) DeletePod(namespace, name string) {
-	s.setPod(objectKey{namespace, name}, nil)
+	s.setPod(objectKey{strings.ToLower(namespace), name}, nil)
 }
 
 func (s *Store) setPod(id objectKey, addrs []netip.Addr) {
@@ -296,16 +297,11 @@ func (s *Store) setPod(id objectKey, addrs []netip.Addr) {
 	if slices.Equal(old, addrs) {
 		return
 	}
-	for i, list := range [2][]netip.Addr{old, addrs} {
-		for _, addr := range list {
-			key := podKey{id.namespace, addr.As16()}
-			n, _ := s.pods.get(key)
-			if n += 2*i - 1; n > 0 { // one less for each old, one more for each new address
-				s.pods.set(key, n)
-			} else {
-				s.pods.delete(key)
-			}
-		}
+	for _, addr := range old {
+		s.countPod(addr, id.namespace, -1)
+	}
+	for _, addr := range addrs {
+		s.countPod(addr, id.namespace, 1)
 	}
 	if s.podIPs[id] = addrs; len(addrs) == 0 {
 		delete(s.podIPs, id)
@@ -314,6 +310,28 @@ func (s *Store) setPod(id objectKey, addrs []netip.Addr) {
 		s.touch()
 	}
 	s.publish()
+}
+
+// countPod adds n to the pods of the namespace that have addr.
+func (s *Store) countPod(addr netip.Addr, namespace string, n int) {
+	key := addr.As16()
+	old, _ := s.pods.get(key)
+	var fresh []podCount
+	for _, c := range old {
+		if c.namespace == namespace {
+			n += c.n
+		} else {
+			fresh = append(fresh, c)
+		}
+	}
+	if n > 0 {
+		fresh = append(fresh, podCount{namespace, n})
+	}
+	if len(fresh) == 0 {
+		s.pods.delete(key)
+		return
+	}
+	s.pods.set(key, fresh)
 }
 
 // service finds the service of an object. The key is the one that the service has already, to share its memory.
@@ -438,6 +456,6 @@ func (s *Store) publishOptions() {
 	s.view.Store(&View{
 		config: s.config, seed: s.seed,
 		services: new(shards[string, *service]), namespaces: new(shards[string, struct{}]),
-		owners: new(shards[[16]byte, owner]), pods: new(shards[podKey, int]),
+		owners: new(shards[[16]byte, owner]), pods: new(shards[[16]byte, []podCount]),
 	})
 }

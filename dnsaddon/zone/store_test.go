@@ -195,7 +195,9 @@ func TestLongDomain(t *testing.T) {
 	check(t, v, []row{
 		{"svc." + domain + ". A", nodata},
 		{label[:50] + ".default.svc." + domain + ". A", nxdomain},
-		{"1.0.1.10.in-addr.arpa. PTR", "forward"}, // its name would have 293 bytes
+		{label + ".default.svc." + domain + ". A", "NOERROR\n" + label + ".default.svc." + domain + ". 30 A 10.1.0.1"},
+		{label + ".default.svc." + domain + ". SRV", nodata}, // the endpoint's name would have 310 bytes
+		{"1.0.1.10.in-addr.arpa. PTR", "forward"},
 	})
 	var m dns.Msg
 	a := v.Lookup("svc."+domain+".", dns.TypeA)

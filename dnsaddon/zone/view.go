@@ -10,14 +10,14 @@ import (
 
 // View is the records at one moment. It does not change, and any number of goroutines may ask it.
 type View struct {
-	*config
-	seed   maphash.Seed
-	synced bool
+	*config // with the Options in force
+	seed    maphash.Seed
+	synced  bool
 
 	services   *shards[string, *service] // by serviceKey
 	namespaces *shards[string, struct{}]
 	owners     *shards[[16]byte, owner]
-	pods       *shards[podKey, int]
+	pods       *shards[[16]byte, []podCount]
 
 	serial uint32
 	soas   [][]byte // packed, for each of the apexes
@@ -29,10 +29,10 @@ type owner struct {
 	next    *owner
 }
 
-// podKey is an address in a namespace.
-type podKey struct {
+// podCount is how many pods of a namespace have an address.
+type podCount struct {
 	namespace string
-	addr      [16]byte
+	n         int
 }
 
 // Apex is the cluster's domain, fully qualified and in lower case.
@@ -60,11 +60,14 @@ func (v *View) apex(l *labels, name []byte) int {
 func (v *View) shardOf(key string) uint64 { return maphash.String(v.seed, key) % tableShards }
 
 func (v *View) countPods(namespace []byte, addr netip.Addr) int {
-	key := podKey{string(namespace), addr.As16()}
-	return v.pods[key.hash(v.seed)%tableShards][key]
+	key := addr.As16()
+	for _, c := range v.pods[maphash.Bytes(v.seed, key[:])%tableShards][key] {
+		if c.namespace == string(namespace) {
+			return c.n
+		}
+	}
+	return 0
 }
-
-func (k podKey) hash(seed maphash.Seed) uint64 { return maphash.Bytes(seed, k.addr[:]) }
 
 // isNameServer says whether name is taken for ns.dns.ZONE. CoreDNS looks at the beginning only: whatever comes after
 // the zone, such as the same zone once more from a resolver's search path, makes no difference.

@@ -122,22 +122,23 @@ func (d *DNS) Health(_ context.Context, c addons.Cluster) (cluster.AddonState, s
 	case len(silent) == 0:
 		return cluster.AddonRunning, "", ""
 	case len(silent) == total && !d.answered:
-		return cluster.AddonInstalling, fmt.Sprintf("none of %s answers yet", nodes(total)), ""
+		return cluster.AddonInstalling, silence(total) + " yet", ""
 	}
-	verb := "answer"
-	if total-len(silent) == 1 {
-		verb = "answers"
+	reason := silence(total)
+	if answering := total - len(silent); answering > 0 {
+		slices.Sort(silent)
+		reason = fmt.Sprintf("%d of %d nodes answer, not %s", answering, total, strings.Join(silent, ", "))
 	}
-	slices.Sort(silent)
-	return cluster.AddonDegraded, fmt.Sprintf("%d of %s %s; not %s", total-len(silent), nodes(total), verb, strings.Join(silent, ", ")),
+	return cluster.AddonDegraded, reason,
 		fmt.Sprintf("see why:  bonsai logs -p %s bonsai-agent --node %s\nrepair what is missing:  bonsai start -p %[1]s", spec.Name, silent[0])
 }
 
-func nodes(n int) string {
-	if n == 1 {
-		return "1 node"
+// silence is what there is to say if no node answers.
+func silence(nodes int) string {
+	if nodes == 1 {
+		return "the node does not answer"
 	}
-	return fmt.Sprintf("%d nodes", n)
+	return fmt.Sprintf("none of %d nodes answers", nodes)
 }
 
 // Nodes implements addons.NodePhases.

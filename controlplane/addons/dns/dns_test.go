@@ -233,7 +233,7 @@ func TestEndpointsFollowTheNodes(t *testing.T) {
 		w.agents["dev-2"].says("Running")
 		w.settle(0)
 		w.ready("dev-2")
-		w.health(cluster.AddonDegraded, "1 of 3 nodes answers; not dev-1, dev-3")
+		w.health(cluster.AddonDegraded, "1 of 3 nodes answer, not dev-1, dev-3")
 		w.agents["dev-1"].says("Degraded") // it answers
 		w.agents["dev-3"].says("Running")
 		w.settle(eagerPause)
@@ -248,7 +248,7 @@ func TestEndpointsFollowTheNodes(t *testing.T) {
 		w.ready("dev-1", "dev-2", "dev-3")
 		w.settle(time.Millisecond)
 		w.ready("dev-1", "dev-2")
-		w.health(cluster.AddonDegraded, "2 of 3 nodes answer; not dev-3")
+		w.health(cluster.AddonDegraded, "2 of 3 nodes answer, not dev-3")
 		if got := w.Nodes()["dev-3"]; got != cluster.PhaseUnknown {
 			t.Errorf("dev-3 is %s after its agent has died", got)
 		}
@@ -402,7 +402,7 @@ func TestStrangeAnswersAreNoAnswers(t *testing.T) {
 			w.agents["dev-1"].says(answer)
 			w.settle(3 * time.Second)
 			w.ready()
-			w.health(cluster.AddonDegraded, "0 of 1 node answer; not dev-1")
+			w.health(cluster.AddonDegraded, "the node does not answer")
 		})
 	}
 }
@@ -416,7 +416,7 @@ func TestNodesComeAndGo(t *testing.T) {
 		w.plan(2)
 		w.settle(0)
 		w.ready("dev-1")
-		w.health(cluster.AddonDegraded, "1 of 2 nodes answers; not dev-2")
+		w.health(cluster.AddonDegraded, "1 of 2 nodes answer, not dev-2")
 		w.agents["dev-2"].says("Running")
 		w.settle(eagerPause)
 		w.ready("dev-1", "dev-2")
