@@ -21,8 +21,10 @@ const (
 	applyPause = 25 * time.Millisecond
 	// lookInterval is how often health is asked for while something is not as it should be.
 	lookInterval = time.Second
-	// removeInterval is the same while deleted objects are about to go.
+	// removeInterval is the same while deleted objects are about to go, which takes removeTime at most unless somebody's
+	// finalizer holds them.
 	removeInterval = 50 * time.Millisecond
+	removeTime     = 2 * time.Second
 )
 
 // Limits on a quiet machine; Options.Scale multiplies them.
@@ -291,7 +293,7 @@ func (m *Manager) unsettled() (d time.Duration) {
 		switch p.status.State {
 		case cluster.AddonRunning, cluster.AddonDisabled, cluster.AddonBlocked:
 		case cluster.AddonRemoving:
-			if p.err == nil && time.Since(p.status.Since) < time.Minute {
+			if p.err == nil && time.Since(p.status.Since) < removeTime {
 				return removeInterval
 			}
 			d = lookInterval

@@ -14,7 +14,7 @@ type block struct {
 	node
 	keys     []key
 	out      Block
-	forwards []forwarding
+	forwards []*forwarding
 	cache    *caching
 }
 

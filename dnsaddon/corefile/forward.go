@@ -23,7 +23,7 @@ func (b *builder) forwardDirective(s *block, n node) {
 		b.problems.add(n.where, "write: forward . ADDRESS...", "%s: needs a zone and an upstream; the directive is left out", n)
 		return
 	}
-	f := forwarding{from: b.zones(n, n.words[1:2], nil), where: n.where}
+	f := &forwarding{from: b.zones(n, n.words[1:2], nil), where: n.where}
 	for _, to := range n.words[2:] {
 		f.zone.Upstreams = append(f.zone.Upstreams, b.upstreams(n, to)...)
 	}
@@ -133,11 +133,11 @@ func (b *builder) healthCheck(z *forward.Zone, n, o node) {
 }
 
 // forwardsFrom are the forwards for exactly this zone. There may be no block.
-func (s *block) forwardsFrom(zone string) []forwarding {
+func (s *block) forwardsFrom(zone string) []*forwarding {
 	if s == nil {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(s.forwards), func(f forwarding) bool { return !slices.Contains(f.from, zone) })
+	return slices.DeleteFunc(slices.Clone(s.forwards), func(f *forwarding) bool { return !slices.Contains(f.from, zone) })
 }
 
 // forwards makes zones of the blocks' directives. In a block the first directive that fits a name has it; between
@@ -155,8 +155,9 @@ func (b *builder) forwards() {
 						continue
 					}
 					taken[zone], used = true, true
-					f.zone.Name = zone
-					b.config.Forward = append(b.config.Forward, s.cache.apply(f.zone, own)...)
+					z := f.zone
+					z.Name = zone
+					b.config.Forward = append(b.config.Forward, s.cache.apply(z, own)...)
 				}
 			}
 			if !used {
@@ -185,9 +186,9 @@ func narrower(from, own string) (string, bool) {
 }
 
 // shadowed says whether an earlier forward of the block has all of zone.
-func shadowed(zone string, all []forwarding, f forwarding) bool {
+func shadowed(zone string, all []*forwarding, f *forwarding) bool {
 	for _, earlier := range all {
-		if earlier.where == f.where {
+		if earlier == f {
 			return false
 		}
 		excepted := func(name string) bool { return within(zone, name) }

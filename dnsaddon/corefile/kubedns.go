@@ -47,12 +47,16 @@ func (b *builder) kubeDNS(own bool) {
 		b.problems.add(at, "name the upstreams in the Corefile's forward", "the ConfigMap coredns has a Corefile, which says who is asked; it is left out")
 		return
 	}
-	if addresses := b.servers(at, upstreams); len(addresses) > 0 {
-		for i, f := range b.owners["."].forwards {
-			if slices.Contains(f.from, ".") && f.where.source == sourceBuiltin {
-				b.owners["."].forwards[i].zone.Upstreams = addresses
-			}
+	addresses := b.servers(at, upstreams)
+	for i, f := range b.ownerOf(".").forwardsFrom(".") {
+		if i > 0 || len(addresses) == 0 {
+			break
 		}
+		if f.where.source != sourceBuiltin {
+			b.problems.add(at, "", "%s says who is asked; it is left out", f.where)
+			break
+		}
+		f.zone.Upstreams = addresses
 	}
 }
 
@@ -94,7 +98,7 @@ func (b *builder) stubDomain(domain string, servers []string) {
 		return
 	}
 	s := &block{node: node{words: []string{name}, where: at}, out: Block{Zones: []string{name}}, cache: &caching{}}
-	s.forwards = []forwarding{{from: []string{name}, where: at, zone: forward.Zone{Upstreams: b.servers(at, servers)}}}
+	s.forwards = []*forwarding{{from: []string{name}, where: at, zone: forward.Zone{Upstreams: b.servers(at, servers)}}}
 	b.owners[name] = s
 	b.blocks = append(b.blocks, s)
 }

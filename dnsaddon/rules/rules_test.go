@@ -96,6 +96,7 @@ func TestServe(t *testing.T) {
 		"bar.example.com. A":                 {"BAR.example.com. 5 IN CNAME x.bar.example.com.", "x.bar.example.com. 600 IN A 10.0.0.3"},
 		"a.west.example. A":                  {"a.west.example. 30 IN A 10.0.0.4"},
 		"30.30.30.10.in-addr.arpa. PTR":      {"30.30.30.10.in-addr.arpa. 60 IN PTR ftp-us-west-1.service.consul."},
+		"new.example.net. A":                 {"new.example.net. 30 IN CNAME brandnew.example.net."},
 		"new.example. HINFO":                 {"new.example. 1 IN HINFO \"a\" \"b\""},
 		"broken.rocks. A":                    {"SERVFAIL"},
 		"two.example. A":                     {"two.example. 30 IN A 10.0.0.22"},
@@ -140,6 +141,10 @@ func TestServe(t *testing.T) {
 		{"continue, and back in reverse", "rewrite continue name older.example old.example\nrewrite continue name old.example new.example", "older.example. A",
 			"NOERROR | older.example. 30 IN A 10.0.0.1 | www.older.example. 30 IN A 10.0.0.2", "new.example. A"},
 
+		{"the root", "rewrite name . new.example", ". A", "NOERROR | . 30 IN A 10.0.0.1 | www. 30 IN A 10.0.0.2", "new.example. A"},
+		{"a name that only ends alike", "rewrite name prefix short new answer auto", "short.example.net. A",
+			"NOERROR | short.example.net. 30 IN CNAME brandnew.example.net.", "new.example.net. A"},
+
 		// Rewrites of other fields.
 		{"type", "rewrite type ANY HINFO", "new.example. ANY", `NOERROR | new.example. 1 IN HINFO "a" "b"`, "new.example. HINFO"},
 		{"ttl up and down", "rewrite ttl suffix example.com. 30-300", "bar.example.com. A",
@@ -173,6 +178,7 @@ func TestServe(t *testing.T) {
 		{"template without fallthrough", "template IN A nip.example {\n match ^a\n rcode REFUSED\n}", "b.nip.example. A", "SERVFAIL", ""},
 		{"template without a regex", "template ANY ANY invalid {\n rcode NXDOMAIN\n authority \"invalid. 60 {{ .Class }} SOA ns.invalid. hostmaster.invalid. (1 60 60 60 60)\"\n}",
 			"x.invalid. TXT", "NXDOMAIN ns invalid. 60 IN SOA ns.invalid. hostmaster.invalid. 1 60 60 60 60", ""},
+		{"template's longest zone", "template IN A example sub.example . {\n answer \"{{ .Zone }} 1 IN A 10.1.1.1\"\n}", "x.sub.example. A", "NOERROR | sub.example. 1 IN A 10.1.1.1", ""},
 		{"first template that fits", "template IN A example {\n match ^a\n answer \"{{ .Name }} 1 IN A 10.1.1.1\"\n fallthrough\n}\ntemplate IN A example {\n answer \"{{ .Name }} 1 IN A 10.2.2.2\"\n}",
 			"b.example. A", "NOERROR | b.example. 1 IN A 10.2.2.2", ""},
 		{"template's alias is followed", "template IN ANY foogle.com {\n answer \"foogle.com 60 IN CNAME Target.example.\"\n}", "foogle.com. A",
@@ -246,6 +252,16 @@ func TestServeTellsWhy(t *testing.T) {
 	}
 }
 
+// TestTemplateIsCutOff asks for a record that would be long.
+func TestTemplateIsCutOff(t *testing.T) {
+	r := New(parse(t, "template IN TXT example {\n answer \"x. 60 IN TXT a"+strings.Repeat("{{ .Name }}", 60)+"\"\n}\nforward . 1.1.1.1"))
+	name := strings.Repeat(strings.Repeat("a", 60)+".", 3) + "example. TXT"
+	m, rule := r.Serve(ask(name), world{}.next(new([]string)))
+	if m.Rcode != dns.RcodeServerFailure || !strings.Contains(rule, "longer than") {
+		t.Errorf("got %s, %q", describe(m), rule)
+	}
+}
+
 // TestServeLeavesMessagesAlone: what next gives may be in a cache.
 func TestServeLeavesMessagesAlone(t *testing.T) {
 	r := New(parse(t, "rewrite continue name old.example new.example\nrewrite ttl old.example 5\nrewrite ttl new.example 5\nforward . 1.1.1.1"))
@@ -254,10 +270,14 @@ func TestServeLeavesMessagesAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	shared := &dns.Msg{Answer: []dns.RR{rr}}
+	shared.SetEdns0(1232, true)
 	before := shared.String()
 	m, _ := r.Serve(ask("old.example. A"), func(dns.Question) *dns.Msg { return shared })
 	if got, want := describe(m), "NOERROR | old.example. 5 IN CNAME x.old.example."; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+	if opt := m.IsEdns0(); opt == nil || !opt.Do() || opt.UDPSize() != 1232 {
+		t.Errorf("got OPT %v", opt)
 	}
 	if shared.String() != before {
 		t.Errorf("next's message was changed:\n%s", shared)

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -23,7 +22,8 @@ const (
 // silent says that a message gets no answer: there is no header to answer to, or it is an answer itself.
 func silent(msg []byte) bool { return len(msg) < headerLen || msg[2]&0x80 != 0 }
 
-// handle gives the whole answer to a message, in wire form, and counts and tells it. Nil is silence.
+// handle gives the whole answer to a message, in wire form, and counts and tells it. Nil is silence. Ctx ends with the
+// server.
 func (f *front) handle(ctx context.Context, msg []byte, from asker) (reply []byte) {
 	s := f.server
 	if silent(msg) {
@@ -46,7 +46,7 @@ func (f *front) handle(ctx context.Context, msg []byte, from asker) (reply []byt
 			f.tell(from, reply, a.source, a.upstream)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	limited, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
 
 	m, rcode := understand(msg)
@@ -60,13 +60,13 @@ func (f *front) handle(ctx context.Context, msg []byte, from asker) (reply []byt
 	if rcode != dns.RcodeSuccess {
 		a = answer{rcode: rcode, source: cluster.DNSRefused}
 	} else {
-		a = s.resolve(ctx, &asking{
+		a = s.resolve(limited, &asking{
 			front: f, proto: from.proto(),
 			rd: m.RecursionDesired, ad: m.AuthenticatedData, cd: m.CheckingDisabled, do: e.do,
 		}, dns.Question{Name: dns.CanonicalName(q.Name), Qtype: q.Qtype, Qclass: q.Qclass})
 	}
 	// If the server ends, silence makes the asker try again, when another may be there; a failure would be final.
-	if a.rcode == dns.RcodeServerFailure && errors.Is(context.Cause(ctx), context.Canceled) {
+	if a.rcode == dns.RcodeServerFailure && ctx.Err() != nil {
 		return nil
 	}
 	limit := maxTCPSize

@@ -87,10 +87,13 @@ func TestVerifiedPods(t *testing.T) {
 			api.remove(podObject("c", "", ""))
 			n.want(map[string]string{"10-1-0-9.default.pod.cluster.local. A": "NXDOMAIN"})
 
+			api.put(podObject("d", "10.1.0.10", corev1.PodRunning))
+			n.want(map[string]string{"10-1-0-10.default.pod.cluster.local. A": "NOERROR 10.1.0.10"})
 			api.put(insecure)
 			n.want(insecureAnswers)
 			seen := api.asked(podsPath)
 			api.put(podObject("a", "10.1.0.7", corev1.PodRunning))
+			api.remove(podObject("d", "", ""))
 			time.Sleep(time.Hour)
 			if got := api.asked(podsPath); got != seen {
 				t.Errorf("the pods are still followed: %d requests, then %d", seen, got)

@@ -50,12 +50,8 @@ func endpointSlice(o *discoveryv1.EndpointSlice) slice {
 	return s
 }
 
-// pod has no addresses once it has given them back.
 func pod(o *corev1.Pod) zone.Pod {
 	p := zone.Pod{Namespace: o.Namespace, Name: o.Name}
-	if o.Status.Phase == corev1.PodSucceeded || o.Status.Phase == corev1.PodFailed {
-		return p
-	}
 	for _, ip := range o.Status.PodIPs {
 		p.IPs = append(p.IPs, ip.IP)
 	}

@@ -93,7 +93,7 @@ func (p *podWatch) follow(ctx context.Context, core *rest.RESTClient, log *slog.
 		p.mu.Unlock()
 		pods.clear()
 	}()
-	// Pods that have ended have given their addresses back.
+	// Pods that have ended have given their addresses back; to this watch they are gone.
 	alive := fields.AndSelectors(
 		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)),
 		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed))).String()

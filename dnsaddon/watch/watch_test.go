@@ -210,6 +210,9 @@ func TestRecordsArrive(t *testing.T) {
 				if r := n.store.Records(); r.Services != 4 || r.Namespaces != 2 || r.Endpoints != 1 {
 					t.Errorf("got %+v", r)
 				}
+				if api.asked(slicesPath) != api.asked("labelSelector=kubernetes.io%2Fservice-name") {
+					t.Error("slices are asked for that belong to no Service")
+				}
 				if api.asked(podsPath) > 0 {
 					t.Error("the pods are followed although nobody needs them")
 				}
@@ -355,6 +358,17 @@ func TestRefusedForAWhile(t *testing.T) {
 		api.set(func() { api.refuse = 0 })
 		time.Sleep(1200 * time.Millisecond)
 		n.want(map[string]string{"web.default.svc.cluster.local. A": "NOERROR 10.96.0.50"})
+
+		// The next time is told again.
+		time.Sleep(time.Minute)
+		api.stop()
+		api.set(func() { api.refuse = http.StatusForbidden })
+		api.start()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if got := strings.Count(n.log.String(), "cannot be followed"); got != 12 {
+			t.Errorf("got %d lines in the log after the second time", got)
+		}
 	})
 }
 

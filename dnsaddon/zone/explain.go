@@ -182,7 +182,7 @@ func portsOf(s *service) string {
 	var named []string
 	for _, p := range all {
 		if p.name != "" {
-			named = append(named, fmt.Sprintf("_%s._%s", printable(p.name), printable(p.protocol)))
+			named = append(named, fmt.Sprintf("_%s._%s", printable(p.name), p.protocol))
 		}
 	}
 	if len(named) == 0 {

@@ -164,7 +164,7 @@ func (f *found) matchesAny(ports []port) bool {
 }
 
 func (f *found) matches(p *port) bool {
-	return (len(f.port) == 0 || string(f.port) == p.name) && (len(f.protocol) == 0 || string(f.protocol) == p.protocol)
+	return (len(f.port) == 0 || string(f.port) == p.name) && (len(f.protocol) == 0 || string(f.protocol) == p.protocol.String())
 }
 
 // target is one of the address and port pairs that a name stands for.

@@ -55,13 +55,11 @@ func (v *View) pointers(q *question) Answer {
 // ownersOf are the services that have addr: those as a cluster IP first, each sort in order of keys.
 func (v *View) ownersOf(addr netip.Addr) []*service {
 	key := addr.As16()
-	first, ok := v.owners[maphash.Bytes(v.seed, key[:])%tableShards][key]
-	if !ok {
-		return nil
-	}
 	var all []*service
-	for o := &first; o != nil; o = o.next {
-		all = append(all, v.services[v.shardOf(o.service)][o.service])
+	for rest := v.owners[maphash.Bytes(v.seed, key[:])%tableShards][key]; rest != ""; {
+		var service string
+		service, rest = rest.next()
+		all = append(all, v.services[v.shardOf(service)][service])
 	}
 	slices.SortFunc(all, func(a, b *service) int {
 		if a.isVIP(addr) != b.isVIP(addr) {

@@ -35,9 +35,22 @@ func appendRecord(dst []byte, addr netip.Addr, ttl uint32) []byte {
 
 // port is a Port as it is compared with questions: in lower case, a missing number as -1.
 type port struct {
-	name, protocol string
-	number         int32
+	name     string
+	number   int32
+	protocol protocol
 }
+
+// protocol is that of a port. There are no others than these.
+type protocol uint8
+
+const (
+	noProtocol protocol = iota
+	tcp
+	udp
+	sctp
+)
+
+func (p protocol) String() string { return [...]string{"", "tcp", "udp", "sctp"}[p] }
 
 func newPorts(in []Port) []port {
 	if len(in) == 0 {
@@ -45,25 +58,17 @@ func newPorts(in []Port) []port {
 	}
 	ports := make([]port, len(in))
 	for i, p := range in {
-		ports[i] = port{strings.ToLower(p.Name), protocolName(p.Protocol), p.Number}
+		ports[i] = port{name: strings.ToLower(p.Name), number: p.Number}
 		if p.Number == 0 {
 			ports[i].number = -1
 		}
+		for known := tcp; known <= sctp; known++ {
+			if strings.EqualFold(p.Protocol, known.String()) {
+				ports[i].protocol = known
+			}
+		}
 	}
 	return ports
-}
-
-// protocolName spares a string for each port of the cluster.
-func protocolName(s string) string {
-	switch s {
-	case "TCP":
-		return "tcp"
-	case "UDP":
-		return "udp"
-	case "SCTP":
-		return "sctp"
-	}
-	return strings.ToLower(s)
 }
 
 // noPort stands for the ports of an object that has none: its addresses are there all the same.

@@ -27,7 +27,7 @@ type Store struct {
 
 	services   table[string, *service]
 	namespaces table[string, struct{}]
-	owners     table[[16]byte, owner]
+	owners     table[[16]byte, owners]
 	pods       table[[16]byte, []podCount]
 
 	slices map[objectKey]*slice
@@ -52,7 +52,7 @@ func NewStore(o Options) *Store {
 		config:     newConfig(o),
 		services:   newTable[string, *service](byText),
 		namespaces: newTable[string, struct{}](byText),
-		owners:     newTable[[16]byte, owner](byAddr),
+		owners:     newTable[[16]byte, owners](byAddr),
 		pods:       newTable[[16]byte, []podCount](byAddr),
 		slices:     map[objectKey]*slice{},
 		podIPs:     map[objectKey][]netip.Addr{},
@@ -396,31 +396,18 @@ func (s *Store) put(fresh *service) {
 // setOwner notes whether the service with the key has addr.
 func (s *Store) setOwner(addr netip.Addr, key string, has bool) {
 	at := addr.As16()
-	first, known := s.owners.get(at)
-	var others []string
-	listed := false
-	for o := &first; known && o != nil; o = o.next {
-		if o.service == key {
-			listed = true
-		} else {
-			others = append(others, o.service)
-		}
-	}
+	old, _ := s.owners.get(at)
+	others, listed := old.without(key)
 	switch {
 	case has == listed:
-	case has && known:
-		next := first
-		s.owners.set(at, owner{key, &next})
+	case has && old == "":
+		s.owners.set(at, owners(key))
 	case has:
-		s.owners.set(at, owner{service: key})
-	case len(others) == 0:
+		s.owners.set(at, old+owners(key))
+	case others == "":
 		s.owners.delete(at)
 	default:
-		var rest *owner
-		for _, other := range others {
-			rest = &owner{other, rest}
-		}
-		s.owners.set(at, *rest)
+		s.owners.set(at, others)
 	}
 }
 
@@ -456,6 +443,6 @@ func (s *Store) publishOptions() {
 	s.view.Store(&View{
 		config: s.config, seed: s.seed,
 		services: new(shards[string, *service]), namespaces: new(shards[string, struct{}]),
-		owners: new(shards[[16]byte, owner]), pods: new(shards[[16]byte, []podCount]),
+		owners: new(shards[[16]byte, owners]), pods: new(shards[[16]byte, []podCount]),
 	})
 }

@@ -16,17 +16,34 @@ type View struct {
 
 	services   *shards[string, *service] // by serviceKey
 	namespaces *shards[string, struct{}]
-	owners     *shards[[16]byte, owner]
+	owners     *shards[[16]byte, owners]
 	pods       *shards[[16]byte, []podCount]
 
 	serial uint32
 	soas   [][]byte // packed, for each of the apexes
 }
 
-// owner is the key of a service that has an address, and the next one that has it.
-type owner struct {
-	service string
-	next    *owner
+// owners are the keys of the services that have an address, one after the other. Most addresses have one, and its key
+// is in memory anyway.
+type owners string
+
+// next is the first key and what comes after it.
+func (o owners) next() (key string, rest owners) {
+	n := 1 + int(o[0])
+	n += 1 + int(o[n])
+	return string(o[:n]), o[n:]
+}
+
+// without is o without key; found says whether it was there.
+func (o owners) without(key string) (others owners, found bool) {
+	for rest := o; rest != ""; {
+		at := len(o) - len(rest)
+		var k string
+		if k, rest = rest.next(); k == key {
+			return o[:at] + rest, true
+		}
+	}
+	return o, false
 }
 
 // podCount is how many pods of a namespace have an address.

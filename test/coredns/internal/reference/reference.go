@@ -22,7 +22,7 @@ import (
 // feed is the directive that connects the kubernetes plugin to a world.
 const feed = "bonsai_feed"
 
-// Corefile is kubeadm's less what is not about answers (health, ready, prometheus, loop, reload), with two changes: it
+// corefile is kubeadm's less what is not about answers (health, ready, prometheus, loop, reload), with two changes: it
 // listens on a free port of the loopback, and the cache keeps nothing. It still does to answers what it does in a
 // cluster (it shortens their TTL), but a question that is asked again is answered again, not from what was true of an
 // earlier world and not with a TTL that has aged.
@@ -49,8 +49,7 @@ const corefile = `.:0 {
 
 // Server is a running CoreDNS.
 type Server struct {
-	// UDP and TCP are where it answers.
-	UDP, TCP string
+	udp, tcp string
 	source   *source
 	instance *caddy.Instance
 }
@@ -91,7 +90,7 @@ func Start(pods, upstream string) (*Server, error) {
 		return nil, fmt.Errorf("starting CoreDNS: %w", err)
 	}
 	for _, listening := range s.instance.Servers() {
-		s.UDP, s.TCP = listening.LocalAddr().String(), listening.Addr().String()
+		s.udp, s.tcp = listening.LocalAddr().String(), listening.Addr().String()
 	}
 	return s, nil
 }
@@ -126,4 +125,4 @@ func (s *Server) Stop() error {
 }
 
 // Addresses are where it answers, for UDP and TCP.
-func (s *Server) Addresses() (udp, tcp string) { return s.UDP, s.TCP }
+func (s *Server) Addresses() (udp, tcp string) { return s.udp, s.tcp }
