@@ -372,6 +372,32 @@ func TestAddonsThatCannotBeAreRefused(t *testing.T) {
 	}
 }
 
+func TestContains(t *testing.T) {
+	type object = map[string]any
+	have := object{"a": int64(1), "b": object{"c": "x", "d": true}, "list": []any{object{"n": "1", "more": "m"}, object{"n": "2"}}}
+	for what, c := range map[string]struct {
+		want any
+		ok   bool
+	}{
+		"nothing":               {object{}, true},
+		"all":                   {have, true},
+		"a part":                {object{"b": object{"d": true}}, true},
+		"parts of a list":       {object{"list": []any{object{"n": "1"}, object{}}}, true},
+		"another value":         {object{"a": int64(2)}, false},
+		"another type":          {object{"a": "1"}, false},
+		"a map for a scalar":    {object{"a": object{}}, false},
+		"a field that is not":   {object{"b": object{"e": ""}}, false},
+		"a shorter list":        {object{"list": []any{object{"n": "1"}}}, false},
+		"another order":         {object{"list": []any{object{"n": "2"}, object{"n": "1"}}}, false},
+		"a list for a map":      {object{"b": []any{}}, false},
+		"something for nothing": {object{"z": object{}}, false},
+	} {
+		if got := contains(have, c.want); got != c.ok {
+			t.Errorf("%s: %v", what, got)
+		}
+	}
+}
+
 func TestWhatIsSentClaimsOnlyWhatIsSet(t *testing.T) {
 	u, err := toUnstructured(&corev1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},

@@ -133,6 +133,10 @@ func (o *objects) apply(ctx context.Context, u *unstructured.Unstructured, known
 			return fmt.Errorf("get %s: %w", r, err)
 		case !ours(have):
 			return &foreignError{r}
+		case contains(have.Object, u.Object):
+			// As a rule at the start of a cluster that has been there before: reading costs a fraction of writing. Fields that
+			// an earlier version had in addition go with the next comparison, where the object is known.
+			return nil
 		}
 	}
 	// Force: a field that somebody else has set is put back, as the description of an addon promises.
@@ -161,6 +165,27 @@ func ours(u *unstructured.Unstructured) bool {
 		}
 	}
 	return false
+}
+
+// contains says whether all that want has is in have, which may have more.
+func contains(have, want any) bool {
+	switch want := want.(type) {
+	case map[string]any:
+		have, ok := have.(map[string]any)
+		if !ok {
+			return false
+		}
+		for key, value := range want {
+			if !contains(have[key], value) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		have, ok := have.([]any)
+		return ok && slices.EqualFunc(have, want, contains)
+	}
+	return have == want
 }
 
 // prunable are the kinds that an addon may have had in some version, and that hold nothing of users. Claims, volumes

@@ -175,8 +175,11 @@ func (w *rewrite) undo(was, is string) undo {
 // swap replaces a name, and the same name at the end of longer ones.
 func swap(name, from, to string) string {
 	before, ok := strings.CutSuffix(name, from)
-	if ok && (before == "" || strings.HasSuffix(before, ".")) {
-		return before + to
+	switch {
+	case !ok || before != "" && !strings.HasSuffix(before, "."):
+		return name
+	case before != "" && to == ".":
+		return before
 	}
-	return name
+	return before + to
 }

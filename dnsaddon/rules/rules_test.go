@@ -254,8 +254,8 @@ func TestServeTellsWhy(t *testing.T) {
 
 // TestTemplateIsCutOff asks for a record that would be long.
 func TestTemplateIsCutOff(t *testing.T) {
-	r := New(parse(t, "template IN TXT example {\n answer \"x. 60 IN TXT a"+strings.Repeat("{{ .Name }}", 60)+"\"\n}\nforward . 1.1.1.1"))
-	name := strings.Repeat(strings.Repeat("a", 60)+".", 3) + "example. TXT"
+	r := New(parse(t, "template IN TXT example {\n answer \"x. 60 IN TXT a"+strings.Repeat("{{ .Name }}", 40)+"\"\n}\nforward . 1.1.1.1"))
+	name := strings.Repeat(strings.Repeat("a", 57)+".", 4) + "example. TXT"
 	m, rule := r.Serve(ask(name), world{}.next(new([]string)))
 	if m.Rcode != dns.RcodeServerFailure || !strings.Contains(rule, "longer than") {
 		t.Errorf("got %s, %q", describe(m), rule)
