@@ -69,7 +69,7 @@ func agentSystemRules() []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{
 		// The user's configuration of cluster DNS, and telling what is wrong with it.
 		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{"coredns", "coredns-custom", "kube-dns"}, Verbs: []string{"get", "list", "watch"}},
-		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
+		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create"}},
 	}
 }
 

@@ -196,6 +196,7 @@ func (d *DNS) assemble() (*running, error) {
 	}
 	plain, _ := corefile.Parse(corefile.Sources{}, r.reader.Defaults)
 	r.node.Configure(plain.Forward)
+	r.forward.Configure(plain.Forward) // until the API server says what the user wants
 	r.server = server.New(server.Options{
 		Zone: r.store, Forward: r.forward, NodeForward: r.node, Feed: d.feed,
 		Listen: d.cfg.Listen, NodeListen: d.cfg.NodeListen, Metrics: d.cfg.Metrics, Allow: d.cfg.Allow, Host: d.cfg.Host,
