@@ -35,6 +35,7 @@ type bench struct {
 	updates        int
 	multisocket    bool
 
+	began    time.Time
 	env      []string
 	client   kubernetes.Interface
 	upstream *stub.Server
@@ -46,7 +47,7 @@ type bench struct {
 }
 
 func main() {
-	b := &bench{name: "bench-dns-" + strconv.FormatInt(time.Now().UnixMilli()%1e6, 36)}
+	b := &bench{began: time.Now(), name: "bench-dns-" + strconv.FormatInt(time.Now().UnixMilli()%1e6, 36)}
 	flag.StringVar(&b.bin, "bin", "../../bin/bonsai", "the executable that is the API server")
 	flag.DurationVar(&b.seconds, "for", 3*time.Second, "how long each run lasts")
 	flag.IntVar(&b.runs, "runs", 3, "how many runs there are of each server and mix")
@@ -130,7 +131,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 
 // progress goes where it does not mix with the tables.
 func (b *bench) progress(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, "bench: "+format+"\n", args...)
+	fmt.Fprintf(os.Stderr, "bench: %3.0fs "+format+"\n", append([]any{time.Since(b.began).Seconds()}, args...)...)
 }
 
 // command runs to its end; its output is only of interest if it fails.
