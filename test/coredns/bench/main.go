@@ -26,7 +26,8 @@ import (
 )
 
 type bench struct {
-	bin, dir, name string
+	bin, name      string
+	dir, home      string // for everything, and for the API server's data
 	seconds        time.Duration
 	runs           int
 	rate           int // of the runs that measure latency, in queries per second
@@ -83,10 +84,10 @@ func (b *bench) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.upstream.Stop()) }()
 	b.progress("starting the API server")
+	defer b.deleteAPI(context.WithoutCancel(ctx))
 	if err := b.startAPI(ctx); err != nil {
 		return err
 	}
-	defer b.deleteAPI(context.WithoutCancel(ctx))
 	b.progress("creating %d services with %d endpoints", b.services, b.services*endpointsEach)
 	if err := b.create(ctx, 0, b.services); err != nil {
 		return err
