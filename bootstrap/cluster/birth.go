@@ -1,0 +1,57 @@
+package cluster
+
+import "time"
+
+// Birth is how one pod came to be, from the API call to ready: each step with its time and who did it. Steps are in
+// the order of their begin, and complete ones have an end.
+type Birth struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	UID       string `json:"uid"`
+	// Started is the moment to which Begin and End of the steps are relative: the API call that created the pod.
+	Started time.Time   `json:"started"`
+	Steps   []BirthStep `json:"steps"`
+	// Scheduling is the scheduler's newest decision; nil if it has not looked at the pod, or was not watched.
+	Scheduling *Decision `json:"scheduling,omitempty"`
+	// Ready says that the story is complete.
+	Ready bool `json:"ready"`
+	// Note says what is not known and why ("the control plane was restarted after this pod was made").
+	Note string `json:"note,omitempty"`
+}
+
+// BirthStep is one bar of the waterfall.
+type BirthStep struct {
+	// Step is stable: "api", "admission", "etcd", "queue", "schedule", "bind", "kubelet", "volumes", "sandbox",
+	// "image/NAME", "create/NAME", "start/NAME", "init/NAME", "ready".
+	Step string `json:"step"`
+	// Who did it: "kubectl", "kube-apiserver", "etcd", "kube-scheduler", "kubelet on dev-2", "containerd on dev-2"…
+	Who    string        `json:"who"`
+	Begin  time.Duration `json:"beginNanos"`
+	End    time.Duration `json:"endNanos"` // 0 while it lasts
+	Detail string        `json:"detail,omitempty"`
+	// Exact is false where the source has whole seconds only.
+	Exact bool `json:"exact"`
+	// Failed says that it went wrong; Detail says how.
+	Failed bool `json:"failed,omitempty"`
+}
+
+// Decision is what the scheduler thought of one pod.
+type Decision struct {
+	Time time.Time `json:"time"`
+	// Node is where the pod goes; empty if nowhere.
+	Node     string         `json:"node,omitempty"`
+	Verdicts []NodeVerdict  `json:"verdicts"`
+	Took     time.Duration  `json:"tookNanos"`
+	Weights  map[string]int `json:"weights,omitempty"` // of the scoring plugins
+}
+
+// NodeVerdict is one node in a Decision.
+type NodeVerdict struct {
+	Node string `json:"node"`
+	// Rejected has the reasons of the filter plugin Plugin; empty for nodes that were possible.
+	Rejected []string `json:"rejected,omitempty"`
+	Plugin   string   `json:"plugin,omitempty"`
+	// Scores are weighted, by plugin; Total is their sum, which decides. There are none where only one node was possible.
+	Scores map[string]int64 `json:"scores,omitempty"`
+	Total  int64            `json:"total"`
+}

@@ -1,0 +1,76 @@
+package cluster
+
+import "time"
+
+// Load is what a cluster is doing at one moment: how much its nodes and pods use, and how busy each part of the
+// control plane is. It is told only while somebody watches, see LoadInterval.
+type Load struct {
+	Time         time.Time        `json:"time"`
+	Nodes        []NodeUsage      `json:"nodes,omitempty"`
+	ControlPlane ControlPlaneLoad `json:"controlPlane"`
+}
+
+// LoadInterval is the pause between two Loads of a stream.
+const LoadInterval = time.Second
+
+// NodeUsage is what one node uses, read from the cgroups of its container.
+type NodeUsage struct {
+	Node string `json:"node"`
+	// Time is when the node measured; it is older than that of the Load if the node did not answer since.
+	Time time.Time `json:"time"`
+	// CPU is in cores, averaged since the measurement before; CPUs is what there is: the container's limit, or the machine.
+	CPU  float64 `json:"cpu"`
+	CPUs float64 `json:"cpus"`
+	// Memory is the working set: what is used less file pages that could go at once. MemoryLimit is what there is.
+	Memory      uint64 `json:"memory"`
+	MemoryLimit uint64 `json:"memoryLimit"`
+	// Disk is the file system that holds images, logs and volumes of the node; nodes usually share it.
+	DiskUsed uint64     `json:"diskUsed,omitempty"`
+	DiskSize uint64     `json:"diskSize,omitempty"`
+	Pods     []PodUsage `json:"pods,omitempty"`
+	// Reason says why the node could not be measured; then the rest is as old as Time.
+	Reason string `json:"reason,omitempty"`
+}
+
+// PodUsage is what the containers of one pod use together. Names are the API's to know.
+type PodUsage struct {
+	UID    string  `json:"uid"`
+	CPU    float64 `json:"cpu"`
+	Memory uint64  `json:"memory"`
+}
+
+// ControlPlaneLoad is read from the metrics of the control plane's own process. Rates are per second since the Load
+// before, latencies those of the same span; -1 is "nothing was measured".
+type ControlPlaneLoad struct {
+	// CPU (cores) and Memory (bytes of RSS) of the one process.
+	CPU    float64 `json:"cpu"`
+	Memory uint64  `json:"memory"`
+	// Links are the arrows of the architecture: who asks whom, how often, how fast.
+	Links []Link `json:"links,omitempty"`
+	// Watches are open watch requests, Inflight other requests that are being served.
+	Watches  int `json:"watches"`
+	Inflight int `json:"inflight"`
+	// Objects counts what etcd holds by resource ("pods"); DBSize is etcd's file in bytes.
+	Objects map[string]int `json:"objects,omitempty"`
+	DBSize  int64          `json:"dbSize"`
+	// FsyncP99 is etcd's write-ahead log reaching the disk.
+	FsyncP99 time.Duration `json:"fsyncP99Nanos"`
+	// Pending pods wait for the scheduler, by queue ("active", "backoff", "unschedulable", "gated").
+	Pending map[string]int `json:"pending,omitempty"`
+	// Controllers that run, and items that wait in their queues, by controller.
+	Controllers int            `json:"controllers"`
+	Queues      map[string]int `json:"queues,omitempty"`
+}
+
+// Link is the traffic from one component to another since the Load before.
+type Link struct {
+	// From and To are components: "kubelet", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd",
+	// "clients" (kubectl and everybody else).
+	From string  `json:"from"`
+	To   string  `json:"to"`
+	Rate float64 `json:"rate"`
+	// Errors are answers of 5xx, and 429, per second.
+	Errors float64       `json:"errors,omitempty"`
+	P50    time.Duration `json:"p50Nanos"`
+	P99    time.Duration `json:"p99Nanos"`
+}
