@@ -1,0 +1,354 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/tui/keymap"
+	"bonsai/tui/paint"
+)
+
+// The chrome is a status line, a line of tabs and a line of hints; everything between belongs to the page. Prompts,
+// questions and short words take the place of the hints, so that nothing ever jumps.
+const (
+	tabRow  = 1
+	bodyTop = 2
+	// leastWidth and leastHeight are the smallest terminal with chrome; below that there is one line of summary.
+	leastWidth, leastHeight = 40, 8
+)
+
+// compose draws everything: exactly height lines of width cells.
+func (u *ui) compose() string {
+	if u.width <= 0 || u.height <= 0 {
+		return ""
+	}
+	u.clock.begin()
+	u.busy = false
+	lines := u.lines(u.width, u.height)
+	return strings.Join(lines, "\n")
+}
+
+func (u *ui) lines(w, h int) []string {
+	if w < leastWidth || h < leastHeight {
+		lines := []string{u.summaryLine(w)}
+		for len(lines) < h {
+			lines = append(lines, paint.Spaces(w))
+		}
+		return lines
+	}
+	lines := make([]string, 0, h)
+	lines = append(lines, u.statusLine(w), u.tabLine(w))
+	body := h - 3
+	lines = append(lines, u.page().draw(w, body)...)
+	if len(lines) != h-1 {
+		panic(fmt.Sprintf("page %q drew %d lines of %d", u.page().crumb(), len(lines)-2, body))
+	}
+	lines = append(lines, u.bottomLine(w))
+	for _, d := range u.dialogs {
+		overlay(lines, d.draw(w, h), w)
+	}
+	return lines
+}
+
+// glyph is the sign of a state; something that spins keeps the picture moving.
+func (u *ui) glyph(s paint.State) string {
+	if s == paint.StateBusy {
+		u.busy = true
+	}
+	return u.theme.Glyph(s, u.tick)
+}
+
+// spinning notes that something that spins is drawn by others.
+func (u *ui) spinning() { u.busy = true }
+
+// phaseState is how a phase looks.
+func phaseState(p cluster.Phase) paint.State {
+	switch p {
+	case cluster.PhaseRunning:
+		return paint.StateOK
+	case cluster.PhaseStarting, cluster.PhaseStopping:
+		return paint.StateBusy
+	case cluster.PhaseDegraded, cluster.PhaseUnknown:
+		return paint.StateWarn
+	case cluster.PhaseFailed:
+		return paint.StateFail
+	}
+	return paint.StateOff
+}
+
+// health is the cluster in one state and one word.
+func (u *ui) health() (paint.State, string) {
+	s := &u.state.snapshot
+	if !u.state.known {
+		return paint.StateBusy, u.T("looking")
+	}
+	if !u.state.running() || s.Phase != cluster.PhaseRunning {
+		return phaseState(s.Phase), u.T(lower(string(s.Phase)))
+	}
+	for _, n := range s.Nodes {
+		if !n.Ready {
+			return paint.StateWarn, u.T("node not ready")
+		}
+	}
+	worst := paint.StateOK
+	for _, p := range s.Problems {
+		worst = max(worst, severityState(p.Severity))
+	}
+	switch worst {
+	case paint.StateFail:
+		return worst, u.T("has problems")
+	case paint.StateWarn:
+		return worst, u.T("has warnings")
+	}
+	return paint.StateOK, u.T("ready")
+}
+
+func severityState(s cluster.Severity) paint.State {
+	switch s {
+	case cluster.SeverityError:
+		return paint.StateFail
+	case cluster.SeverityWarning:
+		return paint.StateWarn
+	}
+	return paint.StateNone
+}
+
+// facts are the figures of the status line, the most important first.
+func (u *ui) facts() []string {
+	s := &u.state.snapshot
+	if !u.state.running() {
+		return nil
+	}
+	ready := 0
+	for _, n := range s.Nodes {
+		if n.Ready {
+			ready++
+		}
+	}
+	p := &u.state.summary
+	p.refresh()
+	facts := []string{u.T("nodes %d/%d", ready, len(s.Nodes))}
+	if u.state.pods.synced {
+		facts = append(facts, u.T("pods %d/%d", p.ready, p.total))
+	}
+	if len(u.state.load.Nodes) > 0 {
+		var cpu, cpus float64
+		var memory, limit uint64
+		for _, n := range u.state.load.Nodes {
+			cpu, memory = cpu+n.CPU, memory+n.Memory
+			cpus, limit = max(cpus, n.CPUs), max(limit, n.MemoryLimit)
+		}
+		facts = append(facts, fmt.Sprintf("cpu %.1f/%.0f", cpu, cpus), fmt.Sprintf("mem %.1f/%.0fG", float64(memory)/(1<<30), float64(limit)/(1<<30)))
+	}
+	return facts
+}
+
+func (u *ui) statusLine(w int) string {
+	s := &u.state.snapshot
+	state, word := u.health()
+	l := u.theme.Line(w).Add(paint.Plain, " ").Add(paint.Strong, u.session.Name()).Add(paint.Plain, " ").
+		Add(state.Role(), u.glyph(state)+" "+word)
+	right, role := u.T("live"), paint.OK
+	switch since := u.state.stale(); {
+	case !since.IsZero():
+		right, role = u.theme.Glyphs.Warn+" "+u.T("silent %s, as of %s", u.clock.age(since), since.Format("15:04:05")), paint.Warn
+	case !u.state.alive():
+		right = ""
+	}
+	if u.opts.ReadOnly {
+		right = strings.TrimSpace(right + " " + u.T("read-only"))
+	}
+	space := u.state.namespace
+	if space == "" {
+		space = u.T("all")
+	}
+	parts := u.facts()
+	if s.KubernetesVersion != "" {
+		parts = append(parts, "k8s "+strings.TrimPrefix(s.KubernetesVersion, "v"))
+	}
+	if u.state.running() {
+		parts = append([]string{"ns:" + space}, parts...)
+	}
+	for _, p := range parts {
+		if l.Room() < paint.Width(p)+paint.Width(right)+4 {
+			continue
+		}
+		l.Add(paint.Plain, "  "+p)
+	}
+	return l.Right(role, right).String()
+}
+
+// summaryLine is all that a tiny terminal shows.
+func (u *ui) summaryLine(w int) string {
+	state, word := u.health()
+	l := u.theme.Line(w).Add(state.Role(), u.glyph(state)).Add(paint.Strong, " "+u.session.Name()+" ").Add(paint.Plain, word)
+	for _, f := range u.facts() {
+		l.Add(paint.Dim, " "+f)
+	}
+	return l.String()
+}
+
+// tab is how the screen i is named for a width, and what goes with it.
+func (u *ui) tabName(i, w int) string {
+	name := u.T(u.screens[i].title)
+	if w < 100 && u.words.Lang() == "en" {
+		name = u.screens[i].short
+	}
+	return name
+}
+
+func (u *ui) tabLine(w int) string {
+	l := u.theme.Line(w)
+	narrow := w < 76
+	for i := range u.screens {
+		name := fmt.Sprintf("%d %s", i+1, u.tabName(i, w))
+		mark := ""
+		if u.warns(u.screens[i].id) {
+			mark = u.theme.Glyphs.Warn
+		}
+		switch {
+		case i == u.current:
+			l.Add(paint.Title, "["+name+mark+"]")
+		case narrow:
+			l.Add(paint.Dim, fmt.Sprintf(" %d", i+1)).Add(paint.Warn, mark).Add(paint.Plain, " ")
+		default:
+			l.Add(paint.Dim, " "+name).Add(paint.Warn, mark).Add(paint.Plain, " ")
+		}
+	}
+	if hint := u.keys.Key("palette") + " " + u.T("find") + "  " + u.keys.Key("help") + " " + u.T("keys"); l.Room() > paint.Width(hint)+1 {
+		l.Right(paint.Dim, hint)
+	}
+	return l.String()
+}
+
+// tabAt returns the screen whose tab is at a column, -1 if there is none.
+func (u *ui) tabAt(x int) int {
+	at := 0
+	for i := range u.screens {
+		n := len(fmt.Sprintf(" %d ", i+1))
+		if i == u.current || u.width >= 76 {
+			n = paint.Width(fmt.Sprintf("[%d %s]", i+1, u.tabName(i, u.width)))
+		}
+		if u.warns(u.screens[i].id) {
+			n += paint.Width(u.theme.Glyphs.Warn)
+		}
+		if x >= at && x < at+n {
+			return i
+		}
+		at += n
+	}
+	return -1
+}
+
+// warns says that a screen has something that wants to be seen.
+func (u *ui) warns(id string) bool {
+	for _, p := range u.state.snapshot.Problems {
+		if p.Severity != cluster.SeverityInfo && screenOf(p.Object) == id && id != "pods" {
+			return true
+		}
+	}
+	return false
+}
+
+// screenOf is where an object of a problem is at home.
+func screenOf(object string) string {
+	kind, _, _ := strings.Cut(object, "/")
+	switch kind {
+	case "node":
+		return "nodes"
+	case "addon":
+		return "addons"
+	case "dns":
+		return "dns"
+	case "component", "etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager":
+		return "control"
+	}
+	return "pods"
+}
+
+// bottomLine is the prompt, a short word, what runs, or the hints.
+func (u *ui) bottomLine(w int) string {
+	l := u.theme.Line(w)
+	switch {
+	case u.prompt != nil:
+		return u.prompt.line(u, w)
+	case u.toast.text != "":
+		return l.Add(paint.Plain, " ").Add(u.toast.role, u.toast.text).String()
+	case len(u.tasks) > 0:
+		t := u.tasks[len(u.tasks)-1]
+		l.Add(paint.Plain, " ").Add(paint.Busy, u.glyph(paint.StateBusy)+" "+t.title)
+		if t.detail != "" {
+			l.Add(paint.Dim, ": "+paint.Clean(t.detail))
+		}
+		return l.Right(paint.Dim, u.keys.Key("log")+" "+u.T("shows it, and ends it")).String()
+	}
+	l.Add(paint.Plain, " ")
+	for _, id := range u.page().hints() {
+		key := u.keys.Key(id)
+		if key == "" {
+			continue
+		}
+		l.Hint(key, u.T(u.hintText(id)))
+	}
+	for _, id := range []string{"filter", "command", "help"} {
+		l.Hint(u.keys.Key(id), u.T(u.hintText(id)))
+	}
+	return l.String()
+}
+
+// hintText is the one word that the hint line has for an action.
+func (u *ui) hintText(id string) string {
+	if text, ok := hintWords[id]; ok {
+		return text
+	}
+	for _, b := range u.keys.Bindings() {
+		if b.ID == id {
+			return b.Help
+		}
+	}
+	return id
+}
+
+// hintWords are shorter than the help of the bindings.
+var hintWords = map[string]string{
+	"open": "open", "logs": "logs", "logs.previous": "previous", "shell": "shell", "describe": "describe", "yaml": "yaml", "actions": "actions",
+	"mark": "mark", "filter": "filter", "command": "command", "help": "keys", "fix": "fix", "cordon": "cordon", "restart": "restart",
+	"edit": "edit", "forward": "forward", "birth": "birth", "delete": "delete", "back": "back", "sort": "sort", "copy.line": "copy",
+	"text.next": "next", "text.prev": "before", "text.filter": "filter", "text.pause": "pause", "text.wrap": "wrap", "text.bottom": "end",
+	"text.raw": "raw", "text.time": "time", "text.copy": "copy", "text.save": "save", "text.prev.run": "run before", "zoom": "zoom", "scale": "scale",
+	"namespace": "namespace", "tree": "tree", "wide": "wide", "quit": "leave", "copy.name": "copy",
+}
+
+// trail is the names of the pages that were opened over each other.
+func (u *ui) trail() string {
+	var names []string
+	for _, p := range u.screens[u.current].pages {
+		if c := p.crumb(); c != "" {
+			names = append(names, c)
+		}
+	}
+	return strings.Join(names, " "+u.theme.Glyphs.Right+" ")
+}
+
+// context of the keys in front.
+func (u *ui) frontContext() keymap.Context {
+	if len(u.dialogs) > 0 {
+		return keymap.Dialog
+	}
+	return u.page().context()
+}
+
+// overlay lays the lines of a box over the middle of lines.
+func overlay(lines, box []string, w int) {
+	if len(box) == 0 {
+		return
+	}
+	top := max(0, (len(lines)-len(box))/2)
+	for i, b := range box {
+		if top+i >= len(lines) {
+			return
+		}
+		lines[top+i] = middle(lines[top+i], b, w)
+	}
+}

@@ -1,0 +1,344 @@
+package tui
+
+import (
+	"slices"
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/lipgloss"
+	"github.com/charmbracelet/x/ansi"
+
+	"bonsai/tui/keymap"
+	"bonsai/tui/paint"
+)
+
+// dialog is a box in front of everything. It gets all keys until it is closed.
+type dialog interface {
+	key(tea.KeyMsg)
+	mouse(tea.MouseEvent)
+	// draw returns the box for a terminal of w by h.
+	draw(w, h int) []string
+}
+
+func (u *ui) open(d dialog) { u.dialogs = append(u.dialogs, d); u.touch() }
+
+func (u *ui) closeDialog() {
+	if n := len(u.dialogs); n > 0 {
+		u.dialogs = u.dialogs[:n-1]
+	}
+	u.touch()
+}
+
+// middle puts b, which may have codes, over the middle of a line of w cells.
+func middle(line, b string, w int) string {
+	bw := ansi.StringWidth(b)
+	left := (w - bw) / 2
+	return ansi.Truncate(line, left, "") + "\x1b[0m" + b + "\x1b[0m" + ansi.TruncateLeft(line, left+bw, "")
+}
+
+// box draws a border around lines of equal width.
+func (u *ui) box(title string, lines []string) []string {
+	border := lipgloss.RoundedBorder()
+	if u.theme.Glyphs.Full == "#" {
+		border = lipgloss.ASCIIBorder()
+	}
+	width := 0
+	for _, l := range lines {
+		width = max(width, ansi.StringWidth(l))
+	}
+	title = paint.Cut(title, width-2, u.theme.Glyphs.More)
+	rest := max(0, width-paint.Width(title)-1)
+	if title != "" {
+		title = " " + title + " "
+		rest = max(0, width+2-paint.Width(title)-1)
+	} else {
+		rest = width + 1
+	}
+	out := []string{u.theme.Paint(paint.Dim, border.TopLeft+border.Top) + u.theme.Paint(paint.Title, title) + u.theme.Paint(paint.Dim, strings.Repeat(border.Top, rest)+border.TopRight)}
+	side := u.theme.Paint(paint.Dim, border.Left)
+	for _, l := range lines {
+		out = append(out, side+" "+l+paint.Spaces(width-ansi.StringWidth(l))+" "+side)
+	}
+	return append(out, u.theme.Paint(paint.Dim, border.BottomLeft+strings.Repeat(border.Bottom, width+2)+border.BottomRight))
+}
+
+// question asks before something that cannot be undone. The cursor stands on Cancel, and no key but the arrows takes it
+// away from there. Some questions want a name to be typed.
+type question struct {
+	u      *ui
+	title  string
+	text   []string
+	accept string // the word on the button
+	// typed is what has to be typed first; empty for nothing.
+	typed  string
+	input  input
+	onYes  bool
+	answer func()
+}
+
+func (u *ui) ask(title string, text []string, accept, typed string, answer func()) {
+	u.open(&question{u: u, title: title, text: text, accept: accept, typed: typed, answer: answer})
+}
+
+func (q *question) key(msg tea.KeyMsg) {
+	switch q.u.keys.Find(keymap.Dialog, msg.String()) {
+	case "dialog.cancel":
+		q.u.closeDialog()
+		return
+	case "dialog.accept":
+		switch {
+		case q.typed != "" && q.input.text == q.typed, q.typed == "" && q.onYes:
+			q.u.closeDialog()
+			q.answer()
+		case q.typed == "" || q.input.text == "":
+			q.u.closeDialog()
+		}
+		return
+	}
+	if q.typed != "" {
+		q.input.key(msg)
+		return
+	}
+	switch msg.String() {
+	case "left", "right", "tab", "shift+tab", "up", "down", "h", "l":
+		q.onYes = !q.onYes
+	case "n", "q":
+		q.u.closeDialog()
+	}
+}
+
+func (q *question) mouse(tea.MouseEvent) {}
+
+func (q *question) draw(w, _ int) []string {
+	width := min(72, w-6)
+	var lines []string
+	for _, t := range q.text {
+		for _, part := range paint.Wrap(t, width) {
+			lines = append(lines, q.u.theme.Line(width).Add(paint.Plain, part).String())
+		}
+	}
+	lines = append(lines, paint.Spaces(width))
+	l := q.u.theme.Line(width)
+	if q.typed != "" {
+		l.Add(paint.Plain, q.u.T("type %s to go on: ", q.typed)).Add(paint.Strong, q.input.text).Add(paint.Selected, " ")
+		lines = append(lines, l.String(), q.u.theme.Line(width).Hint("enter", q.accept).Hint("esc", q.u.T("cancel")).String())
+		return q.u.box(q.title, lines)
+	}
+	yes, no := paint.Plain, paint.Selected
+	if q.onYes {
+		yes, no = no, yes
+	}
+	l.Add(no, " "+q.u.T("Cancel")+" ").Add(paint.Plain, "   ").Add(yes, " "+q.accept+" ").Add(paint.Plain, "   ").Add(paint.Dim, q.u.T("arrows choose, enter"))
+	return q.u.box(q.title, append(lines, l.String()))
+}
+
+// choice is one line of a menu.
+type choice struct {
+	title string
+	// hint is dim and to the right: a key, a kind.
+	hint string
+	// off says why it cannot be chosen; it is shown all the same.
+	off string
+	// words are searched beside the title.
+	words string
+	run   func()
+}
+
+// menu is a list to choose from, which narrows while one types.
+type menu struct {
+	u       *ui
+	title   string
+	choices []choice
+	shown   []int
+	input   input
+	cursor  int
+	top     int
+	rows    int
+	// free, if set, takes what was typed when nothing matches or nothing is chosen.
+	free func(text string)
+	// more gives further choices for what was typed: objects, commands.
+	more func(text string) []choice
+	base int // choices before those of more
+}
+
+func (u *ui) choose(title string, choices []choice) *menu {
+	m := &menu{u: u, title: title, choices: choices, base: len(choices)}
+	m.narrow()
+	u.open(m)
+	return m
+}
+
+func (m *menu) narrow() {
+	text := lower(strings.TrimSpace(m.input.text))
+	m.choices = m.choices[:m.base]
+	if m.more != nil && text != "" {
+		m.choices = append(m.choices, m.more(m.input.text)...)
+	}
+	type hit struct{ at, rank int }
+	var hits []hit
+	for i, c := range m.choices {
+		if r := rank(c, text); r >= 0 {
+			hits = append(hits, hit{i, r})
+		}
+	}
+	slices.SortStableFunc(hits, func(a, b hit) int { return a.rank - b.rank })
+	m.shown = m.shown[:0]
+	for _, h := range hits {
+		m.shown = append(m.shown, h.at)
+	}
+	m.cursor, m.top = 0, 0
+}
+
+// rank says how well a choice answers what was typed: 0 best, -1 not at all. Every word has to be found; letters in
+// order are enough for one word.
+func rank(c choice, text string) int {
+	if text == "" {
+		return 0
+	}
+	title := lower(c.title)
+	if strings.HasPrefix(title, text) {
+		return 0
+	}
+	all := title + " " + lower(c.words)
+	r := 1
+	for word := range strings.FieldsSeq(text) {
+		switch {
+		case strings.Contains(title, word):
+		case strings.Contains(all, word):
+			r = max(r, 2)
+		default:
+			rest := title
+			for _, x := range word {
+				i := strings.IndexRune(rest, x)
+				if i < 0 {
+					return -1
+				}
+				rest = rest[i+len(string(x)):]
+			}
+			r = 3
+		}
+	}
+	return r
+}
+
+func (m *menu) key(msg tea.KeyMsg) {
+	switch m.u.keys.Find(keymap.Dialog, msg.String()) {
+	case "dialog.cancel":
+		m.u.closeDialog()
+		return
+	case "dialog.next":
+		m.cursor = min(m.cursor+1, len(m.shown)-1)
+		return
+	case "dialog.prev":
+		m.cursor = max(m.cursor-1, 0)
+		return
+	case "dialog.accept":
+		m.pick(m.cursor)
+		return
+	}
+	if m.input.key(msg) {
+		m.narrow()
+	}
+}
+
+func (m *menu) pick(at int) {
+	if at >= 0 && at < len(m.shown) {
+		c := m.choices[m.shown[at]]
+		if c.off != "" {
+			m.u.toast.say(paint.Warn, c.off)
+			return
+		}
+		m.u.closeDialog()
+		c.run()
+		return
+	}
+	if m.free != nil && m.input.text != "" {
+		m.u.closeDialog()
+		m.free(m.input.text)
+	}
+}
+
+func (m *menu) mouse(e tea.MouseEvent) {
+	switch e.Button {
+	case tea.MouseButtonWheelDown:
+		m.cursor = min(m.cursor+1, len(m.shown)-1)
+	case tea.MouseButtonWheelUp:
+		m.cursor = max(m.cursor-1, 0)
+	case tea.MouseButtonLeft:
+		height := m.rows + 4
+		top := max(0, (m.u.height-height)/2) + 2
+		if row := e.Y - top; row >= 0 && row < m.rows {
+			m.pick(m.top + row)
+		}
+	}
+}
+
+func (m *menu) draw(w, h int) []string {
+	width := min(76, w-6)
+	m.rows = max(1, min(len(m.choices), h-8))
+	m.top = max(min(m.top, m.cursor), m.cursor-m.rows+1)
+	t := m.u.theme
+	lines := []string{t.Line(width).Add(paint.Key, "> ").Add(paint.Plain, m.input.text).Add(paint.Selected, " ").
+		Right(paint.Dim, m.u.T("%d of %d", len(m.shown), len(m.choices))).String()}
+	for i := m.top; i < m.top+m.rows; i++ {
+		l := t.Line(width)
+		if i < len(m.shown) {
+			c := m.choices[m.shown[i]]
+			role := paint.Plain
+			if c.off != "" {
+				role = paint.Off
+			}
+			hint := c.hint
+			if c.off != "" {
+				hint = c.off
+			}
+			room := width - paint.Width(c.title) - 4
+			l.Add(paint.Plain, " ").Add(role, paint.Cut(c.title, width-2, t.Glyphs.More)).
+				Right(paint.Dim, paint.Cut(hint, max(0, room), t.Glyphs.More))
+			if i == m.cursor {
+				l.Select()
+			}
+		}
+		lines = append(lines, l.String())
+	}
+	return m.u.box(m.title, lines)
+}
+
+// textBox shows text until a key closes it: help.
+type textBox struct {
+	u     *ui
+	title string
+	lines []string
+	top   int
+	rows  int
+}
+
+func (t *textBox) key(msg tea.KeyMsg) {
+	switch t.u.keys.Find(keymap.Text, msg.String()) {
+	case "text.down":
+		t.top++
+	case "text.up":
+		t.top--
+	case "text.page.down":
+		t.top += t.rows
+	case "text.page.up":
+		t.top -= t.rows
+	default:
+		t.u.closeDialog()
+	}
+}
+
+func (t *textBox) mouse(e tea.MouseEvent) {
+	switch e.Button {
+	case tea.MouseButtonWheelDown:
+		t.top += 3
+	case tea.MouseButtonWheelUp:
+		t.top -= 3
+	}
+}
+
+func (t *textBox) draw(_, h int) []string {
+	t.rows = max(1, min(len(t.lines), h-6))
+	t.top = max(0, min(t.top, len(t.lines)-t.rows))
+	return t.u.box(t.title, t.lines[t.top:t.top+t.rows])
+}

@@ -1,0 +1,434 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+)
+
+// fakeNow is when everything in the tests happens.
+var fakeNow = time.Date(2026, 3, 14, 12, 4, 31, 0, time.UTC)
+
+// fakeSession is a cluster in memory: what it tells can be changed, and what it is asked to do is kept.
+type fakeSession struct {
+	mu       sync.Mutex // guards the rest
+	changed  chan struct{}
+	snapshot cluster.Snapshot
+	load     cluster.Load
+	rows     map[string][]Row // by resource
+	columns  map[string][]Column
+	events   []EventLine
+	services []ServiceLine
+	logs     []LogLine
+	queries  []cluster.DNSQuery
+	births   map[string]cluster.Birth
+	yaml     map[string]string
+	types    []ResourceType
+	// down, if set, is what everything fails with.
+	down error
+	// done is what was carried out; operated the verbs that were run.
+	done     []Action
+	replaced []string
+	operated [][]string
+	// operation tells the events of Operate; nil does nothing.
+	operation func(ctx context.Context, args []string, f func(cluster.Event)) error
+	fail      error // of Do and Replace
+	resets    int
+}
+
+var _ Session = (*fakeSession)(nil)
+
+// update changes the world and tells everybody.
+func (s *fakeSession) update(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// follow calls tell now and after each change, until ctx ends, tell fails or the world is down.
+func (s *fakeSession) follow(ctx context.Context, tell func() error) error {
+	for {
+		s.mu.Lock()
+		changed, down := s.changed, s.down
+		s.mu.Unlock()
+		if down != nil {
+			return down
+		}
+		if err := tell(); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		}
+	}
+}
+
+func (s *fakeSession) Name() string { return "dev" }
+
+func (s *fakeSession) Observe(context.Context) (cluster.Snapshot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.snapshot, nil
+}
+
+func (s *fakeSession) Watch(ctx context.Context, f func(cluster.Snapshot) error) error {
+	return s.follow(ctx, func() error {
+		s.mu.Lock()
+		v := s.snapshot
+		s.mu.Unlock()
+		if v.Phase == cluster.PhaseAbsent || v.Phase == cluster.PhaseStopped {
+			return fault.Newf(fault.NotRunning, "the cluster does not run")
+		}
+		return f(v)
+	})
+}
+
+func (s *fakeSession) Load(ctx context.Context, f func(cluster.Load) error) error {
+	return s.follow(ctx, func() error {
+		s.mu.Lock()
+		v := s.load
+		s.mu.Unlock()
+		return f(v)
+	})
+}
+
+func (s *fakeSession) Starts() []cluster.Timeline {
+	return []cluster.Timeline{{Operation: "start", Total: 2900 * time.Millisecond, Steps: []cluster.TimelineStep{
+		{Step: "engine", Title: "Container engine", End: 20 * time.Millisecond},
+		{Step: "controlplane", Title: "Control plane", Begin: 30 * time.Millisecond, End: 2200 * time.Millisecond},
+		{Step: "node/dev-1", Title: "Node dev-1", Begin: 2200 * time.Millisecond, End: 2900 * time.Millisecond},
+	}}}
+}
+
+func (s *fakeSession) Clusters(context.Context) ([]ClusterInfo, error) {
+	return []ClusterInfo{{Name: "dev", Phase: cluster.PhaseRunning, Nodes: 3}, {Name: "ci", Phase: cluster.PhaseStopped, Nodes: 1}}, nil
+}
+
+func (s *fakeSession) Operate(ctx context.Context, args []string, f func(cluster.Event)) error {
+	s.update(func() { s.operated = append(s.operated, args) })
+	if s.operation == nil {
+		return nil
+	}
+	return s.operation(ctx, args, f)
+}
+
+func (s *fakeSession) Types(context.Context) ([]ResourceType, error) { return s.types, s.down }
+
+// WatchRows tells everything anew after each change; the batches say what differs from the time before.
+func (s *fakeSession) WatchRows(ctx context.Context, q RowQuery, f func(RowBatch) error) error {
+	known := map[string]string{}
+	first := true
+	return s.follow(ctx, func() error {
+		s.mu.Lock()
+		rows, columns := slices.Clone(s.rows[q.Type.Resource]), s.columns[q.Type.Resource]
+		s.mu.Unlock()
+		b := RowBatch{Reset: first, Synced: true, Columns: columns}
+		now := map[string]string{}
+		for _, r := range rows {
+			if q.Namespace != "" && r.Namespace != q.Namespace {
+				continue
+			}
+			r.Cells = slices.Clone(r.Cells)
+			now[r.UID] = fmt.Sprint(r)
+			if known[r.UID] != now[r.UID] {
+				b.Set = append(b.Set, r)
+			}
+		}
+		for id := range known {
+			if _, ok := now[id]; !ok {
+				b.Delete = append(b.Delete, id)
+			}
+		}
+		first, known = false, now
+		return f(b)
+	})
+}
+
+func (s *fakeSession) YAML(_ context.Context, ref Ref) (string, error) {
+	if text, ok := s.yaml[ref.Namespace+"/"+ref.Name]; ok {
+		return text, nil
+	}
+	return "kind: " + ref.Type.Kind + "\nmetadata:\n  name: " + ref.Name + "\n", s.down
+}
+
+func (s *fakeSession) Describe(_ context.Context, ref Ref) (string, error) {
+	return "Name:  " + ref.Name + "\nKind:  " + ref.Type.Kind + "\n", s.down
+}
+
+func (s *fakeSession) Pod(_ context.Context, namespace, name string) (PodDetail, error) {
+	return PodDetail{
+		Ref: Ref{Type: podType, Namespace: namespace, Name: name, UID: "u-" + name}, Node: "dev-2", IP: "10.244.2.9", QoS: "Burstable",
+		Owners: []string{"ReplicaSet/cart-7d9f4", "Deployment/cart"}, DNSPolicy: "ClusterFirst",
+		Conditions: []string{"Ready False ContainersNotReady"},
+		Containers: []ContainerDetail{{
+			Name: "cart", Image: "cart:1.4.2", State: "waiting: CrashLoopBackOff", Restarts: 4, LastState: "exited 1 (Error) after 0.04s",
+			Env: []EnvVar{{Name: "REDIS_HOST", Value: "redis.defualt.svc"}, {Name: "PASSWORD", From: "secret cart, key password"}}, Ports: []string{"8080/TCP"},
+			Requests: "cpu 100m, memory 64Mi", Limits: "memory 128Mi", Mounts: []string{"/data from claim cart-data"},
+		}},
+	}, s.down
+}
+
+func (s *fakeSession) Events(ctx context.Context, f func([]EventLine) error) error {
+	told := 0
+	return s.follow(ctx, func() error {
+		s.mu.Lock()
+		fresh := slices.Clone(s.events[told:])
+		told = len(s.events)
+		s.mu.Unlock()
+		return f(fresh)
+	})
+}
+
+func (s *fakeSession) Services(ctx context.Context, f func([]ServiceLine) error) error {
+	return s.follow(ctx, func() error {
+		s.mu.Lock()
+		v := slices.Clone(s.services)
+		s.mu.Unlock()
+		return f(v)
+	})
+}
+
+func (s *fakeSession) Birth(ctx context.Context, namespace, name string, f func(cluster.Birth) error) error {
+	b, ok := s.births[namespace+"/"+name]
+	if !ok {
+		return fault.Newf(fault.NotRunning, "nothing is known of %s/%s", namespace, name)
+	}
+	return f(b)
+}
+
+func (s *fakeSession) PodLogs(ctx context.Context, q LogQuery, f func([]LogLine) error) error {
+	told := 0
+	tell := func() error {
+		s.mu.Lock()
+		fresh := slices.Clone(s.logs[told:])
+		told = len(s.logs)
+		s.mu.Unlock()
+		fresh = slices.DeleteFunc(fresh, func(l LogLine) bool {
+			_, pod, _ := strings.Cut(l.Pod, "/")
+			return len(q.Pods) > 0 && !slices.Contains(q.Pods, pod)
+		})
+		return f(fresh)
+	}
+	if !q.Follow {
+		return tell()
+	}
+	return s.follow(ctx, tell)
+}
+
+func (s *fakeSession) ComponentLogs(ctx context.Context, node, component string, _ int, f func([]LogLine) error) error {
+	if err := f([]LogLine{{Time: fakeNow, Pod: node, Container: component, Text: "a line of " + component}}); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (s *fakeSession) DNSLog(ctx context.Context, watching func(), f func(cluster.DNSQuery) error) error {
+	watching()
+	told := 0
+	return s.follow(ctx, func() error {
+		s.mu.Lock()
+		fresh := slices.Clone(s.queries[told:])
+		told = len(s.queries)
+		s.mu.Unlock()
+		for _, q := range fresh {
+			if err := f(q); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *fakeSession) DNSStatus(context.Context) ([]cluster.DNSStatus, error) {
+	return []cluster.DNSStatus{{
+		Node: "dev-1", Phase: cluster.PhaseRunning, Since: fakeNow.Add(-12 * time.Minute), Domain: "cluster.local",
+		Records: cluster.DNSRecords{Services: 12, Endpoints: 31, Namespaces: 5}, Cache: cluster.DNSCache{Entries: 40, Capacity: 10000, Hits: 63, Misses: 37},
+		Upstreams: []cluster.DNSUpstream{{Zone: ".", Address: "127.0.0.11:53", Phase: cluster.PhaseRunning, Queries: 100, Latency: 14 * time.Millisecond}},
+		Queries:   map[string]uint64{"NOERROR": 700, "NXDOMAIN": 290},
+	}}, s.down
+}
+
+func (s *fakeSession) DNSLookup(_ context.Context, name, kind, _ string) (cluster.DNSLookupResult, error) {
+	return cluster.DNSLookupResult{Node: "dev-1", Steps: []cluster.DNSStep{{Name: name, Type: kind, Rcode: "NXDOMAIN", Source: cluster.DNSFromCluster, Rule: "there is no namespace defualt", Took: 210 * time.Microsecond}}}, s.down
+}
+
+func (s *fakeSession) Exec(_ context.Context, e Exec) (int, error) {
+	_, err := io.WriteString(e.Stdout, "hello from "+e.Pod+e.Node+"\n")
+	return 0, err
+}
+
+func (s *fakeSession) Forward(ctx context.Context, spec ForwardSpec, f func(ForwardState)) error {
+	f(ForwardState{Local: 8080, Pod: "shop/web-9cc6f-lm2"})
+	<-ctx.Done()
+	return nil
+}
+
+func (s *fakeSession) Do(_ context.Context, a Action, report func(string)) error {
+	report("at work")
+	s.update(func() { s.done = append(s.done, a) })
+	return s.fail
+}
+
+func (s *fakeSession) Replace(_ context.Context, ref Ref, yaml string) error {
+	s.update(func() { s.replaced = append(s.replaced, yaml) })
+	return s.fail
+}
+
+// shop is the broken shop of the tests: three nodes, a crash loop because of a mistyped name, and a pod that asks for more
+// memory than any node has.
+func shop() *fakeSession {
+	ago := func(d time.Duration) time.Time { return fakeNow.Add(-d) }
+	s := &fakeSession{
+		changed: make(chan struct{}), rows: map[string][]Row{}, columns: map[string][]Column{}, births: map[string]cluster.Birth{}, yaml: map[string]string{},
+		types: []ResourceType{
+			podType, nodeType,
+			{Version: "v1", Resource: "namespaces", Kind: "Namespace", Short: []string{"ns"}},
+			{Version: "v1", Resource: "services", Kind: "Service", Namespaced: true, Short: []string{"svc"}},
+			{Group: "apps", Version: "v1", Resource: "deployments", Kind: "Deployment", Namespaced: true, Short: []string{"deploy"}},
+			{Group: "shop.example", Version: "v1", Resource: "carts", Kind: "Cart", Namespaced: true},
+		},
+	}
+	part := func(name string, phase cluster.Phase) cluster.Component {
+		return cluster.Component{Name: name, Phase: phase, Since: ago(12 * time.Minute), PID: 4711}
+	}
+	s.snapshot = cluster.Snapshot{
+		Name: "dev", Phase: cluster.PhaseRunning, Time: fakeNow, KubernetesVersion: "v1.37.2", APIServer: cluster.PhaseRunning, Server: "https://127.0.0.1:6443", Kubeconfig: "Configured",
+		Components: []cluster.Component{
+			part("etcd", cluster.PhaseRunning), part("kube-apiserver", cluster.PhaseRunning),
+			part("kube-controller-manager", cluster.PhaseRunning), part("kube-scheduler", cluster.PhaseRunning),
+		},
+		Addons: []cluster.AddonStatus{
+			{AddonDescription: cluster.AddonDescription{Name: "dns", Version: "1.0", Maintainer: "bonsai", Description: "cluster DNS on every node", Delivery: cluster.DeliveryBuiltin, Default: true, Offline: true}, Enabled: true, State: cluster.AddonRunning, Since: ago(12 * time.Minute)},
+			{AddonDescription: cluster.AddonDescription{Name: "storage-provisioner", Version: "1.0", Maintainer: "bonsai", Description: "volumes on the nodes' disks", Delivery: cluster.DeliveryBuiltin, Default: true, Offline: true}, Enabled: true, State: cluster.AddonDegraded, Reason: "2 of 3 nodes answer", Hint: "bonsai addons status storage-provisioner", Since: ago(time.Minute)},
+		},
+		Problems: []cluster.Problem{
+			{Kind: "CrashLoop", Severity: cluster.SeverityError, Object: "pod/shop/cart-7d9f4-x2k", Summary: "crash loop, 4 restarts", Cause: "asks DNS for redis.defualt.svc: no such name; meant redis.default.svc?", Hint: "kubectl -n shop edit deployment cart", Evidence: []string{"ERROR lookup redis.defualt.svc: no such host"}},
+			{Kind: "Unschedulable", Severity: cluster.SeverityWarning, Object: "pod/shop/db-0", Summary: "pending for 2m", Cause: "wants 4Gi memory; the freest node, dev-2, has 2.6Gi", Hint: "lower its request"},
+		},
+		LastStart: &cluster.Timeline{Operation: "start", Started: ago(12 * time.Minute), Total: 2900 * time.Millisecond},
+	}
+	for i := 1; i <= 3; i++ {
+		name := fmt.Sprintf("dev-%d", i)
+		s.snapshot.Nodes = append(s.snapshot.Nodes, cluster.NodeStatus{
+			Name: name, IP: fmt.Sprintf("10.201.0.%d", 9+i), Role: "worker", Host: cluster.PhaseRunning, Kubelet: cluster.PhaseRunning, Ready: true, DNS: cluster.PhaseRunning, Heartbeat: ago(3 * time.Second),
+			Components: []cluster.Component{part("bonsai-agent", cluster.PhaseRunning), part("containerd", cluster.PhaseRunning), part("kubelet", cluster.PhaseRunning), part("kube-proxy", cluster.PhaseRunning)},
+		})
+		s.rows["nodes"] = append(s.rows["nodes"], Row{UID: "n" + name, Name: name, Created: ago(12 * time.Minute), Cells: []string{name, "Ready", "worker", "12m", "v1.37.2"}})
+		s.load.Nodes = append(s.load.Nodes, cluster.NodeUsage{Node: name, Time: fakeNow, CPU: 0.1 + 0.3*float64(i), CPUs: 8, Memory: uint64(i) << 30, MemoryLimit: 12 << 30})
+	}
+	s.columns["nodes"] = []Column{{Name: "Name"}, {Name: "Status"}, {Name: "Roles"}, {Name: "Age"}, {Name: "Version"}}
+	s.columns["pods"] = []Column{
+		{Name: "Name"}, {Name: "Ready"}, {Name: "Status"}, {Name: "Restarts", Numeric: true}, {Name: "Age"}, {Name: "IP", Wide: true}, {Name: "Node", Wide: true},
+	}
+	pod := func(ns, name, ready, status, restarts, node string, age time.Duration, owner string) {
+		s.rows["pods"] = append(s.rows["pods"], Row{
+			UID: "u-" + name, Namespace: ns, Name: name, Created: ago(age), Owner: owner, Labels: map[string]string{"app": strings.SplitN(name, "-", 2)[0]},
+			Cells: []string{name, ready, status, restarts, "", "10.244.1.9", node},
+		})
+	}
+	pod("shop", "cart-7d9f4-x2k", "0/1", "CrashLoopBackOff", "4", "dev-2", 6*time.Minute, "ReplicaSet/cart-7d9f4")
+	pod("shop", "db-0", "0/1", "Pending", "0", "<none>", 2*time.Minute, "StatefulSet/db")
+	pod("shop", "web-9cc6f-lm2", "2/2", "Running", "0", "dev-1", 12*time.Minute, "ReplicaSet/web-9cc6f")
+	pod("shop", "web-9cc6f-x4v", "2/2", "Running", "0", "dev-3", 12*time.Minute, "ReplicaSet/web-9cc6f")
+	pod("shop", "seed-data-8d2ls", "0/1", "Completed", "0", "dev-1", 12*time.Minute, "Job/seed-data")
+	pod("ingress", "proxy-4xkd2", "1/1", "Running", "0", "dev-1", 11*time.Minute, "DaemonSet/proxy")
+	pod("ingress", "proxy-9dls3", "0/1", "ContainerCreating", "0", "dev-2", 4*time.Second, "DaemonSet/proxy")
+	pod("default", "购物车-漢字", "1/1", "Running", "0", "dev-3", 3*time.Hour, "")
+	for i, p := range s.rows["pods"] {
+		if strings.HasPrefix(p.Cells[2], "Run") {
+			n := &s.load.Nodes[i%3]
+			n.Pods = append(n.Pods, cluster.PodUsage{UID: p.UID, CPU: 0.038, Memory: 84 << 20})
+		}
+	}
+	s.columns["carts"] = []Column{{Name: "Name"}, {Name: "Phase"}, {Name: "Items", Numeric: true}, {Name: "Age"}}
+	s.rows["carts"] = []Row{{UID: "c1", Namespace: "shop", Name: "alice", Created: ago(time.Hour), Cells: []string{"alice", "Ready", "3", "60m"}}}
+	s.columns["namespaces"] = []Column{{Name: "Name"}, {Name: "Status"}, {Name: "Age"}}
+	for _, ns := range []string{"default", "ingress", "kube-system", "shop"} {
+		s.rows["namespaces"] = append(s.rows["namespaces"], Row{UID: "ns-" + ns, Name: ns, Created: ago(12 * time.Minute), Cells: []string{ns, "Active", ""}})
+	}
+	s.columns["deployments"] = []Column{{Name: "Name"}, {Name: "Ready"}, {Name: "Up-to-date", Numeric: true}, {Name: "Available", Numeric: true}, {Name: "Age"}}
+	s.rows["deployments"] = []Row{
+		{UID: "d-cart", Namespace: "shop", Name: "cart", Created: ago(12 * time.Minute), Cells: []string{"cart", "0/1", "1", "0", ""}},
+		{UID: "d-web", Namespace: "shop", Name: "web", Created: ago(12 * time.Minute), Cells: []string{"web", "2/2", "2", "2", ""}},
+	}
+	s.load.Time = fakeNow
+	s.load.ControlPlane = cluster.ControlPlaneLoad{
+		CPU: 0.12, Memory: 312 << 20, Watches: 212, Inflight: 2, DBSize: 18 << 20, FsyncP99: 2 * time.Millisecond, Controllers: 38,
+		Objects: map[string]int{"pods": 8, "events": 40}, Pending: map[string]int{"active": 0, "unschedulable": 1}, Queues: map[string]int{"deployment": 0},
+		Links: []cluster.Link{
+			{From: "clients", To: "kube-apiserver", Rate: 4, P50: time.Millisecond, P99: 9 * time.Millisecond},
+			{From: "kubelet", To: "kube-apiserver", Rate: 12, P50: time.Millisecond, P99: 8 * time.Millisecond},
+			{From: "kube-scheduler", To: "kube-apiserver", Rate: 2.4, P50: time.Millisecond, P99: 4 * time.Millisecond},
+			{From: "kube-controller-manager", To: "kube-apiserver", Rate: 9, P50: time.Millisecond, P99: 7 * time.Millisecond},
+			{From: "kube-apiserver", To: "etcd", Rate: 31, P50: time.Millisecond, P99: 3 * time.Millisecond},
+		},
+	}
+	s.events = []EventLine{
+		{UID: "e1", Time: ago(30 * time.Second), Reason: "Pulled", Namespace: "shop", Object: "pod/web-9cc6f-lm2", Message: "image is present", Count: 1, Source: "kubelet"},
+		{UID: "e2", Time: ago(20 * time.Second), Warning: true, Reason: "FailedScheduling", Namespace: "shop", Object: "pod/db-0", Message: "0/3 nodes are available: 3 Insufficient memory.", Count: 9, Source: "default-scheduler"},
+		{UID: "e3", Time: ago(2 * time.Second), Warning: true, Reason: "BackOff", Namespace: "shop", Object: "pod/cart-7d9f4-x2k", Message: "Back-off restarting failed container cart", Count: 4, Source: "kubelet"},
+	}
+	s.services = []ServiceLine{
+		{UID: "s1", Namespace: "default", Name: "kubernetes", Kind: "ClusterIP", ClusterIP: "10.96.0.1", Ports: []string{"443→6443/TCP"}, Ready: 1, Total: 1, Reachable: []string{"kubernetes.default.svc"}, Created: ago(12 * time.Minute)},
+		{UID: "s2", Namespace: "shop", Name: "web", Kind: "NodePort", ClusterIP: "10.96.71.4", Ports: []string{"80→8080/TCP"}, Ready: 2, Total: 2, Reachable: []string{"web.shop.svc", "10.201.0.10:30080"}, Created: ago(12 * time.Minute)},
+		{UID: "s3", Namespace: "shop", Name: "cart", Kind: "ClusterIP", ClusterIP: "10.96.8.1", Ports: []string{"80→8080/TCP"}, Ready: 0, Total: 1, Created: ago(12 * time.Minute)},
+	}
+	log := func(at time.Duration, pod, container, text string, marker bool) {
+		s.logs = append(s.logs, LogLine{Time: ago(at), Pod: pod, Container: container, Text: text, Marker: marker})
+	}
+	log(4*time.Second, "shop/cart-7d9f4-x2k", "cart", "INFO  starting cart 1.4.2", false)
+	log(3*time.Second, "shop/cart-7d9f4-x2k", "cart", "ERROR lookup redis.defualt.svc on 10.96.0.10:53: no such host", false)
+	log(3*time.Second, "shop/cart-7d9f4-x2k", "cart", "restart 4 · exit 1 · ran 0.04s", true)
+	log(2*time.Second, "shop/web-9cc6f-lm2", "web", `{"level":"warn","msg":"upstream gone","peer":"cart","ts":1773489869}`, false)
+	log(time.Second, "shop/web-9cc6f-lm2", "web", "GET /\x1b]0;owned\x07 200", false)
+	query := func(at time.Duration, pod, name, rcode string, took time.Duration, source cluster.DNSSource, tries []string, answers ...string) {
+		s.queries = append(s.queries, cluster.DNSQuery{Time: ago(at), Node: "dev-2", Pod: pod, Proto: "udp", Type: "A", Name: name, Rcode: rcode, Took: took, Source: source, Tries: tries, Answers: answers, Count: len(answers)})
+	}
+	query(3*time.Second, "shop/web-9cc6f-lm2", "api.stripe.com.", "NOERROR", 14*time.Millisecond, cluster.DNSFromForward, []string{"api.stripe.com.shop.svc.cluster.local."}, "3.5.1.8")
+	query(2*time.Second, "shop/web-9cc6f-lm2", "redis.default.svc.cluster.local.", "NOERROR", 100*time.Microsecond, cluster.DNSFromCluster, nil, "10.96.71.4")
+	query(time.Second, "shop/cart-7d9f4-x2k", "redis.defualt.svc.", "NXDOMAIN", 200*time.Microsecond, cluster.DNSFromCluster, []string{"redis.defualt.svc.shop.svc.cluster.local.", "redis.defualt.svc.svc.cluster.local.", "redis.defualt.svc.cluster.local."})
+	s.births["shop/web-9cc6f-lm2"] = cluster.Birth{
+		Namespace: "shop", Name: "web-9cc6f-lm2", UID: "u-web-9cc6f-lm2", Started: ago(12 * time.Minute), Ready: true,
+		Steps: []cluster.BirthStep{
+			{Step: "api", Who: "kube-controller-manager", Begin: 0, End: 6 * time.Millisecond, Exact: true},
+			{Step: "etcd", Who: "etcd", Begin: 2 * time.Millisecond, End: 5 * time.Millisecond, Exact: true},
+			{Step: "schedule", Who: "kube-scheduler", Begin: 8 * time.Millisecond, End: 11 * time.Millisecond, Exact: true, Detail: "dev-1 of 2 possible nodes"},
+			{Step: "sandbox", Who: "containerd on dev-1", Begin: 60 * time.Millisecond, End: 240 * time.Millisecond, Exact: true},
+			{Step: "start/web", Who: "containerd on dev-1", Begin: 250 * time.Millisecond, End: 410 * time.Millisecond, Exact: true},
+			{Step: "ready", Who: "kubelet on dev-1", Begin: 410 * time.Millisecond, End: 520 * time.Millisecond, Exact: true},
+		},
+		Scheduling: &cluster.Decision{Time: ago(12 * time.Minute), Node: "dev-1", Took: 3 * time.Millisecond, Verdicts: []cluster.NodeVerdict{
+			{Node: "dev-1", Total: 292, Scores: map[string]int64{"NodeResourcesFit": 92, "ImageLocality": 100, "TaintToleration": 100}},
+			{Node: "dev-2", Total: 250, Scores: map[string]int64{"NodeResourcesFit": 90, "ImageLocality": 60, "TaintToleration": 100}},
+			{Node: "dev-3", Rejected: []string{"node(s) were unschedulable"}, Plugin: "NodeUnschedulable"},
+		}},
+	}
+	return s
+}
+
+// healthy is the shop with nothing wrong.
+func healthy() *fakeSession {
+	s := shop()
+	s.snapshot.Problems = nil
+	s.snapshot.Addons[1].State, s.snapshot.Addons[1].Reason = cluster.AddonRunning, ""
+	s.rows["pods"] = slices.DeleteFunc(s.rows["pods"], func(r Row) bool { return r.Cells[2] != "Running" && r.Cells[2] != "Completed" })
+	s.events = s.events[:1]
+	s.queries = s.queries[1:2]
+	return s
+}
+
+// keys is every key of a map, sorted; for failure texts.
+func keysOf[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,289 @@
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"bonsai/tui/grid"
+	"bonsai/tui/keymap"
+	"bonsai/tui/paint"
+)
+
+// listPage shows the objects of one type as a table, whatever the type: what the API server prints of them, and a strip
+// below that explains the row under the cursor.
+type listPage struct {
+	blankPage
+	u     *ui
+	store *rowStore
+	grid  *grid.Grid
+	// columns are the store's; namespaced says that theirs comes first.
+	columns    []Column
+	namespaced bool
+	visible    bool
+	// extra columns come behind those of the API server and are drawn from what else is known.
+	extra []grid.Column
+	// explain writes the strip; nil for none.
+	explain func(r *Row, w int) []string
+	// rename changes an item before it goes into the grid.
+	rename func(*grid.Item, *Row)
+}
+
+// strip is the number of lines of the explanation below a list.
+const strip = 1
+
+func newListPage(u *ui, store *rowStore) *listPage {
+	p := &listPage{u: u, store: store, grid: grid.New(nil)}
+	return p
+}
+
+func (p *listPage) crumb() string { return p.store.query.Type.Resource }
+
+func (p *listPage) show() {
+	p.visible = true
+	p.store.read(p)
+}
+
+func (p *listPage) hide() {
+	p.visible = false
+	p.store.unread(p)
+}
+
+// allNamespaces says that the list has objects of several namespaces.
+func (p *listPage) allNamespaces() bool {
+	return p.store.query.Type.Namespaced && p.u.state.namespace == ""
+}
+
+func (p *listPage) columnsChanged(columns []Column) {
+	p.columns = columns
+	p.namespaced = p.allNamespaces()
+	p.grid.SetColumns(append(gridColumns(columns, p.namespaced), p.extra...))
+}
+
+func (p *listPage) rowsReset() {
+	p.grid.Reset()
+	p.u.touch()
+}
+
+func (p *listPage) storeState() { p.u.touch() }
+
+func (p *listPage) rowsChanged(set []Row, deleted []string) {
+	items := make([]grid.Item, 0, len(set))
+	only := p.u.state.namespace
+	for i := range set {
+		if only != "" && set[i].Namespace != only && p.store.query.Type.Namespaced {
+			continue
+		}
+		it := gridItem(p.columns, set[i], p.namespaced)
+		if p.rename != nil {
+			p.rename(&it, &set[i])
+		}
+		items = append(items, it)
+	}
+	p.grid.Set(items...)
+	p.grid.Remove(deleted...)
+	p.u.touch()
+}
+
+func (p *listPage) namespaceChanged() {
+	if !p.visible {
+		return // show reads everything anew
+	}
+	p.store.unread(p)
+	p.store.read(p)
+	p.u.touch()
+}
+
+func (p *listPage) filterText() string    { return p.grid.Filter() }
+func (p *listPage) filterPrompt() string  { return "/" }
+func (p *listPage) setFilter(text string) { p.grid.SetFilter(text); p.u.touch() }
+
+func (p *listPage) click(x, y int) {
+	if p.grid.Click(x, y) {
+		p.u.touch()
+	}
+}
+
+func (p *listPage) wheel(rows int) { p.grid.Move(rows) }
+
+func (p *listPage) lost() bool { return p.grid.Lost() }
+
+func (p *listPage) subjects() []subject {
+	var list []subject
+	for _, it := range p.grid.Marked() {
+		if r, ok := it.Data.(Row); ok {
+			list = append(list, subjectOf(p.store.query.Type, p.columns, &r))
+		}
+	}
+	return list
+}
+
+// subjectOf is the object of a row.
+func subjectOf(t ResourceType, columns []Column, r *Row) subject {
+	s := subject{
+		ref:   Ref{Type: t, Namespace: r.Namespace, Name: r.Name, UID: r.UID},
+		owner: r.Owner, line: strings.Join(r.Cells, "  "),
+	}
+	for i, c := range columns {
+		if i >= len(r.Cells) {
+			break
+		}
+		switch lower(c.Name) {
+		case "status":
+			s.state = r.Cells[i]
+			s.cordoned = strings.Contains(r.Cells[i], "SchedulingDisabled")
+		case "node":
+			s.node = r.Cells[i]
+		}
+	}
+	return s
+}
+
+func (p *listPage) act(id string) bool { return gridAct(p.u, p.grid, id) }
+
+// gridAct carries out what every table does alike.
+func gridAct(u *ui, g *grid.Grid, id string) bool {
+	switch id {
+	case "down":
+		g.Move(1)
+	case "up":
+		g.Move(-1)
+	case "top":
+		g.Top()
+	case "bottom":
+		g.Bottom()
+	case "page.down":
+		g.Page(1)
+	case "page.up":
+		g.Page(-1)
+	case "mark":
+		g.Mark()
+	case "wide":
+		g.SetWide(!g.Wide())
+	case "sort":
+		u.chooseSort(g)
+	case "actions":
+		u.openActions()
+	case "back":
+		return g.Unmark()
+	default:
+		v := verbNamed(id)
+		if v == nil {
+			return false
+		}
+		u.runVerb(v)
+	}
+	return true
+}
+
+func (u *ui) chooseSort(g *grid.Grid) {
+	by, descend := g.Sorted()
+	choices := []choice{{title: u.T("name"), run: func() { g.Sort(grid.ByKey, by == grid.ByKey && !descend) }}}
+	for i, c := range g.Columns() {
+		hint := ""
+		if i == by {
+			hint = u.T("again turns it around")
+		}
+		choices = append(choices, choice{title: u.T(c.Title), hint: hint, run: func() { g.Sort(i, by == i && !descend) }})
+	}
+	u.choose(u.T("sort by"), choices)
+}
+
+func (p *listPage) hints() []string {
+	switch p.store.query.Type.Resource {
+	case "pods":
+		return []string{"open", "logs", "shell", "describe", "actions", "birth"}
+	case "nodes":
+		return []string{"open", "logs", "shell", "cordon", "restart", "actions"}
+	}
+	return []string{"open", "describe", "yaml", "actions"}
+}
+
+func (p *listPage) context() keymap.Context { return keymap.List }
+
+func (p *listPage) draw(w, h int) []string {
+	if text := p.emptyText(); text != "" {
+		return fill(p.u.note(text, w, h), w, h)
+	}
+	rows := h - strip
+	lines := p.grid.Draw(p.u.look(!p.u.state.stale().IsZero() || p.store.err != nil), w, rows)
+	return append(lines, p.stripLine(w))
+}
+
+// emptyText says why there are no rows, in one line; "" if there are some.
+func (p *listPage) emptyText() string {
+	u, what := p.u, p.store.query.Type.Resource
+	switch {
+	case p.store.err != nil && len(p.store.rows) == 0:
+		return u.errorText(p.store.err)
+	case !p.store.synced && p.grid.Total() == 0:
+		u.spinning()
+		return u.glyph(paint.StateBusy) + " " + u.T("reading %s", what)
+	case p.grid.Len() > 0:
+		return ""
+	case p.grid.Filter() != "":
+		return u.T("nothing matches %q; %s takes the filter away", p.grid.Filter(), u.keys.Key("back"))
+	case p.store.query.Type.Namespaced && u.state.namespace != "":
+		return u.T("no %s in %q; %s another namespace, %s all", what, u.state.namespace, u.keys.Key("namespace"), u.keys.Key("all"))
+	}
+	return u.T("there are no %s", what)
+}
+
+// stripLine explains the row under the cursor, and says where that is.
+func (p *listPage) stripLine(w int) string {
+	l := p.u.theme.Line(w).Add(paint.Plain, " ")
+	at, of := p.grid.Position()
+	where := fmt.Sprintf("%d/%d", at, of)
+	if f := p.grid.Filter(); f != "" {
+		where = "/" + f + "  " + fmt.Sprintf("%d/%d (%d)", at, of, p.grid.Total())
+	}
+	if !p.store.synced {
+		where = p.u.T("%d so far", p.grid.Total()) + " " + p.u.glyph(paint.StateBusy)
+	}
+	if p.store.err != nil {
+		l.Add(paint.Warn, p.u.errorText(p.store.err))
+	} else if it, ok := p.grid.Current(); ok && p.explain != nil {
+		if r, ok := it.Data.(Row); ok {
+			for _, text := range p.explain(&r, w-paint.Width(where)-4) {
+				l.Add(paint.Plain, paint.Cut(text, w-paint.Width(where)-4, p.u.theme.Glyphs.More))
+				break
+			}
+		}
+	} else if trail := p.u.trail(); trail != "" {
+		l.Add(paint.Dim, trail)
+	}
+	return l.Right(paint.Dim, where+" ").String()
+}
+
+// look is what grids need to draw.
+func (u *ui) look(pale bool) grid.Look {
+	return grid.Look{
+		Theme: u.theme, Age: u.clock.age, Tick: u.tick, Title: func(s string) string { return u.T(s) }, Focused: true, Pale: pale,
+		Spins: u.spinning,
+	}
+}
+
+// note is a text in the middle of an empty page.
+func (u *ui) note(text string, w, h int) []string {
+	var lines []string
+	for range h / 3 {
+		lines = append(lines, paint.Spaces(w))
+	}
+	for _, part := range paint.Wrap(text, w-4) {
+		if len(lines) < h {
+			lines = append(lines, u.theme.Line(w).Add(paint.Plain, "  ").Add(paint.Dim, part).String())
+		}
+	}
+	return lines
+}
+
+// fill fills lines up to exactly h of w cells.
+func fill(lines []string, w, h int) []string {
+	if len(lines) > h {
+		lines = lines[:h]
+	}
+	for len(lines) < h {
+		lines = append(lines, paint.Spaces(w))
+	}
+	return slices.Clip(lines)
+}

@@ -1,0 +1,90 @@
+package tui
+
+import (
+	tea "github.com/charmbracelet/bubbletea"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/tui/keymap"
+)
+
+// page is what fills the terminal between the tabs and the hints. It is a plain struct that draws what it has; what it
+// follows, it follows between show and hide.
+type page interface {
+	show()
+	hide()
+	// crumb names the page in the trail of what was opened.
+	crumb() string
+	// context says which keys count here beside those that count everywhere.
+	context() keymap.Context
+	// act carries out the action of a key; false leaves it to others.
+	act(id string) bool
+	// draw returns exactly h lines of exactly w cells.
+	draw(w, h int) []string
+	// hints are the actions whose keys are worth a word now, the best first.
+	hints() []string
+}
+
+// keyTaker is a page that takes some keys as they come, before any binding.
+type keyTaker interface{ takeKey(tea.KeyMsg) bool }
+
+// filterer is a page that can be filtered, or searched.
+type filterer interface {
+	filterText() string
+	setFilter(text string)
+	// filterPrompt is "/" for a filter, or what else the prompt begins with.
+	filterPrompt() string
+}
+
+// pointer is a page that knows the mouse; y counts from its own first line.
+type pointer interface {
+	click(x, y int)
+	wheel(rows int)
+}
+
+// zoomer is a page of several panes, one of which can have all the room.
+type zoomer interface{ zoom() }
+
+// chooser is a page with a cursor on an object that verbs act on.
+type chooser interface {
+	// subjects are the marked objects, or the one under the cursor.
+	subjects() []subject
+	// lost says once that the object under the cursor has gone.
+	lost() bool
+}
+
+// subject is what a verb acts on.
+type subject struct {
+	ref Ref
+	// state is the word for it in the table ("Running"), owner what controls it ("ReplicaSet/web-1").
+	state, owner string
+	node         string // that a pod runs on
+	line         string // its row as text
+	cordoned     bool   // of a node
+	addon        *cluster.AddonStatus
+	problem      *cluster.Problem
+}
+
+// name is what a user calls it: "pod shop/web-0".
+func (s *subject) name() string {
+	text := s.ref.Type.Resource
+	if one := singular(s.ref.Type); one != "" {
+		text = one
+	}
+	if s.ref.Namespace != "" {
+		return text + " " + s.ref.Namespace + "/" + s.ref.Name
+	}
+	return text + " " + s.ref.Name
+}
+
+// blankPage does nothing; pages embed it for what they do not need.
+type blankPage struct{}
+
+func (blankPage) show()                   {}
+func (blankPage) hide()                   {}
+func (blankPage) crumb() string           { return "" }
+func (blankPage) context() keymap.Context { return keymap.List }
+func (blankPage) act(string) bool         { return false }
+func (blankPage) hints() []string         { return nil }
+
+func problemOf(err error) cluster.Problem { return fault.Problem(err) }

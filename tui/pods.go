@@ -1,0 +1,55 @@
+package tui
+
+import (
+	"fmt"
+
+	"bonsai/tui/grid"
+	"bonsai/tui/paint"
+)
+
+// newPodsPage is the list of pods, with what they use now.
+func newPodsPage(u *ui) *listPage {
+	p := newListPage(u, u.state.pods)
+	usage := func(it *grid.Item) (cpu float64, memory uint64, ok bool) {
+		use, ok := u.state.history.pods[it.ID]
+		return use.CPU, use.Memory, ok
+	}
+	p.extra = []grid.Column{
+		{Title: "CPU", Kind: grid.Number, Min: 5, Max: 5, Drop: 9, Live: func(it *grid.Item) (string, float64) {
+			cpu, _, ok := usage(it)
+			if !ok {
+				return u.theme.Glyphs.Off, -1
+			}
+			return cores(cpu), cpu
+		}},
+		{Title: "Mem", Kind: grid.Number, Min: 5, Max: 5, Drop: 9, Live: func(it *grid.Item) (string, float64) {
+			_, memory, ok := usage(it)
+			if !ok {
+				return u.theme.Glyphs.Off, -1
+			}
+			return size(memory), float64(memory)
+		}},
+	}
+	p.explain = func(r *Row, _ int) []string {
+		for _, problem := range u.state.snapshot.Problems {
+			if problem.Object == "pod/"+r.Namespace+"/"+r.Name {
+				text := problem.Summary
+				if problem.Cause != "" {
+					text += ": " + problem.Cause
+				}
+				return []string{u.theme.Glyphs.Warn + " " + paint.Clean(text)}
+			}
+		}
+		text := r.Owner
+		if use, ok := u.state.history.pods[r.UID]; ok {
+			text = fmt.Sprintf("cpu %s  mem %s  %s", cores(use.CPU), size(use.Memory), text)
+		}
+		return []string{text}
+	}
+	return p
+}
+
+// newNodesPage is the list of nodes.
+func newNodesPage(u *ui) *listPage {
+	return newListPage(u, newRowStore(u, RowQuery{Type: nodeType}))
+}

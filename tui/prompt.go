@@ -1,0 +1,258 @@
+package tui
+
+import (
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"bonsai/tui/keymap"
+	"bonsai/tui/paint"
+)
+
+// input is a line of text that is being typed; the cursor stands at its end.
+type input struct{ text string }
+
+// key takes what was typed, and says whether the text has changed.
+func (i *input) key(msg tea.KeyMsg) bool {
+	switch msg.Type {
+	case tea.KeyRunes, tea.KeySpace:
+		if msg.Alt {
+			return false
+		}
+		i.text += paint.Clean(string(msg.Runes))
+		return true
+	case tea.KeyBackspace:
+		if i.text == "" {
+			return false
+		}
+		_, n := utf8.DecodeLastRuneInString(i.text)
+		i.text = i.text[:len(i.text)-n]
+		return true
+	case tea.KeyCtrlU:
+		i.text = ""
+		return true
+	case tea.KeyCtrlW:
+		trimmed := strings.TrimRight(i.text, " ")
+		i.text = trimmed[:strings.LastIndex(trimmed, " ")+1]
+		return true
+	}
+	return false
+}
+
+// prompt is a line that is typed into at the bottom.
+type prompt struct {
+	label string
+	input input
+	// changed is told of every key, done of enter; canceled of esc.
+	changed  func(text string)
+	done     func(text string)
+	canceled func()
+	// complete offers endings of what was typed; tab takes the first.
+	complete func(text string) []string
+}
+
+func (p *prompt) line(u *ui, w int) string {
+	l := u.theme.Line(w).Add(paint.Key, p.label).Add(paint.Plain, p.input.text)
+	ghost := ""
+	if p.complete != nil && p.input.text != "" {
+		if list := p.complete(p.input.text); len(list) > 0 {
+			ghost = strings.TrimPrefix(list[0], p.input.text)
+			l.Add(paint.Dim, ghost)
+			if len(list) > 1 {
+				l.Add(paint.Dim, "   "+strings.Join(list[1:min(len(list), 6)], "  "))
+			}
+		}
+	}
+	if ghost == "" {
+		l.Add(paint.Selected, " ")
+	}
+	return l.Right(paint.Dim, u.T("enter keeps it, esc takes it away")).String()
+}
+
+func (u *ui) promptKey(msg tea.KeyMsg) {
+	p := u.prompt
+	switch u.keys.Find(keymap.Dialog, msg.String()) {
+	case "dialog.accept":
+		u.prompt = nil
+		if p.done != nil {
+			p.done(p.input.text)
+		}
+		return
+	case "dialog.cancel":
+		u.prompt = nil
+		if p.canceled != nil {
+			p.canceled()
+		}
+		return
+	}
+	if msg.String() == "tab" && p.complete != nil {
+		if list := p.complete(p.input.text); len(list) > 0 {
+			p.input.text = list[0]
+		}
+		return
+	}
+	if p.input.key(msg) && p.changed != nil {
+		p.changed(p.input.text)
+	}
+}
+
+// beginFilter opens the prompt of the page's filter, or search.
+func (u *ui) beginFilter() {
+	f, ok := u.page().(filterer)
+	if !ok {
+		u.toast.say(paint.Dim, u.T("there is nothing to filter here"))
+		return
+	}
+	old := f.filterText()
+	u.prompt = &prompt{
+		label: f.filterPrompt(), input: input{old}, changed: f.setFilter, done: f.setFilter, canceled: func() { f.setFilter("") },
+	}
+}
+
+// beginCommand opens the prompt that goes to any resource type.
+func (u *ui) beginCommand() {
+	u.loadTypes()
+	u.prompt = &prompt{label: ":", complete: u.completeCommand, done: u.command}
+}
+
+// loadTypes asks what types there are; the answer may come while one types.
+func (u *ui) loadTypes() {
+	fetch(u, u.session.Types, func(types []ResourceType, err error) {
+		if err == nil {
+			u.state.types = types
+		}
+	})
+}
+
+// typeNames are the names by which a type is called, the plural first.
+func typeNames(t ResourceType) []string {
+	names := append([]string{t.Resource}, t.Short...)
+	if one := singular(t); one != "" {
+		names = append(names, one)
+	}
+	if t.Group != "" {
+		names = append(names, t.Resource+"."+t.Group)
+	}
+	return names
+}
+
+func (u *ui) findType(name string) (ResourceType, bool) {
+	name = lower(name)
+	for _, t := range u.state.types {
+		if slices.Contains(typeNames(t), name) {
+			return t, true
+		}
+	}
+	for _, t := range []ResourceType{podType, nodeType} {
+		if slices.Contains(typeNames(t), name) {
+			return t, true
+		}
+	}
+	return ResourceType{}, false
+}
+
+func (u *ui) completeCommand(text string) []string {
+	var list []string
+	for _, s := range u.screens {
+		if strings.HasPrefix(s.id, lower(text)) {
+			list = append(list, s.id)
+		}
+	}
+	for _, t := range u.state.types {
+		for _, n := range typeNames(t)[:1+len(t.Short)] {
+			if strings.HasPrefix(n, lower(text)) && !slices.Contains(list, n) {
+				list = append(list, n)
+			}
+		}
+	}
+	slices.SortStableFunc(list, func(a, b string) int { return len(a) - len(b) })
+	return list
+}
+
+// command goes to what was typed: a screen, or a type with an optional namespace ("deploy shop").
+func (u *ui) command(text string) {
+	words := strings.Fields(text)
+	if len(words) == 0 {
+		return
+	}
+	switch words[0] {
+	case "q", "quit", "exit":
+		u.leave(Outcome{})
+		return
+	case "ns", "namespace", "namespaces":
+		if len(words) > 1 {
+			u.setNamespace(words[1])
+			return
+		}
+	}
+	if i := slices.IndexFunc(u.screens, func(s *screen) bool { return s.id == lower(words[0]) }); i >= 0 {
+		u.goTo(i)
+		return
+	}
+	if t, ok := u.findType(words[0]); ok {
+		if len(words) > 1 {
+			u.setNamespace(words[1])
+		}
+		u.openType(t)
+		return
+	}
+	if list := u.completeCommand(words[0]); len(list) > 0 {
+		u.command(strings.Join(append([]string{list[0]}, words[1:]...), " "))
+		return
+	}
+	u.toast.say(paint.Fail, u.T("there is no type or screen %q", words[0]))
+}
+
+// openType shows the objects of a type on the screen where it is at home, or over the current page.
+func (u *ui) openType(t ResourceType) {
+	switch t.Resource {
+	case "pods":
+		u.act("screen.pods")
+	case "nodes":
+		if t.Group == "" {
+			u.act("screen.nodes")
+			return
+		}
+		u.push(newListPage(u, newRowStore(u, RowQuery{Type: t})))
+	default:
+		u.push(newListPage(u, newRowStore(u, RowQuery{Type: t})))
+	}
+}
+
+// setNamespace narrows all lists to a namespace; empty is all.
+func (u *ui) setNamespace(name string) {
+	u.state.namespace = name
+	for _, s := range u.screens {
+		for _, p := range s.pages {
+			if n, ok := p.(interface{ namespaceChanged() }); ok {
+				n.namespaceChanged()
+			}
+		}
+	}
+}
+
+func (u *ui) chooseNamespace() {
+	t := ResourceType{Version: "v1", Resource: "namespaces", Kind: "Namespace"}
+	choices := []choice{{title: u.T("all namespaces"), run: func() { u.setNamespace("") }}}
+	u.state.summary.refresh()
+	seen := map[string]bool{}
+	for _, s := range u.state.summary.spaces {
+		seen[s.namespace] = true
+		choices = append(choices, choice{title: s.namespace, hint: u.T("%d pods", len(s.marks)), run: func() { u.setNamespace(s.namespace) }})
+	}
+	m := u.choose(u.T("namespace"), choices)
+	// Those without pods come when the API server has told them.
+	fetchRows(u, RowQuery{Type: t}, func(rows []Row) {
+		for _, r := range rows {
+			if !seen[r.Name] {
+				m.choices = append(m.choices, choice{title: paint.Clean(r.Name), run: func() { u.setNamespace(r.Name) }})
+			}
+		}
+		m.base = len(m.choices)
+		at := m.cursor
+		m.narrow()
+		m.cursor = min(at, max(0, len(m.shown)-1))
+	})
+}

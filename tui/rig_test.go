@@ -1,0 +1,164 @@
+package tui
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
+
+	"bonsai/tui/paint"
+)
+
+// rig drives a UI by hand, without a terminal: messages go in, lines come out. The goroutines of the UI are real.
+type rig struct {
+	t       *testing.T
+	u       *ui
+	session *fakeSession
+	frames  chan tea.Msg
+	ended   bool
+}
+
+func newRig(t *testing.T, s *fakeSession, w, h int, change ...func(*Options)) *rig {
+	t.Helper()
+	o := Options{Depth: paint.Mono, Now: func() time.Time { return fakeNow }, Editor: "true", SaveDir: t.TempDir(), Calm: true}
+	for _, f := range change {
+		f(&o)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	hub := newHub(ctx)
+	hub.pace = time.Millisecond
+	u, err := newUI(s, o, hub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, u: u, session: s, frames: make(chan tea.Msg)}
+	hub.wait.Go(func() {
+		hub.pump(func(m tea.Msg) {
+			select {
+			case r.frames <- m:
+			case <-ctx.Done():
+			}
+		})
+	})
+	t.Cleanup(func() {
+		cancel()
+		hub.wait.Wait()
+	})
+	u.state.begin()
+	r.run(u.Init())
+	r.send(tea.WindowSizeMsg{Width: w, Height: h})
+	return r
+}
+
+// send gives a message to the UI and carries out what it wants, but for timers.
+func (r *rig) send(m tea.Msg) {
+	_, cmd := r.u.Update(m)
+	r.run(cmd)
+}
+
+func (r *rig) run(cmd tea.Cmd) {
+	if cmd == nil {
+		return
+	}
+	done := make(chan tea.Msg, 1)
+	go func() { done <- cmd() }()
+	select {
+	case m := <-done:
+		switch m := m.(type) {
+		case tea.BatchMsg:
+			for _, c := range m {
+				r.run(c)
+			}
+		case tea.QuitMsg:
+			r.ended = true
+		case tickMsg, nil:
+		default:
+			r.send(m)
+		}
+	case <-time.After(5 * time.Millisecond): // a timer, which tests do not wait for
+	}
+}
+
+// keys types keys, named as Bubble Tea names them; a word of several letters in quotes is typed letter by letter.
+func (r *rig) keys(names ...string) {
+	r.t.Helper()
+	for _, k := range names {
+		if text, ok := strings.CutPrefix(k, `"`); ok {
+			for _, c := range strings.TrimSuffix(text, `"`) {
+				r.send(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{c}})
+			}
+			continue
+		}
+		r.send(keyMsg(r.t, k))
+	}
+}
+
+func keyMsg(t *testing.T, name string) tea.KeyMsg {
+	t.Helper()
+	if len([]rune(name)) == 1 && name != " " {
+		return tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(name)}
+	}
+	for k := tea.KeyType(-200); k < 200; k++ {
+		if m := (tea.KeyMsg{Type: k}); m.String() == name {
+			if k == tea.KeySpace {
+				m.Runes = []rune{' '}
+			}
+			return m
+		}
+	}
+	t.Fatalf("there is no key %q", name)
+	return tea.KeyMsg{}
+}
+
+// waitLimit is far more than anything in a test takes.
+const waitLimit = 10 * time.Second
+
+// until lets the UI work until its screen shows what is wanted.
+func (r *rig) until(what string, ok func(screen string) bool) {
+	r.t.Helper()
+	limit := time.After(waitLimit)
+	for !ok(r.screen()) {
+		select {
+		case m := <-r.frames:
+			r.send(m)
+		case <-limit:
+			r.t.Fatalf("%s did not come; the screen is\n%s", what, r.screen())
+		}
+	}
+}
+
+// shows waits for texts on the screen.
+func (r *rig) shows(texts ...string) {
+	r.t.Helper()
+	for _, text := range texts {
+		r.until(`"`+text+`"`, func(s string) bool { return strings.Contains(s, text) })
+	}
+}
+
+// screen is what is to be seen, without codes.
+func (r *rig) screen() string {
+	r.u.touch()
+	r.u.schedule()
+	r.u.cmds = nil
+	return ansi.Strip(r.u.View())
+}
+
+// frame checks that the picture is exactly as large as the terminal.
+func (r *rig) frame(w, h int) {
+	r.t.Helper()
+	r.u.touch()
+	r.u.schedule()
+	r.u.cmds = nil
+	lines := strings.Split(r.u.View(), "\n")
+	if len(lines) != h {
+		r.t.Fatalf("%d lines at %dx%d", len(lines), w, h)
+	}
+	for i, l := range lines {
+		if got := ansi.StringWidth(l); got != w {
+			r.t.Fatalf("line %d at %dx%d is %d cells wide: %q", i, w, h, got, l)
+		}
+	}
+}

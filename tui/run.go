@@ -1,0 +1,116 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	// Before Bubble Tea: see there.
+	_ "bonsai/tui/background"
+	"bonsai/tui/keymap"
+	"bonsai/tui/paint"
+	"bonsai/tui/words"
+)
+
+// ErrDetach is the cause with which a context ends whose operation is to go on without the UI.
+var ErrDetach = errors.New("left running")
+
+// Options is how the UI looks and behaves. The zero value of each but Depth is usable.
+type Options struct {
+	Theme string // "auto" if empty
+	Depth paint.Depth
+	// ASCII takes signs that every font has; Calm moves and flashes nothing; ReadOnly changes nothing.
+	ASCII, Calm, ReadOnly bool
+	// Lang is a language as in the environment's LANG.
+	Lang string
+	// Keys is the user's file of keys, empty for none.
+	Keys []byte
+	// Start is the screen to begin with ("dns"), empty for the overview.
+	Start string
+	// Detected says what was found out about the terminal, and how; the settings show it.
+	Detected []string
+	// Editor is the command line of the user's editor.
+	Editor string
+	// SaveDir is where logs are saved to.
+	SaveDir string
+	// Notice is called with the program before it runs; for tests that drive it.
+	Notice func(*tea.Program)
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
+}
+
+// Outcome is what the user wants after leaving.
+type Outcome struct {
+	// Message is a line for the terminal that is back.
+	Message string
+}
+
+// Run shows the UI on a terminal until the user leaves it or ctx ends. It returns when everything that it has begun has
+// ended; the cluster and what Operate started for good go on. An error is about the terminal: those of the cluster are
+// shown.
+func Run(ctx context.Context, session Session, o Options, in io.Reader, out io.Writer) (Outcome, error) {
+	hubCtx, cancel := context.WithCancelCause(ctx)
+	h := newHub(hubCtx)
+	u, err := newUI(session, o, h)
+	if err != nil {
+		cancel(nil)
+		return Outcome{}, err
+	}
+	u.terminal = shareWriter(out)
+	p := tea.NewProgram(u, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(u.terminal), tea.WithAltScreen(),
+		tea.WithMouseCellMotion(), tea.WithReportFocus(), tea.WithoutSignalHandler())
+	if o.Notice != nil {
+		o.Notice(p)
+	}
+	h.wait.Go(func() { h.pump(p.Send) })
+	u.state.begin()
+	_, err = p.Run()
+	cancel(ErrDetach)
+	h.wait.Wait()
+	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
+		return u.outcome, nil // told to end from outside
+	}
+	if err != nil {
+		return u.outcome, fmt.Errorf("show the terminal UI: %w", err)
+	}
+	return u.outcome, nil
+}
+
+// newUI makes the UI without a program.
+func newUI(session Session, o Options, h *hub) (*ui, error) {
+	if o.Theme == "" {
+		o.Theme = paint.Names()[0]
+	}
+	theme, err := paint.NewTheme(o.Theme, o.Depth, o.ASCII, o.Calm)
+	if err != nil {
+		return nil, err
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	keys := keymap.Default()
+	var problems []string
+	if len(o.Keys) > 0 {
+		keys, problems = keymap.Parse(keys, o.Keys)
+	}
+	u := &ui{
+		opts: o, session: session, hub: h, theme: theme, words: words.For(o.Lang), keys: keys, clock: clock{now: o.Now},
+		mouse: true, stale: true, actions: &actionLog{}, terminal: io.Discard,
+	}
+	u.state = newState(u)
+	u.screens = newScreens(u)
+	for i, s := range u.screens {
+		if s.id == o.Start {
+			u.current = i
+		}
+	}
+	if len(problems) > 0 {
+		u.toast.say(paint.Warn, u.T("keys: %s", problems[0]))
+		u.opts.Detected = append(u.opts.Detected, problems...)
+	}
+	return u, nil
+}

@@ -1,0 +1,16 @@
+package tui
+
+// newScreens are the numbered screens in their order, each with its first page.
+func newScreens(u *ui) []*screen {
+	return []*screen{
+		{"overview", "Overview", "Over", []page{newOverviewPage(u)}},
+		{"nodes", "Nodes", "Nodes", []page{newNodesPage(u)}},
+		{"pods", "Pods", "Pods", []page{newPodsPage(u)}},
+		{"logs", "Logs", "Logs", []page{newLogsPage(u)}},
+		{"events", "Events", "Events", []page{newEventsPage(u)}},
+		{"dns", "DNS", "DNS", []page{newDNSPage(u)}},
+		{"addons", "Addons", "Addons", []page{newAddonsPage(u)}},
+		{"control", "Control plane", "Control", []page{newControlPage(u)}},
+		{"ports", "Ports", "Ports", []page{newPortsPage(u)}},
+	}
+}

@@ -1,0 +1,182 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+)
+
+// state is what several pages show: the newest snapshot, the load and its past, the pods. It is followed as long as the
+// UI lives.
+type state struct {
+	u        *ui
+	snapshot cluster.Snapshot
+	// known says that there has been a snapshot; heard is when the newest one came, and link why no more come.
+	known bool
+	heard time.Time
+	link  error
+
+	load    cluster.Load
+	loadAt  time.Time
+	history loadHistory
+
+	pods      *rowStore
+	summary   podSummary
+	namespace string // that lists are narrowed to; empty is all
+	types     []ResourceType
+	snapFeed  *feed
+	loadFeed  *feed
+	listeners []func() // after a new snapshot
+}
+
+// podType is the one type that the UI knows by itself, with nodes and events.
+var (
+	podType  = ResourceType{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true, Short: []string{"po"}}
+	nodeType = ResourceType{Version: "v1", Resource: "nodes", Kind: "Node", Short: []string{"no"}}
+)
+
+// singular is the lower-case kind: "pod".
+func singular(t ResourceType) string { return lower(t.Kind) }
+
+func newState(u *ui) *state {
+	s := &state{u: u, history: loadHistory{nodes: map[string]*series{}, pods: map[string]cluster.PodUsage{}}}
+	snapshots := newBox(u.hub, nil, func(v cluster.Snapshot) {
+		s.snapshot, s.known, s.heard = v, true, u.clock.now()
+		for _, f := range s.listeners {
+			f()
+		}
+		u.touch()
+	})
+	s.snapFeed = newFeed(u.hub, func(ctx context.Context, well func()) error {
+		err := u.session.Watch(ctx, func(v cluster.Snapshot) error {
+			well()
+			snapshots.put(v)
+			return nil
+		})
+		if ctx.Err() != nil {
+			return nil
+		}
+		// Nobody tells by itself: the cluster is stopped, or starting, or gone. A look says which.
+		look, err2 := u.session.Observe(ctx)
+		if err2 == nil {
+			snapshots.put(look)
+		}
+		if err == nil {
+			err = errFeedEnded
+		}
+		return errors.Join(err, err2)
+	}, func(err error) {
+		s.link = err
+		u.touch()
+	})
+	loads := newBox(u.hub, nil, func(v cluster.Load) {
+		s.load, s.loadAt = v, u.clock.now()
+		s.history.add(v)
+		u.touch()
+	})
+	s.loadFeed = newFeed(u.hub, func(ctx context.Context, well func()) error {
+		return u.session.Load(ctx, func(v cluster.Load) error {
+			well()
+			loads.put(v)
+			return nil
+		})
+	}, func(error) {})
+	s.pods = newRowStore(u, RowQuery{Type: podType})
+	return s
+}
+
+// begin follows everything.
+func (s *state) begin() {
+	s.snapFeed.use()
+	s.loadFeed.use()
+	s.summary = podSummary{u: s.u}
+	s.pods.read(&s.summary)
+}
+
+// alive says that the daemon tells what happens.
+func (s *state) alive() bool { return s.known && s.link == nil }
+
+// running says that the API server serves.
+func (s *state) running() bool {
+	return s.known && (s.snapshot.APIServer == cluster.PhaseRunning || s.snapshot.APIServer == cluster.PhaseDegraded)
+}
+
+// absent says that there is no cluster, or a stopped one: there is nothing to look at but a start.
+func (s *state) absent() bool {
+	if !s.known {
+		return false
+	}
+	switch s.snapshot.Phase {
+	case cluster.PhaseAbsent, cluster.PhaseStopped:
+		return true
+	}
+	return false
+}
+
+// stale says since when nothing was heard of a cluster that should talk, or zero.
+func (s *state) stale() time.Time {
+	if s.link == nil || !s.known || s.absent() || fault.KindOf(s.link) == fault.NotFound {
+		return time.Time{}
+	}
+	return s.heard
+}
+
+// loadHistory is the last five minutes of load.
+type loadHistory struct {
+	nodes  map[string]*series
+	cpu    series // of all nodes together
+	memory series
+	links  map[string]*series // rate by "from>to"
+	pods   map[string]cluster.PodUsage
+}
+
+// historyLength is in steps of cluster.LoadInterval.
+const historyLength = 300
+
+type series struct{ values []float64 }
+
+func (s *series) add(v float64) {
+	if len(s.values) >= historyLength {
+		s.values = append(s.values[:0], s.values[1:]...)
+	}
+	s.values = append(s.values, v)
+}
+
+func (h *loadHistory) add(l cluster.Load) {
+	var cpu, memory float64
+	clear(h.pods)
+	for _, n := range l.Nodes {
+		if h.nodes[n.Node] == nil {
+			h.nodes[n.Node] = &series{}
+		}
+		h.nodes[n.Node].add(n.CPU)
+		cpu += n.CPU
+		memory += float64(n.Memory)
+		for _, p := range n.Pods {
+			h.pods[p.UID] = p
+		}
+	}
+	h.cpu.add(cpu)
+	h.memory.add(memory)
+	if h.links == nil {
+		h.links = map[string]*series{}
+	}
+	for _, link := range l.ControlPlane.Links {
+		key := link.From + ">" + link.To
+		if h.links[key] == nil {
+			h.links[key] = &series{}
+		}
+		h.links[key].add(link.Rate)
+	}
+}
+
+// of returns the past of a node, nil if there is none.
+func (h *loadHistory) of(node string) []float64 {
+	if s := h.nodes[node]; s != nil {
+		return s.values
+	}
+	return nil
+}

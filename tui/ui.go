@@ -1,0 +1,446 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"bonsai/tui/keymap"
+	"bonsai/tui/paint"
+	"bonsai/tui/words"
+)
+
+// ui is the whole interface and the only Bubble Tea model: it gets every message and gives it to the first that wants
+// it, in this order: size and colours, the dialog in front, the prompt, the page, the keys that work everywhere. All
+// other parts are plain structs that share it. Only the program's own goroutine touches it.
+type ui struct {
+	opts    Options
+	session Session
+	hub     *hub
+	theme   *paint.Theme
+	words   words.W
+	keys    *keymap.Map
+	clock   clock
+	state   *state
+
+	width, height int
+	screens       []*screen
+	current       int
+	before        int // the screen before this one
+	history       []int
+	future        []int
+	dialogs       []dialog
+	prompt        *prompt
+	toast         toast
+	actions       *actionLog
+	tasks         []*task
+
+	// view is what was drawn last; stale says that it has to be drawn again.
+	view    string
+	stale   bool
+	ticking time.Time // when the next tick is due; zero if none is
+	tick    int       // moves what spins
+	busy    bool      // something that spins was drawn
+	mouse   bool
+	blurred bool
+	leaving bool
+	cmds    []tea.Cmd // to be returned from the Update under way
+	// terminal is what the program draws on; what is written to it goes between two frames.
+	terminal io.Writer
+	outcome  Outcome
+}
+
+// screen is one of the numbered screens: a page, and what was opened from it.
+type screen struct {
+	id, title, short string
+	pages            []page
+}
+
+func (s *screen) top() page { return s.pages[len(s.pages)-1] }
+
+// tickMsg says that an age, or something that spins, is to be drawn anew.
+type tickMsg time.Time
+
+// spin is the pause between two pictures of something that spins.
+const spin = 120 * time.Millisecond
+
+// doMsg runs a function in the program's goroutine.
+type doMsg func()
+
+func (u *ui) Init() tea.Cmd {
+	u.page().show()
+	return u.flush()
+}
+
+// Update implements tea.Model.
+func (u *ui) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		u.width, u.height = msg.Width, msg.Height
+		u.touch()
+	case tea.KeyMsg:
+		u.key(msg)
+		u.touch()
+	case tea.MouseMsg:
+		u.onMouse(tea.MouseEvent(msg))
+	case frameMsg:
+		u.hub.drain()
+	case tickMsg:
+		u.ticking = time.Time{}
+		u.tick++
+		u.touch()
+	case tea.BlurMsg:
+		u.blurred = true
+	case tea.FocusMsg:
+		u.blurred = false
+		u.touch()
+	case tea.ResumeMsg:
+		u.touch()
+	case doMsg:
+		msg()
+		u.touch()
+	}
+	return u, u.flush()
+}
+
+// touch says that something visible may have changed.
+func (u *ui) touch() { u.stale = true }
+
+// cmd has the program do something after this Update.
+func (u *ui) cmd(c tea.Cmd) { u.cmds = append(u.cmds, c) }
+
+func (u *ui) flush() tea.Cmd {
+	u.schedule()
+	cmds := u.cmds
+	u.cmds = nil
+	if len(cmds) == 0 {
+		return nil
+	}
+	return tea.Batch(cmds...)
+}
+
+// schedule sets the one timer: for what spins, or for the age that changes next. It is set only for what is drawn.
+func (u *ui) schedule() {
+	if u.stale {
+		u.view = u.compose()
+		u.stale = false
+	}
+	next := u.clock.next
+	if u.busy && !u.theme.Calm && !u.blurred {
+		next = spin
+	}
+	if next == 0 {
+		return
+	}
+	if u.blurred {
+		next = max(next, time.Second)
+	}
+	due := u.clock.now().Add(next)
+	if !u.ticking.IsZero() && !due.Before(u.ticking) {
+		return
+	}
+	u.ticking = due
+	u.cmd(tea.Tick(next, func(t time.Time) tea.Msg { return tickMsg(t) }))
+}
+
+// View implements tea.Model: what compose made, so that a message that changes nothing draws nothing.
+func (u *ui) View() string { return u.view }
+
+// page is the one in front.
+func (u *ui) page() page { return u.screens[u.current].top() }
+
+// key gives a key to whoever wants it.
+func (u *ui) key(msg tea.KeyMsg) {
+	u.toast.clear()
+	if len(u.dialogs) > 0 {
+		u.dialogs[len(u.dialogs)-1].key(msg)
+		return
+	}
+	if u.prompt != nil {
+		u.promptKey(msg)
+		return
+	}
+	key := msg.String()
+	p := u.page()
+	if k, ok := p.(keyTaker); ok && k.takeKey(msg) {
+		return
+	}
+	if id := u.keys.Find(p.context(), key); id != "" && p.act(id) {
+		return
+	}
+	if id := u.keys.Find(keymap.Global, key); id != "" {
+		u.act(id)
+		return
+	}
+	if id := u.keys.Find(p.context(), key); id != "" {
+		if v := verbNamed(id); v != nil {
+			u.runVerb(v) // says why it does not work here
+			return
+		}
+	}
+	u.toast.say(paint.Dim, u.words.T("%s does nothing here; %s shows the keys", keymap.Name(key), u.keys.Key("help")))
+}
+
+// act carries out an action of the keys that work everywhere.
+func (u *ui) act(id string) {
+	if name, ok := strings.CutPrefix(id, "screen."); ok {
+		if i := slices.IndexFunc(u.screens, func(s *screen) bool { return s.id == name }); i >= 0 {
+			u.goTo(i)
+		}
+		return
+	}
+	switch id {
+	case "next.screen":
+		u.goTo((u.current + 1) % len(u.screens))
+	case "prev.screen":
+		u.goTo((u.current + len(u.screens) - 1) % len(u.screens))
+	case "last":
+		u.goTo(u.before)
+	case "history.back":
+		u.goBack()
+	case "history.forward":
+		if n := len(u.future); n > 0 {
+			to := u.future[n-1]
+			u.future = u.future[:n-1]
+			u.history = append(u.history, u.current)
+			u.switchTo(to)
+		}
+	case "back":
+		u.back()
+	case "filter":
+		u.beginFilter()
+	case "command":
+		u.beginCommand()
+	case "palette":
+		u.openPalette()
+	case "namespace":
+		u.chooseNamespace()
+	case "all":
+		u.setNamespace("")
+	case "help":
+		u.openHelp()
+	case "theme":
+		u.nextTheme()
+	case "mouse":
+		u.toggleMouse()
+	case "log":
+		u.push(newActionPage(u))
+	case "zoom":
+		if z, ok := u.page().(zoomer); ok {
+			z.zoom()
+		}
+	case "quit":
+		u.leave(Outcome{})
+	case "cluster.stop":
+		u.confirmStop()
+	}
+}
+
+// goTo switches to a screen by its number from 0.
+func (u *ui) goTo(i int) {
+	if i == u.current {
+		// Its key again leads back to its first page.
+		for len(u.screens[i].pages) > 1 {
+			u.pop()
+		}
+		return
+	}
+	u.history = append(u.history, u.current)
+	if len(u.history) > 100 {
+		u.history = u.history[1:]
+	}
+	u.future = nil
+	u.switchTo(i)
+}
+
+func (u *ui) goBack() {
+	n := len(u.history)
+	if n == 0 {
+		return
+	}
+	to := u.history[n-1]
+	u.history = u.history[:n-1]
+	u.future = append(u.future, u.current)
+	u.switchTo(to)
+}
+
+func (u *ui) switchTo(i int) {
+	u.page().hide()
+	u.before, u.current = u.current, i
+	u.page().show()
+}
+
+// push opens a page over the current one; esc goes back.
+func (u *ui) push(p page) {
+	u.page().hide()
+	s := u.screens[u.current]
+	s.pages = append(s.pages, p)
+	p.show()
+}
+
+// pop closes the page in front, and says whether there was one to go back to.
+func (u *ui) pop() bool {
+	s := u.screens[u.current]
+	if len(s.pages) == 1 {
+		return false
+	}
+	u.page().hide()
+	s.pages = s.pages[:len(s.pages)-1]
+	u.page().show()
+	return true
+}
+
+// back undoes the last thing that narrows the view: marks, a filter, a page.
+func (u *ui) back() {
+	if p, ok := u.page().(filterer); ok && p.filterText() != "" {
+		p.setFilter("")
+		return
+	}
+	if !u.pop() && u.current != 0 {
+		u.goTo(0)
+	}
+}
+
+// leave ends the UI.
+func (u *ui) leave(o Outcome) {
+	u.outcome = o
+	u.leaving = true
+	u.cmd(tea.Quit)
+}
+
+// toast is a short word in place of the hints.
+type toast struct {
+	role paint.Role
+	text string
+}
+
+func (t *toast) say(role paint.Role, text string) { t.role, t.text = role, text }
+func (t *toast) clear()                           { t.text = "" }
+
+// fail shows an error, with what to do about it.
+func (u *ui) fail(err error) {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return
+	}
+	u.toast.say(paint.Fail, u.errorText(err))
+	u.touch()
+}
+
+// T is words.T.
+func (u *ui) T(english string, args ...any) string { return u.words.T(english, args...) }
+
+func (u *ui) nextTheme() {
+	names := paint.Names()
+	name := names[(slices.Index(names, u.theme.Name)+1)%len(names)]
+	u.setTheme(name)
+}
+
+func (u *ui) setTheme(name string) {
+	t, err := paint.NewTheme(name, u.opts.Depth, u.opts.ASCII, u.opts.Calm)
+	if err != nil {
+		u.fail(err)
+		return
+	}
+	u.theme = t
+	u.toast.say(paint.Plain, u.T("theme %s; --theme %s keeps it", name, name))
+}
+
+func (u *ui) toggleMouse() {
+	u.mouse = !u.mouse
+	if u.mouse {
+		u.cmd(tea.EnableMouseCellMotion)
+		u.toast.say(paint.Plain, u.T("the mouse is bonsai's again"))
+	} else {
+		u.cmd(tea.DisableMouse)
+		u.toast.say(paint.Plain, u.T("the mouse is the terminal's: select and copy; %s takes it back", u.keys.Key("mouse")))
+	}
+}
+
+// onMouse gives a click or a turn of the wheel to what is under it.
+func (u *ui) onMouse(e tea.MouseEvent) {
+	if e.Action != tea.MouseActionPress {
+		return
+	}
+	u.touch()
+	if len(u.dialogs) > 0 {
+		u.dialogs[len(u.dialogs)-1].mouse(e)
+		return
+	}
+	p, ok := u.page().(pointer)
+	switch {
+	case e.Button == tea.MouseButtonWheelDown && ok:
+		p.wheel(3)
+	case e.Button == tea.MouseButtonWheelUp && ok:
+		p.wheel(-3)
+	case e.Button == tea.MouseButtonLeft && e.Y == tabRow && u.height >= leastHeight:
+		if i := u.tabAt(e.X); i >= 0 {
+			u.goTo(i)
+		}
+	case e.Button == tea.MouseButtonLeft && ok && e.Y >= bodyTop:
+		p.click(e.X, e.Y-bodyTop)
+	}
+}
+
+// task is work in the background, which the user sees and can end.
+type task struct {
+	title  string
+	detail string
+	began  time.Time
+	cancel context.CancelCauseFunc
+}
+
+var errEnded = errors.New("ended by hand")
+
+// work runs f in a goroutine of its own and then done in the program's. f may report what it is at.
+func (u *ui) work(title string, f func(ctx context.Context, report func(string)) error, done func(error)) *task {
+	ctx, cancel := context.WithCancelCause(u.hub.ctx)
+	t := &task{title: title, began: u.clock.now(), cancel: cancel}
+	u.tasks = append(u.tasks, t)
+	progress := newBox(u.hub, nil, func(text string) {
+		t.detail = text
+		u.touch()
+	})
+	end := newBox(u.hub, nil, func(err error) {
+		cancel(nil)
+		u.tasks = slices.DeleteFunc(u.tasks, func(o *task) bool { return o == t })
+		done(err)
+		u.touch()
+	})
+	u.hub.wait.Go(func() { end.put(f(ctx, progress.put)) })
+	return t
+}
+
+// fetch is work that is not worth a line: a question that is answered soon.
+func fetch[T any](u *ui, f func(ctx context.Context) (T, error), done func(T, error)) {
+	type result struct {
+		value T
+		err   error
+	}
+	end := newBox(u.hub, nil, func(r result) {
+		done(r.value, r.err)
+		u.touch()
+	})
+	u.hub.wait.Go(func() {
+		v, err := f(u.hub.ctx)
+		end.put(result{v, err})
+	})
+}
+
+// errorText is an error in one line, with what to do next.
+func (u *ui) errorText(err error) string {
+	p := problemOf(err)
+	text := p.Summary
+	if p.Cause != "" {
+		text += ": " + p.Cause
+	}
+	if p.Hint != "" {
+		text += fmt.Sprintf("  %s %s", u.theme.Glyphs.Right, p.Hint)
+	}
+	return paint.Clean(text)
+}

@@ -1,0 +1,339 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/tui/paint"
+)
+
+// verb is one thing that can be done with objects. The keys of lists, the menu of actions and the palette all run verbs,
+// and all say the same where one is of no use.
+type verb struct {
+	// id is that of its binding, if it has a key.
+	id, title string
+	// change says that it changes something: not for a read-only UI.
+	change bool
+	// many says that it can be done with several objects at once.
+	many bool
+	// why says why it cannot be done with an object, "" if it can.
+	why func(u *ui, s *subject) string
+	run func(u *ui, list []subject)
+}
+
+// verbs are all, in the order of menus.
+func verbs() []*verb {
+	return []*verb{
+		{id: "open", title: "open", run: func(u *ui, l []subject) { u.openSubject(&l[0], "") }},
+		{id: "fix", title: "carry out the suggested fix", why: needsFix, run: runFix},
+		{id: "describe", title: "describe", run: func(u *ui, l []subject) { u.openSubject(&l[0], "describe") }},
+		{id: "yaml", title: "show as YAML", run: func(u *ui, l []subject) { u.openSubject(&l[0], "yaml") }},
+		{id: "logs", title: "logs", why: needsLogs, run: func(u *ui, l []subject) { u.openLogs(l, false) }, many: true},
+		{id: "logs.previous", title: "logs of the container before", why: needsPod, run: func(u *ui, l []subject) { u.openLogs(l, true) }},
+		{id: "shell", title: "shell", change: true, why: needsShell, run: func(u *ui, l []subject) { u.openShell(&l[0]) }},
+		{id: "birth", title: "how it came to be", why: needsPod, run: func(u *ui, l []subject) { u.openSubject(&l[0], "birth") }},
+		{id: "forward", title: "forward a port to this machine", change: true, why: needsForward, run: func(u *ui, l []subject) { u.askForward(&l[0]) }},
+		{id: "owner", title: "go to what owns it", why: needsOwner, run: func(u *ui, l []subject) { u.openOwner(&l[0]) }},
+		{id: "edit", title: "edit", change: true, run: func(u *ui, l []subject) { u.edit(&l[0]) }},
+		{id: "scale", title: "scale", change: true, why: needsScale, run: func(u *ui, l []subject) { u.askScale(&l[0]) }},
+		{id: "restart", title: "restart", change: true, why: needsRestart, run: func(u *ui, l []subject) { u.restart(&l[0]) }},
+		{id: "cordon", title: "cordon, or uncordon", change: true, why: needsNode, run: func(u *ui, l []subject) { u.cordon(&l[0]) }},
+		{id: "copy.name", title: "copy the name", run: func(u *ui, l []subject) { u.copy(l[0].ref.Name) }},
+		{id: "copy.line", title: "copy the line", run: func(u *ui, l []subject) { u.copy(strings.TrimSpace(l[0].line)) }},
+		{id: "delete", title: "delete", change: true, many: true, run: func(u *ui, l []subject) { u.askDelete(l) }},
+	}
+}
+
+func verbNamed(id string) *verb {
+	all := verbs()
+	if i := slices.IndexFunc(all, func(v *verb) bool { return v.id == id }); i >= 0 {
+		return all[i]
+	}
+	return nil
+}
+
+var workloads = []string{"deployments", "statefulsets", "daemonsets", "replicasets", "jobs"}
+
+func needsPod(u *ui, s *subject) string {
+	if s.ref.Type.Resource != "pods" {
+		return u.T("only pods have that")
+	}
+	return ""
+}
+
+func needsNode(u *ui, s *subject) string {
+	if s.ref.Type.Resource != "nodes" {
+		return u.T("only nodes have that")
+	}
+	return ""
+}
+
+func needsLogs(u *ui, s *subject) string {
+	if !slices.Contains(append([]string{"pods", "nodes", "services"}, workloads...), s.ref.Type.Resource) {
+		return u.T("it has no logs")
+	}
+	return ""
+}
+
+func needsShell(u *ui, s *subject) string {
+	switch {
+	case s.ref.Type.Resource == "nodes":
+		return ""
+	case s.ref.Type.Resource != "pods":
+		return u.T("only pods and nodes have a shell")
+	case s.state != "Running" && s.state != "":
+		return u.T("the pod does not run: it is %s", s.state)
+	}
+	return ""
+}
+
+func needsForward(u *ui, s *subject) string {
+	if !slices.Contains([]string{"pods", "services", "deployments", "statefulsets"}, s.ref.Type.Resource) {
+		return u.T("it has no ports")
+	}
+	return ""
+}
+
+func needsOwner(u *ui, s *subject) string {
+	if s.owner == "" {
+		return u.T("nothing owns it")
+	}
+	return ""
+}
+
+func needsScale(u *ui, s *subject) string {
+	if !slices.Contains([]string{"deployments", "statefulsets", "replicasets", "replicationcontrollers"}, s.ref.Type.Resource) {
+		return u.T("it has no replicas")
+	}
+	return ""
+}
+
+func needsRestart(u *ui, s *subject) string {
+	if !slices.Contains([]string{"deployments", "statefulsets", "daemonsets", "nodes", "pods"}, s.ref.Type.Resource) {
+		return u.T("only workloads are restarted, and nodes drained")
+	}
+	if s.ref.Type.Resource == "pods" && s.owner == "" {
+		return u.T("nothing would make the pod again")
+	}
+	return ""
+}
+
+func needsFix(u *ui, s *subject) string {
+	if s.problem == nil || fixOf(*s.problem) == "" {
+		return u.T("no fix is known for it")
+	}
+	return ""
+}
+
+// whyNot says why a verb cannot be done with any of these objects now, "" if it can.
+func (u *ui) whyNot(v *verb, list []subject) string {
+	switch {
+	case len(list) == 0:
+		return u.T("nothing is chosen")
+	case len(list) > 1 && !v.many:
+		return u.T("one at a time")
+	case v.change && u.opts.ReadOnly:
+		return u.T("bonsai ui runs with --readonly")
+	case v.change && !u.state.stale().IsZero():
+		return u.T("the cluster is silent; what is shown may be old")
+	}
+	for i := range list {
+		if v.why != nil {
+			if reason := v.why(u, &list[i]); reason != "" {
+				return reason
+			}
+		}
+	}
+	return ""
+}
+
+// runVerb does it with what is chosen on the page in front, or says why not.
+func (u *ui) runVerb(v *verb) {
+	c, ok := u.page().(chooser)
+	if !ok {
+		u.toast.say(paint.Dim, u.T("%s: nothing is chosen here", u.T(v.title)))
+		return
+	}
+	if c.lost() {
+		u.toast.say(paint.Warn, u.T("what was under the cursor has just gone; look again"))
+		return
+	}
+	list := c.subjects()
+	if reason := u.whyNot(v, list); reason != "" {
+		u.toast.say(paint.Warn, u.T("%s: %s", u.T(v.title), reason))
+		return
+	}
+	v.run(u, list)
+}
+
+// openActions lists all verbs for what is chosen, also those that are of no use.
+func (u *ui) openActions() {
+	c, ok := u.page().(chooser)
+	if !ok {
+		return
+	}
+	list := c.subjects()
+	if len(list) == 0 {
+		u.toast.say(paint.Dim, u.T("nothing is chosen"))
+		return
+	}
+	title := list[0].name()
+	if len(list) > 1 {
+		title = u.T("%d objects", len(list))
+	}
+	var choices, offs []choice
+	for _, v := range verbs() {
+		c := choice{title: u.T(v.title), hint: u.keys.Key(v.id), off: u.whyNot(v, list), run: func() { v.run(u, list) }}
+		if c.off == "" {
+			choices = append(choices, c)
+		} else {
+			offs = append(offs, c)
+		}
+	}
+	u.choose(title, append(choices, offs...))
+}
+
+// do carries out one action on an object and keeps what it was.
+func (u *ui) do(a Action, said string) {
+	entry := u.actions.begin(u.clock.now(), kubectlOf(u.session.Name(), a))
+	u.work(said, func(ctx context.Context, report func(string)) error {
+		return u.session.Do(ctx, a, report)
+	}, func(err error) {
+		entry.end(u, err)
+		if err != nil {
+			u.fail(err)
+			return
+		}
+		u.toast.say(paint.OK, u.theme.Glyphs.OK+" "+said)
+	})
+}
+
+// kubectlOf is the command that does the same.
+func kubectlOf(name string, a Action) string {
+	kind, ns := singular(a.Ref.Type), ""
+	if a.Ref.Namespace != "" {
+		ns = " -n " + a.Ref.Namespace
+	}
+	what := ""
+	switch a.Verb {
+	case VerbDelete:
+		what = fmt.Sprintf("delete %s %s", kind, a.Ref.Name)
+	case VerbScale:
+		what = fmt.Sprintf("scale %s %s --replicas %d", kind, a.Ref.Name, a.Replicas)
+	case VerbRestart:
+		what = fmt.Sprintf("rollout restart %s %s", kind, a.Ref.Name)
+	case VerbDrain:
+		what = "drain " + a.Ref.Name + " --ignore-daemonsets --delete-emptydir-data"
+	default:
+		what = fmt.Sprintf("%s %s", a.Verb, a.Ref.Name)
+	}
+	return bonsaiCommand(name, "kubectl -- "+what+ns)
+}
+
+func bonsaiCommand(name, verb string) string {
+	if name == cluster.DefaultName {
+		return "bonsai " + verb
+	}
+	verb, rest, _ := strings.Cut(verb, " ")
+	return strings.TrimSpace("bonsai " + verb + " -p " + name + " " + rest)
+}
+
+// askDelete names what goes, and what that does, and asks.
+func (u *ui) askDelete(list []subject) {
+	var text []string
+	title := u.T("delete %s?", list[0].name())
+	if len(list) > 1 {
+		title = u.T("delete %d objects?", len(list))
+		for i := range list {
+			if i == 8 {
+				text = append(text, u.T("and %d more", len(list)-i))
+				break
+			}
+			text = append(text, list[i].name())
+		}
+	}
+	typed := ""
+	for i := range list {
+		effect, name := u.effectOf(&list[i])
+		if effect != "" && !slices.Contains(text, effect) {
+			text = append(text, effect)
+		}
+		if name != "" {
+			typed = name
+		}
+	}
+	text = append(text, u.T("cluster: %s", u.session.Name()))
+	u.ask(title, text, u.T("Delete"), typed, func() {
+		for i := range list {
+			u.do(Action{Verb: VerbDelete, Ref: list[i].ref, Grace: -1}, u.T("delete %s", list[i].name()))
+		}
+	})
+}
+
+// effectOf says what deleting an object does, and what has to be typed for the ones that take much with them.
+func (u *ui) effectOf(s *subject) (effect, typed string) {
+	switch s.ref.Type.Resource {
+	case "pods":
+		if s.owner == "" {
+			return u.T("nothing makes it again"), ""
+		}
+		return u.T("its %s makes another", s.owner), ""
+	case "namespaces":
+		pods := 0
+		for _, ns := range u.state.summary.spaces {
+			if ns.namespace == s.ref.Name {
+				pods = len(ns.marks)
+			}
+		}
+		return u.T("everything in it goes too: %d pods, and all else", pods), s.ref.Name
+	case "nodes":
+		return u.T("only the Node object goes: its container runs on and registers again"), s.ref.Name
+	case "persistentvolumeclaims":
+		return u.T("its data may go with it"), ""
+	case "deployments", "statefulsets", "daemonsets", "replicasets", "jobs":
+		return u.T("its pods go with it"), ""
+	case "customresourcedefinitions":
+		return u.T("all objects of this type go with it"), s.ref.Name
+	}
+	return "", ""
+}
+
+func (u *ui) askScale(s *subject) {
+	u.prompt = &prompt{label: u.T("replicas of %s: ", s.ref.Name), done: func(text string) {
+		n, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil || n < 0 || n > 10000 {
+			u.toast.say(paint.Fail, u.T("%q is no number of replicas", text))
+			return
+		}
+		u.do(Action{Verb: VerbScale, Ref: s.ref, Replicas: n}, u.T("scale %s to %d", s.name(), n))
+	}}
+}
+
+// restart restarts a workload; of a pod it deletes the pod, which its owner makes again; a node it drains.
+func (u *ui) restart(s *subject) {
+	switch s.ref.Type.Resource {
+	case "nodes":
+		u.ask(u.T("drain %s?", s.ref.Name), []string{
+			u.T("its pods move to other nodes; those of DaemonSets stay"), u.T("what they keep in emptyDir volumes is lost"),
+			u.T("cluster: %s", u.session.Name()),
+		}, u.T("Drain"), s.ref.Name, func() {
+			u.do(Action{Verb: VerbDrain, Ref: s.ref}, u.T("drain %s", s.ref.Name))
+		})
+	case "pods":
+		u.askDelete([]subject{*s})
+	default:
+		u.do(Action{Verb: VerbRestart, Ref: s.ref}, u.T("restart %s", s.name()))
+	}
+}
+
+func (u *ui) cordon(s *subject) {
+	if s.cordoned {
+		u.do(Action{Verb: VerbUncordon, Ref: s.ref}, u.T("uncordon %s", s.ref.Name))
+		return
+	}
+	u.do(Action{Verb: VerbCordon, Ref: s.ref}, u.T("cordon %s", s.ref.Name))
+}

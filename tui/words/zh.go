@@ -1,0 +1,12 @@
+package words
+
+import "maps"
+
+// chinese joins the parts, one per screen.
+func chinese() map[string]string {
+	all := map[string]string{}
+	for _, part := range []map[string]string{zhCommon, zhLogs, zhOverview, zhDNS, zhStart} {
+		maps.Copy(all, part)
+	}
+	return all
+}

@@ -1,0 +1,3 @@
+package words
+
+var zhOverview = map[string]string{}

@@ -1,0 +1,3 @@
+package words
+
+var zhStart = map[string]string{}
