@@ -42,6 +42,8 @@ type fakeSession struct {
 	operation func(ctx context.Context, args []string, f func(cluster.Event)) error
 	fail      error // of Do and Replace
 	resets    int
+	// disabled are addons beside those of the snapshot.
+	disabled []cluster.AddonStatus
 }
 
 var _ Session = (*fakeSession)(nil)
@@ -114,6 +116,12 @@ func (s *fakeSession) Starts() []cluster.Timeline {
 
 func (s *fakeSession) Clusters(context.Context) ([]ClusterInfo, error) {
 	return []ClusterInfo{{Name: "dev", Phase: cluster.PhaseRunning, Nodes: 3}, {Name: "ci", Phase: cluster.PhaseStopped, Nodes: 1}}, nil
+}
+
+func (s *fakeSession) Addons(context.Context) ([]cluster.AddonStatus, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append(slices.Clone(s.snapshot.Addons), s.disabled...), s.down
 }
 
 func (s *fakeSession) Operate(ctx context.Context, args []string, f func(cluster.Event)) error {

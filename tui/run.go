@@ -31,6 +31,9 @@ type Options struct {
 	Keys []byte
 	// Start is the screen to begin with ("dns"), empty for the overview.
 	Start string
+	// Kubernetes is the version that is built in ("v1.37.2"), Elsewhere the addons that are known but not in this version.
+	Kubernetes string
+	Elsewhere  []ElsewhereAddon
 	// Detected says what was found out about the terminal, and how; the settings show it.
 	Detected []string
 	// Editor is the command line of the user's editor.
@@ -43,10 +46,15 @@ type Options struct {
 	Now func() time.Time
 }
 
+// ElsewhereAddon is an addon that is not here: what became of it, in a word ("coming", "replaced") and in a sentence.
+type ElsewhereAddon struct{ Name, Fate, Story string }
+
 // Outcome is what the user wants after leaving.
 type Outcome struct {
 	// Message is a line for the terminal that is back.
 	Message string
+	// Cluster is another cluster whose UI is to be shown now; empty for none.
+	Cluster string
 }
 
 // Run shows the UI on a terminal until the user leaves it or ctx ends. It returns when everything that it has begun has

@@ -36,9 +36,13 @@ type ClusterSession interface {
 	Starts() []cluster.Timeline
 	// Clusters are all clusters of this user.
 	Clusters(ctx context.Context) ([]ClusterInfo, error)
-	// Operate runs one verb of the command line that changes the cluster ("start", "--nodes", "3"), in a process of its
-	// own that outlives the UI, and tells its steps. When ctx ends the process is interrupted, cleans up, and is waited
-	// for; with the cause ErrDetach it is left running. An error is the verb's own, a fault.
+	// Addons are all that this version has, also the disabled ones, and also of a cluster that does not run or does not
+	// exist.
+	Addons(ctx context.Context) ([]cluster.AddonStatus, error)
+	// Operate runs one verb of the command line for the cluster ("start", "--nodes", "3"), in a process of its own that
+	// outlives the UI, and tells its steps. A verb that has no steps tells each line of its output as StepProgress of a
+	// step that is named after it. When ctx ends the process is interrupted, cleans up, and is waited for; with the cause
+	// ErrDetach it is left running. An error is the verb's own, a fault.
 	Operate(ctx context.Context, args []string, f func(cluster.Event)) error
 }
 
