@@ -28,10 +28,12 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/nodeagent/agentapi"
+	"bonsai/nodeagent/cgroupinfo"
 	"bonsai/nodeagent/containerd"
 	"bonsai/nodeagent/hostprep"
 	"bonsai/nodeagent/podnet"
 	"bonsai/nodeagent/supervise"
+	"bonsai/nodeagent/usage"
 	"bonsai/nodeagent/volumes"
 )
 
@@ -258,13 +260,18 @@ func (a *agent) serve(ctx context.Context, tasks *sync.WaitGroup, giveUp context
 		Allowed: []netip.Prefix{a.cfg.PodCIDR, a.cfg.ServiceCIDR, a.cfg.Subnet},
 		// The host itself: what listens on the bridge there is not the cluster's to open.
 		Denied:      []netip.Addr{a.cfg.Gateway},
-		DialTimeout: a.scale(dialLimit), State: a.state, Images: a.runtime, Log: a.log,
+		DialTimeout: a.scale(dialLimit), State: a.state, Usage: measure, Images: a.runtime, Log: a.log,
 		Volumes: volumes.New(volumes.Dir, volumes.Floor),
 		Parts:   a.handlers(),
 	})
 	tasks.Go(func() { giveUp(s.ServeLocal(ctx, local)) })
 	tasks.Go(func() { giveUp(s.ServeTLS(ctx, remote, tlsConfig)) })
 	return nil
+}
+
+// measure reads the counters of this node.
+func measure() (usage.Reading, error) {
+	return usage.Read(usage.Places{Cgroups: cgroupinfo.Root, Kubelet: hostprep.KubeletCgroup, Meminfo: "/proc/meminfo", Disk: "/var"})
 }
 
 func (a *agent) scale(d time.Duration) time.Duration {

@@ -32,9 +32,13 @@ type NodeUsage struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// PodUsage is what the containers of one pod use together. Names are the API's to know.
+// PodUsage is what the containers of one pod use together. The node tells its UID; Namespace and Name are the API's to
+// know, and empty for the moment in which the API has not told of the pod yet.
 type PodUsage struct {
-	UID    string  `json:"uid"`
+	UID       string `json:"uid"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name,omitempty"`
+
 	CPU    float64 `json:"cpu"`
 	Memory uint64  `json:"memory"`
 }

@@ -4,6 +4,7 @@
 //	CONNECT host:port   a TCP connection from the node's network to a pod, Service or node (TLS only)
 //	GET  /healthz       "ok"
 //	GET  /v1/state      State
+//	GET  /v1/usage      usage.Reading, measured now
 //	GET  /v1/images     []containerd.Image
 //	POST /v1/images     a docker or OCI archive to import; answers with the names
 //	GET  /v1/volumes    volumes.Report; PUT and DELETE /v1/volumes/NAME make and remove one
@@ -31,6 +32,7 @@ import (
 	"time"
 
 	"bonsai/nodeagent/containerd"
+	"bonsai/nodeagent/usage"
 )
 
 const (
@@ -54,7 +56,9 @@ type Config struct {
 	// DialTimeout bounds the dialing of a CONNECT target.
 	DialTimeout time.Duration
 	// State observes the node; it must answer within half a second or so.
-	State   func(ctx context.Context) State
+	State func(ctx context.Context) State
+	// Usage measures the node and its pods.
+	Usage   func() (usage.Reading, error)
 	Images  Images
 	Volumes Volumes
 	// Parts answer below /v1/NAME/, which they do not see.
@@ -114,6 +118,10 @@ func (s *Server) api() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
 	mux.HandleFunc("GET /v1/state", func(w http.ResponseWriter, r *http.Request) { answer(w, s.cfg.State(r.Context()), nil) })
+	mux.HandleFunc("GET /v1/usage", func(w http.ResponseWriter, _ *http.Request) {
+		r, err := s.cfg.Usage()
+		answer(w, r, err)
+	})
 	mux.HandleFunc("GET /v1/images", func(w http.ResponseWriter, r *http.Request) {
 		images, err := s.cfg.Images.Images(r.Context())
 		answer(w, images, err)

@@ -18,6 +18,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"os"
@@ -30,6 +31,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/nodeagent/containerd"
+	"bonsai/nodeagent/usage"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -169,6 +171,26 @@ func TestState(t *testing.T) {
 	}
 	if got.Node != "n1" || len(got.Components) != 1 || got.Components[0].Phase != cluster.PhaseRunning {
 		t.Errorf("got %+v", got)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	var failed error
+	api := New(Config{Log: slog.New(slog.DiscardHandler), Usage: func() (usage.Reading, error) {
+		return usage.Reading{CPU: time.Second, Pods: []usage.Pod{{UID: "a", CPU: time.Millisecond}}}, failed
+	}}).api()
+	ask := func() *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		api.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v1/usage", nil))
+		return w
+	}
+	var got usage.Reading
+	if err := json.NewDecoder(ask().Body).Decode(&got); err != nil || got.CPU != time.Second || len(got.Pods) != 1 || got.Pods[0].UID != "a" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	failed = errors.New("no cgroups")
+	if w := ask(); w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "no cgroups") {
+		t.Errorf("an error answers %d %s", w.Code, w.Body)
 	}
 }
 
