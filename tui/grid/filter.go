@@ -22,7 +22,7 @@ type term struct {
 //
 //	web         the text anywhere in the row, upper or lower case
 //	!web        not that text
-//	~wb         its letters in this order
+//	~wb         its letters in this order, in the name
 //	app=web     a label; app= any value, !app=web another or none
 //	node:dev-2  a column, by the beginning of its title
 func (g *Grid) SetFilter(text string) {
@@ -50,8 +50,10 @@ func (g *Grid) SetFilter(text string) {
 		}
 		f.terms = append(f.terms, t)
 	}
+	line := g.index - g.top
 	g.filter = f
-	g.arrange()
+	g.narrow()
+	g.follow(line)
 }
 
 // Filter returns the text of the filter.
@@ -69,7 +71,7 @@ func (g *Grid) columnNamed(title string) int {
 	return -1
 }
 
-func (f *filter) match(g *Grid, it *Item) bool {
+func (f *filter) match(it *Item) bool {
 	for i := range f.terms {
 		if f.terms[i].match(it) == f.terms[i].not {
 			return false
@@ -86,7 +88,7 @@ func (t *term) match(it *Item) bool {
 	case ':':
 		return strings.Contains(strings.ToLower(cell(it, t.column)), t.value)
 	case '~':
-		return fuzzy(it.text(), t.value)
+		return fuzzy(strings.ToLower(it.Key), t.value)
 	}
 	return strings.Contains(it.text(), t.value)
 }

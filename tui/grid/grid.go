@@ -63,7 +63,8 @@ type Item struct {
 	// Data is for the owner of the grid.
 	Data any
 
-	search string // lower-case text of all cells, made when it is first needed
+	search string  // lower-case text of all cells, made when it is first needed
+	number float64 // of the column that is sorted by, if it is one of numbers
 }
 
 // ByKey as a column to sort by is Item.Key.
@@ -74,7 +75,8 @@ type Grid struct {
 	columns []Column
 	widths  []int // the widest cell so far
 	items   map[string]*Item
-	order   []*Item // those that pass the filter, sorted
+	all     []*Item // sorted
+	order   []*Item // those that pass the filter, sorted; all itself if there is no filter
 	marks   map[string]bool
 
 	filter  filter
@@ -124,45 +126,66 @@ func (g *Grid) Total() int { return len(g.items) }
 // Reset forgets all rows but not the cursor, which comes back with its object.
 func (g *Grid) Reset() {
 	clear(g.items)
-	g.order = g.order[:0]
+	g.all, g.order = nil, nil
 	clear(g.widths)
 }
 
 // Set adds rows, or replaces those of the same ID. Many at once are cheaper than one by one.
 func (g *Grid) Set(items ...Item) {
+	line := g.index - g.top
 	bulk := len(items) > 64
 	for i := range items {
 		it := items[i]
 		g.measure(&it)
+		g.prepare(&it)
 		old := g.items[it.ID]
 		g.items[it.ID] = &it
 		if bulk {
 			continue
 		}
-		if at := g.find(old); at >= 0 {
-			if g.filter.match(g, &it) && g.compare(old, &it) == 0 {
-				g.order[at] = &it
-				continue
-			}
-			g.order = slices.Delete(g.order, at, at+1)
-			g.index += shiftDelete(at, g.index)
+		g.all = g.replace(g.all, old, &it)
+		if len(g.filter.terms) == 0 {
+			continue
 		}
-		if g.filter.match(g, &it) {
-			at, _ := slices.BinarySearchFunc(g.order, &it, g.compare)
-			g.order = slices.Insert(g.order, at, &it)
-			if at <= g.index && g.cursor != "" && it.ID != g.cursor {
-				g.index++
-			}
+		if g.filter.match(&it) {
+			g.order = g.replace(g.order, old, &it)
+		} else {
+			g.order = g.without(g.order, old)
 		}
 	}
 	if bulk {
-		g.arrange()
+		g.sort()
+		g.narrow()
 	}
-	g.follow()
+	if len(g.filter.terms) == 0 {
+		g.order = g.all
+	}
+	g.follow(line)
+}
+
+// replace puts an item where it belongs in a sorted list, in place of its older self, if there is one.
+func (g *Grid) replace(list []*Item, old, it *Item) []*Item {
+	if at := g.find(list, old); at >= 0 {
+		if g.compare(old, it) == 0 {
+			list[at] = it
+			return list
+		}
+		list = slices.Delete(list, at, at+1)
+	}
+	at, _ := slices.BinarySearchFunc(list, it, g.compare)
+	return slices.Insert(list, at, it)
+}
+
+func (g *Grid) without(list []*Item, it *Item) []*Item {
+	if at := g.find(list, it); at >= 0 {
+		return slices.Delete(list, at, at+1)
+	}
+	return list
 }
 
 // Remove takes rows out.
 func (g *Grid) Remove(ids ...string) {
+	line := g.index - g.top
 	for _, id := range ids {
 		it := g.items[id]
 		if it == nil {
@@ -170,29 +193,26 @@ func (g *Grid) Remove(ids ...string) {
 		}
 		delete(g.items, id)
 		delete(g.marks, id)
-		if at := g.find(it); at >= 0 {
-			g.order = slices.Delete(g.order, at, at+1)
-			if id == g.cursor {
-				// The row that takes its place gets the cursor, and whoever acts on it learns that.
-				g.lost = true
-				g.index = min(at, len(g.order)-1)
-				g.cursor = ""
-				if g.index >= 0 {
-					g.cursor = g.order[g.index].ID
-				}
-				continue
+		at := -1
+		if id == g.cursor {
+			at = g.find(g.order, it)
+		}
+		filtered := len(g.filter.terms) > 0
+		g.all = g.without(g.all, it)
+		if filtered {
+			g.order = g.without(g.order, it)
+		} else {
+			g.order = g.all
+		}
+		if at >= 0 {
+			// The row that takes its place gets the cursor, and whoever acts on it learns that.
+			g.lost, g.cursor = true, ""
+			if g.index = min(at, len(g.order)-1); g.index >= 0 {
+				g.cursor = g.order[g.index].ID
 			}
-			g.index += shiftDelete(at, g.index)
 		}
 	}
-	g.follow()
-}
-
-func shiftDelete(at, index int) int {
-	if at < index {
-		return -1
-	}
-	return 0
+	g.follow(line)
 }
 
 // Lost says whether the object under the cursor has gone since Lost was asked before: what was meant for it must not
@@ -203,49 +223,62 @@ func (g *Grid) Lost() bool {
 	return lost
 }
 
-// find returns where it stands in order, -1 if nowhere.
-func (g *Grid) find(it *Item) int {
+// find returns where an item stands in a sorted list, -1 if nowhere.
+func (g *Grid) find(list []*Item, it *Item) int {
 	if it == nil {
 		return -1
 	}
-	at, found := slices.BinarySearchFunc(g.order, it, g.compare)
-	if found && g.order[at] == it {
+	if at, found := slices.BinarySearchFunc(list, it, g.compare); found && list[at] == it {
 		return at
 	}
-	return slices.Index(g.order, it)
+	return slices.Index(list, it)
 }
 
-// arrange filters and sorts everything.
+// arrange sorts and filters everything.
 func (g *Grid) arrange() {
-	g.order = g.order[:0]
+	line := g.index - g.top
+	g.sort()
+	g.narrow()
+	g.follow(line)
+}
+
+func (g *Grid) sort() {
+	g.all = g.all[:0]
 	for _, it := range g.items {
-		if g.filter.match(g, it) {
-			g.order = append(g.order, it)
+		g.prepare(it)
+		g.all = append(g.all, it)
+	}
+	slices.SortFunc(g.all, g.compare)
+}
+
+// narrow makes order of all.
+func (g *Grid) narrow() {
+	if len(g.filter.terms) == 0 {
+		g.order = g.all
+		return
+	}
+	kept := make([]*Item, 0, len(g.all))
+	for _, it := range g.all {
+		if g.filter.match(it) {
+			kept = append(kept, it)
 		}
 	}
-	slices.SortFunc(g.order, g.compare)
-	g.follow()
+	g.order = kept
 }
 
-// follow finds the cursor again and keeps its line on the screen where it was.
-func (g *Grid) follow() {
+// follow finds the cursor again and keeps it on its line of the screen.
+func (g *Grid) follow(line int) {
 	if len(g.order) == 0 {
 		g.index, g.top = 0, 0
 		return
 	}
-	at := g.index
-	if g.cursor == "" {
-		at = 0
-	} else if at < 0 || at >= len(g.order) || g.order[at].ID != g.cursor {
-		at = g.find(g.items[g.cursor])
-		if at < 0 { // filtered out, or not there yet
+	at := 0
+	if g.cursor != "" {
+		if at = g.find(g.order, g.items[g.cursor]); at < 0 { // filtered out, or not there yet
 			at = min(max(g.index, 0), len(g.order)-1)
 		}
 	}
-	if at != g.index {
-		g.top += at - g.index
-		g.index = at
-	}
+	g.index, g.top = at, at-line
 	g.clamp()
 }
 
@@ -275,7 +308,7 @@ func (g *Grid) compare(a, b *Item) int {
 		case Age:
 			n = b.Time.Compare(a.Time) // the youngest first
 		case Number:
-			n = cmp.Compare(g.number(a), g.number(b))
+			n = cmp.Compare(a.number, b.number)
 		default:
 			n = strings.Compare(cell(a, g.sortBy), cell(b, g.sortBy))
 		}
@@ -292,13 +325,16 @@ func (g *Grid) compare(a, b *Item) int {
 	return n
 }
 
-// number is what a row sorts by in a column of numbers.
-func (g *Grid) number(it *Item) float64 {
-	if live := g.columns[g.sortBy].Live; live != nil {
-		_, v := live(it)
-		return v
+// prepare works out what an item is compared by.
+func (g *Grid) prepare(it *Item) {
+	if g.sortBy < 0 || g.sortBy >= len(g.columns) || g.columns[g.sortBy].Kind != Number {
+		return
 	}
-	return number(it, g.sortBy)
+	if live := g.columns[g.sortBy].Live; live != nil {
+		_, it.number = live(it)
+		return
+	}
+	it.number = number(it, g.sortBy)
 }
 
 func cell(it *Item, i int) string {
@@ -376,7 +412,7 @@ func (g *Grid) Bottom() { g.moveTo(len(g.order) - 1) }
 // Point moves the cursor to a row by its ID, which may come later.
 func (g *Grid) Point(id string) {
 	g.cursor = id
-	if at := g.find(g.items[id]); at >= 0 {
+	if at := g.find(g.order, g.items[id]); at >= 0 {
 		g.moveTo(at)
 	}
 }

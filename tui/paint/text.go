@@ -15,7 +15,7 @@ func Clean(s string) string {
 	if plain(s) {
 		return s
 	}
-	if strings.ContainsAny(s, "\x1b\u009b\u009d\u0090") || strings.IndexByte(s, 0x9b) >= 0 {
+	if strings.IndexByte(s, 0x1b) >= 0 {
 		s = ansi.Strip(s)
 	}
 	var b strings.Builder
@@ -81,7 +81,11 @@ func CutLeft(s string, w int, more string) string {
 	if w <= 0 {
 		return ""
 	}
-	return ansi.TruncateLeft(s, have-w+1, more)
+	cut := ansi.TruncateLeft(s, have-w+1, more)
+	if Width(cut) > w { // a wide character stood on the edge
+		cut = ansi.TruncateLeft(s, have-w+2, more)
+	}
+	return cut
 }
 
 // Wrap breaks clean, unpainted text into lines of at most w cells, at spaces where there are any.

@@ -162,8 +162,8 @@ var unicodeGlyphs = Glyphs{
 }
 
 var asciiGlyphs = Glyphs{
-	OK: "+", Warn: "!", Fail: "x", Ending: "o", Off: "-", Cursor: ">", Mark: "*",
-	Spinner: []string{"|", "/", "-", "\\"}, Spark: []string{".", ".", ":", ":", "-", "=", "#", "#"},
+	OK: "+", Warn: "!", Fail: "x", Ending: "o", Off: "-", Cursor: ">", Mark: "=",
+	Spinner: []string{"*"}, Spark: []string{".", ".", ":", ":", "-", "=", "#", "#"},
 	Full: "#", Half: "=", Empty: ".", Estimate: ":", Rule: "-", Tree: "|", TreeLast: "`", TreeUp: "|",
 	Left: "<", Right: ">", Up: "^", Down: "v", More: "~",
 }
@@ -190,7 +190,7 @@ func (t *Theme) Glyph(s State, tick int) string {
 		return g.OK
 	case StateBusy:
 		if t.Calm {
-			return g.Spinner[2]
+			return g.Spinner[2%len(g.Spinner)]
 		}
 		return g.Spinner[tick%len(g.Spinner)]
 	case StateWarn:
