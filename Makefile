@@ -84,7 +84,7 @@ test-coredns: ## compare the DNS server's replies with those of CoreDNS (ARGS="-
 .PHONY: test-heavy
 test-heavy: build ## tests that link Kubernetes, then those that start clusters
 	go test -ldflags "$$(tools/ldflags.sh)" -timeout 15m $$(tools/packages.sh heavy)
-	go test -count=1 -p 1 -timeout 45m ./test/...
+	go test -count=1 -p 1 -timeout 45m ./test/... $$(go list ./... | grep '/internal/.*/e2e$$')
 
 .PHONY: test-vm
 test-vm: build ## prove bin/bonsai in Debian 13 and 12 machines (emulated: some ten minutes), as a user without rights
@@ -112,7 +112,7 @@ lint: ## check style, likely mistakes and who may import whom
 	cd test/coredns && $(golangci) ./... && $(golangci) --enable-only staticcheck,govet,bodyclose ./...
 	go vet $$(tools/packages.sh all-heavy)
 	GOOS=linux GOARCH=arm64 go vet $$(tools/packages.sh all-light)
-	GOOS=darwin GOARCH=arm64 go vet ./bootstrap/... ./cmd/bonsai/internal/cli ./controlplane/config ./controlplane/tunnel
+	GOOS=darwin GOARCH=arm64 go vet ./bootstrap/... ./cmd/bonsai/internal/cli ./cmd/bonsai/internal/session ./controlplane/config ./controlplane/tunnel
 
 .PHONY: clean
 clean: ## remove all that make made here (clusters stay: bonsai delete --all)

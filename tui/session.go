@@ -104,7 +104,7 @@ type Column struct {
 	Wide bool
 	// Numeric columns align right and sort by number.
 	Numeric bool
-	// Time columns have a time in Row.Times in place of text; they are shown as an age.
+	// Time columns show the age of Row.Created; their cells are empty.
 	Time bool
 }
 
@@ -117,7 +117,8 @@ type Row struct {
 	Created time.Time
 	// Deleting says that the object has a deletion timestamp.
 	Deleting bool
-	Labels   map[string]string
+	// Labels may be shared by many rows; nobody changes them.
+	Labels map[string]string
 	// Owner is "Kind/name" of the controlling owner, empty if there is none.
 	Owner string
 }
@@ -221,9 +222,11 @@ type LogQuery struct {
 	Selector string
 	// Container is empty for all.
 	Container string
-	Tail      int
-	Follow    bool
-	Previous  bool
+	// Tail is how many lines of each container are told of what is there; negative is all.
+	Tail   int
+	Follow bool
+	// Previous tells the log of the containers before their last restart; it cannot be followed.
+	Previous bool
 }
 
 // LogLine is one line of one container's log.

@@ -41,16 +41,19 @@ const (
 	AddonNotFound    Kind = "AddonNotFound"      // no addon of that name in this version
 	Addon            Kind = "AddonFailed"        // an addon does not run, or is needed by others
 	NotResolved      Kind = "NotResolved"        // cluster DNS has no answer for a name
+	ObjectNotFound   Kind = "ObjectNotFound"     // the API has no such object, or no longer
+	Refused          Kind = "RequestRefused"     // the API server refuses what it was asked
 )
 
 // codes are documented in docs/commands.md. 1 is anything unclassified, 2 is reserved for usage as in most
-// tools; the tens group by whose matter it is: 1x this machine's state, 2x the engine, 3x the cluster.
+// tools; the tens group by whose matter it is: 1x this machine's state, 2x the engine, 3x the cluster, 4x objects in it.
 var codes = map[Kind]int{
 	Internal: 1, Usage: 2,
 	State: 10, SpecBroken: 11, Busy: 12, Conflict: 13, Kubeconfig: 14, Version: 15,
 	EngineDown: 20, EnginePermission: 21, EngineTooOld: 22, Engine: 23, Unreachable: 24, Image: 25,
 	NotFound: 30, NodeNotFound: 31, NotRunning: 32, ControlPlane: 33, Node: 34, Timeout: 35,
 	AddonNotFound: 36, Addon: 37, NotResolved: 38,
+	ObjectNotFound: 40, Refused: 41,
 	Canceled: 130,
 }
 

@@ -175,9 +175,28 @@ func NotFound(name string) *fault.Fault {
 	return fault.Newf(fault.NotFound, "there is no cluster %q", name).WithHint("create it: %s", create)
 }
 
-// SaveTimeline writes the record of the newest start.
+// maxTimelines is how many past starts are remembered.
+const maxTimelines = 5
+
+// SaveTimeline writes the record of the newest start, and keeps those of the few before.
 func (c Cluster) SaveTimeline(t *cluster.Timeline) error {
-	return c.saveJSON(c.path("timeline.json"), t)
+	all := append([]cluster.Timeline{*t}, c.LoadTimelines()...)
+	return errors.Join(
+		c.saveJSON(c.path("timeline.json"), t),
+		c.saveJSON(c.path("timelines.json"), all[:min(len(all), maxTimelines)]),
+	)
+}
+
+// LoadTimelines returns the records of the last starts that can be read, newest first.
+func (c Cluster) LoadTimelines() []cluster.Timeline {
+	var all []cluster.Timeline
+	if c.loadJSON(c.path("timelines.json"), &all) {
+		return all
+	}
+	if t := c.LoadTimeline(); t != nil { // an older bonsai kept only this one
+		return []cluster.Timeline{*t}
+	}
+	return nil
 }
 
 // LoadTimeline returns the record of the newest start, nil if there is none that can be read.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -339,4 +340,33 @@ func TestHome(t *testing.T) {
 	t.Setenv("HOME", "")
 	_, err := Home()
 	wantKind(t, err, fault.State, EnvHome)
+}
+
+func TestTheLastFiveStartsAreKept(t *testing.T) {
+	c := Dir{Root: t.TempDir()}.Cluster("dev")
+	if err := c.Create(); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.LoadTimelines(); got != nil {
+		t.Errorf("before the first start: %v", got)
+	}
+	// An older bonsai kept only the last one.
+	if err := c.saveJSON(c.path("timeline.json"), &cluster.Timeline{Total: 1}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 6 {
+		if err := c.SaveTimeline(&cluster.Timeline{Total: time.Duration(i + 2)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var totals []time.Duration
+	for _, tl := range c.LoadTimelines() {
+		totals = append(totals, tl.Total)
+	}
+	if want := []time.Duration{7, 6, 5, 4, 3}; !slices.Equal(totals, want) {
+		t.Errorf("got %v, want %v", totals, want)
+	}
+	if last := c.LoadTimeline(); last == nil || last.Total != 7 {
+		t.Errorf("the last one is %v", last)
+	}
 }

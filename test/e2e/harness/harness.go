@@ -17,7 +17,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,15 +59,16 @@ func short() bool {
 
 // Root is the repository's folder.
 func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	if !filepath.IsAbs(file) { // built with -trimpath: tests run in their package's folder
-		dir, err := filepath.Abs("../..")
-		if err != nil {
-			panic(err)
-		}
-		return dir
+	dir, err := os.Getwd() // tests run in their package's folder
+	if err != nil {
+		panic(err)
 	}
-	return filepath.Join(filepath.Dir(file), "../../..")
+	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+	}
+	panic("this test runs outside the repository")
 }
 
 func binary() string {

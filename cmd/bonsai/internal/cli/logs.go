@@ -15,8 +15,8 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
-	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/termsafe"
+	"bonsai/cmd/bonsai/internal/logsource"
 )
 
 type logsOptions struct {
@@ -41,7 +41,7 @@ Logs of pods are shown by kubectl.`,
   bonsai logs kubelet --node 2 --tail 200
   bonsai logs --node bonsai-1`,
 		Args:              argCount(0, 1, "at most one component"),
-		ValidArgsFunction: cobra.FixedCompletions(slices.Concat(hostComponents, nodeComponents), cobra.ShellCompDirectiveNoFileComp),
+		ValidArgsFunction: cobra.FixedCompletions(slices.Concat(logsource.HostComponents(), logsource.NodeComponents()), cobra.ShellCompDirectiveNoFileComp),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.runLogs(cmd.Context(), strings.Join(args, ""), o)
 		},
@@ -54,26 +54,14 @@ Logs of pods are shown by kubectl.`,
 	return cmd
 }
 
-// hostComponents have their log files in the cluster's folder, nodeComponents in each node.
-var (
-	hostComponents = []string{"daemon", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
-	nodeComponents = []string{"bonsai-agent", "containerd", "kubelet", "kube-proxy"}
-)
-
-// fullName completes the short form of a component's name.
-func fullName(name string) string {
-	for _, full := range slices.Concat(hostComponents, nodeComponents) {
-		if name == full || "kube-"+name == full || "bonsai-"+name == full {
-			return full
-		}
-	}
-	return name
-}
-
 // logSource is one log to show.
 type logSource struct {
 	name string
 	copy func(ctx context.Context, w io.Writer) error
+}
+
+func hostLog(name, path string, r logsource.Range) logSource {
+	return logSource{name, func(ctx context.Context, w io.Writer) error { return logsource.Host(ctx, path, r, w) }}
 }
 
 func (a *app) runLogs(ctx context.Context, component string, o logsOptions) error {
@@ -94,20 +82,21 @@ func (a *app) runLogs(ctx context.Context, component string, o logsOptions) erro
 		return err
 	}
 	var sources []logSource
-	component = fullName(component)
+	component = logsource.FullName(component)
+	lines := logsource.Range{Lines: o.tail, Follow: o.follow}
 	switch {
 	case o.node == "" && component == "":
-		for _, name := range hostComponents {
+		for _, name := range logsource.HostComponents() {
 			path := s.State.Cluster(a.profile).LogFile(name)
 			if _, err := os.Stat(path); err == nil {
-				sources = append(sources, logSource{name, tailer{path, o.tail, o.follow}.copy})
+				sources = append(sources, hostLog(name, path, lines))
 			}
 		}
 		if len(sources) == 0 {
 			return fault.Newf(fault.NotRunning, "cluster %q has no logs yet", a.profile).WithHint("%s", a.command("start"))
 		}
-	case o.node == "" && slices.Contains(hostComponents, component):
-		sources = []logSource{{component, tailer{s.State.Cluster(a.profile).LogFile(component), o.tail, o.follow}.copy}}
+	case o.node == "" && slices.Contains(logsource.HostComponents(), component):
+		sources = []logSource{hostLog(component, s.State.Cluster(a.profile).LogFile(component), lines)}
 	default:
 		nodes := spec.Nodes
 		if o.node != "" || len(nodes) == 0 {
@@ -127,7 +116,7 @@ func (a *app) runLogs(ctx context.Context, component string, o logsOptions) erro
 				if component == "" {
 					return driver.Logs(ctx, n.Name, max(0, o.tail), o.follow, w)
 				}
-				return nodeLog(ctx, driver, n.Name, component, o, w)
+				return logsource.Node(ctx, driver, n.Name, component, lines, w)
 			}})
 		}
 	}
@@ -136,40 +125,6 @@ func (a *app) runLogs(ctx context.Context, component string, o logsOptions) erro
 		return nil // Ctrl-C is how following ends
 	}
 	return a.explain(err)
-}
-
-// followScript ends with its standard input: the engine closes that when we go away, but does not end the process.
-// A file that is not there is an error, while tail -F would wait for it.
-const followScript = `[ -e "$1" ] || exit 1; tail -n "$0" -F "$1" & cat >/dev/null; kill $!`
-
-// nodeLog shows a file of a node by running tail there.
-func nodeLog(ctx context.Context, driver node.Driver, name, component string, o logsOptions, w io.Writer) error {
-	lines, path := fmt.Sprint(o.tail), cluster.NodeLogDir+"/"+component+".log"
-	if o.tail < 0 {
-		lines = "+1"
-	}
-	var stderr bytes.Buffer
-	e := node.Exec{Cmd: []string{"tail", "-n", lines, path}, Stdout: w, Stderr: &stderr}
-	if o.follow {
-		stdin, end := io.Pipe()
-		defer func() { _ = end.Close() }()
-		defer context.AfterFunc(ctx, func() { _ = end.Close() })()
-		e.Cmd, e.Stdin = []string{"sh", "-c", followScript, lines, path}, stdin
-	}
-	code, err := driver.Exec(ctx, name, e)
-	if err != nil || code == 0 {
-		return err
-	}
-	var names bytes.Buffer
-	if _, err := driver.Exec(ctx, name, node.Exec{Cmd: []string{"ls", cluster.NodeLogDir}, Stdout: &names}); err != nil {
-		return err
-	}
-	known := slices.DeleteFunc(strings.Fields(names.String()), func(f string) bool { return !strings.HasSuffix(f, ".log") })
-	if slices.Contains(known, component+".log") {
-		return fault.Newf(fault.Node, "read the log of %s on %s: %s", component, name, strings.TrimSpace(stderr.String()))
-	}
-	return fault.Newf(fault.Usage, "node %s has no component %q", name, component).
-		WithHint("it has %s; this machine has %s", strings.ReplaceAll(strings.Join(known, ", "), ".log", ""), strings.Join(hostComponents, ", "))
 }
 
 // showLogs writes the sources one after the other, or when following all at once with a name before each line.

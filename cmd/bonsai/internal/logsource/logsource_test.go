@@ -1,4 +1,4 @@
-package cli
+package logsource
 
 import (
 	"bytes"
@@ -36,7 +36,7 @@ func TestTailBeginsAtTheRightLine(t *testing.T) {
 					}
 				}
 				var out bytes.Buffer
-				if err := (tailer{path, n, false}).copy(t.Context(), &out); err != nil || out.String() != want {
+				if err := Host(t.Context(), path, Range{Lines: n}, &out); err != nil || out.String() != want {
 					t.Errorf("%d lines, last %d, end %q: got %d bytes, %v, want %d", size, n, end, out.Len(), err, len(want))
 				}
 			}
@@ -62,7 +62,7 @@ func TestFollowSeesGrowthAndRotation(t *testing.T) {
 	defer cancel()
 	r, w := io.Pipe()
 	done := make(chan error, 1)
-	go func() { done <- tailer{path, 1, true}.copy(ctx, w) }()
+	go func() { done <- Host(ctx, path, Range{Lines: 1, Follow: true}, w) }()
 	want := func(text string) {
 		t.Helper()
 		got := make([]byte, len(text))
@@ -86,36 +86,5 @@ func TestFollowSeesGrowthAndRotation(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
-	}
-}
-
-func TestPrefixedLogsDoNotMix(t *testing.T) {
-	var out bytes.Buffer
-	a := &app{Env: Env{Stdout: &out}}
-	var sources []logSource
-	for i := range 5 {
-		name := fmt.Sprint("s", i)
-		sources = append(sources, logSource{name, func(_ context.Context, w io.Writer) error {
-			for range 100 {
-				for _, piece := range []string{"be", "gin of ", name, "\nand"} {
-					if _, err := io.WriteString(w, piece); err != nil {
-						return err
-					}
-				}
-			}
-			return nil
-		}})
-	}
-	if err := a.showLogs(t.Context(), sources, true); err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	if len(lines) != 505 { // each source leaves one unfinished line
-		t.Errorf("%d lines", len(lines))
-	}
-	for _, line := range lines {
-		if name, text, _ := strings.Cut(line, " | "); text != "begin of "+name && text != "andbegin of "+name && text != "and" {
-			t.Fatalf("mixed: %q", line)
-		}
 	}
 }

@@ -1,0 +1,66 @@
+package session
+
+import (
+	"context"
+	"sync"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/tui"
+)
+
+// Observe looks once, whether the cluster runs or not.
+func (s *Session) Observe(ctx context.Context) (cluster.Snapshot, error) {
+	snapshot, err := s.o.Engine.Status(ctx, s.o.Name)
+	if fault.KindOf(err) == fault.NotFound {
+		return cluster.Snapshot{Name: s.o.Name, Phase: cluster.PhaseAbsent, APIServer: cluster.PhaseAbsent}, nil
+	}
+	return snapshot, s.explain(ctx, "observe the cluster", err)
+}
+
+// Watch tells the newest snapshot, at once and after each change, until the daemon ends, which is NotRunning as well.
+func (s *Session) Watch(ctx context.Context, f func(cluster.Snapshot) error) error {
+	own := &callback{}
+	err := s.daemon().Watch(ctx, func(v cluster.Snapshot) error { return own.keep(f(v)) })
+	if own.err != nil {
+		return own.err
+	}
+	if err == nil {
+		err = fault.Newf(fault.NotRunning, "the cluster was stopped")
+	}
+	return s.explain(ctx, "watch the cluster", err)
+}
+
+// callback keeps the error of the caller's function, which is returned as it is.
+type callback struct{ err error }
+
+func (c *callback) keep(err error) error {
+	c.err = err
+	return err
+}
+
+// Starts are the records of past starts, newest first.
+func (s *Session) Starts() []cluster.Timeline { return s.state().LoadTimelines() }
+
+// Clusters are all clusters of this user, each observed at the same time.
+func (s *Session) Clusters(ctx context.Context) ([]tui.ClusterInfo, error) {
+	names, err := s.o.Engine.List()
+	if err != nil {
+		return nil, s.explain(ctx, "list clusters", err)
+	}
+	infos := make([]tui.ClusterInfo, len(names))
+	var wg sync.WaitGroup
+	for i, name := range names {
+		wg.Go(func() {
+			infos[i] = tui.ClusterInfo{Name: name, Phase: cluster.PhaseUnknown}
+			if spec, err := s.o.State.Cluster(name).LoadSpec(); err == nil {
+				infos[i].Nodes = len(spec.Nodes)
+			}
+			if snapshot, err := s.o.Engine.Status(ctx, name); err == nil {
+				infos[i].Phase = snapshot.Phase
+			}
+		})
+	}
+	wg.Wait()
+	return infos, s.explain(ctx, "list clusters", ctx.Err())
+}

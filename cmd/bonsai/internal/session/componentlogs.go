@@ -1,0 +1,121 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/node"
+	"bonsai/cmd/bonsai/internal/logsource"
+	"bonsai/tui"
+)
+
+// ComponentLogs tells the log of a component until ctx ends. Of a node that is stopped, whose files nobody can read, it
+// tells what its container printed, and returns; so it does for an empty component.
+func (s *Session) ComponentLogs(ctx context.Context, nodeName, component string, tail int, f func([]tui.LogLine) error) error {
+	component = logsource.FullName(component)
+	op := "read the log of " + component
+	if component != "" {
+		if err := cluster.ValidateName(component); err != nil { // it becomes part of a path
+			return fault.New(fault.Usage, op, err)
+		}
+	}
+	lines := logsource.Range{Lines: tail, Follow: true}
+	b := newLogBuffer()
+	if nodeName == "" {
+		if !slices.Contains(logsource.HostComponents(), component) {
+			return fault.Newf(fault.Usage, "%s: this machine has no such component", op).WithHint("it has %s", strings.Join(logsource.HostComponents(), ", "))
+		}
+		return s.copyLog(ctx, b, tui.LogLine{Container: component}, f, func(ctx context.Context, w io.Writer) error {
+			return logsource.Host(ctx, s.state().LogFile(component), lines, w)
+		})
+	}
+	return s.withDriver(func(d node.Driver) error {
+		line := tui.LogLine{Pod: nodeName, Container: component}
+		var err error
+		if component != "" {
+			err = s.copyLog(ctx, b, line, f, func(ctx context.Context, w io.Writer) error {
+				return logsource.Node(ctx, d, nodeName, component, lines, w)
+			})
+			if fault.KindOf(err) != fault.NotRunning {
+				return err
+			}
+			marker := line
+			marker.Marker, marker.Text = true, "node "+nodeName+" is stopped; this is what its container printed"
+			b.add(marker)
+		}
+		return s.copyLog(ctx, b, line, f, func(ctx context.Context, w io.Writer) error {
+			return d.Logs(ctx, nodeName, max(0, tail), err == nil, w)
+		})
+	})
+}
+
+// copyLog tells what copy writes, as lines that are like the given one.
+func (s *Session) copyLog(ctx context.Context, b *logBuffer, like tui.LogLine, f func([]tui.LogLine) error, copy func(context.Context, io.Writer) error) error {
+	ended := make(chan struct{})
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(ended)
+		r, w := io.Pipe()
+		g.Go(func() error {
+			err := copy(gctx, w)
+			_ = w.Close()
+			return err
+		})
+		var last time.Time
+		return readLines(r, func(line []byte, cut int) {
+			l := like
+			l.Text = lineText(line, cut)
+			if t := componentTime(line, time.Now()); !t.IsZero() {
+				last = t
+			}
+			l.Time = last // a line without a time belongs to the one before it
+			b.add(l)
+		})
+	})
+	g.Go(func() error { return b.pump(gctx, ended, f) })
+	err := g.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if _, ok := errors.AsType[*fault.Fault](err); ok {
+		return s.explain(ctx, "read a log", err)
+	}
+	return err
+}
+
+// componentTime reads the time of a line: klog's header, which has no year, or the time of logfmt and JSON lines. It is
+// zero for lines without one.
+func componentTime(line []byte, now time.Time) time.Time {
+	const klogStamp = "0102 15:04:05.000000"
+	if len(line) > len(klogStamp) && bytes.IndexByte([]byte("IWEF"), line[0]) >= 0 {
+		if t, err := time.ParseInLocation(klogStamp, string(line[1:1+len(klogStamp)]), time.Local); err == nil {
+			t = t.AddDate(now.Year(), 0, 0)
+			if t.After(now.Add(24 * time.Hour)) { // it was last year
+				t = t.AddDate(-1, 0, 0)
+			}
+			return t
+		}
+	}
+	for _, key := range []string{`time="`, `"ts":"`, `"time":"`, `time=`} {
+		i := bytes.Index(line[:min(len(line), 64)], []byte(key))
+		if i < 0 {
+			continue
+		}
+		rest := line[i+len(key):]
+		if end := bytes.IndexAny(rest, "\" "); end > 0 {
+			if t, err := time.Parse(time.RFC3339Nano, string(rest[:end])); err == nil {
+				return t
+			}
+		}
+	}
+	return time.Time{}
+}

@@ -1,0 +1,236 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/statedir"
+	"bonsai/tui"
+)
+
+const (
+	// operateTick is how often the output of an operation is looked at.
+	operateTick = 50 * time.Millisecond
+	// cleanUpLimit is how long an interrupted operation may take to clean up.
+	cleanUpLimit = 2 * time.Minute
+	// keptOutput is how many lines of an operation that says nothing better explain its failure.
+	keptOutput = 20
+)
+
+// Operate runs one verb of the command line on this cluster.
+//
+// The process has a session of its own and writes into files, not pipes: it survives the terminal and the UI. The files
+// have no names any more when it runs, so that there is nothing to clean up and nobody else reads them.
+func (s *Session) Operate(ctx context.Context, args []string, f func(cluster.Event)) error {
+	op := "bonsai " + strings.Join(args, " ")
+	o := &operation{verb: strings.Join(args[:min(len(args), 2)], " "), f: f}
+	args = append(slices.Clone(args), "-p", s.o.Name)
+	if speaksJSON(args) {
+		args = append(args, "-o", "json")
+	}
+	stdout, err := s.scratch()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = stdout.Close() }()
+	stderr, err := s.scratch()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = stderr.Close() }()
+
+	cmd := exec.Command(s.o.Executable, args...)
+	cmd.Env = append(os.Environ(), statedir.EnvHome+"="+s.o.State.Root, "NO_COLOR=1")
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return fault.New(fault.Internal, op, err)
+	}
+	out, complaints := &tailed{f: stdout}, &tailed{f: stderr}
+	code, err := o.await(ctx, s, cmd.Process, out, complaints)
+	if err != nil || code == 0 {
+		return err
+	}
+	return o.failure(op, code)
+}
+
+// speaksJSON says whether a verb tells its steps as JSON.
+func speaksJSON(args []string) bool {
+	if len(args) > 1 && args[0] == "addons" {
+		return args[1] == "enable" || args[1] == "disable"
+	}
+	return slices.Contains([]string{"start", "stop", "delete"}, args[0])
+}
+
+// scratch makes a file without a name.
+func (s *Session) scratch() (*os.File, error) {
+	if err := statedir.MkdirPrivate(s.o.State.Root); err != nil {
+		return nil, err
+	}
+	f, err := os.CreateTemp(s.o.State.Root, ".operation-*")
+	if err != nil {
+		return nil, fault.New(fault.State, "make a file for an operation's output", err)
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		_ = f.Close()
+		return nil, fault.New(fault.State, "make a file for an operation's output", err)
+	}
+	return f, nil
+}
+
+// operation is one run of a verb.
+type operation struct {
+	verb     string
+	f        func(cluster.Event)
+	failed   *cluster.Problem // of the newest step that failed
+	problems []cluster.Problem
+	lines    []string // the last ones that are no JSON
+}
+
+// await tells what the process writes until it ends.
+func (o *operation) await(ctx context.Context, s *Session, p *os.Process, out, complaints *tailed) (code int, err error) {
+	tick := time.NewTicker(operateTick)
+	defer tick.Stop()
+	interrupted := ctx.Done()
+	var deadline <-chan time.Time
+	for {
+		// The end is asked for first: what was written before it is read after it.
+		code, ended, err := reap(p.Pid)
+		if err != nil {
+			return 0, fault.New(fault.Internal, "wait for the operation", err)
+		}
+		for _, t := range []*tailed{out, complaints} {
+			if err := t.read(o.line); err != nil {
+				return 0, fault.New(fault.State, "read the operation's output", err)
+			}
+		}
+		if ended {
+			out.rest(o.line)
+			complaints.rest(o.line)
+			return code, nil
+		}
+		select {
+		case <-tick.C:
+		case <-interrupted:
+			if errors.Is(context.Cause(ctx), tui.ErrDetach) {
+				return 0, errors.Join(p.Release(), context.Cause(ctx))
+			}
+			// It cleans up after the first signal, and breaks off at a second one.
+			interrupted = nil
+			deadline = time.After(s.scaled(cleanUpLimit))
+			if err := p.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				return 0, fault.New(fault.Internal, "interrupt the operation", err)
+			}
+		case <-deadline:
+			return 0, fault.Newf(fault.Timeout, "the interrupted operation (process %d) did not clean up within %s", p.Pid, s.scaled(cleanUpLimit)).
+				WithHint("it goes on; end it with:  kill -9 %d", p.Pid)
+		}
+	}
+}
+
+// reap asks whether a child has ended. Waiting for it would need a goroutine that nobody could end.
+func reap(pid int) (code int, ended bool, err error) {
+	var status syscall.WaitStatus
+	for {
+		got, err := syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+			continue
+		case err != nil:
+			return 0, false, err
+		case got == 0:
+			return 0, false, nil
+		case status.Signaled():
+			return 128 + int(status.Signal()), true, nil
+		}
+		return status.ExitStatus(), true, nil
+	}
+}
+
+// line takes in one line of the process: an event, a problem, or words.
+func (o *operation) line(line []byte, _ int) {
+	var e cluster.Event
+	var p cluster.Problem
+	switch {
+	case len(bytes.TrimSpace(line)) == 0:
+	case line[0] == '{' && json.Unmarshal(line, &e) == nil && e.Step != "":
+		if e.Kind == cluster.StepFailed && e.Problem != nil {
+			o.failed = e.Problem
+		}
+		o.f(e)
+	case line[0] == '{' && json.Unmarshal(line, &p) == nil && p.Summary != "":
+		o.problems = append(o.problems, p)
+	default:
+		text := string(line)
+		o.lines = append(o.lines, text)
+		o.lines = o.lines[max(0, len(o.lines)-keptOutput):]
+		o.f(cluster.Event{Kind: cluster.StepProgress, Step: o.verb, Title: o.verb, Detail: text, Time: time.Now()})
+	}
+}
+
+// failure is what the verb itself said of its failure.
+func (o *operation) failure(op string, code int) error {
+	var errs []error
+	for _, p := range o.problems {
+		errs = append(errs, fault.FromProblem(p))
+	}
+	switch {
+	case len(errs) == 1:
+		return errs[0]
+	case len(errs) > 1:
+		return errors.Join(errs...)
+	case o.failed != nil:
+		return fault.FromProblem(*o.failed)
+	}
+	return fault.Newf(fault.Internal, "%s ended with exit code %d", op, code).WithEvidence(o.lines...)
+}
+
+// tailed reads lines of a file that grows. Its position is its own, that of the file is the writer's.
+type tailed struct {
+	f    *os.File
+	at   int64
+	part []byte
+}
+
+func (t *tailed) read(f func(line []byte, cut int)) error {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := t.f.ReadAt(buf, t.at)
+		t.at += int64(n)
+		t.part = append(t.part, buf[:n]...)
+		for {
+			line, rest, ok := bytes.Cut(t.part, []byte{'\n'})
+			if !ok {
+				break
+			}
+			t.part = rest
+			f(line, 0)
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read output: %w", err)
+		}
+	}
+}
+
+// rest is what comes behind the last line break.
+func (t *tailed) rest(f func(line []byte, cut int)) {
+	if len(t.part) > 0 {
+		f(t.part, 0)
+		t.part = nil
+	}
+}

@@ -1,0 +1,175 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const (
+	// logRetry is the pause before a stream that broke off is opened again, if no news comes before.
+	logRetry = time.Second
+	// missedLines is how much is told of a container that came and went unnoticed.
+	missedLines = 1000
+)
+
+// tail follows one container through its restarts.
+type tail struct {
+	l       *podLogs
+	c       logContainer
+	updates chan instance // the newest state, if it is news
+	over    chan struct{} // closed when run returns
+
+	// What follows belongs to run.
+	at   position
+	done string // the instance whose log was told to its end
+	all  bool   // begin with what is there; otherwise with what comes
+}
+
+// tell passes the newest state on; one that was not looked at yet is overwritten.
+func (t *tail) tell(in instance) {
+	select {
+	case <-t.updates:
+	default:
+	}
+	t.updates <- in
+}
+
+// run follows one instance of the container after the other, until the last one has ended.
+func (t *tail) run(ctx context.Context) {
+	defer close(t.over)
+	now, opened, complained := t.c.now, t.done, ""
+	for {
+		// Wait for one whose log was not told.
+		for now.id == "" || now.id == t.done {
+			if now.gone || now.final && now.id == t.done {
+				return
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case now = <-t.updates:
+			}
+		}
+		if opened != "" && opened != now.id {
+			t.restarted(ctx, opened, now)
+			t.all = true
+		}
+		opened = now.id
+		err := t.stream(ctx)
+		if err != nil && ctx.Err() == nil && !waits(err) && complained != now.id {
+			complained = now.id
+			t.mark(time.Now(), "the log cannot be read: "+err.Error())
+		}
+		// The stream ends with the container, which the API tells a little later, or because something broke.
+		id := now.id
+		for retry := time.NewTimer(logRetry); now.id == id; {
+			if now.gone {
+				return
+			}
+			if !now.running && (err == nil || waits(err)) {
+				t.done = id
+				if now.final && now.end != nil {
+					t.mark(t.after(now.end.FinishedAt), "ended · "+outcome(now.end))
+				}
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case now = <-t.updates:
+				continue
+			case <-retry.C:
+			}
+			break
+		}
+		if now.id != id && now.id != "" {
+			t.done = id
+		}
+	}
+}
+
+// waits says whether there is no log yet, or no longer.
+func waits(err error) bool { return apierrors.IsBadRequest(err) || apierrors.IsNotFound(err) }
+
+// stream tells the log of the newest instance until it ends, from where it was told to.
+func (t *tail) stream(ctx context.Context) error {
+	params := url.Values{"follow": {"true"}}
+	switch {
+	case !t.all:
+		params.Set("tailLines", "0")
+	case !t.at.last.IsZero():
+		params.Set("sinceTime", t.at.last.UTC().Truncate(time.Second).Format(time.RFC3339))
+	}
+	body, err := t.l.s.open(ctx, logSource(t.c), params, "the log of "+t.c.pod)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }()
+	t.all = true // what comes after a break was not told
+	t.at.reopen()
+	return readLines(body, t.add)
+}
+
+func (t *tail) add(line []byte, cut int) {
+	stamp, text, ok := parseLine(line, cut)
+	if !ok {
+		stamp = t.at.last
+	} else if !t.at.pass(stamp) {
+		return
+	}
+	t.l.buffer.add(t.c.line(stamp, text, false))
+}
+
+// restarted tells of a new instance, and of one between it and the one before that nobody saw.
+func (t *tail) restarted(ctx context.Context, last string, now instance) {
+	if before := now.before; before != nil && before.ContainerID != "" && before.ContainerID != last {
+		limited, cancel := t.l.s.limit(ctx, answerLimit, "the log of "+t.c.pod)
+		body, err := t.l.s.stream(limited, logSource(t.c), url.Values{"previous": {"true"}, "tailLines": {strconv.Itoa(missedLines)}})
+		if err == nil {
+			t.at.reopen()
+			_ = readLines(body, t.add) // it is told as far as it can be read
+			_ = body.Close()
+		}
+		cancel()
+	}
+	text := fmt.Sprintf("restart %d", now.restarts)
+	at := t.at.last.Add(1)
+	if now.before != nil {
+		text += " · " + outcome(now.before)
+		at = t.after(now.before.FinishedAt)
+	}
+	t.mark(at, text)
+}
+
+// after is a time of whole seconds, but not before the last line.
+func (t *tail) after(end metav1.Time) time.Time {
+	if next := t.at.last.Add(1); end.Before(&metav1.Time{Time: next}) {
+		return next
+	}
+	return end.Time
+}
+
+func (t *tail) mark(at time.Time, text string) { t.l.buffer.add(t.c.line(at, text, true)) }
+
+// outcome is how a container ended, and after how long. The API knows whole seconds.
+func outcome(e *corev1.ContainerStateTerminated) string {
+	text := fmt.Sprintf("exit %d", e.ExitCode)
+	if e.Reason != "" && e.Reason != "Error" && e.Reason != "Completed" {
+		text += " (" + e.Reason + ")"
+	}
+	if e.StartedAt.IsZero() || e.FinishedAt.IsZero() {
+		return text
+	}
+	ran := e.FinishedAt.Sub(e.StartedAt.Time)
+	if ran < time.Second {
+		return text + " · ran less than 1s"
+	}
+	return text + " · ran " + ran.Round(time.Second).String()
+}

@@ -1,0 +1,250 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"bonsai/tui"
+)
+
+// acceptTable asks for what "kubectl get" prints. Types that the API server cannot print come as objects.
+const acceptTable = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+
+// WatchRows tells the objects of one type as rows.
+func (s *Session) WatchRows(ctx context.Context, q tui.RowQuery, f func(tui.RowBatch) error) error {
+	src := source{
+		path:   path(q.Type, q.Namespace),
+		accept: acceptTable,
+		params: url.Values{"includeObject": {string(metav1.IncludeMetadata)}},
+	}
+	return s.follow(ctx, src, &rowSink{f: f})
+}
+
+// rowSink makes batches of rows out of tables.
+type rowSink struct {
+	f       func(tui.RowBatch) error
+	intern  interner
+	columns []tui.Column
+	// told says that columns are known to f since the last Reset.
+	told bool
+	// What the next batch has. Changes are kept by UID, so that only the newest of an object is told.
+	batch  tui.RowBatch
+	set    map[string]int // index in batch.Set
+	gone   map[string]bool
+	pushed bool // there is something to tell
+}
+
+// table is metav1.Table with no more of each object than a row needs: managed fields, half of the bytes, are skipped.
+type table struct {
+	Kind              string                         `json:"kind"`
+	Metadata          listMeta                       `json:"metadata"`
+	ColumnDefinitions []metav1.TableColumnDefinition `json:"columnDefinitions"`
+	Rows              []tableRow                     `json:"rows"`
+	// Items and the object's own metadata are there if the server answers with no table.
+	Items []struct {
+		Metadata rowMeta `json:"metadata"`
+	} `json:"items"`
+}
+
+type tableRow struct {
+	Cells  []json.RawMessage `json:"cells"`
+	Object struct {
+		Metadata rowMeta `json:"metadata"`
+	} `json:"object"`
+}
+
+type rowMeta struct {
+	UID               string            `json:"uid"`
+	Namespace         string            `json:"namespace"`
+	Name              string            `json:"name"`
+	ResourceVersion   string            `json:"resourceVersion"`
+	CreationTimestamp time.Time         `json:"creationTimestamp"`
+	DeletionTimestamp *time.Time        `json:"deletionTimestamp"`
+	Labels            map[string]string `json:"labels"`
+	OwnerReferences   []ownerReference  `json:"ownerReferences"`
+}
+
+type ownerReference struct {
+	Kind       string `json:"kind"`
+	Name       string `json:"name"`
+	Controller bool   `json:"controller"`
+}
+
+// owner is "Kind/name" of the controlling owner.
+func (m *rowMeta) owner() string {
+	for _, o := range m.OwnerReferences {
+		if o.Controller {
+			return o.Kind + "/" + o.Name
+		}
+	}
+	return ""
+}
+
+func (k *rowSink) begin() {
+	k.told = false
+	k.clear()
+	k.batch.Reset, k.pushed = true, true
+}
+
+func (k *rowSink) clear() {
+	k.batch = tui.RowBatch{}
+	k.set, k.gone = map[string]int{}, map[string]bool{}
+	k.pushed = false
+}
+
+func (k *rowSink) page(body io.Reader) (listMeta, error) {
+	var t table
+	if err := json.NewDecoder(body).Decode(&t); err != nil {
+		return listMeta{}, err
+	}
+	k.take(&t)
+	for _, item := range t.Items { // no table: names and ages are all there is
+		k.define([]metav1.TableColumnDefinition{{Name: "Name", Type: "string", Format: "name"}, {Name: "Age", Type: "string"}})
+		name, _ := json.Marshal(item.Metadata.Name)
+		row := tableRow{Cells: []json.RawMessage{name, nil}}
+		row.Object.Metadata = item.Metadata
+		k.put(k.row(&row))
+	}
+	return t.Metadata, nil
+}
+
+func (k *rowSink) synced() { k.batch.Synced, k.pushed = true, true }
+
+func (k *rowSink) change(kind watch.EventType, object []byte) (string, error) {
+	var t table
+	if err := json.Unmarshal(object, &t); err != nil {
+		return "", err
+	}
+	if t.Kind != "Table" {
+		var o struct {
+			Metadata rowMeta `json:"metadata"`
+		}
+		if err := json.Unmarshal(object, &o); err != nil {
+			return "", err
+		}
+		name, _ := json.Marshal(o.Metadata.Name)
+		t.Rows = []tableRow{{Cells: []json.RawMessage{name, nil}}}
+		t.Rows[0].Object.Metadata = o.Metadata
+	}
+	version := t.Metadata.ResourceVersion
+	for i := range t.Rows {
+		if v := t.Rows[i].Object.Metadata.ResourceVersion; v != "" {
+			version = v
+		}
+	}
+	switch kind {
+	case watch.Added, watch.Modified:
+		k.take(&t)
+	case watch.Deleted:
+		for _, r := range t.Rows {
+			k.drop(r.Object.Metadata.UID)
+		}
+	}
+	return version, nil
+}
+
+// take puts all rows of a table into the batch.
+func (k *rowSink) take(t *table) {
+	if len(t.ColumnDefinitions) > 0 { // a watch has them in its first event only
+		k.define(t.ColumnDefinitions)
+	}
+	for i := range t.Rows {
+		k.put(k.row(&t.Rows[i]))
+	}
+}
+
+func (k *rowSink) define(definitions []metav1.TableColumnDefinition) {
+	columns := make([]tui.Column, len(definitions))
+	for i, d := range definitions {
+		columns[i] = tui.Column{
+			Name: d.Name, Wide: d.Priority > 0, Numeric: d.Type == "integer" || d.Type == "number",
+			// The one column whose time the object's metadata has; others ("Last Seen") are text as the server made it.
+			Time: strings.EqualFold(d.Name, "Age"),
+		}
+	}
+	if k.told && slices.Equal(columns, k.columns) {
+		return
+	}
+	k.columns, k.batch.Columns, k.told, k.pushed = columns, columns, true, true
+}
+
+func (k *rowSink) put(r tui.Row) {
+	if r.UID == "" {
+		return // a bookmark, or something that is no object
+	}
+	k.pushed = true
+	delete(k.gone, r.UID)
+	if i, ok := k.set[r.UID]; ok {
+		k.batch.Set[i] = r
+		return
+	}
+	k.set[r.UID] = len(k.batch.Set)
+	k.batch.Set = append(k.batch.Set, r)
+}
+
+func (k *rowSink) drop(uid string) {
+	if i, ok := k.set[uid]; ok {
+		k.batch.Set[i].UID = "" // left out by flush: most batches have one row
+		delete(k.set, uid)
+	}
+	k.gone[uid], k.pushed = true, true
+}
+
+func (k *rowSink) flush() error {
+	if !k.pushed {
+		return nil
+	}
+	b := k.batch
+	b.Set = slices.DeleteFunc(b.Set, func(r tui.Row) bool { return r.UID == "" })
+	b.Delete = slices.Sorted(maps.Keys(k.gone))
+	k.clear()
+	return k.f(b)
+}
+
+func (k *rowSink) row(t *tableRow) tui.Row {
+	m := &t.Object.Metadata
+	r := tui.Row{
+		UID: m.UID, Namespace: k.intern.string(m.Namespace), Name: m.Name, Cells: make([]string, len(t.Cells)),
+		Created: m.CreationTimestamp, Deleting: m.DeletionTimestamp != nil, Labels: k.intern.labels(m.Labels),
+		Owner: k.intern.string(m.owner()),
+	}
+	for i, raw := range t.Cells {
+		if i < len(k.columns) && k.columns[i].Time {
+			continue
+		}
+		if len(raw) == len(r.Name)+2 && string(raw[1:len(raw)-1]) == r.Name {
+			r.Cells[i] = r.Name // the same memory
+			continue
+		}
+		r.Cells[i] = k.cell(raw)
+	}
+	return r
+}
+
+// cell is a value as kubectl prints it, line breaks included.
+func (k *rowSink) cell(raw json.RawMessage) string {
+	switch {
+	case len(raw) == 0 || string(raw) == "null":
+		return ""
+	case raw[0] != '"':
+		return k.intern.bytes(raw) // numbers, true and false; lists and maps as JSON
+	case bytes.IndexByte(raw, '\\') < 0:
+		return k.intern.bytes(raw[1 : len(raw)-1])
+	}
+	var text string
+	if err := json.Unmarshal(raw, &text); err != nil {
+		return fmt.Sprint(string(raw))
+	}
+	return k.intern.string(text)
+}

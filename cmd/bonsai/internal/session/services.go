@@ -1,0 +1,208 @@
+package session
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/tui"
+)
+
+// shownNodes is how many nodes' addresses are told of a NodePort; each node has it.
+const shownNodes = 3
+
+// Services tells where each Service is reachable, again after each change.
+func (s *Session) Services(ctx context.Context, f func([]tui.ServiceLine) error) error {
+	m := &serviceModel{dirty: make(chan struct{}, 1), hostReaches: s.hostReachesNodes(ctx)}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return s.follow(ctx, source{path: "/api/v1/services"}, &objectSink[corev1.Service]{changed: m.setServices})
+	})
+	g.Go(func() error {
+		return s.follow(ctx, source{path: "/apis/discovery.k8s.io/v1/endpointslices"}, &objectSink[discoveryv1.EndpointSlice]{changed: m.setSlices})
+	})
+	g.Go(func() error {
+		return s.follow(ctx, source{path: "/api/v1/nodes"}, &objectSink[nodeAddresses]{changed: m.setNodes})
+	})
+	g.Go(func() error {
+		var last []tui.ServiceLine
+		for first := true; ; {
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-m.dirty:
+			}
+			lines, ok := m.lines()
+			// Nodes report every few seconds, which changes nothing here.
+			if !ok || !first && slices.EqualFunc(lines, last, equalLines) {
+				continue
+			}
+			if err := f(lines); err != nil {
+				return err
+			}
+			first, last = false, lines
+			if err := sleep(ctx, flushInterval); err != nil {
+				return err
+			}
+		}
+	})
+	return g.Wait()
+}
+
+func equalLines(a, b tui.ServiceLine) bool {
+	return a.UID == b.UID && a.Namespace == b.Namespace && a.Name == b.Name && a.Kind == b.Kind && a.ClusterIP == b.ClusterIP &&
+		a.Ready == b.Ready && a.Total == b.Total && slices.Equal(a.Ports, b.Ports) && slices.Equal(a.Reachable, b.Reachable)
+}
+
+// serviceModel joins what three watches tell.
+type serviceModel struct {
+	hostReaches bool
+	dirty       chan struct{} // has one element while something is new
+
+	mu        sync.Mutex // guards what follows
+	services  []corev1.Service
+	endpoints map[string]endpointCount // by "namespace/service"
+	nodes     []string                 // addresses
+	known     [3]bool                  // which of them are complete
+}
+
+// endpointCount counts the endpoints of a Service.
+type endpointCount struct{ ready, total int }
+
+// nodeAddresses is corev1.Node with what counts here.
+type nodeAddresses struct {
+	Status struct {
+		Addresses []corev1.NodeAddress `json:"addresses"`
+	} `json:"status"`
+}
+
+func (m *serviceModel) set(which int, change func()) error {
+	m.mu.Lock()
+	change()
+	m.known[which] = true
+	m.mu.Unlock()
+	select {
+	case m.dirty <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func (m *serviceModel) setServices(objects map[string]corev1.Service) error {
+	list := make([]corev1.Service, 0, len(objects))
+	for _, o := range objects {
+		list = append(list, o)
+	}
+	slices.SortFunc(list, func(a, b corev1.Service) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return m.set(0, func() { m.services = list })
+}
+
+func (m *serviceModel) setSlices(objects map[string]discoveryv1.EndpointSlice) error {
+	counts := map[string]endpointCount{}
+	for _, o := range objects {
+		key := o.Namespace + "/" + o.Labels[discoveryv1.LabelServiceName]
+		c := counts[key]
+		for _, e := range o.Endpoints {
+			c.total++
+			if e.Conditions.Ready == nil || *e.Conditions.Ready { // nil is ready, says the API
+				c.ready++
+			}
+		}
+		counts[key] = c
+	}
+	return m.set(1, func() { m.endpoints = counts })
+}
+
+func (m *serviceModel) setNodes(objects map[string]nodeAddresses) error {
+	var list []string
+	for _, o := range objects {
+		for _, a := range o.Status.Addresses {
+			if a.Type == corev1.NodeInternalIP {
+				list = append(list, a.Address)
+				break
+			}
+		}
+	}
+	slices.Sort(list)
+	return m.set(2, func() { m.nodes = list })
+}
+
+// lines are all Services, once everything about them is known.
+func (m *serviceModel) lines() ([]tui.ServiceLine, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known != [3]bool{true, true, true} {
+		return nil, false
+	}
+	lines := make([]tui.ServiceLine, len(m.services))
+	for i := range m.services {
+		o := &m.services[i]
+		count := m.endpoints[o.Namespace+"/"+o.Name]
+		lines[i] = tui.ServiceLine{
+			UID: string(o.UID), Namespace: o.Namespace, Name: o.Name, Kind: string(o.Spec.Type), ClusterIP: o.Spec.ClusterIP,
+			Ready: count.ready, Total: count.total, Created: o.CreationTimestamp.Time, Ports: servicePorts(o), Reachable: m.reachable(o),
+		}
+	}
+	return lines, true
+}
+
+func servicePorts(o *corev1.Service) []string {
+	var ports []string
+	for _, p := range o.Spec.Ports {
+		text := strconv.Itoa(int(p.Port))
+		if target := p.TargetPort.String(); target != "" && target != "0" && target != text {
+			text += "→" + target
+		}
+		ports = append(ports, text+"/"+string(p.Protocol))
+	}
+	return ports
+}
+
+// reachable are the addresses of a Service, each with where it works.
+func (m *serviceModel) reachable(o *corev1.Service) []string {
+	if o.Spec.Type == corev1.ServiceTypeExternalName {
+		return []string{fmt.Sprintf("%s in pods, which is %s", dnsName(o), o.Spec.ExternalName)}
+	}
+	outside := "in the nodes' network"
+	if m.hostReaches {
+		outside = "on this machine"
+	}
+	var all []string
+	add := func(host string, port int32, where string) {
+		all = append(all, net.JoinHostPort(host, strconv.Itoa(int(port)))+" "+where)
+	}
+	for _, p := range o.Spec.Ports {
+		add(dnsName(o), p.Port, "in pods")
+		if o.Spec.ClusterIP != corev1.ClusterIPNone && o.Spec.ClusterIP != "" {
+			add(o.Spec.ClusterIP, p.Port, "in pods")
+		}
+		for _, ip := range o.Spec.ExternalIPs {
+			add(ip, p.Port, "outside")
+		}
+		for _, in := range o.Status.LoadBalancer.Ingress {
+			add(cmp.Or(in.IP, in.Hostname), p.Port, "outside")
+		}
+		if p.NodePort != 0 {
+			for _, ip := range m.nodes[:min(len(m.nodes), shownNodes)] {
+				add(ip, p.NodePort, outside)
+			}
+		}
+	}
+	return all
+}
+
+func dnsName(o *corev1.Service) string {
+	return strings.Join([]string{o.Name, o.Namespace, "svc", cluster.ClusterDomain}, ".")
+}

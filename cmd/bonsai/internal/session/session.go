@@ -1,0 +1,175 @@
+// Package session is what the terminal UI asks of the world, for one cluster: tui.Session, made of the cluster's daemon,
+// its API server, its container engine and its folder.
+//
+// A Session opens nothing in advance and survives stops and starts of its cluster: whatever it is asked looks anew at
+// where the cluster is. It writes to no standard stream, because those belong to the UI. Begin reading at New and at
+// connect.go; follow.go is how everything that changes is kept up to date.
+package session
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/localapi"
+	"bonsai/bootstrap/node"
+	"bonsai/bootstrap/statedir"
+	"bonsai/tui"
+)
+
+// Engine is what a Session asks of *bootstrap.Manager.
+type Engine interface {
+	List() ([]string, error)
+	Status(ctx context.Context, name string) (cluster.Snapshot, error)
+}
+
+// Options says which cluster a Session is of, and what it works with.
+type Options struct {
+	// Name of the cluster, which need not exist.
+	Name   string
+	State  statedir.Dir
+	Engine Engine
+	// Driver connects to the container engine; a Session closes what it opened. It is asked only for what happens in
+	// nodes.
+	Driver func() (node.Driver, error)
+	// Executable runs operations: this program.
+	Executable string
+	// Scale multiplies the limit of every wait; below 1 is 1.
+	Scale float64
+}
+
+// Session implements tui.Session.
+type Session struct {
+	o Options
+
+	mu   sync.Mutex // guards conn and host
+	conn *conn
+	// host says whether this machine reaches the nodes' addresses; nil until somebody asked the engine.
+	host *bool
+}
+
+var (
+	_ tui.StreamSession = (*Session)(nil)
+	_ tui.ActionSession = (*Session)(nil)
+)
+
+// quietKlog is here because klog has one logger per process, which cannot be set while it is used.
+var quietKlog sync.Once
+
+// New makes a Session. Nothing is opened yet. Kubernetes' libraries log nothing any more in this process.
+func New(o Options) *Session {
+	quietKlog.Do(func() { klog.SetLogger(logr.Discard()) })
+	o.Scale = max(o.Scale, 1)
+	return &Session{o: o}
+}
+
+// Close closes idle connections. Calls that are still running end by their contexts, and have to have ended before.
+func (s *Session) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != nil {
+		s.conn.close()
+		s.conn = nil
+	}
+}
+
+// Name of the cluster.
+func (s *Session) Name() string { return s.o.Name }
+
+func (s *Session) state() statedir.Cluster { return s.o.State.Cluster(s.o.Name) }
+
+// daemon asks the cluster's daemon. Where its socket is may change with a start.
+func (s *Session) daemon() *localapi.Client { return localapi.NewClient(s.state().APISocket()) }
+
+// scaled is a limit of a wait on this machine.
+func (s *Session) scaled(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * s.o.Scale)
+}
+
+// limit bounds ctx by a scaled duration; what names the wait in the error.
+func (s *Session) limit(ctx context.Context, d time.Duration, what string) (context.Context, context.CancelFunc) {
+	d = s.scaled(d)
+	cause := fault.Newf(fault.Timeout, "%s did not happen within %s", what, d.Round(time.Second))
+	return context.WithTimeoutCause(ctx, d, cause)
+}
+
+// command is what to type for a verb and this cluster.
+func (s *Session) command(verb string) string {
+	if s.o.Name == cluster.DefaultName {
+		return "bonsai " + verb
+	}
+	return "bonsai " + verb + " -p " + s.o.Name
+}
+
+// sleep waits between two tries; an error is that of ctx.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// withDriver runs f with a connection to the container engine.
+func (s *Session) withDriver(f func(node.Driver) error) (err error) {
+	d, err := s.o.Driver()
+	if err != nil {
+		return err
+	}
+	defer func() { err = cmp.Or(err, d.Close()) }()
+	return f(d)
+}
+
+// hostReachesNodes says whether addresses of nodes can be dialled from this machine. Without an answer it is false, and
+// asked again the next time.
+func (s *Session) hostReachesNodes(ctx context.Context) bool {
+	s.mu.Lock()
+	known := s.host
+	s.mu.Unlock()
+	if known != nil {
+		return *known
+	}
+	ctx, cancel := s.limit(ctx, 3*time.Second, "an answer of the container engine")
+	defer cancel()
+	var reaches bool
+	err := s.withDriver(func(d node.Driver) error {
+		info, err := d.Ping(ctx)
+		reaches = info.HostReachesNodes
+		return err
+	})
+	if err != nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.host = &reaches
+	return reaches
+}
+
+// explain turns an error of any source into what a user can act on, with the hint that names this cluster.
+func (s *Session) explain(ctx context.Context, op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", op, context.Cause(ctx))
+	}
+	if f, ok := errors.AsType[*fault.Fault](err); ok {
+		if f.Kind == fault.NotRunning {
+			f.Hint = s.command("start")
+		}
+		return err
+	}
+	return s.apiFault(op, err)
+}
