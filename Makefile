@@ -101,6 +101,12 @@ bench-dns: build ## measure the DNS server beside CoreDNS, on a quiet machine (A
 	@tools/need.sh dnsperf
 	cd test/coredns && go run ./bench $(ARGS)
 
+.PHONY: bench-tui
+bench-tui: ## measure the terminal UI: keys, changes, idle, memory; on a quiet machine
+	@tools/need.sh go
+	go test -run '^$$' -bench Figures -benchtime 1x ./tui
+	go test -run '^$$' -bench . ./tui/... -skip Figures
+
 # The linters have a go.mod of their own, so that they have no say in the versions that bonsai links.
 golangci = go tool -modfile=$(CURDIR)/tools/lint.mod golangci-lint run
 

@@ -19,14 +19,13 @@ const (
 )
 
 // compose draws everything: exactly height lines of width cells.
-func (u *ui) compose() string {
-	if u.width <= 0 || u.height <= 0 {
-		return ""
-	}
+func (u *ui) compose() []string {
 	u.clock.begin()
 	u.busy = false
-	lines := u.lines(u.width, u.height)
-	return strings.Join(lines, "\n")
+	if u.width <= 0 || u.height <= 0 {
+		return nil
+	}
+	return u.lines(u.width, u.height)
 }
 
 func (u *ui) lines(w, h int) []string {

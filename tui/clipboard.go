@@ -5,8 +5,6 @@ import (
 	"os"
 	"strings"
 
-	tea "github.com/charmbracelet/bubbletea"
-
 	"bonsai/tui/paint"
 )
 
@@ -17,10 +15,7 @@ func (u *ui) copy(text string) {
 		return
 	}
 	seq := osc52(text, os.Getenv("TMUX") != "", strings.HasPrefix(os.Getenv("TERM"), "screen") && os.Getenv("TMUX") == "")
-	u.cmd(func() tea.Msg {
-		_, _ = u.terminal.Write([]byte(seq)) // a terminal that is gone needs no clipboard
-		return nil
-	})
+	u.display.send(seq)
 	u.toast.say(paint.OK, u.T("copied: %s", paint.Cut(paint.Clean(text), 60, u.theme.Glyphs.More)))
 }
 

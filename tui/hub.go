@@ -3,7 +3,9 @@ package tui
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -16,6 +18,9 @@ import (
 type hub struct {
 	ctx  context.Context
 	wait sync.WaitGroup // all goroutines of the UI
+
+	crash  atomic.Pointer[Crash]
+	cancel func()
 
 	mu    sync.Mutex // guards the rest
 	dirty []receiver
@@ -36,7 +41,21 @@ const (
 type frameMsg struct{}
 
 func newHub(ctx context.Context) *hub {
-	return &hub{ctx: ctx, pace: calmPace, wake: make(chan struct{}, 1)}
+	ctx, cancel := context.WithCancel(ctx)
+	return &hub{ctx: ctx, cancel: cancel, pace: calmPace, wake: make(chan struct{}, 1)}
+}
+
+// spawn runs f in a goroutine that Run waits for. A panic in it ends the UI in order, with the terminal given back.
+func (h *hub) spawn(f func()) {
+	h.wait.Go(func() {
+		defer func() {
+			if r := recover(); r != nil {
+				h.crash.CompareAndSwap(nil, &Crash{r, string(debug.Stack())})
+				h.cancel()
+			}
+		}()
+		f()
+	})
 }
 
 // pump tells send of news until the hub's context ends. send may block for as long as it likes.
@@ -191,7 +210,7 @@ func (f *feed) use() {
 	before := f.done
 	done := make(chan struct{})
 	f.stop, f.done = cancel, done
-	f.hub.wait.Go(func() {
+	f.hub.spawn(func() {
 		defer close(done)
 		if before != nil {
 			<-before // the run before has been told to end

@@ -143,7 +143,7 @@ func (r *rig) screen() string {
 	r.u.touch()
 	r.u.schedule()
 	r.u.cmds = nil
-	return ansi.Strip(r.u.View())
+	return ansi.Strip(strings.Join(r.u.view, "\n"))
 }
 
 // frame checks that the picture is exactly as large as the terminal.
@@ -152,7 +152,7 @@ func (r *rig) frame(w, h int) {
 	r.u.touch()
 	r.u.schedule()
 	r.u.cmds = nil
-	lines := strings.Split(r.u.View(), "\n")
+	lines := r.u.view
 	if len(lines) != h {
 		r.t.Fatalf("%d lines at %dx%d", len(lines), w, h)
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
+	"sync"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -57,35 +59,63 @@ type Outcome struct {
 	Cluster string
 }
 
+// Crash is a panic of the UI, after the terminal was given back. The cluster is not touched by it.
+type Crash struct {
+	Reason any
+	Stack  string
+}
+
+func (c *Crash) Error() string { return fmt.Sprintf("the terminal UI crashed: %v", c.Reason) }
+
 // Run shows the UI on a terminal until the user leaves it or ctx ends. It returns when everything that it has begun has
-// ended; the cluster and what Operate started for good go on. An error is about the terminal: those of the cluster are
-// shown.
-func Run(ctx context.Context, session Session, o Options, in io.Reader, out io.Writer) (Outcome, error) {
+// ended; the cluster and what Operate started for good go on. An error is about the terminal, or a Crash: those of the
+// cluster are shown.
+func Run(ctx context.Context, session Session, o Options, in io.Reader, out io.Writer) (outcome Outcome, err error) {
 	hubCtx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	h := newHub(hubCtx)
 	u, err := newUI(session, o, h)
 	if err != nil {
-		cancel(nil)
 		return Outcome{}, err
 	}
-	u.terminal = shareWriter(out)
-	p := tea.NewProgram(u, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(u.terminal), tea.WithAltScreen(),
-		tea.WithMouseCellMotion(), tea.WithReportFocus(), tea.WithoutSignalHandler())
+	u.display, u.in = newDisplay(out), in
+	if err := u.display.enter(in); err != nil {
+		return Outcome{}, err
+	}
+	var drawing sync.WaitGroup
+	drawing.Go(u.display.run)
+	defer func() {
+		if r := recover(); r != nil {
+			err = &Crash{r, string(debug.Stack())}
+		}
+		cancel(ErrDetach)
+		h.wait.Wait()
+		u.display.leave(in)
+		u.display.close()
+		drawing.Wait()
+		if c := h.crash.Load(); c != nil && err == nil {
+			err = c
+		}
+	}()
+	// Signals are the caller's: they end ctx. A panic has to get here, where the terminal is given back.
+	p := tea.NewProgram(u, tea.WithContext(h.ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithoutRenderer(),
+		tea.WithoutSignalHandler(), tea.WithoutCatchPanics())
 	if o.Notice != nil {
 		o.Notice(p)
 	}
-	h.wait.Go(func() { h.pump(p.Send) })
+	h.spawn(func() { h.pump(p.Send) })
+	if u.display.file != nil {
+		h.spawn(func() { followSize(h.ctx, u.display.file, p.Send) })
+	}
 	u.state.begin()
 	_, err = p.Run()
-	cancel(ErrDetach)
-	h.wait.Wait()
-	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
-		return u.outcome, nil // told to end from outside
+	if errors.Is(err, tea.ErrProgramKilled) && h.ctx.Err() != nil {
+		err = nil // told to end from outside, or a goroutine crashed
 	}
 	if err != nil {
-		return u.outcome, fmt.Errorf("show the terminal UI: %w", err)
+		err = fmt.Errorf("show the terminal UI: %w", err)
 	}
-	return u.outcome, nil
+	return u.outcome, err
 }
 
 // newUI makes the UI without a program.
@@ -107,7 +137,7 @@ func newUI(session Session, o Options, h *hub) (*ui, error) {
 	}
 	u := &ui{
 		opts: o, session: session, hub: h, theme: theme, words: words.For(o.Lang), keys: keys, clock: clock{now: o.Now},
-		mouse: true, stale: true, actions: &actionLog{}, terminal: io.Discard,
+		mouse: true, stale: true, actions: &actionLog{}, display: newDisplay(io.Discard),
 	}
 	u.state = newState(u)
 	u.screens = newScreens(u)

@@ -42,7 +42,7 @@ type ui struct {
 	tasks         []*task
 
 	// view is what was drawn last; stale says that it has to be drawn again.
-	view    string
+	view    []string
 	stale   bool
 	ticking time.Time // when the next tick is due; zero if none is
 	tick    int       // moves what spins
@@ -51,9 +51,10 @@ type ui struct {
 	blurred bool
 	leaving bool
 	cmds    []tea.Cmd // to be returned from the Update under way
-	// terminal is what the program draws on; what is written to it goes between two frames.
-	terminal io.Writer
-	outcome  Outcome
+	display *display
+	in      io.Reader // where keys come from
+	deaf    time.Time // keys before that are left over from another program
+	outcome Outcome
 }
 
 // screen is one of the numbered screens: a page, and what was opened from it.
@@ -85,6 +86,9 @@ func (u *ui) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		u.width, u.height = msg.Width, msg.Height
 		u.touch()
 	case tea.KeyMsg:
+		if u.clock.now().Before(u.deaf) {
+			break
+		}
 		u.key(msg)
 		u.touch()
 	case tea.MouseMsg:
@@ -99,8 +103,6 @@ func (u *ui) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		u.blurred = true
 	case tea.FocusMsg:
 		u.blurred = false
-		u.touch()
-	case tea.ResumeMsg:
 		u.touch()
 	case doMsg:
 		msg()
@@ -130,6 +132,7 @@ func (u *ui) schedule() {
 	if u.stale {
 		u.view = u.compose()
 		u.stale = false
+		u.display.show(u.view)
 	}
 	next := u.clock.next
 	if u.busy && !u.theme.Calm && !u.blurred {
@@ -149,8 +152,8 @@ func (u *ui) schedule() {
 	u.cmd(tea.Tick(next, func(t time.Time) tea.Msg { return tickMsg(t) }))
 }
 
-// View implements tea.Model: what compose made, so that a message that changes nothing draws nothing.
-func (u *ui) View() string { return u.view }
+// View implements tea.Model. The display draws.
+func (u *ui) View() string { return "" }
 
 // page is the one in front.
 func (u *ui) page() page { return u.screens[u.current].top() }
@@ -332,6 +335,32 @@ func (u *ui) fail(err error) {
 	u.touch()
 }
 
+// lend gives the terminal to another program, and takes it back when that has ended: the mouse too, which Bubble Tea v1
+// forgets. Keys that were typed into the other program and arrive late are dropped.
+func (u *ui) lend(c tea.ExecCommand, done func(error)) {
+	u.cmd(tea.Exec(&lent{ExecCommand: c, u: u}, func(err error) tea.Msg {
+		return doMsg(func() {
+			u.deaf = u.clock.now().Add(lateKeys)
+			done(err)
+		})
+	}))
+}
+
+// lateKeys is how long after another program keys are dropped.
+const lateKeys = 50 * time.Millisecond
+
+// lent is a program that has the terminal. It runs in the program's own goroutine.
+type lent struct {
+	tea.ExecCommand
+	u *ui
+}
+
+func (l *lent) Run() error {
+	l.u.display.leave(l.u.in)
+	err := l.ExecCommand.Run()
+	return errors.Join(err, l.u.display.enter(l.u.in))
+}
+
 // T is words.T.
 func (u *ui) T(english string, args ...any) string { return u.words.T(english, args...) }
 
@@ -353,11 +382,10 @@ func (u *ui) setTheme(name string) {
 
 func (u *ui) toggleMouse() {
 	u.mouse = !u.mouse
+	u.display.setMouse(u.mouse)
 	if u.mouse {
-		u.cmd(tea.EnableMouseCellMotion)
 		u.toast.say(paint.Plain, u.T("the mouse is bonsai's again"))
 	} else {
-		u.cmd(tea.DisableMouse)
 		u.toast.say(paint.Plain, u.T("the mouse is the terminal's: select and copy; %s takes it back", u.keys.Key("mouse")))
 	}
 }
@@ -412,7 +440,7 @@ func (u *ui) work(title string, f func(ctx context.Context, report func(string))
 		done(err)
 		u.touch()
 	})
-	u.hub.wait.Go(func() { end.put(f(ctx, progress.put)) })
+	u.hub.spawn(func() { end.put(f(ctx, progress.put)) })
 	return t
 }
 
@@ -426,7 +454,7 @@ func fetch[T any](u *ui, f func(ctx context.Context) (T, error), done func(T, er
 		done(r.value, r.err)
 		u.touch()
 	})
-	u.hub.wait.Go(func() {
+	u.hub.spawn(func() {
 		v, err := f(u.hub.ctx)
 		end.put(result{v, err})
 	})
