@@ -29,11 +29,21 @@ func (u *ui) closeDialog() {
 	u.touch()
 }
 
-// middle puts b, which may have codes, over the middle of a line of w cells.
+// middle puts b, which may have codes, over the middle of a line of w cells. Wide characters that stand on the edges go.
 func middle(line, b string, w int) string {
 	bw := ansi.StringWidth(b)
-	left := (w - bw) / 2
-	return ansi.Truncate(line, left, "") + "\x1b[0m" + b + "\x1b[0m" + ansi.TruncateLeft(line, left+bw, "")
+	if bw > w {
+		b = ansi.Truncate(b, w, "")
+		bw = ansi.StringWidth(b)
+	}
+	at := (w - bw) / 2
+	left := ansi.Truncate(line, at, "")
+	left += "\x1b[0m" + paint.Spaces(at-ansi.StringWidth(left))
+	right := ansi.TruncateLeft(line, at+bw, "")
+	if ansi.StringWidth(right) > w-at-bw {
+		right = ansi.TruncateLeft(line, at+bw+1, "")
+	}
+	return left + b + "\x1b[0m" + paint.Spaces(w-at-bw-ansi.StringWidth(right)) + right
 }
 
 // box draws a border around lines of equal width.

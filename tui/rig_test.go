@@ -19,6 +19,7 @@ type rig struct {
 	session *fakeSession
 	frames  chan tea.Msg
 	ended   bool
+	where   string // for failure texts
 }
 
 func newRig(t *testing.T, s *fakeSession, w, h int, change ...func(*Options)) *rig {
@@ -154,11 +155,11 @@ func (r *rig) frame(w, h int) {
 	r.u.cmds = nil
 	lines := r.u.view
 	if len(lines) != h {
-		r.t.Fatalf("%d lines at %dx%d", len(lines), w, h)
+		r.t.Fatalf("%s: %d lines at %dx%d", r.where, len(lines), w, h)
 	}
 	for i, l := range lines {
 		if got := ansi.StringWidth(l); got != w {
-			r.t.Fatalf("line %d at %dx%d is %d cells wide: %q", i, w, h, got, l)
+			r.t.Fatalf("%s: line %d at %dx%d is %d cells wide: %q", r.where, i, w, h, got, l)
 		}
 	}
 }

@@ -42,8 +42,9 @@ type Options struct {
 	Editor string
 	// SaveDir is where logs are saved to.
 	SaveDir string
-	// Notice is called with the program before it runs; for tests that drive it.
+	// Notice and notice are called before the UI runs; for tests that drive it.
 	Notice func(*tea.Program)
+	notice func(*ui)
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 }
@@ -102,6 +103,9 @@ func Run(ctx context.Context, session Session, o Options, in io.Reader, out io.W
 		tea.WithoutSignalHandler(), tea.WithoutCatchPanics())
 	if o.Notice != nil {
 		o.Notice(p)
+	}
+	if o.notice != nil {
+		o.notice(u)
 	}
 	h.spawn(func() { h.pump(p.Send) })
 	if u.display.file != nil {

@@ -50,3 +50,9 @@ func (w W) T(english string, args ...any) string {
 	}
 	return fmt.Sprintf(text, args...)
 }
+
+// Has says whether a language has its own words for an English text.
+func Has(lang, english string) bool {
+	_, ok := tables()[lang][english]
+	return ok
+}
