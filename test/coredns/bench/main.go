@@ -59,7 +59,12 @@ func main() {
 	flag.IntVar(&b.updates, "updates", 100, "how many updates of an EndpointSlice are timed")
 	flag.BoolVar(&b.multisocket, "multisocket", false, "measure CoreDNS with its plugin multisocket, too, which kubeadm does not use")
 	full := flag.Bool("full", false, "five runs of 30 s")
+	echoAt := flag.String("echo", "", "be the floor: send every datagram to this address back; the bench starts it by itself")
 	flag.Parse()
+	if *echoAt != "" {
+		fmt.Fprintln(os.Stderr, "bench:", echo(*echoAt))
+		os.Exit(1)
+	}
 	if *full {
 		b.seconds, b.runs = 30*time.Second, 5
 	}
@@ -111,9 +116,15 @@ func (b *bench) run(ctx context.Context) (err error) {
 		return err
 	}
 	loaded := b.memory()
+	b.progress("the floor")
+	floor, err := b.floor(ctx, mixes[0])
+	if err != nil {
+		return err
+	}
 	fmt.Printf("%d processors, %s, %s; %d runs of %s each, in turns; %d services, %d endpoints. Others took %.0f %% of the machine.\n\n",
 		runtime.NumCPU(), processor(), runtime.Version(), b.runs, b.seconds, b.services, b.services*endpointsEach, 100*b.others)
 	b.printLoad(mixes, results)
+	b.printFloor(floor)
 	memory := []sample{{fmt.Sprintf("%d services, before the load", b.services), idle}, {fmt.Sprintf("%d services, after the load", b.services), loaded}}
 	if b.many > b.services {
 		b.progress("creating %d more services", b.many-b.services)
