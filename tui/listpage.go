@@ -27,6 +27,8 @@ type listPage struct {
 	explain func(r *Row, w int) []string
 	// rename changes an item before it goes into the grid.
 	rename func(*grid.Item, *Row)
+	// only, if set, says which rows are shown.
+	only func(*Row) bool
 }
 
 // strip is the number of lines of the explanation below a list.
@@ -72,6 +74,10 @@ func (p *listPage) rowsChanged(set []Row, deleted []string) {
 	only := p.u.state.namespace
 	for i := range set {
 		if only != "" && set[i].Namespace != only && p.store.query.Type.Namespaced {
+			continue
+		}
+		if p.only != nil && !p.only(&set[i]) {
+			deleted = append(slices.Clip(deleted), set[i].UID)
 			continue
 		}
 		it := gridItem(p.columns, set[i], p.namespaced)

@@ -36,6 +36,12 @@ type filterer interface {
 	filterPrompt() string
 }
 
+// sizer is a page that follows more where there is more room; it is told after the terminal's size has changed.
+type sizer interface{ sized() }
+
+// hinter is a page that has words of its own for some of its hints; "" is the usual one.
+type hinter interface{ hint(id string) string }
+
 // pointer is a page that knows the mouse; y counts from its own first line.
 type pointer interface {
 	click(x, y int)
@@ -44,13 +50,6 @@ type pointer interface {
 
 // zoomer is a page of several panes, one of which can have all the room.
 type zoomer interface{ zoom() }
-
-// meaner is a page on which some keys of its context mean something of their own. meaning returns that in English, "-"
-// for keys that mean nothing there, or "" for what they always mean.
-type meaner interface{ meaning(id string) string }
-
-// warner is a page that knows itself what its tab should warn of; "" is nothing.
-type warner interface{ warning() string }
 
 // chooser is a page with a cursor on an object that verbs act on.
 type chooser interface {

@@ -84,6 +84,9 @@ func (u *ui) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		u.width, u.height = msg.Width, msg.Height
+		if p, ok := u.page().(sizer); ok {
+			p.sized()
+		}
 		u.touch()
 	case tea.KeyMsg:
 		if u.clock.now().Before(u.deaf) {

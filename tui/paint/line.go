@@ -12,6 +12,7 @@ type Line struct {
 	width    int
 	used     int
 	selected bool
+	pale     bool
 	cut      bool
 	parts    []part
 }
@@ -120,6 +121,9 @@ func (t *Theme) SparkText(values []float64, top float64, w int) string {
 // Select makes this the line under the cursor.
 func (l *Line) Select() *Line { l.selected = true; return l }
 
+// Pale draws everything dim, as old news.
+func (l *Line) Pale(pale bool) *Line { l.pale = pale; return l }
+
 // Room is the number of cells that are left.
 func (l *Line) Room() int { return l.width - l.used }
 
@@ -139,7 +143,11 @@ func (l *Line) String() string {
 		return b.String()
 	}
 	for _, p := range l.parts {
-		if on := l.t.on[p.role]; on != "" {
+		on := l.t.on[p.role]
+		if l.pale {
+			on = l.t.on[Dim]
+		}
+		if on != "" {
 			b.WriteString(on)
 			b.WriteString(p.text)
 			b.WriteString(off)
