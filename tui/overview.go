@@ -1,13 +1,614 @@
 package tui
 
-// overviewPage is written in its own change.
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/tui/paint"
+)
+
+// overviewPage answers whether the cluster does well and, if not, what is wrong, why, and what to do: problems first,
+// with the cursor on them, then nodes, control plane, pods, DNS and warnings. Where there is little room the parts get
+// short, and the last of them go; where there is much, they stand beside each other.
 type overviewPage struct {
 	blankPage
-	u *ui
+	u        *ui
+	problems problemList
+	dns      dnsPulse
+	warnings warningList
+	tail     logTail
+	visible  bool
+	// tour is the three lines for those who are new; a key takes them away.
+	tour, asked bool
 }
 
-func newOverviewPage(u *ui) *overviewPage { return &overviewPage{u: u} }
+func newOverviewPage(u *ui) *overviewPage {
+	p := &overviewPage{u: u}
+	p.problems.u = u
+	p.dns.init(u)
+	p.warnings.init(u)
+	p.tail.init(u)
+	u.state.listeners = append(u.state.listeners, func() {
+		if p.visible {
+			p.problems.refresh()
+			p.follow()
+		}
+	})
+	return p
+}
 
 func (p *overviewPage) crumb() string { return p.u.T("overview") }
 
-func (p *overviewPage) draw(w, h int) []string { return fill(nil, w, h) }
+func (p *overviewPage) show() {
+	p.visible = true
+	p.problems.refresh()
+	p.dns.feed.use()
+	p.warnings.feed.use()
+	p.follow()
+	if !p.asked {
+		p.asked = true
+		u := p.u
+		fetch(u, u.startsSoFar, func(n int, _ error) { p.tour = n <= 1 })
+	}
+}
+
+func (p *overviewPage) hide() {
+	p.visible, p.tour = false, false
+	p.dns.feed.leave()
+	p.warnings.feed.leave()
+	p.tail.point("", "")
+}
+
+// sized is told of the terminal's size: a wide one has room for a log.
+func (p *overviewPage) sized() { p.follow() }
+
+// thirdColumn is the width from which the log of a pod has a column of its own; below that it stands below the rest
+// where there are logHeight lines.
+const (
+	thirdColumn = 200
+	logHeight   = 34
+)
+
+// follow points the log at the pod of the problem under the cursor, or else of the first that is one of a pod.
+func (p *overviewPage) follow() {
+	if p.u.width < thirdColumn && (p.u.width < 100 || p.u.height-bodyTop-1 < logHeight) {
+		p.tail.point("", "")
+		return
+	}
+	list := p.problems.list
+	if at := p.problems.cursor; at < len(list) {
+		list = append([]cluster.Problem{list[at]}, list...)
+	}
+	for i := range list {
+		if ns, name, ok := podOfProblem(&list[i]); ok {
+			p.tail.point(ns, name)
+			return
+		}
+	}
+	p.tail.point("", "")
+}
+
+// takeKey lets every key pass; the first one ends the tour.
+func (p *overviewPage) takeKey(tea.KeyMsg) bool {
+	p.tour = false
+	return false
+}
+
+func (p *overviewPage) act(id string) bool {
+	if p.problems.act(id) {
+		p.follow()
+		return true
+	}
+	switch id {
+	case "open":
+		if problem, ok := p.problems.current(); ok {
+			p.u.push(newProblemPage(p.u, problem))
+		} else {
+			p.u.toast.say(paint.Dim, p.u.T("nothing is wrong; there is nothing to explain"))
+		}
+	case "actions":
+		p.u.openActions()
+	default:
+		v := verbNamed(id)
+		if v == nil {
+			return false
+		}
+		p.u.runVerb(v)
+	}
+	return true
+}
+
+func (p *overviewPage) subjects() []subject {
+	if problem, ok := p.problems.current(); ok {
+		return []subject{p.u.problemSubject(&problem)}
+	}
+	return nil
+}
+
+func (p *overviewPage) lost() bool { return p.problems.takeLost() }
+
+func (p *overviewPage) click(_, y int) {
+	if p.problems.click(y) {
+		p.follow()
+	}
+}
+
+func (p *overviewPage) wheel(rows int) { p.problems.move(rows); p.follow() }
+
+// hint is the word for an action here, "" for the usual one.
+func (p *overviewPage) hint(id string) string {
+	switch id {
+	case "open":
+		return p.u.T("explain")
+	case "screen.pods":
+		return p.u.T("pods")
+	case "screen.control":
+		return p.u.T("control plane")
+	case "palette":
+		return p.u.T("find")
+	}
+	return ""
+}
+
+func (p *overviewPage) hints() []string {
+	problem, ok := p.problems.current()
+	if !ok {
+		return []string{"screen.pods", "screen.control", "palette"}
+	}
+	hints := []string{"open"}
+	s := p.u.problemSubject(&problem)
+	for _, id := range []string{"fix", "logs", "shell", "describe"} {
+		if v := verbNamed(id); v != nil && p.u.whyNot(v, []subject{s}) == "" {
+			hints = append(hints, id)
+		}
+	}
+	return append(hints, "actions")
+}
+
+// part is one piece of the overview: a heading, and rows of which it can do with fewer than it would like.
+type part struct {
+	least, want int
+	// bare has no heading.
+	bare bool
+	// greedy takes what rows are left.
+	greedy bool
+	draw   func(w, rows int) []string // heading included, where there is one
+	rows   int
+}
+
+// cost is the lines that it takes with its rows.
+func (p *part) cost() int {
+	switch {
+	case p.rows == 0:
+		return 0
+	case p.bare:
+		return p.rows
+	}
+	return p.rows + 1
+}
+
+// allot gives rows to parts, the first ones first, and returns how many blank lines may stand between two of them.
+func allot(parts []*part, h int) (gap int) {
+	left := h
+	for _, p := range parts {
+		p.rows = min(p.least, p.want)
+		if p.cost() > left {
+			p.rows = 0
+		}
+		left -= p.cost()
+	}
+	for _, p := range parts {
+		if p.rows > 0 {
+			more := max(0, min(p.want-p.rows, left))
+			p.rows += more
+			left -= more
+		}
+	}
+	shown := 0
+	for _, p := range parts {
+		if p.rows > 0 {
+			shown++
+		}
+	}
+	if shown > 1 && left >= shown-1 {
+		gap = 1
+		left -= shown - 1
+	}
+	for _, p := range parts {
+		if p.greedy && p.rows > 0 {
+			p.rows += left
+			left = 0
+		}
+	}
+	return gap
+}
+
+func (p *overviewPage) draw(w, h int) []string {
+	u := p.u
+	if text := u.noCluster(); text != "" {
+		return fill(u.note(text, w, h), w, h)
+	}
+	u.state.summary.refresh()
+	if w >= thirdColumn {
+		left := w * 63 / 100
+		return beside(p.column(left, h), p.tail.draw(w-left-2, h), left, w-left-2)
+	}
+	return p.column(w, h)
+}
+
+// column draws all parts below each other, some of them in two halves.
+func (p *overviewPage) column(w, h int) []string {
+	parts := []*part{p.problemPart(w, h)}
+	nodes, control, pods, dns := p.nodesPart(), p.controlPart(), p.podsPart(), p.dnsPart()
+	if h < tightHeight || w < 60 && h < 20 {
+		nodes.bare, control.bare, pods.bare, dns.bare = true, true, true, true
+		nodes.want, pods.want, control.want, dns.want = 1, 1, 1, 1
+		parts = append(parts, nodes, pods, dns)
+	} else if w >= 100 {
+		parts = append(parts, halves(nodes, control), halves(pods, dns), p.eventPart())
+	} else {
+		parts = append(parts, nodes, control, pods, dns, p.eventPart())
+	}
+	if w >= 100 && h >= logHeight && p.tail.name != "" {
+		parts = append(parts, p.logPart())
+	}
+	if p.tour && h >= tightHeight {
+		parts = append(parts, p.tourPart())
+	}
+	gap := allot(parts, h)
+	var lines []string
+	for i, part := range parts {
+		if part.rows == 0 {
+			continue
+		}
+		if len(lines) > 0 && gap > 0 {
+			lines = append(lines, paint.Spaces(w))
+		}
+		if i == 0 {
+			p.problems.line = len(lines)
+		}
+		lines = append(lines, part.draw(w, part.rows)...)
+	}
+
+	return fill(lines, w, h)
+}
+
+// tightHeight is the height below which there are no headings.
+const tightHeight = 13
+
+// halves puts two parts beside each other.
+func halves(a, b *part) *part {
+	return &part{least: max(a.least, b.least), want: max(a.want, b.want), draw: func(w, rows int) []string {
+		left := (w - 2) * 52 / 100
+		right := w - 2 - left
+		return beside(fill(a.draw(left, rows), left, rows+1), fill(b.draw(right, rows), right, rows+1), left, right)
+	}}
+}
+
+// beside joins the lines of two columns.
+func beside(a, b []string, wa, wb int) []string {
+	lines := make([]string, 0, max(len(a), len(b)))
+	for i := range max(len(a), len(b)) {
+		left, right := paint.Spaces(wa), paint.Spaces(wb)
+		if i < len(a) {
+			left = a[i]
+		}
+		if i < len(b) {
+			right = b[i]
+		}
+		lines = append(lines, left+"  "+right)
+	}
+	return lines
+}
+
+// line begins a line that is pale while the cluster is silent.
+func (u *ui) line(w int) *paint.Line {
+	return u.theme.Line(w).Pale(!u.state.stale().IsZero())
+}
+
+// heading is the first line of a part: its name, what is to be said of it, and a rule.
+func (u *ui) heading(w int, title, note string) string {
+	l := u.line(w).Add(paint.Plain, " ").Add(paint.Title, title).Add(paint.Plain, " ")
+	if note != "" {
+		l.Add(paint.Dim, note+" ")
+	}
+	if l.Room() > 1 {
+		l.Rule()
+	}
+	return l.String()
+}
+
+// noCluster says why there is nothing to see, "" if there is.
+func (u *ui) noCluster() string {
+	switch {
+	case !u.state.known && u.state.link != nil:
+		return u.errorText(u.state.link)
+	case !u.state.known:
+		u.spinning()
+		return u.glyph(paint.StateBusy) + " " + u.T("looking at the cluster")
+	case u.state.snapshot.Phase == cluster.PhaseAbsent:
+		return u.T("there is no cluster %q yet; %s finds \"start\"", u.session.Name(), u.keys.Key("palette"))
+	case u.state.absent():
+		return u.T("the cluster is stopped, its data is kept; %s finds \"start\"", u.keys.Key("palette"))
+	}
+	return ""
+}
+
+// problemPart is the list of problems, or the good news.
+func (p *overviewPage) problemPart(w, h int) *part {
+	n := len(p.problems.list)
+	if n == 0 {
+		return &part{least: 1, want: 4, bare: true, draw: p.drawCalm}
+	}
+	tight := h < tightHeight
+	strip := 0
+	if h >= 18 {
+		strip = p.problems.stripLines(w)
+	}
+	return &part{least: min(n, 3) + strip, want: n + strip, bare: tight, draw: func(w, rows int) []string {
+		var lines []string
+		p.problems.head = 0
+		if !tight {
+			p.problems.head = 1
+			lines = append(lines, p.problems.heading(w, rows-strip))
+		}
+		lines = append(lines, p.problems.draw(w, rows-strip)...)
+		if strip > 0 {
+			lines = append(lines, p.problems.strip(w, strip)...)
+		}
+		return lines
+	}}
+}
+
+// drawCalm says that nothing is wrong, and what to try.
+func (p *overviewPage) drawCalm(w, rows int) []string {
+	u := p.u
+	l := u.line(w).Add(paint.Plain, " ")
+	switch state, word := u.health(); state {
+	case paint.StateOK:
+		l.Add(paint.OK, u.glyph(state)+" "+u.T("nothing is wrong"))
+	default:
+		l.Add(state.Role(), u.glyph(state)+" "+word)
+	}
+	if !u.state.snapshot.Time.IsZero() && rows > 1 {
+		if last := u.state.snapshot.LastStart; last != nil && last.Total > 0 {
+			l.Add(paint.Dim, "   "+u.T("started in %s, %s ago", span(last.Total), u.clock.age(last.Started)))
+		}
+	}
+	lines := []string{l.String()}
+	if rows > 1 && !p.tour {
+		tip := func(key, text string) {
+			lines = append(lines, u.line(w).Add(paint.Plain, "   ").Col(paint.Key, key, 7).Add(paint.Dim, text).String())
+		}
+		tip(u.keys.Key("screen.control"), u.T("watch the control plane at work"))
+		tip(u.keys.Key("birth"), u.T("on a pod: how it came to be, step by step"))
+		tip(u.keys.Key("palette"), u.T("find anything: verbs, objects, settings"))
+	}
+	return fill(lines, w, min(rows, max(len(lines), 1)))
+}
+
+func (p *overviewPage) tourPart() *part {
+	u := p.u
+	return &part{least: 3, want: 3, bare: true, draw: func(w, _ int) []string {
+		tip := func(key, text string) string {
+			return u.theme.Line(w).Add(paint.Plain, "   ").Col(paint.Key, key, 7).Add(paint.Plain, text).String()
+		}
+		return []string{
+			tip(u.keys.Key("screen.overview")+"–"+u.keys.Key("screen.ports"), u.T("screens; the first one says what is wrong")),
+			tip(u.keys.Key("palette"), u.T("finds anything: verbs, objects, settings")),
+			tip(u.keys.Key("help"), u.T("the keys of every screen; any key ends this")),
+		}
+	}}
+}
+
+// podOfProblem is the pod that a problem is about.
+func podOfProblem(p *cluster.Problem) (namespace, name string, ok bool) {
+	parts := strings.Split(p.Object, "/")
+	if len(parts) == 3 && parts[0] == "pod" {
+		return parts[1], parts[2], true
+	}
+	return "", "", false
+}
+
+// problemList is the problems of the newest snapshot with a cursor that stays on its problem.
+type problemList struct {
+	u      *ui
+	list   []cluster.Problem
+	cursor int
+	key    string // of the problem under the cursor; empty is the first
+	gone   bool
+	top    int
+	rows   int
+	line   int // of the page's body at which the list begins
+	head   int // lines of heading before the first row
+}
+
+// problemKey is what makes a problem the same one in the next snapshot.
+func problemKey(p *cluster.Problem) string { return p.Kind + " " + p.Object }
+
+// refresh takes the problems of the newest snapshot, the worst first.
+func (l *problemList) refresh() {
+	list := slices.Clone(l.u.state.snapshot.Problems)
+	for i := range list {
+		cleanProblem(&list[i])
+	}
+	order := []cluster.Severity{cluster.SeverityError, cluster.SeverityWarning}
+	rank := func(p *cluster.Problem) int {
+		if i := slices.Index(order, p.Severity); i >= 0 {
+			return i
+		}
+		return len(order)
+	}
+	slices.SortStableFunc(list, func(a, b cluster.Problem) int { return rank(&a) - rank(&b) })
+	before := ""
+	if len(l.list) > 0 {
+		before = problemKey(&l.list[0])
+	}
+	l.list = list
+	if l.key == "" {
+		l.cursor = 0
+		l.gone = l.gone || before != "" && (len(list) == 0 || problemKey(&list[0]) != before)
+		return
+	}
+	if at := slices.IndexFunc(list, func(p cluster.Problem) bool { return problemKey(&p) == l.key }); at >= 0 {
+		l.cursor = at
+		return
+	}
+	l.gone = true
+	l.set(l.cursor)
+}
+
+// cleanProblem makes the text of a problem harmless.
+func cleanProblem(p *cluster.Problem) {
+	p.Object, p.Summary, p.Cause = paint.Clean(p.Object), paint.Clean(p.Summary), paint.Clean(p.Cause)
+	p.Evidence = slices.Clone(p.Evidence)
+	for i := range p.Evidence {
+		p.Evidence[i] = paint.Clean(p.Evidence[i])
+	}
+}
+
+func (l *problemList) set(at int) {
+	l.cursor = max(0, min(at, len(l.list)-1))
+	l.key = ""
+	if l.cursor < len(l.list) {
+		l.key = problemKey(&l.list[l.cursor])
+	}
+}
+
+func (l *problemList) move(n int) { l.set(l.cursor + n) }
+
+func (l *problemList) current() (cluster.Problem, bool) {
+	if l.cursor < len(l.list) {
+		return l.list[l.cursor], true
+	}
+	return cluster.Problem{}, false
+}
+
+func (l *problemList) takeLost() bool {
+	gone := l.gone
+	l.gone = false
+	return gone
+}
+
+func (l *problemList) act(id string) bool {
+	switch id {
+	case "down":
+		l.move(1)
+	case "up":
+		l.move(-1)
+	case "top":
+		l.move(-len(l.list))
+	case "bottom":
+		l.move(len(l.list))
+	case "page.down":
+		l.move(max(1, l.rows))
+	case "page.up":
+		l.move(-max(1, l.rows))
+	default:
+		return false
+	}
+	return true
+}
+
+// click takes a click at a line of the page's body.
+func (l *problemList) click(y int) bool {
+	if row := y - l.line - l.head; row >= 0 && row < l.rows && l.top+row < len(l.list) {
+		l.set(l.top + row)
+		return true
+	}
+	return false
+}
+
+func (l *problemList) heading(w, rows int) string {
+	u := l.u
+	note := strconv.Itoa(len(l.list))
+	if len(l.list) > rows {
+		note = u.T("%d of %d", l.cursor+1, len(l.list))
+	}
+	return u.heading(w, u.T("PROBLEMS"), note)
+}
+
+// columns are the widths of object and summary; the cause has the rest, if there is enough of it.
+func (l *problemList) columns(w int) (object, summary int) {
+	for i := range l.list {
+		object = max(object, paint.Width(shortObject(&l.list[i])))
+		summary = max(summary, paint.Width(l.list[i].Summary))
+	}
+	if w < causeWidth {
+		return min(object, max(12, w/2)), w
+	}
+	return min(object, max(12, w*30/100)), min(summary, max(12, w*30/100))
+}
+
+// causeWidth is the width from which causes have a column.
+const causeWidth = 72
+
+// draw returns the rows around the cursor.
+func (l *problemList) draw(w, rows int) []string {
+	l.rows = rows
+	l.top = max(0, min(l.cursor-rows/2, len(l.list)-rows))
+	object, summary := l.columns(w)
+	var lines []string
+	for i := l.top; i < min(len(l.list), l.top+rows); i++ {
+		lines = append(lines, l.row(i, w, object, summary))
+	}
+	return lines
+}
+
+func (l *problemList) row(i, w, object, summary int) string {
+	u, p := l.u, &l.list[i]
+	state := severityState(p.Severity)
+	line := u.line(w)
+	if i == l.cursor {
+		line.Add(paint.Strong, u.theme.Glyphs.Cursor).Select()
+	} else {
+		line.Add(paint.Plain, " ")
+	}
+	line.State(state, u.tick).Col(paint.Strong, shortObject(p), object).Add(paint.Plain, " ")
+	if w < causeWidth {
+		return line.Add(state.Role(), p.Summary).String()
+	}
+	return line.Col(state.Role(), p.Summary, summary).Add(paint.Plain, " ").Add(paint.Plain, p.Cause).String()
+}
+
+// stripLines is how many lines explain the problem under the cursor: one for what to do, and one more if any cause
+// is cut off above. It does not depend on the cursor, so that nothing jumps.
+func (l *problemList) stripLines(w int) int {
+	object, summary := l.columns(w)
+	for i := range l.list {
+		if cause := paint.Width(l.list[i].Cause); cause > 0 && (w < causeWidth || cause > w-object-summary-7) {
+			return 2
+		}
+	}
+	return 1
+}
+
+// strip says why, if that is cut off in the list, and what to do about the problem under the cursor.
+func (l *problemList) strip(w, n int) []string {
+	u := l.u
+	p, _ := l.current()
+	var lines []string
+	if n > 1 {
+		lines = append(lines, u.line(w).Add(paint.Plain, "   ").Add(paint.Plain, p.Cause).String())
+	}
+	line := u.line(w).Add(paint.Plain, "   ")
+	if hint, _, _ := strings.Cut(p.Hint, "\n"); hint != "" {
+		line.Add(paint.Dim, u.theme.Glyphs.Right+" ").Add(paint.Accent, paint.Clean(hint))
+		if u.fixable(&p) {
+			line.Add(paint.Plain, "   ").Hint(u.keys.Key("fix"), u.T("does it"))
+		}
+	}
+	return append(lines, line.String())
+}
+
+// shortObject is what has the problem, as short as it is clear: of pods the namespace and the name.
+func shortObject(p *cluster.Problem) string {
+	if rest, ok := strings.CutPrefix(p.Object, "pod/"); ok {
+		return rest
+	}
+	return strings.Replace(p.Object, "/", " ", 1)
+}

@@ -48,8 +48,3 @@ func newPodsPage(u *ui) *listPage {
 	}
 	return p
 }
-
-// newNodesPage is the list of nodes.
-func newNodesPage(u *ui) *listPage {
-	return newListPage(u, newRowStore(u, RowQuery{Type: nodeType}))
-}

@@ -29,7 +29,7 @@ type verb struct {
 func verbs() []*verb {
 	return []*verb{
 		{id: "open", title: "open", run: func(u *ui, l []subject) { u.openSubject(&l[0], "") }},
-		{id: "fix", title: "carry out the suggested fix", why: needsFix, run: runFix},
+		{id: "fix", title: "carry out the suggested fix", change: true, why: needsFix, run: runFix},
 		{id: "describe", title: "describe", run: func(u *ui, l []subject) { u.openSubject(&l[0], "describe") }},
 		{id: "yaml", title: "show as YAML", run: func(u *ui, l []subject) { u.openSubject(&l[0], "yaml") }},
 		{id: "logs", title: "logs", why: needsLogs, run: func(u *ui, l []subject) { u.openLogs(l, false) }, many: true},
@@ -123,10 +123,12 @@ func needsRestart(u *ui, s *subject) string {
 }
 
 func needsFix(u *ui, s *subject) string {
-	if s.problem == nil || fixOf(*s.problem) == "" {
-		return u.T("no fix is known for it")
+	if s.problem != nil {
+		if _, ok := u.fixOf(s.problem); ok {
+			return ""
+		}
 	}
-	return ""
+	return u.T("no fix is known for it")
 }
 
 // whyNot says why a verb cannot be done with any of these objects now, "" if it can.
@@ -142,6 +144,9 @@ func (u *ui) whyNot(v *verb, list []subject) string {
 		return u.T("the cluster is silent; what is shown may be old")
 	}
 	for i := range list {
+		if list[i].ref.Type.Resource == "" && !slices.Contains(withoutObject, v.id) {
+			return u.T("it is no object of the API")
+		}
 		if v.why != nil {
 			if reason := v.why(u, &list[i]); reason != "" {
 				return reason
@@ -150,6 +155,9 @@ func (u *ui) whyNot(v *verb, list []subject) string {
 	}
 	return ""
 }
+
+// withoutObject are the verbs that also work on what is no object of the API: problems, addons, components.
+var withoutObject = []string{"open", "fix", "copy.name", "copy.line"}
 
 // runVerb does it with what is chosen on the page in front, or says why not.
 func (u *ui) runVerb(v *verb) {

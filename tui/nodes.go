@@ -1,0 +1,332 @@
+package tui
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/tui/grid"
+	"bonsai/tui/keymap"
+	"bonsai/tui/paint"
+)
+
+// nodesPage lists the nodes: what Kubernetes says of them, what their containers do, and what they use. Nodes are known
+// from the snapshot even while the API server is away, and from the API before the snapshot has them.
+type nodesPage struct {
+	blankPage
+	u       *ui
+	store   *rowStore
+	grid    *grid.Grid
+	names   map[string]*nodeData
+	visible bool
+}
+
+func newNodesPage(u *ui) *nodesPage {
+	p := &nodesPage{u: u, store: newRowStore(u, RowQuery{Type: nodeType}), grid: grid.New(nil)}
+	p.grid.SetColumns(p.columns())
+	u.state.listeners = append(u.state.listeners, func() {
+		if p.visible {
+			p.refresh()
+		}
+	})
+	return p
+}
+
+// nodeData is what a row of the grid knows of its node.
+type nodeData struct {
+	status cluster.NodeStatus // zero but for the name if the snapshot does not have it
+	row    Row                // zero if the API does not have it
+}
+
+// sparkWidth is that of the graphs in the list.
+const sparkWidth = 8
+
+func (p *nodesPage) columns() []grid.Column {
+	u := p.u
+	usage := func(it *grid.Item) (*cluster.NodeUsage, bool) { return u.usageOf(it.ID) }
+	off := u.theme.Glyphs.Off
+	return []grid.Column{
+		{Title: "Node", Min: 8, Max: 40},
+		{Title: "Status", Min: 8, Max: 26, Drop: 1},
+		{Title: "Cores", Min: 5 + 1 + sparkWidth + 1 + 5, Drop: 3, Live: func(it *grid.Item) (string, float64) {
+			n, ok := usage(it)
+			if !ok {
+				return off, -1
+			}
+			return fmt.Sprintf("%5s %s %s", cores(n.CPU), u.theme.SparkText(u.state.history.of(it.ID), u.cpuTop(), sparkWidth), u.T("of %s", whole(n.CPUs))), n.CPU
+		}},
+		{Title: "Memory", Min: 4 + 1 + 8 + 1 + 5, Drop: 4, Live: func(it *grid.Item) (string, float64) {
+			n, ok := usage(it)
+			if !ok {
+				return off, -1
+			}
+			return fmt.Sprintf("%4s %s %s", percent(share(n)), u.barText(share(n), 8), size(n.Memory)), float64(n.Memory)
+		}},
+		{Title: "Pods", Kind: grid.Number, Min: 4, Drop: 5, Live: func(it *grid.Item) (string, float64) {
+			c := u.state.summary.nodes[it.ID]
+			if c.ready < c.total {
+				return fmt.Sprintf("%d/%d", c.ready, c.total), float64(c.total)
+			}
+			return strconv.Itoa(c.total), float64(c.total)
+		}},
+		{Title: "DNS", Min: 3, Max: 9, Drop: 8},
+		{Title: "Container", Min: 9, Max: 10, Drop: 9},
+		{Title: "Kubelet", Min: 7, Max: 10, Drop: 10},
+		{Title: "Restarts", Kind: grid.Number, Drop: 7},
+		{Title: "Address", Max: 16, Drop: 12},
+		{Title: "Version", Max: 12, Drop: 13},
+		{Title: "Disk", Kind: grid.Number, Min: 5, Drop: 14, Live: func(it *grid.Item) (string, float64) {
+			n, ok := usage(it)
+			if !ok || n.DiskSize == 0 {
+				return off, -1
+			}
+			return percent(float64(n.DiskUsed) / float64(n.DiskSize)), float64(n.DiskUsed)
+		}},
+		{Title: "Age", Kind: grid.Age, Drop: 2},
+	}
+}
+
+// whole is an amount of cores that there are, which seldom has a fraction.
+func whole(c float64) string { return strconv.FormatFloat(math.Round(c*10)/10, 'f', -1, 64) }
+
+// barText is a bar without colours.
+func (u *ui) barText(share float64, w int) string {
+	full := int(min(1, max(0, share))*float64(w) + 0.5)
+	return strings.Repeat(u.theme.Glyphs.Full, full) + strings.Repeat(u.theme.Glyphs.Empty, w-full)
+}
+
+func (p *nodesPage) crumb() string           { return p.u.T("nodes") }
+func (p *nodesPage) context() keymap.Context { return keymap.List }
+func (p *nodesPage) hints() []string {
+	return []string{"open", "logs", "shell", "cordon", "restart", "actions"}
+}
+
+func (p *nodesPage) show() {
+	p.visible = true
+	p.store.read(p)
+	p.refresh()
+}
+
+func (p *nodesPage) hide() {
+	p.visible = false
+	p.store.unread(p)
+}
+
+func (p *nodesPage) columnsChanged([]Column)     {}
+func (p *nodesPage) rowsReset()                  {}
+func (p *nodesPage) rowsChanged([]Row, []string) { p.refresh() }
+func (p *nodesPage) storeState()                 { p.u.touch() }
+
+// refresh joins what the snapshot and the API say.
+func (p *nodesPage) refresh() {
+	u := p.u
+	all := map[string]*nodeData{}
+	for _, n := range u.state.snapshot.Nodes {
+		n.Name = paint.Clean(n.Name)
+		all[n.Name] = &nodeData{status: n}
+	}
+	for _, r := range p.store.rows {
+		if all[r.Name] == nil {
+			all[r.Name] = &nodeData{status: cluster.NodeStatus{Name: r.Name}}
+		}
+		all[r.Name].row = r
+	}
+	var gone []string
+	for name := range p.names {
+		if all[name] == nil {
+			gone = append(gone, name)
+		}
+	}
+	p.grid.Remove(gone...)
+	p.names = all
+	for name, d := range all {
+		p.grid.Set(p.item(name, d))
+	}
+	u.touch()
+}
+
+func (p *nodesPage) item(name string, d *nodeData) grid.Item {
+	u := p.u
+	n := &d.status
+	state := nodeState(n)
+	word := cellOf(p.store.columns, &d.row, "status")
+	version := cellOf(p.store.columns, &d.row, "version")
+	if n.Host == "" { // only the API knows it
+		state = rowState(p.store.columns, &d.row)
+	}
+	cordoned := strings.Contains(word, "SchedulingDisabled")
+	switch {
+	case !n.Ready && n.Host != "" && n.Host != cluster.PhaseRunning:
+		word = u.T(lower(string(n.Host)))
+	case word == "" && n.Ready:
+		word = "Ready"
+	case word == "":
+		word = "NotReady"
+	}
+	if cordoned && state == paint.StateOK {
+		word, state = u.T("cordoned"), paint.StateWarn
+	}
+	restarts := 0
+	for _, c := range n.Components {
+		restarts += c.Restarts
+	}
+	phase := func(ph cluster.Phase) string {
+		if ph == "" {
+			return u.theme.Glyphs.Off
+		}
+		return u.T(lower(string(ph)))
+	}
+	role := func(ph cluster.Phase) paint.Role {
+		if ph == cluster.PhaseRunning || ph == "" {
+			return paint.Dim
+		}
+		return phaseState(ph).Role()
+	}
+	restartRole := paint.Dim
+	if restarts > 0 {
+		restartRole = paint.Warn
+	}
+	created := d.row.Created
+	if created.IsZero() {
+		created = oldest(n.Components)
+	}
+	return grid.Item{
+		ID: name, Key: name, State: state, Time: created, Labels: d.row.Labels, Data: d,
+		Cells: []string{name, word, "", "", "", phase(n.DNS), phase(n.Host), phase(n.Kubelet), strconv.Itoa(restarts), n.IP, version, "", ""},
+		Roles: []paint.Role{paint.Strong, state.Role(), paint.Plain, paint.Plain, paint.Plain, role(n.DNS), role(n.Host), role(n.Kubelet), restartRole, paint.Dim, paint.Dim, paint.Dim},
+	}
+}
+
+// oldest is when the first of some components came to be what it is.
+func oldest(list []cluster.Component) time.Time {
+	var t time.Time
+	for _, c := range list {
+		if !c.Since.IsZero() && (t.IsZero() || c.Since.Before(t)) {
+			t = c.Since
+		}
+	}
+	return t
+}
+
+// cellOf is the text of a row in a column.
+func cellOf(columns []Column, r *Row, name string) string {
+	if at := slices.IndexFunc(columns, func(c Column) bool { return strings.EqualFold(c.Name, name) }); at >= 0 && at < len(r.Cells) {
+		return r.Cells[at]
+	}
+	return ""
+}
+
+func (p *nodesPage) subjects() []subject {
+	var list []subject
+	for _, it := range p.grid.Marked() {
+		d := it.Data.(*nodeData)
+		s := subjectOf(nodeType, p.store.columns, &d.row)
+		s.ref.Name = it.ID
+		if s.line == "" {
+			s.line = it.ID
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+func (p *nodesPage) lost() bool            { return p.grid.Lost() }
+func (p *nodesPage) filterText() string    { return p.grid.Filter() }
+func (p *nodesPage) filterPrompt() string  { return "/" }
+func (p *nodesPage) setFilter(text string) { p.grid.SetFilter(text); p.u.touch() }
+func (p *nodesPage) wheel(rows int)        { p.grid.Move(rows) }
+func (p *nodesPage) click(x, y int)        { p.grid.Click(x, y) }
+
+func (p *nodesPage) act(id string) bool {
+	if id == "open" {
+		if it, ok := p.grid.Current(); ok {
+			p.u.push(newNodePage(p.u, it.ID))
+		}
+		return true
+	}
+	return gridAct(p.u, p.grid, id)
+}
+
+func (p *nodesPage) draw(w, h int) []string {
+	u := p.u
+	u.state.summary.refresh()
+	if p.grid.Total() == 0 {
+		text := u.noCluster()
+		switch {
+		case text != "":
+		case p.store.err != nil:
+			text = u.errorText(p.store.err)
+		case !p.store.synced && u.state.running():
+			u.spinning()
+			text = u.glyph(paint.StateBusy) + " " + u.T("reading nodes")
+		default:
+			text = u.T("no nodes: an API server alone; %s finds \"start\", which adds some", u.keys.Key("palette"))
+		}
+		return fill(u.note(text, w, h), w, h)
+	}
+	// Where the list leaves room, the node under the cursor is told below it.
+	var below []string
+	if it, ok := p.grid.Current(); ok && h-strip-p.grid.Len()-1 >= detailRows {
+		below = append([]string{paint.Spaces(w)}, u.nodeHead(it.ID, w, true)...)
+		below = below[:min(len(below), h-strip-p.grid.Len()-2)]
+	}
+	lines := p.grid.Draw(u.look(!u.state.stale().IsZero()), w, h-strip-len(below))
+	return append(append(lines, below...), p.strip(w))
+}
+
+// detailRows is the room from which a node is told below the list.
+const detailRows = 8
+
+// strip says in words what is the matter with the node under the cursor, or what all of them use.
+func (p *nodesPage) strip(w int) string {
+	u := p.u
+	l := u.theme.Line(w).Add(paint.Plain, " ")
+	it, ok := p.grid.Current()
+	if !ok {
+		return l.Add(paint.Dim, u.T("nothing matches %q; %s takes the filter away", p.grid.Filter(), u.keys.Key("back"))).String()
+	}
+	at, of := p.grid.Position()
+	where := fmt.Sprintf("%d/%d ", at, of)
+	if role, text := u.nodeStory(it.ID); text != "" {
+		return l.Add(role, paint.Cut(text, w-paint.Width(where)-3, u.theme.Glyphs.More)).Right(paint.Dim, where).String()
+	}
+	d := it.Data.(*nodeData)
+	text := u.T("%d components run", len(d.status.Components))
+	if !d.status.Heartbeat.IsZero() {
+		text += ", " + u.T("heard %s ago", u.clock.age(d.status.Heartbeat))
+	}
+	return l.Add(paint.Dim, paint.Cut(text, w-paint.Width(where)-3, u.theme.Glyphs.More)).Right(paint.Dim, where).String()
+}
+
+// nodeStory says what is wrong with a node, "" if nothing is.
+func (u *ui) nodeStory(name string) (paint.Role, string) {
+	for i := range u.state.snapshot.Problems {
+		p := &u.state.snapshot.Problems[i]
+		if p.Object == "node/"+name || strings.HasPrefix(p.Object, "component/"+name+"/") {
+			text := p.Summary
+			if p.Cause != "" {
+				text += ": " + p.Cause
+			}
+			s := severityState(p.Severity)
+			return s.Role(), u.theme.Glyph(s, 0) + " " + paint.Clean(text)
+		}
+	}
+	for _, n := range u.state.snapshot.Nodes {
+		if n.Name != name {
+			continue
+		}
+		for _, c := range n.Components {
+			if c.Phase != cluster.PhaseRunning && c.Reason != "" {
+				return phaseState(c.Phase).Role(), paint.Clean(c.Name + ": " + c.Reason)
+			}
+		}
+	}
+	if use, ok := u.usageOf(name); ok && use.Reason != "" {
+		return paint.Warn, u.theme.Glyphs.Warn + " " + paint.Clean(use.Reason)
+	}
+	return paint.Plain, ""
+}

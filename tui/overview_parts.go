@@ -1,0 +1,519 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/tui/paint"
+)
+
+// startsSoFar counts the starts that are on record.
+func (u *ui) startsSoFar(context.Context) (int, error) { return len(u.session.Starts()), nil }
+
+// nodeState is how a node does, in one state.
+func nodeState(n *cluster.NodeStatus) paint.State {
+	if n.Ready && n.Host == cluster.PhaseRunning {
+		if n.DNS == cluster.PhaseFailed || n.DNS == cluster.PhaseDegraded {
+			return paint.StateWarn
+		}
+		return paint.StateOK
+	}
+	if s := phaseState(n.Host); s != paint.StateOK {
+		return s
+	}
+	if s := phaseState(n.Kubelet); s != paint.StateOK {
+		return s
+	}
+	return paint.StateWarn
+}
+
+// usageOf is what a node used last; false if nobody measured it.
+func (u *ui) usageOf(node string) (*cluster.NodeUsage, bool) {
+	for i := range u.state.load.Nodes {
+		if n := &u.state.load.Nodes[i]; n.Node == node && !n.Time.IsZero() {
+			return n, true
+		}
+	}
+	return nil, false
+}
+
+// share is how much of its memory a node uses.
+func share(n *cluster.NodeUsage) float64 {
+	if n.MemoryLimit == 0 {
+		return 0
+	}
+	return float64(n.Memory) / float64(n.MemoryLimit)
+}
+
+// fullRole colours a bar by how full it is.
+func fullRole(share float64) paint.Role {
+	switch {
+	case share >= 0.95:
+		return paint.Fail
+	case share >= 0.85:
+		return paint.Warn
+	}
+	return paint.Accent
+}
+
+// cpuTop is the top of the CPU graphs: the same for all nodes, so that they can be compared, and low enough for an idle
+// cluster to show its pulse.
+func (u *ui) cpuTop() float64 {
+	top := 0.2
+	for _, s := range u.state.history.nodes {
+		top = max(top, topOf(s.values, 0))
+	}
+	return top
+}
+
+// sparkMost is the length of the longest graph in use.
+const sparkMost = 40
+
+func (p *overviewPage) nodesPart() *part {
+	nodes := p.u.state.snapshot.Nodes
+	note := ""
+	if len(nodes) > 3 {
+		note = strconv.Itoa(len(nodes))
+	}
+	part := &part{least: 1, want: max(1, min(len(nodes), 12))}
+	part.draw = func(w, rows int) []string {
+		var lines []string
+		if !part.bare {
+			lines = append(lines, p.u.heading(w, p.u.T("NODES"), note))
+		}
+		if rows < len(nodes) {
+			return append(lines, p.nodesFlow(w, rows)...)
+		}
+		if len(nodes) == 0 {
+			return append(lines, p.u.line(w).Add(paint.Plain, " ").Add(paint.Dim, p.u.T("no nodes: an API server alone")).String())
+		}
+		name := nodeNameWidth(nodes, w/4)
+		top := p.u.cpuTop()
+		for i := range nodes {
+			lines = append(lines, p.u.nodeLine(&nodes[i], w, name, top))
+		}
+		return lines
+	}
+	return part
+}
+
+func nodeNameWidth(nodes []cluster.NodeStatus, most int) int {
+	name := 4
+	for i := range nodes {
+		name = max(name, paint.Width(paint.Clean(nodes[i].Name)))
+	}
+	return min(name, max(8, most))
+}
+
+// nodeLine is a node with what it uses.
+func (u *ui) nodeLine(n *cluster.NodeStatus, w, name int, top float64) string {
+	l := u.line(w).Add(paint.Plain, " ").State(u.spinState(nodeState(n)), u.tick).Col(paint.Plain, paint.Clean(n.Name), name)
+	use, ok := u.usageOf(n.Name)
+	switch {
+	case !n.Ready || n.Host != cluster.PhaseRunning:
+		l.Add(paint.Plain, " ").Add(nodeState(n).Role(), u.nodeWord(n))
+	case !ok:
+		l.Add(paint.Dim, " "+u.T("not measured yet"))
+	default:
+		graph := 6
+		if w-name >= 54 {
+			graph = 10
+		}
+		l.Add(paint.Dim, " cpu ").Spark(paint.Accent, u.state.history.of(n.Name), top, graph).ColRight(paint.Plain, cores(use.CPU), 5)
+		l.Add(paint.Dim, " mem ")
+		if l.Room() >= 22 {
+			l.Bar(fullRole(share(use)), share(use), 8)
+		}
+		l.ColRight(paint.Plain, percent(share(use)), 4)
+		if c := u.state.summary.nodes[n.Name]; u.state.pods.synced && l.Room() >= 8 {
+			l.Add(paint.Dim, " pods ").ColRight(paint.Plain, strconv.Itoa(c.total), 2)
+		}
+	}
+	return l.String()
+}
+
+// spinState notes that a busy state keeps the picture moving.
+func (u *ui) spinState(s paint.State) paint.State {
+	if s == paint.StateBusy {
+		u.spinning()
+	}
+	return s
+}
+
+// nodeWord says in a word or two why a node is not ready.
+func (u *ui) nodeWord(n *cluster.NodeStatus) string {
+	if n.Host != cluster.PhaseRunning {
+		return u.T("container %s", u.T(lower(string(n.Host))))
+	}
+	if n.Kubelet != cluster.PhaseRunning {
+		return u.T("kubelet %s", u.T(lower(string(n.Kubelet))))
+	}
+	return u.T("not ready")
+}
+
+func percent(share float64) string { return fmt.Sprintf("%.0f%%", share*100) }
+
+// nodesFlow is nodes one after the other, those that do not do well first.
+func (p *overviewPage) nodesFlow(w, rows int) []string {
+	u := p.u
+	nodes := slices.Clone(u.state.snapshot.Nodes)
+	slices.SortStableFunc(nodes, func(a, b cluster.NodeStatus) int { return calmness(nodeState(&a)) - calmness(nodeState(&b)) })
+	name, top := nodeNameWidth(nodes, 16), u.cpuTop()
+	cell := 2 + name + 1 + 5 + 1 + 4 + 1 + 4 + 2
+	each := max(1, (w-1)/cell)
+	var lines []string
+	for row := range rows {
+		l := u.line(w).Add(paint.Plain, " ")
+		for i := row * each; i < min(len(nodes), (row+1)*each); i++ {
+			n := &nodes[i]
+			at := w - l.Room()
+			if rest := len(nodes) - i; i == rows*each-1 && rest > 1 {
+				l.Add(paint.Dim, u.T("and %d more", rest))
+				break
+			}
+			l.State(u.spinState(nodeState(n)), u.tick).Col(paint.Plain, paint.Clean(n.Name), name)
+			if use, ok := u.usageOf(n.Name); ok && n.Ready {
+				l.ColRight(paint.Plain, cores(use.CPU), 4).Spark(paint.Accent, u.state.history.of(n.Name), top, 4).
+					ColRight(paint.Plain, percent(share(use)), 5)
+			} else if !n.Ready {
+				l.Add(nodeState(n).Role(), paint.Cut(u.nodeWord(n), cell-name-4, u.theme.Glyphs.More))
+			}
+			l.To(at + cell)
+		}
+		lines = append(lines, l.String())
+	}
+	return lines
+}
+
+// calmness orders states so that what needs a look comes first.
+func calmness(s paint.State) int {
+	return slices.Index([]paint.State{paint.StateFail, paint.StateWarn, paint.StateBusy, paint.StateEnding, paint.StateOff, paint.StateNone, paint.StateOK}, s)
+}
+
+// traffic is what goes to a component, all askers together: requests a second, the slowest 99th percentile (-1 if
+// nothing was measured), and the past of the rate.
+func (u *ui) traffic(to string) (total float64, p99 time.Duration, past []float64) {
+	p99 = -1
+	for _, l := range u.state.load.ControlPlane.Links {
+		if l.To != to {
+			continue
+		}
+		total += l.Rate
+		p99 = max(p99, l.P99)
+		if s := u.state.history.links[l.From+">"+l.To]; s != nil {
+			past = addTails(past, s.values)
+		}
+	}
+	return total, p99, past
+}
+
+// addTails adds two series whose last values are of the same time.
+func addTails(a, b []float64) []float64 {
+	if len(a) < len(b) {
+		a, b = b, a
+	}
+	sum := slices.Clone(a[max(0, len(a)-sparkMost):])
+	b = b[max(0, len(b)-sparkMost):]
+	for i := range b {
+		if at := len(sum) - len(b) + i; at >= 0 {
+			sum[at] += b[i]
+		}
+	}
+	return sum
+}
+
+// topOf is the top of a graph: a little above the highest value, and so far above their mean that what does not change
+// is drawn as a line in the middle.
+func topOf(values []float64, least float64) float64 {
+	values = values[max(0, len(values)-sparkMost):]
+	top, sum := least, 0.0
+	for _, v := range values {
+		top, sum = max(top, v*1.05), sum+v
+	}
+	return max(top, 2*sum/float64(max(1, len(values))))
+}
+
+// component finds one of the control plane's components.
+func (u *ui) component(name string) (*cluster.Component, bool) {
+	for i := range u.state.snapshot.Components {
+		if c := &u.state.snapshot.Components[i]; c.Name == name {
+			return c, true
+		}
+	}
+	return nil, false
+}
+
+// componentState is the state of a component of the control plane.
+func (u *ui) componentState(name string) paint.State {
+	if c, ok := u.component(name); ok {
+		return u.spinState(phaseState(c.Phase))
+	}
+	return paint.StateOff
+}
+
+func sum(m map[string]int) int {
+	n := 0
+	for _, v := range m {
+		n += v
+	}
+	return n
+}
+
+func (p *overviewPage) controlPart() *part {
+	u := p.u
+	part := &part{least: 1, want: 4}
+	part.draw = func(w, rows int) []string {
+		load := &u.state.load.ControlPlane
+		var lines []string
+		if !part.bare {
+			note := ""
+			if load.Memory > 0 {
+				note = u.T("one process, %s", size(load.Memory))
+			}
+			lines = append(lines, u.heading(w, u.T("CONTROL PLANE"), note))
+		}
+		asked, p99, past := u.traffic("kube-apiserver")
+		_, writes, disk := u.traffic("etcd")
+		measured := len(load.Links) > 0
+		if rows < 4 {
+			l := u.line(w).Add(paint.Plain, " ").State(u.componentState("kube-apiserver"), u.tick).Add(paint.Plain, "apiserver ")
+			if measured {
+				l.Add(paint.Plain, rate(asked)+"/s ").Add(paint.Dim, "p99 ").Add(paint.Plain, span(p99)+" ").Spark(paint.Accent, past, topOf(past, 1), 6)
+			}
+			l.Add(paint.Plain, "   ").State(u.componentState("etcd"), u.tick).Add(paint.Plain, "etcd ")
+			if load.DBSize > 0 {
+				l.Add(paint.Plain, size(uint64(load.DBSize)))
+			}
+			for _, c := range []string{"scheduler", "controller-manager"} {
+				if name := strings.TrimSuffix(c, "-manager"); l.Room() >= len(name)+5 {
+					l.Add(paint.Plain, "   ").State(u.componentState("kube-"+c), u.tick).Add(paint.Plain, name)
+				}
+			}
+			return append(lines, l.String())
+		}
+		row := func(component, name, first, second string, past []float64, rest string) {
+			l := u.line(w).Add(paint.Plain, " ").State(u.componentState(component), u.tick).Col(paint.Plain, name, 11)
+			if c, ok := u.component(component); ok && c.Phase != cluster.PhaseRunning {
+				lines = append(lines, l.Add(phaseState(c.Phase).Role(), u.T(lower(string(c.Phase)))+" ").Add(paint.Dim, paint.Clean(c.Reason)).String())
+				return
+			}
+			if measured {
+				l.ColRight(paint.Plain, first, 8).Add(paint.Plain, " ").Col(paint.Plain, second, 10)
+				graph := min(12, max(6, w-52))
+				if past != nil {
+					l.Spark(paint.Accent, past, topOf(past, 1), graph)
+				} else {
+					l.Add(paint.Plain, paint.Spaces(graph))
+				}
+				if l.Room() >= paint.Width(rest)+2 {
+					l.Add(paint.Plain, "  ").Add(paint.Dim, rest)
+				}
+			}
+			lines = append(lines, l.String())
+		}
+		if !measured {
+			p99, writes = -1, -1
+		}
+		latency := func(d time.Duration) string {
+			if d < 0 {
+				return ""
+			}
+			return "p99 " + span(d)
+		}
+		row("kube-apiserver", "apiserver", rate(asked)+"/s", latency(p99), past, u.T("watches %d", load.Watches))
+		row("etcd", "etcd", size(uint64(max(0, load.DBSize))), latency(writes), disk, "fsync "+span(load.FsyncP99))
+		pending := ""
+		if n := sum(load.Pending); n > 0 {
+			pending = u.T("pending %d", n)
+		}
+		schedules, _ := u.link("kube-scheduler", "kube-apiserver")
+		controls, _ := u.link("kube-controller-manager", "kube-apiserver")
+		row("kube-scheduler", "scheduler", rate(schedules.Rate)+"/s", latency(schedules.P99), u.past("kube-scheduler", "kube-apiserver"), pending)
+		queued := u.T("%d loops", load.Controllers)
+		if n := sum(load.Queues); n > 0 {
+			queued += ", " + u.T("%d queued", n)
+		}
+		row("kube-controller-manager", "controllers", rate(controls.Rate)+"/s", latency(controls.P99), u.past("kube-controller-manager", "kube-apiserver"), queued)
+		return lines
+	}
+	return part
+}
+
+// link is the traffic between two components.
+func (u *ui) link(from, to string) (cluster.Link, bool) {
+	for _, l := range u.state.load.ControlPlane.Links {
+		if l.From == from && l.To == to {
+			return l, true
+		}
+	}
+	return cluster.Link{P50: -1, P99: -1}, false
+}
+
+// past is the rates of a link so far.
+func (u *ui) past(from, to string) []float64 {
+	if s := u.state.history.links[from+">"+to]; s != nil {
+		return s.values
+	}
+	return nil
+}
+
+// dotStates are the states in the order in which they are counted.
+var dotStates = []paint.State{paint.StateOK, paint.StateBusy, paint.StateWarn, paint.StateFail, paint.StateEnding, paint.StateOff}
+
+func (p *overviewPage) podsPart() *part {
+	u := p.u
+	spaces := u.state.summary.spaces
+	part := &part{least: 1, want: max(1, min(len(spaces), 12))}
+	part.draw = func(w, rows int) []string {
+		var lines []string
+		if !part.bare {
+			lines = append(lines, u.heading(w, u.T("PODS"), p.podsNote(w)))
+		}
+		switch {
+		case !u.state.pods.synced && len(spaces) == 0 && u.state.pods.err != nil:
+			return append(lines, u.line(w).Add(paint.Plain, " ").Add(paint.Warn, u.errorText(u.state.pods.err)).String())
+		case !u.state.pods.synced && len(spaces) == 0:
+			u.spinning()
+			return append(lines, u.line(w).Add(paint.Plain, " ").Add(paint.Dim, u.glyph(paint.StateBusy)+" "+u.T("reading pods")).String())
+		case len(spaces) == 0:
+			return append(lines, u.line(w).Add(paint.Plain, " ").Add(paint.Dim, u.T("no pods yet")).String())
+		case rows < len(spaces) && rows <= 2:
+			return append(lines, p.podsFlow(w, rows)...)
+		}
+		shown := slices.Clone(spaces)
+		if rows < len(shown) {
+			slices.SortStableFunc(shown, func(a, b spaceMarks) int { return calmness(a.worst()) - calmness(b.worst()) })
+		}
+		name := 6
+		for i := range shown {
+			name = max(name, paint.Width(shown[i].namespace))
+		}
+		name = min(name, max(10, w/4))
+		for i := range shown {
+			if i == rows-1 && len(shown) > rows {
+				lines = append(lines, u.line(w).Add(paint.Plain, " ").Add(paint.Dim, u.T("and %d more", len(shown)-i)).String())
+				break
+			}
+			l := u.line(w).Add(paint.Plain, " ").Col(paint.Plain, shown[i].namespace, name).Add(paint.Plain, " ")
+			u.dots(l, &shown[i], l.Room()-1)
+			lines = append(lines, l.String())
+		}
+		return lines
+	}
+	return part
+}
+
+// podsNote is how many pods there are, and what the signs mean where there is room for that.
+func (p *overviewPage) podsNote(w int) string {
+	u := p.u
+	s := &u.state.summary
+	note := u.T("%d of %d ready", s.ready, s.total)
+	g := &u.theme.Glyphs
+	legend := fmt.Sprintf("%s %s  %s %s  %s %s  %s %s  %s %s", g.OK, u.T("ready"), g.Warn, u.T("waits"), g.Fail, u.T("fails"), g.Ending, u.T("ends"), g.Off, u.T("done"))
+	if paint.Width(note)+paint.Width(legend)+20 < w {
+		return note + "   " + legend
+	}
+	return note
+}
+
+// dots are the pods of a namespace, one sign each; where there is no room, how many there are of each state.
+func (u *ui) dots(l *paint.Line, s *spaceMarks, room int) {
+	if len(s.marks) <= min(room, mostDots) {
+		for i := 0; i < len(s.marks); {
+			j := i
+			for j < len(s.marks) && s.marks[j].state == s.marks[i].state {
+				j++
+			}
+			l.Add(s.marks[i].state.Role(), strings.Repeat(u.dot(s.marks[i].state), j-i))
+			i = j
+		}
+		return
+	}
+	for _, state := range dotStates {
+		n := s.counts[state]
+		if state == paint.StateOff {
+			n += s.counts[paint.StateNone]
+		}
+		if n > 0 {
+			l.Add(state.Role(), u.dot(state)+" "+strconv.Itoa(n)).Add(paint.Plain, "  ")
+		}
+	}
+}
+
+// dot is the sign of one pod. What spins elsewhere stands still here: a hundred spinners are no information.
+func (u *ui) dot(s paint.State) string {
+	switch s {
+	case paint.StateNone:
+		return u.theme.Glyphs.Off
+	case paint.StateBusy:
+		return u.theme.Glyphs.Spinner[2%len(u.theme.Glyphs.Spinner)]
+	}
+	return u.theme.Glyph(s, 0)
+}
+
+// podsFlow is namespaces one after the other, those with trouble first.
+func (p *overviewPage) podsFlow(w, rows int) []string {
+	u := p.u
+	spaces := slices.Clone(u.state.summary.spaces)
+	slices.SortStableFunc(spaces, func(a, b spaceMarks) int { return calmness(a.worst()) - calmness(b.worst()) })
+	var lines []string
+	l := u.line(w).Add(paint.Plain, " ")
+	for i := range spaces {
+		s := &spaces[i]
+		name := paint.Cut(s.namespace, 20, u.theme.Glyphs.More)
+		need := paint.Width(name) + 1 + min(len(s.marks), 24)
+		more := u.T("and %d more", len(spaces)-i)
+		keep := paint.Width(more) + 4
+		if i == len(spaces)-1 {
+			keep = 0
+		}
+		if w-l.Room() > 1 && l.Room() < need+keep {
+			if len(lines) == rows-1 {
+				l.Add(paint.Dim, more)
+				break
+			}
+			lines = append(lines, l.String())
+			l = u.line(w).Add(paint.Plain, " ")
+		}
+		l.Add(paint.Plain, name+" ")
+		u.dots(l, s, min(24, l.Room()))
+		l.Add(paint.Plain, "   ")
+	}
+	return append(lines, l.String())
+}
+
+func (p *overviewPage) dnsPart() *part {
+	u := p.u
+	part := &part{least: 1, want: 3}
+	part.draw = func(w, rows int) []string {
+		n := p.dns.count()
+		var lines []string
+		if !part.bare {
+			lines = append(lines, u.heading(w, "DNS", ""))
+		}
+		lines = append(lines, p.dns.summary(w, n))
+		if rows > 1 {
+			lines = append(lines, p.dns.rows(w, rows-1)...)
+		}
+		return lines
+	}
+	return part
+}
+
+// logPart is the end of a log, of the pod of the problem under the cursor.
+func (p *overviewPage) logPart() *part {
+	return &part{least: 1, want: max(1, min(8, len(p.tail.lines))), draw: func(w, rows int) []string { return p.tail.draw(w, rows+1) }}
+}
+
+func (p *overviewPage) eventPart() *part {
+	u := p.u
+	return &part{least: 1, want: max(1, min(4, len(p.warnings.list))), greedy: true, draw: func(w, rows int) []string {
+		lines := []string{u.heading(w, u.T("WARNINGS"), "")}
+		return append(lines, p.warnings.draw(w, rows)...)
+	}}
+}

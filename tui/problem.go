@@ -1,0 +1,248 @@
+package tui
+
+import (
+	"slices"
+	"strings"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/tui/keymap"
+	"bonsai/tui/paint"
+)
+
+// problemSubject is what a problem is about, as something that verbs act on.
+func (u *ui) problemSubject(p *cluster.Problem) subject {
+	s := subject{problem: p, line: problemLine(p)}
+	parts := strings.Split(p.Object, "/")
+	switch {
+	case parts[0] == "pod" && len(parts) == 3:
+		s.ref = Ref{Type: podType, Namespace: parts[1], Name: parts[2]}
+		for _, r := range u.state.pods.rows {
+			if r.Namespace == parts[1] && r.Name == parts[2] {
+				line := s.line
+				s = subjectOf(podType, u.state.pods.columns, &r)
+				s.problem, s.line = p, line
+				break
+			}
+		}
+	case parts[0] == "node" && len(parts) == 2:
+		s.ref = Ref{Type: nodeType, Name: parts[1]}
+	case parts[0] == "addon" && len(parts) == 2:
+		s.ref.Name = parts[1]
+		for i := range u.state.snapshot.Addons {
+			if a := &u.state.snapshot.Addons[i]; a.Name == parts[1] {
+				s.addon = a
+			}
+		}
+	case parts[0] == "component":
+		s.ref.Name = parts[len(parts)-1]
+		if len(parts) == 3 {
+			s.node = parts[1]
+		}
+	default:
+		s.ref.Name = parts[len(parts)-1]
+		if t, ok := u.problemType(parts[0]); ok {
+			s.ref.Type = t
+			if t.Namespaced && len(parts) == 3 {
+				s.ref.Namespace = parts[1]
+			}
+		}
+	}
+	return s
+}
+
+// problemType is the type of a kind in lower case. Those that most problems are about are known before the API server
+// has told all.
+func (u *ui) problemType(kind string) (ResourceType, bool) {
+	if t, ok := u.findType(kind); ok {
+		return t, true
+	}
+	for _, t := range []ResourceType{
+		{Group: "apps", Version: "v1", Resource: "deployments", Kind: "Deployment", Namespaced: true},
+		{Group: "apps", Version: "v1", Resource: "statefulsets", Kind: "StatefulSet", Namespaced: true},
+		{Group: "apps", Version: "v1", Resource: "daemonsets", Kind: "DaemonSet", Namespaced: true},
+		{Group: "apps", Version: "v1", Resource: "replicasets", Kind: "ReplicaSet", Namespaced: true},
+		{Group: "batch", Version: "v1", Resource: "jobs", Kind: "Job", Namespaced: true},
+		{Group: "batch", Version: "v1", Resource: "cronjobs", Kind: "CronJob", Namespaced: true},
+		{Version: "v1", Resource: "services", Kind: "Service", Namespaced: true},
+		{Version: "v1", Resource: "persistentvolumeclaims", Kind: "PersistentVolumeClaim", Namespaced: true},
+	} {
+		if kind == singular(t) {
+			return t, true
+		}
+	}
+	return ResourceType{}, false
+}
+
+// problemLine is a problem as text: the command to type, if it names one, or else all of it.
+func problemLine(p *cluster.Problem) string {
+	if command := hintCommand(p.Hint); command != "" {
+		return command
+	}
+	return strings.TrimSpace(strings.Join([]string{p.Object, p.Summary, p.Cause, p.Hint}, "  "))
+}
+
+// openPlace goes to where the object of a problem is at home.
+func (u *ui) openPlace(s *subject) {
+	kind, _, _ := strings.Cut(s.problem.Object, "/")
+	switch {
+	case s.ref.Type.Resource == "nodes":
+		u.push(newNodePage(u, s.ref.Name))
+	case s.ref.Type.Resource != "":
+		u.openSubject(s, "")
+	case kind == "addon":
+		u.act("screen.addons")
+	case kind == "dns":
+		u.act("screen.dns")
+	default:
+		u.act("screen.control")
+	}
+}
+
+// problemPage explains one problem: why it is, what shows it, and what can be done.
+type problemPage struct {
+	blankPage
+	u       *ui
+	problem cluster.Problem
+	over    bool // it is not there any more
+	top     int
+}
+
+func newProblemPage(u *ui, p cluster.Problem) *problemPage {
+	return &problemPage{u: u, problem: p}
+}
+
+// refresh takes what the newest snapshot says of it.
+func (p *problemPage) refresh() {
+	key := problemKey(&p.problem)
+	at := slices.IndexFunc(p.u.state.snapshot.Problems, func(o cluster.Problem) bool { return paint.Clean(problemKey(&o)) == key })
+	if p.over = at < 0; p.over {
+		return
+	}
+	p.problem = p.u.state.snapshot.Problems[at]
+	cleanProblem(&p.problem)
+}
+
+func (p *problemPage) crumb() string { return shortObject(&p.problem) }
+
+func (p *problemPage) context() keymap.Context { return keymap.List }
+
+func (p *problemPage) lost() bool { return false }
+
+func (p *problemPage) subjects() []subject { return []subject{p.u.problemSubject(&p.problem)} }
+
+func (p *problemPage) act(id string) bool {
+	switch id {
+	case "open":
+		s := p.u.problemSubject(&p.problem)
+		p.u.openPlace(&s)
+	case "actions":
+		p.u.openActions()
+	case "down":
+		p.top++
+	case "up":
+		p.top--
+	case "top":
+		p.top = 0
+	default:
+		v := verbNamed(id)
+		if v == nil {
+			return false
+		}
+		p.u.runVerb(v)
+	}
+	return true
+}
+
+func (p *problemPage) wheel(rows int) { p.top += rows }
+func (p *problemPage) click(_, _ int) {}
+
+func (p *problemPage) hints() []string { return append(p.useful(), "actions", "back") }
+
+// useful are the verbs that do something with it now.
+func (p *problemPage) useful() []string {
+	s := p.u.problemSubject(&p.problem)
+	ids := []string{"open"}
+	for _, id := range []string{"fix", "logs", "logs.previous", "shell", "describe", "birth", "edit"} {
+		if v := verbNamed(id); v != nil && p.u.whyNot(v, []subject{s}) == "" {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// factWidth is that of the words at the left.
+const factWidth = 8
+
+func (p *problemPage) draw(w, h int) []string {
+	p.refresh()
+	lines := p.text(w)
+	p.top = max(0, min(p.top, len(lines)-h))
+	return fill(lines[p.top:], w, h)
+}
+
+func (p *problemPage) text(w int) []string {
+	u, problem := p.u, &p.problem
+	state := severityState(problem.Severity)
+	var lines []string
+	blank := func() { lines = append(lines, paint.Spaces(w)) }
+	wrapped := func(word string, role paint.Role, text string) {
+		for i, part := range paint.Wrap(text, max(20, min(w-factWidth-6, 100))) {
+			if i > 0 {
+				word = ""
+			}
+			lines = append(lines, u.line(w).Add(paint.Plain, "   ").Col(paint.Dim, word, factWidth).Add(role, part).String())
+		}
+	}
+	head := u.line(w).Add(paint.Plain, " ")
+	if p.over {
+		head.Add(paint.OK, u.theme.Glyphs.OK+" ").Add(paint.Strong, shortObject(problem)).Add(paint.OK, "   "+u.T("this is over"))
+	} else {
+		head.State(state, u.tick).Add(paint.Strong, shortObject(problem)).Add(state.Role(), "   "+problem.Summary)
+	}
+	lines = append(lines, head.Right(paint.Dim, paint.Clean(problem.Kind)+" ").String())
+	blank()
+	if problem.Cause != "" {
+		wrapped(u.T("why"), paint.Plain, problem.Cause)
+		blank()
+	}
+	if problem.Hint != "" {
+		word := u.T("to do")
+		for _, part := range strings.Split(problem.Hint, "\n") {
+			wrapped(word, paint.Accent, paint.Clean(part))
+			word = ""
+		}
+		blank()
+	}
+	if len(problem.Evidence) > 0 {
+		lines = append(lines, u.heading(w, u.T("EVIDENCE"), ""))
+		for _, e := range problem.Evidence {
+			for i, part := range paint.Wrap(e, max(20, w-4)) {
+				indent := "   "
+				if i > 0 {
+					indent = "     "
+				}
+				lines = append(lines, u.line(w).Add(paint.Plain, indent).Add(levelRole(e), part).String())
+			}
+		}
+		blank()
+	}
+	lines = append(lines, u.heading(w, u.T("KEYS"), ""))
+	s := u.problemSubject(problem)
+	for _, id := range p.useful() {
+		text := u.T(verbNamed(id).title)
+		switch id {
+		case "open":
+			text = u.T("go to %s", strings.TrimSpace(s.name()))
+		case "fix":
+			if f, ok := u.fixOf(problem); ok {
+				text = f.title
+			}
+		}
+		lines = append(lines, u.line(w).Add(paint.Plain, "   ").Col(paint.Key, u.keys.Key(id), factWidth).Add(paint.Plain, text).String())
+	}
+	if problemLine(problem) != "" {
+		lines = append(lines, u.line(w).Add(paint.Plain, "   ").Col(paint.Key, u.keys.Key("copy.line"), factWidth).
+			Add(paint.Plain, u.T("copy")+" ").Add(paint.Accent, paint.Clean(problemLine(problem))).String())
+	}
+	return lines
+}
