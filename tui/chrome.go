@@ -247,6 +247,11 @@ func (u *ui) warns(id string) bool {
 			return true
 		}
 	}
+	for _, s := range u.screens {
+		if w, ok := s.pages[0].(warner); ok && s.id == id && w.warning() != "" {
+			return true
+		}
+	}
 	return false
 }
 
@@ -302,6 +307,11 @@ func (u *ui) bottomLine(w int) string {
 
 // hintText is the one word that the hint line has for an action.
 func (u *ui) hintText(id string) string {
+	if m, ok := u.page().(meaner); ok {
+		if text := m.meaning(id); text != "" && text != "-" {
+			return text
+		}
+	}
 	if text, ok := hintWords[id]; ok {
 		return text
 	}
@@ -321,6 +331,7 @@ var hintWords = map[string]string{
 	"text.next": "next", "text.prev": "before", "text.filter": "filter", "text.pause": "pause", "text.wrap": "wrap", "text.bottom": "end",
 	"text.raw": "raw", "text.time": "time", "text.copy": "copy", "text.save": "save", "text.prev.run": "run before", "zoom": "zoom", "scale": "scale",
 	"namespace": "namespace", "tree": "tree", "wide": "wide", "quit": "leave", "copy.name": "copy",
+	"trace": "trace", "resolve": "resolve",
 }
 
 // trail is the names of the pages that were opened over each other.

@@ -1,13 +1,610 @@
 package tui
 
-// dnsPage is written in its own change.
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/tui/dnslog"
+	"bonsai/tui/grid"
+	"bonsai/tui/keymap"
+	"bonsai/tui/nearmiss"
+	"bonsai/tui/paint"
+)
+
+// dnsPage shows what pods ask cluster DNS, while they do, and what went wrong.
 type dnsPage struct {
 	blankPage
-	u *ui
+	u       *ui
+	ring    *dnslog.Ring
+	feed    *feed
+	status  *feed
+	linger  linger
+	visible bool
+
+	// err is why no questions come; watching says that they do.
+	err      error
+	watching bool
+	missed   uint64 // questions that came too fast to be told
+	servers  []cluster.DNSStatus
+
+	list   queryList
+	groups *grid.Grid
+	// grouped says that names are shown, not questions.
+	grouped bool
+	// closed says that the user does not want the row under the cursor explained.
+	closed  bool
+	guesses map[guessKey][]nearmiss.Meant
+	guessed int // version of the Services that the guesses are of
+	// alarm is what the tab warns of, "" if all is well.
+	alarm   string
+	failing []*dnslog.Name
+	asking  []*dnslog.Asker
 }
 
-func newDNSPage(u *ui) *dnsPage { return &dnsPage{u: u} }
+type guessKey struct {
+	asked     dnslog.Text
+	namespace string
+}
 
-func (p *dnsPage) crumb() string { return p.u.T("dns") }
+const (
+	// statusEvery is the pause between two questions to the servers for their figures.
+	statusEvery = 5 * time.Second
+	// slowAnswer is what a user of a program begins to feel.
+	slowAnswer = 500 * time.Millisecond
+	// mostGroups bounds the names of the grouped view.
+	mostGroups = 2000
+)
 
-func (p *dnsPage) draw(w, h int) []string { return fill(nil, w, h) }
+func newDNSPage(u *ui) *dnsPage {
+	p := &dnsPage{u: u, ring: dnslog.New(dnslog.Size), guesses: map[guessKey][]nearmiss.Meant{}}
+	p.list = queryList{ring: p.ring, filter: dnslog.NewFilter("", false, "")}
+	p.groups = grid.New([]grid.Column{
+		{Title: "Name", Min: 16},
+		{Title: "Count", Kind: grid.Number, Min: 6, Max: 7},
+		{Title: "Failed", Kind: grid.Number, Min: 7, Max: 7, Drop: 1},
+		{Title: "Last result", Min: 8, Max: 40, Drop: 2},
+		{Title: "Asked by", Min: 10, Max: 44, Drop: 4},
+	})
+	p.groups.Sort(1, true)
+	type batch struct {
+		queries []dnslog.Query
+		missed  uint64
+	}
+	queries := newBox(u.hub, func(old, new batch) batch {
+		// Nobody looks for a while, in an editor say: what the ring would forget again is not kept.
+		all := append(old.queries, new.queries...)
+		if len(all) > 2*dnslog.Size {
+			all = slices.Clone(all[len(all)-dnslog.Size:])
+		}
+		return batch{all, old.missed + new.missed}
+	}, func(b batch) { p.take(b.queries, b.missed) })
+	watching := newBox(u.hub, nil, func(on bool) {
+		p.watching = on
+		u.touch()
+	})
+	p.feed = newFeed(u.hub, func(ctx context.Context, well func()) error {
+		defer watching.put(false)
+		return u.session.DNSLog(ctx, func() {
+			well()
+			watching.put(true)
+		}, func(q cluster.DNSQuery) error {
+			queries.put(batch{[]dnslog.Query{dnslog.Make(q, u.clock.now())}, q.Dropped})
+			return nil
+		})
+	}, func(err error) {
+		p.err = err
+		u.touch()
+	})
+	statuses := newBox(u.hub, nil, func(list []cluster.DNSStatus) {
+		before := p.headFacts()
+		p.servers = list
+		if now := p.headFacts(); now != before {
+			u.touch()
+		}
+	})
+	p.status = newFeed(u.hub, func(ctx context.Context, well func()) error {
+		for {
+			list, err := u.session.DNSStatus(ctx)
+			if err != nil {
+				return err
+			}
+			well()
+			statuses.put(cleanServers(list))
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(statusEvery):
+			}
+		}
+	}, func(error) {})
+	p.linger = linger{u: u, on: func() {
+		p.feed.use()
+		p.status.use()
+		u.state.services.feed.use()
+	}, off: func() {
+		p.feed.leave()
+		p.status.leave()
+		u.state.services.feed.leave()
+	}}
+	return p
+}
+
+func cleanServers(list []cluster.DNSStatus) []cluster.DNSStatus {
+	list = slices.Clone(list)
+	for i := range list {
+		s := &list[i]
+		s.Node, s.Reason = paint.Clean(s.Node), paint.Clean(s.Reason)
+		s.Upstreams = slices.Clone(s.Upstreams)
+		for j := range s.Upstreams {
+			up := &s.Upstreams[j]
+			up.Zone, up.Address, up.Reason = paint.Clean(up.Zone), paint.Clean(up.Address), paint.Clean(up.Reason)
+		}
+	}
+	return list
+}
+
+func (p *dnsPage) show() {
+	p.visible = true
+	p.linger.show()
+}
+
+func (p *dnsPage) hide() {
+	p.visible = false
+	p.linger.hide()
+}
+
+func (p *dnsPage) crumb() string           { return p.u.T("dns") }
+func (p *dnsPage) context() keymap.Context { return keymap.List }
+func (p *dnsPage) filterPrompt() string    { return "/" }
+func (p *dnsPage) namespaceChanged()       { p.refilter(p.list.filter.Text(), p.list.filter.Failures()) }
+func (p *dnsPage) setFilter(text string)   { p.refilter(text, p.list.filter.Failures()) }
+func (p *dnsPage) filterText() string      { return p.list.filter.Text() }
+func (p *dnsPage) lost() bool              { return !p.grouped && p.list.takeLost() }
+func (p *dnsPage) hints() []string {
+	return []string{"fix", "tree", "logs.previous", "cordon", "trace", "resolve", "mark"}
+}
+
+// meaning says what keys of lists do here, where that is something else.
+func (p *dnsPage) meaning(id string) string {
+	switch id {
+	case "fix":
+		if p.list.filter.Failures() {
+			return "all answers"
+		}
+		return "failures only"
+	case "tree":
+		return "type"
+	case "logs.previous":
+		return "pod"
+	case "cordon":
+		if p.grouped {
+			return "one by one"
+		}
+		return "group by name"
+	case "mark":
+		if p.list.paused() {
+			return "go on"
+		}
+		return "pause"
+	case "open":
+		return "explain, or not"
+	case "copy.name":
+		return "copy the name"
+	case "copy.line":
+		return "copy the right name"
+	case "delete", "sort", "scale", "restart", "edit", "birth", "owner", "wide":
+		if id == "sort" && p.grouped {
+			return ""
+		}
+		return "-"
+	}
+	return ""
+}
+
+// take adds what came to the ring, the list and the groups.
+func (p *dnsPage) take(queries []dnslog.Query, missed uint64) {
+	p.missed += missed
+	p.err, p.watching = nil, true
+	for i := range queries {
+		p.list.add(p.ring.Add(queries[i]))
+	}
+	p.list.trim()
+	p.ring.Advance(p.u.clock.now())
+	if p.grouped {
+		p.regroup()
+	}
+	p.summarize()
+	if p.visible || p.alarm != "" {
+		p.u.touch()
+	}
+}
+
+// mostSummed is how many names and pods the summaries have room for.
+const mostSummed = 40
+
+// summarize prepares what changes with every question but is the same until the next.
+func (p *dnsPage) summarize() {
+	p.failing, p.asking = p.ring.Failing(mostSummed), p.ring.Asking(mostSummed)
+	p.alarm = p.findAlarm()
+}
+
+func (p *dnsPage) refilter(text string, failures bool) {
+	p.list.setFilter(dnslog.NewFilter(text, failures, p.u.state.namespace))
+	p.groups.SetFilter(text)
+	if p.grouped {
+		p.groups.Reset()
+		p.ring.Names(func(n *dnslog.Name) { p.regroupName(n) })
+	}
+	p.u.touch()
+}
+
+// regroup brings the groups up to date with what has changed.
+func (p *dnsPage) regroup() {
+	p.ring.Changed(func(asked dnslog.Text) {
+		if n := p.ring.NameOf(asked); n != nil {
+			p.regroupName(n)
+		} else {
+			p.groups.Remove(asked.Value())
+		}
+	})
+}
+
+func (p *dnsPage) regroupName(n *dnslog.Name) {
+	if p.list.filter.Failures() && n.Fails == 0 {
+		p.groups.Remove(n.Asked.Value())
+		return
+	}
+	if _, ok := p.groups.Get(n.Asked.Value()); !ok && p.groups.Total() >= mostGroups {
+		return
+	}
+	it := grid.Item{
+		ID: n.Asked.Value(), Key: n.Asked.Value(), State: paint.StateOK, Data: n,
+		Cells: []string{n.Asked.Value(), itoa(n.Count), itoa(n.Fails), "", ""}, Values: []float64{0, float64(n.Count), float64(n.Fails), 0, 0},
+		Roles: []paint.Role{paint.Plain, paint.Plain, paint.Plain, paint.Plain, paint.Dim},
+	}
+	if q := p.ring.Get(n.Last); q != nil {
+		it.State = p.stateOf(q)
+		it.Cells[3] = q.Result.Value()
+		it.Roles[3] = it.State.Role()
+	}
+	if n.Fails > 0 {
+		it.Roles[2] = paint.Fail
+	}
+	if p.u.state.namespace != "" && !slices.ContainsFunc(n.Askers(), func(a dnslog.Text) bool {
+		return strings.HasPrefix(a.Value(), p.u.state.namespace+"/")
+	}) {
+		return
+	}
+	var who []string
+	for i, a := range n.Askers() {
+		if i == 3 {
+			who = append(who, p.u.theme.Glyphs.More)
+			break
+		}
+		who = append(who, a.Value())
+	}
+	it.Cells[4] = strings.Join(who, ", ")
+	p.groups.Set(it)
+}
+
+// stateOf is how a question looks in the list.
+func (p *dnsPage) stateOf(q *dnslog.Query) paint.State {
+	switch {
+	case q.Verdict.Failed():
+		return paint.StateFail
+	case q.Verdict == dnslog.NoData:
+		return paint.StateOff
+	case q.Wasteful(), q.Took >= slowAnswer:
+		return paint.StateWarn
+	}
+	return paint.StateOK
+}
+
+// guess returns what a failed question may have meant.
+func (p *dnsPage) guess(q *dnslog.Query) []nearmiss.Meant {
+	s := p.u.state.services
+	if p.guessed != s.version || len(p.guesses) > 5000 {
+		clear(p.guesses)
+		p.guessed = s.version
+	}
+	if q.Verdict != dnslog.Missing || len(s.known) == 0 {
+		return nil
+	}
+	key := guessKey{q.Asked, q.Namespace()}
+	m, ok := p.guesses[key]
+	if !ok {
+		m = nearmiss.Find(q.Asked.Value(), key.namespace, s.known)
+		p.guesses[key] = m
+	}
+	return m
+}
+
+// meant returns what a name that does not exist may have meant.
+func (p *dnsPage) meant(name, namespace string) []nearmiss.Meant {
+	return nearmiss.Find(name, namespace, p.u.state.services.known)
+}
+
+// dnsPage is the one page of DNS.
+func (u *ui) dnsPage() *dnsPage {
+	for _, s := range u.screens {
+		if p, ok := s.pages[0].(*dnsPage); ok {
+			return p
+		}
+	}
+	return newDNSPage(u)
+}
+
+const (
+	// alarmFails is how often a name has to fail within the window before the tab warns: programs ask too early at times.
+	alarmFails = 3
+	// alarmBroken is how many questions without an answer are a warning, and alarmShare the least part of all.
+	alarmBroken = 3
+	alarmShare  = 0.02
+)
+
+// findAlarm looks for what is certainly wrong. Misses of the search path are no failures, and programs ask for many
+// names of the world that do not exist: of missing names, only those count that a Service's name is near to, or that
+// are names of the cluster.
+func (p *dnsPage) findAlarm() string {
+	u := p.u
+	if n := p.ring.Of(dnslog.Broken); n >= alarmBroken && p.ring.Share(dnslog.Broken) >= alarmShare {
+		return u.T("%d questions got no answer", n)
+	}
+	for _, name := range p.failing {
+		if name.Fails < alarmFails {
+			break
+		}
+		q := p.ring.Get(name.LastFail)
+		if q == nil || q.Verdict != dnslog.Missing {
+			continue
+		}
+		if len(p.guess(q)) > 0 || ofCluster(q.Asked.Value()) {
+			return u.T("%s does not exist, and was asked for %d times", q.Asked.Value(), name.Fails)
+		}
+	}
+	return ""
+}
+
+// ofCluster says that only the cluster can have such a name.
+func ofCluster(name string) bool {
+	return strings.HasSuffix(name, ".svc") || strings.HasSuffix(name, ".svc."+cluster.ClusterDomain)
+}
+
+// warning says what the tab should warn of, "" for nothing.
+func (p *dnsPage) warning() string {
+	for i := range p.servers {
+		if s := &p.servers[i]; s.Phase != cluster.PhaseRunning && s.Phase != cluster.PhaseStarting {
+			return p.u.T("the DNS server of %s is %s", s.Node, p.u.T(lower(string(s.Phase))))
+		}
+	}
+	return p.alarm
+}
+
+// current is the question under the cursor; of a group its newest one, a failed one first.
+func (p *dnsPage) current() *dnslog.Query {
+	if !p.grouped {
+		return p.list.current()
+	}
+	it, ok := p.groups.Current()
+	if !ok {
+		return nil
+	}
+	n := p.ring.NameOf(it.Data.(*dnslog.Name).Asked)
+	if n == nil {
+		return nil
+	}
+	if q := p.ring.Get(n.LastFail); q != nil && n.Fails > 0 {
+		return q
+	}
+	return p.ring.Get(n.Last)
+}
+
+// subjects is the pod that asked.
+func (p *dnsPage) subjects() []subject {
+	q := p.current()
+	if q == nil || q.Namespace() == "" {
+		return nil
+	}
+	ns, name, _ := strings.Cut(q.Asker.Value(), "/")
+	for _, r := range p.u.state.pods.rows {
+		if r.Namespace == ns && r.Name == name {
+			return []subject{subjectOf(podType, p.u.state.pods.columns, &r)}
+		}
+	}
+	return []subject{{ref: Ref{Type: podType, Namespace: ns, Name: name}}}
+}
+
+func (p *dnsPage) act(id string) bool {
+	u := p.u
+	switch id {
+	case "fix":
+		p.refilter(p.list.filter.Text(), !p.list.filter.Failures())
+	case "cordon":
+		p.grouped = !p.grouped
+		p.refilter(p.list.filter.Text(), p.list.filter.Failures())
+	case "mark":
+		p.list.pause(!p.list.paused())
+	case "open":
+		p.closed = !p.closed
+		p.list.tie()
+	case "tree":
+		p.chooseType()
+	case "logs.previous":
+		p.choosePod()
+	case "trace":
+		p.trace()
+	case "resolve":
+		p.resolve()
+	case "copy.name", "copy.line":
+		q := p.current()
+		if q == nil {
+			return true
+		}
+		if m := p.guess(q); id == "copy.line" && len(m) > 0 {
+			u.copy(m[0].Right)
+		} else {
+			u.copy(q.Asked.Value())
+		}
+	case "back":
+		switch {
+		case p.list.filter.Text() != "":
+			p.setFilter("")
+		case p.list.filter.Failures():
+			p.refilter("", false)
+		case p.grouped:
+			return p.act("cordon")
+		case p.list.paused():
+			p.list.pause(false)
+		default:
+			return false
+		}
+	case "delete", "scale", "restart", "edit", "birth", "owner", "wide":
+		return p.meaning(id) == "-" && p.nothing(id)
+	default:
+		if p.grouped {
+			return gridAct(u, p.groups, id)
+		}
+		if id == "sort" {
+			return p.nothing(id)
+		}
+		if p.list.act(id) {
+			p.closed = false
+			return true
+		}
+		if id == "actions" {
+			u.openActions()
+			return true
+		}
+		v := verbNamed(id)
+		if v == nil {
+			return false
+		}
+		u.runVerb(v)
+	}
+	return true
+}
+
+// nothing says that a key of lists has no use for questions.
+func (p *dnsPage) nothing(id string) bool {
+	p.u.toast.say(paint.Dim, p.u.T("that is of no use for a question; %s opens the pod that asked", p.u.keys.Key("describe")))
+	return true
+}
+
+func (p *dnsPage) click(_, y int) {
+	y -= headRows
+	if p.grouped {
+		p.groups.Click(0, y)
+	} else {
+		p.list.click(y - 1)
+	}
+	p.closed = false
+	p.u.touch()
+}
+
+func (p *dnsPage) wheel(rows int) {
+	if p.grouped {
+		p.groups.Move(rows)
+	} else {
+		p.list.move(rows)
+	}
+}
+
+// chooseType narrows the list to one record type.
+func (p *dnsPage) chooseType() {
+	count := map[string]int{}
+	for n := p.ring.Oldest(); n < p.ring.Next(); n++ {
+		count[p.ring.Get(n).Type.Value()]++
+	}
+	p.chooseTerm("type", p.u.T("type"), count)
+}
+
+// choosePod narrows the list to one that asks.
+func (p *dnsPage) choosePod() {
+	count := map[string]int{}
+	for _, a := range p.ring.Asking(500) {
+		count[a.Who.Value()] = a.Count
+	}
+	p.chooseTerm("pod", p.u.T("who asks"), count)
+}
+
+// chooseTerm puts key:value into the filter, in place of another of that key.
+func (p *dnsPage) chooseTerm(key, title string, count map[string]int) {
+	set := func(value string) {
+		var words []string
+		for word := range strings.FieldsSeq(p.list.filter.Text()) {
+			if !strings.HasPrefix(word, key+":") {
+				words = append(words, word)
+			}
+		}
+		if value != "" {
+			words = append(words, key+":"+value)
+		}
+		p.setFilter(strings.Join(words, " "))
+	}
+	values := slices.SortedFunc(keysSeq(count), func(a, b string) int {
+		if count[a] != count[b] {
+			return count[b] - count[a]
+		}
+		return strings.Compare(a, b)
+	})
+	choices := []choice{{title: p.u.T("all"), run: func() { set("") }}}
+	for _, v := range values {
+		choices = append(choices, choice{title: v, hint: itoa(count[v]), run: func() { set(v) }})
+	}
+	p.u.choose(title, choices)
+}
+
+// trace asks the name under the cursor again, in the same pod's name, and shows each step.
+func (p *dnsPage) trace() {
+	q := p.current()
+	if q == nil {
+		p.u.toast.say(paint.Dim, p.u.T("nothing is chosen"))
+		return
+	}
+	pod := ""
+	if q.Namespace() != "" {
+		pod = q.Asker.Value()
+	}
+	p.u.push(newLookupPage(p.u, q.Asked.Value(), q.Type.Value(), pod))
+}
+
+// resolve asks for a name, a type and a pod, and shows how the pod would find it.
+func (p *dnsPage) resolve() {
+	u, pod := p.u, ""
+	if q := p.current(); q != nil && q.Namespace() != "" {
+		pod = q.Asker.Value()
+	}
+	label := u.T("resolve NAME [TYPE] [from NAMESPACE/POD]: ")
+	if pod != "" {
+		label = u.T("resolve, as %s: ", pod)
+	}
+	u.prompt = &prompt{label: label, done: func(text string) {
+		name, kind, from := readLookup(text)
+		if name == "" {
+			return
+		}
+		if from == "" {
+			from = pod
+		}
+		u.push(newLookupPage(u, name, kind, from))
+	}}
+}
+
+// readLookup reads "web AAAA from shop/cart-1"; all but the name may be left out.
+func readLookup(text string) (name, kind, pod string) {
+	for word := range strings.FieldsSeq(text) {
+		switch {
+		case name == "":
+			name = word
+		case strings.EqualFold(word, "from"):
+		case strings.Contains(word, "/"):
+			pod = word
+		default:
+			kind = strings.ToUpper(word)
+		}
+	}
+	return name, kind, pod
+}

@@ -51,6 +51,13 @@ type pointer interface {
 // zoomer is a page of several panes, one of which can have all the room.
 type zoomer interface{ zoom() }
 
+// meaner is a page on which some keys of its context mean something of their own. meaning returns that in English, "-"
+// for keys that mean nothing there, or "" for what they always mean.
+type meaner interface{ meaning(id string) string }
+
+// warner is a page that knows itself what its tab should warn of; "" is nothing.
+type warner interface{ warning() string }
+
 // chooser is a page with a cursor on an object that verbs act on.
 type chooser interface {
 	// subjects are the marked objects, or the one under the cursor.

@@ -94,12 +94,22 @@ func (u *ui) openHelp() {
 			if b.Context != c || len(b.Keys) == 0 {
 				continue
 			}
+			help, own := b.Help, false
+			if m, ok := u.page().(meaner); ok && c == u.page().context() {
+				switch text := m.meaning(b.ID); text {
+				case "":
+				case "-":
+					continue
+				default:
+					help, own = text, true
+				}
+			}
 			var names []string
 			for _, k := range b.Keys {
 				names = append(names, keymap.Name(k))
 			}
-			l := u.theme.Line(width).Add(paint.Plain, "  ").Col(paint.Key, strings.Join(names, " "), 16).Add(paint.Plain, u.T(b.Help))
-			if v := verbNamed(b.ID); v != nil {
+			l := u.theme.Line(width).Add(paint.Plain, "  ").Col(paint.Key, strings.Join(names, " "), 16).Add(paint.Plain, u.T(help))
+			if v := verbNamed(b.ID); v != nil && !own {
 				if reason := u.whyHere(v); reason != "" {
 					l.Add(paint.Dim, "  ("+reason+")")
 				}

@@ -24,6 +24,7 @@ type state struct {
 	history loadHistory
 
 	pods      *rowStore
+	services  *serviceStore // followed while a page looks at them
 	summary   podSummary
 	namespace string // that lists are narrowed to; empty is all
 	types     []ResourceType
@@ -85,6 +86,7 @@ func newState(u *ui) *state {
 		})
 	}, func(error) {})
 	s.pods = newRowStore(u, RowQuery{Type: podType})
+	s.services = newServiceStore(u)
 	return s
 }
 

@@ -58,6 +58,8 @@ func Default() *Map {
 		{"scale", List, []string{"+"}, "scale"},
 		{"actions", List, []string{"a"}, "everything that can be done with it"},
 		{"fix", List, []string{"f"}, "the fix that is suggested; failures only (DNS)"},
+		{"trace", List, []string{"x"}, "how the name is looked up, step by step (DNS)"},
+		{"resolve", List, []string{"R"}, "resolve a name as a pod would (DNS)"},
 		{"delete", List, []string{"delete", "ctrl+x"}, "delete"},
 
 		{"text.down", Text, []string{"j", "down"}, "down"},

@@ -1,0 +1,235 @@
+// Package nearmiss guesses which Service was meant by a name that does not exist.
+//
+// It knows the mistakes that people make: the right Service in the wrong namespace, a slip of the finger in either, and
+// a domain that is not quite "svc.cluster.local". It is pure; begin reading at Find.
+package nearmiss
+
+import (
+	"slices"
+	"strings"
+)
+
+// Service is one that exists.
+type Service struct{ Namespace, Name string }
+
+// Reason is what was wrong with a name.
+type Reason uint8
+
+// The reasons.
+const (
+	// Elsewhere: a Service of that name is in another namespace.
+	Elsewhere Reason = iota + 1
+	// Namespace is misspelt.
+	Namespace
+	// Name of the Service is misspelt.
+	Name
+	// Both are misspelt.
+	Both
+	// Domain behind the namespace is not one of the cluster.
+	Domain
+)
+
+// Meant is what may have been meant.
+type Meant struct {
+	// Right is the name as it should have been asked for, in the form that was used: redis.default.svc for
+	// redis.defualt.svc, redis.default for redis.
+	Right   string
+	Service Service
+	Reason  Reason
+}
+
+// most is how many equally good guesses are still a help.
+const most = 3
+
+// clusterDomain is that of every cluster here.
+const clusterDomain = "cluster.local"
+
+// unrelated is the score of the right Service in a namespace that looks nothing like the one that was asked for.
+const unrelated = 10
+
+// Find returns what a pod of the namespace own may have meant by asked, which does not exist: the best guesses, best
+// first, at most three and all equally good. It returns none for a name that is one of a Service, and for one that
+// nothing is near to.
+func Find(asked, own string, services []Service) []Meant {
+	labels := strings.Split(strings.TrimSuffix(strings.ToLower(asked), "."), ".")
+	if len(labels) > 12 || slices.Contains(labels, "") {
+		return nil
+	}
+	var best []Meant
+	least := -1
+	for _, r := range readings(labels, own) {
+		for _, s := range services {
+			score, reason := r.score(s)
+			switch {
+			case score == 0:
+				return nil // it exists: what is missing is something else, an endpoint or a record type
+			case score < 0 || least >= 0 && score > least:
+				continue
+			case score != least:
+				best, least = best[:0], score
+			}
+			if m := (Meant{r.with(s, own), s, reason}); !slices.Contains(best, m) {
+				best = append(best, m)
+			}
+		}
+	}
+	if len(best) > most {
+		return nil
+	}
+	slices.SortFunc(best, func(a, b Meant) int {
+		if (a.Service.Namespace == own) != (b.Service.Namespace == own) {
+			if a.Service.Namespace == own {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.Right, b.Right)
+	})
+	return best
+}
+
+// reading is one way to read the labels of a name.
+type reading struct {
+	host            string // of a pod or a port of the Service, with its dot
+	service         string
+	namespace       string
+	explicit        bool   // the namespace was named
+	domain          string // behind the namespace, as it should be, with its dot
+	domainSlips     int
+	ownNamespace    string
+	insideOfCluster bool // what follows the namespace says that it is one
+}
+
+func readings(labels []string, own string) []reading {
+	if len(labels) == 1 {
+		return []reading{{service: labels[0], namespace: own, ownNamespace: own}}
+	}
+	var list []reading
+	for hosts := 0; hosts <= 2 && hosts+2 <= len(labels); hosts++ {
+		r := reading{service: labels[hosts], namespace: labels[hosts+1], explicit: true, ownNamespace: own}
+		if hosts > 0 {
+			r.host = strings.Join(labels[:hosts], ".") + "."
+		}
+		rest := strings.Join(labels[hosts+2:], ".")
+		var ok bool
+		if r.domain, r.domainSlips, ok = domainOf(rest); !ok {
+			continue
+		}
+		r.insideOfCluster = rest != ""
+		list = append(list, r)
+	}
+	return list
+}
+
+// domainOf returns what should stand behind a namespace, and how far from it that is what does.
+func domainOf(rest string) (domain string, slips int, ok bool) {
+	switch rest {
+	case "":
+		return "", 0, true
+	case "svc":
+		return ".svc", 0, true
+	case "svc." + clusterDomain:
+		return "." + rest, 0, true
+	case clusterDomain:
+		return ".svc." + clusterDomain, 1, true
+	case "svc.cluster", "svc.local":
+		return ".svc." + clusterDomain, 1, true
+	}
+	if strings.Contains(rest, ".") {
+		n := distance(rest, "svc."+clusterDomain, 4)
+		return ".svc." + clusterDomain, n, n <= 4
+	}
+	n := distance(rest, "svc", 1)
+	return ".svc", n, n <= 1
+}
+
+// score says how far a Service is from what was asked for: 0 is the same, negative is too far.
+func (r *reading) score(s Service) (int, Reason) {
+	name := distance(r.service, s.Name, slips(r.service))
+	if name > slips(r.service) {
+		return -1, 0
+	}
+	if !r.explicit {
+		// One label is soon near another: misspelt, only the pod's own namespace counts.
+		switch {
+		case s.Namespace == r.namespace && name > 0:
+			return 2*name - 1, Name
+		case s.Namespace == r.namespace:
+			return 0, 0
+		case name == 0:
+			return 2, Elsewhere
+		}
+		return -1, 0
+	}
+	space := distance(r.namespace, s.Namespace, slips(r.namespace))
+	near := space <= slips(r.namespace)
+	score, reason := 0, Reason(0)
+	switch {
+	case name == 0 && space == 0:
+		score, reason = 0, Domain
+	case name == 0 && near:
+		score, reason = space, Namespace
+	case space == 0:
+		score, reason = name, Name
+	case name == 0 && r.insideOfCluster:
+		score, reason = unrelated, Elsewhere
+	case near && r.insideOfCluster:
+		score, reason = name+space+3, Both
+	default:
+		return -1, 0
+	}
+	return score + 2*r.domainSlips, reason
+}
+
+// with is the name with another Service in it, in the same form.
+func (r *reading) with(s Service, own string) string {
+	if !r.explicit && s.Namespace == own {
+		return s.Name
+	}
+	return r.host + s.Name + "." + s.Namespace + r.domain
+}
+
+// slips is how many mistakes a word of this length may have.
+func slips(word string) int {
+	switch n := len(word); {
+	case n <= 2:
+		return 0
+	case n <= 5:
+		return 1
+	}
+	return 2
+}
+
+// distance is the number of letters to insert, remove, replace or swap with their neighbour until a is b (Damerau and
+// Levenshtein's, in its restricted form). It may stop counting above limit.
+func distance(a, b string, limit int) int {
+	if a == b {
+		return 0
+	}
+	if d := len(a) - len(b); d > limit || -d > limit {
+		return limit + 1
+	}
+	if len(b) > 255 {
+		return limit + 1
+	}
+	var rows [3][256]int
+	before, last, now := rows[0][:len(b)+1], rows[1][:len(b)+1], rows[2][:len(b)+1]
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		now[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			now[j] = min(last[j]+1, now[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				now[j] = min(now[j], before[j-2]+1)
+			}
+		}
+		before, last, now = last, now, before
+	}
+	return last[len(b)]
+}
