@@ -64,7 +64,9 @@ type Env struct {
 	Open func() (Session, error)
 	// Kubectl runs the built-in kubectl on the process's own standard streams and returns its exit code.
 	Kubectl func(ctx context.Context, args []string, kubeconfig string) int
-	Roles   []Role
+	// UI shows the terminal UI on the process's own terminal until the user leaves it or ctx ends.
+	UI    func(ctx context.Context, s Session, o UIOptions) (UIOutcome, error)
+	Roles []Role
 	// Addons are those that this executable has.
 	Addons []cluster.AddonDescription
 	Info   buildinfo.Info
@@ -107,7 +109,7 @@ func (a *app) root() *cobra.Command {
 		Short: "Real multi-node Kubernetes on this machine, in seconds",
 		Long: `bonsai runs a real Kubernetes cluster of several nodes on this machine. Nothing is downloaded: etcd, the
 control plane, the nodes' software and kubectl are inside this executable. The nodes are containers of your
-Docker engine.`,
+Docker engine. On a terminal, bonsai alone shows the cluster full screen (bonsai ui).`,
 		Example: `  bonsai start                          three nodes, ready in seconds
   bonsai kubectl -- get nodes           or any other kubectl
   bonsai status                         every component with its state
@@ -116,7 +118,7 @@ Docker engine.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          a.groupArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:          func(cmd *cobra.Command, _ []string) error { return a.runAlone(cmd) },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			a.checked = true
 			if cmd.Name() == "role" { // another program, with a log of its own
@@ -132,7 +134,7 @@ Docker engine.`,
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "log to stderr what is being done")
 	_ = root.RegisterFlagCompletionFunc("profile", a.completeProfiles)
 	root.AddCommand(
-		a.startCommand(), a.stopCommand(), a.deleteCommand(), a.statusCommand(), a.nodeCommand(), a.kubectlCommand(),
+		a.startCommand(), a.uiCommand(), a.stopCommand(), a.deleteCommand(), a.statusCommand(), a.nodeCommand(), a.kubectlCommand(),
 		a.logsCommand(), a.addonsCommand(), a.dnsCommand(), a.sshCommand(), a.imageCommand(), a.updateContextCommand(), a.versionCommand(), a.roleCommand(),
 	)
 	return root

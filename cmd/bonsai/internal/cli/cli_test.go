@@ -99,12 +99,12 @@ func wantPlain(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// waitFor returns when a file exists.
+// waitFor returns when a file exists, and has a text if one is given.
 func waitFor(ts *testscript.TestScript, _ bool, args []string) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(20 * time.Second); ; <-tick.C {
-		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+		if data, err := os.ReadFile(ts.MkAbs(args[0])); err == nil && (len(args) == 1 || strings.Contains(string(data), args[1])) {
 			return
 		}
 		if time.Now().After(deadline) {

@@ -1,0 +1,186 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/statedir"
+)
+
+// UIOptions is what the terminal UI is told by the command line.
+type UIOptions struct {
+	Cluster string
+	Theme   string
+	Depth   ColorDepth
+	Lang    string
+	// Screen to begin with; empty for the overview.
+	Screen                string
+	ASCII, Calm, ReadOnly bool
+	// Keys is a YAML mapping of actions to keys.
+	Keys []byte
+	// Detected says what was found out about the terminal, and how.
+	Detected []string
+}
+
+// UIOutcome is how the terminal UI was left.
+type UIOutcome struct {
+	// Cluster is another cluster to go to; Message is for the terminal that is back.
+	Cluster, Message string
+}
+
+type uiFlags struct {
+	settings uiSettings
+	plain    bool
+}
+
+func (a *app) uiCommand() *cobra.Command {
+	var o uiFlags
+	cmd := &cobra.Command{
+		Use:   "ui",
+		Short: "Look at a cluster, and work with it, full screen",
+		Long: `Ui shows the cluster full screen, from its start to its end: what is wrong and why, nodes, pods, logs, events, DNS,
+addons, the control plane at work. It begins by itself when bonsai is typed alone on a terminal. The cluster does not
+need it: leave it with q at any time, and come back. ? lists the keys.
+
+It follows NO_COLOR, TERM, COLORTERM and LANG; flags win over them, and over ui.yaml in your state folder ($BONSAI_HOME
+or ~/.bonsai), where keys can be changed as well. --plain prints problems and state as lines that follow each other,
+for screen readers and for anything that is no terminal.`,
+		Example: `  bonsai ui
+  bonsai ui -p ci --screen pods
+  bonsai ui --theme high-contrast --lang zh
+  bonsai ui --plain`,
+		Args: argCount(0, 0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.plain {
+				return a.runUIPlain(cmd.Context())
+			}
+			return a.runUI(cmd.Context(), o.settings)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.settings.Screen, "screen", "", "`NAME` of the screen to begin with, such as pods or dns")
+	f.StringVar(&o.settings.Theme, "theme", "", "`NAME` of the colours: auto (the terminal's own), dark, light, high-contrast, colour-blind, mono")
+	f.StringVar(&o.settings.Color, "color", "", "auto, never, 16, 256 or true; wins over what the environment says")
+	f.StringVar(&o.settings.Lang, "lang", "", "en or zh (default as LANG says)")
+	f.BoolVar(&o.settings.ASCII, "ascii", false, "use only signs that every font has")
+	f.BoolVar(&o.settings.Calm, "calm", false, "let nothing spin or flash")
+	f.BoolVar(&o.settings.ReadOnly, "readonly", false, "change nothing")
+	f.BoolVar(&o.plain, "plain", false, "print lines, and more when something changes; no screen, no colours")
+	for name, values := range map[string][]string{"screen": uiScreens, "theme": uiThemes, "color": append([]string{"auto"}, colorNames...), "lang": uiLanguages} {
+		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	}
+	return cmd
+}
+
+// runAlone is bonsai without a verb: the UI on a terminal, help elsewhere.
+func (a *app) runAlone(cmd *cobra.Command) error {
+	if a.UI == nil || !a.onTerminal() || os.Getenv("TERM") == "dumb" {
+		return cmd.Help()
+	}
+	return a.runUI(cmd.Context(), uiSettings{})
+}
+
+// onTerminal says whether keys can be read and a screen be drawn.
+func (a *app) onTerminal() bool {
+	for _, stream := range []any{a.Stdin, a.Stdout} {
+		f, ok := stream.(*os.File)
+		if !ok || !term.IsTerminal(int(f.Fd())) {
+			return false
+		}
+	}
+	return true
+}
+
+func (a *app) runUI(ctx context.Context, flags uiSettings) error {
+	if err := checkUISettings("--", flags); err != nil {
+		return err
+	}
+	if !a.onTerminal() {
+		return fault.Newf(fault.Usage, "bonsai ui needs a terminal for its input and output").
+			WithHint("the state as text:  %s\nas lines that follow each change:  %s", a.command("status"), a.command("ui --plain"))
+	}
+	s, err := a.Open()
+	if err != nil {
+		return err
+	}
+	file, err := loadUISettings(s.State)
+	if err != nil {
+		return err
+	}
+	settings := flags.over(file)
+	look := detectTerminal(os.Getenv, settings.Color, settings.ASCII, settings.Lang)
+	o := UIOptions{
+		Cluster: a.profile, Theme: settings.Theme, Depth: look.depth, Lang: look.lang, Screen: settings.Screen, ASCII: look.ascii, Calm: settings.Calm,
+		ReadOnly: settings.ReadOnly, Detected: look.why,
+	}
+	if o.Keys, err = settings.keys(); err != nil {
+		return err
+	}
+	for {
+		out, err := a.showUI(ctx, s, o)
+		if err != nil {
+			return err
+		}
+		if out.Cluster == "" {
+			a.profile = o.Cluster
+			a.printLeft(s, out.Message)
+			return nil
+		}
+		o.Cluster, o.Screen = out.Cluster, ""
+	}
+}
+
+// showUI shows the UI of one cluster. What would be logged to the terminal meanwhile goes to a file of the cluster.
+func (a *app) showUI(ctx context.Context, s Session, o UIOptions) (UIOutcome, error) {
+	log := &uiLog{state: s.State.Cluster(o.Cluster)}
+	defer log.close()
+	level := slog.LevelWarn
+	if a.verbose {
+		level = slog.LevelDebug
+	}
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})))
+	defer slog.SetDefault(before)
+	return a.UI(ctx, s, o)
+}
+
+// printLeft says how to come back, and how to end what goes on.
+func (a *app) printLeft(s Session, message string) {
+	if message != "" {
+		fmt.Fprintln(a.Stdout, safeLines(message, ""))
+	}
+	if !s.State.Cluster(a.profile).DaemonAlive() {
+		return
+	}
+	fmt.Fprintf(a.Stdout, "%s runs on. Come back:  %s   stop it:  %s\n", a.profile, a.command("ui"), a.command("stop"))
+}
+
+// uiLog is the file for what libraries log while the terminal is the UI's. There is none until somebody logs and the
+// cluster has a folder.
+type uiLog struct {
+	state statedir.Cluster
+	file  *os.File
+}
+
+// Write implements io.Writer; slog's handlers call it one at a time.
+func (l *uiLog) Write(p []byte) (int, error) {
+	if l.file == nil && l.state.Exists() {
+		l.file, _ = os.OpenFile(l.state.LogFile("ui"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	}
+	if l.file == nil {
+		return len(p), nil
+	}
+	return l.file.Write(p)
+}
+
+func (l *uiLog) close() {
+	if l.file != nil {
+		_ = l.file.Close()
+	}
+}
