@@ -79,6 +79,9 @@ func phaseState(p cluster.Phase) paint.State {
 // health is the cluster in one state and one word.
 func (u *ui) health() (paint.State, string) {
 	s := &u.state.snapshot
+	if o := u.operation; o != nil && !o.done {
+		return paint.StateBusy, u.doing(o)
+	}
 	if !u.state.known {
 		return paint.StateBusy, u.T("looking")
 	}
@@ -279,7 +282,7 @@ func (u *ui) bottomLine(w int) string {
 		return u.prompt.line(u, w)
 	case u.toast.text != "":
 		return l.Add(paint.Plain, " ").Add(u.toast.role, u.toast.text).String()
-	case len(u.tasks) > 0:
+	case len(u.tasks) > 0 && !u.operationShown():
 		t := u.tasks[len(u.tasks)-1]
 		l.Add(paint.Plain, " ").Add(paint.Busy, u.glyph(paint.StateBusy)+" "+t.title)
 		if t.detail != "" {
@@ -300,6 +303,9 @@ func (u *ui) bottomLine(w int) string {
 		l.Hint(key, word)
 	}
 	for _, id := range []string{"filter", "command", "help"} {
+		if _, ok := u.page().(filterer); !ok && id == "filter" {
+			continue
+		}
 		l.Hint(u.keys.Key(id), u.T(u.hintText(id)))
 	}
 	return l.String()

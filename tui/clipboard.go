@@ -10,13 +10,19 @@ import (
 
 // copy puts text into the clipboard of the terminal that the user sits at, also through SSH and tmux: OSC 52 asks the
 // terminal to do it.
-func (u *ui) copy(text string) {
+func (u *ui) copy(text string) { u.copyText(text, "") }
+
+// copyText is copy of something that has a name of its own in the answer, because it is long.
+func (u *ui) copyText(text, name string) {
 	if text == "" {
 		return
 	}
+	if name == "" {
+		name = paint.Cut(paint.Clean(text), 60, u.theme.Glyphs.More)
+	}
 	seq := osc52(text, os.Getenv("TMUX") != "", strings.HasPrefix(os.Getenv("TERM"), "screen") && os.Getenv("TMUX") == "")
 	u.display.send(seq)
-	u.toast.say(paint.OK, u.T("copied: %s", paint.Cut(paint.Clean(text), 60, u.theme.Glyphs.More)))
+	u.toast.say(paint.OK, u.T("copied: %s", name))
 }
 
 // osc52 is the sequence that sets the clipboard; multiplexers pass it on when it is wrapped.

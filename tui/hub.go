@@ -203,9 +203,12 @@ func newFeed(h *hub, run func(ctx context.Context, well func()) error, state fun
 // use counts somebody in; the first one starts the feed.
 func (f *feed) use() {
 	f.users++
-	if f.users > 1 {
-		return
+	if f.users == 1 {
+		f.begin()
 	}
+}
+
+func (f *feed) begin() {
 	ctx, cancel := context.WithCancel(f.hub.ctx)
 	before := f.done
 	done := make(chan struct{})
@@ -217,6 +220,14 @@ func (f *feed) use() {
 		}
 		_ = f.run(ctx)
 	})
+}
+
+// again ends a pause before the next try, and whatever runs: it is followed anew at once.
+func (f *feed) again() {
+	if f.users > 0 {
+		f.stop()
+		f.begin()
+	}
 }
 
 // leave counts somebody out; the last one ends the feed, without waiting for that.

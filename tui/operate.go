@@ -1,7 +1,396 @@
 package tui
 
-// operations are the verbs of the command line that change the cluster, for the palette.
-func (u *ui) operations() []choice { return nil }
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
 
-// confirmStop asks, and stops the cluster.
-func (u *ui) confirmStop() {}
+	tea "github.com/charmbracelet/bubbletea"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/tui/paint"
+)
+
+// operation is a start, stop or delete that was begun here. It is drawn as a waterfall in the place of the overview,
+// which comes back when it has succeeded, or when its failure was seen.
+type operation struct {
+	args []string
+	fall *waterfall
+	task *task
+	// done says that it has ended, err how; ending that somebody wants its end and it cleans up.
+	done, ending bool
+	err          error
+	// seen says that its end need not be shown any longer.
+	seen bool
+}
+
+func (o *operation) verb() string { return o.args[0] }
+
+const (
+	// readyPause is how long the end of an operation stays on the screen without a key.
+	readyPause = 2 * time.Second
+	// settleLimit is when it goes even if the cluster has not told of it.
+	settleLimit = 10 * time.Second
+)
+
+// beginOperation runs a verb that has a waterfall.
+func (u *ui) beginOperation(args ...string) {
+	if u.refuseChange() || u.refuseSecond() {
+		return
+	}
+	o := &operation{args: args}
+	o.fall = newWaterfall(o.verb(), u.clock.now())
+	u.operation = o
+	u.fetchStarts(func(starts []cluster.Timeline) { o.fall.expect(pastOf(o.verb(), starts)) })
+	o.task = u.operate(args, u.operationTitle(o.verb()), func(events []cluster.Event) {
+		for _, e := range events {
+			o.fall.event(e)
+		}
+	}, func(err error) { u.endOperation(o, err) })
+	u.toOverview()
+	u.frontChanged()
+}
+
+func (u *ui) operationTitle(verb string) string {
+	name := u.session.Name()
+	switch verb {
+	case "start":
+		return u.T("start %s", name)
+	case "stop":
+		return u.T("stop %s", name)
+	}
+	return u.T("delete %s", name)
+}
+
+// fetchStarts reads the records of past starts.
+func (u *ui) fetchStarts(done func([]cluster.Timeline)) {
+	fetch(u, func(context.Context) ([]cluster.Timeline, error) { return u.session.Starts(), nil }, func(list []cluster.Timeline, _ error) { done(list) })
+}
+
+// toOverview goes to the screen where operations are drawn.
+func (u *ui) toOverview() {
+	if u.current != 0 {
+		u.goTo(0)
+		return
+	}
+	for u.pop() {
+	}
+}
+
+func (u *ui) endOperation(o *operation, err error) {
+	o.done, o.err = true, err
+	var problem *cluster.Problem
+	if err != nil {
+		p := problemOf(err)
+		problem = &p
+	}
+	o.fall.finish(u.clock.now(), problem)
+	u.state.again()
+	if err != nil {
+		u.frontChanged()
+		return
+	}
+	if !u.operationShown() {
+		u.toast.say(paint.OK, u.theme.Glyphs.OK+" "+u.operationEnd(o))
+	}
+	u.after(readyPause, func() { u.leaveOperation(o) })
+	u.after(settleLimit, func() { u.forgetOperation(o) })
+	u.frontChanged()
+}
+
+func (u *ui) operationEnd(o *operation) string {
+	name, took := u.session.Name(), seconds(o.fall.elapsed(u.clock.now()))
+	switch o.verb() {
+	case "start":
+		return u.T("%s is ready in %s s", name, took)
+	case "stop":
+		return u.T("%s is stopped, in %s s; everything in it is kept", name, took)
+	}
+	return u.T("%s is deleted, in %s s; nothing is left of it", name, took)
+}
+
+// leaveOperation says that the end of an operation was seen. Its picture goes when the cluster is known to be what the
+// operation made of it, so that nobody is offered to start what has just been started.
+func (u *ui) leaveOperation(o *operation) {
+	o.seen = true
+	if o.err != nil {
+		u.forgetOperation(o)
+		return
+	}
+	u.frontChanged()
+}
+
+func (u *ui) forgetOperation(o *operation) {
+	if u.operation == o && o.done {
+		u.operation = nil
+		u.frontChanged()
+	}
+}
+
+// settled says that nothing of an operation has to be shown any more.
+func (u *ui) settled(o *operation) bool {
+	return o.done && o.seen && (o.verb() == "start") != u.state.absent()
+}
+
+// doing is what an operation does, in a word.
+func (u *ui) doing(o *operation) string {
+	switch o.verb() {
+	case "start":
+		return u.T("starting")
+	case "stop":
+		return u.T("stopping")
+	}
+	return u.T("deleting")
+}
+
+// operationShown says that the page in front shows the operation.
+func (u *ui) operationShown() bool {
+	_, ok := u.page().(*startPage)
+	return ok && u.operation != nil
+}
+
+// after runs f in the program's goroutine when d has passed.
+func (u *ui) after(d time.Duration, f func()) {
+	u.cmd(tea.Tick(d, func(time.Time) tea.Msg { return doMsg(f) }))
+}
+
+// refuseChange says why nothing can be changed, if so.
+func (u *ui) refuseChange() bool {
+	if u.opts.ReadOnly {
+		u.toast.say(paint.Warn, u.T("bonsai ui runs with --readonly"))
+	}
+	return u.opts.ReadOnly
+}
+
+// refuseSecond says that there is an operation already, if so: the cluster's lock lets one at a time work on it.
+func (u *ui) refuseSecond() bool {
+	busy := u.operation != nil && !u.operation.done
+	if busy {
+		u.toast.say(paint.Warn, u.T("wait for it: %s", u.operation.task.title))
+	}
+	return busy
+}
+
+// operate runs any verb of the command line with a line in the log of actions. What it tells comes to events in their
+// order.
+func (u *ui) operate(args []string, title string, events func([]cluster.Event), done func(error)) *task {
+	entry := u.actions.begin(u.clock.now(), bonsaiCommand(u.session.Name(), quoted(args)))
+	news := newBox(u.hub, func(old, new []cluster.Event) []cluster.Event { return append(old, new...) }, func(list []cluster.Event) {
+		events(list)
+		u.touch()
+	})
+	return u.work(title, func(ctx context.Context, report func(string)) error {
+		return u.session.Operate(ctx, args, func(e cluster.Event) {
+			news.put([]cluster.Event{e})
+			switch e.Kind {
+			case cluster.StepStarted, cluster.StepProgress:
+				report(strings.Trim(e.Title+": "+firstLineOf(e.Detail), ": "))
+			}
+		})
+	}, func(err error) {
+		entry.end(u, err)
+		if !errors.Is(err, ErrDetach) {
+			done(err)
+		}
+	})
+}
+
+// run is operate for verbs of which only the end matters.
+func (u *ui) run(args []string, title string) {
+	if u.refuseChange() {
+		return
+	}
+	said := ""
+	u.operate(args, title, func(list []cluster.Event) {
+		for _, e := range list {
+			if e.Detail != "" {
+				said = paint.Clean(firstLineOf(e.Detail))
+			}
+		}
+	}, func(err error) {
+		if err != nil {
+			u.fail(err)
+			return
+		}
+		text := title
+		if said != "" {
+			text += ": " + said
+		}
+		u.toast.say(paint.OK, u.theme.Glyphs.OK+" "+text)
+	})
+}
+
+// runText is operate for verbs whose answer is text: it is shown over the current page.
+func (u *ui) runText(args []string) {
+	title := "bonsai " + quoted(args)
+	p := newOutputPage(u, title)
+	u.push(p)
+	p.task = u.operate(args, title, func(list []cluster.Event) {
+		for _, e := range list {
+			p.add(e.Detail)
+		}
+	}, func(err error) {
+		p.end(err)
+		if err != nil && p.empty() {
+			u.fail(err)
+		}
+	})
+}
+
+// quit leaves the UI. What runs for the cluster goes on.
+func (u *ui) quit() {
+	o := Outcome{}
+	if op := u.operation; op != nil && !op.done {
+		name := u.session.Name()
+		o.Message = u.T("bonsai %s goes on without the UI. See how it does:  %s", op.verb(), bonsaiCommand(name, "ui"))
+	}
+	u.leave(o)
+}
+
+// confirmStop asks, and stops the cluster, or the start that is under way.
+func (u *ui) confirmStop() {
+	name := u.session.Name()
+	switch o := u.operation; {
+	case o != nil && !o.done && o.ending:
+		u.toast.say(paint.Warn, u.T("it is being ended; it cleans up"))
+	case o != nil && !o.done:
+		u.ask(u.T("end it: %s?", o.task.title), []string{u.endEffect(o.verb())}, u.T("End it"), "", func() {
+			if !o.done {
+				o.ending = true
+				o.task.cancel(errEnded)
+			}
+		})
+	case u.state.absent():
+		u.toast.say(paint.Dim, u.T("the cluster does not run"))
+	case u.opts.ReadOnly:
+		u.refuseChange()
+	default:
+		u.ask(u.T("stop %s?", name), []string{
+			u.T("its nodes and its control plane end; objects, volumes and images are kept"), u.T("a start brings everything back as it was"),
+			u.T("cluster: %s", name),
+		}, u.T("Stop"), "", func() { u.beginOperation("stop") })
+	}
+}
+
+func (u *ui) endEffect(verb string) string {
+	if verb == "start" {
+		return u.T("it removes what it has made so far, and says so when that is done")
+	}
+	return u.T("it breaks off where it is; the same verb again carries on")
+}
+
+// confirmDelete asks for the name, and deletes the cluster.
+func (u *ui) confirmDelete() {
+	name := u.session.Name()
+	if u.refuseChange() || u.refuseSecond() {
+		return
+	}
+	text := []string{u.T("all its nodes, volumes, images and data are gone then, and its entries in your kubeconfig; this cannot be undone")}
+	u.state.summary.refresh()
+	if n := len(u.state.summary.all); n > 0 {
+		text = append(text, u.T("%d nodes, %d pods", len(u.state.snapshot.Nodes), n))
+	}
+	u.ask(u.T("delete cluster %s?", name), text, u.T("Delete"), name, func() { u.beginOperation("delete") })
+}
+
+// operations are the verbs of the command line, for the palette.
+func (u *ui) operations() []choice {
+	name := u.session.Name()
+	var list []choice
+	add := func(title, verb, words, off string, run func()) {
+		if off == "" && u.opts.ReadOnly && !slices.Contains(readingVerbs, verb) {
+			off = u.T("bonsai ui runs with --readonly")
+		}
+		list = append(list, choice{title: title, words: "bonsai " + verb + " " + words, hint: bonsaiCommand(name, verb), off: off, run: run})
+	}
+	gone, runs := "", ""
+	if !u.state.running() {
+		runs = u.T("the cluster does not run")
+	}
+	if u.state.known && u.state.snapshot.Phase == cluster.PhaseAbsent {
+		gone = u.T("there is no cluster %q", name)
+	}
+	if u.state.absent() {
+		add(u.T("start the cluster"), "start", "run create up", "", func() { u.beginOperation("start") })
+	} else {
+		add(u.T("start again what is missing of the cluster"), "start", "repair run up", "", func() { u.beginOperation("start") })
+	}
+	add(u.T("start with another number of nodes"), "start --nodes", "add nodes scale", "", u.askNodes)
+	add(u.T("stop the cluster"), "stop", "halt shut down", runs, u.confirmStop)
+	add(u.T("delete the cluster and all that is in it"), "delete", "remove destroy", gone, u.confirmDelete)
+	add(u.T("go to another cluster"), "ui -p", "switch attach profile clusters", "", u.chooseCluster)
+	add(u.T("enable an addon"), "addons enable", "install switch on", gone, func() { u.chooseAddon(true) })
+	add(u.T("disable an addon"), "addons disable", "remove switch off", gone, func() { u.chooseAddon(false) })
+	add(u.T("list every known addon"), "addons list", "all coming replaced", "", func() { u.runText([]string{"addons", "list", "--all"}) })
+	add(u.T("load an image into the nodes"), "image load", "docker import", runs, u.askImage)
+	add(u.T("list the images in the nodes"), "image ls", "", runs, func() { u.runText([]string{"image", "ls"}) })
+	add(u.T("run kubectl"), "kubectl", "command k", "", u.askKubectl)
+	add(u.T("make kubectl's context lead here"), "update-context", "kubeconfig repair", gone, func() { u.run([]string{"update-context"}, u.T("update kubectl's context")) })
+	add(u.T("ask cluster DNS for a name"), "dns query", "lookup resolve dig", runs, u.askName)
+	add(u.T("state of the DNS servers"), "dns status", "", runs, func() { u.runText([]string{"dns", "status"}) })
+	add(u.T("forget what DNS has cached"), "dns flush", "cache", runs, func() { u.run([]string{"dns", "flush"}, u.T("flush the DNS caches")) })
+	add(u.T("watch what is asked of DNS"), "dns log", "queries", "", func() { u.act("screen.dns") })
+	add(u.T("list the nodes"), "node list", "ls", "", func() { u.act("screen.nodes") })
+	add(u.T("open a shell in a node"), "ssh", "exec terminal", runs, u.chooseShell)
+	add(u.T("log of a component"), "logs", "kubelet containerd etcd apiserver", gone, u.chooseComponentLog)
+	add(u.T("status as text"), "status", "health", gone, func() { u.runText([]string{"status"}) })
+	add(u.T("versions of bonsai and what is in it"), "version", "", "", func() { u.runText([]string{"version"}) })
+	return list
+}
+
+// readingVerbs change nothing.
+var readingVerbs = []string{
+	"ui -p", "addons list", "image ls", "dns query", "dns status", "dns log", "node list", "logs", "status", "version",
+}
+
+// quoted joins arguments so that a shell would take them apart again.
+func quoted(args []string) string {
+	list := slices.Clone(args)
+	for i, a := range list {
+		if a == "" || strings.ContainsAny(a, " \t\n'\"\\$`*?[]{}()<>|&;#~!") {
+			list[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(list, " ")
+}
+
+// splitArgs takes a command line apart: blanks separate, quotes and backslashes protect. Nothing is expanded.
+func splitArgs(line string) ([]string, error) {
+	var args []string
+	var word strings.Builder
+	begun, quote, escaped := false, rune(0), false
+	for _, r := range line {
+		switch {
+		case escaped:
+			word.WriteRune(r)
+			escaped = false
+		case r == '\\' && quote != '\'':
+			begun, escaped = true, true
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote != 0:
+			word.WriteRune(r)
+		case r == '\'' || r == '"':
+			begun, quote = true, r
+		case r == ' ' || r == '\t':
+			if begun {
+				args = append(args, word.String())
+				word.Reset()
+				begun = false
+			}
+		default:
+			begun = true
+			word.WriteRune(r)
+		}
+	}
+	if quote != 0 || escaped {
+		return nil, fault.Newf(fault.Usage, "a quote is not closed: %s", line)
+	}
+	if begun {
+		args = append(args, word.String())
+	}
+	return args, nil
+}

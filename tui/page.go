@@ -25,6 +25,9 @@ type page interface {
 	hints() []string
 }
 
+// facade is a page that has another one stand for it: that one is shown, drawn and asked in its place.
+type facade interface{ front() page }
+
 // keyTaker is a page that takes some keys as they come, before any binding.
 type keyTaker interface{ takeKey(tea.KeyMsg) bool }
 

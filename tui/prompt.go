@@ -179,7 +179,7 @@ func (u *ui) command(text string) {
 	}
 	switch words[0] {
 	case "q", "quit", "exit":
-		u.leave(Outcome{})
+		u.quit()
 		return
 	case "ns", "namespace", "namespaces":
 		if len(words) > 1 {

@@ -72,8 +72,10 @@ func (c *Crash) Error() string { return fmt.Sprintf("the terminal UI crashed: %v
 // ended; the cluster and what Operate started for good go on. An error is about the terminal, or a Crash: those of the
 // cluster are shown.
 func Run(ctx context.Context, session Session, o Options, in io.Reader, out io.Writer) (outcome Outcome, err error) {
-	hubCtx, cancel := context.WithCancelCause(ctx)
+	// An end from outside ends the UI like any other: what Operate runs is left running, not interrupted.
+	hubCtx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
+	defer context.AfterFunc(ctx, func() { cancel(ErrDetach) })()
 	h := newHub(hubCtx)
 	u, err := newUI(session, o, h)
 	if err != nil {

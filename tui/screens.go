@@ -3,7 +3,7 @@ package tui
 // newScreens are the numbered screens in their order, each with its first page.
 func newScreens(u *ui) []*screen {
 	return []*screen{
-		{"overview", "Overview", "Over", []page{newOverviewPage(u)}},
+		{"overview", "Overview", "Over", []page{newFrontPage(u, newOverviewPage(u))}},
 		{"nodes", "Nodes", "Nodes", []page{newNodesPage(u)}},
 		{"pods", "Pods", "Pods", []page{newPodsPage(u)}},
 		{"logs", "Logs", "Logs", []page{newLogsPage(u)}},

@@ -98,6 +98,13 @@ func (s *state) begin() {
 	s.pods.read(&s.summary)
 }
 
+// again looks anew at once, where the next try may be seconds away.
+func (s *state) again() {
+	s.snapFeed.again()
+	s.loadFeed.again()
+	s.pods.feed.again()
+}
+
 // alive says that the daemon tells what happens.
 func (s *state) alive() bool { return s.known && s.link == nil }
 

@@ -40,6 +40,8 @@ type ui struct {
 	toast         toast
 	actions       *actionLog
 	tasks         []*task
+	// operation is the newest start, stop or delete from here, until its end was seen; nil if there is none.
+	operation *operation
 
 	// view is what was drawn last; stale says that it has to be drawn again.
 	view    []string
@@ -63,7 +65,14 @@ type screen struct {
 	pages            []page
 }
 
-func (s *screen) top() page { return s.pages[len(s.pages)-1] }
+// top is the page that is to be seen when the screen is.
+func (s *screen) top() page {
+	p := s.pages[len(s.pages)-1]
+	if f, ok := p.(facade); ok {
+		return f.front()
+	}
+	return p
+}
 
 // tickMsg says that an age, or something that spins, is to be drawn anew.
 type tickMsg time.Time
@@ -242,7 +251,7 @@ func (u *ui) act(id string) {
 			z.zoom()
 		}
 	case "quit":
-		u.leave(Outcome{})
+		u.quit()
 	case "cluster.stop":
 		u.confirmStop()
 	}

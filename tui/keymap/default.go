@@ -84,6 +84,17 @@ func Default() *Map {
 		{"text.previous", Text, []string{"p"}, "logs of the container before this one"},
 		{"text.container", Text, []string{"c"}, "choose a container"},
 
+		{"start.down", Start, []string{"j", "down"}, "down"},
+		{"start.up", Start, []string{"k", "up"}, "up"},
+		{"start.open", Start, []string{"enter"}, "do what the cursor is on"},
+		{"start.nodes", Start, []string{"n", "+"}, "choose the number of nodes"},
+		{"start.version", Start, []string{"v"}, "choose the Kubernetes version"},
+		{"start.retry", Start, []string{"r"}, "try again"},
+		{"start.copy", Start, []string{"c", "C"}, "copy a report of it"},
+		{"start.log", Start, []string{"l"}, "log of the control plane"},
+		{"start.delete", Start, []string{"delete", "ctrl+x"}, "delete the cluster"},
+		{"start.back", Start, []string{"esc"}, "back"},
+
 		{"dialog.next", Dialog, []string{"down", "tab", "ctrl+n"}, "next"},
 		{"dialog.prev", Dialog, []string{"up", "shift+tab"}, "before"},
 		{"dialog.accept", Dialog, []string{"enter"}, "accept"},

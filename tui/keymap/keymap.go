@@ -20,6 +20,7 @@ const (
 	Global Context = "global"
 	List   Context = "list"   // rows: move, open, act on the row
 	Text   Context = "text"   // logs, YAML, descriptions: scroll and search
+	Start  Context = "start"  // the start view: begin, look at, retry
 	Dialog Context = "dialog" // questions and menus
 )
 

@@ -147,8 +147,9 @@ type Glyphs struct {
 	Spark                        []string // from empty to full
 	Full, Half, Empty, Estimate  string   // of bars
 	Rule, Tree, TreeLast, TreeUp string
-	Left, Right, Up, Down        string // arrows
-	More                         string // where text was cut
+	Left, Right, Up, Down        string    // arrows
+	More                         string    // where text was cut
+	Edge                         [2]string // left and right of a bar that is mostly empty
 }
 
 // The braille spinner and most signs are narrow in every locale; bars and arrows are of ambiguous width, which some
@@ -158,14 +159,14 @@ var unicodeGlyphs = Glyphs{
 	Spinner: []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"},
 	Spark:   []string{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},
 	Full:    "█", Half: "▌", Empty: "░", Estimate: "▒", Rule: "─", Tree: "├", TreeLast: "└", TreeUp: "│",
-	Left: "←", Right: "→", Up: "↑", Down: "↓", More: "…",
+	Left: "←", Right: "→", Up: "↑", Down: "↓", More: "…", Edge: [2]string{"▕", "▏"},
 }
 
 var asciiGlyphs = Glyphs{
 	OK: "+", Warn: "!", Fail: "x", Ending: "o", Off: "-", Cursor: ">", Mark: "=",
 	Spinner: []string{"*"}, Spark: []string{".", ".", ":", ":", "-", "=", "#", "#"},
 	Full: "#", Half: "=", Empty: ".", Estimate: ":", Rule: "-", Tree: "|", TreeLast: "`", TreeUp: "|",
-	Left: "<", Right: ">", Up: "^", Down: "v", More: "~",
+	Left: "<", Right: ">", Up: "^", Down: "v", More: "~", Edge: [2]string{"|", "|"},
 }
 
 // State is how something does; it has a glyph and a role.

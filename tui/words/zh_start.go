@@ -1,3 +1,45 @@
 package words
 
-var zhStart = map[string]string{}
+// zhStart is the start view, the verbs of the command line and the addons.
+var zhStart = map[string]string{
+	"start": "启动", "leave it running": "让它继续运行", "end it, clean up": "终止并清理", "to the overview": "进入概览", "go": "执行", "nodes": "节点",
+	"version": "版本", "copy a report": "复制报告", "log": "日志", "delete it": "删除", "the report": "报告",
+	"a cluster keeps its Kubernetes version; another one needs a new cluster": "集群的 Kubernetes 版本不能更改；要用其他版本，请新建集群",
+	"built in": "内置", "emulated: its API and features, not its code": "仿真：提供该版本的 API 和特性，而非其代码", "Kubernetes version": "Kubernetes 版本",
+	"start it as it was": "按原样启动", "about %s s": "约 %s 秒", "start it with %d nodes": "以 %d 个节点启动", "start a new cluster": "启动新集群",
+	"real Kubernetes in seconds; nothing is downloaded": "数秒内得到真正的 Kubernetes；无需下载", "bonsai ui runs with --readonly": "bonsai ui 以 --readonly 运行",
+	"Kubernetes": "Kubernetes", "(last time: %s)": "（上次：%s）", "(last two: %s)": "（最近两次：%s）", "(last three: %s)": "（最近三次：%s）",
+	"1 node": "1 个节点", "%d nodes": "%d 个节点", "%s is stopped": "%s 已停止", "everything in it is kept": "其中的一切都保留着",
+	"there is no cluster %q yet": "还没有集群 %q", "OTHER CLUSTERS": "其他集群", "THE LAST START, %s s": "上次启动，%s 秒",
+	"Kubernetes, etcd and what nodes run are inside bonsai. Nodes are containers of your Docker engine; with 0 nodes there is an API server alone, without Docker.": "Kubernetes、etcd 和节点所需的软件都在 bonsai 内。节点是 Docker 引擎中的容器；节点数为 0 时只有 API server，不需要 Docker。",
+	"is being started by another bonsai": "正由另一个 bonsai 启动", "is being cleaned up": "正在清理", "%s s of ~%s s": "%s 秒，预计约 %s 秒", "%s s": "%s 秒",
+	"step %d of %d": "第 %d 步，共 %d 步", "failed after %s s": "%s 秒后失败", "was ended after %s s": "%s 秒后被终止",
+	"what this start made is removed again":                             "此次启动所创建的内容已移除",
+	"the cluster is as it was before; what this start added is removed": "集群已恢复原状；此次启动所添加的内容已移除",
+	"why": "原因", "and %d steps more": "另有 %d 步",
+
+	"do what the cursor is on": "执行光标所在项", "choose the number of nodes": "选择节点数", "choose the Kubernetes version": "选择 Kubernetes 版本", "try again": "重试",
+	"copy a report of it": "复制报告", "log of the control plane": "控制平面日志", "delete the cluster": "删除集群",
+
+	"start %s": "启动 %s", "stop %s": "停止 %s", "delete %s": "删除 %s", "%s is ready in %s s": "%s 已就绪，用时 %s 秒",
+	"%s is stopped, in %s s; everything in it is kept": "%s 已停止，用时 %s 秒；其中的一切都保留着", "%s is deleted, in %s s; nothing is left of it": "%s 已删除，用时 %s 秒；没有任何残留",
+	"deleting": "删除中", "wait for it: %s": "请等待：%s", "bonsai %s goes on without the UI. See how it does:  %s": "bonsai %s 在界面之外继续运行。查看进度：  %s",
+	"it is being ended; it cleans up": "正在终止并清理", "end it: %s?": "终止“%s”？", "End it": "终止", "the cluster does not run": "集群未运行", "stop %s?": "停止 %s？",
+	"its nodes and its control plane end; objects, volumes and images are kept": "节点和控制平面会结束；对象、卷和镜像都保留", "a start brings everything back as it was": "再次启动即可原样恢复",
+	"cluster: %s": "集群：%s", "Stop": "停止", "it removes what it has made so far, and says so when that is done": "它会移除已创建的内容，完成后会提示",
+	"it breaks off where it is; the same verb again carries on":                                                        "它会就地中断；再次执行同一命令可继续",
+	"all its nodes, volumes, images and data are gone then, and its entries in your kubeconfig; this cannot be undone": "其所有节点、卷、镜像和数据，以及 kubeconfig 中的条目都会删除；此操作无法撤销",
+	"%d nodes, %d pods": "%d 个节点，%d 个 Pod", "delete cluster %s?": "删除集群 %s？", "there is no cluster %q": "没有集群 %q",
+	"start the cluster": "启动集群", "start again what is missing of the cluster": "补启集群中缺失的部分", "start with another number of nodes": "以其他节点数启动", "stop the cluster": "停止集群",
+	"delete the cluster and all that is in it": "删除集群及其全部内容", "go to another cluster": "切换到其他集群", "enable an addon": "启用插件", "disable an addon": "停用插件",
+	"list every known addon": "列出所有已知插件", "load an image into the nodes": "将镜像加载到节点", "list the images in the nodes": "列出节点中的镜像", "run kubectl": "运行 kubectl",
+	"make kubectl's context lead here": "让 kubectl 的 context 指向此集群", "update kubectl's context": "更新 kubectl 的 context", "ask cluster DNS for a name": "向集群 DNS 查询名称",
+	"state of the DNS servers": "DNS 服务器状态", "forget what DNS has cached": "清空 DNS 缓存", "flush the DNS caches": "清空 DNS 缓存", "watch what is asked of DNS": "查看 DNS 查询",
+	"list the nodes": "列出节点", "open a shell in a node": "在节点中打开 shell", "log of a component": "组件日志", "status as text": "文本形式的状态",
+	"versions of bonsai and what is in it": "bonsai 及其内置组件的版本",
+	"number of nodes (0 to %d): ":          "节点数（0 到 %d）：", "number of nodes (%d now; more can be added): ": "节点数（现有 %d 个，可增加）：", "%q is no number of nodes from 0 to %d": "%q 不是 0 到 %d 之间的节点数",
+	"the cluster has %d nodes; a start adds some but removes none": "集群有 %d 个节点；启动只能增加，不能减少", "image of the Docker engine, or archive: ": "Docker 引擎中的镜像，或归档文件：",
+	"load %s": "加载 %s", "name to ask cluster DNS for: ": "要向集群 DNS 查询的名称：", "another cluster, or the name of a new one": "其他集群，或新集群的名称", "there is none": "没有可选项",
+	"on this machine": "本机", "on %s": "在 %s 上", "enable %s": "启用 %s", "disable %s": "停用 %s", "disable %s?": "停用 %s？", "Disable": "停用",
+	"what it has in the cluster goes; claims, volumes and what is in them stay": "它在集群中的对象会移除；PVC、卷及其中的数据保留", "%s cannot do without it and goes as well": "%s 依赖它，会一并停用",
+}

@@ -1,0 +1,64 @@
+package tui
+
+import "bonsai/bootstrap/cluster"
+
+// frontPage is the first page of the overview's screen: the overview, or the start view in its place where there is
+// nothing to look at but a start, or an operation to be seen.
+type frontPage struct {
+	blankPage
+	u        *ui
+	overview page
+	start    *startPage
+	shown    page
+}
+
+func newFrontPage(u *ui, overview page) *frontPage {
+	f := &frontPage{u: u, overview: overview, start: newStartPage(u), shown: overview}
+	u.state.listeners = append(u.state.listeners, f.choose)
+	return f
+}
+
+func (f *frontPage) front() page            { return f.shown }
+func (f *frontPage) crumb() string          { return f.shown.crumb() }
+func (f *frontPage) draw(w, h int) []string { return f.shown.draw(w, h) }
+
+func (f *frontPage) namespaceChanged() {
+	if p, ok := f.overview.(interface{ namespaceChanged() }); ok {
+		p.namespaceChanged()
+	}
+}
+
+// choose decides anew which of them it is.
+func (f *frontPage) choose() {
+	u := f.u
+	if o := u.operation; o != nil && u.settled(o) {
+		u.operation = nil
+	}
+	var want page = f.overview
+	if u.operation != nil || u.state.absent() || u.state.known && u.state.snapshot.Phase == cluster.PhaseStarting {
+		want = f.start
+	}
+	if want == f.shown {
+		return
+	}
+	s := u.screens[u.current]
+	visible := s.pages[len(s.pages)-1] == page(f)
+	if visible {
+		f.shown.hide()
+	}
+	f.shown = want
+	if visible {
+		want.show()
+	}
+	u.touch()
+}
+
+// frontChanged is to be called when the newest operation began, ended or was seen.
+func (u *ui) frontChanged() {
+	for _, s := range u.screens {
+		if f, ok := s.pages[0].(*frontPage); ok {
+			f.choose()
+		}
+	}
+	u.touch()
+}
