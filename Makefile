@@ -83,6 +83,7 @@ test-coredns: ## compare the DNS server's replies with those of CoreDNS (ARGS="-
 
 .PHONY: test-heavy
 test-heavy: build ## tests that link Kubernetes, then those that start clusters
+	@tools/need.sh tmux
 	go test -ldflags "$$(tools/ldflags.sh)" -timeout 15m $$(tools/packages.sh heavy)
 	go test -count=1 -p 1 -timeout 45m ./test/... $$(go list ./... | grep '/internal/.*/e2e$$')
 
@@ -91,6 +92,11 @@ test-vm: build ## prove bin/bonsai in Debian 13 and 12 machines (emulated: some 
 	@tools/need.sh vm
 	test/vm/run.sh trixie
 	test/vm/run.sh bookworm
+
+.PHONY: picture
+picture: build ## record the picture of the terminal UI that the README shows, from a real cluster
+	@tools/need.sh tmux
+	BONSAI_PICTURE=$(CURDIR)/docs/ui.svg go test -count=1 -run TestTerminalUI -timeout 15m ./test/e2e
 
 .PHONY: bench
 bench: build ## measure start, stop, memory and idle CPU, on a quiet machine

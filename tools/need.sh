@@ -1,5 +1,5 @@
 #!/bin/sh
-# need.sh WHAT... - makes sure that this machine has what a make target needs: go, payload, race, vm, dnsperf.
+# need.sh WHAT... - makes sure that this machine has what a make target needs: go, payload, race, vm, dnsperf, tmux.
 # Missing packages are installed where that needs no password (apt, as root or with sudo); elsewhere the command to
 # type is named and the exit status is 1.
 set -u
@@ -41,6 +41,7 @@ for what in "$@"; do
 		need openssh-client have ssh
 		;;
 	dnsperf) need dnsperf have dnsperf ;;
+	tmux) need tmux have tmux ;;
 	*)
 		echo "need.sh: $what?" >&2
 		exit 2

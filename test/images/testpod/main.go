@@ -8,6 +8,7 @@
 //	testpod names [-address IP]        a DNS server on UDP 8053 with one answer for everything (see names.go)
 //	testpod webhook                    a mutating admission webhook on 8443, with /tls (see webhook.go)
 //	testpod apiserver                  an aggregated API on 8443, with /tls (see apiserver.go)
+//	testpod depend NAME                end with an error if the name cannot be resolved, else wait (see depend.go)
 //	testpod sleep                      nothing, until it is told to end
 //
 // It is static, so that its image is one file.
@@ -32,6 +33,7 @@ func main() {
 		"names":     names,
 		"webhook":   webhook,
 		"apiserver": apiserver,
+		"depend":    depend,
 		"sleep":     sleep,
 	}
 	if len(os.Args) < 2 || verbs[os.Args[1]] == nil {
