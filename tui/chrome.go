@@ -296,11 +296,7 @@ func (u *ui) bottomLine(w int) string {
 		if key == "" {
 			continue
 		}
-		word := u.T(u.hintText(id))
-		if n, ok := u.page().(hinter); ok && n.hint(id) != "" {
-			word = n.hint(id)
-		}
-		l.Hint(key, word)
+		l.Hint(key, u.T(u.hintText(id)))
 	}
 	for _, id := range []string{"filter", "command", "help"} {
 		if _, ok := u.page().(filterer); !ok && id == "filter" {

@@ -139,17 +139,17 @@ func (p *overviewPage) click(_, y int) {
 
 func (p *overviewPage) wheel(rows int) { p.problems.move(rows); p.follow() }
 
-// hint is the word for an action here, "" for the usual one.
-func (p *overviewPage) hint(id string) string {
+// meaning has words of its own for some hints.
+func (p *overviewPage) meaning(id string) string {
 	switch id {
 	case "open":
-		return p.u.T("explain")
+		return "explain"
 	case "screen.pods":
-		return p.u.T("pods")
+		return "pods"
 	case "screen.control":
-		return p.u.T("control plane")
+		return "control plane"
 	case "palette":
-		return p.u.T("find")
+		return "find"
 	}
 	return ""
 }

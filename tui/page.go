@@ -42,9 +42,6 @@ type filterer interface {
 // sizer is a page that follows more where there is more room; it is told after the terminal's size has changed.
 type sizer interface{ sized() }
 
-// hinter is a page that has words of its own for some of its hints; "" is the usual one.
-type hinter interface{ hint(id string) string }
-
 // pointer is a page that knows the mouse; y counts from its own first line.
 type pointer interface {
 	click(x, y int)
