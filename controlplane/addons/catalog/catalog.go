@@ -145,6 +145,25 @@ func (c *Catalog) Wanted(chosen map[string]bool) map[string]bool {
 	return wanted
 }
 
+// Idle tells of every addon that is here for a cluster without a daemon; spec is nil if there is no cluster.
+func (c *Catalog) Idle(spec *cluster.Spec) []cluster.AddonStatus {
+	var list []cluster.AddonStatus
+	for _, d := range c.Here() {
+		list = append(list, cluster.AddonStatus{AddonDescription: d})
+	}
+	if spec == nil {
+		return list
+	}
+	wanted := c.Wanted(spec.Addons)
+	for i := range list {
+		a := &list[i]
+		if a.Enabled, a.State = wanted[a.Name], cluster.AddonDisabled; a.Enabled {
+			a.State = cluster.AddonStopped
+		}
+	}
+	return list
+}
+
 // NeededBy are the addons that the named ones need, and those that these need in turn, without the named ones, each
 // behind its own needs.
 func (c *Catalog) NeededBy(names ...string) []string {

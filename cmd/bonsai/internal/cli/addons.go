@@ -181,24 +181,13 @@ func (a *app) addonStatuses(ctx context.Context, c *catalog.Catalog) (list []clu
 	spec, err := a.spec(s)
 	switch {
 	case fault.KindOf(err) == fault.NotFound:
-		for _, d := range c.Here() {
-			list = append(list, cluster.AddonStatus{AddonDescription: d})
-		}
-		return list, false, nil
+		return c.Idle(nil), false, nil
 	case err != nil:
 		return nil, false, err
 	}
 	list, err = s.Engine.Addons(ctx, a.profile)
 	if fault.KindOf(err) == fault.NotRunning {
-		wanted := c.Wanted(spec.Addons)
-		for _, d := range c.Here() {
-			state := cluster.AddonStatus{AddonDescription: d, Enabled: wanted[d.Name], State: cluster.AddonDisabled}
-			if state.Enabled {
-				state.State = cluster.AddonStopped
-			}
-			list = append(list, state)
-		}
-		return list, true, nil
+		return c.Idle(spec), true, nil
 	}
 	return list, true, err
 }

@@ -6,6 +6,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/controlplane/addons/catalog"
 	"bonsai/tui"
 )
 
@@ -63,4 +64,23 @@ func (s *Session) Clusters(ctx context.Context) ([]tui.ClusterInfo, error) {
 	}
 	wg.Wait()
 	return infos, s.explain(ctx, "list clusters", ctx.Err())
+}
+
+// Addons are all that this executable has, whatever there is of the cluster.
+func (s *Session) Addons(ctx context.Context) ([]cluster.AddonStatus, error) {
+	list, err := s.o.Engine.Addons(ctx, s.o.Name)
+	switch fault.KindOf(err) {
+	case fault.NotFound, fault.NotRunning:
+	default:
+		return list, s.explain(ctx, "look at the addons", err)
+	}
+	c, err := catalog.New(s.o.Addons)
+	if err != nil {
+		return nil, fault.New(fault.Internal, "read the list of addons", err)
+	}
+	spec, err := s.state().LoadSpec()
+	if err != nil && fault.KindOf(err) != fault.NotFound {
+		return nil, err
+	}
+	return c.Idle(spec), nil
 }

@@ -29,6 +29,7 @@ import (
 type Engine interface {
 	List() ([]string, error)
 	Status(ctx context.Context, name string) (cluster.Snapshot, error)
+	Addons(ctx context.Context, name string) ([]cluster.AddonStatus, error)
 }
 
 // Options says which cluster a Session is of, and what it works with.
@@ -40,6 +41,8 @@ type Options struct {
 	// Driver connects to the container engine; a Session closes what it opened. It is asked only for what happens in
 	// nodes.
 	Driver func() (node.Driver, error)
+	// Addons are those that this executable has.
+	Addons []cluster.AddonDescription
 	// Executable runs operations: this program.
 	Executable string
 	// Scale multiplies the limit of every wait; below 1 is 1.
