@@ -1,13 +1,11 @@
 package tui
 
 import (
-	"context"
 	"regexp"
 	"slices"
 	"strings"
 
 	"bonsai/bootstrap/cluster"
-	"bonsai/tui/paint"
 )
 
 // fix is what can be done about a problem from here.
@@ -138,24 +136,11 @@ func runFix(u *ui, list []subject) {
 	}
 }
 
-// carryOut runs a verb of the command line and shows its steps.
+// carryOut runs a verb of the command line: a start is shown step by step, of others the end matters.
 func (u *ui) carryOut(args []string) {
-	text := strings.Join(args, " ")
-	entry := u.actions.begin(u.clock.now(), bonsaiCommand(u.session.Name(), text))
-	u.work("bonsai "+text, func(ctx context.Context, report func(string)) error {
-		return u.session.Operate(ctx, args, func(e cluster.Event) {
-			step := e.Title
-			if e.Detail != "" {
-				step += ": " + e.Detail
-			}
-			report(step)
-		})
-	}, func(err error) {
-		entry.end(u, err)
-		if err != nil {
-			u.fail(err)
-			return
-		}
-		u.toast.say(paint.OK, u.theme.Glyphs.OK+" bonsai "+text)
-	})
+	if args[0] == "start" {
+		u.beginOperation(args...)
+		return
+	}
+	u.run(args, "bonsai "+strings.Join(args, " "))
 }

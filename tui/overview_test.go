@@ -138,11 +138,13 @@ func TestOverviewWithoutProblems(t *testing.T) {
 	r.shows("there is nothing to explain")
 }
 
-func TestOverviewWithoutCluster(t *testing.T) {
+func TestNodesWithoutCluster(t *testing.T) {
 	for phase, text := range map[cluster.Phase]string{cluster.PhaseAbsent: "there is no cluster", cluster.PhaseStopped: "the cluster is stopped"} {
 		s := shop()
 		s.snapshot = cluster.Snapshot{Name: "dev", Phase: phase}
+		s.rows["nodes"] = nil
 		r := newRig(t, s, 80, 24)
+		r.keys("2")
 		r.shows(text)
 		r.frame(80, 24)
 	}
