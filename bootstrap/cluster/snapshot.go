@@ -71,28 +71,3 @@ type Component struct {
 	// Reason explains any phase but Running.
 	Reason string `json:"reason,omitempty"`
 }
-
-// Severity orders problems.
-type Severity string
-
-// Severities, worst first.
-const (
-	SeverityError   Severity = "error"
-	SeverityWarning Severity = "warning"
-	SeverityInfo    Severity = "info"
-)
-
-// Problem is one thing that is wrong, told the same way by CLI, JSON and terminal UI.
-type Problem struct {
-	// Kind is stable and made for scripts; it is a fault.Kind where the problem came from an error.
-	Kind     string   `json:"kind"`
-	Severity Severity `json:"severity"`
-	// Object is what has the problem ("node/bonsai-2").
-	Object string `json:"object,omitempty"`
-	// Summary says what is wrong in one line, Cause why, Hint what to type or do next.
-	Summary string `json:"summary"`
-	Cause   string `json:"cause,omitempty"`
-	Hint    string `json:"hint,omitempty"`
-	// Evidence are the last lines that matter of a log.
-	Evidence []string `json:"evidence,omitempty"`
-}

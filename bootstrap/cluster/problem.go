@@ -1,0 +1,89 @@
+package cluster
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Severity orders problems.
+type Severity string
+
+// Severities, worst first.
+const (
+	SeverityError   Severity = "error"
+	SeverityWarning Severity = "warning"
+	SeverityInfo    Severity = "info"
+)
+
+// rank is the place of a severity in a list.
+func (s Severity) rank() int {
+	return slices.Index([]Severity{SeverityError, SeverityWarning, SeverityInfo}, s)
+}
+
+// Problem is one thing that is wrong, told the same way by CLI, JSON and terminal UI.
+type Problem struct {
+	// Kind is stable and made for scripts; it is a fault.Kind where the problem came from an error.
+	Kind     string   `json:"kind"`
+	Severity Severity `json:"severity"`
+	// Object is what has the problem ("node/bonsai-2", "deployment/shop/cart"): for pods that somebody manages, who does.
+	Object string `json:"object,omitempty"`
+	// Summary says what is wrong in one line, Cause why, Hint what to type or do next. Of workloads, Summary does not name
+	// the Object.
+	Summary string `json:"summary"`
+	Cause   string `json:"cause,omitempty"`
+	Hint    string `json:"hint,omitempty"`
+	// Evidence are the last lines that matter of a log.
+	Evidence []string `json:"evidence,omitempty"`
+	// Since is when it began, as far as that is known; zero if not.
+	Since time.Time `json:"since,omitzero"`
+	// Count is how many pods have the problem, 0 if it is none of pods. Pods are some of them, "namespace/name", and
+	// Container is the one in them.
+	Count     int      `json:"count,omitempty"`
+	Pods      []string `json:"pods,omitempty"`
+	Container string   `json:"container,omitempty"`
+	// Retry is when Kubernetes tries again by itself, if that is known.
+	Retry time.Time `json:"retry,omitzero"`
+	// Fix is what bonsai itself can do about it, as arguments of its command line without the cluster's name
+	// ("image load web:1"); empty if only the user can.
+	Fix string `json:"fix,omitempty"`
+}
+
+// Kinds of problems with workloads; the package that finds them says when. Others come from faults.
+const (
+	ProblemName          = "NameNotInDNS"     // pods ask for a name that does not exist
+	ProblemImage         = "ImageNotPulled"   // no image, no container
+	ProblemCrash         = "CrashLoop"        // a container ends again and again
+	ProblemFailed        = "Failed"           // a pod or Job that is not tried again has failed
+	ProblemStart         = "CannotStart"      // a container or its sandbox cannot be created or started
+	ProblemMemory        = "OutOfMemory"      // killed for its memory
+	ProblemProbe         = "ProbeFailing"     // a probe keeps it from being ready, or restarts it
+	ProblemUnschedulable = "Unschedulable"    // no node can take the pod
+	ProblemClaim         = "VolumeUnbound"    // a claim does not get a volume
+	ProblemMount         = "VolumeNotMounted" // a volume cannot be mounted
+	ProblemConfig        = "ConfigMissing"    // a ConfigMap, a Secret or a key of one does not exist
+	ProblemPort          = "PortTaken"        // a port of a node, or of the pod itself, is in use
+	ProblemRefused       = "Refused"          // pods are not admitted: quota, webhook, policy, limits
+)
+
+// SortProblems puts the worst first, and of equals the oldest.
+func SortProblems(list []Problem) {
+	slices.SortStableFunc(list, func(a, b Problem) int {
+		return cmp.Or(
+			cmp.Compare(a.Severity.rank(), b.Severity.rank()),
+			compareSince(a.Since, b.Since),
+			cmp.Compare(a.Object, b.Object), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Summary, b.Summary),
+		)
+	})
+}
+
+// compareSince puts what has no time first: it is of the cluster itself.
+func compareSince(a, b time.Time) int {
+	if a.IsZero() != b.IsZero() {
+		if a.IsZero() {
+			return -1
+		}
+		return 1
+	}
+	return a.Compare(b)
+}
