@@ -1,0 +1,308 @@
+// Package diagnose says what is wrong with a cluster, why, and what to do: it turns objects that were observed into
+// cluster.Problems. It is pure; somebody else observes.
+//
+// A problem is told when it is certain, and once per cause and owner: ten pods of a Deployment with one bad image are
+// one problem. Nothing that is merely starting, ending, or over is a problem. So every finding derives from a state
+// that lasts, such as a container that waits for its back-off; Events, logs and DNS only explain it.
+//
+// Begin reading at Workloads. The causes have a file each; node.go has those of nodes, components and addons. The
+// messages that are taken apart are those of Kubernetes 1.37, named beside the code that reads them.
+package diagnose
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"bonsai/bootstrap/cluster"
+)
+
+// State is what was observed. Nothing in it is changed.
+type State struct {
+	Now time.Time
+	// Cluster is its name, for hints.
+	Cluster string
+	// Begun is when the control plane became ready. What ended before says nothing: the cluster was stopped meanwhile.
+	Begun time.Time
+	// Scale multiplies grace periods, for slow machines; less than 1 counts as 1.
+	Scale float64
+
+	Pods         []*corev1.Pod
+	Nodes        []*corev1.Node
+	Events       []*corev1.Event // warnings
+	Claims       []*corev1.PersistentVolumeClaim
+	Classes      []*storagev1.StorageClass
+	Services     []*corev1.Service
+	ReplicaSets  []*appsv1.ReplicaSet
+	StatefulSets []*appsv1.StatefulSet
+	DaemonSets   []*appsv1.DaemonSet
+	Jobs         []*batchv1.Job
+
+	// Lookups are questions of pods for names that do not exist, newest last.
+	Lookups []FailedLookup
+	// Answers are what was found out about the Questions of earlier Reports.
+	Answers map[Question]Answer `json:"-"`
+}
+
+// FailedLookup is a name that a pod asked for and that does not exist.
+type FailedLookup struct {
+	Pod         string // "namespace/name"
+	Name        string // as the pod had it, without the search path
+	Count       int
+	First, Last time.Time
+	// Tries are the names of the search path that were asked, this one included.
+	Tries []string
+}
+
+// Question is something that State does not have and that would make a Report better.
+type Question struct {
+	Topic Topic
+	// Namespace and Name are the object's: a pod, or for KeysOf... a ConfigMap or Secret.
+	Namespace, Name string
+	// Container and ID are a container that has ended; Previous says that another runs in its place.
+	Container, ID string
+	Previous      bool
+	// Host is the name to look up, in the name of the pod.
+	Host string
+}
+
+// Topic is what a Question asks for.
+type Topic string
+
+// The topics.
+const (
+	LogOf           Topic = "log"             // the last lines of a container that has ended
+	NamesConfigMap  Topic = "configmap names" // of a namespace
+	NamesSecret     Topic = "secret names"
+	KeysOfConfigMap Topic = "configmap keys"
+	KeysOfSecret    Topic = "secret keys"
+	Lookup          Topic = "lookup" // Host as the pod would ask
+)
+
+// Answer is what was found out.
+type Answer struct {
+	// Failed says that it could not be found out.
+	Failed bool
+	// Lines are those of a log, or the names or keys that were asked for.
+	Lines []string
+	// Found says that a name exists.
+	Found bool
+}
+
+// Report is a diagnosis.
+type Report struct {
+	Problems []cluster.Problem // worst first, then oldest
+	// Questions are all that were looked up in State.Answers, whether answered or not.
+	Questions []Question
+	// Next is when time alone may change the Report; zero if it does not.
+	Next time.Time
+}
+
+// Workloads looks at pods and what makes them, and at their volumes.
+func Workloads(s State) Report {
+	d := newDiagnosis(s)
+	for _, p := range s.Pods {
+		d.pod(p)
+	}
+	d.claims()
+	d.refusals()
+	d.jobs()
+	d.silentLookups()
+	r := Report{Problems: d.problems(), Questions: slices.Collect(maps.Keys(d.asked)), Next: d.next}
+	slices.SortFunc(r.Questions, func(a, b Question) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Host, b.Host))
+	})
+	return r
+}
+
+// diagnosis is the work on one State.
+type diagnosis struct {
+	State
+	events   map[types.UID][]*corev1.Event // by the object they are about, newest first
+	nodes    map[string]*corev1.Node
+	owners   map[types.UID]owner // of ReplicaSets and Jobs
+	lookups  map[string][]FailedLookup
+	free     map[string]corev1.ResourceList // by node, see freeOn
+	findings []finding
+	asked    map[Question]bool
+	next     time.Time
+	// named are pods whose failed lookups have been told.
+	named map[string]bool
+	// toldClaims are the claims with a problem, so that pods which wait for them have none of their own.
+	toldClaims map[string]bool
+}
+
+func newDiagnosis(s State) *diagnosis {
+	s.Scale = max(s.Scale, 1)
+	d := &diagnosis{
+		State: s, events: map[types.UID][]*corev1.Event{}, nodes: map[string]*corev1.Node{}, owners: map[types.UID]owner{},
+		lookups: map[string][]FailedLookup{}, asked: map[Question]bool{}, named: map[string]bool{}, toldClaims: map[string]bool{},
+	}
+	for _, e := range s.Events {
+		d.events[e.InvolvedObject.UID] = append(d.events[e.InvolvedObject.UID], e)
+	}
+	for _, list := range d.events {
+		slices.SortStableFunc(list, func(a, b *corev1.Event) int { return lastSeen(b).Compare(lastSeen(a)) })
+	}
+	for _, n := range s.Nodes {
+		d.nodes[n.Name] = n
+	}
+	for _, rs := range s.ReplicaSets {
+		d.owners[rs.UID] = controller(rs.Namespace, rs.OwnerReferences, owner{"replicaset", rs.Namespace, rs.Name})
+	}
+	for _, j := range s.Jobs {
+		d.owners[j.UID] = controller(j.Namespace, j.OwnerReferences, owner{"job", j.Namespace, j.Name})
+	}
+	for _, l := range s.Lookups {
+		d.lookups[l.Pod] = append(d.lookups[l.Pod], l)
+	}
+	return d
+}
+
+// owner is who has a problem: what manages a pod, else the pod itself.
+type owner struct{ kind, namespace, name string }
+
+func (o owner) object() string { return o.kind + "/" + o.namespace + "/" + o.name }
+
+// finding is what is wrong with one pod or object. Findings of one owner with the same kind and key are one Problem.
+type finding struct {
+	cluster.Problem // without Object, Count and Pods
+	of              owner
+	key             string
+	pod             *corev1.Pod // nil if it is about something else
+}
+
+func (d *diagnosis) add(f finding) { d.findings = append(d.findings, f) }
+
+// maxPods is how many pods of a problem are named.
+const maxPods = 5
+
+// problems merges the findings.
+func (d *diagnosis) problems() (list []cluster.Problem) {
+	type group struct{ kind, object, key string }
+	index := map[group]int{}
+	for _, f := range d.findings {
+		g := group{f.Kind, f.of.object(), f.key}
+		i, ok := index[g]
+		if !ok {
+			i = len(list)
+			index[g] = i
+			p := f.Problem
+			p.Object = f.of.object()
+			if f.pod != nil {
+				p.Count, p.Pods = 1, []string{podName(f.pod)}
+			}
+			list = append(list, p)
+			continue
+		}
+		p := &list[i]
+		if !f.Since.IsZero() && (p.Since.IsZero() || f.Since.Before(p.Since)) {
+			p.Since = f.Since
+		}
+		if f.pod == nil || slices.Contains(p.Pods, podName(f.pod)) {
+			continue
+		}
+		p.Count++
+		if len(p.Pods) < maxPods {
+			p.Pods = append(p.Pods, podName(f.pod))
+		}
+	}
+	for i := range list {
+		if p := &list[i]; p.Count > 1 {
+			p.Summary += " (" + count(p.Count, "pod") + ")"
+		}
+	}
+	cluster.SortProblems(list)
+	return list
+}
+
+// ownerOf says who manages a pod.
+func (d *diagnosis) ownerOf(p *corev1.Pod) owner {
+	for _, r := range p.OwnerReferences {
+		if r.Controller == nil || !*r.Controller {
+			continue
+		}
+		if o, ok := d.owners[r.UID]; ok {
+			return o
+		}
+		// The ReplicaSets of a Deployment are named after it and the hash in this label.
+		if hash := p.Labels[appsv1.DefaultDeploymentUniqueLabelKey]; hash != "" && r.Kind == "ReplicaSet" {
+			return owner{"deployment", p.Namespace, strings.TrimSuffix(r.Name, "-"+hash)}
+		}
+		if r.Kind == "Node" {
+			break // a static pod
+		}
+		return owner{strings.ToLower(r.Kind), p.Namespace, r.Name}
+	}
+	return owner{"pod", p.Namespace, p.Name}
+}
+
+// ask returns what is known of a question, and notes that it was asked.
+func (d *diagnosis) ask(q Question) (Answer, bool) {
+	d.asked[q] = true
+	a, ok := d.Answers[q]
+	return a, ok && !a.Failed
+}
+
+// over says whether a time has been for a grace period. If not, the Report is good until then.
+func (d *diagnosis) over(since time.Time, grace time.Duration) bool {
+	end := since.Add(time.Duration(float64(grace) * d.Scale))
+	if !d.Now.Before(end) {
+		return true
+	}
+	d.until(end)
+	return false
+}
+
+// until notes that the Report may be another one from t on.
+func (d *diagnosis) until(t time.Time) {
+	if t.After(d.Now) && (d.next.IsZero() || t.Before(d.next)) {
+		d.next = t
+	}
+}
+
+// eventOf returns the newest Event about an object that f selects.
+func (d *diagnosis) eventOf(uid types.UID, f func(*corev1.Event) bool) *corev1.Event {
+	if uid == "" {
+		return nil
+	}
+	for _, e := range d.events[uid] {
+		if f(e) {
+			return e
+		}
+	}
+	return nil
+}
+
+// lastSeen is when an Event last happened; its fields depend on who wrote it.
+func lastSeen(e *corev1.Event) time.Time {
+	t := e.LastTimestamp.Time
+	if e.Series != nil && e.Series.LastObservedTime.After(t) {
+		t = e.Series.LastObservedTime.Time
+	}
+	if t.IsZero() {
+		t = e.EventTime.Time
+	}
+	if t.IsZero() {
+		t = e.CreationTimestamp.Time
+	}
+	return t
+}
+
+func firstSeen(e *corev1.Event) time.Time {
+	if !e.FirstTimestamp.IsZero() {
+		return e.FirstTimestamp.Time
+	}
+	if !e.EventTime.IsZero() {
+		return e.EventTime.Time
+	}
+	return e.CreationTimestamp.Time
+}

@@ -1,0 +1,112 @@
+package diagnose
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+)
+
+// nodeGrace is how long a node may be away: the kubelet restarts, or comes up with the cluster.
+const nodeGrace = 15 * time.Second
+
+// componentGrace is how long a component may be down: it is started again at once.
+const componentGrace = 3 * time.Second
+
+// Nodes looks at nodes that are not ready, or short of something. Only Now, Begun, Scale, Cluster and Nodes of a State
+// matter; next is when time alone may change the answer.
+func Nodes(s State) (list []cluster.Problem, next time.Time) {
+	d := newDiagnosis(State{Now: s.Now, Begun: s.Begun, Scale: s.Scale, Cluster: s.Cluster})
+	for _, n := range s.Nodes {
+		for _, c := range n.Status.Conditions {
+			p := cluster.Problem{Kind: string(fault.Node), Severity: cluster.SeverityError, Object: "node/" + n.Name, Since: c.LastTransitionTime.Time}
+			switch {
+			case c.Type == corev1.NodeReady && c.Status == corev1.ConditionFalse:
+				p.Summary, p.Cause = "node "+n.Name+" is not ready", plainNode(c.Message)
+				p.Hint = "bonsai logs kubelet -p " + s.Cluster + " --node " + n.Name
+			case c.Type == corev1.NodeReady && c.Status == corev1.ConditionUnknown:
+				p.Summary, p.Cause = "node "+n.Name+" is not ready", "its kubelet does not report any more"
+				p.Hint, p.Fix = "if its container has stopped:  bonsai start -p "+s.Cluster, "start"
+			case c.Status == corev1.ConditionTrue && strings.HasSuffix(string(c.Type), "Pressure"):
+				what := map[corev1.NodeConditionType]string{
+					corev1.NodeMemoryPressure: "memory", corev1.NodeDiskPressure: "disk", corev1.NodePIDPressure: "process numbers",
+				}[c.Type]
+				if what == "" {
+					continue
+				}
+				p.Severity = cluster.SeverityWarning
+				p.Summary, p.Cause = "node "+n.Name+" is short of "+what, plainNode(c.Message)
+				p.Hint = "bonsai kubectl -p " + s.Cluster + " -- describe node " + n.Name
+			default:
+				continue
+			}
+			since := c.LastTransitionTime.Time
+			if since.Before(s.Begun) {
+				since = s.Begun
+			}
+			if d.over(since, nodeGrace) {
+				list = append(list, p)
+			}
+		}
+	}
+	return list, d.next
+}
+
+// plainNode keeps of a kubelet's message what a reader can use.
+func plainNode(message string) string {
+	text := strings.TrimPrefix(message, "[")
+	if strings.Contains(text, "cni plugin not initialized") || strings.Contains(text, "NetworkPluginNotReady") {
+		return "its pod network is not set up: " + oneLine(message)
+	}
+	return oneLine(message)
+}
+
+// Parts looks at the components and addons of a snapshot.
+func Parts(s cluster.Snapshot) (list []cluster.Problem) {
+	component := func(where string, c cluster.Component) {
+		switch c.Phase {
+		case cluster.PhaseFailed, cluster.PhaseDegraded:
+		default:
+			return
+		}
+		if s.Time.Sub(c.Since) < componentGrace {
+			return
+		}
+		p := cluster.Problem{
+			Kind: string(fault.ControlPlane), Severity: cluster.SeverityError, Object: "component/" + c.Name, Since: c.Since,
+			Summary: fmt.Sprintf("%s is %s", c.Name, strings.ToLower(string(c.Phase))), Cause: c.Reason,
+			Hint: "bonsai logs " + c.Name + " -p " + s.Name,
+		}
+		if where != "" {
+			p.Kind, p.Object = string(fault.Node), "component/"+where+"/"+c.Name
+			p.Summary = fmt.Sprintf("%s on node %s is %s", c.Name, where, strings.ToLower(string(c.Phase)))
+			p.Hint += " --node " + where
+		}
+		if c.Restarts > 0 && where != "" {
+			p.Cause = strings.TrimPrefix(p.Cause+"; restarted "+times(c.Restarts), "; ")
+		}
+		list = append(list, p)
+	}
+	for _, c := range s.Components {
+		component("", c)
+	}
+	for _, n := range s.Nodes {
+		for _, c := range n.Components {
+			component(n.Name, c)
+		}
+	}
+	for _, a := range s.Addons {
+		switch a.State {
+		case cluster.AddonDegraded, cluster.AddonFailed, cluster.AddonBlocked:
+			list = append(list, cluster.Problem{
+				Kind: string(fault.Addon), Severity: cluster.SeverityWarning, Object: "addon/" + a.Name,
+				Summary: fmt.Sprintf("addon %s is %s", a.Name, a.State), Cause: a.Reason, Hint: a.Hint,
+			})
+		}
+	}
+	return list
+}

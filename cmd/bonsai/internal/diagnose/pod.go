@@ -1,0 +1,165 @@
+package diagnose
+
+import (
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"bonsai/bootstrap/cluster"
+)
+
+// What is younger than its grace period is merely starting.
+const (
+	pendingGrace = 4 * time.Second  // for a node to be found
+	mountGrace   = 5 * time.Second  // for volumes to be mounted; the kubelet tries again after half a second, then less often
+	sandboxGrace = 15 * time.Second // for the pod network to be ready
+	configGrace  = 3 * time.Second  // for a ConfigMap or Secret that is created just after the pod
+	refusedGrace = 4 * time.Second  // for what a new namespace gets, such as its service account
+)
+
+// container is one container of a pod and what is known of it.
+type container struct {
+	pod    *corev1.Pod
+	spec   *corev1.Container
+	status *corev1.ContainerStatus
+	init   bool
+}
+
+// word names it in a sentence; the only container of a pod needs no name.
+func (c container) word() string {
+	switch {
+	case c.init:
+		return "init container " + c.spec.Name
+	case len(c.pod.Spec.Containers) == 1:
+		return "the container"
+	}
+	return "container " + c.spec.Name
+}
+
+// containers are those of a pod that the kubelet has told of, the ones that run first before the others.
+func containers(p *corev1.Pod) (list []container) {
+	add := func(specs []corev1.Container, all []corev1.ContainerStatus, init bool) {
+		for i := range specs {
+			for j := range all {
+				if all[j].Name == specs[i].Name {
+					list = append(list, container{p, &specs[i], &all[j], init})
+					break
+				}
+			}
+		}
+	}
+	add(p.Spec.InitContainers, p.Status.InitContainerStatuses, true)
+	add(p.Spec.Containers, p.Status.ContainerStatuses, false)
+	return list
+}
+
+// pod looks at one pod.
+func (d *diagnosis) pod(p *corev1.Pod) {
+	switch {
+	case p.DeletionTimestamp != nil, p.Status.Phase == corev1.PodSucceeded:
+		return
+	case p.Status.Phase == corev1.PodFailed:
+		d.failedPod(p)
+		return
+	case p.Spec.NodeName == "":
+		d.unscheduled(p)
+		return
+	case d.nodeAway(p.Spec.NodeName):
+		return // that is told of the node; what is known of its pods is old
+	}
+	found := false
+	for _, c := range containers(p) {
+		for _, look := range []func(container) bool{d.image, d.config, d.start, d.crash, d.probe} {
+			if look(c) {
+				found = true
+				break
+			}
+		}
+	}
+	if !found {
+		d.creating(p)
+	}
+}
+
+// nodeAway says whether a node's kubelet does not report at the moment, or reports that it cannot work.
+func (d *diagnosis) nodeAway(name string) bool {
+	n := d.nodes[name]
+	if n == nil {
+		return len(d.nodes) > 0 // deleted; its pods go with it
+	}
+	ready := condition(n, corev1.NodeReady)
+	return ready != nil && ready.Status != corev1.ConditionTrue
+}
+
+func condition(n *corev1.Node, kind corev1.NodeConditionType) *corev1.NodeCondition {
+	for i := range n.Status.Conditions {
+		if n.Status.Conditions[i].Type == kind {
+			return &n.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// creating looks at a pod none of whose containers has a problem, but which may not get as far as having any.
+func (d *diagnosis) creating(p *corev1.Pod) {
+	since := scheduledAt(p)
+	if p.Status.Phase != corev1.PodPending || begun(p) {
+		return
+	}
+	if d.unmounted(p, since) {
+		return
+	}
+	// kubelet's kuberuntime_manager.go: "Failed to create pod sandbox: …"
+	e := d.eventOf(p.UID, func(e *corev1.Event) bool { return e.Reason == "FailedCreatePodSandBox" })
+	if e == nil || lastSeen(e).Before(since) || !d.over(since, sandboxGrace) || d.Now.Sub(lastSeen(e)) > time.Minute {
+		return
+	}
+	cause, ok := after(e.Message, "Failed to create pod sandbox: ", "Failed to create pod sandbox ")
+	if !ok {
+		cause = e.Message
+	}
+	d.add(finding{of: d.ownerOf(p), pod: p, key: "sandbox", Problem: cluster.Problem{
+		Kind: cluster.ProblemStart, Severity: cluster.SeverityError, Since: since,
+		Summary: "the pod's sandbox cannot be created on node " + p.Spec.NodeName, Cause: oneLine(plainError(cause)),
+		Hint: "look at the node:  bonsai logs containerd -p " + d.Cluster + " --node " + p.Spec.NodeName,
+	}})
+}
+
+// begun says whether any container of a pod has ever run.
+func begun(p *corev1.Pod) bool {
+	for _, c := range containers(p) {
+		if s := c.status; s.State.Running != nil || s.State.Terminated != nil || s.LastTerminationState.Terminated != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func podCondition(p *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
+	for i := range p.Status.Conditions {
+		if p.Status.Conditions[i].Type == kind {
+			return &p.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// scheduledAt is when a pod got its node.
+func scheduledAt(p *corev1.Pod) time.Time {
+	if c := podCondition(p, corev1.PodScheduled); c != nil && c.Status == corev1.ConditionTrue {
+		return c.LastTransitionTime.Time
+	}
+	return p.CreationTimestamp.Time
+}
+
+// plainError drops what gRPC puts before an error.
+func plainError(text string) string {
+	text = strings.TrimSpace(text)
+	if strings.HasPrefix(text, "rpc error: ") {
+		if rest, ok := after(text, "desc = "); ok {
+			return strings.TrimSpace(rest)
+		}
+	}
+	return text
+}

@@ -1,0 +1,192 @@
+package diagnose
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"bonsai/bootstrap/cluster"
+)
+
+// probeGrace is added to what a probe gives by itself: the kubelet begins at a random moment of the period.
+const probeGrace = 3 * time.Second
+
+// probe looks for a container that runs and does not get ready.
+func (d *diagnosis) probe(c container) bool {
+	r, p := c.status.State.Running, c.spec.ReadinessProbe
+	if r == nil || c.status.Ready || p == nil || c.init {
+		return false
+	}
+	if c.status.Started != nil && !*c.status.Started {
+		return false // its startup probe has the say; failing that, it is killed
+	}
+	event := d.probeEvent(c, "Readiness probe ")
+	if event != nil && lastSeen(event).Before(r.StartedAt.Time) {
+		event = nil
+	}
+	since := r.StartedAt.Time
+	if ready := podCondition(c.pod, corev1.ContainersReady); ready != nil && ready.LastTransitionTime.After(since) {
+		since = ready.LastTransitionTime.Time
+	}
+	// Before the first answers, nothing is wrong; if it has been ready before, the kubelet has waited already.
+	first := r.StartedAt.Add(time.Duration(p.InitialDelaySeconds) * time.Second)
+	patience := time.Duration(max(p.FailureThreshold, 1)*max(p.PeriodSeconds, 1))*time.Second + probeGrace
+	if !d.over(first, patience) {
+		return false
+	}
+	f := finding{of: d.ownerOf(c.pod), pod: c.pod, key: "readiness/" + c.spec.Name, Problem: cluster.Problem{
+		Kind: cluster.ProblemProbe, Severity: cluster.SeverityWarning, Container: c.spec.Name, Since: since,
+		Summary: c.word() + " runs but is not ready",
+		Cause:   "its readiness probe (" + probeWords(p) + ") fails",
+		Hint:    d.probeHint(c, p),
+	}}
+	if event != nil {
+		f.Cause = "its readiness probe (" + probeWords(p) + "): " + probeAnswer(p, event.Message)
+		f.Evidence = []string{oneLine(event.Message)}
+	}
+	d.add(f)
+	return true
+}
+
+// probeEvent returns the newest Event of one kind of probe (kubelet's prober.go: "Readiness probe failed: …").
+func (d *diagnosis) probeEvent(c container, kind string) *corev1.Event {
+	return d.eventOf(c.pod.UID, func(e *corev1.Event) bool {
+		return e.Reason == "Unhealthy" && c.isIn(e) && strings.HasPrefix(e.Message, kind)
+	})
+}
+
+// killedByProbe looks for a container that the kubelet ended because a probe failed.
+func (d *diagnosis) killedByProbe(c container, e ending, f *finding) bool {
+	if e.ExitCode != 137 && e.ExitCode != 143 && e.ExitCode != 0 && e.ExitCode != 2 && e.ExitCode != 1 {
+		return false
+	}
+	for _, kind := range []struct {
+		word  string
+		probe *corev1.Probe
+	}{{"liveness", c.spec.LivenessProbe}, {"startup", c.spec.StartupProbe}} {
+		if kind.probe == nil {
+			continue
+		}
+		event := d.probeEvent(c, strings.ToUpper(kind.word[:1])+kind.word[1:]+" probe ")
+		if event == nil {
+			continue
+		}
+		// It failed in that container's life, and the container was not dead before the probe could see it.
+		grace := 30 * time.Second
+		if s := c.pod.Spec.TerminationGracePeriodSeconds; s != nil {
+			grace = time.Duration(*s) * time.Second
+		}
+		at := lastSeen(event)
+		if at.Before(e.StartedAt.Add(-time.Second)) || e.FinishedAt.Sub(at) > grace+10*time.Second {
+			continue
+		}
+		if e.ExitCode != 137 && e.ExitCode != 143 && event.Count < max(kind.probe.FailureThreshold, 1) {
+			continue
+		}
+		f.Kind, f.key = cluster.ProblemProbe, kind.word+"/"+c.spec.Name
+		f.Summary = c.word() + " is restarted because its " + kind.word + " probe fails"
+		f.Cause = probeWords(kind.probe) + ": " + probeAnswer(kind.probe, event.Message)
+		f.Evidence = []string{oneLine(event.Message)}
+		f.Hint = d.probeHint(c, kind.probe)
+		if kind.word == "startup" || kind.probe.InitialDelaySeconds < 5 && c.spec.StartupProbe == nil {
+			f.Hint += "\nif it only needs longer to start, give it a startupProbe that waits"
+		}
+		return true
+	}
+	return false
+}
+
+// probeWords is what a probe asks: "GET /healthz on port 8080".
+func probeWords(p *corev1.Probe) string {
+	switch {
+	case p.HTTPGet != nil:
+		path := p.HTTPGet.Path
+		if !strings.HasPrefix(path, "/") {
+			path = "/" + path
+		}
+		return "GET " + path + " on port " + p.HTTPGet.Port.String()
+	case p.TCPSocket != nil:
+		return "connect to port " + p.TCPSocket.Port.String()
+	case p.GRPC != nil:
+		return "gRPC health on port " + strconv.Itoa(int(p.GRPC.Port))
+	case p.Exec != nil:
+		return "command " + clip(strings.Join(p.Exec.Command, " "), 60)
+	}
+	return "of an unknown kind"
+}
+
+var statusCode = regexp.MustCompile(`HTTP probe failed with statuscode: (\d+)`)
+
+// probeAnswer is what a probe got, in plain words. The messages are those of k8s.io/kubernetes/pkg/probe.
+func probeAnswer(p *corev1.Probe, message string) string {
+	text, ok := after(message, " probe failed: ", " probe errored and resulted in unknown state: ", " probe errored: ")
+	if !ok {
+		text = message
+	}
+	text = strings.TrimSpace(text)
+	port := probePort(p)
+	if m := statusCode.FindStringSubmatch(text); m != nil {
+		return "it answers " + m[1]
+	}
+	switch {
+	case strings.Contains(text, "connection refused"):
+		return "nothing listens on port " + port
+	case containsAny(text, "context deadline exceeded", "i/o timeout", "Client.Timeout exceeded", "timed out", "timeout:"):
+		return fmt.Sprintf("no answer within %ds", max(p.TimeoutSeconds, 1))
+	case strings.Contains(text, "connection reset"):
+		return "the connection to port " + port + " is cut off"
+	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
+		return "port " + port + " speaks http, and the probe https"
+	case strings.Contains(text, "malformed HTTP response"):
+		return "port " + port + " does not speak http"
+	case containsAny(text, "executable file not found", "no such file or directory") && p.Exec != nil:
+		return "the command does not exist in the image"
+	case text == "" && p.Exec != nil:
+		return "the command fails and prints nothing"
+	case p.Exec != nil:
+		return "the command fails: " + oneLine(text)
+	}
+	return oneLine(text)
+}
+
+func probePort(p *corev1.Probe) string {
+	switch {
+	case p.HTTPGet != nil:
+		return p.HTTPGet.Port.String()
+	case p.TCPSocket != nil:
+		return p.TCPSocket.Port.String()
+	case p.GRPC != nil:
+		return strconv.Itoa(int(p.GRPC.Port))
+	}
+	return "?"
+}
+
+// probeHint says what to look at; a probe of a port that the container does not name is the usual mistake.
+func (d *diagnosis) probeHint(c container, p *corev1.Probe) string {
+	log := "its log:  bonsai kubectl -p " + d.Cluster + " -- logs " + c.pod.Name + " -n " + c.pod.Namespace + " -c " + c.spec.Name
+	var port intstr.IntOrString
+	switch {
+	case p.HTTPGet != nil:
+		port = p.HTTPGet.Port
+	case p.TCPSocket != nil:
+		port = p.TCPSocket.Port
+	default:
+		return log
+	}
+	var own []string
+	for _, cp := range c.spec.Ports {
+		if cp.Name == port.StrVal && port.Type == intstr.String || cp.ContainerPort == port.IntVal && port.Type == intstr.Int {
+			return log
+		}
+		own = append(own, strconv.Itoa(int(cp.ContainerPort)))
+	}
+	if len(own) == 0 {
+		return log
+	}
+	return "the probe asks port " + port.String() + ", and the container says that it listens on " + listed(own) + "\n" + log
+}

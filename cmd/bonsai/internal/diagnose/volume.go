@@ -1,0 +1,248 @@
+package diagnose
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+
+	"bonsai/bootstrap/cluster"
+)
+
+const (
+	claimGrace     = 4 * time.Second
+	provisionGrace = 20 * time.Second // for somebody else's provisioner
+	// mountAgain is more than the longest pause of kubelet before it tries a mount again.
+	mountAgain = 3 * time.Minute
+	// DefaultClassAnnotation marks the class of claims that name none.
+	defaultClassAnnotation = "storageclass.kubernetes.io/is-default-class"
+)
+
+// claims looks at claims that have no volume.
+func (d *diagnosis) claims() {
+	for _, c := range d.Claims {
+		if c.DeletionTimestamp == nil {
+			d.claim(c)
+		}
+	}
+}
+
+func (d *diagnosis) claim(c *corev1.PersistentVolumeClaim) {
+	f := finding{of: owner{"persistentvolumeclaim", c.Namespace, c.Name}, Problem: cluster.Problem{
+		Kind: cluster.ProblemClaim, Severity: cluster.SeverityWarning, Since: c.CreationTimestamp.Time, Summary: "the claim has no volume",
+		Hint: "bonsai kubectl -p " + d.Cluster + " -- describe pvc " + c.Name + " -n " + c.Namespace,
+	}}
+	switch c.Status.Phase {
+	case corev1.ClaimLost:
+		f.Severity, f.Summary, f.Cause = cluster.SeverityError, "the claim has lost its volume", "volume "+c.Spec.VolumeName+" does not exist any more, and with it what it held"
+		d.add(f)
+		return
+	case corev1.ClaimPending, "":
+	default:
+		return
+	}
+	if !d.over(c.CreationTimestamp.Time, claimGrace) {
+		return
+	}
+	class, named := d.classOf(c)
+	waits := class != nil && class.VolumeBindingMode != nil && *class.VolumeBindingMode == storagev1.VolumeBindingWaitForFirstConsumer
+	failed := d.eventOf(c.UID, func(e *corev1.Event) bool { return e.Reason == "ProvisioningFailed" })
+	switch {
+	case class == nil && named == "" && c.Spec.StorageClassName != nil:
+		f.Cause = "its class is the empty one, which takes only volumes that exist, and none fits"
+		f.Hint = "make a PersistentVolume, or leave storageClassName away"
+	case class == nil && named == "":
+		f.Cause = "it names no storage class, and the cluster has no default one"
+		f.Hint, f.Fix = "get one:  bonsai addons enable default-storageclass -p "+d.Cluster, "addons enable default-storageclass"
+		if len(d.Classes) > 0 {
+			f.Hint = "name one of " + listed(d.classNames()) + " in the claim, or " + f.Hint
+		}
+	case class == nil:
+		f.Summary += ": storage class " + named + " does not exist" + meant(named, d.classNames())
+		f.Cause = "the cluster has " + d.hasClasses()
+		f.Hint = "the class of a claim cannot be changed: make the claim anew with another one"
+	case failed != nil && !(waits && strings.Contains(failed.Message, "selected-node")):
+		f.Cause = provisionFailure(failed.Message)
+	case waits:
+		return // for a pod; if one waits for it in turn, the scheduler says what for
+	case class.Provisioner == "kubernetes.io/no-provisioner":
+		f.Cause = "class " + class.Name + " makes no volumes, and none that exists fits"
+		f.Hint = "make a PersistentVolume of class " + class.Name
+	case !d.over(c.CreationTimestamp.Time, provisionGrace):
+		return
+	default:
+		f.Cause = "nobody makes volumes of class " + class.Name + " (provisioner " + class.Provisioner + ")"
+		f.Hint = "install that provisioner, or use another class: " + listed(d.classNames())
+		if class.Provisioner == ownProvisioner {
+			f.Hint, f.Fix = "bonsai addons enable storage-provisioner -p "+d.Cluster, "addons enable storage-provisioner"
+		}
+	}
+	d.toldClaims[c.Namespace+"/"+c.Name] = true
+	d.add(f)
+}
+
+// ownProvisioner is that of the addon storage-provisioner.
+const ownProvisioner = "bonsai.io/local"
+
+// classOf returns the class of a claim; nil and its name if that does not exist.
+func (d *diagnosis) classOf(c *corev1.PersistentVolumeClaim) (*storagev1.StorageClass, string) {
+	name := c.Annotations[corev1.BetaStorageClassAnnotation]
+	if c.Spec.StorageClassName != nil {
+		name = *c.Spec.StorageClassName
+	}
+	for _, s := range d.Classes {
+		if s.Name == name || name == "" && c.Spec.StorageClassName == nil && s.Annotations[defaultClassAnnotation] == "true" {
+			return s, s.Name
+		}
+	}
+	return nil, name
+}
+
+func (d *diagnosis) classNames() (names []string) {
+	for _, c := range d.Classes {
+		names = append(names, c.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (d *diagnosis) hasClasses() string {
+	switch names := d.classNames(); len(names) {
+	case 0:
+		return "no storage class"
+	case 1:
+		return "the class " + names[0]
+	default:
+		return "the classes " + listed(names)
+	}
+}
+
+// provisionFailure leaves away what the library of provisioners puts before an error.
+func provisionFailure(message string) string {
+	if rest, ok := after(message, `failed to provision volume with StorageClass "`); ok {
+		if _, cause, ok := strings.Cut(rest, `": `); ok {
+			return oneLine(plainError(cause))
+		}
+	}
+	return oneLine(message)
+}
+
+// claimsOf are the claims that a pod uses.
+func claimsOf(p *corev1.Pod) (names []string) {
+	for _, v := range p.Spec.Volumes {
+		switch {
+		case v.PersistentVolumeClaim != nil:
+			names = append(names, v.PersistentVolumeClaim.ClaimName)
+		case v.Ephemeral != nil:
+			names = append(names, p.Name+"-"+v.Name)
+		}
+	}
+	return names
+}
+
+// waitsForClaim says whether a claim of a pod has, or will have, a problem of its own.
+func (d *diagnosis) waitsForClaim(p *corev1.Pod) bool {
+	names := claimsOf(p)
+	return slices.ContainsFunc(d.Claims, func(c *corev1.PersistentVolumeClaim) bool {
+		return c.Namespace == p.Namespace && slices.Contains(names, c.Name) && c.Status.Phase != corev1.ClaimBound
+	})
+}
+
+// claimReason reads what the scheduler says of a claim (volume_binding.go): `persistentvolumeclaim "x" not found`,
+// "… bound to non-existent persistentvolume …", "… is being deleted".
+func (d *diagnosis) claimReason(p *corev1.Pod, f *finding, reasons []string) {
+	f.Kind = cluster.ProblemClaim
+	i := slices.IndexFunc(reasons, func(r string) bool { return strings.Contains(r, "persistentvolumeclaim ") })
+	name := between(reasons[i], `persistentvolumeclaim "`, `"`)
+	f.key = name
+	f.Summary, f.Cause = "waits for claim "+name, oneLine(reasons[i])
+	f.Hint = "the claims that exist:  bonsai kubectl -p " + d.Cluster + " -- get pvc -n " + p.Namespace
+	if strings.Contains(reasons[i], "not found") {
+		var names []string
+		for _, c := range d.Claims {
+			if c.Namespace == p.Namespace {
+				names = append(names, c.Name)
+			}
+		}
+		f.Severity = cluster.SeverityError
+		f.Summary, f.Cause = "claim "+name+" does not exist"+meant(name, names), "the pod has a volume of it"
+	}
+}
+
+// unmounted looks for volumes that a pod on a node does not get.
+func (d *diagnosis) unmounted(p *corev1.Pod, since time.Time) bool {
+	e := d.eventOf(p.UID, func(e *corev1.Event) bool {
+		switch e.Reason {
+		case "FailedMount", "FailedAttachVolume", "FailedMapVolume":
+			// The kubelet has not got to know the pod's objects yet.
+			return !containsAny(e.Message, "not registered", "timed out waiting for the condition", "failed to sync")
+		}
+		return false
+	})
+	if e == nil || lastSeen(e).Before(since) || d.Now.Sub(lastSeen(e)) > mountAgain {
+		return false
+	}
+	if !d.over(since, mountGrace) {
+		return true
+	}
+	// operation_generator.go: `MountVolume.SetUp failed for volume "cfg" : configmap "x" not found`
+	volume := between(e.Message, `for volume "`, `"`)
+	cause := e.Message
+	if rest, ok := after(e.Message, `for volume "`+volume+`" : `, `for volume "`+volume+`" `); ok && volume != "" {
+		cause = rest
+	}
+	if m, ok := missingIn(cause); ok {
+		d.addMissing(p, "", m, "its volume "+volume)
+		return true
+	}
+	if m, ok := missingKeyIn(p, volume, cause); ok {
+		d.addMissing(p, "", m, "its volume "+volume)
+		return true
+	}
+	f := finding{of: d.ownerOf(p), pod: p, key: volume, Problem: cluster.Problem{
+		Kind: cluster.ProblemMount, Severity: cluster.SeverityError, Since: since,
+		Summary: "volume " + volume + " cannot be mounted", Cause: oneLine(plainError(cause)), Hint: d.describe(p),
+	}}
+	if volume == "" {
+		f.Summary = "its volumes cannot be mounted"
+	}
+	for _, v := range p.Spec.Volumes {
+		if v.Name == volume && v.HostPath != nil && containsAny(cause, "hostPath type check failed") {
+			f.Cause = "node " + p.Spec.NodeName + " has no " + v.HostPath.Path + " of the wanted type"
+			f.Hint = "hostPath is a path inside the node, which is a container:  bonsai ssh " + p.Spec.NodeName + " -p " + d.Cluster + " -- ls -l " + v.HostPath.Path
+		}
+	}
+	d.add(f)
+	return true
+}
+
+// missingKeyIn reads "configmap references non-existent config key: K" and "references non-existent secret key: K"
+// (pkg/volume/configmap, secret, projected), which name the key alone.
+func missingKeyIn(p *corev1.Pod, volume, cause string) (m missing, ok bool) {
+	key, ok := after(cause, "references non-existent config key: ", "references non-existent secret key: ")
+	if !ok {
+		return m, false
+	}
+	m = missing{key: strings.TrimSpace(key), secret: strings.Contains(cause, "secret key: ")}
+	for _, v := range p.Spec.Volumes {
+		switch {
+		case v.Name != volume:
+		case v.ConfigMap != nil && !m.secret:
+			m.name = v.ConfigMap.Name
+		case v.Secret != nil && m.secret:
+			m.name = v.Secret.SecretName
+		case v.Projected != nil:
+			for _, s := range v.Projected.Sources {
+				if s.ConfigMap != nil && !m.secret && slices.ContainsFunc(s.ConfigMap.Items, func(k corev1.KeyToPath) bool { return k.Key == m.key }) {
+					m.name = s.ConfigMap.Name
+				}
+				if s.Secret != nil && m.secret && slices.ContainsFunc(s.Secret.Items, func(k corev1.KeyToPath) bool { return k.Key == m.key }) {
+					m.name = s.Secret.Name
+				}
+			}
+		}
+	}
+	return m, m.name != ""
+}
