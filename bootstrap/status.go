@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"bonsai/bootstrap/cluster"
@@ -36,6 +37,7 @@ func (m *Manager) Status(ctx context.Context, name string) (cluster.Snapshot, er
 	if len(spec.Nodes) > 0 {
 		m.addContainers(ctx, &s, spec)
 	}
+	cluster.SortProblems(s.Problems)
 	s.Phase = overall(s)
 	return s, nil
 }
@@ -98,20 +100,32 @@ func (m *Manager) addContainers(ctx context.Context, s *cluster.Snapshot, spec *
 		switch {
 		case !ok:
 			n.Host = cluster.PhaseAbsent
-			s.Problems = append(s.Problems, cluster.Problem{
+			replaceProblems(s, cluster.Problem{
 				Kind: string(fault.Node), Severity: cluster.SeverityError, Object: "node/" + n.Name,
-				Summary: "the container of node " + n.Name + " is gone", Hint: "make it anew:  bonsai start -p " + spec.Name,
+				Summary: "the container of node " + n.Name + " is gone", Hint: "make it anew:  bonsai start -p " + spec.Name, Fix: "start",
 			})
 		case c.Running:
 			n.Host = cluster.PhaseRunning
 		default:
 			n.Host = cluster.PhaseStopped
+			if s.APIServer == cluster.PhaseRunning {
+				replaceProblems(s, cluster.Problem{
+					Kind: string(fault.Node), Severity: cluster.SeverityWarning, Object: "node/" + n.Name,
+					Summary: "the container of node " + n.Name + " has stopped", Hint: "start it:  bonsai start -p " + spec.Name, Fix: "start",
+				})
+			}
 		}
 		if n.Host != cluster.PhaseRunning {
 			n.Kubelet, n.Ready = cluster.PhaseStopped, false
 			n.Components = nil
 		}
 	}
+}
+
+// replaceProblems puts p in the place of all that is told of its object: what the control plane sees of a node whose
+// container does not run is a consequence.
+func replaceProblems(s *cluster.Snapshot, p cluster.Problem) {
+	s.Problems = append(slices.DeleteFunc(s.Problems, func(q cluster.Problem) bool { return q.Object == p.Object }), p)
 }
 
 // overall is the cluster's phase in one word.

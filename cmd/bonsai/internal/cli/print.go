@@ -86,7 +86,7 @@ func printProblem(w io.Writer, s style, p cluster.Problem) {
 	case cluster.SeverityInfo:
 		word = "note"
 	}
-	fmt.Fprintf(w, "%s: %s\n", word, safeLines(p.Summary, "  "))
+	fmt.Fprintf(w, "%s: %s\n", word, safeLines(subject(p)+p.Summary, "  "))
 	if p.Cause != "" {
 		fmt.Fprintf(w, "  cause: %s\n", safeLines(p.Cause, "    "))
 	}
@@ -96,6 +96,19 @@ func printProblem(w io.Writer, s style, p cluster.Problem) {
 	if p.Hint != "" {
 		fmt.Fprintf(w, "  hint: %s\n", safeLines(p.Hint, "    "))
 	}
+}
+
+// subject is the beginning of a sentence about a workload: its namespace and name, those of the pod if only one is
+// concerned.
+func subject(p cluster.Problem) string {
+	parts := strings.Split(p.Object, "/")
+	switch {
+	case len(parts) != 3 || parts[0] == "component":
+		return ""
+	case p.Count == 1 && len(p.Pods) == 1:
+		return p.Pods[0] + ": "
+	}
+	return parts[1] + "/" + parts[2] + ": "
 }
 
 // safeLines keeps the line breaks of a text and indents what follows them.

@@ -9,7 +9,6 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"bonsai/bootstrap/cluster"
-	"bonsai/bootstrap/fault"
 	"bonsai/controlplane"
 	"bonsai/controlplane/addons"
 	"bonsai/controlplane/addons/builtin"
@@ -72,18 +71,4 @@ func enabledAddons(all []cluster.AddonStatus) (list []cluster.AddonStatus) {
 		}
 	}
 	return list
-}
-
-// addonProblems tells of enabled addons that do not work.
-func addonProblems(all []cluster.AddonStatus) (problems []cluster.Problem) {
-	for _, s := range all {
-		switch s.State {
-		case cluster.AddonDegraded, cluster.AddonFailed, cluster.AddonBlocked:
-			problems = append(problems, cluster.Problem{
-				Kind: string(fault.Addon), Severity: cluster.SeverityWarning, Object: "addon/" + s.Name,
-				Summary: fmt.Sprintf("addon %s is %s", s.Name, s.State), Cause: s.Reason, Hint: s.Hint,
-			})
-		}
-	}
-	return problems
 }

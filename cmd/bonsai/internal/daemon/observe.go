@@ -24,6 +24,7 @@ import (
 	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/statedir"
 	"bonsai/cmd/bonsai/internal/dnsview"
+	"bonsai/cmd/bonsai/internal/problemview"
 	"bonsai/controlplane"
 	"bonsai/controlplane/addons"
 )
@@ -42,7 +43,9 @@ type daemon struct {
 	spec     cluster.Spec
 	cp       *controlplane.ControlPlane // nil until the control plane is ready
 	nodes    corelisters.NodeLister
-	dnsView  *dnsview.View // nil as long as cp is
+	dnsView  *dnsview.View // nil as long as cp is, as are problems and begun
+	problems *problemview.View
+	begun    time.Time
 	agents   map[string]agentState
 	events   []cluster.Event
 	finished bool // no more events will come
@@ -80,12 +83,15 @@ func (d *daemon) attach(cp *controlplane.ControlPlane) (stop func(), err error) 
 	factory.StartWithContext(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	view := d.newDNSView(cp)
-	d.cp, d.nodes, d.dnsView = cp, informer.Lister(), view
+	dns := d.newDNSView(cp)
+	d.begun = time.Now()
+	problems := d.newProblemView(cp)
+	d.cp, d.nodes, d.dnsView, d.problems = cp, informer.Lister(), dns, problems
 	d.notify()
 	return func() {
 		cancel()
-		view.Close()
+		problems.Close()
+		dns.Close()
 		factory.Shutdown()
 	}, nil
 }
@@ -111,40 +117,48 @@ func (d *daemon) event(e cluster.Event) {
 	d.notify()
 }
 
-// Snapshot asks every agent, looks at the addons and tells what is known.
+// Snapshot asks every agent, looks at addons and workloads and tells what is known.
 func (d *daemon) Snapshot(ctx context.Context) cluster.Snapshot {
 	var looking sync.WaitGroup
 	looking.Go(func() { d.addons.Observe(ctx) })
+	var workloads []cluster.Problem
+	if view := d.problemView(); view != nil {
+		looking.Go(func() { workloads = view.Once(ctx) })
+	}
 	d.askAgents(ctx)
 	looking.Wait()
 	s, _ := d.snapshot()
-	d.mu.Lock()
-	cp := d.cp
-	d.mu.Unlock()
-	if cp == nil {
-		return s
-	}
-	problems, err := missingImages(ctx, cp.Client(), s.Name)
-	if err != nil {
-		d.log.Warn("pods cannot be looked at", "err", err)
-	}
-	s.Problems = append(append(s.Problems, addonProblems(s.Addons)...), problems...)
-	return s
+	return withProblems(s, workloads)
 }
 
 // Watch tells what is known at once and then whenever it changed. Agents are asked every two seconds meanwhile.
 func (d *daemon) Watch(ctx context.Context, send func(cluster.Snapshot) error) error {
 	ask := time.NewTicker(watchInterval)
 	defer ask.Stop()
+	var workloads *problemview.Watcher
+	defer func() {
+		if workloads != nil {
+			workloads.Close()
+		}
+	}()
 	for {
 		s, changed := d.snapshot()
-		if err := send(s); err != nil {
+		if workloads == nil && d.settled(s) {
+			workloads = d.problemView().Watch()
+		}
+		var problems []cluster.Problem
+		var news <-chan struct{}
+		if workloads != nil {
+			problems, news = workloads.Problems()
+		}
+		if err := send(withProblems(s, problems)); err != nil {
 			return err
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
+		case <-news:
 		case <-ask.C:
 			d.askAgents(ctx)
 		}
@@ -177,6 +191,7 @@ func (d *daemon) snapshot() (cluster.Snapshot, <-chan struct{}) {
 		status.Components, status.DNS = agent.Components, dns[n.Name]
 		s.Nodes = append(s.Nodes, status)
 	}
+	s.Problems = d.ownProblems(s)
 	return s, d.changed
 }
 
