@@ -235,8 +235,10 @@ func queryLayout(w int) queryColumns {
 		c = queryColumns{time: 12, from: 36, kind: 5, result: 28, ms: 6, via: 9, cost: 8}
 	case w >= 130:
 		c = queryColumns{time: 8, from: 28, kind: 5, result: 22, ms: 6, via: 8, cost: 8}
-	case w >= 100:
+	case w >= 116:
 		c = queryColumns{time: 8, from: 24, kind: 5, result: 16, ms: 6, via: 8, cost: 8}
+	case w >= 100:
+		c = queryColumns{time: 8, from: 20, kind: 4, result: 15, ms: 6, cost: 8}
 	case w >= 76:
 		c = queryColumns{time: 8, from: 18, kind: 4, result: 12, ms: 6}
 	case w >= 60:

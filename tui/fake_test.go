@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -42,6 +43,12 @@ type fakeSession struct {
 	operation func(ctx context.Context, args []string, f func(cluster.Event)) error
 	fail      error // of Do and Replace
 	resets    int
+	// forwarded is what was asked of Forward, unforwarded how many of them have ended; taken are ports of this machine
+	// that cannot be had, broken why forwarded ports lead nowhere.
+	forwarded   []ForwardSpec
+	unforwarded int
+	taken       []int
+	broken      string
 	// disabled are addons beside those of the snapshot.
 	disabled []cluster.AddonStatus
 }
@@ -279,9 +286,27 @@ func (s *fakeSession) Exec(_ context.Context, e Exec) (int, error) {
 }
 
 func (s *fakeSession) Forward(ctx context.Context, spec ForwardSpec, f func(ForwardState)) error {
-	f(ForwardState{Local: 8080, Pod: "shop/web-9cc6f-lm2"})
-	<-ctx.Done()
-	return nil
+	s.update(func() { s.forwarded = append(s.forwarded, spec) })
+	if spec.Local != 0 && slices.Contains(s.taken, spec.Local) {
+		return fault.New(fault.Conflict, fmt.Sprintf("listen on port %d", spec.Local), errors.New("address already in use")).WithHint("choose another port")
+	}
+	local := spec.Local
+	if local == 0 {
+		local = 40123
+	}
+	// What is behind it says how it does.
+	err := s.follow(ctx, func() error {
+		s.mu.Lock()
+		state := ForwardState{Local: local, Pod: "shop/web-9cc6f-lm2", Connections: 1, Bytes: 48 << 10, Reason: s.broken}
+		s.mu.Unlock()
+		if state.Reason != "" {
+			state.Pod = ""
+		}
+		f(state)
+		return nil
+	})
+	s.update(func() { s.unforwarded++ })
+	return err
 }
 
 func (s *fakeSession) Do(_ context.Context, a Action, report func(string)) error {

@@ -1,13 +1,519 @@
 package tui
 
-// portsPage is written in its own change.
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"bonsai/tui/grid"
+	"bonsai/tui/keymap"
+	"bonsai/tui/paint"
+)
+
+// portsPage shows the ways in: ports of this machine that are forwarded, and the Services with where each is reachable.
 type portsPage struct {
 	blankPage
-	u *ui
+	u      *ui
+	linger linger
+	// ours are the forwarded ports, services the Services; onOurs says which of the two has the cursor.
+	ours, services *grid.Grid
+	onOurs         bool
+	spaced         bool           // there is a column for the namespace
+	known          map[string]int // Services in the grid, by UID, with the round in which they were seen last
+	round          int
+	oursAt         int // first line of the rows of ours, servicesAt that of the Services, in the last drawing
+	servicesAt     int
 }
 
-func newPortsPage(u *ui) *portsPage { return &portsPage{u: u} }
+func newPortsPage(u *ui) *portsPage {
+	p := &portsPage{u: u, known: map[string]int{}}
+	p.ours = grid.New([]grid.Column{
+		{Title: "This machine", Min: 15, Max: 22},
+		{Title: "Leads to", Min: 18, Max: 50},
+		{Title: "Pod", Min: 12, Max: 40, Drop: 3},
+		{Title: "Open", Kind: grid.Number, Min: 4, Max: 6, Drop: 2},
+		{Title: "Moved", Kind: grid.Number, Min: 5, Max: 7, Drop: 2},
+		{Title: "Status", Min: 10, Drop: 1},
+		{Title: "Age", Kind: grid.Age, Drop: 4},
+	})
+	p.services = grid.New(nil)
+	p.columns()
+	store := u.state.services
+	store.readers = append(store.readers, p.refill)
+	u.forwards.changed = p.refillOurs
+	p.linger = linger{u: u, on: store.feed.use, off: store.feed.leave}
+	return p
+}
 
-func (p *portsPage) crumb() string { return p.u.T("ports") }
+func (p *portsPage) columns() {
+	p.spaced = p.u.state.namespace == ""
+	var list []grid.Column
+	if p.spaced {
+		list = append(list, grid.Column{Title: "Namespace", Min: 8, Max: 22, Drop: 5})
+	}
+	p.services.SetColumns(append(list,
+		grid.Column{Title: "Service", Min: 14, Max: 40},
+		grid.Column{Title: "Ready", Min: 5, Max: 7},
+		grid.Column{Title: "Type", Min: 9, Max: 12, Drop: 6},
+		grid.Column{Title: "Cluster IP", Min: 11, Max: 24, Drop: 7},
+		grid.Column{Title: "Ports", Min: 12, Max: 36, Drop: 2},
+		grid.Column{Title: "Reachable at", Min: 20, Drop: 3},
+		grid.Column{Title: "Age", Kind: grid.Age, Drop: 4},
+	))
+}
 
-func (p *portsPage) draw(w, h int) []string { return fill(nil, w, h) }
+func (p *portsPage) show()                   { p.linger.show() }
+func (p *portsPage) hide()                   { p.linger.hide() }
+func (p *portsPage) crumb() string           { return p.u.T("ports") }
+func (p *portsPage) context() keymap.Context { return keymap.List }
+
+func (p *portsPage) hints() []string {
+	if p.focused() {
+		return []string{"open", "copy.line", "delete", "restart"}
+	}
+	return []string{"forward", "open", "logs", "copy.line", "yaml", "actions"}
+}
+
+func (p *portsPage) meaning(id string) string {
+	switch id {
+	case "copy.line":
+		return "copy the address"
+	case "restart":
+		if p.focused() {
+			return "retry"
+		}
+		return "-"
+	case "delete":
+		if p.focused() {
+			return "stop"
+		}
+	case "copy.name":
+		if p.focused() {
+			return "copy the address"
+		}
+	}
+	return ""
+}
+
+// focused says that the cursor is on a forwarded port.
+func (p *portsPage) focused() bool { return p.onOurs && p.ours.Total() > 0 }
+
+// refillOurs brings the forwarded ports up to date.
+func (p *portsPage) refillOurs() {
+	u := p.u
+	gone := map[string]bool{}
+	p.ours.All(func(it *grid.Item) { gone[it.ID] = true })
+	for i, f := range u.forwards.list {
+		delete(gone, f.id)
+		state, status := paint.StateOK, u.T("connected to a ready pod")
+		switch {
+		case f.err != nil:
+			state, status = paint.StateFail, u.errorText(f.err)
+		case f.state.Local == 0:
+			state, status = paint.StateBusy, u.T("opening the port")
+		case f.state.Reason != "":
+			state, status = paint.StateWarn, f.state.Reason
+		case f.state.Pod == "":
+			state, status = paint.StateWarn, u.T("waits for a ready pod")
+		}
+		role := state.Role()
+		if state == paint.StateOK {
+			role = paint.Dim
+		}
+		p.ours.Set(grid.Item{
+			ID: f.id, Key: fmt.Sprintf("%06d", i), State: state, Time: f.began, Data: f,
+			Cells:  []string{f.address(), f.target(), f.state.Pod, itoa(f.state.Connections), size(uint64(max(0, f.state.Bytes))), status, ""},
+			Roles:  []paint.Role{paint.Accent, paint.Strong, paint.Plain, paint.Plain, paint.Plain, role, paint.Dim},
+			Values: []float64{0, 0, 0, float64(f.state.Connections), float64(f.state.Bytes), 0, 0},
+		})
+	}
+	for id := range gone {
+		p.ours.Remove(id)
+	}
+	p.refill() // forwarded ports are addresses of Services
+}
+
+// forwardTo is a forwarded port that leads to a Service, nil if there is none.
+func (p *portsPage) forwardTo(l *ServiceLine) *forward {
+	for _, f := range p.u.forwards.list {
+		if f.err == nil && f.state.Local > 0 && f.spec.Namespace == l.Namespace && f.spec.Target == "service/"+l.Name {
+			return f
+		}
+	}
+	return nil
+}
+
+// reachable is the address of a Service that is of most use here.
+func (p *portsPage) reachable(l *ServiceLine) string {
+	if f := p.forwardTo(l); f != nil {
+		return f.address() + " " + p.u.T("on this machine, forwarded")
+	}
+	return nearest(l.Reachable)
+}
+
+// refill brings the Services up to date.
+func (p *portsPage) refill() {
+	p.round++
+	only := p.u.state.namespace
+	var items []grid.Item
+	for i := range p.u.state.services.lines {
+		l := &p.u.state.services.lines[i]
+		if only != "" && l.Namespace != only {
+			continue
+		}
+		p.known[l.UID] = p.round
+		items = append(items, p.item(l))
+	}
+	p.services.Set(items...)
+	for id, round := range p.known {
+		if round != p.round {
+			delete(p.known, id)
+			p.services.Remove(id)
+		}
+	}
+}
+
+// external says that a Service is but another name for something elsewhere.
+func external(l *ServiceLine) bool { return l.Kind == "ExternalName" }
+
+func (p *portsPage) item(l *ServiceLine) grid.Item {
+	state, ready, role := paint.StateOK, fmt.Sprintf("%d/%d", l.Ready, l.Total), paint.Plain
+	switch {
+	case external(l):
+		state, ready = paint.StateNone, p.u.theme.Glyphs.Off
+	case l.Ready == 0:
+		state, role = paint.StateWarn, paint.Warn
+	case l.Ready < l.Total:
+		state, role = paint.StateWarn, paint.Warn
+	}
+	it := grid.Item{ID: l.UID, Key: l.Namespace + "/" + l.Name, State: state, Time: l.Created, Data: *l}
+	add := func(r paint.Role, text string) { it.Cells, it.Roles = append(it.Cells, text), append(it.Roles, r) }
+	if p.spaced {
+		add(paint.Dim, l.Namespace)
+	}
+	add(paint.Strong, l.Name)
+	add(role, ready)
+	add(paint.Plain, l.Kind)
+	add(paint.Dim, l.ClusterIP)
+	add(paint.Plain, strings.Join(l.Ports, " "))
+	add(paint.Accent, p.reachable(l))
+	add(paint.Dim, "")
+	return it
+}
+
+// nearest is the address that is of most use here: one that works on this machine, or else the first.
+func nearest(list []string) string {
+	for _, where := range []string{" on this machine", " outside", " in the nodes' network"} {
+		if i := slices.IndexFunc(list, func(s string) bool { return strings.HasSuffix(s, where) }); i >= 0 {
+			return list[i]
+		}
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return list[0]
+}
+
+func (p *portsPage) namespaceChanged() {
+	p.services.Reset()
+	clear(p.known)
+	p.columns()
+	p.refill()
+	p.u.touch()
+}
+
+func (p *portsPage) filterText() string   { return p.services.Filter() }
+func (p *portsPage) filterPrompt() string { return "/" }
+func (p *portsPage) lost() bool           { return p.front().Lost() }
+
+func (p *portsPage) setFilter(text string) {
+	p.onOurs = false
+	p.services.SetFilter(text)
+	p.u.touch()
+}
+
+func (p *portsPage) front() *grid.Grid {
+	if p.focused() {
+		return p.ours
+	}
+	return p.services
+}
+
+func (p *portsPage) click(x, y int) {
+	if p.ours.Total() > 0 && y >= p.oursAt-1 && y < p.servicesAt-2 {
+		p.onOurs = true
+		p.ours.Click(x, y-p.oursAt+1)
+	} else if y >= p.servicesAt-1 {
+		p.onOurs = false
+		p.services.Click(x, y-p.servicesAt+1)
+	}
+	p.u.touch()
+}
+
+func (p *portsPage) wheel(rows int) { p.front().Move(rows) }
+
+// subjects is the Service under the cursor, or what the forwarded port leads to.
+func (p *portsPage) subjects() []subject {
+	if p.focused() {
+		it, ok := p.ours.Current()
+		if !ok {
+			return nil
+		}
+		f := it.Data.(*forward)
+		if kind, name, _ := strings.Cut(f.spec.Target, "/"); kind == "service" {
+			return []subject{{ref: Ref{Type: serviceType, Namespace: f.spec.Namespace, Name: name}, line: f.url()}}
+		}
+		if s, ok := p.u.subjectNamed(f.spec.Namespace, f.spec.Target); ok {
+			return []subject{s}
+		}
+		return nil
+	}
+	var list []subject
+	for _, it := range p.services.Marked() {
+		l := it.Data.(ServiceLine)
+		list = append(list, subject{ref: Ref{Type: serviceType, Namespace: l.Namespace, Name: l.Name, UID: l.UID}, line: strings.Join(it.Cells, "  ")})
+	}
+	return list
+}
+
+func (p *portsPage) act(id string) bool {
+	u := p.u
+	if p.focused() {
+		it, ok := p.ours.Current()
+		if !ok {
+			return false
+		}
+		f := it.Data.(*forward)
+		switch id {
+		case "delete":
+			if u.forwards.has(f) {
+				u.forwards.stop(f)
+			}
+			return true
+		case "restart":
+			if f.err == nil {
+				u.toast.say(paint.Dim, u.T("it runs; there is nothing to retry"))
+			}
+			u.forwards.retry(f)
+			return true
+		case "copy.name", "copy.line":
+			u.copy(f.url())
+			return true
+		case "mark":
+			return true
+		case "down":
+			if at, of := p.ours.Position(); at == of && p.services.Len() > 0 {
+				p.onOurs = false
+				return true
+			}
+		case "bottom":
+			p.onOurs = false
+			p.services.Bottom()
+			return true
+		}
+		return gridAct(u, p.ours, id)
+	}
+	switch id {
+	case "up":
+		if at, _ := p.services.Position(); at <= 1 && p.ours.Total() > 0 {
+			p.onOurs = true
+			return true
+		}
+	case "top":
+		if p.ours.Total() > 0 {
+			p.onOurs = true
+			p.ours.Top()
+			return true
+		}
+	case "copy.line":
+		if it, ok := p.services.Current(); ok {
+			l := it.Data.(ServiceLine)
+			if f := p.forwardTo(&l); f != nil {
+				u.copy(f.url())
+				return true
+			}
+			address, where, _ := strings.Cut(nearest(l.Reachable), " ")
+			if where == "on this machine" {
+				address = "http://" + address
+			}
+			u.copy(address)
+		}
+		return true
+	case "restart":
+		u.toast.say(paint.Dim, u.T("a Service cannot be restarted; its workload can"))
+		return true
+	}
+	return gridAct(u, p.services, id)
+}
+
+// warning says that a forwarded port leads nowhere.
+func (p *portsPage) warning() string {
+	for _, f := range p.u.forwards.list {
+		if f.err != nil || f.state.Local > 0 && f.state.Reason != "" {
+			return p.u.T("%s leads nowhere at the moment", f.address())
+		}
+	}
+	return ""
+}
+
+func (p *portsPage) draw(w, h int) []string {
+	u := p.u
+	lines := make([]string, 0, h)
+	stale := !u.state.stale().IsZero() || u.state.services.err != nil
+	p.oursAt, p.servicesAt = 0, 1
+	if n := p.ours.Total(); n > 0 {
+		title := func(text string) string {
+			return u.theme.Line(w).Add(paint.Title, " "+strings.ToUpper(text)).Add(paint.Plain, " ").Rule().String()
+		}
+		lines = append(lines, title(u.T("forwarded to this machine")+" "+itoa(n)))
+		rows := min(n, max(1, (h-6)/3))
+		l := u.look(false)
+		l.Focused = p.focused()
+		p.oursAt = len(lines) + 1
+		lines = append(lines, p.ours.Draw(l, w, rows+1)...)
+		if h >= 8 {
+			lines = append(lines, title(u.T("services")+" "+itoa(p.services.Len())))
+		}
+		p.servicesAt = len(lines) + 1
+	}
+	if text := p.emptyText(); text != "" {
+		return fill(append(lines, u.note(text, w, h-len(lines))...), w, h)
+	}
+	below := 1
+	switch {
+	case h >= 50:
+		below = 8
+	case h >= 30:
+		below = 4
+	case h-len(lines) < 4:
+		below = 0
+	}
+	l := u.look(stale)
+	l.Focused = !p.focused()
+	lines = append(lines, p.services.Draw(l, w, h-len(lines)-below)...)
+	return fill(append(lines, p.strip(w, below)...), w, h)
+}
+
+func (p *portsPage) emptyText() string {
+	u, s := p.u, p.u.state.services
+	switch {
+	case u.state.absent() && !s.synced:
+		return u.T("the cluster does not run, so it has no Services")
+	case s.err != nil && len(s.lines) == 0:
+		return u.errorText(s.err)
+	case !s.synced:
+		u.spinning()
+		return u.glyph(paint.StateBusy) + " " + u.T("reading %s", "services")
+	case p.services.Len() > 0:
+		return ""
+	case p.services.Filter() != "":
+		return u.T("nothing matches %q; %s takes the filter away", p.services.Filter(), u.keys.Key("back"))
+	case u.state.namespace != "":
+		return u.T("no %s in %q; %s another namespace, %s all", "services", u.state.namespace, u.keys.Key("namespace"), u.keys.Key("all"))
+	}
+	return u.T("there are no %s", "services")
+}
+
+// strip explains what is under the cursor: why nothing answers, and where it is reachable.
+func (p *portsPage) strip(w, n int) []string {
+	if n == 0 {
+		return nil
+	}
+	u := p.u
+	at, of := p.services.Position()
+	where := fmt.Sprintf("%d/%d", at, of)
+	if f := p.services.Filter(); f != "" {
+		where = "/" + f + "  " + where
+	}
+	var parts []fact
+	switch {
+	case u.state.services.err != nil:
+		parts = append(parts, fact{paint.Warn, u.errorText(u.state.services.err)})
+	case p.focused():
+		if it, ok := p.ours.Current(); ok {
+			f := it.Data.(*forward)
+			parts = append(parts, fact{paint.Plain, u.T("%s copies %s, %s stops it; it follows its pods and lives until you leave", u.keys.Key("copy.line"), f.url(), u.keys.Key("delete"))})
+			if f.err != nil {
+				parts = append(parts, fact{paint.Fail, u.errorText(f.err)})
+			}
+		}
+	default:
+		if it, ok := p.services.Current(); ok {
+			l := it.Data.(ServiceLine)
+			if why := p.whyNotReady(&l); why != "" {
+				parts = append(parts, fact{paint.Warn, u.theme.Glyphs.Warn + " " + why})
+			}
+			if f := p.forwardTo(&l); f != nil {
+				parts = append(parts, fact{paint.Accent, p.reachable(&l)})
+			}
+			for _, r := range l.Reachable {
+				parts = append(parts, fact{paint.Accent, r})
+			}
+			if len(l.Reachable) == 0 || n > 1 {
+				parts = append(parts, fact{paint.Dim, u.T("%s forwards a port of this machine to it", u.keys.Key("forward"))})
+			}
+		}
+	}
+	lines := make([]string, 0, n)
+	for i := range n {
+		l := u.theme.Line(w).Add(paint.Plain, " ")
+		room := w - 2
+		if i == n-1 {
+			room -= paint.Width(where) + 2
+		}
+		if i < len(parts) {
+			text := parts[i].text
+			if i == n-1 && len(parts) > n && n > 1 {
+				text = u.T("and %d more", len(parts)-i)
+			}
+			l.Add(parts[i].role, paint.Cut(text, room, u.theme.Glyphs.More))
+		}
+		if i == n-1 {
+			l.Right(paint.Dim, where+" ")
+		}
+		lines = append(lines, l.String())
+	}
+	return lines
+}
+
+// whyNotReady says why nothing, or not everything, answers behind a Service; "" if all is well.
+func (p *portsPage) whyNotReady(l *ServiceLine) string {
+	u := p.u
+	if external(l) || l.Ready > 0 && l.Ready == l.Total {
+		return ""
+	}
+	for _, problem := range u.state.snapshot.Problems {
+		if problem.Object == "service/"+l.Namespace+"/"+l.Name {
+			return paint.Clean(problem.Summary)
+		}
+	}
+	if l.Total == 0 {
+		return u.T("nothing answers: no pod matches its selector, or it has none")
+	}
+	text := u.T("nothing answers: %d/%d of its pods ready", l.Ready, l.Total)
+	if l.Ready > 0 {
+		text = u.T("%d/%d of its pods ready", l.Ready, l.Total)
+	}
+	if pod := p.suspect(l); pod != "" {
+		text += "; " + pod
+	}
+	return text
+}
+
+// suspect is a pod that by its name belongs to a Service and does not do well, and how it does.
+func (p *portsPage) suspect(l *ServiceLine) string {
+	best, status := "", ""
+	for _, r := range p.u.state.pods.rows {
+		if r.Namespace != l.Namespace || !strings.HasPrefix(r.Name, l.Name+"-") && r.Name != l.Name || best != "" && r.Name > best {
+			continue
+		}
+		if s := rowState(p.u.state.pods.columns, &r); s == paint.StateOK || s == paint.StateOff {
+			continue
+		}
+		best, status = r.Name, subjectOf(podType, p.u.state.pods.columns, &r).state
+	}
+	if best == "" {
+		return ""
+	}
+	return p.u.T("%s is %s", best, status)
+}

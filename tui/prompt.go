@@ -54,7 +54,10 @@ type prompt struct {
 }
 
 func (p *prompt) line(u *ui, w int) string {
-	l := u.theme.Line(w).Add(paint.Key, p.label).Add(paint.Plain, p.input.text)
+	// What is typed is always to be seen, its end at least.
+	label := paint.Cut(p.label, max(1, w-paint.Width(p.input.text)-2, w/3), u.theme.Glyphs.More)
+	text := paint.CutLeft(p.input.text, w-paint.Width(label)-1, u.theme.Glyphs.More)
+	l := u.theme.Line(w).Add(paint.Key, label).Add(paint.Plain, text)
 	ghost := ""
 	if p.complete != nil && p.input.text != "" {
 		if list := p.complete(p.input.text); len(list) > 0 {

@@ -14,7 +14,7 @@ import (
 
 // rig drives a UI by hand, without a terminal: messages go in, lines come out. The goroutines of the UI are real.
 type rig struct {
-	t       *testing.T
+	t       testing.TB
 	u       *ui
 	session *fakeSession
 	frames  chan tea.Msg
@@ -22,7 +22,7 @@ type rig struct {
 	where   string // for failure texts
 }
 
-func newRig(t *testing.T, s *fakeSession, w, h int, change ...func(*Options)) *rig {
+func newRig(t testing.TB, s *fakeSession, w, h int, change ...func(*Options)) *rig {
 	t.Helper()
 	o := Options{Depth: paint.Mono, Now: func() time.Time { return fakeNow }, Editor: "true", SaveDir: t.TempDir(), Calm: true}
 	for _, f := range change {
@@ -97,7 +97,7 @@ func (r *rig) keys(names ...string) {
 	}
 }
 
-func keyMsg(t *testing.T, name string) tea.KeyMsg {
+func keyMsg(t testing.TB, name string) tea.KeyMsg {
 	t.Helper()
 	if len([]rune(name)) == 1 && name != " " {
 		return tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(name)}
@@ -163,3 +163,5 @@ func (r *rig) frame(w, h int) {
 		}
 	}
 }
+
+func sizeMsg(w, h int) tea.Msg { return tea.WindowSizeMsg{Width: w, Height: h} }

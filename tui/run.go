@@ -145,6 +145,7 @@ func newUI(session Session, o Options, h *hub) (*ui, error) {
 		opts: o, session: session, hub: h, theme: theme, words: words.For(o.Lang), keys: keys, clock: clock{now: o.Now},
 		mouse: true, stale: true, actions: &actionLog{}, display: newDisplay(io.Discard),
 	}
+	u.forwards = &forwards{u: u}
 	u.state = newState(u)
 	u.screens = newScreens(u)
 	for i, s := range u.screens {

@@ -42,6 +42,7 @@ type ui struct {
 	tasks         []*task
 	// operation is the newest start, stop or delete from here, until its end was seen; nil if there is none.
 	operation *operation
+	forwards  *forwards
 
 	// view is what was drawn last; stale says that it has to be drawn again.
 	view    []string
@@ -313,6 +314,9 @@ func (u *ui) pop() bool {
 
 // back undoes the last thing that narrows the view: marks, a filter, a page.
 func (u *ui) back() {
+	if u.page().act("back") {
+		return
+	}
 	if p, ok := u.page().(filterer); ok && p.filterText() != "" {
 		p.setFilter("")
 		return
