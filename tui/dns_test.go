@@ -229,8 +229,8 @@ func TestDNSStates(t *testing.T) {
 	r.frame(80, 24)
 }
 
-// nasty is a cluster whose texts try to break lines and columns.
-func nasty() *fakeSession {
+// nastyFlows is a cluster whose questions, Events and Services try to break lines and columns.
+func nastyFlows() *fakeSession {
 	s := dnsShop()
 	evil := "a\x1b[2J漢字購物\u202eabc\x00\r\n" + strings.Repeat("very-long-", 40)
 	for _, name := range []string{evil, "", ".", strings.Repeat("x.", 120), "👨‍👩‍👧.shop.svc"} {
@@ -264,7 +264,7 @@ func frames(t *testing.T, r *rig, scripts ...[]string) {
 }
 
 func TestDNSFrames(t *testing.T) {
-	r := newRig(t, nasty(), 80, 24)
+	r := newRig(t, nastyFlows(), 80, 24)
 	r.keys("6")
 	r.shows("NXDOMAIN")
 	frames(t, r, []string{"G"}, []string{" "}, []string{"f"}, []string{"u"}, []string{"u", "esc", "g", "x"}, []string{"esc", "t"}, []string{"esc", "/", `"zzz"`, "enter"})

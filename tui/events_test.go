@@ -106,7 +106,7 @@ func TestEventsStates(t *testing.T) {
 }
 
 func TestEventsFrames(t *testing.T) {
-	r := newRig(t, nasty(), 80, 24)
+	r := newRig(t, nastyFlows(), 80, 24)
 	r.keys("5")
 	r.shows("BackOff")
 	frames(t, r, []string{"G"}, []string{"f"}, []string{"w"}, []string{"/", `"zzz"`, "enter"})

@@ -172,7 +172,7 @@ func TestPortsStates(t *testing.T) {
 }
 
 func TestPortsFrames(t *testing.T) {
-	s := nasty()
+	s := nastyFlows()
 	r := newRig(t, s, 80, 24)
 	r.keys("9")
 	r.shows("kubernetes")
@@ -181,7 +181,7 @@ func TestPortsFrames(t *testing.T) {
 	for i := range 12 {
 		r.u.forwards.start(ForwardSpec{Namespace: "shop", Target: "service/\x1b[2J漢字", Local: 9000 + i, Remote: 80})
 	}
-	r.shows("127.0.0.1:9011")
+	r.shows("FORWARDED TO THIS MACHINE 12", "connected to a ready pod")
 	s.update(func() { s.broken = "a\x1b[2J漢字" + strings.Repeat("x", 300) })
 	frames(t, r, []string{"g"}, []string{"G"}, []string{"/", `"zzz"`, "enter"})
 }

@@ -69,6 +69,11 @@ func said(t *testing.T) map[string]string {
 	}
 	for _, s := range u.screens {
 		texts[s.title] = "screens"
+		if m, ok := s.pages[0].(meaner); ok {
+			for _, b := range keymap.Default().Bindings() {
+				texts[m.meaning(b.ID)] = "meaning of " + b.ID + " on " + s.id
+			}
+		}
 	}
 	return texts
 }

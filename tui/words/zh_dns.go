@@ -1,3 +1,86 @@
 package words
 
-var zhDNS = map[string]string{}
+// zhDNS is what flows: DNS, Events, Services and forwarded ports.
+var zhDNS = map[string]string{
+	"DNS": "DNS", "dns": "dns",
+
+	// The keys of DNS.
+	"how the name is looked up, step by step (DNS)": "逐步显示名称的解析过程（DNS）", "resolve a name as a pod would (DNS)": "以 Pod 的身份解析名称（DNS）",
+	"trace": "追踪", "resolve": "解析", "failures only": "仅看失败", "all answers": "全部应答", "pod": "Pod", "one by one": "逐条显示", "group by name": "按名称分组",
+	"go on": "继续", "explain, or not": "展开或收起说明", "copy the right name": "复制正确的名称", "ask again": "重新查询", "copy the answer": "复制应答",
+
+	// DNS.
+	"Time": "时间", "From": "来源", "Type": "类型", "Name": "名称", "Result": "结果", "Via": "途径", "Cost": "代价",
+	"Count": "次数", "Failed": "失败", "Last result": "最近结果", "Asked by": "查询者",
+	"upstream": "上游", "cluster": "集群", "stale": "过期", "local": "本地", "refused": "拒绝", "cache %.0f%%": "缓存 %.0f%%",
+	"paused, %d wait": "已暂停，%d 条待显示", "nothing comes": "没有新数据", "%d came too fast": "%d 条来得太快，未显示", "%d tries": "%d 次尝试",
+	"type": "类型", "who asks": "查询者", "failing": "失败", "asking": "查询", "servers": "服务器", "nothing, in the last minutes": "最近几分钟没有",
+	"%d Services, cache %d of %d": "%d 个 Service，缓存 %d/%d",
+	"%d questions got no answer":  "%d 次查询没有得到应答", "%s does not exist, and was asked for %d times": "%s 不存在，却被查询了 %d 次",
+	"the DNS server of %s is %s":                                    "%s 的 DNS 服务器状态：%s",
+	"that is of no use for a question; %s opens the pod that asked": "此键对查询无效；按 %s 查看发起查询的 Pod",
+	"resolve NAME [TYPE] [from NAMESPACE/POD]: ":                    "解析 名称 [类型] [from 命名空间/POD]：",
+	"resolve, as %s: ":                                              "以 %s 的身份解析：",
+	"nothing matches; %s takes the filter away":                     "没有匹配项；按 %s 取消过滤",
+	"the cluster does not run, so nobody asks":                      "集群未运行，没有查询",
+	"asking the DNS servers to tell what they are asked":            "正在请 DNS 服务器报告收到的查询",
+	"tried":                 "已尝试",
+	"as given":              "原名",
+	"answered by %s":        "由 %s 应答",
+	"as %s":                 "完整名称 %s",
+	"or":                    "或",
+	"near miss:":            "可能写错：",
+	"copies the right name": "复制正确的名称",
+	"no Service or pod of the cluster has this name, nor one near it":                                                            "集群中没有此名称的 Service 或 Pod，也没有相近的",
+	"the world outside has no such name":                                                                                         "集群外也没有此名称",
+	"the Service in namespace %s is called %s":                                                                                   "命名空间 %s 中的 Service 名为 %s",
+	"there is a Service %s in namespace %s":                                                                                      "Service %s 存在，位于命名空间 %s",
+	"the domain behind service %s is not right":                                                                                  "service %s 后面的域名不对",
+	"service %s lives in namespace %s":                                                                                           "service %s 位于命名空间 %s",
+	"slow: a program waits that long before it can connect":                                                                      "缓慢：程序要等这么久才能连接",
+	"the upstream did not answer, or not in a way that helps; %s asks again":                                                     "上游没有应答，或应答无用；按 %s 重新查询",
+	"the name exists, but has no records of type %s; most programs ask for A and AAAA":                                           "名称存在，但没有 %s 类型的记录；多数程序会同时查询 A 和 AAAA",
+	"%d questions for nothing each time: a dot at the end of the name, or ndots 1 in the pod's dnsConfig, saves them":            "每次多出 %d 次无用查询：在名称末尾加点，或在 Pod 的 dnsConfig 中把 ndots 设为 1，即可避免",
+	"nobody has asked for a name since %s was opened; what is asked now is shown as it comes. %s resolves a name as a pod would": "打开 %s 以来还没有查询；新的查询会实时显示。按 %s 以 Pod 的身份解析名称",
+
+	// One lookup.
+	"any pod": "任意 Pod", "as %s asks it": "以 %s 的身份查询", "on %s": "在 %s 上", "no %s": "没有 %s 记录", "truncated": "应答被截断",
+	"found, after %d questions": "已找到，共 %d 次查询", "not found, after %d questions": "未找到，共 %d 次查询",
+
+	// Events.
+	"Normal": "普通", "Warning": "警告", "Age": "时长", "Reason": "原因", "Namespace": "命名空间", "Object": "对象", "Message": "消息", "Source": "来源",
+	"warnings only": "仅看警告", "all events": "全部事件", "copy the message": "复制消息", "reading events": "正在读取事件",
+	"Events go by themselves, after an hour":                         "事件会在一小时后自行消失",
+	"the type of %s is not known to the API server":                  "API server 不认识 %s 的类型",
+	"the cluster does not run, so nothing happens":                   "集群未运行，没有事件",
+	"no warnings in the last hour; %s shows all events":              "最近一小时没有警告；按 %s 显示全部事件",
+	"no events in %q in the last hour; %s another namespace, %s all": "最近一小时 %q 中没有事件；按 %s 选择其他命名空间，按 %s 显示全部",
+	"nothing has happened in the last hour":                          "最近一小时没有任何事件",
+
+	// Services and forwarded ports.
+	"This machine": "本机", "Leads to": "通往", "Pod": "Pod", "Open": "连接", "Moved": "流量", "Status": "状态", "Service": "Service", "Ready": "就绪",
+	"Cluster IP": "集群 IP", "Reachable at": "访问地址", "copy the address": "复制地址", "stop": "停止", "retry": "重试",
+	"forwarded to this machine": "转发到本机", "services": "services", "connected to a ready pod": "已连接到就绪的 Pod", "opening the port": "正在打开端口",
+	"waits for a ready pod": "等待就绪的 Pod", "on this machine, forwarded": "本机（已转发）", "and %d more": "还有 %d 个",
+	"it runs; there is nothing to retry":                                       "正在运行，无需重试",
+	"a Service cannot be restarted; its workload can":                          "Service 不能重启；可以重启其工作负载",
+	"%s leads nowhere at the moment":                                           "%s 目前没有通往任何 Pod",
+	"the cluster does not run, so it has no Services":                          "集群未运行，没有 Service",
+	"%s copies %s, %s stops it; it follows its pods and lives until you leave": "按 %s 复制 %s，按 %s 停止；它跟随其 Pod，直到您离开",
+	"%s forwards a port of this machine to it":                                 "按 %s 把本机端口转发到它",
+	"nothing answers: no pod matches its selector, or it has none":             "没有应答：没有 Pod 匹配其选择器，或没有选择器",
+	"nothing answers: %d/%d of its pods ready":                                 "没有应答：%d/%d 个 Pod 就绪",
+	"%d/%d of its pods ready":                                                  "%d/%d 个 Pod 就绪",
+	"%s is %s":                                                                 "%s 处于 %s",
+	"port %d of this machine is taken":                                         "本机端口 %d 已被占用",
+	"take a free one":                                                          "使用空闲端口",
+	"choose another one":                                                       "另选一个",
+	"%s leads nowhere any more":                                                "%s 已停止转发",
+	"%s leads there already":                                                   "%s 已经通往那里",
+	"%s leads to %s; %s lists it":                                              "%s 通往 %s；按 %s 查看列表",
+	"it names no ports":                                                        "它没有声明端口",
+	"only TCP can be forwarded":                                                "只能转发 TCP",
+	"forward which port of %s?":                                                "转发 %s 的哪个端口？",
+	"forward %s, local:remote ":                                                "转发 %s，本机:远端 ",
+	"%q is no pair of ports; 8080:80 leads from port 8080 of this machine to port 80": "%q 不是一对端口；8080:80 表示从本机端口 8080 通往端口 80",
+}
