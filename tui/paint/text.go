@@ -22,6 +22,8 @@ func Clean(s string) string {
 	b.Grow(len(s))
 	for _, r := range s {
 		switch {
+		case r >= 0x20 && r < 0x7f, cells(r) > 0:
+			b.WriteRune(r)
 		case r == '\t':
 			b.WriteString("  ")
 		case r == '\n':
@@ -52,10 +54,62 @@ func plain(s string) bool {
 
 // Width is the number of cells that clean text takes. Codes of a Theme take none.
 func Width(s string) int {
-	if plain(s) {
-		return len(s)
+	n := 0
+	for i := 0; i < len(s); {
+		if c := s[i]; c >= 0x20 && c < 0x7f {
+			i++
+			n++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		w := cells(r)
+		if w == 0 {
+			return ansi.StringWidth(s)
+		}
+		i += size
+		n += w
 	}
-	return ansi.StringWidth(s)
+	return n
+}
+
+// cells is the width of characters that stand alone whatever is beside them, as far as these do so too: those of most
+// languages. It is 0 for all others, about which the rules of grapheme clusters have to be asked, which takes a hundred
+// times as long.
+func cells(r rune) int {
+	switch {
+	case r < 0xA1 || r == 0xAD: // ASCII is not asked about; controls, a space that does not break, a hyphen that is not seen
+		return 0
+	case r < 0x300: // Latin
+		return 1
+	case r >= 0x391 && r <= 0x3FF, r >= 0x400 && r <= 0x482, r >= 0x48A && r <= 0x52F: // Greek, Cyrillic
+		return 1
+	case r >= 0x2010 && r <= 0x2027, r >= 0x2500 && r <= 0x259F: // dashes and quotes; boxes and blocks
+		return 1
+	case r >= 0x3001 && r <= 0x3029, r >= 0x3041 && r <= 0x3096, r >= 0x309D && r <= 0x30FF: // punctuation, kana
+		return 2
+	case r >= 0x4E00 && r <= 0x9FFF, r >= 0xAC00 && r <= 0xD7A3, r >= 0xFF01 && r <= 0xFF60: // Han, Hangul, wide forms
+		return 2
+	}
+	return 0
+}
+
+// Character is the length in bytes and the width of the first character of clean text that is not empty; the widths of
+// all characters add up to Width.
+func Character(s string) (bytes, width int) {
+	if s[0] < utf8.RuneSelf {
+		return 1, 1
+	}
+	r, n := utf8.DecodeRuneInString(s)
+	if w := cells(r); w > 0 {
+		if n == len(s) || s[n] < utf8.RuneSelf {
+			return n, w
+		}
+		if next, _ := utf8.DecodeRuneInString(s[n:]); cells(next) > 0 {
+			return n, w
+		}
+	}
+	cluster, _, width, _ := ansi.FirstGraphemeCluster(s, -1)
+	return len(cluster), width
 }
 
 // Cut shortens clean, unpainted text to at most w cells; more, of one cell, stands for what was cut off.

@@ -1,0 +1,57 @@
+package paint
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/charmbracelet/x/ansi"
+)
+
+// TestWidthsOfAlphabets: what Width takes a short way for has the width that grapheme clusters give it, alone and beside
+// anything else.
+func TestWidthsOfAlphabets(t *testing.T) {
+	var known []rune
+	for r := rune(0x80); r < 0x20000; r++ {
+		if w := cells(r); w > 0 {
+			known = append(known, r)
+			if got := ansi.StringWidth(string(r)); got != w {
+				t.Errorf("%U is %d cells wide, not %d", r, got, w)
+			}
+		}
+	}
+	others := []rune("aZ 0~\u0301\u0903ก็한☂👍क्ष\uFFFD—")
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 20000 {
+		var text []rune
+		for range 1 + rnd.IntN(6) {
+			if rnd.IntN(3) > 0 {
+				text = append(text, known[rnd.IntN(len(known))])
+			} else {
+				text = append(text, others[rnd.IntN(len(others))])
+			}
+		}
+		s := Clean(string(text))
+		if got, want := Width(s), ansi.StringWidth(s); got != want {
+			t.Fatalf("%q is %d cells wide, not %d", s, got, want)
+		}
+		sum := 0
+		for rest := s; rest != ""; {
+			n, w := Character(rest)
+			rest, sum = rest[n:], sum+w
+		}
+		if want := Width(s); sum != want {
+			t.Fatalf("the characters of %q are %d cells wide together, not %d", s, sum, want)
+		}
+	}
+}
+
+func TestCleanLeavesNothingThatMoves(t *testing.T) {
+	for text, want := range map[string]string{
+		"plain": "plain", "\x1b[31mred\x1b[0m": "red", "a\x1b]0;title\x07b": "ab", "a\tb\nc": "a  b c", "x\u202ey": "xy", "soft\u00adhyphen": "softhyphen",
+		"é 漢字 Ω Ж": "é 漢字 Ω Ж", "a\u0085b\u009b31mc": "ab31mc", "\xff": "\uFFFD", "zero\u200bwidth": "zerowidth",
+	} {
+		if got := Clean(text); got != want {
+			t.Errorf("%q becomes %q, not %q", text, got, want)
+		}
+	}
+}
