@@ -1,0 +1,599 @@
+// Package textview is a view of text that may grow for ever: logs, and YAML or descriptions as well.
+//
+// A View keeps the newest lines in a bounded ring and counts what it had to drop. It follows the end until somebody
+// moves away from it; then it stands still, and counts what comes. A search finds and keeps what is around, a filter
+// hides; both look at everything that is kept. Lines are measured once, when they are made (NewLine), and only what is
+// visible is wrapped and painted, so that neither a line of 100 kB nor ten thousand lines a second are felt.
+//
+// Begin reading at View, then Draw. A View belongs to one goroutine; lines may be made by any.
+package textview
+
+import (
+	"slices"
+
+	"bonsai/tui/paint"
+)
+
+// Times is how the times of lines are shown.
+type Times int
+
+// The ways.
+const (
+	Clock Times = iota
+	Age
+	None
+)
+
+// View is text and where somebody looks at it. Make one with New.
+type View struct {
+	// Name is the column before the text: where a line comes from; nil for none. NameWidth is its width.
+	Name      func(*Line) (string, paint.Role)
+	NameWidth int
+	Times     Times
+
+	ring   ring
+	live   bool // new lines come, and the end can be followed
+	follow bool
+	// waiting counts the lines that came since the end was left.
+	waiting int
+	wrap    bool
+	raw     bool
+
+	filterText string
+	filter     pattern
+	only       func(*Line) bool
+	shown      []int64 // the lines that pass, if there is a filter
+
+	searchText string
+	search     pattern
+	matches    []int64 // shown lines that match
+	origin     *origin // where the search began, until somebody moves
+
+	top, cursor pos
+	column      int // of the text that is leftmost, if lines are not wrapped
+
+	// What the last Draw found: rows and the width of the text, where each row stands, the longest line on it.
+	rows, textWidth int
+	drawn           []pos
+	widest          int
+	breaks          map[int64][]int32
+}
+
+// pos is a row of the text: a line, and the row of it if it is wrapped.
+type pos struct {
+	no  int64
+	row int
+}
+
+func (p pos) before(o pos) bool { return p.no < o.no || p.no == o.no && p.row < o.row }
+
+type origin struct {
+	top, cursor pos
+	column      int
+	follow      bool
+	waiting     int
+}
+
+// New makes an empty view. A live one follows its end and shows times.
+func New(live bool) *View {
+	v := &View{live: live, follow: live, rows: 1, textWidth: 80, breaks: map[int64][]int32{}}
+	v.ring.most, v.ring.mostOf = MaxLines, MaxBytes
+	if !live {
+		v.Times = None
+	}
+	return v
+}
+
+// Append adds lines that have come.
+func (v *View) Append(lines ...Line) {
+	for i := range lines {
+		v.ring.add(lines[i])
+		no := v.ring.end() - 1
+		if v.filtering() {
+			if !v.passes(&lines[i]) {
+				continue
+			}
+			v.shown = append(v.shown, no)
+		}
+		if v.matching(&lines[i]) {
+			v.matches = append(v.matches, no)
+		}
+		if !v.follow {
+			v.waiting++
+		}
+	}
+	v.shown = fromNumber(v.shown, v.ring.first)
+	v.matches = fromNumber(v.matches, v.ring.first)
+}
+
+// fromNumber takes the numbers below first away from an ascending list.
+func fromNumber(list []int64, first int64) []int64 {
+	if len(list) == 0 || list[0] >= first {
+		return list
+	}
+	i, _ := slices.BinarySearch(list, first)
+	return list[i:]
+}
+
+// SetText replaces everything, and stays where it is.
+func (v *View) SetText(lines []Line) {
+	v.reset()
+	for _, l := range lines {
+		v.ring.add(l)
+	}
+	v.refilter(false)
+}
+
+// Clear takes all lines away, and goes back to the end.
+func (v *View) Clear() {
+	v.reset()
+	v.shown, v.matches, v.origin = nil, nil, nil
+	v.follow, v.waiting, v.top, v.cursor = v.live, 0, pos{}, pos{}
+}
+
+func (v *View) reset() {
+	v.ring = ring{most: v.ring.most, mostOf: v.ring.mostOf}
+	clear(v.breaks)
+}
+
+// filtering says that not all lines are shown.
+func (v *View) filtering() bool { return !v.filter.empty() || v.only != nil }
+
+// passes says whether a line is shown. Markers are wherever their log is.
+func (v *View) passes(l *Line) bool {
+	if v.only != nil && !v.only(l) {
+		return false
+	}
+	if l.Marker {
+		return true
+	}
+	text, _ := l.shown(v.raw)
+	return v.filter.passes(text)
+}
+
+func (v *View) matching(l *Line) bool {
+	if v.search.empty() {
+		return false
+	}
+	text, _ := l.shown(v.raw)
+	return v.search.index(text) >= 0
+}
+
+// refilter finds anew what is shown and what matches. narrower says that nothing new can be shown.
+func (v *View) refilter(narrower bool) {
+	old := v.shown
+	v.shown = nil
+	if v.filtering() {
+		if narrower && old != nil {
+			for _, no := range old {
+				if v.passes(v.ring.at(no)) {
+					v.shown = append(v.shown, no)
+				}
+			}
+		} else {
+			for no := v.ring.first; no < v.ring.end(); no++ {
+				if v.passes(v.ring.at(no)) {
+					v.shown = append(v.shown, no)
+				}
+			}
+		}
+	}
+	v.research(false)
+}
+
+// research finds the matches anew.
+func (v *View) research(narrower bool) {
+	old := v.matches
+	v.matches = nil
+	if v.search.empty() {
+		return
+	}
+	if narrower {
+		for _, no := range old {
+			if v.matching(v.ring.at(no)) {
+				v.matches = append(v.matches, no)
+			}
+		}
+		return
+	}
+	for i := range v.count() {
+		if no := v.number(i); v.matching(v.ring.at(no)) {
+			v.matches = append(v.matches, no)
+		}
+	}
+}
+
+// count is the number of lines that are shown, number that of the i-th of them.
+func (v *View) count() int {
+	if v.filtering() {
+		return len(v.shown)
+	}
+	return v.ring.n
+}
+
+func (v *View) number(i int) int64 {
+	if v.filtering() {
+		return v.shown[i]
+	}
+	return v.ring.first + int64(i)
+}
+
+// index is the place among the shown lines of the first one from a number on.
+func (v *View) index(no int64) int {
+	if v.filtering() {
+		i, _ := slices.BinarySearch(v.shown, no)
+		return i
+	}
+	return int(min(max(no-v.ring.first, 0), int64(v.ring.n)))
+}
+
+// SetFilter shows only the lines that have a text, or with "!" before it only those without; "" shows all.
+func (v *View) SetFilter(text string) {
+	p := newPattern(text, true)
+	narrower := p.narrows(v.filter)
+	v.filterText, v.filter = text, p
+	v.refilter(narrower)
+	v.stay()
+}
+
+// stay keeps the line under the cursor on the screen, with what is around it now.
+func (v *View) stay() {
+	if !v.follow {
+		v.top, v.cursor = v.normal(v.top), v.normal(v.cursor)
+		v.reveal(v.margin())
+	}
+}
+
+// SetOnly shows only lines that f wants; nil shows all.
+func (v *View) SetOnly(f func(*Line) bool) {
+	v.only = f
+	v.refilter(false)
+	v.stay()
+}
+
+// SetSearch looks for a text and goes to a line that has it: the next one from where the search began, the newest one
+// if the end was followed. With "" it goes back there, unless somebody has moved meanwhile.
+// The same text again says that the search is done.
+func (v *View) SetSearch(text string) {
+	if text == v.searchText {
+		v.origin = nil
+		return
+	}
+	p := newPattern(text, false)
+	narrower := p.narrows(v.search)
+	v.searchText, v.search = text, p
+	v.research(narrower)
+	if v.origin == nil && text != "" {
+		v.origin = &origin{v.top, v.cursor, v.column, v.follow, v.waiting}
+	}
+	o := v.origin
+	if o == nil {
+		return
+	}
+	if len(v.matches) == 0 {
+		if v.follow != o.follow {
+			v.follow, v.waiting = o.follow, 0
+		}
+		v.top, v.cursor, v.column = o.top, o.cursor, o.column
+		if text == "" {
+			v.origin = nil
+		}
+		return
+	}
+	at := len(v.matches) - 1
+	if !o.follow {
+		if i, _ := slices.BinarySearch(v.matches, o.cursor.no); i <= at {
+			at = i
+		}
+	}
+	v.jump(v.matches[at])
+}
+
+// NextMatch goes to the next line that matches, or with -1 to the one before; behind the last comes the first. It says
+// whether there is one.
+func (v *View) NextMatch(by int) bool {
+	n := len(v.matches)
+	if n == 0 {
+		return false
+	}
+	at := n - 1
+	if !v.follow {
+		i, found := slices.BinarySearch(v.matches, v.cursor.no)
+		switch {
+		case by > 0 && found:
+			at = (i + 1) % n
+		case by > 0:
+			at = i % n
+		default:
+			at = (i + n - 1) % n
+		}
+	}
+	v.origin = nil
+	v.jump(v.matches[at])
+	return true
+}
+
+// jump puts the cursor on the first match of a line and makes that visible.
+func (v *View) jump(no int64) {
+	v.leaveEnd()
+	l := v.ring.at(no)
+	text, _ := l.shown(v.raw)
+	v.cursor = pos{no, 0}
+	defer func() { v.reveal(v.margin()) }()
+	i := max(0, v.search.index(text))
+	cells := paint.Width(text[:i])
+	if v.wrap {
+		for row := range v.rowsOf(no) {
+			if from, to := v.rowAt(no, row); i >= from && i < to {
+				v.cursor.row = row
+			}
+		}
+		return
+	}
+	if found := paint.Width(v.search.text); cells < v.column || cells+found > v.column+v.textWidth-1 {
+		v.column = max(0, cells-v.textWidth/3)
+		if cells+found < v.textWidth {
+			v.column = 0
+		}
+	}
+}
+
+// NextRun goes to the next marker, or with -1 to the one before, and says whether there is one.
+func (v *View) NextRun(by int) bool {
+	i := v.index(v.cursor.no)
+	if v.follow {
+		i = v.count()
+	}
+	for i += by; i >= 0 && i < v.count(); i += by {
+		if no := v.number(i); v.ring.at(no).Marker {
+			v.origin = nil
+			v.leaveEnd()
+			v.cursor = pos{no, 0}
+			v.top = v.cursor // a run is read from its beginning
+			return true
+		}
+	}
+	return false
+}
+
+// leaveEnd stops following.
+func (v *View) leaveEnd() {
+	if v.follow {
+		v.follow, v.waiting = false, 0
+		v.cursor = v.lastRow()
+	}
+}
+
+// Pause stops following, or follows again.
+func (v *View) Pause() {
+	v.origin = nil
+	if v.follow {
+		v.leaveEnd()
+	} else {
+		v.Bottom()
+	}
+}
+
+// Move moves the cursor by rows. Up leaves the end, down at the end follows again.
+func (v *View) Move(rows int) {
+	v.origin = nil
+	if v.count() == 0 || v.follow && rows >= 0 {
+		return
+	}
+	v.leaveEnd()
+	before := v.normal(v.cursor)
+	v.cursor = v.step(before, rows)
+	if rows > 0 && v.cursor == before {
+		v.Bottom()
+	}
+	v.reveal(v.margin())
+}
+
+// reveal moves the top so that the cursor is visible, with some rows around it.
+func (v *View) reveal(around int) {
+	if low := v.step(v.cursor, -around); low.before(v.top) {
+		v.top = low
+	}
+	if high := v.step(v.cursor, around-v.rows+1); v.top.before(high) {
+		v.top = high
+	}
+	if end := v.step(v.lastRow(), 1-v.rows); end.before(v.top) {
+		v.top = end
+	}
+}
+
+// Page moves by screens.
+func (v *View) Page(by int) { v.scroll(by * max(1, v.rows-2)); v.origin = nil }
+
+// Scroll moves what is visible, and takes the cursor along.
+func (v *View) Scroll(rows int) { v.scroll(rows); v.origin = nil }
+
+func (v *View) scroll(rows int) {
+	if v.count() == 0 || v.follow && rows >= 0 {
+		return
+	}
+	v.leaveEnd()
+	before := v.normal(v.top)
+	v.top = v.step(before, rows)
+	if end := v.step(v.lastRow(), 1-v.rows); end.before(v.top) {
+		v.top = end
+	}
+	if v.top == before { // at an end: the cursor goes there
+		if rows > 0 {
+			if last := v.lastRow(); v.cursor == last || v.live {
+				v.Bottom()
+			} else {
+				v.cursor = last
+			}
+		} else {
+			v.cursor = v.top
+		}
+		return
+	}
+	off := v.margin()
+	if low := v.step(v.top, off); v.cursor.before(low) {
+		v.cursor = low
+	}
+	if high := v.step(v.top, v.rows-1-off); high.before(v.cursor) {
+		v.cursor = high
+	}
+}
+
+// margin is how near to the edge the cursor gets before everything moves.
+func (v *View) margin() int { return min(5, v.rows/4) }
+
+// Top goes to the first line, Bottom to the last; there a live view follows.
+func (v *View) Top() {
+	v.origin = nil
+	v.leaveEnd()
+	v.cursor = v.normal(pos{})
+	v.top = v.cursor
+}
+
+func (v *View) Bottom() {
+	v.origin = nil
+	v.cursor = v.lastRow()
+	if v.live {
+		v.follow, v.waiting = true, 0
+	}
+}
+
+// Right moves by columns, if lines are not wrapped.
+func (v *View) Right(by int) {
+	if v.wrap {
+		return
+	}
+	step := max(8, v.textWidth/4)
+	v.column = min(max(0, v.column+by*step), max(0, v.widest-v.textWidth+1))
+}
+
+// ToggleWrap wraps long lines, or cuts them off.
+func (v *View) ToggleWrap() {
+	v.wrap = !v.wrap
+	v.column, v.top.row, v.cursor.row = 0, 0, 0
+}
+
+// ToggleRaw shows JSON as it came, or readable.
+func (v *View) ToggleRaw() {
+	v.raw = !v.raw
+	clear(v.breaks)
+	v.top.row, v.cursor.row, v.column = 0, 0, 0
+	v.refilter(false)
+}
+
+// Click puts the cursor on a row of the last drawing, and says whether there is one.
+func (v *View) Click(row int) bool {
+	if row < 0 || row >= len(v.drawn) || v.drawn[row].no < v.ring.first {
+		return false
+	}
+	v.origin = nil
+	v.leaveEnd()
+	v.cursor = v.drawn[row]
+	return true
+}
+
+// step is the row that is some rows below another, as far as there are any.
+func (v *View) step(p pos, rows int) pos {
+	n := v.count()
+	if n == 0 {
+		return pos{}
+	}
+	i := v.index(p.no)
+	if !v.wrap {
+		return pos{v.number(max(0, min(n-1, i+rows))), 0}
+	}
+	p.row += rows
+	for p.row < 0 && i > 0 {
+		i--
+		p.row += v.rowsOf(v.number(i))
+	}
+	for i < n-1 {
+		have := v.rowsOf(v.number(i))
+		if p.row < have {
+			break
+		}
+		p.row -= have
+		i++
+	}
+	no := v.number(i)
+	return pos{no, max(0, min(p.row, v.rowsOf(no)-1))}
+}
+
+// normal is the nearest row that is shown.
+func (v *View) normal(p pos) pos {
+	n := v.count()
+	if n == 0 {
+		return pos{}
+	}
+	no := v.number(min(v.index(p.no), n-1))
+	if no != p.no {
+		return pos{no, 0}
+	}
+	return pos{no, max(0, min(p.row, v.rowsOf(no)-1))}
+}
+
+func (v *View) lastRow() pos {
+	n := v.count()
+	if n == 0 {
+		return pos{}
+	}
+	no := v.number(n - 1)
+	return pos{no, v.rowsOf(no) - 1}
+}
+
+// Current is the line under the cursor: the last one while the end is followed.
+func (v *View) Current() (*Line, bool) {
+	if v.count() == 0 {
+		return nil, false
+	}
+	p := v.cursor
+	if v.follow {
+		p = v.lastRow()
+	}
+	return v.ring.at(v.normal(p).no), true
+}
+
+// Shown is a copy of the lines that pass the filter.
+func (v *View) Shown() []Line {
+	list := make([]Line, 0, v.count())
+	for i := range v.count() {
+		list = append(list, *v.ring.at(v.number(i)))
+	}
+	return list
+}
+
+// Len is the number of lines that are kept, Count that of the ones that are shown, Dropped that of those that had to go.
+func (v *View) Len() int       { return v.ring.n }
+func (v *View) Count() int     { return v.count() }
+func (v *View) Dropped() int64 { return v.ring.first }
+
+// Following says that the end is followed, Waiting how many lines came since it was left.
+func (v *View) Following() bool { return v.follow }
+func (v *View) Waiting() int    { return v.waiting }
+
+// Live says that new lines may come.
+func (v *View) Live() bool { return v.live }
+
+// Wrapped, Raw, Filter, Search and Column are what was set.
+func (v *View) Wrapped() bool  { return v.wrap }
+func (v *View) Raw() bool      { return v.raw }
+func (v *View) Filter() string { return v.filterText }
+func (v *View) Search() string { return v.searchText }
+func (v *View) Column() int    { return v.column }
+
+// Match says which match the cursor is on, from 1, or 0 if it is on none, and how many there are.
+func (v *View) Match() (at, of int) {
+	if i, found := slices.BinarySearch(v.matches, v.cursor.no); found && !v.follow {
+		at = i + 1
+	}
+	return at, len(v.matches)
+}
+
+// Position says which shown line the cursor is on, from 1, and how many there are.
+func (v *View) Position() (at, of int) {
+	of = v.count()
+	if v.follow || of == 0 {
+		return of, of
+	}
+	return v.index(v.normal(v.cursor).no) + 1, of
+}
