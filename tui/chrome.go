@@ -314,6 +314,9 @@ func (u *ui) hintText(id string) string {
 			return text
 		}
 	}
+	if id == "filter" && u.page().context() == keymap.Text {
+		return "find"
+	}
 	if text, ok := hintWords[id]; ok {
 		return text
 	}
@@ -332,6 +335,7 @@ var hintWords = map[string]string{
 	"edit": "edit", "forward": "forward", "birth": "birth", "delete": "delete", "back": "back", "sort": "sort", "copy.line": "copy",
 	"text.next": "next", "text.prev": "before", "text.filter": "filter", "text.pause": "pause", "text.wrap": "wrap", "text.bottom": "end",
 	"text.raw": "raw", "text.time": "time", "text.copy": "copy", "text.save": "save", "text.prev.run": "run before", "zoom": "zoom", "scale": "scale",
+	"text.container": "only one", "text.next.run": "next run", "text.previous": "previous", "text.expand": "whole line", "tab.next": "next tab", "owner": "owner",
 	"namespace": "namespace", "tree": "tree", "wide": "wide", "quit": "leave", "copy.name": "copy",
 	"trace": "trace", "resolve": "resolve",
 }

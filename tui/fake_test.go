@@ -39,6 +39,7 @@ type fakeSession struct {
 	done     []Action
 	replaced []string
 	operated [][]string
+	queried  []LogQuery // of PodLogs
 	// operation tells the events of Operate; nil does nothing.
 	operation func(ctx context.Context, args []string, f func(cluster.Event)) error
 	fail      error // of Do and Replace
@@ -224,6 +225,9 @@ func (s *fakeSession) Birth(ctx context.Context, namespace, name string, f func(
 }
 
 func (s *fakeSession) PodLogs(ctx context.Context, q LogQuery, f func([]LogLine) error) error {
+	s.mu.Lock()
+	s.queried = append(s.queried, q)
+	s.mu.Unlock()
 	told := 0
 	tell := func() error {
 		s.mu.Lock()
@@ -240,6 +244,16 @@ func (s *fakeSession) PodLogs(ctx context.Context, q LogQuery, f func([]LogLine)
 		return tell()
 	}
 	return s.follow(ctx, tell)
+}
+
+// askedLogs is the newest question for logs.
+func (s *fakeSession) askedLogs() LogQuery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.queried) == 0 {
+		return LogQuery{}
+	}
+	return s.queried[len(s.queried)-1]
 }
 
 func (s *fakeSession) ComponentLogs(ctx context.Context, node, component string, _ int, f func([]LogLine) error) error {

@@ -1,13 +1,424 @@
 package tui
 
-// logsPage is written in its own change.
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"bonsai/tui/keymap"
+	"bonsai/tui/paint"
+	"bonsai/tui/textview"
+)
+
+// logsPage shows logs, merged: those of a namespace, or of whatever was chosen elsewhere.
 type logsPage struct {
 	blankPage
-	u *ui
+	textPane
+	title string
+	// targets say what to follow; they are asked each time that everything begins anew.
+	targets func() []logTarget
+	// home is the page of the numbered screen, which changes with the namespace.
+	home bool
+	// pods is about pods: they may have a log of the container before, and events.
+	pods     bool
+	previous bool
+
+	streams []*logStream
+	box     *box[logBatch]
+	sources sourceNames
+	events  *eventTail
+	visible bool
 }
 
-func newLogsPage(u *ui) *logsPage { return &logsPage{u: u} }
+const (
+	// tailOne is how many of its lines a log begins with, tailMany how many where there are several logs.
+	tailOne  = 2000
+	tailMany = 300
+)
 
-func (p *logsPage) crumb() string { return p.u.T("logs") }
+// newLogsPage is the numbered screen: all pods of the namespace.
+func newLogsPage(u *ui) *logsPage {
+	p := makeLogsPage(u, "")
+	p.home, p.pods = true, true
+	p.targets = func() []logTarget {
+		return []logTarget{podTarget(u, LogQuery{Namespace: u.state.namespace, Tail: tailMany, Follow: true})}
+	}
+	p.events.wants = func(e *EventLine) bool { return u.state.namespace == "" || e.Namespace == u.state.namespace }
+	return p
+}
 
-func (p *logsPage) draw(w, h int) []string { return fill(nil, w, h) }
+func makeLogsPage(u *ui, title string) *logsPage {
+	p := &logsPage{textPane: textPane{u: u, view: textview.New(true), what: "logs"}, title: title, events: newEventTail(u, 100)}
+	if title != "" {
+		p.what = title
+	}
+	p.newBox()
+	p.choose = p.chooseSource
+	p.sources.reset()
+	return p
+}
+
+// openLogs shows the logs of objects, merged.
+func (u *ui) openLogs(list []subject, previous bool) {
+	u.push(newLogsOf(u, list, previous))
+}
+
+// newLogsOf shows the logs of pods, of the pods of workloads and Services, and of the components of nodes.
+func newLogsOf(u *ui, list []subject, previous bool) *logsPage {
+	title := list[0].name()
+	if len(list) > 1 {
+		title = u.T("%d objects", len(list))
+	}
+	p := makeLogsPage(u, title)
+	p.previous = previous
+	names := map[string]bool{}
+	p.pods = !slices.ContainsFunc(list, func(s subject) bool { return s.ref.Type.Resource != "pods" })
+	for _, s := range list {
+		names[s.ref.Namespace+"/"+singular(s.ref.Type)+"/"+s.ref.Name] = true
+	}
+	p.events.wants = func(e *EventLine) bool { return names[e.Namespace+"/"+e.Object] }
+	p.targets = func() []logTarget { return targetsOf(u, list, p.previous) }
+	return p
+}
+
+// newBox makes the box that streams put lines into. What those of before still put into theirs is nobody's.
+func (p *logsPage) newBox() {
+	var b *box[logBatch]
+	b = newBox(p.u.hub, mergeLogs, func(batch logBatch) {
+		if p.box == b {
+			p.take(batch)
+		}
+	})
+	p.box = b
+}
+
+func (p *logsPage) context() keymap.Context { return keymap.Text }
+
+func (p *logsPage) crumb() string {
+	switch {
+	case p.home:
+		return p.u.T("logs")
+	case p.previous:
+		return p.u.T("logs before, of %s", p.title)
+	}
+	return p.u.T("logs of %s", p.title)
+}
+
+func (p *logsPage) show() {
+	p.visible = true
+	p.u.hub.setPace(livePace)
+	if p.streams == nil {
+		p.begin()
+	}
+	for _, s := range p.streams {
+		s.feed.use()
+	}
+	p.events.show()
+}
+
+func (p *logsPage) hide() {
+	p.visible = false
+	p.u.hub.setPace(calmPace)
+	for _, s := range p.streams {
+		s.feed.leave()
+	}
+	p.events.hide()
+}
+
+// begin makes the streams anew.
+func (p *logsPage) begin() {
+	p.streams = []*logStream{}
+	for _, t := range p.targets() {
+		p.streams = append(p.streams, newLogStream(p, t))
+	}
+}
+
+// again forgets everything and begins anew.
+func (p *logsPage) again() {
+	if p.visible {
+		for _, s := range p.streams {
+			s.feed.leave()
+		}
+	}
+	p.newBox()
+	p.streams = nil
+	p.view.Clear()
+	p.view.SetOnly(nil)
+	p.narrowed = ""
+	p.sources.reset()
+	p.events.reset()
+	if p.visible {
+		p.begin()
+		for _, s := range p.streams {
+			s.feed.use()
+		}
+	}
+	p.u.touch()
+}
+
+func (p *logsPage) namespaceChanged() {
+	if p.home {
+		p.again()
+	}
+}
+
+func (p *logsPage) take(b logBatch) {
+	if len(p.streams) > 1 {
+		slices.SortStableFunc(b.lines, func(a, b textview.Line) int { return a.Time.Compare(b.Time) })
+	}
+	if b.dropped > 0 {
+		p.view.Append(textview.NewLine(time.Time{}, "", "", p.u.T("%s lines were dropped: they came faster than they were shown", thousands(int64(b.dropped))), true))
+	}
+	for i := range b.lines {
+		p.sources.see(&b.lines[i])
+	}
+	p.view.Append(b.lines...)
+	p.sources.arrange(p.view)
+	p.u.touch()
+}
+
+func (p *logsPage) act(id string) bool {
+	if id == "text.previous" {
+		if !p.pods || p.home {
+			p.u.toast.say(paint.Dim, p.u.T("only the logs of pods have one before"))
+			return true
+		}
+		p.previous = !p.previous
+		p.again()
+		return true
+	}
+	return p.textPane.act(id)
+}
+
+// chooseSource shows one pod, or one container, alone.
+func (p *logsPage) chooseSource() {
+	only := func(name string, f func(*textview.Line) bool) func() {
+		return func() {
+			p.narrowed = name
+			p.view.SetOnly(f)
+			p.u.touch()
+		}
+	}
+	choices := []choice{{title: p.u.T("everything"), run: only("", nil)}}
+	for _, name := range p.sources.containers {
+		choices = append(choices, choice{title: name, hint: p.u.T("container"), run: only(name, func(l *textview.Line) bool { return l.Container == name || l.Pod == "" && l.Container == "" })})
+	}
+	if len(p.sources.pods) > 1 {
+		for _, name := range p.sources.pods {
+			choices = append(choices, choice{title: name, hint: p.u.T("pod"), run: only(name, func(l *textview.Line) bool { return l.Pod == name || l.Pod == "" })})
+		}
+	}
+	p.u.choose(p.u.T("show only"), choices)
+}
+
+func (p *logsPage) hints() []string {
+	return p.hintsOf("text.filter", "text.pause", "text.container", "text.wrap", "text.prev.run", "text.copy", "text.save", "text.time")
+}
+
+func (p *logsPage) draw(w, h int) []string {
+	if p.view.Len() > 0 {
+		return p.drawText(w, h, !p.u.state.stale().IsZero())
+	}
+	return p.drawEmpty(w, h)
+}
+
+// drawEmpty says why there are no lines, and what happens instead: the events.
+func (p *logsPage) drawEmpty(w, h int) []string {
+	u := p.u
+	var err error
+	ended := len(p.streams) > 0
+	for _, s := range p.streams {
+		if s.err != nil {
+			err = s.err
+		}
+		ended = ended && s.ended
+	}
+	l := u.theme.Line(w).Add(paint.Plain, " ")
+	switch {
+	case err != nil:
+		l.Add(paint.Warn, u.theme.Glyphs.Warn+" "+u.errorText(err))
+	case ended && p.previous:
+		l.Add(paint.Dim, u.T("there was no container before this one; %s shows this one", u.keys.Key("text.previous")))
+	case ended:
+		l.Add(paint.Dim, u.T("the log is empty"))
+	default:
+		l.Add(paint.Busy, u.glyph(paint.StateBusy)).Add(paint.Dim, " "+u.T("no line yet; lines are shown as they come"))
+	}
+	lines := []string{paint.Spaces(w), l.String(), paint.Spaces(w)}
+	if len(p.events.lines) > 0 {
+		lines = append(lines, u.theme.Line(w).Add(paint.Plain, " ").Add(paint.Title, u.T("EVENTS")+" ").Rule().String())
+		lines = append(lines, p.events.draw(w, max(0, h-len(lines)-1))...)
+	}
+	return fill(lines, w, h)
+}
+
+// logBatch is lines that have come.
+type logBatch struct {
+	lines   []textview.Line
+	bytes   int
+	dropped int
+}
+
+// mergeLogs joins batches, as far as a view would keep their lines: an editor may hold the program for an hour.
+func mergeLogs(old, new logBatch) logBatch {
+	b := logBatch{append(old.lines, new.lines...), old.bytes + new.bytes, old.dropped + new.dropped}
+	if len(b.lines) <= textview.MaxLines && b.bytes <= textview.MaxBytes {
+		return b
+	}
+	// Half goes at once, so that not every line that comes has to move all others.
+	cut := len(b.lines) / 2
+	for i := range cut {
+		b.bytes -= len(b.lines[i].Text)
+	}
+	b.dropped += cut
+	b.lines = slices.Clone(b.lines[cut:])
+	return b
+}
+
+// sourceNames are the pods and containers that have said something, and how they are told apart.
+type sourceNames struct {
+	known            map[[2]string]bool
+	pods, containers []string
+	names            map[[2]string]sourceName
+	spaces           map[string]bool
+	stale            bool
+}
+
+type sourceName struct {
+	text string
+	role paint.Role
+}
+
+func (s *sourceNames) reset() {
+	*s = sourceNames{known: map[[2]string]bool{}, names: map[[2]string]sourceName{}, spaces: map[string]bool{}}
+}
+
+func (s *sourceNames) see(l *textview.Line) {
+	key := [2]string{l.Pod, l.Container}
+	if s.known[key] || l.Pod == "" && l.Container == "" {
+		return
+	}
+	s.known[key], s.stale = true, true
+	if !slices.Contains(s.pods, l.Pod) {
+		s.pods = append(s.pods, l.Pod)
+	}
+	if !slices.Contains(s.containers, l.Container) {
+		s.containers = append(s.containers, l.Container)
+	}
+	space, _, _ := strings.Cut(l.Pod, "/")
+	s.spaces[space] = true
+}
+
+// longestName is the most that the column of names takes.
+const longestName = 32
+
+// arrange writes the names: as short as they can be and still be told apart.
+func (s *sourceNames) arrange(v *textview.View) {
+	if !s.stale {
+		return
+	}
+	s.stale = false
+	if len(s.known) < 2 {
+		v.Name = nil
+		return
+	}
+	v.NameWidth = 0
+	several := len(s.known) > len(s.pods)
+	for key := range s.known {
+		pod, container := key[0], key[1]
+		if _, name, ok := strings.Cut(pod, "/"); ok && len(s.spaces) == 1 {
+			pod = name
+		}
+		name := pod
+		switch {
+		case len(s.pods) == 1:
+			name = container
+		case several && container != "":
+			name = pod + "/" + container
+		}
+		s.names[key] = sourceName{name, hue(key)}
+		v.NameWidth = max(v.NameWidth, min(longestName, paint.Width(name)))
+	}
+	v.Name = func(l *textview.Line) (string, paint.Role) {
+		n := s.names[[2]string{l.Pod, l.Container}]
+		return n.text, n.role
+	}
+}
+
+// hue is the look of a name, always the same one.
+func hue(key [2]string) paint.Role {
+	return paint.Accent
+}
+
+// eventTail follows the newest events of some objects.
+type eventTail struct {
+	u     *ui
+	wants func(*EventLine) bool
+	most  int
+	lines []EventLine
+	feed  *feed
+	// changed are told of news.
+	changed []func()
+}
+
+func newEventTail(u *ui, most int) *eventTail {
+	t := &eventTail{u: u, most: most, wants: func(*EventLine) bool { return true }}
+	news := newBox(u.hub, func(old, new []EventLine) []EventLine { return append(old, new...) }, t.take)
+	t.feed = newFeed(u.hub, func(ctx context.Context, well func()) error {
+		return u.session.Events(ctx, func(list []EventLine) error {
+			well()
+			if len(list) > 0 {
+				news.put(list)
+			}
+			return nil
+		})
+	}, func(error) {})
+	return t
+}
+
+func (t *eventTail) show()           { t.feed.use() }
+func (t *eventTail) hide()           { t.feed.leave() }
+func (t *eventTail) reset()          { t.lines = nil }
+func (t *eventTail) listen(f func()) { t.changed = append(t.changed, f) }
+
+// take adds what is wanted; an event that came again stands at the end with its new count.
+func (t *eventTail) take(list []EventLine) {
+	for i := range list {
+		e := list[i]
+		if !t.wants(&e) {
+			continue
+		}
+		e.Reason, e.Object, e.Message, e.Source = paint.Clean(e.Reason), paint.Clean(e.Object), paint.Clean(e.Message), paint.Clean(e.Source)
+		t.lines = slices.DeleteFunc(t.lines, func(o EventLine) bool { return o.UID == e.UID })
+		t.lines = append(t.lines, e)
+	}
+	if n := len(t.lines) - t.most; n > 0 {
+		t.lines = slices.Delete(t.lines, 0, n)
+	}
+	for _, f := range t.changed {
+		f()
+	}
+	t.u.touch()
+}
+
+// draw returns at most h lines, the newest events.
+func (t *eventTail) draw(w, h int) []string {
+	var lines []string
+	for _, e := range t.lines[max(0, len(t.lines)-h):] {
+		state := paint.StateNone
+		if e.Warning {
+			state = paint.StateWarn
+		}
+		l := t.u.theme.Line(w).Add(paint.Plain, " ").State(state, 0).ColRight(paint.Dim, t.u.clock.age(e.Time), 4).Col(state.Role(), e.Reason, 18)
+		if w >= 100 {
+			l.Col(paint.Plain, e.Object, 32)
+		}
+		if e.Count > 1 {
+			l.Add(paint.Strong, fmt.Sprintf("x%d ", e.Count))
+		}
+		lines = append(lines, l.Add(paint.Plain, e.Message).String())
+	}
+	return lines
+}

@@ -68,8 +68,8 @@ func Default() *Map {
 		{"text.bottom", Text, []string{"G", "end"}, "end, and follow"},
 		{"text.page.down", Text, []string{"ctrl+d", "pgdown"}, "a page down"},
 		{"text.page.up", Text, []string{"ctrl+u", "pgup"}, "a page up"},
-		{"text.left", Text, []string{"left", "h"}, "left"},
-		{"text.right", Text, []string{"right", "l"}, "right"},
+		{"text.left", Text, []string{"left", "shift+left"}, "left"},
+		{"text.right", Text, []string{"right", "shift+right"}, "right"},
 		{"text.next", Text, []string{"n"}, "next match"},
 		{"text.prev", Text, []string{"N"}, "match before"},
 		{"text.filter", Text, []string{"&"}, "show matching lines only"},
@@ -82,7 +82,11 @@ func Default() *Map {
 		{"text.copy", Text, []string{"C"}, "copy the line"},
 		{"text.save", Text, []string{"o"}, "save to a file"},
 		{"text.previous", Text, []string{"p"}, "logs of the container before this one"},
-		{"text.container", Text, []string{"c"}, "choose a container"},
+		{"text.container", Text, []string{"c"}, "only one container, or one pod"},
+		{"text.expand", Text, []string{"enter"}, "the whole line, JSON over several"},
+
+		{"tab.next", Object, []string{"tab", "right"}, "the next tab of the object"},
+		{"tab.prev", Object, []string{"shift+tab", "left"}, "the tab before"},
 
 		{"start.down", Start, []string{"j", "down"}, "down"},
 		{"start.up", Start, []string{"k", "up"}, "up"},

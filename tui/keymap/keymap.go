@@ -21,6 +21,7 @@ const (
 	List   Context = "list"   // rows: move, open, act on the row
 	Text   Context = "text"   // logs, YAML, descriptions: scroll and search
 	Start  Context = "start"  // the start view: begin, look at, retry
+	Object Context = "object" // the tabs of an object's page, before the keys of the tab
 	Dialog Context = "dialog" // questions and menus
 )
 

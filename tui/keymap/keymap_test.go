@@ -12,7 +12,7 @@ func TestFindInContext(t *testing.T) {
 		context Context
 		key, id string
 	}{
-		{Global, "q", "quit"}, {Global, "ctrl+c", "quit"}, {List, "q", ""}, {List, "l", "logs"}, {Text, "l", "text.right"}, {Text, "n", "text.next"}, {Global, "n", "namespace"},
+		{Global, "q", "quit"}, {Global, "ctrl+c", "quit"}, {List, "q", ""}, {List, "l", "logs"}, {Text, "right", "text.right"}, {Text, "l", ""}, {Text, "n", "text.next"}, {Global, "n", "namespace"},
 	} {
 		if id := m.Find(c.context, c.key); id != c.id {
 			t.Errorf("%s %q is %q, want %q", c.context, c.key, id, c.id)

@@ -1,0 +1,217 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"bonsai/tui/textview"
+)
+
+// logTarget is one stream of logs. follow blocks as the session's methods do; that it returns nil says that no more can
+// come.
+type logTarget struct {
+	follow func(ctx context.Context, f func([]LogLine) error) error
+}
+
+func podTarget(u *ui, q LogQuery) logTarget {
+	return logTarget{func(ctx context.Context, f func([]LogLine) error) error { return u.session.PodLogs(ctx, q, f) }}
+}
+
+// targetsOf are the streams for objects: one for all pods of a namespace, one for each workload and each component of a
+// node.
+func targetsOf(u *ui, list []subject, previous bool) []logTarget {
+	var targets []logTarget
+	tail := tailMany
+	if len(list) == 1 {
+		tail = tailOne
+	}
+	pods := map[string][]string{}
+	for i := range list {
+		s := &list[i]
+		switch s.ref.Type.Resource {
+		case "pods":
+			pods[s.ref.Namespace] = append(pods[s.ref.Namespace], s.ref.Name)
+		case "nodes":
+			for _, name := range u.nodeComponents(s.ref.Name) {
+				targets = append(targets, logTarget{func(ctx context.Context, f func([]LogLine) error) error {
+					return u.session.ComponentLogs(ctx, s.ref.Name, name, tail, f)
+				}})
+			}
+		default:
+			targets = append(targets, selectorTarget(u, s.ref, LogQuery{Namespace: s.ref.Namespace, Tail: tailMany, Follow: !previous, Previous: previous}))
+		}
+	}
+	for _, ns := range slices.Sorted(maps.Keys(pods)) {
+		targets = append(targets, podTarget(u, LogQuery{Namespace: ns, Pods: pods[ns], Tail: tail, Follow: !previous, Previous: previous}))
+	}
+	return targets
+}
+
+// nodeComponents are the parts of a node that have a log, the kubelet first.
+func (u *ui) nodeComponents(node string) []string {
+	names := []string{"kubelet"}
+	for _, n := range u.state.snapshot.Nodes {
+		if n.Name != node {
+			continue
+		}
+		for _, c := range n.Components {
+			if c.Name != "kubelet" {
+				names = append(names, c.Name)
+			}
+		}
+	}
+	return names
+}
+
+// selectorTarget follows the pods that a workload or Service selects, also those that come later.
+func selectorTarget(u *ui, ref Ref, q LogQuery) logTarget {
+	return logTarget{func(ctx context.Context, f func([]LogLine) error) error {
+		text, err := u.session.YAML(ctx, ref)
+		if err != nil {
+			return err
+		}
+		if q.Selector, err = selectorOf(text); err != nil {
+			return fmt.Errorf("find the pods of %s %s: %w", singular(ref.Type), ref.Name, err)
+		}
+		return u.session.PodLogs(ctx, q, f)
+	}}
+}
+
+// selectorOf reads the selector of pods out of a workload's or a Service's YAML, in the form of "kubectl -l".
+func selectorOf(text string) (string, error) {
+	var o struct {
+		Spec struct {
+			Selector map[string]any `yaml:"selector"`
+		} `yaml:"spec"`
+	}
+	if err := yaml.Unmarshal([]byte(text), &o); err != nil {
+		return "", err
+	}
+	labels := o.Spec.Selector
+	_, plain := labels["matchLabels"].(map[string]any)
+	expressions, rich := labels["matchExpressions"].([]any)
+	if plain || rich {
+		labels, _ = labels["matchLabels"].(map[string]any)
+	}
+	var terms []string
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		terms = append(terms, fmt.Sprintf("%s=%v", key, labels[key]))
+	}
+	for _, e := range expressions {
+		m, _ := e.(map[string]any)
+		key, list := fmt.Sprint(m["key"]), []string{}
+		if values, ok := m["values"].([]any); ok {
+			for _, v := range values {
+				list = append(list, fmt.Sprint(v))
+			}
+		}
+		switch values := "(" + strings.Join(list, ",") + ")"; m["operator"] {
+		case "In":
+			terms = append(terms, key+" in "+values)
+		case "NotIn":
+			terms = append(terms, key+" notin "+values)
+		case "Exists":
+			terms = append(terms, key)
+		case "DoesNotExist":
+			terms = append(terms, "!"+key)
+		}
+	}
+	if len(terms) == 0 {
+		return "", fmt.Errorf("it selects no pods")
+	}
+	return strings.Join(terms, ","), nil
+}
+
+// logStream follows a target while its page is seen. What it told before, it does not tell again.
+type logStream struct {
+	feed *feed
+	// err and ended belong to the program: why nothing comes, and that nothing more can come.
+	err   error
+	ended bool
+	// told is when each source said its last line. Only the feed's goroutine uses it, one run after the other.
+	told map[string]time.Time
+}
+
+func newLogStream(p *logsPage, t logTarget) *logStream {
+	s := &logStream{told: map[string]time.Time{}}
+	u, lines, gap := p.u, p.box, p.u.T("here lines may be missing")
+	ended := newBox(u.hub, nil, func(bool) {
+		s.ended, s.err = true, nil
+		u.touch()
+	})
+	s.feed = newFeed(u.hub, func(ctx context.Context, well func()) error {
+		r := newReplay(s.told, gap)
+		err := t.follow(ctx, func(list []LogLine) error {
+			well()
+			b := r.batch(list)
+			if len(b.lines) > 0 {
+				lines.put(b)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		ended.put(true)
+		<-ctx.Done()
+		return nil
+	}, func(err error) {
+		s.err = err
+		u.touch()
+	})
+	return s
+}
+
+// replay makes lines for a view of what a stream tells, and leaves out what an earlier run of the stream has told.
+type replay struct {
+	told map[string]time.Time
+	// before is how far the earlier runs came, of the sources that this run has not taken up yet.
+	before map[string]told
+	gap    string
+}
+
+type told struct {
+	last    time.Time
+	overlap bool // this run has repeated something, so nothing is missing between them
+}
+
+func newReplay(times map[string]time.Time, gap string) *replay {
+	r := &replay{told: times, before: make(map[string]told, len(times)), gap: gap}
+	for source, last := range times {
+		r.before[source] = told{last: last}
+	}
+	return r
+}
+
+func (r *replay) batch(list []LogLine) logBatch {
+	b := logBatch{lines: make([]textview.Line, 0, len(list))}
+	add := func(l textview.Line) {
+		b.lines = append(b.lines, l)
+		b.bytes += len(l.Text)
+	}
+	for i := range list {
+		l := &list[i]
+		source := l.Pod + "/" + l.Container
+		if before, seen := r.before[source]; seen && !l.Time.IsZero() {
+			if !l.Time.After(before.last) {
+				r.before[source] = told{before.last, true}
+				continue
+			}
+			delete(r.before, source)
+			if !before.overlap && !l.Marker {
+				add(textview.NewLine(l.Time, l.Pod, l.Container, r.gap, true))
+			}
+		}
+		if l.Time.After(r.told[source]) {
+			r.told[source] = l.Time
+		}
+		add(textview.NewLine(l.Time, l.Pod, l.Container, l.Text, l.Marker))
+	}
+	return b
+}
