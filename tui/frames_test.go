@@ -79,7 +79,7 @@ var worlds = map[string]func() *fakeSession{"shop": shop, "healthy": healthy, "n
 func TestEveryFrameIsExact(t *testing.T) {
 	sizes := [][2]int{{1, 1}, {10, 3}, {39, 7}, {40, 8}, {41, 9}, {60, 15}, {79, 23}, {80, 24}, {99, 30}, {100, 30}, {120, 40}, {159, 44}, {160, 45}, {200, 60}, {300, 100}}
 	rnd := rand.New(rand.NewPCG(5, 6))
-	for range 10 {
+	for range 5 {
 		sizes = append(sizes, [2]int{1 + rnd.IntN(300), 1 + rnd.IntN(100)})
 	}
 	for name, world := range worlds {
@@ -94,7 +94,10 @@ func TestEveryFrameIsExact(t *testing.T) {
 						r.keys(open)
 						r.settle()
 					}
-					for _, s := range sizes {
+					for i, s := range sizes {
+						if open != "" && i%3 != n%3 {
+							continue // every size meets every screen, and a third of what is opened from it
+						}
 						r.send(tea.WindowSizeMsg{Width: s[0], Height: s[1]})
 						r.where = fmt.Sprintf("screen %d, key %q", n+1, open)
 						r.frame(s[0], s[1])
@@ -131,7 +134,7 @@ func (r *rig) settle() {
 		select {
 		case m := <-r.frames:
 			r.send(m)
-		case <-time.After(15 * time.Millisecond):
+		case <-time.After(5 * time.Millisecond):
 			return
 		}
 	}

@@ -34,8 +34,8 @@ func Main(m *testing.M) {
 		fmt.Println("end-to-end tests are left out with -short")
 		return
 	}
-	if _, err := os.Stat(binary()); err != nil {
-		fmt.Fprintf(os.Stderr, "%s is missing: run make first\n", binary())
+	if _, err := os.Stat(Binary()); err != nil {
+		fmt.Fprintf(os.Stderr, "%s is missing: run make first\n", Binary())
 		os.Exit(1)
 	}
 	if out, err := exec.Command("docker", "version").CombinedOutput(); err != nil {
@@ -71,7 +71,8 @@ func Root() string {
 	panic("this test runs outside the repository")
 }
 
-func binary() string {
+// Binary is the executable under test.
+func Binary() string {
 	if path := os.Getenv("BONSAI"); path != "" {
 		return path
 	}
@@ -138,7 +139,7 @@ func (r Result) String() string {
 
 // Command prepares a bonsai command in this home; the caller runs it.
 func (h *Home) Command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, binary(), args...)
+	cmd := exec.CommandContext(ctx, Binary(), args...)
 	cmd.Env = append(os.Environ(), "BONSAI_HOME="+h.Dir, "KUBECONFIG="+h.Kubeconfig, "NO_COLOR=1")
 	cmd.Env = append(cmd.Env, h.Env...)
 	// A command that hangs gets the signal that a user would send, and then the other one.

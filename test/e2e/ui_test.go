@@ -1,0 +1,143 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"bonsai/test/e2e/harness"
+	"bonsai/test/e2e/terminal"
+)
+
+// brokenShop is a program that cannot work without redis, whose name is mistyped, beside one that serves.
+const brokenShop = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: redis, namespace: default}
+spec:
+  selector: {app: redis}
+  ports: [{port: 6379, targetPort: 8080}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: redis, namespace: default}
+spec:
+  selector: {matchLabels: {app: redis}}
+  template:
+    metadata: {labels: {app: redis}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers: [{name: redis, image: "bonsai.test/testpod:1", args: [serve]}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: cart, namespace: shop}
+spec:
+  selector: {matchLabels: {app: cart}}
+  template:
+    metadata: {labels: {app: cart}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers: [{name: cart, image: "bonsai.test/testpod:1", args: [depend, redis.defualt.svc]}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers: [{name: web, image: "bonsai.test/testpod:1", args: [serve]}]
+`
+
+// TestTerminalUI is a user's whole way in the real terminal UI on a real cluster: start it, break something, see the
+// cause, mend it, and stop. With BONSAI_PICTURE it also records the picture of the README.
+func TestTerminalUI(t *testing.T) {
+	picture := os.Getenv("BONSAI_PICTURE")
+	c := harness.New(t)
+	// The picture names the cluster as a user's would be called.
+	columns, rows := 120, 36
+	env := []string{
+		"BONSAI_HOME=" + c.Dir, "KUBECONFIG=" + c.Kubeconfig, "COLORTERM=truecolor", "LANG=C.UTF-8", "PATH=" + os.Getenv("PATH"),
+		"EDITOR=sed -i s/defualt/default/", "NO_COLOR=", "CI=",
+	}
+	term := terminal.Start(t, columns, rows, env, fmt.Sprintf("%s ui -p %s --theme dark --color true; sleep 1000", harness.Binary(), c.Name))
+
+	// No cluster: the UI offers one, and draws how it starts.
+	term.Wait(10*time.Second, "there is no cluster", "start a new cluster")
+	term.Shoot(2 * time.Second)
+	term.Keys("Enter")
+	term.Wait(60*time.Second, "API server")
+	for range 4 {
+		term.Shoot(500 * time.Millisecond)
+	}
+	term.Wait(90*time.Second, "nothing is wrong", "NODES")
+	term.Shoot(2 * time.Second)
+
+	// Something breaks. The overview says what and why.
+	c.LoadImages(t)
+	if r := c.RunWithInput(t, strings.NewReader(brokenShop), "kubectl", "-p", c.Name, "--", "apply", "-f", "-"); r.Code != 0 {
+		t.Fatal(r)
+	}
+	term.Wait(60*time.Second, "PROBLEMS 1", "cart", "redis.defualt.svc")
+	term.Wait(30*time.Second, "redis.default.svc") // what was meant
+	term.Shoot(6 * time.Second)
+
+	// Who asks for that name, and what was tried.
+	term.Keys("6")
+	term.Wait(60*time.Second, "redis.defualt.svc", "NXDOMAIN")
+	term.Shoot(4 * time.Second)
+
+	// The cause is mended with an editor, from the list of deployments.
+	term.Keys(":")
+	term.Type("deploy shop")
+	term.Keys("Enter")
+	term.Wait(20*time.Second, "cart", "web")
+	term.Shoot(2 * time.Second)
+	term.Keys("g", "e")
+	harness.Until(t, 30*time.Second, "the edited deployment", func() error {
+		if args := c.Kubectl(t, "get", "deployment", "-n", "shop", "cart", "-o", "jsonpath={.spec.template.spec.containers[0].args}"); !strings.Contains(args, "default.svc") {
+			return fmt.Errorf("its arguments are %s", args)
+		}
+		return nil
+	})
+	term.Keys("1")
+	term.Wait(60*time.Second, "nothing is wrong")
+	term.Shoot(3 * time.Second)
+
+	// How the architecture works, and how a pod came to be.
+	term.Keys("8")
+	term.Wait(20*time.Second, "kube-apiserver", "etcd", "clients")
+	term.Shoot(4 * time.Second)
+	term.Keys("3", "/")
+	term.Type("cart")
+	term.Keys("Enter", "b")
+	term.Wait(20*time.Second, "kube-scheduler", "sandbox")
+	term.Shoot(4 * time.Second)
+
+	// Every size is fine, and leaving leaves the cluster alone.
+	for _, size := range [][2]int{{80, 24}, {40, 8}, {20, 4}, {200, 60}, {columns, rows}} {
+		term.Resize(size[0], size[1])
+	}
+	term.Wait(10*time.Second, "kube-scheduler")
+	term.Keys("q")
+	term.Wait(10*time.Second, "runs on")
+	if _, code := c.Status(t); code != 0 {
+		t.Errorf("after leaving the UI the cluster has status %d", code)
+	}
+	if picture != "" {
+		svg := strings.ReplaceAll(terminal.SVG(term.Shots, columns, rows), c.Name, "dev"+strings.Repeat(" ", len(c.Name)-len("dev")))
+		if err := os.WriteFile(picture, []byte(svg), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
