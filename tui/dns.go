@@ -216,8 +216,9 @@ func (p *dnsPage) take(queries []dnslog.Query, missed uint64) {
 	if p.grouped {
 		p.regroup()
 	}
+	before := p.alarm
 	p.summarize()
-	if p.visible || p.alarm != "" {
+	if p.visible || p.alarm != before {
 		p.u.touch()
 	}
 }
@@ -378,6 +379,11 @@ func (p *dnsPage) warning() string {
 	for i := range p.servers {
 		if s := &p.servers[i]; s.Phase != cluster.PhaseRunning && s.Phase != cluster.PhaseStarting {
 			return p.u.T("the DNS server of %s is %s", s.Node, p.u.T(lower(string(s.Phase))))
+		}
+	}
+	for _, problem := range p.u.state.snapshot.Problems {
+		if problem.Kind == cluster.ProblemName && problem.Severity != cluster.SeverityInfo {
+			return paint.Clean(problem.Summary)
 		}
 	}
 	return p.alarm
@@ -555,6 +561,14 @@ func (p *dnsPage) chooseTerm(key, title string, count map[string]int) {
 		choices = append(choices, choice{title: v, hint: itoa(count[v]), run: func() { set(v) }})
 	}
 	p.u.choose(title, choices)
+}
+
+// openDNS shows what a pod asks.
+func (u *ui) openDNS(s *subject) {
+	u.act("screen.dns")
+	p := u.dnsPage()
+	p.grouped = false
+	p.refilter("pod:"+s.ref.Namespace+"/"+s.ref.Name, false)
 }
 
 // trace asks the name under the cursor again, in the same pod's name, and shows each step.

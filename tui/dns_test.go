@@ -100,6 +100,7 @@ func TestDNSGroupsByName(t *testing.T) {
 	r.until("only what fails", func(s string) bool {
 		return strings.Contains(s, "redis.defualt.svc") && !strings.Contains(s, "▸✓") && strings.Contains(cursorLine(t, r), "redis.defualt")
 	})
+	r.shows("near miss: service redis lives in namespace default")
 	r.keys("C")
 	r.shows("copied: redis.default.svc")
 	r.keys("esc", "esc")
@@ -161,6 +162,29 @@ func TestDNSTabWarnsOfWhatIsWrongOnly(t *testing.T) {
 	r.shows("[6 DNS⚠]", "⚠")
 	r.keys("1")
 	r.shows("6 DNS⚠")
+}
+
+func TestDNSTabWarnsOfNamesThatPodsMissWithoutBeingOpen(t *testing.T) {
+	s := dnsShop()
+	s.snapshot.Problems[0].Kind = cluster.ProblemName
+	r := newRig(t, s, 120, 30)
+	r.shows("6 DNS⚠")
+}
+
+func TestDNSOfOnePod(t *testing.T) {
+	r := newRig(t, dnsShop(), 120, 30)
+	r.keys("3")
+	r.shows("cart-7d9f4-x2k")
+	r.keys("/", `"web-9cc6f-lm2"`, "enter", "a", `"what it asks"`, "enter")
+	r.shows("[6 DNS]", "/pod:shop/web-9cc6f-lm2 2", "api.stripe.com")
+	if s := r.screen(); strings.Contains(s, "▸✗") {
+		t.Errorf("another pod's question is shown:\n%s", s)
+	}
+	// The keys of lists act on the pod that asked.
+	got := r.u.page().(chooser).subjects()
+	if len(got) != 1 || got[0].name() != "pod shop/web-9cc6f-lm2" || got[0].state != "Running" {
+		t.Errorf("the pod is %+v", got)
+	}
 }
 
 func TestDNSTraceAndResolve(t *testing.T) {

@@ -258,7 +258,15 @@ func (p *dnsPage) main(w, h int) []string {
 	u := p.u
 	pale := p.err != nil || !u.state.stale().IsZero()
 	if p.grouped {
-		return p.groups.Draw(u.look(pale), w, h)
+		below := 0
+		if h >= 14 {
+			below = 4
+		}
+		lines := p.groups.Draw(u.look(pale), w, h-below)
+		if q := p.current(); q != nil && below > 0 {
+			lines = append(lines, p.details(q, w)...)
+		}
+		return fill(lines, w, h)
 	}
 	c := queryLayout(w)
 	lines := make([]string, 0, h)

@@ -36,6 +36,7 @@ func verbs() []*verb {
 		{id: "logs.previous", title: "logs of the container before", why: needsPod, run: func(u *ui, l []subject) { u.openLogs(l, true) }},
 		{id: "shell", title: "shell", change: true, why: needsShell, run: func(u *ui, l []subject) { u.openShell(&l[0]) }},
 		{id: "birth", title: "how it came to be", why: needsPod, run: func(u *ui, l []subject) { u.openSubject(&l[0], "birth") }},
+		{id: "dns", title: "what it asks DNS", why: needsPod, run: func(u *ui, l []subject) { u.openDNS(&l[0]) }},
 		{id: "forward", title: "forward a port to this machine", change: true, why: needsForward, run: func(u *ui, l []subject) { u.askForward(&l[0]) }},
 		{id: "owner", title: "go to what owns it", why: needsOwner, run: func(u *ui, l []subject) { u.openOwner(&l[0]) }},
 		{id: "edit", title: "edit", change: true, run: func(u *ui, l []subject) { u.edit(&l[0]) }},

@@ -10,7 +10,8 @@ var zhDNS = map[string]string{
 	"go on": "继续", "explain, or not": "展开或收起说明", "copy the right name": "复制正确的名称", "ask again": "重新查询", "copy the answer": "复制应答",
 
 	// DNS.
-	"Time": "时间", "From": "来源", "Type": "类型", "Name": "名称", "Result": "结果", "Via": "途径", "Cost": "代价",
+	"what it asks DNS": "查看其 DNS 查询",
+	"Time":             "时间", "From": "来源", "Type": "类型", "Name": "名称", "Result": "结果", "Via": "途径", "Cost": "代价",
 	"Count": "次数", "Failed": "失败", "Last result": "最近结果", "Asked by": "查询者",
 	"upstream": "上游", "cluster": "集群", "stale": "过期", "local": "本地", "refused": "拒绝", "cache %.0f%%": "缓存 %.0f%%",
 	"paused, %d wait": "已暂停，%d 条待显示", "nothing comes": "没有新数据", "%d came too fast": "%d 条来得太快，未显示", "%d tries": "%d 次尝试",
