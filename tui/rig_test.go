@@ -114,8 +114,8 @@ func keyMsg(t testing.TB, name string) tea.KeyMsg {
 	return tea.KeyMsg{}
 }
 
-// waitLimit is far more than anything in a test takes.
-const waitLimit = 10 * time.Second
+// waitLimit is far more than anything in a test takes, also on a busy machine.
+const waitLimit = time.Minute
 
 // until lets the UI work until its screen shows what is wanted.
 func (r *rig) until(what string, ok func(screen string) bool) {
