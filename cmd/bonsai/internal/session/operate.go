@@ -76,16 +76,18 @@ func speaksJSON(args []string) bool {
 
 // scratch makes a file without a name.
 func (s *Session) scratch() (*os.File, error) {
-	if err := statedir.MkdirPrivate(s.o.State.Root); err != nil {
-		return nil, err
+	const op = "make a file for an operation's output"
+	hint := fmt.Sprintf("set %s to a folder in which this user can create files", statedir.EnvHome)
+	if err := os.MkdirAll(s.o.State.Root, 0o700); err != nil { // an existing one keeps its mode
+		return nil, fault.New(fault.State, op, err).WithHint("%s", hint)
 	}
 	f, err := os.CreateTemp(s.o.State.Root, ".operation-*")
 	if err != nil {
-		return nil, fault.New(fault.State, "make a file for an operation's output", err)
+		return nil, fault.New(fault.State, op, err).WithHint("%s", hint)
 	}
 	if err := os.Remove(f.Name()); err != nil {
 		_ = f.Close()
-		return nil, fault.New(fault.State, "make a file for an operation's output", err)
+		return nil, fault.New(fault.State, op, err).WithHint("%s", hint)
 	}
 	return f, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,6 +16,8 @@ import (
 const (
 	// logRetry is the pause before a stream that broke off is opened again, if no news comes before.
 	logRetry = time.Second
+	// goneGrace is how long the last lines of a pod that is gone may take.
+	goneGrace = 5 * time.Second
 	// missedLines is how much is told of a container that came and went unnoticed.
 	missedLines = 1000
 )
@@ -24,6 +27,7 @@ type tail struct {
 	l       *podLogs
 	c       logContainer
 	updates chan instance // the newest state, if it is news
+	left    chan struct{} // closed when the pod is gone
 	over    chan struct{} // closed when run returns
 
 	// What follows belongs to run.
@@ -39,6 +43,9 @@ func (t *tail) tell(in instance) {
 	default:
 	}
 	t.updates <- in
+	if in.gone {
+		close(t.left)
+	}
 }
 
 // run follows one instance of the container after the other, until the last one has ended.
@@ -107,7 +114,22 @@ func (t *tail) stream(ctx context.Context) error {
 	case !t.at.last.IsZero():
 		params.Set("sinceTime", t.at.last.UTC().Truncate(time.Second).Format(time.RFC3339))
 	}
-	body, err := t.l.s.open(ctx, logSource(t.c), params, "the log of "+t.c.pod)
+	// A container that says nothing has no answer begin: there is nothing to limit. Only when its pod is gone, and the
+	// node does not end the stream, it is given up.
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer cancel()
+	watching.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-t.left:
+			if sleep(ctx, t.l.s.scaled(goneGrace)) == nil {
+				cancel()
+			}
+		}
+	})
+	body, err := t.l.s.stream(ctx, logSource(t.c), params)
 	if err != nil {
 		return err
 	}

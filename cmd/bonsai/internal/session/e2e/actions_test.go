@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"bonsai/bootstrap/cluster"
@@ -77,8 +78,17 @@ func testDrain(t *testing.T, c *harness.Cluster, s *session.Session) {
 	}
 }
 
-// testStopAndStart lets a watch of rows live through it, as the UI does: it asks again whenever it fails.
+// testStopAndStart lets a watch of rows live through it, as the UI does: it asks again whenever it fails. A forwarded
+// port lives through it by itself.
 func testStopAndStart(t *testing.T, c *harness.Cluster, s *session.Session) {
+	n := c.NewNamespace(t)
+	deployment(t, n, "web", 1)
+	n.Service(t, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: "web-http"},
+		Spec:       corev1.ServiceSpec{Selector: map[string]string{"app": "web"}, Ports: []corev1.ServicePort{{Port: 8080}}},
+	})
+	fw := forward(t, s, n, "service/web-http")
+	defer fw.stop()
 	ctx, cancel := context.WithTimeout(t.Context(), harness.Scale(3*time.Minute))
 	defer cancel()
 	synced := make(chan time.Time, 100)
@@ -144,6 +154,11 @@ func testStopAndStart(t *testing.T, c *harness.Cluster, s *session.Session) {
 	}
 	up := time.Now()
 	t.Logf("rows were there again %s before the start had ended", up.Sub(wait("a list after the start")).Round(time.Millisecond))
+	harness.Until(t, 20*time.Second, "an answer through the forwarded port", func() error {
+		_, err := fw.ask()
+		return err
+	})
+	t.Logf("the forwarded port answered %s after the start had ended", time.Since(up).Round(time.Millisecond))
 	err = s.Watch(ctx, func(snapshot cluster.Snapshot) error {
 		if snapshot.Phase == cluster.PhaseRunning || len(snapshot.Nodes) == 2 {
 			return errDone

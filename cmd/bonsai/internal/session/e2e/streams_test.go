@@ -177,50 +177,68 @@ func deployment(t *testing.T, n *harness.Namespace, name string, replicas int32)
 	n.Kubectl(t, "-n", n.Namespace, "rollout", "status", "deployment/"+name, "--timeout=60s")
 }
 
+// forwarded is a port that a test forwards.
+type forwarded struct {
+	states chan tui.ForwardState
+	now    tui.ForwardState
+	stop   func()
+}
+
+// forward begins to forward a port and returns when there is a pod.
+func forward(t *testing.T, s *session.Session, n *harness.Namespace, target string) *forwarded {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	fw := &forwarded{states: make(chan tui.ForwardState, 10_000)}
+	done := make(chan error, 1)
+	go func() {
+		done <- s.Forward(ctx, tui.ForwardSpec{Namespace: n.Namespace, Target: target, Remote: 8080}, func(st tui.ForwardState) { fw.states <- st })
+	}()
+	fw.stop = func() {
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("forwarding %s ended with %v", target, err)
+		}
+	}
+	for wait := bounded(t, "a pod of "+target); fw.now.Pod == ""; {
+		select {
+		case fw.now = <-fw.states:
+		case err := <-done:
+			t.Fatal(err)
+		case <-wait.Done():
+			t.Fatalf("no pod: %+v", fw.now)
+		}
+	}
+	return fw
+}
+
+// ask returns the name of the pod that answers.
+func (fw *forwarded) ask() (string, error) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: harness.Scale(10 * time.Second)}
+	resp, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d/", fw.now.Local))
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	name, _, _ := strings.Cut(string(body), " ")
+	return name, err
+}
+
 func testForward(t *testing.T, c *harness.Cluster, s *session.Session) {
 	n := c.NewNamespace(t)
 	deployment(t, n, "web", 2)
-	ctx, cancel := context.WithCancel(bounded(t, "a forwarded port"))
-	states := make(chan tui.ForwardState, 1000)
-	done := make(chan error, 1)
-	go func() {
-		done <- s.Forward(ctx, tui.ForwardSpec{Namespace: n.Namespace, Target: "deployment/web", Remote: 8080}, func(st tui.ForwardState) { states <- st })
-	}()
-	defer func() {
-		cancel()
-		if err := <-done; err == nil || fault.KindOf(err) == fault.Conflict {
-			t.Errorf("at its end: %v", err)
-		}
-	}()
-	var now tui.ForwardState
-	for now.Pod == "" {
-		select {
-		case now = <-states:
-		case <-ctx.Done():
-			t.Fatalf("no pod: %+v", now)
-		}
-	}
-	ask := func() (string, error) {
-		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: harness.Scale(10 * time.Second)}
-		resp, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d/", now.Local))
-		if err != nil {
-			return "", err
-		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		name, _, _ := strings.Cut(string(body), " ")
-		return name, err
-	}
-	first, err := ask()
-	if err != nil || first != now.Pod {
-		t.Fatalf("%q, %v; want an answer of %s", first, err, now.Pod)
+	fw := forward(t, s, n, "deployment/web")
+	defer fw.stop()
+	first, err := fw.ask()
+	if err != nil || first != fw.now.Pod {
+		t.Fatalf("%q, %v; want an answer of %s", first, err, fw.now.Pod)
 	}
 	began := time.Now()
 	if err := n.Client.CoreV1().Pods(n.Namespace).Delete(t.Context(), first, metav1.DeleteOptions{GracePeriodSeconds: new(int64(1))}); err != nil {
 		t.Fatal(err)
 	}
 	harness.Until(t, 3*time.Second, "an answer of another pod", func() error {
-		name, err := ask()
+		name, err := fw.ask()
 		if err == nil && name == first {
 			err = errors.New("it is still " + first)
 		}
@@ -228,11 +246,11 @@ func testForward(t *testing.T, c *harness.Cluster, s *session.Session) {
 	})
 	t.Logf("another pod answered %s after the first was deleted", time.Since(began).Round(time.Millisecond))
 	harness.Until(t, 5*time.Second, "all connections counted", func() error {
-		for len(states) > 0 {
-			now = <-states
+		for len(fw.states) > 0 {
+			fw.now = <-fw.states
 		}
-		if now.Bytes == 0 || now.Connections != 0 || now.Pod == first {
-			return fmt.Errorf("state %+v", now)
+		if fw.now.Bytes == 0 || fw.now.Connections != 0 || fw.now.Pod == first {
+			return fmt.Errorf("state %+v", fw.now)
 		}
 		return nil
 	})
