@@ -210,7 +210,7 @@ func (l *podLogs) start(c logContainer, at *position, fresh bool) {
 		}
 		return
 	}
-	t := &tail{l: l, c: c, updates: make(chan instance, 1), left: make(chan struct{}), over: make(chan struct{}), all: fresh || l.q.Tail != 0}
+	t := &tail{l: l, c: c, updates: make(chan instance, 1), left: make(chan struct{}), over: make(chan struct{}), all: fresh || l.q.Tail != 0, fresh: fresh}
 	if at != nil {
 		t.at = *at
 	}

@@ -133,6 +133,19 @@ func TestAContainerThatNobodySawIsToldFromItsPreviousLog(t *testing.T) {
 	}
 }
 
+func TestAPodThatJoinsAfterItsFirstRestartIsToldWhole(t *testing.T) {
+	changes := make(chan string, 10)
+	s := newSession(t, &logAPI{
+		pods: newScript(t, answer(t, nil, podList()), feed(changes)),
+		logs: map[string]*script{"a": newScript(t, answer(t, wantParam("previous", "true"), logLine(5, "first")), answer(t, nil, logLine(7, "second")))},
+	})
+	changes <- event1("ADDED", logPodJSON("a", "2", `"containerID":"a2","restartCount":1,"state":{"running":{}},"lastState":{"terminated":{"containerID":"a1","exitCode":3}}`))
+	got := said(t, s, tui.LogQuery{Namespace: "shop", Tail: 10, Follow: true}, 3)
+	if want := []string{"a first", "[a restart 1 · exit 3]", "a second"}; !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestANewPodJoinsAndANamedOneEnds(t *testing.T) {
 	changes := make(chan string, 10)
 	s := newSession(t, &logAPI{

@@ -16,6 +16,9 @@ import (
 const (
 	// logRetry is the pause before a stream that broke off is opened again, if no news comes before.
 	logRetry = time.Second
+	// endNews is the same after a stream that ended in order: so does the log of a container that ended, and the API
+	// tells that later. To ask at once would give the log of the next container.
+	endNews = 10 * time.Second
 	// goneGrace is how long the last lines of a pod that is gone may take.
 	goneGrace = 5 * time.Second
 	// missedLines is how much is told of a container that came and went unnoticed.
@@ -34,6 +37,8 @@ type tail struct {
 	at   position
 	done string // the instance whose log was told to its end
 	all  bool   // begin with what is there; otherwise with what comes
+	// fresh says that the pod came while others were followed: all of it is told.
+	fresh bool
 }
 
 // tell passes the newest state on; one that was not looked at yet is overwritten.
@@ -64,7 +69,7 @@ func (t *tail) run(ctx context.Context) {
 			case now = <-t.updates:
 			}
 		}
-		if opened != "" && opened != now.id {
+		if opened != now.id && (opened != "" || t.fresh && now.before != nil) {
 			t.restarted(ctx, opened, now)
 			t.all = true
 		}
@@ -75,8 +80,11 @@ func (t *tail) run(ctx context.Context) {
 			t.mark(time.Now(), "the log cannot be read: "+err.Error())
 		}
 		// The stream ends with the container, which the API tells a little later, or because something broke.
-		id := now.id
-		for retry := time.NewTimer(logRetry); now.id == id; {
+		id, pause := now.id, logRetry
+		if err == nil {
+			pause = endNews
+		}
+		for retry := time.NewTimer(pause); now.id == id; {
 			if now.gone {
 				return
 			}
