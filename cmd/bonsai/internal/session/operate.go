@@ -35,11 +35,8 @@ const (
 // have no names any more when it runs, so that there is nothing to clean up and nobody else reads them.
 func (s *Session) Operate(ctx context.Context, args []string, f func(cluster.Event)) error {
 	op := "bonsai " + strings.Join(args, " ")
-	o := &operation{verb: strings.Join(args[:min(len(args), 2)], " "), f: f}
-	args = append(slices.Clone(args), "-p", s.o.Name)
-	if speaksJSON(args) {
-		args = append(args, "-o", "json")
-	}
+	o := &operation{verb: args[0], f: f}
+	args = s.arguments(args)
 	stdout, err := s.scratch()
 	if err != nil {
 		return err
@@ -64,6 +61,20 @@ func (s *Session) Operate(ctx context.Context, args []string, f func(cluster.Eve
 		return err
 	}
 	return o.failure(op, code)
+}
+
+// arguments are those of the verb and those that say which cluster, and how to tell. What is behind two dashes is another
+// command's.
+func (s *Session) arguments(args []string) []string {
+	ours := []string{"-p", s.o.Name}
+	if speaksJSON(args) {
+		ours = append(ours, "-o", "json")
+	}
+	end := slices.Index(args, "--")
+	if end < 0 {
+		end = len(args)
+	}
+	return slices.Concat(args[:end], ours, args[end:])
 }
 
 // speaksJSON says whether a verb tells its steps as JSON.

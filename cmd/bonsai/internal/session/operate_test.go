@@ -37,8 +37,21 @@ printf '{"kind":"done","step":"etcd","time":"2026-08-01T10:00:01Z"}'
 	var got []string
 	err := s.Operate(t.Context(), []string{"start", "--nodes", "2"}, func(e cluster.Event) { got = append(got, string(e.Kind)+" "+e.Step+" "+e.Detail) })
 	slices.Sort(got)
-	if want := []string{"done etcd ", "progress start --nodes note: a word", "started etcd "}; err != nil || !slices.Equal(got, want) {
+	if want := []string{"done etcd ", "progress start note: a word", "started etcd "}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestArgumentsOfAnotherCommandStayLast(t *testing.T) {
+	s := New(Options{Name: "dev"})
+	for _, test := range []struct{ given, want []string }{
+		{[]string{"addons", "enable", "dns"}, []string{"addons", "enable", "dns", "-p", "dev", "-o", "json"}},
+		{[]string{"addons", "list"}, []string{"addons", "list", "-p", "dev"}},
+		{[]string{"kubectl", "--", "get", "pods"}, []string{"kubectl", "-p", "dev", "--", "get", "pods"}},
+	} {
+		if got := s.arguments(test.given); !slices.Equal(got, test.want) {
+			t.Errorf("%q becomes %q", test.given, got)
+		}
 	}
 }
 
