@@ -1,13 +1,417 @@
 package tui
 
-// addonsPage is written in its own change.
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/tui/grid"
+	"bonsai/tui/keymap"
+	"bonsai/tui/paint"
+)
+
+// addonsPage lists every addon: those that are on with how they do, those that are off, and below them those that are
+// known but not in this version. A key switches one on or off.
 type addonsPage struct {
 	blankPage
-	u *ui
+	u    *ui
+	grid *grid.Grid
+	// list is what the session has told, with what newer snapshots say of it.
+	list    []cluster.AddonStatus
+	known   bool
+	err     error
+	asking  bool
+	again   bool // something has changed since it was asked
+	visible bool
 }
 
-func newAddonsPage(u *ui) *addonsPage { return &addonsPage{u: u} }
+func newAddonsPage(u *ui) *addonsPage {
+	p := &addonsPage{u: u}
+	p.grid = grid.New([]grid.Column{
+		{Title: "Addon", Min: 14, Max: 28}, {Title: "State", Min: 10, Max: 14}, {Title: "Version", Drop: 2, Max: 12}, {Title: "Delivery", Drop: 4, Max: 10},
+		{Title: "Since", Kind: grid.Age, Drop: 3}, {Title: "What it gives you", Drop: 1, Min: 20},
+	})
+	u.state.listeners = append(u.state.listeners, p.told)
+	return p
+}
 
-func (p *addonsPage) crumb() string { return p.u.T("addons") }
+func (p *addonsPage) crumb() string           { return p.u.T("addons") }
+func (p *addonsPage) context() keymap.Context { return keymap.List }
 
-func (p *addonsPage) draw(w, h int) []string { return fill(nil, w, h) }
+func (p *addonsPage) hints() []string {
+	if a, ok := p.current(); ok && a.Hint != "" {
+		return []string{"mark", "open", "fix", "copy.name"}
+	}
+	return []string{"mark", "open", "copy.name"}
+}
+
+func (p *addonsPage) hint(id string) string {
+	switch id {
+	case "mark":
+		if a, ok := p.current(); ok && a.Enabled {
+			return p.u.T("switch it off")
+		}
+		return p.u.T("switch it on")
+	case "open":
+		return p.u.T("details")
+	case "fix":
+		return p.u.T("copy what to type")
+	}
+	return ""
+}
+
+func (p *addonsPage) show() { p.visible = true; p.reload() }
+func (p *addonsPage) hide() { p.visible = false }
+
+// reload asks anew; while an answer is under way, once more after it.
+func (p *addonsPage) reload() {
+	if !p.visible {
+		return // show does it
+	}
+	if p.asking {
+		p.again = true
+		return
+	}
+	p.asking = true
+	fetch(p.u, p.u.session.Addons, func(list []cluster.AddonStatus, err error) {
+		p.asking, p.err = false, err
+		if err == nil {
+			p.known = true
+			p.list = list
+			p.merge()
+		}
+		if p.again {
+			p.again = false
+			p.reload()
+		}
+	})
+}
+
+// told takes in a new snapshot: states change at once, and what it has not explained is asked.
+func (p *addonsPage) told() {
+	if !p.known {
+		p.reload()
+		return
+	}
+	p.merge()
+	for _, a := range p.list {
+		live := p.live(a.Name)
+		// One that has gone from the snapshot, or come into it, was switched; a snapshot does not say which is wanted.
+		if (live != nil) != a.Enabled && !p.u.switching[a.Name] {
+			p.reload()
+			return
+		}
+	}
+}
+
+// live is what the newest snapshot says of an addon, nil if nothing.
+func (p *addonsPage) live(name string) *cluster.AddonStatus {
+	list := p.u.state.snapshot.Addons
+	if i := slices.IndexFunc(list, func(a cluster.AddonStatus) bool { return a.Name == name }); i >= 0 {
+		return &list[i]
+	}
+	return nil
+}
+
+// merge makes the rows.
+func (p *addonsPage) merge() {
+	var items []grid.Item
+	for i := range p.list {
+		a := &p.list[i]
+		if live := p.live(a.Name); live != nil {
+			a.Enabled, a.State, a.Reason, a.Hint, a.Since = live.Enabled, live.State, live.Reason, live.Hint, live.Since
+		} else if !a.Enabled && a.State != "" && p.u.state.running() { // it has gone
+			a.State, a.Reason, a.Hint = cluster.AddonDisabled, "", ""
+		}
+		items = append(items, p.item(*a))
+	}
+	for _, e := range p.u.opts.Elsewhere {
+		if slices.ContainsFunc(p.list, func(a cluster.AddonStatus) bool { return a.Name == e.Name }) {
+			continue
+		}
+		items = append(items, grid.Item{
+			ID: "elsewhere/" + e.Name, Key: "1/" + e.Name, State: paint.StateOff,
+			Cells: []string{paint.Clean(e.Name), p.u.fateWord(e.Fate), "", "", "", paint.Clean(e.Story)},
+			Roles: []paint.Role{paint.Dim, paint.Dim, paint.Dim, paint.Dim, paint.Dim, paint.Dim}, Data: e,
+		})
+	}
+	var gone []string
+	p.grid.All(func(it *grid.Item) {
+		if !slices.ContainsFunc(items, func(n grid.Item) bool { return n.ID == it.ID }) {
+			gone = append(gone, it.ID)
+		}
+	})
+	p.grid.Set(items...)
+	p.grid.Remove(gone...)
+	p.u.touch()
+}
+
+func (p *addonsPage) item(a cluster.AddonStatus) grid.Item {
+	state, word := p.u.addonState(a)
+	text, role := paint.Clean(firstLineOf(a.Description)), paint.Plain
+	if a.Reason != "" {
+		text, role = paint.Clean(firstLineOf(a.Reason)), state.Role()
+		if a.Hint != "" {
+			text += "  " + p.u.theme.Glyphs.Right + " " + paint.Clean(firstLineOf(a.Hint))
+		}
+	}
+	if state == paint.StateOff {
+		role = paint.Dim
+	}
+	name := paint.Strong
+	if state == paint.StateOff {
+		name = paint.Plain
+	}
+	return grid.Item{
+		ID: a.Name, Key: "0/" + a.Name, State: state, Time: a.Since,
+		Cells: []string{paint.Clean(a.Name), word, paint.Clean(a.Version), p.u.deliveryWord(a.Delivery), "", text},
+		Roles: []paint.Role{name, state.Role(), paint.Dim, paint.Dim, paint.Dim, role}, Data: a,
+	}
+}
+
+// addonState is how an addon looks.
+func (u *ui) addonState(a cluster.AddonStatus) (paint.State, string) {
+	if u.switching[a.Name] {
+		if a.Enabled {
+			return paint.StateBusy, u.T("switching off")
+		}
+		return paint.StateBusy, u.T("switching on")
+	}
+	switch a.State {
+	case cluster.AddonRunning:
+		return paint.StateOK, u.T("on")
+	case cluster.AddonInstalling:
+		return paint.StateBusy, u.T("installing")
+	case cluster.AddonRemoving:
+		return paint.StateBusy, u.T("removing")
+	case cluster.AddonDegraded:
+		return paint.StateWarn, u.T("degraded")
+	case cluster.AddonBlocked:
+		return paint.StateFail, u.T("blocked")
+	case cluster.AddonFailed:
+		return paint.StateFail, u.T("failed")
+	case cluster.AddonStopped:
+		return paint.StateOff, u.T("stopped")
+	}
+	return paint.StateOff, u.T("off")
+}
+
+func (u *ui) fateWord(fate string) string {
+	switch fate {
+	case "coming":
+		return u.T("coming")
+	case "replaced":
+		return u.T("replaced")
+	case "retired":
+		return u.T("retired")
+	}
+	return paint.Clean(fate)
+}
+
+func (u *ui) deliveryWord(d cluster.AddonDelivery) string {
+	switch d {
+	case cluster.DeliveryBuiltin:
+		return u.T("built in")
+	case cluster.DeliveryPod:
+		return u.T("pod")
+	case cluster.DeliveryManifest:
+		return u.T("manifest")
+	}
+	return paint.Clean(string(d))
+}
+
+// current is the addon under the cursor, if it is one of this version.
+func (p *addonsPage) current() (cluster.AddonStatus, bool) {
+	it, ok := p.grid.Current()
+	if !ok {
+		return cluster.AddonStatus{}, false
+	}
+	a, ok := it.Data.(cluster.AddonStatus)
+	return a, ok
+}
+
+func (p *addonsPage) act(id string) bool {
+	u := p.u
+	a, here := p.current()
+	switch id {
+	case "mark":
+		p.toggle()
+	case "open":
+		p.details()
+	case "fix":
+		if here && a.Hint != "" {
+			u.copy(firstLineOf(a.Hint))
+		} else {
+			u.toast.say(paint.Dim, u.T("nothing has to be mended"))
+		}
+	case "copy.name", "copy.line":
+		if it, ok := p.grid.Current(); ok {
+			u.copy(it.Cells[0])
+		}
+	case "delete":
+		if here && a.Enabled {
+			p.toggle()
+		}
+	case "logs":
+		u.toast.say(paint.Dim, u.T("it has no log of its own; %s tells how it does", u.keys.Key("open")))
+	default:
+		if v := verbNamed(id); v != nil && id != "actions" {
+			u.toast.say(paint.Dim, u.T("%s: only objects have that", u.T(v.title)))
+			return true
+		}
+		if id == "actions" {
+			p.details()
+			return true
+		}
+		return gridAct(u, p.grid, id)
+	}
+	return true
+}
+
+// toggle switches the addon under the cursor.
+func (p *addonsPage) toggle() {
+	u := p.u
+	if p.grid.Lost() {
+		u.toast.say(paint.Warn, u.T("what was under the cursor has just gone; look again"))
+		return
+	}
+	it, ok := p.grid.Current()
+	if !ok {
+		return
+	}
+	switch a := it.Data.(type) {
+	case ElsewhereAddon:
+		u.toast.say(paint.Warn, u.T("%s is not in this version: %s", paint.Clean(a.Name), paint.Clean(a.Story)))
+	case cluster.AddonStatus:
+		switch {
+		case u.state.known && u.state.snapshot.Phase == cluster.PhaseAbsent:
+			u.toast.say(paint.Warn, u.T("there is no cluster yet; %s leads to its start", u.keys.Key("screen.overview")))
+		case u.switching[a.Name]:
+			u.toast.say(paint.Warn, u.T("it is being switched"))
+		default:
+			u.switchAddon(a, p.list)
+		}
+	}
+}
+
+// details tells all of the addon under the cursor.
+func (p *addonsPage) details() {
+	it, ok := p.grid.Current()
+	if !ok {
+		return
+	}
+	u, t := p.u, p.u.theme
+	width := min(76, u.width-6)
+	box := &textBox{u: u, title: it.Cells[0]}
+	add := func(head, text string, role paint.Role) {
+		text = strings.TrimRight(text, "\n")
+		if text == "" {
+			return
+		}
+		for _, line := range strings.Split(text, "\n") {
+			for _, part := range paint.Wrap(paint.Clean(line), max(1, width-15)) {
+				box.lines = append(box.lines, t.Line(width).Col(paint.Dim, head, 14).Add(role, part).String())
+				head = ""
+			}
+		}
+	}
+	switch a := it.Data.(type) {
+	case ElsewhereAddon:
+		add(u.T("state"), u.fateWord(a.Fate), paint.Off)
+		add(u.T("story"), a.Story, paint.Plain)
+	case cluster.AddonStatus:
+		state, word := u.addonState(a)
+		if !a.Since.IsZero() {
+			word += "  " + u.T("for %s", u.clock.age(a.Since))
+		}
+		add(u.T("state"), u.glyph(state)+" "+word, state.Role())
+		add(u.T("why"), a.Reason, paint.Plain)
+		add(u.T("what to type"), a.Hint, paint.Accent)
+		add(u.T("gives you"), a.Description, paint.Plain)
+		add(u.T("version"), a.Version, paint.Plain)
+		add(u.T("delivery"), u.deliveryWord(a.Delivery), paint.Plain)
+		offline := u.T("needs the network: its images are pulled")
+		if a.Offline {
+			offline = u.T("works without any download")
+		}
+		add(u.T("network"), offline, paint.Plain)
+		if a.Default {
+			add(u.T("default"), u.T("every cluster has it unless told otherwise"), paint.Plain)
+		}
+		add(u.T("needs"), strings.Join(a.Needs, ", "), paint.Plain)
+		add(u.T("needed by"), strings.Join(needers(p.list, a.Name), ", "), paint.Plain)
+		add(u.T("maintainer"), a.Maintainer, paint.Plain)
+		add(u.T("docs"), a.Docs, paint.Accent)
+	}
+	u.open(box)
+}
+
+func (p *addonsPage) filterText() string    { return p.grid.Filter() }
+func (p *addonsPage) filterPrompt() string  { return "/" }
+func (p *addonsPage) setFilter(text string) { p.grid.SetFilter(text); p.u.touch() }
+
+func (p *addonsPage) click(x, y int) { p.grid.Click(x, y) }
+func (p *addonsPage) wheel(rows int) { p.grid.Move(rows) }
+
+func (p *addonsPage) draw(w, h int) []string {
+	u := p.u
+	switch {
+	case p.err != nil && !p.known:
+		return fill(u.note(u.errorText(p.err), w, h), w, h)
+	case !p.known:
+		u.spinning()
+		return fill(u.note(u.glyph(paint.StateBusy)+" "+u.T("asking for the addons"), w, h), w, h)
+	case p.grid.Len() == 0 && p.grid.Filter() != "":
+		return fill(u.note(u.T("nothing matches %q; %s takes the filter away", p.grid.Filter(), u.keys.Key("back")), w, h), w, h)
+	case p.grid.Len() == 0:
+		return fill(u.note(u.T("this version of bonsai has no addons"), w, h), w, h)
+	}
+	lines := p.grid.Draw(u.look(!u.state.stale().IsZero()), w, h-2)
+	return append(lines, p.strip(w)...)
+}
+
+// strip explains the row under the cursor in two lines: why and what to do, or what space does.
+func (p *addonsPage) strip(w int) []string {
+	u, t := p.u, p.u.theme
+	at, of := p.grid.Position()
+	first, second := t.Line(w).Add(paint.Plain, " "), t.Line(w).Add(paint.Plain, " ")
+	if it, ok := p.grid.Current(); ok {
+		switch a := it.Data.(type) {
+		case ElsewhereAddon:
+			first.Add(paint.Dim, u.fateWord(a.Fate)+": "+paint.Clean(a.Story))
+		case cluster.AddonStatus:
+			state, _ := u.addonState(a)
+			switch {
+			case a.Reason != "":
+				first.Add(state.Role(), u.glyph(state)+" "+paint.Clean(firstLineOf(a.Reason)))
+				if a.Hint != "" {
+					second.Add(paint.Accent, t.Glyphs.Right+" "+paint.Clean(firstLineOf(a.Hint)))
+				}
+			default:
+				first.Add(paint.Plain, paint.Clean(firstLineOf(a.Description)))
+				second.Add(paint.Dim, p.effect(a))
+			}
+		}
+	}
+	if p.err != nil {
+		second = t.Line(w).Add(paint.Plain, " ").Add(paint.Warn, u.errorText(p.err))
+	}
+	return []string{first.String(), second.Right(paint.Dim, fmt.Sprintf("%d/%d ", at, of)).String()}
+}
+
+// effect says what switching does.
+func (p *addonsPage) effect(a cluster.AddonStatus) string {
+	u := p.u
+	key := u.keys.Key("mark")
+	switch {
+	case a.Enabled:
+		if users := needers(p.list, a.Name); len(users) > 0 {
+			return u.T("%s switches it off, and %s with it", key, paint.Clean(strings.Join(users, ", ")))
+		}
+		return u.T("%s switches it off; data stays", key)
+	case a.Offline:
+		return u.T("%s switches it on; nothing is downloaded", key)
+	}
+	return u.T("%s switches it on; its images are pulled", key)
+}

@@ -182,7 +182,7 @@ func (u *ui) switchAddon(a cluster.AddonStatus, all []cluster.AddonStatus) {
 	}
 	name := paint.Clean(a.Name)
 	if !a.Enabled {
-		u.runAddon([]string{"addons", "enable", a.Name}, u.T("enable %s", name))
+		u.runAddon(a.Name, []string{"addons", "enable", a.Name}, u.T("enable %s", name))
 		return
 	}
 	args := []string{"addons", "disable", a.Name}
@@ -192,7 +192,7 @@ func (u *ui) switchAddon(a cluster.AddonStatus, all []cluster.AddonStatus) {
 		text = append(text, u.T("%s cannot do without it and goes as well", paint.Clean(strings.Join(users, ", "))))
 	}
 	text = append(text, u.T("cluster: %s", u.session.Name()))
-	u.ask(u.T("disable %s?", name), text, u.T("Disable"), "", func() { u.runAddon(args, u.T("disable %s", name)) })
+	u.ask(u.T("disable %s?", name), text, u.T("Disable"), "", func() { u.runAddon(a.Name, args, u.T("disable %s", name)) })
 }
 
 // needers are the enabled addons that cannot do without one, directly or not.
@@ -211,21 +211,28 @@ func needers(all []cluster.AddonStatus, name string) []string {
 }
 
 // runAddon is run, after which the list of addons is read anew.
-func (u *ui) runAddon(args []string, title string) {
-	changed := func() {
-		for _, s := range u.screens {
-			if p, ok := s.pages[0].(interface{ reload() }); ok {
-				p.reload()
-			}
-		}
-	}
+func (u *ui) runAddon(name string, args []string, title string) {
+	page := u.addons()
+	u.switching[name] = true
+	page.merge()
 	u.operate(args, title, func([]cluster.Event) {}, func(err error) {
-		changed()
+		delete(u.switching, name)
+		page.reload()
+		page.merge()
 		if err != nil {
 			u.fail(err)
 			return
 		}
 		u.toast.say(paint.OK, u.theme.Glyphs.OK+" "+title)
 	})
-	changed()
+}
+
+// addons is the page of addons.
+func (u *ui) addons() *addonsPage {
+	for _, s := range u.screens {
+		if p, ok := s.pages[0].(*addonsPage); ok {
+			return p
+		}
+	}
+	return newAddonsPage(u)
 }

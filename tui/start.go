@@ -73,6 +73,8 @@ func (p *startPage) hint(id string) string {
 		return u.T("to the overview")
 	case id == "start.open":
 		return u.T("go")
+	case id == "palette":
+		return u.T("find")
 	case id == "start.nodes":
 		return u.T("nodes")
 	case id == "start.version":

@@ -1,0 +1,135 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+)
+
+// withAddons is the shop with addons in every state.
+func withAddons() *fakeSession {
+	s := shop()
+	add := func(name string, state cluster.AddonState, reason, hint string, needs ...string) {
+		a := cluster.AddonStatus{
+			AddonDescription: cluster.AddonDescription{Name: name, Version: "1.2", Description: "gives " + name + "\x1b[2J", Delivery: cluster.DeliveryPod, Needs: needs, Maintainer: "somebody", Docs: "docs/" + name + ".md"},
+			State:            state, Reason: reason, Hint: hint, Since: fakeNow.Add(-90e9),
+		}
+		if state == cluster.AddonDisabled {
+			s.disabled = append(s.disabled, a)
+			return
+		}
+		a.Enabled = state != cluster.AddonRemoving
+		s.snapshot.Addons = append(s.snapshot.Addons, a)
+	}
+	add("default-storageclass", cluster.AddonRunning, "", "", "storage-provisioner")
+	add("ingress", cluster.AddonInstalling, "pulling 61%", "")
+	add("registry", cluster.AddonFailed, "port 5000 is taken by process 812", "bonsai addons enable registry --port 5001")
+	add("volumesnapshots", cluster.AddonBlocked, "needs Kubernetes 1.36", "")
+	add("dashboard", cluster.AddonDisabled, "", "")
+	return s
+}
+
+func elsewhereAddons(o *Options) {
+	o.Elsewhere = []ElsewhereAddon{{"istio", "coming", "a service mesh"}, {"coredns", "replaced", "by dns: bonsai has a DNS server of its own"}}
+}
+
+func TestAddonsScreen(t *testing.T) {
+	s := withAddons()
+	r := newRig(t, s, 140, 24, elsewhereAddons)
+	r.keys("7")
+	r.shows("✓ dns ", "⚠ storage-provisioner", "2 of 3 nodes answer", "⠹ ingress", "installing", "pulling 61%", "✗ registry", "port 5000 is taken", "→ bonsai addons enable", "✗ volumesnapshots",
+		"blocked", "– dashboard", "off", "istio", "coming", "replaced")
+	// What is observed changes at once.
+	s.update(func() {
+		s.snapshot.Addons[3].State, s.snapshot.Addons[3].Reason = cluster.AddonRunning, ""
+	})
+	r.shows("✓ ingress")
+	r.keys("/", `"coming"`, "enter")
+	r.until("one row", func(s string) bool { return strings.Contains(s, "istio") && !strings.Contains(s, "dashboard") })
+	r.keys(" ")
+	r.shows("istio is not in this version: a service mesh")
+	r.keys("esc", "/", `"regis"`, "enter", "enter")
+	r.shows("needs the network", "docs/registry.md", "port 5000")
+	r.keys("esc")
+	r.keys("f")
+	r.shows("copied: bonsai addons enable registry")
+}
+
+// TestAddonIsSwitchedOn does so without a question and shows how it goes.
+func TestAddonIsSwitchedOn(t *testing.T) {
+	s := withAddons()
+	c := scripted(s)
+	r := newRig(t, s, 100, 24)
+	r.keys("7")
+	r.shows("– dashboard")
+	r.keys("/", `"dashb"`, "enter")
+	r.shows("switches it on; its images are pulled")
+	r.keys(" ")
+	r.shows("switching on")
+	r.operated("addons enable dashboard")
+	r.keys(" ")
+	r.shows("it is being switched")
+	s.update(func() {
+		on := s.disabled[0]
+		s.disabled = nil
+		on.Enabled, on.State, on.Reason = true, cluster.AddonInstalling, "waits for its pod"
+		s.snapshot.Addons = append(s.snapshot.Addons, on)
+	})
+	r.shows("waits for its pod")
+	s.update(func() {
+		s.snapshot.Addons[len(s.snapshot.Addons)-1].State, s.snapshot.Addons[len(s.snapshot.Addons)-1].Reason = cluster.AddonRunning, ""
+	})
+	c.end <- nil
+	r.shows("✓ dashboard", "✓ enable dashboard")
+}
+
+// TestAddonIsSwitchedOff asks, because something goes, and names what goes with it.
+func TestAddonIsSwitchedOff(t *testing.T) {
+	s := withAddons()
+	r := newRig(t, s, 100, 24)
+	r.keys("7")
+	r.shows("storage-provisioner")
+	s.update(func() { s.snapshot.Addons[1].State, s.snapshot.Addons[1].Reason = cluster.AddonRunning, "" })
+	r.keys("/", `"storage-prov"`, "enter")
+	r.shows("switches it off, and default-storageclass with it")
+	r.keys(" ")
+	r.shows("disable storage-provisioner?", "claims, volumes and what is in them", "default-storageclass cannot do without it")
+	r.keys("enter") // Cancel
+	r.keys(" ", "right", "enter")
+	r.operated("addons disable storage-provisioner --cascade")
+	if len(s.operated) != 1 {
+		t.Errorf("it ran %q", s.operated)
+	}
+}
+
+func TestAddonFails(t *testing.T) {
+	s := withAddons()
+	s.operation = func(context.Context, []string, func(cluster.Event)) error {
+		return fault.New(fault.Addon, "enable addon dashboard", errors.New("its image cannot be pulled")).WithHint("bonsai addons status dashboard")
+	}
+	r := newRig(t, s, 140, 24)
+	r.keys("7")
+	r.shows("– dashboard")
+	r.keys("/", `"dashb"`, "enter", " ")
+	r.shows("enable addon dashboard: its image cannot be pulled", "bonsai addons status dashboard", "– dashboard")
+}
+
+func TestAddonsWithoutACluster(t *testing.T) {
+	s := withAddons()
+	s.snapshot = absent().snapshot
+	r := newRig(t, s, 100, 24, elsewhereAddons)
+	r.keys("7")
+	r.shows("dashboard")
+	r.keys(" ")
+	r.shows("there is no cluster yet")
+	s = withAddons()
+	r = newRig(t, s, 100, 24, func(o *Options) { o.ReadOnly = true })
+	r.keys("7")
+	r.shows("dashboard")
+	r.keys(" ")
+	r.shows("--readonly")
+}
