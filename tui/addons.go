@@ -46,17 +46,22 @@ func (p *addonsPage) hints() []string {
 	return []string{"mark", "open", "copy.name"}
 }
 
-func (p *addonsPage) hint(id string) string {
+func (p *addonsPage) meaning(id string) string {
 	switch id {
 	case "mark":
 		if a, ok := p.current(); ok && a.Enabled {
-			return p.u.T("switch it off")
+			return "switch it off"
 		}
-		return p.u.T("switch it on")
+		return "switch it on"
 	case "open":
-		return p.u.T("details")
+		return "details"
 	case "fix":
-		return p.u.T("copy what to type")
+		return "copy what to type"
+	case "copy.name", "down", "up", "top", "bottom", "page.down", "page.up", "sort", "wide":
+		return ""
+	}
+	if v := verbNamed(id); v != nil || id == "tree" || id == "actions" {
+		return "-"
 	}
 	return ""
 }

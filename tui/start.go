@@ -60,31 +60,36 @@ func (p *startPage) hints() []string {
 	return []string{"start.open"}
 }
 
-// hint has words that fit the moment.
-func (p *startPage) hint(id string) string {
-	u := p.u
-	o := u.operation
-	switch {
-	case id == "quit" && o != nil && !o.done:
-		return u.T("leave it running")
-	case id == "cluster.stop" && o != nil && !o.done:
-		return u.T("end it, clean up")
-	case id == "start.open" && o != nil:
-		return u.T("to the overview")
-	case id == "start.open":
-		return u.T("go")
-	case id == "palette":
-		return u.T("find")
-	case id == "start.nodes":
-		return u.T("nodes")
-	case id == "start.version":
-		return u.T("version")
-	case id == "start.copy":
-		return u.T("copy a report")
-	case id == "start.log":
-		return u.T("log")
-	case id == "start.delete":
-		return u.T("delete it")
+// meaning has words that fit the moment.
+func (p *startPage) meaning(id string) string {
+	o := p.u.operation
+	runs := o != nil && !o.done
+	switch id {
+	case "quit":
+		if runs {
+			return "leave it running"
+		}
+	case "cluster.stop":
+		if runs {
+			return "end it, clean up"
+		}
+	case "start.open":
+		if o != nil {
+			return "to the overview"
+		}
+		return "go"
+	case "start.nodes":
+		return "nodes"
+	case "start.version":
+		return "version"
+	case "start.copy":
+		return "copy a report"
+	case "start.log":
+		return "log"
+	case "start.delete":
+		return "delete it"
+	case "palette":
+		return "find"
 	}
 	return ""
 }

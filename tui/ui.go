@@ -42,12 +42,9 @@ type ui struct {
 	tasks         []*task
 	// operation is the newest start, stop or delete from here, until its end was seen; nil if there is none.
 	operation *operation
-<<<<<<< HEAD
 	forwards  *forwards
-=======
 	// switching are the addons that are being switched from here.
 	switching map[string]bool
->>>>>>> 9670a6d (tui: addons, and tests of the verbs of the command line)
 
 	// view is what was drawn last; stale says that it has to be drawn again.
 	view    []string
