@@ -2,6 +2,7 @@ package tui
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -259,12 +260,16 @@ func (u *ui) ranking(w, rows int, title string, numbers map[string]int, zeros bo
 
 // openComponentLog shows the log of a component, of the host if node is empty.
 func (u *ui) openComponentLog(node, component string) {
-	u.toast.say(paint.Dim, u.T("its log: %s", bonsaiCommand(u.session.Name(), strings.TrimSpace("logs "+component+nodeFlag(node)))))
-}
-
-func nodeFlag(node string) string {
-	if node == "" {
-		return ""
+	title := component
+	if node != "" {
+		title = u.T("%s on %s", component, node)
 	}
-	return " --node " + node
+	p := makeLogsPage(u, title)
+	p.events.wants = func(*EventLine) bool { return false }
+	p.targets = func() []logTarget {
+		return []logTarget{{func(ctx context.Context, f func([]LogLine) error) error {
+			return u.session.ComponentLogs(ctx, node, component, tailOne, f)
+		}}}
+	}
+	u.push(p)
 }

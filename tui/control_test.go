@@ -47,3 +47,16 @@ func TestControlPlaneWithManyNodes(t *testing.T) {
 		}
 	}
 }
+
+func TestComponentsHaveLogs(t *testing.T) {
+	r := newRig(t, shop(), 100, 30)
+	r.keys("8")
+	r.shows("kube-proxy")
+	r.keys("j", "enter")
+	r.shows("a line of kube-apiserver")
+	r.keys("esc", "G", "l")
+	r.shows("a line of kube-proxy")
+	if got := r.u.page().crumb(); !strings.Contains(got, "kube-proxy on dev-3") {
+		t.Errorf("the log is called %q", got)
+	}
+}

@@ -52,6 +52,10 @@ type changer interface{ changed() }
 // openSubject opens an object: its summary, or the tab of that name ("describe", "yaml", "birth", "events", "logs", "env",
 // "dns").
 func (u *ui) openSubject(s *subject, tab string) {
+	if s.ref.Type.Resource == "nodes" && s.ref.Type.Group == "" && tab == "" {
+		u.push(newNodePage(u, s.ref.Name))
+		return
+	}
 	p := newSubjectPage(u, *s)
 	if i := slices.IndexFunc(p.tabs, func(t objectTab) bool { return t.id == tab }); i >= 0 {
 		p.current = i
@@ -79,10 +83,8 @@ func newSubjectPage(u *ui, s subject) *subjectPage {
 		}
 		dns := newDNSTab(u, s.ref)
 		p.tabs = append(p.tabs, objectTab{"dns", "DNS", dns, dns.count})
-		if birth := newBirthTab(u, s.ref); birth != nil {
-			p.tabs = append(p.tabs, objectTab{"birth", "Birth", birth, nil})
-		}
-		p.tabs = append(p.tabs, objectTab{"describe", "Describe", newDescribeTab(u, s.ref), nil})
+		p.tabs = append(p.tabs, objectTab{"birth", "Birth", newBirthPage(u, s.ref.Namespace, s.ref.Name), nil},
+			objectTab{"describe", "Describe", newDescribeTab(u, s.ref), nil})
 		return p
 	}
 	p.tabs = []objectTab{{"describe", "Summary", newDescribeTab(u, s.ref), nil}}
@@ -93,9 +95,6 @@ func newSubjectPage(u *ui, s subject) *subjectPage {
 	p.tabs = append(p.tabs, objectTab{"events", "Events", events, events.count}, objectTab{"yaml", "YAML", newYAMLTab(u, s.ref), nil})
 	return p
 }
-
-// newBirthTab is the page of how a pod came to be.
-func newBirthTab(u *ui, ref Ref) page { return nil }
 
 // openOwner goes to what controls an object.
 func (u *ui) openOwner(s *subject) {

@@ -23,7 +23,7 @@ var zhOverview = map[string]string{
 	"of %s": "共 %s", "reading nodes": "正在读取节点", "no nodes: an API server alone; %s finds \"start\", which adds some": "没有节点：仅有 API server；按 %s 查找 start 来添加节点",
 	"nothing matches %q; %s takes the filter away": "没有匹配 %q 的内容；按 %s 取消过滤", "%d components run": "%d 个组件在运行", "heard %s ago": "%s 前有心跳",
 	"the cluster does not know this node": "集群中没有这个节点", "no pods run on %s": "%s 上没有运行 Pod", "disk": "磁盘", "%d restarts": "重启 %d 次",
-	"its log": "它的日志", "its log: %s": "它的日志：%s", "host": "宿主机", "clients": "客户端", "kubectl, this screen": "kubectl、本界面", "Component": "组件", "Runs on": "运行于", "Reason": "原因",
+	"its log": "它的日志", "%s on %s": "%s（%s）", "host": "宿主机", "clients": "客户端", "kubectl, this screen": "kubectl、本界面", "Component": "组件", "Runs on": "运行于", "Reason": "原因",
 	"no component has told anything yet": "还没有组件上报信息", "one process": "单进程", "one process, cpu %s, memory %s": "单进程，CPU %s，内存 %s", "%s errors/s": "错误 %s/s",
 	"in flight %d": "处理中 %d", "unschedulable %d": "无法调度 %d", "%s, %d objects": "%s，%d 个对象", "%d of %d components run": "%d/%d 个组件在运行", "kubelets %d": "kubelet %d",
 	"IN ETCD": "etcd 中", "QUEUES": "队列", "PENDING PODS": "待调度 Pod", "nothing waits": "没有排队",
@@ -35,4 +35,8 @@ var zhOverview = map[string]string{
 	"kube-proxy leads connections to a Service to one of its pods":                                    "kube-proxy 把发往 Service 的连接转到它的某个 Pod",
 	"containerd pulls images and runs containers":                                                     "containerd 拉取镜像并运行容器",
 	"the agent starts and watches the other parts of its node":                                        "agent 启动并监视本节点的其他组件",
+	"birth of %s": "%s 的创建过程", "reading how %s came to be": "正在读取 %s 的创建过程", "more below": "下面还有", "ready after %s": "%s 后就绪", "not ready, %s so far": "未就绪，已用 %s",
+	"created %s ago": "创建于 %s 前", "on %s": "位于 %s", "WHY %s": "为什么是 %s", "NO NODE": "没有节点", "one of %d possible nodes of %d, chosen in %s": "%d 个可用节点之一（共 %d 个），选择用时 %s",
+	"none of %d is possible, found in %s": "%d 个节点都不可用，判断用时 %s", "chosen; there was nothing to compare": "已选中；没有可比较的节点", "would have been possible": "也可用",
+	"NODE": "节点", "TOTAL": "总分", "%s has as many points: lots decide between equals": "%s 得分相同：同分时随机选择", "%+d points over %s: %s": "%+d 分，与 %s 相比：%s",
 }
