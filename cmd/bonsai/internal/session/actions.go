@@ -139,6 +139,9 @@ func (s *Session) drain(ctx context.Context, c *conn, op string, a tui.Action, f
 		// A pod that nobody would make again; the node stays cordoned.
 		return fault.New(fault.Refused, op, errors.Join(errs...)).WithHint("delete these pods first, then drain again; the node takes no new pods meanwhile")
 	}
+	if warnings := list.Warnings(); warnings != "" {
+		told.line(warnings)
+	}
 	told.line(fmt.Sprintf("%d pods to evict", len(list.Pods())))
 	if err := h.DeleteOrEvictPods(list.Pods()); err != nil {
 		return s.explain(limited, op, err)

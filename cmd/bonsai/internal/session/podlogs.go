@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -75,8 +76,9 @@ type podLogs struct {
 	f      func([]tui.LogLine) error
 	buffer *logBuffer
 	// g runs the tails, which end with ctx.
-	g   *errgroup.Group
-	ctx context.Context
+	g    *errgroup.Group
+	ctx  context.Context
+	live atomic.Int32 // tails that run
 
 	// What follows belongs to the goroutine that follows pods.
 	tails   map[string]*tail // by UID of the pod and name of the container
@@ -203,14 +205,14 @@ func (l *podLogs) update(pods map[string]logPod) error {
 
 // start begins to follow one container. A new one is told from its beginning.
 func (l *podLogs) start(c logContainer, at *position, fresh bool) {
-	if len(l.tails) >= maxTails {
+	if l.live.Load() >= maxTails {
 		if !l.crowded {
 			l.crowded = true
 			l.buffer.add(tui.LogLine{Marker: true, Time: time.Now(), Text: fmt.Sprintf("there are more containers; these %d are followed", maxTails)})
 		}
 		return
 	}
-	t := &tail{l: l, c: c, updates: make(chan instance, 1), left: make(chan struct{}), over: make(chan struct{}), all: fresh || l.q.Tail != 0, fresh: fresh}
+	t := &tail{l: l, c: c, updates: make(chan instance, 1), left: make(chan struct{}), over: make(chan struct{}), all: fresh || l.q.Tail != 0 || c.now.id == "", fresh: fresh}
 	if at != nil {
 		t.at = *at
 	}
@@ -218,7 +220,12 @@ func (l *podLogs) start(c logContainer, at *position, fresh bool) {
 		t.done = c.now.id // its log was told
 	}
 	l.tails[c.key()] = t
-	l.g.Go(func() error { t.run(l.ctx); return nil })
+	l.live.Add(1)
+	l.g.Go(func() error {
+		defer l.live.Add(-1)
+		t.run(l.ctx)
+		return nil
+	})
 }
 
 // finish ends everything when pods were named and all of these have ended.

@@ -146,6 +146,23 @@ func TestAPodThatJoinsAfterItsFirstRestartIsToldWhole(t *testing.T) {
 	}
 }
 
+func TestWithoutATailOnlyWhatComesIsTold(t *testing.T) {
+	changes := make(chan string, 10)
+	s := newSession(t, &logAPI{
+		pods: newScript(t, answer(t, nil, podList(logPodJSON("a", "1", runningAs("a1")), logPodJSON("b", "1", `"state":{"waiting":{}}`))), feed(changes)),
+		logs: map[string]*script{
+			"a": newScript(t, answer(t, wantParam("tailLines", "0"), logLine(1, "now"))),
+			"b": newScript(t, answer(t, wantParam("tailLines", ""), logLine(2, "its first"))),
+		},
+	})
+	changes <- event1("MODIFIED", logPodJSON("b", "2", runningAs("b1")))
+	got := said(t, s, tui.LogQuery{Namespace: "shop", Follow: true}, 2)
+	slices.Sort(got)
+	if want := []string{"a now", "b its first"}; !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestANewPodJoinsAndANamedOneEnds(t *testing.T) {
 	changes := make(chan string, 10)
 	s := newSession(t, &logAPI{

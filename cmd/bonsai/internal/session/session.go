@@ -100,7 +100,7 @@ func (s *Session) scaled(d time.Duration) time.Duration {
 // limit bounds ctx by a scaled duration; what names the wait in the error.
 func (s *Session) limit(ctx context.Context, d time.Duration, what string) (context.Context, context.CancelFunc) {
 	d = s.scaled(d)
-	cause := fault.Newf(fault.Timeout, "%s did not happen within %s", what, d.Round(time.Second))
+	cause := fault.Newf(fault.Timeout, "%s did not happen within %s", what, d.Round(time.Second)).WithHint("%s", s.command("status"))
 	return context.WithTimeoutCause(ctx, d, cause)
 }
 
