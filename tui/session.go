@@ -196,7 +196,8 @@ type ServiceLine struct {
 // StreamSession is what flows: logs, DNS, shells, forwarded ports.
 type StreamSession interface {
 	// PodLogs tells the lines of the containers of the selected pods, merged, oldest first for what is there and then as
-	// they come. Pods that match later join in. It ends when nothing can follow any more, or without Follow.
+	// they come; the first call may have no lines. Pods that match later join in. It ends when nothing can follow any more,
+	// or without Follow.
 	PodLogs(ctx context.Context, q LogQuery, f func([]LogLine) error) error
 	// ComponentLogs tells the log of a component of the host (node is empty) or of a node, which may be stopped.
 	ComponentLogs(ctx context.Context, node, component string, tail int, f func([]LogLine) error) error

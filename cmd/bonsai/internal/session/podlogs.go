@@ -173,11 +173,14 @@ func (l *podLogs) update(pods map[string]logPod) error {
 	if !l.begun {
 		l.begun = true
 		positions := map[string]*position{}
-		if l.q.Tail != 0 {
-			var err error
-			if positions, err = l.backlog(l.ctx, containers, false); err != nil {
-				return err
-			}
+		var err error
+		if l.q.Tail == 0 {
+			err = l.f(nil)
+		} else {
+			positions, err = l.backlog(l.ctx, containers, false)
+		}
+		if err != nil {
+			return err
 		}
 		for _, c := range containers {
 			l.start(c, positions[c.key()], false)
@@ -292,6 +295,9 @@ func (l *podLogs) backlog(ctx context.Context, containers []logContainer, alone 
 		}
 	}
 	sortLines(all)
+	if len(all) == 0 && !alone {
+		return at, l.f(nil)
+	}
 	for part := range slices.Chunk(all, 1000) {
 		if err := l.f(part); err != nil {
 			return nil, err
