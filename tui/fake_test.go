@@ -40,6 +40,10 @@ type fakeSession struct {
 	replaced []string
 	operated [][]string
 	queried  []LogQuery // of PodLogs
+	executed []Exec
+	// containers are those of every pod, if there are any; replace, if set, is what Replace does.
+	containers []ContainerDetail
+	replace    func(ref Ref, yaml string) error
 	// operation tells the events of Operate; nil does nothing.
 	operation func(ctx context.Context, args []string, f func(cluster.Event)) error
 	fail      error // of Do and Replace
@@ -173,6 +177,8 @@ func (s *fakeSession) WatchRows(ctx context.Context, q RowQuery, f func(RowBatch
 }
 
 func (s *fakeSession) YAML(_ context.Context, ref Ref) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if text, ok := s.yaml[ref.Namespace+"/"+ref.Name]; ok {
 		return text, nil
 	}
@@ -184,7 +190,7 @@ func (s *fakeSession) Describe(_ context.Context, ref Ref) (string, error) {
 }
 
 func (s *fakeSession) Pod(_ context.Context, namespace, name string) (PodDetail, error) {
-	return PodDetail{
+	d := PodDetail{
 		Ref: Ref{Type: podType, Namespace: namespace, Name: name, UID: "u-" + name}, Node: "dev-2", IP: "10.244.2.9", QoS: "Burstable",
 		Owners: []string{"ReplicaSet/cart-7d9f4", "Deployment/cart"}, DNSPolicy: "ClusterFirst",
 		Conditions: []string{"Ready False ContainersNotReady"},
@@ -193,7 +199,11 @@ func (s *fakeSession) Pod(_ context.Context, namespace, name string) (PodDetail,
 			Env: []EnvVar{{Name: "REDIS_HOST", Value: "redis.defualt.svc"}, {Name: "PASSWORD", From: "secret cart, key password"}}, Ports: []string{"8080/TCP"},
 			Requests: "cpu 100m, memory 64Mi", Limits: "memory 128Mi", Mounts: []string{"/data from claim cart-data"},
 		}},
-	}, s.down
+	}
+	if s.containers != nil {
+		d.Containers = s.containers
+	}
+	return d, s.down
 }
 
 func (s *fakeSession) Events(ctx context.Context, f func([]EventLine) error) error {
@@ -295,6 +305,10 @@ func (s *fakeSession) DNSLookup(_ context.Context, name, kind, _ string) (cluste
 }
 
 func (s *fakeSession) Exec(_ context.Context, e Exec) (int, error) {
+	s.update(func() { s.executed = append(s.executed, e) })
+	if s.fail != nil {
+		return 0, s.fail
+	}
 	_, err := io.WriteString(e.Stdout, "hello from "+e.Pod+e.Node+"\n")
 	return 0, err
 }
@@ -331,7 +345,19 @@ func (s *fakeSession) Do(_ context.Context, a Action, report func(string)) error
 
 func (s *fakeSession) Replace(_ context.Context, ref Ref, yaml string) error {
 	s.update(func() { s.replaced = append(s.replaced, yaml) })
+	if s.replace != nil {
+		return s.replace(ref, yaml)
+	}
 	return s.fail
+}
+
+// lockedReplace has replace run with the session to itself.
+func (s *fakeSession) lockedReplace() {
+	replace := s.replace
+	s.replace = func(ref Ref, yaml string) (err error) {
+		s.update(func() { err = replace(ref, yaml) })
+		return err
+	}
 }
 
 // shop is the broken shop of the tests: three nodes, a crash loop because of a mistyped name, and a pod that asks for more

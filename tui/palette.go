@@ -29,6 +29,9 @@ func (u *ui) openPalette() {
 			choices = append(choices, choice{title: u.T(b.Help), words: b.ID + " " + b.Help, hint: u.keys.Key(b.ID), run: func() { u.act(b.ID) }})
 		}
 	}
+	if u.lastEdit != nil {
+		choices = append(choices, choice{title: u.T("undo the edit of %s", u.lastEdit.title), words: "undo edit revert", off: u.cannotUndo(), run: u.undoEdit})
+	}
 	choices = append(choices, u.operations()...)
 	for _, name := range paint.Names() {
 		choices = append(choices, choice{title: u.T("theme %s", name), words: "theme colour color " + name, hint: u.T("setting"), run: func() { u.setTheme(name) }})

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"bytes"
 	"context"
 	"strings"
 	"testing"
@@ -20,6 +21,8 @@ type rig struct {
 	frames  chan tea.Msg
 	ended   bool
 	where   string // for failure texts
+	// lent is what other programs that had the terminal wrote to it; they are run at once.
+	lent bytes.Buffer
 }
 
 func newRig(t testing.TB, s *fakeSession, w, h int, change ...func(*Options)) *rig {
@@ -36,6 +39,13 @@ func newRig(t testing.TB, s *fakeSession, w, h int, change ...func(*Options)) *r
 		t.Fatal(err)
 	}
 	r := &rig{t: t, u: u, session: s, frames: make(chan tea.Msg)}
+	u.exec = func(c tea.ExecCommand, done tea.ExecCallback) tea.Cmd {
+		c.SetStdin(strings.NewReader(""))
+		c.SetStdout(&r.lent)
+		c.SetStderr(&r.lent)
+		err := c.Run()
+		return func() tea.Msg { return done(err) }
+	}
 	hub.wait.Go(func() {
 		hub.pump(func(m tea.Msg) {
 			select {
@@ -86,6 +96,7 @@ func (r *rig) run(cmd tea.Cmd) {
 // keys types keys, named as Bubble Tea names them; a word of several letters in quotes is typed letter by letter.
 func (r *rig) keys(names ...string) {
 	r.t.Helper()
+	r.u.deaf = time.Time{} // the clock stands still
 	for _, k := range names {
 		if text, ok := strings.CutPrefix(k, `"`); ok {
 			for _, c := range strings.TrimSuffix(text, `"`) {

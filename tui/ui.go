@@ -39,7 +39,10 @@ type ui struct {
 	prompt        *prompt
 	toast         toast
 	actions       *actionLog
-	tasks         []*task
+	// drafts are edits that were refused, by object; lastEdit is the newest one that was made, for undoing it.
+	drafts   map[string]*editing
+	lastEdit *edited
+	tasks    []*task
 	// operation is the newest start, stop or delete from here, until its end was seen; nil if there is none.
 	operation *operation
 	forwards  *forwards
@@ -59,6 +62,8 @@ type ui struct {
 	display *display
 	in      io.Reader // where keys come from
 	deaf    time.Time // keys before that are left over from another program
+	// exec has Bubble Tea run another program: tea.Exec, but in tests.
+	exec    func(tea.ExecCommand, tea.ExecCallback) tea.Cmd
 	outcome Outcome
 }
 
@@ -356,7 +361,7 @@ func (u *ui) fail(err error) {
 // lend gives the terminal to another program, and takes it back when that has ended: the mouse too, which Bubble Tea v1
 // forgets. Keys that were typed into the other program and arrive late are dropped.
 func (u *ui) lend(c tea.ExecCommand, done func(error)) {
-	u.cmd(tea.Exec(&lent{ExecCommand: c, u: u}, func(err error) tea.Msg {
+	u.cmd(u.exec(&lent{ExecCommand: c, u: u}, func(err error) tea.Msg {
 		return doMsg(func() {
 			u.deaf = u.clock.now().Add(lateKeys)
 			done(err)

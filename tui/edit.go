@@ -1,0 +1,333 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"bonsai/bootstrap/fault"
+	"bonsai/tui/paint"
+)
+
+// edit gives the terminal to the user's editor with an object's YAML, and replaces the object by what comes back. What
+// was refused is kept and comes up again.
+func (u *ui) edit(s *subject) {
+	if u.opts.Editor == "" {
+		u.toast.say(paint.Warn, u.T("no editor is known; set EDITOR"))
+		return
+	}
+	ref := s.ref
+	if d := u.drafts[draftKey(ref)]; d != nil {
+		d.begin()
+		return
+	}
+	fetch(u, func(ctx context.Context) (string, error) { return u.session.YAML(ctx, ref) }, func(text string, err error) {
+		if err != nil {
+			u.fail(err)
+			return
+		}
+		e := &editing{u: u, ref: ref, title: s.name(), before: text, text: text}
+		e.begin()
+	})
+}
+
+func draftKey(ref Ref) string {
+	return ref.Type.Group + "/" + ref.Type.Resource + "/" + ref.Namespace + "/" + ref.Name
+}
+
+// editing is one object that is being edited.
+type editing struct {
+	u     *ui
+	ref   Ref
+	title string
+	// before is what the object was, text what it is to be, trouble why that was refused: it stands above the text.
+	before, text string
+	trouble      []string
+}
+
+// edited is a change that was made, to be taken back.
+type edited struct {
+	ref           Ref
+	title         string
+	before, after string
+}
+
+// endOfTrouble is the line that ends what stands above the object.
+const endOfTrouble = "# --- the object begins below this line ---"
+
+// begin opens the editor.
+func (e *editing) begin() {
+	text := e.text
+	if len(e.trouble) > 0 {
+		var b strings.Builder
+		for _, t := range e.trouble {
+			b.WriteString("# " + t + "\n")
+		}
+		text = b.String() + endOfTrouble + "\n" + text
+	}
+	u := e.u
+	fetch(u, func(context.Context) (string, error) { return writePrivate(e.ref.Name+".yaml", text) }, func(path string, err error) {
+		if err != nil {
+			u.fail(err)
+			return
+		}
+		c := editorCommand(u.opts.Editor, path)
+		u.lend(c, func(err error) {
+			fetch(u, func(context.Context) (string, error) { return readPrivate(path) }, func(text string, readErr error) {
+				if err = errors.Join(err, readErr); err != nil {
+					u.fail(fmt.Errorf("edit with %s: %w", u.opts.Editor, err))
+					return
+				}
+				e.returned(text)
+			})
+		})
+	})
+}
+
+// returned takes what the editor has left.
+func (e *editing) returned(text string) {
+	u := e.u
+	if _, rest, found := strings.Cut(text, endOfTrouble+"\n"); found {
+		text = rest
+	}
+	switch {
+	case strings.TrimSpace(text) == "":
+		delete(u.drafts, draftKey(e.ref))
+		u.toast.say(paint.Plain, u.T("the text is empty; nothing was changed"))
+	case text == e.before:
+		delete(u.drafts, draftKey(e.ref))
+		u.toast.say(paint.Plain, u.T("nothing was changed"))
+	case text == e.text && len(e.trouble) > 0:
+		delete(u.drafts, draftKey(e.ref))
+		u.toast.say(paint.Plain, u.T("given up; nothing was changed"))
+	default:
+		e.text = text
+		e.submit()
+	}
+}
+
+// submit replaces the object.
+func (e *editing) submit() {
+	u := e.u
+	entry := u.actions.begin(u.clock.now(), bonsaiCommand(u.session.Name(), "kubectl -- edit "+kubectlName(e.ref)))
+	var after, current string
+	u.work(u.T("change %s", e.title), func(ctx context.Context, _ func(string)) error {
+		text, before := e.text, e.before
+		for range statusTries {
+			err := u.session.Replace(ctx, e.ref, text)
+			if err == nil {
+				after, _ = u.session.YAML(ctx, e.ref) // only to see later whether somebody else has changed it
+				return nil
+			}
+			if fault.KindOf(err) != fault.Conflict {
+				return err
+			}
+			now, readErr := u.session.YAML(ctx, e.ref)
+			if readErr != nil {
+				return err
+			}
+			current = now
+			if essence(now) != essence(before) {
+				return err
+			}
+			// Only its status has changed, as that of busy objects does all the time.
+			text, before = withVersion(text, now), now
+		}
+		return fault.Newf(fault.Conflict, "the object changes all the time")
+	}, func(err error) {
+		entry.end(u, err)
+		if err != nil {
+			e.refused(err, current)
+			return
+		}
+		delete(u.drafts, draftKey(e.ref))
+		u.lastEdit = &edited{e.ref, e.title, e.before, after}
+		u.toast.say(paint.OK, u.theme.Glyphs.OK+" "+u.T("changed %s; the palette (%s) can undo it", e.title, u.keys.Key("palette")))
+	})
+}
+
+// statusTries is how often a change is tried again when only the status of its object has changed meanwhile.
+const statusTries = 5
+
+// refused keeps the text and asks whether to go on with it.
+func (e *editing) refused(err error, current string) {
+	u := e.u
+	p := problemOf(err)
+	e.trouble = e.trouble[:0]
+	for _, t := range []string{p.Summary, p.Cause} {
+		for line := range strings.SplitSeq(t, "\n") {
+			if line = paint.Clean(line); line != "" {
+				e.trouble = append(e.trouble, line)
+			}
+		}
+	}
+	if fault.KindOf(err) == fault.Conflict && current != "" {
+		e.trouble = append(e.trouble, u.T("It was changed by somebody else meanwhile. Saving this text takes that back:"))
+		e.trouble = append(e.trouble, changedLines(essence(e.before), essence(current))...)
+		e.text, e.before = withVersion(e.text, current), current
+	}
+	if u.drafts == nil {
+		u.drafts = map[string]*editing{}
+	}
+	u.drafts[draftKey(e.ref)] = e
+	text := append([]string{}, e.trouble[:min(len(e.trouble), 12)]...)
+	text = append(text, "", u.T("The text is kept: it comes up when %s is edited again.", e.title))
+	u.open(&question{u: u, title: u.T("the change was refused"), text: text, accept: u.T("Edit again"), onYes: true, answer: e.begin})
+}
+
+// cannotUndo says why the last edit cannot be taken back, "" if it can.
+func (u *ui) cannotUndo() string {
+	switch {
+	case u.lastEdit == nil:
+		return u.T("nothing was edited from here")
+	case u.opts.ReadOnly:
+		return u.T("bonsai ui runs with --readonly")
+	}
+	return ""
+}
+
+// undoEdit makes the object that was edited last what it was before.
+func (u *ui) undoEdit() {
+	last := u.lastEdit
+	if last == nil {
+		return
+	}
+	fetch(u, func(ctx context.Context) (string, error) { return u.session.YAML(ctx, last.ref) }, func(current string, err error) {
+		if err != nil {
+			u.fail(err)
+			return
+		}
+		back := func() {
+			entry := u.actions.begin(u.clock.now(), bonsaiCommand(u.session.Name(), "kubectl -- replace -f -")+"  # "+last.title+" as it was")
+			u.work(u.T("undo the edit of %s", last.title), func(ctx context.Context, _ func(string)) error {
+				return u.session.Replace(ctx, last.ref, withVersion(last.before, current))
+			}, func(err error) {
+				entry.end(u, err)
+				if err != nil {
+					u.fail(err)
+					return
+				}
+				u.lastEdit = nil
+				u.toast.say(paint.OK, u.theme.Glyphs.OK+" "+u.T("%s is what it was before", last.title))
+			})
+		}
+		if last.after == "" || essence(current) == essence(last.after) {
+			back()
+			return
+		}
+		text := append([]string{u.T("It has changed since. Undoing takes this back, too:")}, changedLines(essence(last.after), essence(current))...)
+		u.ask(u.T("undo the edit of %s?", last.title), text[:min(len(text), 14)], u.T("Undo"), "", back)
+	})
+}
+
+// kubectlName is an object as kubectl's arguments.
+func kubectlName(ref Ref) string {
+	name := ref.Type.Resource
+	if ref.Type.Group != "" {
+		name += "." + ref.Type.Group
+	}
+	name += " " + ref.Name
+	if ref.Namespace != "" {
+		name += " -n " + ref.Namespace
+	}
+	return name
+}
+
+var (
+	versionLine = regexp.MustCompile(`(?m)^  resourceVersion: .*$`)
+	// unstable are the lines of metadata that others change without changing what the object is meant to be.
+	unstable = regexp.MustCompile(`(?m)^  (?:resourceVersion|generation): .*\n|^    deployment\.kubernetes\.io/revision: .*\n`)
+	status   = regexp.MustCompile(`(?m)^status:.*\n(?:[ -].*\n)*`)
+)
+
+// essence is an object's YAML without what changes by itself: its status and its version.
+func essence(text string) string {
+	return status.ReplaceAllString(unstable.ReplaceAllString(strings.TrimRight(text, "\n")+"\n", ""), "")
+}
+
+// withVersion is text with the version of the object that current is.
+func withVersion(text, current string) string {
+	version := versionLine.FindString(current)
+	if version == "" {
+		return text
+	}
+	return versionLine.ReplaceAllLiteralString(text, version)
+}
+
+// mostDifference bounds how many lines of a difference are told.
+const mostDifference = 30
+
+// changedLines is the lines that new has and old has not, and the other way around, in the order of the texts.
+func changedLines(old, new string) []string {
+	count := map[string]int{}
+	for line := range strings.SplitSeq(new, "\n") {
+		count[line]++
+	}
+	var list []string
+	for line := range strings.SplitSeq(old, "\n") {
+		if count[line]--; count[line] < 0 {
+			list = append(list, "- "+paint.Clean(line))
+		}
+	}
+	clear(count)
+	for line := range strings.SplitSeq(old, "\n") {
+		count[line]++
+	}
+	for line := range strings.SplitSeq(new, "\n") {
+		if count[line]--; count[line] < 0 {
+			list = append(list, "+ "+paint.Clean(line))
+		}
+	}
+	return list[:min(len(list), mostDifference)]
+}
+
+// writePrivate writes a file that only its user can read, in a folder of its own.
+func writePrivate(name, text string) (path string, err error) {
+	dir, err := os.MkdirTemp("", "bonsai-edit-")
+	if err != nil {
+		return "", fmt.Errorf("make a folder for the text: %w", err)
+	}
+	name = strings.Map(func(r rune) rune {
+		if strings.ContainsRune(`/\:`, r) || r < ' ' {
+			return '-'
+		}
+		return r
+	}, name)
+	path = filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return "", errors.Join(fmt.Errorf("write the text for the editor: %w", err), os.RemoveAll(dir))
+	}
+	return path, nil
+}
+
+// readPrivate reads the file and takes it away, with its folder and what the editor has left there.
+func readPrivate(path string) (string, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		data, err = nil, nil
+	}
+	return string(data), errors.Join(err, os.RemoveAll(filepath.Dir(path)))
+}
+
+// editorProgram is an editor that has the terminal.
+type editorProgram struct{ *exec.Cmd }
+
+func (p editorProgram) SetStdin(r io.Reader)  { p.Stdin = r }
+func (p editorProgram) SetStdout(w io.Writer) { p.Stdout = w }
+func (p editorProgram) SetStderr(w io.Writer) { p.Stderr = w }
+
+// editorCommand runs an editor whose command line may have arguments, and needs a shell if it has quotes or variables.
+func editorCommand(editor, path string) editorProgram {
+	if strings.ContainsAny(editor, "\"'`$\\|&;<>(){}*?~") {
+		return editorProgram{exec.Command("sh", "-c", editor+` "$1"`, "editor", path)}
+	}
+	args := append(strings.Fields(editor), path)
+	return editorProgram{exec.Command(args[0], args[1:]...)}
+}
