@@ -25,6 +25,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/footprint"
+	"bonsai/controlplane/birth"
 	"bonsai/controlplane/config"
 	"bonsai/controlplane/internal/apiserver"
 	"bonsai/controlplane/internal/controllers"
@@ -83,6 +84,7 @@ type ControlPlane struct {
 	server   *apiserver.Server
 	dialer   *tunnel.Dialer
 	client   kubernetes.Interface
+	births   *birth.Recorder
 
 	// Each part has a context of its own, so that they can be stopped in order.
 	stopAPI, stopClients context.CancelFunc
@@ -101,7 +103,7 @@ type ControlPlane struct {
 // the planned Node objects, and controllers and scheduler run. The listener is open from the first moment on, so
 // that nodes which come early wait instead of failing. On error everything that was started has been stopped.
 func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
-	cp := &ControlPlane{opts: o, apiDone: make(chan struct{}), failed: make(chan error, 4), components: map[string]cluster.Component{}}
+	cp := &ControlPlane{opts: o, apiDone: make(chan struct{}), failed: make(chan error, 4), components: map[string]cluster.Component{}, births: birth.New(birth.Limit)}
 	for _, name := range []string{Etcd, APIServer, ControllerManager, Scheduler} {
 		cp.set(name, cluster.PhaseStarting, "")
 	}
@@ -154,6 +156,9 @@ func (cp *ControlPlane) LoopbackConfig() *rest.Config { return cp.server.Loopbac
 
 // Dialer reaches nodes, pods and Services.
 func (cp *ControlPlane) Dialer() *tunnel.Dialer { return cp.dialer }
+
+// Births remembers how the newest pods came to be.
+func (cp *ControlPlane) Births() *birth.Recorder { return cp.births }
 
 // Failed delivers the error of a component that ended although nobody stopped it. The process should end then.
 func (cp *ControlPlane) Failed() <-chan error { return cp.failed }
@@ -241,6 +246,7 @@ func (cp *ControlPlane) buildAPIServer(ctx context.Context, etcdReady <-chan err
 			Dial:          cp.dialer.DialContext,
 			Hook:          cp.hook,
 			UpstreamHooks: cp.opts.Config.Spec.UpstreamHooks,
+			Births:        cp.births,
 			WaitStorage: func(context.Context) error {
 				waited = true
 				return <-etcdReady
@@ -303,7 +309,9 @@ func (cp *ControlPlane) runClients() {
 			}
 		})
 	}
-	run(Scheduler, cp.opts.Config.SchedulerFlags(), scheduler.Run)
+	run(Scheduler, cp.opts.Config.SchedulerFlags(), func(ctx context.Context, flags []string) error {
+		return scheduler.Run(ctx, flags, cp.births)
+	})
 	run(ControllerManager, cp.opts.Config.ControllerManagerFlags(), controllers.Run)
 }
 

@@ -43,6 +43,10 @@ type Decision struct {
 	Verdicts []NodeVerdict  `json:"verdicts"`
 	Took     time.Duration  `json:"tookNanos"`
 	Weights  map[string]int `json:"weights,omitempty"` // of the scoring plugins
+	// Attempts counts the decisions on this pod, this one included.
+	Attempts int `json:"attempts"`
+	// Note says why possible nodes have no scores, or why there are fewer verdicts than nodes.
+	Note string `json:"note,omitempty"`
 }
 
 // NodeVerdict is one node in a Decision.
@@ -54,4 +58,38 @@ type NodeVerdict struct {
 	// Scores are weighted, by plugin; Total is their sum, which decides. There are none where only one node was possible.
 	Scores map[string]int64 `json:"scores,omitempty"`
 	Total  int64            `json:"total"`
+}
+
+// PodOnNode is when the parts of one pod were made on its node, as kubelet's folders and the container runtime tell
+// afterwards. Times are zero where they are not known (any more).
+type PodOnNode struct {
+	// Begun is when kubelet made the pod's folder, Filled when the last of its volumes was there.
+	Begun   time.Time      `json:"begun,omitzero"`
+	Filled  time.Time      `json:"filled,omitzero"`
+	Volumes int            `json:"volumes,omitempty"`
+	Sandbox *SandboxOnNode `json:"sandbox,omitempty"`
+	// Containers are the oldest that are left of each name.
+	Containers []ContainerOnNode `json:"containers,omitempty"`
+}
+
+// SandboxOnNode is a pod's sandbox: its network and the container that holds its namespaces.
+type SandboxOnNode struct {
+	// Attempt is above 0 if sandboxes before this one have failed or were ended, as by a stop of the node.
+	Attempt uint32    `json:"attempt,omitempty"`
+	Begun   time.Time `json:"begun,omitzero"`
+	Done    time.Time `json:"done,omitzero"`
+}
+
+// ContainerOnNode is one container of a pod.
+type ContainerOnNode struct {
+	Name string `json:"name"`
+	// Attempt is above 0 for a restarted container whose predecessors are gone.
+	Attempt uint32 `json:"attempt,omitempty"`
+	// Prepared is when kubelet had the image and turned to the container itself.
+	Prepared time.Time `json:"prepared,omitzero"`
+	Created  time.Time `json:"created,omitzero"`
+	Started  time.Time `json:"started,omitzero"`
+	Finished time.Time `json:"finished,omitzero"`
+	ExitCode int32     `json:"exitCode,omitempty"`
+	Reason   string    `json:"reason,omitempty"`
 }

@@ -16,6 +16,8 @@ const (
 	VolumeProvisioner = "bonsai.io/local"
 	// VolumeBindingPlugin stands in for the scheduler's plugin VolumeBinding, see package scheduler.
 	VolumeBindingPlugin = "BonsaiVolumeBinding"
+	// ObserverPlugin notes what the scheduler decides and has no say in it.
+	ObserverPlugin = "BonsaiObserver"
 )
 
 // Config is everything that one control plane needs to run.
@@ -137,21 +139,28 @@ func (c Config) SchedulerFlags() []string {
 // SchedulerConfigFile is where SchedulerConfiguration is to be written.
 func (c Config) SchedulerConfigFile() string { return filepath.Join(c.RunDir, "scheduler.json") }
 
-// SchedulerConfiguration sets what has no flag any more: the client's limits, no election, and the plugin of ours that
-// waits for volumes without pauses. Everything else of the only profile is upstream's default.
+// SchedulerConfiguration sets what has no flag any more: the client's limits, no election, and two plugins of ours: the
+// one that waits for volumes without pauses, and the one that looks on. The latter comes first where that matters; what a
+// profile lists for a point by name goes before what it lists for all points. Everything else of the only profile is
+// upstream's default.
 func (c Config) SchedulerConfiguration() []byte {
 	return fmt.Appendf(nil, `{
   "apiVersion": "kubescheduler.config.k8s.io/v1",
   "kind": "KubeSchedulerConfiguration",
   "leaderElection": {"leaderElect": false},
   "enableProfiling": false,
-  "clientConnection": {"kubeconfig": %q, "qps": 1000, "burst": 1000, "contentType": "application/vnd.kubernetes.protobuf"},
+  "clientConnection": {"kubeconfig": %[1]q, "qps": 1000, "burst": 1000, "contentType": "application/vnd.kubernetes.protobuf"},
   "profiles": [{
     "schedulerName": "default-scheduler",
-    "plugins": {"multiPoint": {"disabled": [{"name": "VolumeBinding"}], "enabled": [{"name": %q}]}}
+    "plugins": {
+      "multiPoint": {"disabled": [{"name": "VolumeBinding"}], "enabled": [{"name": %[2]q}, {"name": %[3]q}]},
+      "preFilter": {"enabled": [{"name": %[3]q}]},
+      "postFilter": {"enabled": [{"name": %[3]q}]},
+      "reserve": {"enabled": [{"name": %[3]q}]}
+    }
   }]
 }
-`, c.KubeconfigFile("scheduler"), VolumeBindingPlugin)
+`, c.KubeconfigFile("scheduler"), VolumeBindingPlugin, ObserverPlugin)
 }
 
 // KubeconfigFile is where the kubeconfig of an in-process client is to be written.

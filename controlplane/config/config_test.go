@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -47,13 +48,14 @@ func TestFlagsAreAsReviewed(t *testing.T) {
 	}
 }
 
-func TestSchedulerUsesOurVolumeBindingInPlaceOfUpstreams(t *testing.T) {
+func TestSchedulerHasOurPlugins(t *testing.T) {
 	type plugins []struct{ Name string }
 	var got struct {
 		Profiles []struct {
 			SchedulerName string
 			Plugins       struct {
-				MultiPoint struct{ Enabled, Disabled plugins }
+				MultiPoint                     struct{ Enabled, Disabled plugins }
+				PreFilter, PostFilter, Reserve struct{ Enabled plugins }
 			}
 		}
 	}
@@ -63,9 +65,18 @@ func TestSchedulerUsesOurVolumeBindingInPlaceOfUpstreams(t *testing.T) {
 	if len(got.Profiles) != 1 || got.Profiles[0].SchedulerName != "default-scheduler" {
 		t.Fatalf("profiles are %+v, want the default one alone", got.Profiles)
 	}
-	at := got.Profiles[0].Plugins.MultiPoint
-	if len(at.Enabled) != 1 || at.Enabled[0].Name != config.VolumeBindingPlugin || len(at.Disabled) != 1 || at.Disabled[0].Name != "VolumeBinding" {
-		t.Errorf("enabled %v, disabled %v", at.Enabled, at.Disabled)
+	at := got.Profiles[0].Plugins
+	observer := plugins{{config.ObserverPlugin}}
+	if want := append(plugins{{config.VolumeBindingPlugin}}, observer...); !reflect.DeepEqual(at.MultiPoint.Enabled, want) {
+		t.Errorf("enabled is %v, want %v", at.MultiPoint.Enabled, want)
+	}
+	if want := (plugins{{"VolumeBinding"}}); !reflect.DeepEqual(at.MultiPoint.Disabled, want) {
+		t.Errorf("disabled is %v, want %v: ours is in its place", at.MultiPoint.Disabled, want)
+	}
+	for point, first := range map[string]plugins{"preFilter": at.PreFilter.Enabled, "postFilter": at.PostFilter.Enabled, "reserve": at.Reserve.Enabled} {
+		if !reflect.DeepEqual(first, observer) {
+			t.Errorf("%s begins with %v, want the observer", point, first)
+		}
 	}
 }
 

@@ -3,7 +3,7 @@
 // It follows upstream's cmd/kube-apiserver/app/testing/testserver.go and not the cobra command, which seizes the
 // process's signal handler when it is built. What differs from the stock server: the listener is given, so that
 // clients can queue on it before the server exists; connections to pods and Services go through a dialer of ours;
-// and a hook of ours replaces the two that wait a fixed second.
+// a hook of ours replaces the two that wait a fixed second; and what passes about pods that come to be is noted.
 package apiserver
 
 import (
@@ -32,6 +32,7 @@ import (
 	controlplaneapiserver "k8s.io/kubernetes/pkg/controlplane/apiserver"
 	generatedopenapi "k8s.io/kubernetes/pkg/generated/openapi"
 
+	"bonsai/controlplane/birth"
 	"bonsai/controlplane/internal/rbac"
 )
 
@@ -51,6 +52,8 @@ type Options struct {
 	WaitStorage func(ctx context.Context) error
 	// UpstreamHooks keeps the two upstream hooks that Hook would replace.
 	UpstreamHooks bool
+	// Births is told how pods come to be.
+	Births *birth.Recorder
 }
 
 // Server is a built, not yet running API server.
@@ -131,6 +134,9 @@ func newConfig(opts options.CompletedOptions, o Options) (*app.Config, error) {
 	if !o.UpstreamHooks {
 		generic.DisabledPostStartHooks.Insert(rbac.Replaces...)
 	}
+	births := births{o.Births}
+	generic.BuildHandlerChainFunc = births.chain(generic.BuildHandlerChainFunc)
+	generic.RESTOptionsGetter = births.storage(generic.RESTOptionsGetter)
 	if err := generic.AddPostStartHook(HookName, func(hook genericapiserver.PostStartHookContext) error {
 		client, err := kubernetes.NewForConfig(hook.LoopbackClientConfig)
 		if err != nil {
@@ -148,6 +154,7 @@ func newConfig(opts options.CompletedOptions, o Options) (*app.Config, error) {
 	}
 	c.KubeAPIs = kube
 	cp := kube.ControlPlane
+	cp.Generic.AdmissionControl = births.admission(cp.Generic.AdmissionControl)
 	if c.ApiExtensions, err = controlplaneapiserver.CreateAPIExtensionsConfig(*cp.Generic, cp.VersionedInformers, plugins,
 		opts.CompletedOptions, opts.MasterCount, resolver, webhook.NewDefaultAuthenticationInfoResolverWrapper(
 			cp.ProxyTransport, cp.Generic.EgressSelector, cp.Generic.LoopbackClientConfig, cp.Generic.TracerProvider)); err != nil {

@@ -1,5 +1,6 @@
-// Package scheduler runs upstream's kube-scheduler inside this process, with one plugin of ours: upstream's
-// VolumeBinding, which waits for the volumes of bonsai's own provisioner without upstream's pauses of a second.
+// Package scheduler runs upstream's kube-scheduler inside this process, with two plugins of ours: upstream's
+// VolumeBinding, which waits for the volumes of bonsai's own provisioner without upstream's pauses of a second, and one
+// that only looks on (observer).
 package scheduler
 
 import (
@@ -11,11 +12,13 @@ import (
 	"k8s.io/kubernetes/cmd/kube-scheduler/app"
 	"k8s.io/kubernetes/cmd/kube-scheduler/app/options"
 
+	"bonsai/controlplane/birth"
 	"bonsai/controlplane/config"
 )
 
-// Run schedules pods until ctx ends; it returns nil after a clean stop. The API server has to be ready.
-func Run(ctx context.Context, flags []string) error {
+// Run schedules pods until ctx ends; it returns nil after a clean stop. The API server has to be ready. What the scheduler
+// thinks of each pod is told to births.
+func Run(ctx context.Context, flags []string, births *birth.Recorder) error {
 	opts := options.NewOptions()
 	fs := pflag.NewFlagSet("kube-scheduler", pflag.ContinueOnError)
 	for _, set := range opts.Flags.FlagSets {
@@ -24,7 +27,8 @@ func Run(ctx context.Context, flags []string) error {
 	if err := fs.Parse(flags); err != nil {
 		return fmt.Errorf("parse kube-scheduler flags: %w", err)
 	}
-	complete, scheduler, err := app.Setup(ctx, opts, app.WithPlugin(config.VolumeBindingPlugin, newVolumeBinding))
+	complete, scheduler, err := app.Setup(ctx, opts, app.WithPlugin(config.VolumeBindingPlugin, newVolumeBinding),
+		app.WithPlugin(config.ObserverPlugin, newObserver(births)))
 	if err != nil {
 		return fmt.Errorf("set up kube-scheduler: %w", err)
 	}
