@@ -32,6 +32,7 @@ import (
 	"bonsai/nodeagent/containerd"
 	"bonsai/nodeagent/hostprep"
 	"bonsai/nodeagent/podnet"
+	"bonsai/nodeagent/podtimes"
 	"bonsai/nodeagent/supervise"
 	"bonsai/nodeagent/usage"
 	"bonsai/nodeagent/volumes"
@@ -262,6 +263,7 @@ func (a *agent) serve(ctx context.Context, tasks *sync.WaitGroup, giveUp context
 		Denied:      []netip.Addr{a.cfg.Gateway},
 		DialTimeout: a.scale(dialLimit), State: a.state, Usage: measure, Images: a.runtime, Log: a.log,
 		Volumes: volumes.New(volumes.Dir, volumes.Floor),
+		Pods:    podtimes.New(podtimes.Dir, a.runtime.Conn()),
 		Parts:   a.handlers(),
 	})
 	tasks.Go(func() { giveUp(s.ServeLocal(ctx, local)) })

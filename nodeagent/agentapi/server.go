@@ -7,6 +7,7 @@
 //	GET  /v1/usage      usage.Reading, measured now
 //	GET  /v1/images     []containerd.Image
 //	POST /v1/images     a docker or OCI archive to import; answers with the names
+//	GET  /v1/pods/UID   cluster.PodOnNode: when the parts of a pod were made
 //	GET  /v1/volumes    volumes.Report; PUT and DELETE /v1/volumes/NAME make and remove one
 //	     /v1/NAME/…     what the part of the agent with this name answers (dns)
 //
@@ -31,7 +32,9 @@ import (
 	"sync"
 	"time"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/nodeagent/containerd"
+	"bonsai/nodeagent/podtimes"
 	"bonsai/nodeagent/usage"
 )
 
@@ -48,6 +51,11 @@ type Images interface {
 	Import(ctx context.Context, r io.Reader) ([]string, error)
 }
 
+// Pods is what the server needs to tell of pods.
+type Pods interface {
+	Pod(ctx context.Context, uid string) (cluster.PodOnNode, error)
+}
+
 // Config is what a server is made of.
 type Config struct {
 	// Allowed are the ranges that CONNECT may dial; Denied are addresses in them that it may not.
@@ -61,6 +69,7 @@ type Config struct {
 	Usage   func() (usage.Reading, error)
 	Images  Images
 	Volumes Volumes
+	Pods    Pods
 	// Parts answer below /v1/NAME/, which they do not see.
 	Parts map[string]http.Handler
 	Log   *slog.Logger
@@ -129,6 +138,14 @@ func (s *Server) api() http.Handler {
 	mux.HandleFunc("POST /v1/images", func(w http.ResponseWriter, r *http.Request) {
 		names, err := s.cfg.Images.Import(r.Context(), r.Body)
 		answer(w, names, err)
+	})
+	mux.HandleFunc("GET /v1/pods/{uid}", func(w http.ResponseWriter, r *http.Request) {
+		pod, err := s.cfg.Pods.Pod(r.Context(), r.PathValue("uid"))
+		if errors.Is(err, podtimes.ErrUID) {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		answer(w, pod, err)
 	})
 	s.volumes(mux)
 	for name, h := range s.cfg.Parts {
