@@ -40,9 +40,10 @@ func TestMain(m *testing.M) {
 // daemon is a control plane in which everything succeeds at once, unless the file says otherwise.
 type daemon struct {
 	daemonAddons
-	localapi.DNSBackend // nil: bootstrap asks nothing of it
-	state               statedir.Cluster
-	stop                context.CancelFunc
+	localapi.DNSBackend // nil: bootstrap asks nothing of these
+	localapi.BirthBackend
+	state statedir.Cluster
+	stop  context.CancelFunc
 }
 
 func runDaemon(name string) error {

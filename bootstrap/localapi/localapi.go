@@ -10,6 +10,7 @@
 //	GET  /v1/dns/log     a cluster.DNSQuery per line: what is answered from now on; node, pod, fold
 //	POST /v1/dns/lookup  a DNSQuestion; a DNSAnswer
 //	POST /v1/dns/flush   []DNSFlushed; node
+//	GET  /v1/birth      a cluster.Birth per line, until the pod is ready or gone; namespace, name
 //	POST /v1/reload     read spec.json again; answers when that is done
 //	POST /v1/stop       stop in order; answers at once
 //
@@ -36,6 +37,7 @@ type Backend interface {
 	Logs(ctx context.Context, q LogQuery, w io.Writer) error
 	AddonBackend
 	DNSBackend
+	BirthBackend
 	Reload(ctx context.Context) error
 	// Stop begins an orderly stop and returns at once.
 	Stop()

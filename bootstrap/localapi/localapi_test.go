@@ -32,7 +32,8 @@ type backend struct {
 	stopped   chan struct{}
 	query     LogQuery
 	addonBackend
-	dns dnsBackend
+	dns    dnsBackend
+	births []cluster.Birth
 }
 
 func newBackend() *backend {

@@ -136,6 +136,7 @@ func handler(b Backend) http.Handler {
 	})
 	addonRoutes(mux, b)
 	dnsRoutes(mux, b)
+	birthRoutes(mux, b)
 	return mux
 }
 

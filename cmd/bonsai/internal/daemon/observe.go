@@ -23,6 +23,7 @@ import (
 	"bonsai/bootstrap/componentlog"
 	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/statedir"
+	"bonsai/cmd/bonsai/internal/birthview"
 	"bonsai/cmd/bonsai/internal/dnsview"
 	"bonsai/cmd/bonsai/internal/problemview"
 	"bonsai/controlplane"
@@ -43,8 +44,9 @@ type daemon struct {
 	spec     cluster.Spec
 	cp       *controlplane.ControlPlane // nil until the control plane is ready
 	nodes    corelisters.NodeLister
-	dnsView  *dnsview.View // nil as long as cp is, as are problems and begun
+	dnsView  *dnsview.View // nil as long as cp is, as are problems, births and begun
 	problems *problemview.View
+	births   *birthview.View
 	begun    time.Time
 	agents   map[string]agentState
 	events   []cluster.Event
@@ -85,12 +87,13 @@ func (d *daemon) attach(cp *controlplane.ControlPlane) (stop func(), err error) 
 	defer d.mu.Unlock()
 	dns := d.newDNSView(cp)
 	d.begun = time.Now()
-	problems := d.newProblemView(cp)
-	d.cp, d.nodes, d.dnsView, d.problems = cp, informer.Lister(), dns, problems
+	problems, births := d.newProblemView(cp), d.newBirthView(cp)
+	d.cp, d.nodes, d.dnsView, d.problems, d.births = cp, informer.Lister(), dns, problems, births
 	d.notify()
 	return func() {
 		cancel()
 		problems.Close()
+		births.Close()
 		dns.Close()
 		factory.Shutdown()
 	}, nil
