@@ -31,6 +31,7 @@ func TestCluster(t *testing.T) {
 		{"session affinity", testSessionAffinity},
 		{"egress", testEgress},
 		{"repair of the pod network", testPodNetworkRepair},
+		{"birth of a pod", testBirth},
 		{"names", testDNSNames},
 		{"many addresses of one name", testDNSManyAddresses},
 		{"DNS policies of pods", testDNSPolicies},

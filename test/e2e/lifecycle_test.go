@@ -100,6 +100,7 @@ func TestStory(t *testing.T) {
 		c.Start(t)
 		reported(t, readyNodes(t, c, 1), began)
 		kept(t, c, uid, 1)
+		testBirthAfterRestart(t, &harness.Namespace{Cluster: c, Namespace: "default", Client: c.Client(t)}, "kept")
 	})
 
 	t.Run("a killed daemon", func(t *testing.T) {

@@ -18,9 +18,9 @@ import (
 	"bonsai/bootstrap/statedir"
 )
 
-// scriptedDNS is the daemon of a script: it tells what a file says, and writes down what it was asked.
-type scriptedDNS struct {
-	localapi.Backend // nil: only DNS is asked for
+// scripted is the daemon of a script: it tells what a file says, and writes down what it was asked.
+type scripted struct {
+	localapi.Backend // nil: only DNS and births are asked for
 	asked            string
 	told             struct {
 		Status  []cluster.DNSStatus
@@ -28,13 +28,14 @@ type scriptedDNS struct {
 		Hangs   bool // the log goes on
 		Answer  localapi.DNSAnswer
 		Flushed []localapi.DNSFlushed
+		Births  []cluster.Birth
 		Problem *cluster.Problem
 	}
 }
 
 // startDaemon is: daemon FILE. It serves the local API of the script's cluster until the script ends.
 func startDaemon(ts *testscript.TestScript, _ bool, args []string) {
-	b := &scriptedDNS{asked: ts.MkAbs("asked.json")}
+	b := &scripted{asked: ts.MkAbs("asked.json")}
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &b.told))
 	state := statedir.Dir{Root: ts.Getenv(statedir.EnvHome)}.Cluster(cluster.DefaultName)
 	ts.Check(state.CreateSocketDir())
@@ -43,7 +44,7 @@ func startDaemon(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(func() { ts.Check(errors.Join(server.Close(), state.Remove())) })
 }
 
-func (b *scriptedDNS) note(v any) error {
+func (b *scripted) note(v any) error {
 	if b.told.Problem != nil {
 		return fault.FromProblem(*b.told.Problem)
 	}
@@ -51,19 +52,19 @@ func (b *scriptedDNS) note(v any) error {
 	return errors.Join(err, os.WriteFile(b.asked, data, 0o600))
 }
 
-func (b *scriptedDNS) DNSStatus(context.Context) ([]cluster.DNSStatus, error) {
+func (b *scripted) DNSStatus(context.Context) ([]cluster.DNSStatus, error) {
 	return b.told.Status, b.note("status")
 }
 
-func (b *scriptedDNS) DNSLookup(_ context.Context, q localapi.DNSQuestion) (localapi.DNSAnswer, error) {
+func (b *scripted) DNSLookup(_ context.Context, q localapi.DNSQuestion) (localapi.DNSAnswer, error) {
 	return b.told.Answer, b.note(q)
 }
 
-func (b *scriptedDNS) DNSFlush(_ context.Context, node string) ([]localapi.DNSFlushed, error) {
+func (b *scripted) DNSFlush(_ context.Context, node string) ([]localapi.DNSFlushed, error) {
 	return b.told.Flushed, b.note("flush " + node)
 }
 
-func (b *scriptedDNS) DNSLog(ctx context.Context, q localapi.DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error {
+func (b *scripted) DNSLog(ctx context.Context, q localapi.DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error {
 	if err := b.note(q); err != nil {
 		return err
 	}
