@@ -12,8 +12,7 @@ import (
 type fix struct {
 	// title says it in a few words, or is the command.
 	title string
-	// change says that it changes something.
-	run func()
+	run   func()
 }
 
 // command finds the first command of bonsai or kubectl in a hint; it ends with its line, and where words go on.
@@ -55,29 +54,23 @@ func fixArgs(text string) (args []string, namespace string) {
 	return args, namespace
 }
 
-// operations that the UI carries out as they are; all else that bonsai can do is not the cure of anything.
-var cures = []string{"start", "addons enable", "addons disable", "image load", "node start", "node add"}
-
-// fixOf says what can be done about a problem from here; false if nothing is known to help.
+// fixOf says what can be done about a problem from here; false if nothing is known to help. What bonsai can do is told
+// with the problem. Of a hint only those verbs of kubectl count that change one object: a hint may name a verb of bonsai
+// that helps once the user has done something else.
 func (u *ui) fixOf(p *cluster.Problem) (fix, bool) {
-	text := hintCommand(p.Hint)
-	args, namespace := fixArgs(text)
-	if len(args) == 0 {
-		return fix{}, false
+	if args, _ := fixArgs(p.Fix); len(args) > 0 && args[0] != "kubectl" {
+		return fix{title: "bonsai " + strings.Join(args, " "), run: func() {
+			u.ask(u.T("carry this out?"), []string{bonsaiCommand(u.session.Name(), strings.Join(args, " ")), u.T("cluster: %s", u.session.Name())}, u.T("Go on"), "", func() {
+				u.carryOut(args)
+			})
+		}}, true
 	}
-	if args[0] == "kubectl" {
-		return u.kubectlFix(args[1:], namespace)
+	for _, text := range []string{p.Fix, hintCommand(p.Hint)} {
+		if args, namespace := fixArgs(text); len(args) > 1 && args[0] == "kubectl" {
+			return u.kubectlFix(args[1:], namespace)
+		}
 	}
-	verb := strings.Join(args[:min(2, len(args))], " ")
-	if !slices.Contains(cures, args[0]) && !slices.Contains(cures, verb) {
-		return fix{}, false
-	}
-	title := "bonsai " + strings.Join(args, " ")
-	return fix{title: title, run: func() {
-		u.ask(u.T("carry this out?"), []string{bonsaiCommand(u.session.Name(), strings.Join(args, " ")), u.T("cluster: %s", u.session.Name())}, u.T("Go on"), "", func() {
-			u.carryOut(args)
-		})
-	}}, true
+	return fix{}, false
 }
 
 // kubectlFix is what some verbs of kubectl are here.

@@ -405,13 +405,16 @@ func (p *overviewPage) tourPart() *part {
 	}}
 }
 
-// podOfProblem is the pod that a problem is about.
+// podOfProblem is a pod that has the problem.
 func podOfProblem(p *cluster.Problem) (namespace, name string, ok bool) {
-	parts := strings.Split(p.Object, "/")
-	if len(parts) == 3 && parts[0] == "pod" {
-		return parts[1], parts[2], true
+	object := strings.TrimPrefix(p.Object, "pod/")
+	if object == p.Object {
+		if len(p.Pods) == 0 {
+			return "", "", false
+		}
+		object = p.Pods[0]
 	}
-	return "", "", false
+	return strings.Cut(object, "/")
 }
 
 // problemList is the problems of the newest snapshot with a cursor that stays on its problem.
@@ -428,7 +431,7 @@ type problemList struct {
 }
 
 // problemKey is what makes a problem the same one in the next snapshot.
-func problemKey(p *cluster.Problem) string { return p.Kind + " " + p.Object }
+func problemKey(p *cluster.Problem) string { return p.Kind + " " + p.Object + " " + p.Container }
 
 // refresh takes the problems of the newest snapshot, the worst first.
 func (l *problemList) refresh() {
@@ -464,7 +467,11 @@ func (l *problemList) refresh() {
 
 // cleanProblem makes the text of a problem harmless.
 func cleanProblem(p *cluster.Problem) {
-	p.Object, p.Summary, p.Cause = paint.Clean(p.Object), paint.Clean(p.Summary), paint.Clean(p.Cause)
+	p.Object, p.Summary, p.Cause, p.Container = paint.Clean(p.Object), paint.Clean(p.Summary), paint.Clean(p.Cause), paint.Clean(p.Container)
+	p.Pods = slices.Clone(p.Pods)
+	for i := range p.Pods {
+		p.Pods[i] = paint.Clean(p.Pods[i])
+	}
 	p.Evidence = slices.Clone(p.Evidence)
 	for i := range p.Evidence {
 		p.Evidence[i] = paint.Clean(p.Evidence[i])
@@ -572,7 +579,7 @@ func (l *problemList) row(i, w, object, summary int) string {
 	if w < causeWidth {
 		return line.Add(state.Role(), p.Summary).String()
 	}
-	return line.Col(state.Role(), p.Summary, summary).Add(paint.Plain, " ").Add(paint.Plain, p.Cause).String()
+	return line.Col(state.Role(), p.Summary, summary).Add(paint.Plain, " ").Add(paint.Plain, p.Cause).Right(paint.Dim, u.clock.age(p.Since)+" ").String()
 }
 
 // stripLines is how many lines explain the problem under the cursor: one for what to do, and one more if any cause

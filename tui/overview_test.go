@@ -162,33 +162,35 @@ func TestManyPodsAreCounted(t *testing.T) {
 func TestFixOfAHint(t *testing.T) {
 	r := newRig(t, shop(), 80, 24)
 	r.settled()
-	for _, test := range []struct{ hint, title string }{
-		{"kubectl -n shop edit deployment cart", "edit deployment shop/cart"},
-		{"make it anew:  bonsai start -p dev", "bonsai start"},
-		{"add some:  bonsai start -p dev --nodes 1", "bonsai start --nodes 1"},
-		{"if this machine has it, load it:  bonsai image load -p dev web:1\nor set imagePullPolicy", "bonsai image load web:1"},
-		{"bonsai addons enable dns -p dev", "bonsai addons enable dns"},
-		{"bonsai kubectl -p dev -- uncordon dev-2", "uncordon dev-2"},
-		{"bonsai kubectl -p dev -- rollout restart deployment/web -n shop", "restart deployment shop/web"},
-		// Looking is no cure, and neither is what has a gap, or what takes the cluster away.
-		{"bonsai logs kubelet -p dev --node dev-1", ""},
-		{"bonsai kubectl -p dev -- describe pod x -n y", ""},
-		{"if not, take another name:  bonsai start -p dev --name NAME", ""},
-		{"bonsai delete -p dev", ""},
-		{"lower its request", ""},
-		{"bonsai start; rm -rf x", ""},
-		{"", ""},
+	for _, test := range []struct{ fix, hint, title string }{
+		{"", "kubectl -n shop edit deployment cart", "edit deployment shop/cart"},
+		{"start", "make it anew:  bonsai start -p dev", "bonsai start"},
+		{"start --nodes 1", "add some:  bonsai start -p dev --nodes 1", "bonsai start --nodes 1"},
+		{"image load web:1", "load it:  bonsai image load -p dev web:1\nor set imagePullPolicy", "bonsai image load web:1"},
+		{"kubectl -- uncordon dev-2", "", "uncordon dev-2"},
+		{"", "bonsai kubectl -p dev -- uncordon dev-2", "uncordon dev-2"},
+		{"", "bonsai kubectl -p dev -- rollout restart deployment/web -n shop", "restart deployment shop/web"},
+		{"", "delete it:  bonsai kubectl -p dev -- delete pod x -n shop", "delete pod shop/x"},
+		// Only the user knows whether the machine has it. Looking is no cure, and neither is what has a gap.
+		{"", "if this machine has it, load it:  bonsai image load -p dev web:1", ""},
+		{"", "bonsai logs kubelet -p dev --node dev-1", ""},
+		{"", "bonsai kubectl -p dev -- describe pod x -n y", ""},
+		{"", "bonsai kubectl -p dev -- edit deployment NAME", ""},
+		{"", "bonsai kubectl", ""},
+		{"", "lower its request", ""},
+		{"start; rm -rf x", "", ""},
+		{"", "", ""},
 	} {
-		f, ok := r.u.fixOf(&cluster.Problem{Hint: test.hint})
+		f, ok := r.u.fixOf(&cluster.Problem{Hint: test.hint, Fix: test.fix})
 		if ok != (test.title != "") || f.title != test.title {
-			t.Errorf("the fix of %q is %q, %v; want %q", test.hint, f.title, ok, test.title)
+			t.Errorf("the fix of %q and %q is %q, %v; want %q", test.fix, test.hint, f.title, ok, test.title)
 		}
 	}
 }
 
 func TestFixIsAskedForAndCarriedOut(t *testing.T) {
 	s := shop()
-	s.snapshot.Problems = []cluster.Problem{{Kind: "N", Severity: cluster.SeverityError, Object: "node/dev-3", Summary: "its container is gone", Hint: "make it anew:  bonsai start -p dev"}}
+	s.snapshot.Problems = []cluster.Problem{{Kind: "N", Severity: cluster.SeverityError, Object: "node/dev-3", Summary: "its container is gone", Hint: "make it anew:  bonsai start -p dev", Fix: "start"}}
 	r := newRig(t, s, 100, 30)
 	r.settled()
 	r.shows("its container is gone")
@@ -252,3 +254,16 @@ func TestNodesFit(t *testing.T) {
 
 // resize makes the terminal another size.
 func (r *rig) resize(w, h int) { r.send(tea.WindowSizeMsg{Width: w, Height: h}) }
+
+func TestProblemOfAWorkload(t *testing.T) {
+	s := shop()
+	s.snapshot.Problems = []cluster.Problem{{
+		Kind: cluster.ProblemCrash, Severity: cluster.SeverityError, Object: "deployment/shop/cart", Summary: "crash loop", Cause: "exit 1",
+		Count: 12, Pods: []string{"shop/cart-7d9f4-x2k", "shop/cart-\x1b[31mb"}, Container: "cart", Since: fakeNow.Add(-6 * time.Minute), Retry: fakeNow.Add(38 * time.Second),
+	}}
+	r := newRig(t, s, 200, 50)
+	r.settled()
+	r.shows("deployment shop/cart", "6m", "LOG shop/cart-7d9f4-x2k", "starting cart 1.4.2")
+	r.keys("enter")
+	r.shows("since    6m ago", "pods     12: shop/cart-7d9f4-x2k, shop/cart-b and 10 more", "in container cart", "again    in 38s", "go to deployment shop/cart")
+}

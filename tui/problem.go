@@ -1,8 +1,10 @@
 package tui
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/tui/keymap"
@@ -180,6 +182,31 @@ func (p *problemPage) draw(w, h int) []string {
 	return fill(lines[p.top:], w, h)
 }
 
+// facts are what else is known of it: a word, and a text.
+func (p *problemPage) facts() (facts [][2]string) {
+	u, problem := p.u, &p.problem
+	add := func(word, text string) { facts = append(facts, [2]string{word, text}) }
+	if !problem.Since.IsZero() {
+		add(u.T("since"), u.T("%s ago", u.clock.age(problem.Since)))
+	}
+	if len(problem.Pods) > 0 && !strings.HasPrefix(problem.Object, "pod/") {
+		pods := problem.Pods[:min(len(problem.Pods), 5)]
+		text := fmt.Sprintf("%d: %s", max(problem.Count, len(problem.Pods)), strings.Join(pods, ", "))
+		if rest := problem.Count - len(pods); rest > 0 {
+			text += " " + u.T("and %d more", rest)
+		}
+		add(u.T("pods"), text)
+	}
+	if problem.Container != "" {
+		add("", u.T("in container %s", problem.Container))
+	}
+	if left := problem.Retry.Sub(u.clock.now()); left > 0 && !p.over {
+		u.clock.changesIn(time.Second)
+		add(u.T("again"), u.T("in %s", left.Round(time.Second)))
+	}
+	return facts
+}
+
 func (p *problemPage) text(w int) []string {
 	u, problem := p.u, &p.problem
 	state := severityState(problem.Severity)
@@ -203,6 +230,11 @@ func (p *problemPage) text(w int) []string {
 	blank()
 	if problem.Cause != "" {
 		wrapped(u.T("why"), paint.Plain, problem.Cause)
+	}
+	for _, fact := range p.facts() {
+		wrapped(fact[0], paint.Dim, fact[1])
+	}
+	if len(lines) > 2 {
 		blank()
 	}
 	if problem.Hint != "" {

@@ -11,6 +11,7 @@ var zhOverview = map[string]string{
 	"find anything: verbs, objects, settings": "查找一切：操作、对象、设置", "finds anything: verbs, objects, settings": "查找一切：操作、对象、设置",
 	"screens; the first one says what is wrong": "切换界面；第一个告诉您哪里有问题", "the keys of every screen; any key ends this": "各界面的按键；按任意键关闭此提示",
 	"explain": "解释", "pods": "Pod", "control plane": "控制平面", "does it": "执行", "why": "原因", "to do": "处理", "this is over": "问题已消失", "go to %s": "转到 %s", "copy": "复制",
+	"since": "开始于", "%s ago": "%s 前", "in container %s": "容器 %s", "again": "重试", "in %s": "%s 后",
 	"edit %s": "编辑 %s", "scale %s": "扩缩 %s", "restart %s": "重启 %s", "delete %s": "删除 %s", "uncordon %s": "恢复调度 %s", "carry this out?": "要执行吗？", "Go on": "执行", "cluster: %s": "集群：%s",
 	"it is no object of the API": "它不是 API 对象",
 	"one process, %s":            "单进程，%s", "watches %d": "watch %d", "pending %d": "待调度 %d", "%d loops": "%d 个控制循环", "%d queued": "%d 个排队",
