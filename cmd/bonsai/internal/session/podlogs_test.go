@@ -163,6 +163,20 @@ func TestWithoutATailOnlyWhatComesIsTold(t *testing.T) {
 	}
 }
 
+func TestALogThatTheKubeletCannotFollowIsReadAgain(t *testing.T) {
+	s := newSession(t, &logAPI{
+		pods: newScript(t, answer(t, nil, podList(logPodJSON("a", "1", runningAs("a1"))))),
+		logs: map[string]*script{"a": newScript(t, answer(t, nil, logLine(1, "one")),
+			answer(t, wantParam("follow", "true"), logLine(1, "one")+"failed to create fsnotify watcher: too many open files\n"),
+			answer(t, wantParam("follow", "false"), logLine(1, "one")+logLine(2, "two")),
+		)},
+	})
+	got := said(t, s, tui.LogQuery{Namespace: "shop", Tail: 10, Follow: true}, 2)
+	if want := []string{"a one", "a two"}; !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestANewPodJoinsAndANamedOneEnds(t *testing.T) {
 	changes := make(chan string, 10)
 	s := newSession(t, &logAPI{

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +26,10 @@ const (
 	missedLines = 1000
 )
 
+// noWatcher is what the kubelet writes into a log, and ends it, when the machine's inotify instances are used up: it needs
+// one for each log that is followed, and the nodes of all clusters share what there is (fs.inotify.max_user_instances).
+const noWatcher = "failed to create fsnotify watcher"
+
 // tail follows one container through its restarts.
 type tail struct {
 	l       *podLogs
@@ -37,6 +42,8 @@ type tail struct {
 	at   position
 	done string // the instance whose log was told to its end
 	all  bool   // begin with what is there; otherwise with what comes
+	// poll says that the kubelet cannot follow this log: it is read again and again instead.
+	poll bool
 	// fresh says that the pod came while others were followed: all of it is told.
 	fresh bool
 }
@@ -71,7 +78,7 @@ func (t *tail) run(ctx context.Context) {
 		}
 		if opened != now.id && (opened != "" || t.fresh && now.before != nil) {
 			t.restarted(ctx, opened, now)
-			t.all = true
+			t.all, t.poll = true, false
 		}
 		opened = now.id
 		err := t.stream(ctx)
@@ -81,7 +88,7 @@ func (t *tail) run(ctx context.Context) {
 		}
 		// The stream ends with the container, which the API tells a little later, or because something broke.
 		id, pause := now.id, logRetry
-		if err == nil {
+		if err == nil && !t.poll {
 			pause = endNews
 		}
 		for retry := time.NewTimer(pause); now.id == id; {
@@ -115,7 +122,7 @@ func waits(err error) bool { return apierrors.IsBadRequest(err) || apierrors.IsN
 
 // stream tells the log of the newest instance until it ends, from where it was told to.
 func (t *tail) stream(ctx context.Context) error {
-	params := url.Values{"follow": {"true"}}
+	params := url.Values{"follow": {strconv.FormatBool(!t.poll)}}
 	switch {
 	case !t.all:
 		params.Set("tailLines", "0")
@@ -150,6 +157,10 @@ func (t *tail) stream(ctx context.Context) error {
 func (t *tail) add(line []byte, cut int) {
 	stamp, text, ok := parseLine(line, cut)
 	if !ok {
+		if strings.HasPrefix(text, noWatcher) {
+			t.poll = true
+			return
+		}
 		stamp = t.at.last
 	} else if !t.at.pass(stamp) {
 		return
