@@ -60,6 +60,7 @@ type Session struct {
 }
 
 var (
+	_ tui.ObjectSession = (*Session)(nil)
 	_ tui.StreamSession = (*Session)(nil)
 	_ tui.ActionSession = (*Session)(nil)
 )
