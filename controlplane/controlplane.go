@@ -31,6 +31,7 @@ import (
 	"bonsai/controlplane/internal/controllers"
 	"bonsai/controlplane/internal/etcd"
 	"bonsai/controlplane/internal/scheduler"
+	"bonsai/controlplane/internal/traffic"
 	"bonsai/controlplane/tunnel"
 )
 
@@ -85,6 +86,7 @@ type ControlPlane struct {
 	dialer   *tunnel.Dialer
 	client   kubernetes.Interface
 	births   *birth.Recorder
+	traffic  traffic.Counters
 
 	// Each part has a context of its own, so that they can be stopped in order.
 	stopAPI, stopClients context.CancelFunc
@@ -229,7 +231,7 @@ func (cp *ControlPlane) startEtcd(ctx context.Context) error {
 		ctx, cancel := context.WithTimeoutCause(ctx, cp.scaled(etcdLimit), fmt.Errorf("no leader after %s", cp.scaled(etcdLimit)))
 		defer cancel()
 		var err error
-		if cp.etcd, err = etcd.Start(ctx, cp.opts.Config); err == nil {
+		if cp.etcd, err = etcd.Start(ctx, cp.opts.Config, cp.traffic.EtcdOptions()...); err == nil {
 			cp.set(Etcd, cluster.PhaseRunning, "")
 		}
 		return err
@@ -245,6 +247,7 @@ func (cp *ControlPlane) buildAPIServer(ctx context.Context, etcdReady <-chan err
 			Listener:      cp.listener,
 			Dial:          cp.dialer.DialContext,
 			Hook:          cp.hook,
+			Count:         cp.traffic.Handler,
 			UpstreamHooks: cp.opts.Config.Spec.UpstreamHooks,
 			Births:        cp.births,
 			WaitStorage: func(context.Context) error {

@@ -54,14 +54,14 @@ type ControlPlaneLoad struct {
 	// Watches are open watch requests, Inflight other requests that are being served.
 	Watches  int `json:"watches"`
 	Inflight int `json:"inflight"`
-	// Objects counts what etcd holds by resource ("pods"); DBSize is etcd's file in bytes.
+	// Objects counts what etcd holds by resource ("pods", "deployments.apps"), if there is any; DBSize is etcd's file in bytes.
 	Objects map[string]int `json:"objects,omitempty"`
 	DBSize  int64          `json:"dbSize"`
 	// FsyncP99 is etcd's write-ahead log reaching the disk.
 	FsyncP99 time.Duration `json:"fsyncP99Nanos"`
 	// Pending pods wait for the scheduler, by queue ("active", "backoff", "unschedulable", "gated").
 	Pending map[string]int `json:"pending,omitempty"`
-	// Controllers that run, and items that wait in their queues, by controller.
+	// Controllers that run, and items that wait in queues of the control plane, by queue if there are any ("deployment").
 	Controllers int            `json:"controllers"`
 	Queues      map[string]int `json:"queues,omitempty"`
 }

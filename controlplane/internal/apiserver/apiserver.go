@@ -10,15 +10,18 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"time"
 
 	"github.com/spf13/pflag"
 	extensionsapiserver "k8s.io/apiextensions-apiserver/pkg/apiserver"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/egressselector"
+	serverstorage "k8s.io/apiserver/pkg/server/storage"
 	"k8s.io/apiserver/pkg/util/webhook"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -48,6 +51,9 @@ type Options struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Hook runs once the server answers and before it is ready.
 	Hook func(ctx context.Context, client kubernetes.Interface) error
+	// Count is put around everything that the server serves. Loopback is the server name that its client of itself asks
+	// for.
+	Count func(next http.Handler, loopback string) http.Handler
 	// WaitStorage returns once etcd serves. The part of the building that needs no storage runs meanwhile.
 	WaitStorage func(ctx context.Context) error
 	// UpstreamHooks keeps the two upstream hooks that Hook would replace.
@@ -60,6 +66,9 @@ type Options struct {
 type Server struct {
 	aggregator *aggregatorapiserver.APIAggregator
 	informers  *cache.InformerName
+	// root is the prefix of all keys in etcd.
+	root    string
+	storage serverstorage.StorageFactory
 }
 
 // New builds the server, which takes most of a second of CPU. Each resource's storage connects to etcd while it is
@@ -99,7 +108,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if errs := completed.Validate(); len(errs) > 0 {
 		return nil, fmt.Errorf("kube-apiserver options: %w", utilerrors.NewAggregate(errs))
 	}
-	config, err := newConfig(completed, o)
+	config, storage, err := newConfig(completed, o)
 	if err != nil {
 		return nil, err
 	}
@@ -114,18 +123,18 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build kube-apiserver: %w", err)
 	}
-	return &Server{aggregator: aggregator, informers: opts.InformerName}, nil
+	return &Server{aggregator: aggregator, informers: opts.InformerName, root: opts.Etcd.StorageConfig.Prefix, storage: storage}, nil
 }
 
 // newConfig is upstream's app.NewConfig with our dialer, which has to be in place before the parts that use it are
-// built, and with our hook.
-func newConfig(opts options.CompletedOptions, o Options) (*app.Config, error) {
+// built, and with our hook. It also returns what knows where Kubernetes' own objects are in etcd.
+func newConfig(opts options.CompletedOptions, o Options) (*app.Config, serverstorage.StorageFactory, error) {
 	generic, informers, storage, err := controlplaneapiserver.BuildGenericConfig(
 		opts.CompletedOptions,
 		[]*runtime.Scheme{legacyscheme.Scheme, extensionsapiserver.Scheme, aggregatorscheme.Scheme},
 		controlplane.DefaultAPIResourceConfigSource(), generatedopenapi.GetOpenAPIDefinitions, opts.InformerName)
 	if err != nil {
-		return nil, fmt.Errorf("configure kube-apiserver: %w", err)
+		return nil, nil, fmt.Errorf("configure kube-apiserver: %w", err)
 	}
 	// "Cluster" egress is everything that lies in the cluster: kubelets, proxy subresources, webhooks, aggregated APIs.
 	generic.EgressSelector = egressselector.NewEgressSelectorWithMap(map[egressselector.EgressType]utilnet.DialFunc{
@@ -144,13 +153,13 @@ func newConfig(opts options.CompletedOptions, o Options) (*app.Config, error) {
 		}
 		return o.Hook(hook.Context, client)
 	}); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 
 	c := &app.Config{Options: opts}
 	kube, resolver, plugins, err := app.CreateKubeAPIServerConfig(opts, generic, informers, storage)
 	if err != nil {
-		return nil, fmt.Errorf("configure core API: %w", err)
+		return nil, nil, fmt.Errorf("configure core API: %w", err)
 	}
 	c.KubeAPIs = kube
 	cp := kube.ControlPlane
@@ -158,13 +167,27 @@ func newConfig(opts options.CompletedOptions, o Options) (*app.Config, error) {
 	if c.ApiExtensions, err = controlplaneapiserver.CreateAPIExtensionsConfig(*cp.Generic, cp.VersionedInformers, plugins,
 		opts.CompletedOptions, opts.MasterCount, resolver, webhook.NewDefaultAuthenticationInfoResolverWrapper(
 			cp.ProxyTransport, cp.Generic.EgressSelector, cp.Generic.LoopbackClientConfig, cp.Generic.TracerProvider)); err != nil {
-		return nil, fmt.Errorf("configure API extensions: %w", err)
+		return nil, nil, fmt.Errorf("configure API extensions: %w", err)
 	}
 	if c.Aggregator, err = controlplaneapiserver.CreateAggregatorConfig(*cp.Generic, opts.CompletedOptions, cp.VersionedInformers,
 		resolver, cp.ProxyTransport, cp.Extra.PeerProxy, plugins); err != nil {
-		return nil, fmt.Errorf("configure API aggregation: %w", err)
+		return nil, nil, fmt.Errorf("configure API aggregation: %w", err)
 	}
-	return c, nil
+	// The last server of the chain has all filters; the others are called behind them.
+	build := c.Aggregator.GenericConfig.BuildHandlerChainFunc
+	c.Aggregator.GenericConfig.BuildHandlerChainFunc = func(api http.Handler, c *genericapiserver.Config) http.Handler {
+		return o.Count(build(api, c), genericapiserver.LoopbackClientServerNameOverride)
+	}
+	return c, storage, nil
+}
+
+// ObjectsKey is what the keys of a resource's objects in etcd begin with.
+func (s *Server) ObjectsKey(r schema.GroupResource) string {
+	prefix := r.Group + "/" + r.Resource // of the other servers of the chain, and of custom resources
+	if legacyscheme.Scheme.IsGroupRegistered(r.Group) {
+		prefix = s.storage.ResourcePrefix(r)
+	}
+	return s.root + "/" + prefix + "/"
 }
 
 // LoopbackConfig is a client configuration with all rights that never leaves the process.

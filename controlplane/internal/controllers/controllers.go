@@ -4,12 +4,30 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/pflag"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/component-base/configz"
+	"k8s.io/component-base/featuregate"
 	"k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	"k8s.io/kubernetes/cmd/kube-controller-manager/app/options"
+	"k8s.io/kubernetes/cmd/kube-controller-manager/names"
 )
+
+// Enabled counts the controllers that Run runs. Upstream's metric running_managed_controllers knows of one or two.
+func Enabled() (n int) {
+	for name, c := range app.NewControllerDescriptors() {
+		// Pod CIDRs are planned, see config.ControllerManagerFlags.
+		if c.IsDisabledByDefault() || name == names.NodeIpamController {
+			continue
+		}
+		if !slices.ContainsFunc(c.GetRequiredFeatureGates(), func(f featuregate.Feature) bool { return !utilfeature.DefaultFeatureGate.Enabled(f) }) {
+			n++
+		}
+	}
+	return n
+}
 
 // Run runs all default controllers until ctx ends; it returns nil after a clean stop. The API server has to be
 // ready: the controller manager looks for it once a second only.

@@ -7,10 +7,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/storage/mvcc"
 	"go.etcd.io/etcd/server/v3/storage/wal"
+	"google.golang.org/grpc"
 
 	"bonsai/controlplane/config"
 )
@@ -18,12 +21,14 @@ import (
 // Server is a running etcd.
 type Server struct{ etcd *embed.Etcd }
 
-// Start opens the data in c.EtcdDir and returns once the member leads and serves, or ctx ends.
-func Start(ctx context.Context, c config.Config) (*Server, error) {
+// Start opens the data in c.EtcdDir and returns once the member leads and serves, or ctx ends. The options are for the
+// gRPC server that serves clients.
+func Start(ctx context.Context, c config.Config, options ...grpc.ServerOption) (*Server, error) {
 	cfg, err := configure(c)
 	if err != nil {
 		return nil, err
 	}
+	cfg.GRPCAdditionalServerOptions = append(cfg.GRPCAdditionalServerOptions, options...)
 	e, err := embed.StartEtcd(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open etcd data in %s: %w", c.EtcdDir, err)
@@ -43,6 +48,20 @@ func Start(ctx context.Context, c config.Config) (*Server, error) {
 
 // Err delivers the error that ended the server, if it ends by itself.
 func (s *Server) Err() <-chan error { return s.etcd.Err() }
+
+// Size is how large the data file is, in bytes.
+func (s *Server) Size() int64 { return s.etcd.Server.Backend().Size() }
+
+// Count counts the keys that begin with prefix, which ends with a slash, from the index in memory.
+func (s *Server) Count(ctx context.Context, prefix string) (int, error) {
+	const afterSlash = string('/' + 1)
+	end := strings.TrimSuffix(prefix, "/") + afterSlash
+	r, err := s.etcd.Server.KV().Range(ctx, []byte(prefix), []byte(end), mvcc.RangeOptions{CountOnly: true})
+	if err != nil {
+		return 0, fmt.Errorf("count keys: %w", err)
+	}
+	return r.Count, nil
+}
 
 // Stop ends the server after its last client has gone; it blocks until the data is closed.
 func (s *Server) Stop() { s.etcd.Close() }
