@@ -5,6 +5,7 @@
 //	GET  /v1/watch      a Snapshot per line: one at once, then whenever something changed
 //	GET  /v1/events     a cluster.Event per line: all since the daemon began, until its start has ended
 //	GET  /v1/logs       text; component, tail, follow
+//	GET  /v1/load       a cluster.Load per line, once a second
 //	GET  /v1/addons     []cluster.AddonStatus, all of them
 //	GET  /v1/dns/status  []cluster.DNSStatus, one per node
 //	GET  /v1/dns/log     a cluster.DNSQuery per line: what is answered from now on; node, pod, fold
@@ -35,6 +36,7 @@ type Backend interface {
 	// Events calls send with every event since the daemon began and returns when its start has succeeded or failed.
 	Events(ctx context.Context, send func(cluster.Event) error) error
 	Logs(ctx context.Context, q LogQuery, w io.Writer) error
+	LoadBackend
 	AddonBackend
 	DNSBackend
 	BirthBackend

@@ -32,6 +32,7 @@ type backend struct {
 	stopped   chan struct{}
 	query     LogQuery
 	addonBackend
+	loadBackend
 	dns    dnsBackend
 	births []cluster.Birth
 }

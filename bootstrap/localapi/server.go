@@ -134,6 +134,7 @@ func handler(b Backend) http.Handler {
 		_ = http.NewResponseController(w).Flush()
 		b.Stop()
 	})
+	loadRoutes(mux, b)
 	addonRoutes(mux, b)
 	dnsRoutes(mux, b)
 	birthRoutes(mux, b)

@@ -17,13 +17,16 @@ import (
 func (d *daemon) newDNSView(cp *controlplane.ControlPlane) *dnsview.View {
 	return dnsview.New(dnsview.Options{
 		Cluster: d.state.Name, Client: cp.Client(), Log: d.log, Scale: d.scale,
-		Nodes: func() []cluster.Node {
-			d.mu.Lock()
-			defer d.mu.Unlock()
-			return slices.Clone(d.spec.Nodes)
-		},
+		Nodes: d.plannedNodes,
 		Agent: func(n cluster.Node) http.RoundTripper { return cp.Dialer().AgentTransport(n) },
 	})
+}
+
+// plannedNodes are those that the cluster has at the moment.
+func (d *daemon) plannedNodes() []cluster.Node {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.spec.Nodes)
 }
 
 // dns returns the view, or the fault that says why there is nothing to see.

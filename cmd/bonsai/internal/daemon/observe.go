@@ -25,6 +25,7 @@ import (
 	"bonsai/bootstrap/statedir"
 	"bonsai/cmd/bonsai/internal/birthview"
 	"bonsai/cmd/bonsai/internal/dnsview"
+	"bonsai/cmd/bonsai/internal/loadview"
 	"bonsai/cmd/bonsai/internal/problemview"
 	"bonsai/controlplane"
 	"bonsai/controlplane/addons"
@@ -44,7 +45,8 @@ type daemon struct {
 	spec     cluster.Spec
 	cp       *controlplane.ControlPlane // nil until the control plane is ready
 	nodes    corelisters.NodeLister
-	dnsView  *dnsview.View // nil as long as cp is, as are problems, births and begun
+	dnsView  *dnsview.View // nil as long as cp is, as are loadView, problems, births and begun
+	loadView *loadview.View
 	problems *problemview.View
 	births   *birthview.View
 	begun    time.Time
@@ -85,16 +87,17 @@ func (d *daemon) attach(cp *controlplane.ControlPlane) (stop func(), err error) 
 	factory.StartWithContext(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	dns := d.newDNSView(cp)
+	dns, load := d.newDNSView(cp), d.newLoadView(cp)
 	d.begun = time.Now()
 	problems, births := d.newProblemView(cp), d.newBirthView(cp)
-	d.cp, d.nodes, d.dnsView, d.problems, d.births = cp, informer.Lister(), dns, problems, births
+	d.cp, d.nodes, d.dnsView, d.loadView, d.problems, d.births = cp, informer.Lister(), dns, load, problems, births
 	d.notify()
 	return func() {
 		cancel()
 		problems.Close()
 		births.Close()
 		dns.Close()
+		load.Close()
 		factory.Shutdown()
 	}, nil
 }

@@ -32,6 +32,19 @@ func (s *Session) Watch(ctx context.Context, f func(cluster.Snapshot) error) err
 	return s.explain(ctx, "watch the cluster", err)
 }
 
+// Load tells once a second what nodes, pods and control plane do, until the daemon ends, which is NotRunning.
+func (s *Session) Load(ctx context.Context, f func(cluster.Load) error) error {
+	own := &callback{}
+	err := s.daemon().Load(ctx, func(v cluster.Load) error { return own.keep(f(v)) })
+	if own.err != nil {
+		return own.err
+	}
+	if err == nil {
+		err = fault.Newf(fault.NotRunning, "the cluster was stopped")
+	}
+	return s.explain(ctx, "watch the load of the cluster", err)
+}
+
 // callback keeps the error of the caller's function, which is returned as it is.
 type callback struct{ err error }
 

@@ -1,0 +1,43 @@
+package localapi
+
+import (
+	"context"
+	"net/http"
+
+	"bonsai/bootstrap/cluster"
+)
+
+// LoadBackend is the part of Backend that tells how busy the cluster is. Its error is the fault NotRunning before the
+// control plane is ready.
+type LoadBackend interface {
+	// Load calls send with a Load every cluster.LoadInterval, for the first time after about one, until ctx ends or send
+	// fails, and returns that failure. Whoever is slow misses some.
+	Load(ctx context.Context, send func(cluster.Load) error) error
+}
+
+func loadRoutes(mux *http.ServeMux, b LoadBackend) {
+	mux.HandleFunc("GET /v1/load", func(w http.ResponseWriter, r *http.Request) {
+		var s *stream
+		err := b.Load(r.Context(), func(v cluster.Load) error {
+			if s == nil {
+				s = newStream(w, "application/jsonl")
+			}
+			return s.send(v)
+		})
+		switch {
+		case s != nil:
+			s.end(err)
+		case err != nil:
+			fail(w, err)
+		default:
+			newStream(w, "application/jsonl").end(nil)
+		}
+	})
+}
+
+// Load calls f once a second with what the cluster does, for the first time after about a second, until f fails, ctx
+// ends or the daemon does. It returns f's error as it is, and nil only when the daemon ended in order. The daemon
+// measures only while somebody watches.
+func (c *Client) Load(ctx context.Context, f func(cluster.Load) error) error {
+	return lines(ctx, c, "/v1/load", f)
+}
