@@ -135,7 +135,8 @@ Docker engine. On a terminal, bonsai alone shows the cluster full screen (bonsai
 	_ = root.RegisterFlagCompletionFunc("profile", a.completeProfiles)
 	root.AddCommand(
 		a.startCommand(), a.uiCommand(), a.stopCommand(), a.deleteCommand(), a.statusCommand(), a.nodeCommand(), a.kubectlCommand(),
-		a.logsCommand(), a.addonsCommand(), a.dnsCommand(), a.birthCommand(), a.sshCommand(), a.imageCommand(), a.updateContextCommand(), a.versionCommand(), a.roleCommand(),
+		a.logsCommand(), a.topCommand(), a.addonsCommand(), a.dnsCommand(), a.birthCommand(), a.sshCommand(), a.imageCommand(), a.updateContextCommand(),
+		a.versionCommand(), a.roleCommand(),
 	)
 	return root
 }

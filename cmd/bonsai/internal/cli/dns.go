@@ -32,8 +32,8 @@ of them at the moment, and why a name has the answer that it has.`,
 	return cmd
 }
 
-// dnsDaemon returns the client of the cluster's daemon, and the plan of its nodes.
-func (a *app) dnsDaemon() (*localapi.Client, *cluster.Spec, error) {
+// daemon returns the client of the cluster's daemon, and the plan of its nodes.
+func (a *app) daemon() (*localapi.Client, *cluster.Spec, error) {
 	s, err := a.Open()
 	if err != nil {
 		return nil, nil, err
@@ -83,7 +83,7 @@ Exit codes: 0 if a server answers; 37 if none does, or DNS is disabled.`,
 }
 
 func (a *app) runDNSStatus(ctx context.Context) error {
-	client, _, err := a.dnsDaemon()
+	client, _, err := a.daemon()
 	if err != nil {
 		return err
 	}
@@ -236,7 +236,7 @@ are never cached by them; programs and the Java virtual machine may have caches 
 }
 
 func (a *app) runDNSFlush(ctx context.Context, node string) error {
-	client, spec, err := a.dnsDaemon()
+	client, spec, err := a.daemon()
 	if err != nil {
 		return err
 	}

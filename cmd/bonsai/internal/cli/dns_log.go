@@ -55,7 +55,7 @@ func (a *app) runDNSLog(ctx context.Context, o dnsLogOptions) error {
 	if !o.follow {
 		return fault.Newf(fault.Usage, "there is no log of the past").WithHint("what is asked from now on:  %s", a.command("dns log"))
 	}
-	client, spec, err := a.dnsDaemon()
+	client, spec, err := a.daemon()
 	if err != nil {
 		return err
 	}

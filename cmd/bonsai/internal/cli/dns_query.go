@@ -60,7 +60,7 @@ func (a *app) runDNSQuery(ctx context.Context, name string, o dnsQueryOptions) e
 	if name == "" || strings.ContainsAny(name, " \t\n") {
 		return fault.Newf(fault.Usage, "%q is no name", name).WithHint("bonsai dns query --help")
 	}
-	client, spec, err := a.dnsDaemon()
+	client, spec, err := a.daemon()
 	if err != nil {
 		return err
 	}

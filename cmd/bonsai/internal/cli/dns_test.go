@@ -20,12 +20,13 @@ import (
 
 // scripted is the daemon of a script: it tells what a file says, and writes down what it was asked.
 type scripted struct {
-	localapi.Backend // nil: only DNS and births are asked for
+	localapi.Backend // nil: only DNS, births and load are asked for
 	asked            string
 	told             struct {
 		Status  []cluster.DNSStatus
 		Log     []cluster.DNSQuery
-		Hangs   bool // the log goes on
+		Hangs   bool // the log, or the stream of loads, goes on
+		Loads   []cluster.Load
 		Answer  localapi.DNSAnswer
 		Flushed []localapi.DNSFlushed
 		Births  []cluster.Birth
@@ -74,12 +75,30 @@ func (b *scripted) DNSLog(ctx context.Context, q localapi.DNSLogQuery, watching 
 			return err
 		}
 	}
-	if b.told.Hangs {
-		if err := os.WriteFile(b.asked+".hangs", nil, 0o600); err != nil {
+	return b.hang(ctx)
+}
+
+func (b *scripted) Load(ctx context.Context, send func(cluster.Load) error) error {
+	if err := b.note("load"); err != nil {
+		return err
+	}
+	for _, v := range b.told.Loads {
+		if err := send(v); err != nil {
 			return err
 		}
-		<-ctx.Done()
 	}
+	return b.hang(ctx)
+}
+
+// hang waits for the end if the script says so.
+func (b *scripted) hang(ctx context.Context) error {
+	if !b.told.Hangs {
+		return nil
+	}
+	if err := os.WriteFile(b.asked+".hangs", nil, 0o600); err != nil {
+		return err
+	}
+	<-ctx.Done()
 	return nil
 }
 
