@@ -38,6 +38,7 @@ func TestCluster(t *testing.T) {
 		{"configuration of DNS", testDNSConfiguration},
 		{"DNS made visible", testDNSVisible},
 		{"DNS survives its agent", testDNSSurvivesItsAgent},
+		{"load", testLoad},
 		{"exec, attach and logs", testExecAttachLogs},
 		{"port-forward", testPortForward},
 		{"cp", testCopy},
