@@ -35,6 +35,7 @@ type State struct {
 	// Scale multiplies grace periods, for slow machines; less than 1 counts as 1.
 	Scale float64
 
+	Namespaces   []*corev1.Namespace
 	Pods         []*corev1.Pod
 	Nodes        []*corev1.Node
 	Events       []*corev1.Event // warnings
@@ -128,6 +129,7 @@ type diagnosis struct {
 	State
 	events   map[types.UID][]*corev1.Event // by the object they are about, newest first
 	nodes    map[string]*corev1.Node
+	ending   map[string]bool     // namespaces that are being deleted
 	owners   map[types.UID]owner // of ReplicaSets and Jobs
 	lookups  map[string][]FailedLookup
 	free     map[string]corev1.ResourceList // by node, see freeOn
@@ -136,15 +138,13 @@ type diagnosis struct {
 	next     time.Time
 	// named are pods whose failed lookups have been told.
 	named map[string]bool
-	// toldClaims are the claims with a problem, so that pods which wait for them have none of their own.
-	toldClaims map[string]bool
 }
 
 func newDiagnosis(s State) *diagnosis {
 	s.Scale = max(s.Scale, 1)
 	d := &diagnosis{
-		State: s, events: map[types.UID][]*corev1.Event{}, nodes: map[string]*corev1.Node{}, owners: map[types.UID]owner{},
-		lookups: map[string][]FailedLookup{}, asked: map[Question]bool{}, named: map[string]bool{}, toldClaims: map[string]bool{},
+		State: s, events: map[types.UID][]*corev1.Event{}, nodes: map[string]*corev1.Node{}, ending: map[string]bool{}, owners: map[types.UID]owner{},
+		lookups: map[string][]FailedLookup{}, asked: map[Question]bool{}, named: map[string]bool{},
 	}
 	for _, e := range s.Events {
 		d.events[e.InvolvedObject.UID] = append(d.events[e.InvolvedObject.UID], e)
@@ -154,6 +154,11 @@ func newDiagnosis(s State) *diagnosis {
 	}
 	for _, n := range s.Nodes {
 		d.nodes[n.Name] = n
+	}
+	for _, n := range s.Namespaces {
+		if n.DeletionTimestamp != nil {
+			d.ending[n.Name] = true
+		}
 	}
 	for _, rs := range s.ReplicaSets {
 		d.owners[rs.UID] = controller(rs.Namespace, rs.OwnerReferences, owner{"replicaset", rs.Namespace, rs.Name})
@@ -180,7 +185,12 @@ type finding struct {
 	pod             *corev1.Pod // nil if it is about something else
 }
 
-func (d *diagnosis) add(f finding) { d.findings = append(d.findings, f) }
+// add takes in what is wrong, unless it goes away with its namespace.
+func (d *diagnosis) add(f finding) {
+	if !d.ending[f.of.namespace] {
+		d.findings = append(d.findings, f)
+	}
+}
 
 // maxPods is how many pods of a problem are named.
 const maxPods = 5

@@ -75,6 +75,10 @@ func TestNothingIsWrong(t *testing.T) {
 			p.Spec.InitContainers = []corev1.Container{{Name: "init"}}
 			p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "init", Ready: true, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Completed"}}}}
 		})},
+		"its namespace goes": {pod: pod("a", looping(1, "Error")), state: func(s *State) {
+			s.Claims, s.Jobs = []*corev1.PersistentVolumeClaim{claim(new("none"))}, []*batchv1.Job{job(3)}
+			s.Namespaces[2].DeletionTimestamp = new(ago(time.Second))
+		}},
 		"mounts are late": {pod: pod("a", waiting("ContainerCreating", "")), state: func(s *State) {
 			s.Events = []*corev1.Event{eventAbout("Pod", s.Pods[0].UID, "FailedMount", `MountVolume.SetUp failed for volume "kube-api-access-x" : object "shop"/"kube-root-ca.crt" not registered`, 20*time.Second)}
 		}},
@@ -141,7 +145,8 @@ func TestNamesThatAPodAsksForInVain(t *testing.T) {
 		"another namespace":       {"redis", "asks DNS for redis: no such name; meant redis.default?", "Service redis is in namespace default, not in shop"},
 		"wrong namespace":         {"redis.shop.svc", "asks DNS for redis.shop.svc: no such name; meant redis.default.svc?", "Service redis is in namespace default, not in shop"},
 		"pod of a StatefulSet":    {"db-0.db.shpo.svc", "asks DNS for db-0.db.shpo.svc: no such name; meant db-0.db.shop.svc?", ""},
-		"nothing like it":         {"payments.prod.svc", "asks DNS for payments.prod.svc: no such name", "there is no Service payments in namespace prod"},
+		"nothing like it":         {"payments.prod.svc", "asks DNS for payments.prod.svc: no such name", "there is no namespace prod"},
+		"no such Service":         {"payments.default.svc", "asks DNS for payments.default.svc: no such name", "there is no Service payments in namespace default"},
 		"slip in one short label": {"wbe", "asks DNS for wbe: no such name; meant web?", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -323,6 +328,7 @@ func FuzzWorkloads(f *testing.F) {
 			return
 		}
 		s.Pods, s.Nodes, s.Events = whole(s.Pods), whole(s.Nodes), whole(s.Events)
+		s.Namespaces = whole(s.Namespaces)
 		s.Claims, s.Classes, s.Services = whole(s.Claims), whole(s.Classes), whole(s.Services)
 		s.ReplicaSets, s.StatefulSets, s.DaemonSets, s.Jobs = whole(s.ReplicaSets), whole(s.StatefulSets), whole(s.DaemonSets), whole(s.Jobs)
 		Nodes(s)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"bonsai/bootstrap/cluster"
 )
 
@@ -110,6 +112,9 @@ func (d *diagnosis) tellName(f *finding, host, namespace string) {
 		f.Cause = why
 	} else if service, in, ok := serviceName(host, namespace); ok {
 		f.Cause = "there is no Service " + service + " in namespace " + in
+		if len(d.Namespaces) > 0 && !slices.ContainsFunc(d.Namespaces, func(n *corev1.Namespace) bool { return n.Name == in }) {
+			f.Cause = "there is no namespace " + in
+		}
 	}
 }
 

@@ -79,7 +79,6 @@ func (d *diagnosis) claim(c *corev1.PersistentVolumeClaim) {
 			f.Hint, f.Fix = "bonsai addons enable storage-provisioner -p "+d.Cluster, "addons enable storage-provisioner"
 		}
 	}
-	d.toldClaims[c.Namespace+"/"+c.Name] = true
 	d.add(f)
 }
 

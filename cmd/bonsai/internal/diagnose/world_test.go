@@ -34,6 +34,9 @@ func world() State {
 		ObjectMeta:  metav1.ObjectMeta{Name: "standard", Annotations: map[string]string{defaultClassAnnotation: "true"}},
 		Provisioner: ownProvisioner, VolumeBindingMode: new(storagev1.VolumeBindingWaitForFirstConsumer),
 	}}
+	for _, n := range []string{"default", "kube-system", "shop"} {
+		s.Namespaces = append(s.Namespaces, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: n}})
+	}
 	for _, n := range [][2]string{{"default", "kubernetes"}, {"default", "redis"}, {"shop", "web"}, {"shop", "db"}, {"kube-system", "kube-dns"}} {
 		s.Services = append(s.Services, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: n[0], Name: n[1]}})
 	}

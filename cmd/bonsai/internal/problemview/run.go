@@ -67,6 +67,7 @@ func start(o Options) *run {
 	factory := informers.NewSharedInformerFactoryWithOptions(o.Client, 0, informers.WithTransform(trim))
 	r.stores = stores{
 		events: r.follow(warnings.Core().V1().Events().Informer()),
+		spaces: r.follow(factory.Core().V1().Namespaces().Informer()),
 		pods:   r.follow(factory.Core().V1().Pods().Informer()),
 		nodes:  r.follow(factory.Core().V1().Nodes().Informer()),
 		claims: r.follow(factory.Core().V1().PersistentVolumeClaims().Informer()), classes: r.follow(factory.Storage().V1().StorageClasses().Informer()),
@@ -167,7 +168,7 @@ func (r *run) observed(now time.Time) diagnose.State {
 	s := r.stores
 	return diagnose.State{
 		Now: now, Cluster: r.Cluster, Begun: r.Begun, Scale: r.Scale,
-		Pods: all[*corev1.Pod](s.pods), Nodes: all[*corev1.Node](s.nodes), Events: all[*corev1.Event](s.events),
+		Namespaces: all[*corev1.Namespace](s.spaces), Pods: all[*corev1.Pod](s.pods), Nodes: all[*corev1.Node](s.nodes), Events: all[*corev1.Event](s.events),
 		Claims: all[*corev1.PersistentVolumeClaim](s.claims), Classes: all[*storagev1.StorageClass](s.classes),
 		Services: all[*corev1.Service](s.services), ReplicaSets: all[*appsv1.ReplicaSet](s.replicas),
 		StatefulSets: all[*appsv1.StatefulSet](s.stateful), DaemonSets: all[*appsv1.DaemonSet](s.daemons), Jobs: all[*batchv1.Job](s.jobs),
@@ -177,7 +178,7 @@ func (r *run) observed(now time.Time) diagnose.State {
 
 // stores are the objects that are followed.
 type stores struct {
-	events, pods, nodes, claims, classes, services, replicas, stateful, daemons, jobs cache.Store
+	events, spaces, pods, nodes, claims, classes, services, replicas, stateful, daemons, jobs cache.Store
 }
 
 func all[T any](s cache.Store) []T {

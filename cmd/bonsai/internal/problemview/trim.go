@@ -28,6 +28,8 @@ func trim(object any) (any, error) {
 		o.Spec.EphemeralContainers, o.Status.EphemeralContainerStatuses = nil, nil
 	case *corev1.Node:
 		o.Annotations, o.Status.Images, o.Status.VolumesInUse, o.Status.VolumesAttached = nil, nil, nil, nil
+	case *corev1.Namespace:
+		o.Annotations, o.Labels = nil, nil
 	case *corev1.Event:
 		o.Annotations, o.Labels = nil, nil
 		if len(o.Message) > maxMessage {
