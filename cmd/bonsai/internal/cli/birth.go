@@ -51,7 +51,7 @@ func (a *app) runBirth(ctx context.Context, arg string, watch bool) error {
 	if pod == "" {
 		return fault.Newf(fault.Usage, "no pod is named").WithHint("bonsai birth --help")
 	}
-	client, _, err := a.dnsDaemon()
+	client, _, err := a.daemon()
 	if err != nil {
 		return err
 	}
