@@ -59,11 +59,7 @@ type Session struct {
 	host *bool
 }
 
-var (
-	_ tui.ObjectSession = (*Session)(nil)
-	_ tui.StreamSession = (*Session)(nil)
-	_ tui.ActionSession = (*Session)(nil)
-)
+var _ tui.Session = (*Session)(nil)
 
 // quietKlog is here because klog has one logger per process, which cannot be set while it is used.
 var quietKlog sync.Once
