@@ -387,7 +387,7 @@ func (p *overviewPage) podsPart() *part {
 		}
 		shown := slices.Clone(spaces)
 		if rows < len(shown) {
-			slices.SortStableFunc(shown, func(a, b spaceMarks) int { return calmness(a.worst()) - calmness(b.worst()) })
+			slices.SortStableFunc(shown, func(a, b *spaceMarks) int { return calmness(a.worst()) - calmness(b.worst()) })
 		}
 		name := 6
 		for i := range shown {
@@ -400,7 +400,7 @@ func (p *overviewPage) podsPart() *part {
 				break
 			}
 			l := u.line(w).Add(paint.Plain, " ").Col(paint.Plain, shown[i].namespace, name).Add(paint.Plain, " ")
-			u.dots(l, &shown[i], l.Room()-1)
+			u.dots(l, shown[i], l.Room()-1)
 			lines = append(lines, l.String())
 		}
 		return lines
@@ -423,7 +423,7 @@ func (p *overviewPage) podsNote(w int) string {
 
 // dots are the pods of a namespace, one sign each; where there is no room, how many there are of each state.
 func (u *ui) dots(l *paint.Line, s *spaceMarks, room int) {
-	if len(s.marks) <= min(room, mostDots) {
+	if len(s.pods) <= min(room, mostDots) {
 		for i := 0; i < len(s.marks); {
 			j := i
 			for j < len(s.marks) && s.marks[j].state == s.marks[i].state {
@@ -460,13 +460,13 @@ func (u *ui) dot(s paint.State) string {
 func (p *overviewPage) podsFlow(w, rows int) []string {
 	u := p.u
 	spaces := slices.Clone(u.state.summary.spaces)
-	slices.SortStableFunc(spaces, func(a, b spaceMarks) int { return calmness(a.worst()) - calmness(b.worst()) })
+	slices.SortStableFunc(spaces, func(a, b *spaceMarks) int { return calmness(a.worst()) - calmness(b.worst()) })
 	var lines []string
 	l := u.line(w).Add(paint.Plain, " ")
 	for i := range spaces {
-		s := &spaces[i]
+		s := spaces[i]
 		name := paint.Cut(s.namespace, 20, u.theme.Glyphs.More)
-		need := paint.Width(name) + 1 + min(len(s.marks), 24)
+		need := paint.Width(name) + 1 + min(len(s.pods), 24)
 		more := u.T("and %d more", len(spaces)-i)
 		keep := paint.Width(more) + 4
 		if i == len(spaces)-1 {

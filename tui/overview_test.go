@@ -2,6 +2,8 @@ package tui
 
 import (
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -266,4 +268,47 @@ func TestProblemOfAWorkload(t *testing.T) {
 	r.shows("deployment shop/cart", "6m", "LOG shop/cart-7d9f4-x2k", "starting cart 1.4.2")
 	r.keys("enter")
 	r.shows("since    6m ago", "pods     12: shop/cart-7d9f4-x2k, shop/cart-b and 10 more", "in container cart", "again    in 38s", "go to deployment shop/cart")
+}
+
+// TestPodSummaryCountsLikeACountOfAll changes pods at random; the counts that are kept up to date are those of a new count.
+func TestPodSummaryCountsLikeACountOfAll(t *testing.T) {
+	r := newRig(t, shop(), 80, 24)
+	r.settled()
+	rnd := rand.New(rand.NewPCG(1, 2))
+	p := &r.u.state.summary
+	rows := map[string]Row{}
+	p.rowsReset()
+	for range 3000 {
+		id := fmt.Sprint("u", rnd.IntN(60))
+		if rnd.IntN(3) == 0 {
+			delete(rows, id)
+			p.rowsChanged(nil, []string{id})
+			continue
+		}
+		status := []string{"Running", "Pending", "Completed", "Error", "ContainerCreating"}[rnd.IntN(5)]
+		rows[id] = Row{UID: id, Namespace: fmt.Sprint("ns", rnd.IntN(4)), Name: id, Cells: []string{id, "1/1", status, "0", "", "", fmt.Sprint("dev-", rnd.IntN(3))}}
+		p.rowsChanged([]Row{rows[id]}, nil)
+		if rnd.IntN(4) == 0 {
+			p.refresh()
+		}
+	}
+	p.refresh()
+	fresh := podSummary{u: r.u}
+	fresh.rowsReset()
+	fresh.rowsChanged(slices.Collect(maps.Values(rows)), nil)
+	fresh.refresh()
+	if p.ready != fresh.ready || p.total != fresh.total || len(p.spaces) != len(fresh.spaces) {
+		t.Fatalf("%d of %d in %d namespaces, want %d of %d in %d", p.ready, p.total, len(p.spaces), fresh.ready, fresh.total, len(fresh.spaces))
+	}
+	for i, s := range p.spaces {
+		want := fresh.spaces[i]
+		if s.namespace != want.namespace || s.counts != want.counts || !slices.Equal(s.marks, want.marks) {
+			t.Errorf("%s has %v, want %v", s.namespace, s.counts, want.counts)
+		}
+	}
+	for node, n := range fresh.nodes {
+		if p.nodes[node] != n {
+			t.Errorf("%s has %v, want %v", node, p.nodes[node], n)
+		}
+	}
 }

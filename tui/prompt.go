@@ -243,7 +243,7 @@ func (u *ui) chooseNamespace() {
 	seen := map[string]bool{}
 	for _, s := range u.state.summary.spaces {
 		seen[s.namespace] = true
-		choices = append(choices, choice{title: s.namespace, hint: u.T("%d pods", len(s.marks)), run: func() { u.setNamespace(s.namespace) }})
+		choices = append(choices, choice{title: s.namespace, hint: u.T("%d pods", len(s.pods)), run: func() { u.setNamespace(s.namespace) }})
 	}
 	m := u.choose(u.T("namespace"), choices)
 	// Those without pods come when the API server has told them.

@@ -295,7 +295,7 @@ func (u *ui) effectOf(s *subject) (effect, typed string) {
 		pods := 0
 		for _, ns := range u.state.summary.spaces {
 			if ns.namespace == s.ref.Name {
-				pods = len(ns.marks)
+				pods = len(ns.pods)
 			}
 		}
 		return u.T("everything in it goes too: %d pods, and all else", pods), s.ref.Name
