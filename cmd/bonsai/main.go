@@ -33,6 +33,7 @@ func main() {
 			ignoreSignals() // kubectl has its own ways with Ctrl-C
 			return kubectl(args, kubeconfig)
 		},
+		UI:    showUI,
 		Roles: roles(), Addons: builtin.Descriptions(), Info: buildinfo.Get(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	}, os.Args[1:]))

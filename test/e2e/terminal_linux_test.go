@@ -1,0 +1,273 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"bonsai/test/e2e/harness"
+)
+
+// terminal is a pseudo-terminal that shows nothing and never answers: whoever asks it something waits for ever.
+type terminal struct {
+	t             *testing.T
+	master, slave *os.File
+	before        *term.State
+	read          sync.WaitGroup
+
+	mu     sync.Mutex // guards output
+	output []byte
+}
+
+func newTerminal(t *testing.T) *terminal {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("this machine has no pseudo-terminals: %v", err)
+	}
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err == nil {
+		err = unix.IoctlSetWinsize(int(master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 100})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	term0, err := term.GetState(int(slave.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &terminal{t: t, master: master, slave: slave, before: term0}
+	s.read.Go(func() {
+		buf := make([]byte, 32<<10)
+		for {
+			n, err := master.Read(buf)
+			s.mu.Lock()
+			s.output = append(s.output, buf[:n]...)
+			s.mu.Unlock()
+			if err != nil {
+				return // EIO is how a terminal without processes ends
+			}
+		}
+	})
+	t.Cleanup(func() {
+		_ = slave.Close()
+		s.read.Wait()
+		_ = master.Close()
+	})
+	return s
+}
+
+// start runs bonsai with all its streams on the terminal, as the leader of a session of its own.
+func (s *terminal) start(h *harness.Home, env []string, args ...string) *exec.Cmd {
+	s.t.Helper()
+	cmd := h.Command(context.WithoutCancel(s.t.Context()), args...)
+	cmd.Env = slices.DeleteFunc(cmd.Env, func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains([]string{"NO_COLOR", "CI", "TERM", "COLORTERM", "LANG", "LC_ALL", "TMUX", "TERM_PROGRAM"}, name)
+	})
+	cmd.Env = append(cmd.Env, append([]string{"TERM=xterm-256color", "LC_ALL=C.UTF-8"}, env...)...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.slave, s.slave, s.slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	return cmd
+}
+
+func (s *terminal) text() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return string(s.output)
+}
+
+var sequences = regexp.MustCompile("\x1b(\\[[0-?]*[ -/]*[@-~]|[@-Z\\\\-_]|\\][^\x07\x1b]*(\x07|\x1b\\\\))")
+
+// shows waits for text to appear behind what was seen before.
+func (s *terminal) shows(limit time.Duration, texts ...string) {
+	s.t.Helper()
+	for _, text := range texts {
+		harness.Until(s.t, limit, fmt.Sprintf("%q on the terminal", text), func() error {
+			if all := sequences.ReplaceAllString(s.text(), ""); !strings.Contains(all, text) {
+				return fmt.Errorf("it shows %q", all[max(0, len(all)-3000):])
+			}
+			return nil
+		})
+	}
+}
+
+// forget drops what was shown so far.
+func (s *terminal) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.output = nil
+}
+
+func (s *terminal) keys(keys ...string) {
+	s.t.Helper()
+	for _, k := range keys {
+		if _, err := s.master.WriteString(k); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// ends waits for the end of a command and checks that the terminal is as it was.
+func (s *terminal) ends(cmd *exec.Cmd, limit time.Duration) (code int) {
+	s.t.Helper()
+	timer := time.AfterFunc(harness.Scale(limit), func() {
+		s.t.Errorf("%v does not end: %q", cmd.Args, s.text())
+		_ = cmd.Process.Kill()
+	})
+	err := cmd.Wait()
+	timer.Stop()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		s.t.Fatal(err)
+	}
+	if after, err := term.GetState(int(s.slave.Fd())); err != nil || fmt.Sprint(after) != fmt.Sprint(s.before) {
+		s.t.Errorf("%v left the terminal in another state: %v", cmd.Args, err)
+	}
+	return cmd.ProcessState.ExitCode()
+}
+
+// questions are sequences that a terminal answers: colours, cursor, device, modes.
+var questions = regexp.MustCompile("\x1b\\][0-9;]*\\?|\x1b\\[[>=?]?[0-9]*c|\x1b\\[\\??[56]n|\x1b\\[[?0-9;]*\\$p|\x1bP\\+q|\x1b\\[\\?u")
+
+// TestNoCommandAsksTheTerminal runs commands where nobody answers. Bubble Tea asks for the background when it is
+// initialised, in whatever program it is linked into, and waits for five seconds; package tui/background keeps it from
+// that.
+func TestNoCommandAsksTheTerminal(t *testing.T) {
+	h := harness.NewHome(t)
+	for name, c := range map[string]struct {
+		args []string
+		code int
+	}{
+		"version": {[]string{"version"}, 0}, "help": {[]string{"--help"}, 0}, "status": {[]string{"status", "-o", "json"}, 30}, "completion": {[]string{"__complete", "st"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newTerminal(t)
+			began := time.Now()
+			code := s.ends(s.start(h, nil, c.args...), 20*time.Second)
+			took := time.Since(began)
+			if text := s.text(); strings.Contains(text, "\x1b") || strings.TrimSpace(text) == "" {
+				t.Errorf("it wrote %q", text)
+			}
+			if code != c.code || took > harness.Scale(4*time.Second) {
+				t.Errorf("exit code %d after %s", code, took)
+			}
+			t.Logf("%s", took.Round(time.Millisecond))
+		})
+	}
+}
+
+// TestUIOnAMuteTerminal opens the UI where nobody answers, and leaves it in every way.
+func TestUIOnAMuteTerminal(t *testing.T) {
+	h := harness.NewHome(t)
+	for name, c := range map[string]struct {
+		env, args []string
+		leave     func(s *terminal, cmd *exec.Cmd)
+	}{
+		"q":         {nil, []string{"ui"}, func(s *terminal, _ *exec.Cmd) { s.keys("q") }},
+		"alone":     {nil, nil, func(s *terminal, _ *exec.Cmd) { s.keys("\x03") }},
+		"SIGTERM":   {nil, []string{"ui"}, func(_ *terminal, cmd *exec.Cmd) { _ = cmd.Process.Signal(syscall.SIGTERM) }},
+		"SIGHUP":    {nil, []string{"ui"}, func(_ *terminal, cmd *exec.Cmd) { _ = cmd.Process.Signal(syscall.SIGHUP) }},
+		"no colour": {[]string{"NO_COLOR=1"}, []string{"ui", "--ascii"}, func(s *terminal, _ *exec.Cmd) { s.keys("q") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newTerminal(t)
+			began := time.Now()
+			cmd := s.start(h, c.env, c.args...)
+			s.shows(20*time.Second, `there is no cluster "bonsai" yet`, "start a new cluster")
+			if took := time.Since(began); took > harness.Scale(4*time.Second) {
+				t.Errorf("the first picture came after %s", took)
+			}
+			if q := questions.FindString(s.text()); q != "" {
+				t.Errorf("it asks the terminal %q", q)
+			}
+			if colour := regexp.MustCompile("\x1b\\[[0-9;]*3[0-8]").FindString(s.text()); (colour != "") != (c.env == nil) {
+				t.Errorf("colour: %q", colour)
+			}
+			c.leave(s, cmd)
+			s.ends(cmd, 20*time.Second)
+			if text := s.text(); strings.Count(text, "\x1b[?1049h") != 1 || strings.Count(text, "\x1b[?1049l") != 1 {
+				t.Error("the screen of before is not back")
+			}
+		})
+	}
+	t.Run("dumb", func(t *testing.T) {
+		s := newTerminal(t)
+		if code := s.ends(s.start(h, []string{"TERM=dumb"}), 20*time.Second); code != 0 || !strings.Contains(s.text(), "Available Commands") {
+			t.Errorf("exit code %d: %q", code, s.text())
+		}
+	})
+}
+
+// TestUIFromStartToFinish starts, stops and deletes a cluster without leaving the UI, and leaves it once meanwhile.
+func TestUIFromStartToFinish(t *testing.T) {
+	c := harness.New(t)
+	s := newTerminal(t)
+	ui := s.start(c.Home, nil, "ui", "-p", c.Name)
+	s.shows(20*time.Second, "start a new cluster")
+	s.keys("n", "1", "\r")
+	s.shows(10*time.Second, "nodes                1")
+	s.keys("\r")
+	s.shows(30*time.Second, "Certificates", "Control plane")
+
+	// It goes on when the UI is left, and the UI finds it again.
+	s.keys("q")
+	s.ends(ui, 20*time.Second)
+	s.shows(5*time.Second, "goes on without the UI")
+	s.forget()
+	ui = s.start(c.Home, nil, "ui", "-p", c.Name)
+	s.shows(2*time.Minute, "CONTROL PLANE")
+	harness.Until(t, 2*time.Minute, "a ready node", func() error {
+		if _, code := c.Status(t); code != 0 {
+			return fmt.Errorf("status exits with %d", code)
+		}
+		return nil
+	})
+	s.forget()
+	s.keys("7")
+	s.shows(20*time.Second, "default-storageclass")
+	s.forget()
+	s.keys("Q")
+	s.shows(10*time.Second, "are kept")
+	s.keys("\t", "\r")
+	s.shows(time.Minute, c.Name+" is stopped, in")
+	s.keys("\r")
+	s.shows(20*time.Second, "start it as it was")
+	s.forget()
+	s.keys("\r")
+	s.shows(2*time.Minute, c.Name+" is ready in")
+	s.forget()
+	s.keys("\x0b") // ctrl-k
+	s.shows(10*time.Second, "find")
+	s.keys("delete the cluster", "\r")
+	s.shows(10*time.Second, "this cannot be undone")
+	s.keys(c.Name, "\r")
+	s.shows(2*time.Minute, c.Name+" is deleted, in")
+	s.keys("q")
+	s.ends(ui, 20*time.Second)
+	if _, code := c.Status(t); code != 30 {
+		t.Errorf("status exits with %d", code)
+	}
+}
