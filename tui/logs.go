@@ -279,7 +279,7 @@ func mergeLogs(old, new logBatch) logBatch {
 
 // sourceNames are the pods and containers that have said something, and how they are told apart.
 type sourceNames struct {
-	known            map[[2]string]bool
+	known            map[[2]string]int // in the order in which they spoke up
 	pods, containers []string
 	names            map[[2]string]sourceName
 	spaces           map[string]bool
@@ -292,15 +292,15 @@ type sourceName struct {
 }
 
 func (s *sourceNames) reset() {
-	*s = sourceNames{known: map[[2]string]bool{}, names: map[[2]string]sourceName{}, spaces: map[string]bool{}}
+	*s = sourceNames{known: map[[2]string]int{}, names: map[[2]string]sourceName{}, spaces: map[string]bool{}}
 }
 
 func (s *sourceNames) see(l *textview.Line) {
 	key := [2]string{l.Pod, l.Container}
-	if s.known[key] || l.Pod == "" && l.Container == "" {
+	if _, known := s.known[key]; known || l.Pod == "" && l.Container == "" {
 		return
 	}
-	s.known[key], s.stale = true, true
+	s.known[key], s.stale = len(s.known), true
 	if !slices.Contains(s.pods, l.Pod) {
 		s.pods = append(s.pods, l.Pod)
 	}
@@ -326,7 +326,7 @@ func (s *sourceNames) arrange(v *textview.View) {
 	}
 	v.NameWidth = 0
 	several := len(s.known) > len(s.pods)
-	for key := range s.known {
+	for key, n := range s.known {
 		pod, container := key[0], key[1]
 		if _, name, ok := strings.Cut(pod, "/"); ok && len(s.spaces) == 1 {
 			pod = name
@@ -338,18 +338,13 @@ func (s *sourceNames) arrange(v *textview.View) {
 		case several && container != "":
 			name = pod + "/" + container
 		}
-		s.names[key] = sourceName{name, hue(key)}
+		s.names[key] = sourceName{name, paint.Hue(n)}
 		v.NameWidth = max(v.NameWidth, min(longestName, paint.Width(name)))
 	}
 	v.Name = func(l *textview.Line) (string, paint.Role) {
 		n := s.names[[2]string{l.Pod, l.Container}]
 		return n.text, n.role
 	}
-}
-
-// hue is the look of a name, always the same one.
-func hue(key [2]string) paint.Role {
-	return paint.Accent
 }
 
 // eventTail follows the newest events of some objects.

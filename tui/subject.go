@@ -256,6 +256,9 @@ func (p *subjectPage) listAct(id string) bool {
 }
 
 func (p *subjectPage) act(id string) bool {
+	if p.context() == keymap.List && slices.ContainsFunc(p.tabs, func(t objectTab) bool { return t.id == id }) {
+		return p.listAct(id)
+	}
 	if p.tab().act(id) {
 		return true
 	}

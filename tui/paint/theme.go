@@ -36,8 +36,20 @@ const (
 	Selected // the row under the cursor
 	Match    // what a search found
 	Changed  // a value that has just changed
+	// Hue1 to Hue6 tell things apart that have no state of their own: the pods of a log.
+	Hue1
+	Hue2
+	Hue3
+	Hue4
+	Hue5
+	Hue6
 	roles
 )
+
+// Hue is one of the hues; after the last one comes the first again.
+func Hue(n int) Role { return Hue1 + Role(n%hues) }
+
+const hues = 6
 
 // Depth is how many colours a terminal has.
 type Depth int
@@ -75,16 +87,18 @@ type palette struct {
 	ok, busy, warn, fail, off, accent, title, key string
 	// bold makes states bold, for more contrast.
 	bold bool
+	// hues look like no state.
+	hues [hues]string
 }
 
 // The default uses the terminal's own sixteen colours, which the user has chosen to be readable. No theme puts red
 // against green: the states of dark and light are of Okabe and Ito's palette for the colour-blind.
 var palettes = map[string]palette{
-	"auto":          {ok: "6", busy: "4", warn: "3", fail: "1", accent: "4", title: "", key: "6"},
-	"dark":          {ok: "#2BB6A0", busy: "#56B4E9", warn: "#F0C543", fail: "#F0704A", off: "#8A8F98", accent: "#7FB4FF", title: "#E6E6E6", key: "#56C7B4"},
-	"light":         {ok: "#00705A", busy: "#0060A8", warn: "#8A5A00", fail: "#B03A00", off: "#6A6F78", accent: "#0055AA", title: "#101010", key: "#00605A"},
-	"high-contrast": {ok: "#00FFD0", busy: "#7FC8FF", warn: "#FFE94A", fail: "#FF8A5C", off: "#C8C8C8", accent: "#9AD0FF", title: "#FFFFFF", key: "#FFFFFF", bold: true},
-	"colour-blind":  {ok: "#56B4E9", busy: "#CC79A7", warn: "#F0E442", fail: "#E69F00", off: "#999999", accent: "#56B4E9", title: "", key: "#56B4E9"},
+	"auto":          {ok: "6", busy: "4", warn: "3", fail: "1", accent: "4", title: "", key: "6", hues: [hues]string{"4", "5", "6", "12", "13", "14"}},
+	"dark":          {ok: "#2BB6A0", busy: "#56B4E9", warn: "#F0C543", fail: "#F0704A", off: "#8A8F98", accent: "#7FB4FF", title: "#E6E6E6", key: "#56C7B4", hues: [hues]string{"#7FB4FF", "#C9A0FF", "#56C7B4", "#F2A6D0", "#A5D8F7", "#B8B8E8"}},
+	"light":         {ok: "#00705A", busy: "#0060A8", warn: "#8A5A00", fail: "#B03A00", off: "#6A6F78", accent: "#0055AA", title: "#101010", key: "#00605A", hues: [hues]string{"#0055AA", "#6A3FB5", "#00605A", "#A0287A", "#2F6F9F", "#55557A"}},
+	"high-contrast": {ok: "#00FFD0", busy: "#7FC8FF", warn: "#FFE94A", fail: "#FF8A5C", off: "#C8C8C8", accent: "#9AD0FF", title: "#FFFFFF", key: "#FFFFFF", bold: true, hues: [hues]string{"#9AD0FF", "#D9B8FF", "#7FFFE6", "#FFB8E6", "#D0ECFF", "#D8D8FF"}},
+	"colour-blind":  {ok: "#56B4E9", busy: "#CC79A7", warn: "#F0E442", fail: "#E69F00", off: "#999999", accent: "#56B4E9", title: "", key: "#56B4E9", hues: [hues]string{"#56B4E9", "#CC79A7", "#8FB8DE", "#E0A8C8", "#A8A8FF", "#D0D0D0"}},
 	"mono":          {},
 }
 
@@ -127,6 +141,9 @@ func NewTheme(name string, depth Depth, ascii, calm bool) (*Theme, error) {
 		Selected: attributes.NewStyle().Reverse(true), Match: attributes.NewStyle().Reverse(true).Bold(true), Changed: attributes.NewStyle().Bold(true),
 	} {
 		t.on[role], _, _ = strings.Cut(s.Render("x"), "x")
+	}
+	for n, color := range p.hues {
+		t.on[Hue(n)], _, _ = strings.Cut(style(color).Render("x"), "x")
 	}
 	return t, nil
 }

@@ -5,9 +5,10 @@ import "strings"
 // pattern is what is searched, or filtered, for. Upper-case letters in it count; without any, case does not. A filter
 // that begins with "!" wants the lines that do not have the rest.
 type pattern struct {
-	text string // lower case if it folds
-	fold bool
-	not  bool
+	text   string // lower case if it folds
+	fold   bool
+	not    bool
+	anchor int // where its rarest byte is
 }
 
 func newPattern(text string, filter bool) pattern {
@@ -17,13 +18,15 @@ func newPattern(text string, filter bool) pattern {
 	}
 	p.text = text
 	p.fold = text == strings.ToLower(text)
+	p.anchor = rarest(text)
 	return p
 }
 
 func (p pattern) empty() bool { return p.text == "" }
 
 // index returns where the pattern occurs in s first, -1 if it does not. Case is folded for ASCII only: other letters
-// are as long in bytes as they are, so that nothing has to be allocated.
+// are as long in bytes as they are, so that nothing has to be allocated. It looks for the byte of the pattern that is
+// likely to be the rarest, in both cases, and compares the rest where it finds one.
 func (p pattern) index(s string) int {
 	if !p.fold {
 		return strings.Index(s, p.text)
@@ -32,30 +35,60 @@ func (p pattern) index(s string) int {
 	if n == 0 || len(s) < n {
 		return -1
 	}
-	first := p.text[0]
-	if first >= 0x80 {
-		// The bytes of other letters are never those of ASCII letters; look for the first one as it is.
-		for from := 0; ; {
-			i := strings.IndexByte(s[from:], first)
-			if i < 0 || from+i+n > len(s) {
-				return -1
-			}
-			if foldEqual(s[from+i:from+i+n], p.text) {
-				return from + i
-			}
-			from += i + 1
-		}
+	lower := p.text[p.anchor]
+	upper := lower
+	if lower >= 'a' && lower <= 'z' {
+		upper -= 'a' - 'A'
 	}
-	upper := first
-	if first >= 'a' && first <= 'z' {
-		upper = first - 'a' + 'A'
+	const unknown = -1
+	nextLower, nextUpper := unknown, unknown
+	if upper == lower {
+		nextUpper = len(s)
 	}
-	for i := 0; i+n <= len(s); i++ {
-		if c := s[i]; (c == first || c == upper) && foldEqual(s[i:i+n], p.text) {
-			return i
+	for from := p.anchor; from < len(s); {
+		if nextLower < from {
+			nextLower = indexByte(s, lower, from)
 		}
+		if nextUpper < from {
+			nextUpper = indexByte(s, upper, from)
+		}
+		at := min(nextLower, nextUpper)
+		start := at - p.anchor
+		if start+n > len(s) {
+			return -1
+		}
+		if foldEqual(s[start:start+n], p.text) {
+			return start
+		}
+		from = at + 1
 	}
 	return -1
+}
+
+// indexByte returns where c occurs from a place on, len(s) if it does not.
+func indexByte(s string, c byte, from int) int {
+	if i := strings.IndexByte(s[from:], c); i >= 0 {
+		return from + i
+	}
+	return len(s)
+}
+
+// common are the bytes of logs from the most common one down, roughly; all others are rare.
+const common = " etaonisr0l12dc/hum=p3.:45-6789gfybwvk\"_,"
+
+// rarest is where in a text the byte is that is likely to occur most seldom.
+func rarest(text string) int {
+	best, rank := 0, -1
+	for i := range len(text) {
+		r := strings.IndexByte(common, text[i])
+		if r < 0 {
+			r = len(common)
+		}
+		if r > rank {
+			best, rank = i, r
+		}
+	}
+	return best
 }
 
 // foldEqual compares with lower-case text.

@@ -129,6 +129,29 @@ func TestSearchFoldsCase(t *testing.T) {
 	}
 }
 
+// TestSearchIsRight compares with the obvious way to search.
+func TestSearchIsRight(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	letters := []rune("aAbBeE =漢é")
+	word := func(n int) string {
+		r := make([]rune, rnd.IntN(n))
+		for i := range r {
+			r[i] = letters[rnd.IntN(len(letters))]
+		}
+		return string(r)
+	}
+	for range 20000 {
+		text, what := word(12), strings.ToLower(word(4))
+		want := strings.Index(strings.ToLower(text), what)
+		if what == "" {
+			want = -1
+		}
+		if got := newPattern(what, false).index(text); got != want {
+			t.Fatalf("%q in %q: %d, want %d", what, text, got, want)
+		}
+	}
+}
+
 func TestFilterReachesAllLines(t *testing.T) {
 	v := New(true)
 	v.Append(numbered(MaxLines)...)
