@@ -173,6 +173,9 @@ func (t *textPane) save() {
 			b.WriteString(lines[i].Export())
 			b.WriteByte('\n')
 		}
+		if abs, err := filepath.Abs(path); err == nil {
+			path = abs // the user may look for it from elsewhere
+		}
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return err
 		}
