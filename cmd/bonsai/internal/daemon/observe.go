@@ -194,6 +194,9 @@ func (d *daemon) snapshot() (cluster.Snapshot, <-chan struct{}) {
 			}
 		}
 		agent := d.agents[n.Name]
+		if agent.err == nil && len(agent.Components) > 0 {
+			status.Host = cluster.PhaseRunning // what answers runs; for the rest somebody has to ask the engine
+		}
 		status.Components, status.DNS = agent.Components, dns[n.Name]
 		s.Nodes = append(s.Nodes, status)
 	}
