@@ -142,10 +142,10 @@ func (u *ui) drawWide(w int) []string {
 		pending[1] = u.T("unschedulable %d", n)
 	}
 	controllers := "kube-controller-manager"
-	if side < len(controllers)+6 {
+	if side < len(controllers)+7 {
 		controllers = "controller-manager"
 	}
-	if side < len(controllers)+6 {
+	if side < len(controllers)+7 {
 		controllers = "controllers"
 	}
 	d.box(x0, 4, side, 4, u.componentState("kube-scheduler"), "kube-scheduler", pending...)

@@ -55,6 +55,9 @@ func (u *ui) decision(d *cluster.Decision, w int) []string {
 	if d.Node == "" {
 		title, note = u.T("NO NODE"), u.T("none of %d is possible, found in %s", len(d.Verdicts), span(d.Took))
 	}
+	if d.Attempts > 1 {
+		note += ", " + u.T("attempt %d", d.Attempts)
+	}
 	lines := []string{u.heading(w, title, note)}
 	name := 4
 	for _, v := range d.Verdicts {
@@ -79,6 +82,11 @@ func (u *ui) decision(d *cluster.Decision, w int) []string {
 			l.Add(paint.Dim, "  "+v.Plugin)
 		}
 		lines = append(lines, l.String())
+	}
+	if d.Note != "" {
+		for _, part := range paint.Wrap(paint.Clean(d.Note), max(20, min(100, w-4))) {
+			lines = append(lines, u.line(w).Add(paint.Plain, "   ").Add(paint.Dim, part).String())
+		}
 	}
 	return lines
 }

@@ -41,7 +41,8 @@ func (d *dnsPulse) init(u *ui) {
 	d.u = u
 	news := newBox(u.hub, func(old, new []cluster.DNSQuery) []cluster.DNSQuery { return append(old, new...) }, d.apply)
 	watching := newBox(u.hub, nil, func(struct{}) {
-		d.since, d.err = u.clock.now(), nil
+		// What was asked while nobody listened is not known: counting begins anew.
+		d.since, d.err, d.seconds = u.clock.now(), nil, [pulseSpan]dnsSecond{}
 		u.touch()
 	})
 	d.feed = newFeed(u.hub, func(ctx context.Context, well func()) error {
