@@ -229,6 +229,22 @@ const mostSummed = 40
 // summarize prepares what changes with every question but is the same until the next.
 func (p *dnsPage) summarize() {
 	p.failing, p.asking = p.ring.Failing(mostSummed), p.ring.Asking(mostSummed)
+	// What is known to be a mistake comes before names of the world that do not exist.
+	slices.SortStableFunc(p.failing, func(a, b *dnslog.Name) int {
+		rank := func(n *dnslog.Name) int {
+			q := p.ring.Get(n.LastFail)
+			switch {
+			case q == nil:
+				return 3
+			case len(p.guess(q)) > 0, q.Verdict == dnslog.Broken:
+				return 0
+			case ofCluster(n.Asked.Value()):
+				return 1
+			}
+			return 2
+		}
+		return rank(a) - rank(b)
+	})
 	p.alarm = p.findAlarm()
 }
 
@@ -318,6 +334,9 @@ func (p *dnsPage) guess(q *dnslog.Query) []nearmiss.Meant {
 	m, ok := p.guesses[key]
 	if !ok {
 		m = nearmiss.Find(q.Asked.Value(), key.namespace, s.known)
+		if full, ok := nearmiss.Full(q.Asked.Value(), key.namespace, s.known); ok && len(q.Tries()) == 0 && q.Rest() == "" && full.Right != q.Asked.Value() {
+			m = []nearmiss.Meant{full}
+		}
 		p.guesses[key] = m
 	}
 	return m
@@ -356,7 +375,7 @@ func (p *dnsPage) findAlarm() string {
 	}
 	for _, name := range p.failing {
 		if name.Fails < alarmFails {
-			break
+			continue
 		}
 		q := p.ring.Get(name.LastFail)
 		if q == nil || q.Verdict != dnslog.Missing {

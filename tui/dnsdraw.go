@@ -487,6 +487,9 @@ func (p *dnsPage) why(q *dnslog.Query) []fact {
 			}
 			return append(row, fact{paint.Key, "   " + u.keys.Key("copy.line")}, fact{paint.Dim, " " + u.T("copies the right name")})
 		}
+		if full, ok := nearmiss.Full(asked, q.Namespace(), u.state.services.known); ok {
+			return []fact{{paint.Plain, u.T("%s exists: some programs, nslookup among them, try the whole search path although they have found it", full.Right)}}
+		}
 		if ofCluster(asked) {
 			return []fact{{paint.Warn, u.T("no Service or pod of the cluster has this name, nor one near it")}}
 		}
@@ -512,6 +515,8 @@ func (p *dnsPage) guessText(m nearmiss.Meant) string {
 		return u.T("the Service in namespace %s is called %s", s.Namespace, s.Name)
 	case nearmiss.Both:
 		return u.T("there is a Service %s in namespace %s", s.Name, s.Namespace)
+	case nearmiss.Unsearched:
+		return u.T("service %s exists, but the program asked without the search path", s.Name)
 	case nearmiss.Domain:
 		return u.T("the domain behind service %s is not right", s.Name)
 	}

@@ -26,6 +26,7 @@ type eventsPage struct {
 	// spaced says that the grid has a column for the namespace.
 	spaced   bool
 	warnings bool // only those
+	width    int  // that the columns are made for
 	grid     *grid.Grid
 }
 
@@ -86,19 +87,27 @@ func newEventsPage(u *ui) *eventsPage {
 // columns makes those of the grid; with the namespace where all are shown.
 func (p *eventsPage) columns() {
 	p.spaced = p.u.state.namespace == ""
+	// The message is what one reads: where there is room it gets most of it.
+	reason, object, message := 11, 14, 28
+	switch {
+	case p.width >= 150:
+		reason, object, message = 16, 24, 60
+	case p.width >= 100:
+		reason, object, message = 14, 20, 44
+	}
 	list := []grid.Column{
 		{Title: "Age", Kind: grid.Age},
 		{Title: "Type", Min: 7, Max: 8, Drop: 5},
-		{Title: "Reason", Min: 10, Max: 26},
+		{Title: "Reason", Min: reason, Max: 26},
 	}
 	if p.spaced {
 		list = append(list, grid.Column{Title: "Namespace", Min: 8, Max: 20, Drop: 4})
 	}
 	p.grid.SetColumns(append(list,
-		grid.Column{Title: "Object", Min: 14, Max: 44},
+		grid.Column{Title: "Object", Min: object, Max: 44},
 		grid.Column{Title: "Count", Kind: grid.Number, Min: 5, Max: 6, Drop: 2},
-		grid.Column{Title: "Message", Min: 28, Drop: 1},
-		grid.Column{Title: "Source", Min: 8, Max: 26, Drop: 6},
+		grid.Column{Title: "Message", Min: message, Drop: 1},
+		grid.Column{Title: "Source", Min: 14, Max: 26, Drop: 6},
 	))
 }
 
@@ -329,6 +338,10 @@ func (p *eventsPage) draw(w, h int) []string {
 	u := p.u
 	if text := p.emptyText(); text != "" {
 		return fill(u.note(text, w, h), w, h)
+	}
+	if w != p.width {
+		p.width = w
+		p.columns()
 	}
 	// The whole message of the row under the cursor has up to three lines below the list, where there is room.
 	below := 1

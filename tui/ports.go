@@ -21,6 +21,7 @@ type portsPage struct {
 	spaced         bool           // there is a column for the namespace
 	known          map[string]int // Services in the grid, by UID, with the round in which they were seen last
 	round          int
+	width          int // that the columns are made for
 	oursAt         int // first line of the rows of ours, servicesAt that of the Services, in the last drawing
 	servicesAt     int
 }
@@ -47,6 +48,13 @@ func newPortsPage(u *ui) *portsPage {
 
 func (p *portsPage) columns() {
 	p.spaced = p.u.state.namespace == ""
+	reachable := 20
+	switch {
+	case p.width >= 150:
+		reachable = 48
+	case p.width >= 100:
+		reachable = 40
+	}
 	var list []grid.Column
 	if p.spaced {
 		list = append(list, grid.Column{Title: "Namespace", Min: 8, Max: 22, Drop: 5})
@@ -57,7 +65,7 @@ func (p *portsPage) columns() {
 		grid.Column{Title: "Type", Min: 9, Max: 12, Drop: 6},
 		grid.Column{Title: "Cluster IP", Min: 11, Max: 24, Drop: 7},
 		grid.Column{Title: "Ports", Min: 12, Max: 36, Drop: 2},
-		grid.Column{Title: "Reachable at", Min: 20, Drop: 3},
+		grid.Column{Title: "Reachable at", Min: reachable, Drop: 3},
 		grid.Column{Title: "Age", Kind: grid.Age, Drop: 4},
 	))
 }
@@ -358,6 +366,10 @@ func (p *portsPage) warning() string {
 
 func (p *portsPage) draw(w, h int) []string {
 	u := p.u
+	if w != p.width {
+		p.width = w
+		p.columns()
+	}
 	lines := make([]string, 0, h)
 	stale := !u.state.stale().IsZero() || u.state.services.err != nil
 	p.oursAt, p.servicesAt = 0, 1

@@ -27,6 +27,8 @@ const (
 	Both
 	// Domain behind the namespace is not one of the cluster.
 	Domain
+	// Unsearched: the name is right for a resolver that uses the search path, but was asked for as it is.
+	Unsearched
 )
 
 // Meant is what may have been meant.
@@ -86,6 +88,21 @@ func Find(asked, own string, services []Service) []Meant {
 		return strings.Compare(a.Right, b.Right)
 	})
 	return best
+}
+
+// Full returns the full name of the Service that a pod of the namespace own means by asked, if there is one: what a
+// resolver that uses the search path ends at.
+func Full(asked, own string, services []Service) (Meant, bool) {
+	asked = strings.TrimSuffix(strings.ToLower(asked), ".")
+	for _, s := range services {
+		name := s.Name + "." + s.Namespace + ".svc." + clusterDomain
+		for _, form := range []string{s.Name + "." + s.Namespace, s.Name + "." + s.Namespace + ".svc", name} {
+			if asked == form || asked == s.Name && s.Namespace == own {
+				return Meant{name, s, Unsearched}, true
+			}
+		}
+	}
+	return Meant{}, false
 }
 
 // reading is one way to read the labels of a name.

@@ -59,6 +59,21 @@ func TestFind(t *testing.T) {
 	}
 }
 
+func TestFull(t *testing.T) {
+	for _, c := range []struct{ asked, own, want string }{
+		{"redis.default.svc", "shop", "redis.default.svc.cluster.local"},
+		{"redis.default", "shop", "redis.default.svc.cluster.local"},
+		{"web", "shop", "web.shop.svc.cluster.local"},
+		{"web", "default", ""},
+		{"redis.defualt", "shop", ""},
+		{"", "shop", ""},
+	} {
+		if m, _ := Full(c.asked, c.own, shop); m.Right != c.want {
+			t.Errorf("%q from %s: %q, want %q", c.asked, c.own, m.Right, c.want)
+		}
+	}
+}
+
 // TestFindAnySlip makes one slip in any name of any Service: it must be found again, or the slip has made the name of
 // another, or several are equally near.
 func TestFindAnySlip(t *testing.T) {

@@ -44,6 +44,9 @@ var zhDNS = map[string]string{
 	"%d questions for nothing each time: a dot at the end of the name, or ndots 1 in the pod's dnsConfig, saves them":            "每次多出 %d 次无用查询：在名称末尾加点，或在 Pod 的 dnsConfig 中把 ndots 设为 1，即可避免",
 	"nobody has asked for a name since %s was opened; what is asked now is shown as it comes. %s resolves a name as a pod would": "打开 %s 以来还没有查询；新的查询会实时显示。按 %s 以 Pod 的身份解析名称",
 
+	"service %s exists, but the program asked without the search path":                                     "service %s 存在，但程序查询时没有使用搜索路径",
+	"%s exists: some programs, nslookup among them, try the whole search path although they have found it": "%s 存在：有些程序（如 nslookup）找到后仍会试完整个搜索路径",
+
 	// One lookup.
 	"any pod": "任意 Pod", "as %s asks it": "以 %s 的身份查询", "on %s": "在 %s 上", "no %s": "没有 %s 记录", "truncated": "应答被截断",
 	"found, after %d questions": "已找到，共 %d 次查询", "not found, after %d questions": "未找到，共 %d 次查询",
