@@ -177,17 +177,18 @@ func difference(old, new []string) string {
 		if whole || old[i] != line {
 			if b.Len() == 0 {
 				b.WriteString(syncOn)
+				if whole {
+					b.WriteString("\x1b[2J")
+				}
 			}
-			fmt.Fprintf(&b, "\x1b[%d;1H", i+1)
+			// The old line is erased before, not after: behind a full line the cursor still stands on its last cell.
+			fmt.Fprintf(&b, "\x1b[%d;1H\x1b[K", i+1)
 			b.WriteString(line)
-			b.WriteString("\x1b[0m\x1b[K")
+			b.WriteString("\x1b[0m")
 		}
 	}
 	if b.Len() == 0 {
 		return ""
-	}
-	if whole {
-		b.WriteString("\x1b[J")
 	}
 	b.WriteString(syncOff)
 	return b.String()

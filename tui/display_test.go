@@ -27,8 +27,11 @@ func obey(t *testing.T, picture []string, text string, height int) []string {
 	for len(picture) < height {
 		picture = append(picture, "")
 	}
-	move := regexp.MustCompile(`\x1b\[(\d+);1H`)
+	move := regexp.MustCompile(`\x1b\[(\d+);1H\x1b\[K`)
 	text = strings.TrimSuffix(strings.TrimPrefix(text, syncOn), syncOff)
+	if strings.HasPrefix(text, "\x1b[2J") {
+		picture = make([]string, height)
+	}
 	at := move.FindAllStringSubmatchIndex(text, -1)
 	for i, m := range at {
 		row, err := strconv.Atoi(text[m[2]:m[3]])
@@ -39,14 +42,11 @@ func obey(t *testing.T, picture []string, text string, height int) []string {
 		if i+1 < len(at) {
 			end = at[i+1][0]
 		}
-		line, rest, ok := strings.Cut(text[m[1]:end], "\x1b[0m\x1b[K")
+		line, ok := strings.CutSuffix(text[m[1]:end], "\x1b[0m")
 		if !ok {
 			t.Fatalf("a line does not end in order: %q", text[m[1]:end])
 		}
 		picture[row-1] = line
-		if rest == "\x1b[J" {
-			picture = picture[:row]
-		}
 	}
 	return picture
 }
