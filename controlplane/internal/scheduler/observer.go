@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/util/flowcontrol"
 	fwk "k8s.io/kube-scheduler/framework"
 	schedulerconfig "k8s.io/kubernetes/pkg/scheduler/apis/config"
 
@@ -25,13 +26,21 @@ import (
 // filters for nodes that were not possible, the scores for those that were. That has to be done in the scheduling
 // cycle. Later, while the pod is being bound, the snapshot of the nodes that some plugins look into is already being
 // changed for the next pod; and the answers would be about another state of the cluster than the decision was. It takes
-// some tens of microseconds with a few nodes, and is bounded with many.
+// some tens of microseconds with a few nodes, and is bounded with many nodes and with many pods.
 type observer struct {
 	handle fwk.Handle
 	births *birth.Recorder
 	// weights are those of the scoring plugins, shared by all decisions; they never change.
 	weights func() map[string]int
+	// pace bounds how often plugins are asked again, so that a thousand pods at once are not scheduled more slowly.
+	pace flowcontrol.PassiveRateLimiter
 }
+
+// pace and burst are how many decisions in a second, and at once, are looked at closely.
+const (
+	pace  = 20
+	burst = 100
+)
 
 // maxVerdicts bounds how many nodes are asked about for one pod, and what is remembered of it.
 const maxVerdicts = 32
@@ -49,7 +58,10 @@ var (
 func newObserver(births *birth.Recorder) func(context.Context, runtime.Object, fwk.Handle) (fwk.Plugin, error) {
 	return func(_ context.Context, _ runtime.Object, h fwk.Handle) (fwk.Plugin, error) {
 		// The framework is complete only after its plugins are made.
-		return &observer{h, births, sync.OnceValue(func() map[string]int { return weights(h) })}, nil
+		return &observer{
+			handle: h, births: births, weights: sync.OnceValue(func() map[string]int { return weights(h) }),
+			pace: flowcontrol.NewTokenBucketPassiveRateLimiter(pace, burst),
+		}, nil
 	}
 }
 
@@ -142,7 +154,11 @@ func (o *observer) Reserve(ctx context.Context, state fwk.CycleState, p *corev1.
 	}
 	end := time.Now()
 	d := cluster.Decision{Time: end, Took: end.Sub(l.begin), Node: node}
-	o.judge(ctx, state, l, &d)
+	if o.pace.TryAccept() {
+		o.judge(ctx, state, l, &d)
+	} else {
+		note(&d, "Many pods were scheduled at once; what plugins said of the nodes was not noted.")
+	}
 	o.births.Decided(nameOf(p), birth.Span{Begin: l.begin, End: end}, d)
 	return nil
 }

@@ -113,6 +113,9 @@ func (j *joiner) created() {
 		if len(p.ManagedFields) > 0 && p.ManagedFields[0].Manager != "" {
 			who = p.ManagedFields[0].Manager
 		}
+		if who == "bonsai" && from != "" {
+			who = "kube-controller-manager" // which is a part of that program
+		}
 		j.add("api", who, j.birth.Started, j.birth.Started.Add(instant), false, from)
 		j.notes = append(j.notes, "the pod is older than the control plane's process, or many have come since: the API call and the scheduler's decision were not seen")
 		return
@@ -219,7 +222,9 @@ func (j *joiner) scheduled() bool {
 		}
 		return false
 	}
-	s.Detail = fmt.Sprintf("%s, one of %d possible nodes of %d", d.Node, possible, len(d.Verdicts))
+	if s.Detail = d.Node; len(d.Verdicts) > 0 {
+		s.Detail += fmt.Sprintf(", one of %d possible nodes of %d", possible, len(d.Verdicts))
+	}
 	if r.Bound.End.IsZero() && p.Spec.NodeName == "" {
 		j.add("bind", who, r.Cycle.End, time.Time{}, true, "")
 		return false
@@ -232,7 +237,8 @@ func (j *joiner) scheduled() bool {
 func (j *joiner) bound(begin time.Time) {
 	b := j.o.Record.Bound
 	detail := part("etcd", b.Etcd.Took())
-	if waited := b.Begin.Sub(begin); waited > 20*time.Millisecond {
+	claims := slices.ContainsFunc(j.o.Pod.Spec.Volumes, func(v corev1.Volume) bool { return v.PersistentVolumeClaim != nil || v.Ephemeral != nil })
+	if waited := b.Begin.Sub(begin); claims && waited > 20*time.Millisecond {
 		detail = list("its volumes took "+short(waited), detail)
 	}
 	j.add("bind", cmp.Or(b.Who, "kube-scheduler"), begin, cmp.Or(b.End, j.last), true, detail)
@@ -272,7 +278,10 @@ func (j *joiner) prepared() bool {
 	if n.Sandbox != nil {
 		sandboxBegin = cmp.Or(n.Sandbox.Begun, n.Sandbox.Done)
 	}
-	filled, detail := n.Filled, plural(n.Volumes, "volume")
+	filled, detail := n.Filled, ""
+	if n.Volumes > 0 {
+		detail = plural(n.Volumes, "volume")
+	}
 	if n.Sandbox != nil {
 		// Kubelet looks only now and then whether its volumes are there. Tokens are written again after an hour.
 		if !filled.IsZero() && filled.Before(sandboxBegin) {

@@ -34,7 +34,7 @@ func world() Observation {
 		Pod: &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", UID: "u", CreationTimestamp: whole(0),
 				OwnerReferences: []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "web-1", Controller: new(true)}},
-				ManagedFields:   []metav1.ManagedFieldsEntry{{Manager: "kube-controller-manager"}}},
+				ManagedFields:   []metav1.ManagedFieldsEntry{{Manager: "bonsai"}}},
 			Spec: corev1.PodSpec{NodeName: "n2", SchedulerName: corev1.DefaultSchedulerName, Volumes: []corev1.Volume{{Name: "token"}}, Containers: []corev1.Container{{Name: "main", Image: "app:1"}}},
 			Status: corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "10.244.2.5", StartTime: new(whole(30)),
 				Conditions:        []corev1.PodCondition{isTrue(corev1.PodScheduled, 15), isTrue(corev1.PodReadyToStartContainers, 300), isTrue(corev1.PodReady, 500)},
@@ -282,6 +282,15 @@ note: ` + old + "\n"},
 		}, made + `7.5 8.5 queue [kube-scheduler] attempt 2
 !8.5 9.5 schedule [kube-scheduler] 0/1 nodes are available
 `},
+		"verdicts were not noted": {func(o *Observation) {
+			d := *o.Record.Decision
+			d.Verdicts = nil
+			unscheduled(o)
+			o.Record.Cycle, o.Record.Decision = span(8.5, 9.5), &d
+		}, made + `7.5 8.5 queue [kube-scheduler]
+8.5 9.5 schedule [kube-scheduler] n2
+9.5 … bind [kube-scheduler]
+`},
 		"a volume is being made": {func(o *Observation) {
 			d := o.Record.Decision
 			unscheduled(o)
@@ -290,6 +299,14 @@ note: ` + old + "\n"},
 8.5 9.5 schedule [kube-scheduler] n2, one of 2 possible nodes of 3
 9.5 … bind [kube-scheduler]
 `},
+		"a volume was made": {func(o *Observation) {
+			o.Pod.Spec.Volumes[0].PersistentVolumeClaim = &corev1.PersistentVolumeClaimVolumeSource{}
+			o.Record.Bound = birth.Call{Span: span(49.5, 60), Etcd: span(50, 55)}
+			o.Node = nil
+			unready(o)
+			o.Record.Reported, o.Pod.Status.StartTime = time.Time{}, nil
+		}, strings.Replace(placed, "9.5 14 bind [kube-scheduler] etcd 2ms", "9.5 60 bind [kube-scheduler] its volumes took 40ms, etcd 5ms", 1) +
+			"~55 … kubelet [kubelet on n2]\n"},
 		"its maker chose the node": {func(o *Observation) {
 			o.Record.Queued, o.Record.Decision, o.Record.Cycle, o.Record.Bound = time.Time{}, nil, birth.Span{}, birth.Call{}
 		}, made + `7 20 kubelet [kubelet on n2] sees the pod and makes its folder
