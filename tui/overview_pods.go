@@ -1,0 +1,135 @@
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"bonsai/tui/paint"
+)
+
+// dotStates are the states in the order in which they are counted.
+var dotStates = []paint.State{paint.StateOK, paint.StateBusy, paint.StateWarn, paint.StateFail, paint.StateEnding, paint.StateOff}
+
+func (p *overviewPage) podsPart() *part {
+	u := p.u
+	spaces := u.state.summary.spaces
+	part := &part{least: 1, want: max(1, min(len(spaces), 12))}
+	part.draw = func(w, rows int) []string {
+		var lines []string
+		if !part.bare {
+			lines = append(lines, u.heading(w, u.T("PODS"), p.podsNote(w)))
+		}
+		switch {
+		case !u.state.pods.synced && len(spaces) == 0 && u.state.pods.err != nil:
+			return append(lines, u.line(w).Add(paint.Plain, " ").Add(paint.Warn, u.errorText(u.state.pods.err)).String())
+		case !u.state.pods.synced && len(spaces) == 0:
+			u.spinning()
+			return append(lines, u.line(w).Add(paint.Plain, " ").Add(paint.Dim, u.glyph(paint.StateBusy)+" "+u.T("reading pods")).String())
+		case len(spaces) == 0:
+			return append(lines, u.line(w).Add(paint.Plain, " ").Add(paint.Dim, u.T("no pods yet")).String())
+		case rows < len(spaces) && rows <= 2:
+			return append(lines, p.podsFlow(w, rows)...)
+		}
+		shown := slices.Clone(spaces)
+		if rows < len(shown) {
+			slices.SortStableFunc(shown, func(a, b *spaceMarks) int { return calmness(a.worst()) - calmness(b.worst()) })
+		}
+		name := 6
+		for i := range shown {
+			name = max(name, paint.Width(shown[i].namespace))
+		}
+		name = min(name, max(10, w/4))
+		for i := range shown {
+			if i == rows-1 && len(shown) > rows {
+				lines = append(lines, u.line(w).Add(paint.Plain, " ").Add(paint.Dim, u.T("and %d more", len(shown)-i)).String())
+				break
+			}
+			l := u.line(w).Add(paint.Plain, " ").Col(paint.Plain, shown[i].namespace, name).Add(paint.Plain, " ")
+			u.dots(l, shown[i], l.Room()-1)
+			lines = append(lines, l.String())
+		}
+		return lines
+	}
+	return part
+}
+
+// podsNote is how many pods there are, and what the signs mean where there is room for that.
+func (p *overviewPage) podsNote(w int) string {
+	u := p.u
+	s := &u.state.summary
+	note := u.T("%d of %d ready", s.ready, s.total)
+	g := &u.theme.Glyphs
+	legend := fmt.Sprintf("%s %s  %s %s  %s %s  %s %s  %s %s", g.OK, u.T("ready"), g.Warn, u.T("waits"), g.Fail, u.T("fails"), g.Ending, u.T("ends"), g.Off, u.T("done"))
+	if paint.Width(note)+paint.Width(legend)+20 < w {
+		return note + "   " + legend
+	}
+	return note
+}
+
+// dots are the pods of a namespace, one sign each; where there is no room, how many there are of each state.
+func (u *ui) dots(l *paint.Line, s *spaceMarks, room int) {
+	if len(s.pods) <= min(room, mostDots) {
+		for i := 0; i < len(s.marks); {
+			j := i
+			for j < len(s.marks) && s.marks[j].state == s.marks[i].state {
+				j++
+			}
+			l.Add(s.marks[i].state.Role(), strings.Repeat(u.dot(s.marks[i].state), j-i))
+			i = j
+		}
+		return
+	}
+	for _, state := range dotStates {
+		n := s.counts[state]
+		if state == paint.StateOff {
+			n += s.counts[paint.StateNone]
+		}
+		if n > 0 {
+			l.Add(state.Role(), u.dot(state)+" "+strconv.Itoa(n)).Add(paint.Plain, "  ")
+		}
+	}
+}
+
+// dot is the sign of one pod. What spins elsewhere stands still here: a hundred spinners are no information.
+func (u *ui) dot(s paint.State) string {
+	switch s {
+	case paint.StateNone:
+		return u.theme.Glyphs.Off
+	case paint.StateBusy:
+		return u.theme.Glyphs.Spinner[2%len(u.theme.Glyphs.Spinner)]
+	}
+	return u.theme.Glyph(s, 0)
+}
+
+// podsFlow is namespaces one after the other, those with trouble first.
+func (p *overviewPage) podsFlow(w, rows int) []string {
+	u := p.u
+	spaces := slices.Clone(u.state.summary.spaces)
+	slices.SortStableFunc(spaces, func(a, b *spaceMarks) int { return calmness(a.worst()) - calmness(b.worst()) })
+	var lines []string
+	l := u.line(w).Add(paint.Plain, " ")
+	for i := range spaces {
+		s := spaces[i]
+		name := paint.Cut(s.namespace, 20, u.theme.Glyphs.More)
+		need := paint.Width(name) + 1 + min(len(s.pods), 24)
+		more := u.T("and %d more", len(spaces)-i)
+		keep := paint.Width(more) + 4
+		if i == len(spaces)-1 {
+			keep = 0
+		}
+		if w-l.Room() > 1 && l.Room() < need+keep {
+			if len(lines) == rows-1 {
+				l.Add(paint.Dim, more)
+				break
+			}
+			lines = append(lines, l.String())
+			l = u.line(w).Add(paint.Plain, " ")
+		}
+		l.Add(paint.Plain, name+" ")
+		u.dots(l, s, min(24, l.Room()))
+		l.Add(paint.Plain, "   ")
+	}
+	return append(lines, l.String())
+}

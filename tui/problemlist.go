@@ -1,0 +1,225 @@
+package tui
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/tui/paint"
+)
+
+// podOfProblem is a pod that has the problem.
+func podOfProblem(p *cluster.Problem) (namespace, name string, ok bool) {
+	object := strings.TrimPrefix(p.Object, "pod/")
+	if object == p.Object {
+		if len(p.Pods) == 0 {
+			return "", "", false
+		}
+		object = p.Pods[0]
+	}
+	return strings.Cut(object, "/")
+}
+
+// problemList is the problems of the newest snapshot with a cursor that stays on its problem.
+type problemList struct {
+	u      *ui
+	list   []cluster.Problem
+	cursor int
+	key    string // of the problem under the cursor; empty is the first
+	gone   bool
+	top    int
+	rows   int
+	line   int // of the page's body at which the list begins
+	head   int // lines of heading before the first row
+}
+
+// problemKey is what makes a problem the same one in the next snapshot.
+func problemKey(p *cluster.Problem) string { return p.Kind + " " + p.Object + " " + p.Container }
+
+// refresh takes the problems of the newest snapshot, the worst first.
+func (l *problemList) refresh() {
+	list := slices.Clone(l.u.state.snapshot.Problems)
+	for i := range list {
+		cleanProblem(&list[i])
+	}
+	order := []cluster.Severity{cluster.SeverityError, cluster.SeverityWarning}
+	rank := func(p *cluster.Problem) int {
+		if i := slices.Index(order, p.Severity); i >= 0 {
+			return i
+		}
+		return len(order)
+	}
+	slices.SortStableFunc(list, func(a, b cluster.Problem) int { return rank(&a) - rank(&b) })
+	before := ""
+	if len(l.list) > 0 {
+		before = problemKey(&l.list[0])
+	}
+	l.list = list
+	if l.key == "" {
+		l.cursor = 0
+		l.gone = l.gone || before != "" && (len(list) == 0 || problemKey(&list[0]) != before)
+		return
+	}
+	if at := slices.IndexFunc(list, func(p cluster.Problem) bool { return problemKey(&p) == l.key }); at >= 0 {
+		l.cursor = at
+		return
+	}
+	l.gone = true
+	l.set(l.cursor)
+}
+
+// cleanProblem makes the text of a problem harmless.
+func cleanProblem(p *cluster.Problem) {
+	p.Object, p.Summary, p.Cause, p.Container = paint.Clean(p.Object), paint.Clean(p.Summary), paint.Clean(p.Cause), paint.Clean(p.Container)
+	p.Pods = slices.Clone(p.Pods)
+	for i := range p.Pods {
+		p.Pods[i] = paint.Clean(p.Pods[i])
+	}
+	p.Evidence = slices.Clone(p.Evidence)
+	for i := range p.Evidence {
+		p.Evidence[i] = paint.Clean(p.Evidence[i])
+	}
+}
+
+func (l *problemList) set(at int) {
+	l.cursor = max(0, min(at, len(l.list)-1))
+	l.key = ""
+	if l.cursor < len(l.list) {
+		l.key = problemKey(&l.list[l.cursor])
+	}
+}
+
+func (l *problemList) move(n int) { l.set(l.cursor + n) }
+
+func (l *problemList) current() (cluster.Problem, bool) {
+	if l.cursor < len(l.list) {
+		return l.list[l.cursor], true
+	}
+	return cluster.Problem{}, false
+}
+
+func (l *problemList) takeLost() bool {
+	gone := l.gone
+	l.gone = false
+	return gone
+}
+
+func (l *problemList) act(id string) bool {
+	switch id {
+	case "down":
+		l.move(1)
+	case "up":
+		l.move(-1)
+	case "top":
+		l.move(-len(l.list))
+	case "bottom":
+		l.move(len(l.list))
+	case "page.down":
+		l.move(max(1, l.rows))
+	case "page.up":
+		l.move(-max(1, l.rows))
+	default:
+		return false
+	}
+	return true
+}
+
+// click takes a click at a line of the page's body.
+func (l *problemList) click(y int) bool {
+	if row := y - l.line - l.head; row >= 0 && row < l.rows && l.top+row < len(l.list) {
+		l.set(l.top + row)
+		return true
+	}
+	return false
+}
+
+func (l *problemList) heading(w, rows int) string {
+	u := l.u
+	note := strconv.Itoa(len(l.list))
+	if len(l.list) > rows {
+		note = u.T("%d of %d", l.cursor+1, len(l.list))
+	}
+	return u.heading(w, u.T("PROBLEMS"), note)
+}
+
+// columns are the widths of object and summary; the cause has the rest, if there is enough of it.
+func (l *problemList) columns(w int) (object, summary int) {
+	for i := range l.list {
+		object = max(object, paint.Width(shortObject(&l.list[i])))
+		summary = max(summary, paint.Width(l.list[i].Summary))
+	}
+	if w < causeWidth {
+		return min(object, max(12, w/2)), w
+	}
+	return min(object, max(12, w*30/100)), min(summary, max(12, w*30/100))
+}
+
+// causeWidth is the width from which causes have a column.
+const causeWidth = 72
+
+// draw returns the rows around the cursor.
+func (l *problemList) draw(w, rows int) []string {
+	l.rows = rows
+	l.top = max(0, min(l.cursor-rows/2, len(l.list)-rows))
+	object, summary := l.columns(w)
+	var lines []string
+	for i := l.top; i < min(len(l.list), l.top+rows); i++ {
+		lines = append(lines, l.row(i, w, object, summary))
+	}
+	return lines
+}
+
+func (l *problemList) row(i, w, object, summary int) string {
+	u, p := l.u, &l.list[i]
+	state := severityState(p.Severity)
+	line := u.line(w)
+	if i == l.cursor {
+		line.Add(paint.Strong, u.theme.Glyphs.Cursor).Select()
+	} else {
+		line.Add(paint.Plain, " ")
+	}
+	line.State(state, u.tick).Col(paint.Strong, shortObject(p), object).Add(paint.Plain, " ")
+	if w < causeWidth {
+		return line.Add(state.Role(), p.Summary).String()
+	}
+	return line.Col(state.Role(), p.Summary, summary).Add(paint.Plain, " ").Add(paint.Plain, p.Cause).Right(paint.Dim, u.clock.age(p.Since)+" ").String()
+}
+
+// stripLines is how many lines explain the problem under the cursor: one for what to do, and one more if any cause
+// is cut off above. It does not depend on the cursor, so that nothing jumps.
+func (l *problemList) stripLines(w int) int {
+	object, summary := l.columns(w)
+	for i := range l.list {
+		if cause := paint.Width(l.list[i].Cause); cause > 0 && (w < causeWidth || cause > w-object-summary-7) {
+			return 2
+		}
+	}
+	return 1
+}
+
+// strip says why, if that is cut off in the list, and what to do about the problem under the cursor.
+func (l *problemList) strip(w, n int) []string {
+	u := l.u
+	p, _ := l.current()
+	var lines []string
+	if n > 1 {
+		lines = append(lines, u.line(w).Add(paint.Plain, "   ").Add(paint.Plain, p.Cause).String())
+	}
+	line := u.line(w).Add(paint.Plain, "   ")
+	if hint, _, _ := strings.Cut(p.Hint, "\n"); hint != "" {
+		line.Add(paint.Dim, u.theme.Glyphs.Right+" ").Add(paint.Accent, paint.Clean(hint))
+		if u.fixable(&p) {
+			line.Add(paint.Plain, "   ").Hint(u.keys.Key("fix"), u.T("does it"))
+		}
+	}
+	return append(lines, line.String())
+}
+
+// shortObject is what has the problem, as short as it is clear: of pods the namespace and the name.
+func shortObject(p *cluster.Problem) string {
+	if rest, ok := strings.CutPrefix(p.Object, "pod/"); ok {
+		return rest
+	}
+	return strings.Replace(p.Object, "/", " ", 1)
+}
