@@ -120,6 +120,14 @@ func limits(r corev1.ResourceName, q string) corev1.ResourceList {
 	return corev1.ResourceList{r: resource.MustParse(q)}
 }
 
+// mounted gives the container a volume; the kubelet leaves alone those that nobody mounts.
+func mounted(name string, source corev1.VolumeSource) func(*corev1.PodSpec) {
+	return func(s *corev1.PodSpec) {
+		s.Volumes = []corev1.Volume{{Name: name, VolumeSource: source}}
+		s.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: name, MountPath: "/volume"}}
+	}
+}
+
 const idle = "exec sleep 100000"
 
 // deployed plants a Deployment.
@@ -165,7 +173,7 @@ func faultsOfPods(wrong, right string) []planted {
 		}, 1},
 		{"port in use", deployed(1, "exec nc -l -p 8080", func(s *corev1.PodSpec) {
 			other := s.Containers[0]
-			other.Name, other.Args = "other", []string{"-c", "sleep 1; echo port 8080:; exec nc -l -p 8080"}
+			other.Name, other.Args = "other", []string{"-c", "sleep 1; exec nc -l -p 8080"}
 			s.Containers = append(s.Containers, other)
 		}), cluster.Problem{
 			Kind: cluster.ProblemPort, Object: web, Summary: "is taken inside the pod", Cause: "ddress already in use", Hint: "the containers of a pod share their ports",
@@ -194,9 +202,9 @@ func faultsAround() []planted {
 		}, cluster.Problem{
 			Kind: cluster.ProblemClaim, Object: "persistentvolumeclaim/NS/data", Summary: "storage class standart does not exist; meant standard?", Hint: "make the claim anew",
 		}, 0},
-		{"mount", deployed(1, idle, func(s *corev1.PodSpec) {
-			s.Volumes = []corev1.Volume{{Name: "host", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/srv/nothing", Type: new(corev1.HostPathDirectory)}}}}
-		}), cluster.Problem{
+		{"mount", deployed(1, idle, mounted("host", corev1.VolumeSource{
+			HostPath: &corev1.HostPathVolumeSource{Path: "/srv/nothing", Type: new(corev1.HostPathDirectory)},
+		})), cluster.Problem{
 			Kind: cluster.ProblemMount, Object: web, Summary: "volume host cannot be mounted", Cause: "has no /srv/nothing of the wanted type", Hint: "bonsai ssh",
 		}, 1},
 		{"ConfigMap", func(t *testing.T, n *harness.Namespace) {
@@ -215,9 +223,9 @@ func faultsAround() []planted {
 		}, cluster.Problem{
 			Kind: cluster.ProblemConfig, Object: web, Summary: "Secret db has no key PASWORD; meant PASSWORD?", Cause: "its environment", Hint: "describe secret db",
 		}, 1},
-		{"Secret of a volume", deployed(1, idle, func(s *corev1.PodSpec) {
-			s.Volumes = []corev1.Volume{{Name: "tls", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "certificate"}}}}
-		}), cluster.Problem{
+		{"Secret of a volume", deployed(1, idle, mounted("tls", corev1.VolumeSource{
+			Secret: &corev1.SecretVolumeSource{SecretName: "certificate"},
+		})), cluster.Problem{
 			Kind: cluster.ProblemConfig, Object: web, Summary: "Secret certificate does not exist", Cause: "its volume tls", Hint: "get secrets",
 		}, 1},
 		{"quota", func(t *testing.T, n *harness.Namespace) {
