@@ -20,8 +20,8 @@ import (
 	"bonsai/test/e2e/harness"
 )
 
-// terminal is a pseudo-terminal that shows nothing and never answers: whoever asks it something waits for ever.
-type terminal struct {
+// muteTerminal is a pseudo-terminal that shows nothing and never answers: whoever asks it something waits for ever.
+type muteTerminal struct {
 	t             *testing.T
 	master, slave *os.File
 	before        *term.State
@@ -31,7 +31,7 @@ type terminal struct {
 	output []byte
 }
 
-func newTerminal(t *testing.T) *terminal {
+func newTerminal(t *testing.T) *muteTerminal {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
@@ -55,7 +55,7 @@ func newTerminal(t *testing.T) *terminal {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &terminal{t: t, master: master, slave: slave, before: term0}
+	s := &muteTerminal{t: t, master: master, slave: slave, before: term0}
 	s.read.Go(func() {
 		buf := make([]byte, 32<<10)
 		for {
@@ -77,7 +77,7 @@ func newTerminal(t *testing.T) *terminal {
 }
 
 // start runs bonsai with all its streams on the terminal, as the leader of a session of its own.
-func (s *terminal) start(h *harness.Home, env []string, args ...string) *exec.Cmd {
+func (s *muteTerminal) start(h *harness.Home, env []string, args ...string) *exec.Cmd {
 	s.t.Helper()
 	cmd := h.Command(context.WithoutCancel(s.t.Context()), args...)
 	cmd.Env = slices.DeleteFunc(cmd.Env, func(v string) bool {
@@ -93,7 +93,7 @@ func (s *terminal) start(h *harness.Home, env []string, args ...string) *exec.Cm
 	return cmd
 }
 
-func (s *terminal) text() string {
+func (s *muteTerminal) text() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return string(s.output)
@@ -102,7 +102,7 @@ func (s *terminal) text() string {
 var sequences = regexp.MustCompile("\x1b(\\[[0-?]*[ -/]*[@-~]|[@-Z\\\\-_]|\\][^\x07\x1b]*(\x07|\x1b\\\\))")
 
 // shows waits for text to appear behind what was seen before.
-func (s *terminal) shows(limit time.Duration, texts ...string) {
+func (s *muteTerminal) shows(limit time.Duration, texts ...string) {
 	s.t.Helper()
 	for _, text := range texts {
 		harness.Until(s.t, limit, fmt.Sprintf("%q on the terminal", text), func() error {
@@ -115,13 +115,13 @@ func (s *terminal) shows(limit time.Duration, texts ...string) {
 }
 
 // forget drops what was shown so far.
-func (s *terminal) forget() {
+func (s *muteTerminal) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.output = nil
 }
 
-func (s *terminal) keys(keys ...string) {
+func (s *muteTerminal) keys(keys ...string) {
 	s.t.Helper()
 	for _, k := range keys {
 		if _, err := s.master.WriteString(k); err != nil {
@@ -131,7 +131,7 @@ func (s *terminal) keys(keys ...string) {
 }
 
 // ends waits for the end of a command and checks that the terminal is as it was.
-func (s *terminal) ends(cmd *exec.Cmd, limit time.Duration) (code int) {
+func (s *muteTerminal) ends(cmd *exec.Cmd, limit time.Duration) (code int) {
 	s.t.Helper()
 	timer := time.AfterFunc(harness.Scale(limit), func() {
 		s.t.Errorf("%v does not end: %q", cmd.Args, s.text())
@@ -184,13 +184,13 @@ func TestUIOnAMuteTerminal(t *testing.T) {
 	h := harness.NewHome(t)
 	for name, c := range map[string]struct {
 		env, args []string
-		leave     func(s *terminal, cmd *exec.Cmd)
+		leave     func(s *muteTerminal, cmd *exec.Cmd)
 	}{
-		"q":         {nil, []string{"ui"}, func(s *terminal, _ *exec.Cmd) { s.keys("q") }},
-		"alone":     {nil, nil, func(s *terminal, _ *exec.Cmd) { s.keys("\x03") }},
-		"SIGTERM":   {nil, []string{"ui"}, func(_ *terminal, cmd *exec.Cmd) { _ = cmd.Process.Signal(syscall.SIGTERM) }},
-		"SIGHUP":    {nil, []string{"ui"}, func(_ *terminal, cmd *exec.Cmd) { _ = cmd.Process.Signal(syscall.SIGHUP) }},
-		"no colour": {[]string{"NO_COLOR=1"}, []string{"ui", "--ascii"}, func(s *terminal, _ *exec.Cmd) { s.keys("q") }},
+		"q":         {nil, []string{"ui"}, func(s *muteTerminal, _ *exec.Cmd) { s.keys("q") }},
+		"alone":     {nil, nil, func(s *muteTerminal, _ *exec.Cmd) { s.keys("\x03") }},
+		"SIGTERM":   {nil, []string{"ui"}, func(_ *muteTerminal, cmd *exec.Cmd) { _ = cmd.Process.Signal(syscall.SIGTERM) }},
+		"SIGHUP":    {nil, []string{"ui"}, func(_ *muteTerminal, cmd *exec.Cmd) { _ = cmd.Process.Signal(syscall.SIGHUP) }},
+		"no colour": {[]string{"NO_COLOR=1"}, []string{"ui", "--ascii"}, func(s *muteTerminal, _ *exec.Cmd) { s.keys("q") }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newTerminal(t)
