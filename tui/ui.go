@@ -109,7 +109,9 @@ func (u *ui) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		if u.clock.now().Before(u.deaf) {
 			break
 		}
-		u.key(msg)
+		for _, k := range singleKeys(msg) {
+			u.key(k)
+		}
 		u.touch()
 	case tea.MouseMsg:
 		u.onMouse(tea.MouseEvent(msg))
@@ -177,6 +179,22 @@ func (u *ui) View() string { return "" }
 
 // page is the one in front.
 func (u *ui) page() page { return u.screens[u.current].top() }
+
+// singleKeys are the keys of a message: those that arrive together, because somebody types fast or the line is slow,
+// come as one. What was pasted stays whole.
+func singleKeys(msg tea.KeyMsg) []tea.KeyMsg {
+	if msg.Type != tea.KeyRunes || len(msg.Runes) < 2 || msg.Paste {
+		return []tea.KeyMsg{msg}
+	}
+	keys := make([]tea.KeyMsg, len(msg.Runes))
+	for i, r := range msg.Runes {
+		keys[i] = tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}, Alt: msg.Alt}
+		if r == ' ' {
+			keys[i].Type = tea.KeySpace
+		}
+	}
+	return keys
+}
 
 // key gives a key to whoever wants it.
 func (u *ui) key(msg tea.KeyMsg) {

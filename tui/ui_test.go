@@ -2,7 +2,19 @@ package tui
 
 import (
 	"testing"
+
+	tea "github.com/charmbracelet/bubbletea"
 )
+
+// TestKeysThatArriveTogether: a terminal sends what is typed fast in one piece.
+func TestKeysThatArriveTogether(t *testing.T) {
+	r := newRig(t, shop(), 120, 30)
+	r.send(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("3jj/web x")})
+	r.shows("[3 Pods]", "/web x")
+	r.keys("esc")
+	r.send(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("9Q"), Paste: true})
+	r.shows("[3 Pods]")
+}
 
 func TestPodsScreen(t *testing.T) {
 	r := newRig(t, shop(), 120, 30)
