@@ -26,6 +26,7 @@ type logsPage struct {
 	previous bool
 
 	streams []*logStream
+	began   time.Time
 	box     *box[logBatch]
 	sources sourceNames
 	events  *eventTail
@@ -36,6 +37,8 @@ const (
 	// tailOne is how many of its lines a log begins with, tailMany how many where there are several logs.
 	tailOne  = 2000
 	tailMany = 300
+	// mergeFor is how long the beginnings of several streams are put in order as they come.
+	mergeFor = 3 * time.Second
 )
 
 // newLogsPage is the numbered screen: all pods of the namespace.
@@ -129,7 +132,7 @@ func (p *logsPage) hide() {
 
 // begin makes the streams anew.
 func (p *logsPage) begin() {
-	p.streams = []*logStream{}
+	p.streams, p.began = []*logStream{}, p.u.clock.now()
 	for _, t := range p.targets() {
 		p.streams = append(p.streams, newLogStream(p, t))
 	}
@@ -174,7 +177,11 @@ func (p *logsPage) take(b logBatch) {
 	for i := range b.lines {
 		p.sources.see(&b.lines[i])
 	}
-	p.view.Append(b.lines...)
+	if len(p.streams) > 1 && p.view.Following() && p.view.Dropped() == 0 && p.u.clock.now().Sub(p.began) < mergeFor {
+		p.view.Merge(b.lines...)
+	} else {
+		p.view.Append(b.lines...)
+	}
 	p.sources.arrange(p.view)
 	p.u.touch()
 }

@@ -106,6 +106,18 @@ func (v *View) Append(lines ...Line) {
 	v.matches = fromNumber(v.matches, v.ring.first)
 }
 
+// Merge adds lines that have come, and puts everything in the order of its times: for streams whose beginnings come one
+// after the other. It costs as much as everything that is kept.
+func (v *View) Merge(lines ...Line) {
+	all := make([]Line, 0, v.ring.n+len(lines))
+	for no := v.ring.first; no < v.ring.end(); no++ {
+		all = append(all, *v.ring.at(no))
+	}
+	all = append(all, lines...)
+	slices.SortStableFunc(all, func(a, b Line) int { return a.Time.Compare(b.Time) })
+	v.SetText(all)
+}
+
 // fromNumber takes the numbers below first away from an ascending list.
 func fromNumber(list []int64, first int64) []int64 {
 	if len(list) == 0 || list[0] >= first {

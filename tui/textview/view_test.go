@@ -261,6 +261,22 @@ func TestSearchFindsFarToTheRight(t *testing.T) {
 	expect(t, screen(t, v, 80, 5), "needle")
 }
 
+func TestMergePutsStreamsInOrder(t *testing.T) {
+	v := New(true)
+	line := func(at int, text string) Line {
+		return NewLine(now.Add(time.Duration(at)*time.Second), "", "", text, false)
+	}
+	v.Merge(line(1, "a1"), line(3, "a3"))
+	v.Merge(line(2, "b2"), line(3, "b3"), line(4, "b4"))
+	var got []string
+	for _, l := range v.Shown() {
+		got = append(got, l.Text)
+	}
+	if strings.Join(got, " ") != "a1 b2 a3 b3 b4" || !v.Following() {
+		t.Errorf("got %v", got)
+	}
+}
+
 func TestRunsAreJumpedBetween(t *testing.T) {
 	v := New(true)
 	for run := range 3 {
