@@ -183,7 +183,8 @@ func (l *problemList) row(i, w, object, summary int) string {
 	if w < causeWidth {
 		return line.Add(state.Role(), p.Summary).String()
 	}
-	return line.Col(state.Role(), p.Summary, summary).Add(paint.Plain, " ").Add(paint.Plain, p.Cause).Right(paint.Dim, u.clock.age(p.Since)+" ").String()
+	// A summary that is longer than most takes room from its cause: it is what has to be read.
+	return line.Col(state.Role(), p.Summary, max(summary, paint.Width(p.Summary))).Add(paint.Plain, " ").Add(paint.Plain, p.Cause).Right(paint.Dim, u.clock.age(p.Since)+" ").String()
 }
 
 // stripLines is how many lines explain the problem under the cursor: one for what to do, and one more if any cause

@@ -205,6 +205,22 @@ func (u *ui) command(text string) {
 		u.command(strings.Join(append([]string{list[0]}, words[1:]...), " "))
 		return
 	}
+	if u.state.types == nil && u.state.running() {
+		// Typed faster than the API server tells its types: it is tried again when it has.
+		u.toast.say(paint.Dim, u.T("reading the types of the API server"))
+		fetch(u, u.session.Types, func(types []ResourceType, err error) {
+			if err != nil {
+				u.fail(err)
+				return
+			}
+			if u.state.types = types; types == nil {
+				u.state.types = []ResourceType{} // none is an answer, too
+			}
+			u.toast.clear()
+			u.command(text)
+		})
+		return
+	}
 	u.toast.say(paint.Fail, u.T("there is no type or screen %q", words[0]))
 }
 

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"bonsai/test/e2e/harness"
-	"bonsai/test/e2e/terminal"
+	tmuxterm "bonsai/test/e2e/terminal"
 )
 
 // brokenShop is a program that cannot work without redis, whose name is mistyped, beside one that serves.
@@ -70,7 +70,7 @@ func TestTerminalUI(t *testing.T) {
 		"BONSAI_HOME=" + c.Dir, "KUBECONFIG=" + c.Kubeconfig, "COLORTERM=truecolor", "LANG=C.UTF-8", "PATH=" + os.Getenv("PATH"),
 		"EDITOR=sed -i s/defualt/default/", "NO_COLOR=", "CI=",
 	}
-	term := terminal.Start(t, columns, rows, env, fmt.Sprintf("%s ui -p %s --theme dark --color true; sleep 1000", harness.Binary(), c.Name))
+	term := tmuxterm.Start(t, columns, rows, env, fmt.Sprintf("%s ui -p %s --theme dark --color true; sleep 1000", harness.Binary(), c.Name))
 
 	// No cluster: the UI offers one, and draws how it starts.
 	term.Wait(10*time.Second, "there is no cluster", "start a new cluster")
@@ -89,7 +89,7 @@ func TestTerminalUI(t *testing.T) {
 		t.Fatal(r)
 	}
 	term.Wait(60*time.Second, "PROBLEMS 1", "cart", "redis.defualt.svc")
-	term.Wait(30*time.Second, "redis.default.svc") // what was meant
+	term.Wait(30*time.Second, "meant redis.default.svc?")
 	term.Shoot(6 * time.Second)
 
 	// Who asks for that name, and what was tried.
@@ -135,7 +135,7 @@ func TestTerminalUI(t *testing.T) {
 		t.Errorf("after leaving the UI the cluster has status %d", code)
 	}
 	if picture != "" {
-		svg := strings.ReplaceAll(terminal.SVG(term.Shots, columns, rows), c.Name, "dev"+strings.Repeat(" ", len(c.Name)-len("dev")))
+		svg := strings.ReplaceAll(tmuxterm.SVG(term.Shots, columns, rows), c.Name, "dev"+strings.Repeat(" ", len(c.Name)-len("dev")))
 		if err := os.WriteFile(picture, []byte(svg), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -61,4 +61,5 @@ var zhCommon = map[string]string{
 	"the mouse is the terminal's: select and copy; %s takes it back": "鼠标已交给终端：可选择复制；%s 收回", "copied: %s": "已复制：%s",
 	"overview": "概览", "dns": "DNS", "control": "控制平面", "ports": "端口", "what was done": "已执行的操作", "it has ended": "已结束",
 	"nothing was done from here yet; whatever you do is listed with the command that does the same": "尚未执行任何操作；执行后会连同等效命令列在这里",
+	"reading the types of the API server": "正在读取 API server 的资源类型",
 }
