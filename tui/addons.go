@@ -290,7 +290,9 @@ func (p *addonsPage) toggle() {
 		u.toast.say(paint.Warn, u.T("%s is not in this version: %s", paint.Clean(a.Name), paint.Clean(a.Story)))
 	case cluster.AddonStatus:
 		switch {
-		case u.state.known && u.state.snapshot.Phase == cluster.PhaseAbsent:
+		case !u.state.known:
+			u.toast.say(paint.Warn, u.T("looking"))
+		case u.state.snapshot.Phase == cluster.PhaseAbsent:
 			u.toast.say(paint.Warn, u.T("there is no cluster yet; %s leads to its start", u.keys.Key("screen.overview")))
 		case u.switching[a.Name]:
 			u.toast.say(paint.Warn, u.T("it is being switched"))

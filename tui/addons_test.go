@@ -123,7 +123,7 @@ func TestAddonsWithoutACluster(t *testing.T) {
 	s.snapshot = absent().snapshot
 	r := newRig(t, s, 100, 24, elsewhereAddons)
 	r.keys("7")
-	r.shows("dashboard")
+	r.shows("dashboard", "absent")
 	r.keys(" ")
 	r.shows("there is no cluster yet")
 	s = withAddons()

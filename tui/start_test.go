@@ -103,6 +103,15 @@ func TestStartViewOffers(t *testing.T) {
 	r.operated("start --nodes 5 --kubernetes-version 1.36")
 }
 
+// TestFastKeys types faster than the UI reads.
+func TestFastKeys(t *testing.T) {
+	r := newRig(t, absent(), 80, 24)
+	r.shows("start a new cluster")
+	r.send(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("n7")})
+	r.keys("enter")
+	r.shows("nodes                7")
+}
+
 // TestStartViewKeepsWhatCannotChange offers a stopped cluster as it is.
 func TestStartViewKeepsWhatCannotChange(t *testing.T) {
 	s := halted()

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"bonsai/bootstrap/fault"
 	"bonsai/test/e2e/harness"
 )
 
@@ -149,6 +150,13 @@ func (s *muteTerminal) ends(cmd *exec.Cmd, limit time.Duration) (code int) {
 	return cmd.ProcessState.ExitCode()
 }
 
+// all is everything that was shown; the terminal is of no use after that.
+func (s *muteTerminal) all() string {
+	_ = s.slave.Close()
+	s.read.Wait()
+	return s.text()
+}
+
 // questions are sequences that a terminal answers: colours, cursor, device, modes.
 var questions = regexp.MustCompile("\x1b\\][0-9;]*\\?|\x1b\\[[>=?]?[0-9]*c|\x1b\\[\\??[56]n|\x1b\\[[?0-9;]*\\$p|\x1bP\\+q|\x1b\\[\\?u")
 
@@ -168,7 +176,7 @@ func TestNoCommandAsksTheTerminal(t *testing.T) {
 			began := time.Now()
 			code := s.ends(s.start(h, nil, c.args...), 20*time.Second)
 			took := time.Since(began)
-			if text := s.text(); strings.Contains(text, "\x1b") || strings.TrimSpace(text) == "" {
+			if text := s.all(); strings.Contains(text, "\x1b") || strings.TrimSpace(text) == "" {
 				t.Errorf("it wrote %q", text)
 			}
 			if code != c.code || took > harness.Scale(4*time.Second) {
@@ -208,14 +216,14 @@ func TestUIOnAMuteTerminal(t *testing.T) {
 			}
 			c.leave(s, cmd)
 			s.ends(cmd, 20*time.Second)
-			if text := s.text(); strings.Count(text, "\x1b[?1049h") != 1 || strings.Count(text, "\x1b[?1049l") != 1 {
+			if text := s.all(); strings.Count(text, "\x1b[?1049h") != 1 || strings.Count(text, "\x1b[?1049l") != 1 {
 				t.Error("the screen of before is not back")
 			}
 		})
 	}
 	t.Run("dumb", func(t *testing.T) {
 		s := newTerminal(t)
-		if code := s.ends(s.start(h, []string{"TERM=dumb"}), 20*time.Second); code != 0 || !strings.Contains(s.text(), "Available Commands") {
+		if code := s.ends(s.start(h, []string{"TERM=dumb"}), 20*time.Second); code != 0 || !strings.Contains(s.all(), "Available Commands") {
 			t.Errorf("exit code %d: %q", code, s.text())
 		}
 	})
@@ -227,7 +235,9 @@ func TestUIFromStartToFinish(t *testing.T) {
 	s := newTerminal(t)
 	ui := s.start(c.Home, nil, "ui", "-p", c.Name)
 	s.shows(20*time.Second, "start a new cluster")
-	s.keys("n", "1", "\r")
+	s.keys("n")
+	s.shows(10*time.Second, "number of nodes")
+	s.keys("1", "\r")
 	s.shows(10*time.Second, "nodes                1")
 	s.keys("\r")
 	s.shows(30*time.Second, "Certificates", "Control plane")
@@ -250,7 +260,7 @@ func TestUIFromStartToFinish(t *testing.T) {
 	s.shows(20*time.Second, "default-storageclass")
 	s.forget()
 	s.keys("Q")
-	s.shows(10*time.Second, "are kept")
+	s.shows(10*time.Second, "its nodes and its control plane end")
 	s.keys("\t", "\r")
 	s.shows(time.Minute, c.Name+" is stopped, in")
 	s.keys("\r")
@@ -261,13 +271,13 @@ func TestUIFromStartToFinish(t *testing.T) {
 	s.forget()
 	s.keys("\x0b") // ctrl-k
 	s.shows(10*time.Second, "find")
-	s.keys("delete the cluster", "\r")
+	s.keys("delete the cluster")
+	s.shows(10*time.Second, "delete the cluster and all")
+	s.keys("\r")
 	s.shows(10*time.Second, "this cannot be undone")
 	s.keys(c.Name, "\r")
 	s.shows(2*time.Minute, c.Name+" is deleted, in")
 	s.keys("q")
 	s.ends(ui, 20*time.Second)
-	if _, code := c.Status(t); code != 30 {
-		t.Errorf("status exits with %d", code)
-	}
+	wantCode(t, c.Bonsai(t, "status"), code(fault.NotFound))
 }
