@@ -91,6 +91,12 @@ func (s *muteTerminal) start(h *harness.Home, env []string, args ...string) *exe
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
+	s.t.Cleanup(func() {
+		if cmd.ProcessState == nil { // the test has failed before the end
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+	})
 	return cmd
 }
 
