@@ -42,6 +42,7 @@ type daemon struct {
 	daemonAddons
 	localapi.DNSBackend // nil: bootstrap asks nothing of these
 	localapi.BirthBackend
+	localapi.LoadBackend
 	state statedir.Cluster
 	stop  context.CancelFunc
 }

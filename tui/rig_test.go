@@ -61,6 +61,13 @@ func newRig(t testing.TB, s *fakeSession, w, h int, change ...func(*Options)) *r
 	u.state.begin()
 	r.run(u.Init())
 	r.send(tea.WindowSizeMsg{Width: w, Height: h})
+	if s.down == nil {
+		// What is done to a cluster that is not known yet is another story; a test that tells it sets down.
+		r.until("the cluster", func(string) bool {
+			st := u.state
+			return st.known && (!st.running() || st.pods.synced)
+		})
+	}
 	return r
 }
 
@@ -126,7 +133,7 @@ func keyMsg(t testing.TB, name string) tea.KeyMsg {
 }
 
 // waitLimit is far more than anything in a test takes, also on a busy machine.
-const waitLimit = time.Minute
+const waitLimit = 30 * time.Second
 
 // until lets the UI work until its screen shows what is wanted.
 func (r *rig) until(what string, ok func(screen string) bool) {
