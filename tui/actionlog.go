@@ -14,7 +14,6 @@ type actionEntry struct {
 	began, ended time.Time
 	command      string
 	err          error
-	copied       bool
 }
 
 // begin notes an action that has begun.

@@ -14,7 +14,6 @@ import (
 // addonsPage lists every addon: those that are on with how they do, those that are off, and below them those that are
 // known but not in this version. A key switches one on or off.
 type addonsPage struct {
-	blankPage
 	u    *ui
 	grid *grid.Grid
 	// list is what the session has told, with what newer snapshots say of it.

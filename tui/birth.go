@@ -15,7 +15,6 @@ import (
 // birthPage shows how a pod came to be: each step as a bar in time, with who did it, and below it why the scheduler
 // chose the node that it chose. It follows the story while the pod is not ready.
 type birthPage struct {
-	blankPage
 	u               *ui
 	namespace, name string
 	feed            *feed

@@ -351,14 +351,6 @@ func (u *ui) trail() string {
 	return strings.Join(names, " "+u.theme.Glyphs.Right+" ")
 }
 
-// context of the keys in front.
-func (u *ui) frontContext() keymap.Context {
-	if len(u.dialogs) > 0 {
-		return keymap.Dialog
-	}
-	return u.page().context()
-}
-
 // overlay lays the lines of a box over the middle of lines.
 func overlay(lines, box []string, w int) {
 	if len(box) == 0 {

@@ -17,7 +17,6 @@ import (
 // controlPage draws how the cluster is built, while it works: the components of the control plane and of the nodes, and
 // who asks whom how often. Below stand the components themselves, with a cursor, for their logs.
 type controlPage struct {
-	blankPage
 	u       *ui
 	grid    *grid.Grid
 	known   map[string]bool

@@ -57,13 +57,10 @@ func (u *ui) box(title string, lines []string) []string {
 		width = max(width, ansi.StringWidth(l))
 	}
 	title = paint.Cut(title, width-2, u.theme.Glyphs.More)
-	rest := max(0, width-paint.Width(title)-1)
 	if title != "" {
 		title = " " + title + " "
-		rest = max(0, width+2-paint.Width(title)-1)
-	} else {
-		rest = width + 1
 	}
+	rest := max(0, width+1-paint.Width(title))
 	out := []string{u.theme.Paint(paint.Dim, border.TopLeft+border.Top) + u.theme.Paint(paint.Title, title) + u.theme.Paint(paint.Dim, strings.Repeat(border.Top, rest)+border.TopRight)}
 	side := u.theme.Paint(paint.Dim, border.Left)
 	for _, l := range lines {

@@ -126,13 +126,6 @@ func (d *display) setMouse(on bool) {
 	}
 }
 
-// forget has the next picture drawn whole.
-func (d *display) forget() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.shown = nil
-}
-
 // run draws until close.
 func (d *display) run() {
 	d.mu.Lock()

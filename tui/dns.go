@@ -16,7 +16,6 @@ import (
 
 // dnsPage shows what pods ask cluster DNS, while they do, and what went wrong.
 type dnsPage struct {
-	blankPage
 	u       *ui
 	ring    *dnslog.Ring
 	feed    *feed

@@ -14,7 +14,6 @@ import (
 
 // eventsPage lists the Events of the cluster, newest first. Events that say the same of the same object are one row.
 type eventsPage struct {
-	blankPage
 	u      *ui
 	linger linger
 	feed   *feed

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -47,7 +46,6 @@ type fakeSession struct {
 	// operation tells the events of Operate; nil does nothing.
 	operation func(ctx context.Context, args []string, f func(cluster.Event)) error
 	fail      error // of Do and Replace
-	resets    int
 	// forwarded is what was asked of Forward, unforwarded how many of them have ended; taken are ports of this machine
 	// that cannot be had, broken why forwarded ports lead nowhere.
 	forwarded   []ForwardSpec
@@ -502,6 +500,3 @@ func healthy() *fakeSession {
 	s.queries = s.queries[1:2]
 	return s
 }
-
-// keys is every key of a map, sorted; for failure texts.
-func keysOf[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -150,8 +150,6 @@ type feed struct {
 	hub *hub
 	// run follows until ctx ends; when it ends before that, it is run again after a pause.
 	run func(ctx context.Context) error
-	// state hears of each end of run, and nil when that is over.
-	state func(error)
 
 	users int
 	stop  context.CancelFunc

@@ -13,7 +13,6 @@ import (
 // listPage shows the objects of one type as a table, whatever the type: what the API server prints of them, and a strip
 // below that explains the row under the cursor.
 type listPage struct {
-	blankPage
 	u     *ui
 	store *rowStore
 	grid  *grid.Grid

@@ -14,7 +14,6 @@ import (
 
 // logsPage shows logs, merged: those of a namespace, or of whatever was chosen elsewhere.
 type logsPage struct {
-	blankPage
 	textPane
 	title string
 	// targets say what to follow; they are asked each time that everything begins anew.

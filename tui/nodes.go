@@ -17,7 +17,6 @@ import (
 // nodesPage lists the nodes: what Kubernetes says of them, what their containers do, and what they use. Nodes are known
 // from the snapshot even while the API server is away, and from the API before the snapshot has them.
 type nodesPage struct {
-	blankPage
 	u       *ui
 	store   *rowStore
 	grid    *grid.Grid

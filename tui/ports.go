@@ -12,7 +12,6 @@ import (
 
 // portsPage shows the ways in: ports of this machine that are forwarded, and the Services with where each is reachable.
 type portsPage struct {
-	blankPage
 	u      *ui
 	linger linger
 	// ours are the forwarded ports, services the Services; onOurs says which of the two has the cursor.

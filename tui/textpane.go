@@ -27,8 +27,6 @@ type textPane struct {
 	narrowed string
 }
 
-func (t *textPane) context() keymap.Context { return keymap.Text }
-
 func (t *textPane) filterText() string   { return t.view.Search() }
 func (t *textPane) filterPrompt() string { return "/" }
 

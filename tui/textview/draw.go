@@ -143,7 +143,7 @@ func (v *View) drawRow(look Look, w, timeWidth, nameWidth int, p pos) string {
 	}
 	text, cells := l.shown(v.raw)
 	v.widest = max(v.widest, cells)
-	from, to, half, more := 0, len(text), 0, false
+	from, to, half, more := 0, 0, 0, false
 	if v.wrap {
 		from, to = v.rowAt(p.no, p.row)
 	} else {

@@ -586,7 +586,7 @@ func (v *View) Waiting() int    { return v.waiting }
 // Live says that new lines may come.
 func (v *View) Live() bool { return v.live }
 
-// Wrapped, Raw, Filter, Search and Column are what was set.
+// Wrapped and the others (Raw, Filter, Search, Column) are what was set.
 func (v *View) Wrapped() bool  { return v.wrap }
 func (v *View) Raw() bool      { return v.raw }
 func (v *View) Filter() string { return v.filterText }
