@@ -42,7 +42,9 @@ const (
 
 // Options are what a View is made of.
 type Options struct {
-	Client kubernetes.Interface
+	// Cluster is its name, for hints.
+	Cluster string
+	Client  kubernetes.Interface
 	Births *birth.Recorder
 	// Nodes are those that the cluster has at the moment.
 	Nodes func() []cluster.Node
@@ -112,7 +114,7 @@ func (v *View) follow(ctx context.Context, namespace, name string, send func(clu
 	pods := v.Client.CoreV1().Pods(namespace)
 	pod, err := pods.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return fault.Newf(fault.ObjectNotFound, "there is no pod %s/%s", namespace, name).WithHint("bonsai kubectl -- get pods -n %s", namespace)
+		return fault.Newf(fault.ObjectNotFound, "there is no pod %s/%s", namespace, name).WithHint("bonsai kubectl -p %s -- get pods -n %s", v.Cluster, namespace)
 	}
 	if err != nil {
 		return fmt.Errorf("look at pod %s/%s: %w", namespace, name, err)

@@ -14,7 +14,7 @@ import (
 // newBirthView makes what tells how pods come to be. The caller closes it before the control plane stops.
 func (d *daemon) newBirthView(cp *controlplane.ControlPlane) *birthview.View {
 	return birthview.New(birthview.Options{
-		Client: cp.Client(), Births: cp.Births(), Scale: d.scale,
+		Cluster: d.state.Name, Client: cp.Client(), Births: cp.Births(), Scale: d.scale,
 		Nodes: func() []cluster.Node {
 			d.mu.Lock()
 			defer d.mu.Unlock()
