@@ -45,7 +45,7 @@ type Options struct {
 	// Cluster is its name, for hints.
 	Cluster string
 	Client  kubernetes.Interface
-	Births *birth.Recorder
+	Births  *birth.Recorder
 	// Nodes are those that the cluster has at the moment.
 	Nodes func() []cluster.Node
 	// Agent is the way to the agent of a node.
