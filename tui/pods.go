@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 
 	"bonsai/tui/grid"
 	"bonsai/tui/paint"
@@ -32,7 +33,8 @@ func newPodsPage(u *ui) *listPage {
 	}
 	p.explain = func(r *Row, _ int) []string {
 		for _, problem := range u.state.snapshot.Problems {
-			if problem.Object == "pod/"+r.Namespace+"/"+r.Name {
+			pod := r.Namespace + "/" + r.Name
+			if problem.Object == "pod/"+pod || slices.Contains(problem.Pods, pod) {
 				text := problem.Summary
 				if problem.Cause != "" {
 					text += ": " + problem.Cause

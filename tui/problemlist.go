@@ -35,7 +35,13 @@ type problemList struct {
 }
 
 // problemKey is what makes a problem the same one in the next snapshot.
-func problemKey(p *cluster.Problem) string { return p.Kind + " " + p.Object + " " + p.Container }
+func problemKey(p *cluster.Problem) string {
+	key := p.Kind + " " + p.Object + " " + p.Container
+	if p.Kind == cluster.ProblemName {
+		key += " " + p.Summary // one program may ask for several names that do not exist
+	}
+	return key
+}
 
 // refresh takes the problems of the newest snapshot, the worst first.
 func (l *problemList) refresh() {

@@ -14,3 +14,8 @@ func newScreens(u *ui) []*screen {
 		{"ports", "Ports", "Ports", []page{newPortsPage(u)}},
 	}
 }
+
+// ScreenNames are the names by which Options.Start and a user's settings call the screens.
+func ScreenNames() []string {
+	return []string{"overview", "nodes", "pods", "logs", "events", "dns", "addons", "control", "ports"}
+}

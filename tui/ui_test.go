@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"testing"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -23,4 +24,15 @@ func TestPodsScreen(t *testing.T) {
 	r.keys("/", `"web"`)
 	r.shows("/web", "1/2 (8)")
 	r.frame(120, 30)
+}
+
+func TestScreensHaveTheirNames(t *testing.T) {
+	r := newRig(t, healthy(), 80, 24)
+	var names []string
+	for _, s := range r.u.screens {
+		names = append(names, s.id)
+	}
+	if !slices.Equal(names, ScreenNames()) {
+		t.Errorf("the screens are %q", names)
+	}
 }

@@ -145,6 +145,7 @@ func (a *app) showUI(ctx context.Context, s Session, o UIOptions) (UIOutcome, er
 		level = slog.LevelDebug
 	}
 	before := slog.Default()
+	// This also catches what is logged through package log, as net/http does.
 	slog.SetDefault(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})))
 	defer slog.SetDefault(before)
 	return a.UI(ctx, s, o)

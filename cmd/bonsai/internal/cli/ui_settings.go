@@ -85,8 +85,7 @@ func (s uiSettings) keys() ([]byte, error) {
 	return data, nil
 }
 
-// What flags and settings can be. The packages that know these are too heavy for the command line; a test of the
-// executable compares them.
+// What flags and settings can be. The command line links no terminal UI; a test compares them with its own.
 var (
 	uiThemes    = []string{"auto", "dark", "light", "high-contrast", "colour-blind", "mono"}
 	uiScreens   = []string{"overview", "nodes", "pods", "logs", "events", "dns", "addons", "control", "ports"}
