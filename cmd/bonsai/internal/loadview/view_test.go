@@ -120,8 +120,16 @@ func (f *fleet) change(name string, how func(*agent)) {
 
 // watcher is told Loads beside the test.
 type watcher struct {
+	end func() error
+
+	mu    sync.Mutex // guards loads
 	loads []cluster.Load
-	end   func() error
+}
+
+func (w *watcher) told() []cluster.Load {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.loads)
 }
 
 func (f *fleet) watch(t *testing.T) *watcher {
@@ -129,7 +137,12 @@ func (f *fleet) watch(t *testing.T) *watcher {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- f.view.Load(ctx, func(l cluster.Load) error { w.loads = append(w.loads, l); return nil })
+		done <- f.view.Load(ctx, func(l cluster.Load) error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.loads = append(w.loads, l)
+			return nil
+		})
 	}()
 	w.end = func() error { cancel(); return <-done }
 	return w
@@ -150,10 +163,10 @@ func TestLoadOfNodesAndPods(t *testing.T) {
 		}
 		w := f.watch(t)
 		pass(cluster.LoadInterval)
-		if len(w.loads) != 1 {
-			t.Fatalf("after one interval there are %d", len(w.loads))
+		if len(w.told()) != 1 {
+			t.Fatalf("after one interval there are %d", len(w.told()))
 		}
-		got := w.loads[0]
+		got := w.told()[0]
 		for i, n := range got.Nodes {
 			if want := (cluster.NodeUsage{
 				Node: f.nodes[i].Name, Time: f.began.Add(secondQuestion), CPU: float64(i + 1), CPUs: 8, Memory: 5, MemoryLimit: 9, DiskUsed: 1, DiskSize: 2,
@@ -166,8 +179,8 @@ func TestLoadOfNodesAndPods(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 		pass(9 * time.Second)
-		if len(w.loads) != 10 || w.loads[9].ControlPlane.CPU != 10 || f.agents["dev-1"].asked != 6 {
-			t.Errorf("after ten seconds there are %d, the node was asked %d times", len(w.loads), f.agents["dev-1"].asked)
+		if len(w.told()) != 10 || w.told()[9].ControlPlane.CPU != 10 || f.agents["dev-1"].asked != 6 {
+			t.Errorf("after ten seconds there are %d, the node was asked %d times", len(w.told()), f.agents["dev-1"].asked)
 		}
 		if err := w.end(); err != nil {
 			t.Error(err)
@@ -189,23 +202,23 @@ func TestWatchersShareAMeasurer(t *testing.T) {
 		pass(1500 * time.Millisecond)
 		second := f.watch(t)
 		pass(0)
-		if len(second.loads) != 1 {
-			t.Errorf("who comes later is told %d at once, want the last one", len(second.loads))
+		if len(second.told()) != 1 {
+			t.Errorf("who comes later is told %d at once, want the last one", len(second.told()))
 		}
 		if err := first.end(); err != nil {
 			t.Error(err)
 		}
 		pass(time.Second)
-		if len(first.loads) != 1 || len(second.loads) != 2 || f.meters != 1 {
-			t.Errorf("they were told %d and %d, by %d meters", len(first.loads), len(second.loads), f.meters)
+		if len(first.told()) != 1 || len(second.told()) != 2 || f.meters != 1 {
+			t.Errorf("they were told %d and %d, by %d meters", len(first.told()), len(second.told()), f.meters)
 		}
 		if err := second.end(); err != nil {
 			t.Error(err)
 		}
 		third := f.watch(t)
 		pass(0)
-		if len(third.loads) != 0 || f.meters != 2 {
-			t.Errorf("a new beginning has %d old ones and %d meters", len(third.loads), f.meters)
+		if len(third.told()) != 0 || f.meters != 2 {
+			t.Errorf("a new beginning has %d old ones and %d meters", len(third.told()), f.meters)
 		}
 		if err := third.end(); err != nil {
 			t.Error(err)
@@ -227,9 +240,9 @@ func TestNodesThatCannotBeMeasured(t *testing.T) {
 		f.change("garbled", refuse(http.StatusOK, "<html>"))
 		w := f.watch(t)
 		pass(3 * cluster.LoadInterval)
-		last := w.loads[len(w.loads)-1]
-		if len(w.loads) != 3 {
-			t.Errorf("a node that hangs held it up: %d", len(w.loads))
+		last := w.told()[len(w.told())-1]
+		if len(w.told()) != 3 {
+			t.Errorf("a node that hangs held it up: %d", len(w.told()))
 		}
 		for i, want := range []string{"did not answer in time", "older version", "no cgroups", "read its answer", ""} {
 			if n := last.Nodes[i]; n.Node != f.nodes[i].Name || !strings.Contains(n.Reason, want) || n.Time.IsZero() != (want != "") {
@@ -241,7 +254,7 @@ func TestNodesThatCannotBeMeasured(t *testing.T) {
 		f.change("well", refuse(http.StatusInternalServerError, "no cgroups"))
 		f.change("hangs", func(a *agent) { a.hangs = false })
 		pass(10 * time.Second)
-		last = w.loads[len(w.loads)-1]
+		last = w.told()[len(w.told())-1]
 		if n := last.Nodes[4]; n.Reason != "no cgroups" || n.CPU != 5 || last.Time.Sub(n.Time) < 8*time.Second {
 			t.Errorf("got %+v", n)
 		}
@@ -250,7 +263,7 @@ func TestNodesThatCannotBeMeasured(t *testing.T) {
 		}
 		f.change("well", func(a *agent) { a.answer = nil })
 		pass(4 * time.Second)
-		if n := w.loads[len(w.loads)-1].Nodes[4]; n.Reason != "" || n.CPU != 5 {
+		if n := w.told()[len(w.told())-1].Nodes[4]; n.Reason != "" || n.CPU != 5 {
 			t.Errorf("got %+v", n)
 		}
 		if err := w.end(); err != nil {
@@ -266,7 +279,7 @@ func TestNodesComeAndGo(t *testing.T) {
 		pass(cluster.LoadInterval)
 		f.add("dev-2")
 		pass(3 * cluster.LoadInterval)
-		if n := w.loads[len(w.loads)-1].Nodes; len(n) != 2 || n[1].CPU != 2 {
+		if n := w.told()[len(w.told())-1].Nodes; len(n) != 2 || n[1].CPU != 2 {
 			t.Errorf("got %+v", n)
 		}
 		f.mu.Lock()
@@ -275,7 +288,7 @@ func TestNodesComeAndGo(t *testing.T) {
 		pass(2 * cluster.LoadInterval)
 		asked := f.agents["dev-1"].asked
 		pass(10 * time.Second)
-		if n := w.loads[len(w.loads)-1].Nodes; len(n) != 1 || n[0].Node != "dev-2" || f.agents["dev-1"].asked != asked || f.agents["dev-1"].closed != 1 {
+		if n := w.told()[len(w.told())-1].Nodes; len(n) != 1 || n[0].Node != "dev-2" || f.agents["dev-1"].asked != asked || f.agents["dev-1"].closed != 1 {
 			t.Errorf("got %+v", n)
 		}
 		if err := w.end(); err != nil {
