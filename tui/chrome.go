@@ -334,7 +334,7 @@ var hintWords = map[string]string{
 	"mark": "mark", "filter": "filter", "command": "command", "help": "keys", "fix": "fix", "cordon": "cordon", "restart": "restart",
 	"edit": "edit", "forward": "forward", "birth": "birth", "delete": "delete", "back": "back", "sort": "sort", "copy.line": "copy",
 	"text.next": "next", "text.prev": "before", "text.filter": "filter", "text.pause": "pause", "text.wrap": "wrap", "text.bottom": "end",
-	"text.raw": "raw", "text.time": "time", "text.copy": "copy", "text.save": "save", "text.prev.run": "run before", "zoom": "zoom", "scale": "scale",
+	"text.raw": "raw", "text.time": "time", "text.copy": "copy", "text.save": "save", "text.prev.run": "run before", "scale": "scale",
 	"text.container": "only one", "text.next.run": "next run", "text.previous": "previous", "text.expand": "whole line", "tab.next": "next tab", "owner": "owner",
 	"namespace": "namespace", "tree": "tree", "wide": "wide", "quit": "leave", "copy.name": "copy",
 	"trace": "trace", "resolve": "resolve",

@@ -28,6 +28,7 @@ type listPage struct {
 	rename func(*grid.Item, *Row)
 	// only, if set, says which rows are shown.
 	only func(*Row) bool
+	tree podTree
 }
 
 // strip is the number of lines of the explanation below a list.
@@ -63,6 +64,7 @@ func (p *listPage) columnsChanged(columns []Column) {
 
 func (p *listPage) rowsReset() {
 	p.grid.Reset()
+	p.tree.reset()
 	p.u.touch()
 }
 
@@ -71,6 +73,7 @@ func (p *listPage) storeState() { p.u.touch() }
 func (p *listPage) rowsChanged(set []Row, deleted []string) {
 	items := make([]grid.Item, 0, len(set))
 	only := p.u.state.namespace
+	lines := map[string]grid.Item{} // of owners
 	for i := range set {
 		if only != "" && set[i].Namespace != only && p.store.query.Type.Namespaced {
 			continue
@@ -83,10 +86,17 @@ func (p *listPage) rowsChanged(set []Row, deleted []string) {
 		if p.rename != nil {
 			p.rename(&it, &set[i])
 		}
+		if p.tree.on {
+			line := p.tree.place(p.grid.Columns(), &it, &set[i], p.u.theme)
+			lines[line.ID] = line
+		}
 		items = append(items, it)
 	}
+	for _, line := range lines {
+		items = append(items, line)
+	}
 	p.grid.Set(items...)
-	p.grid.Remove(deleted...)
+	p.grid.Remove(append(slices.Clip(deleted), p.tree.remove(deleted)...)...)
 	p.u.touch()
 }
 
@@ -144,7 +154,13 @@ func subjectOf(t ResourceType, columns []Column, r *Row) subject {
 	return s
 }
 
-func (p *listPage) act(id string) bool { return gridAct(p.u, p.grid, id) }
+func (p *listPage) act(id string) bool {
+	if id == "tree" {
+		p.toggleTree()
+		return true
+	}
+	return gridAct(p.u, p.grid, id)
+}
 
 // gridAct carries out what every table does alike.
 func gridAct(u *ui, g *grid.Grid, id string) bool {

@@ -48,9 +48,6 @@ type pointer interface {
 	wheel(rows int)
 }
 
-// zoomer is a page of several panes, one of which can have all the room.
-type zoomer interface{ zoom() }
-
 // meaner is a page on which some keys of its context mean something of their own. meaning returns that in English, "-"
 // for keys that mean nothing there, or "" for what they always mean.
 type meaner interface{ meaning(id string) string }

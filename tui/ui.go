@@ -272,10 +272,6 @@ func (u *ui) act(id string) {
 		u.toggleMouse()
 	case "log":
 		u.push(newActionPage(u))
-	case "zoom":
-		if z, ok := u.page().(zoomer); ok {
-			z.zoom()
-		}
 	case "quit":
 		u.quit()
 	case "cluster.stop":

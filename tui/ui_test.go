@@ -2,6 +2,7 @@ package tui
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -35,4 +36,22 @@ func TestScreensHaveTheirNames(t *testing.T) {
 	if !slices.Equal(names, ScreenNames()) {
 		t.Errorf("the screens are %q", names)
 	}
+}
+
+func TestPodsUnderTheirOwners(t *testing.T) {
+	r := newRig(t, shop(), 120, 30)
+	r.keys("3", "t")
+	r.shows("ReplicaSet/web-9cc6f", "  web-9cc6f-lm2")
+	// The owner's line stands before its pods, once.
+	screen := r.screen()
+	if strings.Count(screen, "ReplicaSet/web-9cc6f") != 1 || strings.Index(screen, "ReplicaSet/web-9cc6f") > strings.Index(screen, "  web-9cc6f-lm2") {
+		t.Errorf("the screen is\n%s", screen)
+	}
+	r.session.update(func() {
+		r.session.rows["pods"] = slices.DeleteFunc(r.session.rows["pods"], func(row Row) bool { return strings.HasPrefix(row.Name, "web-") })
+	})
+	r.until("the owner is gone", func(s string) bool { return !strings.Contains(s, "web-9cc6f") })
+	r.keys("t")
+	r.until("no owners", func(s string) bool { return !strings.Contains(s, "StatefulSet/db ") && strings.Contains(s, "db-0") })
+	r.frame(120, 30)
 }

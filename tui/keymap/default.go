@@ -27,7 +27,6 @@ func Default() *Map {
 		{"theme", Global, []string{"T"}, "next theme"},
 		{"mouse", Global, []string{"M"}, "give the mouse to the terminal, or take it back"},
 		{"log", Global, []string{"L"}, "what was done, as commands"},
-		{"zoom", Global, []string{"z"}, "this pane alone, or all"},
 		{"quit", Global, []string{"q", "ctrl+c"}, "leave; the cluster runs on"},
 		{"cluster.stop", Global, []string{"Q"}, "stop the cluster"},
 
