@@ -196,7 +196,7 @@ func TestDNSTraceAndResolve(t *testing.T) {
 	r.frame(120, 30)
 	r.keys("esc", "R", `"web AAAA from shop/web-1"`, "enter")
 	r.shows("web AAAA", "as shop/web-1 asks it")
-	r.session.down = errors.New("the daemon is gone")
+	r.session.update(func() { r.session.down = errors.New("the daemon is gone") })
 	r.keys("r")
 	r.shows("the daemon is gone")
 }

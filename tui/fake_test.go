@@ -71,7 +71,7 @@ func (s *fakeSession) update(f func()) {
 func (s *fakeSession) follow(ctx context.Context, tell func() error) error {
 	for {
 		s.mu.Lock()
-		changed, down := s.changed, s.down
+		changed, down := s.changed, s.isDown()
 		s.mu.Unlock()
 		if down != nil {
 			return down
@@ -85,6 +85,13 @@ func (s *fakeSession) follow(ctx context.Context, tell func() error) error {
 		case <-changed:
 		}
 	}
+}
+
+// isDown is what everything fails with now.
+func (s *fakeSession) isDown() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.down
 }
 
 func (s *fakeSession) Name() string { return "dev" }
@@ -131,7 +138,7 @@ func (s *fakeSession) Clusters(context.Context) ([]ClusterInfo, error) {
 func (s *fakeSession) Addons(context.Context) ([]cluster.AddonStatus, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append(slices.Clone(s.snapshot.Addons), s.disabled...), s.down
+	return append(slices.Clone(s.snapshot.Addons), s.disabled...), s.isDown()
 }
 
 func (s *fakeSession) Operate(ctx context.Context, args []string, f func(cluster.Event)) error {
@@ -142,7 +149,7 @@ func (s *fakeSession) Operate(ctx context.Context, args []string, f func(cluster
 	return s.operation(ctx, args, f)
 }
 
-func (s *fakeSession) Types(context.Context) ([]ResourceType, error) { return s.types, s.down }
+func (s *fakeSession) Types(context.Context) ([]ResourceType, error) { return s.types, s.isDown() }
 
 // WatchRows tells everything anew after each change; the batches say what differs from the time before.
 func (s *fakeSession) WatchRows(ctx context.Context, q RowQuery, f func(RowBatch) error) error {
@@ -180,11 +187,11 @@ func (s *fakeSession) YAML(_ context.Context, ref Ref) (string, error) {
 	if text, ok := s.yaml[ref.Namespace+"/"+ref.Name]; ok {
 		return text, nil
 	}
-	return "kind: " + ref.Type.Kind + "\nmetadata:\n  name: " + ref.Name + "\n", s.down
+	return "kind: " + ref.Type.Kind + "\nmetadata:\n  name: " + ref.Name + "\n", s.isDown()
 }
 
 func (s *fakeSession) Describe(_ context.Context, ref Ref) (string, error) {
-	return "Name:  " + ref.Name + "\nKind:  " + ref.Type.Kind + "\n", s.down
+	return "Name:  " + ref.Name + "\nKind:  " + ref.Type.Kind + "\n", s.isDown()
 }
 
 func (s *fakeSession) Pod(_ context.Context, namespace, name string) (PodDetail, error) {
@@ -201,7 +208,7 @@ func (s *fakeSession) Pod(_ context.Context, namespace, name string) (PodDetail,
 	if s.containers != nil {
 		d.Containers = s.containers
 	}
-	return d, s.down
+	return d, s.isDown()
 }
 
 func (s *fakeSession) Events(ctx context.Context, f func([]EventLine) error) error {
@@ -295,11 +302,11 @@ func (s *fakeSession) DNSStatus(context.Context) ([]cluster.DNSStatus, error) {
 		Records: cluster.DNSRecords{Services: 12, Endpoints: 31, Namespaces: 5}, Cache: cluster.DNSCache{Entries: 40, Capacity: 10000, Hits: 63, Misses: 37},
 		Upstreams: []cluster.DNSUpstream{{Zone: ".", Address: "127.0.0.11:53", Phase: cluster.PhaseRunning, Queries: 100, Latency: 14 * time.Millisecond}},
 		Queries:   map[string]uint64{"NOERROR": 700, "NXDOMAIN": 290},
-	}}, s.down
+	}}, s.isDown()
 }
 
 func (s *fakeSession) DNSLookup(_ context.Context, name, kind, _ string) (cluster.DNSLookupResult, error) {
-	return cluster.DNSLookupResult{Node: "dev-1", Steps: []cluster.DNSStep{{Name: name, Type: kind, Rcode: "NXDOMAIN", Source: cluster.DNSFromCluster, Rule: "there is no namespace defualt", Took: 210 * time.Microsecond}}}, s.down
+	return cluster.DNSLookupResult{Node: "dev-1", Steps: []cluster.DNSStep{{Name: name, Type: kind, Rcode: "NXDOMAIN", Source: cluster.DNSFromCluster, Rule: "there is no namespace defualt", Took: 210 * time.Microsecond}}}, s.isDown()
 }
 
 func (s *fakeSession) Exec(_ context.Context, e Exec) (int, error) {
