@@ -71,7 +71,7 @@ func (s *fakeSession) update(f func()) {
 func (s *fakeSession) follow(ctx context.Context, tell func() error) error {
 	for {
 		s.mu.Lock()
-		changed, down := s.changed, s.isDown()
+		changed, down := s.changed, s.down
 		s.mu.Unlock()
 		if down != nil {
 			return down
@@ -138,7 +138,7 @@ func (s *fakeSession) Clusters(context.Context) ([]ClusterInfo, error) {
 func (s *fakeSession) Addons(context.Context) ([]cluster.AddonStatus, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append(slices.Clone(s.snapshot.Addons), s.disabled...), s.isDown()
+	return append(slices.Clone(s.snapshot.Addons), s.disabled...), s.down
 }
 
 func (s *fakeSession) Operate(ctx context.Context, args []string, f func(cluster.Event)) error {
