@@ -187,7 +187,7 @@ func (s *fakeSession) YAML(_ context.Context, ref Ref) (string, error) {
 	if text, ok := s.yaml[ref.Namespace+"/"+ref.Name]; ok {
 		return text, nil
 	}
-	return "kind: " + ref.Type.Kind + "\nmetadata:\n  name: " + ref.Name + "\n", s.isDown()
+	return "kind: " + ref.Type.Kind + "\nmetadata:\n  name: " + ref.Name + "\n", s.down
 }
 
 func (s *fakeSession) Describe(_ context.Context, ref Ref) (string, error) {
