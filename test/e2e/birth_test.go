@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -44,11 +45,14 @@ func testBirth(t *testing.T, c *harness.Cluster) {
 	pod := ""
 	harness.Until(t, 20*time.Second, "the pod of the Deployment", func() error {
 		list, err := n.Client.CoreV1().Pods(n.Namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "app=web"})
-		if err == nil && len(list.Items) > 0 {
-			pod = list.Items[0].Name
-			return nil
+		switch {
+		case err != nil:
+			return err
+		case len(list.Items) == 0:
+			return errors.New("there is none yet")
 		}
-		return err
+		pod = list.Items[0].Name
+		return nil
 	})
 	told := n.Must(t, "birth", n.Namespace+"/"+pod, "-w")
 	t.Logf("\n%s", told)

@@ -44,6 +44,7 @@ func testLoad(t *testing.T, c *harness.Cluster) {
 	// Each arrow of the architecture is used while a Deployment comes to be; kubelets renew their leases every ten seconds.
 	lines, stop := c.Follow(t, "top", "-w", "-o", "json")
 	defer stop()
+	<-lines // rates are those since the one before
 	deployment(t, n, "web", 2)
 	quiet := map[string]bool{
 		"clients>kube-apiserver": true, "kubelet>kube-apiserver": true, "kube-scheduler>kube-apiserver": true,

@@ -48,6 +48,19 @@ func testDrain(t *testing.T, c *harness.Cluster, s *session.Session) {
 	deployment(t, n, "web", 4)
 	node := c.Nodes(t)[1]
 	ref := tui.Ref{Type: nodes, Name: node}
+	// Pods of other tests' namespaces may still be going; without a controller they would be in the way.
+	harness.Until(t, time.Minute, "the end of other pods on "+node, func() error {
+		list, err := n.Client.CoreV1().Pods("").List(t.Context(), metav1.ListOptions{FieldSelector: "spec.nodeName=" + node})
+		if err != nil {
+			return err
+		}
+		for _, p := range list.Items {
+			if len(p.OwnerReferences) == 0 {
+				return fmt.Errorf("%s/%s is there", p.Namespace, p.Name)
+			}
+		}
+		return nil
+	})
 	var told []string
 	if err := s.Do(bounded(t, "the drain"), tui.Action{Verb: tui.VerbDrain, Ref: ref, Grace: -1}, func(p string) { told = append(told, p) }); err != nil {
 		t.Fatalf("%v; told %q", err, told)
