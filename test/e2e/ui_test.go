@@ -64,7 +64,6 @@ spec:
 func TestTerminalUI(t *testing.T) {
 	picture := os.Getenv("BONSAI_PICTURE")
 	c := harness.New(t)
-	// The picture names the cluster as a user's would be called.
 	columns, rows := 120, 36
 	env := []string{
 		"BONSAI_HOME=" + c.Dir, "KUBECONFIG=" + c.Kubeconfig, "COLORTERM=truecolor", "LANG=C.UTF-8", "PATH=" + os.Getenv("PATH"),
@@ -136,7 +135,8 @@ func TestTerminalUI(t *testing.T) {
 		t.Errorf("after leaving the UI the cluster has status %d", code)
 	}
 	if picture != "" {
-		svg := strings.ReplaceAll(tmuxterm.SVG(term.Shots, columns, rows), c.Name, "dev"+strings.Repeat(" ", len(c.Name)-len("dev")))
+		// The picture names the cluster as a user would, in as many letters as the test's.
+		svg := strings.ReplaceAll(tmuxterm.SVG(term.Shots, columns, rows), c.Name, "my-bonsai")
 		if err := os.WriteFile(picture, []byte(svg), 0o644); err != nil {
 			t.Fatal(err)
 		}
