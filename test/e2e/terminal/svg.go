@@ -89,9 +89,16 @@ func (r run) draw(b *strings.Builder, row int) {
 	if back != "" {
 		fmt.Fprintf(b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s"/>`, x, y, float64(r.width)*cellWidth, cellHeight, back)
 	}
-	if strings.TrimSpace(r.text) == "" {
+	// Viewers differ in what they make of spaces: those at the ends go, those inside cannot be broken.
+	text := strings.TrimLeft(r.text, " ")
+	before := len(r.text) - len(text)
+	text = strings.TrimRight(text, " ")
+	if text == "" {
 		return
 	}
+	x += float64(before) * cellWidth
+	wide := float64(ansi.StringWidth(text)) * cellWidth
+	text = strings.ReplaceAll(text, " ", "\u00a0")
 	extra := ""
 	if r.bold {
 		extra += ` font-weight="bold"`
@@ -102,7 +109,7 @@ func (r run) draw(b *strings.Builder, row int) {
 	if r.underline {
 		extra += ` text-decoration="underline"`
 	}
-	fmt.Fprintf(b, `<text x="%.1f" y="%.1f" textLength="%.1f" fill="%s"%s>%s</text>`+"\n", x, y+13, float64(r.width)*cellWidth, front, extra, html.EscapeString(r.text))
+	fmt.Fprintf(b, `<text x="%.1f" y="%.1f" textLength="%.1f" fill="%s"%s>%s</text>`+"\n", x, y+13, wide, front, extra, html.EscapeString(text))
 }
 
 // runs takes a line with SGR codes apart.

@@ -26,7 +26,7 @@ func TestRuns(t *testing.T) {
 func TestSVG(t *testing.T) {
 	shots := []Shot{{"one <&\n", time.Second}, {"\x1b[7mtwo\x1b[0m\n", 3 * time.Second}}
 	svg := SVG(shots, 10, 2)
-	for _, want := range []string{"one &lt;&amp;", "two", "@keyframes f1{0%{visibility:hidden}25.000%", "4.0s step-end infinite"} {
+	for _, want := range []string{"one\u00a0&lt;&amp;", "two", "@keyframes f1{0%{visibility:hidden}25.000%", "4.0s step-end infinite"} {
 		if !strings.Contains(svg, want) {
 			t.Errorf("%q is not in\n%s", want, svg)
 		}
