@@ -369,6 +369,10 @@ func (p *overviewPage) drawCalm(w, rows int) []string {
 		l.Add(paint.OK, u.glyph(state)+" "+u.T("nothing is wrong"))
 	default:
 		l.Add(state.Role(), u.glyph(state)+" "+word)
+		if u.state.link != nil {
+			l.Add(paint.Plain, "  "+u.errorText(u.state.link))
+			return []string{l.String()}
+		}
 	}
 	if !u.state.snapshot.Time.IsZero() && rows > 1 {
 		if last := u.state.snapshot.LastStart; last != nil && last.Total > 0 {

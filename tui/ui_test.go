@@ -1,11 +1,13 @@
 package tui
 
 import (
+	tea "github.com/charmbracelet/bubbletea"
 	"slices"
 	"strings"
 	"testing"
 
-	tea "github.com/charmbracelet/bubbletea"
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
 )
 
 // TestKeysThatArriveTogether: a terminal sends what is typed fast in one piece.
@@ -54,4 +56,20 @@ func TestPodsUnderTheirOwners(t *testing.T) {
 	r.keys("t")
 	r.until("no owners", func(s string) bool { return !strings.Contains(s, "StatefulSet/db ") && strings.Contains(s, "db-0") })
 	r.frame(120, 30)
+}
+
+func TestSilentClusterSaysWhyAndWhatHelps(t *testing.T) {
+	s := healthy()
+	r := newRig(t, s, 120, 30)
+	r.shows("nothing is wrong")
+	s.update(func() {
+		s.down = fault.Newf(fault.NotRunning, "the daemon has ended").WithHint("start the cluster:  bonsai start")
+		s.snapshot.Phase, s.snapshot.APIServer = cluster.PhaseDegraded, cluster.PhaseStopped
+	})
+	r.shows("degraded", "the daemon has ended", "bonsai start", "silent")
+	s.update(func() {
+		s.down = nil
+		s.snapshot.Phase, s.snapshot.APIServer = cluster.PhaseRunning, cluster.PhaseRunning
+	})
+	r.shows("nothing is wrong", "live")
 }
