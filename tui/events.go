@@ -113,7 +113,7 @@ func (p *eventsPage) columns() {
 func (p *eventsPage) show() {
 	p.linger.show()
 	if len(p.u.state.types) == 0 {
-		p.u.loadTypes() // to open whatever an Event is about
+		p.u.loadTypes(nil) // to open whatever an Event is about
 	}
 }
 

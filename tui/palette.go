@@ -12,7 +12,7 @@ import (
 // openPalette finds anything by its words: verbs for what is chosen, screens, types, verbs of the command line, settings,
 // pods and nodes by name.
 func (u *ui) openPalette() {
-	u.loadTypes()
+	u.loadTypes(nil)
 	var choices []choice
 	if c, ok := u.page().(chooser); ok {
 		if list := c.subjects(); len(list) > 0 {

@@ -116,15 +116,20 @@ func (u *ui) beginFilter() {
 
 // beginCommand opens the prompt that goes to any resource type.
 func (u *ui) beginCommand() {
-	u.loadTypes()
+	u.loadTypes(nil)
 	u.prompt = &prompt{label: ":", complete: u.completeCommand, done: u.command}
 }
 
-// loadTypes asks what types there are; the answer may come while one types.
-func (u *ui) loadTypes() {
+// loadTypes asks what types there are; the answer may come while one types. then, if it is not nil, is told.
+func (u *ui) loadTypes(then func(error)) {
 	fetch(u, u.session.Types, func(types []ResourceType, err error) {
 		if err == nil {
-			u.state.types = types
+			if u.state.types = types; types == nil {
+				u.state.types = []ResourceType{} // none is an answer, too
+			}
+		}
+		if then != nil {
+			then(err)
 		}
 	})
 }
@@ -208,13 +213,10 @@ func (u *ui) command(text string) {
 	if u.state.types == nil && u.state.running() {
 		// Typed faster than the API server tells its types: it is tried again when it has.
 		u.toast.say(paint.Dim, u.T("reading the types of the API server"))
-		fetch(u, u.session.Types, func(types []ResourceType, err error) {
+		u.loadTypes(func(err error) {
 			if err != nil {
 				u.fail(err)
 				return
-			}
-			if u.state.types = types; types == nil {
-				u.state.types = []ResourceType{} // none is an answer, too
 			}
 			u.toast.clear()
 			u.command(text)

@@ -15,7 +15,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,6 +26,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/cmd/bonsai/internal/gate"
 	"bonsai/controlplane/birth"
 )
 
@@ -57,47 +57,27 @@ type Options struct {
 // View answers questions about births. It is safe for concurrent use.
 type View struct {
 	Options
-
-	closing  chan struct{} // closed by Close
-	mu       sync.Mutex    // held while somebody enters or Close begins
-	watchers sync.WaitGroup
+	gate *gate.Gate
 }
 
 // New makes a View. It starts nothing.
-func New(o Options) *View { return &View{Options: o, closing: make(chan struct{})} }
+func New(o Options) *View { return &View{Options: o, gate: gate.New()} }
 
 // Close ends all answers and waits for that. It is called once.
-func (v *View) Close() {
-	v.mu.Lock()
-	close(v.closing)
-	v.mu.Unlock()
-	v.watchers.Wait()
-}
-
-func (v *View) enter() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	select {
-	case <-v.closing:
-		return false
-	default:
-		v.watchers.Add(1)
-		return true
-	}
-}
+func (v *View) Close() { v.gate.Close() }
 
 // Birth calls send with the story of a pod as far as it is known, and again after each change, until it is complete, the
 // pod is gone, ctx ends or send fails. A pod that does not exist is the fault ObjectNotFound.
 func (v *View) Birth(ctx context.Context, namespace, name string, send func(cluster.Birth) error) error {
-	if !v.enter() {
+	if !v.gate.Enter() {
 		return nil
 	}
-	defer v.watchers.Done()
+	defer v.gate.Leave()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	v.watchers.Go(func() {
+	v.gate.Go(func() {
 		select {
-		case <-v.closing:
+		case <-v.gate.Closing():
 			cancel()
 		case <-ctx.Done():
 		}

@@ -29,10 +29,10 @@ func (v *View) DNSLog(ctx context.Context, q localapi.DNSLogQuery, watching func
 	if _, err := v.selectNodes(q.Node); err != nil {
 		return err
 	}
-	if !v.enter() {
+	if !v.gate.Enter() {
 		return nil
 	}
-	defer v.watchers.Done()
+	defer v.gate.Leave()
 	names, release := v.pods.use()
 	defer release()
 	m := merger{queue: make(chan cluster.DNSQuery, queueLength), tried: make(chan struct{})}
@@ -78,7 +78,7 @@ func (v *View) DNSLog(ctx context.Context, q localapi.DNSLogQuery, watching func
 			select {
 			case <-ctx.Done():
 				return nil
-			case <-v.closing:
+			case <-v.gate.Closing():
 				return nil
 			case <-look.C:
 				followNew()

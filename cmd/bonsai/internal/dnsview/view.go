@@ -21,6 +21,7 @@ import (
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/localapi"
+	"bonsai/cmd/bonsai/internal/gate"
 )
 
 const (
@@ -48,39 +49,18 @@ type Options struct {
 type View struct {
 	Options
 	pods podWatch
-
-	closing  chan struct{} // closed by Close
-	mu       sync.Mutex    // held while a watcher enters or Close begins
-	watchers sync.WaitGroup
+	gate *gate.Gate // watchers are inside
 }
 
 var _ localapi.DNSBackend = (*View)(nil)
 
 // New makes a View. It starts nothing.
 func New(o Options) *View {
-	return &View{Options: o, pods: podWatch{client: o.Client}, closing: make(chan struct{})}
+	return &View{Options: o, pods: podWatch{client: o.Client}, gate: gate.New()}
 }
 
 // Close ends all watching and waits for that. Whoever comes to watch later is sent home at once. It is called once.
-func (v *View) Close() {
-	v.mu.Lock()
-	close(v.closing)
-	v.mu.Unlock()
-	v.watchers.Wait()
-}
-
-// enter counts a watcher in, who leaves v.watchers at the end; false if the View is closed.
-func (v *View) enter() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	select {
-	case <-v.closing:
-		return false
-	default:
-		v.watchers.Add(1)
-		return true
-	}
-}
+func (v *View) Close() { v.gate.Close() }
 
 // DNSStatus implements localapi.DNSBackend.
 func (v *View) DNSStatus(ctx context.Context) ([]cluster.DNSStatus, error) {
