@@ -269,7 +269,11 @@ func (j *joiner) prepared() bool {
 	if n == nil || n.Begun.IsZero() {
 		return j.preparedUnseen()
 	}
-	j.add("kubelet", j.kubelet, j.last, n.Begun, true, "sees the pod and makes its folder")
+	begin := j.last
+	if n.Begun.Before(begin) { // the watch told kubelet before etcd's answer was counted as done; or the file system's clock is a tick behind
+		begin = n.Begun
+	}
+	j.add("kubelet", j.kubelet, begin, n.Begun, true, "sees the pod and makes its folder")
 	if n.Sandbox != nil && j.anew(n.Sandbox.Attempt, n.Sandbox.Done) {
 		j.notes = append(j.notes, "the pod's sandbox and containers were made anew later, as after a stop of the node; the first ones are gone")
 		return true

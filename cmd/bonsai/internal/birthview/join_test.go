@@ -222,6 +222,13 @@ complete
 420 500 ready [kubelet on n2] kubelet notices that all containers run, and reports
 complete
 `},
+		// The API server tells kubelet of the binding before the answer of etcd is counted as done.
+		"kubelet was faster than the answer": {func(o *Observation) {
+			unready(o)
+			o.Node = &cluster.PodOnNode{Begun: ms(12)}
+		}, placed + `12 12 kubelet [kubelet on n2] sees the pod and makes its folder
+12 … volumes [kubelet on n2] 0 of 1 volume
+`},
 		"volumes are awaited": {func(o *Observation) {
 			unready(o)
 			o.Node = &cluster.PodOnNode{Begun: ms(20)}
