@@ -39,9 +39,9 @@ func (u *ui) lines(w, h int) []string {
 	lines := make([]string, 0, h)
 	lines = append(lines, u.statusLine(w), u.tabLine(w))
 	body := h - 3
-	lines = append(lines, u.page().draw(w, body)...)
+	lines = append(lines, u.frame().draw(w, body)...)
 	if len(lines) != h-1 {
-		panic(fmt.Sprintf("page %q drew %d lines of %d", u.page().crumb(), len(lines)-2, body))
+		panic(fmt.Sprintf("page %q drew %d lines of %d", u.frame().crumb(), len(lines)-2, body))
 	}
 	lines = append(lines, u.bottomLine(w))
 	for _, d := range u.dialogs {

@@ -19,8 +19,28 @@ func newFrontPage(u *ui, overview page) *frontPage {
 }
 
 func (f *frontPage) front() page            { return f.shown }
+func (f *frontPage) show()                  { f.shown.show() }
+func (f *frontPage) hide()                  { f.shown.hide() }
 func (f *frontPage) crumb() string          { return f.shown.crumb() }
 func (f *frontPage) draw(w, h int) []string { return f.shown.draw(w, h) }
+
+func (f *frontPage) sized() {
+	if p, ok := f.shown.(sizer); ok {
+		p.sized()
+	}
+}
+
+func (f *frontPage) click(x, y int) {
+	if p, ok := f.shown.(pointer); ok {
+		p.click(x, y)
+	}
+}
+
+func (f *frontPage) wheel(rows int) {
+	if p, ok := f.shown.(pointer); ok {
+		p.wheel(rows)
+	}
+}
 
 func (f *frontPage) namespaceChanged() {
 	if p, ok := f.overview.(interface{ namespaceChanged() }); ok {

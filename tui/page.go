@@ -25,10 +25,13 @@ type page interface {
 	hints() []string
 }
 
-// facade is a page that has another one stand for it: that one is shown, drawn and asked in its place.
+// facade is a page with a part that has the keys: that part is asked in its place.
 type facade interface{ front() page }
 
-// keyTaker is a page that takes some keys as they come, before any binding.
+// follower is a page that shows what a cursor is on; it is told before each picture.
+type follower interface{ follow() }
+
+// keyTaker is a page that takes some keys as they come, before any binding. A facade is asked before its front.
 type keyTaker interface{ takeKey(tea.KeyMsg) bool }
 
 // filterer is a page that can be filtered, or searched.

@@ -14,7 +14,7 @@ import (
 func (u *ui) openPalette() {
 	u.loadTypes(nil)
 	var choices []choice
-	if c, ok := u.page().(chooser); ok {
+	if c, ok := u.chooser(); ok {
 		if list := c.subjects(); len(list) > 0 {
 			for _, v := range verbs() {
 				choices = append(choices, choice{
@@ -124,13 +124,16 @@ func (u *ui) openHelp() {
 	if c := u.page().context(); c != keymap.Global {
 		section(c, u.T("here"))
 	}
+	if p, ok := u.frame().(*panes); ok && len(p.sides) > 0 {
+		section(keymap.Panes, u.T("panes beside each other"))
+	}
 	section(keymap.Global, u.T("everywhere"))
 	u.open(t)
 }
 
 // whyHere says why a verb is of no use for what is chosen now.
 func (u *ui) whyHere(v *verb) string {
-	c, ok := u.page().(chooser)
+	c, ok := u.chooser()
 	if !ok {
 		return ""
 	}

@@ -236,9 +236,9 @@ func (u *ui) openType(t ResourceType) {
 			u.act("screen.nodes")
 			return
 		}
-		u.push(newListPage(u, newRowStore(u, RowQuery{Type: t})))
+		u.push(newPanes(u, newListPage(u, newRowStore(u, RowQuery{Type: t}))))
 	default:
-		u.push(newListPage(u, newRowStore(u, RowQuery{Type: t})))
+		u.push(newPanes(u, newListPage(u, newRowStore(u, RowQuery{Type: t}))))
 	}
 }
 

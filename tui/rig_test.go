@@ -39,6 +39,7 @@ func newRig(t testing.TB, s *fakeSession, w, h int, change ...func(*Options)) *r
 		t.Fatal(err)
 	}
 	r := &rig{t: t, u: u, session: s, frames: make(chan tea.Msg)}
+	u.restFor = 0 // the clock stands still
 	u.exec = func(c tea.ExecCommand, done tea.ExecCallback) tea.Cmd {
 		c.SetStdin(strings.NewReader(""))
 		c.SetStdout(&r.lent)

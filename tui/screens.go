@@ -4,8 +4,8 @@ package tui
 func newScreens(u *ui) []*screen {
 	return []*screen{
 		{"overview", "Overview", "Over", []page{newFrontPage(u, newOverviewPage(u))}},
-		{"nodes", "Nodes", "Nodes", []page{newNodesPage(u)}},
-		{"pods", "Pods", "Pods", []page{newPodsPage(u)}},
+		{"nodes", "Nodes", "Nodes", []page{newPanes(u, newNodesPage(u))}},
+		{"pods", "Pods", "Pods", []page{newPanes(u, newPodsPage(u))}},
 		{"logs", "Logs", "Logs", []page{newLogsPage(u)}},
 		{"events", "Events", "Events", []page{newEventsPage(u)}},
 		{"dns", "DNS", "DNS", []page{newDNSPage(u)}},

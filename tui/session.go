@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"io"
+	"strings"
 	"time"
 
 	"bonsai/bootstrap/cluster"
@@ -89,6 +90,11 @@ type Ref struct {
 	Type            ResourceType
 	Namespace, Name string
 	UID             string
+}
+
+// key tells objects apart.
+func (r *Ref) key() string {
+	return strings.Join([]string{r.Type.Group, r.Type.Resource, r.Namespace, r.Name, r.UID}, "/")
 }
 
 // RowQuery selects objects. An empty Namespace is all.

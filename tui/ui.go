@@ -65,6 +65,8 @@ type ui struct {
 	// exec has Bubble Tea run another program: tea.Exec, but in tests.
 	exec    func(tea.ExecCommand, tea.ExecCallback) tea.Cmd
 	outcome Outcome
+	// restFor is how long a cursor rests before what it is on is read, for panes.
+	restFor time.Duration
 }
 
 // screen is one of the numbered screens: a page, and what was opened from it.
@@ -73,14 +75,8 @@ type screen struct {
 	pages            []page
 }
 
-// top is the page that is to be seen when the screen is.
-func (s *screen) top() page {
-	p := s.pages[len(s.pages)-1]
-	if f, ok := p.(facade); ok {
-		return f.front()
-	}
-	return p
-}
+// frame is the page that is to be seen when the screen is.
+func (s *screen) frame() page { return s.pages[len(s.pages)-1] }
 
 // tickMsg says that an age, or something that spins, is to be drawn anew.
 type tickMsg time.Time
@@ -92,7 +88,7 @@ const spin = 120 * time.Millisecond
 type doMsg func()
 
 func (u *ui) Init() tea.Cmd {
-	u.page().show()
+	u.frame().show()
 	return u.flush()
 }
 
@@ -101,7 +97,7 @@ func (u *ui) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		u.width, u.height = msg.Width, msg.Height
-		if p, ok := u.page().(sizer); ok {
+		if p, ok := u.frame().(sizer); ok {
 			p.sized()
 		}
 		u.touch()
@@ -152,6 +148,9 @@ func (u *ui) flush() tea.Cmd {
 // schedule sets the one timer: for what spins, or for the age that changes next. It is set only for what is drawn.
 func (u *ui) schedule() {
 	if u.stale {
+		if f, ok := u.frame().(follower); ok {
+			f.follow()
+		}
 		u.view = u.compose()
 		u.stale = false
 		u.display.show(u.view)
@@ -177,8 +176,17 @@ func (u *ui) schedule() {
 // View implements tea.Model. The display draws.
 func (u *ui) View() string { return "" }
 
-// page is the one in front.
-func (u *ui) page() page { return u.screens[u.current].top() }
+// frame is the page that is to be seen.
+func (u *ui) frame() page { return u.screens[u.current].frame() }
+
+// page is the one that has the keys: the one that is to be seen, or a part of it.
+func (u *ui) page() page {
+	p := u.frame()
+	if f, ok := p.(facade); ok {
+		return f.front()
+	}
+	return p
+}
 
 // singleKeys are the keys of a message: those that arrive together, because somebody types fast or the line is slow,
 // come as one. What was pasted stays whole.
@@ -209,8 +217,10 @@ func (u *ui) key(msg tea.KeyMsg) {
 	}
 	key := msg.String()
 	p := u.page()
-	if k, ok := p.(keyTaker); ok && k.takeKey(msg) {
-		return
+	for _, taker := range []page{u.frame(), p} {
+		if k, ok := taker.(keyTaker); ok && k.takeKey(msg) {
+			return
+		}
 	}
 	if id := u.keys.Find(p.context(), key); id != "" && p.act(id) {
 		return
@@ -308,14 +318,14 @@ func (u *ui) goBack() {
 }
 
 func (u *ui) switchTo(i int) {
-	u.page().hide()
+	u.frame().hide()
 	u.before, u.current = u.current, i
-	u.page().show()
+	u.frame().show()
 }
 
 // push opens a page over the current one; esc goes back.
 func (u *ui) push(p page) {
-	u.page().hide()
+	u.frame().hide()
 	s := u.screens[u.current]
 	s.pages = append(s.pages, p)
 	p.show()
@@ -327,9 +337,9 @@ func (u *ui) pop() bool {
 	if len(s.pages) == 1 {
 		return false
 	}
-	u.page().hide()
+	u.frame().hide()
 	s.pages = s.pages[:len(s.pages)-1]
-	u.page().show()
+	u.frame().show()
 	return true
 }
 
@@ -437,7 +447,7 @@ func (u *ui) onMouse(e tea.MouseEvent) {
 		u.dialogs[len(u.dialogs)-1].mouse(e)
 		return
 	}
-	p, ok := u.page().(pointer)
+	p, ok := u.frame().(pointer)
 	switch {
 	case e.Button == tea.MouseButtonWheelDown && ok:
 		p.wheel(3)

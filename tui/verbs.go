@@ -160,9 +160,18 @@ func (u *ui) whyNot(v *verb, list []subject) string {
 // withoutObject are the verbs that also work on what is no object of the API: problems, addons, components.
 var withoutObject = []string{"open", "fix", "copy.name", "copy.line"}
 
+// chooser is the page that says what is chosen: the one that has the keys, or the one that it is a part of.
+func (u *ui) chooser() (chooser, bool) {
+	if c, ok := u.page().(chooser); ok {
+		return c, true
+	}
+	c, ok := u.frame().(chooser)
+	return c, ok
+}
+
 // runVerb does it with what is chosen on the page in front, or says why not.
 func (u *ui) runVerb(v *verb) {
-	c, ok := u.page().(chooser)
+	c, ok := u.chooser()
 	if !ok {
 		u.toast.say(paint.Dim, u.T("%s: nothing is chosen here", u.T(v.title)))
 		return
@@ -181,7 +190,7 @@ func (u *ui) runVerb(v *verb) {
 
 // openActions lists all verbs for what is chosen, also those that are of no use.
 func (u *ui) openActions() {
-	c, ok := u.page().(chooser)
+	c, ok := u.chooser()
 	if !ok {
 		return
 	}

@@ -87,6 +87,12 @@ func Default() *Map {
 		{"tab.next", Object, []string{"tab", "right"}, "the next tab of the object"},
 		{"tab.prev", Object, []string{"shift+tab", "left"}, "the tab before"},
 
+		{"pane.next", Panes, []string{"tab"}, "to the next pane"},
+		{"pane.prev", Panes, []string{"shift+tab"}, "to the pane before"},
+		{"pane.zoom", Panes, []string{"z"}, "this pane alone, and back"},
+		{"pane.larger", Panes, []string{">"}, "this pane larger"},
+		{"pane.smaller", Panes, []string{"<"}, "this pane smaller"},
+
 		{"start.down", Start, []string{"j", "down"}, "down"},
 		{"start.up", Start, []string{"k", "up"}, "up"},
 		{"start.open", Start, []string{"enter"}, "do what the cursor is on"},

@@ -17,7 +17,7 @@ func TestDocument(t *testing.T) {
 	for _, section := range []struct {
 		context Context
 		title   string
-	}{{Global, "Everywhere"}, {List, "In lists"}, {Text, "In logs and other texts"}, {Dialog, "In questions, menus and prompts"}} {
+	}{{Global, "Everywhere"}, {List, "In lists"}, {Text, "In logs and other texts"}, {Object, "On the page of an object"}, {Panes, "Where panes stand beside each other"}, {Start, "On the start view"}, {Dialog, "In questions, menus and prompts"}} {
 		fmt.Fprintf(&b, "\n## %s\n\n| keys | what | name |\n|---|---|---|\n", section.title)
 		for _, binding := range Default().Bindings() {
 			if binding.Context != section.context {

@@ -22,6 +22,7 @@ const (
 	Text   Context = "text"   // logs, YAML, descriptions: scroll and search
 	Start  Context = "start"  // the start view: begin, look at, retry
 	Object Context = "object" // the tabs of an object's page, before the keys of the tab
+	Panes  Context = "panes"  // panes beside each other, on wide terminals, before the keys of the pane
 	Dialog Context = "dialog" // questions and menus
 )
 

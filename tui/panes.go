@@ -1,0 +1,316 @@
+package tui
+
+import (
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"bonsai/tui/keymap"
+	"bonsai/tui/paint"
+)
+
+// panes is a list that, on a wide terminal, has beside it what its cursor is on: the object, and its log if it has one.
+// They follow the cursor. One of them has the keys; tab gives them to the next.
+type panes struct {
+	u    *ui
+	list listing
+	// sides are what stands beside the list; none where there is no room, or nothing to show.
+	sides   []page
+	about   string // key of what they show
+	focus   int    // 0 is the list
+	extent  int    // of the pane that has the keys
+	visible bool
+	next    string // key of what the cursor is on, since then, if that is not shown yet
+	since   time.Time
+	waiting bool      // a timer runs
+	spans   []tabSpan // where the panes stand, for the mouse
+}
+
+// listing is a page that can have panes beside it.
+type listing interface {
+	page
+	chooser
+	filterer
+	pointer
+}
+
+// The room for panes, that of the terminal as a whole.
+const (
+	panesWidth  = 160
+	panesHeight = 45
+)
+
+// restFor is how long the cursor has to rest on an object before it is read: whoever runs through a list reads nothing.
+const restFor = 150 * time.Millisecond
+
+// The extents of the pane that has the keys: as large as it is by itself, half of all, all.
+const (
+	extentOwn = iota
+	extentHalf
+	extentAll
+)
+
+func newPanes(u *ui, list listing) *panes { return &panes{u: u, list: list} }
+
+// front is the pane that has the keys.
+func (p *panes) front() page {
+	if p.focus > 0 && p.focus <= len(p.sides) {
+		return p.sides[p.focus-1]
+	}
+	return p.list
+}
+
+func (p *panes) crumb() string           { return p.list.crumb() }
+func (p *panes) context() keymap.Context { return p.front().context() }
+func (p *panes) act(id string) bool      { return p.front().act(id) }
+func (p *panes) hints() []string         { return p.front().hints() }
+func (p *panes) lost() bool              { return p.list.lost() }
+func (p *panes) subjects() []subject     { return p.list.subjects() }
+
+func (p *panes) show() {
+	p.visible = true
+	p.list.show()
+	for _, s := range p.sides {
+		s.show()
+	}
+}
+
+func (p *panes) hide() {
+	p.visible = false
+	p.list.hide()
+	for _, s := range p.sides {
+		s.hide()
+	}
+}
+
+func (p *panes) namespaceChanged() {
+	if n, ok := p.list.(interface{ namespaceChanged() }); ok {
+		n.namespaceChanged()
+	}
+}
+
+func (p *panes) room() bool { return p.u.width >= panesWidth && p.u.height >= panesHeight }
+
+// follow has the sides show what the cursor is on. It is called before each picture.
+func (p *panes) follow() {
+	if !p.visible {
+		return
+	}
+	if !p.room() {
+		p.beside(nil)
+		return
+	}
+	list := p.list.subjects()
+	switch {
+	case len(list) > 1: // marked
+		return
+	case len(list) == 0 || list[0].ref.key() == p.about:
+		if p.focus == 0 && len(list) == 0 {
+			p.beside(nil)
+		}
+		p.next = ""
+		return
+	}
+	now := p.u.clock.now()
+	if key := list[0].ref.key(); key != p.next {
+		p.next, p.since = key, now
+	}
+	rest := p.u.restFor - now.Sub(p.since)
+	switch {
+	case rest <= 0 || len(p.sides) == 0:
+		p.beside(&list[0])
+	case !p.waiting:
+		p.waiting = true
+		p.u.cmd(tea.Tick(rest, func(time.Time) tea.Msg { return doMsg(func() { p.waiting = false }) })) // and another picture
+	}
+}
+
+// beside shows an object beside the list, or nothing.
+func (p *panes) beside(s *subject) {
+	for _, side := range p.sides {
+		side.hide()
+	}
+	p.sides = nil
+	if s == nil {
+		p.focus, p.extent, p.about = 0, extentOwn, ""
+		return
+	}
+	u := p.u
+	p.about = s.ref.key()
+	if t := s.ref.Type; t.Resource == "nodes" && t.Group == "" {
+		p.sides = []page{newNodePage(u, s.ref.Name), newLogsOf(u, []subject{*s}, false)}
+	} else {
+		p.sides = []page{newSubjectPage(u, *s)}
+		if needsLogs(u, s) == "" {
+			p.sides = append(p.sides, newLogsOf(u, []subject{*s}, false))
+		}
+	}
+	for _, side := range p.sides {
+		side.show()
+	}
+	u.touch()
+}
+
+// takeKey takes the keys that move between panes, and gives those of lists that mean nothing in a text to the object.
+func (p *panes) takeKey(msg tea.KeyMsg) bool {
+	if len(p.sides) == 0 {
+		return false
+	}
+	keys, key := p.u.keys, msg.String()
+	switch keys.Find(keymap.Panes, key) {
+	case "pane.next":
+		p.focus = (p.focus + 1) % (len(p.sides) + 1)
+		return true
+	case "pane.prev":
+		p.focus = (p.focus + len(p.sides)) % (len(p.sides) + 1)
+		return true
+	case "pane.zoom":
+		if p.extent == extentAll {
+			p.extent = extentOwn
+		} else {
+			p.extent = extentAll
+		}
+		return true
+	case "pane.larger":
+		p.extent = min(extentAll, p.extent+1)
+		return true
+	case "pane.smaller":
+		p.extent = max(extentOwn, p.extent-1)
+		return true
+	}
+	if p.focus == 0 {
+		return false
+	}
+	front := p.front()
+	if keys.Find(keymap.Global, key) == "back" {
+		if f, ok := front.(filterer); ok && f.filterText() != "" {
+			return false
+		}
+		if !front.act("back") {
+			p.focus = 0
+		}
+		return true
+	}
+	object, ok := p.sides[0].(*subjectPage)
+	if !ok || front == page(object) || keys.Find(front.context(), key) != "" || keys.Find(keymap.Global, key) != "" {
+		return false
+	}
+	return object.listAct(keys.Find(keymap.List, key))
+}
+
+// widths are those of the panes; 0 is one that is not to be seen.
+func (p *panes) widths(w int) []int {
+	n := len(p.sides) + 1
+	all := make([]int, n)
+	w -= (n - 1) * paneGap
+	own := [][]int{{100}, {45, 55}, {40, 31, 29}}[n-1] // percent
+	if n == 1 || p.extent == extentAll {
+		all[p.focus] = w + (n-1)*paneGap
+		return all
+	}
+	rest := w
+	for i := range all {
+		switch {
+		case p.extent == extentOwn:
+			all[i] = w * own[i] / 100
+		case i == p.focus:
+			all[i] = w / 2
+		default:
+			all[i] = w / 2 / (n - 1)
+		}
+		rest -= all[i]
+	}
+	all[p.focus] += rest
+	return all
+}
+
+// paneGap is the width of what parts two panes.
+const paneGap = 3
+
+func (p *panes) draw(w, h int) []string {
+	p.spans = p.spans[:0]
+	if len(p.sides) == 0 {
+		return p.list.draw(w, h)
+	}
+	u := p.u
+	gap := " " + u.theme.Line(1).Add(paint.Dim, u.theme.Glyphs.TreeUp).String() + " "
+	lines := make([]strings.Builder, h)
+	at := 0
+	for i, width := range p.widths(w) {
+		p.spans = append(p.spans, tabSpan{at, at + width})
+		if width == 0 {
+			continue
+		}
+		if at > 0 {
+			for j := range lines {
+				lines[j].WriteString(gap)
+			}
+			p.spans[i] = tabSpan{at + paneGap, at + paneGap + width}
+		}
+		pane := page(p.list)
+		if i > 0 {
+			pane = p.sides[i-1]
+		}
+		lines[0].WriteString(p.head(pane, i, width))
+		for j, l := range pane.draw(width, h-1) {
+			lines[j+1].WriteString(l)
+		}
+		at = p.spans[i].to
+	}
+	out := make([]string, h)
+	for i := range lines {
+		out[i] = lines[i].String()
+	}
+	return out
+}
+
+// head names a pane, and shows whether it has the keys.
+func (p *panes) head(pane page, i, w int) string {
+	u := p.u
+	role, mark := paint.Dim, " "
+	if i == p.focus {
+		role, mark = paint.Title, u.theme.Glyphs.Cursor
+	}
+	title := p.list.crumb()
+	switch side := pane.(type) {
+	case *logsPage:
+		title = u.T("logs")
+	case *subjectPage:
+		title = singular(side.s.ref.Type)
+	case *nodePage:
+		title = "node"
+	}
+	return u.line(w).Add(role, mark+strings.ToUpper(title)+" ").Rule().String()
+}
+
+// under is the pane at a column, and the column in it.
+func (p *panes) under(x int) (int, int) {
+	for i, s := range p.spans {
+		if x >= s.from && x < s.to {
+			return i, x - s.from
+		}
+	}
+	return -1, 0
+}
+
+func (p *panes) click(x, y int) {
+	if len(p.sides) == 0 || len(p.spans) == 0 {
+		p.list.click(x, y)
+		return
+	}
+	i, x := p.under(x)
+	if i < 0 || i > len(p.sides) {
+		return
+	}
+	p.focus = i
+	if t, ok := p.front().(pointer); ok && y > 0 {
+		t.click(x, y-1)
+	}
+}
+
+func (p *panes) wheel(rows int) {
+	if t, ok := p.front().(pointer); ok {
+		t.wheel(rows)
+	}
+}
