@@ -36,6 +36,15 @@ func (m *Manager) Status(ctx context.Context, name string) (cluster.Snapshot, er
 	}
 	if len(spec.Nodes) > 0 {
 		m.addContainers(ctx, &s, spec)
+		// A start or stop that is under way has such a moment, too.
+		if headless(&s) && !state.Working() {
+			s.Problems = append(s.Problems, cluster.Problem{
+				Kind: string(fault.ControlPlane), Severity: cluster.SeverityError, Object: "daemon",
+				Summary: "the control plane's process is gone, and the nodes run on without it",
+				Cause:   "it was killed; pods that run go on, but nothing is scheduled, repaired or answered",
+				Hint:    "start it again:  bonsai start -p " + spec.Name, Fix: "start",
+			})
+		}
 	}
 	cluster.SortProblems(s.Problems)
 	s.Phase = overall(s)
@@ -64,7 +73,7 @@ func (m *Manager) daemonSnapshot(ctx context.Context, state statedir.Cluster, sp
 			Kind: string(fault.ControlPlane), Severity: cluster.SeverityError, Object: "daemon",
 			Summary: "the control plane's process ended by itself", Cause: string(lines),
 			Evidence: tailOf(state.LogFile("daemon"), evidenceLines),
-			Hint:     "start it again:  bonsai start -p " + spec.Name,
+			Hint:     "start it again:  bonsai start -p " + spec.Name, Fix: "start",
 		})
 	}
 	for _, n := range spec.Nodes {
@@ -128,14 +137,17 @@ func replaceProblems(s *cluster.Snapshot, p cluster.Problem) {
 	s.Problems = append(slices.DeleteFunc(s.Problems, func(q cluster.Problem) bool { return q.Object == p.Object }), p)
 }
 
+// headless says that nodes run without a control plane.
+func headless(s *cluster.Snapshot) bool {
+	return s.APIServer == cluster.PhaseStopped && slices.ContainsFunc(s.Nodes, func(n cluster.NodeStatus) bool { return n.Host == cluster.PhaseRunning })
+}
+
 // overall is the cluster's phase in one word.
 func overall(s cluster.Snapshot) cluster.Phase {
+	if headless(&s) {
+		return cluster.PhaseDegraded
+	}
 	if s.APIServer != cluster.PhaseRunning {
-		for _, n := range s.Nodes {
-			if n.Host == cluster.PhaseRunning && s.APIServer == cluster.PhaseStopped {
-				return cluster.PhaseDegraded // nodes without a control plane
-			}
-		}
 		return s.APIServer
 	}
 	for _, n := range s.Nodes {

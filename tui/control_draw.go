@@ -27,7 +27,7 @@ func (u *ui) controlNote() string {
 type arrow struct {
 	rate, latency string
 	role          paint.Role
-	past          []float64
+	past          *series
 }
 
 func (u *ui) arrow(from, to string) arrow {
@@ -49,6 +49,12 @@ func (u *ui) arrow(from, to string) arrow {
 		a.latency = u.T("%s errors/s", rate(link.Errors))
 	}
 	return a
+}
+
+// graph is a series as a little graph as high as its own highest value.
+func (u *ui) graph(s *series, w int) string {
+	shape := s.shape(w)
+	return u.theme.SparkText(shape, topOf(shape, 1), w)
 }
 
 // drawing is a canvas with the boxes of the architecture.
@@ -92,14 +98,14 @@ func (d *drawing) across(x, end, y int, a arrow) {
 	d.c.Text(x+1, y+1, latency, a.latency, room)
 	if graph := room - paint.Width(a.rate) - 1; graph >= 6 {
 		graph = min(graph, 12)
-		d.c.Text(x+1+paint.Width(a.rate)+1, y-1, paint.Accent, d.u.theme.SparkText(a.past, topOf(a.past, 1), graph), graph)
+		d.c.Text(x+1+paint.Width(a.rate)+1, y-1, paint.Accent, d.u.graph(a.past, graph), graph)
 	}
 }
 
 // beside writes the figures of an arrow that goes up or down at column x.
 func (d *drawing) beside(x, y int, a arrow) {
 	d.c.Text(x-2-paint.Width(a.rate), y, paint.Plain, a.rate, 20)
-	d.c.Text(x-2-paint.Width(a.rate)-9, y, paint.Accent, d.u.theme.SparkText(a.past, topOf(a.past, 1), 8), 8)
+	d.c.Text(x-2-paint.Width(a.rate)-9, y, paint.Accent, d.u.graph(a.past, 8), 8)
 	latency := paint.Dim
 	if a.role == paint.Fail {
 		latency = paint.Fail
@@ -127,7 +133,7 @@ func (u *ui) drawWide(w int) []string {
 		if p99 >= 0 {
 			first += "  p99 " + span(p99)
 		}
-		second = u.theme.SparkText(past, topOf(past, 1), min(sparkMost, mid-4))
+		second = u.graph(past, min(sparkMost, mid-4))
 	}
 	// Who comes from outside.
 	clients := u.arrow("clients", "kube-apiserver")
@@ -242,7 +248,7 @@ func (d *drawing) nodeLines(n *cluster.NodeStatus, w int) []string {
 	}
 	second := ""
 	if use, ok := u.usageOf(n.Name); ok && n.Ready {
-		second = fmt.Sprintf("%s %s  mem %s", u.theme.SparkText(u.state.history.of(n.Name), u.cpuTop(), 5), cores(use.CPU), percent(share(use)))
+		second = fmt.Sprintf("%s %s  mem %s", u.theme.SparkText(u.state.history.nodes[n.Name].shape(5), u.cpuTop(), 5), cores(use.CPU), percent(share(use)))
 	}
 	if c := u.state.summary.nodes[n.Name]; second != "" && w >= 26 {
 		second += "  pods " + strconv.Itoa(c.total)
@@ -297,7 +303,7 @@ func (u *ui) drawNarrow(w int) []string {
 		if p99 >= 0 {
 			lines[0] += "  p99 " + span(p99)
 		}
-		lines[1] = u.theme.SparkText(past, topOf(past, 1), max(4, mid-4))
+		lines[1] = u.graph(past, max(4, mid-4))
 	}
 	lines = append(lines, u.T("watches %d", load.Watches))
 	d.box(xm, 0, mid, 6, u.componentState("kube-apiserver"), "kube-apiserver", "", lines[0], lines[1], lines[2])

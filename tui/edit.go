@@ -148,8 +148,8 @@ func (e *editing) submit() {
 			return
 		}
 		delete(u.drafts, draftKey(e.ref))
-		u.lastEdit = &edited{e.ref, e.title, e.before, after}
-		u.toast.say(paint.OK, u.theme.Glyphs.OK+" "+u.T("changed %s; the palette (%s) can undo it", e.title, u.keys.Key("palette")))
+		u.lastEdit, u.reversal = &edited{e.ref, e.title, e.before, after}, nil
+		u.toast.say(paint.OK, u.theme.Glyphs.OK+" "+u.T("%s; the palette (%s) can undo it", u.T("changed %s", e.title), u.keys.Key("palette")))
 	})
 }
 

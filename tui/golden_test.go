@@ -13,36 +13,40 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew; look at them as at code")
 
-// TestGolden compares every screen, and what is opened most, with what somebody has looked at: at three sizes, each with
-// all colours, sixteen and none. Escape is written as "␛", so that the files can be read and compared.
+// goldens are the screens, and what is opened most: a cluster, the keys that lead there, and what is seen then.
+var goldens = map[string]struct {
+	world func() *fakeSession
+	keys  []string
+	shows string
+}{
+	"overview":         {shop, []string{"1"}, "PROBLEMS"},
+	"overview-healthy": {healthy, []string{"1"}, "nothing is wrong"},
+	"problem":          {shop, []string{"1", "enter"}, "redis"},
+	"nodes":            {shop, []string{"2"}, "dev-2"},
+	"pods":             {shop, []string{"3"}, "cart-7d9f4-x2k"},
+	"logs":             {shop, []string{"4"}, "starting cart"},
+	"events":           {shop, []string{"5"}, "BackOff"},
+	"dns":              {shop, []string{"6"}, "redis.defualt.svc"},
+	"addons":           {shop, []string{"7"}, "storage-provisioner"},
+	"control":          {shop, []string{"8"}, "kube-apiserver"},
+	"ports":            {shop, []string{"9"}, "kubernetes"},
+	"pod":              {shop, []string{"3", "enter"}, "cart:1.4.2"},
+	"object":           {shop, []string{"3", "/", `"x2k"`, "enter", "enter"}, "cart:1.4.2"},
+	"yaml":             {shop, []string{"3", "y"}, "kind: Pod"},
+	"birth":            {shop, []string{"3", "/", `"lm2"`, "enter", "b"}, "kube-scheduler"},
+	"start":            {stopped, []string{"1"}, "stopped"},
+	"palette":          {shop, []string{"3", "ctrl+k", `"scale"`}, "scale"},
+	"help":             {shop, []string{"3", "?"}, "keys"},
+	"delete":           {shop, []string{"3", "delete"}, "Cancel"},
+	"actions":          {shop, []string{"3", "a"}, "describe"},
+	"chinese":          {shop, []string{"1"}, "问题"},
+	"ascii":            {shop, []string{"1"}, "PROBLEMS"},
+}
+
+// TestGolden compares them with what somebody has looked at: at three sizes, each with all colours, sixteen and none.
+// Escape is written as "␛", so that the files can be read and compared.
 func TestGolden(t *testing.T) {
-	for name, c := range map[string]struct {
-		world func() *fakeSession
-		keys  []string
-		shows string
-	}{
-		"overview":         {shop, []string{"1"}, "PROBLEMS"},
-		"overview-healthy": {healthy, []string{"1"}, "nothing is wrong"},
-		"problem":          {shop, []string{"1", "enter"}, "redis"},
-		"nodes":            {shop, []string{"2"}, "dev-2"},
-		"pods":             {shop, []string{"3"}, "cart-7d9f4-x2k"},
-		"logs":             {shop, []string{"4"}, "starting cart"},
-		"events":           {shop, []string{"5"}, "BackOff"},
-		"dns":              {shop, []string{"6"}, "redis.defualt.svc"},
-		"addons":           {shop, []string{"7"}, "storage-provisioner"},
-		"control":          {shop, []string{"8"}, "kube-apiserver"},
-		"ports":            {shop, []string{"9"}, "kubernetes"},
-		"pod":              {shop, []string{"3", "enter"}, "cart:1.4.2"},
-		"yaml":             {shop, []string{"3", "y"}, "kind: Pod"},
-		"birth":            {shop, []string{"3", "/", `"lm2"`, "enter", "b"}, "kube-scheduler"},
-		"start":            {stopped, []string{"1"}, "stopped"},
-		"palette":          {shop, []string{"3", "ctrl+k", `"scale"`}, "scale"},
-		"help":             {shop, []string{"3", "?"}, "keys"},
-		"delete":           {shop, []string{"3", "delete"}, "Cancel"},
-		"actions":          {shop, []string{"3", "a"}, "describe"},
-		"chinese":          {shop, []string{"1"}, "问题"},
-		"ascii":            {shop, []string{"1"}, "PROBLEMS"},
-	} {
+	for name, c := range goldens {
 		t.Run(name, func(t *testing.T) {
 			var b strings.Builder
 			for _, size := range [][2]int{{80, 24}, {120, 40}, {200, 60}} {
@@ -57,36 +61,78 @@ func TestGolden(t *testing.T) {
 						}
 						o.ASCII = name == "ascii"
 					})
-					r.settle()
-					for _, k := range c.keys {
-						r.keys(k)
-						r.settle()
-					}
-					r.shows(c.shows)
-					r.settle()
-					r.frame(size[0], size[1])
-					fmt.Fprintf(&b, "-- %dx%d %s --\n", size[0], size[1], d.name)
-					for _, line := range r.u.view {
-						b.WriteString(strings.TrimRight(strings.ReplaceAll(line, "\x1b", "␛"), " "))
-						b.WriteByte('\n')
-					}
+					r.show(c.keys, c.shows)
+					fmt.Fprintf(&b, "-- %dx%d %s --\n%s", size[0], size[1], d.name, r.picture(size[0], size[1]))
 				}
 			}
-			path := filepath.Join("testdata", "golden", name+".txt")
-			if *update {
-				if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := b.String(); got != string(want) {
-				t.Errorf("%s is drawn otherwise; go test ./tui -run Golden -update writes it anew:\n%s", name, firstDifference(got, string(want)))
-			}
+			golden(t, name, b.String())
 		})
+	}
+}
+
+// TestGoldenThemes compares the overview of a broken shop in every theme, with as many colours as make a difference.
+func TestGoldenThemes(t *testing.T) {
+	for _, theme := range paint.Names() {
+		var b strings.Builder
+		for _, d := range []struct {
+			depth paint.Depth
+			name  string
+		}{{paint.TrueColor, "true"}, {paint.Colors256, "256"}, {paint.Colors16, "16"}, {paint.Mono, "mono"}} {
+			r := newRig(t, shop(), 80, 24, func(o *Options) { o.Depth, o.Theme = d.depth, theme })
+			r.shows("PROBLEMS", "redis")
+			r.settle()
+			fmt.Fprintf(&b, "-- %s %s --\n%s", theme, d.name, r.picture(80, 24))
+			// Whatever the colours: every state has its sign, and the cursor one of its own.
+			for _, sign := range []string{"✗", "⚠", "✓", "▸"} {
+				if !strings.Contains(r.screen(), sign) {
+					t.Errorf("%s in %s has no %s", theme, d.name, sign)
+				}
+			}
+		}
+		golden(t, "theme-"+theme, b.String())
+	}
+}
+
+// show types keys and waits for what is seen then.
+func (r *rig) show(keys []string, text string) {
+	r.t.Helper()
+	r.settle()
+	for _, k := range keys {
+		r.keys(k)
+		r.settle()
+	}
+	r.shows(text)
+	r.settle()
+}
+
+// picture is the screen with its codes, escape written as "␛".
+func (r *rig) picture(w, h int) string {
+	r.t.Helper()
+	r.frame(w, h)
+	var b strings.Builder
+	for _, line := range r.u.view {
+		b.WriteString(strings.TrimRight(strings.ReplaceAll(line, "\x1b", "␛"), " "))
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// golden compares text with a file that somebody has looked at.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", "golden", name+".txt")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s is drawn otherwise; go test ./tui -run Golden -update writes it anew:\n%s", name, firstDifference(got, string(want)))
 	}
 }
 

@@ -74,7 +74,8 @@ func (u *ui) nodeHead(name string, w int, rule bool) []string {
 		lines = append(lines, u.line(w).Add(paint.Plain, "   ").Add(role, text).String())
 	}
 	if use, ok := u.usageOf(name); ok {
-		l := u.line(w).Add(paint.Plain, "   ").Add(paint.Dim, "cpu ").Spark(paint.Accent, u.state.history.of(name), u.cpuTop(), min(sparkMost, max(8, w/6))).
+		graph := min(sparkMost, max(8, w/6))
+		l := u.line(w).Add(paint.Plain, "   ").Add(paint.Dim, "cpu ").Spark(paint.Accent, u.state.history.nodes[name].shape(graph), u.cpuTop(), graph).
 			Add(paint.Plain, " "+cores(use.CPU)+" ").Add(paint.Dim, u.T("of %s", whole(use.CPUs))).
 			Add(paint.Dim, "   mem ").Bar(fullRole(share(use)), share(use), 8).Add(paint.Plain, " "+percent(share(use))+" ").Add(paint.Dim, u.T("of %s", size(use.MemoryLimit)))
 		if use.DiskSize > 0 {

@@ -66,7 +66,7 @@ func fullRole(share float64) paint.Role {
 func (u *ui) cpuTop() float64 {
 	top := 0.2
 	for _, s := range u.state.history.nodes {
-		top = max(top, topOf(s.values, 0))
+		top = max(top, topOf(s.shape(sparkMost), 0))
 	}
 	return top
 }
@@ -124,7 +124,7 @@ func (u *ui) nodeLine(n *cluster.NodeStatus, w, name int, top float64) string {
 		if w-name >= 54 {
 			graph = 10
 		}
-		l.Add(paint.Dim, " cpu ").Spark(paint.Accent, u.state.history.of(n.Name), top, graph).ColRight(paint.Plain, cores(use.CPU), 5)
+		l.Add(paint.Dim, " cpu ").Spark(paint.Accent, u.state.history.nodes[n.Name].shape(graph), top, graph).ColRight(paint.Plain, cores(use.CPU), 5)
 		l.Add(paint.Dim, " mem ")
 		if l.Room() >= 22 {
 			l.Bar(fullRole(share(use)), share(use), 8)
@@ -178,7 +178,7 @@ func (p *overviewPage) nodesFlow(w, rows int) []string {
 			}
 			l.State(u.spinState(nodeState(n)), u.tick).Col(paint.Plain, paint.Clean(n.Name), name)
 			if use, ok := u.usageOf(n.Name); ok && n.Ready {
-				l.ColRight(paint.Plain, cores(use.CPU), 4).Spark(paint.Accent, u.state.history.of(n.Name), top, 4).
+				l.ColRight(paint.Plain, cores(use.CPU), 4).Spark(paint.Accent, u.state.history.nodes[n.Name].shape(4), top, 4).
 					ColRight(paint.Plain, percent(share(use)), 5)
 			} else if !n.Ready {
 				l.Add(nodeState(n).Role(), paint.Cut(u.nodeWord(n), cell-name-4, u.theme.Glyphs.More))
@@ -197,34 +197,39 @@ func calmness(s paint.State) int {
 
 // traffic is what goes to a component, all askers together: requests a second, the slowest 99th percentile (-1 if
 // nothing was measured), and the past of the rate.
-func (u *ui) traffic(to string) (total float64, p99 time.Duration, past []float64) {
+func (u *ui) traffic(to string) (total float64, p99 time.Duration, past *series) {
 	p99 = -1
 	for _, l := range u.state.load.ControlPlane.Links {
 		if l.To != to {
 			continue
 		}
-		total += l.Rate
 		p99 = max(p99, l.P99)
 		if s := u.state.history.links[l.From+">"+l.To]; s != nil {
-			past = addTails(past, s.values)
+			total += s.lately(smoothed)
+			past = addTails(past, s)
 		}
 	}
 	return total, p99, past
 }
 
-// addTails adds two series whose last values are of the same time.
-func addTails(a, b []float64) []float64 {
-	if len(a) < len(b) {
+// smoothed is over how many steps a rate is taken: those of a single one jump.
+const smoothed = 10
+
+// addTails adds two series whose last values are of the same time; nil is an empty one.
+func addTails(a, b *series) *series {
+	if a == nil {
+		return b
+	}
+	if a.total < b.total {
 		a, b = b, a
 	}
-	sum := slices.Clone(a[max(0, len(a)-sparkMost):])
-	b = b[max(0, len(b)-sparkMost):]
-	for i := range b {
-		if at := len(sum) - len(b) + i; at >= 0 {
-			sum[at] += b[i]
+	sum := series{slices.Clone(a.values), a.total}
+	for i := range b.values {
+		if at := len(sum.values) - len(b.values) + i; at >= 0 {
+			sum.values[at] += b.values[i]
 		}
 	}
-	return sum
+	return &sum
 }
 
 // topOf is the top of a graph: a little above the highest value, and so far above their mean that what does not change
@@ -283,7 +288,7 @@ func (p *overviewPage) controlPart() *part {
 		if rows < 4 {
 			l := u.line(w).Add(paint.Plain, " ").State(u.componentState("kube-apiserver"), u.tick).Add(paint.Plain, "apiserver ")
 			if measured {
-				l.Add(paint.Plain, rate(asked)+"/s ").Add(paint.Dim, "p99 ").Add(paint.Plain, span(p99)+" ").Spark(paint.Accent, past, topOf(past, 1), 6)
+				l.Add(paint.Plain, rate(asked)+"/s ").Add(paint.Dim, "p99 ").Add(paint.Plain, span(p99)+" ").Spark(paint.Accent, past.shape(6), topOf(past.shape(6), 1), 6)
 			}
 			l.Add(paint.Plain, "   ").State(u.componentState("etcd"), u.tick).Add(paint.Plain, "etcd ")
 			if load.DBSize > 0 {
@@ -296,7 +301,7 @@ func (p *overviewPage) controlPart() *part {
 			}
 			return append(lines, l.String())
 		}
-		row := func(component, name, first, second string, past []float64, rest string) {
+		row := func(component, name, first, second string, past *series, rest string) {
 			l := u.line(w).Add(paint.Plain, " ").State(u.componentState(component), u.tick).Col(paint.Plain, name, 11)
 			if c, ok := u.component(component); ok && c.Phase != cluster.PhaseRunning {
 				lines = append(lines, l.Add(phaseState(c.Phase).Role(), u.T(lower(string(c.Phase)))+" ").Add(paint.Dim, paint.Clean(c.Reason)).String())
@@ -306,7 +311,8 @@ func (p *overviewPage) controlPart() *part {
 				l.ColRight(paint.Plain, first, 8).Add(paint.Plain, " ").Col(paint.Plain, second, 10)
 				graph := min(12, max(6, w-52))
 				if past != nil {
-					l.Spark(paint.Accent, past, topOf(past, 1), graph)
+					shape := past.shape(graph)
+					l.Spark(paint.Accent, shape, topOf(shape, 1), graph)
 				} else {
 					l.Add(paint.Plain, paint.Spaces(graph))
 				}
@@ -344,23 +350,21 @@ func (p *overviewPage) controlPart() *part {
 	return part
 }
 
-// link is the traffic between two components.
+// link is the traffic between two components, its rate over the last steps.
 func (u *ui) link(from, to string) (cluster.Link, bool) {
 	for _, l := range u.state.load.ControlPlane.Links {
 		if l.From == from && l.To == to {
+			if s := u.past(from, to); s != nil {
+				l.Rate = s.lately(smoothed)
+			}
 			return l, true
 		}
 	}
 	return cluster.Link{P50: -1, P99: -1}, false
 }
 
-// past is the rates of a link so far.
-func (u *ui) past(from, to string) []float64 {
-	if s := u.state.history.links[from+">"+to]; s != nil {
-		return s.values
-	}
-	return nil
-}
+// past is the rates of a link so far, nil if there are none.
+func (u *ui) past(from, to string) *series { return u.state.history.links[from+">"+to] }
 
 func (p *overviewPage) dnsPart() *part {
 	u := p.u

@@ -32,6 +32,9 @@ func (u *ui) openPalette() {
 	if u.lastEdit != nil {
 		choices = append(choices, choice{title: u.T("undo the edit of %s", u.lastEdit.title), words: "undo edit revert", off: u.cannotUndo(), run: u.undoEdit})
 	}
+	if u.reversal != nil {
+		choices = append(choices, choice{title: u.T("undo: %s", u.reversal.title), words: "undo revert back", run: u.reverse})
+	}
 	choices = append(choices, u.operations()...)
 	for _, name := range paint.Names() {
 		choices = append(choices, choice{title: u.T("theme %s", name), words: "theme colour color " + name, hint: u.T("setting"), run: func() { u.setTheme(name) }})

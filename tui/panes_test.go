@@ -24,7 +24,9 @@ func widePods(t *testing.T) (*rig, *panes) {
 func TestPanesFollowTheCursor(t *testing.T) {
 	r, _ := widePods(t)
 	r.keys("esc", "/", `"lm2"`, "enter")
-	r.until("the other pod", func(s string) bool { return strings.Contains(s, "shop/web-9cc6f-lm2") && !strings.Contains(s, "shop/cart-7d9f4-x2k") })
+	r.until("the other pod", func(s string) bool {
+		return strings.Contains(s, "shop/web-9cc6f-lm2") && !strings.Contains(s, "shop/cart-7d9f4-x2k")
+	})
 }
 
 func TestPanesWaitForTheCursorToRest(t *testing.T) {

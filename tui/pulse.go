@@ -124,6 +124,9 @@ func (d *dnsPulse) p99() time.Duration {
 	return sorted[(len(sorted)-1)*99/100]
 }
 
+// alarming is how many names have to be missing before their share says something.
+const alarming = 10
+
 // summary is DNS in one line.
 func (d *dnsPulse) summary(w int, n dnsSecond) string {
 	u := d.u
@@ -137,7 +140,10 @@ func (d *dnsPulse) summary(w int, n dnsSecond) string {
 			}
 		}
 	}
+	off := slices.ContainsFunc(u.state.snapshot.Addons, func(a cluster.AddonStatus) bool { return a.Name == "dns" && !a.Enabled })
 	switch {
+	case servers == 0 && !off:
+		return l.Add(paint.Dim, u.theme.Glyphs.Off+" "+u.T("no server of cluster DNS is known")).String()
 	case servers == 0:
 		return l.Add(paint.Off, u.theme.Glyphs.Off+" "+u.T("cluster DNS is off; %s addons", u.keys.Key("screen.addons"))).String()
 	case serving < servers:
@@ -155,7 +161,7 @@ func (d *dnsPulse) summary(w int, n dnsSecond) string {
 		none := float64(n.none) / float64(n.asked)
 		role := paint.Plain
 		mark := ""
-		if n.none > 0 && none >= 0.25 {
+		if n.none >= alarming && none >= 0.25 {
 			role, mark = paint.Warn, " "+u.theme.Glyphs.Warn
 		}
 		l.Add(paint.Dim, "   NXDOMAIN ").Add(role, percent(none)+mark)
@@ -268,6 +274,27 @@ func (l *warningList) apply(list []EventLine) {
 	l.u.touch()
 }
 
+// foldWarnings makes one line of what is said of several objects of a kind, as kubelets do of their nodes.
+func foldWarnings(list []EventLine) []EventLine {
+	type same struct{ kind, namespace, reason, message string }
+	at, more := map[same]int{}, map[int]int{}
+	var out []EventLine
+	for _, e := range list {
+		kind, _, _ := strings.Cut(e.Object, "/")
+		key := same{kind, e.Namespace, e.Reason, e.Message}
+		if i, ok := at[key]; ok {
+			more[i]++
+			continue
+		}
+		at[key] = len(out)
+		out = append(out, e)
+	}
+	for i, n := range more {
+		out[i].Object += fmt.Sprintf(" +%d", n)
+	}
+	return out
+}
+
 func (l *warningList) draw(w, rows int) []string {
 	u := l.u
 	if len(l.list) == 0 {
@@ -283,7 +310,8 @@ func (l *warningList) draw(w, rows int) []string {
 		}
 		return []string{line.String()}
 	}
-	shown := l.list[:min(rows, len(l.list))]
+	shown := foldWarnings(l.list)
+	shown = shown[:min(rows, len(shown))]
 	reason, object := 0, 0
 	for i := range shown {
 		reason = max(reason, paint.Width(shown[i].Reason))

@@ -27,6 +27,12 @@ type rig struct {
 
 func newRig(t testing.TB, s *fakeSession, w, h int, change ...func(*Options)) *rig {
 	t.Helper()
+	return newRigOn(t, s, s, w, h, change...)
+}
+
+// newRigOn is newRig with a session around the fake one.
+func newRigOn(t testing.TB, session Session, s *fakeSession, w, h int, change ...func(*Options)) *rig {
+	t.Helper()
 	o := Options{Depth: paint.Mono, Now: func() time.Time { return fakeNow }, Editor: "true", SaveDir: t.TempDir(), Calm: true}
 	for _, f := range change {
 		f(&o)
@@ -34,7 +40,7 @@ func newRig(t testing.TB, s *fakeSession, w, h int, change ...func(*Options)) *r
 	ctx, cancel := context.WithCancel(t.Context())
 	hub := newHub(ctx)
 	hub.pace = time.Millisecond
-	u, err := newUI(s, o, hub)
+	u, err := newUI(session, o, hub)
 	if err != nil {
 		t.Fatal(err)
 	}

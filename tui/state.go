@@ -145,13 +145,57 @@ type loadHistory struct {
 // historyLength is in steps of cluster.LoadInterval.
 const historyLength = 300
 
-type series struct{ values []float64 }
+// series is the newest values of something that is measured in steps.
+type series struct {
+	values []float64
+	total  int // how many there have ever been
+}
 
 func (s *series) add(v float64) {
 	if len(s.values) >= historyLength {
 		s.values = append(s.values[:0], s.values[1:]...)
 	}
 	s.values = append(s.values, v)
+	s.total++
+}
+
+// lately is the mean of the last n values.
+func (s *series) lately(n int) float64 {
+	tail := s.values[max(0, len(s.values)-n):]
+	if len(tail) == 0 {
+		return 0
+	}
+	sum := 0.0
+	for _, v := range tail {
+		sum += v
+	}
+	return sum / float64(len(tail))
+}
+
+// shape is all of it in w values or a few more, for a graph of which the last w are seen. Each is the mean of so many
+// steps that w of them reach back to the beginning; which steps belong together does not change as new ones come, or
+// the graph would tremble. A nil series has no shape.
+func (s *series) shape(w int) []float64 {
+	if s == nil || w <= 0 {
+		return nil
+	}
+	step := 1
+	for _, n := range []int{1, 2, 5, 10, 15, 30, 60, historyLength} {
+		if step = n; step*w >= len(s.values) {
+			break
+		}
+	}
+	var out []float64
+	sum, n := 0.0, 0
+	for i, v := range s.values {
+		sum += v
+		n++
+		if at := s.total - len(s.values) + i + 1; at%step == 0 || i == len(s.values)-1 {
+			out = append(out, sum/float64(n))
+			sum, n = 0, 0
+		}
+	}
+	return out
 }
 
 func (h *loadHistory) add(l cluster.Load) {
@@ -180,12 +224,4 @@ func (h *loadHistory) add(l cluster.Load) {
 		}
 		h.links[key].add(link.Rate)
 	}
-}
-
-// of returns the past of a node, nil if there is none.
-func (h *loadHistory) of(node string) []float64 {
-	if s := h.nodes[node]; s != nil {
-		return s.values
-	}
-	return nil
 }

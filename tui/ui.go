@@ -42,6 +42,8 @@ type ui struct {
 	// drafts are edits that were refused, by object; lastEdit is the newest one that was made, for undoing it.
 	drafts   map[string]*editing
 	lastEdit *edited
+	// reversal takes the newest change back; nil if that was an edit, or nothing that can be.
+	reversal *reversal
 	tasks    []*task
 	// operation is the newest start, stop or delete from here, until its end was seen; nil if there is none.
 	operation *operation

@@ -218,7 +218,9 @@ func (u *ui) openActions() {
 // do carries out one action on an object and keeps what it was.
 func (u *ui) do(a Action, said string) {
 	entry := u.actions.begin(u.clock.now(), kubectlOf(u.session.Name(), a))
+	var back *reversal
 	u.work(said, func(ctx context.Context, report func(string)) error {
+		back, _ = u.reversalOf(ctx, a) // without it the change is as good, but cannot be taken back from here
 		return u.session.Do(ctx, a, report)
 	}, func(err error) {
 		entry.end(u, err)
@@ -226,7 +228,7 @@ func (u *ui) do(a Action, said string) {
 			u.fail(err)
 			return
 		}
-		u.toast.say(paint.OK, u.theme.Glyphs.OK+" "+said)
+		u.undoable(said, back)
 	})
 }
 

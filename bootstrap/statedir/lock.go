@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -63,6 +64,12 @@ func (c Cluster) busy(path string) error {
 	return fault.Newf(fault.Busy, "cluster %s is busy: bonsai %s (process %d) works on it since %s",
 		c.Name, h.Operation, h.PID, h.Since.Local().Format(time.TimeOnly)).
 		WithHint("wait for it to end, or end it with: kill %d", h.PID)
+}
+
+// Working says whether the process that took the operation lock last still lives: something may be under way.
+func (c Cluster) Working() bool {
+	h, ok := readHolder(c.path("operation.lock"))
+	return ok && !errors.Is(syscall.Kill(h.PID, 0), syscall.ESRCH)
 }
 
 // LockDaemon takes the lock that the cluster's daemon holds while it lives, and records the process in

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -113,8 +114,12 @@ func TestStory(t *testing.T) {
 			t.Fatal(err)
 		}
 		harness.Until(t, 10*time.Second, "status noticing", func() error {
-			if s, code := c.Status(t); code == 0 || s.APIServer == cluster.PhaseRunning {
+			s, code := c.Status(t)
+			if code == 0 || s.APIServer == cluster.PhaseRunning {
 				return fmt.Errorf("status exits with %d, API server %s", code, s.APIServer)
+			}
+			if !slices.ContainsFunc(s.Problems, func(p cluster.Problem) bool { return p.Object == "daemon" && p.Fix == "start" }) {
+				return fmt.Errorf("nothing says that the control plane is gone: %+v", s.Problems)
 			}
 			return nil
 		})

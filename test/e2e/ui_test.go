@@ -1,12 +1,15 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"bonsai/bootstrap/statedir"
 	"bonsai/test/e2e/harness"
 	tmuxterm "bonsai/test/e2e/terminal"
 )
@@ -123,6 +126,32 @@ func TestTerminalUI(t *testing.T) {
 	term.Keys("Enter", "b")
 	term.Wait(20*time.Second, "kube-scheduler", "sandbox")
 	term.Shoot(4 * time.Second)
+
+	// Two look at the cluster while its control plane is killed: both stay, say that it is silent, and are back by
+	// themselves when somebody has started it again.
+	other := tmuxterm.Start(t, 80, 24, env, fmt.Sprintf("%s ui -p %s --theme mono", harness.Binary(), c.Name))
+	other.Wait(20*time.Second, "nothing is wrong", "live")
+	daemon, ok := statedir.Dir{Root: c.Dir}.Cluster(c.Name).Daemon()
+	if !ok {
+		t.Fatal("there is no daemon")
+	}
+	if err := syscall.Kill(daemon.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	other.Wait(20*time.Second, "silent")
+	term.Wait(20*time.Second, "silent")
+	c.Must(t, "start")
+	back := time.Now()
+	other.Wait(20*time.Second, "live")
+	term.Wait(20*time.Second, "live")
+	t.Logf("both UIs were back %s after the control plane", time.Since(back).Round(10*time.Millisecond))
+	other.Keys("q")
+	harness.Until(t, 10*time.Second, "the end of the second UI", func() error {
+		if !other.Ended() {
+			return errors.New("it runs")
+		}
+		return nil
+	})
 
 	// Every size is fine, and leaving leaves the cluster alone.
 	for _, size := range [][2]int{{80, 24}, {40, 8}, {20, 4}, {200, 60}, {columns, rows}} {

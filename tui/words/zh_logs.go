@@ -22,7 +22,7 @@ var zhLogs = map[string]string{
 	"only one": "仅一个", "next run": "下一次运行", "previous": "前一次", "whole line": "整行", "next tab": "下一标签页", "find": "查找",
 	"shell in": "进入哪个容器", "bonsai: a shell in %s; exit, or ctrl-d, leads back": "bonsai：%s 中的 shell；输入 exit 或按 ctrl-d 返回", "the shell ended with exit code %d": "shell 已退出，退出码 %d",
 	"no editor is known; set EDITOR": "未找到编辑器；请设置 EDITOR", "the text is empty; nothing was changed": "文本为空；未做任何更改", "nothing was changed": "未做任何更改",
-	"given up; nothing was changed": "已放弃；未做任何更改", "change %s": "更改 %s", "changed %s; the palette (%s) can undo it": "已更改 %s；可在命令面板（%s）中撤销",
+	"given up; nothing was changed": "已放弃；未做任何更改", "change %s": "更改 %s", "changed %s": "已更改 %s", "%s; the palette (%s) can undo it": "%s；可在命令面板（%s）中撤销", "undo: %s": "撤销：%s",
 	"It was changed by somebody else meanwhile. Saving this text takes that back:": "对象在此期间已被他人更改。保存此文本会撤销这些更改：",
 	"The text is kept: it comes up when %s is edited again.":                       "文本已保留：再次编辑 %s 时会出现。", "the change was refused": "更改被拒绝", "Edit again": "再次编辑",
 	"nothing was edited from here": "此处没有编辑过任何对象", "undo the edit of %s": "撤销对 %s 的编辑", "undo the edit of %s?": "撤销对 %s 的编辑？", "%s is what it was before": "%s 已恢复原状",

@@ -40,4 +40,5 @@ var zhOverview = map[string]string{
 	"created %s ago": "创建于 %s 前", "on %s": "位于 %s", "WHY %s": "为什么是 %s", "NO NODE": "没有节点", "one of %d possible nodes of %d, chosen in %s": "%d 个可用节点之一（共 %d 个），选择用时 %s",
 	"none of %d is possible, found in %s": "%d 个节点都不可用，判断用时 %s", "chosen; there was nothing to compare": "已选中；没有可比较的节点", "would have been possible": "也可用",
 	"attempt %d": "第 %d 次尝试", "NODE": "节点", "TOTAL": "总分", "%s has as many points: lots decide between equals": "%s 得分相同：同分时随机选择", "%+d points over %s: %s": "%+d 分，与 %s 相比：%s",
+	"no server of cluster DNS is known": "尚不知道任何集群 DNS 服务器",
 }
