@@ -272,7 +272,11 @@ func (s *fakeSession) askedLogs() LogQuery {
 }
 
 func (s *fakeSession) ComponentLogs(ctx context.Context, node, component string, _ int, f func([]LogLine) error) error {
-	if err := f([]LogLine{{Time: fakeNow, Pod: node, Container: component, Text: "a line of " + component}}); err != nil {
+	at := fakeNow
+	for _, c := range component { // no two at the same time: there is one order
+		at = at.Add(-time.Duration(c) * time.Millisecond)
+	}
+	if err := f([]LogLine{{Time: at, Pod: node, Container: component, Text: "a line of " + component}}); err != nil {
 		return err
 	}
 	<-ctx.Done()

@@ -23,22 +23,21 @@ var goldens = map[string]struct {
 	"overview-healthy": {healthy, []string{"1"}, "nothing is wrong"},
 	"problem":          {shop, []string{"1", "enter"}, "redis"},
 	"nodes":            {shop, []string{"2"}, "dev-2"},
-	"pods":             {shop, []string{"3"}, "cart-7d9f4-x2k"},
+	"pods":             {shop, []string{"3", "j", "j", "j"}, "cart-7d9f4-x2k"},
 	"logs":             {shop, []string{"4"}, "starting cart"},
 	"events":           {shop, []string{"5"}, "BackOff"},
 	"dns":              {shop, []string{"6"}, "redis.defualt.svc"},
 	"addons":           {shop, []string{"7"}, "storage-provisioner"},
 	"control":          {shop, []string{"8"}, "kube-apiserver"},
 	"ports":            {shop, []string{"9"}, "kubernetes"},
-	"pod":              {shop, []string{"3", "enter"}, "cart:1.4.2"},
-	"object":           {shop, []string{"3", "/", `"x2k"`, "enter", "enter"}, "cart:1.4.2"},
-	"yaml":             {shop, []string{"3", "y"}, "kind: Pod"},
+	"pod":              {shop, []string{"3", "j", "j", "j", "enter"}, "cart:1.4.2"},
+	"yaml":             {shop, []string{"3", "j", "j", "j", "y"}, "kind: Pod"},
 	"birth":            {shop, []string{"3", "/", `"lm2"`, "enter", "b"}, "kube-scheduler"},
 	"start":            {stopped, []string{"1"}, "stopped"},
-	"palette":          {shop, []string{"3", "ctrl+k", `"scale"`}, "scale"},
-	"help":             {shop, []string{"3", "?"}, "keys"},
-	"delete":           {shop, []string{"3", "delete"}, "Cancel"},
-	"actions":          {shop, []string{"3", "a"}, "describe"},
+	"palette":          {shop, []string{"3", "j", "j", "j", "ctrl+k", `"scale"`}, "scale"},
+	"help":             {shop, []string{"3", "j", "j", "j", "?"}, "keys"},
+	"delete":           {shop, []string{"3", "j", "j", "j", "delete"}, "Cancel"},
+	"actions":          {shop, []string{"3", "j", "j", "j", "a"}, "describe"},
 	"chinese":          {shop, []string{"1"}, "问题"},
 	"ascii":            {shop, []string{"1"}, "PROBLEMS"},
 }
@@ -100,9 +99,23 @@ func (r *rig) show(keys []string, text string) {
 	for _, k := range keys {
 		r.keys(k)
 		r.settle()
+		if p, ok := r.u.frame().(*panes); ok {
+			r.until("what is beside the list", func(screen string) bool { return !strings.Contains(screen, "reading it") && p.told() })
+		}
 	}
 	r.shows(text)
 	r.settle()
+}
+
+// told says that the log beside a list has a line of everything that it follows, but for pods that have said nothing.
+func (p *panes) told() bool {
+	says := strings.Contains(p.about, "/nodes/") || strings.Contains(p.about, "/cart-")
+	for _, side := range p.sides {
+		if l, ok := side.(*logsPage); ok && says && l.view.Len() < len(l.streams) {
+			return false
+		}
+	}
+	return true
 }
 
 // picture is the screen with its codes, escape written as "␛".
