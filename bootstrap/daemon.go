@@ -1,12 +1,16 @@
 package bootstrap
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -63,7 +67,7 @@ func (s *start) ensureDaemon(ctx context.Context) error {
 			return nil
 		})
 		if !ready {
-			return s.daemonFailure(ctx, errors.Join(reason, err))
+			return s.daemonFailure(ctx, reason, err)
 		}
 		return nil
 	})
@@ -94,20 +98,54 @@ func (s *start) waitServing(ctx context.Context) error {
 	}
 }
 
-func (s *start) daemonFailure(ctx context.Context, err error) error {
+// daemonFailure is why the daemon did not get ready: what it said itself, or how it ended, or else why it was not heard.
+func (s *start) daemonFailure(ctx context.Context, said, unheard error) error {
+	lines := tailOf(s.state.LogFile("daemon"), evidenceLines)
+	hint := fmt.Sprintf("its whole log is shown by:  bonsai start -p %s --keep --foreground", s.spec.Name)
+	err := errors.Join(said, unheard)
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	if s.daemon != nil && ctx.Err() == nil {
 		select {
 		case <-s.daemon.done: // as a rule the reason why the connection to it broke
-			err = errors.Join(fmt.Errorf("its process ended: %w", s.daemon.exit()), err)
+			err = cmp.Or(said, s.lastWords(), panicOf(lines), fmt.Errorf("its process ended: %w", s.daemon.exit()))
+			if killed(s.daemon.err) {
+				hint = "something has killed it; if this machine ran out of memory, that is here:  sudo dmesg | grep -i oom"
+			}
 		case <-time.After(time.Second):
 		}
 	}
-	return fault.New(fault.ControlPlane, "start the control plane", err).
-		WithEvidence(tailOf(s.state.LogFile("daemon"), evidenceLines)...).
-		WithHint("its whole log is shown by:  bonsai start -p %s --keep --foreground", s.spec.Name)
+	return fault.New(fault.ControlPlane, "start the control plane", err).WithEvidence(lines...).WithHint("%s", hint)
+}
+
+// lastWords is the reason that the daemon has left behind, nil if it has not.
+func (s *start) lastWords() error {
+	text, err := os.ReadFile(filepath.Join(s.state.Dir(), CrashFile))
+	if err != nil || len(text) == 0 {
+		return nil
+	}
+	return errors.New(string(text))
+}
+
+// panicOf is what a program said when it ended by a panic, nil if it did not.
+func panicOf(lines []string) error {
+	for _, line := range lines {
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			return errors.New("its process ended by a " + line)
+		}
+	}
+	return nil
+}
+
+// killed says whether a process was ended by SIGKILL, from outside.
+func killed(err error) bool {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
 // daemonProcess is a daemon that this process spawned.
@@ -119,6 +157,10 @@ type daemonProcess struct {
 
 // spawn starts `bonsai role daemon` and returns once its local API listens.
 func (s *start) spawn(ctx context.Context) (*daemonProcess, error) {
+	// What an earlier daemon has left is no longer true.
+	if err := os.Remove(filepath.Join(s.state.Dir(), CrashFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New(fault.State, "remove the last words of the daemon before", err)
+	}
 	cmd := exec.Command(s.env.Executable, "role", "daemon", "--cluster", s.spec.Name)
 	cmd.Env = append(os.Environ(), statedir.EnvHome+"="+s.env.Dir.Root, EnvReadyFD+"=3")
 	cmd.Dir = s.state.Dir() // not the user's folder, which could not be unmounted then
@@ -161,7 +203,7 @@ func (s *start) spawn(ctx context.Context) (*daemonProcess, error) {
 			_ = d.kill(context.WithoutCancel(ctx))
 		}
 		s.daemon = d
-		return nil, s.daemonFailure(ctx, nil)
+		return nil, s.daemonFailure(ctx, nil, nil)
 	}
 	return d, nil
 }
@@ -193,7 +235,7 @@ func (s *start) attend(ctx context.Context, lock *statedir.Lock) error {
 	select {
 	case <-s.daemon.done:
 		if s.daemon.err != nil {
-			return s.daemonFailure(ctx, nil)
+			return s.daemonFailure(ctx, nil, nil)
 		}
 		return nil
 	case <-ctx.Done():

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"bonsai/bootstrap/fault"
@@ -94,6 +95,41 @@ func tailOf(path string, n int) []string {
 	return troubles(string(data[max(0, len(data)-64<<10):]), n)
 }
 
+// containerLook is the pause between two looks at the nodes' containers.
+const containerLook = 500 * time.Millisecond
+
+// watchContainers gives up as soon as the container of a node has ended: its kubelet will never report Ready.
+func (s *start) watchContainers(ctx context.Context, giveUp context.CancelCauseFunc) {
+	tick := time.NewTicker(containerLook)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		containers, err := s.driver.List(ctx, s.spec.Name)
+		if err != nil {
+			continue
+		}
+		for _, c := range containers {
+			if _, planned := s.spec.NodeByName(c.Node); !planned || c.Running {
+				continue
+			}
+			f := fault.New(fault.Node, "wait for node "+c.Node, fmt.Errorf("its container %s has ended, with exit code %d", c.Name, c.ExitCode))
+			var out bytes.Buffer
+			if err := s.driver.Logs(ctx, c.Name, 40, false, &out); err == nil {
+				f = f.WithEvidence(troubles(out.String(), evidenceLines)...)
+			}
+			if c.ExitCode == 128+int(syscall.SIGKILL) {
+				f = f.WithHint("something has killed it; if this machine ran out of memory, that is here:  sudo dmesg | grep -i oom")
+			}
+			giveUp(f)
+			return
+		}
+	}
+}
+
 // watchReachability asks, when nodes stay away for suspiciously long, one of them whether it reaches the API server
 // at all: a host firewall that drops packets from bridges is the usual cause, and looks like nothing from outside.
 func (s *start) watchReachability(ctx context.Context, giveUp context.CancelCauseFunc) {
@@ -110,8 +146,7 @@ func (s *start) watchReachability(ctx context.Context, giveUp context.CancelCaus
 		}
 		i := slices.IndexFunc(containers, func(c node.Container) bool { return c.Running })
 		if i < 0 {
-			giveUp(fault.Newf(fault.Node, "no node container of cluster %s runs", s.spec.Name))
-			return
+			return // which watchContainers tells
 		}
 		server := netip.AddrPortFrom(s.spec.Gateway, uint16(s.spec.APIPort))
 		var out bytes.Buffer

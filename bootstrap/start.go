@@ -100,6 +100,9 @@ func (m *Manager) Start(ctx context.Context, o StartOptions) (*cluster.Timeline,
 	if err := s.lookAround(ctx); err != nil {
 		return nil, errors.Join(err, s.forget(existed))
 	}
+	if err := kubeconfig.Check(); err != nil { // and not when all else is done
+		return nil, errors.Join(err, s.forget(existed))
+	}
 	if err := s.plan(ctx); err != nil {
 		return nil, errors.Join(err, s.forget(existed))
 	}
@@ -337,6 +340,7 @@ func (s *start) waitNodes(ctx context.Context) error {
 	var probes sync.WaitGroup
 	defer probes.Wait()
 	defer giveUp(nil)
+	probes.Go(func() { s.watchContainers(ctx, giveUp) })
 	probes.Go(func() { s.watchReachability(ctx, giveUp) })
 
 	since, err := s.containersStarted(ctx)

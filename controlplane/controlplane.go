@@ -138,9 +138,22 @@ func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
 		cp.stopShrinking = footprint.ShrinkAfter(settleTime, func(err error) { o.Log.Warn("start memory is not given back", "err", err) })
 	}()
 
-	etcdReady := make(chan error, 1)
-	go func() { etcdReady <- cp.startEtcd(ctx) }() // its end is waited for by buildAPIServer
-	if err := cp.buildAPIServer(ctx, etcdReady); err != nil {
+	etcdReady, etcdFailed, built := make(chan error, 1), make(chan error, 1), make(chan error, 1)
+	go func() { // its end is waited for by buildAPIServer
+		err := cp.startEtcd(ctx)
+		if err != nil {
+			etcdFailed <- err
+		}
+		etcdReady <- err
+	}()
+	go func() { built <- cp.buildAPIServer(ctx, etcdReady) }()
+	select {
+	case err := <-built:
+		if err != nil {
+			return nil, err
+		}
+	case err := <-etcdFailed:
+		// Upstream's part of the building asks for etcd for twenty seconds. The process ends before.
 		return nil, err
 	}
 	if err := cp.runAPIServer(ctx); err != nil {

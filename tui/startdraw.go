@@ -180,7 +180,7 @@ func (p *startPage) drawFailure(w, h int) []string {
 	return fill(lines, w, h)
 }
 
-// problemLines tell a problem: what, why, the lines that prove it, what to do.
+// problemLines tell a problem: what, why, what to do, and the lines that prove it, which may be many.
 func (p *startPage) problemLines(problem cluster.Problem, w int) []string {
 	u, t := p.u, p.u.theme
 	var lines []string
@@ -196,11 +196,11 @@ func (p *startPage) problemLines(problem cluster.Problem, w int) []string {
 	if problem.Cause != "" {
 		add(paint.Plain, u.T("why")+"  ", problem.Cause)
 	}
-	for _, e := range problem.Evidence {
-		lines = append(lines, t.Line(w).Add(paint.Plain, "   ").Add(paint.Dim, t.Glyphs.TreeUp+" "+paint.Clean(e)).String())
-	}
 	if problem.Hint != "" {
 		add(paint.Accent, t.Glyphs.Right+"  ", problem.Hint)
+	}
+	for _, e := range problem.Evidence {
+		lines = append(lines, t.Line(w).Add(paint.Plain, "   ").Add(paint.Dim, t.Glyphs.TreeUp+" "+paint.Clean(e)).String())
 	}
 	return lines
 }

@@ -81,6 +81,24 @@ func Merge(e Entry) (path string, err error) {
 	return target, err
 }
 
+// Check says whether Merge would find something that it cannot change, without changing anything.
+func Check() error {
+	paths, err := files()
+	if err != nil {
+		return err
+	}
+	for _, p := range paths {
+		if _, err := load(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			hint := "repair the file or move it away, and try again"
+			if errors.Is(err, errForm) {
+				hint = "move the file away (kubectl cannot read it either), and try again; or set KUBECONFIG to another one"
+			}
+			return fault.New(fault.Kubeconfig, "read the kubeconfig "+p, err).WithHint("%s", hint)
+		}
+	}
+	return nil
+}
+
 // Remove takes the entry of that name out of all files of the user's kubeconfig. If it was the current context, the
 // one before it is current again, if that still exists. It returns whether anything was there; absent is no error.
 func Remove(name string) (removed bool, err error) {

@@ -294,7 +294,7 @@ func TestBrokenFilesAreLeftAlone(t *testing.T) {
 		path := setup(t, content)
 		_, mergeErr := Merge(entry("dev"))
 		_, removeErr := Remove("dev")
-		for _, err := range []error{mergeErr, removeErr} {
+		for _, err := range []error{Check(), mergeErr, removeErr} {
 			if fault.KindOf(err) != fault.Kubeconfig || fault.Problem(err).Hint == "" || !strings.Contains(err.Error(), path) {
 				t.Errorf("%s: %v", what, err)
 			}
@@ -305,6 +305,17 @@ func TestBrokenFilesAreLeftAlone(t *testing.T) {
 		if _, err := os.Stat(path + ".lock"); err == nil {
 			t.Errorf("%s: the lock is left", what)
 		}
+	}
+}
+
+func TestCheckOfGoodFiles(t *testing.T) {
+	path := setup(t, foreign)
+	if err := Check(); err != nil {
+		t.Error(err)
+	}
+	t.Setenv("KUBECONFIG", path+".new"+string(os.PathListSeparator)+path)
+	if err := Check(); err != nil {
+		t.Errorf("a file that is not there yet: %v", err)
 	}
 }
 

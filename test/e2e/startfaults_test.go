@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -35,9 +36,12 @@ func TestStartFaults(t *testing.T) {
 	for _, f := range startFaults() {
 		t.Run(f.name, func(t *testing.T) {
 			c := harness.New(t)
+			planted := f.plant(t, c)
+			state := statedir.Dir{Root: c.Dir}.Cluster(c.Name)
+			existed := state.Exists()
 			env := append([]string{
 				"BONSAI_HOME=" + c.Dir, "KUBECONFIG=" + c.Kubeconfig, "LANG=C.UTF-8", "TERM=screen", "PATH=" + os.Getenv("PATH"), "CI=",
-			}, f.plant(t, c)...)
+			}, planted...)
 			term := tmuxterm.Start(t, 110, 40, env, fmt.Sprintf("%s ui -p %s; sleep 1000", harness.Binary(), c.Name))
 			term.Wait(20*time.Second, c.Name, "start")
 			if f.during != nil {
@@ -53,8 +57,11 @@ func TestStartFaults(t *testing.T) {
 				}()
 			}
 			term.Keys("Enter")
-			term.Wait(100*time.Second, append([]string{"failed after", "r retry"}, f.says...)...)
+			term.Wait(60*time.Second, append([]string{"failed after", "r try again"}, f.says...)...)
 			t.Logf("\n%s", term.Screen())
+			if state.Exists() != existed {
+				t.Errorf("the cluster's folder was there before: %t, and is now: %t", existed, !existed)
+			}
 			term.Keys("q")
 		})
 	}
@@ -67,19 +74,19 @@ func startFaults() []startFault {
 			plant: func(*testing.T, *harness.Cluster) []string {
 				return []string{"DOCKER_HOST=unix:///nowhere/docker.sock"}
 			},
-			says: []string{"/nowhere/docker.sock", "0 nodes"},
+			says: []string{"/nowhere/docker.sock", "start Docker"},
 		},
 		{
 			name:  "an engine that is too old",
 			plant: func(t *testing.T, _ *harness.Cluster) []string { return []string{"DOCKER_HOST=unix://" + oldEngine(t)} },
-			says:  []string{"1.30", "Docker"},
+			says:  []string{"1.30", "update Docker"},
 		},
 		{
 			name: "a silent engine",
 			plant: func(t *testing.T, _ *harness.Cluster) []string {
 				return []string{"DOCKER_HOST=unix://" + silentEngine(t)}
 			},
-			says: []string{"does not answer"},
+			says: []string{"no answer from Docker", "restart Docker"},
 		},
 		{
 			name: "the port is taken",
@@ -127,19 +134,19 @@ func startFaults() []startFault {
 				}
 				return nil
 			},
-			says: []string{"etcd", "invalid database"},
+			says: []string{"etcd", "is damaged", "delete the cluster"},
 		},
 		{
-			name: "the certificate authority is damaged",
+			name: "the state folder is damaged",
 			plant: func(t *testing.T, c *harness.Cluster) []string {
 				stoppedCluster(t, c)
-				key := filepath.Join(statedir.Dir{Root: c.Dir}.Cluster(c.Name).PKI(), "ca.key")
-				if err := os.WriteFile(key, []byte("damaged"), 0o600); err != nil {
+				dir := statedir.Dir{Root: c.Dir}.Cluster(c.Name).PKI()
+				if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
 					t.Fatal(err)
 				}
 				return nil
 			},
-			says: []string{"ca.key"},
+			says: []string{"pki", "not a directory"},
 		},
 		{
 			name: "the kubeconfig cannot be written",
@@ -149,7 +156,7 @@ func startFaults() []startFault {
 				}
 				return nil
 			},
-			says: []string{c0("kubeconfig")},
+			says: []string{"kubeconfig", "move the file away"},
 		},
 		{
 			name:  "the control plane is killed",
@@ -163,7 +170,7 @@ func startFaults() []startFault {
 					}
 				}
 			},
-			says: []string{"killed"},
+			says: []string{"start the control plane", "killed", "dmesg"},
 		},
 		{
 			name:  "a node is killed",
@@ -177,12 +184,10 @@ func startFaults() []startFault {
 					}
 				}
 			},
-			says: []string{c0("container")},
+			says: []string{"its container", "exit code 137", "dmesg"},
 		},
 	}
 }
-
-func c0(s string) string { return s }
 
 // stoppedCluster makes a cluster without nodes, stops it, and returns its API server's port.
 func stoppedCluster(t *testing.T, c *harness.Cluster) string {

@@ -3,13 +3,16 @@ package etcd
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"go.etcd.io/bbolt"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/storage/mvcc"
 	"go.etcd.io/etcd/server/v3/storage/wal"
@@ -29,6 +32,9 @@ func Start(ctx context.Context, c config.Config, options ...grpc.ServerOption) (
 		return nil, err
 	}
 	cfg.GRPCAdditionalServerOptions = append(cfg.GRPCAdditionalServerOptions, options...)
+	if err := checkData(filepath.Join(c.EtcdDir, "member", "snap", "db")); err != nil {
+		return nil, err
+	}
 	e, err := embed.StartEtcd(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open etcd data in %s: %w", c.EtcdDir, err)
@@ -44,6 +50,22 @@ func Start(ctx context.Context, c config.Config, options ...grpc.ServerOption) (
 		s.Stop()
 		return nil, fmt.Errorf("wait for etcd to elect itself: %w", context.Cause(ctx))
 	}
+}
+
+// checkData says whether the data file can be opened. etcd itself panics if it cannot, in a goroutine of its own
+// (server/storage/backend).
+func checkData(path string) error {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: time.Second})
+	if err == nil {
+		err = db.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("etcd's data file %s is damaged: %w; put a copy of it back, or delete the cluster and start it anew", path, err)
+	}
+	return nil
 }
 
 // Err delivers the error that ended the server, if it ends by itself.
