@@ -298,6 +298,9 @@ func (u *ui) bottomLine(w int) string {
 		}
 		l.Hint(key, u.T(u.hintText(id)))
 	}
+	if p, ok := u.frame().(*panes); ok && len(p.sides) > 0 {
+		l.Hint(u.keys.Key("pane.next"), u.T("next pane"))
+	}
 	for _, id := range []string{"filter", "command", "help"} {
 		if _, ok := u.page().(filterer); !ok && id == "filter" {
 			continue

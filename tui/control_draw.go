@@ -239,7 +239,7 @@ func (d *drawing) nodeLines(n *cluster.NodeStatus, w int) []string {
 		}
 	}
 	switch {
-	case !n.Ready || n.Host != cluster.PhaseRunning:
+	case !doesWell(n):
 		parts = u.nodeWord(n)
 	case ill > 0:
 		parts = u.T("%d of %d components run", len(n.Components)-ill, len(n.Components))

@@ -59,7 +59,7 @@ func (u *ui) nodeHead(name string, w int, rule bool) []string {
 	n := &u.state.snapshot.Nodes[at]
 	state := u.spinState(nodeState(n))
 	word := u.T("ready")
-	if !n.Ready || n.Host != cluster.PhaseRunning {
+	if !doesWell(n) {
 		word = u.nodeWord(n)
 	}
 	l := u.line(w).Add(paint.Plain, " ").State(state, u.tick).Add(paint.Strong, name).Add(state.Role(), "  "+word).Add(paint.Dim, "  "+paint.Clean(n.IP))

@@ -17,7 +17,7 @@ func (u *ui) startsSoFar(context.Context) (int, error) { return len(u.session.St
 
 // nodeState is how a node does, in one state.
 func nodeState(n *cluster.NodeStatus) paint.State {
-	if n.Ready && n.Host == cluster.PhaseRunning {
+	if doesWell(n) {
 		if n.DNS == cluster.PhaseFailed || n.DNS == cluster.PhaseDegraded {
 			return paint.StateWarn
 		}
@@ -30,6 +30,11 @@ func nodeState(n *cluster.NodeStatus) paint.State {
 		return s
 	}
 	return paint.StateWarn
+}
+
+// doesWell says that a node is Ready and its container runs. The engine may not have been asked yet: then Ready is enough.
+func doesWell(n *cluster.NodeStatus) bool {
+	return n.Ready && (n.Host == cluster.PhaseRunning || n.Host == cluster.PhaseUnknown)
 }
 
 // usageOf is what a node used last; false if nobody measured it.
@@ -115,7 +120,7 @@ func (u *ui) nodeLine(n *cluster.NodeStatus, w, name int, top float64) string {
 	l := u.line(w).Add(paint.Plain, " ").State(u.spinState(nodeState(n)), u.tick).Col(paint.Plain, paint.Clean(n.Name), name)
 	use, ok := u.usageOf(n.Name)
 	switch {
-	case !n.Ready || n.Host != cluster.PhaseRunning:
+	case !doesWell(n):
 		l.Add(paint.Plain, " ").Add(nodeState(n).Role(), u.nodeWord(n))
 	case !ok:
 		l.Add(paint.Dim, " "+u.T("not measured yet"))

@@ -67,7 +67,18 @@ func TestSilentClusterSaysWhyAndWhatHelps(t *testing.T) {
 		s.snapshot.Phase, s.snapshot.APIServer = cluster.PhaseDegraded, cluster.PhaseStopped
 	})
 	r.shows("degraded", "the daemon has ended", "bonsai start", "silent")
+	// What needs the cluster is off; what brings it back is not.
 	s.update(func() {
+		s.snapshot.Problems = []cluster.Problem{{Severity: cluster.SeverityError, Object: "daemon", Summary: "the control plane is gone", Hint: "start it again:  bonsai start -p dev", Fix: "start"}}
+	})
+	r.shows("the control plane is gone", "f does it")
+	r.keys("f")
+	r.shows("carry this out?")
+	r.keys("esc", "3", "delete")
+	r.shows("the cluster is silent")
+	r.keys("1")
+	s.update(func() {
+		s.snapshot.Problems = nil
 		s.down = nil
 		s.snapshot.Phase, s.snapshot.APIServer = cluster.PhaseRunning, cluster.PhaseRunning
 	})

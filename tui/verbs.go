@@ -141,7 +141,7 @@ func (u *ui) whyNot(v *verb, list []subject) string {
 		return u.T("one at a time")
 	case v.change && u.opts.ReadOnly:
 		return u.T("bonsai ui runs with --readonly")
-	case v.change && !u.state.stale().IsZero():
+	case v.change && !u.state.stale().IsZero() && !fixedFromOutside(v, list):
 		return u.T("the cluster is silent; what is shown may be old")
 	}
 	for i := range list {
@@ -155,6 +155,15 @@ func (u *ui) whyNot(v *verb, list []subject) string {
 		}
 	}
 	return ""
+}
+
+// fixedFromOutside says that a cure needs no API server: it is a command of bonsai, such as the start.
+func fixedFromOutside(v *verb, list []subject) bool {
+	if v.id != "fix" || list[0].problem == nil {
+		return false
+	}
+	args, _ := fixArgs(list[0].problem.Fix)
+	return len(args) > 0 && args[0] != "kubectl"
 }
 
 // withoutObject are the verbs that also work on what is no object of the API: problems, addons, components.

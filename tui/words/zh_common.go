@@ -63,6 +63,6 @@ var zhCommon = map[string]string{
 	"nothing was done from here yet; whatever you do is listed with the command that does the same": "尚未执行任何操作；执行后会连同等效命令列在这里",
 	"reading the types of the API server": "正在读取 API server 的资源类型",
 
-	"to the next pane": "到下一个窗格", "to the pane before": "到上一个窗格", "this pane alone, and back": "只看这个窗格，再按恢复",
+	"next pane": "下一窗格", "to the next pane": "到下一个窗格", "to the pane before": "到上一个窗格", "this pane alone, and back": "只看这个窗格，再按恢复",
 	"this pane larger": "放大这个窗格", "this pane smaller": "缩小这个窗格", "panes beside each other": "并排的窗格",
 }
