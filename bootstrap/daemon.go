@@ -100,20 +100,24 @@ func (s *start) waitServing(ctx context.Context) error {
 
 // daemonFailure is why the daemon did not get ready: what it said itself, or how it ended, or else why it was not heard.
 func (s *start) daemonFailure(ctx context.Context, said, unheard error) error {
-	lines := tailOf(s.state.LogFile("daemon"), evidenceLines)
 	hint := fmt.Sprintf("its whole log is shown by:  bonsai start -p %s --keep --foreground", s.spec.Name)
-	err := errors.Join(said, unheard)
-	if ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
+	ended := false
 	if s.daemon != nil && ctx.Err() == nil {
 		select {
 		case <-s.daemon.done: // as a rule the reason why the connection to it broke
-			err = cmp.Or(said, s.lastWords(), panicOf(lines), fmt.Errorf("its process ended: %w", s.daemon.exit()))
-			if killed(s.daemon.err) {
-				hint = "something has killed it; if this machine ran out of memory, that is here:  sudo dmesg | grep -i oom"
-			}
+			ended = true
 		case <-time.After(time.Second):
+		}
+	}
+	lines := tailOf(s.state.LogFile("daemon"), evidenceLines)
+	err := errors.Join(said, unheard)
+	switch {
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case ended:
+		err = cmp.Or(said, s.lastWords(), panicOf(lines), fmt.Errorf("its process ended: %w", s.daemon.exit()))
+		if killed(s.daemon.err) {
+			hint = "something has killed it; if this machine ran out of memory, that is here:  sudo dmesg | grep -i oom"
 		}
 	}
 	return fault.New(fault.ControlPlane, "start the control plane", err).WithEvidence(lines...).WithHint("%s", hint)

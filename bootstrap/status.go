@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ func (m *Manager) Status(ctx context.Context, name string) (cluster.Snapshot, er
 		s.Kubeconfig = kubeconfig.Missing
 	}
 	if len(spec.Nodes) > 0 {
-		m.addContainers(ctx, &s, spec)
+		m.Hosts(ctx, spec.Name)(&s)
 		// A start or stop that is under way has such a moment, too.
 		if headless(&s) && !state.Working() {
 			s.Problems = append(s.Problems, cluster.Problem{
@@ -85,49 +86,58 @@ func (m *Manager) daemonSnapshot(ctx context.Context, state statedir.Cluster, sp
 // CrashFile is where a daemon that ends by itself leaves its reason, in the cluster's folder.
 const CrashFile = "crash.txt"
 
-// addContainers says of each node's container how it is.
-func (m *Manager) addContainers(ctx context.Context, s *cluster.Snapshot, spec *cluster.Spec) {
+// Hosts asks the engine how the containers of a cluster's nodes are, and returns what adds that to a snapshot of the
+// cluster. It blocks for three seconds at most; that the engine does not answer is added as a problem.
+func (m *Manager) Hosts(ctx context.Context, name string) func(*cluster.Snapshot) {
 	ctx, cancel := m.limit(ctx, 3*time.Second, "an answer of the container engine")
 	defer cancel()
 	var containers []node.Container
 	driver, err := m.env.Driver()
 	if err == nil {
 		defer func() { _ = driver.Close() }()
-		containers, err = driver.List(ctx, spec.Name)
+		containers, err = driver.List(ctx, name)
 	}
 	if err != nil {
-		s.Problems = append(s.Problems, fault.Problem(err))
-		return
+		problem := fault.Problem(err)
+		problem.Object, problem.Cause = "engine", cmp.Or(problem.Cause, problem.Summary)
+		problem.Summary = "the container engine does not answer; what runs goes on without it"
+		return func(s *cluster.Snapshot) { s.Problems = append(s.Problems, problem) }
 	}
 	byNode := map[string]node.Container{}
 	for _, c := range containers {
 		byNode[c.Node] = c
 	}
-	for i := range s.Nodes {
-		n := &s.Nodes[i]
-		c, ok := byNode[n.Name]
-		switch {
-		case !ok:
-			n.Host = cluster.PhaseAbsent
+	return func(s *cluster.Snapshot) {
+		for i := range s.Nodes {
+			addHost(s, &s.Nodes[i], byNode, name)
+		}
+	}
+}
+
+// addHost says of a node's container how it is.
+func addHost(s *cluster.Snapshot, n *cluster.NodeStatus, containers map[string]node.Container, name string) {
+	c, ok := containers[n.Name]
+	switch {
+	case !ok:
+		n.Host = cluster.PhaseAbsent
+		replaceProblems(s, cluster.Problem{
+			Kind: string(fault.Node), Severity: cluster.SeverityError, Object: "node/" + n.Name,
+			Summary: "the container of node " + n.Name + " is gone", Hint: "make it anew:  bonsai start -p " + name, Fix: "start",
+		})
+	case c.Running:
+		n.Host = cluster.PhaseRunning
+	default:
+		n.Host = cluster.PhaseStopped
+		if s.APIServer == cluster.PhaseRunning {
 			replaceProblems(s, cluster.Problem{
-				Kind: string(fault.Node), Severity: cluster.SeverityError, Object: "node/" + n.Name,
-				Summary: "the container of node " + n.Name + " is gone", Hint: "make it anew:  bonsai start -p " + spec.Name, Fix: "start",
+				Kind: string(fault.Node), Severity: cluster.SeverityWarning, Object: "node/" + n.Name,
+				Summary: "the container of node " + n.Name + " has stopped", Hint: "start it:  bonsai start -p " + name, Fix: "start",
 			})
-		case c.Running:
-			n.Host = cluster.PhaseRunning
-		default:
-			n.Host = cluster.PhaseStopped
-			if s.APIServer == cluster.PhaseRunning {
-				replaceProblems(s, cluster.Problem{
-					Kind: string(fault.Node), Severity: cluster.SeverityWarning, Object: "node/" + n.Name,
-					Summary: "the container of node " + n.Name + " has stopped", Hint: "start it:  bonsai start -p " + spec.Name, Fix: "start",
-				})
-			}
 		}
-		if n.Host != cluster.PhaseRunning {
-			n.Kubelet, n.Ready = cluster.PhaseStopped, false
-			n.Components = nil
-		}
+	}
+	if n.Host != cluster.PhaseRunning {
+		n.Kubelet, n.Ready = cluster.PhaseStopped, false
+		n.Components = nil
 	}
 }
 

@@ -32,10 +32,8 @@ func nodeState(n *cluster.NodeStatus) paint.State {
 	return paint.StateWarn
 }
 
-// doesWell says that a node is Ready and its container runs. The engine may not have been asked yet: then Ready is enough.
-func doesWell(n *cluster.NodeStatus) bool {
-	return n.Ready && (n.Host == cluster.PhaseRunning || n.Host == cluster.PhaseUnknown)
-}
+// doesWell says that a node is Ready and its container runs: Ready alone may be as old as its last heartbeat.
+func doesWell(n *cluster.NodeStatus) bool { return n.Ready && n.Host == cluster.PhaseRunning }
 
 // usageOf is what a node used last; false if nobody measured it.
 func (u *ui) usageOf(node string) (*cluster.NodeUsage, bool) {

@@ -12,7 +12,6 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"bonsai/bootstrap/cluster"
-	"bonsai/tui/paint"
 )
 
 // settled waits until everything that a page follows has told something.
@@ -310,19 +309,6 @@ func TestPodSummaryCountsLikeACountOfAll(t *testing.T) {
 	for node, n := range fresh.nodes {
 		if p.nodes[node] != n {
 			t.Errorf("%s has %v, want %v", node, p.nodes[node], n)
-		}
-	}
-}
-
-// The first word of a cluster comes before its engine has been asked.
-func TestNodeWhoseContainerIsNotKnownYet(t *testing.T) {
-	for want, n := range map[paint.State]cluster.NodeStatus{
-		paint.StateOK:   {Name: "a", Ready: true, Host: cluster.PhaseUnknown, Kubelet: cluster.PhaseRunning},
-		paint.StateWarn: {Name: "a", Host: cluster.PhaseUnknown, Kubelet: cluster.PhaseRunning},
-		paint.StateOff:  {Name: "a", Ready: true, Host: cluster.PhaseStopped, Kubelet: cluster.PhaseRunning},
-	} {
-		if got := nodeState(&n); got != want {
-			t.Errorf("%+v is in state %d, want %d", n, got, want)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -66,15 +67,27 @@ const (
 	ProblemRefused       = "Refused"          // pods are not admitted: quota, webhook, policy, limits
 )
 
-// SortProblems puts the worst first, and of equals the oldest.
+// SortProblems puts the worst first, of equals what others rest on, and of those the oldest.
 func SortProblems(list []Problem) {
 	slices.SortStableFunc(list, func(a, b Problem) int {
 		return cmp.Or(
 			cmp.Compare(a.Severity.rank(), b.Severity.rank()),
+			cmp.Compare(layer(a.Object), layer(b.Object)),
 			compareSince(a.Since, b.Since),
 			cmp.Compare(a.Object, b.Object), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Summary, b.Summary),
 		)
 	})
+}
+
+// layer is how much else may be a consequence of what is wrong with an object: 0 for nearly everything.
+func layer(object string) int {
+	switch kind, _, _ := strings.Cut(object, "/"); kind {
+	case "engine", "daemon":
+		return 0
+	case "node":
+		return 1
+	}
+	return 2
 }
 
 // compareSince puts what has no time first: it is of the cluster itself.

@@ -36,6 +36,7 @@ type Engine interface {
 	Delete(ctx context.Context, name string, events func(cluster.Event)) error
 	List() ([]string, error)
 	Status(ctx context.Context, name string) (cluster.Snapshot, error)
+	Hosts(ctx context.Context, name string) func(*cluster.Snapshot) // for the terminal UI
 	UpdateContext(name string) (changed bool, err error)
 	AddonEngine
 }

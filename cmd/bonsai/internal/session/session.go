@@ -29,6 +29,8 @@ import (
 type Engine interface {
 	List() ([]string, error)
 	Status(ctx context.Context, name string) (cluster.Snapshot, error)
+	// Hosts asks the container engine, for some seconds at most, and returns what adds its answer to a snapshot.
+	Hosts(ctx context.Context, name string) func(*cluster.Snapshot)
 	Addons(ctx context.Context, name string) ([]cluster.AddonStatus, error)
 }
 

@@ -86,6 +86,7 @@ func TestSession(t *testing.T) {
 		{"forward", testForward},
 		{"scale and restart", testScaleAndRestart},
 		{"drain", testDrain},
+		{"a killed node", testKilledNode},
 		{"stop and start", testStopAndStart},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, c, s) })
@@ -93,6 +94,46 @@ func TestSession(t *testing.T) {
 }
 
 var errDone = errors.New("seen all")
+
+// testKilledNode: the daemon only notices that an agent is silent; the engine knows more, and is asked.
+func testKilledNode(t *testing.T, c *harness.Cluster, s *session.Session) {
+	until := func(what string, ok func(n cluster.NodeStatus, problem *cluster.Problem) bool) {
+		t.Helper()
+		name := c.Name + "-2"
+		err := s.Watch(bounded(t, what), func(v cluster.Snapshot) error {
+			var problem *cluster.Problem
+			for i := range v.Problems {
+				if v.Problems[i].Object == "node/"+name {
+					problem = &v.Problems[i]
+				}
+			}
+			for _, n := range v.Nodes {
+				if n.Name == name && ok(n, problem) {
+					return errDone
+				}
+			}
+			return nil
+		})
+		if !errors.Is(err, errDone) {
+			t.Fatal(err)
+		}
+	}
+	until("a node that runs", func(n cluster.NodeStatus, p *cluster.Problem) bool {
+		return n.Host == cluster.PhaseRunning && n.Ready && p == nil
+	})
+	harness.Docker(t, "kill", c.Name+"-2")
+	began := time.Now()
+	until("a node that has stopped", func(n cluster.NodeStatus, p *cluster.Problem) bool {
+		return n.Host == cluster.PhaseStopped && !n.Ready && p != nil && p.Fix == "start"
+	})
+	t.Logf("it was noticed after %s", time.Since(began).Round(10*time.Millisecond))
+	c.Must(t, "start")
+	began = time.Now()
+	until("the node's return", func(n cluster.NodeStatus, p *cluster.Problem) bool {
+		return n.Host == cluster.PhaseRunning && n.Ready && p == nil
+	})
+	t.Logf("it was back %s after start", time.Since(began).Round(10*time.Millisecond))
+}
 
 // bounded is a context for one wait.
 func bounded(t *testing.T, what string) context.Context {
