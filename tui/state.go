@@ -14,7 +14,7 @@ import (
 type state struct {
 	u        *ui
 	snapshot cluster.Snapshot
-	// known says that there has been a snapshot; heard is when the newest one came, and link why no more come.
+	// known says that there has been a snapshot; heard is when the cluster told one last, and link why no more come.
 	known bool
 	heard time.Time
 	link  error
@@ -44,8 +44,16 @@ func singular(t ResourceType) string { return lower(t.Kind) }
 
 func newState(u *ui) *state {
 	s := &state{u: u, history: loadHistory{nodes: map[string]*series{}, pods: map[string]cluster.PodUsage{}}}
-	snapshots := newBox(u.hub, nil, func(v cluster.Snapshot) {
-		s.snapshot, s.known, s.heard = v, true, u.clock.now()
+	// What was told by the cluster, or seen from outside.
+	type look struct {
+		cluster.Snapshot
+		told bool
+	}
+	snapshots := newBox(u.hub, nil, func(v look) {
+		if v.told || s.heard.IsZero() {
+			s.heard = u.clock.now()
+		}
+		s.snapshot, s.known = v.Snapshot, true
 		for _, f := range s.listeners {
 			f()
 		}
@@ -54,16 +62,16 @@ func newState(u *ui) *state {
 	s.snapFeed = newFeed(u.hub, func(ctx context.Context, well func()) error {
 		err := u.session.Watch(ctx, func(v cluster.Snapshot) error {
 			well()
-			snapshots.put(v)
+			snapshots.put(look{v, true})
 			return nil
 		})
 		if ctx.Err() != nil {
 			return nil
 		}
 		// Nobody tells by itself: the cluster is stopped, or starting, or gone. A look says which.
-		look, err2 := u.session.Observe(ctx)
+		seen, err2 := u.session.Observe(ctx)
 		if err2 == nil {
-			snapshots.put(look)
+			snapshots.put(look{seen, false})
 		}
 		if err == nil {
 			err = errFeedEnded

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
@@ -60,18 +61,21 @@ func TestPodsUnderTheirOwners(t *testing.T) {
 
 func TestSilentClusterSaysWhyAndWhatHelps(t *testing.T) {
 	s := healthy()
-	r := newRig(t, s, 120, 30)
+	now := fakeNow
+	r := newRig(t, s, 120, 30, func(o *Options) { o.Now = func() time.Time { return now } })
 	r.shows("nothing is wrong")
 	s.update(func() {
 		s.down = fault.Newf(fault.NotRunning, "the daemon has ended").WithHint("start the cluster:  bonsai start")
 		s.snapshot.Phase, s.snapshot.APIServer = cluster.PhaseDegraded, cluster.PhaseStopped
 	})
 	r.shows("degraded", "the daemon has ended", "bonsai start", "silent")
+	// It stays silent, although others are asked about it again and again.
+	now = now.Add(20 * time.Second)
 	// What needs the cluster is off; what brings it back is not.
 	s.update(func() {
 		s.snapshot.Problems = []cluster.Problem{{Severity: cluster.SeverityError, Object: "daemon", Summary: "the control plane is gone", Hint: "start it again:  bonsai start -p dev", Fix: "start"}}
 	})
-	r.shows("the control plane is gone", "f does it")
+	r.shows("the control plane is gone", "f does it", "silent 20s")
 	r.keys("f")
 	r.shows("carry this out?")
 	r.keys("esc", "3", "delete")

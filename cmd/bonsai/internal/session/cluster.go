@@ -80,7 +80,7 @@ func (s *Session) Watch(ctx context.Context, f func(cluster.Snapshot) error) err
 		cluster.SortProblems(told.Problems)
 		if err := f(told); err != nil {
 			cancel()
-			<-ended
+			_ = <-ended
 			return err
 		}
 	}
