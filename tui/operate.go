@@ -325,6 +325,12 @@ func (u *ui) operations() []choice {
 	add(u.T("enable an addon"), "addons enable", "install switch on", gone, func() { u.chooseAddon(true) })
 	add(u.T("disable an addon"), "addons disable", "remove switch off", gone, func() { u.chooseAddon(false) })
 	add(u.T("list every known addon"), "addons list", "all coming replaced", "", func() { u.runText([]string{"addons", "list", "--all"}) })
+	add(u.T("how the addons do"), "addons status", "state", "", func() { u.act("screen.addons") })
+	add(u.T("how busy nodes and pods are"), "top", "cpu memory usage load", runs, func() { u.act("screen.nodes") })
+	add(u.T("how a pod came to be"), "birth", "steps scheduler scores", runs, func() {
+		u.act("screen.pods")
+		u.toast.say(paint.Plain, u.T("%s on a pod shows it", u.keys.Key("birth")))
+	})
 	add(u.T("load an image into the nodes"), "image load", "docker import", runs, u.askImage)
 	add(u.T("list the images in the nodes"), "image ls", "", runs, func() { u.runText([]string{"image", "ls"}) })
 	add(u.T("run kubectl"), "kubectl", "command k", "", u.askKubectl)
@@ -343,7 +349,7 @@ func (u *ui) operations() []choice {
 
 // readingVerbs change nothing.
 var readingVerbs = []string{
-	"ui -p", "addons list", "image ls", "dns query", "dns status", "dns log", "node list", "logs", "status", "version",
+	"ui -p", "addons list", "addons status", "top", "birth", "image ls", "dns query", "dns status", "dns log", "node list", "logs", "status", "version",
 }
 
 // quoted joins arguments so that a shell would take them apart again.

@@ -55,4 +55,5 @@ var zhStart = map[string]string{
 	"%s switches it off, and %s with it": "按 %s 停用，%s 也会一并停用", "%s switches it off; data stays": "按 %s 停用；数据保留",
 	"%s switches it on; nothing is downloaded": "按 %s 启用；无需下载", "%s switches it on; its images are pulled": "按 %s 启用；会拉取镜像",
 	"nothing matches %q; %s takes the filter away": "没有匹配 %q 的项；按 %s 清除过滤", "Addon": "插件", "State": "状态", "Version": "版本", "Delivery": "交付", "Since": "持续", "What it gives you": "功能",
+	"how the addons do": "插件的状况", "how busy nodes and pods are": "节点与 Pod 的负载", "how a pod came to be": "Pod 是如何诞生的", "%s on a pod shows it": "在 Pod 上按 %s 查看",
 }

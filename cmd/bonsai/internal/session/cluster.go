@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -80,8 +81,7 @@ func (s *Session) Watch(ctx context.Context, f func(cluster.Snapshot) error) err
 		cluster.SortProblems(told.Problems)
 		if err := f(told); err != nil {
 			cancel()
-			_ = <-ended
-			return err
+			return cmp.Or(err, <-ended) // which waits for its end
 		}
 	}
 }
