@@ -42,7 +42,7 @@ func (m *Manager) Status(ctx context.Context, name string) (cluster.Snapshot, er
 			s.Problems = append(s.Problems, cluster.Problem{
 				Kind: string(fault.ControlPlane), Severity: cluster.SeverityError, Object: "daemon",
 				Summary: "the control plane's process is gone, and the nodes run on without it",
-				Cause:   "it was killed; pods that run go on, but nothing is scheduled, repaired or answered",
+				Cause:   "it was killed, or this machine was restarted; pods that run go on, but nothing is scheduled, repaired or answered",
 				Hint:    "start it again:  bonsai start -p " + spec.Name, Fix: "start",
 			})
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"regexp"
 	"slices"
 	"strings"
@@ -195,6 +196,9 @@ func TestNoCommandAsksTheTerminal(t *testing.T) {
 
 // TestUIOnAMuteTerminal opens the UI where nobody answers, and leaves it in every way.
 func TestUIOnAMuteTerminal(t *testing.T) {
+	// Under nohup the signal is ignored, and children inherit that, unless somebody wants it.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	defer signal.Reset(syscall.SIGHUP)
 	h := harness.NewHome(t)
 	for name, c := range map[string]struct {
 		env, args []string
