@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -99,23 +100,41 @@ func (r *rig) show(keys []string, text string) {
 	for _, k := range keys {
 		r.keys(k)
 		r.settle()
-		if p, ok := r.u.frame().(*panes); ok {
+		switch p := r.u.frame().(type) {
+		case *panes:
 			r.until("what is beside the list", func(screen string) bool { return !strings.Contains(screen, "reading it") && p.told() })
+		case *subjectPage:
+			r.until("what the page tells", func(screen string) bool { return !strings.Contains(screen, "reading it") && p.told() })
 		}
 	}
 	r.shows(text)
 	r.settle()
 }
 
-// told says that the log beside a list has a line of everything that it follows, but for pods that have said nothing.
+// told says that everything beside a list has come: the log has a line of each source, but for pods that have said
+// nothing.
 func (p *panes) told() bool {
 	says := strings.Contains(p.about, "/nodes/") || strings.Contains(p.about, "/cart-")
 	for _, side := range p.sides {
-		if l, ok := side.(*logsPage); ok && says && l.view.Len() < len(l.streams) {
-			return false
+		switch side := side.(type) {
+		case *logsPage:
+			if says && side.view.Len() < len(side.streams) {
+				return false
+			}
+		case *subjectPage:
+			if !side.told() {
+				return false
+			}
 		}
 	}
 	return true
+}
+
+// told says that the summary of the pod that has events has them.
+func (p *subjectPage) told() bool {
+	tab := &p.tabs[p.current]
+	events := slices.IndexFunc(p.tabs, func(t objectTab) bool { return t.id == "events" })
+	return tab.id != "summary" || !strings.HasPrefix(p.s.ref.Name, "cart-") || p.tabs[events].count() > 0
 }
 
 // picture is the screen with its codes, escape written as "␛".
