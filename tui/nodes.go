@@ -22,6 +22,7 @@ type nodesPage struct {
 	grid    *grid.Grid
 	names   map[string]*nodeData
 	visible bool
+	beside  bool // the node under the cursor has a pane of its own
 }
 
 func newNodesPage(u *ui) *nodesPage {
@@ -267,9 +268,9 @@ func (p *nodesPage) draw(w, h int) []string {
 		}
 		return fill(u.note(text, w, h), w, h)
 	}
-	// Where the list leaves room, the node under the cursor is told below it.
+	// Where the list leaves room, the node under the cursor is told below it, if nobody else does.
 	var below []string
-	if it, ok := p.grid.Current(); ok && h-strip-p.grid.Len()-1 >= detailRows {
+	if it, ok := p.grid.Current(); ok && !p.beside && h-strip-p.grid.Len()-1 >= detailRows {
 		below = append([]string{paint.Spaces(w)}, u.nodeHead(it.ID, w, true)...)
 		below = below[:min(len(below), h-strip-p.grid.Len()-2)]
 	}

@@ -230,6 +230,9 @@ const paneGap = 3
 
 func (p *panes) draw(w, h int) []string {
 	p.spans = p.spans[:0]
+	if n, ok := p.list.(*nodesPage); ok {
+		n.beside = len(p.sides) > 0
+	}
 	if len(p.sides) == 0 {
 		return p.list.draw(w, h)
 	}
