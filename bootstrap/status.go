@@ -36,7 +36,7 @@ func (m *Manager) Status(ctx context.Context, name string) (cluster.Snapshot, er
 		s.Kubeconfig = kubeconfig.Missing
 	}
 	if len(spec.Nodes) > 0 {
-		m.Hosts(ctx, spec.Name)(&s)
+		m.hosts(ctx, spec.Name)(&s)
 		// A start or stop that is under way has such a moment, too.
 		if headless(&s) && !state.Working() {
 			s.Problems = append(s.Problems, cluster.Problem{
@@ -86,9 +86,9 @@ func (m *Manager) daemonSnapshot(ctx context.Context, state statedir.Cluster, sp
 // CrashFile is where a daemon that ends by itself leaves its reason, in the cluster's folder.
 const CrashFile = "crash.txt"
 
-// Hosts asks the engine how the containers of a cluster's nodes are, and returns what adds that to a snapshot of the
+// hosts asks the engine how the containers of a cluster's nodes are, and returns what adds that to a snapshot of the
 // cluster. It blocks for three seconds at most; that the engine does not answer is added as a problem.
-func (m *Manager) Hosts(ctx context.Context, name string) func(*cluster.Snapshot) {
+func (m *Manager) hosts(ctx context.Context, name string) func(*cluster.Snapshot) {
 	ctx, cancel := m.limit(ctx, 3*time.Second, "an answer of the container engine")
 	defer cancel()
 	var containers []node.Container

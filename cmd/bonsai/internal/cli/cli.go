@@ -36,7 +36,7 @@ type Engine interface {
 	Delete(ctx context.Context, name string, events func(cluster.Event)) error
 	List() ([]string, error)
 	Status(ctx context.Context, name string) (cluster.Snapshot, error)
-	Hosts(ctx context.Context, name string) func(*cluster.Snapshot) // for the terminal UI
+	Watch(ctx context.Context, name string, f func(cluster.Snapshot) error) error
 	UpdateContext(name string) (changed bool, err error)
 	AddonEngine
 }

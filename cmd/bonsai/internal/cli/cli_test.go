@@ -259,9 +259,8 @@ func (f *fakeEngine) Delete(_ context.Context, name string, _ func(cluster.Event
 
 func (f *fakeEngine) List() ([]string, error) { return f.dir.Clusters() }
 
-func (f *fakeEngine) Hosts(context.Context, string) func(*cluster.Snapshot) {
-	return func(*cluster.Snapshot) {}
-}
+// Watch ends at once, as that of a cluster that does not run.
+func (f *fakeEngine) Watch(context.Context, string, func(cluster.Snapshot) error) error { return nil }
 
 func (f *fakeEngine) Status(_ context.Context, name string) (s cluster.Snapshot, err error) {
 	if _, err := f.dir.Cluster(name).LoadSpec(); err != nil {

@@ -9,7 +9,6 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
-	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/termsafe"
 )
 
@@ -31,10 +30,9 @@ func (a *app) runUIPlain(ctx context.Context) error {
 		}
 		return nil
 	}
-	client := localapi.NewClient(s.State.Cluster(a.profile).APISocket())
 	for ctx.Err() == nil {
 		written := error(nil)
-		_ = client.Watch(ctx, func(v cluster.Snapshot) error {
+		_ = s.Engine.Watch(ctx, a.profile, func(v cluster.Snapshot) error {
 			written = say(v)
 			return written
 		})

@@ -1,11 +1,8 @@
 package session
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"sync"
-	"time"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
@@ -22,72 +19,17 @@ func (s *Session) Observe(ctx context.Context) (cluster.Snapshot, error) {
 	return snapshot, s.explain(ctx, "observe the cluster", err)
 }
 
-// The pauses between two looks at the containers of nodes: while all nodes are known to run, and while one may not.
-const (
-	calmLook  = 10 * time.Second
-	worryLook = time.Second
-)
-
-// Watch tells the newest snapshot, at once and after each change, until the daemon ends, which is NotRunning as well. The
-// daemon knows of a node what its agent says; the engine is asked for the rest.
+// Watch tells the newest snapshot, at once and after each change, until the daemon ends, which is NotRunning as well.
 func (s *Session) Watch(ctx context.Context, f func(cluster.Snapshot) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	news, ended := make(chan cluster.Snapshot), make(chan error, 1)
-	go func() {
-		ended <- s.daemon().Watch(ctx, func(v cluster.Snapshot) error {
-			select {
-			case news <- v:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		})
-	}()
-	var newest cluster.Snapshot
-	hosts := func(*cluster.Snapshot) {}
-	var asked time.Time
-	worried := false // by the engine's last answer
-	look := time.NewTimer(calmLook)
-	defer look.Stop()
-	for {
-		select {
-		case err := <-ended:
-			if err == nil {
-				err = fault.Newf(fault.NotRunning, "the cluster was stopped")
-			}
-			return s.explain(ctx, "watch the cluster", err)
-		case newest = <-news:
-		case <-look.C:
-		}
-		pause := calmLook
-		if worried || !allRun(&newest) {
-			pause = worryLook
-		}
-		if time.Since(asked) >= pause {
-			asked = time.Now()
-			if len(newest.Nodes) > 0 {
-				hosts = s.o.Engine.Hosts(ctx, s.o.Name)
-			}
-		}
-		look.Reset(pause - time.Since(asked))
-		if newest.Time.IsZero() {
-			continue // the daemon has said nothing yet
-		}
-		told := newest
-		told.Nodes, told.Problems = slices.Clone(newest.Nodes), slices.Clone(newest.Problems)
-		hosts(&told)
-		worried = !allRun(&told) || len(told.Problems) != len(newest.Problems)
-		cluster.SortProblems(told.Problems)
-		if err := f(told); err != nil {
-			cancel()
-			return cmp.Or(err, <-ended) // which waits for its end
-		}
+	own := &callback{}
+	err := s.o.Engine.Watch(ctx, s.o.Name, func(v cluster.Snapshot) error { return own.keep(f(v)) })
+	if own.err != nil {
+		return own.err
 	}
-}
-
-func allRun(s *cluster.Snapshot) bool {
-	return !slices.ContainsFunc(s.Nodes, func(n cluster.NodeStatus) bool { return n.Host != cluster.PhaseRunning })
+	if err == nil {
+		err = fault.Newf(fault.NotRunning, "the cluster was stopped")
+	}
+	return s.explain(ctx, "watch the cluster", err)
 }
 
 // Load tells once a second what nodes, pods and control plane do, until the daemon ends, which is NotRunning.

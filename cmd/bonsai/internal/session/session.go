@@ -29,8 +29,7 @@ import (
 type Engine interface {
 	List() ([]string, error)
 	Status(ctx context.Context, name string) (cluster.Snapshot, error)
-	// Hosts asks the container engine, for some seconds at most, and returns what adds its answer to a snapshot.
-	Hosts(ctx context.Context, name string) func(*cluster.Snapshot)
+	Watch(ctx context.Context, name string, f func(cluster.Snapshot) error) error
 	Addons(ctx context.Context, name string) ([]cluster.AddonStatus, error)
 }
 
