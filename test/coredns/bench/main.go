@@ -111,6 +111,10 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if err := b.verify(mixes); err != nil {
 		return err
 	}
+	b.progress("waiting for the machine to come to rest")
+	if err := b.settle(ctx); err != nil {
+		return err
+	}
 	results, err := b.load(ctx, mixes)
 	if err != nil {
 		return err
