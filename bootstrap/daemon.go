@@ -115,18 +115,18 @@ func (s *start) daemonFailure(ctx context.Context, said, unheard error) error {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	case ended:
-		err = cmp.Or(said, s.lastWords(), panicOf(lines), fmt.Errorf("its process ended: %w", s.daemon.exit()))
+		err = cmp.Or(said, lastWords(s.state), panicOf(lines), fmt.Errorf("its process ended: %w", s.daemon.exit()))
 		if killed(s.daemon.err) {
-			hint = "something has killed it; if this machine ran out of memory, that is here:  sudo dmesg | grep -i oom"
+			hint = killedHint
 		}
 	}
 	return fault.New(fault.ControlPlane, "start the control plane", err).WithEvidence(lines...).WithHint("%s", hint)
 }
 
-// lastWords is the reason that the daemon has left behind, nil if it has not.
-func (s *start) lastWords() error {
-	text, err := os.ReadFile(filepath.Join(s.state.Dir(), CrashFile))
-	if err != nil || len(text) == 0 {
+// lastWords is the reason that a daemon has left behind, nil if it has not.
+func lastWords(state statedir.Cluster) error {
+	text, err := os.ReadFile(filepath.Join(state.Dir(), CrashFile))
+	if err != nil {
 		return nil
 	}
 	return errors.New(string(text))

@@ -56,15 +56,24 @@ func (s *start) nodeEvidence(ctx context.Context) []string {
 		if !c.Running {
 			lines = append(lines, fmt.Sprintf("%s: container is %s (exit code %d)", c.Node, c.State, c.ExitCode))
 		}
-		var out bytes.Buffer
-		if err := s.driver.Logs(ctx, c.Name, 40, false, &out); err == nil {
-			for _, line := range troubles(out.String(), evidenceLines) {
-				lines = append(lines, c.Node+": "+line)
-			}
+		for _, line := range s.containerTroubles(ctx, c.Name) {
+			lines = append(lines, c.Node+": "+line)
 		}
 	}
 	return lines
 }
+
+// containerTroubles are the last lines of a container's own log that look like trouble, none if it cannot be read.
+func (s *start) containerTroubles(ctx context.Context, container string) []string {
+	var out bytes.Buffer
+	if err := s.driver.Logs(ctx, container, 40, false, &out); err != nil {
+		return nil
+	}
+	return troubles(out.String(), evidenceLines)
+}
+
+// killedHint is for what has ended by SIGKILL.
+const killedHint = "something has killed it; if this machine ran out of memory, that is here:  sudo dmesg | grep -i oom"
 
 // troubles are the last n lines of a log that tell of an error, or its last n lines if none does.
 func troubles(log string, n int) []string {
@@ -116,13 +125,10 @@ func (s *start) watchContainers(ctx context.Context, giveUp context.CancelCauseF
 			if _, planned := s.spec.NodeByName(c.Node); !planned || c.Running {
 				continue
 			}
-			f := fault.New(fault.Node, "wait for node "+c.Node, fmt.Errorf("its container %s has ended, with exit code %d", c.Name, c.ExitCode))
-			var out bytes.Buffer
-			if err := s.driver.Logs(ctx, c.Name, 40, false, &out); err == nil {
-				f = f.WithEvidence(troubles(out.String(), evidenceLines)...)
-			}
+			f := fault.New(fault.Node, "wait for node "+c.Node, fmt.Errorf("its container %s has ended, with exit code %d", c.Name, c.ExitCode)).
+				WithEvidence(s.containerTroubles(ctx, c.Name)...)
 			if c.ExitCode == 128+int(syscall.SIGKILL) {
-				f = f.WithHint("something has killed it; if this machine ran out of memory, that is here:  sudo dmesg | grep -i oom")
+				f = f.WithHint(killedHint)
 			}
 			giveUp(f)
 			return

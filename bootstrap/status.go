@@ -68,11 +68,11 @@ func (m *Manager) daemonSnapshot(ctx context.Context, state statedir.Cluster, sp
 			Summary: "the control plane's process does not answer", Cause: err.Error(),
 			Hint: fmt.Sprintf("restart it:  bonsai stop -p %[1]s  and then  bonsai start -p %[1]s", spec.Name),
 		})
-	} else if lines, err := os.ReadFile(filepath.Join(state.Dir(), CrashFile)); err == nil {
+	} else if words := lastWords(state); words != nil {
 		s.APIServer = cluster.PhaseFailed
 		s.Problems = append(s.Problems, cluster.Problem{
 			Kind: string(fault.ControlPlane), Severity: cluster.SeverityError, Object: "daemon",
-			Summary: "the control plane's process ended by itself", Cause: string(lines),
+			Summary: "the control plane's process ended by itself", Cause: words.Error(),
 			Evidence: tailOf(state.LogFile("daemon"), evidenceLines),
 			Hint:     "start it again:  bonsai start -p " + spec.Name, Fix: "start",
 		})

@@ -79,7 +79,7 @@ func SortProblems(list []Problem) {
 	})
 }
 
-// layer is how much else may be a consequence of what is wrong with an object: 0 for nearly everything.
+// layer is how far down an object lies: what is wrong above it may follow from what is wrong with it.
 func layer(object string) int {
 	switch kind, _, _ := strings.Cut(object, "/"); kind {
 	case "engine", "daemon":

@@ -89,11 +89,7 @@ func Check() error {
 	}
 	for _, p := range paths {
 		if _, err := load(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			hint := "repair the file or move it away, and try again"
-			if errors.Is(err, errForm) {
-				hint = "move the file away (kubectl cannot read it either), and try again; or set KUBECONFIG to another one"
-			}
-			return fault.New(fault.Kubeconfig, "read the kubeconfig "+p, err).WithHint("%s", hint)
+			return unusable("read", p, "try again", err)
 		}
 	}
 	return nil
@@ -246,15 +242,20 @@ func edit(path string, create bool, change func(*document)) (err error) {
 
 // broken is the fault of a kubeconfig that cannot be read or written.
 func broken(path string, err error) error {
+	return unusable("change", path, "run:  bonsai update-context", err)
+}
+
+// unusable says what was tried on the file, and what to do once it is repaired.
+func unusable(verb, path, then string, err error) error {
 	if f, ok := errors.AsType[*fault.Fault](err); ok {
 		return f
 	}
-	hint := "repair the file or move it away, then run:  bonsai update-context"
+	hint := "repair the file or move it away, then " + then
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		hint = fmt.Sprintf("this user may not change %s; set KUBECONFIG to a file of yours", path)
 	case errors.Is(err, errForm):
-		hint = "move the file away (kubectl cannot read it either), then run:  bonsai update-context"
+		hint = "move the file away (kubectl cannot read it either), then " + then
 	}
-	return fault.New(fault.Kubeconfig, "change the kubeconfig "+path, err).WithHint("%s", hint)
+	return fault.New(fault.Kubeconfig, verb+" the kubeconfig "+path, err).WithHint("%s", hint)
 }
