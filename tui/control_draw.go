@@ -248,7 +248,7 @@ func (d *drawing) nodeLines(n *cluster.NodeStatus, w int) []string {
 	}
 	second := ""
 	if use, ok := u.usageOf(n.Name); ok && n.Ready {
-		second = fmt.Sprintf("%s %s  mem %s", u.theme.SparkText(u.state.history.nodes[n.Name].shape(5), u.cpuTop(), 5), cores(use.CPU), percent(share(use)))
+		second = fmt.Sprintf("%s %s  mem %s", u.cpuGraph(n.Name, 5), cores(use.CPU), percent(share(use)))
 	}
 	if c := u.state.summary.nodes[n.Name]; second != "" && w >= 26 {
 		second += "  pods " + strconv.Itoa(c.total)

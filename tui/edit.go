@@ -148,8 +148,8 @@ func (e *editing) submit() {
 			return
 		}
 		delete(u.drafts, draftKey(e.ref))
-		u.lastEdit, u.reversal = &edited{e.ref, e.title, e.before, after}, nil
-		u.toast.say(paint.OK, u.theme.Glyphs.OK+" "+u.T("%s; the palette (%s) can undo it", u.T("changed %s", e.title), u.keys.Key("palette")))
+		last := &edited{e.ref, e.title, e.before, after}
+		u.did(u.T("changed %s", e.title), &undo{u.T("undo the edit of %s", e.title), func() { u.undoEdit(last) }})
 	})
 }
 
@@ -182,23 +182,8 @@ func (e *editing) refused(err error, current string) {
 	u.open(&question{u: u, title: u.T("the change was refused"), text: text, accept: u.T("Edit again"), onYes: true, answer: e.begin})
 }
 
-// cannotUndo says why the last edit cannot be taken back, "" if it can.
-func (u *ui) cannotUndo() string {
-	switch {
-	case u.lastEdit == nil:
-		return u.T("nothing was edited from here")
-	case u.opts.ReadOnly:
-		return u.T("bonsai ui runs with --readonly")
-	}
-	return ""
-}
-
 // undoEdit makes the object that was edited last what it was before.
-func (u *ui) undoEdit() {
-	last := u.lastEdit
-	if last == nil {
-		return
-	}
+func (u *ui) undoEdit(last *edited) {
 	fetch(u, func(ctx context.Context) (string, error) { return u.session.YAML(ctx, last.ref) }, func(current string, err error) {
 		if err != nil {
 			u.fail(err)
@@ -214,7 +199,7 @@ func (u *ui) undoEdit() {
 					u.fail(err)
 					return
 				}
-				u.lastEdit = nil
+				u.undo = nil
 				u.toast.say(paint.OK, u.theme.Glyphs.OK+" "+u.T("%s is what it was before", last.title))
 			})
 		}

@@ -54,11 +54,20 @@ func fixArgs(text string) (args []string, namespace string) {
 	return args, namespace
 }
 
+// bonsaiFix is the verb of bonsai that cures a problem, with its arguments; nil if none does.
+func bonsaiFix(p *cluster.Problem) []string {
+	args, _ := fixArgs(p.Fix)
+	if len(args) == 0 || args[0] == "kubectl" {
+		return nil
+	}
+	return args
+}
+
 // fixOf says what can be done about a problem from here; false if nothing is known to help. What bonsai can do is told
 // with the problem. Of a hint only those verbs of kubectl count that change one object: a hint may name a verb of bonsai
 // that helps once the user has done something else.
 func (u *ui) fixOf(p *cluster.Problem) (fix, bool) {
-	if args, _ := fixArgs(p.Fix); len(args) > 0 && args[0] != "kubectl" {
+	if args := bonsaiFix(p); len(args) > 0 {
 		return fix{title: "bonsai " + strings.Join(args, " "), run: func() {
 			u.ask(u.T("carry this out?"), []string{bonsaiCommand(u.session.Name(), strings.Join(args, " ")), u.T("cluster: %s", u.session.Name())}, u.T("Go on"), "", func() {
 				u.carryOut(args)

@@ -74,8 +74,7 @@ func (u *ui) nodeHead(name string, w int, rule bool) []string {
 		lines = append(lines, u.line(w).Add(paint.Plain, "   ").Add(role, text).String())
 	}
 	if use, ok := u.usageOf(name); ok {
-		graph := min(sparkMost, max(8, w/6))
-		l := u.line(w).Add(paint.Plain, "   ").Add(paint.Dim, "cpu ").Spark(paint.Accent, u.state.history.nodes[name].shape(graph), u.cpuTop(), graph).
+		l := u.line(w).Add(paint.Plain, "   ").Add(paint.Dim, "cpu ").Add(paint.Accent, u.cpuGraph(name, min(sparkMost, max(8, w/6)))).
 			Add(paint.Plain, " "+cores(use.CPU)+" ").Add(paint.Dim, u.T("of %s", whole(use.CPUs))).
 			Add(paint.Dim, "   mem ").Bar(fullRole(share(use)), share(use), 8).Add(paint.Plain, " "+percent(share(use))+" ").Add(paint.Dim, u.T("of %s", size(use.MemoryLimit)))
 		if use.DiskSize > 0 {

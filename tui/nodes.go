@@ -57,7 +57,7 @@ func (p *nodesPage) columns() []grid.Column {
 			if !ok {
 				return off, -1
 			}
-			return fmt.Sprintf("%5s %s %s", cores(n.CPU), u.theme.SparkText(u.state.history.nodes[it.ID].shape(sparkWidth), u.cpuTop(), sparkWidth), u.T("of %s", whole(n.CPUs))), n.CPU
+			return fmt.Sprintf("%5s %s %s", cores(n.CPU), u.cpuGraph(it.ID, sparkWidth), u.T("of %s", whole(n.CPUs))), n.CPU
 		}},
 		{Title: "Memory", Min: 4 + 1 + 8 + 1 + 5, Drop: 4, Live: func(it *grid.Item) (string, float64) {
 			n, ok := usage(it)

@@ -64,14 +64,10 @@ func fullRole(share float64) paint.Role {
 	return paint.Accent
 }
 
-// cpuTop is the top of the CPU graphs: the same for all nodes, so that they can be compared, and low enough for an idle
-// cluster to show its pulse.
-func (u *ui) cpuTop() float64 {
-	top := 0.2
-	for _, s := range u.state.history.nodes {
-		top = max(top, topOf(s.shape(sparkMost), 0))
-	}
-	return top
+// cpuGraph is the past of a node's CPU as a little graph. All nodes' graphs have the same top, so that they can be
+// compared.
+func (u *ui) cpuGraph(node string, w int) string {
+	return u.theme.SparkText(u.state.history.nodes[node].shape(w), u.state.history.cpuTop, w)
 }
 
 // sparkMost is the length of the longest graph in use.
@@ -96,9 +92,8 @@ func (p *overviewPage) nodesPart() *part {
 			return append(lines, p.u.line(w).Add(paint.Plain, " ").Add(paint.Dim, p.u.T("no nodes: an API server alone")).String())
 		}
 		name := nodeNameWidth(nodes, w/4)
-		top := p.u.cpuTop()
 		for i := range nodes {
-			lines = append(lines, p.u.nodeLine(&nodes[i], w, name, top))
+			lines = append(lines, p.u.nodeLine(&nodes[i], w, name))
 		}
 		return lines
 	}
@@ -114,7 +109,7 @@ func nodeNameWidth(nodes []cluster.NodeStatus, most int) int {
 }
 
 // nodeLine is a node with what it uses.
-func (u *ui) nodeLine(n *cluster.NodeStatus, w, name int, top float64) string {
+func (u *ui) nodeLine(n *cluster.NodeStatus, w, name int) string {
 	l := u.line(w).Add(paint.Plain, " ").State(u.spinState(nodeState(n)), u.tick).Col(paint.Plain, paint.Clean(n.Name), name)
 	use, ok := u.usageOf(n.Name)
 	switch {
@@ -127,7 +122,7 @@ func (u *ui) nodeLine(n *cluster.NodeStatus, w, name int, top float64) string {
 		if w-name >= 54 {
 			graph = 10
 		}
-		l.Add(paint.Dim, " cpu ").Spark(paint.Accent, u.state.history.nodes[n.Name].shape(graph), top, graph).ColRight(paint.Plain, cores(use.CPU), 5)
+		l.Add(paint.Dim, " cpu ").Add(paint.Accent, u.cpuGraph(n.Name, graph)).ColRight(paint.Plain, cores(use.CPU), 5)
 		l.Add(paint.Dim, " mem ")
 		if l.Room() >= 22 {
 			l.Bar(fullRole(share(use)), share(use), 8)
@@ -166,7 +161,7 @@ func (p *overviewPage) nodesFlow(w, rows int) []string {
 	u := p.u
 	nodes := slices.Clone(u.state.snapshot.Nodes)
 	slices.SortStableFunc(nodes, func(a, b cluster.NodeStatus) int { return calmness(nodeState(&a)) - calmness(nodeState(&b)) })
-	name, top := nodeNameWidth(nodes, 16), u.cpuTop()
+	name := nodeNameWidth(nodes, 16)
 	cell := 2 + name + 1 + 5 + 1 + 4 + 1 + 4 + 2
 	each := max(1, (w-1)/cell)
 	var lines []string
@@ -181,7 +176,7 @@ func (p *overviewPage) nodesFlow(w, rows int) []string {
 			}
 			l.State(u.spinState(nodeState(n)), u.tick).Col(paint.Plain, paint.Clean(n.Name), name)
 			if use, ok := u.usageOf(n.Name); ok && n.Ready {
-				l.ColRight(paint.Plain, cores(use.CPU), 4).Spark(paint.Accent, u.state.history.nodes[n.Name].shape(4), top, 4).
+				l.ColRight(paint.Plain, cores(use.CPU), 4).Add(paint.Accent, u.cpuGraph(n.Name, 4)).
 					ColRight(paint.Plain, percent(share(use)), 5)
 			} else if !n.Ready {
 				l.Add(nodeState(n).Role(), paint.Cut(u.nodeWord(n), cell-name-4, u.theme.Glyphs.More))
@@ -291,7 +286,7 @@ func (p *overviewPage) controlPart() *part {
 		if rows < 4 {
 			l := u.line(w).Add(paint.Plain, " ").State(u.componentState("kube-apiserver"), u.tick).Add(paint.Plain, "apiserver ")
 			if measured {
-				l.Add(paint.Plain, rate(asked)+"/s ").Add(paint.Dim, "p99 ").Add(paint.Plain, span(p99)+" ").Spark(paint.Accent, past.shape(6), topOf(past.shape(6), 1), 6)
+				l.Add(paint.Plain, rate(asked)+"/s ").Add(paint.Dim, "p99 ").Add(paint.Plain, span(p99)+" ").Add(paint.Accent, u.graph(past, 6))
 			}
 			l.Add(paint.Plain, "   ").State(u.componentState("etcd"), u.tick).Add(paint.Plain, "etcd ")
 			if load.DBSize > 0 {
@@ -314,8 +309,7 @@ func (p *overviewPage) controlPart() *part {
 				l.ColRight(paint.Plain, first, 8).Add(paint.Plain, " ").Col(paint.Plain, second, 10)
 				graph := min(12, max(6, w-52))
 				if past != nil {
-					shape := past.shape(graph)
-					l.Spark(paint.Accent, shape, topOf(shape, 1), graph)
+					l.Add(paint.Accent, u.graph(past, graph))
 				} else {
 					l.Add(paint.Plain, paint.Spaces(graph))
 				}

@@ -29,11 +29,8 @@ func (u *ui) openPalette() {
 			choices = append(choices, choice{title: u.T(b.Help), words: b.ID + " " + b.Help, hint: u.keys.Key(b.ID), run: func() { u.act(b.ID) }})
 		}
 	}
-	if u.lastEdit != nil {
-		choices = append(choices, choice{title: u.T("undo the edit of %s", u.lastEdit.title), words: "undo edit revert", off: u.cannotUndo(), run: u.undoEdit})
-	}
-	if u.reversal != nil {
-		choices = append(choices, choice{title: u.T("undo: %s", u.reversal.title), words: "undo revert back", run: u.reverse})
+	if u.undo != nil {
+		choices = append(choices, choice{title: u.undo.title, words: "undo edit revert back", run: u.undo.run})
 	}
 	choices = append(choices, u.operations()...)
 	for _, name := range paint.Names() {

@@ -18,7 +18,7 @@ type panes struct {
 	// sides are what stands beside the list; none where there is no room, or nothing to show.
 	sides   []page
 	about   string // key of what they show
-	focus   int    // 0 is the list
+	focus   int    // 0 is the list, the others are sides
 	extent  int    // of the pane that has the keys
 	visible bool
 	next    string // key of what the cursor is on, since then, if that is not shown yet
@@ -55,7 +55,7 @@ func newPanes(u *ui, list listing) *panes { return &panes{u: u, list: list} }
 
 // front is the pane that has the keys.
 func (p *panes) front() page {
-	if p.focus > 0 && p.focus <= len(p.sides) {
+	if p.focus > 0 {
 		return p.sides[p.focus-1]
 	}
 	return p.list
@@ -131,21 +131,20 @@ func (p *panes) beside(s *subject) {
 	for _, side := range p.sides {
 		side.hide()
 	}
-	p.sides = nil
 	if s == nil {
-		p.focus, p.extent, p.about = 0, extentOwn, ""
+		p.sides, p.focus, p.extent, p.about = nil, 0, extentOwn, ""
 		return
 	}
 	u := p.u
-	p.about = s.ref.key()
+	var object page = newSubjectPage(u, *s)
 	if t := s.ref.Type; t.Resource == "nodes" && t.Group == "" {
-		p.sides = []page{newNodePage(u, s.ref.Name), newLogsOf(u, []subject{*s}, false)}
-	} else {
-		p.sides = []page{newSubjectPage(u, *s)}
-		if needsLogs(u, s) == "" {
-			p.sides = append(p.sides, newLogsOf(u, []subject{*s}, false))
-		}
+		object = newNodePage(u, s.ref.Name)
 	}
+	p.sides, p.about = []page{object}, s.ref.key()
+	if needsLogs(u, s) == "" {
+		p.sides = append(p.sides, newLogsOf(u, []subject{*s}, false))
+	}
+	p.focus = min(p.focus, len(p.sides))
 	for _, side := range p.sides {
 		side.show()
 	}

@@ -228,15 +228,11 @@ func (u *ui) command(text string) {
 
 // openType shows the objects of a type on the screen where it is at home, or over the current page.
 func (u *ui) openType(t ResourceType) {
-	switch t.Resource {
-	case "pods":
+	switch {
+	case t.Resource == "pods":
 		u.act("screen.pods")
-	case "nodes":
-		if t.Group == "" {
-			u.act("screen.nodes")
-			return
-		}
-		u.push(newPanes(u, newListPage(u, newRowStore(u, RowQuery{Type: t}))))
+	case t.Resource == "nodes" && t.Group == "":
+		u.act("screen.nodes")
 	default:
 		u.push(newPanes(u, newListPage(u, newRowStore(u, RowQuery{Type: t}))))
 	}

@@ -43,7 +43,7 @@ var (
 func singular(t ResourceType) string { return lower(t.Kind) }
 
 func newState(u *ui) *state {
-	s := &state{u: u, history: loadHistory{nodes: map[string]*series{}, pods: map[string]cluster.PodUsage{}}}
+	s := &state{u: u, history: loadHistory{nodes: map[string]*series{}, links: map[string]*series{}, pods: map[string]cluster.PodUsage{}}}
 	// What was told by the cluster, or seen from outside.
 	type look struct {
 		cluster.Snapshot
@@ -143,9 +143,9 @@ func (s *state) stale() time.Time {
 
 // loadHistory is the last five minutes of load.
 type loadHistory struct {
-	nodes  map[string]*series
-	cpu    series // of all nodes together
-	memory series
+	nodes map[string]*series // CPU
+	// cpuTop is the top of the nodes' graphs, low enough for an idle cluster to show its pulse.
+	cpuTop float64
 	links  map[string]*series // rate by "from>to"
 	pods   map[string]cluster.PodUsage
 }
@@ -207,23 +207,19 @@ func (s *series) shape(w int) []float64 {
 }
 
 func (h *loadHistory) add(l cluster.Load) {
-	var cpu, memory float64
 	clear(h.pods)
 	for _, n := range l.Nodes {
 		if h.nodes[n.Node] == nil {
 			h.nodes[n.Node] = &series{}
 		}
 		h.nodes[n.Node].add(n.CPU)
-		cpu += n.CPU
-		memory += float64(n.Memory)
 		for _, p := range n.Pods {
 			h.pods[p.UID] = p
 		}
 	}
-	h.cpu.add(cpu)
-	h.memory.add(memory)
-	if h.links == nil {
-		h.links = map[string]*series{}
+	h.cpuTop = 0.2
+	for _, s := range h.nodes {
+		h.cpuTop = max(h.cpuTop, topOf(s.shape(sparkMost), 0))
 	}
 	for _, link := range l.ControlPlane.Links {
 		key := link.From + ">" + link.To

@@ -119,12 +119,11 @@ func (u *ui) openOwner(s *subject) {
 	if open() {
 		return
 	}
-	fetch(u, u.session.Types, func(types []ResourceType, err error) {
+	u.loadTypes(func(err error) {
 		if err != nil {
 			u.fail(err)
 			return
 		}
-		u.state.types = types
 		if !open() {
 			u.toast.say(paint.Warn, u.T("nothing is known of the type %s", kind))
 		}

@@ -39,12 +39,10 @@ type ui struct {
 	prompt        *prompt
 	toast         toast
 	actions       *actionLog
-	// drafts are edits that were refused, by object; lastEdit is the newest one that was made, for undoing it.
-	drafts   map[string]*editing
-	lastEdit *edited
-	// reversal takes the newest change back; nil if that was an edit, or nothing that can be.
-	reversal *reversal
-	tasks    []*task
+	// drafts are edits that were refused, by object.
+	drafts map[string]*editing
+	undo   *undo // nil while there is nothing to take back
+	tasks  []*task
 	// operation is the newest start, stop or delete from here, until its end was seen; nil if there is none.
 	operation *operation
 	forwards  *forwards

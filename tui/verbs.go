@@ -159,11 +159,7 @@ func (u *ui) whyNot(v *verb, list []subject) string {
 
 // fixedFromOutside says that a cure needs no API server: it is a command of bonsai, such as the start.
 func fixedFromOutside(v *verb, list []subject) bool {
-	if v.id != "fix" || list[0].problem == nil {
-		return false
-	}
-	args, _ := fixArgs(list[0].problem.Fix)
-	return len(args) > 0 && args[0] != "kubectl"
+	return v.id == "fix" && list[0].problem != nil && len(bonsaiFix(list[0].problem)) > 0
 }
 
 // withoutObject are the verbs that also work on what is no object of the API: problems, addons, components.
@@ -227,7 +223,7 @@ func (u *ui) openActions() {
 // do carries out one action on an object and keeps what it was.
 func (u *ui) do(a Action, said string) {
 	entry := u.actions.begin(u.clock.now(), kubectlOf(u.session.Name(), a))
-	var back *reversal
+	var back *undo
 	u.work(said, func(ctx context.Context, report func(string)) error {
 		back, _ = u.reversalOf(ctx, a) // without it the change is as good, but cannot be taken back from here
 		return u.session.Do(ctx, a, report)
@@ -237,7 +233,7 @@ func (u *ui) do(a Action, said string) {
 			u.fail(err)
 			return
 		}
-		u.undoable(said, back)
+		u.did(said, back)
 	})
 }
 

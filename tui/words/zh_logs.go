@@ -25,6 +25,6 @@ var zhLogs = map[string]string{
 	"given up; nothing was changed": "已放弃；未做任何更改", "change %s": "更改 %s", "changed %s": "已更改 %s", "%s; the palette (%s) can undo it": "%s；可在命令面板（%s）中撤销", "undo: %s": "撤销：%s",
 	"It was changed by somebody else meanwhile. Saving this text takes that back:": "对象在此期间已被他人更改。保存此文本会撤销这些更改：",
 	"The text is kept: it comes up when %s is edited again.":                       "文本已保留：再次编辑 %s 时会出现。", "the change was refused": "更改被拒绝", "Edit again": "再次编辑",
-	"nothing was edited from here": "此处没有编辑过任何对象", "undo the edit of %s": "撤销对 %s 的编辑", "undo the edit of %s?": "撤销对 %s 的编辑？", "%s is what it was before": "%s 已恢复原状",
+	"undo the edit of %s": "撤销对 %s 的编辑", "undo the edit of %s?": "撤销对 %s 的编辑？", "%s is what it was before": "%s 已恢复原状",
 	"It has changed since. Undoing takes this back, too:": "对象此后又有更改。撤销也会取消这些更改：", "Undo": "撤销",
 }

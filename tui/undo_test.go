@@ -37,7 +37,7 @@ func TestUndoOfCordoning(t *testing.T) {
 	}
 	// A change that cannot be taken back leaves the one before alone.
 	r.until("the end of it", func(s string) bool { return strings.Contains(s, "can undo it") })
-	if r.u.reversal == nil {
+	if r.u.undo == nil {
 		t.Error("what was taken back cannot be done again")
 	}
 }
