@@ -39,9 +39,7 @@ func TestStartFaults(t *testing.T) {
 			planted := f.plant(t, c)
 			state := statedir.Dir{Root: c.Dir}.Cluster(c.Name)
 			existed := state.Exists()
-			env := append([]string{
-				"BONSAI_HOME=" + c.Dir, "KUBECONFIG=" + c.Kubeconfig, "LANG=C.UTF-8", "TERM=screen", "PATH=" + os.Getenv("PATH"), "CI=",
-			}, planted...)
+			env := terminalEnv(c, append(planted, "TERM=screen")...)
 			term := tmuxterm.Start(t, 110, 40, env, fmt.Sprintf("%s ui -p %s; sleep 1000", harness.Binary(), c.Name))
 			term.Wait(20*time.Second, c.Name, "start")
 			if f.during != nil {

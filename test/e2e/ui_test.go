@@ -62,16 +62,18 @@ spec:
       containers: [{name: web, image: "bonsai.test/testpod:1", args: [serve]}]
 `
 
+// terminalEnv is the environment of bonsai in a terminal of its own.
+func terminalEnv(c *harness.Cluster, more ...string) []string {
+	return append([]string{"BONSAI_HOME=" + c.Dir, "KUBECONFIG=" + c.Kubeconfig, "LANG=C.UTF-8", "PATH=" + os.Getenv("PATH"), "CI="}, more...)
+}
+
 // TestTerminalUI is a user's whole way in the real terminal UI on a real cluster: start it, break something, see the
 // cause, mend it, and stop. With BONSAI_PICTURE it also records the picture of the README.
 func TestTerminalUI(t *testing.T) {
 	picture := os.Getenv("BONSAI_PICTURE")
 	c := harness.New(t)
 	columns, rows := 120, 36
-	env := []string{
-		"BONSAI_HOME=" + c.Dir, "KUBECONFIG=" + c.Kubeconfig, "COLORTERM=truecolor", "LANG=C.UTF-8", "PATH=" + os.Getenv("PATH"),
-		"EDITOR=sed -i s/defualt/default/", "NO_COLOR=", "CI=",
-	}
+	env := terminalEnv(c, "COLORTERM=truecolor", "EDITOR=sed -i s/defualt/default/", "NO_COLOR=")
 	term := tmuxterm.Start(t, columns, rows, env, fmt.Sprintf("%s ui -p %s --theme dark --color true; sleep 1000", harness.Binary(), c.Name))
 
 	// No cluster: the UI offers one, and draws how it starts.

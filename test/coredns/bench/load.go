@@ -76,8 +76,9 @@ func (b *bench) settle(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case now := <-tick.C:
-			share := float64(machineBusy()-busy) / float64(now.Sub(last)) / float64(runtime.NumCPU())
-			if busy, last = machineBusy(), now; share > restful {
+			spent := machineBusy()
+			share := float64(spent-busy) / float64(now.Sub(last)) / float64(runtime.NumCPU())
+			if busy, last = spent, now; share > restful {
 				rest = now
 			}
 		}
