@@ -176,7 +176,7 @@ func (m *machine) start(t *testing.T, o bootstrap.StartOptions) error {
 
 func (m *machine) containers(t *testing.T) (names []string) {
 	t.Helper()
-	list, err := m.engine.List(t.Context(), "dev")
+	list, err := m.engine.List(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func (s *start) nodeEvidence(ctx context.Context) []string {
 	if s.driver == nil {
 		return nil
 	}
-	containers, err := s.driver.List(ctx, s.spec.Name)
+	containers, err := s.driver.List(ctx, s.spec.ID)
 	if err != nil {
 		return nil
 	}
@@ -117,7 +117,7 @@ func (s *start) watchContainers(ctx context.Context, giveUp context.CancelCauseF
 			return
 		case <-tick.C:
 		}
-		containers, err := s.driver.List(ctx, s.spec.Name)
+		containers, err := s.driver.List(ctx, s.spec.ID)
 		if err != nil {
 			continue
 		}
@@ -146,7 +146,7 @@ func (s *start) watchReachability(ctx context.Context, giveUp context.CancelCaus
 			return
 		case <-time.After(wait):
 		}
-		containers, err := s.driver.List(ctx, s.spec.Name)
+		containers, err := s.driver.List(ctx, s.spec.ID)
 		if err != nil {
 			continue
 		}
@@ -200,7 +200,7 @@ func (s *start) removeAll(ctx context.Context) error {
 		errs = append(errs, s.daemon.kill(ctx))
 	}
 	if s.driver != nil {
-		errs = append(errs, s.driver.RemoveCluster(ctx, s.spec.Name))
+		errs = append(errs, s.driver.RemoveCluster(ctx, s.spec.ID))
 	}
 	_, err := kubeconfig.Remove(s.spec.Name)
 	return errors.Join(append(errs, err, s.state.Remove())...)
@@ -210,11 +210,13 @@ func (s *start) removeAll(ctx context.Context) error {
 func (s *start) restore(ctx context.Context) error {
 	var errs []error
 	if s.driver != nil {
+		containers, err := node.ByName(ctx, s.driver, s.spec.ID)
+		errs = append(errs, err)
 		for _, n := range s.spec.Nodes {
 			if _, old := s.existing.NodeByName(n.Name); !old {
-				errs = append(errs, s.driver.RemoveNode(ctx, s.spec.Name, n.Name))
-			} else if s.daemon != nil {
-				errs = append(errs, s.driver.StopNode(ctx, n.Name, nodeGrace))
+				errs = append(errs, s.driver.RemoveNode(ctx, s.spec.ID, n.Name))
+			} else if c, ok := containers[n.Name]; ok && s.daemon != nil {
+				errs = append(errs, s.driver.StopNode(ctx, c.Name, nodeGrace))
 			}
 		}
 	}

@@ -190,7 +190,7 @@ func (s *start) plan(ctx context.Context) error {
 			return err
 		}
 		if s.existing == nil {
-			if err := s.refuseForeign(ctx, networks); err != nil {
+			if err := s.refuseForeign(ctx); err != nil {
 				return err
 			}
 		}
@@ -235,16 +235,12 @@ func (s *start) run(ctx context.Context) error {
 
 // refuseForeign refuses a new cluster whose name belongs to containers or a network of a cluster that this state
 // folder does not know: another user's, or one whose folder was deleted by hand.
-func (s *start) refuseForeign(ctx context.Context, networks []node.Network) error {
-	containers, err := s.driver.List(ctx, s.opts.Name)
+func (s *start) refuseForeign(ctx context.Context) error {
+	holdings, err := s.driver.Holdings(ctx)
 	if err != nil {
 		return err
 	}
-	taken := len(containers) > 0
-	for _, n := range networks {
-		taken = taken || n.Cluster == s.opts.Name
-	}
-	if !taken {
+	if !slices.ContainsFunc(holdings, func(h node.Holding) bool { return h.Cluster == s.opts.Name }) {
 		return nil
 	}
 	return fault.Newf(fault.Conflict, "the container engine holds parts of a cluster %q that %s knows nothing of", s.opts.Name, s.env.Dir.Root).
@@ -394,7 +390,7 @@ func (s *start) waitNodes(ctx context.Context) error {
 
 // containersStarted tells when each node's container started.
 func (s *start) containersStarted(ctx context.Context) (map[string]time.Time, error) {
-	containers, err := s.driver.List(ctx, s.spec.Name)
+	containers, err := s.driver.List(ctx, s.spec.ID)
 	if err != nil {
 		return nil, err
 	}

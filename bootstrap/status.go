@@ -36,7 +36,7 @@ func (m *Manager) Status(ctx context.Context, name string) (cluster.Snapshot, er
 		s.Kubeconfig = kubeconfig.Missing
 	}
 	if len(spec.Nodes) > 0 {
-		m.hosts(ctx, spec.Name)(&s)
+		m.hosts(ctx, spec)(&s)
 		// A start or stop that is under way has such a moment, too.
 		if headless(&s) && !state.Working() {
 			s.Problems = append(s.Problems, cluster.Problem{
@@ -88,14 +88,14 @@ const CrashFile = "crash.txt"
 
 // hosts asks the engine how the containers of a cluster's nodes are, and returns what adds that to a snapshot of the
 // cluster. It blocks for three seconds at most; that the engine does not answer is added as a problem.
-func (m *Manager) hosts(ctx context.Context, name string) func(*cluster.Snapshot) {
+func (m *Manager) hosts(ctx context.Context, spec *cluster.Spec) func(*cluster.Snapshot) {
 	ctx, cancel := m.limit(ctx, 3*time.Second, "an answer of the container engine")
 	defer cancel()
-	var containers []node.Container
+	var containers map[string]node.Container
 	driver, err := m.env.Driver()
 	if err == nil {
 		defer func() { _ = driver.Close() }()
-		containers, err = driver.List(ctx, name)
+		containers, err = node.ByName(ctx, driver, spec.ID)
 	}
 	if err != nil {
 		problem := fault.Problem(err)
@@ -103,13 +103,9 @@ func (m *Manager) hosts(ctx context.Context, name string) func(*cluster.Snapshot
 		problem.Summary = "the container engine does not answer; what runs goes on without it"
 		return func(s *cluster.Snapshot) { s.Problems = append(s.Problems, problem) }
 	}
-	byNode := map[string]node.Container{}
-	for _, c := range containers {
-		byNode[c.Node] = c
-	}
 	return func(s *cluster.Snapshot) {
 		for i := range s.Nodes {
-			addHost(s, &s.Nodes[i], byNode, name)
+			addHost(s, &s.Nodes[i], containers, spec.Name)
 		}
 	}
 }

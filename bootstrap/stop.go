@@ -52,7 +52,7 @@ func (m *Manager) stopNodes(ctx context.Context, rec *recorder, spec *cluster.Sp
 		return err
 	}
 	defer func() { _ = driver.Close() }()
-	containers, err := driver.List(ctx, spec.Name)
+	containers, err := driver.List(ctx, spec.ID)
 	if err != nil {
 		return err
 	}
@@ -82,6 +82,7 @@ func (m *Manager) Delete(ctx context.Context, name string, events func(cluster.E
 	}
 	existed := state.Exists()
 	needsEngine := true
+	ids := []string{state.ID()}
 	if existed {
 		if spec, err := state.LoadSpec(); err == nil && len(spec.Nodes) == 0 {
 			needsEngine = false // made without an engine; it may not even be installed
@@ -90,16 +91,17 @@ func (m *Manager) Delete(ctx context.Context, name string, events func(cluster.E
 		if driverErr != nil {
 			return errors.Join(statedir.NotFound(name), driverErr)
 		}
-		containers, listErr := driver.List(ctx, name)
-		networks, err := driver.Networks(ctx)
-		if err := errors.Join(listErr, err); err != nil {
+		holdings, err := driver.Holdings(ctx)
+		if err != nil {
 			return errors.Join(statedir.NotFound(name), err)
 		}
-		owned := len(containers) > 0
-		for _, n := range networks {
-			owned = owned || n.Cluster == name
+		ids = nil
+		for _, h := range holdings {
+			if h.Cluster == name {
+				ids = append(ids, h.ID)
+			}
 		}
-		if !owned {
+		if len(ids) == 0 {
 			return statedir.NotFound(name)
 		}
 	}
@@ -126,7 +128,11 @@ func (m *Manager) Delete(ctx context.Context, name string, events func(cluster.E
 				if driverErr != nil {
 					return driverErr
 				}
-				return driver.RemoveCluster(ctx, name)
+				var errs []error
+				for _, id := range ids {
+					errs = append(errs, driver.RemoveCluster(ctx, id))
+				}
+				return errors.Join(errs...)
 			})
 		})
 	}

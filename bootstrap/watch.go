@@ -20,11 +20,12 @@ const (
 // the daemon is no error. The daemon knows of a node what its agent says; the engine is asked for the rest, and is looked
 // at by itself too: a snapshot may be told again although nothing has changed.
 func (m *Manager) Watch(ctx context.Context, name string, f func(cluster.Snapshot) error) error {
+	state := m.env.Dir.Cluster(name)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	news, ended := make(chan cluster.Snapshot), make(chan error, 1)
 	go func() {
-		ended <- localapi.NewClient(m.env.Dir.Cluster(name).APISocket()).Watch(ctx, func(v cluster.Snapshot) error {
+		ended <- localapi.NewClient(state.APISocket()).Watch(ctx, func(v cluster.Snapshot) error {
 			select {
 			case news <- v:
 				return nil
@@ -53,7 +54,9 @@ func (m *Manager) Watch(ctx context.Context, name string, f func(cluster.Snapsho
 		if time.Since(asked) >= pause {
 			asked = time.Now()
 			if len(newest.Nodes) > 0 {
-				addHosts = m.hosts(ctx, name)
+				if spec, err := state.LoadSpec(); err == nil { // else it is being deleted
+					addHosts = m.hosts(ctx, spec)
+				}
 			}
 		}
 		look.Reset(pause - time.Since(asked))

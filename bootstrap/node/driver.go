@@ -16,9 +16,10 @@ import (
 
 // Labels on everything that bonsai makes in the engine. They, and not names, are how it is found again.
 const (
-	// LabelCluster holds the cluster's name on containers, networks and node volumes.
+	// LabelCluster holds the cluster's name on containers, networks and node volumes. Clusters of several state
+	// folders may share it, so it says what to show to people and never what to change.
 	LabelCluster = "io.bonsai.cluster"
-	// LabelID holds Spec.ID, which tells a cluster from an earlier one of the same name.
+	// LabelID holds Spec.ID on the same objects. What belongs to a cluster is what carries its ID.
 	LabelID = "io.bonsai.cluster.id"
 	// LabelNode holds the node's name on containers and node volumes.
 	LabelNode = "io.bonsai.node"
@@ -34,9 +35,10 @@ const (
 type Driver interface {
 	// Ping checks that the engine answers and is able to run nodes.
 	Ping(ctx context.Context) (EngineInfo, error)
-	// Networks lists the address ranges of all the engine's networks, with the cluster that owns each ("" for
-	// foreign ones), so that a free one can be planned.
+	// Networks lists the address ranges of all the engine's networks, so that a free one can be planned.
 	Networks(ctx context.Context) ([]Network, error)
+	// Holdings lists what the engine has of every cluster, whoever made it, in order of name and ID.
+	Holdings(ctx context.Context) ([]Holding, error)
 	// EnsurePayload makes the payload volume and the node image of p exist and be whole. It is safe to repeat and
 	// to run twice at once; a half-written volume is recognised and filled again. progress may be nil; it is called
 	// with bytes written and bytes in all.
@@ -46,14 +48,17 @@ type Driver interface {
 	// EnsureNode makes the node's container exist with these settings and run. A container whose settings differ
 	// is replaced, its volume kept. It returns once the container runs. EnsurePayload and EnsureNetwork come first.
 	EnsureNode(ctx context.Context, n NodeSpec) error
-	// List returns the containers of a cluster, or of all clusters if name is "", in order of cluster and node.
-	List(ctx context.Context, clusterName string) ([]Container, error)
+	// List returns the containers of the cluster with this ID, or of all clusters if id is "", in order of cluster and
+	// node. Container.Name is how the methods that take a container know it.
+	List(ctx context.Context, id string) ([]Container, error)
 	// StopNode stops the container, giving its init grace to end pods and children, and keeps everything.
 	StopNode(ctx context.Context, container string, grace time.Duration) error
-	// RemoveNode removes the node's container and its volume, running or not. Absent is not an error.
-	RemoveNode(ctx context.Context, clusterName, nodeName string) error
-	// RemoveCluster removes all containers, volumes and networks labelled with the cluster. Absent is not an error.
-	RemoveCluster(ctx context.Context, clusterName string) error
+	// RemoveNode removes the container and the volume of a node of the cluster with this ID, running or not. Absent is
+	// not an error.
+	RemoveNode(ctx context.Context, id, nodeName string) error
+	// RemoveCluster removes all containers, volumes and networks of the cluster with this ID. Absent is not an error;
+	// an empty ID is, and removes nothing.
+	RemoveCluster(ctx context.Context, id string) error
 	// PrunePayloads removes payload volumes and node images that no container uses, but not those of keep.
 	PrunePayloads(ctx context.Context, keep string) error
 	// Exec runs a command in a container and returns its exit code.
@@ -84,9 +89,10 @@ type EngineInfo struct {
 
 // Network is one network of the engine.
 type Network struct {
-	Name    string
-	Cluster string
-	Subnets []netip.Prefix
+	Name string
+	// ClusterID is the cluster that owns it, "" if it is not bonsai's.
+	ClusterID string
+	Subnets   []netip.Prefix
 }
 
 // Payload is what all nodes of one version of bonsai share. Hash names its content.

@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -114,7 +115,7 @@ func (c Cluster) Remove() error {
 		return wrap("delete cluster "+c.Name, c.dir, err)
 	}
 	for _, e := range entries {
-		if e.Name() == filepath.Base(c.SpecFile()) {
+		if e.Name() == filepath.Base(c.SpecFile()) || e.Name() == filepath.Base(c.idFile()) {
 			continue
 		}
 		if err := os.RemoveAll(c.path(e.Name())); err != nil {
@@ -127,8 +128,39 @@ func (c Cluster) Remove() error {
 	return nil
 }
 
-// SaveSpec writes the spec.
-func (c Cluster) SaveSpec(spec *cluster.Spec) error { return c.saveJSON(c.SpecFile(), spec) }
+// SaveSpec writes the spec, and its ID beside it.
+func (c Cluster) SaveSpec(spec *cluster.Spec) error {
+	if have, err := os.ReadFile(c.idFile()); err != nil || string(have) != spec.ID {
+		if err := WriteFile(c.idFile(), []byte(spec.ID)); err != nil {
+			return err
+		}
+	}
+	return c.saveJSON(c.SpecFile(), spec)
+}
+
+// idFile holds the ID once more: a cluster whose spec is damaged has to be found in the engine to be deleted.
+func (c Cluster) idFile() string { return c.path("id") }
+
+// savedID finds the ID in what is left of a spec.
+var savedID = regexp.MustCompile(`"id":\s*"([A-Za-z0-9]+)"`)
+
+// ID returns the ID of the cluster, also if its spec is damaged; "" if nothing knows it any more.
+func (c Cluster) ID() string {
+	if spec, err := c.LoadSpec(); err == nil {
+		return spec.ID
+	}
+	if id, err := os.ReadFile(c.idFile()); err == nil && len(id) > 0 {
+		return string(id)
+	}
+	rest, err := os.ReadFile(c.SpecFile())
+	if err != nil {
+		return ""
+	}
+	if match := savedID.FindSubmatch(rest); match != nil {
+		return string(match[1])
+	}
+	return ""
+}
 
 // LoadSpec reads and checks the spec. The fault is NotFound without a spec file and SpecBroken if it cannot be
 // used, be it damaged or written by a newer bonsai.

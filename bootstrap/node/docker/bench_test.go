@@ -64,10 +64,10 @@ func BenchmarkThreeNodes(b *testing.B) {
 		phase("network", func() error { return d.EnsureNetwork(ctx, spec) })
 		phase("nodes", ensure)
 		phase("nodes-again", ensure)
-		phase("list", func() error { _, err := d.List(ctx, spec.Name); return err })
+		phase("list", func() error { _, err := d.List(ctx, spec.ID); return err })
 		phase("stop", parallel(func(n cluster.Node) error { return d.StopNode(ctx, n.Name, 5*time.Second) }))
 		phase("restart", ensure)
-		phase("delete", func() error { return d.RemoveCluster(ctx, spec.Name) })
+		phase("delete", func() error { return d.RemoveCluster(ctx, spec.ID) })
 		other, err := docker.Connect(os.Getenv, docker.Options{})
 		if err != nil {
 			b.Fatal(err)

@@ -223,7 +223,7 @@ func newFixture(t *testing.T, nodes int) fixture {
 		f.spec.Nodes = append(f.spec.Nodes, cluster.Node{Index: i + 1})
 	}
 	t.Cleanup(func() {
-		if err := f.d.RemoveCluster(context.Background(), f.spec.Name); err != nil {
+		if err := f.d.RemoveCluster(context.Background(), f.spec.ID); err != nil {
 			t.Errorf("clean up: %v", err)
 		}
 		_ = f.d.Close()
@@ -259,7 +259,7 @@ func TestStoppedNodeSurvivesTheLossOfItsNetwork(t *testing.T) {
 	must(t, f.raw.NetworkRemove(ctx, "bonsai-"+f.spec.Name))
 	must(t, f.d.EnsureNetwork(ctx, f.spec))
 	must(t, f.d.EnsureNode(ctx, f.node(1)))
-	all, err := f.d.List(ctx, f.spec.Name)
+	all, err := f.d.List(ctx, f.spec.ID)
 	must(t, err)
 	if len(all) != 1 || !all[0].Running || all[0].IP != f.spec.Nodes[0].IP {
 		t.Errorf("got %+v, want one running node at %s", all, f.spec.Nodes[0].IP)
@@ -360,7 +360,7 @@ func TestNodesStartWhateverAnUnknownEngineGrants(t *testing.T) {
 	}
 	wg.Wait()
 	must(t, errors.Join(errs...))
-	all, err := f.d.List(ctx, f.spec.Name)
+	all, err := f.d.List(ctx, f.spec.ID)
 	must(t, err)
 	for _, c := range all {
 		if !c.Running {
@@ -375,9 +375,9 @@ func TestNodesStartWhateverAnUnknownEngineGrants(t *testing.T) {
 	// A privileged container and what the local look says must agree, or the fallback was taken without need.
 	near := f.driver(t)
 	defer near.Close()
-	must(t, near.RemoveNode(ctx, f.spec.Name, f.spec.Nodes[0].Name))
+	must(t, near.RemoveNode(ctx, f.spec.ID, f.spec.Nodes[0].Name))
 	must(t, near.EnsureNode(ctx, f.node(1)))
-	again, err := f.d.List(ctx, f.spec.Name)
+	again, err := f.d.List(ctx, f.spec.ID)
 	must(t, err)
 	if again[0].Privileged != all[0].Privileged {
 		t.Errorf("privileged: got %v by looking, %v by trying", again[0].Privileged, all[0].Privileged)

@@ -83,7 +83,7 @@ func (d *Driver) Networks(ctx context.Context) ([]node.Network, error) {
 	}
 	list := make([]node.Network, 0, len(all))
 	for _, n := range all {
-		list = append(list, node.Network{Name: n.Name, Cluster: n.Labels[node.LabelCluster], Subnets: subnets(n)})
+		list = append(list, node.Network{Name: n.Name, ClusterID: n.Labels[node.LabelID], Subnets: subnets(n)})
 	}
 	return list, nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"math"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,21 +20,21 @@ import (
 	"bonsai/bootstrap/node"
 )
 
-// labelled selects the objects of a cluster, of all clusters if name is "".
-func labelled(clusterName string) filters.Args {
-	label := node.LabelCluster
-	if clusterName != "" {
-		label += "=" + clusterName
+// labelled selects the objects of a cluster, of all clusters if id is "".
+func labelled(id string) filters.Args {
+	label := node.LabelID
+	if id != "" {
+		label += "=" + id
 	}
 	return filters.NewArgs(filters.Arg("label", label))
 }
 
 // List returns the node containers of a cluster, or of all.
-func (d *Driver) List(ctx context.Context, clusterName string) ([]node.Container, error) {
+func (d *Driver) List(ctx context.Context, id string) ([]node.Container, error) {
 	const op = "list nodes"
 	ctx, cancel := d.within(ctx, callLimit)
 	defer cancel()
-	all, err := d.api.ContainerList(ctx, container.ListOptions{All: true, Filters: labelled(clusterName)})
+	all, err := d.api.ContainerList(ctx, container.ListOptions{All: true, Filters: labelled(id)})
 	if err != nil {
 		return nil, d.failure(ctx, op, err)
 	}
@@ -58,10 +57,7 @@ func (d *Driver) List(ctx context.Context, clusterName string) ([]node.Container
 			list = append(list, *c)
 		}
 	}
-	slices.SortFunc(list, func(a, b node.Container) int {
-		// Shorter names first, so that node 10 comes after node 9.
-		return cmp.Or(strings.Compare(a.Cluster, b.Cluster), cmp.Compare(len(a.Node), len(b.Node)), strings.Compare(a.Node, b.Node))
-	})
+	node.SortContainers(list)
 	return list, nil
 }
 
@@ -101,12 +97,19 @@ func (d *Driver) StopNode(ctx context.Context, name string, grace time.Duration)
 	return d.failure(ctx, op, err)
 }
 
-// RemoveNode removes a node's container and volume, if they are this cluster's.
-func (d *Driver) RemoveNode(ctx context.Context, clusterName, nodeName string) (err error) {
+// errNoID guards removals: no ID selects the objects of all clusters.
+var errNoID = errors.New("the cluster has no ID")
+
+// RemoveNode removes a node's container and volume.
+func (d *Driver) RemoveNode(ctx context.Context, id, nodeName string) (err error) {
+	op := "remove node " + nodeName
+	if id == "" {
+		return fault.New(fault.Internal, op, errNoID)
+	}
 	ctx, cancel := d.within(ctx, goneLimit)
 	defer cancel()
-	defer func() { err = d.failure(ctx, "remove node "+nodeName, err) }()
-	f := labelled(clusterName)
+	defer func() { err = d.failure(ctx, op, err) }()
+	f := labelled(id)
 	f.Add("label", node.LabelNode+"="+nodeName)
 	if err := d.removeContainers(ctx, f); err != nil {
 		return err
@@ -114,12 +117,16 @@ func (d *Driver) RemoveNode(ctx context.Context, clusterName, nodeName string) (
 	return d.removeVolumes(ctx, f)
 }
 
-// RemoveCluster removes everything that carries the cluster's label.
-func (d *Driver) RemoveCluster(ctx context.Context, clusterName string) (err error) {
+// RemoveCluster removes everything that carries the cluster's ID.
+func (d *Driver) RemoveCluster(ctx context.Context, id string) (err error) {
+	op := "remove cluster " + id
+	if id == "" {
+		return fault.New(fault.Internal, op, errNoID)
+	}
 	ctx, cancel := d.within(ctx, goneLimit)
 	defer cancel()
-	defer func() { err = d.failure(ctx, "remove cluster "+clusterName, err) }()
-	f := labelled(clusterName)
+	defer func() { err = d.failure(ctx, op, err) }()
+	f := labelled(id)
 	if err := d.removeContainers(ctx, f); err != nil {
 		return err
 	}

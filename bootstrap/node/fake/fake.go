@@ -33,8 +33,8 @@ type Engine struct {
 	mu         sync.Mutex // guards what follows
 	containers map[string]*container
 	networks   map[string]*network
-	volumes    map[string]files // "" files are those of a node's /var
-	payloads   map[string]bool  // hash → may be pruned
+	volumes    map[string]*volume
+	payloads   map[string]bool // hash → may be pruned
 	serial     int
 	calls      []string
 }
@@ -52,9 +52,15 @@ type container struct {
 
 type network struct {
 	node.Network
-	id      string
+	cluster string
 	gateway netip.Addr
 	mtu     int
+}
+
+// volume is the /var of a node.
+type volume struct {
+	id, cluster, node string
+	files             files
 }
 
 type file struct {
@@ -84,7 +90,7 @@ func (e *Engine) begin(ctx context.Context, op, object string) (func(), error) {
 	e.mu.Lock()
 	if e.containers == nil {
 		e.containers, e.networks = map[string]*container{}, map[string]*network{}
-		e.volumes, e.payloads = map[string]files{}, map[string]bool{}
+		e.volumes, e.payloads = map[string]*volume{}, map[string]bool{}
 	}
 	return e.mu.Unlock, nil
 }
@@ -158,6 +164,33 @@ func (e *Engine) Networks(ctx context.Context) ([]node.Network, error) {
 	return list, nil
 }
 
+// Holdings implements node.Driver.
+func (e *Engine) Holdings(ctx context.Context) ([]node.Holding, error) {
+	done, err := e.begin(ctx, "Holdings", "")
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	found := node.Inventory{}
+	for name, c := range e.containers {
+		if !c.foreign {
+			h := found.Of(c.ClusterID, c.Cluster)
+			h.Containers = append(h.Containers, name)
+		}
+	}
+	for name, v := range e.volumes {
+		h := found.Of(v.id, v.cluster)
+		h.Volumes = append(h.Volumes, name)
+	}
+	for name, n := range e.networks {
+		if n.ClusterID != "" {
+			h := found.Of(n.ClusterID, n.cluster)
+			h.Networks = append(h.Networks, name)
+		}
+	}
+	return found.List(), nil
+}
+
 // EnsurePayload implements node.Driver; it reads the whole stream, and forgets it.
 func (e *Engine) EnsurePayload(ctx context.Context, p node.Payload, progress func(done, total int64)) error {
 	done, err := e.begin(ctx, "EnsurePayload", p.Hash)
@@ -214,18 +247,18 @@ func (e *Engine) EnsureNetwork(ctx context.Context, spec *cluster.Spec) error {
 	}
 	defer done()
 	wanted := &network{
-		Network: node.Network{Name: name, Cluster: spec.Name, Subnets: []netip.Prefix{spec.Subnet}},
-		id:      spec.ID, gateway: spec.Gateway, mtu: spec.MTU,
+		Network: node.Network{Name: name, ClusterID: spec.ID, Subnets: []netip.Prefix{spec.Subnet}},
+		cluster: spec.Name, gateway: spec.Gateway, mtu: spec.MTU,
 	}
 	for _, n := range e.networks {
 		switch {
-		case n.Name == name && (n.Cluster != spec.Name || n.id != spec.ID):
+		case n.Name == name && n.ClusterID != spec.ID:
 			return fault.Newf(fault.Conflict, "a network named %s exists", name)
 		case n.Name != name && n.Subnets[0].Overlaps(spec.Subnet):
 			return fault.Newf(fault.Conflict, "subnet %s is taken by %s", spec.Subnet, n.Name)
 		case n.Name == name && (n.gateway != wanted.gateway || n.mtu != wanted.mtu || n.Subnets[0] != spec.Subnet):
 			for _, c := range e.containers {
-				if c.Cluster == spec.Name && c.Running {
+				if c.ClusterID == spec.ID && c.Running {
 					return fault.Newf(fault.Conflict, "network %s has other settings and is in use", name)
 				}
 			}
@@ -251,7 +284,7 @@ func (e *Engine) EnsureNode(ctx context.Context, n node.NodeSpec) error {
 	}
 	settings := fmt.Sprint(n.Spec.Subnet, n.Spec.MTU, n.Node, n.Payload, n.Image)
 	c := e.containers[name]
-	if c != nil && (c.foreign || c.Cluster != n.Spec.Name || c.ClusterID != n.Spec.ID) {
+	if c != nil && (c.foreign || c.ClusterID != n.Spec.ID) {
 		return fault.Newf(fault.Conflict, "a container named %s exists", name)
 	}
 	if c == nil || c.settings != settings {
@@ -264,8 +297,8 @@ func (e *Engine) EnsureNode(ctx context.Context, n node.NodeSpec) error {
 			Payload: n.Payload, IP: n.Node.IP, Privileged: true,
 		}}
 		e.containers[name] = c
-		if e.volumes[name] == nil {
-			e.volumes[name] = files{}
+		if e.volumes[name+"-var"] == nil {
+			e.volumes[name+"-var"] = &volume{n.Spec.ID, n.Spec.Name, n.Node.Name, files{}}
 		}
 	}
 	for _, f := range n.Files {
@@ -288,20 +321,18 @@ func (c *container) stop(code int) {
 }
 
 // List implements node.Driver.
-func (e *Engine) List(ctx context.Context, clusterName string) ([]node.Container, error) {
-	done, err := e.begin(ctx, "List", clusterName)
+func (e *Engine) List(ctx context.Context, id string) ([]node.Container, error) {
+	done, err := e.begin(ctx, "List", id)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	var list []node.Container
 	for _, c := range e.containers {
-		if !c.foreign && (clusterName == "" || c.Cluster == clusterName) {
+		if !c.foreign && (id == "" || c.ClusterID == id) {
 			list = append(list, c.Container)
 		}
 	}
-	slices.SortFunc(list, func(a, b node.Container) int {
-		return cmp.Or(strings.Compare(a.Cluster, b.Cluster), cmp.Compare(len(a.Node), len(b.Node)), strings.Compare(a.Node, b.Node))
-	})
+	node.SortContainers(list)
 	return list, nil
 }

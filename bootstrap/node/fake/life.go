@@ -32,37 +32,43 @@ func (e *Engine) StopNode(ctx context.Context, name string, _ time.Duration) err
 }
 
 // RemoveNode implements node.Driver.
-func (e *Engine) RemoveNode(ctx context.Context, clusterName, nodeName string) error {
+func (e *Engine) RemoveNode(ctx context.Context, id, nodeName string) error {
 	done, err := e.begin(ctx, "RemoveNode", nodeName)
 	if err != nil {
 		return err
 	}
 	defer done()
-	e.remove(func(c *container) bool { return c.Cluster == clusterName && c.Node == nodeName })
-	return nil
+	return e.remove(id, func(node string) bool { return node == nodeName })
 }
 
 // RemoveCluster implements node.Driver.
-func (e *Engine) RemoveCluster(ctx context.Context, clusterName string) error {
-	done, err := e.begin(ctx, "RemoveCluster", clusterName)
+func (e *Engine) RemoveCluster(ctx context.Context, id string) error {
+	done, err := e.begin(ctx, "RemoveCluster", id)
 	if err != nil {
 		return err
 	}
 	defer done()
-	e.remove(func(c *container) bool { return c.Cluster == clusterName })
-	maps.DeleteFunc(e.networks, func(_ string, n *network) bool { return n.Cluster == clusterName })
+	if err := e.remove(id, func(string) bool { return true }); err != nil {
+		return err
+	}
+	maps.DeleteFunc(e.networks, func(_ string, n *network) bool { return n.ClusterID == id })
 	return nil
 }
 
-func (e *Engine) remove(which func(*container) bool) {
+// remove removes the containers and volumes of some nodes of a cluster.
+func (e *Engine) remove(id string, which func(node string) bool) error {
+	if id == "" {
+		return fault.Newf(fault.Internal, "the cluster has no ID")
+	}
 	maps.DeleteFunc(e.containers, func(_ string, c *container) bool {
-		if c.foreign || !which(c) {
+		if c.ClusterID != id || !which(c.Node) {
 			return false
 		}
 		c.stop(137)
-		delete(e.volumes, c.Node)
 		return true
 	})
+	maps.DeleteFunc(e.volumes, func(_ string, v *volume) bool { return v.id == id && which(v.node) })
+	return nil
 }
 
 // PrunePayloads implements node.Driver.
@@ -122,7 +128,7 @@ var _ guest.Files = view{}
 
 func (v view) dir(path string) files {
 	if strings.HasPrefix(path, "/var/") {
-		return v.e.volumes[v.c.Node]
+		return v.e.volumes[v.c.Name+"-var"].files
 	}
 	return v.c.root
 }

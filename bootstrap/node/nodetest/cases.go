@@ -164,9 +164,9 @@ func testForeignContainer(t *testing.T, s *suite) {
 	n := s.node(spec, 1)
 	s.Container(t, n.Node.Name, s.p.Payload)
 	wantKind(t, s.d.EnsureNode(t.Context(), n), fault.Conflict, n.Node.Name)
-	must(t, s.d.RemoveNode(t.Context(), spec.Name, n.Node.Name))
+	must(t, s.d.RemoveNode(t.Context(), spec.ID, n.Node.Name))
 	wantKind(t, s.d.EnsureNode(t.Context(), n), fault.Conflict, n.Node.Name)
-	all, err := s.d.List(t.Context(), spec.Name)
+	all, err := s.d.List(t.Context(), spec.ID)
 	must(t, err)
 	equal(t, "containers of the cluster", len(all), 0)
 }
@@ -175,7 +175,7 @@ func testForeignNetwork(t *testing.T, s *suite) {
 	spec := s.plan(t, 0)
 	s.Network(t, "bonsai-"+spec.Name, spec.Subnet)
 	wantKind(t, s.d.EnsureNetwork(t.Context(), spec), fault.Conflict, "bonsai-"+spec.Name)
-	must(t, s.d.RemoveCluster(t.Context(), spec.Name))
+	must(t, s.d.RemoveCluster(t.Context(), spec.ID))
 	if !s.hasNetwork(t, "bonsai-"+spec.Name) {
 		t.Error("the foreign network was removed")
 	}
@@ -215,8 +215,8 @@ func testList(t *testing.T, s *suite) {
 	s.start(t, s.node(a, 2))
 	s.start(t, s.node(b, 1))
 	s.start(t, s.node(a, 1))
-	of := func(name string) (names []string) {
-		all, err := s.d.List(t.Context(), name)
+	of := func(id string) (names []string) {
+		all, err := s.d.List(t.Context(), id)
 		must(t, err)
 		for _, c := range all {
 			if c.Cluster == a.Name || c.Cluster == b.Name { // others may live on the engine
@@ -226,7 +226,7 @@ func testList(t *testing.T, s *suite) {
 		return names
 	}
 	want := []string{a.Nodes[0].Name, a.Nodes[1].Name}
-	if got := of(a.Name); !slices.Equal(got, want) {
+	if got := of(a.ID); !slices.Equal(got, want) {
 		t.Errorf("one cluster: got %v, want %v", got, want)
 	}
 	if want = append(want, b.Nodes[0].Name); a.Name > b.Name {
@@ -242,8 +242,8 @@ func testRemoveNode(t *testing.T, s *suite) {
 	n := s.node(spec, 1)
 	c, kept := s.start(t, n), s.start(t, s.node(spec, 2))
 	s.output(t, c.Name, "write", "/var/lib/gone", "x")
-	must(t, s.d.RemoveNode(t.Context(), spec.Name, c.Name))
-	must(t, s.d.RemoveNode(t.Context(), spec.Name, c.Name))
+	must(t, s.d.RemoveNode(t.Context(), spec.ID, c.Name))
+	must(t, s.d.RemoveNode(t.Context(), spec.ID, c.Name))
 	equal(t, "the other node", s.find(t, kept.Name).ID, kept.ID)
 	s.start(t, n)
 	if code, _, _ := s.run(t, c.Name, "cat", "/var/lib/gone"); code == 0 {
@@ -257,9 +257,9 @@ func testRemoveCluster(t *testing.T, s *suite) {
 	must(t, s.d.StopNode(t.Context(), s.start(t, s.node(a, 2)).Name, grace))
 	kept := s.start(t, s.node(b, 1))
 	for range 2 {
-		must(t, s.d.RemoveCluster(t.Context(), a.Name))
+		must(t, s.d.RemoveCluster(t.Context(), a.ID))
 	}
-	all, err := s.d.List(t.Context(), a.Name)
+	all, err := s.d.List(t.Context(), a.ID)
 	must(t, err)
 	equal(t, "containers", len(all), 0)
 	equal(t, "network", s.hasNetwork(t, "bonsai-"+a.Name), false)
@@ -324,7 +324,7 @@ func testCancel(t *testing.T, s *suite) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	wantKind(t, s.d.EnsureNode(ctx, s.node(spec, 1)), fault.Canceled)
-	all, err := s.d.List(t.Context(), spec.Name)
+	all, err := s.d.List(t.Context(), spec.ID)
 	must(t, err)
 	equal(t, "containers", len(all), 0)
 

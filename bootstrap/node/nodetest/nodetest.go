@@ -109,7 +109,7 @@ func (s *suite) plan(t *testing.T, n int) *cluster.Spec {
 		// Removal has to work while the test's own context has ended.
 		d := s.Driver(t)
 		defer d.Close()
-		if err := d.RemoveCluster(context.Background(), name); err != nil {
+		if err := d.RemoveCluster(context.Background(), spec.ID); err != nil {
 			t.Errorf("clean up: %v", err)
 		}
 	})

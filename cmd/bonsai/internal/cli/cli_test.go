@@ -135,7 +135,7 @@ func fakeMain() int {
 				if os.Getenv("FAKE") == "no-docker" {
 					return nil, fault.Newf(fault.EngineDown, "no engine").WithHint("start Docker")
 				}
-				return fakeDriver{}, nil
+				return fakeDriver{dir: dir}, nil
 			}}, nil
 		},
 		Kubectl: func(_ context.Context, args []string, kubeconfig string) int {
@@ -175,7 +175,7 @@ type fakeEngine struct {
 
 func (f *fakeEngine) Plan(_ context.Context, o bootstrap.StartOptions) (cluster.Spec, error) {
 	spec := cluster.Spec{
-		Version: cluster.SpecVersion, Name: o.Name, ID: "id", KubernetesVersion: cmp.Or(o.KubernetesVersion, "1.37"),
+		Version: cluster.SpecVersion, Name: o.Name, ID: "id" + o.Name, KubernetesVersion: cmp.Or(o.KubernetesVersion, "1.37"),
 		APIPort: cmp.Or(o.APIPort, 6443), Subnet: netip.MustParsePrefix("10.201.0.0/22"), Registries: o.Registries,
 	}
 	for _, name := range o.Addons {
@@ -283,8 +283,27 @@ func (f *fakeEngine) UpdateContext(name string) (bool, error) {
 	return changed, err
 }
 
-// fakeDriver knows a few commands.
-type fakeDriver struct{ node.Driver }
+// fakeDriver knows a few commands. Every planned node has a container of its name.
+type fakeDriver struct {
+	node.Driver
+	dir statedir.Dir
+}
+
+func (f fakeDriver) List(_ context.Context, id string) (list []node.Container, err error) {
+	names, err := f.dir.Clusters()
+	for _, name := range names {
+		spec, err := f.dir.Cluster(name).LoadSpec()
+		if err != nil || spec.ID != id {
+			continue
+		}
+		for _, n := range spec.Nodes {
+			if os.Getenv("FAKE") != "gone" {
+				list = append(list, node.Container{Cluster: name, ClusterID: id, Node: n.Name, Name: n.Name})
+			}
+		}
+	}
+	return list, err
+}
 
 func (fakeDriver) Close() error { return nil }
 

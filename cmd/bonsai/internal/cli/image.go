@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/node"
 )
@@ -54,7 +53,7 @@ A pod uses a loaded image if its imagePullPolicy is IfNotPresent or Never; for a
 }
 
 // onNodes runs f on every node at once and joins what went wrong.
-func (a *app) onNodes(f func(driver node.Driver, nodes []cluster.Node) error) error {
+func (a *app) onNodes(ctx context.Context, f func(driver node.Driver, nodes []node.Container) error) error {
 	s, err := a.Open()
 	if err != nil {
 		return err
@@ -71,7 +70,19 @@ func (a *app) onNodes(f func(driver node.Driver, nodes []cluster.Node) error) er
 		return err
 	}
 	defer func() { _ = driver.Close() }()
-	return a.explain(f(driver, spec.Nodes))
+	containers, err := node.ByName(ctx, driver, spec.ID)
+	if err != nil {
+		return err
+	}
+	var nodes []node.Container
+	for _, n := range spec.Nodes {
+		c, ok := containers[n.Name]
+		if !ok {
+			return node.Gone(spec, n.Name)
+		}
+		nodes = append(nodes, c)
+	}
+	return a.explain(f(driver, nodes))
 }
 
 func (a *app) runImageLoad(ctx context.Context, args []string) error {
@@ -79,7 +90,7 @@ func (a *app) runImageLoad(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return a.onNodes(func(driver node.Driver, nodes []cluster.Node) error {
+	return a.onNodes(ctx, func(driver node.Driver, nodes []node.Container) error {
 		source := io.NopCloser(a.Stdin)
 		switch {
 		case file != "":
@@ -128,7 +139,7 @@ func archive(args []string) (string, error) {
 
 // importInto streams one archive into all nodes at once and returns the names of its images. A node that fails does
 // not keep the others from being served.
-func importInto(ctx context.Context, driver node.Driver, nodes []cluster.Node, source io.Reader) ([]string, error) {
+func importInto(ctx context.Context, driver node.Driver, nodes []node.Container, source io.Reader) ([]string, error) {
 	var wg sync.WaitGroup
 	writers := make([]*io.PipeWriter, len(nodes))
 	outputs, errs := make([]bytes.Buffer, len(nodes)), make([]error, len(nodes))
@@ -142,7 +153,7 @@ func importInto(ctx context.Context, driver node.Driver, nodes []cluster.Node, s
 			})
 			_ = r.CloseWithError(errImportEnded)
 			if err == nil && code != 0 {
-				err = fault.New(fault.Image, "load images into "+n.Name, errors.New(lastLine(stderr.String()))).
+				err = fault.New(fault.Image, "load images into "+n.Node, errors.New(lastLine(stderr.String()))).
 					WithHint("check that it is an archive of docker save or OCI, for this machine's architecture")
 			}
 			errs[i] = err
@@ -199,7 +210,7 @@ type imageRow struct {
 }
 
 func (a *app) runImageList(ctx context.Context) error {
-	return a.onNodes(func(driver node.Driver, nodes []cluster.Node) error {
+	return a.onNodes(ctx, func(driver node.Driver, nodes []node.Container) error {
 		outputs, errs := make([]bytes.Buffer, len(nodes)), make([]error, len(nodes))
 		var wg sync.WaitGroup
 		for i, n := range nodes {
@@ -207,7 +218,7 @@ func (a *app) runImageList(ctx context.Context) error {
 				var stderr bytes.Buffer
 				code, err := driver.Exec(ctx, n.Name, node.Exec{Cmd: []string{"bonsai-agent", "images", "ls"}, Stdout: &outputs[i], Stderr: &stderr})
 				if err == nil && code != 0 {
-					err = fault.New(fault.Node, "list the images of "+n.Name, errors.New(lastLine(stderr.String())))
+					err = fault.New(fault.Node, "list the images of "+n.Node, errors.New(lastLine(stderr.String())))
 				}
 				errs[i] = err
 			})
@@ -223,7 +234,7 @@ func (a *app) runImageList(ctx context.Context) error {
 				if len(fields) == 0 || fields[0] == "NAME" || fields[0] == "IMAGE" || strings.HasPrefix(fields[0], "sha256:") {
 					continue // a heading, or the name that containerd gives to an image's content
 				}
-				where[fields[0]] = append(where[fields[0]], n.Name)
+				where[fields[0]] = append(where[fields[0]], n.Node)
 			}
 		}
 		rows, text := []imageRow{}, [][]string{{"IMAGE", "NODES"}}

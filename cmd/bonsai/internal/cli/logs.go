@@ -15,6 +15,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/termsafe"
 	"bonsai/cmd/bonsai/internal/logsource"
 )
@@ -111,12 +112,20 @@ func (a *app) runLogs(ctx context.Context, component string, o logsOptions) erro
 			return err
 		}
 		defer func() { _ = driver.Close() }()
+		containers, err := node.ByName(ctx, driver, spec.ID)
+		if err != nil {
+			return err
+		}
 		for _, n := range nodes {
 			sources = append(sources, logSource{n.Name, func(ctx context.Context, w io.Writer) error {
-				if component == "" {
-					return driver.Logs(ctx, n.Name, max(0, o.tail), o.follow, w)
+				c, ok := containers[n.Name]
+				switch {
+				case !ok:
+					return node.Gone(spec, n.Name)
+				case component == "":
+					return driver.Logs(ctx, c.Name, max(0, o.tail), o.follow, w)
 				}
-				return logsource.Node(ctx, driver, n.Name, component, lines, w)
+				return logsource.Node(ctx, driver, c, component, lines, w)
 			}})
 		}
 	}

@@ -68,6 +68,10 @@ func (a *app) runSSH(ctx context.Context, name string, command []string) error {
 		return err
 	}
 	defer func() { _ = driver.Close() }()
+	container, err := node.Find(ctx, driver, spec, n.Name)
+	if err != nil {
+		return err
+	}
 	e := node.Exec{Cmd: command, Stdin: a.Stdin, Stdout: a.Stdout, Stderr: a.Stderr}
 	if len(command) == 0 {
 		e.Cmd = []string{"/bin/sh"}
@@ -76,7 +80,7 @@ func (a *app) runSSH(ctx context.Context, name string, command []string) error {
 	if err != nil {
 		return err
 	}
-	code, err := driver.Exec(ctx, n.Name, e)
+	code, err := driver.Exec(ctx, container.Name, e)
 	restore()
 	if err != nil {
 		return a.explain(err)

@@ -63,7 +63,7 @@ func Host(ctx context.Context, path string, r Range, w io.Writer) error {
 const followScript = `[ -e "$1" ] || exit 1; tail -n "$0" -F "$1" & cat >/dev/null; kill $!`
 
 // Node copies a log file of a node that runs, by running tail there.
-func Node(ctx context.Context, driver node.Driver, name, component string, r Range, w io.Writer) error {
+func Node(ctx context.Context, driver node.Driver, c node.Container, component string, r Range, w io.Writer) error {
 	lines, path := fmt.Sprint(r.Lines), cluster.NodeLogDir+"/"+component+".log"
 	if r.Lines < 0 {
 		lines = "+1"
@@ -76,18 +76,18 @@ func Node(ctx context.Context, driver node.Driver, name, component string, r Ran
 		defer context.AfterFunc(ctx, func() { _ = end.Close() })()
 		e.Cmd, e.Stdin = []string{"sh", "-c", followScript, lines, path}, stdin
 	}
-	code, err := driver.Exec(ctx, name, e)
+	code, err := driver.Exec(ctx, c.Name, e)
 	if err != nil || code == 0 {
 		return err
 	}
 	var names bytes.Buffer
-	if _, err := driver.Exec(ctx, name, node.Exec{Cmd: []string{"ls", cluster.NodeLogDir}, Stdout: &names}); err != nil {
+	if _, err := driver.Exec(ctx, c.Name, node.Exec{Cmd: []string{"ls", cluster.NodeLogDir}, Stdout: &names}); err != nil {
 		return err
 	}
 	known := slices.DeleteFunc(strings.Fields(names.String()), func(f string) bool { return !strings.HasSuffix(f, ".log") })
 	if slices.Contains(known, component+".log") {
-		return fault.Newf(fault.Node, "read the log of %s on %s: %s", component, name, strings.TrimSpace(stderr.String()))
+		return fault.Newf(fault.Node, "read the log of %s on %s: %s", component, c.Node, strings.TrimSpace(stderr.String()))
 	}
-	return fault.Newf(fault.Usage, "node %s has no component %q", name, component).
+	return fault.Newf(fault.Usage, "node %s has no component %q", c.Node, component).
 		WithHint("it has %s; this machine has %s", strings.ReplaceAll(strings.Join(known, ", "), ".log", ""), strings.Join(HostComponents(), ", "))
 }

@@ -38,12 +38,12 @@ func (s *Session) ComponentLogs(ctx context.Context, nodeName, component string,
 			return logsource.Host(ctx, s.state().LogFile(component), lines, w)
 		})
 	}
-	return s.withDriver(func(d node.Driver) error {
+	return s.withNode(ctx, nodeName, func(d node.Driver, c node.Container) error {
 		line := tui.LogLine{Pod: nodeName, Container: component}
 		var err error
 		if component != "" {
 			err = s.copyLog(ctx, b, line, f, func(ctx context.Context, w io.Writer) error {
-				return logsource.Node(ctx, d, nodeName, component, lines, w)
+				return logsource.Node(ctx, d, c, component, lines, w)
 			})
 			if fault.KindOf(err) != fault.NotRunning {
 				return err
@@ -53,7 +53,7 @@ func (s *Session) ComponentLogs(ctx context.Context, nodeName, component string,
 			b.add(marker)
 		}
 		return s.copyLog(ctx, b, line, f, func(ctx context.Context, w io.Writer) error {
-			return d.Logs(ctx, nodeName, max(0, tail), err == nil, w)
+			return d.Logs(ctx, c.Name, max(0, tail), err == nil, w)
 		})
 	})
 }

@@ -155,8 +155,8 @@ func (s *Session) execInNode(ctx context.Context, e tui.Exec) (code int, err err
 			}
 		})
 	}
-	err = s.withDriver(func(d node.Driver) error {
-		code, err = d.Exec(ctx, e.Node, x)
+	err = s.withNode(ctx, e.Node, func(d node.Driver, c node.Container) error {
+		code, err = d.Exec(ctx, c.Name, x)
 		return err
 	})
 	return code, s.explain(ctx, "run a command in "+e.Node, err)

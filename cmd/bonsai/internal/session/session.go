@@ -132,6 +132,21 @@ func (s *Session) withDriver(f func(node.Driver) error) (err error) {
 	return f(d)
 }
 
+// withNode runs f with a connection to the container engine and the container of a node.
+func (s *Session) withNode(ctx context.Context, name string, f func(node.Driver, node.Container) error) error {
+	spec, err := s.state().LoadSpec()
+	if err != nil {
+		return err
+	}
+	return s.withDriver(func(d node.Driver) error {
+		c, err := node.Find(ctx, d, spec, name)
+		if err != nil {
+			return err
+		}
+		return f(d, c)
+	})
+}
+
 // hostReachesNodes says whether addresses of nodes can be dialled from this machine. Without an answer it is false, and
 // asked again the next time.
 func (s *Session) hostReachesNodes(ctx context.Context) bool {
