@@ -8,6 +8,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
 )
@@ -97,7 +98,7 @@ func (p *birthPage) subjects() []subject {
 			return []subject{subjectOf(podType, p.u.state.pods.columns, &r)}
 		}
 	}
-	return []subject{{ref: Ref{Type: podType, Namespace: p.namespace, Name: p.name}, line: p.namespace + "/" + p.name}}
+	return []subject{{ref: kube.Ref{Type: podType, Namespace: p.namespace, Name: p.name}, line: p.namespace + "/" + p.name}}
 }
 
 func (p *birthPage) act(id string) bool {

@@ -6,13 +6,15 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"bonsai/bootstrap/kube"
 )
 
 // TestTenThousandPodsUnderChurn has 10,000 pods change, come and go 500 times a second, while somebody moves about: the
 // cursor stays on its pod, every picture is exact, and what changed last is to be seen.
 func TestTenThousandPodsUnderChurn(t *testing.T) {
 	const changes, perSecond = 1500, 500
-	s := &stream{manyPods(10_000), make(chan RowBatch)}
+	s := &stream{manyPods(10_000), make(chan kube.RowBatch)}
 	r := newRigOn(t, s, s.fakeSession, 120, 40)
 	r.where = "10,000 pods"
 	r.keys("3")
@@ -35,11 +37,11 @@ func TestTenThousandPodsUnderChurn(t *testing.T) {
 			row := rows[at]
 			row.Cells = slices.Clone(row.Cells)
 			row.Cells[2] = states[rnd.IntN(len(states))]
-			b := RowBatch{Set: []Row{row}}
+			b := kube.RowBatch{Set: []kube.Row{row}}
 			switch {
 			case row.UID == chosen.UID:
 			case i%10 == 0:
-				b = RowBatch{Delete: []string{row.UID}}
+				b = kube.RowBatch{Delete: []string{row.UID}}
 				rows = slices.Delete(rows, at, at+1)
 			case i%10 == 1:
 				row.UID, row.Name = fmt.Sprintf("new-%d", i), fmt.Sprintf("new-%d", i)
@@ -73,10 +75,10 @@ func TestTenThousandPodsUnderChurn(t *testing.T) {
 			r.keys("j", "k")
 		}
 	}
-	last := s.rows["pods"][slices.IndexFunc(s.rows["pods"], func(row Row) bool { return row.UID == chosen.UID })]
+	last := s.rows["pods"][slices.IndexFunc(s.rows["pods"], func(row kube.Row) bool { return row.UID == chosen.UID })]
 	last.Cells = slices.Clone(last.Cells)
 	last.Cells[2] = "LastOfAll"
-	s.batches <- RowBatch{Set: []Row{last}}
+	s.batches <- kube.RowBatch{Set: []kube.Row{last}}
 	r.shows("LastOfAll")
 	if moves < 20 {
 		t.Errorf("there were only %d pictures of %d changes", moves, changes)

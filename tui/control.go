@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/grid"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
@@ -122,7 +123,7 @@ func (p *controlPage) subjects() []subject {
 		return nil
 	}
 	d := it.Data.(*partData)
-	return []subject{{ref: Ref{Name: d.part.Name}, node: d.node, state: string(d.part.Phase), line: strings.Join(it.Cells, "  ")}}
+	return []subject{{ref: kube.Ref{Name: d.part.Name}, node: d.node, state: string(d.part.Phase), line: strings.Join(it.Cells, "  ")}}
 }
 
 func (p *controlPage) lost() bool            { return p.grid.Lost() }
@@ -264,9 +265,9 @@ func (u *ui) openComponentLog(node, component string) {
 		title = u.T("%s on %s", component, node)
 	}
 	p := makeLogsPage(u, title)
-	p.events.wants = func(*EventLine) bool { return false }
+	p.events.wants = func(*kube.EventLine) bool { return false }
 	p.targets = func() []logTarget {
-		return []logTarget{{func(ctx context.Context, f func([]LogLine) error) error {
+		return []logTarget{{func(ctx context.Context, f func([]kube.LogLine) error) error {
 			return u.session.ComponentLogs(ctx, node, component, tailOne, f)
 		}}}
 	}

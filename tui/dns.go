@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/dnslog"
 	"bonsai/tui/grid"
 	"bonsai/tui/keymap"
@@ -438,5 +439,5 @@ func (p *dnsPage) subjects() []subject {
 			return []subject{subjectOf(podType, p.u.state.pods.columns, &r)}
 		}
 	}
-	return []subject{{ref: Ref{Type: podType, Namespace: ns, Name: name}}}
+	return []subject{{ref: kube.Ref{Type: podType, Namespace: ns, Name: name}}}
 }

@@ -9,13 +9,14 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/dnslog"
 )
 
 // dnsShop is the shop with the Service that its mistyped name means.
 func dnsShop() *fakeSession {
 	s := shop()
-	s.services = append(s.services, ServiceLine{
+	s.services = append(s.services, kube.ServiceLine{
 		UID: "s4", Namespace: "default", Name: "redis", Kind: "ClusterIP", ClusterIP: "10.96.71.4", Ports: []string{"6379/TCP"}, Ready: 1, Total: 1, Created: fakeNow,
 	})
 	return s
@@ -262,8 +263,8 @@ func nastyFlows() *fakeSession {
 			Time: fakeNow, Node: evil, Pod: evil, Type: evil, Name: name, Rcode: "NXDOMAIN", Took: 300 * time.Hour, Source: cluster.DNSSource(evil),
 			Tries: []string{name + ".a", name + "." + evil}, Upstream: evil, Proto: "tcp", Dropped: 3,
 		}, cluster.DNSQuery{Time: fakeNow, Name: name, Rcode: evil}, cluster.DNSQuery{Name: name, Rcode: "NOERROR", Answers: []string{evil, evil}, Count: 900, Pod: "node/dev-1"})
-		s.events = append(s.events, EventLine{UID: "e" + name, Time: fakeNow.Add(time.Hour), Reason: evil, Namespace: evil, Object: "pod/" + name, Message: evil, Source: evil, Count: 1 << 30})
-		s.services = append(s.services, ServiceLine{
+		s.events = append(s.events, kube.EventLine{UID: "e" + name, Time: fakeNow.Add(time.Hour), Reason: evil, Namespace: evil, Object: "pod/" + name, Message: evil, Source: evil, Count: 1 << 30})
+		s.services = append(s.services, kube.ServiceLine{
 			UID: "n" + name, Namespace: evil, Name: name, Kind: evil, ClusterIP: evil, Ports: []string{evil, evil}, Reachable: []string{evil, evil + " on this machine", evil}, Total: 9,
 		})
 	}
@@ -298,7 +299,7 @@ func TestDNSFrames(t *testing.T) {
 func busyDNS(b *testing.B, w, h int) (*rig, *dnsPage) {
 	s := dnsShop()
 	for i := range 500 {
-		s.services = append(s.services, ServiceLine{UID: fmt.Sprint("svc", i), Namespace: fmt.Sprintf("team-%d", i%20), Name: fmt.Sprintf("service-%d", i)})
+		s.services = append(s.services, kube.ServiceLine{UID: fmt.Sprint("svc", i), Namespace: fmt.Sprintf("team-%d", i%20), Name: fmt.Sprintf("service-%d", i)})
 	}
 	r := newRig(b, s, w, h)
 	r.keys("6")

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/paint"
 )
 
@@ -38,14 +39,14 @@ func (u *ui) edit(s *subject) {
 	})
 }
 
-func draftKey(ref Ref) string {
+func draftKey(ref kube.Ref) string {
 	return ref.Type.Group + "/" + ref.Type.Resource + "/" + ref.Namespace + "/" + ref.Name
 }
 
 // editing is one object that is being edited.
 type editing struct {
 	u     *ui
-	ref   Ref
+	ref   kube.Ref
 	title string
 	// before is what the object was, text what it is to be, trouble why that was refused: it stands above the text.
 	before, text string
@@ -54,7 +55,7 @@ type editing struct {
 
 // edited is a change that was made, to be taken back.
 type edited struct {
-	ref           Ref
+	ref           kube.Ref
 	title         string
 	before, after string
 }
@@ -213,7 +214,7 @@ func (u *ui) undoEdit(last *edited) {
 }
 
 // kubectlName is an object as kubectl's arguments.
-func kubectlName(ref Ref) string {
+func kubectlName(ref kube.Ref) string {
 	name := ref.Type.Resource
 	if ref.Type.Group != "" {
 		name += "." + ref.Type.Group

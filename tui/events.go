@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/grid"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
@@ -62,7 +63,7 @@ func newEventsPage(u *ui) *eventsPage {
 	p.grid = grid.New(nil)
 	p.columns()
 	p.grid.Sort(0, false)
-	news := newBox(u.hub, func(old, new []EventLine) []EventLine {
+	news := newBox(u.hub, func(old, new []kube.EventLine) []kube.EventLine {
 		all := append(old, new...)
 		if len(all) > mostHeld {
 			all = slices.Clone(all[len(all)-mostHeld/2:])
@@ -70,7 +71,7 @@ func newEventsPage(u *ui) *eventsPage {
 		return all
 	}, p.take)
 	p.feed = newFeed(u.hub, func(ctx context.Context, well func()) error {
-		return u.session.Events(ctx, func(lines []EventLine) error {
+		return u.session.Events(ctx, func(lines []kube.EventLine) error {
 			well()
 			news.put(slices.Clone(lines))
 			return nil
@@ -140,7 +141,7 @@ func (p *eventsPage) meaning(id string) string {
 }
 
 // take folds what has come into the rows.
-func (p *eventsPage) take(lines []EventLine) {
+func (p *eventsPage) take(lines []kube.EventLine) {
 	p.heard, p.err = true, nil
 	changed := map[*eventFold]bool{}
 	for i := range lines {
@@ -301,7 +302,7 @@ func (u *ui) subjectNamed(namespace, object string) (s subject, ok bool) {
 	if !t.Namespaced {
 		namespace = ""
 	}
-	return subject{ref: Ref{Type: t, Namespace: namespace, Name: name}}, true
+	return subject{ref: kube.Ref{Type: t, Namespace: namespace, Name: name}}, true
 }
 
 func (p *eventsPage) act(id string) bool {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/kube"
 )
 
 func TestEventsAreFolded(t *testing.T) {
@@ -14,7 +15,7 @@ func TestEventsAreFolded(t *testing.T) {
 	r := newRig(t, s, 120, 30)
 	r.keys("5")
 	r.shows("BackOff", "FailedScheduling", "Warning", "x9", "12:04:29  Back-off restarting failed container cart")
-	back := EventLine{UID: "e3", Time: fakeNow, Warning: true, Reason: "BackOff", Namespace: "shop", Object: "pod/cart-7d9f4-x2k", Message: "Back-off restarting failed container cart", Count: 6, Source: "kubelet"}
+	back := kube.EventLine{UID: "e3", Time: fakeNow, Warning: true, Reason: "BackOff", Namespace: "shop", Object: "pod/cart-7d9f4-x2k", Message: "Back-off restarting failed container cart", Count: 6, Source: "kubelet"}
 	again := back
 	again.UID, again.Count = "e4", 1
 	s.update(func() { s.events = append(s.events, back, again) })
@@ -75,10 +76,10 @@ func TestEventsAreBounded(t *testing.T) {
 	r := newRig(t, s, 120, 30)
 	p := newEventsPage(r.u)
 	for round := range 20 {
-		var lines []EventLine
+		var lines []kube.EventLine
 		for i := range 1000 {
 			n := round*1000 + i
-			lines = append(lines, EventLine{UID: fmt.Sprint(n), Time: fakeNow.Add(time.Duration(n) * time.Second), Reason: "Created", Namespace: "load", Object: fmt.Sprintf("pod/p-%d", n), Count: 1})
+			lines = append(lines, kube.EventLine{UID: fmt.Sprint(n), Time: fakeNow.Add(time.Duration(n) * time.Second), Reason: "Created", Namespace: "load", Object: fmt.Sprintf("pod/p-%d", n), Count: 1})
 		}
 		p.take(lines)
 	}
@@ -115,7 +116,7 @@ func TestEventsFrames(t *testing.T) {
 func TestEventsHaveRoomForNineteenRows(t *testing.T) {
 	s := shop()
 	for i := range 60 {
-		s.events = append(s.events, EventLine{UID: fmt.Sprint("r", i), Time: fakeNow, Reason: "Row", Namespace: "shop", Object: fmt.Sprintf("pod/row-%d", i), Count: 1})
+		s.events = append(s.events, kube.EventLine{UID: fmt.Sprint("r", i), Time: fakeNow, Reason: "Row", Namespace: "shop", Object: fmt.Sprintf("pod/row-%d", i), Count: 1})
 	}
 	r := newRig(t, s, 80, 24)
 	r.keys("5")

@@ -13,6 +13,7 @@ import (
 	"github.com/muesli/cancelreader"
 	"golang.org/x/term"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/paint"
 )
 
@@ -20,12 +21,12 @@ import (
 func (u *ui) openShell(s *subject) {
 	ref := s.ref
 	if ref.Type.Resource == "nodes" {
-		u.runShell(Exec{Node: ref.Name}, ref.Name, bonsaiCommand(u.session.Name(), "ssh "+ref.Name))
+		u.runShell(kube.Exec{Node: ref.Name}, ref.Name, bonsaiCommand(u.session.Name(), "ssh "+ref.Name))
 		return
 	}
-	fetch(u, func(ctx context.Context) (PodDetail, error) {
+	fetch(u, func(ctx context.Context) (kube.PodDetail, error) {
 		return u.session.Pod(ctx, ref.Namespace, ref.Name)
-	}, func(d PodDetail, err error) {
+	}, func(d kube.PodDetail, err error) {
 		if err != nil {
 			u.fail(err)
 			return
@@ -37,7 +38,7 @@ func (u *ui) openShell(s *subject) {
 				title += " " + container
 				command += " -c " + container
 			}
-			u.runShell(Exec{Namespace: ref.Namespace, Pod: ref.Name, Container: container}, title, bonsaiCommand(u.session.Name(), command+" -- sh"))
+			u.runShell(kube.Exec{Namespace: ref.Namespace, Pod: ref.Name, Container: container}, title, bonsaiCommand(u.session.Name(), command+" -- sh"))
 		}
 		var choices []choice
 		for i := range d.Containers {
@@ -63,7 +64,7 @@ func (u *ui) openShell(s *subject) {
 }
 
 // runShell lends the terminal to a shell.
-func (u *ui) runShell(e Exec, title, command string) {
+func (u *ui) runShell(e kube.Exec, title, command string) {
 	entry := u.actions.begin(u.clock.now(), command)
 	c := &shellCommand{u: u, exec: e, greeting: u.T("bonsai: a shell in %s; exit, or ctrl-d, leads back", paint.Clean(title))}
 	u.lend(c, func(err error) {
@@ -80,7 +81,7 @@ func (u *ui) runShell(e Exec, title, command string) {
 // shellCommand is a shell that has the terminal, raw, until it ends. Bubble Tea sets its streams.
 type shellCommand struct {
 	u        *ui
-	exec     Exec
+	exec     kube.Exec
 	greeting string
 	in       io.Reader
 	out, err io.Writer
@@ -103,13 +104,13 @@ func (c *shellCommand) Run() error {
 			return fmt.Errorf("prepare the terminal: %w", err)
 		}
 		defer func() { _ = term.Restore(int(f.Fd()), before) }()
-		size := make(chan TerminalSize, 1)
+		size := make(chan kube.TerminalSize, 1)
 		e.Size = size
 		var following sync.WaitGroup
 		following.Go(func() {
 			followSize(ctx, f, func(m tea.Msg) {
 				if m, ok := m.(tea.WindowSizeMsg); ok {
-					newest(size, TerminalSize{Width: m.Width, Height: m.Height})
+					newest(size, kube.TerminalSize{Width: m.Width, Height: m.Height})
 				}
 			})
 		})

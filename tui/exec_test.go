@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/kube"
 )
 
 // shopPod puts the cursor on a pod.
@@ -25,7 +26,7 @@ func shopPod(t *testing.T, s *fakeSession, name string) *rig {
 func TestShell(t *testing.T) {
 	s := shop()
 	r := shopPod(t, s, "web-9cc6f-lm2")
-	s.containers = []ContainerDetail{{Name: "setup", Init: true, State: "exited 0"}, {Name: "web", Image: "web:1", State: "running"}}
+	s.containers = []kube.ContainerDetail{{Name: "setup", Init: true, State: "exited 0"}, {Name: "web", Image: "web:1", State: "running"}}
 	r.keys("s")
 	r.until("the shell", func(string) bool { return len(s.executed) == 1 })
 	if e := s.executed[0]; e.Namespace != "shop" || e.Pod != "web-9cc6f-lm2" || e.Container != "web" || e.Command != nil {
@@ -40,7 +41,7 @@ func TestShell(t *testing.T) {
 	r.keys("L")
 	r.shows("bonsai kubectl -p dev -- exec -it -n shop web-9cc6f-lm2 -c web -- sh")
 	// Of several containers one is chosen; those that do not run say so.
-	s.containers = append(s.containers, ContainerDetail{Name: "proxy", Image: "proxy:2", State: "waiting: CrashLoopBackOff"})
+	s.containers = append(s.containers, kube.ContainerDetail{Name: "proxy", Image: "proxy:2", State: "waiting: CrashLoopBackOff"})
 	r.keys("esc", "s")
 	r.shows("shell in", "web:1", "waiting: CrashLoopBackOff")
 	r.keys(`"web"`, "enter")
@@ -113,9 +114,9 @@ func TestKeysGoBack(t *testing.T) {
 }
 
 func TestNewestSizeCounts(t *testing.T) {
-	c := make(chan TerminalSize, 1)
+	c := make(chan kube.TerminalSize, 1)
 	for w := range 5 {
-		newest(c, TerminalSize{Width: w})
+		newest(c, kube.TerminalSize{Width: w})
 	}
 	if got := <-c; got.Width != 4 {
 		t.Errorf("got %v", got)
@@ -177,7 +178,7 @@ func editor(t *testing.T, s *fakeSession, script string) (*rig, func() string) {
 
 func TestEditAndUndo(t *testing.T) {
 	s := shop()
-	s.replace = func(_ Ref, yaml string) error {
+	s.replace = func(_ kube.Ref, yaml string) error {
 		s.yaml["shop/cart"] = strings.Replace(yaml, `"100"`, `"101"`, 1)
 		return nil
 	}
@@ -214,7 +215,7 @@ func TestEditWithoutChange(t *testing.T) {
 
 func TestEditThatIsRefusedIsKept(t *testing.T) {
 	s := shop()
-	s.replace = func(Ref, string) error {
+	s.replace = func(kube.Ref, string) error {
 		return fault.New(fault.Usage, "change deployment cart", errors.New("spec.replicas: Invalid value: -1"))
 	}
 	r, saw := editor(t, s, `sed -i 's/replicas: 1/replicas: -1/' "$2"`)
@@ -238,7 +239,7 @@ func TestEditThatIsRefusedIsKept(t *testing.T) {
 func TestEditWithConflict(t *testing.T) {
 	s := shop()
 	first := true
-	s.replace = func(_ Ref, yaml string) error {
+	s.replace = func(_ kube.Ref, yaml string) error {
 		if first {
 			first = false
 			s.yaml["shop/cart"] = strings.NewReplacer(`"100"`, `"222"`, "spec:\n", "spec:\n  paused: true\n").Replace(cartYAML)
@@ -263,7 +264,7 @@ func TestEditWithConflict(t *testing.T) {
 func TestStatusIsNoConflict(t *testing.T) {
 	s := shop()
 	tries := 0
-	s.replace = func(_ Ref, yaml string) error {
+	s.replace = func(_ kube.Ref, yaml string) error {
 		if tries++; tries < 3 {
 			s.yaml["shop/cart"] = strings.NewReplacer(`"100"`, fmt.Sprintf(`"%d"`, 100+tries), "generation: 3", "generation: 4", "status:\n", "status:\n  observed: 4\n").Replace(cartYAML)
 			return fault.New(fault.Conflict, "change deployment cart", errors.New("the object has been modified"))

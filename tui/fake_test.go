@@ -12,6 +12,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/kube"
 )
 
 // fakeNow is when everything in the tests happens.
@@ -23,32 +24,32 @@ type fakeSession struct {
 	changed  chan struct{}
 	snapshot cluster.Snapshot
 	load     cluster.Load
-	rows     map[string][]Row // by resource
-	columns  map[string][]Column
-	events   []EventLine
-	services []ServiceLine
-	logs     []LogLine
+	rows     map[string][]kube.Row // by resource
+	columns  map[string][]kube.Column
+	events   []kube.EventLine
+	services []kube.ServiceLine
+	logs     []kube.LogLine
 	queries  []cluster.DNSQuery
 	births   map[string]cluster.Birth
 	yaml     map[string]string
-	types    []ResourceType
+	types    []kube.ResourceType
 	// down, if set, is what everything fails with.
 	down error
 	// done is what was carried out; operated the verbs that were run.
-	done     []Action
+	done     []kube.Action
 	replaced []string
 	operated [][]string
-	queried  []LogQuery // of PodLogs
-	executed []Exec
+	queried  []kube.LogQuery // of PodLogs
+	executed []kube.Exec
 	// containers are those of every pod, if there are any; replace, if set, is what Replace does.
-	containers []ContainerDetail
-	replace    func(ref Ref, yaml string) error
+	containers []kube.ContainerDetail
+	replace    func(ref kube.Ref, yaml string) error
 	// operation tells the events of Operate; nil does nothing.
 	operation func(ctx context.Context, args []string, f func(cluster.Event)) error
 	fail      error // of Do and Replace
 	// forwarded is what was asked of Forward, unforwarded how many of them have ended; taken are ports of this machine
 	// that cannot be had, broken why forwarded ports lead nowhere.
-	forwarded   []ForwardSpec
+	forwarded   []kube.ForwardSpec
 	unforwarded int
 	taken       []int
 	broken      string
@@ -131,8 +132,8 @@ func (s *fakeSession) Starts() []cluster.Timeline {
 	}}}
 }
 
-func (s *fakeSession) Clusters(context.Context) ([]ClusterInfo, error) {
-	return []ClusterInfo{{Name: "dev", Phase: cluster.PhaseRunning, Nodes: 3}, {Name: "ci", Phase: cluster.PhaseStopped, Nodes: 1}}, nil
+func (s *fakeSession) Clusters(context.Context) ([]cluster.Info, error) {
+	return []cluster.Info{{Name: "dev", Phase: cluster.PhaseRunning, Nodes: 3}, {Name: "ci", Phase: cluster.PhaseStopped, Nodes: 1}}, nil
 }
 
 func (s *fakeSession) Addons(context.Context) ([]cluster.AddonStatus, error) {
@@ -149,17 +150,17 @@ func (s *fakeSession) Operate(ctx context.Context, args []string, f func(cluster
 	return s.operation(ctx, args, f)
 }
 
-func (s *fakeSession) Types(context.Context) ([]ResourceType, error) { return s.types, s.isDown() }
+func (s *fakeSession) Types(context.Context) ([]kube.ResourceType, error) { return s.types, s.isDown() }
 
 // WatchRows tells everything anew after each change; the batches say what differs from the time before.
-func (s *fakeSession) WatchRows(ctx context.Context, q RowQuery, f func(RowBatch) error) error {
+func (s *fakeSession) WatchRows(ctx context.Context, q kube.RowQuery, f func(kube.RowBatch) error) error {
 	known := map[string]string{}
 	first := true
 	return s.follow(ctx, func() error {
 		s.mu.Lock()
 		rows, columns := slices.Clone(s.rows[q.Type.Resource]), s.columns[q.Type.Resource]
 		s.mu.Unlock()
-		b := RowBatch{Reset: first, Synced: true, Columns: columns}
+		b := kube.RowBatch{Reset: first, Synced: true, Columns: columns}
 		now := map[string]string{}
 		for _, r := range rows {
 			if q.Namespace != "" && r.Namespace != q.Namespace {
@@ -181,7 +182,7 @@ func (s *fakeSession) WatchRows(ctx context.Context, q RowQuery, f func(RowBatch
 	})
 }
 
-func (s *fakeSession) YAML(_ context.Context, ref Ref) (string, error) {
+func (s *fakeSession) YAML(_ context.Context, ref kube.Ref) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if text, ok := s.yaml[ref.Namespace+"/"+ref.Name]; ok {
@@ -190,18 +191,18 @@ func (s *fakeSession) YAML(_ context.Context, ref Ref) (string, error) {
 	return "kind: " + ref.Type.Kind + "\nmetadata:\n  name: " + ref.Name + "\n", s.down
 }
 
-func (s *fakeSession) Describe(_ context.Context, ref Ref) (string, error) {
+func (s *fakeSession) Describe(_ context.Context, ref kube.Ref) (string, error) {
 	return "Name:  " + ref.Name + "\nKind:  " + ref.Type.Kind + "\n", s.isDown()
 }
 
-func (s *fakeSession) Pod(_ context.Context, namespace, name string) (PodDetail, error) {
-	d := PodDetail{
-		Ref: Ref{Type: podType, Namespace: namespace, Name: name, UID: "u-" + name}, Node: "dev-2", IP: "10.244.2.9", QoS: "Burstable",
+func (s *fakeSession) Pod(_ context.Context, namespace, name string) (kube.PodDetail, error) {
+	d := kube.PodDetail{
+		Ref: kube.Ref{Type: podType, Namespace: namespace, Name: name, UID: "u-" + name}, Node: "dev-2", IP: "10.244.2.9", QoS: "Burstable",
 		Owners: []string{"ReplicaSet/cart-7d9f4", "Deployment/cart"}, DNSPolicy: "ClusterFirst",
 		Conditions: []string{"Ready False ContainersNotReady"},
-		Containers: []ContainerDetail{{
+		Containers: []kube.ContainerDetail{{
 			Name: "cart", Image: "cart:1.4.2", State: "waiting: CrashLoopBackOff", Restarts: 4, LastState: "exited 1 (Error) after 0.04s",
-			Env: []EnvVar{{Name: "REDIS_HOST", Value: "redis.defualt.svc"}, {Name: "PASSWORD", From: "secret cart, key password"}}, Ports: []string{"8080/TCP"},
+			Env: []kube.EnvVar{{Name: "REDIS_HOST", Value: "redis.defualt.svc"}, {Name: "PASSWORD", From: "secret cart, key password"}}, Ports: []string{"8080/TCP"},
 			Requests: "cpu 100m, memory 64Mi", Limits: "memory 128Mi", Mounts: []string{"/data from claim cart-data"},
 		}},
 	}
@@ -211,7 +212,7 @@ func (s *fakeSession) Pod(_ context.Context, namespace, name string) (PodDetail,
 	return d, s.isDown()
 }
 
-func (s *fakeSession) Events(ctx context.Context, f func([]EventLine) error) error {
+func (s *fakeSession) Events(ctx context.Context, f func([]kube.EventLine) error) error {
 	told := 0
 	return s.follow(ctx, func() error {
 		s.mu.Lock()
@@ -222,7 +223,7 @@ func (s *fakeSession) Events(ctx context.Context, f func([]EventLine) error) err
 	})
 }
 
-func (s *fakeSession) Services(ctx context.Context, f func([]ServiceLine) error) error {
+func (s *fakeSession) Services(ctx context.Context, f func([]kube.ServiceLine) error) error {
 	return s.follow(ctx, func() error {
 		s.mu.Lock()
 		v := slices.Clone(s.services)
@@ -239,7 +240,7 @@ func (s *fakeSession) Birth(ctx context.Context, namespace, name string, f func(
 	return f(b)
 }
 
-func (s *fakeSession) PodLogs(ctx context.Context, q LogQuery, f func([]LogLine) error) error {
+func (s *fakeSession) PodLogs(ctx context.Context, q kube.LogQuery, f func([]kube.LogLine) error) error {
 	s.mu.Lock()
 	s.queried = append(s.queried, q)
 	s.mu.Unlock()
@@ -249,7 +250,7 @@ func (s *fakeSession) PodLogs(ctx context.Context, q LogQuery, f func([]LogLine)
 		fresh := slices.Clone(s.logs[told:])
 		told = len(s.logs)
 		s.mu.Unlock()
-		fresh = slices.DeleteFunc(fresh, func(l LogLine) bool {
+		fresh = slices.DeleteFunc(fresh, func(l kube.LogLine) bool {
 			_, pod, _ := strings.Cut(l.Pod, "/")
 			return len(q.Pods) > 0 && !slices.Contains(q.Pods, pod)
 		})
@@ -262,21 +263,21 @@ func (s *fakeSession) PodLogs(ctx context.Context, q LogQuery, f func([]LogLine)
 }
 
 // askedLogs is the newest question for logs.
-func (s *fakeSession) askedLogs() LogQuery {
+func (s *fakeSession) askedLogs() kube.LogQuery {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.queried) == 0 {
-		return LogQuery{}
+		return kube.LogQuery{}
 	}
 	return s.queried[len(s.queried)-1]
 }
 
-func (s *fakeSession) ComponentLogs(ctx context.Context, node, component string, _ int, f func([]LogLine) error) error {
+func (s *fakeSession) ComponentLogs(ctx context.Context, node, component string, _ int, f func([]kube.LogLine) error) error {
 	at := fakeNow
 	for _, c := range component { // no two at the same time: there is one order
 		at = at.Add(-time.Duration(c) * time.Millisecond)
 	}
-	if err := f([]LogLine{{Time: at, Pod: node, Container: component, Text: "a line of " + component}}); err != nil {
+	if err := f([]kube.LogLine{{Time: at, Pod: node, Container: component, Text: "a line of " + component}}); err != nil {
 		return err
 	}
 	<-ctx.Done()
@@ -313,7 +314,7 @@ func (s *fakeSession) DNSLookup(_ context.Context, name, kind, _ string) (cluste
 	return cluster.DNSLookupResult{Node: "dev-1", Steps: []cluster.DNSStep{{Name: name, Type: kind, Rcode: "NXDOMAIN", Source: cluster.DNSFromCluster, Rule: "there is no namespace defualt", Took: 210 * time.Microsecond}}}, s.isDown()
 }
 
-func (s *fakeSession) Exec(_ context.Context, e Exec) (int, error) {
+func (s *fakeSession) Exec(_ context.Context, e kube.Exec) (int, error) {
 	s.update(func() { s.executed = append(s.executed, e) })
 	if s.fail != nil {
 		return 0, s.fail
@@ -322,7 +323,7 @@ func (s *fakeSession) Exec(_ context.Context, e Exec) (int, error) {
 	return 0, err
 }
 
-func (s *fakeSession) Forward(ctx context.Context, spec ForwardSpec, f func(ForwardState)) error {
+func (s *fakeSession) Forward(ctx context.Context, spec kube.ForwardSpec, f func(kube.ForwardState)) error {
 	s.update(func() { s.forwarded = append(s.forwarded, spec) })
 	if spec.Local != 0 && slices.Contains(s.taken, spec.Local) {
 		return fault.New(fault.Conflict, fmt.Sprintf("listen on port %d", spec.Local), errors.New("address already in use")).WithHint("choose another port")
@@ -334,7 +335,7 @@ func (s *fakeSession) Forward(ctx context.Context, spec ForwardSpec, f func(Forw
 	// What is behind it says how it does.
 	err := s.follow(ctx, func() error {
 		s.mu.Lock()
-		state := ForwardState{Local: local, Pod: "shop/web-9cc6f-lm2", Connections: 1, Bytes: 48 << 10, Reason: s.broken}
+		state := kube.ForwardState{Local: local, Pod: "shop/web-9cc6f-lm2", Connections: 1, Bytes: 48 << 10, Reason: s.broken}
 		s.mu.Unlock()
 		if state.Reason != "" {
 			state.Pod = ""
@@ -346,13 +347,13 @@ func (s *fakeSession) Forward(ctx context.Context, spec ForwardSpec, f func(Forw
 	return err
 }
 
-func (s *fakeSession) Do(_ context.Context, a Action, report func(string)) error {
+func (s *fakeSession) Do(_ context.Context, a kube.Action, report func(string)) error {
 	report("at work")
 	s.update(func() { s.done = append(s.done, a) })
 	return s.fail
 }
 
-func (s *fakeSession) Replace(_ context.Context, ref Ref, yaml string) error {
+func (s *fakeSession) Replace(_ context.Context, ref kube.Ref, yaml string) error {
 	s.update(func() { s.replaced = append(s.replaced, yaml) })
 	if s.replace != nil {
 		return s.replace(ref, yaml)
@@ -363,7 +364,7 @@ func (s *fakeSession) Replace(_ context.Context, ref Ref, yaml string) error {
 // lockedReplace has replace run with the session to itself.
 func (s *fakeSession) lockedReplace() {
 	replace := s.replace
-	s.replace = func(ref Ref, yaml string) (err error) {
+	s.replace = func(ref kube.Ref, yaml string) (err error) {
 		s.update(func() { err = replace(ref, yaml) })
 		return err
 	}
@@ -374,8 +375,8 @@ func (s *fakeSession) lockedReplace() {
 func shop() *fakeSession {
 	ago := func(d time.Duration) time.Time { return fakeNow.Add(-d) }
 	s := &fakeSession{
-		changed: make(chan struct{}), rows: map[string][]Row{}, columns: map[string][]Column{}, births: map[string]cluster.Birth{}, yaml: map[string]string{},
-		types: []ResourceType{
+		changed: make(chan struct{}), rows: map[string][]kube.Row{}, columns: map[string][]kube.Column{}, births: map[string]cluster.Birth{}, yaml: map[string]string{},
+		types: []kube.ResourceType{
 			podType, nodeType,
 			{Version: "v1", Resource: "namespaces", Kind: "Namespace", Short: []string{"ns"}},
 			{Version: "v1", Resource: "services", Kind: "Service", Namespaced: true, Short: []string{"svc"}},
@@ -408,15 +409,15 @@ func shop() *fakeSession {
 			Name: name, IP: fmt.Sprintf("10.201.0.%d", 9+i), Role: "worker", Host: cluster.PhaseRunning, Kubelet: cluster.PhaseRunning, Ready: true, DNS: cluster.PhaseRunning, Heartbeat: ago(3 * time.Second),
 			Components: []cluster.Component{part("bonsai-agent", cluster.PhaseRunning), part("containerd", cluster.PhaseRunning), part("kubelet", cluster.PhaseRunning), part("kube-proxy", cluster.PhaseRunning)},
 		})
-		s.rows["nodes"] = append(s.rows["nodes"], Row{UID: "n" + name, Name: name, Created: ago(12 * time.Minute), Cells: []string{name, "Ready", "worker", "12m", "v1.37.2"}})
+		s.rows["nodes"] = append(s.rows["nodes"], kube.Row{UID: "n" + name, Name: name, Created: ago(12 * time.Minute), Cells: []string{name, "Ready", "worker", "12m", "v1.37.2"}})
 		s.load.Nodes = append(s.load.Nodes, cluster.NodeUsage{Node: name, Time: fakeNow, CPU: 0.1 + 0.3*float64(i), CPUs: 8, Memory: uint64(i) << 30, MemoryLimit: 12 << 30})
 	}
-	s.columns["nodes"] = []Column{{Name: "Name"}, {Name: "Status"}, {Name: "Roles"}, {Name: "Age"}, {Name: "Version"}}
-	s.columns["pods"] = []Column{
+	s.columns["nodes"] = []kube.Column{{Name: "Name"}, {Name: "Status"}, {Name: "Roles"}, {Name: "Age"}, {Name: "Version"}}
+	s.columns["pods"] = []kube.Column{
 		{Name: "Name"}, {Name: "Ready"}, {Name: "Status"}, {Name: "Restarts", Numeric: true}, {Name: "Age"}, {Name: "IP", Wide: true}, {Name: "Node", Wide: true},
 	}
 	pod := func(ns, name, ready, status, restarts, node string, age time.Duration, owner string) {
-		s.rows["pods"] = append(s.rows["pods"], Row{
+		s.rows["pods"] = append(s.rows["pods"], kube.Row{
 			UID: "u-" + name, Namespace: ns, Name: name, Created: ago(age), Owner: owner, Labels: map[string]string{"app": strings.SplitN(name, "-", 2)[0]},
 			Cells: []string{name, ready, status, restarts, "", "10.244.1.9", node},
 		})
@@ -435,14 +436,14 @@ func shop() *fakeSession {
 			n.Pods = append(n.Pods, cluster.PodUsage{UID: p.UID, CPU: 0.038, Memory: 84 << 20})
 		}
 	}
-	s.columns["carts"] = []Column{{Name: "Name"}, {Name: "Phase"}, {Name: "Items", Numeric: true}, {Name: "Age"}}
-	s.rows["carts"] = []Row{{UID: "c1", Namespace: "shop", Name: "alice", Created: ago(time.Hour), Cells: []string{"alice", "Ready", "3", "60m"}}}
-	s.columns["namespaces"] = []Column{{Name: "Name"}, {Name: "Status"}, {Name: "Age"}}
+	s.columns["carts"] = []kube.Column{{Name: "Name"}, {Name: "Phase"}, {Name: "Items", Numeric: true}, {Name: "Age"}}
+	s.rows["carts"] = []kube.Row{{UID: "c1", Namespace: "shop", Name: "alice", Created: ago(time.Hour), Cells: []string{"alice", "Ready", "3", "60m"}}}
+	s.columns["namespaces"] = []kube.Column{{Name: "Name"}, {Name: "Status"}, {Name: "Age"}}
 	for _, ns := range []string{"default", "ingress", "kube-system", "shop"} {
-		s.rows["namespaces"] = append(s.rows["namespaces"], Row{UID: "ns-" + ns, Name: ns, Created: ago(12 * time.Minute), Cells: []string{ns, "Active", ""}})
+		s.rows["namespaces"] = append(s.rows["namespaces"], kube.Row{UID: "ns-" + ns, Name: ns, Created: ago(12 * time.Minute), Cells: []string{ns, "Active", ""}})
 	}
-	s.columns["deployments"] = []Column{{Name: "Name"}, {Name: "Ready"}, {Name: "Up-to-date", Numeric: true}, {Name: "Available", Numeric: true}, {Name: "Age"}}
-	s.rows["deployments"] = []Row{
+	s.columns["deployments"] = []kube.Column{{Name: "Name"}, {Name: "Ready"}, {Name: "Up-to-date", Numeric: true}, {Name: "Available", Numeric: true}, {Name: "Age"}}
+	s.rows["deployments"] = []kube.Row{
 		{UID: "d-cart", Namespace: "shop", Name: "cart", Created: ago(12 * time.Minute), Cells: []string{"cart", "0/1", "1", "0", ""}},
 		{UID: "d-web", Namespace: "shop", Name: "web", Created: ago(12 * time.Minute), Cells: []string{"web", "2/2", "2", "2", ""}},
 	}
@@ -458,18 +459,18 @@ func shop() *fakeSession {
 			{From: "kube-apiserver", To: "etcd", Rate: 31, P50: time.Millisecond, P99: 3 * time.Millisecond},
 		},
 	}
-	s.events = []EventLine{
+	s.events = []kube.EventLine{
 		{UID: "e1", Time: ago(30 * time.Second), Reason: "Pulled", Namespace: "shop", Object: "pod/web-9cc6f-lm2", Message: "image is present", Count: 1, Source: "kubelet"},
 		{UID: "e2", Time: ago(20 * time.Second), Warning: true, Reason: "FailedScheduling", Namespace: "shop", Object: "pod/db-0", Message: "0/3 nodes are available: 3 Insufficient memory.", Count: 9, Source: "default-scheduler"},
 		{UID: "e3", Time: ago(2 * time.Second), Warning: true, Reason: "BackOff", Namespace: "shop", Object: "pod/cart-7d9f4-x2k", Message: "Back-off restarting failed container cart", Count: 4, Source: "kubelet"},
 	}
-	s.services = []ServiceLine{
+	s.services = []kube.ServiceLine{
 		{UID: "s1", Namespace: "default", Name: "kubernetes", Kind: "ClusterIP", ClusterIP: "10.96.0.1", Ports: []string{"443→6443/TCP"}, Ready: 1, Total: 1, Reachable: []string{"kubernetes.default.svc"}, Created: ago(12 * time.Minute)},
 		{UID: "s2", Namespace: "shop", Name: "web", Kind: "NodePort", ClusterIP: "10.96.71.4", Ports: []string{"80→8080/TCP"}, Ready: 2, Total: 2, Reachable: []string{"web.shop.svc", "10.201.0.10:30080"}, Created: ago(12 * time.Minute)},
 		{UID: "s3", Namespace: "shop", Name: "cart", Kind: "ClusterIP", ClusterIP: "10.96.8.1", Ports: []string{"80→8080/TCP"}, Ready: 0, Total: 1, Created: ago(12 * time.Minute)},
 	}
 	log := func(at time.Duration, pod, container, text string, marker bool) {
-		s.logs = append(s.logs, LogLine{Time: ago(at), Pod: pod, Container: container, Text: text, Marker: marker})
+		s.logs = append(s.logs, kube.LogLine{Time: ago(at), Pod: pod, Container: container, Text: text, Marker: marker})
 	}
 	log(4*time.Second, "shop/cart-7d9f4-x2k", "cart", "INFO  starting cart 1.4.2", false)
 	log(3*time.Second, "shop/cart-7d9f4-x2k", "cart", "ERROR lookup redis.defualt.svc on 10.96.0.10:53: no such host", false)
@@ -506,7 +507,7 @@ func healthy() *fakeSession {
 	s := shop()
 	s.snapshot.Problems = nil
 	s.snapshot.Addons[1].State, s.snapshot.Addons[1].Reason = cluster.AddonRunning, ""
-	s.rows["pods"] = slices.DeleteFunc(s.rows["pods"], func(r Row) bool { return r.Cells[2] != "Running" && r.Cells[2] != "Completed" })
+	s.rows["pods"] = slices.DeleteFunc(s.rows["pods"], func(r kube.Row) bool { return r.Cells[2] != "Running" && r.Cells[2] != "Completed" })
 	s.events = s.events[:1]
 	s.queries = s.queries[1:2]
 	return s

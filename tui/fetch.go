@@ -3,15 +3,17 @@ package tui
 import (
 	"context"
 	"errors"
+
+	"bonsai/bootstrap/kube"
 )
 
 var errSynced = errors.New("all rows are here")
 
 // fetchRows asks once for the objects of a type.
-func fetchRows(u *ui, q RowQuery, done func([]Row)) {
-	fetch(u, func(ctx context.Context) ([]Row, error) {
-		var rows []Row
-		err := u.session.WatchRows(ctx, q, func(b RowBatch) error {
+func fetchRows(u *ui, q kube.RowQuery, done func([]kube.Row)) {
+	fetch(u, func(ctx context.Context) ([]kube.Row, error) {
+		var rows []kube.Row
+		err := u.session.WatchRows(ctx, q, func(b kube.RowBatch) error {
 			rows = append(rows, b.Set...)
 			if b.Synced {
 				return errSynced
@@ -22,7 +24,7 @@ func fetchRows(u *ui, q RowQuery, done func([]Row)) {
 			err = nil
 		}
 		return rows, err
-	}, func(rows []Row, err error) {
+	}, func(rows []kube.Row, err error) {
 		if err == nil {
 			done(rows)
 		}

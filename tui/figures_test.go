@@ -16,6 +16,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/paint"
 )
 
@@ -108,7 +109,7 @@ func (f *figures) wait(b *testing.B, seen <-chan time.Time, what string) time.Ti
 func manyPods(n int) *fakeSession {
 	s := healthy()
 	for i := range n {
-		s.rows["pods"] = append(s.rows["pods"], Row{
+		s.rows["pods"] = append(s.rows["pods"], kube.Row{
 			UID: fmt.Sprintf("many-%d", i), Namespace: fmt.Sprintf("team-%d", i%20), Name: fmt.Sprintf("service-%d-7d9f4c-%05d", i%120, i),
 			Created: fakeNow.Add(-time.Duration(i) * time.Minute), Owner: fmt.Sprintf("ReplicaSet/service-%d-7d9f4c", i%120),
 			Cells: []string{fmt.Sprintf("service-%d-7d9f4c-%05d", i%120, i), "1/1", "Running", "0", "", "10.244.1.9", fmt.Sprintf("dev-%d", i%3+1)},
@@ -120,15 +121,15 @@ func manyPods(n int) *fakeSession {
 // stream is a session whose pods are told by hand: what a fake of thousands of rows costs itself must not be measured.
 type stream struct {
 	*fakeSession
-	batches chan RowBatch
+	batches chan kube.RowBatch
 }
 
-func (s *stream) WatchRows(ctx context.Context, q RowQuery, f func(RowBatch) error) error {
+func (s *stream) WatchRows(ctx context.Context, q kube.RowQuery, f func(kube.RowBatch) error) error {
 	if q.Type.Resource != "pods" {
 		return s.fakeSession.WatchRows(ctx, q, f)
 	}
 	s.mu.Lock()
-	all := RowBatch{Reset: true, Synced: true, Columns: s.columns["pods"]}
+	all := kube.RowBatch{Reset: true, Synced: true, Columns: s.columns["pods"]}
 	for _, r := range s.rows["pods"] {
 		r.Cells = slices.Clone(r.Cells)
 		all.Set = append(all.Set, r)
@@ -164,7 +165,7 @@ func (s *stream) churn(ctx context.Context, perSecond int) {
 			r.Cells = slices.Clone(r.Cells)
 			r.Cells[2] = states[rnd.IntN(len(states))]
 			select {
-			case s.batches <- RowBatch{Set: []Row{r}}:
+			case s.batches <- kube.RowBatch{Set: []kube.Row{r}}:
 			case <-ctx.Done():
 			}
 		}
@@ -210,7 +211,7 @@ func BenchmarkFiguresChangeToPaint(b *testing.B) {
 				r.Cells = slices.Clone(r.Cells)
 				r.Cells[2] = token
 				began := time.Now()
-				s.batches <- RowBatch{Set: []Row{r}}
+				s.batches <- kube.RowBatch{Set: []kube.Row{r}}
 				took = append(took, f.wait(b, seen, "the change").Sub(began))
 			}
 			b.ReportMetric(ms(quantile(took, 0.5)), "p50-ms")
@@ -224,8 +225,8 @@ func busy(b *testing.B, f func(*figures, *stream)) {
 	b.Helper()
 	fake := manyPods(5000)
 	// The first row of the list is the one that is watched.
-	fake.rows["pods"] = append([]Row{{UID: "first", Namespace: "aaa", Name: "aaa", Cells: []string{"aaa", "1/1", "Running", "0", "", "", ""}}}, fake.rows["pods"]...)
-	s := &stream{fakeSession: fake, batches: make(chan RowBatch)}
+	fake.rows["pods"] = append([]kube.Row{{UID: "first", Namespace: "aaa", Name: "aaa", Cells: []string{"aaa", "1/1", "Running", "0", "", "", ""}}}, fake.rows["pods"]...)
+	s := &stream{fakeSession: fake, batches: make(chan kube.RowBatch)}
 	runBusy(b, s, func(fig *figures) {
 		ctx, cancel := context.WithCancel(b.Context())
 		var churning sync.WaitGroup
@@ -291,8 +292,8 @@ func processor() time.Duration {
 // BenchmarkFiguresHeap: what 5,000 pods cost over none.
 func BenchmarkFiguresHeap(b *testing.B) {
 	heap := func(n int) float64 {
-		s := &stream{fakeSession: manyPods(n), batches: make(chan RowBatch)}
-		s.rows["pods"] = append([]Row{{UID: "first", Namespace: "aaa", Name: "aaa", Cells: []string{"aaa", "1/1", "Running", "0", "", "", ""}}}, s.rows["pods"]...)
+		s := &stream{fakeSession: manyPods(n), batches: make(chan kube.RowBatch)}
+		s.rows["pods"] = append([]kube.Row{{UID: "first", Namespace: "aaa", Name: "aaa", Cells: []string{"aaa", "1/1", "Running", "0", "", "", ""}}}, s.rows["pods"]...)
 		before := live()
 		var after uint64
 		runBusy(b, s, func(*figures) { after = live() })
@@ -310,14 +311,14 @@ func BenchmarkFiguresHeap(b *testing.B) {
 func BenchmarkFiguresDay(b *testing.B) {
 	const hour, warm, atOnce = 10 * 3600, 4, 100 // maps have their size after some hours
 	for b.Loop() {
-		s := &stream{fakeSession: manyPods(5000), batches: make(chan RowBatch)}
-		s.rows["pods"] = append([]Row{{UID: "first", Namespace: "aaa", Name: "aaa", Cells: []string{"aaa", "1/1", "Running", "0", "", "", ""}}}, s.rows["pods"]...)
+		s := &stream{fakeSession: manyPods(5000), batches: make(chan kube.RowBatch)}
+		s.rows["pods"] = append([]kube.Row{{UID: "first", Namespace: "aaa", Name: "aaa", Cells: []string{"aaa", "1/1", "Running", "0", "", "", ""}}}, s.rows["pods"]...)
 		runBusy(b, s, func(f *figures) {
 			rows := slices.Clone(s.rows["pods"])
 			states := []string{"Running", "Pending", "CrashLoopBackOff", "Terminating"}
 			var first, last uint64
 			for done := 0; done < 24*hour; done += atOnce {
-				var batch RowBatch
+				var batch kube.RowBatch
 				for i := range atOnce {
 					at := 1 + f.rnd.IntN(len(rows)-1)
 					row := rows[at]
@@ -333,7 +334,7 @@ func BenchmarkFiguresDay(b *testing.B) {
 					batch.Set = append(batch.Set, row)
 				}
 				// Of what came and went within one batch nothing may be left.
-				batch.Set = slices.DeleteFunc(batch.Set, func(r Row) bool { return slices.Contains(batch.Delete, r.UID) })
+				batch.Set = slices.DeleteFunc(batch.Set, func(r kube.Row) bool { return slices.Contains(batch.Delete, r.UID) })
 				s.batches <- batch
 				if done == warm*hour {
 					first = s.settled(b, f)
@@ -356,7 +357,7 @@ func (s *stream) settled(b *testing.B, f *figures) uint64 {
 	r := s.rows["pods"][0]
 	r.Cells = slices.Clone(r.Cells)
 	r.Cells[2] = token
-	s.batches <- RowBatch{Set: []Row{r}}
+	s.batches <- kube.RowBatch{Set: []kube.Row{r}}
 	f.wait(b, seen, "the last change")
 	return live()
 }
@@ -388,7 +389,7 @@ func BenchmarkFiguresFilter(b *testing.B) {
 	}
 	u.width, u.height = 120, 40
 	u.act("screen.pods")
-	all := RowBatch{Reset: true, Synced: true, Columns: u.session.(*fakeSession).columns["pods"], Set: manyPods(10_000).rows["pods"]}
+	all := kube.RowBatch{Reset: true, Synced: true, Columns: u.session.(*fakeSession).columns["pods"], Set: manyPods(10_000).rows["pods"]}
 	u.state.pods.apply(all)
 	texts := strings.Split("s se ser serv service service- service-7 service-77", " ")
 	for b.Loop() {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/kube"
 )
 
 // fix is what can be done about a problem from here.
@@ -90,7 +91,7 @@ func (u *ui) kubectlFix(args []string, namespace string) (fix, bool) {
 		verb, rest = "restart", rest[1:]
 	}
 	if verb == "uncordon" && len(rest) == 1 {
-		s := subject{ref: Ref{Type: nodeType, Name: rest[0]}, cordoned: true}
+		s := subject{ref: kube.Ref{Type: nodeType, Name: rest[0]}, cordoned: true}
 		return fix{u.T("uncordon %s", rest[0]), func() { u.cordon(&s) }}, true
 	}
 	if len(rest) == 1 {
@@ -107,7 +108,7 @@ func (u *ui) kubectlFix(args []string, namespace string) (fix, bool) {
 	if !ok {
 		return fix{}, false
 	}
-	s := subject{ref: Ref{Type: t, Name: rest[1]}}
+	s := subject{ref: kube.Ref{Type: t, Name: rest[1]}}
 	if t.Namespaced {
 		if s.ref.Namespace = namespace; namespace == "" {
 			s.ref.Namespace = "default"

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/paint"
 )
 
@@ -26,8 +27,8 @@ type forwards struct {
 // forward is one forwarded port.
 type forward struct {
 	id    string
-	spec  ForwardSpec
-	state ForwardState
+	spec  kube.ForwardSpec
+	state kube.ForwardState
 	began time.Time
 	// err is why it has ended by itself.
 	err    error
@@ -40,7 +41,7 @@ type forward struct {
 var errStopped = errors.New("stopped")
 
 // start forwards a port, until stop.
-func (s *forwards) start(spec ForwardSpec) {
+func (s *forwards) start(spec kube.ForwardSpec) {
 	u := s.u
 	for _, f := range s.list {
 		if f.spec == spec && f.err == nil {
@@ -58,7 +59,7 @@ func (s *forwards) start(spec ForwardSpec) {
 }
 
 // forwardCommand is the kubectl command that does the same.
-func forwardCommand(spec ForwardSpec) string {
+func forwardCommand(spec kube.ForwardSpec) string {
 	ports := fmt.Sprintf("%d:%d", spec.Local, spec.Remote)
 	if spec.Local == 0 {
 		ports = fmt.Sprintf(":%d", spec.Remote)
@@ -68,10 +69,10 @@ func forwardCommand(spec ForwardSpec) string {
 
 func (s *forwards) run(f *forward) {
 	u := s.u
-	f.err, f.state = nil, ForwardState{}
+	f.err, f.state = nil, kube.ForwardState{}
 	ctx, cancel := context.WithCancel(u.hub.ctx)
 	f.cancel = cancel
-	states := newBox(u.hub, nil, func(v ForwardState) {
+	states := newBox(u.hub, nil, func(v kube.ForwardState) {
 		v.Pod, v.Reason = paint.Clean(v.Pod), paint.Clean(v.Reason)
 		f.state = v
 		if !f.told && v.Local > 0 && f.err == nil && s.has(f) {
@@ -82,7 +83,7 @@ func (s *forwards) run(f *forward) {
 	})
 	end := newBox(u.hub, nil, func(err error) { s.ended(f, err) })
 	u.hub.spawn(func() {
-		err := u.session.Forward(ctx, f.spec, func(v ForwardState) {
+		err := u.session.Forward(ctx, f.spec, func(v kube.ForwardState) {
 			if ctx.Err() == nil {
 				states.put(v)
 			}
@@ -118,7 +119,7 @@ func (s *forwards) ended(f *forward, err error) {
 }
 
 // askOther offers another port of this machine for one that is taken.
-func (s *forwards) askOther(spec ForwardSpec, err error) {
+func (s *forwards) askOther(spec kube.ForwardSpec, err error) {
 	u := s.u
 	free := spec
 	free.Local = 0
@@ -183,23 +184,23 @@ func (f *forward) url() string {
 }
 
 // serviceType is that of Services.
-var serviceType = ResourceType{Version: "v1", Resource: "services", Kind: "Service", Namespaced: true, Short: []string{"svc"}}
+var serviceType = kube.ResourceType{Version: "v1", Resource: "services", Kind: "Service", Namespaced: true, Short: []string{"svc"}}
 
 // askForward asks which port, and forwards it.
 func (u *ui) askForward(s *subject) {
-	spec := ForwardSpec{Namespace: s.ref.Namespace, Target: singular(s.ref.Type) + "/" + s.ref.Name}
+	spec := kube.ForwardSpec{Namespace: s.ref.Namespace, Target: singular(s.ref.Type) + "/" + s.ref.Name}
 	switch s.ref.Type.Resource {
 	case "services":
 		if l := u.state.services.get(s.ref.Namespace, s.ref.Name); l != nil {
 			u.pickPort(spec, l.Ports)
 			return
 		}
-		fetchService(u, s.ref.Namespace, s.ref.Name, func(l *ServiceLine, err error) {
+		fetchService(u, s.ref.Namespace, s.ref.Name, func(l *kube.ServiceLine, err error) {
 			if err != nil {
 				u.fail(err)
 			}
 			if l == nil {
-				l = &ServiceLine{}
+				l = &kube.ServiceLine{}
 			}
 			u.pickPort(spec, l.Ports)
 		})
@@ -211,9 +212,9 @@ func (u *ui) askForward(s *subject) {
 				return
 			}
 		}
-		fetch(u, func(ctx context.Context) (PodDetail, error) {
+		fetch(u, func(ctx context.Context) (kube.PodDetail, error) {
 			return u.session.Pod(ctx, s.ref.Namespace, pod)
-		}, func(d PodDetail, err error) {
+		}, func(d kube.PodDetail, err error) {
 			if err != nil {
 				u.fail(err)
 			}
@@ -259,7 +260,7 @@ func portOf(text string) (port int, tcp bool) {
 }
 
 // pickPort has the user choose one of the ports, and then a port of this machine.
-func (u *ui) pickPort(spec ForwardSpec, ports []string) {
+func (u *ui) pickPort(spec kube.ForwardSpec, ports []string) {
 	type known struct {
 		port int
 		text string
@@ -309,7 +310,7 @@ func localFor(port int) int {
 }
 
 // promptForward asks for "local:remote" and forwards that.
-func (u *ui) promptForward(spec ForwardSpec, text string) {
+func (u *ui) promptForward(spec kube.ForwardSpec, text string) {
 	u.prompt = &prompt{
 		label: u.T("forward %s, local:remote ", paint.Clean(spec.Target)), input: input{text},
 		done: func(text string) { u.forwardText(spec, text) },
@@ -317,7 +318,7 @@ func (u *ui) promptForward(spec ForwardSpec, text string) {
 }
 
 // forwardText forwards what was typed: "8080:80", ":80" for a free port of this machine, "80" for the same port.
-func (u *ui) forwardText(spec ForwardSpec, text string) {
+func (u *ui) forwardText(spec kube.ForwardSpec, text string) {
 	text = strings.TrimSpace(text)
 	if text == "" {
 		return

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/grid"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
@@ -17,17 +18,17 @@ type listPage struct {
 	store *rowStore
 	grid  *grid.Grid
 	// columns are the store's; namespaced says that theirs comes first.
-	columns    []Column
+	columns    []kube.Column
 	namespaced bool
 	visible    bool
 	// extra columns come behind those of the API server and are drawn from what else is known.
 	extra []grid.Column
 	// explain writes the strip; nil for none.
-	explain func(r *Row, w int) []string
+	explain func(r *kube.Row, w int) []string
 	// rename changes an item before it goes into the grid.
-	rename func(*grid.Item, *Row)
+	rename func(*grid.Item, *kube.Row)
 	// only, if set, says which rows are shown.
-	only func(*Row) bool
+	only func(*kube.Row) bool
 	tree podTree
 }
 
@@ -56,7 +57,7 @@ func (p *listPage) allNamespaces() bool {
 	return p.store.query.Type.Namespaced && p.u.state.namespace == ""
 }
 
-func (p *listPage) columnsChanged(columns []Column) {
+func (p *listPage) columnsChanged(columns []kube.Column) {
 	p.columns = columns
 	p.namespaced = p.allNamespaces()
 	p.grid.SetColumns(append(gridColumns(columns, p.namespaced), p.extra...))
@@ -70,7 +71,7 @@ func (p *listPage) rowsReset() {
 
 func (p *listPage) storeState() { p.u.touch() }
 
-func (p *listPage) rowsChanged(set []Row, deleted []string) {
+func (p *listPage) rowsChanged(set []kube.Row, deleted []string) {
 	items := make([]grid.Item, 0, len(set))
 	only := p.u.state.namespace
 	lines := map[string]grid.Item{} // of owners
@@ -126,7 +127,7 @@ func (p *listPage) lost() bool { return p.grid.Lost() }
 func (p *listPage) subjects() []subject {
 	var list []subject
 	for _, it := range p.grid.Marked() {
-		if r, ok := it.Data.(Row); ok {
+		if r, ok := it.Data.(kube.Row); ok {
 			list = append(list, subjectOf(p.store.query.Type, p.columns, &r))
 		}
 	}
@@ -134,9 +135,9 @@ func (p *listPage) subjects() []subject {
 }
 
 // subjectOf is the object of a row.
-func subjectOf(t ResourceType, columns []Column, r *Row) subject {
+func subjectOf(t kube.ResourceType, columns []kube.Column, r *kube.Row) subject {
 	s := subject{
-		ref:   Ref{Type: t, Namespace: r.Namespace, Name: r.Name, UID: r.UID},
+		ref:   kube.Ref{Type: t, Namespace: r.Namespace, Name: r.Name, UID: r.UID},
 		owner: r.Owner, line: strings.Join(r.Cells, "  "),
 	}
 	for i, c := range columns {
@@ -264,7 +265,7 @@ func (p *listPage) stripLine(w int) string {
 	if p.store.err != nil {
 		l.Add(paint.Warn, p.u.errorText(p.store.err))
 	} else if it, ok := p.grid.Current(); ok && p.explain != nil {
-		if r, ok := it.Data.(Row); ok {
+		if r, ok := it.Data.(kube.Row); ok {
 			for _, text := range p.explain(&r, w-paint.Width(where)-4) {
 				l.Add(paint.Plain, paint.Cut(text, w-paint.Width(where)-4, p.u.theme.Glyphs.More))
 				break

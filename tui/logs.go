@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
 	"bonsai/tui/textview"
@@ -45,9 +46,9 @@ func newLogsPage(u *ui) *logsPage {
 	p := makeLogsPage(u, "")
 	p.home, p.pods = true, true
 	p.targets = func() []logTarget {
-		return []logTarget{podTarget(u, LogQuery{Namespace: u.state.namespace, Tail: tailMany, Follow: true})}
+		return []logTarget{podTarget(u, kube.LogQuery{Namespace: u.state.namespace, Tail: tailMany, Follow: true})}
 	}
-	p.events.wants = func(e *EventLine) bool { return u.state.namespace == "" || e.Namespace == u.state.namespace }
+	p.events.wants = func(e *kube.EventLine) bool { return u.state.namespace == "" || e.Namespace == u.state.namespace }
 	return p
 }
 
@@ -80,7 +81,7 @@ func newLogsOf(u *ui, list []subject, previous bool) *logsPage {
 	for _, s := range list {
 		names[s.ref.Namespace+"/"+singular(s.ref.Type)+"/"+s.ref.Name] = true
 	}
-	p.events.wants = func(e *EventLine) bool { return names[e.Namespace+"/"+e.Object] }
+	p.events.wants = func(e *kube.EventLine) bool { return names[e.Namespace+"/"+e.Object] }
 	p.targets = func() []logTarget { return targetsOf(u, list, p.previous) }
 	return p
 }
@@ -356,19 +357,19 @@ func (s *sourceNames) arrange(v *textview.View) {
 // eventTail follows the newest events of some objects.
 type eventTail struct {
 	u     *ui
-	wants func(*EventLine) bool
+	wants func(*kube.EventLine) bool
 	most  int
-	lines []EventLine
+	lines []kube.EventLine
 	feed  *feed
 	// changed are told of news.
 	changed []func()
 }
 
 func newEventTail(u *ui, most int) *eventTail {
-	t := &eventTail{u: u, most: most, wants: func(*EventLine) bool { return true }}
-	news := newBox(u.hub, func(old, new []EventLine) []EventLine { return append(old, new...) }, t.take)
+	t := &eventTail{u: u, most: most, wants: func(*kube.EventLine) bool { return true }}
+	news := newBox(u.hub, func(old, new []kube.EventLine) []kube.EventLine { return append(old, new...) }, t.take)
 	t.feed = newFeed(u.hub, func(ctx context.Context, well func()) error {
-		return u.session.Events(ctx, func(list []EventLine) error {
+		return u.session.Events(ctx, func(list []kube.EventLine) error {
 			well()
 			if len(list) > 0 {
 				news.put(list)
@@ -385,14 +386,14 @@ func (t *eventTail) reset()          { t.lines = nil }
 func (t *eventTail) listen(f func()) { t.changed = append(t.changed, f) }
 
 // take adds what is wanted; an event that came again stands at the end with its new count.
-func (t *eventTail) take(list []EventLine) {
+func (t *eventTail) take(list []kube.EventLine) {
 	for i := range list {
 		e := list[i]
 		if !t.wants(&e) {
 			continue
 		}
 		e.Reason, e.Object, e.Message, e.Source = paint.Clean(e.Reason), paint.Clean(e.Object), paint.Clean(e.Message), paint.Clean(e.Source)
-		t.lines = slices.DeleteFunc(t.lines, func(o EventLine) bool { return o.UID == e.UID })
+		t.lines = slices.DeleteFunc(t.lines, func(o kube.EventLine) bool { return o.UID == e.UID })
 		t.lines = append(t.lines, e)
 	}
 	if n := len(t.lines) - t.most; n > 0 {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/textview"
 )
 
@@ -15,7 +16,7 @@ import (
 func say(s *fakeSession, pod string, texts ...string) {
 	s.update(func() {
 		for _, text := range texts {
-			s.logs = append(s.logs, LogLine{Time: fakeNow.Add(time.Duration(len(s.logs)) * time.Millisecond), Pod: pod, Container: "web", Text: text})
+			s.logs = append(s.logs, kube.LogLine{Time: fakeNow.Add(time.Duration(len(s.logs)) * time.Millisecond), Pod: pod, Container: "web", Text: text})
 		}
 	})
 }
@@ -151,8 +152,8 @@ func TestLogsStayWhileOneLooksElsewhere(t *testing.T) {
 
 func TestGapsAreTold(t *testing.T) {
 	told := map[string]time.Time{"a/web": fakeNow}
-	line := func(at time.Duration, pod, text string) LogLine {
-		return LogLine{Time: fakeNow.Add(at), Pod: pod, Container: "web", Text: text}
+	line := func(at time.Duration, pod, text string) kube.LogLine {
+		return kube.LogLine{Time: fakeNow.Add(at), Pod: pod, Container: "web", Text: text}
 	}
 	texts := func(b logBatch) string {
 		var list []string
@@ -162,11 +163,11 @@ func TestGapsAreTold(t *testing.T) {
 		return strings.Join(list, ",")
 	}
 	r := newReplay(told, "GAP")
-	if got := texts(r.batch([]LogLine{line(-2, "a", "old"), line(0, "a", "last"), line(5, "a", "new"), line(1, "b", "other")})); got != "new,other" {
+	if got := texts(r.batch([]kube.LogLine{line(-2, "a", "old"), line(0, "a", "last"), line(5, "a", "new"), line(1, "b", "other")})); got != "new,other" {
 		t.Errorf("runs that overlap tell %s", got)
 	}
 	r = newReplay(told, "GAP")
-	if got := texts(r.batch([]LogLine{line(90, "a", "later"), line(91, "a", "on")})); got != "GAP,later,on" {
+	if got := texts(r.batch([]kube.LogLine{line(90, "a", "later"), line(91, "a", "on")})); got != "GAP,later,on" {
 		t.Errorf("runs that do not overlap tell %s", got)
 	}
 }
@@ -280,7 +281,7 @@ func TestSaveLog(t *testing.T) {
 func TestLogFrames(t *testing.T) {
 	s := shop()
 	for i := range 40 {
-		s.logs = append(s.logs, LogLine{
+		s.logs = append(s.logs, kube.LogLine{
 			Time: fakeNow, Pod: fmt.Sprintf("namespace-of-some-length/pod-漢字-%d", i), Container: "c", Marker: i%9 == 0,
 			Text: []string{"", "\x1b[31mred", strings.Repeat("長い", 300), "👩‍👩‍👧 x", "\u202eabc", `{"msg":"a\nb","x":{"y":[1]}}`}[i%6],
 		})

@@ -10,17 +10,18 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/textview"
 )
 
 // logTarget is one stream of logs. follow blocks as the session's methods do; that it returns nil says that no more can
 // come.
 type logTarget struct {
-	follow func(ctx context.Context, f func([]LogLine) error) error
+	follow func(ctx context.Context, f func([]kube.LogLine) error) error
 }
 
-func podTarget(u *ui, q LogQuery) logTarget {
-	return logTarget{func(ctx context.Context, f func([]LogLine) error) error { return u.session.PodLogs(ctx, q, f) }}
+func podTarget(u *ui, q kube.LogQuery) logTarget {
+	return logTarget{func(ctx context.Context, f func([]kube.LogLine) error) error { return u.session.PodLogs(ctx, q, f) }}
 }
 
 // targetsOf are the streams for objects: one for all pods of a namespace, one for each workload and each component of a
@@ -39,16 +40,16 @@ func targetsOf(u *ui, list []subject, previous bool) []logTarget {
 			pods[s.ref.Namespace] = append(pods[s.ref.Namespace], s.ref.Name)
 		case "nodes":
 			for _, name := range u.nodeComponents(s.ref.Name) {
-				targets = append(targets, logTarget{func(ctx context.Context, f func([]LogLine) error) error {
+				targets = append(targets, logTarget{func(ctx context.Context, f func([]kube.LogLine) error) error {
 					return u.session.ComponentLogs(ctx, s.ref.Name, name, tail, f)
 				}})
 			}
 		default:
-			targets = append(targets, selectorTarget(u, s.ref, LogQuery{Namespace: s.ref.Namespace, Tail: tailMany, Follow: !previous, Previous: previous}))
+			targets = append(targets, selectorTarget(u, s.ref, kube.LogQuery{Namespace: s.ref.Namespace, Tail: tailMany, Follow: !previous, Previous: previous}))
 		}
 	}
 	for _, ns := range slices.Sorted(maps.Keys(pods)) {
-		targets = append(targets, podTarget(u, LogQuery{Namespace: ns, Pods: pods[ns], Tail: tail, Follow: !previous, Previous: previous}))
+		targets = append(targets, podTarget(u, kube.LogQuery{Namespace: ns, Pods: pods[ns], Tail: tail, Follow: !previous, Previous: previous}))
 	}
 	return targets
 }
@@ -70,8 +71,8 @@ func (u *ui) nodeComponents(node string) []string {
 }
 
 // selectorTarget follows the pods that a workload or Service selects, also those that come later.
-func selectorTarget(u *ui, ref Ref, q LogQuery) logTarget {
-	return logTarget{func(ctx context.Context, f func([]LogLine) error) error {
+func selectorTarget(u *ui, ref kube.Ref, q kube.LogQuery) logTarget {
+	return logTarget{func(ctx context.Context, f func([]kube.LogLine) error) error {
 		text, err := u.session.YAML(ctx, ref)
 		if err != nil {
 			return err
@@ -147,7 +148,7 @@ func newLogStream(p *logsPage, t logTarget) *logStream {
 	})
 	s.feed = newFeed(u.hub, func(ctx context.Context, well func()) error {
 		r := newReplay(s.told, gap)
-		err := t.follow(ctx, func(list []LogLine) error {
+		err := t.follow(ctx, func(list []kube.LogLine) error {
 			well()
 			b := r.batch(list)
 			if len(b.lines) > 0 {
@@ -189,7 +190,7 @@ func newReplay(times map[string]time.Time, gap string) *replay {
 	return r
 }
 
-func (r *replay) batch(list []LogLine) logBatch {
+func (r *replay) batch(list []kube.LogLine) logBatch {
 	b := logBatch{lines: make([]textview.Line, 0, len(list))}
 	add := func(l textview.Line) {
 		b.lines = append(b.lines, l)

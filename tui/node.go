@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/paint"
 )
 
@@ -18,7 +19,7 @@ type nodePage struct {
 
 func newNodePage(u *ui, name string) *nodePage {
 	p := &nodePage{listPage: newPodsPage(u), name: name}
-	p.listPage.only = func(r *Row) bool { return cellOf(p.store.columns, r, "node") == name }
+	p.listPage.only = func(r *kube.Row) bool { return cellOf(p.store.columns, r, "node") == name }
 	return p
 }
 

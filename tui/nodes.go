@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/grid"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
@@ -26,7 +27,7 @@ type nodesPage struct {
 }
 
 func newNodesPage(u *ui) *nodesPage {
-	p := &nodesPage{u: u, store: newRowStore(u, RowQuery{Type: nodeType}), grid: grid.New(nil)}
+	p := &nodesPage{u: u, store: newRowStore(u, kube.RowQuery{Type: nodeType}), grid: grid.New(nil)}
 	p.grid.SetColumns(p.columns())
 	u.state.listeners = append(u.state.listeners, func() {
 		if p.visible {
@@ -39,7 +40,7 @@ func newNodesPage(u *ui) *nodesPage {
 // nodeData is what a row of the grid knows of its node.
 type nodeData struct {
 	status cluster.NodeStatus // zero but for the name if the snapshot does not have it
-	row    Row                // zero if the API does not have it
+	row    kube.Row           // zero if the API does not have it
 }
 
 // sparkWidth is that of the graphs in the list.
@@ -116,10 +117,10 @@ func (p *nodesPage) hide() {
 	p.store.unread(p)
 }
 
-func (p *nodesPage) columnsChanged([]Column)     {}
-func (p *nodesPage) rowsReset()                  {}
-func (p *nodesPage) rowsChanged([]Row, []string) { p.refresh() }
-func (p *nodesPage) storeState()                 { p.u.touch() }
+func (p *nodesPage) columnsChanged([]kube.Column)     {}
+func (p *nodesPage) rowsReset()                       {}
+func (p *nodesPage) rowsChanged([]kube.Row, []string) { p.refresh() }
+func (p *nodesPage) storeState()                      { p.u.touch() }
 
 // refresh joins what the snapshot and the API say.
 func (p *nodesPage) refresh() {
@@ -213,8 +214,8 @@ func oldest(list []cluster.Component) time.Time {
 }
 
 // cellOf is the text of a row in a column.
-func cellOf(columns []Column, r *Row, name string) string {
-	if at := slices.IndexFunc(columns, func(c Column) bool { return strings.EqualFold(c.Name, name) }); at >= 0 && at < len(r.Cells) {
+func cellOf(columns []kube.Column, r *kube.Row, name string) string {
+	if at := slices.IndexFunc(columns, func(c kube.Column) bool { return strings.EqualFold(c.Name, name) }); at >= 0 && at < len(r.Cells) {
 		return r.Cells[at]
 	}
 	return ""

@@ -192,7 +192,7 @@ func (u *ui) operate(args []string, title string, events func([]cluster.Event), 
 		})
 	}, func(err error) {
 		entry.end(u, err)
-		if !errors.Is(err, ErrDetach) {
+		if !errors.Is(err, cluster.ErrDetach) {
 			done(err)
 		}
 	})

@@ -151,7 +151,7 @@ func TestOutput(t *testing.T) {
 	r.u.runText([]string{"kubectl", "--", "get", "pods", "-w"})
 	r.operated("kubectl -- get pods -w")
 	r.keys("esc")
-	if cause := <-c.cause; errors.Is(cause, ErrDetach) {
+	if cause := <-c.cause; errors.Is(cause, cluster.ErrDetach) {
 		t.Error("it was left running")
 	}
 }

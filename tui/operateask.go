@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/paint"
 )
 
@@ -81,7 +82,7 @@ func (u *ui) askName() {
 
 // chooseCluster offers the other clusters of this user; the UI goes over to the one that is chosen.
 func (u *ui) chooseCluster() {
-	fetch(u, u.session.Clusters, func(list []ClusterInfo, err error) {
+	fetch(u, u.session.Clusters, func(list []cluster.Info, err error) {
 		if err != nil {
 			u.fail(err)
 			return
@@ -144,7 +145,7 @@ func (u *ui) chooseShell() {
 	var choices []choice
 	for _, n := range u.state.snapshot.Nodes {
 		choices = append(choices, choice{title: paint.Clean(n.Name), hint: n.IP, run: func() {
-			u.openShell(&subject{ref: Ref{Type: nodeType, Name: n.Name}, node: n.Name})
+			u.openShell(&subject{ref: kube.Ref{Type: nodeType, Name: n.Name}, node: n.Name})
 		}})
 	}
 	u.choose(u.T("open a shell in a node"), choices)

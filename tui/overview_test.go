@@ -12,6 +12,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/kube"
 )
 
 // settled waits until everything that a page follows has told something.
@@ -43,7 +44,7 @@ func crowded() *fakeSession {
 		n.Components = append(slices.Clone(n.Components), cluster.Component{Name: long, Phase: cluster.PhaseFailed, Restarts: 12345, Reason: long})
 		s.snapshot.Nodes = append(s.snapshot.Nodes, n)
 		s.load.Nodes = append(s.load.Nodes, cluster.NodeUsage{Node: n.Name, Time: fakeNow, CPU: 1e6, CPUs: 0, Memory: 1 << 60, MemoryLimit: 1})
-		s.events = append(s.events, EventLine{UID: fmt.Sprint("x", i), Time: fakeNow, Warning: true, Reason: long, Object: long, Message: long, Count: 99999})
+		s.events = append(s.events, kube.EventLine{UID: fmt.Sprint("x", i), Time: fakeNow, Warning: true, Reason: long, Object: long, Message: long, Count: 99999})
 		s.queries = append(s.queries, cluster.DNSQuery{Time: fakeNow, Name: long, Pod: long, Rcode: "SERVFAIL", Answers: []string{long}, Took: time.Hour})
 		for j := range 50 {
 			r := s.rows["pods"][j%7]
@@ -78,7 +79,7 @@ func TestOverviewFits(t *testing.T) {
 func empty() *fakeSession {
 	s := shop()
 	s.snapshot.Nodes, s.snapshot.Components, s.snapshot.Problems, s.load = nil, nil, nil, cluster.Load{}
-	s.rows, s.events, s.queries = map[string][]Row{}, nil, nil
+	s.rows, s.events, s.queries = map[string][]kube.Row{}, nil, nil
 	return s
 }
 
@@ -155,7 +156,7 @@ func TestNodesWithoutCluster(t *testing.T) {
 func TestManyPodsAreCounted(t *testing.T) {
 	s := healthy()
 	for i := range 3000 {
-		s.rows["pods"] = append(s.rows["pods"], Row{UID: fmt.Sprint("m", i), Namespace: "many", Name: fmt.Sprint("p", i), Cells: []string{fmt.Sprint("p", i), "1/1", "Running", "0", "", "", "dev-1"}})
+		s.rows["pods"] = append(s.rows["pods"], kube.Row{UID: fmt.Sprint("m", i), Namespace: "many", Name: fmt.Sprint("p", i), Cells: []string{fmt.Sprint("p", i), "1/1", "Running", "0", "", "", "dev-1"}})
 	}
 	r := newRig(t, s, 80, 24)
 	r.shows("✓ 3000")
@@ -226,7 +227,7 @@ func TestNodesScreen(t *testing.T) {
 	r.until("an uncordoned node", func(string) bool {
 		r.session.mu.Lock()
 		defer r.session.mu.Unlock()
-		return len(r.session.done) == 1 && r.session.done[0].Verb == VerbUncordon
+		return len(r.session.done) == 1 && r.session.done[0].Verb == kube.VerbUncordon
 	})
 	r.keys("enter")
 	r.shows("10.201.0.11", "kube-proxy", "cart-7d9f4-x2k")
@@ -276,7 +277,7 @@ func TestPodSummaryCountsLikeACountOfAll(t *testing.T) {
 	r.settled()
 	rnd := rand.New(rand.NewPCG(1, 2))
 	p := &r.u.state.summary
-	rows := map[string]Row{}
+	rows := map[string]kube.Row{}
 	p.rowsReset()
 	for range 3000 {
 		id := fmt.Sprint("u", rnd.IntN(60))
@@ -286,8 +287,8 @@ func TestPodSummaryCountsLikeACountOfAll(t *testing.T) {
 			continue
 		}
 		status := []string{"Running", "Pending", "Completed", "Error", "ContainerCreating"}[rnd.IntN(5)]
-		rows[id] = Row{UID: id, Namespace: fmt.Sprint("ns", rnd.IntN(4)), Name: id, Cells: []string{id, "1/1", status, "0", "", "", fmt.Sprint("dev-", rnd.IntN(3))}}
-		p.rowsChanged([]Row{rows[id]}, nil)
+		rows[id] = kube.Row{UID: id, Namespace: fmt.Sprint("ns", rnd.IntN(4)), Name: id, Cells: []string{id, "1/1", status, "0", "", "", fmt.Sprint("dev-", rnd.IntN(3))}}
+		p.rowsChanged([]kube.Row{rows[id]}, nil)
 		if rnd.IntN(4) == 0 {
 			p.refresh()
 		}

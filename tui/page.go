@@ -5,6 +5,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/keymap"
 )
 
@@ -68,7 +69,7 @@ type chooser interface {
 
 // subject is what a verb acts on.
 type subject struct {
-	ref Ref
+	ref kube.Ref
 	// state is the word for it in the table ("Running"), owner what controls it ("ReplicaSet/web-1").
 	state, owner string
 	node         string // that a pod runs on

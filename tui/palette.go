@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
 	"bonsai/tui/words"
@@ -70,7 +71,7 @@ func (u *ui) findObjects(text string) []choice {
 	for _, n := range u.state.snapshot.Nodes {
 		if match(lower(n.Name)) {
 			list = append(list, choice{title: n.Name, hint: "Node", run: func() {
-				u.openSubject(&subject{ref: Ref{Type: nodeType, Name: n.Name}}, "")
+				u.openSubject(&subject{ref: kube.Ref{Type: nodeType, Name: n.Name}}, "")
 			}})
 		}
 	}

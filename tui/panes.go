@@ -105,7 +105,7 @@ func (p *panes) follow() {
 	switch {
 	case len(list) > 1: // marked
 		return
-	case len(list) == 0 || list[0].ref.key() == p.about:
+	case len(list) == 0 || list[0].ref.Key() == p.about:
 		if p.focus == 0 && len(list) == 0 {
 			p.beside(nil)
 		}
@@ -113,7 +113,7 @@ func (p *panes) follow() {
 		return
 	}
 	now := p.u.clock.now()
-	if key := list[0].ref.key(); key != p.next {
+	if key := list[0].ref.Key(); key != p.next {
 		p.next, p.since = key, now
 	}
 	rest := p.u.restFor - now.Sub(p.since)
@@ -140,7 +140,7 @@ func (p *panes) beside(s *subject) {
 	if t := s.ref.Type; t.Resource == "nodes" && t.Group == "" {
 		object = newNodePage(u, s.ref.Name)
 	}
-	p.sides, p.about = []page{object}, s.ref.key()
+	p.sides, p.about = []page{object}, s.ref.Key()
 	if needsLogs(u, s) == "" {
 		p.sides = append(p.sides, newLogsOf(u, []subject{*s}, false))
 	}

@@ -52,7 +52,7 @@ func TestPanesWaitForTheCursorToRest(t *testing.T) {
 	}
 	now = now.Add(restFor / 4)
 	r.screen()
-	if list := p.list.subjects(); p.about == first || p.about != list[0].ref.key() {
+	if list := p.list.subjects(); p.about == first || p.about != list[0].ref.Key() {
 		t.Fatalf("the cursor rests, and %q is shown", p.about)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/grid"
 	"bonsai/tui/paint"
 )
@@ -31,7 +32,7 @@ func newPodsPage(u *ui) *listPage {
 			return size(memory), float64(memory)
 		}},
 	}
-	p.explain = func(r *Row, _ int) []string {
+	p.explain = func(r *kube.Row, _ int) []string {
 		for _, problem := range u.state.snapshot.Problems {
 			pod := r.Namespace + "/" + r.Name
 			if problem.Object == "pod/"+pod || slices.Contains(problem.Pods, pod) {

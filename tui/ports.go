@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/grid"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
@@ -141,7 +142,7 @@ func (p *portsPage) refillOurs() {
 }
 
 // forwardTo is a forwarded port that leads to a Service, nil if there is none.
-func (p *portsPage) forwardTo(l *ServiceLine) *forward {
+func (p *portsPage) forwardTo(l *kube.ServiceLine) *forward {
 	for _, f := range p.u.forwards.list {
 		if f.err == nil && f.state.Local > 0 && f.spec.Namespace == l.Namespace && f.spec.Target == "service/"+l.Name {
 			return f
@@ -151,7 +152,7 @@ func (p *portsPage) forwardTo(l *ServiceLine) *forward {
 }
 
 // reachable is the address of a Service that is of most use here.
-func (p *portsPage) reachable(l *ServiceLine) string {
+func (p *portsPage) reachable(l *kube.ServiceLine) string {
 	if f := p.forwardTo(l); f != nil {
 		return f.address() + " " + p.u.T("on this machine, forwarded")
 	}
@@ -181,9 +182,9 @@ func (p *portsPage) refill() {
 }
 
 // external says that a Service is but another name for something elsewhere.
-func external(l *ServiceLine) bool { return l.Kind == "ExternalName" }
+func external(l *kube.ServiceLine) bool { return l.Kind == "ExternalName" }
 
-func (p *portsPage) item(l *ServiceLine) grid.Item {
+func (p *portsPage) item(l *kube.ServiceLine) grid.Item {
 	state, ready, role := paint.StateOK, fmt.Sprintf("%d/%d", l.Ready, l.Total), paint.Plain
 	switch {
 	case external(l):
@@ -268,7 +269,7 @@ func (p *portsPage) subjects() []subject {
 		}
 		f := it.Data.(*forward)
 		if kind, name, _ := strings.Cut(f.spec.Target, "/"); kind == "service" {
-			return []subject{{ref: Ref{Type: serviceType, Namespace: f.spec.Namespace, Name: name}, line: f.url()}}
+			return []subject{{ref: kube.Ref{Type: serviceType, Namespace: f.spec.Namespace, Name: name}, line: f.url()}}
 		}
 		if s, ok := p.u.subjectNamed(f.spec.Namespace, f.spec.Target); ok {
 			return []subject{s}
@@ -277,8 +278,8 @@ func (p *portsPage) subjects() []subject {
 	}
 	var list []subject
 	for _, it := range p.services.Marked() {
-		l := it.Data.(ServiceLine)
-		list = append(list, subject{ref: Ref{Type: serviceType, Namespace: l.Namespace, Name: l.Name, UID: l.UID}, line: strings.Join(it.Cells, "  ")})
+		l := it.Data.(kube.ServiceLine)
+		list = append(list, subject{ref: kube.Ref{Type: serviceType, Namespace: l.Namespace, Name: l.Name, UID: l.UID}, line: strings.Join(it.Cells, "  ")})
 	}
 	return list
 }
@@ -334,7 +335,7 @@ func (p *portsPage) act(id string) bool {
 		}
 	case "copy.line":
 		if it, ok := p.services.Current(); ok {
-			l := it.Data.(ServiceLine)
+			l := it.Data.(kube.ServiceLine)
 			if f := p.forwardTo(&l); f != nil {
 				u.copy(f.url())
 				return true

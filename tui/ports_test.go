@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/kube"
 )
 
 func TestPortsSaysWhyNothingAnswers(t *testing.T) {
 	s := shop()
 	s.services = append(s.services,
-		ServiceLine{UID: "s8", Namespace: "shop", Name: "lost", Kind: "ClusterIP", Ports: []string{"80/TCP"}},
-		ServiceLine{UID: "s9", Namespace: "shop", Name: "elsewhere", Kind: "ExternalName"})
+		kube.ServiceLine{UID: "s8", Namespace: "shop", Name: "lost", Kind: "ClusterIP", Ports: []string{"80/TCP"}},
+		kube.ServiceLine{UID: "s9", Namespace: "shop", Name: "elsewhere", Kind: "ExternalName"})
 	r := newRig(t, s, 120, 40)
 	r.keys("9")
 	r.shows("kubernetes.default.svc", "10.96.0.1", "NodePort", "0/1")
@@ -99,7 +100,7 @@ func TestForwardAsksWhichPort(t *testing.T) {
 	// Typed at once.
 	r.keys("F", `"9000:80"`, "enter")
 	r.shows("http://127.0.0.1:9000 leads to service shop/web:80")
-	if spec := r.u.forwards.list[1].spec; spec != (ForwardSpec{Namespace: "shop", Target: "service/web", Local: 9000, Remote: 80}) {
+	if spec := r.u.forwards.list[1].spec; spec != (kube.ForwardSpec{Namespace: "shop", Target: "service/web", Local: 9000, Remote: 80}) {
 		t.Errorf("forwards %+v", spec)
 	}
 }
@@ -114,7 +115,7 @@ func TestForwardOfPodsAndWorkloads(t *testing.T) {
 	r.shows("CrashLoopBackOff")
 	for kind, want := range map[string]string{"Deployment/cart": "cart-7d9f4-x2k", "StatefulSet/db": "db-0", "Deployment/nothing": "", "ReplicaSet/web-9cc6f": "web-9cc6f-lm2"} {
 		k, name, _ := strings.Cut(kind, "/")
-		if got := r.u.podOf(&subject{ref: Ref{Type: ResourceType{Kind: k}, Namespace: "shop", Name: name}}); got != want {
+		if got := r.u.podOf(&subject{ref: kube.Ref{Type: kube.ResourceType{Kind: k}, Namespace: "shop", Name: name}}); got != want {
 			t.Errorf("%s: %q, want %q", kind, got, want)
 		}
 	}
@@ -128,7 +129,7 @@ func TestForwardText(t *testing.T) {
 		t.Run(text, func(t *testing.T) {
 			s := shop()
 			r := newRig(t, s, 80, 24)
-			r.u.forwardText(ForwardSpec{Namespace: "shop", Target: "service/web"}, text)
+			r.u.forwardText(kube.ForwardSpec{Namespace: "shop", Target: "service/web"}, text)
 			if want == "" {
 				r.shows("is no pair of ports")
 				return
@@ -179,7 +180,7 @@ func TestPortsFrames(t *testing.T) {
 	frames(t, r, []string{"G"}, []string{"w"})
 	r.send(sizeMsg(120, 40))
 	for i := range 12 {
-		r.u.forwards.start(ForwardSpec{Namespace: "shop", Target: "service/\x1b[2J漢字", Local: 9000 + i, Remote: 80})
+		r.u.forwards.start(kube.ForwardSpec{Namespace: "shop", Target: "service/\x1b[2J漢字", Local: 9000 + i, Remote: 80})
 	}
 	r.shows("FORWARDED TO THIS MACHINE 12", "connected to a ready pod")
 	s.update(func() { s.broken = "a\x1b[2J漢字" + strings.Repeat("x", 300) })

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/paint"
 )
 
@@ -94,7 +95,7 @@ func (p *portsPage) strip(w, n int) []string {
 		}
 	default:
 		if it, ok := p.services.Current(); ok {
-			l := it.Data.(ServiceLine)
+			l := it.Data.(kube.ServiceLine)
 			if why := p.whyNotReady(&l); why != "" {
 				parts = append(parts, fact{paint.Warn, u.theme.Glyphs.Warn + " " + why})
 			}
@@ -132,7 +133,7 @@ func (p *portsPage) strip(w, n int) []string {
 }
 
 // whyNotReady says why nothing, or not everything, answers behind a Service; "" if all is well.
-func (p *portsPage) whyNotReady(l *ServiceLine) string {
+func (p *portsPage) whyNotReady(l *kube.ServiceLine) string {
 	u := p.u
 	if external(l) || l.Ready > 0 && l.Ready == l.Total {
 		return ""
@@ -156,7 +157,7 @@ func (p *portsPage) whyNotReady(l *ServiceLine) string {
 }
 
 // suspect is a pod that by its name belongs to a Service and does not do well, and how it does.
-func (p *portsPage) suspect(l *ServiceLine) string {
+func (p *portsPage) suspect(l *kube.ServiceLine) string {
 	best, status := "", ""
 	for _, r := range p.u.state.pods.rows {
 		if r.Namespace != l.Namespace || !strings.HasPrefix(r.Name, l.Name+"-") && r.Name != l.Name || best != "" && r.Name > best {

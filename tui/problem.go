@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
 )
@@ -17,7 +18,7 @@ func (u *ui) problemSubject(p *cluster.Problem) subject {
 	parts := strings.Split(p.Object, "/")
 	switch {
 	case parts[0] == "pod" && len(parts) == 3:
-		s.ref = Ref{Type: podType, Namespace: parts[1], Name: parts[2]}
+		s.ref = kube.Ref{Type: podType, Namespace: parts[1], Name: parts[2]}
 		for _, r := range u.state.pods.rows {
 			if r.Namespace == parts[1] && r.Name == parts[2] {
 				line := s.line
@@ -27,7 +28,7 @@ func (u *ui) problemSubject(p *cluster.Problem) subject {
 			}
 		}
 	case parts[0] == "node" && len(parts) == 2:
-		s.ref = Ref{Type: nodeType, Name: parts[1]}
+		s.ref = kube.Ref{Type: nodeType, Name: parts[1]}
 	case parts[0] == "addon" && len(parts) == 2:
 		s.ref.Name = parts[1]
 		for i := range u.state.snapshot.Addons {
@@ -54,11 +55,11 @@ func (u *ui) problemSubject(p *cluster.Problem) subject {
 
 // problemType is the type of a kind in lower case. Those that most problems are about are known before the API server
 // has told all.
-func (u *ui) problemType(kind string) (ResourceType, bool) {
+func (u *ui) problemType(kind string) (kube.ResourceType, bool) {
 	if t, ok := u.findType(kind); ok {
 		return t, true
 	}
-	for _, t := range []ResourceType{
+	for _, t := range []kube.ResourceType{
 		{Group: "apps", Version: "v1", Resource: "deployments", Kind: "Deployment", Namespaced: true},
 		{Group: "apps", Version: "v1", Resource: "statefulsets", Kind: "StatefulSet", Namespaced: true},
 		{Group: "apps", Version: "v1", Resource: "daemonsets", Kind: "DaemonSet", Namespaced: true},
@@ -72,7 +73,7 @@ func (u *ui) problemType(kind string) (ResourceType, bool) {
 			return t, true
 		}
 	}
-	return ResourceType{}, false
+	return kube.ResourceType{}, false
 }
 
 // problemLine is a problem as text: the command to type, if it names one, or else all of it.

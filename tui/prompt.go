@@ -7,6 +7,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
 )
@@ -122,10 +123,10 @@ func (u *ui) beginCommand() {
 
 // loadTypes asks what types there are; the answer may come while one types. then, if it is not nil, is told.
 func (u *ui) loadTypes(then func(error)) {
-	fetch(u, u.session.Types, func(types []ResourceType, err error) {
+	fetch(u, u.session.Types, func(types []kube.ResourceType, err error) {
 		if err == nil {
 			if u.state.types = types; types == nil {
-				u.state.types = []ResourceType{} // none is an answer, too
+				u.state.types = []kube.ResourceType{} // none is an answer, too
 			}
 		}
 		if then != nil {
@@ -135,7 +136,7 @@ func (u *ui) loadTypes(then func(error)) {
 }
 
 // typeNames are the names by which a type is called, the plural first.
-func typeNames(t ResourceType) []string {
+func typeNames(t kube.ResourceType) []string {
 	names := append([]string{t.Resource}, t.Short...)
 	if one := singular(t); one != "" {
 		names = append(names, one)
@@ -146,19 +147,19 @@ func typeNames(t ResourceType) []string {
 	return names
 }
 
-func (u *ui) findType(name string) (ResourceType, bool) {
+func (u *ui) findType(name string) (kube.ResourceType, bool) {
 	name = lower(name)
 	for _, t := range u.state.types {
 		if slices.Contains(typeNames(t), name) {
 			return t, true
 		}
 	}
-	for _, t := range []ResourceType{podType, nodeType} {
+	for _, t := range []kube.ResourceType{podType, nodeType} {
 		if slices.Contains(typeNames(t), name) {
 			return t, true
 		}
 	}
-	return ResourceType{}, false
+	return kube.ResourceType{}, false
 }
 
 func (u *ui) completeCommand(text string) []string {
@@ -227,14 +228,14 @@ func (u *ui) command(text string) {
 }
 
 // openType shows the objects of a type on the screen where it is at home, or over the current page.
-func (u *ui) openType(t ResourceType) {
+func (u *ui) openType(t kube.ResourceType) {
 	switch {
 	case t.Resource == "pods":
 		u.act("screen.pods")
 	case t.Resource == "nodes" && t.Group == "":
 		u.act("screen.nodes")
 	default:
-		u.push(newPanes(u, newListPage(u, newRowStore(u, RowQuery{Type: t}))))
+		u.push(newPanes(u, newListPage(u, newRowStore(u, kube.RowQuery{Type: t}))))
 	}
 }
 
@@ -251,7 +252,7 @@ func (u *ui) setNamespace(name string) {
 }
 
 func (u *ui) chooseNamespace() {
-	t := ResourceType{Version: "v1", Resource: "namespaces", Kind: "Namespace"}
+	t := kube.ResourceType{Version: "v1", Resource: "namespaces", Kind: "Namespace"}
 	choices := []choice{{title: u.T("all namespaces"), run: func() { u.setNamespace("") }}}
 	u.state.summary.refresh()
 	seen := map[string]bool{}
@@ -261,7 +262,7 @@ func (u *ui) chooseNamespace() {
 	}
 	m := u.choose(u.T("namespace"), choices)
 	// Those without pods come when the API server has told them.
-	fetchRows(u, RowQuery{Type: t}, func(rows []Row) {
+	fetchRows(u, kube.RowQuery{Type: t}, func(rows []kube.Row) {
 		for _, r := range rows {
 			if !seen[r.Name] {
 				m.choices = append(m.choices, choice{title: paint.Clean(r.Name), run: func() { u.setNamespace(r.Name) }})

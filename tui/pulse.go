@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/paint"
 )
 
@@ -236,7 +237,7 @@ type warningList struct {
 	feed *feed
 	err  error
 	read bool
-	list []EventLine
+	list []kube.EventLine
 }
 
 // warningsKept bounds the list.
@@ -244,9 +245,9 @@ const warningsKept = 60
 
 func (l *warningList) init(u *ui) {
 	l.u = u
-	news := newBox(u.hub, func(old, new []EventLine) []EventLine { return append(old, new...) }, l.apply)
+	news := newBox(u.hub, func(old, new []kube.EventLine) []kube.EventLine { return append(old, new...) }, l.apply)
 	l.feed = newFeed(u.hub, func(ctx context.Context, well func()) error {
-		return u.session.Events(ctx, func(list []EventLine) error {
+		return u.session.Events(ctx, func(list []kube.EventLine) error {
 			well()
 			news.put(slices.Clone(list))
 			return nil
@@ -257,17 +258,17 @@ func (l *warningList) init(u *ui) {
 	})
 }
 
-func (l *warningList) apply(list []EventLine) {
+func (l *warningList) apply(list []kube.EventLine) {
 	l.read, l.err = true, nil
 	for _, e := range list {
 		if !e.Warning {
 			continue
 		}
 		e.Reason, e.Object, e.Message, e.Namespace = paint.Clean(e.Reason), paint.Clean(e.Object), paint.Clean(e.Message), paint.Clean(e.Namespace)
-		l.list = slices.DeleteFunc(l.list, func(o EventLine) bool { return o.UID == e.UID })
+		l.list = slices.DeleteFunc(l.list, func(o kube.EventLine) bool { return o.UID == e.UID })
 		l.list = append(l.list, e)
 	}
-	slices.SortStableFunc(l.list, func(a, b EventLine) int { return b.Time.Compare(a.Time) })
+	slices.SortStableFunc(l.list, func(a, b kube.EventLine) int { return b.Time.Compare(a.Time) })
 	if len(l.list) > warningsKept {
 		l.list = l.list[:warningsKept]
 	}
@@ -275,10 +276,10 @@ func (l *warningList) apply(list []EventLine) {
 }
 
 // foldWarnings makes one line of what is said of several objects of a kind, as kubelets do of their nodes.
-func foldWarnings(list []EventLine) []EventLine {
+func foldWarnings(list []kube.EventLine) []kube.EventLine {
 	type same struct{ kind, namespace, reason, message string }
 	at, more := map[same]int{}, map[int]int{}
-	var out []EventLine
+	var out []kube.EventLine
 	for _, e := range list {
 		kind, _, _ := strings.Cut(e.Object, "/")
 		key := same{kind, e.Namespace, e.Reason, e.Message}
@@ -341,7 +342,7 @@ type logTail struct {
 	namespace, name string
 	feed            *feed
 	news            *box[tailNews]
-	lines           []LogLine
+	lines           []kube.LogLine
 	err             error
 	run             int // counts what was pointed at, so that late lines of another pod are not mixed in
 }
@@ -350,7 +351,7 @@ type logTail struct {
 type tailNews struct {
 	run   int
 	first bool
-	lines []LogLine
+	lines []kube.LogLine
 }
 
 // tailKept bounds the lines that are kept.
@@ -396,10 +397,10 @@ func (t *logTail) point(namespace, name string) {
 		return
 	}
 	u, run := t.u, t.run
-	q := LogQuery{Namespace: namespace, Pods: []string{name}, Tail: tailKept, Follow: true}
+	q := kube.LogQuery{Namespace: namespace, Pods: []string{name}, Tail: tailKept, Follow: true}
 	t.feed = newFeed(u.hub, func(ctx context.Context, well func()) error {
 		first := true
-		return u.session.PodLogs(ctx, q, func(lines []LogLine) error {
+		return u.session.PodLogs(ctx, q, func(lines []kube.LogLine) error {
 			if first {
 				well()
 			}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/grid"
 	"bonsai/tui/paint"
 )
@@ -15,10 +16,10 @@ import (
 // what changed. It belongs to the program's goroutine.
 type rowStore struct {
 	u       *ui
-	query   RowQuery
+	query   kube.RowQuery
 	feed    *feed
-	columns []Column
-	rows    map[string]Row
+	columns []kube.Column
+	rows    map[string]kube.Row
 	synced  bool
 	err     error // why nothing comes at the moment
 	readers []rowReader
@@ -27,20 +28,20 @@ type rowStore struct {
 // rowReader is told of every change of a store, after it was made.
 type rowReader interface {
 	// columnsChanged comes before rows with other columns.
-	columnsChanged([]Column)
+	columnsChanged([]kube.Column)
 	// rowsReset says that all rows are gone, to come again.
 	rowsReset()
-	rowsChanged(set []Row, deleted []string)
+	rowsChanged(set []kube.Row, deleted []string)
 	storeState()
 }
 
-func newRowStore(u *ui, q RowQuery) *rowStore {
-	s := &rowStore{u: u, query: q, rows: map[string]Row{}}
+func newRowStore(u *ui, q kube.RowQuery) *rowStore {
+	s := &rowStore{u: u, query: q, rows: map[string]kube.Row{}}
 	news := newBox(u.hub, mergeBatches, s.apply)
 	s.feed = newFeed(u.hub, func(ctx context.Context, well func()) error {
 		// Each run lists anew; what it does not tell again is gone.
 		first := true
-		return u.session.WatchRows(ctx, q, func(b RowBatch) error {
+		return u.session.WatchRows(ctx, q, func(b kube.RowBatch) error {
 			well()
 			b.Reset = b.Reset || first
 			first = false
@@ -57,7 +58,7 @@ func newRowStore(u *ui, q RowQuery) *rowStore {
 }
 
 // mergeBatches makes one batch of two that come after each other.
-func mergeBatches(old, new RowBatch) RowBatch {
+func mergeBatches(old, new kube.RowBatch) kube.RowBatch {
 	if new.Reset {
 		return new
 	}
@@ -76,7 +77,7 @@ func mergeBatches(old, new RowBatch) RowBatch {
 	for _, r := range new.Set {
 		newer[r.UID] = true
 	}
-	set := make([]Row, 0, len(old.Set)+len(new.Set))
+	set := make([]kube.Row, 0, len(old.Set)+len(new.Set))
 	for _, r := range old.Set {
 		if !gone[r.UID] && !newer[r.UID] {
 			set = append(set, r)
@@ -92,7 +93,7 @@ func mergeBatches(old, new RowBatch) RowBatch {
 	return new
 }
 
-func (s *rowStore) apply(b RowBatch) {
+func (s *rowStore) apply(b kube.RowBatch) {
 	if b.Reset {
 		clear(s.rows)
 		s.synced = false
@@ -137,7 +138,7 @@ func (s *rowStore) unread(r rowReader) {
 }
 
 // cleanRow makes the text of a row harmless.
-func cleanRow(r *Row) {
+func cleanRow(r *kube.Row) {
 	r.Name, r.Namespace, r.Owner = paint.Clean(r.Name), paint.Clean(r.Namespace), paint.Clean(r.Owner)
 	for i := range r.Cells {
 		r.Cells[i] = paint.Clean(r.Cells[i])
@@ -146,7 +147,7 @@ func cleanRow(r *Row) {
 
 // rowState is what the cells of an object say of how it does. It knows the words of kubectl's columns, of whatever
 // type: STATUS, READY, and the phases and conditions of most CRDs.
-func rowState(columns []Column, r *Row) paint.State {
+func rowState(columns []kube.Column, r *kube.Row) paint.State {
 	if r.Deleting {
 		return paint.StateEnding
 	}
@@ -224,7 +225,7 @@ func readyState(text string) paint.State {
 }
 
 // gridColumns are the columns of a table as the grid wants them; with the namespace before them where all are shown.
-func gridColumns(columns []Column, namespace bool) []grid.Column {
+func gridColumns(columns []kube.Column, namespace bool) []grid.Column {
 	var list []grid.Column
 	if namespace {
 		list = append(list, grid.Column{Title: "Namespace", Drop: 3, Min: 7, Max: 24})
@@ -248,7 +249,7 @@ func gridColumns(columns []Column, namespace bool) []grid.Column {
 }
 
 // gridItem is a row as an item of the grid.
-func gridItem(columns []Column, r Row, namespace bool) grid.Item {
+func gridItem(columns []kube.Column, r kube.Row, namespace bool) grid.Item {
 	it := grid.Item{
 		ID: r.UID, Key: r.Namespace + "/" + r.Name, Cells: r.Cells, Time: r.Created, Labels: r.Labels, State: rowState(columns, &r), Data: r,
 	}

@@ -11,15 +11,13 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"bonsai/bootstrap/cluster"
 	// Before Bubble Tea: see there.
 	_ "bonsai/tui/background"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
 	"bonsai/tui/words"
 )
-
-// ErrDetach is the cause with which a context ends whose operation is to go on without the UI.
-var ErrDetach = errors.New("left running")
 
 // Options is how the UI looks and behaves. The zero value of each but Depth is usable.
 type Options struct {
@@ -75,7 +73,7 @@ func Run(ctx context.Context, session Session, o Options, in io.Reader, out io.W
 	// An end from outside ends the UI like any other: what Operate runs is left running, not interrupted.
 	hubCtx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
-	defer context.AfterFunc(ctx, func() { cancel(ErrDetach) })()
+	defer context.AfterFunc(ctx, func() { cancel(cluster.ErrDetach) })()
 	h := newHub(hubCtx)
 	u, err := newUI(session, o, h)
 	if err != nil {
@@ -91,7 +89,7 @@ func Run(ctx context.Context, session Session, o Options, in io.Reader, out io.W
 		if r := recover(); r != nil {
 			err = &Crash{r, string(debug.Stack())}
 		}
-		cancel(ErrDetach)
+		cancel(cluster.ErrDetach)
 		h.wait.Wait()
 		u.display.leave(in)
 		u.display.close()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/nearmiss"
 	"bonsai/tui/paint"
 )
@@ -15,7 +16,7 @@ import (
 type serviceStore struct {
 	feed *feed
 	// lines are in order of namespace and name.
-	lines []ServiceLine
+	lines []kube.ServiceLine
 	// known are their names, for guesses; version counts changes of them.
 	known   []nearmiss.Service
 	version int
@@ -27,11 +28,11 @@ type serviceStore struct {
 
 func newServiceStore(u *ui) *serviceStore {
 	s := &serviceStore{}
-	news := newBox(u.hub, nil, func(lines []ServiceLine) {
+	news := newBox(u.hub, nil, func(lines []kube.ServiceLine) {
 		for i := range lines {
 			cleanService(&lines[i])
 		}
-		slices.SortFunc(lines, func(a, b ServiceLine) int {
+		slices.SortFunc(lines, func(a, b kube.ServiceLine) int {
 			return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 		})
 		known := make([]nearmiss.Service, len(lines))
@@ -49,7 +50,7 @@ func newServiceStore(u *ui) *serviceStore {
 		u.touch()
 	})
 	s.feed = newFeed(u.hub, func(ctx context.Context, well func()) error {
-		return u.session.Services(ctx, func(lines []ServiceLine) error {
+		return u.session.Services(ctx, func(lines []kube.ServiceLine) error {
 			well()
 			news.put(slices.Clone(lines))
 			return nil
@@ -62,8 +63,8 @@ func newServiceStore(u *ui) *serviceStore {
 }
 
 // get returns a Service by its name, nil if it is not known.
-func (s *serviceStore) get(namespace, name string) *ServiceLine {
-	i := slices.IndexFunc(s.lines, func(l ServiceLine) bool { return l.Namespace == namespace && l.Name == name })
+func (s *serviceStore) get(namespace, name string) *kube.ServiceLine {
+	i := slices.IndexFunc(s.lines, func(l kube.ServiceLine) bool { return l.Namespace == namespace && l.Name == name })
 	if i < 0 {
 		return nil
 	}
@@ -71,11 +72,11 @@ func (s *serviceStore) get(namespace, name string) *ServiceLine {
 }
 
 // fetchService asks once for a Service; nil is none of that name.
-func fetchService(u *ui, namespace, name string, done func(*ServiceLine, error)) {
-	fetch(u, func(ctx context.Context) (*ServiceLine, error) {
-		var found *ServiceLine
-		err := u.session.Services(ctx, func(lines []ServiceLine) error {
-			if i := slices.IndexFunc(lines, func(l ServiceLine) bool { return l.Namespace == namespace && l.Name == name }); i >= 0 {
+func fetchService(u *ui, namespace, name string, done func(*kube.ServiceLine, error)) {
+	fetch(u, func(ctx context.Context) (*kube.ServiceLine, error) {
+		var found *kube.ServiceLine
+		err := u.session.Services(ctx, func(lines []kube.ServiceLine) error {
+			if i := slices.IndexFunc(lines, func(l kube.ServiceLine) bool { return l.Namespace == namespace && l.Name == name }); i >= 0 {
 				l := lines[i]
 				l.Ports, l.Reachable = slices.Clone(l.Ports), slices.Clone(l.Reachable)
 				found = &l
@@ -86,7 +87,7 @@ func fetchService(u *ui, namespace, name string, done func(*ServiceLine, error))
 			err = nil
 		}
 		return found, err
-	}, func(l *ServiceLine, err error) {
+	}, func(l *kube.ServiceLine, err error) {
 		if l != nil {
 			cleanService(l)
 		}
@@ -95,7 +96,7 @@ func fetchService(u *ui, namespace, name string, done func(*ServiceLine, error))
 }
 
 // cleanService makes the text of a Service harmless. Its lists must be the caller's own.
-func cleanService(l *ServiceLine) {
+func cleanService(l *kube.ServiceLine) {
 	l.Namespace, l.Name, l.Kind, l.ClusterIP = paint.Clean(l.Namespace), paint.Clean(l.Name), paint.Clean(l.Kind), paint.Clean(l.ClusterIP)
 	l.Ports, l.Reachable = cleanAll(l.Ports), cleanAll(l.Reachable)
 }

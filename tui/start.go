@@ -24,7 +24,7 @@ type startPage struct {
 	nodes   int // chosen, -1 for as it is
 	version string
 	// clusters are the others of this user; starts the past runs.
-	clusters []ClusterInfo
+	clusters []cluster.Info
 	starts   []cluster.Timeline
 	scroll   int // in the story of a failure
 	// offerRows are the lines on which the offers were drawn.
@@ -38,11 +38,11 @@ func (p *startPage) context() keymap.Context { return keymap.Start }
 
 func (p *startPage) show() {
 	p.u.fetchStarts(func(starts []cluster.Timeline) { p.starts = starts })
-	fetch(p.u, p.u.session.Clusters, func(list []ClusterInfo, err error) {
+	fetch(p.u, p.u.session.Clusters, func(list []cluster.Info, err error) {
 		if err != nil {
 			return // those of others are a courtesy
 		}
-		p.clusters = slices.DeleteFunc(list, func(c ClusterInfo) bool { return c.Name == p.u.session.Name() })
+		p.clusters = slices.DeleteFunc(list, func(c cluster.Info) bool { return c.Name == p.u.session.Name() })
 	})
 }
 

@@ -51,7 +51,7 @@ func scripted(s *fakeSession) *script {
 				return err
 			case <-ctx.Done():
 				c.cause <- context.Cause(ctx)
-				if errors.Is(context.Cause(ctx), ErrDetach) {
+				if errors.Is(context.Cause(ctx), cluster.ErrDetach) {
 					return context.Cause(ctx)
 				}
 				// It cleans up.
@@ -236,7 +236,7 @@ func TestStartIsEnded(t *testing.T) {
 	r.shows("starting")
 	r.keys("Q", "right", "enter")
 	r.shows("was ended after", "Removing what this start", "what this start made is removed again")
-	if cause := <-c.cause; errors.Is(cause, ErrDetach) {
+	if cause := <-c.cause; errors.Is(cause, cluster.ErrDetach) {
 		t.Error("it was left running")
 	}
 	r.keys("Q")
@@ -275,7 +275,7 @@ func TestRunLeavesTheStartRunning(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if cause := <-c.cause; !errors.Is(cause, ErrDetach) {
+			if cause := <-c.cause; !errors.Is(cause, cluster.ErrDetach) {
 				t.Errorf("it was ended: %v", cause)
 			}
 			if by == "key" && !strings.Contains(out.Message, "bonsai ui -p dev") {

@@ -7,6 +7,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/kube"
 )
 
 // state is what several pages show: the newest snapshot, the load and its past, the pods. It is followed as long as the
@@ -27,7 +28,7 @@ type state struct {
 	services  *serviceStore // followed while a page looks at them
 	summary   podSummary
 	namespace string // that lists are narrowed to; empty is all
-	types     []ResourceType
+	types     []kube.ResourceType
 	snapFeed  *feed
 	loadFeed  *feed
 	listeners []func() // after a new snapshot
@@ -35,12 +36,12 @@ type state struct {
 
 // podType is the one type that the UI knows by itself, with nodes and events.
 var (
-	podType  = ResourceType{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true, Short: []string{"po"}}
-	nodeType = ResourceType{Version: "v1", Resource: "nodes", Kind: "Node", Short: []string{"no"}}
+	podType  = kube.ResourceType{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true, Short: []string{"po"}}
+	nodeType = kube.ResourceType{Version: "v1", Resource: "nodes", Kind: "Node", Short: []string{"no"}}
 )
 
 // singular is the lower-case kind: "pod".
-func singular(t ResourceType) string { return lower(t.Kind) }
+func singular(t kube.ResourceType) string { return lower(t.Kind) }
 
 func newState(u *ui) *state {
 	s := &state{u: u, history: loadHistory{nodes: map[string]*series{}, links: map[string]*series{}, pods: map[string]cluster.PodUsage{}}}
@@ -93,7 +94,7 @@ func newState(u *ui) *state {
 			return nil
 		})
 	}, func(error) {})
-	s.pods = newRowStore(u, RowQuery{Type: podType})
+	s.pods = newRowStore(u, kube.RowQuery{Type: podType})
 	s.services = newServiceStore(u)
 	return s
 }

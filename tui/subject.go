@@ -8,6 +8,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
 )
@@ -23,12 +24,12 @@ type subjectPage struct {
 
 	// store has the object's row, which tells when it changes and when it goes; nil for types of which nothing is known.
 	store   *rowStore
-	columns []Column
-	row     Row
+	columns []kube.Column
+	row     kube.Row
 	seen    bool // there has been a row
 	gone    bool
 	// detail is of pods only, nil until it is known.
-	detail    *PodDetail
+	detail    *kube.PodDetail
 	detailErr error
 	asking    refresher
 
@@ -70,7 +71,7 @@ func newSubjectPage(u *ui, s subject) *subjectPage {
 	case t.Resource == "pods" && t.Group == "":
 		p.store = u.state.pods
 	default:
-		p.store = newRowStore(u, RowQuery{Type: t, Namespace: s.ref.Namespace})
+		p.store = newRowStore(u, kube.RowQuery{Type: t, Namespace: s.ref.Namespace})
 	}
 	if t.Resource == "pods" && t.Group == "" {
 		events := newEventsTab(u, s.ref)
@@ -107,7 +108,7 @@ func (u *ui) openOwner(s *subject) {
 			if t.Kind != kind {
 				continue
 			}
-			ref := Ref{Type: t, Name: name}
+			ref := kube.Ref{Type: t, Name: name}
 			if t.Namespaced {
 				ref.Namespace = s.ref.Namespace
 			}
@@ -145,16 +146,16 @@ func (p *subjectPage) hide() {
 	p.tab().hide()
 }
 
-func (p *subjectPage) crumb() string             { return p.s.name() }
-func (p *subjectPage) context() keymap.Context   { return p.tab().context() }
-func (p *subjectPage) hints() []string           { return append([]string{"tab.next"}, p.tab().hints()...) }
-func (p *subjectPage) lost() bool                { return false }
-func (p *subjectPage) columnsChanged(c []Column) { p.columns = c }
-func (p *subjectPage) rowsReset()                {}
-func (p *subjectPage) storeState()               { p.u.touch() }
+func (p *subjectPage) crumb() string                  { return p.s.name() }
+func (p *subjectPage) context() keymap.Context        { return p.tab().context() }
+func (p *subjectPage) hints() []string                { return append([]string{"tab.next"}, p.tab().hints()...) }
+func (p *subjectPage) lost() bool                     { return false }
+func (p *subjectPage) columnsChanged(c []kube.Column) { p.columns = c }
+func (p *subjectPage) rowsReset()                     {}
+func (p *subjectPage) storeState()                    { p.u.touch() }
 
 // rowsChanged is told of all rows; only one counts here.
-func (p *subjectPage) rowsChanged(set []Row, deleted []string) {
+func (p *subjectPage) rowsChanged(set []kube.Row, deleted []string) {
 	ref := &p.s.ref
 	for i := range set {
 		r := &set[i]

@@ -3,6 +3,8 @@ package tui
 import (
 	"strings"
 	"testing"
+
+	"bonsai/bootstrap/kube"
 )
 
 // openCart opens the page of the crash looping pod.
@@ -78,10 +80,10 @@ func TestSearchInYAML(t *testing.T) {
 
 func TestOwnerLeadsUp(t *testing.T) {
 	s := shop()
-	rs := ResourceType{Group: "apps", Version: "v1", Resource: "replicasets", Kind: "ReplicaSet", Namespaced: true, Short: []string{"rs"}}
+	rs := kube.ResourceType{Group: "apps", Version: "v1", Resource: "replicasets", Kind: "ReplicaSet", Namespaced: true, Short: []string{"rs"}}
 	s.types = append(s.types, rs)
-	s.columns["replicasets"] = []Column{{Name: "Name"}, {Name: "Ready"}}
-	s.rows["replicasets"] = []Row{{UID: "rs1", Namespace: "shop", Name: "cart-7d9f4", Owner: "Deployment/cart", Cells: []string{"cart-7d9f4", "0"}}}
+	s.columns["replicasets"] = []kube.Column{{Name: "Name"}, {Name: "Ready"}}
+	s.rows["replicasets"] = []kube.Row{{UID: "rs1", Namespace: "shop", Name: "cart-7d9f4", Owner: "Deployment/cart", Cells: []string{"cart-7d9f4", "0"}}}
 	r := openCart(t, s, 120, 40)
 	r.keys("J")
 	r.shows("replicaset shop/cart-7d9f4", "Kind:  ReplicaSet", "Deployment/cart")

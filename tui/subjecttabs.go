@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
 	"bonsai/tui/textview"
@@ -27,11 +28,11 @@ func newTextTab(u *ui, what string, ask func(ctx context.Context) (string, error
 	return &textTab{textPane: textPane{u: u, view: textview.New(false), what: what}, ask: ask}
 }
 
-func newYAMLTab(u *ui, ref Ref) *textTab {
+func newYAMLTab(u *ui, ref kube.Ref) *textTab {
 	return newTextTab(u, ref.Name+"-yaml", func(ctx context.Context) (string, error) { return u.session.YAML(ctx, ref) })
 }
 
-func newDescribeTab(u *ui, ref Ref) *textTab {
+func newDescribeTab(u *ui, ref kube.Ref) *textTab {
 	return newTextTab(u, ref.Name, func(ctx context.Context) (string, error) { return u.session.Describe(ctx, ref) })
 }
 
@@ -156,11 +157,11 @@ type eventsTab struct {
 // eventsOfObject is how many events of one object are kept.
 const eventsOfObject = 200
 
-func newEventsTab(u *ui, ref Ref) *eventsTab {
+func newEventsTab(u *ui, ref kube.Ref) *eventsTab {
 	t := &eventsTab{textPane: textPane{u: u, view: textview.New(false), what: ref.Name + "-events"}, tail: newEventTail(u, eventsOfObject)}
 	t.view.Times = textview.Age
 	object := singular(ref.Type) + "/" + ref.Name
-	t.tail.wants = func(e *EventLine) bool {
+	t.tail.wants = func(e *kube.EventLine) bool {
 		return e.Object == object && (ref.Namespace == "" || e.Namespace == ref.Namespace)
 	}
 	t.tail.listen(func() {
@@ -175,7 +176,7 @@ func newEventsTab(u *ui, ref Ref) *eventsTab {
 }
 
 // writeEvent writes one event as a line.
-func writeEvent(r *rich, e *EventLine, theme *paint.Theme) {
+func writeEvent(r *rich, e *kube.EventLine, theme *paint.Theme) {
 	state := paint.StateNone
 	if e.Warning {
 		state = paint.StateWarn
@@ -216,7 +217,7 @@ type dnsTab struct {
 	err      error
 }
 
-func newDNSTab(u *ui, ref Ref) *dnsTab {
+func newDNSTab(u *ui, ref kube.Ref) *dnsTab {
 	t := &dnsTab{textPane: textPane{u: u, view: textview.New(true), what: ref.Name + "-dns"}}
 	pod, theme := ref.Namespace+"/"+ref.Name, u.theme
 	news := newBox(u.hub, func(old, new []textview.Line) []textview.Line {
@@ -377,9 +378,9 @@ func (p *subjectPage) drawUnknown(w, h int) []string {
 
 func (p *subjectPage) askDetail(done func()) {
 	ref := p.s.ref
-	fetch(p.u, func(ctx context.Context) (PodDetail, error) {
+	fetch(p.u, func(ctx context.Context) (kube.PodDetail, error) {
 		return p.u.session.Pod(ctx, ref.Namespace, ref.Name)
-	}, func(d PodDetail, err error) {
+	}, func(d kube.PodDetail, err error) {
 		if p.detailErr = err; err == nil {
 			p.detail = &d
 		}
@@ -466,7 +467,7 @@ func (p *subjectPage) summary(w int) []textview.Line {
 	return r.lines
 }
 
-func (p *subjectPage) eventsOf() []EventLine {
+func (p *subjectPage) eventsOf() []kube.EventLine {
 	for _, t := range p.tabs {
 		if e, ok := t.page.(*eventsTab); ok {
 			return e.tail.lines
@@ -476,7 +477,7 @@ func (p *subjectPage) eventsOf() []EventLine {
 }
 
 // containerState reads what the session says of a container.
-func containerState(c *ContainerDetail) paint.State {
+func containerState(c *kube.ContainerDetail) paint.State {
 	switch s := c.State; {
 	case strings.HasPrefix(s, "running") && c.Ready:
 		return paint.StateOK

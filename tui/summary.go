@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/paint"
 )
 
@@ -53,8 +54,8 @@ func (s *spaceMarks) worst() paint.State {
 	return paint.StateOff
 }
 
-func (p *podSummary) columnsChanged([]Column) {}
-func (p *podSummary) storeState()             {}
+func (p *podSummary) columnsChanged([]kube.Column) {}
+func (p *podSummary) storeState()                  {}
 
 func (p *podSummary) rowsReset() {
 	p.all, p.by, p.nodes = map[string]*spaceMarks{}, map[string]*spaceMarks{}, map[string]podCount{}
@@ -62,9 +63,9 @@ func (p *podSummary) rowsReset() {
 	p.u.touch()
 }
 
-func (p *podSummary) rowsChanged(set []Row, deleted []string) {
+func (p *podSummary) rowsChanged(set []kube.Row, deleted []string) {
 	columns := p.u.state.pods.columns
-	node := slices.IndexFunc(columns, func(c Column) bool { return strings.EqualFold(c.Name, "node") })
+	node := slices.IndexFunc(columns, func(c kube.Column) bool { return strings.EqualFold(c.Name, "node") })
 	for i := range set {
 		r := &set[i]
 		m := podMark{name: r.Name, state: rowState(columns, r)}

@@ -3,6 +3,7 @@ package tui
 import (
 	"slices"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/grid"
 	"bonsai/tui/paint"
 )
@@ -20,7 +21,7 @@ func (t *podTree) reset() {
 }
 
 // place moves the item of a pod under its owner, and returns that owner's line.
-func (t *podTree) place(columns []grid.Column, it *grid.Item, r *Row, look *paint.Theme) grid.Item {
+func (t *podTree) place(columns []grid.Column, it *grid.Item, r *kube.Row, look *paint.Theme) grid.Item {
 	owner := r.Owner
 	if owner == "" {
 		owner = look.Glyphs.Off

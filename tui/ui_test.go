@@ -9,6 +9,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/kube"
 )
 
 // TestKeysThatArriveTogether: a terminal sends what is typed fast in one piece.
@@ -51,7 +52,7 @@ func TestPodsUnderTheirOwners(t *testing.T) {
 		t.Errorf("the screen is\n%s", screen)
 	}
 	r.session.update(func() {
-		r.session.rows["pods"] = slices.DeleteFunc(r.session.rows["pods"], func(row Row) bool { return strings.HasPrefix(row.Name, "web-") })
+		r.session.rows["pods"] = slices.DeleteFunc(r.session.rows["pods"], func(row kube.Row) bool { return strings.HasPrefix(row.Name, "web-") })
 	})
 	r.until("the owner is gone", func(s string) bool { return !strings.Contains(s, "web-9cc6f") })
 	r.keys("t")

@@ -6,6 +6,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/paint"
 )
 
@@ -16,13 +17,13 @@ type undo struct {
 }
 
 // reversalOf finds out what would take an action back, before it is done; nil for what cannot be taken back. It blocks.
-func (u *ui) reversalOf(ctx context.Context, a Action) (*undo, error) {
+func (u *ui) reversalOf(ctx context.Context, a kube.Action) (*undo, error) {
 	switch a.Verb {
-	case VerbCordon:
-		return u.undoBy(Action{Verb: VerbUncordon, Ref: a.Ref}, u.T("uncordon %s", a.Ref.Name)), nil
-	case VerbUncordon:
-		return u.undoBy(Action{Verb: VerbCordon, Ref: a.Ref}, u.T("cordon %s", a.Ref.Name)), nil
-	case VerbScale:
+	case kube.VerbCordon:
+		return u.undoBy(kube.Action{Verb: kube.VerbUncordon, Ref: a.Ref}, u.T("uncordon %s", a.Ref.Name)), nil
+	case kube.VerbUncordon:
+		return u.undoBy(kube.Action{Verb: kube.VerbCordon, Ref: a.Ref}, u.T("cordon %s", a.Ref.Name)), nil
+	case kube.VerbScale:
 		text, err := u.session.YAML(ctx, a.Ref)
 		if err != nil {
 			return nil, err
@@ -38,14 +39,14 @@ func (u *ui) reversalOf(ctx context.Context, a Action) (*undo, error) {
 		if o.Spec.Replicas == nil || *o.Spec.Replicas == a.Replicas {
 			return nil, nil
 		}
-		back := Action{Verb: VerbScale, Ref: a.Ref, Replicas: *o.Spec.Replicas}
+		back := kube.Action{Verb: kube.VerbScale, Ref: a.Ref, Replicas: *o.Spec.Replicas}
 		return u.undoBy(back, u.T("scale %s to %d", (&subject{ref: a.Ref}).name(), back.Replicas)), nil
 	}
 	return nil, nil
 }
 
 // undoBy takes a change back by another one, which can be taken back in turn.
-func (u *ui) undoBy(back Action, said string) *undo {
+func (u *ui) undoBy(back kube.Action, said string) *undo {
 	return &undo{u.T("undo: %s", said), func() {
 		u.undo = nil
 		u.do(back, said)

@@ -3,6 +3,8 @@ package tui
 import (
 	"strings"
 	"testing"
+
+	"bonsai/bootstrap/kube"
 )
 
 func TestUndoOfScaling(t *testing.T) {
@@ -17,7 +19,7 @@ func TestUndoOfScaling(t *testing.T) {
 	r.shows("undo: scale deployment shop/cart to 1")
 	r.keys("enter")
 	r.shows("✓ scale deployment shop/cart to 1")
-	if len(s.done) != 2 || s.done[0].Replicas != 3 || s.done[1].Verb != VerbScale || s.done[1].Replicas != 1 {
+	if len(s.done) != 2 || s.done[0].Replicas != 3 || s.done[1].Verb != kube.VerbScale || s.done[1].Replicas != 1 {
 		t.Errorf("done was %+v", s.done)
 	}
 }
@@ -32,7 +34,7 @@ func TestUndoOfCordoning(t *testing.T) {
 	first := s.done[0]
 	r.keys("ctrl+k", `"undo"`, "enter")
 	r.until("the second change", func(string) bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.done) == 2 })
-	if second := s.done[1]; second.Ref.Name != first.Ref.Name || second.Verb == first.Verb || second.Verb != VerbCordon && second.Verb != VerbUncordon {
+	if second := s.done[1]; second.Ref.Name != first.Ref.Name || second.Verb == first.Verb || second.Verb != kube.VerbCordon && second.Verb != kube.VerbUncordon {
 		t.Errorf("%+v was taken back by %+v", first, second)
 	}
 	// A change that cannot be taken back leaves the one before alone.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/paint"
 )
 
@@ -221,7 +222,7 @@ func (u *ui) openActions() {
 }
 
 // do carries out one action on an object and keeps what it was.
-func (u *ui) do(a Action, said string) {
+func (u *ui) do(a kube.Action, said string) {
 	entry := u.actions.begin(u.clock.now(), kubectlOf(u.session.Name(), a))
 	var back *undo
 	u.work(said, func(ctx context.Context, report func(string)) error {
@@ -238,20 +239,20 @@ func (u *ui) do(a Action, said string) {
 }
 
 // kubectlOf is the command that does the same.
-func kubectlOf(name string, a Action) string {
+func kubectlOf(name string, a kube.Action) string {
 	kind, ns := singular(a.Ref.Type), ""
 	if a.Ref.Namespace != "" {
 		ns = " -n " + a.Ref.Namespace
 	}
 	what := ""
 	switch a.Verb {
-	case VerbDelete:
+	case kube.VerbDelete:
 		what = fmt.Sprintf("delete %s %s", kind, a.Ref.Name)
-	case VerbScale:
+	case kube.VerbScale:
 		what = fmt.Sprintf("scale %s %s --replicas %d", kind, a.Ref.Name, a.Replicas)
-	case VerbRestart:
+	case kube.VerbRestart:
 		what = fmt.Sprintf("rollout restart %s %s", kind, a.Ref.Name)
-	case VerbDrain:
+	case kube.VerbDrain:
 		what = "drain " + a.Ref.Name + " --ignore-daemonsets --delete-emptydir-data"
 	default:
 		what = fmt.Sprintf("%s %s", a.Verb, a.Ref.Name)
@@ -294,7 +295,7 @@ func (u *ui) askDelete(list []subject) {
 	text = append(text, u.T("cluster: %s", u.session.Name()))
 	u.ask(title, text, u.T("Delete"), typed, func() {
 		for i := range list {
-			u.do(Action{Verb: VerbDelete, Ref: list[i].ref, Grace: -1}, u.T("delete %s", list[i].name()))
+			u.do(kube.Action{Verb: kube.VerbDelete, Ref: list[i].ref, Grace: -1}, u.T("delete %s", list[i].name()))
 		}
 	})
 }
@@ -334,7 +335,7 @@ func (u *ui) askScale(s *subject) {
 			u.toast.say(paint.Fail, u.T("%q is no number of replicas", text))
 			return
 		}
-		u.do(Action{Verb: VerbScale, Ref: s.ref, Replicas: n}, u.T("scale %s to %d", s.name(), n))
+		u.do(kube.Action{Verb: kube.VerbScale, Ref: s.ref, Replicas: n}, u.T("scale %s to %d", s.name(), n))
 	}}
 }
 
@@ -346,19 +347,19 @@ func (u *ui) restart(s *subject) {
 			u.T("its pods move to other nodes; those of DaemonSets stay"), u.T("what they keep in emptyDir volumes is lost"),
 			u.T("cluster: %s", u.session.Name()),
 		}, u.T("Drain"), s.ref.Name, func() {
-			u.do(Action{Verb: VerbDrain, Ref: s.ref}, u.T("drain %s", s.ref.Name))
+			u.do(kube.Action{Verb: kube.VerbDrain, Ref: s.ref}, u.T("drain %s", s.ref.Name))
 		})
 	case "pods":
 		u.askDelete([]subject{*s})
 	default:
-		u.do(Action{Verb: VerbRestart, Ref: s.ref}, u.T("restart %s", s.name()))
+		u.do(kube.Action{Verb: kube.VerbRestart, Ref: s.ref}, u.T("restart %s", s.name()))
 	}
 }
 
 func (u *ui) cordon(s *subject) {
 	if s.cordoned {
-		u.do(Action{Verb: VerbUncordon, Ref: s.ref}, u.T("uncordon %s", s.ref.Name))
+		u.do(kube.Action{Verb: kube.VerbUncordon, Ref: s.ref}, u.T("uncordon %s", s.ref.Name))
 		return
 	}
-	u.do(Action{Verb: VerbCordon, Ref: s.ref}, u.T("cordon %s", s.ref.Name))
+	u.do(kube.Action{Verb: kube.VerbCordon, Ref: s.ref}, u.T("cordon %s", s.ref.Name))
 }

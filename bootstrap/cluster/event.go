@@ -1,6 +1,9 @@
 package cluster
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // EventKind says what an Event tells.
 type EventKind string
@@ -29,6 +32,10 @@ type Event struct {
 	// Problem is set on a failed step and on a warning.
 	Problem *Problem `json:"problem,omitempty"`
 }
+
+// ErrDetach is the cause with which the context of an operation ends when the operation goes on without whoever
+// watched it. Every other cause interrupts the operation.
+var ErrDetach = errors.New("left running")
 
 // Timeline is the record of one finished operation: each step once, with begin and end relative to the start.
 type Timeline struct {

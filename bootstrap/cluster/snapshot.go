@@ -41,6 +41,13 @@ type Snapshot struct {
 	LastStart *Timeline `json:"lastStart,omitempty"`
 }
 
+// Info is one line of a list of clusters.
+type Info struct {
+	Name  string `json:"name"`
+	Phase Phase  `json:"phase"`
+	Nodes int    `json:"nodes"`
+}
+
 // NodeStatus is what was observed of one node.
 type NodeStatus struct {
 	Name string `json:"name"`

@@ -17,7 +17,7 @@ import (
 	"k8s.io/kubectl/pkg/drain"
 
 	"bonsai/bootstrap/fault"
-	"bonsai/tui"
+	"bonsai/bootstrap/kube"
 )
 
 const (
@@ -28,33 +28,33 @@ const (
 )
 
 // Do carries out one action.
-func (s *Session) Do(ctx context.Context, a tui.Action, f func(progress string)) error {
+func (s *Session) Do(ctx context.Context, a kube.Action, f func(progress string)) error {
 	op := string(a.Verb) + " " + name(a.Ref)
 	c, err := s.api()
 	if err != nil {
 		return err
 	}
-	if a.Verb == tui.VerbDrain {
+	if a.Verb == kube.VerbDrain {
 		return s.drain(ctx, c, op, a, f)
 	}
 	ctx, cancel := s.limit(ctx, callLimit, "an answer of the API server")
 	defer cancel()
 	switch a.Verb {
-	case tui.VerbDelete:
+	case kube.VerbDelete:
 		return s.explain(ctx, op, c.resource(a.Ref).Delete(ctx, a.Ref.Name, deleteOptions(a)))
-	case tui.VerbScale:
+	case kube.VerbScale:
 		return s.patch(ctx, c, op, a.Ref, map[string]any{"spec": map[string]any{"replicas": a.Replicas}}, "scale")
-	case tui.VerbRestart:
+	case kube.VerbRestart:
 		return s.restart(ctx, c, op, a.Ref)
-	case tui.VerbCordon:
+	case kube.VerbCordon:
 		return s.cordon(ctx, c, op, a.Ref, true)
-	case tui.VerbUncordon:
+	case kube.VerbUncordon:
 		return s.cordon(ctx, c, op, a.Ref, false)
 	}
 	return fault.Newf(fault.Internal, "%s: no such action", op)
 }
 
-func deleteOptions(a tui.Action) metav1.DeleteOptions {
+func deleteOptions(a kube.Action) metav1.DeleteOptions {
 	o := metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)} // kubectl's default
 	if a.Ref.UID != "" {
 		o.Preconditions = metav1.NewUIDPreconditions(a.Ref.UID)
@@ -66,7 +66,7 @@ func deleteOptions(a tui.Action) metav1.DeleteOptions {
 }
 
 // patch changes one object, after a look whether it is the one that is meant.
-func (s *Session) patch(ctx context.Context, c *conn, op string, ref tui.Ref, change map[string]any, subresource ...string) error {
+func (s *Session) patch(ctx context.Context, c *conn, op string, ref kube.Ref, change map[string]any, subresource ...string) error {
 	if ref.UID != "" {
 		if _, err := s.get(ctx, c, op, ref); err != nil {
 			return err
@@ -83,7 +83,7 @@ func (s *Session) patch(ctx context.Context, c *conn, op string, ref tui.Ref, ch
 // restarted is the annotation of "kubectl rollout restart": a changed pod template makes new pods.
 const restarted = "kubectl.kubernetes.io/restartedAt"
 
-func (s *Session) restart(ctx context.Context, c *conn, op string, ref tui.Ref) error {
+func (s *Session) restart(ctx context.Context, c *conn, op string, ref kube.Ref) error {
 	if ref.Type.Group != "apps" || !slices.Contains([]string{"deployments", "statefulsets", "daemonsets"}, ref.Type.Resource) {
 		return fault.Newf(fault.Usage, "%s: only Deployments, StatefulSets and DaemonSets make their pods anew", op)
 	}
@@ -100,7 +100,7 @@ func (s *Session) restart(ctx context.Context, c *conn, op string, ref tui.Ref) 
 	})
 }
 
-func (s *Session) cordon(ctx context.Context, c *conn, op string, ref tui.Ref, on bool) error {
+func (s *Session) cordon(ctx context.Context, c *conn, op string, ref kube.Ref, on bool) error {
 	value := any(nil) // as it was before the first cordon
 	if on {
 		value = true
@@ -109,7 +109,7 @@ func (s *Session) cordon(ctx context.Context, c *conn, op string, ref tui.Ref, o
 }
 
 // drain cordons a node and evicts its pods, but for those of DaemonSets. It waits until they are gone.
-func (s *Session) drain(ctx context.Context, c *conn, op string, a tui.Action, f func(string)) error {
+func (s *Session) drain(ctx context.Context, c *conn, op string, a kube.Action, f func(string)) error {
 	short, cancel := s.limit(ctx, callLimit, "an answer of the API server")
 	defer cancel()
 	if err := s.cordon(short, c, op, a.Ref, true); err != nil {

@@ -7,7 +7,6 @@ import (
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/controlplane/addons/catalog"
-	"bonsai/tui"
 )
 
 // Observe looks once, whether the cluster runs or not.
@@ -57,16 +56,16 @@ func (c *callback) keep(err error) error {
 func (s *Session) Starts() []cluster.Timeline { return s.state().LoadTimelines() }
 
 // Clusters are all clusters of this user, each observed at the same time.
-func (s *Session) Clusters(ctx context.Context) ([]tui.ClusterInfo, error) {
+func (s *Session) Clusters(ctx context.Context) ([]cluster.Info, error) {
 	names, err := s.o.Engine.List()
 	if err != nil {
 		return nil, s.explain(ctx, "list clusters", err)
 	}
-	infos := make([]tui.ClusterInfo, len(names))
+	infos := make([]cluster.Info, len(names))
 	var wg sync.WaitGroup
 	for i, name := range names {
 		wg.Go(func() {
-			infos[i] = tui.ClusterInfo{Name: name, Phase: cluster.PhaseUnknown}
+			infos[i] = cluster.Info{Name: name, Phase: cluster.PhaseUnknown}
 			if spec, err := s.o.State.Cluster(name).LoadSpec(); err == nil {
 				infos[i].Nodes = len(spec.Nodes)
 			}

@@ -13,14 +13,14 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/kube"
 	"bonsai/bootstrap/node"
 	"bonsai/cmd/bonsai/internal/logsource"
-	"bonsai/tui"
 )
 
 // ComponentLogs tells the log of a component until ctx ends. Of a node that is stopped, whose files nobody can read, it
 // tells what its container printed, and returns; so it does for an empty component.
-func (s *Session) ComponentLogs(ctx context.Context, nodeName, component string, tail int, f func([]tui.LogLine) error) error {
+func (s *Session) ComponentLogs(ctx context.Context, nodeName, component string, tail int, f func([]kube.LogLine) error) error {
 	component = logsource.FullName(component)
 	op := "read the log of " + component
 	if component != "" {
@@ -34,12 +34,12 @@ func (s *Session) ComponentLogs(ctx context.Context, nodeName, component string,
 		if !slices.Contains(logsource.HostComponents(), component) {
 			return fault.Newf(fault.Usage, "%s: this machine has no such component", op).WithHint("it has %s", strings.Join(logsource.HostComponents(), ", "))
 		}
-		return s.copyLog(ctx, b, tui.LogLine{Container: component}, f, func(ctx context.Context, w io.Writer) error {
+		return s.copyLog(ctx, b, kube.LogLine{Container: component}, f, func(ctx context.Context, w io.Writer) error {
 			return logsource.Host(ctx, s.state().LogFile(component), lines, w)
 		})
 	}
 	return s.withNode(ctx, nodeName, func(d node.Driver, c node.Container) error {
-		line := tui.LogLine{Pod: nodeName, Container: component}
+		line := kube.LogLine{Pod: nodeName, Container: component}
 		var err error
 		if component != "" {
 			err = s.copyLog(ctx, b, line, f, func(ctx context.Context, w io.Writer) error {
@@ -59,7 +59,7 @@ func (s *Session) ComponentLogs(ctx context.Context, nodeName, component string,
 }
 
 // copyLog tells what copy writes, as lines that are like the given one.
-func (s *Session) copyLog(ctx context.Context, b *logBuffer, like tui.LogLine, f func([]tui.LogLine) error, copy func(context.Context, io.Writer) error) error {
+func (s *Session) copyLog(ctx context.Context, b *logBuffer, like kube.LogLine, f func([]kube.LogLine) error, copy func(context.Context, io.Writer) error) error {
 	ended := make(chan struct{})
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {

@@ -19,8 +19,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/kube"
 	"bonsai/bootstrap/statedir"
-	"bonsai/tui"
 )
 
 // conn is a way to the API server, as one content of the cluster's kubeconfig has it.
@@ -94,7 +94,7 @@ func dial(kubeconfig []byte) (*conn, error) {
 }
 
 // path is where objects of a type are; an empty namespace is all.
-func path(t tui.ResourceType, namespace string) string {
+func path(t kube.ResourceType, namespace string) string {
 	parts := []string{"/apis", t.Group, t.Version}
 	if t.Group == "" {
 		parts = []string{"/api", t.Version}
@@ -105,16 +105,16 @@ func path(t tui.ResourceType, namespace string) string {
 	return strings.Join(append(parts, t.Resource), "/")
 }
 
-func gvr(t tui.ResourceType) schema.GroupVersionResource {
+func gvr(t kube.ResourceType) schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: t.Group, Version: t.Version, Resource: t.Resource}
 }
 
-func gvk(t tui.ResourceType) schema.GroupVersionKind {
+func gvk(t kube.ResourceType) schema.GroupVersionKind {
 	return schema.GroupVersionKind{Group: t.Group, Version: t.Version, Kind: t.Kind}
 }
 
 // resource is the dynamic client for the objects around ref.
-func (c *conn) resource(ref tui.Ref) dynamic.ResourceInterface {
+func (c *conn) resource(ref kube.Ref) dynamic.ResourceInterface {
 	r := c.dynamic.Resource(gvr(ref.Type))
 	if ref.Type.Namespaced {
 		return r.Namespace(ref.Namespace)

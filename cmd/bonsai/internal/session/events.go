@@ -12,19 +12,19 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 
-	"bonsai/tui"
+	"bonsai/bootstrap/kube"
 )
 
 // Events tells the Events of the cluster, newest last: all that there are in the first call, which may be none, then
 // each new or counted one. An Event that is counted again is told again with its UID.
-func (s *Session) Events(ctx context.Context, f func([]tui.EventLine) error) error {
+func (s *Session) Events(ctx context.Context, f func([]kube.EventLine) error) error {
 	return s.follow(ctx, source{path: "/api/v1/events"}, &eventSink{f: f})
 }
 
 type eventSink struct {
-	f      func([]tui.EventLine) error
+	f      func([]kube.EventLine) error
 	intern interner
-	lines  []tui.EventLine
+	lines  []kube.EventLine
 	// told has the version of each Event that f knows: a new list tells only what is new in it.
 	told    map[string]string
 	listing bool
@@ -63,8 +63,8 @@ type event struct {
 	ReportingInstance  string `json:"reportingInstance"`
 }
 
-func (k *eventSink) line(e *event) tui.EventLine {
-	l := tui.EventLine{
+func (k *eventSink) line(e *event) kube.EventLine {
+	l := kube.EventLine{
 		UID: e.Metadata.UID, Warning: e.Type == corev1.EventTypeWarning, Reason: k.intern.string(e.Reason),
 		Namespace: k.intern.string(e.Metadata.Namespace), Object: k.intern.string(strings.ToLower(e.InvolvedObject.Kind) + "/" + e.InvolvedObject.Name),
 		Message: strings.TrimSpace(e.Message), Count: max(1, e.Count),
@@ -151,6 +151,6 @@ func (k *eventSink) flush() error {
 	}
 	lines := k.lines
 	k.lines, k.first = nil, true
-	slices.SortStableFunc(lines, func(a, b tui.EventLine) int { return a.Time.Compare(b.Time) })
+	slices.SortStableFunc(lines, func(a, b kube.EventLine) int { return a.Time.Compare(b.Time) })
 	return k.f(lines)
 }

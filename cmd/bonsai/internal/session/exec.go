@@ -17,15 +17,15 @@ import (
 	utilexec "k8s.io/client-go/util/exec"
 
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/kube"
 	"bonsai/bootstrap/node"
-	"bonsai/tui"
 )
 
 // bestShell runs bash if the image has it.
 const bestShell = `command -v bash >/dev/null 2>&1 && exec bash; exec sh`
 
 // Exec runs a command in a container or a node. When it returns, a read of Stdin may still be under way.
-func (s *Session) Exec(ctx context.Context, e tui.Exec) (int, error) {
+func (s *Session) Exec(ctx context.Context, e kube.Exec) (int, error) {
 	if e.Pod == "" {
 		return s.execInNode(ctx, e)
 	}
@@ -76,7 +76,7 @@ func noProgram(text string) bool {
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // executor opens the stream over WebSocket, or over SPDY where that is all there is, as kubectl does.
-func (c *conn) executor(e tui.Exec) (remotecommand.Executor, error) {
+func (c *conn) executor(e kube.Exec) (remotecommand.Executor, error) {
 	r := c.raw.Post().Resource("pods").Namespace(e.Namespace).Name(e.Pod).SubResource("exec")
 	r.VersionedParams(&corev1.PodExecOptions{
 		Container: e.Container, Command: e.Command, Stdin: e.Stdin != nil, Stdout: true, Stderr: e.Size == nil, TTY: e.Size != nil,
@@ -101,7 +101,7 @@ func (c *conn) executorAt(u *url.URL) (remotecommand.Executor, error) {
 // sizes is the queue of terminal sizes that client-go wants.
 type sizes struct {
 	ctx  context.Context // that of the call it belongs to
-	from <-chan tui.TerminalSize
+	from <-chan kube.TerminalSize
 }
 
 func (q *sizes) Next() *remotecommand.TerminalSize {
@@ -132,7 +132,7 @@ func (h *head) Write(p []byte) (int, error) {
 	return h.w.Write(p)
 }
 
-func (s *Session) execInNode(ctx context.Context, e tui.Exec) (code int, err error) {
+func (s *Session) execInNode(ctx context.Context, e kube.Exec) (code int, err error) {
 	x := node.Exec{Cmd: e.Command, Stdin: e.Stdin, Stdout: e.Stdout, Stderr: e.Stderr}
 	if len(x.Cmd) == 0 {
 		x.Cmd = []string{"/bin/sh"} // what a node has

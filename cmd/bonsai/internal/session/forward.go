@@ -21,7 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"bonsai/bootstrap/fault"
-	"bonsai/tui"
+	"bonsai/bootstrap/kube"
 )
 
 const (
@@ -34,7 +34,7 @@ const (
 )
 
 // Forward keeps a port of this machine connected to a port of whatever pod of the target is ready.
-func (s *Session) Forward(ctx context.Context, spec tui.ForwardSpec, f func(tui.ForwardState)) error {
+func (s *Session) Forward(ctx context.Context, spec kube.ForwardSpec, f func(kube.ForwardState)) error {
 	op := fmt.Sprintf("forward a port to %s in %s", spec.Target, spec.Namespace)
 	kind, target, ok := strings.Cut(spec.Target, "/")
 	if !ok || !slices.Contains([]string{"pod", "service", "deployment", "statefulset"}, kind) {
@@ -45,7 +45,7 @@ func (s *Session) Forward(ctx context.Context, spec tui.ForwardSpec, f func(tui.
 		return fault.New(fault.Conflict, fmt.Sprintf("%s: listen on port %d", op, spec.Local), err).WithHint("choose another port, or 0 for a free one")
 	}
 	fw := &forwarder{s: s, spec: spec, kind: kind, target: target, f: f, dirty: make(chan struct{}, 1), conns: map[net.Conn]bool{}}
-	fw.state = tui.ForwardState{Local: port, Reason: "looking for a ready pod"}
+	fw.state = kube.ForwardState{Local: port, Reason: "looking for a ready pod"}
 	fw.change(func() {})
 
 	g, gctx := errgroup.WithContext(ctx)
@@ -85,13 +85,13 @@ func listen(port int) ([]net.Listener, int, error) {
 // forwarder is one forwarded port.
 type forwarder struct {
 	s            *Session
-	spec         tui.ForwardSpec
+	spec         kube.ForwardSpec
 	kind, target string
-	f            func(tui.ForwardState)
+	f            func(kube.ForwardState)
 	dirty        chan struct{} // has one element while the state is news
 
 	mu     sync.Mutex // guards what follows
-	state  tui.ForwardState
+	state  kube.ForwardState
 	link   *podLink // to the pod of the state; nil while there is none
 	chosen chan struct{}
 	conns  map[net.Conn]bool
@@ -111,7 +111,7 @@ func (fw *forwarder) change(f func()) {
 
 // report tells the state when it is news, moving bytes less often.
 func (fw *forwarder) report(ctx context.Context) error {
-	var told tui.ForwardState
+	var told kube.ForwardState
 	for {
 		select {
 		case <-ctx.Done():

@@ -12,7 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"bonsai/tui"
+	"bonsai/bootstrap/kube"
 )
 
 const (
@@ -77,14 +77,14 @@ type logBuffer struct {
 	dirty chan struct{} // has one element while there are lines
 
 	mu      sync.Mutex // guards what follows
-	lines   []tui.LogLine
+	lines   []kube.LogLine
 	bytes   int
 	dropped int
 }
 
 func newLogBuffer() *logBuffer { return &logBuffer{dirty: make(chan struct{}, 1)} }
 
-func (b *logBuffer) add(l tui.LogLine) {
+func (b *logBuffer) add(l kube.LogLine) {
 	b.mu.Lock()
 	b.lines = append(b.lines, l)
 	b.bytes += len(l.Text)
@@ -106,14 +106,14 @@ func (b *logBuffer) add(l tui.LogLine) {
 }
 
 // take returns what has come in, merged by time, behind a word about what was dropped before it.
-func (b *logBuffer) take() []tui.LogLine {
+func (b *logBuffer) take() []kube.LogLine {
 	b.mu.Lock()
 	lines, dropped := b.lines, b.dropped
 	b.lines, b.bytes, b.dropped = nil, 0, 0
 	b.mu.Unlock()
 	sortLines(lines)
 	if dropped > 0 {
-		m := tui.LogLine{Marker: true, Text: fmt.Sprintf("%d lines were dropped: they came faster than they could be shown", dropped)}
+		m := kube.LogLine{Marker: true, Text: fmt.Sprintf("%d lines were dropped: they came faster than they could be shown", dropped)}
 		if len(lines) > 0 {
 			m.Time = lines[0].Time
 		}
@@ -123,11 +123,11 @@ func (b *logBuffer) take() []tui.LogLine {
 }
 
 // sortLines merges by time, and keeps lines without one behind those that they came after.
-func sortLines(lines []tui.LogLine) {
+func sortLines(lines []kube.LogLine) {
 	var last time.Time
 	for _, l := range lines {
 		if l.Time.Before(last) {
-			slices.SortStableFunc(lines, func(a, b tui.LogLine) int { return a.Time.Compare(b.Time) })
+			slices.SortStableFunc(lines, func(a, b kube.LogLine) int { return a.Time.Compare(b.Time) })
 			return
 		}
 		last = l.Time
@@ -135,7 +135,7 @@ func sortLines(lines []tui.LogLine) {
 }
 
 // pump tells what comes in until ended is closed, and the rest that is there then.
-func (b *logBuffer) pump(ctx context.Context, ended <-chan struct{}, f func([]tui.LogLine) error) error {
+func (b *logBuffer) pump(ctx context.Context, ended <-chan struct{}, f func([]kube.LogLine) error) error {
 	for over := false; ; {
 		select {
 		case <-ctx.Done():

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"bonsai/bootstrap/fault"
-	"bonsai/tui"
+	"bonsai/bootstrap/kube"
 )
 
 // callLimit is how long one request may take.
@@ -25,7 +25,7 @@ const callLimit = 30 * time.Second
 const fieldManager = "bonsai-ui"
 
 // name of an object for people.
-func name(ref tui.Ref) string {
+func name(ref kube.Ref) string {
 	if ref.Namespace == "" {
 		return ref.Type.Resource + "/" + ref.Name
 	}
@@ -33,7 +33,7 @@ func name(ref tui.Ref) string {
 }
 
 // get reads one object, and makes sure that it is the one that is meant.
-func (s *Session) get(ctx context.Context, c *conn, op string, ref tui.Ref) (*unstructured.Unstructured, error) {
+func (s *Session) get(ctx context.Context, c *conn, op string, ref kube.Ref) (*unstructured.Unstructured, error) {
 	o, err := c.resource(ref).Get(ctx, ref.Name, metav1.GetOptions{})
 	if err != nil {
 		return nil, s.explain(ctx, op, err)
@@ -45,7 +45,7 @@ func (s *Session) get(ctx context.Context, c *conn, op string, ref tui.Ref) (*un
 }
 
 // YAML of one object.
-func (s *Session) YAML(ctx context.Context, ref tui.Ref) (string, error) {
+func (s *Session) YAML(ctx context.Context, ref kube.Ref) (string, error) {
 	op := "read " + name(ref)
 	ctx, cancel := s.limit(ctx, callLimit, "an answer of the API server")
 	defer cancel()
@@ -66,7 +66,7 @@ func (s *Session) YAML(ctx context.Context, ref tui.Ref) (string, error) {
 }
 
 // Replace changes an object to what the text says.
-func (s *Session) Replace(ctx context.Context, ref tui.Ref, text string) error {
+func (s *Session) Replace(ctx context.Context, ref kube.Ref, text string) error {
 	op := "change " + name(ref)
 	o, err := parseObject(ref, text)
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *Session) Replace(ctx context.Context, ref tui.Ref, text string) error {
 }
 
 // parseObject reads what somebody edited, and refuses it if it is not the same object any more.
-func parseObject(ref tui.Ref, text string) (*unstructured.Unstructured, error) {
+func parseObject(ref kube.Ref, text string) (*unstructured.Unstructured, error) {
 	o := &unstructured.Unstructured{}
 	if err := yaml.UnmarshalStrict([]byte(text), &o.Object); err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func parseObject(ref tui.Ref, text string) (*unstructured.Unstructured, error) {
 }
 
 // Describe is what "kubectl describe" prints.
-func (s *Session) Describe(ctx context.Context, ref tui.Ref) (string, error) {
+func (s *Session) Describe(ctx context.Context, ref kube.Ref) (string, error) {
 	op := "describe " + name(ref)
 	ctx, cancel := s.limit(ctx, callLimit, "the description of "+name(ref))
 	defer cancel()

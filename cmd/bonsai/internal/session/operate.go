@@ -17,7 +17,6 @@ import (
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/statedir"
-	"bonsai/tui"
 )
 
 const (
@@ -137,7 +136,7 @@ func (o *operation) await(ctx context.Context, s *Session, p *os.Process, out, c
 		select {
 		case <-tick.C:
 		case <-interrupted:
-			if errors.Is(context.Cause(ctx), tui.ErrDetach) {
+			if errors.Is(context.Cause(ctx), cluster.ErrDetach) {
 				return 0, errors.Join(p.Release(), context.Cause(ctx))
 			}
 			// It cleans up after the first signal, and breaks off at a second one.

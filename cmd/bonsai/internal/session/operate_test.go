@@ -12,7 +12,6 @@ import (
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/statedir"
-	"bonsai/tui"
 )
 
 // operator is a Session whose executable is a shell script.
@@ -101,8 +100,8 @@ echo '{"kind":"done","step":"etcd","time":"2026-08-01T10:00:00Z"}'
 ps -o sid= -p $$ > end; mv end ended
 `)
 	ctx, cancel := context.WithCancelCause(t.Context())
-	err := s.Operate(ctx, []string{"start"}, func(cluster.Event) { cancel(tui.ErrDetach) })
-	if !errors.Is(err, tui.ErrDetach) {
+	err := s.Operate(ctx, []string{"start"}, func(cluster.Event) { cancel(cluster.ErrDetach) })
+	if !errors.Is(err, cluster.ErrDetach) {
 		t.Fatalf("got %v", err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {

@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
-	"bonsai/tui"
+	"bonsai/bootstrap/kube"
 )
 
 func eventJSON(uid, version string, count int, last string) string {
@@ -34,7 +34,7 @@ func TestEventsComeInOrderAndCountUp(t *testing.T) {
 	var got []string
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	err := s.Events(ctx, func(lines []tui.EventLine) error {
+	err := s.Events(ctx, func(lines []kube.EventLine) error {
 		for _, l := range lines {
 			got = append(got, fmt.Sprintf("%s ×%d %s", l.UID, l.Count, l.Time.UTC().Format("15:04")))
 			if l.Object != "pod/web-0" || !l.Warning || l.Source != "kubelet on dev-1" {
@@ -72,7 +72,7 @@ func TestTypesAreTakenInTheirPreferredVersion(t *testing.T) {
 		gv("garden", "v2"): {APIResources: []metav1.APIResource{{Name: "trees", Kind: "Tree", Verbs: verbs}}},
 		gv("garden", "v1"): {APIResources: []metav1.APIResource{{Name: "trees", Kind: "Tree", Verbs: verbs}, {Name: "hedges", Kind: "Hedge", Verbs: verbs}}},
 	})
-	want := []tui.ResourceType{
+	want := []kube.ResourceType{
 		{Group: "garden", Version: "v1", Resource: "hedges", Kind: "Hedge", Verbs: verbs},
 		{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true, Short: []string{"po"}, Verbs: verbs},
 		{Group: "garden", Version: "v2", Resource: "trees", Kind: "Tree", Verbs: verbs},
@@ -83,7 +83,7 @@ func TestTypesAreTakenInTheirPreferredVersion(t *testing.T) {
 }
 
 func TestAnEditedObjectIsStillTheSame(t *testing.T) {
-	ref := tui.Ref{Type: tui.ResourceType{Version: "v1", Resource: "configmaps", Kind: "ConfigMap", Namespaced: true}, Namespace: "shop", Name: "a", UID: "1"}
+	ref := kube.Ref{Type: kube.ResourceType{Version: "v1", Resource: "configmaps", Kind: "ConfigMap", Namespaced: true}, Namespace: "shop", Name: "a", UID: "1"}
 	const good = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  namespace: shop\n  uid: \"1\"\n  resourceVersion: \"5\"\n"
 	for _, test := range []struct{ old, new, problem string }{
 		{"", "", ""},

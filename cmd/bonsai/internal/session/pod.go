@@ -11,24 +11,24 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"bonsai/tui"
+	"bonsai/bootstrap/kube"
 )
 
 // podType is the type of pods.
-var podType = tui.ResourceType{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
+var podType = kube.ResourceType{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
 
 // Pod tells what a pod's screens need.
-func (s *Session) Pod(ctx context.Context, namespace, podName string) (tui.PodDetail, error) {
+func (s *Session) Pod(ctx context.Context, namespace, podName string) (kube.PodDetail, error) {
 	op := "read pod " + podName + " in " + namespace
 	ctx, cancel := s.limit(ctx, callLimit, "an answer of the API server")
 	defer cancel()
 	c, err := s.api()
 	if err != nil {
-		return tui.PodDetail{}, err
+		return kube.PodDetail{}, err
 	}
 	p, err := c.client.CoreV1().Pods(namespace).Get(ctx, podName, metav1.GetOptions{})
 	if err != nil {
-		return tui.PodDetail{}, s.explain(ctx, op, err)
+		return kube.PodDetail{}, s.explain(ctx, op, err)
 	}
 	d := podDetail(p)
 	d.Owners = owners(ctx, c, p)
@@ -58,9 +58,9 @@ func owners(ctx context.Context, c *conn, p *corev1.Pod) []string {
 	return chain
 }
 
-func podDetail(p *corev1.Pod) tui.PodDetail {
-	d := tui.PodDetail{
-		Ref:  tui.Ref{Type: podType, Namespace: p.Namespace, Name: p.Name, UID: string(p.UID)},
+func podDetail(p *corev1.Pod) kube.PodDetail {
+	d := kube.PodDetail{
+		Ref:  kube.Ref{Type: podType, Namespace: p.Namespace, Name: p.Name, UID: string(p.UID)},
 		Node: p.Spec.NodeName, IP: p.Status.PodIP, QoS: string(p.Status.QOSClass), DNSPolicy: string(p.Spec.DNSPolicy),
 	}
 	for _, c := range p.Status.Conditions {
@@ -84,8 +84,8 @@ func podDetail(p *corev1.Pod) tui.PodDetail {
 	return d
 }
 
-func containerDetail(c *corev1.Container, status *corev1.ContainerStatus, init bool) tui.ContainerDetail {
-	d := tui.ContainerDetail{
+func containerDetail(c *corev1.Container, status *corev1.ContainerStatus, init bool) kube.ContainerDetail {
+	d := kube.ContainerDetail{
 		Name: c.Name, Image: c.Image, Init: init, Ready: status.Ready, Restarts: int(status.RestartCount),
 		State: stateText(status.State), LastState: stateText(status.LastTerminationState),
 		Requests: amounts(c.Resources.Requests), Limits: amounts(c.Resources.Limits),
@@ -94,10 +94,10 @@ func containerDetail(c *corev1.Container, status *corev1.ContainerStatus, init b
 		d.State = "waiting"
 	}
 	for _, e := range c.EnvFrom {
-		d.Env = append(d.Env, tui.EnvVar{Name: e.Prefix + "*", From: sourceOfAll(e)})
+		d.Env = append(d.Env, kube.EnvVar{Name: e.Prefix + "*", From: sourceOfAll(e)})
 	}
 	for _, e := range c.Env {
-		d.Env = append(d.Env, tui.EnvVar{Name: e.Name, Value: e.Value, From: sourceOfOne(e.ValueFrom)})
+		d.Env = append(d.Env, kube.EnvVar{Name: e.Name, Value: e.Value, From: sourceOfOne(e.ValueFrom)})
 	}
 	for _, p := range c.Ports {
 		text := fmt.Sprintf("%d/%s", p.ContainerPort, cmp.Or(p.Protocol, corev1.ProtocolTCP))

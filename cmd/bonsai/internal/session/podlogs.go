@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 
-	"bonsai/tui"
+	"bonsai/bootstrap/kube"
 )
 
 const (
@@ -28,7 +28,7 @@ const (
 )
 
 // PodLogs tells the lines of the containers of the selected pods.
-func (s *Session) PodLogs(ctx context.Context, q tui.LogQuery, f func([]tui.LogLine) error) error {
+func (s *Session) PodLogs(ctx context.Context, q kube.LogQuery, f func([]kube.LogLine) error) error {
 	l := &podLogs{s: s, q: q, f: f, buffer: newLogBuffer(), tails: map[string]*tail{}, started: make(chan struct{}), ended: make(chan struct{})}
 	src := source{path: path(podType, q.Namespace), params: url.Values{}}
 	if q.Selector != "" {
@@ -72,8 +72,8 @@ var errLogEnded = errors.New("all containers have ended")
 // podLogs is one run of PodLogs that follows.
 type podLogs struct {
 	s      *Session
-	q      tui.LogQuery
-	f      func([]tui.LogLine) error
+	q      kube.LogQuery
+	f      func([]kube.LogLine) error
 	buffer *logBuffer
 	// g runs the tails, which end with ctx.
 	g    *errgroup.Group
@@ -211,7 +211,7 @@ func (l *podLogs) start(c logContainer, at *position, fresh bool) {
 	if l.live.Load() >= maxTails {
 		if !l.crowded {
 			l.crowded = true
-			l.buffer.add(tui.LogLine{Marker: true, Time: time.Now(), Text: fmt.Sprintf("there are more containers; these %d are followed", maxTails)})
+			l.buffer.add(kube.LogLine{Marker: true, Time: time.Now(), Text: fmt.Sprintf("there are more containers; these %d are followed", maxTails)})
 		}
 		return
 	}
@@ -263,7 +263,7 @@ func (l *podLogs) finish(pods map[string]logPod) {
 // backlog tells what is there of all containers, merged, and returns how far it got with each. Alone says that there is
 // nothing else to tell: then it is an error if there is no log at all.
 func (l *podLogs) backlog(ctx context.Context, containers []logContainer, alone bool) (map[string]*position, error) {
-	lines := make([][]tui.LogLine, len(containers))
+	lines := make([][]kube.LogLine, len(containers))
 	errs := make([]error, len(containers))
 	at := make(map[string]*position, len(containers))
 	for _, c := range containers {
@@ -306,8 +306,8 @@ func (l *podLogs) backlog(ctx context.Context, containers []logContainer, alone 
 	return at, nil
 }
 
-func (c *logContainer) line(t time.Time, text string, marker bool) tui.LogLine {
-	return tui.LogLine{Time: t, Pod: c.namespace + "/" + c.pod, Container: c.name, Text: text, Marker: marker}
+func (c *logContainer) line(t time.Time, text string, marker bool) kube.LogLine {
+	return kube.LogLine{Time: t, Pod: c.namespace + "/" + c.pod, Container: c.name, Text: text, Marker: marker}
 }
 
 // logSource is where a container's log is.
@@ -319,7 +319,7 @@ func logSource(c logContainer) source {
 }
 
 // readLog reads what is there of one container, at most the tail that the query wants.
-func (s *Session) readLog(ctx context.Context, c logContainer, q tui.LogQuery, at *position) ([]tui.LogLine, error) {
+func (s *Session) readLog(ctx context.Context, c logContainer, q kube.LogQuery, at *position) ([]kube.LogLine, error) {
 	ctx, cancel := s.limit(ctx, answerLimit, "the log of "+c.pod)
 	defer cancel()
 	tail := q.Tail
@@ -335,7 +335,7 @@ func (s *Session) readLog(ctx context.Context, c logContainer, q tui.LogQuery, a
 		return nil, err
 	}
 	defer func() { _ = body.Close() }()
-	var lines []tui.LogLine
+	var lines []kube.LogLine
 	err = readLines(body, func(line []byte, cut int) {
 		t, text, ok := parseLine(line, cut)
 		if !ok {

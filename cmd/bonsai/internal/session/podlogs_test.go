@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"bonsai/tui"
+	"bonsai/bootstrap/kube"
 )
 
 // logAPI is an API server with pods, and a log for each container of each pod: a script per pod.
@@ -50,12 +50,12 @@ func logLine(second float64, text string) string {
 }
 
 // said runs PodLogs until it has told a number of lines, and returns them.
-func said(t *testing.T, s *Session, q tui.LogQuery, lines int) []string {
+func said(t *testing.T, s *Session, q kube.LogQuery, lines int) []string {
 	t.Helper()
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, errors.New("the test took too long"))
 	defer cancel()
 	var all []string
-	err := s.PodLogs(ctx, q, func(part []tui.LogLine) error {
+	err := s.PodLogs(ctx, q, func(part []kube.LogLine) error {
 		for _, l := range part {
 			text := strings.TrimPrefix(l.Pod, "shop/") + " " + l.Text
 			if l.Marker {
@@ -82,7 +82,7 @@ func TestLogsOfPodsAreMergedByTime(t *testing.T) {
 			"b": newScript(t, answer(t, nil, logLine(2, "two")+logLine(4, "four"))),
 		},
 	})
-	got := said(t, s, tui.LogQuery{Namespace: "shop", Selector: "app=web", Tail: 10}, 4)
+	got := said(t, s, kube.LogQuery{Namespace: "shop", Selector: "app=web", Tail: 10}, 4)
 	if want := []string{"a one", "b two", "a three", "b four"}; !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
@@ -109,7 +109,7 @@ func TestAFollowedLogGoesOnAfterARestart(t *testing.T) {
 	close(first)
 	changes <- event1("MODIFIED", logPodJSON("a", "2", `"containerID":"a2","restartCount":4,"state":{"running":{}},
 		"lastState":{"terminated":{"containerID":"a1","exitCode":1,"reason":"Error","startedAt":"2026-08-01T10:00:00Z","finishedAt":"2026-08-01T10:00:03Z"}}`))
-	got := said(t, s, tui.LogQuery{Namespace: "shop", Tail: 10, Follow: true}, 5)
+	got := said(t, s, kube.LogQuery{Namespace: "shop", Tail: 10, Follow: true}, 5)
 	if want := []string{"a old", "a seen", "a dying", "[a restart 4 · exit 1 · ran 3s]", "a again"}; !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
@@ -127,7 +127,7 @@ func TestAContainerThatNobodySawIsToldFromItsPreviousLog(t *testing.T) {
 	})
 	changes <- event1("MODIFIED", logPodJSON("a", "2", `"containerID":"a3","restartCount":2,"state":{"running":{}},
 		"lastState":{"terminated":{"containerID":"a2","exitCode":137,"reason":"OOMKilled"}}`))
-	got := said(t, s, tui.LogQuery{Namespace: "shop", Tail: 10, Follow: true}, 4)
+	got := said(t, s, kube.LogQuery{Namespace: "shop", Tail: 10, Follow: true}, 4)
 	if want := []string{"a one", "a missed", "[a restart 2 · exit 137 (OOMKilled)]", "a three"}; !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
@@ -140,7 +140,7 @@ func TestAPodThatJoinsAfterItsFirstRestartIsToldWhole(t *testing.T) {
 		logs: map[string]*script{"a": newScript(t, answer(t, wantParam("previous", "true"), logLine(5, "first")), answer(t, nil, logLine(7, "second")))},
 	})
 	changes <- event1("ADDED", logPodJSON("a", "2", `"containerID":"a2","restartCount":1,"state":{"running":{}},"lastState":{"terminated":{"containerID":"a1","exitCode":3}}`))
-	got := said(t, s, tui.LogQuery{Namespace: "shop", Tail: 10, Follow: true}, 3)
+	got := said(t, s, kube.LogQuery{Namespace: "shop", Tail: 10, Follow: true}, 3)
 	if want := []string{"a first", "[a restart 1 · exit 3]", "a second"}; !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
@@ -156,7 +156,7 @@ func TestWithoutATailOnlyWhatComesIsTold(t *testing.T) {
 		},
 	})
 	changes <- event1("MODIFIED", logPodJSON("b", "2", runningAs("b1")))
-	got := said(t, s, tui.LogQuery{Namespace: "shop", Follow: true}, 2)
+	got := said(t, s, kube.LogQuery{Namespace: "shop", Follow: true}, 2)
 	slices.Sort(got)
 	if want := []string{"a now", "b its first"}; !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
@@ -171,7 +171,7 @@ func TestALogThatTheKubeletCannotFollowIsReadAgain(t *testing.T) {
 			answer(t, wantParam("follow", "false"), logLine(1, "one")+logLine(2, "two")),
 		)},
 	})
-	got := said(t, s, tui.LogQuery{Namespace: "shop", Tail: 10, Follow: true}, 2)
+	got := said(t, s, kube.LogQuery{Namespace: "shop", Tail: 10, Follow: true}, 2)
 	if want := []string{"a one", "a two"}; !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
@@ -189,7 +189,7 @@ func TestANewPodJoinsAndANamedOneEnds(t *testing.T) {
 	var got []string
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	err := s.PodLogs(ctx, tui.LogQuery{Namespace: "shop", Pods: []string{"a"}, Tail: 10, Follow: true}, func(part []tui.LogLine) error {
+	err := s.PodLogs(ctx, kube.LogQuery{Namespace: "shop", Pods: []string{"a"}, Tail: 10, Follow: true}, func(part []kube.LogLine) error {
 		for _, l := range part {
 			got = append(got, l.Text)
 		}
@@ -206,7 +206,7 @@ func TestALongLineIsCut(t *testing.T) {
 		pods: newScript(t, answer(t, nil, podList(logPodJSON("a", "1", runningAs("a1"))))),
 		logs: map[string]*script{"a": newScript(t, answer(t, nil, logLine(1, long)+logLine(2, "short")))},
 	})
-	got := said(t, s, tui.LogQuery{Namespace: "shop", Tail: -1}, 2)
+	got := said(t, s, kube.LogQuery{Namespace: "shop", Tail: -1}, 2)
 	if len(got) != 2 || len(got[0]) > maxLine+100 || !strings.HasSuffix(got[0], " more bytes") || strings.Contains(got[0], "\ufffd") || got[1] != "a short" {
 		t.Errorf("%d lines, the first of %d bytes", len(got), len(got[0]))
 	}
@@ -215,7 +215,7 @@ func TestALongLineIsCut(t *testing.T) {
 func TestASlowReaderLosesTheOldestAndIsTold(t *testing.T) {
 	b := newLogBuffer()
 	for i := range maxBuffered + 10 {
-		b.add(tui.LogLine{Time: time.Unix(int64(i), 0), Text: fmt.Sprint(i)})
+		b.add(kube.LogLine{Time: time.Unix(int64(i), 0), Text: fmt.Sprint(i)})
 	}
 	lines := b.take()
 	var dropped int

@@ -15,14 +15,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 
-	"bonsai/tui"
+	"bonsai/bootstrap/kube"
 )
 
 // acceptTable asks for what "kubectl get" prints. Types that the API server cannot print come as objects.
 const acceptTable = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
 // WatchRows tells the objects of one type as rows.
-func (s *Session) WatchRows(ctx context.Context, q tui.RowQuery, f func(tui.RowBatch) error) error {
+func (s *Session) WatchRows(ctx context.Context, q kube.RowQuery, f func(kube.RowBatch) error) error {
 	src := source{
 		path:   path(q.Type, q.Namespace),
 		accept: acceptTable,
@@ -33,13 +33,13 @@ func (s *Session) WatchRows(ctx context.Context, q tui.RowQuery, f func(tui.RowB
 
 // rowSink makes batches of rows out of tables.
 type rowSink struct {
-	f       func(tui.RowBatch) error
+	f       func(kube.RowBatch) error
 	intern  interner
-	columns []tui.Column
+	columns []kube.Column
 	// told says that columns are known to f since the last Reset.
 	told bool
 	// What the next batch has. Changes are kept by UID, so that only the newest of an object is told.
-	batch  tui.RowBatch
+	batch  kube.RowBatch
 	set    map[string]int // index in batch.Set
 	gone   map[string]bool
 	pushed bool // there is something to tell
@@ -98,7 +98,7 @@ func (k *rowSink) begin() {
 }
 
 func (k *rowSink) clear() {
-	k.batch = tui.RowBatch{}
+	k.batch = kube.RowBatch{}
 	k.set, k.gone = map[string]int{}, map[string]bool{}
 	k.pushed = false
 }
@@ -165,9 +165,9 @@ func (k *rowSink) take(t *table) {
 }
 
 func (k *rowSink) define(definitions []metav1.TableColumnDefinition) {
-	columns := make([]tui.Column, len(definitions))
+	columns := make([]kube.Column, len(definitions))
 	for i, d := range definitions {
-		columns[i] = tui.Column{
+		columns[i] = kube.Column{
 			Name: d.Name, Wide: d.Priority > 0, Numeric: d.Type == "integer" || d.Type == "number",
 			// The one column whose time the object's metadata has; others ("Last Seen") are text as the server made it.
 			Time: strings.EqualFold(d.Name, "Age"),
@@ -179,7 +179,7 @@ func (k *rowSink) define(definitions []metav1.TableColumnDefinition) {
 	k.columns, k.batch.Columns, k.told, k.pushed = columns, columns, true, true
 }
 
-func (k *rowSink) put(r tui.Row) {
+func (k *rowSink) put(r kube.Row) {
 	if r.UID == "" {
 		return // a bookmark, or something that is no object
 	}
@@ -206,15 +206,15 @@ func (k *rowSink) flush() error {
 		return nil
 	}
 	b := k.batch
-	b.Set = slices.DeleteFunc(b.Set, func(r tui.Row) bool { return r.UID == "" })
+	b.Set = slices.DeleteFunc(b.Set, func(r kube.Row) bool { return r.UID == "" })
 	b.Delete = slices.Sorted(maps.Keys(k.gone))
 	k.clear()
 	return k.f(b)
 }
 
-func (k *rowSink) row(t *tableRow) tui.Row {
+func (k *rowSink) row(t *tableRow) kube.Row {
 	m := &t.Object.Metadata
-	r := tui.Row{
+	r := kube.Row{
 		UID: m.UID, Namespace: k.intern.string(m.Namespace), Name: m.Name, Cells: make([]string, len(t.Cells)),
 		Created: m.CreationTimestamp, Deleting: m.DeletionTimestamp != nil, Labels: k.intern.labels(m.Labels),
 		Owner: k.intern.string(m.owner()),

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"bonsai/bootstrap/fault"
-	"bonsai/tui"
+	"bonsai/bootstrap/kube"
 )
 
 const columns = `[{"name":"Name","type":"string","format":"name"},{"name":"Restarts","type":"integer"},{"name":"Age","type":"string"},{"name":"Node","type":"string","priority":1}]`
@@ -34,11 +34,11 @@ func event1(kind, table string) string {
 }
 
 // collect runs WatchRows and gives its batches to each.
-func collect(t *testing.T, s *Session, each func(b tui.RowBatch) error) error {
+func collect(t *testing.T, s *Session, each func(b kube.RowBatch) error) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, errors.New("the test took too long"))
 	defer cancel()
-	return s.WatchRows(ctx, tui.RowQuery{Type: podType, Namespace: "shop"}, each)
+	return s.WatchRows(ctx, kube.RowQuery{Type: podType, Namespace: "shop"}, each)
 }
 
 var errEnough = errors.New("enough")
@@ -82,14 +82,14 @@ func TestRowsOfPagesAndChanges(t *testing.T) {
 
 	changes <- event1("MODIFIED", tableOf("", "", pod("p0-1", "80", "dev-2")))
 	step, rows := 0, 0
-	err := collect(t, s, func(b tui.RowBatch) error {
+	err := collect(t, s, func(b kube.RowBatch) error {
 		switch step++; step {
 		case 1:
-			want := []tui.Column{{Name: "Name"}, {Name: "Restarts", Numeric: true}, {Name: "Age", Time: true}, {Name: "Node", Wide: true}}
+			want := []kube.Column{{Name: "Name"}, {Name: "Restarts", Numeric: true}, {Name: "Age", Time: true}, {Name: "Node", Wide: true}}
 			if !b.Reset || !reflect.DeepEqual(b.Columns, want) || b.Synced {
 				t.Errorf("first batch: reset %v, synced %v, columns %+v", b.Reset, b.Synced, b.Columns)
 			}
-			want1 := tui.Row{
+			want1 := kube.Row{
 				UID: "uid-p0-0", Namespace: "shop", Name: "p0-0", Cells: []string{"p0-0", "3", "", "dev-1"},
 				Created: time.Date(2026, 8, 1, 10, 0, 0, 0, time.UTC), Labels: map[string]string{"app": "web", "tier": "front"}, Owner: "ReplicaSet/web-1",
 			}
@@ -143,7 +143,7 @@ func TestRowsAreListedAgainWhenAWatchExpires(t *testing.T) {
 				answer(t, nil, tableOf("9", "", pod("b", "9", "dev-1"))),
 			))
 			resets := 0
-			err := collect(t, s, func(b tui.RowBatch) error {
+			err := collect(t, s, func(b kube.RowBatch) error {
 				if b.Reset {
 					resets++
 				}
@@ -170,7 +170,7 @@ func TestManyChangesAreFewBatches(t *testing.T) {
 	}
 	rows, batches := 0, 0
 	began := time.Now()
-	err := collect(t, s, func(b tui.RowBatch) error {
+	err := collect(t, s, func(b kube.RowBatch) error {
 		batches++
 		if rows += len(b.Set); rows == 2000 {
 			return errEnough
@@ -189,7 +189,7 @@ func TestRowsOfATypeWithoutATable(t *testing.T) {
 	s := newSession(t, newScript(t, answer(t, nil, `{"kind":"ThingList","metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"a","uid":"1"}}]}`),
 		answer(t, nil, event1("ADDED", `{"kind":"Thing","metadata":{"name":"b","uid":"2","resourceVersion":"2"}}`))))
 	var names []string
-	err := collect(t, s, func(b tui.RowBatch) error {
+	err := collect(t, s, func(b kube.RowBatch) error {
 		for _, r := range b.Set {
 			names = append(names, r.Cells[0])
 		}
@@ -206,7 +206,7 @@ func TestRowsOfATypeWithoutATable(t *testing.T) {
 func TestAClusterThatMovesIsFoundAgain(t *testing.T) {
 	s := newSession(t, newScript(t, answer(t, nil, tableOf("1", ""))))
 	ask := func() error {
-		return collect(t, s, func(b tui.RowBatch) error { return errEnough })
+		return collect(t, s, func(b kube.RowBatch) error { return errEnough })
 	}
 	if err := ask(); !errors.Is(err, errEnough) {
 		t.Fatal(err)

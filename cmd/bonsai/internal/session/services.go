@@ -15,14 +15,14 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"bonsai/bootstrap/cluster"
-	"bonsai/tui"
+	"bonsai/bootstrap/kube"
 )
 
 // shownNodes is how many nodes' addresses are told of a NodePort; each node has it.
 const shownNodes = 3
 
 // Services tells where each Service is reachable, again after each change.
-func (s *Session) Services(ctx context.Context, f func([]tui.ServiceLine) error) error {
+func (s *Session) Services(ctx context.Context, f func([]kube.ServiceLine) error) error {
 	m := &serviceModel{dirty: make(chan struct{}, 1), hostReaches: s.hostReachesNodes(ctx)}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -35,7 +35,7 @@ func (s *Session) Services(ctx context.Context, f func([]tui.ServiceLine) error)
 		return s.follow(ctx, source{path: "/api/v1/nodes"}, &objectSink[nodeAddresses]{changed: m.setNodes})
 	})
 	g.Go(func() error {
-		var last []tui.ServiceLine
+		var last []kube.ServiceLine
 		for first := true; ; {
 			select {
 			case <-ctx.Done():
@@ -59,7 +59,7 @@ func (s *Session) Services(ctx context.Context, f func([]tui.ServiceLine) error)
 	return g.Wait()
 }
 
-func equalLines(a, b tui.ServiceLine) bool {
+func equalLines(a, b kube.ServiceLine) bool {
 	return a.UID == b.UID && a.Namespace == b.Namespace && a.Name == b.Name && a.Kind == b.Kind && a.ClusterIP == b.ClusterIP &&
 		a.Ready == b.Ready && a.Total == b.Total && slices.Equal(a.Ports, b.Ports) && slices.Equal(a.Reachable, b.Reachable)
 }
@@ -140,17 +140,17 @@ func (m *serviceModel) setNodes(objects map[string]nodeAddresses) error {
 }
 
 // lines are all Services, once everything about them is known.
-func (m *serviceModel) lines() ([]tui.ServiceLine, bool) {
+func (m *serviceModel) lines() ([]kube.ServiceLine, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.known != [3]bool{true, true, true} {
 		return nil, false
 	}
-	lines := make([]tui.ServiceLine, len(m.services))
+	lines := make([]kube.ServiceLine, len(m.services))
 	for i := range m.services {
 		o := &m.services[i]
 		count := m.endpoints[o.Namespace+"/"+o.Name]
-		lines[i] = tui.ServiceLine{
+		lines[i] = kube.ServiceLine{
 			UID: string(o.UID), Namespace: o.Namespace, Name: o.Name, Kind: string(o.Spec.Type), ClusterIP: o.Spec.ClusterIP,
 			Ready: count.ready, Total: count.total, Created: o.CreationTimestamp.Time, Ports: servicePorts(o), Reachable: m.reachable(o),
 		}

@@ -22,7 +22,6 @@ import (
 	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/statedir"
-	"bonsai/tui"
 )
 
 // Engine is what a Session asks of *bootstrap.Manager.
@@ -50,7 +49,7 @@ type Options struct {
 	Scale float64
 }
 
-// Session implements tui.Session.
+// Session is one cluster as seen from outside. Its methods are documented in the UI's interface, tui.Session.
 type Session struct {
 	o Options
 
@@ -59,8 +58,6 @@ type Session struct {
 	// host says whether this machine reaches the nodes' addresses; nil until somebody asked the engine.
 	host *bool
 }
-
-var _ tui.Session = (*Session)(nil)
 
 // quietKlog is here because klog has one logger per process, which cannot be set while it is used.
 var quietKlog sync.Once

@@ -10,12 +10,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 
-	"bonsai/tui"
+	"bonsai/bootstrap/kube"
 )
 
 // Types are all types that can be listed, as the API server has them now. Those of aggregated APIs that do not answer
 // are missing.
-func (s *Session) Types(ctx context.Context) ([]tui.ResourceType, error) {
+func (s *Session) Types(ctx context.Context) ([]kube.ResourceType, error) {
 	const op = "ask for the types of the API"
 	ctx, cancel := s.limit(ctx, answerLimit, "the list of types from the API server")
 	defer cancel()
@@ -47,8 +47,8 @@ func (s *Session) Types(ctx context.Context) ([]tui.ResourceType, error) {
 }
 
 // resourceTypes picks each type in the version that its group prefers, or the first that has it.
-func resourceTypes(groups *metav1.APIGroupList, lists map[schema.GroupVersion]*metav1.APIResourceList) []tui.ResourceType {
-	var types []tui.ResourceType
+func resourceTypes(groups *metav1.APIGroupList, lists map[schema.GroupVersion]*metav1.APIResourceList) []kube.ResourceType {
+	var types []kube.ResourceType
 	for _, g := range groups.Groups {
 		versions := []metav1.GroupVersionForDiscovery{g.PreferredVersion}
 		seen := map[string]bool{}
@@ -62,14 +62,14 @@ func resourceTypes(groups *metav1.APIGroupList, lists map[schema.GroupVersion]*m
 					continue
 				}
 				seen[r.Name] = true
-				types = append(types, tui.ResourceType{
+				types = append(types, kube.ResourceType{
 					Group: g.Name, Version: v.Version, Resource: r.Name, Kind: r.Kind, Namespaced: r.Namespaced,
 					Short: r.ShortNames, Verbs: r.Verbs,
 				})
 			}
 		}
 	}
-	slices.SortFunc(types, func(a, b tui.ResourceType) int {
+	slices.SortFunc(types, func(a, b kube.ResourceType) int {
 		return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Group, b.Group))
 	})
 	return types

@@ -14,20 +14,20 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/kube"
 	"bonsai/cmd/bonsai/internal/session"
 	"bonsai/test/e2e/harness"
-	"bonsai/tui"
 )
 
 func testScaleAndRestart(t *testing.T, c *harness.Cluster, s *session.Session) {
 	n := c.NewNamespace(t)
 	deployment(t, n, "web", 1)
-	ref := tui.Ref{Type: deployments, Namespace: n.Namespace, Name: "web"}
+	ref := kube.Ref{Type: deployments, Namespace: n.Namespace, Name: "web"}
 	quiet := func(string) {}
-	if err := s.Do(t.Context(), tui.Action{Verb: tui.VerbScale, Ref: ref, Replicas: 2}, quiet); err != nil {
+	if err := s.Do(t.Context(), kube.Action{Verb: kube.VerbScale, Ref: ref, Replicas: 2}, quiet); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Do(t.Context(), tui.Action{Verb: tui.VerbRestart, Ref: ref}, quiet); err != nil {
+	if err := s.Do(t.Context(), kube.Action{Verb: kube.VerbRestart, Ref: ref}, quiet); err != nil {
 		t.Fatal(err)
 	}
 	o, err := n.Client.AppsV1().Deployments(n.Namespace).Get(t.Context(), "web", metav1.GetOptions{})
@@ -35,10 +35,10 @@ func testScaleAndRestart(t *testing.T, c *harness.Cluster, s *session.Session) {
 		t.Errorf("%d replicas, template %v, %v", *o.Spec.Replicas, o.Spec.Template.Annotations, err)
 	}
 	ref.UID = "another"
-	if err := s.Do(t.Context(), tui.Action{Verb: tui.VerbScale, Ref: ref, Replicas: 5}, quiet); fault.KindOf(err) != fault.ObjectNotFound {
+	if err := s.Do(t.Context(), kube.Action{Verb: kube.VerbScale, Ref: ref, Replicas: 5}, quiet); fault.KindOf(err) != fault.ObjectNotFound {
 		t.Errorf("scaling another UID: %v", err)
 	}
-	if err := s.Do(t.Context(), tui.Action{Verb: tui.VerbRestart, Ref: tui.Ref{Type: pods, Namespace: n.Namespace, Name: "x"}}, quiet); fault.KindOf(err) != fault.Usage {
+	if err := s.Do(t.Context(), kube.Action{Verb: kube.VerbRestart, Ref: kube.Ref{Type: pods, Namespace: n.Namespace, Name: "x"}}, quiet); fault.KindOf(err) != fault.Usage {
 		t.Errorf("restarting a pod: %v", err)
 	}
 }
@@ -47,7 +47,7 @@ func testDrain(t *testing.T, c *harness.Cluster, s *session.Session) {
 	n := c.NewNamespace(t)
 	deployment(t, n, "web", 4)
 	node := c.Nodes(t)[1]
-	ref := tui.Ref{Type: nodes, Name: node}
+	ref := kube.Ref{Type: nodes, Name: node}
 	// Pods of other tests' namespaces may still be going; without a controller they would be in the way.
 	harness.Until(t, time.Minute, "the end of other pods on "+node, func() error {
 		list, err := n.Client.CoreV1().Pods("").List(t.Context(), metav1.ListOptions{FieldSelector: "spec.nodeName=" + node})
@@ -62,7 +62,7 @@ func testDrain(t *testing.T, c *harness.Cluster, s *session.Session) {
 		return nil
 	})
 	var told []string
-	if err := s.Do(bounded(t, "the drain"), tui.Action{Verb: tui.VerbDrain, Ref: ref, Grace: -1}, func(p string) { told = append(told, p) }); err != nil {
+	if err := s.Do(bounded(t, "the drain"), kube.Action{Verb: kube.VerbDrain, Ref: ref, Grace: -1}, func(p string) { told = append(told, p) }); err != nil {
 		t.Fatalf("%v; told %q", err, told)
 	}
 	if text := strings.Join(told, "\n"); !strings.Contains(text, "evicting pod "+n.Namespace+"/web-") || !strings.Contains(text, "is gone") {
@@ -72,21 +72,21 @@ func testDrain(t *testing.T, c *harness.Cluster, s *session.Session) {
 	if err != nil || len(list.Items) != 0 {
 		t.Errorf("%d pods are left, %v", len(list.Items), err)
 	}
-	until(t, s, tui.RowQuery{Type: nodes}, "a cordoned node", func(w *world) bool {
+	until(t, s, kube.RowQuery{Type: nodes}, "a cordoned node", func(w *world) bool {
 		return strings.Contains(w.cell(node, "Status"), "SchedulingDisabled")
 	})
-	if err := s.Do(t.Context(), tui.Action{Verb: tui.VerbUncordon, Ref: ref}, func(string) {}); err != nil {
+	if err := s.Do(t.Context(), kube.Action{Verb: kube.VerbUncordon, Ref: ref}, func(string) {}); err != nil {
 		t.Error(err)
 	}
-	until(t, s, tui.RowQuery{Type: nodes}, "an uncordoned node", func(w *world) bool { return w.cell(node, "Status") == "Ready" })
+	until(t, s, kube.RowQuery{Type: nodes}, "an uncordoned node", func(w *world) bool { return w.cell(node, "Status") == "Ready" })
 
 	// A pod that nobody would make again is not thrown away.
 	n.Create(t, harness.On(node, n.Pod("alone", harness.Testpod, "sleep")))
-	err = s.Do(bounded(t, "the second drain"), tui.Action{Verb: tui.VerbDrain, Ref: ref, Grace: -1}, func(string) {})
+	err = s.Do(bounded(t, "the second drain"), kube.Action{Verb: kube.VerbDrain, Ref: ref, Grace: -1}, func(string) {})
 	if fault.KindOf(err) != fault.Refused || !strings.Contains(err.Error(), "alone") {
 		t.Errorf("draining a pod of nobody: %v", err)
 	}
-	if err := s.Do(t.Context(), tui.Action{Verb: tui.VerbUncordon, Ref: ref}, func(string) {}); err != nil {
+	if err := s.Do(t.Context(), kube.Action{Verb: kube.VerbUncordon, Ref: ref}, func(string) {}); err != nil {
 		t.Error(err)
 	}
 }
@@ -109,7 +109,7 @@ func testStopAndStart(t *testing.T, c *harness.Cluster, s *session.Session) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for ctx.Err() == nil {
-			err := s.WatchRows(ctx, tui.RowQuery{Type: pods}, func(b tui.RowBatch) error {
+			err := s.WatchRows(ctx, kube.RowQuery{Type: pods}, func(b kube.RowBatch) error {
 				if b.Synced {
 					synced <- time.Now()
 				}
@@ -153,7 +153,7 @@ func testStopAndStart(t *testing.T, c *harness.Cluster, s *session.Session) {
 		t.Errorf("the types of a stopped cluster: %v", err)
 	}
 	// Its container's own output can still be read.
-	err := s.ComponentLogs(ctx, c.Nodes(t)[0], "kubelet", 5, func(lines []tui.LogLine) error {
+	err := s.ComponentLogs(ctx, c.Nodes(t)[0], "kubelet", 5, func(lines []kube.LogLine) error {
 		if !lines[0].Marker {
 			t.Errorf("the log of a stopped node begins with %+v", lines[0])
 		}

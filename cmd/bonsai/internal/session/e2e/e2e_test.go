@@ -11,12 +11,12 @@ import (
 
 	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/kube"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/node/docker"
 	"bonsai/bootstrap/statedir"
 	"bonsai/cmd/bonsai/internal/session"
 	"bonsai/test/e2e/harness"
-	"bonsai/tui"
 )
 
 func TestMain(m *testing.M) { harness.Main(m) }
@@ -25,10 +25,10 @@ func TestMain(m *testing.M) { harness.Main(m) }
 const limit = 60 * time.Second
 
 var (
-	pods        = tui.ResourceType{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
-	nodes       = tui.ResourceType{Version: "v1", Resource: "nodes", Kind: "Node"}
-	configMaps  = tui.ResourceType{Version: "v1", Resource: "configmaps", Kind: "ConfigMap", Namespaced: true}
-	deployments = tui.ResourceType{Group: "apps", Version: "v1", Resource: "deployments", Kind: "Deployment", Namespaced: true}
+	pods        = kube.ResourceType{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
+	nodes       = kube.ResourceType{Version: "v1", Resource: "nodes", Kind: "Node"}
+	configMaps  = kube.ResourceType{Version: "v1", Resource: "configmaps", Kind: "ConfigMap", Namespaced: true}
+	deployments = kube.ResourceType{Group: "apps", Version: "v1", Resource: "deployments", Kind: "Deployment", Namespaced: true}
 )
 
 // open makes a Session for a cluster of the harness, as the command line would.
@@ -63,7 +63,7 @@ func TestSession(t *testing.T) {
 		t.Errorf("a start has the steps %v", steps)
 	}
 	c.LoadImages(t)
-	if infos, err := s.Clusters(t.Context()); err != nil || len(infos) != 1 || infos[0] != (tui.ClusterInfo{Name: c.Name, Phase: cluster.PhaseRunning, Nodes: 2}) {
+	if infos, err := s.Clusters(t.Context()); err != nil || len(infos) != 1 || infos[0] != (cluster.Info{Name: c.Name, Phase: cluster.PhaseRunning, Nodes: 2}) {
 		t.Errorf("clusters: %+v, %v", infos, err)
 	}
 	if starts := s.Starts(); len(starts) != 1 || len(starts[0].Steps) == 0 {
@@ -145,14 +145,14 @@ func bounded(t *testing.T, what string) context.Context {
 
 // world is the rows of a watch, kept as the UI keeps them.
 type world struct {
-	columns []tui.Column
-	rows    map[string]tui.Row // by UID
+	columns []kube.Column
+	rows    map[string]kube.Row // by UID
 	synced  bool
 }
 
-func (w *world) take(b tui.RowBatch) {
+func (w *world) take(b kube.RowBatch) {
 	if b.Reset {
-		*w = world{rows: map[string]tui.Row{}}
+		*w = world{rows: map[string]kube.Row{}}
 	}
 	if b.Columns != nil {
 		w.columns = b.Columns
@@ -179,10 +179,10 @@ func (w *world) cell(name, column string) string {
 }
 
 // until watches rows until check says that all was seen.
-func until(t *testing.T, s *session.Session, q tui.RowQuery, what string, check func(w *world) bool) {
+func until(t *testing.T, s *session.Session, q kube.RowQuery, what string, check func(w *world) bool) {
 	t.Helper()
-	w := &world{rows: map[string]tui.Row{}}
-	err := s.WatchRows(bounded(t, what), q, func(b tui.RowBatch) error {
+	w := &world{rows: map[string]kube.Row{}}
+	err := s.WatchRows(bounded(t, what), q, func(b kube.RowBatch) error {
 		if w.take(b); w.synced && check(w) {
 			return errDone
 		}

@@ -11,9 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/kube"
 	"bonsai/cmd/bonsai/internal/session"
 	"bonsai/test/e2e/harness"
-	"bonsai/tui"
 )
 
 func testRows(t *testing.T, c *harness.Cluster, s *session.Session) {
@@ -21,7 +21,7 @@ func testRows(t *testing.T, c *harness.Cluster, s *session.Session) {
 	n.Create(t, n.Pod("web", harness.Testpod, "serve"))
 	var uid string
 	step := 0
-	until(t, s, tui.RowQuery{Type: pods, Namespace: n.Namespace}, "rows of a pod that comes and goes", func(w *world) bool {
+	until(t, s, kube.RowQuery{Type: pods, Namespace: n.Namespace}, "rows of a pod that comes and goes", func(w *world) bool {
 		switch step {
 		case 0: // it is there
 			for id, r := range w.rows {
@@ -48,10 +48,10 @@ func testRows(t *testing.T, c *harness.Cluster, s *session.Session) {
 					t.Errorf("columns %v, %s is missing", names, want)
 				}
 			}
-			if err := s.Do(t.Context(), tui.Action{Verb: tui.VerbDelete, Ref: tui.Ref{Type: pods, Namespace: n.Namespace, Name: "web", UID: "another"}, Grace: 1}, func(string) {}); fault.KindOf(err) != fault.Conflict {
+			if err := s.Do(t.Context(), kube.Action{Verb: kube.VerbDelete, Ref: kube.Ref{Type: pods, Namespace: n.Namespace, Name: "web", UID: "another"}, Grace: 1}, func(string) {}); fault.KindOf(err) != fault.Conflict {
 				t.Errorf("a delete of another UID: %v", err)
 			}
-			if err := s.Do(t.Context(), tui.Action{Verb: tui.VerbDelete, Ref: tui.Ref{Type: pods, Namespace: n.Namespace, Name: "web", UID: uid}, Grace: 1}, func(string) {}); err != nil {
+			if err := s.Do(t.Context(), kube.Action{Verb: kube.VerbDelete, Ref: kube.Ref{Type: pods, Namespace: n.Namespace, Name: "web", UID: uid}, Grace: 1}, func(string) {}); err != nil {
 				t.Error(err)
 			}
 			step = 1
@@ -92,7 +92,7 @@ func testCustomColumns(t *testing.T, c *harness.Cluster, s *session.Session) {
 	n := c.NewNamespace(t)
 	apply(t, c, crd)
 	c.Kubectl(t, "wait", "--for=condition=established", "--timeout=30s", "crd/trees.garden.test")
-	var tree tui.ResourceType
+	var tree kube.ResourceType
 	harness.Until(t, limit, "the new type", func() error {
 		types, err := s.Types(t.Context())
 		if err != nil {
@@ -110,11 +110,11 @@ func testCustomColumns(t *testing.T, c *harness.Cluster, s *session.Session) {
 		t.Errorf("type %+v", tree)
 	}
 	apply(t, c, "apiVersion: garden.test/v1\nkind: Tree\nmetadata: {name: oak, namespace: "+n.Namespace+"}\nspec: {height: 12, soil: loam}\n")
-	until(t, s, tui.RowQuery{Type: tree, Namespace: n.Namespace}, "rows of a custom type", func(w *world) bool {
+	until(t, s, kube.RowQuery{Type: tree, Namespace: n.Namespace}, "rows of a custom type", func(w *world) bool {
 		if len(w.rows) == 0 {
 			return false
 		}
-		want := []tui.Column{{Name: "Name"}, {Name: "Height", Numeric: true}, {Name: "Soil", Wide: true}, {Name: "Age", Time: true}}
+		want := []kube.Column{{Name: "Name"}, {Name: "Height", Numeric: true}, {Name: "Soil", Wide: true}, {Name: "Age", Time: true}}
 		if !slices.Equal(w.columns, want) {
 			t.Errorf("columns %+v, want %+v", w.columns, want)
 		}
@@ -123,7 +123,7 @@ func testCustomColumns(t *testing.T, c *harness.Cluster, s *session.Session) {
 		}
 		return true
 	})
-	if text, err := s.Describe(t.Context(), tui.Ref{Type: tree, Namespace: n.Namespace, Name: "oak"}); err != nil || !strings.Contains(text, "Soil:") {
+	if text, err := s.Describe(t.Context(), kube.Ref{Type: tree, Namespace: n.Namespace, Name: "oak"}); err != nil || !strings.Contains(text, "Soil:") {
 		t.Errorf("describe of a custom type: %q, %v", text, err)
 	}
 	c.Kubectl(t, "delete", "crd", "trees.garden.test")
@@ -134,7 +134,7 @@ func testDetails(t *testing.T, c *harness.Cluster, s *session.Session) {
 	p := n.Pod("web", harness.Testpod, "serve")
 	p.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "COLOUR", Value: "green"}, {Name: "WHERE", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "spec.nodeName"}}}}
 	n.Create(t, p)
-	ref := tui.Ref{Type: pods, Namespace: n.Namespace, Name: "web"}
+	ref := kube.Ref{Type: pods, Namespace: n.Namespace, Name: "web"}
 	text, err := s.Describe(t.Context(), ref)
 	if err != nil || !strings.Contains(text, "Events:") || !strings.Contains(text, "COLOUR:") {
 		t.Errorf("describe: %v\n%s", err, text)
@@ -146,7 +146,7 @@ func testDetails(t *testing.T, c *harness.Cluster, s *session.Session) {
 	if d.Node == "" || d.IP == "" || len(d.Containers) != 1 || !d.Containers[0].Ready || !strings.HasPrefix(d.Containers[0].State, "running since ") || len(d.Conditions) == 0 {
 		t.Errorf("details %+v", d)
 	}
-	if env := d.Containers[0].Env; len(env) != 2 || env[0] != (tui.EnvVar{Name: "COLOUR", Value: "green"}) || env[1].From != "field spec.nodeName" {
+	if env := d.Containers[0].Env; len(env) != 2 || env[0] != (kube.EnvVar{Name: "COLOUR", Value: "green"}) || env[1].From != "field spec.nodeName" {
 		t.Errorf("environment %+v", env)
 	}
 	ref.Name = "nobody"
@@ -162,7 +162,7 @@ func testReplace(t *testing.T, c *harness.Cluster, s *session.Session) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ref := tui.Ref{Type: configMaps, Namespace: n.Namespace, Name: "settings", UID: string(made.UID)}
+	ref := kube.Ref{Type: configMaps, Namespace: n.Namespace, Name: "settings", UID: string(made.UID)}
 	read := func() string {
 		t.Helper()
 		text, err := s.YAML(t.Context(), ref)
@@ -197,10 +197,10 @@ func testEvents(t *testing.T, c *harness.Cluster, s *session.Session) {
 	n := c.NewNamespace(t)
 	n.Create(t, n.Pod("quiet", harness.Testpod, "sleep"))
 	first, seen := true, map[string]bool{}
-	err := s.Events(bounded(t, "the events of two pods"), func(lines []tui.EventLine) error {
+	err := s.Events(bounded(t, "the events of two pods"), func(lines []kube.EventLine) error {
 		if first {
 			first = false
-			if !slices.IsSortedFunc(lines, func(a, b tui.EventLine) int { return a.Time.Compare(b.Time) }) {
+			if !slices.IsSortedFunc(lines, func(a, b kube.EventLine) int { return a.Time.Compare(b.Time) }) {
 				t.Error("the first events are not in order")
 			}
 			if _, err := n.Client.CoreV1().Pods(n.Namespace).Create(t.Context(), n.Pod("loud", harness.Testpod, "sleep"), metav1.CreateOptions{}); err != nil {
@@ -232,9 +232,9 @@ func testServices(t *testing.T, c *harness.Cluster, s *session.Session) {
 		},
 	})
 	made := false
-	var last tui.ServiceLine
-	err := s.Services(bounded(t, "a ready endpoint"), func(lines []tui.ServiceLine) error {
-		i := slices.IndexFunc(lines, func(l tui.ServiceLine) bool { return l.Namespace == n.Namespace && l.Name == "web" })
+	var last kube.ServiceLine
+	err := s.Services(bounded(t, "a ready endpoint"), func(lines []kube.ServiceLine) error {
+		i := slices.IndexFunc(lines, func(l kube.ServiceLine) bool { return l.Namespace == n.Namespace && l.Name == "web" })
 		if i < 0 {
 			return nil
 		}

@@ -13,8 +13,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/kube"
 	"bonsai/test/e2e/harness"
-	"bonsai/tui"
 )
 
 // TestTenThousandPods measures the rows of many pods that are objects only. What it bounds is memory; times depend on
@@ -54,10 +54,10 @@ func TestTenThousandPods(t *testing.T) {
 	}
 
 	before := heap()
-	w := &world{rows: map[string]tui.Row{}}
+	w := &world{rows: map[string]kube.Row{}}
 	var first, synced time.Duration
 	began := time.Now()
-	err = s.WatchRows(bounded(t, "the list of pods"), tui.RowQuery{Type: pods}, func(b tui.RowBatch) error {
+	err = s.WatchRows(bounded(t, "the list of pods"), kube.RowQuery{Type: pods}, func(b kube.RowBatch) error {
 		if w.take(b); first == 0 {
 			first = time.Since(began)
 		}

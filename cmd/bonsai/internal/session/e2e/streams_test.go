@@ -19,9 +19,9 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/kube"
 	"bonsai/cmd/bonsai/internal/session"
 	"bonsai/test/e2e/harness"
-	"bonsai/tui"
 )
 
 // twice fails the first time and stays the second; it counts in a volume that outlives its container.
@@ -30,10 +30,10 @@ const twice = `if [ -e /data/been ]; then echo second; exec sleep 3600; fi; touc
 func testLogs(t *testing.T, c *harness.Cluster, s *session.Session) {
 	n := c.NewNamespace(t)
 	n.Create(t, n.Pod("web", harness.Testpod, "serve"))
-	q := tui.LogQuery{Namespace: n.Namespace, Tail: 100, Follow: true}
+	q := kube.LogQuery{Namespace: n.Namespace, Tail: 100, Follow: true}
 	var seen []string
 	made := false
-	err := s.PodLogs(bounded(t, "the logs of two pods"), q, func(lines []tui.LogLine) error {
+	err := s.PodLogs(bounded(t, "the logs of two pods"), q, func(lines []kube.LogLine) error {
 		for _, l := range lines {
 			if l.Time.IsZero() {
 				t.Errorf("a line without time: %+v", l)
@@ -68,8 +68,8 @@ func testLogs(t *testing.T, c *harness.Cluster, s *session.Session) {
 	}
 
 	var previous []string
-	err = s.PodLogs(bounded(t, "the log before the restart"), tui.LogQuery{Namespace: n.Namespace, Pods: []string{"crash"}, Tail: -1, Previous: true},
-		func(lines []tui.LogLine) error {
+	err = s.PodLogs(bounded(t, "the log before the restart"), kube.LogQuery{Namespace: n.Namespace, Pods: []string{"crash"}, Tail: -1, Previous: true},
+		func(lines []kube.LogLine) error {
 			for _, l := range lines {
 				previous = append(previous, l.Text)
 			}
@@ -82,7 +82,7 @@ func testLogs(t *testing.T, c *harness.Cluster, s *session.Session) {
 
 func testComponentLogs(t *testing.T, c *harness.Cluster, s *session.Session) {
 	for _, from := range []struct{ node, component string }{{"", "apiserver"}, {c.Nodes(t)[1], "kubelet"}, {c.Nodes(t)[0], "containerd"}} {
-		err := s.ComponentLogs(bounded(t, "the log of "+from.component), from.node, from.component, 5, func(lines []tui.LogLine) error {
+		err := s.ComponentLogs(bounded(t, "the log of "+from.component), from.node, from.component, 5, func(lines []kube.LogLine) error {
 			for _, l := range lines {
 				if l.Time.IsZero() || time.Since(l.Time) > time.Hour || l.Pod != from.node {
 					t.Errorf("line %+v", l)
@@ -94,7 +94,7 @@ func testComponentLogs(t *testing.T, c *harness.Cluster, s *session.Session) {
 			t.Errorf("%s on %q: %v", from.component, from.node, err)
 		}
 	}
-	if err := s.ComponentLogs(t.Context(), c.Nodes(t)[0], "nothing", 5, func([]tui.LogLine) error { return nil }); fault.KindOf(err) != fault.Usage {
+	if err := s.ComponentLogs(t.Context(), c.Nodes(t)[0], "nothing", 5, func([]kube.LogLine) error { return nil }); fault.KindOf(err) != fault.Usage {
 		t.Errorf("a component that is none: %v", err)
 	}
 }
@@ -130,7 +130,7 @@ func testExec(t *testing.T, c *harness.Cluster, s *session.Session) {
 	box.Spec.Containers[0].Command = []string{"sleep", "3600"}
 	n.Create(t, box, n.Pod("bare", harness.Testpod, "sleep"))
 	var out, complaints bytes.Buffer
-	code, err := s.Exec(bounded(t, "a command"), tui.Exec{
+	code, err := s.Exec(bounded(t, "a command"), kube.Exec{
 		Namespace: n.Namespace, Pod: "box", Container: "main", Command: []string{"sh", "-c", "cat; echo oops >&2; exit 7"},
 		Stdin: strings.NewReader("hello\n"), Stdout: &out, Stderr: &complaints,
 	})
@@ -138,12 +138,12 @@ func testExec(t *testing.T, c *harness.Cluster, s *session.Session) {
 		t.Errorf("code %d, %v, stdout %q, stderr %q", code, err, out.String(), complaints.String())
 	}
 
-	for _, where := range []tui.Exec{{Namespace: n.Namespace, Pod: "box"}, {Node: c.Nodes(t)[0]}} {
+	for _, where := range []kube.Exec{{Namespace: n.Namespace, Pod: "box"}, {Node: c.Nodes(t)[0]}} {
 		out.Reset()
 		keys, typed := io.Pipe() // stays open, as a terminal does
 		go func() { _, _ = io.WriteString(typed, "until stty size | grep '40 100'; do :; done; exit 4\n") }()
-		sizes := make(chan tui.TerminalSize, 1)
-		sizes <- tui.TerminalSize{Width: 100, Height: 40}
+		sizes := make(chan kube.TerminalSize, 1)
+		sizes <- kube.TerminalSize{Width: 100, Height: 40}
 		where.Stdin, where.Stdout, where.Size = keys, &out, sizes
 		code, err = s.Exec(bounded(t, "a shell"), where)
 		_ = keys.Close()
@@ -152,7 +152,7 @@ func testExec(t *testing.T, c *harness.Cluster, s *session.Session) {
 		}
 	}
 
-	_, err = s.Exec(bounded(t, "a shell that is not there"), tui.Exec{Namespace: n.Namespace, Pod: "bare", Stdin: strings.NewReader(""), Stdout: &out, Size: make(chan tui.TerminalSize)})
+	_, err = s.Exec(bounded(t, "a shell that is not there"), kube.Exec{Namespace: n.Namespace, Pod: "bare", Stdin: strings.NewReader(""), Stdout: &out, Size: make(chan kube.TerminalSize)})
 	if f, ok := errors.AsType[*fault.Fault](err); !ok || f.Kind != fault.Refused || !strings.Contains(f.Hint, "debug") {
 		t.Errorf("a shell in an image without one: %v", err)
 	}
@@ -179,8 +179,8 @@ func deployment(t *testing.T, n *harness.Namespace, name string, replicas int32)
 
 // forwarded is a port that a test forwards.
 type forwarded struct {
-	states chan tui.ForwardState
-	now    tui.ForwardState
+	states chan kube.ForwardState
+	now    kube.ForwardState
 	stop   func()
 }
 
@@ -188,10 +188,10 @@ type forwarded struct {
 func forward(t *testing.T, s *session.Session, n *harness.Namespace, target string) *forwarded {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	fw := &forwarded{states: make(chan tui.ForwardState, 10_000)}
+	fw := &forwarded{states: make(chan kube.ForwardState, 10_000)}
 	done := make(chan error, 1)
 	go func() {
-		done <- s.Forward(ctx, tui.ForwardSpec{Namespace: n.Namespace, Target: target, Remote: 8080}, func(st tui.ForwardState) { fw.states <- st })
+		done <- s.Forward(ctx, kube.ForwardSpec{Namespace: n.Namespace, Target: target, Remote: 8080}, func(st kube.ForwardState) { fw.states <- st })
 	}()
 	fw.stop = func() {
 		cancel()

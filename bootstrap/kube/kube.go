@@ -1,0 +1,39 @@
+// Package kube has the values in which bonsai's programs speak of what is in a cluster: the objects of the Kubernetes
+// API as rows, a pod in detail, Events, Services, lines of logs, forwarded ports, and the actions on objects. The
+// terminal UI shows them, the command line prints them, and they travel as JSON. The cluster itself, its nodes and
+// components are package cluster's.
+//
+// They hold facts and no sentences: times are times and states are words of the API. Whoever shows a value puts it
+// into words. Strings come from the cluster as they are, control characters included: whoever shows them makes them
+// harmless. Like package cluster, this one imports nothing but the standard library.
+package kube
+
+import "strings"
+
+// ResourceType is one type of the API.
+type ResourceType struct {
+	// Group, Version and Resource are as in paths of the API: "apps", "v1", "deployments".
+	Group    string `json:"group,omitempty"`
+	Version  string `json:"version"`
+	Resource string `json:"resource"`
+	Kind     string `json:"kind"`
+	// Namespaced objects belong to a namespace, all others to the cluster.
+	Namespaced bool `json:"namespaced"`
+	// Short are the names that kubectl takes as well: "deploy".
+	Short []string `json:"short,omitempty"`
+	// Verbs are what the API server allows with the type.
+	Verbs []string `json:"verbs,omitempty"`
+}
+
+// Ref names one object. UID may be empty; where it is not, an action on an object of another UID fails.
+type Ref struct {
+	Type      ResourceType `json:"type"`
+	Namespace string       `json:"namespace,omitempty"`
+	Name      string       `json:"name"`
+	UID       string       `json:"uid,omitempty"`
+}
+
+// Key tells objects apart, also two that had one name after each other.
+func (r *Ref) Key() string {
+	return strings.Join([]string{r.Type.Group, r.Type.Resource, r.Namespace, r.Name, r.UID}, "/")
+}
