@@ -1,13 +1,15 @@
-// Package nodeagent is what runs inside a node: it turns a container into a Kubernetes node and keeps it one.
+// Package nodeagent is what runs inside a node: it turns a container into a Kubernetes node and keeps it running.
 //
-// Run is the whole story. The container is made to look like a machine (hostprep), containerd is configured
-// (containerd) and started together with the process of kubelet and kube-proxy (supervise), which waits for it. In
-// the meantime the pod network is set up (podnet) and the agent's own API begins to listen (agentapi). Nothing in it
-// waits for the API server. Parts, of which cluster DNS is one, are given by the program and run beside all that. When the agent is told to stop, kubelet goes first, so that it does not bring back the
-// pods that end next; then their containers; then containerd.
+// Run is the main flow. The container is prepared to look like a machine (hostprep), containerd is configured
+// (containerd) and started together with the kubelet's process (supervise), which also runs kube-proxy and waits for
+// containerd. In the meantime the pod network is set up (podnet) and the agent's own API starts listening (agentapi).
+// Nothing in it waits for the API server. Parts, for example cluster DNS, are passed in by the program and run besides
+// all that. When the agent is asked to stop, the kubelet goes first, so that it does not restart the pods that end
+// next; then their containers; then containerd.
 //
-// The agent is process 1's only child and may be killed at any time: its children go with it, its pods stay, and
-// its successor takes them over. The heavy part, package kubelet below this one, is never imported here.
+// The agent is process 1's only child and may be killed at any time: its child processes are killed with it, its pods
+// keep running, and its successor takes them over. The heavy part, package kubelet below this one, is never imported
+// here.
 package nodeagent
 
 import (
@@ -41,13 +43,13 @@ import (
 const (
 	cniConfig  = "/etc/cni/net.d/10-bonsai.conflist"
 	pauseImage = cluster.PayloadDir + "/images/pause.tar"
-	// startsFile is on a tmpfs, and thereby as old as the container's start.
+	// startsFile is on a tmpfs, and therefore as old as the container's start.
 	startsFile = "/run/bonsai/agent-starts"
 
 	// Path is where nodes find programs.
 	Path = cluster.PayloadDir + "/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-	// What may pass between asking and killing, when the node stops: "bonsai stop" promises three seconds in all.
+	// How long stopping a node may take before its processes are killed: "bonsai stop" promises three seconds in all.
 	kubeletGrace    = 500 * time.Millisecond
 	podGrace        = time.Second
 	containerdGrace = time.Second
@@ -89,14 +91,14 @@ type agent struct {
 	parts      []Part
 }
 
-// Run makes this container the node of cfg until ctx ends, then stops everything in order: parts last, since pods use
-// them to the end. It returns early only with an error that keeps the container from being a node.
+// Run makes this container the node of cfg until ctx ends, then stops everything in order: parts last, because pods use
+// them until the end. It returns early only with an error that prevents the container from being a node.
 func Run(ctx context.Context, cfg cluster.NodeConfig, log *slog.Logger, parts ...Part) (err error) {
 	a := &agent{cfg: cfg, log: log, started: time.Now(), parts: parts}
 	if err := hostprep.AddAddress(cluster.NodeResolver); err != nil {
 		log.Error("pods with dnsPolicy Default cannot resolve names", "cause", err)
 	}
-	// Before all else: when only the agent was restarted, pods are waiting for answers.
+	// First of all: if only the agent was restarted, pods are waiting for answers.
 	defer a.startParts(ctx)()
 	if err := hostprep.Prepare(cluster.NodeResolver, log); err != nil {
 		return fmt.Errorf("prepare the node: %w", err)
@@ -117,7 +119,7 @@ func Run(ctx context.Context, cfg cluster.NodeConfig, log *slog.Logger, parts ..
 	stop := a.startChildren(ctx)
 	defer stop()
 
-	// Everything else ends at once when the node stops, or when one part of it fails.
+	// Everything else ends at once when the node stops or one part of it fails.
 	ctx, giveUp := context.WithCancelCause(ctx)
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
@@ -131,7 +133,7 @@ func Run(ctx context.Context, cfg cluster.NodeConfig, log *slog.Logger, parts ..
 	if err := a.serve(ctx, &tasks, giveUp); err != nil {
 		return err
 	}
-	log.Info("node agent is up", "node", cfg.Node.Name, "took", time.Since(a.started).Round(time.Millisecond))
+	log.Info("node agent is running", "node", cfg.Node.Name, "took", time.Since(a.started).Round(time.Millisecond))
 	<-ctx.Done()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return cause
@@ -139,8 +141,8 @@ func Run(ctx context.Context, cfg cluster.NodeConfig, log *slog.Logger, parts ..
 	return nil
 }
 
-// countStart adds one to the number in a file and returns what it was. It only serves status: an unreadable number
-// counts as none, and one that cannot be written is not worth failing for.
+// countStart adds one to the number in a file and returns the previous value. It is used for status only: an unreadable
+// number counts as zero, and a failure to write it is ignored.
 func countStart(path string) int {
 	data, _ := os.ReadFile(path)
 	n, _ := strconv.Atoi(string(data))
@@ -163,8 +165,8 @@ func (a *agent) configureContainerd() error {
 	return err
 }
 
-// startChildren starts containerd and the kubelet's process, which waits for containerd by itself. The returned
-// function stops kubelet, all containers and containerd, in this order.
+// startChildren starts containerd and the kubelet's process, which itself waits for containerd. The returned function
+// stops kubelet, all containers and containerd, in this order.
 func (a *agent) startChildren(ctx context.Context) (stop func()) {
 	bin := filepath.Join(cluster.PayloadDir, "bin")
 	env := childEnv(os.Environ(), a.cfg.WaitScale)
@@ -185,7 +187,7 @@ func (a *agent) startChildren(ctx context.Context) (stop func()) {
 		Ready: a.health.waitKubelet,
 	}, a.log)
 
-	// They outlive ctx: its end is what begins the orderly stop.
+	// They outlive ctx: its end triggers the orderly stop.
 	ctx = context.WithoutCancel(ctx)
 	stopContainerd := startOne(ctx, a.containerd)
 	stopKubelet := startOne(ctx, a.kubelet)
@@ -212,16 +214,17 @@ func startOne(ctx context.Context, p *supervise.Process) (stop func()) {
 	return func() { cancel(); <-done }
 }
 
-// childEnv is the container's own environment (proxies are in it) with what programs in a node rely on.
+// childEnv is the container's own environment (including proxies) plus what programs in a node rely on.
 func childEnv(base []string, waitScale float64) []string {
 	return append(base,
 		"PATH="+Path, "HOME=/root",
-		// What containerd looks for to know that it cannot load kernel modules.
+		// containerd checks for this to know that it cannot load kernel modules.
 		"container=docker",
 		"BONSAI_WAIT_SCALE="+strconv.FormatFloat(waitScale, 'g', -1, 64))
 }
 
-// ensurePauseImage makes the image of pod sandboxes present. Without it no pod starts, so it does not give up.
+// ensurePauseImage makes sure that the image of pod sandboxes is present. No pod starts without it, so it never gives
+// up.
 func (a *agent) ensurePauseImage(ctx context.Context) {
 	for {
 		attempt, cancel := context.WithTimeout(ctx, a.scale(pauseImageLimit))
@@ -259,7 +262,7 @@ func (a *agent) serve(ctx context.Context, tasks *sync.WaitGroup, giveUp context
 	}
 	s := agentapi.New(agentapi.Config{
 		Allowed: []netip.Prefix{a.cfg.PodCIDR, a.cfg.ServiceCIDR, a.cfg.Subnet},
-		// The host itself: what listens on the bridge there is not the cluster's to open.
+		// The host itself: the cluster must not reach what listens on the bridge there.
 		Denied:      []netip.Addr{a.cfg.Gateway},
 		DialTimeout: a.scale(dialLimit), State: a.state, Usage: measure, Images: a.runtime, Log: a.log,
 		Volumes: volumes.New(volumes.Dir, volumes.Floor),
@@ -280,7 +283,7 @@ func (a *agent) scale(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * a.cfg.WaitScale)
 }
 
-// APIClient shows the agent's own certificate, whose rights the ClusterRole bonsai:agent lists.
+// APIClient uses the agent's own certificate, whose rights are those of the ClusterRole bonsai:agent.
 func APIClient(cfg cluster.NodeConfig) *rest.Config {
 	return &rest.Config{
 		Host: cfg.APIServer, UserAgent: "bonsai-agent",

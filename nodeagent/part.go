@@ -9,20 +9,20 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// Part is a service of the node that runs inside the agent's process besides what makes the container a node. What a
-// part does is none of the agent's business; a part that fails is run again and harms nobody else.
+// Part is a service of the node that runs inside the agent's process in addition to what makes the container a node.
+// The agent does not know what a part does; a part that fails is restarted and affects nothing else.
 type Part interface {
 	// Name of the part's component; its API is mounted at /v1/NAME/.
 	Name() string
-	// Run serves until ctx ends. It begins before anything else of the node, with nothing but the network interface.
+	// Run serves until ctx ends. It starts before everything else of the node; only the network interface exists.
 	Run(ctx context.Context) error
-	// Handler answers below /v1/NAME/, which is cut off. It may be asked before and after Run.
+	// Handler answers below /v1/NAME/, which is stripped from the path. It may be called before and after Run.
 	Handler() http.Handler
-	// Component says how the part is.
+	// Component returns the part's state.
 	Component() cluster.Component
 }
 
-// partPause is how long a failed part waits for its next try.
+// partPause is the pause before a failed part is restarted.
 const partPause = time.Second
 
 // startParts runs all parts; the returned function ends them and waits.
@@ -41,7 +41,7 @@ func (a *agent) keepRunning(ctx context.Context, p Part) {
 		if ctx.Err() != nil {
 			return
 		}
-		a.log.Error("a part of the agent ended and is run again", "part", p.Name(), "cause", err)
+		a.log.Error("part of the agent failed, restarting it", "part", p.Name(), "cause", err)
 		select {
 		case <-ctx.Done():
 			return

@@ -20,12 +20,11 @@ const (
 	// The health ports of kubelet and kube-proxy listen on loopback only.
 	kubeletHealth   = "http://127.0.0.1:10248/healthz"
 	kubeProxyHealth = "http://127.0.0.1:10256/healthz"
-	// checkLimit bounds one question. The daemon waits a second for the whole state, all parts of which are asked at
-	// once.
+	// checkLimit bounds one check. The daemon waits a second for the whole state, whose parts are checked in parallel.
 	checkLimit = 500 * time.Millisecond
 )
 
-// health asks the node's components and the API server how they are.
+// health checks the node's components and the API server.
 type health struct {
 	client *http.Client
 	api    string
@@ -43,7 +42,7 @@ func newHealth(cfg cluster.NodeConfig) (*health, error) {
 		client: &http.Client{Transport: &http.Transport{
 			TLSClientConfig: &tls.Config{RootCAs: pool}, IdleConnTimeout: 30 * time.Second, MaxIdleConnsPerHost: 1,
 		}},
-		// Health may be asked without a certificate.
+		// Health checks need no certificate.
 		api:   cfg.APIServer + "/readyz",
 		limit: time.Duration(float64(checkLimit) * cfg.WaitScale),
 	}, nil
@@ -69,7 +68,7 @@ func (h *health) check(ctx context.Context, url string) error {
 	return nil
 }
 
-// waitKubelet blocks until the kubelet says that it is healthy, or ctx ends.
+// waitKubelet blocks until the kubelet reports that it is healthy, or ctx ends.
 func (h *health) waitKubelet(ctx context.Context) error {
 	for h.check(ctx, kubeletHealth) != nil {
 		select {
@@ -81,7 +80,7 @@ func (h *health) waitKubelet(ctx context.Context) error {
 	return nil
 }
 
-// state observes the node. It asks everybody at once, so that it takes as long as the slowest answer.
+// state observes the node. It queries everything in parallel, so that it takes as long as the slowest answer.
 func (a *agent) state(ctx context.Context) agentapi.State {
 	s := agentapi.State{Node: a.cfg.Node.Name, PodNetwork: a.network.State()}
 	kubelet := a.kubelet.Status()
@@ -115,7 +114,7 @@ func (a *agent) state(ctx context.Context) agentapi.State {
 	return s
 }
 
-// judge lowers a running component to degraded if it does not say that it is well.
+// judge lowers a running component to degraded if it does not report that it is healthy.
 func (h *health) judge(ctx context.Context, c *cluster.Component, url string) {
 	if c.Phase != cluster.PhaseRunning {
 		return

@@ -11,11 +11,11 @@ import (
 	"bonsai/nodeagent"
 )
 
-// hostName is the machine that the nodes run on; the driver writes it into each node's hosts file, since only the
-// engine knows the address where it is not the network's gateway.
+// hostName is the machine that the nodes run on; the driver writes it into each node's hosts file, because only the
+// engine knows the address if it is not the network's gateway.
 const hostName = "host.bonsai.internal"
 
-// clusterDNS makes the node's DNS server.
+// clusterDNS returns the node's DNS server.
 func clusterDNS(cfg cluster.NodeConfig, log *slog.Logger) *dnsaddon.DNS {
 	return dnsaddon.New(dnsaddon.Config{
 		Node: cfg.Node.Name, Domain: cfg.ClusterDomain, API: nodeagent.APIClient(cfg),
@@ -23,7 +23,7 @@ func clusterDNS(cfg cluster.NodeConfig, log *slog.Logger) *dnsaddon.DNS {
 		NodeListen: []netip.AddrPort{netip.AddrPortFrom(cluster.NodeResolver, 53)},
 		Metrics:    netip.AddrPortFrom(cfg.Node.IP, cluster.DNSMetricsPort),
 		Allow: []netip.Prefix{
-			cfg.PodCIDR, // of all nodes: another node's pods come here while their own server is away
+			cfg.PodCIDR, // of all nodes: pods of another node ask here while their own server is down
 			cfg.Subnet,  // nodes, and pods on their network
 			netip.PrefixFrom(cluster.NodeResolver, cluster.NodeResolver.BitLen()), // the node itself
 		},
@@ -34,7 +34,7 @@ func clusterDNS(cfg cluster.NodeConfig, log *slog.Logger) *dnsaddon.DNS {
 	})
 }
 
-// hostAddress is what the node's hosts file says, else the gateway.
+// hostAddress is the address in the node's hosts file, or the gateway.
 func hostAddress(gateway netip.Addr) netip.Addr {
 	hosts, err := os.ReadFile("/etc/hosts")
 	if err != nil {

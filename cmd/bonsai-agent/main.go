@@ -1,4 +1,4 @@
-// Command bonsai-agent is the node agent and, as a tool inside the node, what looks into it:
+// Command bonsai-agent is the node agent and also the tools to inspect a node:
 //
 //	bonsai-agent run                  be the agent; started by bonsai-init
 //	bonsai-agent status [-o json]     the node's components
@@ -32,7 +32,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	// containerd's packages have a logger of their own, and complain about streams that we end on purpose.
+	// containerd's packages have their own logger, and complain about streams that we end on purpose.
 	if err := log.SetLevel("panic"); err != nil {
 		panic(err) // only an unknown level fails
 	}
@@ -73,7 +73,7 @@ func dispatch(ctx context.Context, name string, args []string, stdin io.Reader, 
 
 func run(ctx context.Context) error {
 	// An idle agent's heap is a few megabytes; letting it double before each collection would only grow the node. Ten
-	// thousand Services fit below the limit, from which on memory costs processor time.
+	// thousand Services fit below the limit; beyond it, saving memory costs processor time.
 	debug.SetGCPercent(50)
 	debug.SetMemoryLimit(64 << 20)
 	if err := os.Setenv("PATH", nodeagent.Path); err != nil {
@@ -82,8 +82,8 @@ func run(ctx context.Context) error {
 	if err := os.MkdirAll(cluster.NodeLogDir, 0o755); err != nil {
 		return err
 	}
-	// The container's own log (docker logs) is the place to look when a node does not come up at all; the file is
-	// where all other components' logs are.
+	// The container's own log (docker logs) is where to look when a node does not come up at all; the file is where all
+	// other components' logs are.
 	f, err := os.OpenFile(filepath.Join(cluster.NodeLogDir, "bonsai-agent.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
 	if err != nil {
 		return err
@@ -97,7 +97,7 @@ func run(ctx context.Context) error {
 		err = nodeagent.Run(ctx, cfg, logger, clusterDNS(cfg, logger))
 	}
 	if err != nil {
-		logger.Error("node agent ends", "cause", err)
+		logger.Error("node agent failed", "cause", err)
 	}
 	return err
 }

@@ -25,7 +25,7 @@ const (
 	probeLimit = 3 * time.Second
 )
 
-// flags parses "-o json" and "-a" wherever they stand, and returns the rest.
+// flags parses "-o json" and "-a" anywhere in args, and returns the rest.
 func flags(args []string) (asJSON, all bool, rest []string, err error) {
 	fs := flag.NewFlagSet("", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
@@ -126,7 +126,7 @@ func images(ctx context.Context, args []string, stdin io.Reader, stdout io.Write
 			defer f.Close()
 			stdin = f
 		}
-		// No limit: how long it takes is up to whoever writes the stream, and it ends with it.
+		// No limit: how long it takes depends on the writer of the stream, and it ends with it.
 		names, err := c.Import(ctx, stdin)
 		for _, n := range names {
 			fmt.Fprintln(stdout, n)
@@ -136,7 +136,8 @@ func images(ctx context.Context, args []string, stdin io.Reader, stdout io.Write
 	return errUsage
 }
 
-// probe asks whether a server can be reached from this node. Whatever it answers will do; who it is does not matter.
+// probe checks whether a server can be reached from this node. Any answer will do; the server's identity does not
+// matter.
 func probe(ctx context.Context, args []string, stdout io.Writer) error {
 	if len(args) != 1 {
 		return errUsage
@@ -148,7 +149,7 @@ func probe(ctx context.Context, args []string, stdout io.Writer) error {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	client := http.Client{
-		Transport:     &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, // nothing is sent or believed
+		Transport:     &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, // nothing is sent, and the answer is not trusted
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	began := time.Now()

@@ -1,8 +1,8 @@
-// Command bonsai-init is process 1 of a node container. It does three things: it keeps bonsai-agent running, it
-// reaps the orphans that pods leave behind, and it passes "docker stop" on to the agent and waits for it.
+// Command bonsai-init is process 1 of a node container. It does three things: it keeps bonsai-agent running, it reaps
+// the orphans that pods leave behind, and it passes "docker stop" on to the agent and waits for it.
 //
-// It is a program of its own because process 1 must not die: whatever happens in the agent, the container and its
-// pods stay. It uses the standard library only.
+// It is a separate program because process 1 must not die: whatever happens in the agent, the container and its pods
+// keep running. It uses only the standard library.
 package main
 
 import (
@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	// firstPause is short because the node's pods have no cluster DNS meanwhile.
+	// firstPause is short because the node's pods have no cluster DNS during it.
 	firstPause = 10 * time.Millisecond
 	lastPause  = 5 * time.Second
-	// healthy is how long an agent must have run for its end to count as the first one again.
+	// healthy is how long an agent must have run for the pauses to start over when it exits.
 	healthy = 10 * time.Second
 )
 
@@ -29,8 +29,8 @@ func main() {
 	i.run(signals)
 }
 
-// supervisor runs one command and waits for all children, its own and the adopted ones. Since it is the only one
-// to call wait in this process, no exit status is lost to somebody else.
+// supervisor runs one command and waits for all children, its own and the adopted ones. Since nothing else calls wait
+// in this process, no exit status is lost.
 type supervisor struct {
 	command []string
 	log     io.Writer
@@ -40,8 +40,8 @@ type supervisor struct {
 	pause   time.Duration
 }
 
-// run returns after SIGTERM or SIGINT, once the command has ended. How long that may take is the engine's matter:
-// it kills the container when its grace period is over.
+// run returns after SIGTERM or SIGINT, once the command has ended. The engine decides how long that may take: it kills
+// the container when its grace period is over.
 func (s *supervisor) run(signals <-chan os.Signal) {
 	restart := time.NewTimer(0)
 	for stopping := false; ; {
@@ -60,7 +60,7 @@ func (s *supervisor) run(signals <-chan os.Signal) {
 			stopping = true
 			restart.Stop()
 			if s.pid != 0 {
-				// The agent knows one way to stop, whichever signal came.
+				// The agent knows one way to stop, whatever signal came.
 				_ = syscall.Kill(s.pid, syscall.SIGTERM)
 			}
 		}
@@ -84,7 +84,7 @@ func (s *supervisor) start() bool {
 	return true
 }
 
-// reap collects all dead children and says whether the command was among them. One SIGCHLD may stand for many.
+// reap collects all dead children and reports whether the command was among them. One SIGCHLD may stand for many.
 func (s *supervisor) reap() (ended bool) {
 	for {
 		var status syscall.WaitStatus
@@ -99,11 +99,11 @@ func (s *supervisor) reap() (ended bool) {
 			continue
 		}
 		s.pid, ended = 0, true
-		s.logf("%s ended after %v: %s", s.command[0], time.Since(s.started).Round(time.Millisecond), describe(status))
+		s.logf("%s exited after %v: %s", s.command[0], time.Since(s.started).Round(time.Millisecond), describe(status))
 	}
 }
 
-// nextPause doubles from the first to the last pause, and starts over when the command had run well for a while.
+// nextPause doubles from the first to the last pause, and starts over if the command had been healthy for a while.
 func (s *supervisor) nextPause() time.Duration {
 	if s.pause = min(2*s.pause, lastPause); s.pause == 0 || time.Since(s.started) >= healthy {
 		s.pause = firstPause

@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// Client speaks with the agent of its own node over the unix socket.
+// Client talks to the agent of its own node over the unix socket.
 type Client struct{ http *http.Client }
 
-// NewClient makes a client for the agent's socket; it connects when it is used.
+// NewClient returns a client for the agent's socket; it connects on first use.
 func NewClient(socket string) *Client {
 	return &Client{&http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -25,7 +25,7 @@ func NewClient(socket string) *Client {
 	}}}
 }
 
-// State asks for the node's state.
+// State fetches the node's state.
 func (c *Client) State(ctx context.Context) (s State, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/v1/state", nil)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 // calls; a TLS record holds 16 KiB.
 const copyBuffer = 64 << 10
 
-// connect answers CONNECT itself and leaves everything else to next. Tunnels end with ctx and not with that of their
-// request, which net/http cancels as soon as the client has nothing more to say.
+// connect handles CONNECT itself and leaves everything else to next. Tunnels end with ctx and not with the context of
+// their request, which net/http cancels as soon as the client has nothing more to send.
 func (s *Server) connect(ctx context.Context, next http.Handler) http.Handler {
 	buffers := &sync.Pool{New: func() any { return new([copyBuffer]byte) }}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -34,11 +34,11 @@ func (s *Server) connect(ctx context.Context, next http.Handler) http.Handler {
 		dialer := net.Dialer{Timeout: s.cfg.DialTimeout}
 		remote, err := dialer.DialContext(r.Context(), "tcp", target.String())
 		if err != nil {
-			// The status tells the caller that it is the target that fails and not the way to it.
+			// The status shows the caller that the target failed, and not the connection to this node.
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
 		}
-		// The server forgets connections that are taken over, so serve has to wait for them itself.
+		// The server no longer tracks connections that are taken over, so serve has to wait for them itself.
 		s.tunnels.Add(1)
 		defer s.tunnels.Done()
 		defer remote.Close()
@@ -69,8 +69,8 @@ func (s *Server) target(hostport string) (netip.AddrPort, error) {
 	return t, nil
 }
 
-// splice copies both ways until both sides have ended, one has failed, or ctx ends. The end of one direction is
-// passed on alone: the other may have much to say yet.
+// splice copies both ways until both sides have ended, one has failed, or ctx ends. If one direction ends, only that
+// end is passed on: the other may still have much to send.
 func splice(ctx context.Context, client net.Conn, fromClient *bufio.Reader, remote net.Conn, buffers *sync.Pool) {
 	stop := context.AfterFunc(ctx, func() {
 		_ = client.Close()
@@ -88,7 +88,7 @@ func splice(ctx context.Context, client net.Conn, fromClient *bufio.Reader, remo
 func pipe(dst net.Conn, r io.Reader, src net.Conn, buffers *sync.Pool) {
 	buf := buffers.Get().(*[copyBuffer]byte)
 	defer buffers.Put(buf)
-	// Hidden behind plain interfaces: what net and bufio would do of their own accord allocates buffers per copy.
+	// Hidden behind plain interfaces: the optimisations of net and bufio allocate buffers per copy.
 	_, err := io.CopyBuffer(struct{ io.Writer }{dst}, struct{ io.Reader }{r}, buf[:])
 	if err == nil {
 		err = closeWrite(dst)

@@ -51,45 +51,45 @@ type Images interface {
 	Import(ctx context.Context, r io.Reader) ([]string, error)
 }
 
-// Pods is what the server needs to tell of pods.
+// Pods is what the server needs to report on pods.
 type Pods interface {
 	Pod(ctx context.Context, uid string) (cluster.PodOnNode, error)
 }
 
-// Config is what a server is made of.
+// Config holds the dependencies of a server.
 type Config struct {
 	// Allowed are the ranges that CONNECT may dial; Denied are addresses in them that it may not.
 	Allowed []netip.Prefix
 	Denied  []netip.Addr
 	// DialTimeout bounds the dialing of a CONNECT target.
 	DialTimeout time.Duration
-	// State observes the node; it must answer within half a second or so.
+	// State observes the node; it must answer within about half a second.
 	State func(ctx context.Context) State
 	// Usage measures the node and its pods.
 	Usage   func() (usage.Reading, error)
 	Images  Images
 	Volumes Volumes
 	Pods    Pods
-	// Parts answer below /v1/NAME/, which they do not see.
+	// Parts answer below /v1/NAME/; they do not see this prefix.
 	Parts map[string]http.Handler
 	Log   *slog.Logger
 }
 
-// Server answers on any number of listeners.
+// Server can serve any number of listeners.
 type Server struct {
 	cfg     Config
 	tunnels sync.WaitGroup
 }
 
-// New returns a server that listens nowhere yet.
+// New returns a server that does not listen yet.
 func New(cfg Config) *Server { return &Server{cfg: cfg} }
 
-// ServeTLS serves the control plane on l until ctx ends; it returns when all connections are closed, tunnels too.
+// ServeTLS serves the control plane on l until ctx ends; it returns when all connections are closed, including tunnels.
 func (s *Server) ServeTLS(ctx context.Context, l net.Listener, cfg *tls.Config) error {
 	return s.serve(ctx, tls.NewListener(l, cfg), func(ctx context.Context) http.Handler { return s.connect(ctx, s.api()) })
 }
 
-// ServeLocal serves the node's own tools on l until ctx ends. There is no CONNECT: they are in the network already.
+// ServeLocal serves the node's own tools on l until ctx ends. It has no CONNECT: the tools are already in the network.
 func (s *Server) ServeLocal(ctx context.Context, l net.Listener) error {
 	return s.serve(ctx, l, func(context.Context) http.Handler { return s.api() })
 }
@@ -99,12 +99,12 @@ func (s *Server) serve(ctx context.Context, l net.Listener, handler func(context
 	defer cancel()
 	hs := &http.Server{
 		Handler: handler(ctx),
-		// A client has to say what it wants; the answer may take as long as a tunnel lives.
+		// The time for a request's header is limited; the answer may take as long as a tunnel lives.
 		ReadHeaderTimeout: 10 * time.Second,
 		// Requests, and with them tunnels, end with ctx.
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ErrorLog:    slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
-		// CONNECT takes over the connection, which HTTP/2 cannot give away.
+		// CONNECT takes over the connection, which HTTP/2 does not allow.
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 	}
 	closed := make(chan struct{})
@@ -162,10 +162,10 @@ func answer(w http.ResponseWriter, v any, err error) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // the client is gone, or all is well
+	_ = json.NewEncoder(w).Encode(v) // fails only if the client is gone
 }
 
-// TLSConfig reads agent.crt, agent.key and ca.crt of dir. Only the cluster's daemons get through the handshake.
+// TLSConfig reads agent.crt, agent.key and ca.crt of dir. Only the cluster's daemons pass the handshake.
 func TLSConfig(dir string) (*tls.Config, error) {
 	cert, err := tls.LoadX509KeyPair(filepath.Join(dir, "agent.crt"), filepath.Join(dir, "agent.key"))
 	if err != nil {
@@ -185,7 +185,7 @@ func TLSConfig(dir string) (*tls.Config, error) {
 		ClientCAs:    pool,
 		MinVersion:   tls.VersionTLS13,
 		NextProtos:   []string{"http/1.1"},
-		// Every component of the cluster has a certificate of this authority; kubelets of other nodes must not get in.
+		// Every component of the cluster has a certificate of this authority; kubelets of other nodes must be rejected.
 		VerifyConnection: func(cs tls.ConnectionState) error {
 			if !slices.Contains(cs.PeerCertificates[0].Subject.Organization, daemons) {
 				return fmt.Errorf("client %q is not one of %s", cs.PeerCertificates[0].Subject.CommonName, daemons)
@@ -195,7 +195,7 @@ func TLSConfig(dir string) (*tls.Config, error) {
 	}, nil
 }
 
-// ListenUnix listens on path for root alone, in place of a socket that an earlier agent left.
+// ListenUnix listens on path for root only, replacing a socket that an earlier agent left.
 func ListenUnix(path string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("remove old socket: %w", err)

@@ -16,11 +16,11 @@ type Volumes interface {
 
 // Volume is the answer to a PUT.
 type Volume struct {
-	// Path is where the volume lies on the node.
+	// Path is where the volume is on the node.
 	Path string `json:"path"`
 }
 
-// volumes serves the node's volumes. Any status is the last word: nothing of a request goes on after it.
+// volumes serves the node's volumes. A response is final: no work of a request continues after it.
 func (s *Server) volumes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/volumes", func(w http.ResponseWriter, _ *http.Request) {
 		report, err := s.cfg.Volumes.List()

@@ -1,5 +1,5 @@
-// Package cgroupinfo reads what a container may use of its machine from the cgroup files that it sees at its own
-// root (a private cgroup namespace is assumed, as all node containers have one).
+// Package cgroupinfo reads the resource limits of a container from the cgroup files that it sees at its own root (a
+// private cgroup namespace is assumed, as all node containers have one).
 //
 // It knows cgroup v1 and v2, imports the standard library only and never fails: a file that is missing or says
 // "no limit" yields no limit.

@@ -78,8 +78,8 @@ func (c Config) toml() string {
 	return b.String()
 }
 
-// quote makes a TOML basic string: a JSON string, whose escapes are a subset of TOML's, but for one control character
-// that JSON leaves alone.
+// quote returns a TOML basic string: a JSON string, whose escapes are a subset of TOML's, except for one control
+// character that JSON does not escape.
 func quote(s string) string {
 	var b strings.Builder
 	e := json.NewEncoder(&b)
@@ -88,7 +88,7 @@ func quote(s string) string {
 	return strings.ReplaceAll(strings.TrimSuffix(b.String(), "\n"), "\x7f", `\u007f`)
 }
 
-// tryOverlay mounts an overlay below dir and unmounts it again. Asking the kernel is the only sure way: overlay on
+// tryOverlay mounts an overlay below dir and unmounts it again. Only the kernel can answer this reliably: overlay on
 // overlay, on FUSE and in some user namespaces is refused.
 func tryOverlay(dir string) error {
 	if err := os.MkdirAll(dir, 0o711); err != nil {
@@ -106,8 +106,8 @@ func tryOverlay(dir string) error {
 	}
 	merged := filepath.Join(tmp, "merged")
 	opts := fmt.Sprintf("lowerdir=%[1]s/lower,upperdir=%[1]s/upper,workdir=%[1]s/work", tmp)
-	// "volatile" (Linux 5.10): else the unmount below writes all of the machine's dirty pages on that disk, which took
-	// a second on a busy one.
+	// "volatile" (Linux 5.10): without it the unmount below writes all of the machine's dirty pages on that disk, which
+	// took a second on a busy one.
 	err = unix.Mount("overlay", merged, "overlay", 0, opts+",volatile")
 	if errors.Is(err, unix.EINVAL) {
 		err = unix.Mount("overlay", merged, "overlay", 0, opts)

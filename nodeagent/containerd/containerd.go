@@ -1,5 +1,5 @@
-// Package containerd runs nothing itself; it writes what the node's containerd reads at its start (its own
-// configuration and where to pull images from) and speaks with it over its socket: version, images, tasks.
+// Package containerd does not run containerd; it writes the files that the node's containerd reads at its start (its
+// own configuration and where to pull images from) and talks to it over its socket: version, images, tasks.
 //
 // It uses containerd's gRPC interfaces directly and not its full client library, which would double the agent.
 // Begin reading at Config for the files, at Client for the rest.
@@ -27,13 +27,13 @@ const (
 	// ConfigFile and CertsDir are written at each boot.
 	ConfigFile = "/etc/containerd/config.toml"
 	CertsDir   = "/etc/containerd/certs.d"
-	// RootDir lies on the node's /var volume: snapshots cannot be made on the container's own overlay.
+	// RootDir is on the node's /var volume: snapshots cannot be created on the container's own overlay.
 	RootDir = "/var/lib/containerd"
 	// namespace is where CRI keeps everything.
 	namespace = "k8s.io"
 )
 
-// Client speaks with containerd. It may be made before containerd runs, survives its restarts, and is safe for
+// Client talks to containerd. It may be created before containerd runs, survives its restarts, and is safe for
 // concurrent use. The owner closes it.
 type Client struct {
 	conn        *grpc.ClientConn
@@ -43,7 +43,7 @@ type Client struct {
 // NewClient connects lazily to containerd's socket. Imports unpack into snapshotter.
 func NewClient(socket, snapshotter string) (*Client, error) {
 	conn, err := grpc.NewClient("unix://"+socket,
-		// A unix socket in a folder of root's.
+		// A unix socket in a folder that belongs to root.
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		// containerd starts in tens of milliseconds; gRPC's usual first pause of a second would dominate the start.
 		grpc.WithConnectParams(grpc.ConnectParams{
@@ -62,7 +62,7 @@ func (c *Client) Close() error { return c.conn.Close() }
 // Conn is the connection, for other APIs of the same socket (CRI).
 func (c *Client) Conn() *grpc.ClientConn { return c.conn }
 
-// Version asks containerd for its version; it fails at once when nobody answers.
+// Version asks containerd for its version; it fails at once when containerd does not answer.
 func (c *Client) Version(ctx context.Context) (string, error) { return c.version(ctx) }
 
 // WaitReady blocks until containerd answers or ctx ends.

@@ -31,7 +31,7 @@ type Image struct {
 	Created time.Time `json:"created"`
 }
 
-// Why an archive that could be read is of no use.
+// Why an archive was readable but cannot be used.
 var (
 	// ErrNoName: nobody could refer to its images.
 	ErrNoName = errors.New("the archive holds no image with a name and tag")
@@ -58,15 +58,15 @@ func (c *Client) Images(ctx context.Context) ([]Image, error) {
 	return images, nil
 }
 
-// unnamed prefixes what an OCI archive names with nothing but a tag.
+// unnamed prefixes images for which an OCI archive has only a tag.
 const unnamed = "docker.io/library/imported"
 
 // lateProgress is how much longer than the import itself its report may take.
 const lateProgress = 5 * time.Second
 
-// Import stores the images of a docker or OCI archive, compressed or not, unpacks them so that pods start at once,
-// and returns their names. Of an index only this machine's platform is taken; the others may be absent, as they are
-// in what "docker save" writes after a pull. The reader is read to its end or to the first error.
+// Import stores the images of a docker or OCI archive, compressed or not, unpacks them so that pods start at once, and
+// returns their names. Of an index it imports only this machine's platform; the others may be absent, as in the output
+// of "docker save" after a pull. The reader is read to its end or to the first error.
 func (c *Client) Import(ctx context.Context, r io.Reader) ([]string, error) {
 	platform := platforms.DefaultSpec()
 	store := image.NewStore("", image.WithNamedPrefix(unnamed, true),
@@ -96,7 +96,7 @@ func (c *Client) Import(ctx context.Context, r io.Reader) ([]string, error) {
 
 	var names []string
 	var late <-chan time.Time
-	for told := false; !told; {
+	for reported := false; !reported; {
 		select {
 		case name := <-saved:
 			names = append(names, name)
@@ -109,9 +109,9 @@ func (c *Client) Import(ctx context.Context, r io.Reader) ([]string, error) {
 			}
 			late = time.After(lateProgress)
 		case <-completed: // comes after all names
-			told = true
+			reported = true
 		case <-late:
-			told = true
+			reported = true
 		}
 	}
 	for len(saved) > 0 {
@@ -135,7 +135,7 @@ func (c *Client) Import(ctx context.Context, r io.Reader) ([]string, error) {
 func (c *Client) normalize(ctx context.Context, name string) (string, error) {
 	full, err := reference.ParseDockerRef(name)
 	if err != nil || full.String() == name {
-		return name, nil // a name that no pod can ask for does no harm
+		return name, nil // no pod can ask for this name, so it is harmless
 	}
 	api := imagesapi.NewImagesClient(c.conn)
 	old, err := api.Get(ctx, &imagesapi.GetImageRequest{Name: name})

@@ -11,13 +11,13 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// dialLimit keeps a mirror or registry that swallows packets from stalling a pull for containerd's 30 s: without a
-// network a missing image is to say so within seconds.
+// dialLimit keeps a mirror or registry that drops packets from stalling a pull for containerd's 30 s: without a network
+// a missing image should be reported within seconds.
 const dialLimit = 5.0
 
-// registryFiles returns the files of CertsDir by relative path: NAME/hosts.toml per mirrored registry, NAME/N.crt
-// for authorities of their own. "*" becomes "_default", which containerd takes only where no other folder matches;
-// its mirrors are therefore appended to each registry's own.
+// registryFiles returns the files of CertsDir by relative path: NAME/hosts.toml per mirrored registry, NAME/N.crt for
+// certificate authorities. "*" becomes "_default", which containerd uses only if no other folder matches; its mirrors
+// are therefore appended to each registry's own.
 //
 // Format: https://github.com/containerd/containerd/blob/main/docs/hosts.md
 func registryFiles(r cluster.Registries, waitScale float64) map[string]string {
@@ -25,7 +25,7 @@ func registryFiles(r cluster.Registries, waitScale float64) map[string]string {
 	dialTimeout := fmt.Sprintf("dial_timeout = %q\n", fmt.Sprintf("%gs", dialLimit*max(waitScale, 1)))
 	names := slices.Sorted(maps.Keys(r.Mirrors))
 	if _, ok := r.Mirrors["*"]; !ok {
-		names = append(names, "*") // for its dial timeout alone
+		names = append(names, "*") // only for its dial timeout
 	}
 	for _, name := range names {
 		dir, mirrors := hostDir(name), r.Mirrors[name]
@@ -36,12 +36,12 @@ func registryFiles(r cluster.Registries, waitScale float64) map[string]string {
 		b.WriteString(dialTimeout)
 		seen := map[string]bool{}
 		for i, m := range mirrors {
-			if seen[m.URL] { // a TOML table may stand once only
+			if seen[m.URL] { // a TOML table may appear only once
 				continue
 			}
 			seen[m.URL] = true
 			fmt.Fprintf(&b, "\n[host.%s]\n", quote(m.URL))
-			// "resolve": a mirror is asked what a tag means, too; else each tag would need the upstream.
+			// "resolve": a mirror is also asked what a tag refers to; otherwise each tag would need the upstream.
 			b.WriteString("  capabilities = [\"pull\", \"resolve\"]\n  " + dialTimeout)
 			if m.SkipVerify {
 				b.WriteString("  skip_verify = true\n")
@@ -52,7 +52,7 @@ func registryFiles(r cluster.Registries, waitScale float64) map[string]string {
 				fmt.Fprintf(&b, "  ca = %s\n", quote(path.Join(CertsDir, file)))
 			}
 			if m.Username != "" {
-				// containerd sends it to the mirror and to the token server that the mirror names, to nobody else.
+				// containerd sends it only to the mirror and to the token server that the mirror names.
 				auth := base64.StdEncoding.EncodeToString([]byte(m.Username + ":" + m.Password))
 				fmt.Fprintf(&b, "  [host.%s.header]\n    Authorization = %s\n", quote(m.URL), quote("Basic "+auth))
 			}
@@ -62,7 +62,7 @@ func registryFiles(r cluster.Registries, waitScale float64) map[string]string {
 	return files
 }
 
-// hostDir is the folder that containerd looks for: it writes the colon of a port as underscores.
+// hostDir is the folder that containerd looks for, in which the colon before a port is written as an underscore.
 func hostDir(registry string) string {
 	if registry == "*" {
 		return "_default"

@@ -14,12 +14,11 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// pollTasks is how often StopTasks looks whether tasks have ended; it runs for a second or so at most.
+// pollTasks is how often StopTasks checks whether tasks have ended; it runs for about a second at most.
 const pollTasks = 20 * time.Millisecond
 
-// StopTasks ends all containers of the node: it asks them to stop, and after grace kills what still runs. It
-// returns once containerd has seen the end of each, so that the next boot finds nothing to clean up, or when ctx
-// ends.
+// StopTasks ends all containers of the node: it asks them to stop, and after grace kills those that still run. It
+// returns once containerd has seen each of them end, so that the next boot finds nothing to clean up, or when ctx ends.
 func (c *Client) StopTasks(ctx context.Context, grace time.Duration) error {
 	ctx = inNamespace(ctx)
 	if err := c.signalAll(ctx, unix.SIGTERM); err != nil {

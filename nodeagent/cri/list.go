@@ -1,4 +1,4 @@
-// Package cri lists what runs in the node, as crictl does: pods, containers and images, asked of containerd through
+// Package cri lists what runs in the node, as crictl does: pods, containers and images, queried from containerd through
 // the interface that kubelet uses.
 package cri
 
@@ -16,14 +16,14 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// Lister asks over one connection. Now is the time that ages are counted from.
+// Lister uses one connection. Ages are relative to Now.
 type Lister struct {
 	runtime runtimeapi.RuntimeServiceClient
 	images  runtimeapi.ImageServiceClient
 	Now     time.Time
 }
 
-// New makes a lister for a runtime's socket.
+// New returns a lister for a runtime's connection.
 func New(conn grpc.ClientConnInterface) *Lister {
 	return &Lister{runtimeapi.NewRuntimeServiceClient(conn), runtimeapi.NewImageServiceClient(conn), time.Now()}
 }
@@ -128,7 +128,7 @@ func (l *Lister) imageNames(ctx context.Context) (map[string]string, error) {
 	return names, nil
 }
 
-// short cuts ids, with or without their algorithm, to the 13 digits that crictl shows; names stay.
+// short cuts ids, with or without their algorithm, to the 13 digits that crictl shows; names are kept.
 func short(id string) string {
 	if rest, ok := strings.CutPrefix(id, "sha256:"); ok {
 		id = rest

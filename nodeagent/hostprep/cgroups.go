@@ -13,10 +13,10 @@ import (
 	"bonsai/nodeagent/cgroupinfo"
 )
 
-// initCgroup takes every process of the container that is not in a pod (cgroup v2).
+// initCgroup holds every process of the container that is not in a pod (cgroup v2).
 const initCgroup = "/init"
 
-// moveRounds bounds the moving of processes out of the root: one that forks meanwhile shows up in the next round.
+// moveRounds limits the attempts to move processes out of the root: children forked during a round show up in the next.
 const moveRounds = 50
 
 // prepareCgroups makes the container's own cgroups writable and gives kubelet its root in them.
@@ -26,7 +26,7 @@ func prepareCgroups(log *slog.Logger) error {
 		return fmt.Errorf("read own cgroups: %w", err)
 	}
 	if !privateNamespace(string(self)) {
-		return errors.New("the container sees the host's cgroups: it must be made with a private cgroup namespace (--cgroupns=private)")
+		return errors.New("the container sees the host's cgroups: create it with a private cgroup namespace (--cgroupns=private)")
 	}
 	mountinfo, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -39,8 +39,8 @@ func prepareCgroups(log *slog.Logger) error {
 	return prepareV1(mounts, log)
 }
 
-// privateNamespace tells from /proc/self/cgroup ("4:memory:/path" per line) whether the container's cgroups are the
-// roots that it sees, or, after an earlier run of prepareV2, one level below them.
+// privateNamespace reports whether, according to /proc/self/cgroup ("4:memory:/path" per line), the container's cgroups
+// are the roots that it sees, or, after an earlier run of prepareV2, one level below them.
 func privateNamespace(procSelfCgroup string) bool {
 	for line := range strings.Lines(procSelfCgroup) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -60,7 +60,7 @@ func prepareV2(mounts []mountPoint, log *slog.Logger) error {
 			}
 		}
 	}
-	// A cgroup that gives controllers to its children must have no processes of its own.
+	// A cgroup that enables controllers for its children must have no processes of its own.
 	if err := moveProcesses(cgroupRoot, cgroupRoot+initCgroup); err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func moveProcesses(from, to string) error {
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return fmt.Errorf("make cgroup: %w", err)
 	}
-	last := errors.New("they belong to no process that this container can see")
+	last := errors.New("this container cannot see the processes")
 	for range moveRounds {
 		procs, err := os.ReadFile(filepath.Join(from, "cgroup.procs"))
 		if err != nil {
@@ -92,7 +92,7 @@ func moveProcesses(from, to string) error {
 		}
 		for _, pid := range pids {
 			err := os.WriteFile(filepath.Join(to, "cgroup.procs"), []byte(pid), 0)
-			if err != nil && !errors.Is(err, unix.ESRCH) { // ended meanwhile
+			if err != nil && !errors.Is(err, unix.ESRCH) { // it has ended
 				last = fmt.Errorf("move process %s to %s: %w", pid, to, err)
 			}
 		}
@@ -100,8 +100,8 @@ func moveProcesses(from, to string) error {
 	return fmt.Errorf("processes stay in the container's root cgroup: %w", last)
 }
 
-// enableControllers gives all controllers of dir to its children, one by one: a single one that cannot be (the cpu
-// controller while a realtime process exists) must not keep the others back.
+// enableControllers enables all controllers of dir for its children, one by one: a controller that cannot be enabled
+// (the cpu controller while a realtime process exists) must not prevent the others.
 func enableControllers(dir string, log *slog.Logger) error {
 	available, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
 	if err != nil {

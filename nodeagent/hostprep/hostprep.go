@@ -1,9 +1,9 @@
-// Package hostprep turns a bare container into something that looks like a machine to kubelet and containerd:
-// mounts that propagate, cgroups that may be divided, an identity of its own, kernel settings, folders and a
-// resolv.conf that is right for pods.
+// Package hostprep turns a bare container into something that looks like a machine to kubelet and containerd: mounts
+// that propagate, cgroups that can be subdivided, an identity of its own, kernel settings, folders and a resolv.conf
+// that works for pods.
 //
-// Everything in it is safe to repeat: the agent does it at each of its starts, also when only the agent was
-// restarted and pods are running. Begin reading at Prepare.
+// Everything in it is safe to repeat: the agent runs it at each of its starts, even if only the agent was restarted and
+// pods are running. Begin reading at Prepare.
 package hostprep
 
 import (
@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// KubeletCgroup is kubelet's cgroupRoot: pods live below it, apart from the agent and what the container's
-	// own engine keeps at the root.
+	// KubeletCgroup is kubelet's cgroupRoot: pods live below it, apart from the agent and from what the container's own
+	// engine keeps at the root.
 	KubeletCgroup = "/kubelet"
 	// ResolvConf is kubelet's resolvConf: the resolv.conf of pods that use the node's DNS.
 	ResolvConf = "/etc/bonsai/resolv.conf"
@@ -26,7 +26,7 @@ const (
 	cgroupRoot = "/sys/fs/cgroup"
 )
 
-// dirs are what containerd, kubelet and CNI expect to exist; on a machine their packages make them.
+// dirs are what containerd, kubelet and CNI expect to exist; on a machine their packages create them.
 var dirs = []string{
 	"/etc/cni/net.d", "/etc/containerd", "/etc/kubernetes",
 	"/run/bonsai", "/run/containerd",
@@ -34,8 +34,8 @@ var dirs = []string{
 	"/var/log/bonsai", "/var/log/containers", "/var/log/pods",
 }
 
-// Prepare makes the container a node. It stops at the first thing without which no pod can run and says what the
-// container lacks; what only some pods need is logged. resolver is where pods with dnsPolicy Default ask.
+// Prepare makes the container a node. It stops at the first failure without which no pod can run and says what the
+// container lacks; what only some pods need is logged. resolver is the DNS server of pods with dnsPolicy Default.
 func Prepare(resolver netip.Addr, log *slog.Logger) error {
 	for _, d := range dirs {
 		if err := os.MkdirAll(d, 0o755); err != nil {
@@ -67,8 +67,8 @@ func Prepare(resolver netip.Addr, log *slog.Logger) error {
 	return nil
 }
 
-// linkVarRun makes /var/run the link to /run that it is everywhere. /var is a volume that outlives the container,
-// /run is not: sockets and network namespaces kept below a real /var/run would be found dead after a restart.
+// linkVarRun makes /var/run a link to /run, as it is on every distribution. /var is a volume that outlives the
+// container, /run is not: sockets and network namespaces in a real /var/run would be stale after a restart.
 func linkVarRun(link, target string) error {
 	if to, err := os.Readlink(link); err == nil && to == target {
 		return nil

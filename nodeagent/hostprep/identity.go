@@ -15,15 +15,15 @@ import (
 
 const (
 	machineIDFile = "/etc/machine-id"
-	// productUUID is the host's, the same in every node; kubelet reports it as the node's system UUID, and storage
-	// and cloud drivers tell nodes apart by it.
+	// productUUID is the host's, the same in every node; kubelet reports it as the node's system UUID, by which storage
+	// and cloud drivers distinguish nodes.
 	productUUID     = "/sys/class/dmi/id/product_uuid"
 	ownProductUUID  = "/run/bonsai/product_uuid"
 	machineIDLength = 32
 )
 
-// setIdentity gives the node a machine id of its own, random and kept at path on the node's volume, so that it
-// survives restarts and differs between nodes, also between two clusters of the same name.
+// setIdentity gives the node its own machine id, random and stored at path on the node's volume, so that it survives
+// restarts and differs between nodes, also between two clusters of the same name.
 func setIdentity(path string, log *slog.Logger) error {
 	id, err := machineID(path)
 	if err != nil {
@@ -58,7 +58,7 @@ func machineID(path string) (string, error) {
 func coverProductUUID(id string) error {
 	have, err := os.ReadFile(productUUID)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // no DMI on this machine: kubelet takes the machine id
+		return nil // no DMI on this machine: kubelet uses the machine id
 	}
 	uuid := strings.Join([]string{id[:8], id[8:12], id[12:16], id[16:20], id[20:]}, "-")
 	if err == nil && strings.TrimSpace(string(have)) == uuid {

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// shareMounts is "mount --make-rshared /": volumes that kubelet mounts are to appear in containers with mount
+// shareMounts is "mount --make-rshared /": volumes that kubelet mounts have to appear in containers with mount
 // propagation, and the engine gives containers private mounts.
 func shareMounts() error {
 	if err := unix.Mount("", "/", "", unix.MS_SHARED|unix.MS_REC, ""); err != nil {
@@ -16,7 +16,7 @@ func shareMounts() error {
 	return nil
 }
 
-// mountPoint is one line of /proc/self/mountinfo, as far as it matters here.
+// mountPoint is one line of /proc/self/mountinfo, as far as needed here.
 type mountPoint struct {
 	path, fsType string
 	readOnly     bool
@@ -53,8 +53,8 @@ func parseMountInfo(mountinfo string) []mountPoint {
 // unescape undoes the octal escapes of mountinfo for the characters that paths of cgroups can have.
 func unescape(path string) string { return strings.NewReplacer(`\040`, " ", `\134`, `\`).Replace(path) }
 
-// makeWritable remounts a read-only mount point. MS_BIND makes it the mount point's own flag that changes; without
-// it the kernel would change the whole filesystem, which it refuses for cgroups.
+// makeWritable remounts a read-only mount point. With MS_BIND only the mount point's own flag changes; without it the
+// kernel would change the whole filesystem, which it refuses for cgroups.
 func (m mountPoint) makeWritable() error {
 	if !m.readOnly {
 		return nil

@@ -6,8 +6,8 @@ import (
 )
 
 // podResolvConf derives the resolv.conf of pods with dnsPolicy Default from the node's. The engine's resolver,
-// 127.0.0.11, exists in the node's network namespace only; pods ask resolver instead, where the node's DNS server
-// passes questions on. Search domains and options stay as the engine set them.
+// 127.0.0.11, exists only in the node's network namespace; pods ask resolver instead, where the node's DNS server
+// forwards questions. Search domains and options stay as the engine set them.
 func podResolvConf(node string, resolver netip.Addr) string {
 	var b strings.Builder
 	b.WriteString("nameserver " + resolver.String() + "\n")

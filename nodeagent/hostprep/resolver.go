@@ -9,8 +9,8 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// AddAddress puts an address of the node's own on its loopback interface, where pods reach it through their default
-// route and nobody outside the node does. It may be there already.
+// AddAddress adds an address to the node's loopback interface, where pods reach it through their default route and
+// nothing outside the node does. It may exist already.
 func AddAddress(addr netip.Addr) error {
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {

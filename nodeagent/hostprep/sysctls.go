@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// sysctl is one setting of the node's network namespace; none of them touches the host.
+// sysctl is one setting of the node's network namespace; none of them affects the host.
 type sysctl struct {
 	path, value string
 	// required: without it no pod has a network.
@@ -23,11 +23,11 @@ var sysctls = []sysctl{
 	// ptp gives each veth's host side the same gateway address; the node must answer ARP for it on every veth.
 	{"net/ipv4/conf/all/arp_ignore", "0", false},
 	{"net/ipv4/conf/default/arp_ignore", "0", false},
-	// Strict: each pod address has exactly one way back, so a packet from elsewhere is forged.
+	// Strict: each pod address has exactly one route back, so a packet from elsewhere is forged.
 	{"net/ipv4/conf/all/rp_filter", "1", false},
 	{"net/ipv4/conf/default/rp_filter", "1", false},
-	// A pod that asks for a name while its DNS server restarts has to hear at once that nobody is there. The kernel
-	// tells each pod only so once in a second; a resolver that hears nothing waits for five.
+	// A pod that queries a DNS server while it restarts should get an immediate error. By default the kernel sends each
+	// pod only one such error per second; a resolver that hears nothing waits five.
 	{"net/ipv4/icmp_ratelimit", "0", false},
 	// Engines switch IPv6 off in networks that have none; pods still expect ::1. Absent on kernels without IPv6.
 	{"net/ipv6/conf/all/disable_ipv6", "0", false},
@@ -39,7 +39,7 @@ func setSysctls(root string, log *slog.Logger) error {
 	for _, s := range sysctls {
 		path := filepath.Join(root, s.path)
 		if have, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(have)) == s.value {
-			continue // which also serves containers whose /proc/sys is read-only but right
+			continue // so a read-only /proc/sys with the right values is fine
 		}
 		err := os.WriteFile(path, []byte(s.value), 0o644)
 		switch {

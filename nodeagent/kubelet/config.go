@@ -20,11 +20,11 @@ const (
 	rootDir = "/var/lib/kubelet"
 )
 
-// newServer returns the kubelet's complete settings for a node; what is not named here has upstream's default.
+// newServer returns the kubelet's complete settings for a node; everything not set here has upstream's default.
 func newServer(cfg Config) (*options.KubeletServer, error) {
 	flags := options.NewKubeletFlags()
 	flags.KubeConfig = cfg.kubeconfigPath(kubeletName)
-	// Name and address are planned; neither may follow from what the container's resolver or routes say.
+	// Name and address are planned; neither may depend on the container's resolver or routes.
 	flags.HostnameOverride = cfg.Node.Node.Name
 	flags.NodeIP = cfg.Node.Node.IP.String()
 	flags.RootDirectory = rootDir
@@ -43,10 +43,10 @@ func newServer(cfg Config) (*options.KubeletServer, error) {
 	// The default is in /usr/libexec, which is read-only here.
 	kc.VolumePluginDir = filepath.Join(rootDir, "volumeplugins")
 	kc.PodLogsDir = "/var/log/pods"
-	// The Node object was made ahead by the control plane, with pod CIDR, labels and addresses; the kubelet finds it
-	// and takes it over. Where somebody deleted it, the kubelet makes a plain one.
+	// The control plane created the Node object in advance, with pod CIDR, labels and addresses; the kubelet finds it
+	// and takes it over. If it was deleted, the kubelet creates a plain one.
 	kc.RegisterNode = true
-	// Not ours: static pods would need a folder that nobody fills.
+	// Not used: static pods would need a folder that nothing fills.
 	kc.StaticPodPath = ""
 	return &options.KubeletServer{KubeletFlags: *flags, KubeletConfiguration: *kc}, nil
 }
@@ -60,37 +60,37 @@ func setSecurity(kc *kubeletconfig.KubeletConfiguration, cfg Config) {
 	kc.Authorization.Mode = kubeletconfig.KubeletAuthorizationModeWebhook
 	// No plain, unauthenticated port.
 	kc.ReadOnlyPort = 0
-	// Without files the kubelet would make a self-signed RSA pair, which takes time and which nobody could verify.
+	// Without files the kubelet would create a self-signed RSA pair, which takes time and cannot be verified by anyone.
 	kc.TLSCertFile = filepath.Join(cfg.PKIDir, "kubelet.crt")
 	kc.TLSPrivateKeyFile = filepath.Join(cfg.PKIDir, "kubelet.key")
-	// Certificates are made anew by the driver at each start.
+	// The driver renews certificates at each start.
 	kc.RotateCertificates = false
 	kc.ServerTLSBootstrap = false
-	// The node's address on the cluster's bridge, and no other.
+	// Only the node's address on the cluster's bridge.
 	kc.Address = cfg.Node.Node.IP.String()
 	// The agent's health checks come from inside the container.
 	kc.HealthzBindAddress = "127.0.0.1"
 	kc.HealthzPort = 10248
 }
 
-// setResources fits the kubelet into a container: the machine's disk, swap and kernel are not ours to judge.
+// setResources fits the kubelet into a container: it must not judge the machine's disk, swap and kernel.
 func setResources(kc *kubeletconfig.KubeletConfiguration) {
-	// Made by the agent in every controller, with the container's own processes beside it: the container's root group
-	// cannot hold both processes and limited children.
+	// Created by the agent in every controller, with the container's own processes beside it: the container's root
+	// group cannot hold both processes and limited children.
 	kc.CgroupRoot = hostprep.KubeletCgroup
-	// There is no systemd in a node; containerd says the same over CRI, and the kubelet believes that one.
+	// There is no systemd in a node; containerd reports the same over CRI, and the kubelet uses that value.
 	kc.CgroupDriver = "cgroupfs"
 	kc.CgroupsPerQOS = true
 	kc.EnforceNodeAllocatable = []string{"pods"}
 	// cgroup v1 works; the agent warns about it (upstream's default refuses to start).
 	kc.FailCgroupV1 = false
-	// Most laptops swap; pods still get none (upstream's NoSwap).
+	// Most laptops swap; pods still get no swap (upstream's NoSwap).
 	kc.FailSwapOn = false
-	// With true, the kubelet refuses machines whose kernel settings differ from its wishes; see shieldKernel for what
-	// it does about them otherwise.
+	// With true, the kubelet refuses machines whose kernel settings differ from what it expects; see shieldKernel for
+	// what it does otherwise.
 	kc.ProtectKernelDefaults = false
-	// The disk is the user's: a node must not evict pods or delete images because of what else fills it. Memory is
-	// the container's own figure and keeps upstream's threshold.
+	// The disk is the user's: a node must not evict pods or delete images because of other data on it. Memory is the
+	// container's own figure and keeps upstream's threshold.
 	kc.EvictionHard = map[string]string{
 		"nodefs.available":   "0%",
 		"nodefs.inodesFree":  "0%",
@@ -101,11 +101,11 @@ func setResources(kc *kubeletconfig.KubeletConfiguration) {
 	kc.ImageGCHighThresholdPercent = 100
 }
 
-// setNetwork tells pods where DNS is.
+// setNetwork configures the cluster DNS of pods.
 func setNetwork(kc *kubeletconfig.KubeletConfiguration, cfg Config) {
 	kc.ClusterDNS = []string{cfg.Node.DNSServiceIP.String()}
 	kc.ClusterDomain = cfg.Node.ClusterDomain
-	// Docker's resolver at 127.0.0.11 exists in the node's network namespace only; the agent writes a file without it.
+	// Docker's resolver at 127.0.0.11 exists only in the node's network namespace; the agent writes a file without it.
 	kc.ResolverConfig = "/etc/resolv.conf"
 	if _, err := os.Stat(hostprep.ResolvConf); err == nil {
 		kc.ResolverConfig = hostprep.ResolvConf
@@ -114,16 +114,16 @@ func setNetwork(kc *kubeletconfig.KubeletConfiguration, cfg Config) {
 	kc.MakeIPTablesUtilChains = false
 }
 
-// setPace lifts limits that protect large clusters from thousands of nodes; here they would only delay.
+// setPace raises limits that protect large clusters from thousands of nodes; here they would only slow things down.
 func setPace(kc *kubeletconfig.KubeletConfiguration) {
 	kc.KubeAPIQPS, kc.KubeAPIBurst = 500, 1000
-	// 0 is no limit. One slow image must not hold up the others.
+	// 0 means no limit. One slow image must not delay the others.
 	kc.RegistryPullQPS = 0
 	kc.SerializeImagePulls = false
-	// The default asks for pull credentials again for an image that was ever pulled (KEP-2535), which makes a pod fail
-	// with an image that "image load" brought under a second name. All users of a node are one person.
+	// By default the kubelet checks pull credentials again for an image that was ever pulled (KEP-2535), which makes
+	// pods fail whose image "image load" imported under a second name. All users of a node are one person.
 	kc.ImagePullCredentialsVerificationPolicy = string(kubeletconfig.NeverVerify)
-	// At least this fast is noticed on a node whose process hangs; also upstream's default, stated because the
-	// controllers' node-monitor settings count on it.
+	// A node whose process hangs is noticed after at most this long. This is also upstream's default; it is set here
+	// because the controllers' node-monitor settings depend on it.
 	kc.NodeStatusUpdateFrequency = metav1.Duration{Duration: 10 * time.Second}
 }

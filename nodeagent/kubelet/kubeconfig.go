@@ -9,7 +9,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// kubeconfigPath is where a component's kubeconfig lies.
+// kubeconfigPath is the path of a component's kubeconfig.
 func (c *Config) kubeconfigPath(component string) string {
 	return filepath.Join(c.RunDir, component+".kubeconfig")
 }
@@ -20,8 +20,8 @@ func writeKubeconfigs(cfg Config) error {
 	if err := os.MkdirAll(cfg.RunDir, 0o700); err != nil {
 		return fmt.Errorf("write kubeconfigs: %w", err)
 	}
-	// The kubelet is system:node:NAME, which the Node authorizer keeps to its own node's objects; kube-proxy is an
-	// identity of its own with less.
+	// The kubelet is system:node:NAME, which the Node authorizer restricts to its own node's objects; kube-proxy has an
+	// identity of its own with fewer rights.
 	for component, cert := range map[string]string{kubeletName: "kubelet-client", kubeProxyName: "kube-proxy"} {
 		kubeconfig := clientcmdapi.Config{
 			Clusters: map[string]*clientcmdapi.Cluster{cfg.Node.Cluster: {

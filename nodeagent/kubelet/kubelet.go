@@ -1,10 +1,10 @@
-// Package kubelet is the heavy role of a node: the upstream kubelet and kube-proxy, unmodified, in one process
-// inside the node container. They share the runtime, the schemes and the text of one executable, which is most of
-// what two processes would cost.
+// Package kubelet is the heavy role of a node: the upstream kubelet and kube-proxy, unmodified, in one process inside
+// the node container. They share the runtime, the schemes and the code of one executable, which is most of what two
+// processes would cost.
 //
-// Neither component can be stopped or started again inside a process (both keep goroutines that nothing ends, and
-// call os.Exit where they give up), so the process is the unit of restart: when either ends, Run returns and the
-// process must exit. The node agent, which is another process, starts it again; the pods do not notice.
+// Neither component can be stopped or restarted inside a process (both keep goroutines that never end, and call os.Exit
+// when they give up), so the process is the unit of restart: when either ends, Run returns and the process must exit.
+// The node agent, which is another process, restarts it; pods are not affected.
 //
 // Begin reading at Run; the settings are in config.go and proxy.go.
 package kubelet
@@ -36,7 +36,7 @@ const (
 // verbosity is klog's -v of both components: 2 is what upstream recommends as the default for most systems.
 const verbosity = 2
 
-// Config is where a node's parts lie. Zero fields have the places of a node container.
+// Config holds the paths of a node. Zero fields have the defaults of a node container.
 type Config struct {
 	Node cluster.NodeConfig
 	// PKIDir holds the certificates (cluster.NodePKIDir).
@@ -68,8 +68,8 @@ func (c *Config) limit(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * c.Node.WaitScale)
 }
 
-// Main is the role's whole program: it reads the node's configuration file and runs until a component ends or ctx
-// does. The process exits with the error's code afterwards, in any case.
+// Main is the role's whole program: it reads the node's configuration file and runs until a component ends or ctx does.
+// Afterwards the process must exit, with the error's code.
 func Main(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet(kubeletName, flag.ContinueOnError)
 	path := flags.String("config", cluster.NodeConfigFile, "the node's configuration `file`")
@@ -87,8 +87,8 @@ func Main(ctx context.Context, args []string) error {
 	return Run(ctx, cfg)
 }
 
-// Run starts both components and blocks until one of them ends or ctx does. It returns nil only if ctx ended. The
-// API server need not answer yet, containerd must do so within a minute.
+// Run starts both components and blocks until one of them ends or ctx does. It returns nil only if ctx ended. The API
+// server need not answer yet; containerd must do so within a minute.
 func Run(ctx context.Context, cfg Config) error {
 	cfg.setDefaults()
 	logs := componentlog.New(cfg.LogDir, kubeletName, []componentlog.Prefix{
@@ -127,8 +127,8 @@ func Run(ctx context.Context, cfg Config) error {
 		}
 		return fmt.Errorf("run %s: %w", e.component, e.err)
 	case <-ctx.Done():
-		// Nothing is left to wait for: kube-proxy never returns and the kubelet has no orderly end of its own; what
-		// they own (pods, rules in the kernel) is to survive them.
+		// There is nothing to wait for: kube-proxy never returns and the kubelet has no orderly end of its own; what
+		// they own (pods, rules in the kernel) is meant to survive them.
 		klog.Flush()
 		return nil
 	}
@@ -148,8 +148,8 @@ func setUpLogging(logs *componentlog.Set) *slog.Logger {
 	return log
 }
 
-// poll calls check until it succeeds, first at once, then in growing steps up to a fifth of a second, so that a
-// start loses little time and a slow machine is not kept busy. On timeout it tells what was missing last.
+// poll calls check until it succeeds, at once and then with growing pauses up to a fifth of a second, so that a start
+// loses little time and a slow machine is not kept busy. On timeout the error says what was last missing.
 func poll(ctx context.Context, what string, limit time.Duration, check func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -14,15 +14,15 @@ import (
 	"bonsai/nodeagent/cgroupinfo"
 )
 
-// machine is upstream's cAdvisor, except that it tells what the node's container may use and not what the whole
-// machine has: a node that is limited to 2 CPUs must not promise 16 to the scheduler.
+// machine is upstream's cAdvisor, except that it reports what the node's container may use instead of what the whole
+// machine has: a node that is limited to 2 CPUs must not offer 16 to the scheduler.
 type machine struct {
 	cadvisor.Interface
 	limits cgroupinfo.Limits
 }
 
-// newMachine makes the cAdvisor that the kubelet would make itself. On file systems that cAdvisor cannot measure
-// it switches off the accounting of ephemeral storage in server, without which the kubelet would not start.
+// newMachine creates the cAdvisor that the kubelet would create itself. On file systems that cAdvisor cannot measure it
+// disables the accounting of ephemeral storage in server, without which the kubelet would not start.
 func newMachine(ctx context.Context, server *options.KubeletServer, log *slog.Logger) (cadvisor.Interface, error) {
 	logger := klog.FromContext(ctx)
 	roots := []string{cm.NodeAllocatableRoot(server.CgroupRoot, server.CgroupsPerQOS, server.CgroupDriver)}
@@ -35,11 +35,11 @@ func newMachine(ctx context.Context, server *options.KubeletServer, log *slog.Lo
 	if err != nil {
 		return nil, err
 	}
-	// The kubelet starts it only after the point of no return. containerd runs, which is all that it needs.
+	// The kubelet starts it only after the point of no return. containerd already runs, which is all that it needs.
 	if err := upstream.Start(); err != nil {
 		return nil, err
 	}
-	// File systems are known with the first statistics of the root group; the kubelet asks for these too.
+	// File systems are known with the first statistics of the root group; the kubelet requests these too.
 	_, _ = upstream.ContainerInfoV2("/", cadvisorapi.RequestOptions{
 		IdType: cadvisorapi.TypeName, Count: 1, MaxAge: new(time.Duration),
 	})
@@ -61,8 +61,8 @@ func (m *machine) MachineInfo(logger klog.Logger) (*cadvisorapi.MachineInfo, err
 	}
 	changed := info.Clone()
 	if m.limits.CPUs > 0 {
-		// Whole CPUs are all that fits here. Rounding down promises nothing that is not there; a node without any CPU
-		// could run nothing.
+		// Only whole CPUs fit here. Rounding down avoids offering CPUs that do not exist; a node without any CPU could
+		// run nothing.
 		changed.NumCores = min(changed.NumCores, max(1, int(m.limits.CPUs)))
 	}
 	if m.limits.MemoryBytes > 0 {

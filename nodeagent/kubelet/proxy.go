@@ -20,10 +20,10 @@ import (
 	"k8s.io/kubernetes/cmd/kube-proxy/app"
 )
 
-// beLiberal is the kernel's switch that kube-proxy sets for TCPBeLiberal.
+// beLiberal is the kernel setting that kube-proxy changes for TCPBeLiberal.
 const beLiberal = "/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal"
 
-// proxyConfig returns kube-proxy's complete settings; what is not named has upstream's default.
+// proxyConfig returns kube-proxy's complete settings; everything not set here has upstream's default.
 func proxyConfig(cfg Config) *proxyconfig.KubeProxyConfiguration {
 	var none metav1.Duration
 	var noLimit int32
@@ -36,28 +36,28 @@ func proxyConfig(cfg Config) *proxyconfig.KubeProxyConfiguration {
 		},
 		// The planned name, as for the kubelet.
 		HostnameOverride: cfg.Node.Node.Name,
-		// Inside the container only: the agent asks for health, nobody outside needs either.
+		// Inside the container only: the agent checks health; nothing outside needs either.
 		HealthzBindAddress: "127.0.0.1:10256",
 		MetricsBindAddress: "127.0.0.1:10249",
-		// iptables are not in the node image; nftables are also what upstream is moving to.
+		// The node image has no iptables; nftables is also what upstream is moving to.
 		Mode: "nftables",
 		NFTables: proxyconfig.KubeProxyNFTablesConfiguration{
-			// A new Service works after this long; upstream's second is meant for thousands of Services.
+			// A new Service works after this time; upstream's second is meant for thousands of Services.
 			MinSyncPeriod: metav1.Duration{Duration: 100 * time.Millisecond},
 		},
-		// Traffic to Services from outside the pods' range is masqueraded, so that answers find their way back.
+		// Traffic to Services from outside the pods' range is masqueraded, so that replies find their way back.
 		DetectLocalMode: "ClusterCIDR",
 		ClusterCIDR:     cfg.Node.PodCIDR.String(),
 		// NodePorts on the node's own address, not on those of other interfaces (bridges to pods).
 		NodePortAddresses: []string{"primary"},
 	}
-	// Sizes and timeouts of connection tracking are the machine's and not a node's: leave them alone.
+	// Sizes and timeouts of connection tracking belong to the machine and not to a node: leave them alone.
 	pc.Conntrack.MaxPerCore = &noLimit
 	pc.Conntrack.TCPEstablishedTimeout = &none
 	pc.Conntrack.TCPCloseWaitTimeout = &none
-	// Packets that connection tracking finds out of order must not get past the rewriting and break long
-	// connections. The switch is per network namespace, so setting it does not touch the host; where the engine
-	// made it read-only, kube-proxy would refuse to run.
+	// Packets that connection tracking considers out of order must not bypass the address translation and break long
+	// connections. The setting is per network namespace, so it does not affect the host; where the engine made it
+	// read-only, kube-proxy would refuse to run.
 	if f, err := os.OpenFile(beLiberal, os.O_WRONLY, 0); err == nil {
 		pc.Conntrack.TCPBeLiberal = true
 		_ = f.Close()
@@ -65,8 +65,8 @@ func proxyConfig(cfg Config) *proxyconfig.KubeProxyConfiguration {
 	return pc
 }
 
-// runProxy returns when kube-proxy has ended or could not begin; ctx alone does not end it. settle is called when
-// the node is Ready, or when it does not get so in a reasonable time.
+// runProxy returns when kube-proxy has ended or could not start; ctx alone does not end it. settle is called when the
+// node is Ready, or when it does not become so in a reasonable time.
 func runProxy(ctx context.Context, cfg Config, settle func()) error {
 	data, err := json.MarshalIndent(proxyConfig(cfg), "", "  ")
 	if err != nil {
@@ -93,8 +93,8 @@ func runProxy(ctx context.Context, cfg Config, settle func()) error {
 	node := func(ctx context.Context) (*v1.Node, error) {
 		return client.CoreV1().Nodes().Get(ctx, cfg.Node.Node.Name, metav1.GetOptions{})
 	}
-	// kube-proxy looks for its Node's address once a second, starting with a full second's pause if it is not there
-	// at once. Waiting here, with short steps, saves that; if it fails, kube-proxy says so better.
+	// kube-proxy looks for its Node's address once a second, and pauses a full second if it is not there at once.
+	// Waiting here, with short pauses, avoids that; if it fails, kube-proxy reports it better.
 	err = poll(ctx, "an address of Node "+cfg.Node.Node.Name, cfg.limit(30*time.Second), func(ctx context.Context) error {
 		n, err := node(ctx)
 		if err == nil && len(n.Status.Addresses) == 0 {
@@ -103,7 +103,7 @@ func runProxy(ctx context.Context, cfg Config, settle func()) error {
 		return err
 	})
 	if err != nil {
-		klog.FromContext(ctx).Error(err, "Starting all the same")
+		klog.FromContext(ctx).Error(err, "Starting anyway")
 	}
 	go func() {
 		defer settle()

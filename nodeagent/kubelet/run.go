@@ -16,7 +16,7 @@ import (
 	"k8s.io/kubernetes/cmd/kubelet/app/options"
 )
 
-// runKubelet returns when the kubelet has ended or could not begin. ctx ends it, as far as anything does.
+// runKubelet returns when the kubelet has ended or could not start. ctx ends it, as far as the kubelet can be ended.
 func runKubelet(ctx context.Context, cfg Config, log *slog.Logger) error {
 	server, err := newServer(cfg)
 	if err != nil {
@@ -25,13 +25,13 @@ func runKubelet(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err := options.ValidateKubeletServer(server); err != nil {
 		return fmt.Errorf("validate configuration: %w", err)
 	}
-	// The kubelet gives up at the first failed call, so containerd must answer before it begins.
+	// The kubelet gives up at the first failed call, so containerd must answer before it starts.
 	if err := waitForRuntime(ctx, cfg.limit(time.Minute)); err != nil {
 		return err
 	}
 	deps, err := app.UnsecuredDependencies(ctx, server, utilfeature.DefaultFeatureGate)
 	if err != nil {
-		return fmt.Errorf("make dependencies: %w", err)
+		return fmt.Errorf("create dependencies: %w", err)
 	}
 	if deps.CAdvisorInterface, err = newMachine(ctx, server, log); err != nil {
 		return fmt.Errorf("observe machine: %w", err)
@@ -41,7 +41,7 @@ func runKubelet(ctx context.Context, cfg Config, log *slog.Logger) error {
 
 // waitForRuntime waits until containerd's CRI service answers.
 func waitForRuntime(ctx context.Context, limit time.Duration) error {
-	// A plain connection first: gRPC pauses a second after a refused one, and logs each.
+	// A plain connection first: after a refused one gRPC pauses for a second, and logs each.
 	var dialer net.Dialer
 	began := time.Now()
 	err := poll(ctx, "containerd to listen at "+containerdSocket, limit, func(ctx context.Context) error {

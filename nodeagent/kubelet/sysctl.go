@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// shieldKernel keeps the kubelet from changing kernel settings that belong to the user's machine and not to a node:
-// it would make the machine reboot after a kernel oops and overcommit memory without a limit. Upstream has no
-// switch for "leave them"; so the kubelet is shown what it wishes to see, in this container only, and writes
-// nothing. Where that cannot be done the kubelet does as on any machine.
+// shieldKernel keeps the kubelet from changing kernel settings that belong to the user's machine and not to a node: it
+// would make the machine reboot after a kernel oops and overcommit memory without a limit. Upstream has no setting to
+// leave them alone; so the kubelet is shown the values that it expects, in this container only, and writes nothing.
+// Where that is not possible the kubelet behaves as on any machine.
 func shieldKernel(runDir string, log *slog.Logger) {
 	for path, wish := range map[string]string{
 		"/proc/sys/kernel/panic":         "10",
@@ -28,13 +28,13 @@ func shieldKernel(runDir string, log *slog.Logger) {
 	}
 }
 
-// show makes path read as wish. It is safe to repeat: after a restart of this process nothing differs any more.
-func show(runDir, path, wish string) error {
+// show makes path read as value. It is safe to repeat: after a restart of this process nothing differs any more.
+func show(runDir, path, value string) error {
 	now, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	if string(bytes.TrimSpace(now)) == wish {
+	if string(bytes.TrimSpace(now)) == value {
 		return nil
 	}
 	name := strings.ReplaceAll(strings.TrimPrefix(path, "/proc/sys/"), "/", ".")
@@ -42,7 +42,7 @@ func show(runDir, path, wish string) error {
 	if err := os.MkdirAll(filepath.Dir(shown), 0o700); err != nil {
 		return err
 	}
-	if err := os.WriteFile(shown, []byte(wish+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(shown, []byte(value+"\n"), 0o600); err != nil {
 		return err
 	}
 	if err := unix.Mount(shown, path, "", unix.MS_BIND, ""); err != nil {

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// leaseDir is where host-local keeps which pod has which address. It is on a tmpfs: after a restart of the
-// container no sandbox exists any more, and neither must its lease.
+// leaseDir is where host-local stores which pod has which address. It is on a tmpfs: after a restart of the container
+// no sandbox exists any more, and its lease must not exist either.
 const leaseDir = "/run/bonsai/cni"
 
 // cniConfig is the network as the CNI plugins read it.
@@ -19,11 +19,11 @@ func cniConfig(podCIDR netip.Prefix, mtu int) map[string]any {
 		"name":       "bonsai",
 		"plugins": []any{
 			map[string]any{
-				// A veth pair per pod with a host route; no bridge that would answer for pods of other nodes.
+				// A veth pair per pod with a host route; no bridge, which would answer for pods of other nodes.
 				"type": "ptp",
-				// Masquerading is this package's, which knows what is inside the cluster.
+				// Masquerading is done by this package, which knows what is inside the cluster.
 				"ipMasq": false,
-				// That of the nodes' network, else large packets vanish on engines that run with less than 1500.
+				// The MTU of the nodes' network; otherwise large packets vanish on engines that use less than 1500.
 				"mtu": mtu,
 				"ipam": map[string]any{
 					"type":    "host-local",
@@ -42,13 +42,13 @@ func cniConfig(podCIDR netip.Prefix, mtu int) map[string]any {
 	}
 }
 
-// writeCNIConfig writes the file as a whole: containerd watches the folder and reads it at once.
+// writeCNIConfig replaces the file atomically: containerd watches the folder and reads it at once.
 func writeCNIConfig(path string, podCIDR netip.Prefix, mtu int) error {
 	data, err := json.MarshalIndent(cniConfig(podCIDR, mtu), "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode CNI configuration: %w", err)
 	}
-	// The plugins take what ends in .conf, .conflist or .json; a temporary file must not.
+	// The plugins read every file that ends in .conf, .conflist or .json; a temporary file must not.
 	tmp := filepath.Join(filepath.Dir(path), ".bonsai.tmp")
 	if err := os.WriteFile(tmp, append(data, '\n'), 0o644); err != nil {
 		return fmt.Errorf("write CNI configuration: %w", err)

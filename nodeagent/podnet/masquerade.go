@@ -16,8 +16,8 @@ const (
 	setName   = "nodes"
 )
 
-// masquerade is the nft table that hides pods behind the node's address when they talk to anything outside the
-// cluster, the API server on the host included: only nodes have routes to pods.
+// masquerade is the nft table that hides pods behind the node's address when they talk to anything outside the cluster,
+// including the API server on the host: only nodes have routes to pods.
 type masquerade struct {
 	nft              knftables.Interface
 	podCIDR, cluster netip.Prefix
@@ -31,7 +31,7 @@ func newMasquerade(podCIDR, cluster netip.Prefix) (masquerade, error) {
 	return masquerade{nft, podCIDR, cluster}, nil
 }
 
-// reconcile puts the table back if any part of it is missing or the nodes have changed.
+// reconcile restores the table if any part of it is missing or the nodes have changed.
 func (m masquerade) reconcile(ctx context.Context, nodes []netip.Addr) (changed bool, err error) {
 	if m.intact(nodes) {
 		return false, nil
@@ -42,22 +42,22 @@ func (m masquerade) reconcile(ctx context.Context, nodes []netip.Addr) (changed 
 	return true, nil
 }
 
-// rules in their order. Both exceptions keep the pod's own address visible where it can be answered to.
+// rules in order. Both exceptions keep the pod's own address visible where replies can reach it.
 func (m masquerade) rules() []string {
 	return []string{
-		// Traffic of other nodes' pods is those nodes' matter.
+		// Traffic of other nodes' pods is handled by those nodes.
 		knftables.Concat("ip saddr !=", m.podCIDR, "return"),
 		knftables.Concat("ip daddr", m.cluster, "return"),
 		knftables.Concat("ip daddr @"+setName, "return"),
-		// Also what was addressed to a Service and now goes to an endpoint outside the cluster. Random ports keep two
-		// pods that use one source port towards one address from colliding.
+		// Also covers traffic to a Service that goes to an endpoint outside the cluster. Random ports prevent
+		// collisions between two pods that use the same source port towards the same address.
 		"masquerade fully-random",
 	}
 }
 
 func (m masquerade) transaction(nodes []netip.Addr) *knftables.Transaction {
 	tx := m.nft.NewTransaction()
-	// Added first, so that it can be deleted whether it exists or not: then everything is made anew at one blow.
+	// Added first, so that it can be deleted whether it exists or not: the whole table is recreated in one transaction.
 	tx.Add(&knftables.Table{})
 	tx.Delete(&knftables.Table{})
 	tx.Add(&knftables.Table{})
@@ -75,8 +75,8 @@ func (m masquerade) transaction(nodes []netip.Addr) *knftables.Transaction {
 	return tx
 }
 
-// intact compares what can be read cheaply: the number of rules, and the set's elements. It reads through netlink,
-// since it does so every few seconds and executing nft each time would be most of what an idle node does.
+// intact compares what is cheap to read: the number of rules, and the set's elements. It reads through netlink, because
+// it runs every few seconds, and executing nft each time would be most of what an idle node does.
 func (m masquerade) intact(nodes []netip.Addr) bool {
 	conn, err := nftables.New()
 	if err != nil {

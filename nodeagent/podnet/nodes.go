@@ -15,12 +15,12 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// Follow keeps the peers what the cluster's Node objects say, until ctx ends. The API server need not answer yet;
-// what is known meanwhile stays. cfg is used with core/v1 only.
+// Follow keeps the peers in line with the cluster's Node objects, until ctx ends. The API server need not answer yet;
+// until it does, what is known stays. cfg is used with core/v1 only.
 func (n *Network) Follow(ctx context.Context, cfg *rest.Config) error {
 	client, err := coreClient(cfg)
 	if err != nil {
-		return fmt.Errorf("make a client for nodes: %w", err)
+		return fmt.Errorf("create a client for nodes: %w", err)
 	}
 	lw := cache.NewListWatchFromClient(client, "nodes", metav1.NamespaceAll, fields.Everything())
 	_, controller := cache.NewInformerWithOptions(cache.InformerOptions{
@@ -68,7 +68,7 @@ func (n *Network) wake() {
 
 func peerOf(node *corev1.Node) Peer {
 	p := Peer{Name: node.Name}
-	p.PodCIDR, _ = netip.ParsePrefix(node.Spec.PodCIDR) // empty until somebody assigns it
+	p.PodCIDR, _ = netip.ParsePrefix(node.Spec.PodCIDR) // empty until it is assigned
 	for _, a := range node.Status.Addresses {
 		if a.Type == corev1.NodeInternalIP {
 			p.IP, _ = netip.ParseAddr(a.Address)
@@ -78,7 +78,7 @@ func peerOf(node *corev1.Node) Peer {
 	return p
 }
 
-// trim keeps of a Node what peerOf reads and what the informer itself needs.
+// trim keeps only those parts of a Node that peerOf reads and that the informer itself needs.
 func trim(obj any) (any, error) {
 	node, ok := obj.(*corev1.Node)
 	if !ok {
@@ -91,7 +91,7 @@ func trim(obj any) (any, error) {
 	}, nil
 }
 
-// coreClient knows core/v1 and nothing else; the usual clientset links and registers all of Kubernetes' types.
+// coreClient supports only core/v1; the usual clientset links and registers all of Kubernetes' types.
 func coreClient(cfg *rest.Config) (*rest.RESTClient, error) {
 	scheme := runtime.NewScheme()
 	if err := corev1.AddToScheme(scheme); err != nil {

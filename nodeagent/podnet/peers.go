@@ -17,8 +17,8 @@ type Peer struct {
 	PodCIDR netip.Prefix `json:"podCIDR"`
 }
 
-// peerSet merges the static plan with the Node objects. A planned node stays until its Node object was seen to go:
-// at the first start of a cluster the objects may not exist yet.
+// peerSet merges the static plan with the Node objects. A planned node stays until its Node object is deleted: at the
+// first start of a cluster the objects may not exist yet.
 type peerSet struct {
 	mu     *sync.Mutex // guards byName
 	byName map[string]Peer
@@ -32,8 +32,8 @@ func newPeerSet(planned []cluster.Node) peerSet {
 	return s
 }
 
-// set reports whether it changed anything. A peer with an address or CIDR of its own missing (a Node object that no
-// kubelet has filled yet) takes nothing away from what is known.
+// set reports whether it changed anything. A peer without an address or CIDR (a Node object that no kubelet has filled
+// yet) does not remove what is known.
 func (s peerSet) set(p Peer) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

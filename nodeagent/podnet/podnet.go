@@ -1,9 +1,9 @@
 // Package podnet is the pod network of one node: the CNI configuration that gives pods their addresses, a route to
 // each other node's pods, and the masquerading of what leaves the cluster.
 //
-// All nodes share one bridge, so plain routes do; there is no overlay. The first state comes from the static plan,
-// so a node is ready before the API server answers; later ones follow the Node objects. Whatever somebody flushes
-// is put back. Begin reading at Network.
+// All nodes share one bridge, so plain routes are enough; there is no overlay. The first state comes from the static
+// plan, so a node is ready before the API server answers; later ones follow the Node objects. Everything that is
+// flushed by others is restored. Begin reading at Network.
 package podnet
 
 import (
@@ -21,33 +21,33 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// repairEvery is how often masquerading is compared with what it should be. Routes are watched, which costs
-// nothing; they are compared as well, should a notification get lost.
+// repairEvery is how often masquerading is compared with what it should be. Routes are watched, which costs nothing;
+// they are compared as well, in case a notification gets lost.
 const repairEvery = 3 * time.Second
 
-// Config is what the network is made of.
+// Config holds the settings of the network.
 type Config struct {
 	NodeName    string
 	NodeIP      netip.Addr
 	PodCIDR     netip.Prefix // this node's share
 	ClusterCIDR netip.Prefix // all pods
 	Peers       []cluster.Node
-	// CNIConfig is the file that containerd watches for.
+	// CNIConfig is the file that containerd waits for.
 	CNIConfig string
 }
 
-// State is what the agent tells of the network.
+// State is what the agent reports about the network.
 type State struct {
 	Interface string `json:"interface"`
 	MTU       int    `json:"mtu"`
-	// Peers are the nodes that routes lead to.
+	// Peers are the nodes to which there are routes.
 	Peers []Peer `json:"peers"`
-	// Repairs counts how often routes or masquerading had to be put back.
+	// Repairs counts how often routes or masquerading had to be restored.
 	Repairs int    `json:"repairs"`
 	Error   string `json:"error,omitempty"`
 }
 
-// Network keeps the pod network as it should be. Setup comes first, then Run.
+// Network maintains the pod network. Call Setup first, then Run.
 type Network struct {
 	cfg  Config
 	log  *slog.Logger
@@ -61,13 +61,13 @@ type Network struct {
 	state State
 }
 
-// New plans the network; it changes nothing yet.
+// New only stores the plan; it changes nothing yet.
 func New(cfg Config, log *slog.Logger) *Network {
 	return &Network{cfg: cfg, log: log.With("component", "podnet"), peers: newPeerSet(cfg.Peers), kick: make(chan struct{}, 1)}
 }
 
-// Setup writes the CNI configuration and makes routes and masquerading of the static plan. It needs the node's
-// interface and nothing else.
+// Setup writes the CNI configuration and creates routes and masquerading of the static plan. It needs only the node's
+// interface.
 func (n *Network) Setup(ctx context.Context) error {
 	link, err := linkWithAddress(n.cfg.NodeIP)
 	if err != nil {
@@ -86,13 +86,13 @@ func (n *Network) Setup(ctx context.Context) error {
 	return err
 }
 
-// Run keeps routes and masquerading right until ctx ends.
+// Run maintains routes and masquerading until ctx ends.
 func (n *Network) Run(ctx context.Context) {
 	done := make(chan struct{})
 	defer close(done)
 	updates := make(chan netlink.RouteUpdate, 64)
 	if err := netlink.RouteSubscribe(updates, done); err != nil {
-		n.log.Warn("routes cannot be watched, they are compared periodically only", "cause", err)
+		n.log.Warn("routes cannot be watched; they are only compared periodically", "cause", err)
 		updates = nil
 	}
 	ticker := time.NewTicker(repairEvery)
@@ -118,7 +118,7 @@ func (n *Network) Run(ctx context.Context) {
 		changed, err := n.reconcile(ctx)
 		switch {
 		case err != nil && ctx.Err() == nil:
-			n.log.Warn("pod network is not as it should be", "cause", err)
+			n.log.Warn("pod network could not be repaired", "cause", err)
 			n.update(func(s *State) { s.Error = err.Error() })
 		case err == nil:
 			n.update(func(s *State) {
@@ -128,7 +128,7 @@ func (n *Network) Run(ctx context.Context) {
 				}
 			})
 			if changed && repair {
-				n.log.Warn("pod network was changed by somebody else and is repaired")
+				n.log.Warn("pod network was changed from outside and has been repaired")
 			}
 		}
 	}
@@ -139,7 +139,7 @@ func drain(updates <-chan netlink.RouteUpdate) {
 	}
 }
 
-// State returns the newest observation.
+// State returns the latest observation.
 func (n *Network) State() State {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -152,7 +152,7 @@ func (n *Network) update(change func(*State)) {
 	change(&n.state)
 }
 
-// reconcile makes routes and masquerading what they should be and says whether something had to be changed.
+// reconcile corrects routes and masquerading and reports whether something had to be changed.
 func (n *Network) reconcile(ctx context.Context) (changed bool, err error) {
 	peers := n.peers.list()
 	routes, err := reconcileRoutes(n.link, peers, n.cfg.ClusterCIDR)

@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// routeProtocol marks routes as ours ("proto 98" in ip route), so that those of removed nodes are found again and
-// nobody else's are touched.
+// routeProtocol marks routes as ours ("proto 98" in ip route), so that those of removed nodes can be found, and others
+// are left alone.
 const routeProtocol = 98
 
-// reconcileRoutes makes the routes to the peers' pods and removes ours to anything else.
+// reconcileRoutes creates the routes to the peers' pods and removes our routes to anything else.
 func reconcileRoutes(link netlink.Link, peers []Peer, clusterCIDR netip.Prefix) (changed bool, err error) {
 	have, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{
 		LinkIndex: link.Attrs().Index, Protocol: routeProtocol, Table: unix.RT_TABLE_MAIN,

@@ -1,5 +1,5 @@
-// Package podtimes finds out when the parts of a pod were made, some time after they were. Nothing is recorded for it:
-// containerd keeps the times of sandboxes and containers, and the folders that kubelet makes for a pod have theirs.
+// Package podtimes finds out afterwards when the parts of a pod were created. Nothing is recorded for it: containerd
+// keeps the times of sandboxes and containers, and the folders that kubelet creates for a pod have their own.
 package podtimes
 
 import (
@@ -28,7 +28,7 @@ import (
 // Dir is where kubelet keeps a folder for each pod.
 const Dir = "/var/lib/kubelet/pods"
 
-// ErrUID says that something cannot be the UID of a pod.
+// ErrUID reports that a text cannot be the UID of a pod.
 var ErrUID = errors.New("not the UID of a pod")
 
 var uidFormat = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
@@ -39,19 +39,19 @@ const podLabel = "io.kubernetes.pod.uid"
 // criNamespace is where containerd's CRI keeps everything.
 const criNamespace = "k8s.io"
 
-// Reader asks one container runtime. It is safe for concurrent use.
+// Reader queries one container runtime. It is safe for concurrent use.
 type Reader struct {
 	dir       string
 	runtime   runtimeapi.RuntimeServiceClient
 	sandboxes sandboxapi.StoreClient
 }
 
-// New makes a reader of kubelet's folder of pods and of containerd's socket.
+// New returns a reader of kubelet's folder of pods and of containerd's socket.
 func New(dir string, conn grpc.ClientConnInterface) *Reader {
 	return &Reader{dir, runtimeapi.NewRuntimeServiceClient(conn), sandboxapi.NewStoreClient(conn)}
 }
 
-// Pod tells what is known of a pod. One that is not on this node has no times; that is no error.
+// Pod returns what is known about a pod. A pod that is not on this node has no times; that is not an error.
 func (r *Reader) Pod(ctx context.Context, uid string) (p cluster.PodOnNode, err error) {
 	if !uidFormat.MatchString(uid) {
 		return p, fmt.Errorf("%q: %w", uid, ErrUID)
@@ -65,7 +65,7 @@ func (r *Reader) Pod(ctx context.Context, uid string) (p cluster.PodOnNode, err 
 	return p, r.containers(ctx, uid, &p)
 }
 
-// folders reads what kubelet's folder of a pod tells.
+// folders reads the times of kubelet's folder of a pod.
 func (r *Reader) folders(uid string, p *cluster.PodOnNode) (err error) {
 	dir := filepath.Join(r.dir, uid)
 	if p.Begun, err = born(dir); errors.Is(err, fs.ErrNotExist) {
@@ -86,8 +86,8 @@ func (r *Reader) folders(uid string, p *cluster.PodOnNode) (err error) {
 	return nil
 }
 
-// filled is when kubelet was done with a volume; zero if that cannot be told. Tokens, ConfigMaps and the like are
-// written beside what was there and come into force by a link; a volume of another kind is done when its folder is.
+// filled is when kubelet had set up a volume; zero if that is unknown. Tokens, ConfigMaps and the like are written to a
+// new folder and activated by a link; any other volume is ready when its folder is.
 func filled(volume string) time.Time {
 	if info, err := os.Lstat(filepath.Join(volume, "..data")); err == nil {
 		return info.ModTime()
@@ -101,7 +101,7 @@ func filled(volume string) time.Time {
 	return time.Time{}
 }
 
-// born is when a file was made. A file system that does not know that gives the last change of its attributes.
+// born is when a file was created. On a file system that does not record it, it is the last change of its attributes.
 func born(path string) (time.Time, error) {
 	var st unix.Statx_t
 	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BTIME|unix.STATX_CTIME, &st); err != nil {
@@ -114,7 +114,7 @@ func born(path string) (time.Time, error) {
 	return time.Unix(t.Sec, int64(t.Nsec)), nil
 }
 
-// sandbox finds the oldest sandbox that is left.
+// sandbox finds the oldest sandbox that still exists.
 func (r *Reader) sandbox(ctx context.Context, uid string, p *cluster.PodOnNode) error {
 	list, err := r.runtime.ListPodSandbox(ctx, &runtimeapi.ListPodSandboxRequest{Filter: &runtimeapi.PodSandboxFilter{LabelSelector: map[string]string{podLabel: uid}}})
 	if err != nil {
@@ -127,11 +127,11 @@ func (r *Reader) sandbox(ctx context.Context, uid string, p *cluster.PodOnNode) 
 		return int(a.GetMetadata().GetAttempt()) - int(b.GetMetadata().GetAttempt())
 	})
 	p.Sandbox = &cluster.SandboxOnNode{Attempt: oldest.GetMetadata().GetAttempt(), Done: nanos(oldest.CreatedAt)}
-	// CRI's time is that of the container in the middle of it. containerd's own record is made before the network is, and
-	// changed for the last time when the sandbox runs.
+	// CRI's time is that of the sandbox container, in the middle of the step. containerd's own record is created before
+	// the network is, and last changed when the sandbox runs.
 	kept, err := r.sandboxes.Get(namespaces.WithNamespace(ctx, criNamespace), &sandboxapi.StoreGetRequest{SandboxID: oldest.Id})
 	if code := status.Code(err); code == codes.NotFound || code == codes.Unimplemented {
-		return nil // it is just ending, or the runtime is another
+		return nil // it is just ending, or this is another runtime
 	}
 	if err != nil {
 		return fmt.Errorf("ask for sandbox %s: %w", oldest.Id, err)
@@ -142,7 +142,7 @@ func (r *Reader) sandbox(ctx context.Context, uid string, p *cluster.PodOnNode) 
 	return nil
 }
 
-// containers finds the oldest container of each name that is left, in the order of their creation.
+// containers finds the oldest existing container of each name, in the order of their creation.
 func (r *Reader) containers(ctx context.Context, uid string, p *cluster.PodOnNode) error {
 	list, err := r.runtime.ListContainers(ctx, &runtimeapi.ListContainersRequest{Filter: &runtimeapi.ContainerFilter{LabelSelector: map[string]string{podLabel: uid}}})
 	if err != nil {
@@ -168,7 +168,7 @@ func (r *Reader) containers(ctx context.Context, uid string, p *cluster.PodOnNod
 			Name: name, Attempt: c.GetMetadata().GetAttempt(), Created: nanos(s.GetCreatedAt()), Started: nanos(s.GetStartedAt()),
 			Finished: nanos(s.GetFinishedAt()), ExitCode: s.GetExitCode(), Reason: s.GetReason(),
 		}
-		// Kubelet makes this folder once the image is there.
+		// Kubelet creates this folder once the image is present.
 		if t, err := born(filepath.Join(r.dir, uid, "containers", name)); err == nil {
 			one.Prepared = t
 		}
@@ -178,7 +178,7 @@ func (r *Reader) containers(ctx context.Context, uid string, p *cluster.PodOnNod
 	return nil
 }
 
-// nanos turns CRI's times, in which 0 is none, into Go's.
+// nanos converts CRI's times, in which 0 means none, to Go's.
 func nanos(n int64) time.Time {
 	if n == 0 {
 		return time.Time{}

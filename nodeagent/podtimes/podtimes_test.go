@@ -142,7 +142,7 @@ func TestFolderTimes(t *testing.T) {
 	before := time.Now().Add(-time.Second) // file systems' clocks are a little behind
 	mkdir("containers", "main")
 	mkdir("volumes", "kubernetes.io~empty-dir", "scratch")
-	mkdir("volumes", "kubernetes.io~csi", "disk") // tells nothing
+	mkdir("volumes", "kubernetes.io~csi", "disk") // its time is ignored
 	token := mkdir("volumes", "kubernetes.io~projected", "token")
 	if err := os.Symlink("x", filepath.Join(token, "..data")); err != nil {
 		t.Fatal(err)

@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// maxLog is the size at which a log is moved to NAME.1; a component takes twice that at most, plus what it
-	// writes within one interval of the check.
+	// maxLog is the size at which a log is moved to NAME.1; a component takes at most twice that, plus what it writes
+	// between two checks.
 	maxLog     = 10 << 20
 	checkEvery = 30 * time.Second
 )
 
-// logFile is a log that child processes write to directly. Since they hold the open file, it cannot be renamed:
-// it is copied away and cut, which loses what is written in between. Every writer appends, so cutting is safe.
+// logFile is a log that child processes write to directly. Since they keep the file open, it cannot be renamed: it is
+// copied and truncated, which loses what is written in between. Every writer appends, so truncating is safe.
 type logFile struct {
 	file *os.File
 	max  int64
@@ -35,13 +35,13 @@ func openLog(path string) (*logFile, error) {
 	return l, nil
 }
 
-// File is for the child.
+// File is passed to the child.
 func (l *logFile) File() *os.File { return l.file }
 
 // Close closes our own handle.
 func (l *logFile) Close() error { return l.file.Close() }
 
-// keepBounded checks the size until ctx ends. A failure (a full disk) leaves the log as it is.
+// keepBounded checks the size until ctx ends. After a failure (a full disk) the log stays as it is.
 func (l *logFile) keepBounded(ctx context.Context) {
 	ticker := time.NewTicker(checkEvery)
 	defer ticker.Stop()

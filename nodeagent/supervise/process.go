@@ -1,8 +1,8 @@
 // Package supervise keeps a child process running: it starts it, writes its output to a log file of bounded size,
-// starts it again with growing pauses when it ends, and stops it in good order.
+// restarts it with growing pauses when it exits, and stops it gracefully.
 //
-// Only the process itself is ever signalled, never its group: what a child leaves running (containerd's shims, and
-// with them the pods) is to outlive it. Begin reading at Process.
+// Signals go only to the process itself, never to its group: what a child leaves running (containerd's shims, and with
+// them the pods) is meant to outlive it. Begin reading at Process.
 package supervise
 
 import (
@@ -20,7 +20,7 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// Spec is one child process as wanted.
+// Spec describes one child process.
 type Spec struct {
 	// Name is the component's name in status output.
 	Name string
@@ -30,11 +30,11 @@ type Spec struct {
 	Env  []string
 	// LogFile gets the child's output. The folder must exist.
 	LogFile string
-	// Grace is the time between SIGTERM and SIGKILL when the process is to stop.
+	// Grace is the time between SIGTERM and SIGKILL when the process has to stop.
 	Grace time.Duration
 	// Ready, if set, blocks until the child serves or ctx ends; until then it counts as starting.
 	Ready func(ctx context.Context) error
-	// OnChange, if set, is called after each change of the status, never twice at once.
+	// OnChange, if set, is called after each change of the status, never concurrently.
 	OnChange func(cluster.Component)
 	// MinPause and MaxPause bound the pause before a restart; zero means the defaults.
 	MinPause, MaxPause time.Duration
@@ -43,7 +43,7 @@ type Spec struct {
 const (
 	defaultMinPause = 100 * time.Millisecond
 	defaultMaxPause = 10 * time.Second
-	// A child that ran this long before it ended counts as healthy: the pause starts over.
+	// A child that ran this long before it exited counts as healthy: the pause starts over.
 	healthyAfter = 10 * time.Second
 )
 
@@ -70,7 +70,7 @@ func New(spec Spec, log *slog.Logger) *Process {
 	}
 }
 
-// Status returns the newest observation.
+// Status returns the latest observation.
 func (p *Process) Status() cluster.Component {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -79,8 +79,8 @@ func (p *Process) Status() cluster.Component {
 
 // Run keeps the child running until ctx ends, then stops it and returns once it is gone.
 func (p *Process) Run(ctx context.Context) {
-	// The kernel sends a child its parent-death signal when the thread that made it ends, so that thread must be
-	// one that lives as long as this call.
+	// The kernel sends a child its parent-death signal when the thread that created it ends, so that thread must live
+	// as long as this call.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 
@@ -95,7 +95,7 @@ func (p *Process) Run(ctx context.Context) {
 		if time.Since(started) >= healthyAfter {
 			pause = p.spec.MinPause
 		}
-		p.log.Warn("component ended, starting it again", "cause", err, "ran", time.Since(started).Round(time.Millisecond), "pause", pause)
+		p.log.Warn("component exited, restarting it", "cause", err, "ran", time.Since(started).Round(time.Millisecond), "pause", pause)
 		p.set(cluster.Component{Phase: cluster.PhaseFailed, Restarts: restarts, Reason: err.Error()})
 		select {
 		case <-ctx.Done():
@@ -107,7 +107,7 @@ func (p *Process) Run(ctx context.Context) {
 	}
 }
 
-// once runs the child from start to end and says why it ended, never nil.
+// once runs the child from start to end and returns why it ended, never nil.
 func (p *Process) once(ctx context.Context, restarts int) error {
 	log, err := openLog(p.spec.LogFile)
 	if err != nil {
@@ -116,11 +116,12 @@ func (p *Process) once(ctx context.Context, restarts int) error {
 	defer log.Close()
 	cmd := exec.Command(p.spec.Path, p.spec.Args...)
 	cmd.Env = p.spec.Env
-	cmd.Stdout, cmd.Stderr = log.File(), log.File() // files, not pipes: the child writes on when we are gone
+	cmd.Stdout, cmd.Stderr = log.File(), log.File() // files, not pipes: the child keeps writing when we are gone
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		// A signal for our group (Ctrl-C in a hand-run agent) is not meant for the child: order of stopping matters.
+		// A signal to our group (Ctrl-C in an agent started by hand) is not meant for the child: the order of stopping
+		// matters.
 		Setpgid: true,
-		// Should this process be killed, its successor must be able to start the child anew.
+		// If this process is killed, its successor must be able to start the child again.
 		Pdeathsig: syscall.SIGKILL,
 	}
 	if err := cmd.Start(); err != nil {
@@ -153,7 +154,7 @@ func (p *Process) once(ctx context.Context, restarts int) error {
 	return describe(err)
 }
 
-// stopOnEnd ends the child in good order once ctx ends.
+// stopOnEnd stops the child gracefully once ctx ends.
 func (p *Process) stopOnEnd(ctx context.Context, exited <-chan struct{}, child *os.Process) {
 	select {
 	case <-exited:
@@ -186,7 +187,7 @@ func (p *Process) set(c cluster.Component) {
 
 func describe(err error) error {
 	if err == nil {
-		return errors.New("ended with exit status 0")
+		return errors.New("exited with status 0")
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		if s, ok := exit.Sys().(syscall.WaitStatus); ok && s.Signaled() {

@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// pods measures each pod's group. The kubelet names groups in one of two ways, of which the first is ours
+// pods measures each pod's group. The kubelet has two ways to name groups, of which the first is used here
 // (cm.cgroupManagerImpl.Name in Kubernetes): as paths with the driver cgroupfs,
 //
 //	/kubelet/kubepods/burstable/pod3b0c1f6e-0d0a-4a40-9d8a-6b8a2f7c5d11
 //
-// and with the driver systemd as slices, each of which repeats the names of all above it:
+// and with the driver systemd as slices, each of which repeats the names of its parents:
 //
 //	/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/
 //		kubelet-kubepods-burstable-pod3b0c1f6e_0d0a_4a40_9d8a_6b8a2f7c5d11.slice
@@ -39,7 +39,7 @@ func (h hierarchy) pods(kubelet string) ([]Pod, error) {
 	return pods, nil
 }
 
-// slicePath is where systemd puts the slice of these nested names.
+// slicePath is where systemd puts the slice with these nested names.
 func slicePath(parts []string) string {
 	path := "/"
 	for i := range parts {
@@ -54,7 +54,7 @@ func (h hierarchy) podsIn(dir, prefix string) (pods []Pod, err error) {
 	if h.v2 {
 		controller = ""
 	}
-	// Before the first pod, and in the other way of naming, there is none.
+	// There is none before the first pod, or with the other way of naming.
 	entries, err := os.ReadDir(filepath.Join(h.root, controller, dir))
 	if err != nil && !gone(err) {
 		return nil, fmt.Errorf("list pods: %w", err)

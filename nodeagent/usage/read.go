@@ -17,19 +17,19 @@ import (
 	"bonsai/nodeagent/cgroupinfo"
 )
 
-// Places are where a node's figures are.
+// Places are the sources of a node's figures.
 type Places struct {
 	// Cgroups is the root of the mounted cgroups, which is the container's own.
 	Cgroups string
 	// Kubelet is the kubelet's setting cgroupRoot, relative to that ("/kubelet").
 	Kubelet string
-	// Meminfo tells how much memory the machine has (/proc/meminfo).
+	// Meminfo contains the memory of the machine (/proc/meminfo).
 	Meminfo string
 	// Disk is a path on the file system that holds images, logs and volumes.
 	Disk string
 }
 
-// Read looks at all counters: some ten small files, and three for each pod. A pod that ends meanwhile is left out.
+// Read reads all counters: about ten small files, and three for each pod. A pod that ends in the meantime is omitted.
 func Read(p Places) (r Reading, err error) {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
@@ -68,7 +68,7 @@ type hierarchy struct {
 	v2   bool
 }
 
-// read returns what the group at path used of CPU since it was made, and its working set.
+// read returns the CPU time that the group at path has used since it was created, and its working set.
 func (h hierarchy) read(path string) (cpu time.Duration, memory uint64, err error) {
 	if h.v2 {
 		usec, err1 := h.field(path, "", "cpu.stat", "usage_usec")
@@ -78,15 +78,15 @@ func (h hierarchy) read(path string) (cpu time.Duration, memory uint64, err erro
 	}
 	nanos, err1 := h.number(path, "cpuacct", "cpuacct.usage")
 	used, err2 := h.number(path, "memory", "memory.usage_in_bytes")
-	// The figure without "total_" leaves the groups below out.
+	// The figure without "total_" excludes the groups below.
 	idle, err3 := h.field(path, "memory", "memory.stat", "total_inactive_file")
 	return time.Duration(nanos), workingSet(used, idle), errors.Join(err1, err2, err3)
 }
 
-// workingSet is what cannot be taken back at once, computed as cAdvisor does: the kubelet evicts by it.
+// workingSet is the memory that cannot be reclaimed at once, computed as cAdvisor does: the kubelet evicts by it.
 func workingSet(used, inactiveFile uint64) uint64 { return used - min(used, inactiveFile) }
 
-// number reads a file that holds one; controller is empty in v2.
+// number reads a file that holds one number; controller is empty in v2.
 func (h hierarchy) number(path, controller, file string) (uint64, error) {
 	name := filepath.Join(h.root, controller, path, file)
 	data, err := os.ReadFile(name)
@@ -127,5 +127,5 @@ func memTotal(meminfo string) (uint64, error) {
 	return kilobytes << 10, err
 }
 
-// gone says that a group was removed while it was read: its files cannot be opened, or not be read any more.
+// gone reports that a group was removed while it was read: its files can no longer be opened, or no longer be read.
 func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) }

@@ -1,8 +1,8 @@
 // Package usage measures how much CPU, memory and disk a node and each of its pods use.
 //
-// The node tells counters (Reading), read from its cgroups when somebody asks and at no other time; whoever asks
-// makes figures of two of them (Between). So the node remembers nothing, and any number of askers with paces of their
-// own get right answers. Begin reading at Read; pods.go knows where the kubelet puts pods.
+// The node returns counters (Reading), read from its cgroups on request only; the client computes figures from two of
+// them (Between). So the node keeps no state, and any number of clients, each at its own pace, get correct answers.
+// Begin reading at Read; pods.go knows where the kubelet puts pods.
 package usage
 
 import (
@@ -11,13 +11,14 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// Reading is what a node's counters say at one moment.
+// Reading holds a node's counters at one moment.
 type Reading struct {
 	// Time is the node's clock, for people.
 	Time time.Time `json:"time"`
-	// Clock is the machine's monotonic clock, which nobody sets: two readings of it are the span between them.
+	// Clock is the machine's monotonic clock, which is never set: the difference of two readings is the time between
+	// them.
 	Clock time.Duration `json:"clockNanos"`
-	// CPU is what the container used since it began.
+	// CPU is what the container has used since its start.
 	CPU time.Duration `json:"cpuNanos"`
 	// CPUs is how many the container may use; see cluster.NodeUsage for this and what follows.
 	CPUs        float64 `json:"cpus"`
@@ -28,15 +29,15 @@ type Reading struct {
 	Pods        []Pod   `json:"pods"` // by UID
 }
 
-// Pod is what the containers of one pod use together, the one that holds its network included.
+// Pod is the total of the containers of one pod, including the one that holds its network.
 type Pod struct {
 	UID    string        `json:"uid"`
 	CPU    time.Duration `json:"cpuNanos"`
 	Memory uint64        `json:"memory"`
 }
 
-// Between makes figures of two readings of one node. A pod that the first one does not know has come since, and all
-// that it used it used in between. Counters that went back began anew, as those of a node that was started again.
+// Between computes figures from two readings of one node. A pod that the first one does not have is new, and all that
+// it used it used in between. Counters that decreased were reset, as when a node was restarted.
 func Between(before, after Reading) cluster.NodeUsage {
 	span := after.Clock - before.Clock
 	known := make(map[string]time.Duration, len(before.Pods))
@@ -54,7 +55,7 @@ func Between(before, after Reading) cluster.NodeUsage {
 	return u
 }
 
-// cores is how many CPUs were busy on average; nobody knows if the machine was started in between (span is negative).
+// cores is how many CPUs were busy on average; unknown if the machine was restarted in between (span is negative).
 func cores(before, after, span time.Duration) float64 {
 	if after < before {
 		before = 0

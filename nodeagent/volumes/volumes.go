@@ -1,9 +1,9 @@
-// Package volumes keeps the data of persistent volumes that live on this node: one folder each, on the node's own
-// disk, which outlives the node's container.
+// Package volumes stores the data of persistent volumes on this node: one folder each, on the node's own disk, which
+// outlives the node's container.
 //
-// A folder is all there is to a volume. The control plane's provisioner has folders made and removed over the agent's
-// API and remembers them in the cluster's objects; the kubelet mounts them into pods. Nothing but Remove ever deletes
-// data, and what lies here goes with the cluster only.
+// A volume is only a folder. The control plane's provisioner has folders created and removed over the agent's API and
+// records them in the cluster's objects; the kubelet mounts them into pods. Only Remove ever deletes data; otherwise it
+// is deleted with the cluster.
 //
 // Begin reading at Store.
 package volumes
@@ -22,14 +22,14 @@ import (
 )
 
 const (
-	// Dir is where a node keeps its volumes; its /var is a volume of the container engine.
+	// Dir is where a node stores its volumes; its /var is a volume of the container engine.
 	Dir = "/var/lib/bonsai/volumes"
-	// Floor is how much room a new volume needs. Volumes have no size of their own, so it only tells a full disk from
-	// one with room, before a pod finds out.
+	// Floor is how much free space a new volume needs. Volumes have no size of their own, so it only detects a full
+	// disk before a pod runs into it.
 	Floor = 16 << 20
 )
 
-// Why a volume cannot be made or removed, besides errors of the file system.
+// Why a volume cannot be created or removed, besides errors of the file system.
 var (
 	ErrName     = errors.New("not the name of a volume")
 	ErrFull     = errors.New("the disk is full")
@@ -40,11 +40,11 @@ var (
 type Store struct {
 	dir    string
 	floor  uint64
-	making sync.Mutex // one volume is made at a time, which takes no time
+	making sync.Mutex // one volume is created at a time, which is fast
 }
 
-// New returns a store in dir, which comes into being with the first volume. New volumes are refused with less than
-// floor bytes free.
+// New returns a store in dir, which is created with the first volume. New volumes are refused if fewer than floor bytes
+// are free.
 func New(dir string, floor uint64) *Store { return &Store{dir: dir, floor: floor} }
 
 // Report is what a store holds.
@@ -57,7 +57,7 @@ type Report struct {
 	ReadOnly   bool   `json:"readOnly,omitempty"`
 }
 
-// Ensure makes an empty volume that every user may write to, and returns its path. One that exists is left as it is.
+// Ensure creates an empty volume that every user may write to, and returns its path. An existing one is left as it is.
 // Errors are ErrName, ErrFull, ErrReadOnly, and those of the file system.
 func (s *Store) Ensure(name string) (path string, err error) {
 	if err := check(name); err != nil {
@@ -65,7 +65,7 @@ func (s *Store) Ensure(name string) (path string, err error) {
 	}
 	s.making.Lock()
 	defer s.making.Unlock()
-	// Pods get at volumes through mounts of the kubelet; nobody but root has to walk through here.
+	// Pods access volumes through mounts of the kubelet; only root has to reach this folder.
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return "", s.explain("make the folder of volumes", err)
 	}
@@ -89,15 +89,15 @@ func (s *Store) Ensure(name string) (path string, err error) {
 	return path, s.explain("make volume "+name, build(root, name))
 }
 
-// build makes a folder under a name that is not a volume's and renames it when it is complete, so that an agent that
-// is killed leaves no half-made volume.
+// build creates a folder under a name that is not a volume's and renames it when it is complete, so that an agent that
+// is killed leaves no partial volume.
 func build(root *os.Root, name string) error {
 	half := unfinished(name)
 	if err := root.Mkdir(half, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	// The user of a container may be anybody, so everybody may write, as with other local provisioners. Mkdir alone
-	// would respect the umask.
+	// A container may run as any user, so everybody may write, as with other local provisioners. Mkdir alone would
+	// respect the umask.
 	if err := root.Chmod(half, 0o777); err != nil {
 		return err
 	}
@@ -107,8 +107,8 @@ func build(root *os.Root, name string) error {
 	return flush(root)
 }
 
-// Remove deletes a volume with everything in it; one that does not exist is no error. It returns when all is gone,
-// which takes its time for many files, or with the first file that cannot be removed. It may be repeated.
+// Remove deletes a volume with everything in it; a missing one is not an error. It returns when everything is gone,
+// which takes a while for many files, or at the first file that cannot be removed. It may be repeated.
 func (s *Store) Remove(name string) error {
 	if err := check(name); err != nil {
 		return err
@@ -127,7 +127,7 @@ func (s *Store) Remove(name string) error {
 	return s.explain("remove volume "+name, flush(root))
 }
 
-// List tells what there is. Whatever is no volume is left out.
+// List returns the volumes. Everything that is not a volume is skipped.
 func (s *Store) List() (Report, error) {
 	r := Report{Volumes: []string{}}
 	entries, err := os.ReadDir(s.dir)
@@ -158,10 +158,10 @@ func check(name string) error {
 	return nil
 }
 
-// unfinished is where a volume is made; check refuses it as a name.
+// unfinished is where a volume is created; check refuses it as a name.
 func unfinished(name string) string { return "." + name }
 
-// room says why there is none for another volume.
+// room returns why there is no space for another volume.
 func (s *Store) room() error {
 	disk, err := s.disk()
 	if err != nil {
@@ -172,13 +172,13 @@ func (s *Store) room() error {
 		return ErrReadOnly
 	case free(disk) < s.floor:
 		return fmt.Errorf("%w: %d MiB are free, and a volume needs %d MiB", ErrFull, free(disk)>>20, s.floor>>20)
-	case disk.Files > 0 && disk.Ffree == 0: // some file systems have as many files as fit and say 0 of 0
+	case disk.Files > 0 && disk.Ffree == 0: // some file systems do not limit files and report 0 of 0
 		return fmt.Errorf("%w: it cannot hold another file", ErrFull)
 	}
 	return nil
 }
 
-// disk asks for the file system of the volumes, or of what will hold them.
+// disk returns the file system of the volumes, or of the folder that will hold them.
 func (s *Store) disk() (disk unix.Statfs_t, err error) {
 	for dir := s.dir; ; dir = filepath.Dir(dir) {
 		err = unix.Statfs(dir, &disk)
@@ -187,14 +187,14 @@ func (s *Store) disk() (disk unix.Statfs_t, err error) {
 		}
 	}
 	if err != nil {
-		return disk, fmt.Errorf("look at the disk of %s: %w", s.dir, err)
+		return disk, fmt.Errorf("check the disk of %s: %w", s.dir, err)
 	}
 	return disk, nil
 }
 
 func free(disk unix.Statfs_t) uint64 { return disk.Bavail * uint64(disk.Bsize) }
 
-// explain says what was tried, and replaces the kernel's words by ours where these say more. It keeps nil.
+// explain says what was tried, and replaces the kernel's wording by ours where that is clearer. It returns nil for nil.
 func (s *Store) explain(what string, err error) error {
 	switch {
 	case err == nil:
@@ -207,7 +207,7 @@ func (s *Store) explain(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// flush writes the folder of volumes to disk: the cluster remembers a volume across a power cut, and so must the node.
+// flush writes the folder of volumes to disk: the cluster still knows a volume after a power cut, and so must the node.
 func flush(root *os.Root) error {
 	dir, err := root.Open(".")
 	if err != nil {
