@@ -24,7 +24,7 @@ func (m *Manager) Addons(ctx context.Context, name string) ([]cluster.AddonStatu
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := m.limit(ctx, addonsLimit, "an answer of the daemon")
+	ctx, cancel := m.limit(ctx, addonsLimit, "an answer from the daemon")
 	defer cancel()
 	return client.Addons(ctx)
 }
@@ -88,7 +88,7 @@ func (m *Manager) SetAddons(ctx context.Context, name string, change func(chosen
 	if !running {
 		return false, nil
 	}
-	ctx, cancel := m.limit(ctx, reloadLimit, "an answer of the daemon")
+	ctx, cancel := m.limit(ctx, reloadLimit, "an answer from the daemon")
 	defer cancel()
 	if err := localapi.NewClient(state.APISocket()).Reload(ctx); err != nil {
 		return false, errors.Join(

@@ -17,22 +17,18 @@ package bootstrap
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"strconv"
 	"time"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/statedir"
+	"bonsai/bootstrap/wait"
 )
 
-// EnvWaitScale multiplies every limit on a wait, for slow machines ("30" in an emulated one).
-const EnvWaitScale = "BONSAI_WAIT_SCALE"
-
-// Env is what a Manager needs of its surroundings; the zero value of no field is usable but that of WaitScale.
+// Env is what a Manager needs of its surroundings; the zero value of no field is usable but that of Scale.
 type Env struct {
 	Dir statedir.Dir
 	// Driver connects to the container engine. It is called at most once per operation, and not at all by
@@ -44,32 +40,19 @@ type Env struct {
 	Executable string
 	// Kubernetes is the version of the linked components ("v1.37.2").
 	Kubernetes string
-	// WaitScale multiplies every limit on a wait; below 1 is 1.
-	WaitScale float64
+	// Scale multiplies every limit on a wait.
+	Scale wait.Scale
 }
 
 // Manager runs the operations. It keeps no state of its own and is safe for concurrent use.
 type Manager struct{ env Env }
 
 // New makes a Manager. It does nothing yet.
-func New(env Env) *Manager {
-	env.WaitScale = max(env.WaitScale, 1)
-	return &Manager{env: env}
-}
-
-// WaitScaleFromEnv reads EnvWaitScale; nonsense counts as 1.
-func WaitScaleFromEnv() float64 {
-	scale, err := strconv.ParseFloat(os.Getenv(EnvWaitScale), 64)
-	if err != nil {
-		return 1
-	}
-	return max(scale, 1)
-}
+func New(env Env) *Manager { return &Manager{env: env} }
 
 // limit bounds ctx by a scaled duration; what names the wait in the error.
 func (m *Manager) limit(ctx context.Context, d time.Duration, what string) (context.Context, context.CancelFunc) {
-	d = time.Duration(float64(d) * m.env.WaitScale)
-	return context.WithTimeoutCause(ctx, d, fmt.Errorf("%s did not happen within %s", what, d.Round(time.Second)))
+	return m.env.Scale.Limit(ctx, d, what)
 }
 
 // List names all clusters that have a folder here.

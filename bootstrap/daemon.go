@@ -32,7 +32,7 @@ func (s *start) client() *localapi.Client { return localapi.NewClient(s.state.AP
 // ensureDaemon spawns the control plane's process, or tells the living one about the changed spec, and returns when
 // the API server is ready.
 func (s *start) ensureDaemon(ctx context.Context) error {
-	ctx, cancel := s.limit(ctx, daemonLimit, "the control plane getting ready")
+	ctx, cancel := s.limit(ctx, daemonLimit, "the control plane to get ready")
 	defer cancel()
 	if s.running {
 		return s.rec.step("daemon", "Control plane (runs already)", func(func(string)) error {
@@ -253,7 +253,7 @@ func (m *Manager) stopDaemon(ctx context.Context, state statedir.Cluster) error 
 	if !state.DaemonAlive() {
 		return nil
 	}
-	asked, cancel := m.limit(ctx, daemonStopLimit, "the orderly end of the daemon")
+	asked, cancel := m.limit(ctx, daemonStopLimit, "the daemon to end in order")
 	defer cancel()
 	err := localapi.NewClient(state.APISocket()).Stop(asked)
 	if err == nil {
@@ -277,7 +277,7 @@ func (m *Manager) killDaemon(ctx context.Context, state statedir.Cluster) error 
 	if err := syscall.Kill(d.PID, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fault.New(fault.State, fmt.Sprintf("end the daemon (process %d)", d.PID), err)
 	}
-	ctx, cancel := m.limit(ctx, 5*time.Second, "the end of the killed daemon")
+	ctx, cancel := m.limit(ctx, 5*time.Second, "the killed daemon to end")
 	defer cancel()
 	return state.WaitDaemonGone(ctx)
 }

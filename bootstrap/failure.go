@@ -32,7 +32,7 @@ func (s *start) explain(ctx context.Context, err error) error {
 		f = fault.New(fault.Internal, "start cluster "+s.spec.Name, err)
 	}
 	if f.Kind == fault.Node && len(f.Evidence) == 0 {
-		ctx, cancel := s.limit(context.WithoutCancel(ctx), 5*time.Second, "reading node logs")
+		ctx, cancel := s.limit(context.WithoutCancel(ctx), 5*time.Second, "the logs of nodes")
 		defer cancel()
 		f = f.WithEvidence(s.nodeEvidence(ctx)...)
 		if f.Hint == "" {
@@ -139,7 +139,7 @@ func (s *start) watchContainers(ctx context.Context, giveUp context.CancelCauseF
 // watchReachability asks, when nodes stay away for suspiciously long, one of them whether it reaches the API server
 // at all: a host firewall that drops packets from bridges is the usual cause, and looks like nothing from outside.
 func (s *start) watchReachability(ctx context.Context, giveUp context.CancelCauseFunc) {
-	wait := time.Duration(float64(unreachableAfter) * s.env.WaitScale)
+	wait := s.env.Scale.Of(unreachableAfter)
 	for range 3 {
 		select {
 		case <-ctx.Done():

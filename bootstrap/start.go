@@ -22,7 +22,7 @@ import (
 	"bonsai/bootstrap/statedir"
 )
 
-// Limits of the waits of a start on a quiet machine; Env.WaitScale multiplies them.
+// Limits of the waits of a start on a quiet machine; Env.Scale multiplies them.
 const (
 	daemonLimit = 45 * time.Second
 	nodesLimit  = 90 * time.Second
@@ -294,7 +294,7 @@ func (s *start) ensureNodes(ctx context.Context) error {
 // nodeFiles are the configuration and the certificates of one node.
 func (s *start) nodeFiles(n cluster.Node) ([]node.File, error) {
 	server := fmt.Sprintf("https://%s", netip.AddrPortFrom(s.spec.Gateway, uint16(s.spec.APIPort)))
-	config, err := json.MarshalIndent(s.spec.NodeConfigFor(n, server, s.env.WaitScale), "", "  ")
+	config, err := json.MarshalIndent(s.spec.NodeConfigFor(n, server, s.env.Scale), "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode configuration of node %s: %w", n.Name, err)
 	}
@@ -321,7 +321,7 @@ func (s *start) waitNodes(ctx context.Context) error {
 	if len(s.spec.Nodes) == 0 {
 		return nil
 	}
-	ctx, cancel := s.limit(ctx, nodesLimit, "all nodes getting Ready and answering DNS")
+	ctx, cancel := s.limit(ctx, nodesLimit, "all nodes to get Ready and answer DNS")
 	defer cancel()
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)

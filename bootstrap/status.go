@@ -56,7 +56,7 @@ func (m *Manager) Status(ctx context.Context, name string) (cluster.Snapshot, er
 func (m *Manager) daemonSnapshot(ctx context.Context, state statedir.Cluster, spec *cluster.Spec) cluster.Snapshot {
 	s := cluster.Snapshot{Name: spec.Name, Time: time.Now(), APIServer: cluster.PhaseStopped}
 	if state.DaemonAlive() {
-		ctx, cancel := m.limit(ctx, 3*time.Second, "an answer of the daemon")
+		ctx, cancel := m.limit(ctx, 3*time.Second, "an answer from the daemon")
 		defer cancel()
 		observed, err := localapi.NewClient(state.APISocket()).Snapshot(ctx)
 		if err == nil {
@@ -89,7 +89,7 @@ const CrashFile = "crash.txt"
 // hosts asks the engine how the containers of a cluster's nodes are, and returns what adds that to a snapshot of the
 // cluster. It blocks for three seconds at most; that the engine does not answer is added as a problem.
 func (m *Manager) hosts(ctx context.Context, spec *cluster.Spec) func(*cluster.Snapshot) {
-	ctx, cancel := m.limit(ctx, 3*time.Second, "an answer of the container engine")
+	ctx, cancel := m.limit(ctx, 3*time.Second, "an answer from the container engine")
 	defer cancel()
 	var containers map[string]node.Container
 	driver, err := m.env.Driver()

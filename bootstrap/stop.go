@@ -63,7 +63,7 @@ func (m *Manager) stopNodes(ctx context.Context, rec *recorder, spec *cluster.Sp
 		}
 		g.Go(func() error {
 			return rec.step("container/"+c.Node, "Node "+c.Node, func(func(string)) error {
-				return driver.StopNode(ctx, c.Name, time.Duration(float64(nodeGrace)*m.env.WaitScale))
+				return driver.StopNode(ctx, c.Name, m.env.Scale.Of(nodeGrace))
 			})
 		})
 	}

@@ -25,6 +25,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/footprint"
+	"bonsai/bootstrap/wait"
 	"bonsai/controlplane/birth"
 	"bonsai/controlplane/config"
 	"bonsai/controlplane/internal/apiserver"
@@ -43,7 +44,7 @@ const (
 	Scheduler         = "kube-scheduler"
 )
 
-// Limits on a quiet machine; Options.WaitScale multiplies them.
+// Limits on a quiet machine; Options.Scale multiplies them.
 const (
 	etcdLimit  = 15 * time.Second
 	readyLimit = 30 * time.Second
@@ -73,8 +74,8 @@ type Options struct {
 	// nil. Of the control plane it is given, only Client, LoopbackConfig and Dialer may be used yet. It is repeated while
 	// it fails, and a start fails with it.
 	ApplyAddons func(ctx context.Context, cp *ControlPlane) error
-	// WaitScale multiplies every limit, for slow machines.
-	WaitScale float64
+	// Scale multiplies every limit, for slow machines.
+	Scale wait.Scale
 }
 
 // ControlPlane is a running control plane.
@@ -211,13 +212,13 @@ func (cp *ControlPlane) stop() {
 	}
 	if cp.stopClients != nil {
 		cp.stopClients()
-		waitAtMost(cp.scaled(stopLimit), cp.clients.Wait)
+		waitAtMost(cp.opts.Scale.Of(stopLimit), cp.clients.Wait)
 	}
 	if cp.stopAPI != nil {
 		cp.stopAPI()
 		// Watches would keep the server for its whole grace of two seconds; nobody is left who would miss them.
-		cut := time.AfterFunc(cp.scaled(200*time.Millisecond), cp.listener.CloseConnections)
-		waitAtMost(cp.scaled(stopLimit), func() { <-cp.apiDone })
+		cut := time.AfterFunc(cp.opts.Scale.Of(200*time.Millisecond), cp.listener.CloseConnections)
+		waitAtMost(cp.opts.Scale.Of(stopLimit), func() { <-cp.apiDone })
 		cut.Stop()
 	}
 	_ = cp.listener.Close()
@@ -235,13 +236,9 @@ func waitAtMost(limit time.Duration, wait func()) {
 	}
 }
 
-func (cp *ControlPlane) scaled(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * max(cp.opts.WaitScale, 1))
-}
-
 func (cp *ControlPlane) startEtcd(ctx context.Context) error {
 	return cp.step(Etcd, "etcd", "its first election", func() error {
-		ctx, cancel := context.WithTimeoutCause(ctx, cp.scaled(etcdLimit), fmt.Errorf("no leader after %s", cp.scaled(etcdLimit)))
+		ctx, cancel := cp.opts.Scale.Limit(ctx, etcdLimit, "a leader of etcd")
 		defer cancel()
 		var err error
 		if cp.etcd, err = etcd.Start(ctx, cp.opts.Config, cp.traffic.EtcdOptions()...); err == nil {
@@ -293,7 +290,7 @@ func (cp *ControlPlane) runAPIServer(ctx context.Context) error {
 			ended <- err
 			close(cp.apiDone)
 		}()
-		ctx, cancelWait := context.WithTimeoutCause(ctx, cp.scaled(readyLimit), fmt.Errorf("not ready after %s", cp.scaled(readyLimit)))
+		ctx, cancelWait := cp.opts.Scale.Limit(ctx, readyLimit, "the API server to get ready")
 		defer cancelWait()
 		ready := make(chan error, 1)
 		go func() { ready <- cp.server.WaitReady(ctx) }()
@@ -392,6 +389,6 @@ func (cp *ControlPlane) newDialer() error {
 		return fmt.Errorf("no certificate in %s", filepath.Join(dir, "ca.crt"))
 	}
 	cp.dialer = tunnel.New(&tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: roots, MinVersion: tls.VersionTLS13},
-		cp.opts.Config.Spec.Nodes, max(cp.opts.WaitScale, 1))
+		cp.opts.Config.Spec.Nodes, cp.opts.Scale)
 	return nil
 }

@@ -21,7 +21,7 @@ import (
 // hook creates what has to exist before the API server calls itself ready.
 func (cp *ControlPlane) hook(ctx context.Context, client kubernetes.Interface) error {
 	return cp.step("apiserver/objects", "Roles, priority classes and nodes", "", func() error {
-		ctx, cancel := context.WithTimeout(ctx, cp.scaled(readyLimit))
+		ctx, cancel := cp.opts.Scale.Limit(ctx, readyLimit, "the first objects")
 		defer cancel()
 		g, ctx := errgroup.WithContext(ctx)
 		ensure := func(f func() error) { g.Go(func() error { return persist(ctx, f) }) }

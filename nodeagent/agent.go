@@ -29,6 +29,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/wait"
 	"bonsai/nodeagent/agentapi"
 	"bonsai/nodeagent/cgroupinfo"
 	"bonsai/nodeagent/containerd"
@@ -68,9 +69,6 @@ func LoadConfig() (cfg cluster.NodeConfig, err error) {
 	}
 	if err := json.Unmarshal(data, &cfg); err != nil {
 		return cfg, fmt.Errorf("read node configuration %s: %w", cluster.NodeConfigFile, err)
-	}
-	if cfg.WaitScale <= 0 {
-		cfg.WaitScale = 1
 	}
 	return cfg, nil
 }
@@ -172,7 +170,7 @@ func (a *agent) startChildren(ctx context.Context) (stop func()) {
 	env := childEnv(os.Environ(), a.cfg.WaitScale)
 	a.containerd = supervise.New(supervise.Spec{
 		Name: "containerd", Path: filepath.Join(bin, "containerd"), Args: []string{"--config", containerd.ConfigFile},
-		Env: env, LogFile: filepath.Join(cluster.NodeLogDir, "containerd.log"), Grace: a.scale(containerdGrace),
+		Env: env, LogFile: filepath.Join(cluster.NodeLogDir, "containerd.log"), Grace: a.cfg.WaitScale.Of(containerdGrace),
 		Ready: func(ctx context.Context) error {
 			version, err := a.runtime.WaitReady(ctx)
 			if err == nil {
@@ -183,7 +181,7 @@ func (a *agent) startChildren(ctx context.Context) (stop func()) {
 	}, a.log)
 	a.kubelet = supervise.New(supervise.Spec{
 		Name: "kubelet", Path: filepath.Join(bin, "bonsai"), Args: []string{"role", "kubelet"},
-		Env: env, LogFile: filepath.Join(cluster.NodeLogDir, "kubelet.log"), Grace: a.scale(kubeletGrace),
+		Env: env, LogFile: filepath.Join(cluster.NodeLogDir, "kubelet.log"), Grace: a.cfg.WaitScale.Of(kubeletGrace),
 		Ready: a.health.waitKubelet,
 	}, a.log)
 
@@ -194,9 +192,9 @@ func (a *agent) startChildren(ctx context.Context) (stop func()) {
 	return func() {
 		began := time.Now()
 		stopKubelet()
-		ctx, cancel := context.WithTimeout(ctx, a.scale(2*podGrace))
+		ctx, cancel := a.cfg.WaitScale.Limit(ctx, 2*podGrace, "pods to stop")
 		defer cancel()
-		if err := a.runtime.StopTasks(ctx, a.scale(podGrace)); err != nil {
+		if err := a.runtime.StopTasks(ctx, a.cfg.WaitScale.Of(podGrace)); err != nil {
 			a.log.Warn("pods were not stopped in order", "cause", err)
 		}
 		stopContainerd()
@@ -215,19 +213,19 @@ func startOne(ctx context.Context, p *supervise.Process) (stop func()) {
 }
 
 // childEnv is the container's own environment (including proxies) plus what programs in a node rely on.
-func childEnv(base []string, waitScale float64) []string {
+func childEnv(base []string, scale wait.Scale) []string {
 	return append(base,
 		"PATH="+Path, "HOME=/root",
 		// containerd checks for this to know that it cannot load kernel modules.
 		"container=docker",
-		"BONSAI_WAIT_SCALE="+strconv.FormatFloat(waitScale, 'g', -1, 64))
+		wait.Env+"="+scale.String())
 }
 
 // ensurePauseImage makes sure that the image of pod sandboxes is present. No pod starts without it, so it never gives
 // up.
 func (a *agent) ensurePauseImage(ctx context.Context) {
 	for {
-		attempt, cancel := context.WithTimeout(ctx, a.scale(pauseImageLimit))
+		attempt, cancel := a.cfg.WaitScale.Limit(ctx, pauseImageLimit, "the pause image to be imported")
 		_, err := a.runtime.WaitReady(attempt)
 		if err == nil {
 			err = a.runtime.EnsureImage(attempt, containerd.SandboxImage, pauseImage)
@@ -264,7 +262,7 @@ func (a *agent) serve(ctx context.Context, tasks *sync.WaitGroup, giveUp context
 		Allowed: []netip.Prefix{a.cfg.PodCIDR, a.cfg.ServiceCIDR, a.cfg.Subnet},
 		// The host itself: the cluster must not reach what listens on the bridge there.
 		Denied:      []netip.Addr{a.cfg.Gateway},
-		DialTimeout: a.scale(dialLimit), State: a.state, Usage: measure, Images: a.runtime, Log: a.log,
+		DialTimeout: a.cfg.WaitScale.Of(dialLimit), State: a.state, Usage: measure, Images: a.runtime, Log: a.log,
 		Volumes: volumes.New(volumes.Dir, volumes.Floor),
 		Pods:    podtimes.New(podtimes.Dir, a.runtime.Conn()),
 		Parts:   a.handlers(),
@@ -277,10 +275,6 @@ func (a *agent) serve(ctx context.Context, tasks *sync.WaitGroup, giveUp context
 // measure reads the counters of this node.
 func measure() (usage.Reading, error) {
 	return usage.Read(usage.Places{Cgroups: cgroupinfo.Root, Kubelet: hostprep.KubeletCgroup, Meminfo: "/proc/meminfo", Disk: "/var"})
-}
-
-func (a *agent) scale(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * a.cfg.WaitScale)
 }
 
 // APIClient uses the agent's own certificate, whose rights are those of the ClusterRole bonsai:agent.

@@ -44,7 +44,7 @@ func newHealth(cfg cluster.NodeConfig) (*health, error) {
 		}},
 		// Health checks need no certificate.
 		api:   cfg.APIServer + "/readyz",
-		limit: time.Duration(float64(checkLimit) * cfg.WaitScale),
+		limit: cfg.WaitScale.Of(checkLimit),
 	}, nil
 }
 

@@ -1,6 +1,10 @@
 package cluster
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"bonsai/bootstrap/wait"
+)
 
 // Paths inside every node container. The driver writes what lies under NodeConfigDir before it starts the
 // container; the agent reads it at each boot.
@@ -33,12 +37,12 @@ type NodeConfig struct {
 	DNSServiceIP  netip.Addr   `json:"dnsServiceIP"`
 	ClusterDomain string       `json:"clusterDomain"`
 	Registries    Registries   `json:"registries,omitzero"`
-	// WaitScale multiplies every limit on a wait, for slow machines (1 where nothing was set).
-	WaitScale float64 `json:"waitScale"`
+	// WaitScale multiplies every limit on a wait, for slow machines.
+	WaitScale wait.Scale `json:"waitScale"`
 }
 
 // NodeConfigFor derives the configuration of one node of a spec.
-func (s *Spec) NodeConfigFor(n Node, apiServer string, waitScale float64) NodeConfig {
+func (s *Spec) NodeConfigFor(n Node, apiServer string, scale wait.Scale) NodeConfig {
 	peers := make([]Node, 0, len(s.Nodes))
 	for _, p := range s.Nodes {
 		if p.Name != n.Name {
@@ -48,6 +52,6 @@ func (s *Spec) NodeConfigFor(n Node, apiServer string, waitScale float64) NodeCo
 	return NodeConfig{
 		Cluster: s.Name, Node: n, Peers: peers, APIServer: apiServer,
 		Subnet: s.Subnet, Gateway: s.Gateway, PodCIDR: PodCIDR, ServiceCIDR: ServiceCIDR,
-		DNSServiceIP: DNSServiceIP, ClusterDomain: ClusterDomain, Registries: s.Registries, WaitScale: waitScale,
+		DNSServiceIP: DNSServiceIP, ClusterDomain: ClusterDomain, Registries: s.Registries, WaitScale: scale,
 	}
 }

@@ -48,7 +48,7 @@ func flags(args []string) (asJSON, all bool, rest []string, err error) {
 // limited bounds ctx by a limit times the node's wait scale.
 func limited(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	if cfg, err := nodeagent.LoadConfig(); err == nil { // without a configuration there is no scale either
-		limit = time.Duration(float64(limit) * cfg.WaitScale)
+		limit = cfg.WaitScale.Of(limit)
 	}
 	return context.WithTimeout(ctx, limit)
 }

@@ -18,6 +18,7 @@ import (
 	"bonsai/bootstrap/node/docker"
 	"bonsai/bootstrap/payload"
 	"bonsai/bootstrap/statedir"
+	"bonsai/bootstrap/wait"
 	"bonsai/cmd/bonsai/internal/cli"
 	"bonsai/controlplane/addons/builtin"
 )
@@ -74,12 +75,12 @@ func open() (cli.Session, error) {
 	if err != nil {
 		return cli.Session{}, fault.New(fault.Internal, "find this executable", err)
 	}
-	scale := bootstrap.WaitScaleFromEnv()
-	connect := func() (node.Driver, error) { return docker.Connect(os.Getenv, docker.Options{WaitScale: scale}) }
+	scale := wait.FromEnv()
+	connect := func() (node.Driver, error) { return docker.Connect(os.Getenv, docker.Options{Scale: scale}) }
 	return cli.Session{
 		Engine: bootstrap.New(bootstrap.Env{
 			Dir: dir, Driver: connect, Payload: payload.New, Executable: executable,
-			Kubernetes: buildinfo.Get().Kubernetes, WaitScale: scale,
+			Kubernetes: buildinfo.Get().Kubernetes, Scale: scale,
 		}),
 		State: dir, Driver: connect,
 	}, nil

@@ -10,10 +10,10 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
 
-	"bonsai/bootstrap"
 	"bonsai/bootstrap/buildinfo"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/statedir"
+	"bonsai/bootstrap/wait"
 	"bonsai/cmd/bonsai/internal/cli"
 	"bonsai/cmd/bonsai/internal/session"
 	"bonsai/controlplane/addons/builtin"
@@ -34,7 +34,7 @@ func showUI(ctx context.Context, s cli.Session, o cli.UIOptions) (cli.UIOutcome,
 		return cli.UIOutcome{}, fault.New(fault.Internal, "read the list of addons", err)
 	}
 	world := session.New(session.Options{
-		Name: o.Cluster, State: s.State, Engine: s.Engine, Driver: s.Driver, Executable: executable, Addons: addons, Scale: bootstrap.WaitScaleFromEnv(),
+		Name: o.Cluster, State: s.State, Engine: s.Engine, Driver: s.Driver, Executable: executable, Addons: addons, Scale: wait.FromEnv(),
 	})
 	defer world.Close()
 	// What Kubernetes' libraries log goes where everything else does while the terminal is the UI's.

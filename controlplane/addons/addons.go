@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/wait"
 )
 
 const (
@@ -71,6 +72,6 @@ type Cluster struct {
 	// own; whoever asked closes its idle connections.
 	Agent func(cluster.Node) http.RoundTripper
 	Log   *slog.Logger
-	// Scale multiplies limits on waits, for slow machines; it is at least 1.
-	Scale float64
+	// Scale multiplies limits on waits, for slow machines.
+	Scale wait.Scale
 }

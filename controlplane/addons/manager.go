@@ -3,12 +3,12 @@ package addons
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/wait"
 	"bonsai/controlplane/addons/catalog"
 )
 
@@ -43,7 +43,7 @@ type Options struct {
 	Changed func()
 	Log     *slog.Logger
 	// Scale multiplies every limit, for slow machines.
-	Scale float64
+	Scale wait.Scale
 }
 
 // Manager makes the addons of one cluster true and says how they are. Its methods may be called from any goroutine;
@@ -74,7 +74,6 @@ func New(o Options) (*Manager, error) {
 		addons: map[string]Addon{}, opts: o, reconcile: make(chan struct{}, 1), look: make(chan struct{}, 1),
 		changed: make(chan struct{}), parts: map[string]*part{},
 	}
-	m.opts.Scale = max(o.Scale, 1)
 	var descriptions []cluster.AddonDescription
 	for _, a := range o.Addons {
 		d := a.Describe()
@@ -133,7 +132,7 @@ func (m *Manager) Run(ctx context.Context) {
 		go func() { m.runners.Wait(); close(ended) }()
 		select {
 		case <-ended:
-		case <-time.After(m.scaled(runnerLimit)): // the process ends next; nothing is lost but the goroutines
+		case <-time.After(m.opts.Scale.Of(runnerLimit)): // the process ends next; nothing is lost but the goroutines
 		}
 	}()
 	m.startRunners(ctx)
@@ -324,13 +323,8 @@ func (m *Manager) specChanged() <-chan struct{} {
 	return m.changed
 }
 
-func (m *Manager) scaled(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * m.opts.Scale)
-}
-
 func (m *Manager) limit(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	d = m.scaled(d)
-	return context.WithTimeoutCause(ctx, d, fmt.Errorf("the API server did not answer within %s", d))
+	return m.opts.Scale.Limit(ctx, d, "the API server")
 }
 
 // wake makes a receiver run, now or after what it is at.

@@ -69,7 +69,7 @@ func (m *Manager) stopRunner(ctx context.Context, name string) error {
 		return nil
 	}
 	life.stop()
-	limit := time.NewTimer(m.scaled(runnerLimit))
+	limit := time.NewTimer(m.opts.Scale.Of(runnerLimit))
 	defer limit.Stop()
 	select {
 	case <-life.done:

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/wait"
 )
 
 // perNode bounds one attempt through one node, so that a dead one does not use up the caller's whole time.
@@ -29,13 +30,13 @@ const perNode = 5 * time.Second
 // Dialer dials into the cluster. It is safe for concurrent use.
 type Dialer struct {
 	tls   *tls.Config
-	scale float64
+	scale wait.Scale
 	nodes atomic.Pointer[[]cluster.Node]
 	next  atomic.Uint32
 }
 
 // New makes a dialer that shows cfg's certificate to the agents. scale multiplies its time limits.
-func New(cfg *tls.Config, nodes []cluster.Node, scale float64) *Dialer {
+func New(cfg *tls.Config, nodes []cluster.Node, scale wait.Scale) *Dialer {
 	d := &Dialer{tls: cfg, scale: scale}
 	d.SetNodes(nodes)
 	return d
@@ -96,7 +97,7 @@ type targetError struct{ answer string }
 func (e *targetError) Error() string { return "agent answers " + e.answer }
 
 func (d *Dialer) through(ctx context.Context, n cluster.Node, address string) (_ net.Conn, err error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(float64(perNode)*d.scale))
+	ctx, cancel := d.scale.Limit(ctx, perNode, "the agent of node "+n.Name)
 	defer cancel()
 	cfg := d.tls.Clone()
 	cfg.ServerName = n.Name

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/wait"
 )
 
 // SandboxImage is the pause image of the payload; Kubernetes' own tests expect this name.
@@ -45,7 +46,7 @@ func Detect() (Config, error) {
 }
 
 // Write writes containerd's configuration and, from scratch, the registry hosts.
-func Write(c Config, r cluster.Registries, waitScale float64) error {
+func Write(c Config, r cluster.Registries, scale wait.Scale) error {
 	if err := writeFile(ConfigFile, []byte(c.toml()), 0o600); err != nil {
 		return fmt.Errorf("write containerd's configuration: %w", err)
 	}
@@ -53,7 +54,7 @@ func Write(c Config, r cluster.Registries, waitScale float64) error {
 	if err := os.RemoveAll(CertsDir); err != nil {
 		return fmt.Errorf("remove old registry hosts: %w", err)
 	}
-	for path, data := range registryFiles(r, waitScale) {
+	for path, data := range registryFiles(r, scale) {
 		// Credentials may be in them.
 		if err := writeFile(filepath.Join(CertsDir, path), []byte(data), 0o600); err != nil {
 			return fmt.Errorf("write registry host %s: %w", path, err)

@@ -7,22 +7,24 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/wait"
 )
 
 // dialLimit keeps a mirror or registry that drops packets from stalling a pull for containerd's 30 s: without a network
 // a missing image should be reported within seconds.
-const dialLimit = 5.0
+const dialLimit = 5 * time.Second
 
 // registryFiles returns the files of CertsDir by relative path: NAME/hosts.toml per mirrored registry, NAME/N.crt for
 // certificate authorities. "*" becomes "_default", which containerd uses only if no other folder matches; its mirrors
 // are therefore appended to each registry's own.
 //
 // Format: https://github.com/containerd/containerd/blob/main/docs/hosts.md
-func registryFiles(r cluster.Registries, waitScale float64) map[string]string {
+func registryFiles(r cluster.Registries, scale wait.Scale) map[string]string {
 	files := map[string]string{}
-	dialTimeout := fmt.Sprintf("dial_timeout = %q\n", fmt.Sprintf("%gs", dialLimit*max(waitScale, 1)))
+	dialTimeout := fmt.Sprintf("dial_timeout = %q\n", fmt.Sprintf("%gs", scale.Of(dialLimit).Seconds()))
 	names := slices.Sorted(maps.Keys(r.Mirrors))
 	if _, ok := r.Mirrors["*"]; !ok {
 		names = append(names, "*") // only for its dial timeout

@@ -51,9 +51,6 @@ func (c *Config) setDefaults() {
 	c.PKIDir = cmpOr(c.PKIDir, cluster.NodePKIDir)
 	c.RunDir = cmpOr(c.RunDir, "/run/bonsai")
 	c.LogDir = cmpOr(c.LogDir, cluster.NodeLogDir)
-	if c.Node.WaitScale <= 0 {
-		c.Node.WaitScale = 1
-	}
 }
 
 func cmpOr(s, otherwise string) string {
@@ -61,11 +58,6 @@ func cmpOr(s, otherwise string) string {
 		return otherwise
 	}
 	return s
-}
-
-// limit scales the limit of a wait for slow machines.
-func (c *Config) limit(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * c.Node.WaitScale)
 }
 
 // Main is the role's whole program: it reads the node's configuration file and runs until a component ends or ctx does.

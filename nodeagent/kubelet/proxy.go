@@ -95,7 +95,7 @@ func runProxy(ctx context.Context, cfg Config, settle func()) error {
 	}
 	// kube-proxy looks for its Node's address once a second, and pauses a full second if it is not there at once.
 	// Waiting here, with short pauses, avoids that; if it fails, kube-proxy reports it better.
-	err = poll(ctx, "an address of Node "+cfg.Node.Node.Name, cfg.limit(30*time.Second), func(ctx context.Context) error {
+	err = poll(ctx, "an address of Node "+cfg.Node.Node.Name, cfg.Node.WaitScale.Of(30*time.Second), func(ctx context.Context) error {
 		n, err := node(ctx)
 		if err == nil && len(n.Status.Addresses) == 0 {
 			err = errors.New("it has none")
@@ -107,7 +107,7 @@ func runProxy(ctx context.Context, cfg Config, settle func()) error {
 	}
 	go func() {
 		defer settle()
-		_ = poll(ctx, "Ready", cfg.limit(time.Minute), func(ctx context.Context) error {
+		_ = poll(ctx, "Ready", cfg.Node.WaitScale.Of(time.Minute), func(ctx context.Context) error {
 			n, err := node(ctx)
 			if err != nil || ready(n) {
 				return err

@@ -26,7 +26,7 @@ func runKubelet(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return fmt.Errorf("validate configuration: %w", err)
 	}
 	// The kubelet gives up at the first failed call, so containerd must answer before it starts.
-	if err := waitForRuntime(ctx, cfg.limit(time.Minute)); err != nil {
+	if err := waitForRuntime(ctx, cfg.Node.WaitScale.Of(time.Minute)); err != nil {
 		return err
 	}
 	deps, err := app.UnsecuredDependencies(ctx, server, utilfeature.DefaultFeatureGate)

@@ -84,7 +84,7 @@ func startFaults() []startFault {
 			plant: func(t *testing.T, _ *harness.Cluster) []string {
 				return []string{"DOCKER_HOST=unix://" + silentEngine(t)}
 			},
-			says: []string{"no answer from Docker", "restart Docker"},
+			says: []string{"waiting for an answer from Docker", "restart Docker"},
 		},
 		{
 			name: "the port is taken",

@@ -22,12 +22,13 @@ import (
 
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/node"
+	"bonsai/bootstrap/wait"
 )
 
 // minAPI is Docker 20.10's: the first with private cgroup namespaces, which nodes on cgroup v1 cannot do without.
 const minAPI = "1.41"
 
-// Limits of single calls, for a quick machine; Options.WaitScale multiplies them.
+// Limits of single calls, for a quick machine; Options.Scale multiplies them.
 const (
 	pingLimit  = 10 * time.Second // to notice an engine that hangs
 	callLimit  = 30 * time.Second // anything that neither moves data nor waits for processes
@@ -42,15 +43,15 @@ const pollPause = 50 * time.Millisecond
 // Options are the settings of a Driver; the zero value works.
 type Options struct {
 	Log *slog.Logger // nil: none
-	// WaitScale multiplies every limit on a wait (0 means 1).
-	WaitScale float64
+	// Scale multiplies every limit on a wait.
+	Scale wait.Scale
 }
 
 // Driver implements node.Driver. Make one with New or Connect.
 type Driver struct {
 	api   client.APIClient
 	log   *slog.Logger
-	scale float64
+	scale wait.Scale
 
 	mu      sync.Mutex        // guards what follows
 	granted *grant            // nil until known
@@ -62,7 +63,7 @@ var _ node.Driver = (*Driver)(nil)
 // New makes a driver on a client, which it closes. It asks the engine nothing.
 func New(api client.APIClient, o Options) *Driver {
 	return &Driver{
-		api: api, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), scale: cmp.Or(o.WaitScale, 1),
+		api: api, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), scale: o.Scale,
 		volumes: map[string]string{},
 	}
 }
@@ -73,8 +74,7 @@ func (d *Driver) Close() error { return d.api.Close() }
 // within limits a call and returns the function that ends the limit. The cause names the limit, so that an error
 // says for how long the engine was waited for.
 func (d *Driver) within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	limit = time.Duration(float64(limit) * d.scale)
-	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer from Docker within %s", limit))
+	return d.scale.Limit(ctx, limit, "an answer from Docker")
 }
 
 // cleanup is a context for undoing one's own work: it lives on when ctx has been cancelled, but not for ever.

@@ -135,7 +135,7 @@ func engineAt(t *testing.T, opts ...client.Opt) *Driver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := New(api, Options{WaitScale: 0.02})
+	d := New(api, Options{Scale: 0.02})
 	t.Cleanup(func() { _ = d.Close() })
 	return d
 }

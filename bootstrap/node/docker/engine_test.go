@@ -2,7 +2,6 @@ package docker_test
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +27,7 @@ import (
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/node/docker"
 	"bonsai/bootstrap/node/nodetest"
+	"bonsai/bootstrap/wait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -62,18 +61,11 @@ func newEngine(t *testing.T) *engine {
 }
 
 func (e *engine) driver(t *testing.T) node.Driver {
-	return docker.New(lens{e.api(t), e}, options(t))
+	return docker.New(lens{e.api(t), e}, options())
 }
 
 // options scale the limits as the product does, for slow machines.
-func options(t testing.TB) docker.Options {
-	t.Helper()
-	scale, err := strconv.ParseFloat(cmp.Or(os.Getenv("BONSAI_WAIT_SCALE"), "1"), 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return docker.Options{WaitScale: scale}
-}
+func options() docker.Options { return docker.Options{Scale: wait.FromEnv()} }
 
 func (e *engine) api(t *testing.T) client.APIClient {
 	t.Helper()
@@ -351,7 +343,7 @@ func TestNodesStartWhateverAnUnknownEngineGrants(t *testing.T) {
 	f := newFixture(t, 3)
 	ctx := t.Context()
 	must(t, f.d.EnsurePayload(ctx, f.p.Payload, nil))
-	far := docker.New(remote{f.api(t)}, options(t))
+	far := docker.New(remote{f.api(t)}, options())
 	defer far.Close()
 	var wg sync.WaitGroup
 	errs := make([]error, 3)

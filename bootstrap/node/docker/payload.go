@@ -222,7 +222,7 @@ func (d *Driver) PrunePayloads(ctx context.Context, keep string) (err error) {
 	defer func() { err = d.failure(ctx, "prune payloads", err) }()
 
 	ours := filters.NewArgs(filters.Arg("label", node.LabelPayload))
-	old := time.Now().Add(-time.Duration(float64(abandoned) * d.scale))
+	old := time.Now().Add(-d.scale.Of(abandoned))
 	containers, err := d.api.ContainerList(ctx, container.ListOptions{All: true, Filters: ours})
 	if err != nil {
 		return err

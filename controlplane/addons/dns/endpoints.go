@@ -182,7 +182,7 @@ func (r *runner) write(ctx context.Context) error {
 		return nil
 	}
 	r.setPending(true)
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(float64(5*time.Second)*r.c.Scale))
+	ctx, cancel := r.c.Scale.Limit(ctx, 5*time.Second, "the API server")
 	defer cancel()
 	_, err = r.c.Client.DiscoveryV1().EndpointSlices(namespace).Apply(ctx, applyConfiguration(want), metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/wait"
 )
 
 const (
@@ -35,7 +36,7 @@ const (
 type follower struct {
 	node      cluster.Node
 	transport http.RoundTripper
-	scale     float64
+	scale     wait.Scale
 	log       *slog.Logger
 	// tell is called with each new phase.
 	tell func(cluster.Phase)
@@ -46,7 +47,7 @@ func (f *follower) run(ctx context.Context) {
 	client := &http.Client{Transport: f.transport}
 	defer client.CloseIdleConnections()
 	lost := cluster.PhaseStarting // what a server is that cannot be asked
-	steady := steadied{tell: f.tell, grace: time.Duration(float64(grace) * f.scale)}
+	steady := steadied{tell: f.tell, grace: f.scale.Of(grace)}
 	defer steady.stop()
 	tell := steady.observe
 	since := time.Now()
@@ -59,12 +60,12 @@ func (f *follower) run(ctx context.Context) {
 			return
 		}
 		f.log.Debug("a node's DNS server is not followed", "node", f.node.Name, "err", err)
-		wait := eagerPause
-		if time.Since(since) > time.Duration(float64(eagerTime)*f.scale) {
-			wait, lost = patientPause, cluster.PhaseUnknown
+		pause := eagerPause
+		if time.Since(since) > f.scale.Of(eagerTime) {
+			pause, lost = patientPause, cluster.PhaseUnknown
 		}
 		tell(lost)
-		t := time.NewTimer(wait)
+		t := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 		case <-t.C:
@@ -133,7 +134,7 @@ func (s *steadied) stop() {
 func (f *follower) listen(ctx context.Context, client *http.Client, tell func(cluster.Phase)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	silent := time.AfterFunc(time.Duration(float64(firstWord)*f.scale), func() { cancel(errors.New("no answer in time")) })
+	silent := time.AfterFunc(f.scale.Of(firstWord), func() { cancel(errors.New("no answer in time")) })
 	defer silent.Stop()
 	url := fmt.Sprintf("https://%s/v1/dns/health", netip.AddrPortFrom(f.node.IP, cluster.AgentPort))
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/wait"
 )
 
 // Limits of a request to an agent on a quiet machine.
@@ -31,14 +32,14 @@ const (
 // agents asks the agents of nodes for volumes.
 type agents struct {
 	transport func(cluster.Node) http.RoundTripper
-	scale     float64
+	scale     wait.Scale
 
 	mu      sync.Mutex // guards clients
 	clients map[string]*http.Client
 }
 
-func newAgents(transport func(cluster.Node) http.RoundTripper, scale float64) *agents {
-	return &agents{transport: transport, scale: max(scale, 1), clients: map[string]*http.Client{}}
+func newAgents(transport func(cluster.Node) http.RoundTripper, scale wait.Scale) *agents {
+	return &agents{transport: transport, scale: scale, clients: map[string]*http.Client{}}
 }
 
 // agentError is why a request to an agent did not do what it was for.
@@ -78,11 +79,11 @@ func (a *agents) remove(ctx context.Context, n cluster.Node, name string) error 
 var errConnect = errors.New("its agent does not answer; is the node running?")
 
 func (a *agents) ask(ctx context.Context, n cluster.Node, method, name string, limit time.Duration) (answer []byte, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, a.scaled(limit), fmt.Errorf("its agent has not answered within %s", a.scaled(limit)))
+	ctx, cancel := a.scale.Limit(ctx, limit, "its agent")
 	defer cancel()
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
-	connecting := time.AfterFunc(a.scaled(connectLimit), func() { giveUp(errConnect) })
+	connecting := time.AfterFunc(a.scale.Of(connectLimit), func() { giveUp(errConnect) })
 	defer connecting.Stop()
 	var sent atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
@@ -123,8 +124,6 @@ func (a *agents) ask(ctx context.Context, n cluster.Node, method, name string, l
 	}
 	return nil, &agentError{node: n.Name, answered: true, err: err}
 }
-
-func (a *agents) scaled(d time.Duration) time.Duration { return time.Duration(float64(d) * a.scale) }
 
 // client keeps one client for each node, so that connections are used again.
 func (a *agents) client(n cluster.Node) *http.Client {

@@ -177,12 +177,11 @@ func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func TestAStoppedNodeIsNotWaitedForLong(t *testing.T) {
-	c := newAgents(func(cluster.Node) http.RoundTripper { return silent{} }, 0)
-	c.scale = 0.01
+	c := newAgents(func(cluster.Node) http.RoundTripper { return silent{} }, 0.01)
 	begin := time.Now()
 	err := c.remove(t.Context(), n1, "pvc-1")
 	e, ok := errors.AsType[*agentError](err)
-	if !ok || !e.unsent || !errors.Is(err, errConnect) || time.Since(begin) > c.scaled(removeLimit) {
+	if !ok || !e.unsent || !errors.Is(err, errConnect) || time.Since(begin) > c.scale.Of(removeLimit) {
 		t.Errorf("remove = %v after %s", err, time.Since(begin))
 	}
 }

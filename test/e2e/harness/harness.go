@@ -17,11 +17,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"bonsai/bootstrap/wait"
 )
 
 // Label ties everything in the engine to a cluster, as documented in docs/architecture.md.
@@ -80,13 +81,7 @@ func Binary() string {
 }
 
 // Scale multiplies the limit of every wait, as in the product.
-func Scale(d time.Duration) time.Duration {
-	f, err := strconv.ParseFloat(os.Getenv("BONSAI_WAIT_SCALE"), 64)
-	if err != nil || f < 1 {
-		f = 1
-	}
-	return time.Duration(float64(d) * f)
-}
+func Scale(d time.Duration) time.Duration { return wait.FromEnv().Of(d) }
 
 // Home is a user's surroundings: a state folder and a kubeconfig, and the names of the clusters made there.
 type Home struct {
@@ -208,7 +203,7 @@ func Until(t *testing.T, limit time.Duration, what string, check func() error) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s did not happen within %s: %v", what, Scale(limit), err)
+			t.Fatalf("timed out after %s waiting for: %s: %v", Scale(limit), what, err)
 		}
 		<-ticker.C
 	}

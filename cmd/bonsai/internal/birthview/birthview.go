@@ -26,6 +26,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/wait"
 	"bonsai/cmd/bonsai/internal/gate"
 	"bonsai/controlplane/birth"
 )
@@ -51,7 +52,7 @@ type Options struct {
 	// Agent is the way to the agent of a node.
 	Agent func(cluster.Node) http.RoundTripper
 	// Scale multiplies the limits on waits.
-	Scale float64
+	Scale wait.Scale
 }
 
 // View answers questions about births. It is safe for concurrent use.
@@ -196,7 +197,7 @@ func (v *View) ask(ctx context.Context, node, uid string) (p cluster.PodOnNode, 
 	if i < 0 {
 		return p, errors.New("it is not of this cluster's plan")
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(float64(agentLimit)*max(v.Scale, 1)))
+	ctx, cancel := v.Scale.Limit(ctx, agentLimit, "its agent")
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("https://%s:%d/v1/pods/%s", nodes[i].IP, cluster.AgentPort, uid), nil)
 	if err != nil {

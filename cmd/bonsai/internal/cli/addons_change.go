@@ -10,9 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/wait"
 	"bonsai/controlplane/addons/catalog"
 )
 
@@ -189,9 +189,7 @@ type addonWait struct {
 
 // awaitAddons returns when all named addons are running, or gone, and tells what it waits for.
 func (a *app) awaitAddons(ctx context.Context, engine AddonEngine, p *progress, names []string, on bool) error {
-	limit := time.Duration(float64(addonLimit) * bootstrap.WaitScaleFromEnv())
-	errTooLong := errors.New("the limit")
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, errTooLong)
+	ctx, cancel := wait.FromEnv().Limit(ctx, addonLimit, "addons")
 	defer cancel()
 	began := time.Now()
 	tell := func(kind cluster.EventKind, name, detail string) {
@@ -228,15 +226,15 @@ func (a *app) awaitAddons(ctx context.Context, engine AddonEngine, p *progress, 
 		}
 		return nil
 	})
-	switch {
-	case errors.Is(err, errDone):
+	if errors.Is(err, errDone) {
 		return nil
-	case errors.Is(context.Cause(ctx), errTooLong):
+	}
+	if limit, ok := errors.AsType[*wait.Timeout](context.Cause(ctx)); ok {
 		var errs []error
 		for _, w := range waits {
 			if !w.done {
 				tell(cluster.StepFailed, w.name, w.last.Reason)
-				errs = append(errs, a.addonFault(w, on, fmt.Errorf("after %s it is still %s", limit, w.story())))
+				errs = append(errs, a.addonFault(w, on, fmt.Errorf("after %s it is still %s", limit.After, w.story())))
 			}
 		}
 		return errors.Join(errs...)

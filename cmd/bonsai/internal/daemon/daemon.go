@@ -24,6 +24,7 @@ import (
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/statedir"
+	"bonsai/bootstrap/wait"
 	"bonsai/controlplane"
 	"bonsai/controlplane/config"
 )
@@ -73,7 +74,7 @@ func Main(ctx context.Context, args []string) error {
 
 	d := &daemon{
 		state: state, log: slog.New(logs.ComponentHandler("daemon")), logs: logs, spec: *spec,
-		scale: bootstrap.WaitScaleFromEnv(), changed: make(chan struct{}), agents: map[string]agentState{},
+		scale: wait.FromEnv(), changed: make(chan struct{}), agents: map[string]agentState{},
 	}
 	err = d.run(ctx)
 	crash := filepath.Join(state.Dir(), bootstrap.CrashFile)
@@ -105,7 +106,7 @@ func (d *daemon) run(ctx context.Context) error {
 
 	begin := time.Now()
 	cp, err := controlplane.Start(ctx, controlplane.Options{
-		Config: configFor(d.state, d.spec), Events: d.event, Log: d.log, LogHandler: d.logs.ComponentHandler, WaitScale: d.scale,
+		Config: configFor(d.state, d.spec), Events: d.event, Log: d.log, LogHandler: d.logs.ComponentHandler, Scale: d.scale,
 		ApplyAddons: d.applyAddons,
 	})
 	if err != nil {

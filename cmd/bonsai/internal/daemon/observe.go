@@ -23,6 +23,7 @@ import (
 	"bonsai/bootstrap/componentlog"
 	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/statedir"
+	"bonsai/bootstrap/wait"
 	"bonsai/cmd/bonsai/internal/birthview"
 	"bonsai/cmd/bonsai/internal/dnsview"
 	"bonsai/cmd/bonsai/internal/loadview"
@@ -36,7 +37,7 @@ type daemon struct {
 	state statedir.Cluster
 	log   *slog.Logger
 	logs  *componentlog.Set
-	scale float64
+	scale wait.Scale
 	stop  context.CancelFunc
 	// addons is the manager of the addons; it is there before anybody asks.
 	addons *addons.Manager
@@ -230,7 +231,7 @@ func (d *daemon) askAgents(ctx context.Context) {
 	if cp == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(float64(agentLimit)*d.scale))
+	ctx, cancel := d.scale.Limit(ctx, agentLimit, "the nodes' agents")
 	defer cancel()
 	states := make([]agentState, len(nodes))
 	var wg sync.WaitGroup

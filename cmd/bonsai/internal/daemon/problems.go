@@ -46,7 +46,7 @@ func (d *daemon) settled(s cluster.Snapshot) bool {
 		return false
 	}
 	up := !slices.ContainsFunc(s.Nodes, func(n cluster.NodeStatus) bool { return !n.Ready || n.DNS == cluster.PhaseStarting })
-	return up || time.Since(begun) > time.Duration(float64(settleLimit)*d.scale)
+	return up || time.Since(begun) > d.scale.Of(settleLimit)
 }
 
 // ownProblems are those of the cluster itself: its nodes, components and addons. d.mu is held.

@@ -23,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/wait"
 )
 
 // State is what was observed. Nothing in it is changed.
@@ -32,8 +33,8 @@ type State struct {
 	Cluster string
 	// Begun is when the control plane became ready. What ended before says nothing: the cluster was stopped meanwhile.
 	Begun time.Time
-	// Scale multiplies grace periods, for slow machines; less than 1 counts as 1.
-	Scale float64
+	// Scale multiplies grace periods, for slow machines.
+	Scale wait.Scale
 
 	Namespaces   []*corev1.Namespace
 	Pods         []*corev1.Pod
@@ -141,7 +142,6 @@ type diagnosis struct {
 }
 
 func newDiagnosis(s State) *diagnosis {
-	s.Scale = max(s.Scale, 1)
 	d := &diagnosis{
 		State: s, events: map[types.UID][]*corev1.Event{}, nodes: map[string]*corev1.Node{}, ending: map[string]bool{}, owners: map[types.UID]owner{},
 		lookups: map[string][]FailedLookup{}, asked: map[Question]bool{}, named: map[string]bool{},
@@ -264,7 +264,7 @@ func (d *diagnosis) ask(q Question) (Answer, bool) {
 
 // over says whether a time has been for a grace period. If not, the Report is good until then.
 func (d *diagnosis) over(since time.Time, grace time.Duration) bool {
-	end := since.Add(time.Duration(float64(grace) * d.Scale))
+	end := since.Add(d.Scale.Of(grace))
 	if !d.Now.Before(end) {
 		return true
 	}

@@ -61,7 +61,7 @@ func (v *View) DNSLog(ctx context.Context, q localapi.DNSLogQuery, watching func
 	look := time.NewTicker(lookForNodes)
 	defer look.Stop()
 
-	naming := naming{limit: v.scaled(nameLimit), name: func(q cluster.DNSQuery, now time.Time) (string, bool) {
+	naming := naming{limit: v.Scale.Of(nameLimit), name: func(q cluster.DNSQuery, now time.Time) (string, bool) {
 		return nameOf(q, nodes, names, now)
 	}}
 	timer := time.NewTimer(0)
@@ -150,7 +150,7 @@ func (v *View) stream(ctx context.Context, n cluster.Node, fold bool, m *merger)
 	})
 	pause := firstPause
 	for {
-		connected, err := readLog(ctx, to, fold, v.scaled(answerLimit), tried, func(q cluster.DNSQuery) {
+		connected, err := readLog(ctx, to, fold, v.Scale.Of(answerLimit), tried, func(q cluster.DNSQuery) {
 			q.Node = n.Name
 			m.add(q)
 		})

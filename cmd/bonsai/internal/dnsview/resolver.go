@@ -109,7 +109,7 @@ func (a asker) search(node []string) []string {
 
 // askerFor looks up the pod of a "namespace/name".
 func (v *View) askerFor(ctx context.Context, name string) (asker, error) {
-	ctx, cancel := context.WithTimeout(ctx, v.scaled(answerLimit))
+	ctx, cancel := v.Scale.Limit(ctx, answerLimit, "an answer from the API server")
 	defer cancel()
 	namespace, name, ok := strings.Cut(name, "/")
 	if !ok || namespace == "" || name == "" {

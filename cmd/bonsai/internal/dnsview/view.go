@@ -21,6 +21,7 @@ import (
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/localapi"
+	"bonsai/bootstrap/wait"
 	"bonsai/cmd/bonsai/internal/gate"
 )
 
@@ -42,7 +43,7 @@ type Options struct {
 	Client kubernetes.Interface
 	Log    *slog.Logger
 	// Scale multiplies the limits on waits.
-	Scale float64
+	Scale wait.Scale
 }
 
 // View answers the DNS part of the local API. It is safe for concurrent use.
@@ -96,7 +97,7 @@ func (v *View) DNSFlush(ctx context.Context, node string) ([]localapi.DNSFlushed
 
 // onNodes calls f for each node at once, with the limit of one question.
 func (v *View) onNodes(ctx context.Context, nodes []cluster.Node, f func(ctx context.Context, i int, a agent)) {
-	ctx, cancel := context.WithTimeout(ctx, v.scaled(answerLimit))
+	ctx, cancel := v.Scale.Limit(ctx, answerLimit, "the nodes' agents")
 	defer cancel()
 	var wg sync.WaitGroup
 	for i, n := range nodes {
@@ -151,7 +152,7 @@ func (v *View) DNSLookup(ctx context.Context, q localapi.DNSQuestion) (a localap
 	if err != nil {
 		return a, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, v.scaled(lookupLimit))
+	ctx, cancel := v.Scale.Limit(ctx, lookupLimit, "the lookup")
 	defer cancel()
 	to := v.agent(nodes[0])
 	defer to.close()
@@ -196,8 +197,4 @@ func (v *View) chooseServer(ctx context.Context, wanted, likely string) (cluster
 		return cluster.DNSStatus{}, f.WithHint("ask another node's with --node; those of the cluster:  bonsai dns status -p %s", v.Cluster)
 	}
 	return cluster.DNSStatus{}, f.WithHint("bonsai status -p %s", v.Cluster)
-}
-
-func (v *View) scaled(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * max(v.Scale, 1))
 }

@@ -47,7 +47,7 @@ func (v *View) ask(plan cluster.Node) *node {
 	n := &node{plan: plan, last: cluster.NodeUsage{Node: plan.Name}}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { n.run(ctx, http.Client{Transport: v.Agent(plan)}, v.scaled(answerLimit)) })
+	running.Go(func() { n.run(ctx, http.Client{Transport: v.Agent(plan)}, v.Scale.Of(answerLimit)) })
 	n.stop = func() {
 		cancel()
 		running.Wait()

@@ -9,12 +9,12 @@ import (
 	"context"
 	"net/http"
 	"sync"
-	"time"
 
 	"k8s.io/client-go/kubernetes"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/localapi"
+	"bonsai/bootstrap/wait"
 )
 
 // Options are what a View is made of.
@@ -27,7 +27,7 @@ type Options struct {
 	ControlPlane func() Meter
 	Client       kubernetes.Interface
 	// Scale multiplies the limits on waits.
-	Scale float64
+	Scale wait.Scale
 }
 
 // Meter tells what the control plane did since it was last asked.
@@ -108,8 +108,4 @@ func (v *View) enter() (m *measurer, leave func()) {
 			v.measurer, v.end = nil, nil
 		}
 	}
-}
-
-func (v *View) scaled(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * max(v.Scale, 1))
 }

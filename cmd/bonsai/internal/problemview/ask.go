@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"bonsai/bootstrap/localapi"
+	"bonsai/bootstrap/wait"
 	"bonsai/cmd/bonsai/internal/diagnose"
 )
 
@@ -34,7 +35,7 @@ const (
 type asker struct {
 	client kubernetes.Interface
 	dns    func() DNS
-	scale  float64
+	scale  wait.Scale
 	// told is called when there is another answer.
 	told func()
 	slot chan struct{}
@@ -54,7 +55,7 @@ type known struct {
 
 func newAsker(o Options, told func()) *asker {
 	return &asker{
-		client: o.Client, dns: o.DNS, scale: max(o.Scale, 1), told: told, slot: make(chan struct{}, maxAsked),
+		client: o.Client, dns: o.DNS, scale: o.Scale, told: told, slot: make(chan struct{}, maxAsked),
 		answers: map[diagnose.Question]known{},
 	}
 }
@@ -119,7 +120,7 @@ func (a *asker) find(ctx context.Context, q diagnose.Question) {
 	case <-ctx.Done():
 		return
 	}
-	limited, cancel := context.WithTimeout(ctx, time.Duration(float64(answerLimit)*a.scale))
+	limited, cancel := a.scale.Limit(ctx, answerLimit, "an answer from the API server")
 	defer cancel()
 	answer, err := a.answer(limited, q)
 	if err != nil {

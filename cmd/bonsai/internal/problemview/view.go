@@ -17,6 +17,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/localapi"
+	"bonsai/bootstrap/wait"
 )
 
 // onceLimit bounds a look without a watcher. It is less than what "bonsai status" waits for the daemon.
@@ -39,7 +40,7 @@ type Options struct {
 	// Begun is when the control plane became ready.
 	Begun time.Time
 	// Scale multiplies the limits on waits.
-	Scale float64
+	Scale wait.Scale
 }
 
 // View tells the problems of workloads. It is safe for concurrent use.
@@ -111,7 +112,7 @@ func (v *View) Once(ctx context.Context) []cluster.Problem {
 	if w.run == nil {
 		return nil
 	}
-	limit := time.NewTimer(time.Duration(float64(onceLimit) * max(v.Scale, 1)))
+	limit := time.NewTimer(v.Scale.Of(onceLimit))
 	defer limit.Stop()
 	for {
 		s := w.run.state()

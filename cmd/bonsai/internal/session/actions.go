@@ -37,7 +37,7 @@ func (s *Session) Do(ctx context.Context, a kube.Action, f func(progress string)
 	if a.Verb == kube.VerbDrain {
 		return s.drain(ctx, c, op, a, f)
 	}
-	ctx, cancel := s.limit(ctx, callLimit, "an answer of the API server")
+	ctx, cancel := s.limit(ctx, callLimit, "an answer from the API server")
 	defer cancel()
 	switch a.Verb {
 	case kube.VerbDelete:
@@ -110,7 +110,7 @@ func (s *Session) cordon(ctx context.Context, c *conn, op string, ref kube.Ref, 
 
 // drain cordons a node and evicts its pods, but for those of DaemonSets. It waits until they are gone.
 func (s *Session) drain(ctx context.Context, c *conn, op string, a kube.Action, f func(string)) error {
-	short, cancel := s.limit(ctx, callLimit, "an answer of the API server")
+	short, cancel := s.limit(ctx, callLimit, "an answer from the API server")
 	defer cancel()
 	if err := s.cordon(short, c, op, a.Ref, true); err != nil {
 		return err
@@ -121,7 +121,7 @@ func (s *Session) drain(ctx context.Context, c *conn, op string, a kube.Action, 
 	defer cancelDrain()
 	h := &drain.Helper{
 		Ctx: limited, Client: c.client, GracePeriodSeconds: -1, IgnoreAllDaemonSets: true, DeleteEmptyDirData: true,
-		Timeout: s.scaled(drainLimit), ChunkSize: pageSize, EvictErrorRetryDelay: evictionPause, Out: told, ErrOut: told,
+		Timeout: s.o.Scale.Of(drainLimit), ChunkSize: pageSize, EvictErrorRetryDelay: evictionPause, Out: told, ErrOut: told,
 		OnPodDeletionOrEvictionFinished: func(pod *corev1.Pod, _ bool, err error) {
 			if err == nil {
 				told.line(fmt.Sprintf("pod %s/%s is gone", pod.Namespace, pod.Name))

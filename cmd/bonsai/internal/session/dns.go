@@ -23,7 +23,7 @@ func (s *Session) DNSLog(ctx context.Context, watching func(), f func(cluster.DN
 
 // DNSStatus asks the servers of all nodes.
 func (s *Session) DNSStatus(ctx context.Context) ([]cluster.DNSStatus, error) {
-	ctx, cancel := s.limit(ctx, callLimit, "an answer of the nodes' DNS servers")
+	ctx, cancel := s.limit(ctx, callLimit, "an answer from the nodes' DNS servers")
 	defer cancel()
 	status, err := s.daemon().DNSStatus(ctx)
 	return status, s.explain(ctx, "ask cluster DNS", err)
@@ -31,7 +31,7 @@ func (s *Session) DNSStatus(ctx context.Context) ([]cluster.DNSStatus, error) {
 
 // DNSLookup asks for a name as a pod would.
 func (s *Session) DNSLookup(ctx context.Context, name, kind, pod string) (cluster.DNSLookupResult, error) {
-	ctx, cancel := s.limit(ctx, callLimit, "an answer of cluster DNS")
+	ctx, cancel := s.limit(ctx, callLimit, "an answer from cluster DNS")
 	defer cancel()
 	answer, err := s.daemon().DNSLookup(ctx, localapi.DNSQuestion{Name: name, Type: kind, Pod: pod})
 	return answer.DNSLookupResult, s.explain(ctx, "look up "+name, err)

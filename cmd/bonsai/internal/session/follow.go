@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/wait"
 )
 
 const (
@@ -166,7 +167,7 @@ func (s *Session) stream(ctx context.Context, src source, params url.Values) (io
 // open is stream for an answer that has no end: what names the wait for its beginning. Closing it ends the request.
 func (s *Session) open(ctx context.Context, src source, params url.Values, what string) (io.ReadCloser, error) {
 	own, cancel := context.WithCancel(ctx)
-	limit := s.scaled(answerLimit)
+	limit := s.o.Scale.Of(answerLimit)
 	opening := time.AfterFunc(limit, cancel)
 	body, err := s.stream(own, src, params)
 	if opening.Stop() && err == nil {
@@ -176,7 +177,7 @@ func (s *Session) open(ctx context.Context, src source, params url.Values, what 
 		_ = body.Close()
 	}
 	if own.Err() != nil && ctx.Err() == nil {
-		err = fault.Newf(fault.Timeout, "%s did not happen within %s", what, limit)
+		err = fault.New(fault.Timeout, "", &wait.Timeout{After: limit, For: what})
 	}
 	cancel()
 	return nil, err

@@ -184,7 +184,7 @@ func (fw *forwarder) chooseOnce(ctx context.Context) error {
 
 // selector says which pods are meant, as parameters of a list.
 func (fw *forwarder) selector(ctx context.Context) (url.Values, error) {
-	ctx, cancel := fw.s.limit(ctx, callLimit, "an answer of the API server")
+	ctx, cancel := fw.s.limit(ctx, callLimit, "an answer from the API server")
 	defer cancel()
 	if fw.kind == "pod" {
 		return url.Values{"fieldSelector": {"metadata.name=" + fw.target}}, nil
@@ -284,7 +284,7 @@ func (fw *forwarder) remotePort(ctx context.Context, p *corev1.Pod) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := fw.s.limit(ctx, callLimit, "an answer of the API server")
+	ctx, cancel := fw.s.limit(ctx, callLimit, "an answer from the API server")
 	defer cancel()
 	o, err := c.client.CoreV1().Services(fw.spec.Namespace).Get(ctx, fw.target, metav1.GetOptions{})
 	if err != nil {
@@ -389,7 +389,7 @@ func (fw *forwarder) serve(ctx context.Context, conn net.Conn) {
 
 // wait returns the link, held for the caller, and waits a while for one; nil if none comes.
 func (fw *forwarder) wait(ctx context.Context) *podLink {
-	ctx, cancel := context.WithTimeout(ctx, fw.s.scaled(forwardPatience))
+	ctx, cancel := context.WithTimeout(ctx, fw.s.o.Scale.Of(forwardPatience))
 	defer cancel()
 	for {
 		fw.mu.Lock()

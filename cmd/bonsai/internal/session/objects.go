@@ -47,7 +47,7 @@ func (s *Session) get(ctx context.Context, c *conn, op string, ref kube.Ref) (*u
 // YAML of one object.
 func (s *Session) YAML(ctx context.Context, ref kube.Ref) (string, error) {
 	op := "read " + name(ref)
-	ctx, cancel := s.limit(ctx, callLimit, "an answer of the API server")
+	ctx, cancel := s.limit(ctx, callLimit, "an answer from the API server")
 	defer cancel()
 	c, err := s.api()
 	if err != nil {
@@ -72,7 +72,7 @@ func (s *Session) Replace(ctx context.Context, ref kube.Ref, text string) error 
 	if err != nil {
 		return fault.New(fault.Usage, op, err).WithHint("correct the text; nothing was changed")
 	}
-	ctx, cancel := s.limit(ctx, callLimit, "an answer of the API server")
+	ctx, cancel := s.limit(ctx, callLimit, "an answer from the API server")
 	defer cancel()
 	c, err := s.api()
 	if err != nil {

@@ -141,12 +141,12 @@ func (o *operation) await(ctx context.Context, s *Session, p *os.Process, out, c
 			}
 			// It cleans up after the first signal, and breaks off at a second one.
 			interrupted = nil
-			deadline = time.After(s.scaled(cleanUpLimit))
+			deadline = time.After(s.o.Scale.Of(cleanUpLimit))
 			if err := p.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
 				return 0, fault.New(fault.Internal, "interrupt the operation", err)
 			}
 		case <-deadline:
-			return 0, fault.Newf(fault.Timeout, "the interrupted operation (process %d) did not clean up within %s", p.Pid, s.scaled(cleanUpLimit)).
+			return 0, fault.Newf(fault.Timeout, "timed out after %s waiting for the interrupted operation (process %d) to clean up", s.o.Scale.Of(cleanUpLimit), p.Pid).
 				WithHint("it goes on; end it with:  kill -9 %d", p.Pid)
 		}
 	}

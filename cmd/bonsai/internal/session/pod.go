@@ -20,7 +20,7 @@ var podType = kube.ResourceType{Version: "v1", Resource: "pods", Kind: "Pod", Na
 // Pod tells what a pod's screens need.
 func (s *Session) Pod(ctx context.Context, namespace, podName string) (kube.PodDetail, error) {
 	op := "read pod " + podName + " in " + namespace
-	ctx, cancel := s.limit(ctx, callLimit, "an answer of the API server")
+	ctx, cancel := s.limit(ctx, callLimit, "an answer from the API server")
 	defer cancel()
 	c, err := s.api()
 	if err != nil {

@@ -139,7 +139,7 @@ func (t *tail) stream(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-t.left:
-			if sleep(ctx, t.l.s.scaled(goneGrace)) == nil {
+			if sleep(ctx, t.l.s.o.Scale.Of(goneGrace)) == nil {
 				cancel()
 			}
 		}

@@ -22,6 +22,7 @@ import (
 	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/statedir"
+	"bonsai/bootstrap/wait"
 )
 
 // Engine is what a Session asks of *bootstrap.Manager.
@@ -45,8 +46,8 @@ type Options struct {
 	Addons []cluster.AddonDescription
 	// Executable runs operations: this program.
 	Executable string
-	// Scale multiplies the limit of every wait; below 1 is 1.
-	Scale float64
+	// Scale multiplies the limit of every wait.
+	Scale wait.Scale
 }
 
 // Session is one cluster as seen from outside. Its methods are documented in the UI's interface, tui.Session.
@@ -65,7 +66,6 @@ var quietKlog sync.Once
 // New makes a Session. Nothing is opened yet. Kubernetes' libraries log nothing any more in this process.
 func New(o Options) *Session {
 	quietKlog.Do(func() { klog.SetLogger(logr.Discard()) })
-	o.Scale = max(o.Scale, 1)
 	return &Session{o: o}
 }
 
@@ -87,15 +87,10 @@ func (s *Session) state() statedir.Cluster { return s.o.State.Cluster(s.o.Name) 
 // daemon asks the cluster's daemon. Where its socket is may change with a start.
 func (s *Session) daemon() *localapi.Client { return localapi.NewClient(s.state().APISocket()) }
 
-// scaled is a limit of a wait on this machine.
-func (s *Session) scaled(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * s.o.Scale)
-}
-
 // limit bounds ctx by a scaled duration; what names the wait in the error.
 func (s *Session) limit(ctx context.Context, d time.Duration, what string) (context.Context, context.CancelFunc) {
-	d = s.scaled(d)
-	cause := fault.Newf(fault.Timeout, "%s did not happen within %s", what, d.Round(time.Second)).WithHint("%s", s.command("status"))
+	d = s.o.Scale.Of(d)
+	cause := fault.New(fault.Timeout, "", &wait.Timeout{After: d, For: what}).WithHint("%s", s.command("status"))
 	return context.WithTimeoutCause(ctx, d, cause)
 }
 
@@ -153,7 +148,7 @@ func (s *Session) hostReachesNodes(ctx context.Context) bool {
 	if known != nil {
 		return *known
 	}
-	ctx, cancel := s.limit(ctx, 3*time.Second, "an answer of the container engine")
+	ctx, cancel := s.limit(ctx, 3*time.Second, "an answer from the container engine")
 	defer cancel()
 	var reaches bool
 	err := s.withDriver(func(d node.Driver) error {

@@ -15,6 +15,7 @@ import (
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/node/docker"
 	"bonsai/bootstrap/statedir"
+	"bonsai/bootstrap/wait"
 	"bonsai/cmd/bonsai/internal/session"
 	"bonsai/test/e2e/harness"
 )
@@ -34,13 +35,13 @@ var (
 // open makes a Session for a cluster of the harness, as the command line would.
 func open(t *testing.T, c *harness.Cluster) *session.Session {
 	t.Helper()
-	scale := bootstrap.WaitScaleFromEnv()
-	connect := func() (node.Driver, error) { return docker.Connect(os.Getenv, docker.Options{WaitScale: scale}) }
+	scale := wait.FromEnv()
+	connect := func() (node.Driver, error) { return docker.Connect(os.Getenv, docker.Options{Scale: scale}) }
 	dir := statedir.Dir{Root: c.Dir}
 	executable := c.Command(t.Context()).Path
 	s := session.New(session.Options{
 		Name: c.Name, State: dir, Driver: connect, Executable: executable, Scale: scale,
-		Engine: bootstrap.New(bootstrap.Env{Dir: dir, Driver: connect, Executable: executable, WaitScale: scale}),
+		Engine: bootstrap.New(bootstrap.Env{Dir: dir, Driver: connect, Executable: executable, Scale: scale}),
 	})
 	t.Cleanup(s.Close)
 	return s

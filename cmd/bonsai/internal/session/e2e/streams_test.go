@@ -237,7 +237,7 @@ func testForward(t *testing.T, c *harness.Cluster, s *session.Session) {
 	if err := n.Client.CoreV1().Pods(n.Namespace).Delete(t.Context(), first, metav1.DeleteOptions{GracePeriodSeconds: new(int64(1))}); err != nil {
 		t.Fatal(err)
 	}
-	harness.Until(t, 3*time.Second, "an answer of another pod", func() error {
+	harness.Until(t, 3*time.Second, "an answer from another pod", func() error {
 		name, err := fw.ask()
 		if err == nil && name == first {
 			err = errors.New("it is still " + first)

@@ -1,0 +1,61 @@
+// Package wait bounds waits. What takes three seconds on a quiet machine takes minutes in an emulated one, so every
+// limit is multiplied by one Scale, and a wait that reaches its limit says for how long it waited, and for what.
+package wait
+
+import (
+	"context"
+	"math"
+	"os"
+	"strconv"
+	"time"
+)
+
+// Env is the environment variable that FromEnv reads ("30" in an emulated machine).
+const Env = "BONSAI_WAIT_SCALE"
+
+// Scale multiplies limits on waits. Zero and what is below it count as 1; below 1 is for tests.
+type Scale float64
+
+// FromEnv reads Env. What is not a number, or less than 1, counts as 1.
+func FromEnv() Scale {
+	f, err := strconv.ParseFloat(os.Getenv(Env), 64)
+	if err != nil || !(f >= 1) || math.IsInf(f, 0) {
+		return 1
+	}
+	return Scale(f)
+}
+
+// Of is a limit on this machine; d is that on a quiet one.
+func (s Scale) Of(d time.Duration) time.Duration {
+	return time.Duration(min(float64(d)*s.factor(), math.MaxInt64/2))
+}
+
+// Limit bounds ctx by a scaled limit. Its cause then is a *Timeout, which names what was waited for ("the daemon to
+// start", "an answer from Docker").
+func (s Scale) Limit(ctx context.Context, d time.Duration, what string) (context.Context, context.CancelFunc) {
+	d = s.Of(d)
+	return context.WithTimeoutCause(ctx, d, &Timeout{After: d, For: what})
+}
+
+// String is the scale as FromEnv reads it.
+func (s Scale) String() string { return strconv.FormatFloat(s.factor(), 'g', -1, 64) }
+
+func (s Scale) factor() float64 {
+	if !(s > 0) {
+		return 1
+	}
+	return float64(s)
+}
+
+// Timeout is the error of a wait that reached its limit. It is a context.DeadlineExceeded.
+type Timeout struct {
+	After time.Duration
+	For   string
+}
+
+func (t *Timeout) Error() string {
+	return "timed out after " + t.After.Round(time.Millisecond).String() + " waiting for " + t.For
+}
+
+// Unwrap makes errors.Is find the error of a context without a cause.
+func (t *Timeout) Unwrap() error { return context.DeadlineExceeded }
