@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
 )
 
@@ -33,13 +34,16 @@ type actionPage struct {
 	blankPage
 	u      *ui
 	cursor int
+	rows   int // on the screen
 }
 
 func newActionPage(u *ui) *actionPage { return &actionPage{u: u} }
 
 func (p *actionPage) crumb() string { return p.u.T("what was done") }
 
-func (p *actionPage) hints() []string { return []string{"copy.line", "delete", "back"} }
+func (p *actionPage) contexts() []keymap.Context { return []keymap.Context{keymap.History} }
+
+func (p *actionPage) hints() []hint { return hintsOf("history.copy", "history.end", "back") }
 
 func (p *actionPage) act(id string) bool {
 	n := len(p.u.tasks) + len(p.u.actions.entries)
@@ -48,11 +52,19 @@ func (p *actionPage) act(id string) bool {
 		p.cursor = min(p.cursor+1, n-1)
 	case "up":
 		p.cursor = max(p.cursor-1, 0)
-	case "copy.line", "copy.name":
+	case "page.down":
+		p.cursor = max(0, min(p.cursor+p.rows, n-1))
+	case "page.up":
+		p.cursor = max(p.cursor-p.rows, 0)
+	case "top":
+		p.cursor = 0
+	case "bottom":
+		p.cursor = max(0, n-1)
+	case "history.copy":
 		if i := len(p.u.actions.entries) - 1 - (p.cursor - len(p.u.tasks)); i >= 0 && i < len(p.u.actions.entries) {
 			p.u.copy(p.u.actions.entries[i].command)
 		}
-	case "delete":
+	case "history.end":
 		if p.cursor < len(p.u.tasks) {
 			p.u.tasks[p.cursor].cancel(errEnded)
 		} else {
@@ -98,6 +110,7 @@ func (p *actionPage) draw(w, h int) []string {
 		}
 		add(l)
 	}
+	p.rows = h
 	top := max(0, p.cursor-h+1)
 	return fill(lines[top:], w, h)
 }

@@ -35,34 +35,20 @@ func newAddonsPage(u *ui) *addonsPage {
 	return p
 }
 
-func (p *addonsPage) crumb() string           { return p.u.T("addons") }
-func (p *addonsPage) context() keymap.Context { return keymap.List }
+func (p *addonsPage) crumb() string              { return p.u.T("addons") }
+func (p *addonsPage) contexts() []keymap.Context { return []keymap.Context{keymap.Addons} }
 
-func (p *addonsPage) hints() []string {
-	if a, ok := p.current(); ok && a.Hint != "" {
-		return []string{"mark", "open", "fix", "copy.name"}
+func (p *addonsPage) hints() []hint {
+	a, ok := p.current()
+	toggle := hint{"addon.toggle", p.u.T("switch it on")}
+	if ok && a.Enabled {
+		toggle.word = p.u.T("switch it off")
 	}
-	return []string{"mark", "open", "copy.name"}
-}
-
-func (p *addonsPage) meaning(id string) string {
-	switch id {
-	case "mark":
-		if a, ok := p.current(); ok && a.Enabled {
-			return "switch it off"
-		}
-		return "switch it on"
-	case "open":
-		return "details"
-	case "fix":
-		return "copy what to type"
-	case "copy.name", "down", "up", "top", "bottom", "page.down", "page.up", "sort", "wide":
-		return ""
+	hints := []hint{toggle, {"open", p.u.T("details")}}
+	if ok && a.Hint != "" {
+		hints = append(hints, hint{id: "addon.fix"})
 	}
-	if v := verbNamed(id); v != nil || id == "tree" || id == "actions" {
-		return "-"
-	}
-	return ""
+	return append(hints, hint{id: "addon.copy"})
 }
 
 func (p *addonsPage) show() { p.visible = true; p.reload() }
@@ -239,35 +225,25 @@ func (p *addonsPage) act(id string) bool {
 	u := p.u
 	a, here := p.current()
 	switch id {
-	case "mark":
+	case "addon.toggle":
 		p.toggle()
 	case "open":
 		p.details()
-	case "fix":
+	case "addon.fix":
 		if here && a.Hint != "" {
 			u.copy(firstLineOf(a.Hint))
 		} else {
 			u.toast.say(paint.Dim, u.T("nothing has to be mended"))
 		}
-	case "copy.name", "copy.line":
+	case "addon.copy":
 		if it, ok := p.grid.Current(); ok {
 			u.copy(it.Cells[0])
 		}
-	case "delete":
+	case "addon.off":
 		if here && a.Enabled {
 			p.toggle()
 		}
-	case "logs":
-		u.toast.say(paint.Dim, u.T("it has no log of its own; %s tells how it does", u.keys.Key("open")))
 	default:
-		if v := verbNamed(id); v != nil && id != "actions" {
-			u.toast.say(paint.Dim, u.T("%s: only objects have that", u.T(v.title)))
-			return true
-		}
-		if id == "actions" {
-			p.details()
-			return true
-		}
 		return gridAct(u, p.grid, id)
 	}
 	return true
@@ -409,7 +385,7 @@ func (p *addonsPage) strip(w int) []string {
 // effect says what switching does.
 func (p *addonsPage) effect(a cluster.AddonStatus) string {
 	u := p.u
-	key := u.keys.Key("mark")
+	key := u.keys.Key("addon.toggle")
 	switch {
 	case a.Enabled:
 		if users := needers(p.list, a.Name); len(users) > 0 {

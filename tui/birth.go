@@ -8,7 +8,6 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
-	"bonsai/bootstrap/kube"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
 )
@@ -83,23 +82,13 @@ func cleanBirth(b cluster.Birth) cluster.Birth {
 	return b
 }
 
-func (p *birthPage) crumb() string           { return p.u.T("birth of %s", p.name) }
-func (p *birthPage) context() keymap.Context { return keymap.List }
-func (p *birthPage) hints() []string         { return []string{"logs", "describe", "actions", "back"} }
-func (p *birthPage) show()                   { p.feed.use() }
-func (p *birthPage) hide()                   { p.feed.leave() }
-func (p *birthPage) lost() bool              { return false }
-func (p *birthPage) wheel(rows int)          { p.top += rows }
-func (p *birthPage) click(_, _ int)          {}
-
-func (p *birthPage) subjects() []subject {
-	for _, r := range p.u.state.pods.rows {
-		if r.Namespace == p.namespace && r.Name == p.name {
-			return []subject{subjectOf(podType, p.u.state.pods.columns, &r)}
-		}
-	}
-	return []subject{{ref: kube.Ref{Type: podType, Namespace: p.namespace, Name: p.name}, line: p.namespace + "/" + p.name}}
-}
+func (p *birthPage) crumb() string              { return p.u.T("birth of %s", p.name) }
+func (p *birthPage) contexts() []keymap.Context { return []keymap.Context{keymap.List} }
+func (p *birthPage) hints() []hint              { return hintsOf("logs", "describe", "actions", "back") }
+func (p *birthPage) show()                      { p.feed.use() }
+func (p *birthPage) hide()                      { p.feed.leave() }
+func (p *birthPage) wheel(rows int)             { p.top += rows }
+func (p *birthPage) click(_, _ int)             {}
 
 func (p *birthPage) act(id string) bool {
 	switch id {
@@ -115,16 +104,8 @@ func (p *birthPage) act(id string) bool {
 		p.top = 0
 	case "bottom":
 		p.top = 1 << 20
-	case "actions":
-		p.u.openActions()
-	case "birth":
-		return true // it is here
 	default:
-		v := verbNamed(id)
-		if v == nil {
-			return false
-		}
-		p.u.runVerb(v)
+		return false
 	}
 	return true
 }

@@ -1,7 +1,9 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"bonsai/bootstrap/cluster"
@@ -291,56 +293,26 @@ func (u *ui) bottomLine(w int) string {
 		return l.Right(paint.Dim, u.keys.Key("log")+" "+u.T("shows it, and ends it")).String()
 	}
 	l.Add(paint.Plain, " ")
-	for _, id := range u.page().hints() {
-		key := u.keys.Key(id)
-		if key == "" {
-			continue
+	hints := u.frame().hints()
+	if _, ok := u.page().(filterer); ok {
+		word := ""
+		if slices.Contains(u.chain(), keymap.Scroll) {
+			word = u.T("find")
 		}
-		l.Hint(key, u.T(u.hintText(id)))
+		hints = append(hints, hint{"filter", word})
 	}
-	if p, ok := u.frame().(*panes); ok && len(p.sides) > 0 {
-		l.Hint(u.keys.Key("pane.next"), u.T("next pane"))
-	}
-	for _, id := range []string{"filter", "command", "help"} {
-		if _, ok := u.page().(filterer); !ok && id == "filter" {
-			continue
+	for _, h := range append(hints, hintsOf("command", "help")...) {
+		if key := u.keyOf(h.id); key != "" {
+			l.Hint(key, cmp.Or(h.word, u.wordOf(h.id)))
 		}
-		l.Hint(u.keys.Key(id), u.T(u.hintText(id)))
 	}
 	return l.String()
 }
 
-// hintText is the one word that the hint line has for an action.
-func (u *ui) hintText(id string) string {
-	if m, ok := u.page().(meaner); ok {
-		if text := m.meaning(id); text != "" && text != "-" {
-			return text
-		}
-	}
-	if id == "filter" && u.page().context() == keymap.Text {
-		return "find"
-	}
-	if text, ok := hintWords[id]; ok {
-		return text
-	}
-	for _, b := range u.keys.Bindings() {
-		if b.ID == id {
-			return b.Help
-		}
-	}
-	return id
-}
-
-// hintWords are shorter than the help of the bindings.
-var hintWords = map[string]string{
-	"open": "open", "logs": "logs", "logs.previous": "previous", "shell": "shell", "describe": "describe", "yaml": "yaml", "actions": "actions",
-	"mark": "mark", "filter": "filter", "command": "command", "help": "keys", "fix": "fix", "cordon": "cordon", "restart": "restart",
-	"edit": "edit", "forward": "forward", "birth": "birth", "delete": "delete", "back": "back", "sort": "sort", "copy.line": "copy",
-	"text.next": "next", "text.prev": "before", "text.filter": "filter", "text.pause": "pause", "text.wrap": "wrap", "text.bottom": "end",
-	"text.raw": "raw", "text.time": "time", "text.copy": "copy", "text.save": "save", "text.prev.run": "run before", "scale": "scale",
-	"text.container": "only one", "text.next.run": "next run", "text.previous": "previous", "text.expand": "whole line", "tab.next": "next tab", "owner": "owner",
-	"namespace": "namespace", "tree": "tree", "wide": "wide", "quit": "leave", "copy.name": "copy",
-	"trace": "trace", "resolve": "resolve",
+// wordOf is what the line of hints always has for an action.
+func (u *ui) wordOf(id string) string {
+	a, _ := u.keys.Action(id)
+	return u.T(cmp.Or(a.Hint, a.Help))
 }
 
 // trail is the names of the pages that were opened over each other.

@@ -50,15 +50,10 @@ func newControlPage(u *ui) *controlPage {
 	return p
 }
 
-func (p *controlPage) crumb() string           { return p.u.T("control plane") }
-func (p *controlPage) context() keymap.Context { return keymap.List }
-func (p *controlPage) hints() []string         { return []string{"open", "logs", "copy.name", "sort"} }
-
-func (p *controlPage) meaning(id string) string {
-	if id == "open" {
-		return "its log"
-	}
-	return ""
+func (p *controlPage) crumb() string              { return p.u.T("control plane") }
+func (p *controlPage) contexts() []keymap.Context { return []keymap.Context{keymap.Control} }
+func (p *controlPage) hints() []hint {
+	return append([]hint{{"open", p.u.T("its log")}}, hintsOf("logs", "copy.name", "sort")...)
 }
 
 func (p *controlPage) show() { p.visible = true; p.refresh() }

@@ -88,7 +88,7 @@ func (u *ui) ask(title string, text []string, accept, typed string, answer func(
 }
 
 func (q *question) key(msg tea.KeyMsg) {
-	switch q.u.keys.Find(keymap.Dialog, msg.String()) {
+	switch q.u.keys.Find(keymap.Chain(keymap.Dialog), msg.String()) {
 	case "dialog.cancel":
 		q.u.closeDialog()
 		return
@@ -229,7 +229,7 @@ func rank(c choice, text string) int {
 }
 
 func (m *menu) key(msg tea.KeyMsg) {
-	switch m.u.keys.Find(keymap.Dialog, msg.String()) {
+	switch m.u.keys.Find(keymap.Chain(keymap.Dialog), msg.String()) {
 	case "dialog.cancel":
 		m.u.closeDialog()
 		return
@@ -321,7 +321,7 @@ type textBox struct {
 }
 
 func (t *textBox) key(msg tea.KeyMsg) {
-	switch t.u.keys.Find(keymap.Text, msg.String()) {
+	switch t.u.keys.Find(keymap.Chain(keymap.Scroll), msg.String()) {
 	case "text.down":
 		t.top++
 	case "text.up":
@@ -330,6 +330,10 @@ func (t *textBox) key(msg tea.KeyMsg) {
 		t.top += t.rows
 	case "text.page.up":
 		t.top -= t.rows
+	case "text.top":
+		t.top = 0
+	case "text.bottom":
+		t.top = len(t.lines)
 	default:
 		t.u.closeDialog()
 	}

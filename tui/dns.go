@@ -156,52 +156,32 @@ func (p *dnsPage) hide() {
 	p.linger.hide()
 }
 
-func (p *dnsPage) crumb() string           { return p.u.T("dns") }
-func (p *dnsPage) context() keymap.Context { return keymap.List }
-func (p *dnsPage) filterPrompt() string    { return "/" }
-func (p *dnsPage) namespaceChanged()       { p.refilter(p.list.filter.Text(), p.list.filter.Failures()) }
-func (p *dnsPage) setFilter(text string)   { p.refilter(text, p.list.filter.Failures()) }
-func (p *dnsPage) filterText() string      { return p.list.filter.Text() }
-func (p *dnsPage) lost() bool              { return !p.grouped && p.list.takeLost() }
-func (p *dnsPage) hints() []string {
-	return []string{"fix", "tree", "logs.previous", "cordon", "trace", "resolve", "mark"}
+func (p *dnsPage) crumb() string         { return p.u.T("dns") }
+func (p *dnsPage) filterPrompt() string  { return "/" }
+func (p *dnsPage) namespaceChanged()     { p.refilter(p.list.filter.Text(), p.list.filter.Failures()) }
+func (p *dnsPage) setFilter(text string) { p.refilter(text, p.list.filter.Failures()) }
+func (p *dnsPage) filterText() string    { return p.list.filter.Text() }
+func (p *dnsPage) lost() bool            { return !p.grouped && p.list.takeLost() }
+
+func (p *dnsPage) contexts() []keymap.Context {
+	if p.grouped {
+		return []keymap.Context{keymap.DNS, keymap.Table}
+	}
+	return []keymap.Context{keymap.DNS}
 }
 
-// meaning says what keys of lists do here, where that is something else.
-func (p *dnsPage) meaning(id string) string {
-	switch id {
-	case "fix":
-		if p.list.filter.Failures() {
-			return "all answers"
+func (p *dnsPage) hints() []hint {
+	u := p.u
+	either := func(id string, on bool, word string) hint {
+		if on {
+			return hint{id, word}
 		}
-		return "failures only"
-	case "tree":
-		return "type"
-	case "logs.previous":
-		return "pod"
-	case "cordon":
-		if p.grouped {
-			return "one by one"
-		}
-		return "group by name"
-	case "mark":
-		if p.list.paused() {
-			return "go on"
-		}
-		return "pause"
-	case "open":
-		return "explain, or not"
-	case "copy.name":
-		return "copy the name"
-	case "copy.line":
-		return "copy the right name"
-	case "delete", "sort", "scale", "restart", "edit", "birth", "owner", "wide":
-		if id == "sort" && p.grouped {
-			return ""
-		}
-		return "-"
+		return hint{id: id}
 	}
-	return ""
+	return []hint{
+		either("dns.failures", p.list.filter.Failures(), u.T("all answers")), {id: "dns.type"}, {id: "dns.pod"},
+		either("dns.group", p.grouped, u.T("one by one")), {id: "trace"}, {id: "resolve"}, either("dns.pause", p.list.paused(), u.T("go on")),
+	}
 }
 
 // take adds what came to the ring, the list and the groups.

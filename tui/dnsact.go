@@ -8,78 +8,65 @@ import (
 )
 
 func (p *dnsPage) act(id string) bool {
-	u := p.u
 	switch id {
-	case "fix":
+	case "dns.failures":
 		p.refilter(p.list.filter.Text(), !p.list.filter.Failures())
-	case "cordon":
+	case "dns.group":
 		p.grouped = !p.grouped
 		p.refilter(p.list.filter.Text(), p.list.filter.Failures())
-	case "mark":
+	case "dns.pause":
 		p.list.pause(!p.list.paused())
-	case "open":
+	case "dns.explain":
 		p.closed = !p.closed
 		p.list.tie()
-	case "tree":
+	case "dns.type":
 		p.chooseType()
-	case "logs.previous":
+	case "dns.pod":
 		p.choosePod()
+	case "dns.copy", "dns.copy.right":
+		p.copy(id == "dns.copy.right")
 	case "trace":
 		p.trace()
 	case "resolve":
 		p.resolve()
-	case "copy.name", "copy.line":
-		q := p.current()
-		if q == nil {
-			return true
-		}
-		if m := p.guess(q); id == "copy.line" && len(m) > 0 {
-			u.copy(m[0].Right)
-		} else {
-			u.copy(q.Asked.Value())
-		}
-	case "back":
-		switch {
-		case p.list.filter.Text() != "":
-			p.setFilter("")
-		case p.list.filter.Failures():
-			p.refilter("", false)
-		case p.grouped:
-			return p.act("cordon")
-		case p.list.paused():
-			p.list.pause(false)
-		default:
-			return false
-		}
-	case "delete", "scale", "restart", "edit", "birth", "owner", "wide":
-		return p.meaning(id) == "-" && p.nothing(id)
 	default:
 		if p.grouped {
-			return gridAct(u, p.groups, id)
+			return gridAct(p.u, p.groups, id)
 		}
-		if id == "sort" {
-			return p.nothing(id)
-		}
-		if p.list.act(id) {
-			p.closed = false
-			return true
-		}
-		if id == "actions" {
-			u.openActions()
-			return true
-		}
-		v := verbNamed(id)
-		if v == nil {
+		if !p.list.act(id) {
 			return false
 		}
-		u.runVerb(v)
+		p.closed = false
 	}
 	return true
 }
 
-// nothing says that a key of lists has no use for questions.
-func (p *dnsPage) nothing(id string) bool {
-	p.u.toast.say(paint.Dim, p.u.T("that is of no use for a question; %s opens the pod that asked", p.u.keys.Key("describe")))
+// copy copies the name under the cursor, or the one that was probably meant.
+func (p *dnsPage) copy(right bool) {
+	q := p.current()
+	if q == nil {
+		return
+	}
+	name := q.Asked.Value()
+	if m := p.guess(q); right && len(m) > 0 {
+		name = m[0].Right
+	}
+	p.u.copy(name)
+}
+
+func (p *dnsPage) back() bool {
+	switch {
+	case p.list.filter.Text() != "":
+		p.setFilter("")
+	case p.list.filter.Failures():
+		p.refilter("", false)
+	case p.grouped:
+		p.act("dns.group")
+	case p.list.paused():
+		p.list.pause(false)
+	default:
+		return false
+	}
 	return true
 }
 

@@ -99,7 +99,7 @@ func (p *dnsPage) why(q *dnslog.Query) []fact {
 			for _, other := range m[1:] {
 				row = append(row, fact{paint.Plain, " " + u.T("or") + " " + other.Right})
 			}
-			return append(row, fact{paint.Key, "   " + u.keys.Key("copy.line")}, fact{paint.Dim, " " + u.T("copies the right name")})
+			return append(row, fact{paint.Key, "   " + u.keys.Key("dns.copy.right")}, fact{paint.Dim, " " + u.T("copies the right name")})
 		}
 		if full, ok := nearmiss.Full(asked, q.Namespace(), u.state.services.known); ok {
 			return []fact{{paint.Plain, u.T("%s exists: some programs, nslookup among them, try the whole search path although they have found it", full.Right)}}

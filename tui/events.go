@@ -118,26 +118,19 @@ func (p *eventsPage) show() {
 	}
 }
 
-func (p *eventsPage) hide()                   { p.linger.hide() }
-func (p *eventsPage) crumb() string           { return p.u.T("events") }
-func (p *eventsPage) context() keymap.Context { return keymap.List }
-func (p *eventsPage) hints() []string {
-	return []string{"open", "logs", "describe", "fix", "namespace", "copy.line", "actions"}
+func (p *eventsPage) hide()         { p.linger.hide() }
+func (p *eventsPage) crumb() string { return p.u.T("events") }
+
+func (p *eventsPage) contexts() []keymap.Context {
+	return contextsFor(p.subjects(), keymap.Events)
 }
 
-func (p *eventsPage) meaning(id string) string {
-	switch id {
-	case "fix":
-		if p.warnings {
-			return "all events"
-		}
-		return "warnings only"
-	case "copy.line":
-		return "copy the message"
-	case "mark", "delete":
-		return "-"
+func (p *eventsPage) hints() []hint {
+	warnings := hint{id: "events.warnings"}
+	if p.warnings {
+		warnings.word = p.u.T("all events")
 	}
-	return ""
+	return append(hintsOf("open", "logs", "describe"), warnings, hint{id: "namespace"}, hint{id: "events.copy"}, hint{id: "actions"})
 }
 
 // take folds what has come into the rows.
@@ -307,31 +300,35 @@ func (u *ui) subjectNamed(namespace, object string) (s subject, ok bool) {
 
 func (p *eventsPage) act(id string) bool {
 	switch id {
-	case "fix":
+	case "events.warnings":
 		p.warnings = !p.warnings
 		p.rebuild()
-		return true
-	case "mark", "delete":
-		p.u.toast.say(paint.Dim, p.u.T("Events go by themselves, after an hour"))
-		return true
-	case "copy.line":
+	case "events.copy":
 		if it, ok := p.grid.Current(); ok {
 			p.u.copy(it.Data.(*eventFold).message)
 		}
-		return true
-	case "back":
-		if p.grid.Filter() == "" && p.warnings {
-			p.warnings = false
-			p.rebuild()
-			return true
-		}
+	default:
+		return gridAct(p.u, p.grid, id)
+	}
+	return true
+}
+
+func (p *eventsPage) back() bool {
+	if p.grid.Filter() != "" || !p.warnings {
 		return false
 	}
-	if it, ok := p.grid.Current(); ok && len(p.subjects()) == 0 && verbNamed(id) != nil {
-		p.u.toast.say(paint.Warn, p.u.T("the type of %s is not known to the API server", it.Data.(*eventFold).object))
-		return true
+	p.warnings = false
+	p.rebuild()
+	return true
+}
+
+// whyNone says why nothing can be done with the object of an Event.
+func (p *eventsPage) whyNone() string {
+	it, ok := p.grid.Current()
+	if !ok {
+		return ""
 	}
-	return gridAct(p.u, p.grid, id)
+	return p.u.T("the type of %s is not known to the API server", it.Data.(*eventFold).object)
 }
 
 func (p *eventsPage) draw(w, h int) []string {
@@ -370,7 +367,7 @@ func (p *eventsPage) emptyText() string {
 	case p.grid.Filter() != "":
 		return u.T("nothing matches %q; %s takes the filter away", p.grid.Filter(), u.keys.Key("back"))
 	case p.warnings:
-		return u.theme.Glyphs.OK + " " + u.T("no warnings in the last hour; %s shows all events", u.keys.Key("fix"))
+		return u.theme.Glyphs.OK + " " + u.T("no warnings in the last hour; %s shows all events", u.keys.Key("events.warnings"))
 	case u.state.namespace != "":
 		return u.T("no events in %q in the last hour; %s another namespace, %s all", u.state.namespace, u.keys.Key("namespace"), u.keys.Key("all"))
 	}

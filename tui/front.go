@@ -1,11 +1,13 @@
 package tui
 
-import "bonsai/bootstrap/cluster"
+import (
+	"bonsai/bootstrap/cluster"
+	"bonsai/tui/keymap"
+)
 
 // frontPage is the first page of the overview's screen: the overview, or the start view in its place where there is
 // nothing to look at but a start, or an operation to be seen.
 type frontPage struct {
-	blankPage
 	u        *ui
 	overview page
 	start    *startPage
@@ -22,7 +24,11 @@ func (f *frontPage) front() page            { return f.shown }
 func (f *frontPage) show()                  { f.shown.show() }
 func (f *frontPage) hide()                  { f.shown.hide() }
 func (f *frontPage) crumb() string          { return f.shown.crumb() }
+func (f *frontPage) act(id string) bool     { return f.shown.act(id) }
+func (f *frontPage) hints() []hint          { return f.shown.hints() }
 func (f *frontPage) draw(w, h int) []string { return f.shown.draw(w, h) }
+
+func (f *frontPage) contexts() []keymap.Context { return f.shown.contexts() }
 
 func (f *frontPage) sized() {
 	if p, ok := f.shown.(sizer); ok {

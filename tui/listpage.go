@@ -156,12 +156,21 @@ func subjectOf(t kube.ResourceType, columns []kube.Column, r *kube.Row) subject 
 }
 
 func (p *listPage) act(id string) bool {
-	if id == "tree" {
+	switch {
+	case id == "mark":
+		p.grid.Mark()
+	case id == "tree" && p.pods():
 		p.toggleTree()
-		return true
+	default:
+		return gridAct(p.u, p.grid, id)
 	}
-	return gridAct(p.u, p.grid, id)
+	return true
 }
+
+func (p *listPage) back() bool { return p.grid.Unmark() }
+
+// pods says that the objects are pods.
+func (p *listPage) pods() bool { return p.store.query.Type.Resource == "pods" }
 
 // gridAct carries out what every table does alike.
 func gridAct(u *ui, g *grid.Grid, id string) bool {
@@ -178,22 +187,12 @@ func gridAct(u *ui, g *grid.Grid, id string) bool {
 		g.Page(1)
 	case "page.up":
 		g.Page(-1)
-	case "mark":
-		g.Mark()
 	case "wide":
 		g.SetWide(!g.Wide())
 	case "sort":
 		u.chooseSort(g)
-	case "actions":
-		u.openActions()
-	case "back":
-		return g.Unmark()
 	default:
-		v := verbNamed(id)
-		if v == nil {
-			return false
-		}
-		u.runVerb(v)
+		return false
 	}
 	return true
 }
@@ -211,17 +210,19 @@ func (u *ui) chooseSort(g *grid.Grid) {
 	u.choose(u.T("sort by"), choices)
 }
 
-func (p *listPage) hints() []string {
-	switch p.store.query.Type.Resource {
-	case "pods":
-		return []string{"open", "logs", "shell", "describe", "actions", "birth"}
-	case "nodes":
-		return []string{"open", "logs", "shell", "cordon", "restart", "actions"}
+func (p *listPage) hints() []hint {
+	if p.pods() {
+		return hintsOf("open", "logs", "shell", "describe", "actions", "birth")
 	}
-	return []string{"open", "describe", "yaml", "actions"}
+	return hintsOf("open", "describe", "yaml", "actions")
 }
 
-func (p *listPage) context() keymap.Context { return keymap.List }
+func (p *listPage) contexts() []keymap.Context {
+	if p.pods() {
+		return []keymap.Context{keymap.Pods}
+	}
+	return []keymap.Context{keymap.Objects}
+}
 
 func (p *listPage) draw(w, h int) []string {
 	if text := p.emptyText(); text != "" {

@@ -58,7 +58,6 @@ func makeLogsPage(u *ui, title string) *logsPage {
 		p.what = title
 	}
 	p.newBox()
-	p.choose = p.chooseSource
 	p.sources.reset()
 	return p
 }
@@ -97,7 +96,7 @@ func (p *logsPage) newBox() {
 	p.box = b
 }
 
-func (p *logsPage) context() keymap.Context { return keymap.Text }
+func (p *logsPage) contexts() []keymap.Context { return p.contextsOf(keymap.Logs) }
 
 func (p *logsPage) crumb() string {
 	switch {
@@ -187,7 +186,11 @@ func (p *logsPage) take(b logBatch) {
 }
 
 func (p *logsPage) act(id string) bool {
-	if id == "text.previous" {
+	switch id {
+	case "text.container":
+		p.chooseSource()
+		return true
+	case "text.previous":
 		if !p.pods || p.home {
 			p.u.toast.say(paint.Dim, p.u.T("only the logs of pods have one before"))
 			return true
@@ -220,7 +223,7 @@ func (p *logsPage) chooseSource() {
 	p.u.choose(p.u.T("show only"), choices)
 }
 
-func (p *logsPage) hints() []string {
+func (p *logsPage) hints() []hint {
 	return p.hintsOf("text.filter", "text.pause", "text.container", "text.wrap", "text.prev.run", "text.copy", "text.save", "text.time")
 }
 

@@ -56,20 +56,10 @@ func (p *lookupPage) ask() {
 	})
 }
 
-func (p *lookupPage) crumb() string           { return p.name }
-func (p *lookupPage) context() keymap.Context { return keymap.List }
-func (p *lookupPage) hints() []string         { return []string{"restart", "resolve", "copy.name", "back"} }
-
-func (p *lookupPage) meaning(id string) string {
-	switch id {
-	case "restart":
-		return "ask again"
-	case "copy.name", "copy.line":
-		return "copy the answer"
-	case "resolve", "down", "up", "top", "bottom", "page.down", "page.up", "back":
-		return ""
-	}
-	return "-"
+func (p *lookupPage) crumb() string              { return p.name }
+func (p *lookupPage) contexts() []keymap.Context { return []keymap.Context{keymap.Lookup} }
+func (p *lookupPage) hints() []hint {
+	return hintsOf("lookup.again", "resolve", "lookup.copy", "back")
 }
 
 func (p *lookupPage) act(id string) bool {
@@ -86,7 +76,7 @@ func (p *lookupPage) act(id string) bool {
 		p.top = 0
 	case "bottom":
 		p.top = 1 << 20 // draw brings it back
-	case "restart":
+	case "lookup.again":
 		p.ask()
 	case "resolve":
 		p.u.prompt = &prompt{label: p.u.T("resolve, as %s: ", p.who()), done: func(text string) {
@@ -97,7 +87,7 @@ func (p *lookupPage) act(id string) bool {
 				p.u.push(newLookupPage(p.u, name, kind, from))
 			}
 		}}
-	case "copy.name", "copy.line":
+	case "lookup.copy":
 		for i := len(p.steps) - 1; i >= 0; i-- {
 			if a := p.steps[i].Answers; len(a) > 0 {
 				fields := strings.Fields(a[len(a)-1])

@@ -100,10 +100,11 @@ func (u *ui) barText(share float64, w int) string {
 	return strings.Repeat(u.theme.Glyphs.Full, full) + strings.Repeat(u.theme.Glyphs.Empty, w-full)
 }
 
-func (p *nodesPage) crumb() string           { return p.u.T("nodes") }
-func (p *nodesPage) context() keymap.Context { return keymap.List }
-func (p *nodesPage) hints() []string {
-	return []string{"open", "logs", "shell", "cordon", "restart", "actions"}
+func (p *nodesPage) crumb() string              { return p.u.T("nodes") }
+func (p *nodesPage) contexts() []keymap.Context { return []keymap.Context{keymap.Node, keymap.Objects} }
+func (p *nodesPage) back() bool                 { return p.grid.Unmark() }
+func (p *nodesPage) hints() []hint {
+	return hintsOf("open", "logs", "shell", "cordon", "node.drain", "actions")
 }
 
 func (p *nodesPage) show() {
@@ -243,13 +244,17 @@ func (p *nodesPage) wheel(rows int)        { p.grid.Move(rows) }
 func (p *nodesPage) click(x, y int)        { p.grid.Click(x, y) }
 
 func (p *nodesPage) act(id string) bool {
-	if id == "open" {
+	switch id {
+	case "mark":
+		p.grid.Mark()
+	case "open":
 		if it, ok := p.grid.Current(); ok {
 			p.u.push(newNodePage(p.u, it.ID))
 		}
-		return true
+	default:
+		return gridAct(p.u, p.grid, id)
 	}
-	return gridAct(p.u, p.grid, id)
+	return true
 }
 
 func (p *nodesPage) draw(w, h int) []string {

@@ -29,9 +29,15 @@ func newOutputPage(u *ui, title string) *outputPage {
 	return &outputPage{u: u, title: paint.Clean(title)}
 }
 
-func (p *outputPage) crumb() string           { return p.title }
-func (p *outputPage) context() keymap.Context { return keymap.Text }
-func (p *outputPage) hints() []string         { return []string{"back", "text.copy", "text.next"} }
+func (p *outputPage) crumb() string { return p.title }
+func (p *outputPage) hints() []hint { return hintsOf("back", "text.copy", "text.next") }
+
+func (p *outputPage) contexts() []keymap.Context {
+	if p.search != "" {
+		return []keymap.Context{keymap.Search, keymap.Text}
+	}
+	return []keymap.Context{keymap.Text}
+}
 
 func (p *outputPage) empty() bool { return len(p.lines) == 0 }
 
@@ -104,10 +110,15 @@ func (p *outputPage) act(id string) bool {
 		p.left = max(0, p.left-8)
 	case "text.right":
 		p.left += 8
-	case "text.next":
-		p.jump(1)
-	case "text.prev":
-		p.jump(-1)
+	case "text.next", "text.prev":
+		if p.search == "" {
+			return false
+		}
+		by := 1
+		if id == "text.prev" {
+			by = -1
+		}
+		p.jump(by)
 	case "text.copy":
 		p.u.copy(strings.Join(p.lines, "\n"))
 	default:

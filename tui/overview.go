@@ -1,9 +1,8 @@
 package tui
 
 import (
-	tea "github.com/charmbracelet/bubbletea"
-
 	"bonsai/bootstrap/cluster"
+	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
 )
 
@@ -89,7 +88,7 @@ func (p *overviewPage) follow() {
 }
 
 // takeKey lets every key pass; the first one ends the tour.
-func (p *overviewPage) takeKey(tea.KeyMsg) bool {
+func (p *overviewPage) takeKey(string) bool {
 	p.tour = false
 	return false
 }
@@ -99,24 +98,18 @@ func (p *overviewPage) act(id string) bool {
 		p.follow()
 		return true
 	}
-	switch id {
-	case "open":
-		if problem, ok := p.problems.current(); ok {
-			p.u.push(newProblemPage(p.u, problem))
-		} else {
-			p.u.toast.say(paint.Dim, p.u.T("nothing is wrong; there is nothing to explain"))
-		}
-	case "actions":
-		p.u.openActions()
-	default:
-		v := verbNamed(id)
-		if v == nil {
-			return false
-		}
-		p.u.runVerb(v)
+	if id != "open" {
+		return false
+	}
+	if problem, ok := p.problems.current(); ok {
+		p.u.push(newProblemPage(p.u, problem))
+	} else {
+		p.u.toast.say(paint.Dim, p.u.T("nothing is wrong; there is nothing to explain"))
 	}
 	return true
 }
+
+func (p *overviewPage) contexts() []keymap.Context { return contextsFor(p.subjects(), keymap.Problems) }
 
 func (p *overviewPage) subjects() []subject {
 	if problem, ok := p.problems.current(); ok {
@@ -135,34 +128,19 @@ func (p *overviewPage) click(_, y int) {
 
 func (p *overviewPage) wheel(rows int) { p.problems.move(rows); p.follow() }
 
-// meaning has words of its own for some hints.
-func (p *overviewPage) meaning(id string) string {
-	switch id {
-	case "open":
-		return "explain"
-	case "screen.pods":
-		return "pods"
-	case "screen.control":
-		return "control plane"
-	case "palette":
-		return "find"
-	}
-	return ""
-}
-
-func (p *overviewPage) hints() []string {
+func (p *overviewPage) hints() []hint {
 	problem, ok := p.problems.current()
 	if !ok {
-		return []string{"screen.pods", "screen.control", "palette"}
+		return []hint{{id: "screen.pods"}, {"screen.control", p.u.T("control plane")}, {id: "palette"}}
 	}
-	hints := []string{"open"}
+	hints := []hint{{"open", p.u.T("explain")}}
 	s := p.u.problemSubject(&problem)
 	for _, id := range []string{"fix", "logs", "shell", "describe"} {
 		if v := verbNamed(id); v != nil && p.u.whyNot(v, []subject{s}) == "" {
-			hints = append(hints, id)
+			hints = append(hints, hint{id: id})
 		}
 	}
-	return append(hints, "actions")
+	return append(hints, hint{id: "actions"})
 }
 
 // part is one piece of the overview: a heading, and rows of which it can do with fewer than it would like.

@@ -1,8 +1,6 @@
 package tui
 
 import (
-	tea "github.com/charmbracelet/bubbletea"
-
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/kube"
@@ -16,24 +14,45 @@ type page interface {
 	hide()
 	// crumb names the page in the trail of what was opened.
 	crumb() string
-	// context says which keys count here beside those that count everywhere.
-	context() keymap.Context
-	// act carries out the action of a key; false leaves it to others.
+	// contexts say which keys count here now beside those that count everywhere, the most specific first.
+	contexts() []keymap.Context
+	// act carries out an action of its contexts, but for those that are verbs: these act on what the page has chosen
+	// and need nothing of the page. Of all other actions it does nothing and returns false.
 	act(id string) bool
 	// draw returns exactly h lines of exactly w cells.
 	draw(w, h int) []string
 	// hints are the actions whose keys are worth a word now, the best first.
-	hints() []string
+	hints() []hint
 }
 
-// facade is a page with a part that has the keys: that part is asked in its place.
+// hint is an action in the line of hints.
+type hint struct {
+	id string
+	// word says it as it is now, translated; empty for the word that the action always has.
+	word string
+}
+
+// hintsOf are hints with the words that their actions always have.
+func hintsOf(ids ...string) []hint {
+	list := make([]hint, len(ids))
+	for i, id := range ids {
+		list[i].id = id
+	}
+	return list
+}
+
+// facade is a page with a part that has the keys: that part is searched, and asked what is chosen, in its place.
 type facade interface{ front() page }
+
+// backer is a page on which something can be taken back before esc leaves it: marks, a pause, a choice. back returns
+// false if there is nothing.
+type backer interface{ back() bool }
 
 // follower is a page that shows what a cursor is on; it is told before each picture.
 type follower interface{ follow() }
 
-// keyTaker is a page that takes some keys as they come, before any binding. A facade is asked before its front.
-type keyTaker interface{ takeKey(tea.KeyMsg) bool }
+// keyTaker is a page that looks at every key before its action is looked up; true ends it.
+type keyTaker interface{ takeKey(key string) bool }
 
 // filterer is a page that can be filtered, or searched.
 type filterer interface {
@@ -52,10 +71,6 @@ type pointer interface {
 	wheel(rows int)
 }
 
-// meaner is a page on which some keys of its context mean something of their own. meaning returns that in English, "-"
-// for keys that mean nothing there, or "" for what they always mean.
-type meaner interface{ meaning(id string) string }
-
 // warner is a page that knows itself what its tab should warn of; "" is nothing.
 type warner interface{ warning() string }
 
@@ -66,6 +81,9 @@ type chooser interface {
 	// lost says once that the object under the cursor has gone.
 	lost() bool
 }
+
+// noneChooser is a chooser that knows better than others why nothing can be acted on.
+type noneChooser interface{ whyNone() string }
 
 // subject is what a verb acts on.
 type subject struct {
@@ -94,11 +112,10 @@ func (s *subject) name() string {
 // blankPage does nothing; pages embed it for what they do not need.
 type blankPage struct{}
 
-func (blankPage) show()                   {}
-func (blankPage) hide()                   {}
-func (blankPage) crumb() string           { return "" }
-func (blankPage) context() keymap.Context { return keymap.List }
-func (blankPage) act(string) bool         { return false }
-func (blankPage) hints() []string         { return nil }
+func (blankPage) show()           {}
+func (blankPage) hide()           {}
+func (blankPage) crumb() string   { return "" }
+func (blankPage) act(string) bool { return false }
+func (blankPage) hints() []hint   { return nil }
 
 func problemOf(err error) cluster.Problem { return fault.Problem(err) }

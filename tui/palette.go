@@ -19,16 +19,17 @@ func (u *ui) openPalette() {
 		if list := c.subjects(); len(list) > 0 {
 			for _, v := range verbs() {
 				choices = append(choices, choice{
-					title: u.T(v.title), words: v.id + " " + v.title, hint: strings.TrimSpace(list[0].ref.Name + "  " + u.keys.Key(v.id)),
+					title: u.T(v.title), words: v.id + " " + v.title, hint: strings.TrimSpace(list[0].ref.Name + "  " + u.keyOf(v.id)),
 					off: u.whyNot(v, list), run: func() { v.run(u, list) },
 				})
 			}
 		}
 	}
-	for _, b := range u.keys.Bindings() {
-		if b.Context == keymap.Global && b.ID != "palette" {
-			choices = append(choices, choice{title: u.T(b.Help), words: b.ID + " " + b.Help, hint: u.keys.Key(b.ID), run: func() { u.act(b.ID) }})
+	for _, a := range u.actionsHere() {
+		if moves(a) || verbNamed(a.ID) != nil || a.ID == "actions" || a.ID == "palette" {
+			continue // verbs are above, with what they act on
 		}
+		choices = append(choices, choice{title: u.T(a.Help), words: a.ID + " " + a.Help, hint: u.keyOf(a.ID), run: func() { u.perform(a.ID) }})
 	}
 	if u.undo != nil {
 		choices = append(choices, choice{title: u.undo.title, words: "undo edit revert back", run: u.undo.run})
@@ -88,32 +89,42 @@ func (u *ui) findObjects(text string) []choice {
 	return list
 }
 
+// actionsHere are those of all contexts of the page in front, each once.
+func (u *ui) actionsHere() []keymap.Action {
+	var list []keymap.Action
+	for _, c := range u.chain() {
+		for _, a := range u.keys.Actions(c) {
+			if !slices.ContainsFunc(list, func(b keymap.Action) bool { return a.ID == b.ID }) {
+				list = append(list, a)
+			}
+		}
+	}
+	return list
+}
+
+// moves says that an action only moves what is shown: nobody searches for that.
+func moves(a keymap.Action) bool {
+	return slices.ContainsFunc(a.In, func(c keymap.Context) bool { return c == keymap.List || c == keymap.Scroll || c == keymap.Panes })
+}
+
 // openHelp lists the keys that count on the page in front.
 func (u *ui) openHelp() {
 	t := &textBox{u: u, title: u.T("keys")}
 	width := min(76, u.width-6)
-	section := func(c keymap.Context, title string) {
+	chain := u.chain()
+	section := func(title string, in func(keymap.Action) bool) {
 		t.lines = append(t.lines, u.theme.Line(width).Add(paint.Title, title).String())
-		for _, b := range u.keys.Bindings() {
-			if b.Context != c || len(b.Keys) == 0 {
+		for _, a := range u.actionsHere() {
+			keys := u.keys.Keys(chain, a.ID)
+			if len(keys) == 0 || !in(a) {
 				continue
 			}
-			help, own := b.Help, false
-			if m, ok := u.page().(meaner); ok && c == u.page().context() {
-				switch text := m.meaning(b.ID); text {
-				case "":
-				case "-":
-					continue
-				default:
-					help, own = text, true
-				}
-			}
 			var names []string
-			for _, k := range b.Keys {
+			for _, k := range keys {
 				names = append(names, keymap.Name(k))
 			}
-			l := u.theme.Line(width).Add(paint.Plain, "  ").Col(paint.Key, strings.Join(names, " "), 16).Add(paint.Plain, u.T(help))
-			if v := verbNamed(b.ID); v != nil && !own {
+			l := u.theme.Line(width).Add(paint.Plain, "  ").Col(paint.Key, strings.Join(names, " "), 16).Add(paint.Plain, u.T(a.Help))
+			if v := verbNamed(a.ID); v != nil {
 				if reason := u.whyHere(v); reason != "" {
 					l.Add(paint.Dim, "  ("+reason+")")
 				}
@@ -122,13 +133,14 @@ func (u *ui) openHelp() {
 		}
 		t.lines = append(t.lines, paint.Spaces(width))
 	}
-	if c := u.page().context(); c != keymap.Global {
-		section(c, u.T("here"))
+	is := func(c keymap.Context) func(keymap.Action) bool {
+		return func(a keymap.Action) bool { return slices.Contains(a.In, c) }
 	}
-	if p, ok := u.frame().(*panes); ok && len(p.sides) > 0 {
-		section(keymap.Panes, u.T("panes beside each other"))
+	section(u.T("here"), func(a keymap.Action) bool { return !is(keymap.Panes)(a) && !is(keymap.Global)(a) })
+	if slices.Contains(chain, keymap.Panes) {
+		section(u.T("panes beside each other"), is(keymap.Panes))
 	}
-	section(keymap.Global, u.T("everywhere"))
+	section(u.T("everywhere"), is(keymap.Global))
 	u.open(t)
 }
 

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -61,12 +62,72 @@ func (p *panes) front() page {
 	return p.list
 }
 
-func (p *panes) crumb() string           { return p.list.crumb() }
-func (p *panes) context() keymap.Context { return p.front().context() }
-func (p *panes) act(id string) bool      { return p.front().act(id) }
-func (p *panes) hints() []string         { return p.front().hints() }
-func (p *panes) lost() bool              { return p.list.lost() }
-func (p *panes) subjects() []subject     { return p.list.subjects() }
+func (p *panes) crumb() string       { return p.list.crumb() }
+func (p *panes) lost() bool          { return p.list.lost() }
+func (p *panes) subjects() []subject { return p.list.subjects() }
+
+func (p *panes) hints() []hint {
+	if len(p.sides) == 0 {
+		return p.list.hints()
+	}
+	return append(p.front().hints(), hint{id: "pane.next"})
+}
+
+// contexts are those of panes, of the pane that has the keys, and of the object for what means nothing in that pane.
+func (p *panes) contexts() []keymap.Context {
+	if len(p.sides) == 0 {
+		return p.list.contexts()
+	}
+	list := append([]keymap.Context{keymap.Panes}, p.front().contexts()...)
+	if object, ok := p.sides[0].(*subjectPage); ok && p.focus > 1 {
+		list = append(list, contextsFor([]subject{object.s}, keymap.Object)...)
+	}
+	return list
+}
+
+func (p *panes) act(id string) bool {
+	if p.front().act(id) {
+		return true
+	}
+	n := len(p.sides)
+	if n == 0 {
+		return false
+	}
+	switch id {
+	case "pane.next":
+		p.focus = (p.focus + 1) % (n + 1)
+	case "pane.prev":
+		p.focus = (p.focus + n) % (n + 1)
+	case "pane.zoom":
+		if p.extent == extentAll {
+			p.extent = extentOwn
+		} else {
+			p.extent = extentAll
+		}
+	case "pane.larger":
+		p.extent = min(extentAll, p.extent+1)
+	case "pane.smaller":
+		p.extent = max(extentOwn, p.extent-1)
+	default:
+		object, ok := p.sides[0].(*subjectPage)
+		return ok && p.focus > 1 && slices.Contains([]string{"describe", "yaml", "logs", "birth"}, id) && object.act(id)
+	}
+	return true
+}
+
+// back takes back what the pane that has the keys can, and then gives the keys to the list.
+func (p *panes) back() bool {
+	if p.focus == 0 {
+		return false // the list is asked itself
+	}
+	front := p.front()
+	if f, ok := front.(filterer); ok && f.filterText() != "" {
+		f.setFilter("")
+	} else if b, ok := front.(backer); !ok || !b.back() {
+		p.focus = 0
+	}
+	return true
+}
 
 func (p *panes) show() {
 	p.visible = true
@@ -149,53 +210,6 @@ func (p *panes) beside(s *subject) {
 		side.show()
 	}
 	u.touch()
-}
-
-// takeKey takes the keys that move between panes, and gives those of lists that mean nothing in a text to the object.
-func (p *panes) takeKey(msg tea.KeyMsg) bool {
-	if len(p.sides) == 0 {
-		return false
-	}
-	keys, key := p.u.keys, msg.String()
-	switch keys.Find(keymap.Panes, key) {
-	case "pane.next":
-		p.focus = (p.focus + 1) % (len(p.sides) + 1)
-		return true
-	case "pane.prev":
-		p.focus = (p.focus + len(p.sides)) % (len(p.sides) + 1)
-		return true
-	case "pane.zoom":
-		if p.extent == extentAll {
-			p.extent = extentOwn
-		} else {
-			p.extent = extentAll
-		}
-		return true
-	case "pane.larger":
-		p.extent = min(extentAll, p.extent+1)
-		return true
-	case "pane.smaller":
-		p.extent = max(extentOwn, p.extent-1)
-		return true
-	}
-	if p.focus == 0 {
-		return false
-	}
-	front := p.front()
-	if keys.Find(keymap.Global, key) == "back" {
-		if f, ok := front.(filterer); ok && f.filterText() != "" {
-			return false
-		}
-		if !front.act("back") {
-			p.focus = 0
-		}
-		return true
-	}
-	object, ok := p.sides[0].(*subjectPage)
-	if !ok || front == page(object) || keys.Find(front.context(), key) != "" || keys.Find(keymap.Global, key) != "" {
-		return false
-	}
-	return object.listAct(keys.Find(keymap.List, key))
 }
 
 // widths are those of the panes; 0 is one that is not to be seen.

@@ -70,37 +70,22 @@ func (p *portsPage) columns() {
 	))
 }
 
-func (p *portsPage) show()                   { p.linger.show() }
-func (p *portsPage) hide()                   { p.linger.hide() }
-func (p *portsPage) crumb() string           { return p.u.T("ports") }
-func (p *portsPage) context() keymap.Context { return keymap.List }
+func (p *portsPage) show()         { p.linger.show() }
+func (p *portsPage) hide()         { p.linger.hide() }
+func (p *portsPage) crumb() string { return p.u.T("ports") }
 
-func (p *portsPage) hints() []string {
+func (p *portsPage) contexts() []keymap.Context {
 	if p.focused() {
-		return []string{"open", "copy.line", "delete", "restart"}
+		return []keymap.Context{keymap.Forwards}
 	}
-	return []string{"forward", "open", "logs", "copy.line", "yaml", "actions"}
+	return []keymap.Context{keymap.Services}
 }
 
-func (p *portsPage) meaning(id string) string {
-	switch id {
-	case "copy.line":
-		return "copy the address"
-	case "restart":
-		if p.focused() {
-			return "retry"
-		}
-		return "-"
-	case "delete":
-		if p.focused() {
-			return "stop"
-		}
-	case "copy.name":
-		if p.focused() {
-			return "copy the address"
-		}
+func (p *portsPage) hints() []hint {
+	if p.focused() {
+		return hintsOf("open", "forward.copy", "forward.stop", "forward.retry")
 	}
-	return ""
+	return hintsOf("forward", "open", "logs", "service.copy", "yaml", "actions")
 }
 
 // focused says that the cursor is on a forwarded port.
@@ -285,43 +270,13 @@ func (p *portsPage) subjects() []subject {
 }
 
 func (p *portsPage) act(id string) bool {
-	u := p.u
 	if p.focused() {
-		it, ok := p.ours.Current()
-		if !ok {
-			return false
-		}
-		f := it.Data.(*forward)
-		switch id {
-		case "delete":
-			if u.forwards.has(f) {
-				u.forwards.stop(f)
-			}
-			return true
-		case "restart":
-			if f.err == nil {
-				u.toast.say(paint.Dim, u.T("it runs; there is nothing to retry"))
-			}
-			u.forwards.retry(f)
-			return true
-		case "copy.name", "copy.line":
-			u.copy(f.url())
-			return true
-		case "mark":
-			return true
-		case "down":
-			if at, of := p.ours.Position(); at == of && p.services.Len() > 0 {
-				p.onOurs = false
-				return true
-			}
-		case "bottom":
-			p.onOurs = false
-			p.services.Bottom()
-			return true
-		}
-		return gridAct(u, p.ours, id)
+		return p.actOurs(id)
 	}
 	switch id {
+	case "mark":
+		p.services.Mark()
+		return true
 	case "up":
 		if at, _ := p.services.Position(); at <= 1 && p.ours.Total() > 0 {
 			p.onOurs = true
@@ -333,26 +288,68 @@ func (p *portsPage) act(id string) bool {
 			p.ours.Top()
 			return true
 		}
-	case "copy.line":
-		if it, ok := p.services.Current(); ok {
-			l := it.Data.(kube.ServiceLine)
-			if f := p.forwardTo(&l); f != nil {
-				u.copy(f.url())
-				return true
-			}
-			address, where, _ := strings.Cut(nearest(l.Reachable), " ")
-			if where == "on this machine" {
-				address = "http://" + address
-			}
-			u.copy(address)
-		}
-		return true
-	case "restart":
-		u.toast.say(paint.Dim, u.T("a Service cannot be restarted; its workload can"))
+	case "service.copy":
+		p.copyAddress()
 		return true
 	}
-	return gridAct(u, p.services, id)
+	return gridAct(p.u, p.services, id)
 }
+
+// actOurs is act while the cursor is on a forwarded port.
+func (p *portsPage) actOurs(id string) bool {
+	u := p.u
+	it, ok := p.ours.Current()
+	if !ok {
+		return false
+	}
+	f := it.Data.(*forward)
+	switch id {
+	case "forward.stop":
+		if u.forwards.has(f) {
+			u.forwards.stop(f)
+		}
+		return true
+	case "forward.retry":
+		if f.err == nil {
+			u.toast.say(paint.Dim, u.T("it runs; there is nothing to retry"))
+		}
+		u.forwards.retry(f)
+		return true
+	case "forward.copy":
+		u.copy(f.url())
+		return true
+	case "down":
+		if at, of := p.ours.Position(); at == of && p.services.Len() > 0 {
+			p.onOurs = false
+			return true
+		}
+	case "bottom":
+		p.onOurs = false
+		p.services.Bottom()
+		return true
+	}
+	return gridAct(u, p.ours, id)
+}
+
+// copyAddress copies where the Service under the cursor is reachable.
+func (p *portsPage) copyAddress() {
+	it, ok := p.services.Current()
+	if !ok {
+		return
+	}
+	l := it.Data.(kube.ServiceLine)
+	if f := p.forwardTo(&l); f != nil {
+		p.u.copy(f.url())
+		return
+	}
+	address, where, _ := strings.Cut(nearest(l.Reachable), " ")
+	if where == "on this machine" {
+		address = "http://" + address
+	}
+	p.u.copy(address)
+}
+
+func (p *portsPage) back() bool { return p.services.Unmark() }
 
 // warning says that a forwarded port leads nowhere.
 func (p *portsPage) warning() string {

@@ -88,7 +88,7 @@ func (p *portsPage) strip(w, n int) []string {
 	case p.focused():
 		if it, ok := p.ours.Current(); ok {
 			f := it.Data.(*forward)
-			parts = append(parts, fact{paint.Plain, u.T("%s copies %s, %s stops it; it follows its pods and lives until you leave", u.keys.Key("copy.line"), f.url(), u.keys.Key("delete"))})
+			parts = append(parts, fact{paint.Plain, u.T("%s copies %s, %s stops it; it follows its pods and lives until you leave", u.keys.Key("forward.copy"), f.url(), u.keys.Key("forward.stop"))})
 			if f.err != nil {
 				parts = append(parts, fact{paint.Fail, u.errorText(f.err)})
 			}

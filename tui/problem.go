@@ -108,6 +108,7 @@ type problemPage struct {
 	problem cluster.Problem
 	over    bool // it is not there any more
 	top     int
+	rows    int // on the screen
 }
 
 func newProblemPage(u *ui, p cluster.Problem) *problemPage {
@@ -127,7 +128,7 @@ func (p *problemPage) refresh() {
 
 func (p *problemPage) crumb() string { return shortObject(&p.problem) }
 
-func (p *problemPage) context() keymap.Context { return keymap.List }
+func (p *problemPage) contexts() []keymap.Context { return contextsFor(p.subjects(), keymap.Problems) }
 
 func (p *problemPage) lost() bool { return false }
 
@@ -138,20 +139,20 @@ func (p *problemPage) act(id string) bool {
 	case "open":
 		s := p.u.problemSubject(&p.problem)
 		p.u.openPlace(&s)
-	case "actions":
-		p.u.openActions()
 	case "down":
 		p.top++
 	case "up":
 		p.top--
+	case "page.down":
+		p.top += max(1, p.rows-1)
+	case "page.up":
+		p.top -= max(1, p.rows-1)
 	case "top":
 		p.top = 0
+	case "bottom":
+		p.top = 1 << 20 // draw brings it back
 	default:
-		v := verbNamed(id)
-		if v == nil {
-			return false
-		}
-		p.u.runVerb(v)
+		return false
 	}
 	return true
 }
@@ -159,7 +160,7 @@ func (p *problemPage) act(id string) bool {
 func (p *problemPage) wheel(rows int) { p.top += rows }
 func (p *problemPage) click(_, _ int) {}
 
-func (p *problemPage) hints() []string { return append(p.useful(), "actions", "back") }
+func (p *problemPage) hints() []hint { return hintsOf(append(p.useful(), "actions", "back")...) }
 
 // useful are the verbs that do something with it now.
 func (p *problemPage) useful() []string {
@@ -179,6 +180,7 @@ const factWidth = 8
 func (p *problemPage) draw(w, h int) []string {
 	p.refresh()
 	lines := p.text(w)
+	p.rows = h
 	p.top = max(0, min(p.top, len(lines)-h))
 	return fill(lines[p.top:], w, h)
 }
@@ -271,10 +273,10 @@ func (p *problemPage) text(w int) []string {
 				text = f.title
 			}
 		}
-		lines = append(lines, u.line(w).Add(paint.Plain, "   ").Col(paint.Key, u.keys.Key(id), factWidth).Add(paint.Plain, text).String())
+		lines = append(lines, u.line(w).Add(paint.Plain, "   ").Col(paint.Key, u.keyOf(id), factWidth).Add(paint.Plain, text).String())
 	}
 	if problemLine(problem) != "" {
-		lines = append(lines, u.line(w).Add(paint.Plain, "   ").Col(paint.Key, u.keys.Key("copy.line"), factWidth).
+		lines = append(lines, u.line(w).Add(paint.Plain, "   ").Col(paint.Key, u.keyOf("copy.line"), factWidth).
 			Add(paint.Plain, u.T("copy")+" ").Add(paint.Accent, paint.Clean(problemLine(problem))).String())
 	}
 	return lines

@@ -77,7 +77,7 @@ func (p *prompt) line(u *ui, w int) string {
 
 func (u *ui) promptKey(msg tea.KeyMsg) {
 	p := u.prompt
-	switch u.keys.Find(keymap.Dialog, msg.String()) {
+	switch u.keys.Find(keymap.Chain(keymap.Dialog), msg.String()) {
 	case "dialog.accept":
 		u.prompt = nil
 		if p.done != nil {

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
-
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/tui/keymap"
@@ -33,8 +31,19 @@ type startPage struct {
 
 func newStartPage(u *ui) *startPage { return &startPage{u: u, nodes: -1} }
 
-func (p *startPage) crumb() string           { return p.u.T("start") }
-func (p *startPage) context() keymap.Context { return keymap.Start }
+func (p *startPage) crumb() string { return p.u.T("start") }
+
+func (p *startPage) contexts() []keymap.Context {
+	switch o := p.u.operation; {
+	case o == nil && p.u.state.absent():
+		return []keymap.Context{keymap.Offers}
+	case o == nil || !o.done:
+		return []keymap.Context{keymap.Start}
+	case o.err != nil:
+		return []keymap.Context{keymap.Failed}
+	}
+	return []keymap.Context{keymap.Started}
+}
 
 func (p *startPage) show() {
 	p.u.fetchStarts(func(starts []cluster.Timeline) { p.starts = starts })
@@ -46,66 +55,33 @@ func (p *startPage) show() {
 	})
 }
 
-func (p *startPage) hints() []string {
-	switch o := p.u.operation; {
-	case o == nil && p.u.state.absent():
-		return []string{"start.open", "start.nodes", "start.version", "palette", "quit"}
+func (p *startPage) hints() []hint {
+	u := p.u
+	switch o := u.operation; {
+	case o == nil && u.state.absent():
+		return hintsOf("start.open", "start.nodes", "start.version", "palette", "quit")
 	case o == nil:
-		return []string{"start.log", "start.copy", "quit"}
+		return hintsOf("start.log", "start.copy", "quit")
 	case !o.done:
-		return []string{"quit", "cluster.stop", "start.copy"}
+		return []hint{{"quit", u.T("leave it running")}, {"cluster.stop", u.T("end it, clean up")}, {id: "start.copy"}}
 	case o.err != nil:
-		return []string{"start.retry", "start.copy", "start.log", "start.delete", "start.back"}
+		return hintsOf("start.retry", "start.copy", "start.log", "start.delete", "start.back")
 	}
-	return []string{"start.open"}
+	return []hint{{"start.open", u.T("to the overview")}}
 }
 
-// meaning has words that fit the moment.
-func (p *startPage) meaning(id string) string {
-	o := p.u.operation
-	runs := o != nil && !o.done
-	switch id {
-	case "quit":
-		if runs {
-			return "leave it running"
-		}
-	case "cluster.stop":
-		if runs {
-			return "end it, clean up"
-		}
-	case "start.open":
-		if o != nil {
-			return "to the overview"
-		}
-		return "go"
-	case "start.nodes":
-		return "nodes"
-	case "start.version":
-		return "version"
-	case "start.copy":
-		return "copy a report"
-	case "start.log":
-		return "log"
-	case "start.delete":
-		return "delete it"
-	case "palette":
-		return "find"
-	}
-	return ""
-}
-
-// takeKey ends the picture of a success at any key that means nothing else.
-func (p *startPage) takeKey(msg tea.KeyMsg) bool {
+// takeKey ends the picture of a success at any key; one that counts everywhere is done as well.
+func (p *startPage) takeKey(key string) bool {
 	o := p.u.operation
 	if o == nil || !o.done || o.err != nil {
 		return false
 	}
+	everywhere := p.u.keys.Find(keymap.Chain(keymap.Started), key) == "" && p.u.keys.Find(keymap.Chain(keymap.Global), key) != ""
 	p.u.leaveOperation(o)
-	return p.u.keys.Find(keymap.Start, msg.String()) != "" || p.u.keys.Find(keymap.Global, msg.String()) == ""
+	return !everywhere
 }
 
 func (p *startPage) act(id string) bool {
-	o := p.u.operation
 	switch {
 	case id == "start.copy":
 		p.u.copyText(p.report(), p.u.T("the report"))
@@ -113,13 +89,18 @@ func (p *startPage) act(id string) bool {
 	case id == "start.log":
 		p.u.runText([]string{"logs", "daemon"})
 		return true
-	case o != nil && !o.done:
-		return id != "start.back"
-	case o != nil:
-		return p.actFailed(id, o)
-	case !p.u.state.absent():
-		return false
 	}
+	o := p.u.operation
+	switch {
+	case o == nil && p.u.state.absent():
+		return p.actOffers(id)
+	case o != nil && o.done:
+		return p.actEnded(id, o)
+	}
+	return false
+}
+
+func (p *startPage) actOffers(id string) bool {
 	offers := p.offers()
 	switch id {
 	case "start.down":
@@ -149,7 +130,13 @@ func (p *startPage) act(id string) bool {
 	return true
 }
 
-func (p *startPage) actFailed(id string, o *operation) bool {
+func (p *startPage) actEnded(id string, o *operation) bool {
+	if o.err == nil {
+		if id == "start.open" {
+			p.u.leaveOperation(o)
+		}
+		return id == "start.open"
+	}
 	switch id {
 	case "start.retry", "start.open":
 		p.u.operation = nil

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	tea "github.com/charmbracelet/bubbletea"
-
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/kube"
 	"bonsai/tui/keymap"
@@ -147,8 +145,7 @@ func (p *subjectPage) hide() {
 }
 
 func (p *subjectPage) crumb() string                  { return p.s.name() }
-func (p *subjectPage) context() keymap.Context        { return p.tab().context() }
-func (p *subjectPage) hints() []string                { return append([]string{"tab.next"}, p.tab().hints()...) }
+func (p *subjectPage) hints() []hint                  { return append(hintsOf("tab.next"), p.tab().hints()...) }
 func (p *subjectPage) lost() bool                     { return false }
 func (p *subjectPage) columnsChanged(c []kube.Column) { p.columns = c }
 func (p *subjectPage) rowsReset()                     {}
@@ -216,59 +213,43 @@ func (p *subjectPage) turn(to int) {
 	p.tab().show()
 }
 
-// takeKey takes the keys of tabs, and those of lists that mean nothing in text.
-func (p *subjectPage) takeKey(msg tea.KeyMsg) bool {
-	if k, ok := p.tab().(keyTaker); ok && k.takeKey(msg) {
-		return true
-	}
-	keys, key := p.u.keys, msg.String()
-	switch keys.Find(keymap.Object, key) {
-	case "tab.next":
-		p.turn(p.current + 1)
-		return true
-	case "tab.prev":
-		p.turn(p.current - 1)
-		return true
-	}
-	if keys.Find(p.context(), key) != "" || keys.Find(keymap.Global, key) != "" {
-		return false
-	}
-	return p.listAct(keys.Find(keymap.List, key))
+// contexts are those of the tabs, of the tab in front, and of the object for what means nothing in that tab.
+func (p *subjectPage) contexts() []keymap.Context {
+	return slices.Concat([]keymap.Context{keymap.Tabs}, p.tab().contexts(), contextsFor([]subject{p.s}, keymap.Object))
 }
 
-// listAct carries out an action of lists on the object.
-func (p *subjectPage) listAct(id string) bool {
-	if id == "actions" {
-		p.u.openActions()
-		return true
+// contextsFor are some contexts, and those of nodes where a node is chosen.
+func contextsFor(list []subject, contexts ...keymap.Context) []keymap.Context {
+	if len(list) > 0 && list[0].ref.Type.Resource == nodeType.Resource {
+		return append([]keymap.Context{keymap.Node}, contexts...)
 	}
-	for i, t := range p.tabs {
-		if t.id == id {
-			p.turn(i)
-			return true
-		}
-	}
-	if v := verbNamed(id); v != nil {
-		p.u.runVerb(v)
-		return true
-	}
-	return false
+	return contexts
 }
 
 func (p *subjectPage) act(id string) bool {
-	if p.context() == keymap.List && slices.ContainsFunc(p.tabs, func(t objectTab) bool { return t.id == id }) {
-		return p.listAct(id)
-	}
 	if p.tab().act(id) {
 		return true
 	}
 	switch id {
-	case "text.container":
-		return p.listAct("copy.name")
-	case "text.previous":
-		return p.listAct("logs.previous")
+	case "tab.next":
+		p.turn(p.current + 1)
+	case "tab.prev":
+		p.turn(p.current - 1)
+	case "describe", "yaml", "logs", "birth": // most objects have a tab for it
+		at := slices.IndexFunc(p.tabs, func(t objectTab) bool { return t.id == id })
+		if at < 0 {
+			return false
+		}
+		p.turn(at)
+	default:
+		return false
 	}
-	return false
+	return true
+}
+
+func (p *subjectPage) back() bool {
+	b, ok := p.tab().(backer)
+	return ok && b.back()
 }
 
 // The filter of the page is that of the tab.

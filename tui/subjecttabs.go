@@ -9,7 +9,6 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/kube"
-	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
 	"bonsai/tui/textview"
 )
@@ -36,10 +35,9 @@ func newDescribeTab(u *ui, ref kube.Ref) *textTab {
 	return newTextTab(u, ref.Name, func(ctx context.Context) (string, error) { return u.session.Describe(ctx, ref) })
 }
 
-func (t *textTab) show()                   { t.changed() }
-func (t *textTab) context() keymap.Context { return keymap.Text }
-func (t *textTab) act(id string) bool      { return t.textPane.act(id) }
-func (t *textTab) hints() []string {
+func (t *textTab) show()              { t.changed() }
+func (t *textTab) act(id string) bool { return t.textPane.act(id) }
+func (t *textTab) hints() []hint {
 	return t.hintsOf("text.filter", "text.wrap", "text.copy", "edit")
 }
 
@@ -192,12 +190,11 @@ func writeEvent(r *rich, e *kube.EventLine, theme *paint.Theme) {
 	r.end()
 }
 
-func (t *eventsTab) show()                   { t.tail.show() }
-func (t *eventsTab) hide()                   { t.tail.hide() }
-func (t *eventsTab) context() keymap.Context { return keymap.Text }
-func (t *eventsTab) act(id string) bool      { return t.textPane.act(id) }
-func (t *eventsTab) count() int              { return len(t.tail.lines) }
-func (t *eventsTab) hints() []string {
+func (t *eventsTab) show()              { t.tail.show() }
+func (t *eventsTab) hide()              { t.tail.hide() }
+func (t *eventsTab) act(id string) bool { return t.textPane.act(id) }
+func (t *eventsTab) count() int         { return len(t.tail.lines) }
+func (t *eventsTab) hints() []hint {
 	return t.hintsOf("text.filter", "text.wrap", "text.copy")
 }
 
@@ -268,12 +265,11 @@ func dnsLine(q *cluster.DNSQuery, theme *paint.Theme) textview.Line {
 	return l
 }
 
-func (t *dnsTab) show()                   { t.feed.use() }
-func (t *dnsTab) hide()                   { t.feed.leave(); t.watching = false }
-func (t *dnsTab) context() keymap.Context { return keymap.Text }
-func (t *dnsTab) act(id string) bool      { return t.textPane.act(id) }
-func (t *dnsTab) count() int              { return t.view.Len() }
-func (t *dnsTab) hints() []string {
+func (t *dnsTab) show()              { t.feed.use() }
+func (t *dnsTab) hide()              { t.feed.leave(); t.watching = false }
+func (t *dnsTab) act(id string) bool { return t.textPane.act(id) }
+func (t *dnsTab) count() int         { return t.view.Len() }
+func (t *dnsTab) hints() []hint {
 	return t.hintsOf("text.filter", "text.pause", "text.copy")
 }
 
@@ -301,9 +297,8 @@ func newEnvTab(p *subjectPage) *envTab {
 	return &envTab{textPane: textPane{u: p.u, view: textview.New(false), what: p.s.ref.Name + "-env"}, p: p}
 }
 
-func (t *envTab) context() keymap.Context { return keymap.Text }
-func (t *envTab) act(id string) bool      { return t.textPane.act(id) }
-func (t *envTab) hints() []string {
+func (t *envTab) act(id string) bool { return t.textPane.act(id) }
+func (t *envTab) hints() []hint {
 	return t.hintsOf("text.filter", "text.wrap", "text.copy")
 }
 
@@ -354,11 +349,10 @@ func newSummaryTab(p *subjectPage, tail *eventTail) *summaryTab {
 	return t
 }
 
-func (t *summaryTab) show()                   { t.tail.show() }
-func (t *summaryTab) hide()                   { t.tail.hide() }
-func (t *summaryTab) context() keymap.Context { return keymap.Text }
-func (t *summaryTab) act(id string) bool      { return t.textPane.act(id) }
-func (t *summaryTab) hints() []string         { return []string{"logs", "shell", "edit", "owner", "actions"} }
+func (t *summaryTab) show()              { t.tail.show() }
+func (t *summaryTab) hide()              { t.tail.hide() }
+func (t *summaryTab) act(id string) bool { return t.textPane.act(id) }
+func (t *summaryTab) hints() []hint      { return hintsOf("logs", "shell", "edit", "owner", "actions") }
 
 func (t *summaryTab) draw(w, h int) []string {
 	if t.p.detail == nil {

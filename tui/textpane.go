@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	tea "github.com/charmbracelet/bubbletea"
-
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
 	"bonsai/tui/textview"
@@ -22,8 +20,7 @@ type textPane struct {
 	view *textview.View
 	// what names the text, for the file that it is saved to.
 	what string
-	// choose offers what else to narrow the text to; nil for nothing. narrowed says to what it is.
-	choose   func()
+	// narrowed says to which source it is narrowed down; empty for none.
 	narrowed string
 }
 
@@ -38,13 +35,23 @@ func (t *textPane) setFilter(text string) {
 func (t *textPane) click(_, y int) { t.view.Click(y) }
 func (t *textPane) wheel(rows int) { t.view.Scroll(rows) }
 
-// takeKey takes the filter away before anything else goes back.
-func (t *textPane) takeKey(msg tea.KeyMsg) bool {
-	if t.u.keys.Find(keymap.Global, msg.String()) == "back" && t.view.Search() == "" && t.view.Filter() != "" {
+// back takes the filter away; what is searched goes before.
+func (t *textPane) back() bool {
+	if t.view.Search() == "" && t.view.Filter() != "" {
 		t.view.SetFilter("")
 		return true
 	}
 	return false
+}
+
+func (t *textPane) contexts() []keymap.Context { return t.contextsOf(keymap.Lines) }
+
+// contextsOf are those of a kind of text, and those that count while something is searched.
+func (t *textPane) contextsOf(c keymap.Context) []keymap.Context {
+	if t.view.Search() != "" {
+		return []keymap.Context{keymap.Search, c}
+	}
+	return []keymap.Context{c}
 }
 
 // act carries out what every text does alike.
@@ -69,7 +76,7 @@ func (t *textPane) act(id string) bool {
 		v.Right(1)
 	case "text.next", "text.prev":
 		if v.Search() == "" {
-			return false // the key may be somebody else's
+			return false
 		}
 		by := 1
 		if id == "text.prev" {
@@ -104,11 +111,6 @@ func (t *textPane) act(id string) bool {
 		t.save()
 	case "text.expand":
 		t.expand()
-	case "text.container":
-		if t.choose == nil {
-			return false
-		}
-		t.choose()
 	default:
 		return false
 	}
@@ -116,11 +118,11 @@ func (t *textPane) act(id string) bool {
 }
 
 // hintsOf are the actions of a text that are worth a word: those given, and the next match while something is searched.
-func (t *textPane) hintsOf(ids ...string) []string {
+func (t *textPane) hintsOf(ids ...string) []hint {
 	if t.view.Search() != "" {
-		return append([]string{"text.next"}, ids...)
+		return append(hintsOf("text.next"), hintsOf(ids...)...)
 	}
-	return ids
+	return hintsOf(ids...)
 }
 
 func (t *textPane) beginFilter() {

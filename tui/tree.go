@@ -79,10 +79,6 @@ func (t *podTree) remove(pods []string) (empty []string) {
 
 // toggleTree puts pods under their owners, or beside each other.
 func (p *listPage) toggleTree() {
-	if p.store.query.Type.Resource != "pods" {
-		p.u.toast.say(paint.Dim, p.u.T("only pods have that"))
-		return
-	}
 	p.tree.on = !p.tree.on
 	p.grid.Sort(grid.ByKey, false)
 	p.namespaceChanged() // which reads everything anew

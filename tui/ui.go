@@ -216,35 +216,52 @@ func (u *ui) key(msg tea.KeyMsg) {
 		return
 	}
 	key := msg.String()
-	p := u.page()
-	for _, taker := range []page{u.frame(), p} {
-		if k, ok := taker.(keyTaker); ok && k.takeKey(msg) {
-			return
-		}
-	}
-	if id := u.keys.Find(p.context(), key); id != "" && p.act(id) {
+	if k, ok := u.page().(keyTaker); ok && k.takeKey(key) {
 		return
 	}
-	if id := u.keys.Find(keymap.Global, key); id != "" {
-		u.act(id)
-		return
+	if !u.perform(u.keys.Find(u.chain(), key)) {
+		u.toast.say(paint.Dim, u.words.T("%s does nothing here; %s shows the keys", keymap.Name(key), u.keys.Key("help")))
 	}
-	if id := u.keys.Find(p.context(), key); id != "" {
-		if v := verbNamed(id); v != nil {
-			u.runVerb(v) // says why it does not work here
-			return
-		}
-	}
-	u.toast.say(paint.Dim, u.words.T("%s does nothing here; %s shows the keys", keymap.Name(key), u.keys.Key("help")))
 }
 
-// act carries out an action of the keys that work everywhere.
-func (u *ui) act(id string) {
+// chain is where a key is looked up now: in the contexts of the page in front, and then everywhere.
+func (u *ui) chain() []keymap.Context {
+	return keymap.Chain(append(u.frame().contexts(), keymap.Global)...)
+}
+
+// keyOf is the key of an action on the page in front, as people write it; "" if it has none there.
+func (u *ui) keyOf(id string) string {
+	if keys := u.keys.Keys(u.chain(), id); len(keys) > 0 {
+		return keymap.Name(keys[0])
+	}
+	return ""
+}
+
+// perform does an action that was looked up for the page in front: one of the page, one that works everywhere, or a verb
+// for what is chosen on the page. It returns false if there is none.
+func (u *ui) perform(id string) bool {
+	if u.frame().act(id) || u.act(id) {
+		return true
+	}
+	if id == "actions" {
+		u.openActions()
+		return true
+	}
+	v := verbNamed(id)
+	if v != nil {
+		u.runVerb(v)
+	}
+	return v != nil
+}
+
+// act carries out an action that works everywhere; of others it does nothing and returns false.
+func (u *ui) act(id string) bool {
 	if name, ok := strings.CutPrefix(id, "screen."); ok {
-		if i := slices.IndexFunc(u.screens, func(s *screen) bool { return s.id == name }); i >= 0 {
+		i := slices.IndexFunc(u.screens, func(s *screen) bool { return s.id == name })
+		if i >= 0 {
 			u.goTo(i)
 		}
-		return
+		return i >= 0
 	}
 	switch id {
 	case "next.screen":
@@ -286,7 +303,10 @@ func (u *ui) act(id string) {
 		u.quit()
 	case "cluster.stop":
 		u.confirmStop()
+	default:
+		return false
 	}
+	return true
 }
 
 // goTo switches to a screen by its number from 0.
@@ -345,8 +365,10 @@ func (u *ui) pop() bool {
 
 // back undoes the last thing that narrows the view: marks, a filter, a page.
 func (u *ui) back() {
-	if u.page().act("back") {
-		return
+	for _, p := range []page{u.frame(), u.page()} {
+		if b, ok := p.(backer); ok && b.back() {
+			return
+		}
 	}
 	if p, ok := u.page().(filterer); ok && p.filterText() != "" {
 		p.setFilter("")

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -43,6 +44,7 @@ func verbs() []*verb {
 		{id: "edit", title: "edit", change: true, run: func(u *ui, l []subject) { u.edit(&l[0]) }},
 		{id: "scale", title: "scale", change: true, why: needsScale, run: func(u *ui, l []subject) { u.askScale(&l[0]) }},
 		{id: "restart", title: "restart", change: true, why: needsRestart, run: func(u *ui, l []subject) { u.restart(&l[0]) }},
+		{id: "node.drain", title: "drain", change: true, why: needsNode, run: func(u *ui, l []subject) { u.drain(&l[0]) }},
 		{id: "cordon", title: "cordon, or uncordon", change: true, why: needsNode, run: func(u *ui, l []subject) { u.cordon(&l[0]) }},
 		{id: "copy.name", title: "copy the name", run: func(u *ui, l []subject) { u.copy(l[0].ref.Name) }},
 		{id: "copy.line", title: "copy the line", run: func(u *ui, l []subject) { u.copy(strings.TrimSpace(l[0].line)) }},
@@ -115,8 +117,8 @@ func needsScale(u *ui, s *subject) string {
 }
 
 func needsRestart(u *ui, s *subject) string {
-	if !slices.Contains([]string{"deployments", "statefulsets", "daemonsets", "nodes", "pods"}, s.ref.Type.Resource) {
-		return u.T("only workloads are restarted, and nodes drained")
+	if !slices.Contains([]string{"deployments", "statefulsets", "daemonsets", "pods"}, s.ref.Type.Resource) {
+		return u.T("only workloads are restarted")
 	}
 	if s.ref.Type.Resource == "pods" && s.owner == "" {
 		return u.T("nothing would make the pod again")
@@ -188,6 +190,9 @@ func (u *ui) runVerb(v *verb) {
 	}
 	list := c.subjects()
 	if reason := u.whyNot(v, list); reason != "" {
+		if n, ok := c.(noneChooser); ok && len(list) == 0 {
+			reason = cmp.Or(n.whyNone(), reason)
+		}
 		u.toast.say(paint.Warn, u.T("%s: %s", u.T(v.title), reason))
 		return
 	}
@@ -211,7 +216,7 @@ func (u *ui) openActions() {
 	}
 	var choices, offs []choice
 	for _, v := range verbs() {
-		c := choice{title: u.T(v.title), hint: u.keys.Key(v.id), off: u.whyNot(v, list), run: func() { v.run(u, list) }}
+		c := choice{title: u.T(v.title), hint: u.keyOf(v.id), off: u.whyNot(v, list), run: func() { v.run(u, list) }}
 		if c.off == "" {
 			choices = append(choices, c)
 		} else {
@@ -339,21 +344,22 @@ func (u *ui) askScale(s *subject) {
 	}}
 }
 
-// restart restarts a workload; of a pod it deletes the pod, which its owner makes again; a node it drains.
+// restart restarts a workload; of a pod it deletes the pod, which its owner makes again.
 func (u *ui) restart(s *subject) {
-	switch s.ref.Type.Resource {
-	case "nodes":
-		u.ask(u.T("drain %s?", s.ref.Name), []string{
-			u.T("its pods move to other nodes; those of DaemonSets stay"), u.T("what they keep in emptyDir volumes is lost"),
-			u.T("cluster: %s", u.session.Name()),
-		}, u.T("Drain"), s.ref.Name, func() {
-			u.do(kube.Action{Verb: kube.VerbDrain, Ref: s.ref}, u.T("drain %s", s.ref.Name))
-		})
-	case "pods":
+	if s.ref.Type.Resource == "pods" {
 		u.askDelete([]subject{*s})
-	default:
-		u.do(kube.Action{Verb: kube.VerbRestart, Ref: s.ref}, u.T("restart %s", s.name()))
+		return
 	}
+	u.do(kube.Action{Verb: kube.VerbRestart, Ref: s.ref}, u.T("restart %s", s.name()))
+}
+
+func (u *ui) drain(s *subject) {
+	u.ask(u.T("drain %s?", s.ref.Name), []string{
+		u.T("its pods move to other nodes; those of DaemonSets stay"), u.T("what they keep in emptyDir volumes is lost"),
+		u.T("cluster: %s", u.session.Name()),
+	}, u.T("Drain"), s.ref.Name, func() {
+		u.do(kube.Action{Verb: kube.VerbDrain, Ref: s.ref}, u.T("drain %s", s.ref.Name))
+	})
 }
 
 func (u *ui) cordon(s *subject) {

@@ -57,11 +57,11 @@ func said(t *testing.T) map[string]string {
 	for _, v := range verbs() {
 		texts[v.title] = "verbs"
 	}
-	for _, b := range keymap.Default().Bindings() {
-		texts[b.Help] = "keymap"
-	}
-	for _, h := range hintWords {
-		texts[h] = "hintWords"
+	for _, place := range keymap.Places() {
+		for _, a := range keymap.Default().Actions(place.Context) {
+			texts[a.Help] = "help of " + a.ID
+			texts[a.Hint] = "hint of " + a.ID
+		}
 	}
 	u, err := newUI(healthy(), Options{}, newHub(t.Context()))
 	if err != nil {
@@ -69,11 +69,6 @@ func said(t *testing.T) map[string]string {
 	}
 	for _, s := range u.screens {
 		texts[s.title] = "screens"
-		if m, ok := s.pages[0].(meaner); ok {
-			for _, b := range keymap.Default().Bindings() {
-				texts[m.meaning(b.ID)] = "meaning of " + b.ID + " on " + s.id
-			}
-		}
 	}
 	return texts
 }

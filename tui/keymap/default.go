@@ -1,116 +1,179 @@
 package keymap
 
+import "slices"
+
 // Default is the map without a user's file. Those who know k9s, lazydocker or less find their keys.
 func Default() *Map {
-	m, err := New([]Binding{
-		{"screen.overview", Global, []string{"1"}, "overview: problems first"},
-		{"screen.nodes", Global, []string{"2"}, "nodes"},
-		{"screen.pods", Global, []string{"3"}, "pods"},
-		{"screen.logs", Global, []string{"4"}, "logs of many pods, merged"},
-		{"screen.events", Global, []string{"5"}, "events"},
-		{"screen.dns", Global, []string{"6"}, "DNS: who asks for what"},
-		{"screen.addons", Global, []string{"7"}, "addons"},
-		{"screen.control", Global, []string{"8"}, "control plane, drawn while it works"},
-		{"screen.ports", Global, []string{"9"}, "Services and forwarded ports"},
-		{"next.screen", Global, []string{"tab"}, "next screen"},
-		{"prev.screen", Global, []string{"shift+tab"}, "screen before"},
-		{"command", Global, []string{":"}, "go to any resource type"},
-		{"palette", Global, []string{"ctrl+k", "ctrl+p"}, "find any verb, object or setting"},
-		{"filter", Global, []string{"/"}, "filter, or search in text"},
-		{"namespace", Global, []string{"n"}, "choose a namespace"},
-		{"all", Global, []string{"A"}, "all namespaces"},
-		{"back", Global, []string{"esc"}, "back; clear the filter"},
-		{"history.back", Global, []string{"["}, "where I was before"},
-		{"history.forward", Global, []string{"]"}, "and forward again"},
-		{"last", Global, []string{"-"}, "the screen before, and back"},
-		{"help", Global, []string{"?", "f1"}, "all keys of this screen"},
-		{"theme", Global, []string{"T"}, "next theme"},
-		{"mouse", Global, []string{"M"}, "give the mouse to the terminal, or take it back"},
-		{"log", Global, []string{"L"}, "what was done, as commands"},
-		{"quit", Global, []string{"q", "ctrl+c"}, "leave; the cluster runs on"},
-		{"cluster.stop", Global, []string{"Q"}, "stop the cluster"},
-
-		{"down", List, []string{"j", "down"}, "down"},
-		{"up", List, []string{"k", "up"}, "up"},
-		{"top", List, []string{"g", "home"}, "first"},
-		{"bottom", List, []string{"G", "end"}, "last"},
-		{"page.down", List, []string{"ctrl+d", "pgdown"}, "a page down"},
-		{"page.up", List, []string{"ctrl+u", "pgup"}, "a page up"},
-		{"open", List, []string{"enter"}, "open"},
-		{"mark", List, []string{" "}, "mark; switch on an addon"},
-		{"sort", List, []string{"S"}, "sort by another column"},
-		{"wide", List, []string{"w"}, "all columns"},
-		{"tree", List, []string{"t"}, "pods under their workloads"},
-		{"describe", List, []string{"d"}, "describe"},
-		{"yaml", List, []string{"y"}, "YAML"},
-		{"edit", List, []string{"e"}, "edit"},
-		{"logs", List, []string{"l"}, "logs"},
-		{"logs.previous", List, []string{"p"}, "logs of the container before this one"},
-		{"shell", List, []string{"s"}, "shell"},
-		{"forward", List, []string{"F"}, "forward a port"},
-		{"owner", List, []string{"J"}, "what owns it"},
-		{"birth", List, []string{"b"}, "how the pod came to be"},
-		{"copy.name", List, []string{"c"}, "copy the name"},
-		{"copy.line", List, []string{"C"}, "copy the line, or what it is about"},
-		{"cordon", List, []string{"u"}, "cordon, or uncordon"},
-		{"restart", List, []string{"r"}, "restart a workload, drain a node, retry"},
-		{"scale", List, []string{"+"}, "scale"},
-		{"actions", List, []string{"a"}, "everything that can be done with it"},
-		{"fix", List, []string{"f"}, "the fix that is suggested; failures only (DNS)"},
-		{"trace", List, []string{"x"}, "how the name is looked up, step by step (DNS)"},
-		{"resolve", List, []string{"R"}, "resolve a name as a pod would (DNS)"},
-		{"delete", List, []string{"delete", "ctrl+x"}, "delete"},
-
-		{"text.down", Text, []string{"j", "down"}, "down"},
-		{"text.up", Text, []string{"k", "up"}, "up"},
-		{"text.top", Text, []string{"g", "home"}, "begin"},
-		{"text.bottom", Text, []string{"G", "end"}, "end, and follow"},
-		{"text.page.down", Text, []string{"ctrl+d", "pgdown"}, "a page down"},
-		{"text.page.up", Text, []string{"ctrl+u", "pgup"}, "a page up"},
-		{"text.left", Text, []string{"left", "shift+left"}, "left"},
-		{"text.right", Text, []string{"right", "shift+right"}, "right"},
-		{"text.next", Text, []string{"n"}, "next match"},
-		{"text.prev", Text, []string{"N"}, "match before"},
-		{"text.filter", Text, []string{"&"}, "show matching lines only"},
-		{"text.pause", Text, []string{" "}, "pause, or follow; nothing is lost"},
-		{"text.wrap", Text, []string{"w"}, "wrap long lines"},
-		{"text.time", Text, []string{"t"}, "times: clock, age, none"},
-		{"text.raw", Text, []string{"x"}, "JSON as it came, or readable"},
-		{"text.prev.run", Text, []string{"{"}, "the run before"},
-		{"text.next.run", Text, []string{"}"}, "the next run"},
-		{"text.copy", Text, []string{"C"}, "copy the line"},
-		{"text.save", Text, []string{"o"}, "save to a file"},
-		{"text.previous", Text, []string{"p"}, "logs of the container before this one"},
-		{"text.container", Text, []string{"c"}, "only one container, or one pod"},
-		{"text.expand", Text, []string{"enter"}, "the whole line, JSON over several"},
-
-		{"tab.next", Object, []string{"tab", "right"}, "the next tab of the object"},
-		{"tab.prev", Object, []string{"shift+tab", "left"}, "the tab before"},
-
-		{"pane.next", Panes, []string{"tab"}, "to the next pane"},
-		{"pane.prev", Panes, []string{"shift+tab"}, "to the pane before"},
-		{"pane.zoom", Panes, []string{"z"}, "this pane alone, and back"},
-		{"pane.larger", Panes, []string{">"}, "this pane larger"},
-		{"pane.smaller", Panes, []string{"<"}, "this pane smaller"},
-
-		{"start.down", Start, []string{"j", "down"}, "down"},
-		{"start.up", Start, []string{"k", "up"}, "up"},
-		{"start.open", Start, []string{"enter"}, "do what the cursor is on"},
-		{"start.nodes", Start, []string{"n", "+"}, "choose the number of nodes"},
-		{"start.version", Start, []string{"v"}, "choose the Kubernetes version"},
-		{"start.retry", Start, []string{"r"}, "try again"},
-		{"start.copy", Start, []string{"c", "C"}, "copy a report of it"},
-		{"start.log", Start, []string{"l"}, "log of the control plane"},
-		{"start.delete", Start, []string{"delete", "ctrl+x"}, "delete the cluster"},
-		{"start.back", Start, []string{"esc"}, "back"},
-
-		{"dialog.next", Dialog, []string{"down", "tab", "ctrl+n"}, "next"},
-		{"dialog.prev", Dialog, []string{"up", "shift+tab"}, "before"},
-		{"dialog.accept", Dialog, []string{"enter"}, "accept"},
-		{"dialog.cancel", Dialog, []string{"esc", "ctrl+c"}, "cancel"},
-	})
+	m, err := New(slices.Concat(everywhere(), lists(), pages(), texts(), startView(), dialogs()))
 	if err != nil {
-		panic(err) // a defect of the table above, which every test meets
+		panic(err) // a defect of the tables below, which every test meets
 	}
 	return m
+}
+
+func in(contexts ...Context) []Context { return contexts }
+func keys(keys ...string) []string     { return keys }
+
+func everywhere() []Action {
+	return []Action{
+		{"screen.overview", in(Global), keys("1"), "", "overview: problems first"},
+		{"screen.nodes", in(Global), keys("2"), "", "nodes"},
+		{"screen.pods", in(Global), keys("3"), "", "pods"},
+		{"screen.logs", in(Global), keys("4"), "", "logs of many pods, merged"},
+		{"screen.events", in(Global), keys("5"), "", "events"},
+		{"screen.dns", in(Global), keys("6"), "", "DNS: who asks for what"},
+		{"screen.addons", in(Global), keys("7"), "", "addons"},
+		{"screen.control", in(Global), keys("8"), "", "control plane, drawn while it works"},
+		{"screen.ports", in(Global), keys("9"), "", "Services and forwarded ports"},
+		{"next.screen", in(Global), keys("tab"), "", "next screen"},
+		{"prev.screen", in(Global), keys("shift+tab"), "", "screen before"},
+		{"command", in(Global), keys(":"), "command", "go to any resource type"},
+		{"palette", in(Global), keys("ctrl+k", "ctrl+p"), "find", "find any verb, object or setting"},
+		{"filter", in(Global), keys("/"), "filter", "filter, or search in text"},
+		{"namespace", in(Global), keys("n"), "namespace", "choose a namespace"},
+		{"all", in(Global), keys("A"), "", "all namespaces"},
+		{"back", in(Global), keys("esc"), "back", "back; clear the filter"},
+		{"history.back", in(Global), keys("["), "", "where I was before"},
+		{"history.forward", in(Global), keys("]"), "", "and forward again"},
+		{"last", in(Global), keys("-"), "", "the screen before, and back"},
+		{"help", in(Global), keys("?", "f1"), "keys", "all keys of this screen"},
+		{"theme", in(Global), keys("T"), "", "next theme"},
+		{"mouse", in(Global), keys("M"), "", "give the mouse to the terminal, or take it back"},
+		{"log", in(Global), keys("L"), "", "what was done, as commands"},
+		{"quit", in(Global), keys("q", "ctrl+c"), "leave", "leave; the cluster runs on"},
+		{"cluster.stop", in(Global), keys("Q"), "", "stop the cluster"},
+	}
+}
+
+func lists() []Action {
+	return []Action{
+		{"down", in(List), keys("j", "down"), "", "down"},
+		{"up", in(List), keys("k", "up"), "", "up"},
+		{"top", in(List), keys("g", "home"), "", "first"},
+		{"bottom", in(List), keys("G", "end"), "", "last"},
+		{"page.down", in(List), keys("ctrl+d", "pgdown"), "", "a page down"},
+		{"page.up", in(List), keys("ctrl+u", "pgup"), "", "a page up"},
+
+		{"open", in(Table, Problems), keys("enter"), "open", "open"},
+		{"sort", in(Table), keys("S"), "sort", "sort by another column"},
+		{"wide", in(Table), keys("w"), "wide", "all columns"},
+
+		{"mark", in(Objects), keys(" "), "mark", "mark"},
+		{"delete", in(Object), keys("delete", "ctrl+x"), "delete", "delete"},
+
+		{"describe", in(About, DNS), keys("d"), "describe", "describe"},
+		{"yaml", in(About, DNS), keys("y"), "yaml", "YAML"},
+		{"edit", in(About), keys("e"), "edit", "edit"},
+		{"logs", in(About, DNS, Control), keys("l"), "logs", "logs"},
+		{"logs.previous", in(About), keys("p"), "previous", "logs of the container before this one"},
+		{"shell", in(About, DNS), keys("s"), "shell", "shell"},
+		{"forward", in(About, DNS), keys("F"), "forward", "forward a port"},
+		{"owner", in(About), keys("J"), "owner", "what owns it"},
+		{"birth", in(About), keys("b"), "birth", "how the pod came to be"},
+		{"copy.name", in(About, Control), keys("c"), "copy", "copy the name"},
+		{"copy.line", in(About, Control), keys("C"), "copy", "copy the line, or what it is about"},
+		{"restart", in(About), keys("r"), "restart", "restart a workload"},
+		{"scale", in(About), keys("+"), "scale", "scale"},
+		{"actions", in(About, DNS), keys("a"), "actions", "everything that can be done with it"},
+		{"fix", in(About), keys("f"), "fix", "the fix that is suggested"},
+
+		{"cordon", in(Node), keys("u"), "cordon", "cordon, or uncordon"},
+		{"node.drain", in(Node), keys("r"), "drain", "drain"},
+
+		{"tab.next", in(Tabs), keys("tab", "right"), "next tab", "the next tab of the object"},
+		{"tab.prev", in(Tabs), keys("shift+tab", "left"), "", "the tab before"},
+	}
+}
+
+// pages are the actions that one page alone has.
+func pages() []Action {
+	return []Action{
+		{"tree", in(Pods), keys("t"), "tree", "pods under their workloads"},
+
+		{"events.warnings", in(Events), keys("f"), "warnings only", "warnings only, or all events"},
+		{"events.copy", in(Events), keys("C"), "copy the message", "copy the message"},
+
+		{"dns.explain", in(DNS), keys("enter"), "explain", "explain, or not"},
+		{"dns.failures", in(DNS), keys("f"), "failures only", "failures only, or all answers"},
+		{"dns.type", in(DNS), keys("t"), "type", "one record type"},
+		{"dns.pod", in(DNS), keys("p"), "pod", "one pod"},
+		{"dns.group", in(DNS), keys("u"), "group by name", "group by name, or one by one"},
+		{"dns.pause", in(DNS), keys(" "), "pause", "pause, or go on; nothing is lost"},
+		{"dns.copy", in(DNS), keys("c"), "copy", "copy the name"},
+		{"dns.copy.right", in(DNS), keys("C"), "copy", "copy the right name"},
+		{"trace", in(DNS), keys("x"), "trace", "how the name is looked up, step by step"},
+		{"resolve", in(DNS, Lookup), keys("R"), "resolve", "resolve a name as a pod would"},
+		{"lookup.again", in(Lookup), keys("r"), "ask again", "ask again"},
+		{"lookup.copy", in(Lookup), keys("c", "C"), "copy the answer", "copy the answer"},
+
+		{"addon.toggle", in(Addons), keys(" "), "switch", "switch it on, or off"},
+		{"addon.off", in(Addons), keys("delete", "ctrl+x"), "", "switch it off"},
+		{"addon.fix", in(Addons), keys("f"), "copy what to type", "copy what to type"},
+		{"addon.copy", in(Addons), keys("c", "C"), "copy", "copy the name"},
+
+		{"service.copy", in(Services), keys("C"), "copy the address", "copy the address"},
+		{"forward.copy", in(Forwards), keys("C", "c"), "copy the address", "copy the address"},
+		{"forward.retry", in(Forwards), keys("r"), "retry", "try again to forward it"},
+		{"forward.stop", in(Forwards), keys("delete", "ctrl+x"), "stop", "stop forwarding it"},
+
+		{"history.copy", in(History), keys("C", "c"), "copy", "copy the command"},
+		{"history.end", in(History), keys("delete", "ctrl+x"), "end", "end what is under way"},
+
+		{"pane.next", in(Panes), keys("tab"), "next pane", "to the next pane"},
+		{"pane.prev", in(Panes), keys("shift+tab"), "", "to the pane before"},
+		{"pane.zoom", in(Panes), keys("z"), "", "this pane alone, and back"},
+		{"pane.larger", in(Panes), keys(">"), "", "this pane larger"},
+		{"pane.smaller", in(Panes), keys("<"), "", "this pane smaller"},
+	}
+}
+
+func texts() []Action {
+	return []Action{
+		{"text.down", in(Scroll), keys("j", "down"), "", "down"},
+		{"text.up", in(Scroll), keys("k", "up"), "", "up"},
+		{"text.top", in(Scroll), keys("g", "home"), "", "begin"},
+		{"text.bottom", in(Scroll), keys("G", "end"), "end", "end, and follow"},
+		{"text.page.down", in(Scroll), keys("ctrl+d", "pgdown"), "", "a page down"},
+		{"text.page.up", in(Scroll), keys("ctrl+u", "pgup"), "", "a page up"},
+		{"text.left", in(Text), keys("left", "shift+left"), "", "left"},
+		{"text.right", in(Text), keys("right", "shift+right"), "", "right"},
+		{"text.copy", in(Text), keys("C"), "copy", "copy the line"},
+		{"text.next", in(Search), keys("n"), "next", "next match"},
+		{"text.prev", in(Search), keys("N"), "before", "match before"},
+		{"text.filter", in(Lines), keys("&"), "filter", "show matching lines only"},
+		{"text.pause", in(Lines), keys(" "), "pause", "pause, or follow; nothing is lost"},
+		{"text.wrap", in(Lines), keys("w"), "wrap", "wrap long lines"},
+		{"text.time", in(Lines), keys("t"), "time", "times: clock, age, none"},
+		{"text.raw", in(Lines), keys("x"), "raw", "JSON as it came, or readable"},
+		{"text.prev.run", in(Lines), keys("{"), "run before", "the run before"},
+		{"text.next.run", in(Lines), keys("}"), "next run", "the next run"},
+		{"text.save", in(Lines), keys("o"), "save", "save to a file"},
+		{"text.expand", in(Lines), keys("enter"), "whole line", "the whole line, JSON over several"},
+		{"text.previous", in(Logs), keys("p"), "previous", "logs of the container before this one"},
+		{"text.container", in(Logs), keys("c"), "only one", "only one container, or one pod"},
+	}
+}
+
+func startView() []Action {
+	return []Action{
+		{"start.copy", in(Start), keys("c", "C"), "copy a report", "copy a report of it"},
+		{"start.log", in(Start), keys("l"), "log", "log of the control plane"},
+		{"start.down", in(Offers, Failed), keys("j", "down"), "", "down"},
+		{"start.up", in(Offers, Failed), keys("k", "up"), "", "up"},
+		{"start.open", in(Offers, Failed, Started), keys("enter"), "go", "do what the cursor is on"},
+		{"start.nodes", in(Offers), keys("n", "+"), "nodes", "choose the number of nodes"},
+		{"start.version", in(Offers), keys("v"), "version", "choose the Kubernetes version"},
+		{"start.retry", in(Offers, Failed), keys("r"), "", "try again"},
+		{"start.delete", in(Offers, Failed), keys("delete", "ctrl+x"), "delete it", "delete the cluster"},
+		{"start.back", in(Failed), keys("esc"), "", "back"},
+	}
+}
+
+func dialogs() []Action {
+	return []Action{
+		{"dialog.next", in(Dialog), keys("down", "tab", "ctrl+n"), "", "next"},
+		{"dialog.prev", in(Dialog), keys("up", "shift+tab", "ctrl+p"), "", "before"},
+		{"dialog.accept", in(Dialog), keys("enter"), "", "accept"},
+		{"dialog.cancel", in(Dialog), keys("esc", "ctrl+c"), "", "cancel"},
+	}
 }

@@ -8,26 +8,41 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write docs/keys.md anew")
+var update = flag.Bool("update", false, "write docs/keys.md again")
+
+const intro = `# Keys of the terminal UI
+
+Made from ` + "`tui/keymap/default.go` by `go test ./tui/keymap -update`" + `. The names in the last column are those of
+[ui.yaml](ui.md#settings), which can give any action other keys. ` + "`?`" + ` shows the keys of the screen where you are.
+
+A page has keys of its own and those of what it is made of: the list of pods is a table of objects, that is a list, and each
+of its rows is an object. A key is looked up from the most specific section to the most general; "Everywhere" comes last.
+`
 
 // TestDocument keeps docs/keys.md what the map says.
 func TestDocument(t *testing.T) {
 	var b strings.Builder
-	b.WriteString("# Keys of the terminal UI\n\nMade from `tui/keymap/default.go` by `go test ./tui/keymap -update`. The names in the last column are those of\n[ui.yaml](ui.md#settings), which can give any action other keys. `?` shows the keys of the screen where you are.\n")
-	for _, section := range []struct {
-		context Context
-		title   string
-	}{{Global, "Everywhere"}, {List, "In lists"}, {Text, "In logs and other texts"}, {Object, "On the page of an object"}, {Panes, "Where panes stand beside each other"}, {Start, "On the start view"}, {Dialog, "In questions, menus and prompts"}} {
-		fmt.Fprintf(&b, "\n## %s\n\n| keys | what | name |\n|---|---|---|\n", section.title)
-		for _, binding := range Default().Bindings() {
-			if binding.Context != section.context {
-				continue
+	b.WriteString(intro)
+	titles := map[Context]string{}
+	for _, p := range Places() {
+		titles[p.Context] = p.Title
+	}
+	for _, p := range Places() {
+		fmt.Fprintf(&b, "\n## %s\n\n", p.Title)
+		if len(p.Of) > 0 {
+			var parts []string
+			for _, c := range Chain(p.Of...) {
+				parts = append(parts, "["+titles[c]+"](#"+anchor(titles[c])+")")
 			}
+			fmt.Fprintf(&b, "Also: %s.\n\n", strings.Join(parts, "; "))
+		}
+		b.WriteString("| keys | what | name |\n|---|---|---|\n")
+		for _, a := range Default().Actions(p.Context) {
 			var keys []string
-			for _, k := range binding.Keys {
+			for _, k := range a.Keys {
 				keys = append(keys, "`"+Name(k)+"`")
 			}
-			fmt.Fprintf(&b, "| %s | %s | %s |\n", strings.Join(keys, " "), binding.Help, binding.ID)
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", strings.Join(keys, " "), a.Help, a.ID)
 		}
 	}
 	const path = "../../docs/keys.md"
@@ -41,6 +56,12 @@ func TestDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(have) != b.String() {
-		t.Errorf("%s is not what the map says; write it anew with -update", path)
+		t.Errorf("%s is not what the map says; write it again with -update", path)
 	}
+}
+
+// anchor is the link to a heading.
+func anchor(title string) string {
+	title = strings.ToLower(strings.NewReplacer(":", "", ",", "").Replace(title))
+	return strings.ReplaceAll(title, " ", "-")
 }

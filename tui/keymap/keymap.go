@@ -1,85 +1,110 @@
 // Package keymap says which key does what. Code asks for the action of a key; nobody compares keys with letters.
 //
-// Actions live in contexts: a key of the context in front hides the same key of Global. A user may give any action
-// other keys (Parse); what collides then is reported and keeps its default.
+// Actions live in contexts. A page says which contexts count on it now, and a key is looked up in these from the most
+// specific to the most general; Global comes last. A user may give any action other keys (Parse). Begin reading at
+// Places and Default.
 package keymap
 
 import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 )
 
-// Context is where a key counts.
-type Context string
-
-// The contexts. What is typed into a prompt counts only there.
-const (
-	Global Context = "global"
-	List   Context = "list"   // rows: move, open, act on the row
-	Text   Context = "text"   // logs, YAML, descriptions: scroll and search
-	Start  Context = "start"  // the start view: begin, look at, retry
-	Object Context = "object" // the tabs of an object's page, before the keys of the tab
-	Panes  Context = "panes"  // panes beside each other, on wide terminals, before the keys of the pane
-	Dialog Context = "dialog" // questions and menus
-)
-
-// Binding is one action and its keys, the first of which is shown.
-type Binding struct {
-	ID      string
-	Context Context
-	Keys    []string
-	// Help says in a few words what it does; it is translated when it is shown.
+// Action is what keys do.
+type Action struct {
+	ID string
+	// In are the contexts that have the action.
+	In []Context
+	// Keys are named as Bubble Tea names them; the first is shown.
+	Keys []string
+	// Hint is a word or two for the line of hints; empty where Help is short enough, or where no hint is worth it.
+	Hint string
+	// Help says in a few words what it does. Both are English, and translated when they are shown.
 	Help string
 }
 
-// Map is a set of bindings. It is immutable.
+// Map is a set of actions and their keys. It is immutable.
 type Map struct {
-	bindings []Binding
-	byKey    map[Context]map[string]string
+	actions []Action
+	byKey   map[Context]map[string]string
 }
 
 // reserved keys are never bound: ctrl-h, -i, -j, -m and -[ are the same bytes as other keys, ctrl-a and ctrl-b belong to
 // terminal multiplexers, ctrl-z would stop the whole process group.
 var reserved = []string{"ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m", "ctrl+[", "ctrl+a", "ctrl+b", "ctrl+z"}
 
-// New makes a map of bindings, each key at most once in its context.
-func New(bindings []Binding) (*Map, error) {
-	m := &Map{bindings: slices.Clone(bindings), byKey: map[Context]map[string]string{}}
-	for _, b := range bindings {
-		if m.byKey[b.Context] == nil {
-			m.byKey[b.Context] = map[string]string{}
-		}
-		for _, k := range b.Keys {
+// New makes a map of actions, each key at most once in a context.
+func New(actions []Action) (*Map, error) {
+	m := &Map{actions: slices.Clone(actions), byKey: map[Context]map[string]string{}}
+	for _, a := range actions {
+		for _, k := range a.Keys {
 			if slices.Contains(reserved, k) {
-				return nil, fmt.Errorf("%s cannot be %s: that key is another's", b.ID, k)
+				return nil, fmt.Errorf("%s cannot be %s: that key is another's", a.ID, k)
 			}
-			if other, taken := m.byKey[b.Context][k]; taken {
-				return nil, fmt.Errorf("%s cannot be %s: that is %s", b.ID, k, other)
+			for _, c := range a.In {
+				if other := m.byKey[c][k]; other != "" {
+					return nil, fmt.Errorf("%s cannot be %s: that is %s", a.ID, k, other)
+				}
+				m.bind(c, k, a.ID)
 			}
-			m.byKey[b.Context][k] = b.ID
 		}
 	}
 	return m, nil
 }
 
-// Find returns the action of a key in a context, or "".
-func (m *Map) Find(c Context, key string) string { return m.byKey[c][key] }
+func (m *Map) bind(c Context, key, id string) {
+	if m.byKey[c] == nil {
+		m.byKey[c] = map[string]string{}
+	}
+	m.byKey[c][key] = id
+}
 
-// Key returns the first key of an action, for hints; "" if it has none.
-func (m *Map) Key(id string) string {
-	for _, b := range m.bindings {
-		if b.ID == id && len(b.Keys) > 0 {
-			return Name(b.Keys[0])
+// Find returns the action of a key where the contexts of a chain count: that of the first that has the key; or "".
+func (m *Map) Find(chain []Context, key string) string {
+	for _, c := range chain {
+		if id := m.byKey[c][key]; id != "" {
+			return id
 		}
 	}
 	return ""
 }
 
-// Bindings lists all, in their order.
-func (m *Map) Bindings() []Binding { return slices.Clone(m.bindings) }
+// Keys are those that lead to an action where the contexts of a chain count.
+func (m *Map) Keys(chain []Context, id string) []string {
+	a, _ := m.Action(id)
+	return slices.DeleteFunc(slices.Clone(a.Keys), func(k string) bool { return m.Find(chain, k) != id })
+}
+
+// Key returns the first key of an action as people write it, wherever that counts; "" if it has none.
+func (m *Map) Key(id string) string {
+	a, _ := m.Action(id)
+	for _, k := range a.Keys {
+		if slices.ContainsFunc(a.In, func(c Context) bool { return m.byKey[c][k] == id }) {
+			return Name(k)
+		}
+	}
+	return ""
+}
+
+// Action returns the action of that name.
+func (m *Map) Action(id string) (Action, bool) {
+	if i := slices.IndexFunc(m.actions, func(a Action) bool { return a.ID == id }); i >= 0 {
+		return m.actions[i], true
+	}
+	return Action{}, false
+}
+
+// Actions lists those of a context, in their order.
+func (m *Map) Actions(c Context) []Action {
+	var list []Action
+	for _, a := range m.actions {
+		if slices.Contains(a.In, c) {
+			list = append(list, a)
+		}
+	}
+	return list
+}
 
 // Name is a key as people write it.
 func Name(key string) string {
@@ -92,92 +117,4 @@ func Name(key string) string {
 		return "pgdn"
 	}
 	return strings.ReplaceAll(key, "ctrl+", "ctrl-")
-}
-
-// Parse reads a user's file over a map: a YAML mapping of action to a key or a list of keys, an empty list for none.
-// What cannot be is reported, each with its reason, and left as it was.
-func Parse(base *Map, data []byte) (*Map, []string) {
-	var file map[string]any
-	if err := yaml.Unmarshal(data, &file); err != nil {
-		return base, []string{fmt.Sprintf("the key file is no YAML mapping: %v", err)}
-	}
-	var problems []string
-	bindings := slices.Clone(base.bindings)
-	changed := make([]bool, len(bindings))
-	ids := make([]string, 0, len(file))
-	for id := range file {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	for _, id := range ids {
-		i := slices.IndexFunc(bindings, func(b Binding) bool { return b.ID == id })
-		if i < 0 {
-			problems = append(problems, fmt.Sprintf("there is no action %q", id))
-			continue
-		}
-		keys, err := keysOf(file[id])
-		if err != nil {
-			problems = append(problems, fmt.Sprintf("%s: %v", id, err))
-			continue
-		}
-		bindings[i].Keys, changed[i] = keys, true
-	}
-	// A key that the user took for one action leaves another's default; two wishes for one key are a conflict.
-	for i := range bindings {
-		for _, k := range slices.Clone(bindings[i].Keys) {
-			for j := range bindings {
-				if i == j || bindings[j].Context != bindings[i].Context || !slices.Contains(bindings[j].Keys, k) {
-					continue
-				}
-				loser := j
-				if changed[j] && !changed[i] {
-					loser = i
-				}
-				if changed[i] && changed[j] {
-					problems = append(problems, fmt.Sprintf("%s is wanted for %s and for %s; it stays with %s", Name(k), bindings[i].ID, bindings[j].ID, bindings[i].ID))
-				} else {
-					problems = append(problems, fmt.Sprintf("%s now is %s; %s has lost it", Name(k), bindings[i+j-loser].ID, bindings[loser].ID))
-				}
-				bindings[loser].Keys = slices.DeleteFunc(slices.Clone(bindings[loser].Keys), func(x string) bool { return x == k })
-			}
-		}
-	}
-	m, err := New(bindings)
-	if err != nil {
-		return base, append(problems, err.Error())
-	}
-	return m, problems
-}
-
-func keysOf(v any) ([]string, error) {
-	var keys []string
-	switch v := v.(type) {
-	case nil:
-	case string:
-		keys = []string{v}
-	case []any:
-		for _, k := range v {
-			keys = append(keys, fmt.Sprint(k))
-		}
-	default:
-		keys = []string{fmt.Sprint(v)} // a digit
-	}
-	for i, k := range keys {
-		k = strings.ReplaceAll(k, "ctrl-", "ctrl+")
-		switch k {
-		case "space":
-			k = " "
-		case "del":
-			k = "delete"
-		case "pgdn":
-			k = "pgdown"
-		case "":
-			return nil, fmt.Errorf("an empty key")
-		}
-		if slices.Contains(reserved, k) {
-			return nil, fmt.Errorf("%s cannot be used: terminals cannot tell it from another key, or use it themselves", Name(k))
-		}
-		keys[i] = k
-	}
-	return keys, nil
 }

@@ -6,28 +6,72 @@ import (
 	"testing"
 )
 
-func TestFindInContext(t *testing.T) {
+// in a place, everywhere.
+func at(contexts ...Context) []Context { return Chain(append(contexts, Global)...) }
+
+func TestFindFromTheMostSpecificContext(t *testing.T) {
 	m := Default()
 	for _, c := range []struct {
-		context Context
+		chain   []Context
 		key, id string
 	}{
-		{Global, "q", "quit"}, {Global, "ctrl+c", "quit"}, {List, "q", ""}, {List, "l", "logs"}, {Text, "right", "text.right"}, {Text, "l", ""}, {Text, "n", "text.next"}, {Global, "n", "namespace"},
+		{at(), "q", "quit"}, {at(), "ctrl+c", "quit"}, {at(), "j", ""},
+		{at(Pods), "q", "quit"}, {at(Pods), "l", "logs"}, {at(Pods), "j", "down"}, {at(Pods), "S", "sort"}, {at(Pods), "t", "tree"},
+		{at(Lines), "right", "text.right"}, {at(Lines), "l", ""}, {at(Lines), "n", "namespace"}, {at(Search, Lines), "n", "text.next"},
+		// One key, as many actions as there are places.
+		{at(Node, Objects), "u", "cordon"}, {at(DNS), "u", "dns.group"}, {at(Pods), "u", ""},
+		{at(Node, Objects), "r", "node.drain"}, {at(Pods), "r", "restart"}, {at(Lookup), "r", "lookup.again"}, {at(Forwards), "r", "forward.retry"},
+		{at(Pods), "f", "fix"}, {at(Events), "f", "events.warnings"}, {at(Events), "delete", ""}, {at(DNS), "f", "dns.failures"}, {at(Addons), "f", "addon.fix"},
+		{at(Pods), " ", "mark"}, {at(Addons), " ", "addon.toggle"}, {at(DNS), " ", "dns.pause"}, {at(Logs), " ", "text.pause"},
 	} {
-		if id := m.Find(c.context, c.key); id != c.id {
-			t.Errorf("%s %q is %q, want %q", c.context, c.key, id, c.id)
+		if id := m.Find(c.chain, c.key); id != c.id {
+			t.Errorf("in %v %q is %q, want %q", c.chain, c.key, id, c.id)
 		}
 	}
 	if k := m.Key("mark"); k != "space" {
 		t.Errorf("the key to mark is shown as %q", k)
 	}
+	if k := m.Keys(at(Node, Objects), "restart"); len(k) > 0 {
+		t.Errorf("on a node %q restarts, but drains", k)
+	}
+}
+
+func TestChainPutsWhatIsSharedBehindAllThatShareIt(t *testing.T) {
+	want := []Context{Node, Objects, Object, About, Table, List, Global}
+	if got := at(Node, Objects); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// TestEveryActionHasAPlace also keeps the places and the contexts of actions the same set.
+func TestEveryActionHasAPlace(t *testing.T) {
+	known := map[Context]bool{}
+	for _, p := range Places() {
+		known[p.Context] = true
+		if len(Default().Actions(p.Context)) == 0 {
+			t.Errorf("%s has no action", p.Context)
+		}
+	}
+	seen := map[string]bool{}
+	for _, a := range Default().actions {
+		if seen[a.ID] {
+			t.Errorf("there are two actions %s", a.ID)
+		}
+		seen[a.ID] = true
+		for _, c := range a.In {
+			if !known[c] {
+				t.Errorf("%s is in %q, which is not a place", a.ID, c)
+			}
+		}
+	}
 }
 
 // TestNoSingleKeyDestroys keeps what cannot be undone off the keys that are typed by accident.
 func TestNoSingleKeyDestroys(t *testing.T) {
-	for _, b := range Default().Bindings() {
-		if b.ID == "delete" && slices.ContainsFunc(b.Keys, func(k string) bool { return len(k) == 1 }) {
-			t.Errorf("%s is on a bare key: %v", b.ID, b.Keys)
+	for _, a := range Default().actions {
+		if slices.Contains([]string{"delete", "start.delete", "addon.off", "forward.stop", "history.end"}, a.ID) &&
+			slices.ContainsFunc(a.Keys, func(k string) bool { return len(k) == 1 }) {
+			t.Errorf("%s is on a bare key: %v", a.ID, a.Keys)
 		}
 	}
 }
@@ -36,20 +80,37 @@ func TestParse(t *testing.T) {
 	for name, c := range map[string]struct {
 		file     string
 		problems []string // a part of each
+		in       []Context
 		find     map[string]string
 	}{
-		"free key":     {"logs: o", nil, map[string]string{"o": "logs", "l": ""}},
-		"several":      {"logs: [l, o]", nil, map[string]string{"o": "logs", "l": "logs"}},
-		"none":         {"logs: []", nil, map[string]string{"l": ""}},
-		"names":        {"mark: space\ndelete: ctrl-q", nil, map[string]string{" ": "mark", "ctrl+q": "delete"}},
-		"a digit":      {"logs: 5", nil, map[string]string{"5": "logs"}},
-		"taken":        {"logs: d", []string{"d now is logs; describe has lost it"}, map[string]string{"d": "logs"}},
-		"swap":         {"logs: d\ndescribe: l", nil, map[string]string{"d": "logs", "l": "describe"}},
-		"both want it": {"logs: o\ndescribe: o", []string{"o is wanted for"}, map[string]string{"o": "describe"}},
-		"unknown":      {"logz: o", []string{`no action "logz"`}, map[string]string{"l": "logs"}},
-		"reserved":     {"logs: ctrl-a", []string{"ctrl-a cannot be used"}, map[string]string{"l": "logs"}},
-		"empty key":    {`logs: ""`, []string{"empty key"}, map[string]string{"l": "logs"}},
-		"no mapping":   {"- a", []string{"no YAML mapping"}, map[string]string{"l": "logs"}},
+		"free key":     {"logs: o", nil, at(Pods), map[string]string{"o": "logs", "l": ""}},
+		"several":      {"logs: [l, o]", nil, at(Pods), map[string]string{"o": "logs", "l": "logs"}},
+		"none":         {"logs: []", nil, at(Pods), map[string]string{"l": ""}},
+		"names":        {"mark: space\ndelete: ctrl-q", nil, at(Pods), map[string]string{" ": "mark", "ctrl+q": "delete"}},
+		"a digit":      {"logs: 5", nil, at(Pods), map[string]string{"5": "logs"}},
+		"taken":        {"logs: d", []string{"d now is logs; describe has lost it"}, at(Pods), map[string]string{"d": "logs"}},
+		"swap":         {"logs: d\ndescribe: l", nil, at(Pods), map[string]string{"d": "logs", "l": "describe"}},
+		"both want it": {"logs: o\ndescribe: o", []string{"o is wanted for"}, at(Pods), map[string]string{"o": "describe"}},
+		"unknown":      {"logz: o", []string{`no action "logz"; did you mean "logs"?`}, at(Pods), map[string]string{"l": "logs"}},
+		"from nowhere": {"xyzzyxyzzy: o", []string{`no action "xyzzyxyzzy"; docs/keys.md lists all`}, at(Pods), nil},
+		"reserved":     {"logs: ctrl-a", []string{"ctrl-a cannot be used"}, at(Pods), map[string]string{"l": "logs"}},
+		"empty key":    {`logs: ""`, []string{"empty key"}, at(Pods), map[string]string{"l": "logs"}},
+		"no mapping":   {"- a", []string{"not a YAML mapping"}, at(Pods), map[string]string{"l": "logs"}},
+
+		// What has the same key elsewhere keeps it.
+		"cordon alone":      {"cordon: U", nil, at(DNS), map[string]string{"u": "dns.group", "U": ""}},
+		"cordon on a node":  {"cordon: U", nil, at(Node, Objects), map[string]string{"U": "cordon", "u": ""}},
+		"group alone":       {"dns.group: U", nil, at(Node, Objects), map[string]string{"u": "cordon"}},
+		"restart alone":     {"restart: D", nil, at(Node, Objects), map[string]string{"r": "node.drain"}},
+		"mark alone":        {"mark: m", nil, at(Addons), map[string]string{" ": "addon.toggle"}},
+		"fix alone":         {"fix: m", nil, at(Events), map[string]string{"f": "events.warnings", "m": "fix"}},
+		"its own place":     {"dns.group: d", []string{"d now is dns.group; describe has lost it (dns)"}, at(DNS), map[string]string{"d": "dns.group"}},
+		"and not elsewhere": {"dns.group: d", []string{"(dns)"}, at(Pods), map[string]string{"d": "describe"}},
+
+		// A key that is given to what a place is made of counts in that place too.
+		"of an object": {"logs: u", []string{"u now is logs; cordon has lost it", "u now is logs; dns.group has lost it"}, at(Node, Objects), map[string]string{"u": "logs"}},
+		"everywhere":   {"theme: t", nil, at(Pods), map[string]string{"t": "tree"}},
+		"the default":  {"open: [enter, o]", nil, at(DNS, Table), map[string]string{"enter": "dns.explain", "o": "open"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, problems := Parse(Default(), []byte(c.file))
@@ -62,7 +123,7 @@ func TestParse(t *testing.T) {
 				}
 			}
 			for key, id := range c.find {
-				if got := m.Find(List, key); got != id {
+				if got := m.Find(c.in, key); got != id {
 					t.Errorf("%q is %q, want %q", key, got, id)
 				}
 			}

@@ -43,10 +43,10 @@ var zhStart = map[string]string{
 	"on this machine": "本机", "on %s": "在 %s 上", "enable %s": "启用 %s", "disable %s": "停用 %s", "disable %s?": "停用 %s？", "Disable": "停用",
 	"what it has in the cluster goes; claims, volumes and what is in them stay": "它在集群中的对象会移除；PVC、卷及其中的数据保留", "%s cannot do without it and goes as well": "%s 依赖它，会一并停用",
 
-	"addons": "插件", "switch it off": "停用", "switch it on": "启用", "details": "详情", "copy what to type": "复制建议的命令", "what to type": "建议的命令",
+	"addons": "插件", "switch it on, or off": "启用或停用", "switch": "切换", "switch it off": "停用", "switch it on": "启用", "details": "详情", "copy what to type": "复制建议的命令", "what to type": "建议的命令",
 	"on": "已启用", "off": "未启用", "switching on": "启用中", "switching off": "停用中", "installing": "安装中", "removing": "移除中", "blocked": "受阻",
 	"coming": "即将推出", "replaced": "已被取代", "retired": "已淘汰", "pod": "Pod", "manifest": "清单", "nothing has to be mended": "没有需要修复的问题",
-	"it has no log of its own; %s tells how it does": "它没有单独的日志；按 %s 查看状态", "%s: only objects have that": "%s：仅适用于对象",
+
 	"what was under the cursor has just gone; look again": "光标处的对象刚刚消失，请再看一下", "%s is not in this version: %s": "此版本不含 %s：%s",
 	"there is no cluster yet; %s leads to its start": "还没有集群；按 %s 前往启动界面", "it is being switched": "正在切换",
 	"state": "状态", "story": "说明", "for %s": "持续 %s", "gives you": "功能", "delivery": "交付方式", "needs the network: its images are pulled": "需要网络：会拉取镜像",
