@@ -181,7 +181,7 @@ func (m *machine) containers(t *testing.T) (names []string) {
 		t.Fatal(err)
 	}
 	for _, c := range list {
-		names = append(names, c.Name+" "+map[bool]string{true: "runs", false: "stands"}[c.Running])
+		names = append(names, c.Node+" "+map[bool]string{true: "runs", false: "stands"}[c.Running])
 	}
 	return names
 }

@@ -56,7 +56,7 @@ func planNew(o StartOptions, s surroundings) (cluster.Spec, error) {
 		return cluster.Spec{}, fault.New(fault.Version, "", err)
 	}
 	spec := cluster.Spec{
-		Version: cluster.SpecVersion, Name: o.Name, ID: s.id, KubernetesVersion: minor,
+		Version: cluster.SpecVersion, Name: o.Name, ID: s.id, Suffix: s.id[:min(cluster.SuffixLength, len(s.id))], KubernetesVersion: minor,
 		APIPort: o.APIPort, Registries: o.Registries, UpstreamHooks: o.UpstreamHooks,
 	}
 	if spec.APIPort == 0 {

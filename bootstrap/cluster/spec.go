@@ -31,8 +31,11 @@ const (
 	DefaultNodes = 3
 	// MaxNodes bounds --nodes: each node has one /24 of PodCIDR and is one container on this machine.
 	MaxNodes = 100
-	// SpecVersion is written into each spec file; a reader refuses a newer one.
-	SpecVersion = 1
+	// SpecVersion is written into each new spec file; a reader refuses a newer one. Version 2 has Suffix, without which
+	// an older bonsai would look for containers of other names.
+	SpecVersion = 2
+	// SuffixLength is the length of a new cluster's Suffix, the beginning of its ID.
+	SuffixLength = 4
 	// ClusterDomain is the suffix of all service names.
 	ClusterDomain = "cluster.local"
 )
@@ -51,6 +54,9 @@ type Spec struct {
 	Name    string `json:"name"`
 	// ID tells two clusters of one name apart (random, made when the spec is made).
 	ID string `json:"id"`
+	// Suffix ends the names of the cluster's containers, networks and volumes, so that clusters of one name fit on one
+	// engine. Clusters of version 1 have none.
+	Suffix string `json:"suffix,omitempty"`
 	// KubernetesVersion is "1.37" or an older minor that the embedded components emulate ("1.34").
 	KubernetesVersion string `json:"kubernetesVersion"`
 	// APIPort is where the API server listens, on 127.0.0.1 and on Gateway.
@@ -71,7 +77,7 @@ type Spec struct {
 
 // Node is one planned node: its container, its Kubernetes Node object and its share of the pod network.
 type Node struct {
-	// Name of the Node object, the host name and the container alike.
+	// Name of the Node object and the host name.
 	Name string `json:"name"`
 	// Index counts from 1 and never changes; address and pod CIDR follow from it.
 	Index   int          `json:"index"`

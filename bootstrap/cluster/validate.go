@@ -8,8 +8,11 @@ import (
 	"strings"
 )
 
-// MaxNameLength leaves room for "-100-var" within the 63 bytes of a DNS label and of a host name.
+// MaxNameLength leaves room for "-100-SUFFIX-var" within the 63 bytes of a DNS label and of a host name.
 const MaxNameLength = 30
+
+// maxSuffixLength bounds Spec.Suffix; new ones have SuffixLength.
+const maxSuffixLength = 12
 
 // EmulatedMinors is how many older minors the embedded components can stand in for; upstream's limit is three.
 const EmulatedMinors = 3
@@ -112,6 +115,9 @@ func (s *Spec) Validate() error {
 	}
 	if s.ID == "" {
 		bad("the spec has no id")
+	}
+	if len(s.Suffix) > maxSuffixLength || strings.Trim(s.Suffix, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
+		bad("suffix %q has to be at most %d lower-case letters and digits", s.Suffix, maxSuffixLength)
 	}
 	if _, _, ok := splitVersion(s.KubernetesVersion); !ok {
 		bad("kubernetesVersion %q is no version", s.KubernetesVersion)

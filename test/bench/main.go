@@ -130,7 +130,11 @@ func (b *bench) cost(ctx context.Context) error {
 	order := []string{"control plane"}
 	for i := 1; i <= 3; i++ {
 		node := fmt.Sprintf("%s-%d", b.name, i)
-		out, err := exec.CommandContext(ctx, "docker", "top", node, "-eo", "pid").Output()
+		container, err := exec.CommandContext(ctx, "docker", "ps", "-q", "--filter", "label=io.bonsai.node="+node).Output()
+		if err != nil {
+			return fmt.Errorf("docker ps: %w", err)
+		}
+		out, err := exec.CommandContext(ctx, "docker", "top", strings.TrimSpace(string(container)), "-eo", "pid").Output()
 		if err != nil {
 			return fmt.Errorf("docker top %s: %w", node, err)
 		}

@@ -92,7 +92,7 @@ func TestAddons(t *testing.T) {
 	})
 
 	t.Run("a node that is gone shows", func(t *testing.T) {
-		harness.Docker(t, "kill", c.Nodes(t)[0])
+		harness.Docker(t, "kill", harness.Container(t, c.Nodes(t)[0]))
 		var r harness.Result
 		for begin := time.Now(); time.Since(begin) < 20*time.Second; {
 			if r = c.Bonsai(t, "addons", "status", "dns"); r.Code != 0 {

@@ -158,7 +158,8 @@ func servers2(n *harness.Namespace) []*corev1.Pod {
 // gateway is the address of the host on the nodes' network.
 func gateway(t *testing.T, c *harness.Cluster) string {
 	t.Helper()
-	return strings.TrimSpace(harness.Docker(t, "network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", "bonsai-"+c.Name))
+	network := harness.Docker(t, "network", "ls", "-q", "--filter", "label="+harness.Label+"="+c.Name)
+	return strings.TrimSpace(harness.Docker(t, "network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", network))
 }
 
 // A headless Service with more addresses than a datagram holds is told over TCP.

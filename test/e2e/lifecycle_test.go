@@ -216,7 +216,7 @@ func TestHalfWrittenPayload(t *testing.T) {
 	c := harness.New(t)
 	c.Start(t, "--nodes", "1")
 	const label = "io.bonsai.payload"
-	hash := harness.Docker(t, "inspect", c.Nodes(t)[0], "--format", `{{index .Config.Labels "`+label+`"}}`)
+	hash := harness.Docker(t, "inspect", harness.Container(t, c.Nodes(t)[0]), "--format", `{{index .Config.Labels "`+label+`"}}`)
 	volumes := func() []string {
 		return strings.Fields(harness.Docker(t, "volume", "ls", "-q", "--filter", "label="+label+"="+hash))
 	}

@@ -144,7 +144,7 @@ func testDockerRestart(t *testing.T, c *harness.Cluster) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	harness.Docker(t, "restart", "-t", "10", node)
+	harness.Docker(t, "restart", "-t", "10", harness.Container(t, node))
 	readyNodes(t, c, 3)
 	available(t, n, "everywhere", 3)
 	harness.Until(t, 60*time.Second, "the pod's new container", func() error {
@@ -186,7 +186,7 @@ func testLostNode(t *testing.T, c *harness.Cluster) {
 		return list.Items
 	}
 	node := pods()[0].Spec.NodeName
-	harness.Docker(t, "stop", "-t", "10", node)
+	harness.Docker(t, "stop", "-t", "10", harness.Container(t, node))
 	s, got := c.Status(t)
 	if got == 0 || s.Phase == cluster.PhaseRunning {
 		t.Errorf("with a stopped node status says %s and exits with %d", s.Phase, got)
@@ -212,7 +212,7 @@ func testSecondStart(t *testing.T, c *harness.Cluster) {
 	n := c.NewNamespace(t)
 	deployment(t, n, "kept", 2)
 	node := c.Nodes(t)[0]
-	harness.Docker(t, "rm", "-f", node)
+	harness.Docker(t, "rm", "-f", harness.Container(t, node))
 	removed := time.Now()
 	if _, code := c.Status(t); code == 0 {
 		t.Error("status exits with 0 although a node's container is gone")

@@ -421,12 +421,12 @@ func testStatefulSet(t *testing.T, c *harness.Cluster) {
 
 	node := where["db-0"]
 	before = now(func(p string) bool { return where[p] == node })
-	harness.Docker(t, "restart", "-t", "10", node)
+	harness.Docker(t, "restart", "-t", "10", harness.Container(t, node))
 	kept("a restart of "+node, before)
 
 	// Another container for the node, as an upgrade of bonsai makes it, on the node's disk.
 	before = now(func(p string) bool { return where[p] == node })
-	harness.Docker(t, "rm", "-f", node)
+	harness.Docker(t, "rm", "-f", harness.Container(t, node))
 	c.Start(t)
 	kept("a new container for "+node, before)
 
@@ -450,7 +450,7 @@ func testDeletedNode(t *testing.T, c *harness.Cluster) {
 	claim(t, n, "stranded", "immediate")
 	pv := bound(t, n, "stranded")
 	node := nodeOf(pv)
-	harness.Docker(t, "rm", "-f", "-v", node)
+	harness.Docker(t, "rm", "-f", "-v", harness.Container(t, node))
 	n.Kubectl(t, "-n", n.Namespace, "delete", "pvc", "stranded", "--timeout=60s")
 	harness.Until(t, 30*time.Second, "an event that the node does not answer", func() error {
 		events, err := n.Client.CoreV1().Events("").List(t.Context(), metav1.ListOptions{

@@ -277,7 +277,7 @@ nothing_is_left() {
 	is "$(ls -A ~/.bonsai/clusters 2>/dev/null)" "" "content of the state folder"
 	cmp ~/.kube/config "$work/kubeconfig"
 	# Where bonsai puts sockets if the path of the state folder is too long for them.
-	is "$(find /tmp -maxdepth 1 -name "bonsai-*" | wc -l)" 0 "number of folders left in /tmp"
+	is "$(find /tmp -maxdepth 1 -type d -name "bonsai-*" | wc -l)" 0 "number of folders left in /tmp"
 }
 
 # shellcheck disable=SC1091

@@ -19,8 +19,6 @@ type settings struct {
 	Network *network.NetworkingConfig
 }
 
-func varVolume(nodeName string) string { return nodeName + "-var" }
-
 // nodeLabels tie an object to its cluster and node.
 func nodeLabels(n node.NodeSpec) map[string]string {
 	return map[string]string{
@@ -33,7 +31,7 @@ func nodeLabels(n node.NodeSpec) map[string]string {
 // Not set, on purpose: ulimits (raising them needs SYS_RESOURCE, which not every engine has; kubelet and
 // containerd raise their own), IPv6 sysctls (the start fails on kernels without IPv6), published ports.
 func containerConfig(n node.NodeSpec, payload string, g grant) settings {
-	net := networkName(n.Spec.Name)
+	net := node.NetworkName(n.Spec)
 	stopTimeout := 20 // seconds; for `docker stop` and engine shutdown: the init ends pods and children meanwhile
 	labels := nodeLabels(n)
 	labels[node.LabelPayload] = n.Payload
@@ -72,7 +70,7 @@ func containerConfig(n node.NodeSpec, payload string, g grant) settings {
 					VolumeOptions: &mount.VolumeOptions{NoCopy: true},
 				},
 				{ // images, pods and logs; overlay mounts need a real filesystem below, and it outlives the container
-					Type: mount.TypeVolume, Source: varVolume(n.Node.Name), Target: "/var",
+					Type: mount.TypeVolume, Source: node.VolumeName(n.Spec, n.Node), Target: "/var",
 					VolumeOptions: &mount.VolumeOptions{NoCopy: true, Labels: nodeLabels(n)},
 				},
 			},
@@ -97,13 +95,22 @@ func containerConfig(n node.NodeSpec, payload string, g grant) settings {
 		},
 		Network: &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
 			// The planned address: certificates, routes and kube-proxy rely on it.
-			net: {IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: n.Node.IP.String()}},
+			net: {IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: n.Node.IP.String()}, Aliases: aliases(n)},
 		}},
 	}
 	if !g.privileged {
 		restrict(s.Host, g)
 	}
 	return s
+}
+
+// aliases are the names besides the container's own by which the engine's resolver knows a node. The other nodes, and
+// pods that ask them, find it by its Kubernetes name.
+func aliases(n node.NodeSpec) []string {
+	if n.Node.Name == node.ContainerName(n.Spec, n.Node) {
+		return nil
+	}
+	return []string{n.Node.Name}
 }
 
 // restrict replaces "privileged" by its parts, as far as the engine has them.

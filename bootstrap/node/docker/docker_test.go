@@ -64,6 +64,22 @@ func TestContainerConfig(t *testing.T) {
 	}
 }
 
+func TestANodeIsFoundByItsKubernetesName(t *testing.T) {
+	n := exampleNode()
+	n.Spec.Suffix = "k3f9"
+	endpoint := containerConfig(n, "volume", grant{}).Network.EndpointsConfig["bonsai-bonsai-k3f9"]
+	if endpoint == nil || !slices.Equal(endpoint.Aliases, []string{"bonsai-1"}) {
+		t.Errorf("its endpoint is %+v, want the alias bonsai-1", endpoint)
+	}
+}
+
+// Another hash would replace the containers of every cluster that was made before there were suffixes.
+func TestClustersWithoutSuffixKeepTheirContainers(t *testing.T) {
+	if got, want := configHash(exampleNode(), "volume"), "7330d97c69acda02"; got != want {
+		t.Errorf("the hash of such a node's settings is %s, was %s", got, want)
+	}
+}
+
 func TestConfigHashFollowsSettingsButNotGrants(t *testing.T) {
 	base := exampleNode()
 	if configHash(base, "volume") != configHash(exampleNode(), "volume") {

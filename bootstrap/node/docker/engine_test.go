@@ -210,7 +210,10 @@ func newFixture(t *testing.T, nodes int) fixture {
 	t.Helper()
 	e := newEngine(t)
 	f := fixture{engine: e, d: e.driver(t), raw: e.api(t), p: nodetest.NewPayload(t, guestProgram(t), rand.Text())}
-	f.spec = &cluster.Spec{Version: 1, Name: "bt-" + strings.ToLower(rand.Text()[:8]), ID: rand.Text(), MTU: 1390}
+	id := strings.ToLower(rand.Text())
+	f.spec = &cluster.Spec{
+		Version: cluster.SpecVersion, Name: "bt-" + id[len(id)-8:], ID: id, Suffix: id[:cluster.SuffixLength], MTU: 1390,
+	}
 	for i := range nodes {
 		f.spec.Nodes = append(f.spec.Nodes, cluster.Node{Index: i + 1})
 	}
@@ -240,15 +243,19 @@ func (f fixture) node(index int) node.NodeSpec {
 	return node.NodeSpec{Spec: f.spec, Node: f.spec.Nodes[index-1], Payload: f.p.Hash, Image: f.p.ImageRef}
 }
 
+func (f fixture) container(index int) string {
+	return node.ContainerName(f.spec, f.spec.Nodes[index-1])
+}
+
 // `docker network prune` takes the network of a stopped cluster.
 func TestStoppedNodeSurvivesTheLossOfItsNetwork(t *testing.T) {
 	f := newFixture(t, 1)
 	ctx := t.Context()
 	must(t, f.d.EnsurePayload(ctx, f.p.Payload, nil))
 	must(t, f.d.EnsureNode(ctx, f.node(1)))
-	name := f.spec.Nodes[0].Name
+	name := f.container(1)
 	must(t, f.d.StopNode(ctx, name, 0))
-	must(t, f.raw.NetworkRemove(ctx, "bonsai-"+f.spec.Name))
+	must(t, f.raw.NetworkRemove(ctx, node.NetworkName(f.spec)))
 	must(t, f.d.EnsureNetwork(ctx, f.spec))
 	must(t, f.d.EnsureNode(ctx, f.node(1)))
 	all, err := f.d.List(ctx, f.spec.ID)
@@ -263,7 +270,7 @@ func TestForeignVolumeIsAConflict(t *testing.T) {
 	f := newFixture(t, 1)
 	ctx := t.Context()
 	must(t, f.d.EnsurePayload(ctx, f.p.Payload, nil))
-	name := f.spec.Nodes[0].Name + "-var"
+	name := node.VolumeName(f.spec, f.spec.Nodes[0])
 	_, err := f.raw.VolumeCreate(ctx, volume.CreateOptions{Name: name})
 	must(t, err)
 	defer f.raw.VolumeRemove(context.Background(), name, false)
@@ -280,7 +287,7 @@ func TestTerminalGetsItsSize(t *testing.T) {
 	sizes := make(chan node.Size, 1)
 	sizes <- node.Size{Width: 101, Height: 43}
 	var out bytes.Buffer
-	code, err := f.d.Exec(ctx, f.spec.Nodes[0].Name, node.Exec{
+	code, err := f.d.Exec(ctx, f.container(1), node.Exec{
 		Cmd: []string{"/opt/bonsai/bin/init", "await-size", "101", "43"}, TTY: true, Resize: sizes, Stdout: &out,
 	})
 	if err != nil || code != 0 || out.String() != "size 101x43" {
@@ -302,7 +309,7 @@ func TestExecEndsWithItsContext(t *testing.T) {
 		defer close(cancelled)
 		cancel()
 	}()
-	_, err = f.d.Exec(ctx, f.spec.Nodes[0].Name, node.Exec{Cmd: []string{"/opt/bonsai/bin/init", "upper"}, Stdin: r})
+	_, err = f.d.Exec(ctx, f.container(1), node.Exec{Cmd: []string{"/opt/bonsai/bin/init", "upper"}, Stdin: r})
 	<-cancelled
 	if fault.KindOf(err) != fault.Canceled {
 		t.Errorf("got %v, want %s", err, fault.Canceled)
@@ -384,7 +391,7 @@ func TestNodeIsAsItsSettingsSay(t *testing.T) {
 	must(t, f.d.EnsureNode(ctx, f.node(1)))
 	run := func(args ...string) (int, string) {
 		var out bytes.Buffer
-		code, err := f.d.Exec(ctx, f.spec.Nodes[0].Name, node.Exec{
+		code, err := f.d.Exec(ctx, f.container(1), node.Exec{
 			Cmd: append([]string{"/opt/bonsai/bin/init"}, args...), Stdout: &out, Stderr: &out,
 		})
 		must(t, err)

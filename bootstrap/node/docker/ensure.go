@@ -33,7 +33,8 @@ func (d *Driver) EnsureNode(ctx context.Context, n node.NodeSpec) (err error) {
 	if err != nil {
 		return err
 	}
-	found, err := d.api.ContainerInspect(ctx, n.Node.Name)
+	name := node.ContainerName(n.Spec, n.Node)
+	found, err := d.api.ContainerInspect(ctx, name)
 	switch {
 	case errdefs.IsNotFound(err):
 		return d.createNode(ctx, op, n, payload)
@@ -41,8 +42,8 @@ func (d *Driver) EnsureNode(ctx context.Context, n node.NodeSpec) (err error) {
 		return err
 	}
 	labels := found.Config.Labels
-	if labels[node.LabelCluster] != n.Spec.Name || labels[node.LabelID] != n.Spec.ID {
-		return foreign(op, "a container named "+n.Node.Name, labels, n.Spec)
+	if labels[node.LabelID] != n.Spec.ID {
+		return foreign(op, "a container named "+name, labels)
 	}
 	switch state := found.State; {
 	case labels[node.LabelConfig] != configHash(n, payload), state.Dead, state.Status == container.StateRemoving:
@@ -75,12 +76,12 @@ func (d *Driver) createNode(ctx context.Context, op string, n node.NodeSpec, pay
 		return err
 	}
 	defer cancel()
-	v, err := d.api.VolumeCreate(making, volume.CreateOptions{Name: varVolume(n.Node.Name), Labels: nodeLabels(n)})
+	v, err := d.api.VolumeCreate(making, volume.CreateOptions{Name: node.VolumeName(n.Spec, n.Node), Labels: nodeLabels(n)})
 	if err != nil {
 		return err
 	}
-	if v.Labels[node.LabelCluster] != n.Spec.Name || v.Labels[node.LabelID] != n.Spec.ID {
-		return foreign(op, "a volume named "+v.Name, v.Labels, n.Spec)
+	if v.Labels[node.LabelID] != n.Spec.ID {
+		return foreign(op, "a volume named "+v.Name, v.Labels)
 	}
 	for g := d.grant(ctx); ; {
 		err = d.createWith(ctx, op, n, payload, g)
@@ -104,7 +105,7 @@ func (d *Driver) createWith(ctx context.Context, op string, n node.NodeSpec, pay
 		return err
 	}
 	defer cancel()
-	c, err := d.api.ContainerCreate(making, s.Config, s.Host, s.Network, nil, n.Node.Name)
+	c, err := d.api.ContainerCreate(making, s.Config, s.Host, s.Network, nil, node.ContainerName(n.Spec, n.Node))
 	if err != nil {
 		if errdefs.IsConflict(err) {
 			return fault.New(fault.Conflict, op, err).WithHint("another bonsai works on this cluster; try again")

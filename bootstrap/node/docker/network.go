@@ -15,8 +15,6 @@ import (
 	"bonsai/bootstrap/node"
 )
 
-func networkName(clusterName string) string { return "bonsai-" + clusterName }
-
 // networkOptions are the settings of a cluster's network, each with its reason.
 func networkOptions(spec *cluster.Spec) network.CreateOptions {
 	o := network.CreateOptions{
@@ -43,7 +41,7 @@ func networkOptions(spec *cluster.Spec) network.CreateOptions {
 // EnsureNetwork makes the cluster's network with exactly the planned settings. One of this cluster with others is
 // made anew unless something is attached to it.
 func (d *Driver) EnsureNetwork(ctx context.Context, spec *cluster.Spec) (err error) {
-	name := networkName(spec.Name)
+	name := node.NetworkName(spec)
 	op := "create network " + name
 	ctx, cancel := d.within(ctx, callLimit)
 	defer cancel()
@@ -55,8 +53,8 @@ func (d *Driver) EnsureNetwork(ctx context.Context, spec *cluster.Spec) (err err
 	case errdefs.IsNotFound(err):
 	case err != nil:
 		return err
-	case found.Labels[node.LabelCluster] != spec.Name || found.Labels[node.LabelID] != spec.ID:
-		return foreign(op, "a network named "+name, found.Labels, spec)
+	case found.Labels[node.LabelID] != spec.ID:
+		return foreign(op, "a network named "+name, found.Labels)
 	case sameNetwork(found, want):
 		return nil
 	case len(found.Containers) > 0:
@@ -100,19 +98,15 @@ func sameNetwork(found network.Inspect, want network.CreateOptions) bool {
 	return true
 }
 
-// foreign is the fault for something of ours by name that labels say is not.
-func foreign(op, what string, labels map[string]string, spec *cluster.Spec) error {
-	switch owner := labels[node.LabelCluster]; owner {
-	case "":
+// foreign is the fault for something whose name is taken by what is not this cluster's.
+func foreign(op, what string, labels map[string]string) error {
+	owner := labels[node.LabelCluster]
+	if owner == "" {
 		return fault.New(fault.Conflict, op, fmt.Errorf("%s exists and was not made by bonsai", what)).
-			WithHint("remove it with docker, or choose another cluster name: bonsai start -p NAME")
-	case spec.Name:
-		return fault.New(fault.Conflict, op, fmt.Errorf("%s belongs to another cluster named %s", what, owner)).
-			WithHint("bonsai delete -p %s removes it, whoever made it; or choose another name: bonsai start -p NAME", owner)
-	default:
-		return fault.New(fault.Conflict, op, fmt.Errorf("%s belongs to the cluster %s", what, owner)).
-			WithHint("choose another cluster name: bonsai start -p NAME")
+			WithHint("remove it with docker, or choose another cluster name:  bonsai start -p NAME")
 	}
+	return fault.New(fault.Conflict, op, fmt.Errorf("%s belongs to another cluster, %s (id %s)", what, owner, labels[node.LabelID])).
+		WithHint("choose another cluster name:  bonsai start -p NAME")
 }
 
 // removeNetwork removes a network. Endpoints of removed containers take a moment to detach; those of containers

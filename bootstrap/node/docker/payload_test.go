@@ -43,7 +43,7 @@ func TestKilledWriterIsIgnoredAndPruned(t *testing.T) {
 	if _, err := f.raw.ContainerInspect(ctx, name); err == nil {
 		t.Error("the writer's container is still there")
 	}
-	code, err := fresh.Exec(ctx, f.spec.Nodes[0].Name, node.Exec{Cmd: []string{"/opt/bonsai/bin/init", "cat", "/opt/bonsai/ballast"}})
+	code, err := fresh.Exec(ctx, f.container(1), node.Exec{Cmd: []string{"/opt/bonsai/bin/init", "cat", "/opt/bonsai/ballast"}})
 	if err != nil || code != 0 {
 		t.Errorf("got code %d, %v; want the node's payload to be whole", code, err)
 	}

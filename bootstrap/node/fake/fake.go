@@ -125,12 +125,14 @@ func (e *Engine) AgePayloads() {
 	}
 }
 
-// Kill ends a node's container as a crash would; its state says "exited".
-func (e *Engine) Kill(name string) {
-	done, _ := e.begin(context.Background(), "Kill", name)
+// Kill ends the containers of a node as a crash would; their state says "exited".
+func (e *Engine) Kill(nodeName string) {
+	done, _ := e.begin(context.Background(), "Kill", nodeName)
 	defer done()
-	if c := e.containers[name]; c != nil {
-		c.stop(137)
+	for _, c := range e.containers {
+		if c.Node == nodeName {
+			c.stop(137)
+		}
 	}
 }
 
@@ -240,7 +242,7 @@ func drain(ctx context.Context, p node.Payload, progress func(done, total int64)
 
 // EnsureNetwork implements node.Driver.
 func (e *Engine) EnsureNetwork(ctx context.Context, spec *cluster.Spec) error {
-	name := "bonsai-" + spec.Name
+	name := node.NetworkName(spec)
 	done, err := e.begin(ctx, "EnsureNetwork", name)
 	if err != nil {
 		return err
@@ -270,8 +272,8 @@ func (e *Engine) EnsureNetwork(ctx context.Context, spec *cluster.Spec) error {
 
 // EnsureNode implements node.Driver.
 func (e *Engine) EnsureNode(ctx context.Context, n node.NodeSpec) error {
-	name := n.Node.Name
-	done, err := e.begin(ctx, "EnsureNode", name)
+	name := node.ContainerName(n.Spec, n.Node)
+	done, err := e.begin(ctx, "EnsureNode", n.Node.Name)
 	if err != nil {
 		return err
 	}
@@ -279,8 +281,8 @@ func (e *Engine) EnsureNode(ctx context.Context, n node.NodeSpec) error {
 	if _, ok := e.payloads[n.Payload]; !ok {
 		return fault.Newf(fault.Engine, "payload %s is not in the engine", n.Payload)
 	}
-	if e.networks["bonsai-"+n.Spec.Name] == nil {
-		return fault.Newf(fault.Engine, "network bonsai-%s is not there", n.Spec.Name)
+	if e.networks[node.NetworkName(n.Spec)] == nil {
+		return fault.Newf(fault.Engine, "network %s is not there", node.NetworkName(n.Spec))
 	}
 	settings := fmt.Sprint(n.Spec.Subnet, n.Spec.MTU, n.Node, n.Payload, n.Image)
 	c := e.containers[name]
@@ -293,12 +295,12 @@ func (e *Engine) EnsureNode(ctx context.Context, n node.NodeSpec) error {
 		}
 		e.serial++
 		c = &container{settings: settings, root: files{"/etc/bonsai": {mode: 0o755}}, Container: node.Container{
-			Cluster: n.Spec.Name, ClusterID: n.Spec.ID, Node: name, Name: name, ID: fmt.Sprintf("%012x", e.serial),
+			Cluster: n.Spec.Name, ClusterID: n.Spec.ID, Node: n.Node.Name, Name: name, ID: fmt.Sprintf("%012x", e.serial),
 			Payload: n.Payload, IP: n.Node.IP, Privileged: true,
 		}}
 		e.containers[name] = c
-		if e.volumes[name+"-var"] == nil {
-			e.volumes[name+"-var"] = &volume{n.Spec.ID, n.Spec.Name, n.Node.Name, files{}}
+		if v := node.VolumeName(n.Spec, n.Node); e.volumes[v] == nil {
+			e.volumes[v] = &volume{n.Spec.ID, n.Spec.Name, n.Node.Name, files{}}
 		}
 	}
 	for _, f := range n.Files {
@@ -306,7 +308,7 @@ func (e *Engine) EnsureNode(ctx context.Context, n node.NodeSpec) error {
 	}
 	if !c.Running {
 		c.Running, c.State, c.Started, c.stopped = true, "running", time.Now(), make(chan struct{})
-		c.log += "node " + name + " is up\n"
+		c.log += "node " + n.Node.Name + " is up\n"
 	}
 	return nil
 }

@@ -136,7 +136,7 @@ func testExec(t *testing.T, s *suite) {
 func testLogs(t *testing.T, s *suite) {
 	n := s.node(s.cluster(t, 1), 1)
 	c := s.start(t, n)
-	line := "node " + c.Name + " is up\n"
+	line := "node " + c.Node + " is up\n"
 	followed := newLines()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -162,10 +162,11 @@ func testLogs(t *testing.T, s *suite) {
 func testForeignContainer(t *testing.T, s *suite) {
 	spec := s.cluster(t, 1)
 	n := s.node(spec, 1)
-	s.Container(t, n.Node.Name, s.p.Payload)
-	wantKind(t, s.d.EnsureNode(t.Context(), n), fault.Conflict, n.Node.Name)
+	name := node.ContainerName(spec, n.Node)
+	s.Container(t, name, s.p.Payload)
+	wantKind(t, s.d.EnsureNode(t.Context(), n), fault.Conflict, name)
 	must(t, s.d.RemoveNode(t.Context(), spec.ID, n.Node.Name))
-	wantKind(t, s.d.EnsureNode(t.Context(), n), fault.Conflict, n.Node.Name)
+	wantKind(t, s.d.EnsureNode(t.Context(), n), fault.Conflict, name)
 	all, err := s.d.List(t.Context(), spec.ID)
 	must(t, err)
 	equal(t, "containers of the cluster", len(all), 0)
@@ -173,22 +174,13 @@ func testForeignContainer(t *testing.T, s *suite) {
 
 func testForeignNetwork(t *testing.T, s *suite) {
 	spec := s.plan(t, 0)
-	s.Network(t, "bonsai-"+spec.Name, spec.Subnet)
-	wantKind(t, s.d.EnsureNetwork(t.Context(), spec), fault.Conflict, "bonsai-"+spec.Name)
+	name := node.NetworkName(spec)
+	s.Network(t, name, spec.Subnet)
+	wantKind(t, s.d.EnsureNetwork(t.Context(), spec), fault.Conflict, name)
 	must(t, s.d.RemoveCluster(t.Context(), spec.ID))
-	if !s.hasNetwork(t, "bonsai-"+spec.Name) {
+	if !s.hasNetwork(t, name) {
 		t.Error("the foreign network was removed")
 	}
-}
-
-func testSameName(t *testing.T, s *suite) {
-	spec := s.cluster(t, 1)
-	before := s.start(t, s.node(spec, 1))
-	other := *spec
-	other.ID = "other"
-	wantKind(t, s.d.EnsureNetwork(t.Context(), &other), fault.Conflict, spec.Name)
-	wantKind(t, s.d.EnsureNode(t.Context(), s.node(&other, 1)), fault.Conflict, before.Name)
-	equal(t, "container", s.find(t, before.Name), before)
 }
 
 func testTakenSubnet(t *testing.T, s *suite) {
@@ -242,8 +234,8 @@ func testRemoveNode(t *testing.T, s *suite) {
 	n := s.node(spec, 1)
 	c, kept := s.start(t, n), s.start(t, s.node(spec, 2))
 	s.output(t, c.Name, "write", "/var/lib/gone", "x")
-	must(t, s.d.RemoveNode(t.Context(), spec.ID, c.Name))
-	must(t, s.d.RemoveNode(t.Context(), spec.ID, c.Name))
+	must(t, s.d.RemoveNode(t.Context(), spec.ID, c.Node))
+	must(t, s.d.RemoveNode(t.Context(), spec.ID, c.Node))
 	equal(t, "the other node", s.find(t, kept.Name).ID, kept.ID)
 	s.start(t, n)
 	if code, _, _ := s.run(t, c.Name, "cat", "/var/lib/gone"); code == 0 {
@@ -262,8 +254,8 @@ func testRemoveCluster(t *testing.T, s *suite) {
 	all, err := s.d.List(t.Context(), a.ID)
 	must(t, err)
 	equal(t, "containers", len(all), 0)
-	equal(t, "network", s.hasNetwork(t, "bonsai-"+a.Name), false)
-	equal(t, "the other cluster's network", s.hasNetwork(t, "bonsai-"+b.Name), true)
+	equal(t, "network", s.hasNetwork(t, node.NetworkName(a)), false)
+	equal(t, "the other cluster's network", s.hasNetwork(t, node.NetworkName(b)), true)
 	equal(t, "the other cluster's node", s.find(t, kept.Name), kept)
 }
 

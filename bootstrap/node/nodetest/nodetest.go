@@ -58,7 +58,9 @@ func Run(t *testing.T, h Harness) {
 		{"LogsAreTheContainersOutput", testLogs},
 		{"ForeignContainerIsLeftAlone", testForeignContainer},
 		{"ForeignNetworkIsLeftAlone", testForeignNetwork},
-		{"AnotherClusterOfTheNameIsLeftAlone", testSameName},
+		{"ClustersOfOneNameLiveSideBySide", testSameName},
+		{"WithoutAnIDNothingIsRemoved", testNoID},
+		{"ClustersWithoutSuffixKeepTheirNames", testNoSuffix},
 		{"TakenSubnetIsAConflict", testTakenSubnet},
 		{"IdleNetworkWithOtherSettingsIsMadeAnew", testChangedNetwork},
 		{"ListIsByClusterInOrder", testList},
@@ -81,7 +83,21 @@ func Run(t *testing.T, h Harness) {
 // cluster plans a cluster of n nodes, and has it removed at the end; its network and payload exist.
 func (s *suite) cluster(t *testing.T, n int) *cluster.Spec {
 	t.Helper()
-	spec := s.plan(t, n)
+	return s.made(t, s.plan(t, n))
+}
+
+// namesake is another cluster of the same name.
+func (s *suite) namesake(t *testing.T, of *cluster.Spec) *cluster.Spec {
+	t.Helper()
+	spec := s.plan(t, len(of.Nodes))
+	spec.Name = of.Name
+	return s.made(t, spec)
+}
+
+// made makes network and payload of a planned cluster.
+func (s *suite) made(t *testing.T, spec *cluster.Spec) *cluster.Spec {
+	t.Helper()
+	spec.Replan()
 	for range 10 {
 		err := s.d.EnsureNetwork(t.Context(), spec)
 		if fault.KindOf(err) == fault.Conflict { // somebody else's test has it
@@ -99,8 +115,11 @@ func (s *suite) cluster(t *testing.T, n int) *cluster.Spec {
 // plan plans a cluster that is removed at the end.
 func (s *suite) plan(t *testing.T, n int) *cluster.Spec {
 	t.Helper()
-	name := "bt-" + strings.ToLower(rand.Text()[:8])
-	spec := &cluster.Spec{Version: 1, Name: name, ID: rand.Text(), Subnet: randomSubnet(t), MTU: 1390}
+	id := strings.ToLower(rand.Text())
+	spec := &cluster.Spec{
+		Version: cluster.SpecVersion, Name: "bt-" + id[len(id)-8:], ID: id, Suffix: id[:cluster.SuffixLength],
+		Subnet: randomSubnet(t), MTU: 1390,
+	}
 	for i := range n {
 		spec.Nodes = append(spec.Nodes, cluster.Node{Index: i + 1})
 	}
@@ -136,7 +155,7 @@ func (s *suite) node(spec *cluster.Spec, index int) node.NodeSpec {
 func (s *suite) start(t *testing.T, n node.NodeSpec) node.Container {
 	t.Helper()
 	must(t, s.d.EnsureNode(t.Context(), n))
-	return s.find(t, n.Node.Name)
+	return s.find(t, node.ContainerName(n.Spec, n.Node))
 }
 
 func (s *suite) find(t *testing.T, name string) node.Container {

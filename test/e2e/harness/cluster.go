@@ -76,16 +76,26 @@ func (c *Cluster) Status(t *testing.T) (cluster.Snapshot, int) {
 	return s, r.Code
 }
 
-// Nodes returns the names of the cluster's node containers.
+// Nodes returns the names of the cluster's nodes that have a container.
 func (c *Cluster) Nodes(t *testing.T) []string {
 	t.Helper()
-	return strings.Fields(Docker(t, "ps", "-a", "--filter", "label="+Label+"="+c.Name, "--format", "{{.Names}}"))
+	return strings.Fields(Docker(t, "ps", "-a", "--filter", "label="+Label+"="+c.Name, "--format", `{{.Label "`+NodeLabel+`"}}`))
+}
+
+// Container returns the name of a node's container. Names of test clusters are unique, and so are those of their nodes.
+func Container(t *testing.T, node string) string {
+	t.Helper()
+	names := strings.Fields(Docker(t, "ps", "-a", "--filter", "label="+NodeLabel+"="+node, "--format", "{{.Names}}"))
+	if len(names) != 1 {
+		t.Fatalf("node %s has the containers %q, want one", node, names)
+	}
+	return names[0]
 }
 
 // InNode runs a command in a node's container and returns what it printed.
 func InNode(t *testing.T, node string, command ...string) string {
 	t.Helper()
-	return Docker(t, append([]string{"exec", node}, command...)...)
+	return Docker(t, append([]string{"exec", Container(t, node)}, command...)...)
 }
 
 // Leftovers lists the containers, networks and volumes that carry the cluster's label.
@@ -145,7 +155,7 @@ func (c *Cluster) dump(t *testing.T) {
 	for _, component := range []string{"daemon", "kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
 		bonsai("logs", component, "--tail", "25")
 	}
-	for _, node := range c.Nodes(t) {
+	for _, node := range strings.Fields(Docker(t, "ps", "-a", "--filter", "label="+Label+"="+c.Name, "--format", "{{.Names}}")) {
 		out, err := TryDocker("logs", "--tail", "40", node)
 		add("docker logs "+node, fmt.Sprint(out, orNothing(err)))
 		for _, component := range []string{"kubelet", "kube-proxy", "containerd"} {

@@ -28,6 +28,9 @@ import (
 // Label ties everything in the engine to a cluster, as documented in docs/architecture.md.
 const Label = "io.bonsai.cluster"
 
+// NodeLabel names the node that a container or volume is.
+const NodeLabel = "io.bonsai.node"
+
 // Main is TestMain's body. Without the executable or an engine no test can mean anything, so that is a failure and
 // not a skip; with -short nothing runs.
 func Main(m *testing.M) {

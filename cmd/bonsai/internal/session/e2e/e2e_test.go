@@ -122,7 +122,7 @@ func testKilledNode(t *testing.T, c *harness.Cluster, s *session.Session) {
 	until("a node that runs", func(n cluster.NodeStatus, p *cluster.Problem) bool {
 		return n.Host == cluster.PhaseRunning && n.Ready && p == nil
 	})
-	harness.Docker(t, "kill", c.Name+"-2")
+	harness.Docker(t, "kill", harness.Container(t, c.Name+"-2"))
 	began := time.Now()
 	until("a node that has stopped", func(n cluster.NodeStatus, p *cluster.Problem) bool {
 		return n.Host == cluster.PhaseStopped && !n.Ready && p != nil && p.Fix == "start"
