@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"bonsai/bootstrap/cluster"
-	"bonsai/controlplane/birth"
+	"bonsai/controlplane/observe/birth"
 )
 
 // TestBirths looks at what is noted of pods with the real API server and scheduler. Nothing runs on the nodes.

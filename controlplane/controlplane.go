@@ -26,13 +26,13 @@ import (
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/footprint"
 	"bonsai/bootstrap/wait"
-	"bonsai/controlplane/birth"
 	"bonsai/controlplane/config"
 	"bonsai/controlplane/internal/apiserver"
 	"bonsai/controlplane/internal/controllers"
 	"bonsai/controlplane/internal/etcd"
 	"bonsai/controlplane/internal/scheduler"
-	"bonsai/controlplane/internal/traffic"
+	"bonsai/controlplane/observe/birth"
+	"bonsai/controlplane/observe/load/traffic"
 	"bonsai/controlplane/tunnel"
 )
 
@@ -106,7 +106,7 @@ type ControlPlane struct {
 // the planned Node objects, and controllers and scheduler run. The listener is open from the first moment on, so
 // that nodes which come early wait instead of failing. On error everything that was started has been stopped.
 func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
-	cp := &ControlPlane{opts: o, apiDone: make(chan struct{}), failed: make(chan error, 4), components: map[string]cluster.Component{}, births: birth.New(birth.Limit)}
+	cp := &ControlPlane{opts: o, apiDone: make(chan struct{}), failed: make(chan error, 4), components: map[string]cluster.Component{}, births: birth.NewRecorder(birth.Limit)}
 	for _, name := range []string{Etcd, APIServer, ControllerManager, Scheduler} {
 		cp.set(name, cluster.PhaseStarting, "")
 	}

@@ -9,13 +9,13 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/controlplane/internal/controllers"
-	"bonsai/controlplane/load"
+	"bonsai/controlplane/observe/load"
 )
 
 // NewLoadMeter begins to measure how busy the control plane is, for one asker.
 func (cp *ControlPlane) NewLoadMeter() *load.Meter {
 	enabled := controllers.Enabled()
-	return load.New(load.Sources{
+	return load.NewMeter(load.Sources{
 		Traffic:    &cp.traffic,
 		Kubernetes: load.Registry{Registerer: legacyregistry.Registerer(), Gatherer: legacyregistry.DefaultGatherer},
 		Etcd:       load.Registry{Registerer: prometheus.DefaultRegisterer, Gatherer: prometheus.DefaultGatherer},

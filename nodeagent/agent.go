@@ -273,7 +273,7 @@ func (a *agent) serve(ctx context.Context, tasks *sync.WaitGroup, giveUp context
 }
 
 // measure reads the counters of this node.
-func measure() (usage.Reading, error) {
+func measure() (cluster.NodeCounters, error) {
 	return usage.Read(usage.Places{Cgroups: cgroupinfo.Root, Kubelet: hostprep.KubeletCgroup, Meminfo: "/proc/meminfo", Disk: "/var"})
 }
 

@@ -153,3 +153,45 @@ type DNSStep struct {
 	Answers   []string `json:"answers,omitempty"`
 	Authority []string `json:"authority,omitempty"`
 }
+
+// DNSLogQuery selects questions.
+type DNSLogQuery struct {
+	// Node is the server's; empty for all.
+	Node string
+	// Pod ("namespace/name", or "node/NAME") is the asker; empty for all. A pod that does not exist yet is waited for.
+	Pod string
+	// Fold tells a search as one question; see DNSQuery.
+	Fold bool
+}
+
+// DNSQuestion is a lookup as a user wants it.
+type DNSQuestion struct {
+	Name string `json:"name"`
+	// Type is empty for A and AAAA.
+	Type string `json:"type,omitempty"`
+	TCP  bool   `json:"tcp,omitempty"`
+	// Pod ("namespace/name") is who asks: with its address, by its search path, on its node. Empty is the search path of a
+	// pod in the namespace default that is like most.
+	Pod string `json:"pod,omitempty"`
+	// Node is whose server is asked; empty is that of the pod, or the first that answers.
+	Node string `json:"node,omitempty"`
+	// Plain asks for Name as it is, without the search path.
+	Plain bool `json:"plain,omitempty"`
+}
+
+// DNSAnswer tells each step of a lookup, and how it was made.
+type DNSAnswer struct {
+	DNSLookupResult
+	// Asked is what the server was asked, with the search path and address that were found for the pod.
+	Asked DNSLookup `json:"asked"`
+	Pod   string    `json:"pod,omitempty"`
+	// Notes say why the pod itself may get another answer.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// DNSFlushed is the outcome on one node. Reason says why it could not be done.
+type DNSFlushed struct {
+	Node    string `json:"node"`
+	Entries int    `json:"entries"`
+	Reason  string `json:"reason,omitempty"`
+}

@@ -43,6 +43,31 @@ type PodUsage struct {
 	Memory uint64  `json:"memory"`
 }
 
+// NodeCounters holds the counters of one node at one moment, as its agent returns them. Two of them make a NodeUsage.
+type NodeCounters struct {
+	// Time is the node's clock, for people.
+	Time time.Time `json:"time"`
+	// Clock is the machine's monotonic clock, which is never set: the difference of two readings is the time between
+	// them.
+	Clock time.Duration `json:"clockNanos"`
+	// CPU is what the container has used since its start.
+	CPU time.Duration `json:"cpuNanos"`
+	// CPUs is how many the container may use; see NodeUsage for this and what follows.
+	CPUs        float64       `json:"cpus"`
+	Memory      uint64        `json:"memory"`
+	MemoryLimit uint64        `json:"memoryLimit"`
+	DiskUsed    uint64        `json:"diskUsed"`
+	DiskSize    uint64        `json:"diskSize"`
+	Pods        []PodCounters `json:"pods"` // by UID
+}
+
+// PodCounters is the total of the containers of one pod, including the one that holds its network.
+type PodCounters struct {
+	UID    string        `json:"uid"`
+	CPU    time.Duration `json:"cpuNanos"`
+	Memory uint64        `json:"memory"`
+}
+
 // ControlPlaneLoad is read from the metrics of the control plane's own process. Rates are per second since the Load
 // before, latencies those of the same span; -1 is "nothing was measured".
 type ControlPlaneLoad struct {

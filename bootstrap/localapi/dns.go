@@ -21,53 +21,11 @@ type DNSBackend interface {
 	DNSStatus(ctx context.Context) ([]cluster.DNSStatus, error)
 	// DNSLog calls watching once it is connected with every node that can be reached, and send with each question that is
 	// answered from then on, until ctx ends or send fails. Other nodes are waited for.
-	DNSLog(ctx context.Context, q DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error
+	DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error
 	// DNSLookup asks one server. That the name does not exist is no error.
-	DNSLookup(ctx context.Context, q DNSQuestion) (DNSAnswer, error)
+	DNSLookup(ctx context.Context, q cluster.DNSQuestion) (cluster.DNSAnswer, error)
 	// DNSFlush forgets cached answers on one node, or on all if node is empty.
-	DNSFlush(ctx context.Context, node string) ([]DNSFlushed, error)
-}
-
-// DNSLogQuery selects questions.
-type DNSLogQuery struct {
-	// Node is the server's; empty for all.
-	Node string
-	// Pod ("namespace/name", or "node/NAME") is the asker; empty for all. A pod that does not exist yet is waited for.
-	Pod string
-	// Fold tells a search as one question; see cluster.DNSQuery.
-	Fold bool
-}
-
-// DNSQuestion is a lookup as a user wants it.
-type DNSQuestion struct {
-	Name string `json:"name"`
-	// Type is empty for A and AAAA.
-	Type string `json:"type,omitempty"`
-	TCP  bool   `json:"tcp,omitempty"`
-	// Pod ("namespace/name") is who asks: with its address, by its search path, on its node. Empty is the search path of a
-	// pod in the namespace default that is like most.
-	Pod string `json:"pod,omitempty"`
-	// Node is whose server is asked; empty is that of the pod, or the first that answers.
-	Node string `json:"node,omitempty"`
-	// Plain asks for Name as it is, without the search path.
-	Plain bool `json:"plain,omitempty"`
-}
-
-// DNSAnswer tells each step of a lookup, and how it was made.
-type DNSAnswer struct {
-	cluster.DNSLookupResult
-	// Asked is what the server was asked, with the search path and address that were found for the pod.
-	Asked cluster.DNSLookup `json:"asked"`
-	Pod   string            `json:"pod,omitempty"`
-	// Notes say why the pod itself may get another answer.
-	Notes []string `json:"notes,omitempty"`
-}
-
-// DNSFlushed is the outcome on one node. Reason says why it could not be done.
-type DNSFlushed struct {
-	Node    string `json:"node"`
-	Entries int    `json:"entries"`
-	Reason  string `json:"reason,omitempty"`
+	DNSFlush(ctx context.Context, node string) ([]cluster.DNSFlushed, error)
 }
 
 // maxQuestion is far more than the text of a lookup takes.
@@ -80,7 +38,7 @@ func dnsRoutes(mux *http.ServeMux, b DNSBackend) {
 	})
 	mux.HandleFunc("GET /v1/dns/log", func(w http.ResponseWriter, r *http.Request) {
 		v := r.URL.Query()
-		q := DNSLogQuery{Node: v.Get("node"), Pod: v.Get("pod"), Fold: v.Get("fold") == "true"}
+		q := cluster.DNSLogQuery{Node: v.Get("node"), Pod: v.Get("pod"), Fold: v.Get("fold") == "true"}
 		// The answer begins when questions are no longer missed.
 		var s *stream
 		watching := func() {
@@ -100,7 +58,7 @@ func dnsRoutes(mux *http.ServeMux, b DNSBackend) {
 		s.end(err)
 	})
 	mux.HandleFunc("POST /v1/dns/lookup", func(w http.ResponseWriter, r *http.Request) {
-		var q DNSQuestion
+		var q cluster.DNSQuestion
 		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxQuestion)).Decode(&q); err != nil {
 			fail(w, fault.New(fault.Usage, "read the question", err))
 			return
@@ -131,7 +89,7 @@ func (c *Client) DNSStatus(ctx context.Context) (status []cluster.DNSStatus, err
 
 // DNSLog calls watching, and then f with each question that is answered from that moment on, until f fails, ctx ends or
 // the daemon does. It returns f's error as it is, and nil only when the daemon ended in order.
-func (c *Client) DNSLog(ctx context.Context, q DNSLogQuery, watching func(), f func(cluster.DNSQuery) error) error {
+func (c *Client) DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching func(), f func(cluster.DNSQuery) error) error {
 	v := url.Values{"node": {q.Node}, "pod": {q.Pod}, "fold": {strconv.FormatBool(q.Fold)}}
 	return c.do(ctx, http.MethodGet, "/v1/dns/log?"+v.Encode(), func(r *http.Response) error {
 		watching()
@@ -140,7 +98,7 @@ func (c *Client) DNSLog(ctx context.Context, q DNSLogQuery, watching func(), f f
 }
 
 // DNSLookup asks a DNS server and tells each step.
-func (c *Client) DNSLookup(ctx context.Context, q DNSQuestion) (a DNSAnswer, err error) {
+func (c *Client) DNSLookup(ctx context.Context, q cluster.DNSQuestion) (a cluster.DNSAnswer, err error) {
 	body, err := json.Marshal(q)
 	if err != nil {
 		return a, fmt.Errorf("encode the question: %w", err)
@@ -150,7 +108,7 @@ func (c *Client) DNSLookup(ctx context.Context, q DNSQuestion) (a DNSAnswer, err
 }
 
 // DNSFlush forgets cached answers on one node, or on all if node is empty.
-func (c *Client) DNSFlush(ctx context.Context, node string) (flushed []DNSFlushed, err error) {
+func (c *Client) DNSFlush(ctx context.Context, node string) (flushed []cluster.DNSFlushed, err error) {
 	path := "/v1/dns/flush?" + url.Values{"node": {node}}.Encode()
 	err = c.do(ctx, http.MethodPost, path, func(r *http.Response) error { return decode(r.Body, &flushed) })
 	return flushed, err

@@ -13,8 +13,8 @@ import (
 
 // dnsBackend is what the little daemon was asked about DNS.
 type dnsBackend struct {
-	log      DNSLogQuery
-	question DNSQuestion
+	log      cluster.DNSLogQuery
+	question cluster.DNSQuestion
 	flushed  string
 }
 
@@ -25,7 +25,7 @@ func (b *backend) DNSStatus(context.Context) ([]cluster.DNSStatus, error) {
 	}, b.failed
 }
 
-func (b *backend) DNSLog(ctx context.Context, q DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error {
+func (b *backend) DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error {
 	b.dns.log = q
 	if b.failed != nil && q.Node == "" {
 		return b.failed
@@ -41,24 +41,24 @@ func (b *backend) DNSLog(ctx context.Context, q DNSLogQuery, watching func(), se
 	return nil
 }
 
-func (b *backend) DNSLookup(_ context.Context, q DNSQuestion) (DNSAnswer, error) {
+func (b *backend) DNSLookup(_ context.Context, q cluster.DNSQuestion) (cluster.DNSAnswer, error) {
 	b.dns.question = q
-	return DNSAnswer{
+	return cluster.DNSAnswer{
 		DNSLookupResult: cluster.DNSLookupResult{Node: "dev-2", Steps: []cluster.DNSStep{{Name: "one.", Rcode: "NOERROR"}}},
 		Asked:           cluster.DNSLookup{Name: q.Name, Ndots: 5}, Notes: []string{"note"},
 	}, b.failed
 }
 
-func (b *backend) DNSFlush(_ context.Context, node string) ([]DNSFlushed, error) {
+func (b *backend) DNSFlush(_ context.Context, node string) ([]cluster.DNSFlushed, error) {
 	b.dns.flushed = node
-	return []DNSFlushed{{Node: "dev-1", Entries: 4}}, b.failed
+	return []cluster.DNSFlushed{{Node: "dev-1", Entries: 4}}, b.failed
 }
 
 func TestDNSRoundTrips(t *testing.T) {
 	b := newBackend()
 	c, _, _ := serve(t, b)
 	ctx := t.Context()
-	question := DNSQuestion{Name: "web", Type: "SRV", TCP: true, Pod: "shop/cart-1", Node: "dev-2", Plain: true}
+	question := cluster.DNSQuestion{Name: "web", Type: "SRV", TCP: true, Pod: "shop/cart-1", Node: "dev-2", Plain: true}
 	round := func() []error {
 		status, err1 := c.DNSStatus(ctx)
 		if want, _ := b.DNSStatus(ctx); err1 == nil && !reflect.DeepEqual(status, want) {
@@ -69,7 +69,7 @@ func TestDNSRoundTrips(t *testing.T) {
 			t.Errorf("lookup: %+v", a)
 		}
 		flushed, err3 := c.DNSFlush(ctx, "dev&1")
-		if want := []DNSFlushed{{Node: "dev-1", Entries: 4}}; err3 == nil && !reflect.DeepEqual(flushed, want) {
+		if want := []cluster.DNSFlushed{{Node: "dev-1", Entries: 4}}; err3 == nil && !reflect.DeepEqual(flushed, want) {
 			t.Errorf("flush: %+v", flushed)
 		}
 		return []error{err1, err2, err3}
@@ -84,7 +84,7 @@ func TestDNSRoundTrips(t *testing.T) {
 	}
 	b.failed = fault.Newf(fault.Addon, "disabled").WithHint("enable it")
 	late := 0
-	errs := append(round(), c.DNSLog(ctx, DNSLogQuery{}, nil, nil), c.DNSLog(ctx, DNSLogQuery{Node: "dev-1"}, func() { late++ }, nil))
+	errs := append(round(), c.DNSLog(ctx, cluster.DNSLogQuery{}, nil, nil), c.DNSLog(ctx, cluster.DNSLogQuery{Node: "dev-1"}, func() { late++ }, nil))
 	if late != 1 {
 		t.Errorf("watching was called %d times", late)
 	}
@@ -99,7 +99,7 @@ func TestDNSLogEndsWithItsReader(t *testing.T) {
 	b := newBackend()
 	c, s, _ := serve(t, b)
 	enough := errors.New("enough")
-	q := DNSLogQuery{Node: "dev-1", Pod: "shop/cart-1", Fold: true}
+	q := cluster.DNSLogQuery{Node: "dev-1", Pod: "shop/cart-1", Fold: true}
 	watching := false
 	err := c.DNSLog(t.Context(), q, func() { watching = true }, func(v cluster.DNSQuery) error {
 		if !watching || v.Node != "dev-1" || v.Name != "one." || v.Took != time.Microsecond {

@@ -9,8 +9,8 @@
 //	GET  /v1/addons     []cluster.AddonStatus, all of them
 //	GET  /v1/dns/status  []cluster.DNSStatus, one per node
 //	GET  /v1/dns/log     a cluster.DNSQuery per line: what is answered from now on; node, pod, fold
-//	POST /v1/dns/lookup  a DNSQuestion; a DNSAnswer
-//	POST /v1/dns/flush   []DNSFlushed; node
+//	POST /v1/dns/lookup  a cluster.DNSQuestion; a cluster.DNSAnswer
+//	POST /v1/dns/flush   []cluster.DNSFlushed; node
 //	GET  /v1/birth      a cluster.Birth per line, until the pod is ready or gone; namespace, name
 //	POST /v1/reload     read spec.json again; answers when that is done
 //	POST /v1/stop       stop in order; answers at once

@@ -4,7 +4,7 @@
 //	CONNECT host:port   a TCP connection from the node's network to a pod, Service or node (TLS only)
 //	GET  /healthz       "ok"
 //	GET  /v1/state      State
-//	GET  /v1/usage      usage.Reading, measured now
+//	GET  /v1/usage      cluster.NodeCounters, measured now
 //	GET  /v1/images     []containerd.Image
 //	POST /v1/images     a docker or OCI archive to import; answers with the names
 //	GET  /v1/pods/UID   cluster.PodOnNode: when the parts of a pod were made
@@ -35,7 +35,6 @@ import (
 	"bonsai/bootstrap/cluster"
 	"bonsai/nodeagent/containerd"
 	"bonsai/nodeagent/podtimes"
-	"bonsai/nodeagent/usage"
 )
 
 const (
@@ -66,7 +65,7 @@ type Config struct {
 	// State observes the node; it must answer within about half a second.
 	State func(ctx context.Context) State
 	// Usage measures the node and its pods.
-	Usage   func() (usage.Reading, error)
+	Usage   func() (cluster.NodeCounters, error)
 	Images  Images
 	Volumes Volumes
 	Pods    Pods

@@ -31,7 +31,6 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/nodeagent/containerd"
-	"bonsai/nodeagent/usage"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -176,15 +175,15 @@ func TestState(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	var failed error
-	api := New(Config{Log: slog.New(slog.DiscardHandler), Usage: func() (usage.Reading, error) {
-		return usage.Reading{CPU: time.Second, Pods: []usage.Pod{{UID: "a", CPU: time.Millisecond}}}, failed
+	api := New(Config{Log: slog.New(slog.DiscardHandler), Usage: func() (cluster.NodeCounters, error) {
+		return cluster.NodeCounters{CPU: time.Second, Pods: []cluster.PodCounters{{UID: "a", CPU: time.Millisecond}}}, failed
 	}}).api()
 	ask := func() *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
 		api.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v1/usage", nil))
 		return w
 	}
-	var got usage.Reading
+	var got cluster.NodeCounters
 	if err := json.NewDecoder(ask().Body).Decode(&got); err != nil || got.CPU != time.Second || len(got.Pods) != 1 || got.Pods[0].UID != "a" {
 		t.Errorf("got %+v, %v", got, err)
 	}

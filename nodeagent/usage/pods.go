@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"bonsai/bootstrap/cluster"
 )
 
 // pods measures each pod's group. The kubelet has two ways to name groups, of which the first is used here
@@ -20,8 +22,8 @@ import (
 //		kubelet-kubepods-burstable-pod3b0c1f6e_0d0a_4a40_9d8a_6b8a2f7c5d11.slice
 //
 // Guaranteed pods lie directly below kubepods.
-func (h hierarchy) pods(kubelet string) ([]Pod, error) {
-	pods := []Pod{}
+func (h hierarchy) pods(kubelet string) ([]cluster.PodCounters, error) {
+	pods := []cluster.PodCounters{}
 	for _, class := range [][]string{{"kubepods"}, {"kubepods", "burstable"}, {"kubepods", "besteffort"}} {
 		parts := append([]string{strings.Trim(kubelet, "/")}, class...)
 		for dir, prefix := range map[string]string{
@@ -35,7 +37,7 @@ func (h hierarchy) pods(kubelet string) ([]Pod, error) {
 			pods = append(pods, found...)
 		}
 	}
-	slices.SortFunc(pods, func(a, b Pod) int { return cmp.Compare(a.UID, b.UID) })
+	slices.SortFunc(pods, func(a, b cluster.PodCounters) int { return cmp.Compare(a.UID, b.UID) })
 	return pods, nil
 }
 
@@ -49,7 +51,7 @@ func slicePath(parts []string) string {
 }
 
 // podsIn measures the groups below dir whose name is prefix and a UID.
-func (h hierarchy) podsIn(dir, prefix string) (pods []Pod, err error) {
+func (h hierarchy) podsIn(dir, prefix string) (pods []cluster.PodCounters, err error) {
 	controller := "cpuacct"
 	if h.v2 {
 		controller = ""
@@ -64,7 +66,7 @@ func (h hierarchy) podsIn(dir, prefix string) (pods []Pod, err error) {
 		if !ok || !e.IsDir() {
 			continue
 		}
-		p := Pod{UID: strings.ReplaceAll(strings.TrimSuffix(uid, ".slice"), "_", "-")}
+		p := cluster.PodCounters{UID: strings.ReplaceAll(strings.TrimSuffix(uid, ".slice"), "_", "-")}
 		p.CPU, p.Memory, err = h.read(filepath.Join(dir, e.Name()))
 		if gone(err) {
 			continue

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/nodeagent/cgroupinfo"
 )
 
@@ -30,7 +31,7 @@ type Places struct {
 }
 
 // Read reads all counters: about ten small files, and three for each pod. A pod that ends in the meantime is omitted.
-func Read(p Places) (r Reading, err error) {
+func Read(p Places) (r cluster.NodeCounters, err error) {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
 		return r, fmt.Errorf("read the clock: %w", err)

@@ -93,7 +93,7 @@ var (
 		{path: "kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod" + slice(burstable), cpu: 2 * time.Second, used: 10, inactive: 30},
 		{path: "kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-pod" + slice(bestEffort), cpu: 3 * time.Second, used: 50},
 	}
-	pods = []Pod{{guaranteed, time.Second, 70}, {burstable, 2 * time.Second, 0}, {bestEffort, 3 * time.Second, 50}}
+	pods = []cluster.PodCounters{{UID: guaranteed, CPU: time.Second, Memory: 70}, {UID: burstable, CPU: 2 * time.Second, Memory: 0}, {UID: bestEffort, CPU: 3 * time.Second, Memory: 50}}
 )
 
 func slice(uid string) string { return strings.ReplaceAll(uid, "-", "_") + ".slice" }
@@ -102,24 +102,24 @@ func TestRead(t *testing.T) {
 	cpus := float64(runtime.NumCPU())
 	for name, c := range map[string]struct {
 		files []map[string]string
-		want  Reading
+		want  cluster.NodeCounters
 	}{
-		"v1":              {[]map[string]string{v1(cgroupfs...)}, Reading{CPUs: cpus, MemoryLimit: 16 << 20, Pods: pods}},
-		"v2":              {[]map[string]string{v2(cgroupfs...)}, Reading{CPUs: cpus, MemoryLimit: 16 << 20, Pods: pods}},
-		"v1 with systemd": {[]map[string]string{v1(systemd...)}, Reading{CPUs: cpus, MemoryLimit: 16 << 20, Pods: pods}},
-		"v2 with systemd": {[]map[string]string{v2(systemd...)}, Reading{CPUs: cpus, MemoryLimit: 16 << 20, Pods: pods}},
+		"v1":              {[]map[string]string{v1(cgroupfs...)}, cluster.NodeCounters{CPUs: cpus, MemoryLimit: 16 << 20, Pods: pods}},
+		"v2":              {[]map[string]string{v2(cgroupfs...)}, cluster.NodeCounters{CPUs: cpus, MemoryLimit: 16 << 20, Pods: pods}},
+		"v1 with systemd": {[]map[string]string{v1(systemd...)}, cluster.NodeCounters{CPUs: cpus, MemoryLimit: 16 << 20, Pods: pods}},
+		"v2 with systemd": {[]map[string]string{v2(systemd...)}, cluster.NodeCounters{CPUs: cpus, MemoryLimit: 16 << 20, Pods: pods}},
 		"v1 with limits, before the kubelet": {
 			[]map[string]string{v1(root), {
 				"cpu/cpu.cfs_quota_us": "150000\n", "cpu/cpu.cfs_period_us": "100000\n", "memory/memory.limit_in_bytes": "8388608\n",
 			}},
-			Reading{CPUs: 1.5, MemoryLimit: 8 << 20, Pods: []Pod{}},
+			cluster.NodeCounters{CPUs: 1.5, MemoryLimit: 8 << 20, Pods: []cluster.PodCounters{}},
 		},
 		"v2 with limits, before the kubelet": {
 			[]map[string]string{v2(root), {"cpu.max": "150000 100000\n", "memory.max": "8388608\n"}},
-			Reading{CPUs: 1.5, MemoryLimit: 8 << 20, Pods: []Pod{}},
+			cluster.NodeCounters{CPUs: 1.5, MemoryLimit: 8 << 20, Pods: []cluster.PodCounters{}},
 		},
 		"a limit above what there is": {
-			[]map[string]string{v2(root), {"memory.max": "838860800\n"}}, Reading{CPUs: cpus, MemoryLimit: 16 << 20, Pods: []Pod{}},
+			[]map[string]string{v2(root), {"memory.max": "838860800\n"}}, cluster.NodeCounters{CPUs: cpus, MemoryLimit: 16 << 20, Pods: []cluster.PodCounters{}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -165,28 +165,6 @@ func merged(trees ...map[string]string) map[string]string {
 		maps.Copy(all, tree)
 	}
 	return all
-}
-
-func TestBetween(t *testing.T) {
-	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	before := Reading{Clock: 100 * time.Second, CPU: 10 * time.Second, Pods: []Pod{{"old", 4 * time.Second, 1}, {"gone", time.Second, 1}, {"again", 9 * time.Second, 1}}}
-	after := Reading{
-		Time: at, Clock: 102 * time.Second, CPU: 13 * time.Second, CPUs: 4, Memory: 5, MemoryLimit: 6, DiskUsed: 7, DiskSize: 8,
-		Pods: []Pod{{"again", time.Second, 2}, {"new", 500 * time.Millisecond, 3}, {"old", 5 * time.Second, 4}},
-	}
-	want := cluster.NodeUsage{
-		Time: at, CPU: 1.5, CPUs: 4, Memory: 5, MemoryLimit: 6, DiskUsed: 7, DiskSize: 8,
-		Pods: []cluster.PodUsage{{UID: "again", CPU: 0.5, Memory: 2}, {UID: "new", CPU: 0.25, Memory: 3}, {UID: "old", CPU: 0.5, Memory: 4}},
-	}
-	if got := Between(before, after); !reflect.DeepEqual(got, want) {
-		t.Errorf("got  %+v\nwant %+v", got, want)
-	}
-	for _, clock := range []time.Duration{100 * time.Second, time.Second} { // the same reading, another boot
-		after.Clock = clock
-		if got := Between(before, after); got.CPU != 0 || got.Pods[0].CPU != 0 || got.Memory != 5 {
-			t.Errorf("after no time: %+v", got)
-		}
-	}
 }
 
 // BenchmarkRead is a node with a hundred pods.

@@ -35,8 +35,8 @@ import (
 	controlplaneapiserver "k8s.io/kubernetes/pkg/controlplane/apiserver"
 	generatedopenapi "k8s.io/kubernetes/pkg/generated/openapi"
 
-	"bonsai/controlplane/birth"
 	"bonsai/controlplane/internal/rbac"
+	"bonsai/controlplane/observe/birth"
 )
 
 // HookName is our post-start hook; /readyz waits for it as for upstream's.

@@ -14,7 +14,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/kubernetes/pkg/apis/core"
 
-	"bonsai/controlplane/birth"
+	"bonsai/controlplane/observe/birth"
 )
 
 // births tells the recorder what passes through the API server about pods that come to be. It looks from three places:

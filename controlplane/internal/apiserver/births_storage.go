@@ -12,7 +12,7 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
 	"k8s.io/client-go/tools/cache"
 
-	"bonsai/controlplane/birth"
+	"bonsai/controlplane/observe/birth"
 )
 
 // storage puts b around the storage of pods, to time the writes. Upstream's own tracker of a request's time in storage

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/endpoints/request"
 
-	"bonsai/controlplane/birth"
+	"bonsai/controlplane/observe/birth"
 )
 
 func TestCallersHaveNamesThatUsersKnow(t *testing.T) {
@@ -67,7 +67,7 @@ func TestStepOf(t *testing.T) {
 
 // BenchmarkOtherRequests is what every request pays that is no step of a birth.
 func BenchmarkOtherRequests(b *testing.B) {
-	h := births{birth.New(1)}.handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	h := births{birth.NewRecorder(1)}.handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	r := httptest.NewRequest(http.MethodGet, "/api/v1/pods", nil)
 	ctx := request.WithRequestInfo(context.Background(), &request.RequestInfo{Verb: "list", Resource: "pods"})
 	r, w := r.WithContext(ctx), httptest.NewRecorder()

@@ -15,8 +15,8 @@ import (
 	schedulerconfig "k8s.io/kubernetes/pkg/scheduler/apis/config"
 
 	"bonsai/bootstrap/cluster"
-	"bonsai/controlplane/birth"
 	"bonsai/controlplane/config"
+	"bonsai/controlplane/observe/birth"
 )
 
 // observer is a plugin that has no say in anything. It tells the recorder when the scheduler took a pod into its queue,

@@ -12,8 +12,8 @@ import (
 	"k8s.io/kubernetes/cmd/kube-scheduler/app"
 	"k8s.io/kubernetes/cmd/kube-scheduler/app/options"
 
-	"bonsai/controlplane/birth"
 	"bonsai/controlplane/config"
+	"bonsai/controlplane/observe/birth"
 )
 
 // Run schedules pods until ctx ends; it returns nil after a clean stop. The API server has to be ready. What the scheduler

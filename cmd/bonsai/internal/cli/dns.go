@@ -248,7 +248,7 @@ func (a *app) runDNSFlush(ctx context.Context, node string) error {
 		return a.explain(err)
 	}
 	if a.json() {
-		if err := writeJSON(a.Stdout, append([]localapi.DNSFlushed{}, all...)); err != nil {
+		if err := writeJSON(a.Stdout, append([]cluster.DNSFlushed{}, all...)); err != nil {
 			return err
 		}
 	}

@@ -59,7 +59,7 @@ func (a *app) runDNSLog(ctx context.Context, o dnsLogOptions) error {
 	if err != nil {
 		return err
 	}
-	q := localapi.DNSLogQuery{Fold: !o.all}
+	q := cluster.DNSLogQuery{Fold: !o.all}
 	if q.Node, err = a.nodeName(spec, o.node); err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
-	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/termsafe"
 )
 
@@ -64,7 +63,7 @@ func (a *app) runDNSQuery(ctx context.Context, name string, o dnsQueryOptions) e
 	if err != nil {
 		return err
 	}
-	q := localapi.DNSQuestion{Name: name, Type: strings.ToUpper(o.qtype), TCP: o.tcp, Plain: !o.search || strings.HasSuffix(name, ".")}
+	q := cluster.DNSQuestion{Name: name, Type: strings.ToUpper(o.qtype), TCP: o.tcp, Plain: !o.search || strings.HasSuffix(name, ".")}
 	if q.Node, err = a.nodeName(spec, o.node); err != nil {
 		return err
 	}
@@ -145,7 +144,7 @@ func origin(source cluster.DNSSource, upstream string) string {
 	return strings.TrimSpace(string(source) + " " + upstream)
 }
 
-func (a *app) printTrace(answer localapi.DNSAnswer) error {
+func (a *app) printTrace(answer cluster.DNSAnswer) error {
 	as := "a pod of the namespace default"
 	if answer.Pod != "" {
 		as = "pod " + answer.Pod
@@ -177,7 +176,7 @@ func (a *app) printTrace(answer localapi.DNSAnswer) error {
 }
 
 // notResolved says in one sentence what the steps of a lookup came to, with the server's reasons for each.
-func (a *app) notResolved(name string, answer localapi.DNSAnswer, o dnsQueryOptions) error {
+func (a *app) notResolved(name string, answer cluster.DNSAnswer, o dnsQueryOptions) error {
 	wanted := "A or AAAA"
 	if o.qtype != "" {
 		wanted = strings.ToUpper(o.qtype)

@@ -27,8 +27,8 @@ type scripted struct {
 		Log     []cluster.DNSQuery
 		Hangs   bool // the log, or the stream of loads, goes on
 		Loads   []cluster.Load
-		Answer  localapi.DNSAnswer
-		Flushed []localapi.DNSFlushed
+		Answer  cluster.DNSAnswer
+		Flushed []cluster.DNSFlushed
 		Births  []cluster.Birth
 		Problem *cluster.Problem
 	}
@@ -57,15 +57,15 @@ func (b *scripted) DNSStatus(context.Context) ([]cluster.DNSStatus, error) {
 	return b.told.Status, b.note("status")
 }
 
-func (b *scripted) DNSLookup(_ context.Context, q localapi.DNSQuestion) (localapi.DNSAnswer, error) {
+func (b *scripted) DNSLookup(_ context.Context, q cluster.DNSQuestion) (cluster.DNSAnswer, error) {
 	return b.told.Answer, b.note(q)
 }
 
-func (b *scripted) DNSFlush(_ context.Context, node string) ([]localapi.DNSFlushed, error) {
+func (b *scripted) DNSFlush(_ context.Context, node string) ([]cluster.DNSFlushed, error) {
 	return b.told.Flushed, b.note("flush " + node)
 }
 
-func (b *scripted) DNSLog(ctx context.Context, q localapi.DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error {
+func (b *scripted) DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error {
 	if err := b.note(q); err != nil {
 		return err
 	}

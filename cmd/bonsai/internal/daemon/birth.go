@@ -7,13 +7,13 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
-	"bonsai/cmd/bonsai/internal/birthview"
 	"bonsai/controlplane"
+	"bonsai/controlplane/observe/birth"
 )
 
 // newBirthView makes what tells how pods come to be. The caller closes it before the control plane stops.
-func (d *daemon) newBirthView(cp *controlplane.ControlPlane) *birthview.View {
-	return birthview.New(birthview.Options{
+func (d *daemon) newBirthView(cp *controlplane.ControlPlane) *birth.View {
+	return birth.New(birth.Options{
 		Cluster: d.state.Name, Client: cp.Client(), Births: cp.Births(), Scale: d.scale,
 		Nodes: func() []cluster.Node {
 			d.mu.Lock()

@@ -7,15 +7,14 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
-	"bonsai/bootstrap/localapi"
-	"bonsai/cmd/bonsai/internal/dnsview"
 	"bonsai/controlplane"
+	"bonsai/controlplane/observe/dns"
 )
 
 // newDNSView makes what answers questions about cluster DNS. The caller closes it before the control plane stops,
 // whose API server would wait for its watches.
-func (d *daemon) newDNSView(cp *controlplane.ControlPlane) *dnsview.View {
-	return dnsview.New(dnsview.Options{
+func (d *daemon) newDNSView(cp *controlplane.ControlPlane) *dns.View {
+	return dns.New(dns.Options{
 		Cluster: d.state.Name, Client: cp.Client(), Log: d.log, Scale: d.scale,
 		Nodes: d.plannedNodes,
 		Agent: func(n cluster.Node) http.RoundTripper { return cp.Dialer().AgentTransport(n) },
@@ -30,7 +29,7 @@ func (d *daemon) plannedNodes() []cluster.Node {
 }
 
 // dns returns the view, or the fault that says why there is nothing to see.
-func (d *daemon) dns() (*dnsview.View, error) {
+func (d *daemon) dns() (*dns.View, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.spec.Wants(cluster.DNSAddon, true) {
@@ -53,7 +52,7 @@ func (d *daemon) DNSStatus(ctx context.Context) ([]cluster.DNSStatus, error) {
 }
 
 // DNSLog implements localapi.DNSBackend.
-func (d *daemon) DNSLog(ctx context.Context, q localapi.DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error {
+func (d *daemon) DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error {
 	v, err := d.dns()
 	if err != nil {
 		return err
@@ -62,16 +61,16 @@ func (d *daemon) DNSLog(ctx context.Context, q localapi.DNSLogQuery, watching fu
 }
 
 // DNSLookup implements localapi.DNSBackend.
-func (d *daemon) DNSLookup(ctx context.Context, q localapi.DNSQuestion) (localapi.DNSAnswer, error) {
+func (d *daemon) DNSLookup(ctx context.Context, q cluster.DNSQuestion) (cluster.DNSAnswer, error) {
 	v, err := d.dns()
 	if err != nil {
-		return localapi.DNSAnswer{}, err
+		return cluster.DNSAnswer{}, err
 	}
 	return v.DNSLookup(ctx, q)
 }
 
 // DNSFlush implements localapi.DNSBackend.
-func (d *daemon) DNSFlush(ctx context.Context, node string) ([]localapi.DNSFlushed, error) {
+func (d *daemon) DNSFlush(ctx context.Context, node string) ([]cluster.DNSFlushed, error) {
 	v, err := d.dns()
 	if err != nil {
 		return nil, err

@@ -6,17 +6,17 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
-	"bonsai/cmd/bonsai/internal/loadview"
 	"bonsai/controlplane"
+	"bonsai/controlplane/observe/load"
 )
 
 // newLoadView makes what tells how busy the cluster is. The caller closes it before the control plane stops, as with
 // newDNSView.
-func (d *daemon) newLoadView(cp *controlplane.ControlPlane) *loadview.View {
-	return loadview.New(loadview.Options{
+func (d *daemon) newLoadView(cp *controlplane.ControlPlane) *load.View {
+	return load.New(load.Options{
 		Nodes:        d.plannedNodes,
 		Agent:        func(n cluster.Node) http.RoundTripper { return cp.Dialer().AgentTransport(n) },
-		ControlPlane: func() loadview.Meter { return cp.NewLoadMeter() },
+		ControlPlane: func() func() cluster.ControlPlaneLoad { return cp.NewLoadMeter().Measure },
 		Client:       cp.Client(), Scale: d.scale,
 	})
 }

@@ -24,12 +24,12 @@ import (
 	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/statedir"
 	"bonsai/bootstrap/wait"
-	"bonsai/cmd/bonsai/internal/birthview"
-	"bonsai/cmd/bonsai/internal/dnsview"
-	"bonsai/cmd/bonsai/internal/loadview"
-	"bonsai/cmd/bonsai/internal/problemview"
 	"bonsai/controlplane"
 	"bonsai/controlplane/addons"
+	"bonsai/controlplane/observe/birth"
+	"bonsai/controlplane/observe/dns"
+	"bonsai/controlplane/observe/load"
+	"bonsai/controlplane/observe/problems"
 )
 
 // daemon implements localapi.Backend.
@@ -46,10 +46,10 @@ type daemon struct {
 	spec     cluster.Spec
 	cp       *controlplane.ControlPlane // nil until the control plane is ready
 	nodes    corelisters.NodeLister
-	dnsView  *dnsview.View // nil as long as cp is, as are loadView, problems, births and begun
-	loadView *loadview.View
-	problems *problemview.View
-	births   *birthview.View
+	dnsView  *dns.View // nil as long as cp is, as are loadView, problems, births and begun
+	loadView *load.View
+	problems *problems.View
+	births   *birth.View
 	begun    time.Time
 	agents   map[string]agentState
 	events   []cluster.Event
@@ -142,7 +142,7 @@ func (d *daemon) Snapshot(ctx context.Context) cluster.Snapshot {
 func (d *daemon) Watch(ctx context.Context, send func(cluster.Snapshot) error) error {
 	ask := time.NewTicker(watchInterval)
 	defer ask.Stop()
-	var workloads *problemview.Watcher
+	var workloads *problems.Watcher
 	defer func() {
 		if workloads != nil {
 			workloads.Close()

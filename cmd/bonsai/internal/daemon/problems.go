@@ -7,9 +7,9 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"bonsai/bootstrap/cluster"
-	"bonsai/cmd/bonsai/internal/diagnose"
-	"bonsai/cmd/bonsai/internal/problemview"
 	"bonsai/controlplane"
+	"bonsai/controlplane/observe/problems"
+	"bonsai/controlplane/observe/problems/diagnose"
 )
 
 // settleLimit is how long workloads are not looked at while the cluster comes up: everything is starting then, and
@@ -18,10 +18,10 @@ const settleLimit = 8 * time.Second
 
 // newProblemView makes what looks at workloads; d.mu is held. The caller closes it before the control plane stops,
 // whose API server would wait for its watches.
-func (d *daemon) newProblemView(cp *controlplane.ControlPlane) *problemview.View {
-	return problemview.New(problemview.Options{
+func (d *daemon) newProblemView(cp *controlplane.ControlPlane) *problems.View {
+	return problems.New(problems.Options{
 		Cluster: d.state.Name, Client: cp.Client(), Log: d.log, Begun: d.begun, Scale: d.scale,
-		DNS: func() problemview.DNS {
+		DNS: func() problems.DNS {
 			if v, err := d.dns(); err == nil {
 				return v
 			}
@@ -31,7 +31,7 @@ func (d *daemon) newProblemView(cp *controlplane.ControlPlane) *problemview.View
 }
 
 // problemView is nil until the control plane is ready.
-func (d *daemon) problemView() *problemview.View {
+func (d *daemon) problemView() *problems.View {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.problems

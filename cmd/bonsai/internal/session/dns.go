@@ -5,13 +5,12 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
-	"bonsai/bootstrap/localapi"
 )
 
 // DNSLog tells every answered question from now on, with the tries of one search folded into it.
 func (s *Session) DNSLog(ctx context.Context, watching func(), f func(cluster.DNSQuery) error) error {
 	own := &callback{}
-	err := s.daemon().DNSLog(ctx, localapi.DNSLogQuery{Fold: true}, watching, func(q cluster.DNSQuery) error { return own.keep(f(q)) })
+	err := s.daemon().DNSLog(ctx, cluster.DNSLogQuery{Fold: true}, watching, func(q cluster.DNSQuery) error { return own.keep(f(q)) })
 	if own.err != nil {
 		return own.err
 	}
@@ -33,6 +32,6 @@ func (s *Session) DNSStatus(ctx context.Context) ([]cluster.DNSStatus, error) {
 func (s *Session) DNSLookup(ctx context.Context, name, kind, pod string) (cluster.DNSLookupResult, error) {
 	ctx, cancel := s.limit(ctx, callLimit, "an answer from cluster DNS")
 	defer cancel()
-	answer, err := s.daemon().DNSLookup(ctx, localapi.DNSQuestion{Name: name, Type: kind, Pod: pod})
+	answer, err := s.daemon().DNSLookup(ctx, cluster.DNSQuestion{Name: name, Type: kind, Pod: pod})
 	return answer.DNSLookupResult, s.explain(ctx, "look up "+name, err)
 }

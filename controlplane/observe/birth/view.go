@@ -1,0 +1,212 @@
+package birth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/wait"
+	"bonsai/controlplane/observe/gate"
+)
+
+const (
+	// agentLimit bounds a question to a node.
+	agentLimit = 2 * time.Second
+	// settle is how long changes are collected before they are told: several come at once.
+	settle = 15 * time.Millisecond
+	// recheck is how often a node is asked while nothing is heard of its pod: that a container was created is seen by
+	// nobody else.
+	recheck = 500 * time.Millisecond
+)
+
+// Options are what a View is made of.
+type Options struct {
+	// Cluster is its name, for hints.
+	Cluster string
+	Client  kubernetes.Interface
+	Births  *Recorder
+	// Nodes are those that the cluster has at the moment.
+	Nodes func() []cluster.Node
+	// Agent is the way to the agent of a node.
+	Agent func(cluster.Node) http.RoundTripper
+	// Scale multiplies the limits on waits.
+	Scale wait.Scale
+}
+
+// View answers questions about births. It is safe for concurrent use.
+type View struct {
+	Options
+	gate *gate.Gate
+}
+
+// New makes a View. It starts nothing.
+func New(o Options) *View { return &View{Options: o, gate: gate.New()} }
+
+// Close ends all answers and waits for that. It is called once.
+func (v *View) Close() { v.gate.Close() }
+
+// Birth calls send with the story of a pod as far as it is known, and again after each change, until it is complete, the
+// pod is gone, ctx ends or send fails. A pod that does not exist is the fault ObjectNotFound.
+func (v *View) Birth(ctx context.Context, namespace, name string, send func(cluster.Birth) error) error {
+	if !v.gate.Enter() {
+		return nil
+	}
+	defer v.gate.Leave()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	v.gate.Go(func() {
+		select {
+		case <-v.gate.Closing():
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	err := v.follow(ctx, namespace, name, send)
+	if ctx.Err() != nil {
+		return nil // nobody is left who would want to know
+	}
+	return err
+}
+
+// follow is Birth until ctx ends.
+func (v *View) follow(ctx context.Context, namespace, name string, send func(cluster.Birth) error) error {
+	pods := v.Client.CoreV1().Pods(namespace)
+	pod, err := pods.Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return fault.Newf(fault.ObjectNotFound, "there is no pod %s/%s", namespace, name).WithHint("bonsai kubectl -p %s -- get pods -n %s", v.Cluster, namespace)
+	}
+	if err != nil {
+		return fmt.Errorf("look at pod %s/%s: %w", namespace, name, err)
+	}
+	var changes watch.Interface
+	defer func() {
+		if changes != nil {
+			changes.Stop()
+		}
+	}()
+	var told cluster.Birth
+	for first := true; ; first = false {
+		b, changed := v.look(ctx, pod)
+		if changes == nil && !b.Ready {
+			// From the version that was just told on, so that nothing is missed.
+			if changes, err = pods.Watch(ctx, metav1.ListOptions{
+				FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String(), ResourceVersion: pod.ResourceVersion,
+			}); err != nil {
+				return fmt.Errorf("watch pod %s/%s: %w", namespace, name, err)
+			}
+		}
+		if first || !reflect.DeepEqual(b, told) {
+			if err := send(b); err != nil {
+				return err
+			}
+			told = b
+		}
+		if b.Ready {
+			return nil
+		}
+		uid := pod.UID
+		if pod, err = next(ctx, pod, changes, changed); errors.Is(err, errWatchEnded) {
+			changes.Stop()
+			changes = nil
+			if pod, err = pods.Get(ctx, name, metav1.GetOptions{}); apierrors.IsNotFound(err) || err == nil && pod.UID != uid {
+				return nil
+			}
+		}
+		if pod == nil || err != nil {
+			return err
+		}
+	}
+}
+
+// errWatchEnded is nothing bad: the API server ends a watch after some time.
+var errWatchEnded = errors.New("the watch of the pod has ended")
+
+// next waits for news and returns the pod as it is then; nil if it is gone.
+func next(ctx context.Context, pod *corev1.Pod, changes watch.Interface, changed <-chan struct{}) (*corev1.Pod, error) {
+	wait := time.NewTimer(recheck)
+	defer wait.Stop()
+	for news := false; ; {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-wait.C:
+			return pod, nil
+		case <-changed:
+			changed = nil
+		case e, ok := <-changes.ResultChan():
+			object, isPod := e.Object.(*corev1.Pod)
+			if !ok || !isPod {
+				return pod, errWatchEnded
+			}
+			if e.Type == watch.Deleted || object.UID != pod.UID {
+				return nil, nil
+			}
+			pod = object
+		}
+		if !news {
+			news = true
+			wait.Reset(settle)
+		}
+	}
+}
+
+// look collects what is known of a pod now; changed is closed when the recorder knows more.
+func (v *View) look(ctx context.Context, pod *corev1.Pod) (_ cluster.Birth, changed <-chan struct{}) {
+	o := Observation{Pod: pod}
+	record, changed, ok := v.Births.Find(pod.Namespace, pod.Name)
+	if ok && record.UID == string(pod.UID) {
+		o.Record = &record
+	}
+	if node := pod.Spec.NodeName; node != "" {
+		times, err := v.ask(ctx, node, string(pod.UID))
+		if err != nil {
+			o.NodeError = err.Error()
+		} else {
+			o.Node = &times
+		}
+	}
+	return Join(o), changed
+}
+
+// ask asks the pod's node.
+func (v *View) ask(ctx context.Context, node, uid string) (p cluster.PodOnNode, err error) {
+	nodes := v.Nodes()
+	i := slices.IndexFunc(nodes, func(n cluster.Node) bool { return n.Name == node })
+	if i < 0 {
+		return p, errors.New("it is not of this cluster's plan")
+	}
+	ctx, cancel := v.Scale.Limit(ctx, agentLimit, "its agent")
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("https://%s:%d/v1/pods/%s", nodes[i].IP, cluster.AgentPort, uid), nil)
+	if err != nil {
+		return p, err
+	}
+	client := http.Client{Transport: v.Agent(nodes[i])}
+	defer client.CloseIdleConnections()
+	resp, err := client.Do(req)
+	if err != nil {
+		return p, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		return p, fmt.Errorf("its agent answers %s: %s", resp.Status, strings.TrimSpace(string(text)))
+	}
+	return p, json.NewDecoder(resp.Body).Decode(&p)
+}

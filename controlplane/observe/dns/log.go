@@ -1,0 +1,194 @@
+package dns
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+)
+
+const (
+	// queueLength is how many questions of all nodes together wait for a slow watcher. A node's server never waits.
+	queueLength = 4096
+	// The pause before a node is tried again grows from the first to the second.
+	firstPause = 100 * time.Millisecond
+	lastPause  = 2 * time.Second
+	// lookForNodes is how often a log looks for nodes that were added to the cluster.
+	lookForNodes = 2 * time.Second
+)
+
+// DNSLog calls watching once it is connected with every node that can be reached, and send with each question that is
+// answered from then on, until ctx ends or send fails. Other nodes are waited for.
+func (v *View) DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error {
+	if _, err := v.selectNodes(q.Node); err != nil {
+		return err
+	}
+	if !v.gate.Enter() {
+		return nil
+	}
+	defer v.gate.Leave()
+	names, release := v.pods.use()
+	defer release()
+	m := merger{queue: make(chan cluster.DNSQuery, queueLength), tried: make(chan struct{})}
+	ctx, cancel := context.WithCancel(ctx)
+	defer m.streams.Wait()
+	defer cancel()
+
+	nodes := map[netip.Addr]string{}
+	followed, untried := map[string]bool{}, 0
+	followNew := func() {
+		all := v.Nodes()
+		nodes = nodeNames(all)
+		for _, n := range all {
+			if !followed[n.Name] && (q.Node == "" || q.Node == n.Name) {
+				followed[n.Name] = true
+				untried++
+				m.streams.Go(func() { v.stream(ctx, n, q.Fold, &m) })
+			}
+		}
+	}
+	followNew()
+	watching = sync.OnceFunc(watching) // nodes may be added later
+	if untried == 0 {
+		watching()
+	}
+	look := time.NewTicker(lookForNodes)
+	defer look.Stop()
+
+	naming := naming{limit: v.Scale.Of(nameLimit), name: func(q cluster.DNSQuery, now time.Time) (string, bool) {
+		return nameOf(q, nodes, names, now)
+	}}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		var due <-chan time.Time
+		if next, ok := naming.next(); ok {
+			timer.Reset(time.Until(next))
+			due = timer.C
+		}
+		news := names.news() // before the names are read, so that none is missed
+		ready := naming.ready(time.Now())
+		if len(ready) == 0 {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-v.gate.Closing():
+				return nil
+			case <-look.C:
+				followNew()
+			case <-m.tried:
+				if untried--; untried == 0 {
+					watching()
+				}
+			case <-news:
+			case <-due:
+			case question := <-m.queue:
+				ready = naming.add(time.Now(), question)
+			}
+		}
+		for _, question := range ready {
+			if q.Pod != "" && q.Pod != question.Pod {
+				m.dropped.Add(question.Dropped)
+				continue
+			}
+			question.Dropped += m.dropped.Swap(0)
+			if err := send(question); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// nameOf returns who asked a question; false if a pod did whose name is not known yet.
+func nameOf(q cluster.DNSQuery, nodes map[netip.Addr]string, pods *podNames, now time.Time) (string, bool) {
+	addr := q.Client.Unmap()
+	if name := nodes[addr]; name != "" {
+		return name, true
+	}
+	if addr.IsLoopback() || addr == cluster.NodeResolver {
+		return "node/" + q.Node, true
+	}
+	if name := pods.name(addr, now); name != "" {
+		return name, true
+	}
+	return "", !cluster.PodCIDR.Contains(addr)
+}
+
+// merger brings the streams of all nodes together.
+type merger struct {
+	streams sync.WaitGroup
+	queue   chan cluster.DNSQuery
+	// dropped counts what found the queue full since a question was last told.
+	dropped atomic.Uint64
+	// tried gets a word from each stream when its node has answered or failed for the first time.
+	tried chan struct{}
+}
+
+func (m *merger) add(q cluster.DNSQuery) {
+	select {
+	case m.queue <- q:
+	default:
+		m.dropped.Add(1 + q.Dropped)
+	}
+}
+
+// stream passes on what one node's server answers until ctx ends, over any number of connections.
+func (v *View) stream(ctx context.Context, n cluster.Node, fold bool, m *merger) {
+	to := v.agent(n)
+	defer to.close()
+	tried := sync.OnceFunc(func() {
+		select {
+		case m.tried <- struct{}{}:
+		case <-ctx.Done():
+		}
+	})
+	pause := firstPause
+	for {
+		connected, err := readLog(ctx, to, fold, v.Scale.Of(answerLimit), tried, func(q cluster.DNSQuery) {
+			q.Node = n.Name
+			m.add(q)
+		})
+		tried()
+		if ctx.Err() != nil {
+			return
+		}
+		v.Log.Debug("the DNS log of a node broke off", "node", n.Name, "cause", err)
+		if connected {
+			pause = firstPause
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// readLog reads one connection to its end; connected says whether there was one within the limit.
+func readLog(ctx context.Context, from agent, fold bool, limit time.Duration, begin func(), add func(cluster.DNSQuery)) (connected bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// A node that is gone swallows packets, and the kernel would wait for minutes.
+	tooLong := time.AfterFunc(limit, cancel)
+	body, err := from.open(ctx, http.MethodGet, "log?fold="+strconv.FormatBool(fold), nil)
+	tooLong.Stop()
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = body.Close() }()
+	begin()
+	for dec := json.NewDecoder(body); ; {
+		var q cluster.DNSQuery
+		if err := dec.Decode(&q); err != nil {
+			return true, err
+		}
+		add(q)
+	}
+}

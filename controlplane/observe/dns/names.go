@@ -1,0 +1,169 @@
+package dns
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+
+	"bonsai/bootstrap/cluster"
+)
+
+// afterlife is how long the name of a pod that ended is good for its address: its last questions come late. Addresses
+// are given out in turn, so that it takes longer until another pod has it.
+const afterlife = 3 * time.Second
+
+// podNames says which pod has an address.
+type podNames struct {
+	mu   sync.Mutex // guards the rest
+	byIP map[netip.Addr]podName
+	// changed is closed and replaced when an address has got a name.
+	changed chan struct{}
+}
+
+type podName struct {
+	uid     types.UID
+	name    string // namespace/name
+	created time.Time
+	ended   time.Time // zero while it runs
+}
+
+func newPodNames() *podNames {
+	return &podNames{byIP: map[netip.Addr]podName{}, changed: make(chan struct{})}
+}
+
+// name returns "" for an address that is no pod's.
+func (n *podNames) name(addr netip.Addr, now time.Time) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.byIP[addr]
+	if !p.ended.IsZero() && now.Sub(p.ended) > afterlife {
+		return ""
+	}
+	return p.name
+}
+
+// news returns a channel that is closed when an address gets a name.
+func (n *podNames) news() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.changed
+}
+
+// set takes in what is known of a pod; ended says that it has been deleted.
+func (n *podNames) set(pod *corev1.Pod, deleted bool, now time.Time) {
+	if pod.Spec.HostNetwork {
+		return // its address is the node's
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	ended := deleted || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+	for _, ip := range pod.Status.PodIPs {
+		addr, err := netip.ParseAddr(ip.IP)
+		if err != nil {
+			continue
+		}
+		p := podName{uid: pod.UID, name: pod.Namespace + "/" + pod.Name, created: pod.CreationTimestamp.Time}
+		known, ok := n.byIP[addr]
+		switch {
+		case ok && known.uid == p.uid:
+			p.ended = known.ended
+		case ok && known.ended.IsZero() && (ended || known.created.After(p.created)):
+			continue // its address has a new owner
+		}
+		if ended && p.ended.IsZero() {
+			p.ended = now
+		}
+		n.byIP[addr] = p
+		if p != known {
+			close(n.changed)
+			n.changed = make(chan struct{})
+		}
+	}
+}
+
+// podWatch follows the pods of the cluster while somebody needs their names.
+type podWatch struct {
+	client kubernetes.Interface
+
+	mu    sync.Mutex // guards the rest, and is held while the informer starts or ends
+	users int
+	names *podNames
+	end   func()
+}
+
+// use returns names that are kept up to date until release is called. They may need a moment to be complete.
+func (w *podWatch) use() (names *podNames, release func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.users++; w.users == 1 {
+		w.names = newPodNames()
+		w.end = follow(w.client, w.names)
+	}
+	return w.names, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.users--; w.users == 0 {
+			w.end()
+			w.names, w.end = nil, nil
+		}
+	}
+}
+
+// follow tells names of all pods until end is called, which waits.
+func follow(client kubernetes.Interface, names *podNames) (end func()) {
+	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(trimPod))
+	informer := factory.Core().V1().Pods().Informer()
+	tell := func(object any, deleted bool) {
+		if last, ok := object.(cache.DeletedFinalStateUnknown); ok {
+			object = last.Obj
+		}
+		if pod, ok := object.(*corev1.Pod); ok {
+			names.set(pod, deleted, time.Now())
+		}
+	}
+	// It fails only for informers that have been stopped.
+	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(o any) { tell(o, false) },
+		UpdateFunc: func(_, o any) { tell(o, false) },
+		DeleteFunc: func(o any) { tell(o, true) },
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	factory.StartWithContext(ctx)
+	return func() {
+		cancel()
+		factory.Shutdown()
+	}
+}
+
+// trimPod keeps of a Pod what names reads and the informer itself needs.
+func trimPod(object any) (any, error) {
+	pod, ok := object.(*corev1.Pod)
+	if !ok {
+		return object, nil
+	}
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID, ResourceVersion: pod.ResourceVersion, CreationTimestamp: pod.CreationTimestamp,
+		},
+		Spec:   corev1.PodSpec{HostNetwork: pod.Spec.HostNetwork},
+		Status: corev1.PodStatus{Phase: pod.Status.Phase, PodIPs: pod.Status.PodIPs},
+	}, nil
+}
+
+// nodeNames are the addresses that belong to nodes and to pods on their network.
+func nodeNames(nodes []cluster.Node) map[netip.Addr]string {
+	m := map[netip.Addr]string{}
+	for _, n := range nodes {
+		m[n.IP] = "node/" + n.Name
+		m[n.PodCIDR.Addr().Next()] = "node/" + n.Name // the node's end of its pods' cables
+	}
+	return m
+}

@@ -1,0 +1,197 @@
+// Package dns shows cluster DNS at work: it asks the DNS servers of all nodes through their agents and makes
+// one picture of the answers, in which the askers are pods and not addresses.
+//
+// Nothing runs while nobody asks. Watching a log opens one stream per node, and one informer of pods for all watchers
+// together; both end with the last of them. Begin reading at View; log.go merges the streams, names.go knows the
+// pods, resolver.go what a pod's resolver does with a name.
+package dns
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/wait"
+	"bonsai/controlplane/observe/gate"
+)
+
+const (
+	// answerLimit bounds a question to one node; all nodes are asked at once.
+	answerLimit = time.Second
+	// lookupLimit is more than a server takes for a lookup whose every step fails.
+	lookupLimit = 25 * time.Second
+)
+
+// Options are what a View is made of.
+type Options struct {
+	// Cluster is its name, for hints.
+	Cluster string
+	// Nodes are those that the cluster has at the moment.
+	Nodes func() []cluster.Node
+	// Agent is the way to the agent of a node.
+	Agent  func(cluster.Node) http.RoundTripper
+	Client kubernetes.Interface
+	Log    *slog.Logger
+	// Scale multiplies the limits on waits.
+	Scale wait.Scale
+}
+
+// View answers questions about cluster DNS. Its errors are faults. It is safe for concurrent use.
+type View struct {
+	Options
+	pods podWatch
+	gate *gate.Gate // watchers are inside
+}
+
+// New makes a View. It starts nothing.
+func New(o Options) *View {
+	return &View{Options: o, pods: podWatch{client: o.Client}, gate: gate.New()}
+}
+
+// Close ends all watching and waits for that. Whoever comes to watch later is sent home at once. It is called once.
+func (v *View) Close() { v.gate.Close() }
+
+// DNSStatus asks the servers of all nodes. One that does not answer has PhaseUnknown and the reason.
+func (v *View) DNSStatus(ctx context.Context) ([]cluster.DNSStatus, error) {
+	return v.statusOf(ctx, v.Nodes()), nil
+}
+
+func (v *View) statusOf(ctx context.Context, nodes []cluster.Node) []cluster.DNSStatus {
+	all := make([]cluster.DNSStatus, len(nodes))
+	v.onNodes(ctx, nodes, func(ctx context.Context, i int, a agent) {
+		if err := a.get(ctx, "status", &all[i]); err != nil {
+			all[i] = cluster.DNSStatus{Phase: cluster.PhaseUnknown, Reason: err.Error()}
+		}
+		all[i].Node = nodes[i].Name
+	})
+	return all
+}
+
+// DNSFlush forgets cached answers on one node, or on all if node is empty.
+func (v *View) DNSFlush(ctx context.Context, node string) ([]cluster.DNSFlushed, error) {
+	nodes, err := v.selectNodes(node)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]cluster.DNSFlushed, len(nodes))
+	v.onNodes(ctx, nodes, func(ctx context.Context, i int, a agent) {
+		if err := a.post(ctx, "flush", nil, &all[i]); err != nil {
+			all[i] = cluster.DNSFlushed{Reason: err.Error()}
+		}
+		all[i].Node = nodes[i].Name
+	})
+	return all, nil
+}
+
+// onNodes calls f for each node at once, with the limit of one question.
+func (v *View) onNodes(ctx context.Context, nodes []cluster.Node, f func(ctx context.Context, i int, a agent)) {
+	ctx, cancel := v.Scale.Limit(ctx, answerLimit, "the nodes' agents")
+	defer cancel()
+	var wg sync.WaitGroup
+	for i, n := range nodes {
+		wg.Go(func() {
+			a := v.agent(n)
+			defer a.close()
+			f(ctx, i, a)
+		})
+	}
+	wg.Wait()
+}
+
+// selectNodes returns the node of that name, or all for "".
+func (v *View) selectNodes(name string) ([]cluster.Node, error) {
+	nodes := v.Nodes()
+	if name == "" {
+		return nodes, nil
+	}
+	i := slices.IndexFunc(nodes, func(n cluster.Node) bool { return n.Name == name })
+	if i < 0 {
+		var names []string
+		for _, n := range nodes {
+			names = append(names, n.Name)
+		}
+		return nil, fault.Newf(fault.NodeNotFound, "cluster %q has no node %q", v.Cluster, name).
+			WithHint("its nodes: %s", strings.Join(names, ", "))
+	}
+	return nodes[i : i+1], nil
+}
+
+// DNSLookup asks one server. That the name does not exist is not an error.
+func (v *View) DNSLookup(ctx context.Context, q cluster.DNSQuestion) (a cluster.DNSAnswer, err error) {
+	asker := defaultAsker()
+	if q.Pod != "" {
+		if asker, err = v.askerFor(ctx, q.Pod); err != nil {
+			return a, err
+		}
+	}
+	status, err := v.chooseServer(ctx, q.Node, asker.node)
+	if err != nil {
+		return a, err
+	}
+	if q.Node != "" && asker.node != "" && q.Node != asker.node {
+		asker.notes = append(asker.notes, "the pod is on node "+asker.node+", whose server it asks first")
+	}
+	a.Pod, a.Notes = q.Pod, asker.notes
+	a.Asked = cluster.DNSLookup{Name: q.Name, Type: q.Type, TCP: q.TCP, Client: asker.address}
+	if !q.Plain {
+		a.Asked.Search, a.Asked.Ndots = asker.search(status.Search), asker.ndots
+	}
+	nodes, err := v.selectNodes(status.Node)
+	if err != nil {
+		return a, err
+	}
+	ctx, cancel := v.Scale.Limit(ctx, lookupLimit, "the lookup")
+	defer cancel()
+	to := v.agent(nodes[0])
+	defer to.close()
+	if err := to.post(ctx, "lookup", a.Asked, &a.DNSLookupResult); err != nil {
+		if refused, ok := errors.AsType[*refusal](err); ok && refused.status == http.StatusBadRequest {
+			return a, fault.New(fault.Usage, "", refused)
+		}
+		return a, fault.New(fault.Addon, "ask the DNS server of "+status.Node, err)
+	}
+	a.Node = status.Node
+	return a, nil
+}
+
+// chooseServer returns the status of the wanted node's server, else of the likely one's, else of the best that
+// there is.
+func (v *View) chooseServer(ctx context.Context, wanted, likely string) (cluster.DNSStatus, error) {
+	if wanted == "" {
+		wanted = likely
+	}
+	nodes, err := v.selectNodes(wanted)
+	if err != nil {
+		return cluster.DNSStatus{}, err
+	}
+	all := v.statusOf(ctx, nodes)
+	for _, phase := range []cluster.Phase{cluster.PhaseRunning, cluster.PhaseDegraded, cluster.PhaseStarting} {
+		for _, s := range all {
+			if s.Phase == phase {
+				return s, nil
+			}
+		}
+	}
+	var reasons []string
+	for _, s := range all {
+		reasons = append(reasons, s.Node+": "+s.Reason)
+	}
+	if len(all) == 0 {
+		return cluster.DNSStatus{}, fault.Newf(fault.Addon, "the cluster has no nodes, and without them no DNS").
+			WithHint("add some:  bonsai start -p %s --nodes 1", v.Cluster)
+	}
+	f := fault.New(fault.Addon, "ask a DNS server", errors.New(strings.Join(reasons, "; ")))
+	if wanted != "" {
+		return cluster.DNSStatus{}, f.WithHint("ask another node's with --node; those of the cluster:  bonsai dns status -p %s", v.Cluster)
+	}
+	return cluster.DNSStatus{}, f.WithHint("bonsai status -p %s", v.Cluster)
+}

@@ -1,0 +1,50 @@
+package problems
+
+import (
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// maxMessage is how much of an Event's message is kept.
+const maxMessage = 2 << 10
+
+// trim drops what the diagnosis does not read: most of an object's memory. Objects come from the wire and are nobody
+// else's yet.
+func trim(object any) (any, error) {
+	if m, ok := object.(metav1.Object); ok {
+		m.SetManagedFields(nil)
+	}
+	switch o := object.(type) {
+	case *corev1.Pod:
+		o.Annotations = nil
+		for _, list := range [][]corev1.Container{o.Spec.InitContainers, o.Spec.Containers} {
+			for i := range list {
+				c := &list[i]
+				c.Command, c.Args, c.Env, c.EnvFrom, c.VolumeMounts, c.VolumeDevices, c.Lifecycle = nil, nil, nil, nil, nil, nil, nil
+			}
+		}
+		o.Spec.EphemeralContainers, o.Status.EphemeralContainerStatuses = nil, nil
+	case *corev1.Node:
+		o.Annotations, o.Status.Images, o.Status.VolumesInUse, o.Status.VolumesAttached = nil, nil, nil, nil
+	case *corev1.Namespace:
+		o.Annotations, o.Labels = nil, nil
+	case *corev1.Event:
+		o.Annotations, o.Labels = nil, nil
+		if len(o.Message) > maxMessage {
+			o.Message = o.Message[:maxMessage]
+		}
+	case *corev1.Service:
+		o.Annotations, o.Labels, o.Spec, o.Status = nil, nil, corev1.ServiceSpec{}, corev1.ServiceStatus{}
+	case *appsv1.ReplicaSet:
+		o.Annotations, o.Spec.Template = nil, corev1.PodTemplateSpec{}
+	case *appsv1.StatefulSet:
+		o.Annotations, o.Spec.Template, o.Spec.VolumeClaimTemplates = nil, corev1.PodTemplateSpec{}, nil
+	case *appsv1.DaemonSet:
+		o.Annotations, o.Spec.Template = nil, corev1.PodTemplateSpec{}
+	case *batchv1.Job:
+		o.Annotations, o.Spec.Template = nil, corev1.PodTemplateSpec{}
+	}
+	return object, nil
+}

@@ -1,0 +1,130 @@
+// Package problems finds what is wrong with workloads: it observes pods and what belongs to them, finds out what the
+// diagnosis asks for, and reports the problems. What is wrong, and why, is decided by package diagnose, which is pure.
+//
+// Nothing runs while nobody watches. The first watcher starts the informers, the last one ends them and waits. What
+// they keep is trimmed to what package diagnose reads. Begin reading at View; run.go is the work, ask.go answers the
+// questions of the diagnosis, names.go remembers failed lookups.
+package problems
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/wait"
+)
+
+// onceLimit bounds a look without a watcher. It is less than what "bonsai status" waits for the daemon.
+const onceLimit = 2 * time.Second
+
+// DNS is what the view asks of cluster DNS; the view of package dns has it.
+type DNS interface {
+	DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error
+	DNSLookup(ctx context.Context, q cluster.DNSQuestion) (cluster.DNSAnswer, error)
+}
+
+// Options are what a View is made of.
+type Options struct {
+	// Cluster is its name, for hints.
+	Cluster string
+	Client  kubernetes.Interface
+	// DNS returns nil while the cluster has none.
+	DNS func() DNS
+	Log *slog.Logger
+	// Begun is when the control plane became ready.
+	Begun time.Time
+	// Scale multiplies the limits on waits.
+	Scale wait.Scale
+}
+
+// View tells the problems of workloads. It is safe for concurrent use.
+type View struct {
+	Options
+
+	mu     sync.Mutex // guards the rest, and is held while a run starts or ends
+	closed bool
+	users  int
+	run    *run // nil while nobody watches
+}
+
+// New makes a View. It starts nothing.
+func New(o Options) *View { return &View{Options: o} }
+
+// Close ends all watching and waits for that. Whoever watches keeps what was known last; whoever comes later sees
+// nothing. The caller closes before the API server stops, which would wait for the informers.
+func (v *View) Close() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.closed = true
+	if v.run != nil {
+		v.run.end()
+	}
+}
+
+// Watcher is one who watches.
+type Watcher struct {
+	run   *run
+	leave func()
+}
+
+// Watch begins to observe, unless somebody does already. The caller closes the Watcher.
+func (v *View) Watch() *Watcher {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed {
+		return &Watcher{leave: func() {}}
+	}
+	if v.users++; v.users == 1 {
+		v.run = start(v.Options)
+	}
+	return &Watcher{run: v.run, leave: sync.OnceFunc(func() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		if v.users--; v.users == 0 {
+			v.run.end()
+			v.run = nil
+		}
+	})}
+}
+
+// Close ends the watching; for the last Watcher it waits for the informers to end.
+func (w *Watcher) Close() { w.leave() }
+
+// Problems returns what is known and a channel that is closed when that has changed. The list is the caller's.
+func (w *Watcher) Problems() ([]cluster.Problem, <-chan struct{}) {
+	if w.run == nil {
+		return nil, nil
+	}
+	s := w.run.state()
+	return slices.Clone(s.problems), s.changed
+}
+
+// Once looks once. What cannot be found out within its limit is missing.
+func (v *View) Once(ctx context.Context) []cluster.Problem {
+	w := v.Watch()
+	defer w.Close()
+	if w.run == nil {
+		return nil
+	}
+	limit := time.NewTimer(v.Scale.Of(onceLimit))
+	defer limit.Stop()
+	for {
+		s := w.run.state()
+		if s.settled {
+			return slices.Clone(s.problems)
+		}
+		select {
+		case <-s.changed:
+		case <-ctx.Done():
+			return slices.Clone(s.problems)
+		case <-limit.C:
+			v.Log.Warn("the workloads could not be looked at in time")
+			return slices.Clone(s.problems)
+		}
+	}
+}
