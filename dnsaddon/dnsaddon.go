@@ -1,9 +1,9 @@
-// Package dnsaddon is cluster DNS: one server per node, which answers the cluster's names from what the API server says
-// and passes all others on to the node's own resolvers.
+// Package dnsaddon is cluster DNS: one server per node, which answers the cluster's names with what the API server
+// reports and forwards all others to the node's own resolvers.
 //
-// A question takes this way: server reads it from a socket; rules, the user's own, may answer or change it; zone has
-// the names of Services, endpoints and pods; forward asks upstreams and remembers what they said. watch keeps zone and
-// configuration up to date, feed shows what goes on, api is how others see it.
+// A question is processed as follows: server reads it from a socket; rules, the user's own, may answer or change it;
+// zone has the names of Services, endpoints and pods; forward asks upstreams and caches their answers. watch keeps zone
+// and configuration up to date, feed publishes the questions, api exposes everything over HTTP.
 //
 // The server is a part of the node agent, which knows nothing of DNS: the methods of DNS are those of a
 // nodeagent.Part. Begin reading at New and DNS.Run.
@@ -37,7 +37,7 @@ import (
 	"bonsai/dnsaddon/zone"
 )
 
-// Config is what a node's DNS server needs to know.
+// Config holds the settings of a node's DNS server.
 type Config struct {
 	Node   string
 	Domain string
@@ -49,7 +49,7 @@ type Config struct {
 	Metrics netip.AddrPort
 	// Allow are the sources that get answers.
 	Allow []netip.Prefix
-	// Reverse are the cluster's own ranges: their reverse names never leave it.
+	// Reverse are the cluster's own ranges: their reverse names are never forwarded.
 	Reverse []netip.Prefix
 	// Host is the address of host.bonsai.internal.
 	Host netip.Addr
@@ -64,7 +64,7 @@ type DNS struct {
 	log  *slog.Logger
 	feed *feed.Feed
 	http http.Handler
-	// up is what runs; nil while nothing does.
+	// up is the running server; nil while there is none.
 	up atomic.Pointer[running]
 
 	mu     sync.Mutex // guards what follows
@@ -72,16 +72,17 @@ type DNS struct {
 	since  time.Time
 	// changed is closed and replaced when health changes.
 	changed chan struct{}
-	// sources are the ConfigMaps in force, problems what is wrong with them.
+	// sources are the ConfigMaps in effect, problems what is wrong with them.
 	sources  []string
 	problems []cluster.Problem
 }
 
-// running is everything that one Run made.
+// running is everything that one Run created.
 type running struct {
 	store   *zone.Store
 	forward *forward.Forwarder
-	// node forwards what came to the node's own resolver: the user's configuration of cluster DNS has no say in it.
+	// node forwards the questions to the node's own resolver: the user's configuration of cluster DNS does not affect
+	// it.
 	node    *forward.Forwarder
 	server  *server.Server
 	watcher *watch.Watcher
@@ -89,20 +90,20 @@ type running struct {
 	search  []string // of the node
 	started time.Time
 
-	// What follows is the watcher's, which configures one time after the other.
+	// The following belongs to the watcher, which applies one configuration at a time.
 	configured bool
 	config     corefile.Config
 }
 
 const (
-	// recordTTL is how many seconds answers about the cluster may be kept, as with kubeadm's Corefile.
+	// recordTTL is how many seconds answers about the cluster may be cached, as with kubeadm's Corefile.
 	recordTTL = 30
-	// The proof that names are answered is tried again soon, since all but the answer is there.
+	// The check that names are answered is repeated soon, because only the answer is missing.
 	firstProof, lastProof = 5 * time.Millisecond, time.Second
 	proofLimit            = time.Second
 )
 
-// New makes a server that does nothing yet.
+// New returns a server that does nothing yet.
 func New(cfg Config) *DNS {
 	d := &DNS{
 		cfg: cfg, log: cfg.Log.With("component", "dns"), feed: feed.New(cfg.Node),
@@ -115,17 +116,17 @@ func New(cfg Config) *DNS {
 // Name is the component's.
 func (d *DNS) Name() string { return cluster.DNSAddon }
 
-// Handler shows the server over HTTP.
+// Handler exposes the server over HTTP.
 func (d *DNS) Handler() http.Handler { return d.http }
 
-// Component says how the server is.
+// Component returns the server's state.
 func (d *DNS) Component() cluster.Component {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return cluster.Component{Name: d.Name(), Phase: d.health.Phase, Reason: d.health.Reason, Since: d.since, PID: os.Getpid()}
 }
 
-// Run answers until ctx ends. It fails at once if an address cannot be listened at.
+// Run answers until ctx ends. It fails at once if it cannot listen on an address.
 func (d *DNS) Run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -133,14 +134,14 @@ func (d *DNS) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	d.setHealth(api.Health{Phase: cluster.PhaseStarting, Reason: "waits for the records of the API server"})
+	d.setHealth(api.Health{Phase: cluster.PhaseStarting, Reason: "waiting for the records of the API server"})
 	d.up.Store(r)
 	var parts sync.WaitGroup
 	defer func() {
 		cancel(nil)
 		parts.Wait()
 		d.up.Store(nil)
-		reason := "it has been stopped"
+		reason := "stopped"
 		if err != nil {
 			reason = err.Error()
 		}
@@ -163,12 +164,12 @@ func (d *DNS) Run(ctx context.Context) (err error) {
 	return nil
 }
 
-// assemble makes everything that one Run needs and starts nothing.
+// assemble creates everything that one Run needs and starts nothing.
 func (d *DNS) assemble() (*running, error) {
 	upstreams, search, err := readResolvConf(d.cfg.ResolvConf)
 	if err != nil {
-		// Cluster names are answered all the same; whatever needs an upstream fails at once.
-		d.log.Warn("the node's own resolvers are not known", "cause", err)
+		// Cluster names are answered anyway; everything that needs an upstream fails at once.
+		d.log.Warn("the node's own resolvers are unknown", "cause", err)
 	}
 	registry := prometheus.NewRegistry()
 	programming := prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -196,7 +197,7 @@ func (d *DNS) assemble() (*running, error) {
 	}
 	plain, _ := corefile.Parse(corefile.Sources{}, r.reader.Defaults)
 	r.node.Configure(plain.Forward)
-	r.forward.Configure(plain.Forward) // until the API server says what the user wants
+	r.forward.Configure(plain.Forward) // until the user's configuration has been read
 	r.server = server.New(server.Options{
 		Zone: r.store, Forward: r.forward, NodeForward: r.node, Feed: d.feed,
 		Listen: d.cfg.Listen, NodeListen: d.cfg.NodeListen, Metrics: d.cfg.Metrics, Allow: d.cfg.Allow, Host: d.cfg.Host,
@@ -208,14 +209,14 @@ func (d *DNS) assemble() (*running, error) {
 	return r, nil
 }
 
-// configure puts the user's configuration in force and returns what is wrong with it.
+// configure applies the user's configuration and returns what is wrong with it.
 func (d *DNS) configure(r *running, s corefile.Sources) []cluster.Problem {
 	config, problems := r.reader.Read(s)
 	if !r.configured || !config.Equal(r.config) {
 		r.store.SetOptions(config.Zone)
 		r.forward.Configure(config.Forward)
 		r.server.SetRules(rules.New(config), rules.NewLog(config, d.log))
-		d.log.Info("configuration is in force", "sources", config.Sources, "problems", len(problems))
+		d.log.Info("configuration is in effect", "sources", config.Sources, "problems", len(problems))
 	}
 	r.configured, r.config = true, config
 	d.mu.Lock()
@@ -224,8 +225,8 @@ func (d *DNS) configure(r *running, s corefile.Sources) []cluster.Problem {
 	return problems
 }
 
-// proveReady waits until the records are complete and then asks over the network what every cluster has. Only with that
-// answer is the server said to run.
+// proveReady waits until the records are complete and then asks over the network for a name that every cluster has.
+// Only when that is answered does the server count as running.
 func (d *DNS) proveReady(ctx context.Context, r *running) {
 	for _, ready := range []<-chan struct{}{r.server.Ready(), r.watcher.Synced()} {
 		select {
@@ -255,7 +256,7 @@ func (d *DNS) proveReady(ctx context.Context, r *running) {
 	d.log.Info("cluster names are answered", "sinceStart", time.Since(r.started).Round(time.Millisecond))
 }
 
-// prove asks the first address like anybody.
+// prove asks the first address, as any client would.
 func prove(ctx context.Context, listen []netip.AddrPort, question *dns.Msg) (*dns.Msg, error) {
 	if len(listen) == 0 {
 		return nil, errors.New("no address to answer at")

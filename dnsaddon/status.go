@@ -15,7 +15,7 @@ import (
 	"bonsai/dnsaddon/api"
 )
 
-// Status tells everything about the server that does not change with each question.
+// Status returns everything about the server that does not change with each question.
 func (d *DNS) Status() cluster.DNSStatus {
 	d.mu.Lock()
 	s := cluster.DNSStatus{
@@ -44,7 +44,7 @@ func (d *DNS) Lookup(ctx context.Context, q cluster.DNSLookup) cluster.DNSLookup
 	if r == nil {
 		return cluster.DNSLookupResult{Node: d.cfg.Node, Steps: []cluster.DNSStep{{
 			Name: q.Name, Type: q.Type, Rcode: dns.RcodeToString[dns.RcodeServerFailure], Source: cluster.DNSRefused,
-			Rule: "the DNS server of this node does not run",
+			Rule: "the DNS server of this node is not running",
 		}}}
 	}
 	result := r.server.Lookup(ctx, q)
@@ -52,7 +52,7 @@ func (d *DNS) Lookup(ctx context.Context, q cluster.DNSLookup) cluster.DNSLookup
 	return result
 }
 
-// Flush forgets what upstreams said and returns how many answers that were.
+// Flush removes the cached answers of upstreams and returns their number.
 func (d *DNS) Flush() int {
 	r := d.up.Load()
 	if r == nil {
@@ -61,12 +61,12 @@ func (d *DNS) Flush() int {
 	return r.forward.Flush() + r.node.Flush()
 }
 
-// Subscribe is that of feed.Feed.
+// Subscribe is feed.Feed's.
 func (d *DNS) Subscribe(ctx context.Context, fold bool, send func(cluster.DNSQuery) error) error {
 	return d.feed.Subscribe(ctx, fold, send)
 }
 
-// Health returns how the server is, and a channel that is closed when that is no longer so.
+// Health returns the server's health, and a channel that is closed when it changes.
 func (d *DNS) Health() (api.Health, <-chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -1,4 +1,5 @@
-// Package api shows one node's DNS server over HTTP. The node's agent mounts it, and lets only the cluster's daemon in.
+// Package api exposes one node's DNS server over HTTP. The node's agent mounts it, and admits only the cluster's
+// daemon.
 //
 //	GET  /status       one cluster.DNSStatus
 //	GET  /health       a Health per line: one at once, then whenever it changed
@@ -6,8 +7,8 @@
 //	POST /lookup       a cluster.DNSLookup; answers with the cluster.DNSLookupResult
 //	POST /flush        forgets cached answers; answers with a Flushed
 //
-// Streams end with their client or with the HTTP server that serves the handler. An error is a status and a line of
-// text. Begin reading at Server and New.
+// Streams end with their client or with the HTTP server that serves the handler. An error is a status code and a line
+// of text. Begin reading at Server and New.
 package api
 
 import (
@@ -26,13 +27,13 @@ import (
 )
 
 const (
-	// maxStreams bounds the watchers of each kind. There is one daemon, which merges what its clients want to see.
+	// maxStreams limits the watchers of each kind. There is one daemon, which merges what its clients want to see.
 	maxStreams = 16
-	// maxBody is far more than a name and 32 search domains take.
+	// maxBody is far more than a name and 32 search domains need.
 	maxBody = 64 << 10
-	// lookupLimit bounds a lookup with all its steps; what an upstream may take is bounded by the server.
+	// lookupLimit bounds a lookup with all its steps; the server bounds the time for upstreams.
 	lookupLimit = 20 * time.Second
-	// stallLimit ends a stream whose reader takes nothing any more.
+	// stallLimit ends a stream whose reader accepts no more data.
 	stallLimit = 10 * time.Second
 
 	// What a resolver accepts: glibc caps ndots, Kubernetes the number of search domains.
@@ -40,21 +41,21 @@ const (
 	maxSearch = 32
 )
 
-// Server is what the API shows. Its methods may be called from any goroutine and at any time, before it serves too.
+// Server is what the API exposes. Its methods may be called from any goroutine and at any time, even before it serves.
 type Server interface {
 	Status() cluster.DNSStatus
 	Lookup(ctx context.Context, q cluster.DNSLookup) cluster.DNSLookupResult
-	// Flush forgets the cached answers of upstreams and says how many there were.
+	// Flush removes the cached answers of upstreams and returns their number.
 	Flush() int
-	// Subscribe is that of feed.Feed.
+	// Subscribe is feed.Feed's.
 	Subscribe(ctx context.Context, fold bool, send func(cluster.DNSQuery) error) error
-	// Health returns how the server is, and a channel that is closed when that is no longer so.
+	// Health returns the server's health, and a channel that is closed when it changes.
 	Health() (Health, <-chan struct{})
 }
 
-// Health is what decides whether pods are sent to this server.
+// Health decides whether pods are sent to this server.
 type Health struct {
-	// Phase is Running if it answers from complete records; anything else is a reason to ask another node's server.
+	// Phase is Running if it answers from complete records; with any other phase pods should ask another node's server.
 	Phase  cluster.Phase `json:"phase"`
 	Reason string        `json:"reason,omitempty"`
 }
@@ -66,10 +67,10 @@ type Flushed struct {
 
 type handler struct {
 	server        Server
-	logs, healths chan struct{} // a place for each stream
+	logs, healths chan struct{} // a slot for each stream
 }
 
-// New makes the handler. It starts nothing.
+// New returns the handler. It starts nothing.
 func New(s Server) http.Handler {
 	h := &handler{server: s, logs: make(chan struct{}, maxStreams), healths: make(chan struct{}, maxStreams)}
 	mux := http.NewServeMux()
@@ -81,23 +82,23 @@ func New(s Server) http.Handler {
 	return mux
 }
 
-// stream takes a place among the watchers of a kind and runs tell until it ends.
-func (h *handler) stream(w http.ResponseWriter, r *http.Request, places chan struct{}, tell func(*http.Request, *lines) error) {
+// stream takes a slot among the watchers of a kind and runs send until it ends.
+func (h *handler) stream(w http.ResponseWriter, r *http.Request, places chan struct{}, send func(*http.Request, *lines) error) {
 	select {
 	case places <- struct{}{}:
 		defer func() { <-places }()
 	default:
-		http.Error(w, fmt.Sprintf("%d clients watch already", maxStreams), http.StatusTooManyRequests)
+		http.Error(w, fmt.Sprintf("%d clients are watching already", maxStreams), http.StatusTooManyRequests)
 		return
 	}
 	w.Header().Set("Content-Type", "application/jsonl")
 	l := &lines{enc: json.NewEncoder(w), rc: http.NewResponseController(w)}
-	// The client knows that it is connected before there is anything to tell.
+	// This shows the client that it is connected, before there is anything to send.
 	if err := l.rc.Flush(); err != nil {
 		return
 	}
-	// A stream that ends with an error breaks off, which its reader takes as a reason to come again.
-	if err := tell(r, l); err != nil && r.Context().Err() == nil {
+	// A stream that fails is cut off, which makes its reader connect again.
+	if err := send(r, l); err != nil && r.Context().Err() == nil {
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -108,14 +109,14 @@ func (h *handler) log(r *http.Request, l *lines) error {
 }
 
 func (h *handler) health(r *http.Request, l *lines) error {
-	var told Health
+	var sent Health
 	for {
 		now, changed := h.server.Health()
-		if now != told {
+		if now != sent {
 			if err := l.send(now); err != nil {
 				return err
 			}
-			told = now
+			sent = now
 		}
 		select {
 		case <-r.Context().Done():
@@ -140,13 +141,13 @@ func (h *handler) lookup(w http.ResponseWriter, r *http.Request) {
 	answer(w, h.server.Lookup(ctx, q))
 }
 
-// check says why q cannot be asked.
+// check returns why q is not a valid lookup.
 func check(q cluster.DNSLookup) error {
 	if _, ok := dns.IsDomainName(q.Name); !ok || q.Name == "" {
-		return fmt.Errorf("%q is no name", q.Name)
+		return fmt.Errorf("%q is not a name", q.Name)
 	}
 	if q.Type != "" && !knownType(q.Type) {
-		return fmt.Errorf("%q is no type of DNS records", q.Type)
+		return fmt.Errorf("%q is not a type of DNS records", q.Type)
 	}
 	if q.Ndots < 0 || q.Ndots > maxNdots {
 		return fmt.Errorf("ndots %d is not from 0 to %d", q.Ndots, maxNdots)
@@ -156,13 +157,13 @@ func check(q cluster.DNSLookup) error {
 	}
 	for _, s := range q.Search {
 		if _, ok := dns.IsDomainName(s); !ok || s == "" {
-			return fmt.Errorf("search domain %q is no name", s)
+			return fmt.Errorf("search domain %q is not a name", s)
 		}
 	}
 	return nil
 }
 
-// knownType also reads types by number, "TYPE65".
+// knownType also accepts types by number, "TYPE65".
 func knownType(name string) bool {
 	if _, ok := dns.StringToType[name]; ok {
 		return true
@@ -174,17 +175,17 @@ func knownType(name string) bool {
 
 func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // the client is gone, or all is well
+	_ = json.NewEncoder(w).Encode(v) // fails only if the client is gone
 }
 
-// lines is an answer that grows; each line is on its way when send returns.
+// lines is a streamed response; when send returns, the line has been flushed.
 type lines struct {
 	enc *json.Encoder
 	rc  *http.ResponseController
 }
 
 func (l *lines) send(v any) error {
-	// Not every server can do this; one that cannot ends the stream with the connection.
+	// Not every server supports this; for those that do not, the stream ends with the connection.
 	_ = l.rc.SetWriteDeadline(time.Now().Add(stallLimit))
 	return errors.Join(l.enc.Encode(v), l.rc.Flush())
 }

@@ -146,11 +146,11 @@ func TestLookup(t *testing.T) {
 		}
 	}
 	for body, want := range map[string]string{
-		`{}`:              `"" is no name`,
-		`{"name":"a..b"}`: `"a..b" is no name`,
-		`{"name":"` + strings.Repeat("a", 64) + `"}`:                    "is no name",
-		`{"name":"a","type":"a"}`:                                       `"a" is no type`,
-		`{"name":"a","type":"TYPE65536"}`:                               "is no type",
+		`{}`:              `"" is not a name`,
+		`{"name":"a..b"}`: `"a..b" is not a name`,
+		`{"name":"` + strings.Repeat("a", 64) + `"}`:                    "is not a name",
+		`{"name":"a","type":"a"}`:                                       `"a" is not a type`,
+		`{"name":"a","type":"TYPE65536"}`:                               "is not a type",
 		`{"name":"a","ndots":16}`:                                       "ndots 16",
 		`{"name":"a","ndots":-1}`:                                       "ndots -1",
 		`{"name":"a","search":[""]}`:                                    `search domain ""`,
@@ -180,7 +180,7 @@ func TestHealthIsTold(t *testing.T) {
 	want(`{"phase":"Starting","reason":"no records yet"}`)
 	s.set(api.Health{Phase: cluster.PhaseRunning})
 	want(`{"phase":"Running"}`)
-	s.set(api.Health{Phase: cluster.PhaseRunning}) // nothing has changed, and nothing is told
+	s.set(api.Health{Phase: cluster.PhaseRunning}) // nothing has changed, and nothing is sent
 	s.set(api.Health{Phase: cluster.PhaseStopping})
 	want(`{"phase":"Stopping"}`)
 }

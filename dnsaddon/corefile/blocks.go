@@ -9,7 +9,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// block is a server block on its way into the Config.
+// block is a server block while the Config is being built.
 type block struct {
 	node
 	keys     []key
@@ -27,7 +27,7 @@ func (b *builder) addBlock(n node) {
 	for _, word := range n.words {
 		zones, port, err := parseZone(word)
 		if err != nil {
-			b.problems.add(n.where, "", "server block for %s: %v; it is left out", shorten(word), err)
+			b.problems.add(n.where, "", "server block for %s: %v; it is ignored", shorten(word), err)
 			continue
 		}
 		for _, zone := range zones {
@@ -38,17 +38,17 @@ func (b *builder) addBlock(n node) {
 }
 
 // shareZones gives each zone to one block. There is one port to listen at, so only the blocks on the Corefile's main
-// port count: that of the block with the cluster's names, which not everybody writes as 53.
+// port count: that of the block with the cluster's names, which is not always written as 53.
 func (b *builder) shareZones() {
 	main := b.mainPort()
 	for _, s := range b.blocks {
 		for _, k := range s.keys {
 			switch owner := b.owners[k.zone]; {
 			case k.port != main:
-				b.problems.add(s.where, "", "server block for %s on port %s: cluster DNS has one port only; it is left out", shorten(k.zone), k.port)
+				b.problems.add(s.where, "", "server block for %s on port %s: cluster DNS has one port only; it is ignored", shorten(k.zone), k.port)
 			case owner == s:
 			case owner != nil:
-				b.problems.add(s.where, "", "server block for %s: %s has one already; this one is left out", shorten(k.zone), owner.where)
+				b.problems.add(s.where, "", "server block for %s: %s has one already; this one is ignored", shorten(k.zone), owner.where)
 			default:
 				b.owners[k.zone] = s
 				s.out.Zones = append(s.out.Zones, k.zone)
@@ -82,14 +82,14 @@ func (b *builder) mainPort() string {
 	return defaultPort
 }
 
-// snippet remembers a block that is one, "(name) { … }".
+// snippet records a block that is a snippet, "(name) { … }".
 func (b *builder) snippet(n node) bool {
 	name, ok := snippetName(n)
 	if !ok {
 		return false
 	}
 	if _, twice := b.snippets[name]; twice {
-		b.problems.add(n.where, "", "snippet %s is there twice; the first is used", shorten(name))
+		b.problems.add(n.where, "", "snippet %s is defined twice; the first is used", shorten(name))
 		return true
 	}
 	b.snippets[name] = n.body
@@ -107,19 +107,19 @@ func snippetName(n node) (string, bool) {
 	return strings.CutSuffix(name, ")")
 }
 
-// expand replaces imports by what they stand for.
+// expand replaces imports by their contents.
 func (b *builder) expand(nodes []node, depth int) []node {
 	var all []node
 	for _, n := range nodes {
 		if depth > 0 {
 			if b.nodes++; b.nodes > maxImported {
-				b.problems.add(n.where, "", "imports bring more than %d lines; the rest of them is left out", maxImported)
+				b.problems.add(n.where, "", "imports add more than %d lines; the rest is ignored", maxImported)
 				return all
 			}
 		}
 		if n.name() == "import" && !n.block {
 			if depth >= maxImportDepth {
-				b.problems.add(n.where, "", "%s: imports are nested too deeply; it is left out", n)
+				b.problems.add(n.where, "", "%s: imports are nested too deeply; it is ignored", n)
 				continue
 			}
 			all = append(all, b.expand(b.importLines(n), depth+1)...)
@@ -133,10 +133,10 @@ func (b *builder) expand(nodes []node, depth int) []node {
 	return all
 }
 
-// importLines is what an import in a server block stands for: a snippet or pieces of a ConfigMap.
+// importLines returns the contents of an import in a server block: a snippet or keys of a ConfigMap.
 func (b *builder) importLines(n node) []node {
 	if len(n.words) != 2 {
-		b.problems.add(n.where, "", "%s: import takes one name; it is left out", n)
+		b.problems.add(n.where, "", "%s: import takes one name; it is ignored", n)
 		return nil
 	}
 	if body, ok := b.snippets[n.words[1]]; ok {
@@ -149,10 +149,10 @@ func (b *builder) importLines(n node) []node {
 	return all
 }
 
-// importBlocks is what an import between server blocks stands for.
+// importBlocks returns the contents of an import between server blocks.
 func (b *builder) importBlocks(n node) []node {
 	if len(n.words) != 2 {
-		b.problems.add(n.where, "", "%s: import takes one name; it is left out", n)
+		b.problems.add(n.where, "", "%s: import takes one name; it is ignored", n)
 		return nil
 	}
 	var all []node
@@ -162,8 +162,8 @@ func (b *builder) importBlocks(n node) []node {
 	return slices.DeleteFunc(all, b.snippet)
 }
 
-// importKeys finds the keys of coredns-custom that an import names. Where the files would be mounted does not matter;
-// there are no others.
+// importKeys finds the keys of coredns-custom that an import names. The folder in which the files would be mounted does
+// not matter; there are no others.
 func (b *builder) importKeys(n node) []string {
 	pattern := path.Base(n.words[1])
 	var keys []string
@@ -173,15 +173,15 @@ func (b *builder) importKeys(n node) []string {
 			keys = append(keys, key)
 		}
 	}
-	// A pattern is there for what may come; a name is meant.
+	// A pattern may match nothing yet; a name must exist.
 	if len(keys) == 0 && !strings.ContainsAny(pattern, "*?[") {
 		b.problems.add(n.where, "add the key to the ConfigMap coredns-custom, or remove the import",
-			"%s: neither a snippet nor a key of the ConfigMap coredns-custom has this name; it is left out", n)
+			"%s: neither a snippet nor a key of the ConfigMap coredns-custom has this name; it is ignored", n)
 	}
 	return keys
 }
 
-// importedBelow says whether some server block imports a key of coredns-custom.
+// importedBelow reports whether some server block imports a key of coredns-custom.
 func (b *builder) importedBelow(key string) bool {
 	var below func(nodes []node) bool
 	below = func(nodes []node) bool {
@@ -204,5 +204,5 @@ func (b *builder) importedBelow(key string) bool {
 	return false
 }
 
-// within says whether name is zone or below it.
+// within reports whether name is zone or below it.
 func within(name, zone string) bool { return dns.IsSubDomain(zone, name) }

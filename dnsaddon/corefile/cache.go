@@ -9,7 +9,7 @@ import (
 	"bonsai/dnsaddon/forward/cache"
 )
 
-// noCache is what a block without the directive cache keeps.
+// noCache are the options of a block without the directive cache.
 func noCache() forward.CacheOptions {
 	return forward.CacheOptions{
 		Success: cache.Limits{Disabled: true}, Denial: cache.Limits{Disabled: true}, ServFail: -1, Stale: -1,
@@ -20,14 +20,14 @@ func noCache() forward.CacheOptions {
 type caching struct {
 	zones   []string // empty for all
 	options forward.CacheOptions
-	// What is not kept in single zones.
+	// Kinds of answers that are not cached in single zones.
 	noSuccess, noDenial []string
 }
 
 // cacheDirective reads: cache [TTL] [ZONES...] { … }
 func (b *builder) cacheDirective(s *block, n node) {
 	if s.cache != nil {
-		b.problems.add(n.where, "keep one of them", "cache: the server block has it already; this one is left out")
+		b.problems.add(n.where, "keep one of them", "cache: the server block has it already; this one is ignored")
 		return
 	}
 	c := &caching{}
@@ -62,7 +62,7 @@ func (b *builder) cacheOption(c *caching, n, o node) {
 	case "disable":
 		b.disable(c, o)
 	case "prefetch":
-		// Only saves an asker the wait for an upstream once in a while.
+		// It would only save a client an occasional wait for an upstream.
 	default:
 		b.unknownOption(n, o)
 	}
@@ -72,12 +72,12 @@ func (b *builder) cacheOption(c *caching, n, o node) {
 func (b *builder) limits(l *cache.Limits, n, o node) {
 	args := o.args()
 	if len(args) == 0 || len(args) > 3 {
-		b.problems.add(o.where, "", "cache: %s: needs a capacity and up to two TTLs; it is left out", o)
+		b.problems.add(o.where, "", "cache: %s: needs a capacity and up to two TTLs; it is ignored", o)
 		return
 	}
 	capacity, err := strconv.ParseUint(args[0], 10, 31)
 	if err != nil {
-		b.problems.add(o.where, "", "cache: %s: the capacity is no number; it is left out", o)
+		b.problems.add(o.where, "", "cache: %s: the capacity is not a number; it is ignored", o)
 		return
 	}
 	l.Capacity = int(capacity)
@@ -103,7 +103,7 @@ func (b *builder) serveStale(c *caching, n, o node) {
 	}
 	age, ok := duration(args[0])
 	if !ok {
-		b.problems.add(o.where, "", "cache: %s: needs a duration like 1h; it is left out", o)
+		b.problems.add(o.where, "", "cache: %s: needs a duration like 1h; it is ignored", o)
 		return
 	}
 	c.options.Stale = orOff(age)
@@ -114,7 +114,7 @@ func (b *builder) serveStale(c *caching, n, o node) {
 	if len(args) > at {
 		ttl, ok := duration(args[at])
 		if !ok {
-			b.problems.add(o.where, "", "cache: %s: the TTL is no duration; it is left out", o)
+			b.problems.add(o.where, "", "cache: %s: the TTL is not a duration; it is ignored", o)
 			return
 		}
 		c.options.StaleTTL = orOff(ttl)
@@ -125,7 +125,7 @@ func (b *builder) serveStale(c *caching, n, o node) {
 func (b *builder) disable(c *caching, o node) {
 	args := o.args()
 	if len(args) == 0 || args[0] != "success" && args[0] != "denial" {
-		b.problems.add(o.where, "", "cache: %s: needs success or denial; it is left out", o)
+		b.problems.add(o.where, "", "cache: %s: needs success or denial; it is ignored", o)
 		return
 	}
 	limits, zones := &c.options.Success, &c.noSuccess
@@ -137,7 +137,7 @@ func (b *builder) disable(c *caching, o node) {
 		return
 	}
 	for _, zone := range b.zones(o, args[1:], nil) {
-		// The cluster's names are not cached at all: they are at hand.
+		// The cluster's names are not cached at all: they are in memory.
 		if zone != b.defaults.Zone.Domain {
 			*zones = append(*zones, zone)
 		}
@@ -148,13 +148,13 @@ func (b *builder) disable(c *caching, o node) {
 func (b *builder) seconds(n, o node, s string, low uint64) (time.Duration, bool) {
 	v, err := strconv.ParseUint(s, 10, 31)
 	if err != nil || v < low {
-		b.problems.add(o.where, "", "%s: %s: %q is no number of seconds from %d; it is left out", n.name(), o, shorten(s), low)
+		b.problems.add(o.where, "", "%s: %s: %q is not a number of seconds from %d; it is ignored", n.name(), o, shorten(s), low)
 		return 0, false
 	}
 	return min(time.Duration(v)*time.Second, maxDuration), true
 }
 
-// orOff makes a zero that was written different from one that was not.
+// orOff distinguishes a zero that was written from one that was not.
 func orOff(d time.Duration) time.Duration {
 	if d == 0 {
 		return -1
@@ -162,8 +162,8 @@ func orOff(d time.Duration) time.Duration {
 	return d
 }
 
-// apply gives a forwarded zone its cache. Where parts of it are kept differently they become zones of their own, if
-// their names are the block's.
+// apply adds the cache options to a forwarded zone. Parts of it with other options become zones of their own, if their
+// names belong to the block.
 func (c *caching) apply(z forward.Zone, own func(name string) bool) []forward.Zone {
 	if c == nil {
 		z.Cache = noCache()

@@ -1,13 +1,13 @@
-// Package corefile reads what users write about cluster DNS: a Corefile in the ConfigMap kube-system/coredns, pieces
-// of one in kube-system/coredns-custom, and the older kube-system/kube-dns with stub domains.
+// Package corefile reads the user's configuration of cluster DNS: a Corefile in the ConfigMap kube-system/coredns,
+// pieces of one in kube-system/coredns-custom, and the older kube-system/kube-dns with stub domains.
 //
-// Parse turns all of it into one Config, a plain value that the other packages follow. It never fails. What it does
-// not understand, or what this server does not offer, becomes a cluster.Problem and is left out; everything else is
-// in force. Without any ConfigMap the Config is that of kubeadm's Corefile.
+// Parse turns all of it into one Config, a plain value that the other packages use. It never fails. What it does not
+// understand, or what this server does not support, becomes a cluster.Problem and is ignored; everything else takes
+// effect. Without any ConfigMap the Config is that of kubeadm's Corefile.
 //
-// A Corefile is read as CoreDNS would: server blocks share out the names, the longest zone wins, directives work in
-// CoreDNS's order whatever their order in the text. docs/dns.md lists the directives. Begin reading at Parse; the
-// directives are in plugins.go and the files named after them.
+// A Corefile is read as CoreDNS would: server blocks divide the names between them, the longest zone wins, directives
+// take effect in CoreDNS's order whatever their order in the text. docs/dns.md lists the directives. Begin reading at
+// Parse; the directives are in plugins.go and the files named after them.
 package corefile
 
 import (
@@ -18,24 +18,24 @@ import (
 	"bonsai/dnsaddon/zone"
 )
 
-// Config is a complete configuration. It holds no pointers to anything that changes; names in it are fully qualified
-// and in lower case.
+// Config is a complete configuration. It has no pointers to anything that changes; names in it are fully qualified and
+// in lower case.
 type Config struct {
 	// Zone is how the cluster's own names are answered.
 	Zone zone.Options
-	// Blocks are the server blocks: they share out all names, and no zone is in two of them.
+	// Blocks are the server blocks: they divide all names between them, and no zone is in two of them.
 	Blocks []Block
-	// Forward are the zones that go to other servers. A zone without an upstream is answered with SERVFAIL. There is
-	// none for "." if the user's Corefile answers for some zones only.
+	// Forward are the zones that are forwarded to other servers. A zone without an upstream is answered with SERVFAIL.
+	// There is none for "." if the user's Corefile answers only for some zones.
 	Forward []forward.Zone
-	// Sources are the ConfigMaps in force, in the order they apply: "configmap/kube-system/coredns".
+	// Sources are the ConfigMaps in effect, in the order in which they apply: "configmap/kube-system/coredns".
 	Sources []string
 }
 
-// Equal says whether two configurations do the same, so that one need not be applied after the other.
+// Equal reports whether two configurations do the same, so that the second need not be applied.
 func (c Config) Equal(o Config) bool { return reflect.DeepEqual(c, o) }
 
-// Block is what one server block does with its questions before the cluster's records and the upstreams see them.
+// Block is what one server block does with its questions before the cluster's records and the upstreams are asked.
 type Block struct {
 	Zones     []string
 	Rewrites  []Rewrite
@@ -47,21 +47,22 @@ type Block struct {
 // Log makes the server log questions.
 type Log struct {
 	Zones []string
-	// Success, Denial and Error choose by the kind of answer.
+	// Success, Denial and Error select by the kind of answer.
 	Success, Denial, Error bool
 }
 
-// Hosts are addresses written into the configuration.
+// Hosts are addresses in the configuration.
 type Hosts struct {
-	// Zones are what the entries are authoritative for.
+	// Zones are those for which the entries are authoritative.
 	Zones   []string
 	Entries []HostEntry
 	TTL     uint32
 	// NoReverse leaves PTR questions alone.
 	NoReverse bool
-	// Fallthrough are the zones in which names without an entry go on; elsewhere they are SERVFAIL, as in CoreDNS.
+	// Fallthrough are the zones in which names without an entry are passed on; elsewhere they are SERVFAIL, as in
+	// CoreDNS.
 	Fallthrough []string
-	// FallthroughUnsupported lets other types than A and AAAA of names with an entry go on.
+	// FallthroughUnsupported passes on questions for types other than A and AAAA of names with an entry.
 	FallthroughUnsupported bool
 }
 
@@ -94,7 +95,8 @@ const (
 	FieldRcode Field = "rcode"
 )
 
-// Rewrite changes a question before anything answers it, or the answer afterwards. Only what its Field needs is set.
+// Rewrite changes a question before it is answered, or the answer afterwards. Only the fields that its Field needs are
+// set.
 type Rewrite struct {
 	Field Field
 	// Continue tries the next Rewrite too, after this one matched.
@@ -102,9 +104,9 @@ type Rewrite struct {
 	// Match and From choose the names; To is the new name of FieldName, with {1} for a group of a regex.
 	Match    Match
 	From, To string
-	// Auto writes the asked name back into the answer.
+	// Auto puts the original name back into the answer.
 	Auto bool
-	// Answers are further rewrites of names in the answer; the last is done first.
+	// Answers are further rewrites of names in the answer; the last is applied first.
 	Answers []AnswerRewrite
 
 	FromType, ToType   uint16
@@ -114,26 +116,26 @@ type Rewrite struct {
 
 // AnswerRewrite replaces, in answers to a rewritten question, names that match a regex.
 type AnswerRewrite struct {
-	// Value says that it is about names in the data of records, else about their owners.
+	// Value reports that it applies to names in the data of records, otherwise to their owners.
 	Value    bool
 	From, To string
 }
 
-// Template makes answers out of questions.
+// Template creates answers from questions.
 type Template struct {
 	// Type is dns.TypeANY for all types.
 	Type  uint16
 	Zones []string
-	// Match are regexes, of which the first that fits the name gives the groups; none means every name.
+	// Match are regexes, of which the first that matches the name defines the groups; none means every name.
 	Match []string
 	Rcode int
 	// Answer, Additional and Authority are Go templates of one record each.
 	Answer, Additional, Authority []string
-	// Fallthrough are the zones in which names that Match does not fit go on; elsewhere they are SERVFAIL.
+	// Fallthrough are the zones in which names that Match does not match are passed on; elsewhere they are SERVFAIL.
 	Fallthrough []string
 }
 
-// Sources are the ConfigMaps' data; nil stands for a ConfigMap that does not exist.
+// Sources are the ConfigMaps' data; nil means that the ConfigMap does not exist.
 type Sources struct {
 	Corefile map[string]string // coredns
 	Custom   map[string]string // coredns-custom
@@ -144,18 +146,18 @@ type Sources struct {
 type Defaults struct {
 	// Zone is what a Corefile does not set: the cluster's domain and its addresses.
 	Zone zone.Options
-	// Upstreams are the node's own resolvers, "host:port": what a Corefile calls /etc/resolv.conf.
+	// Upstreams are the node's own resolvers, "host:port", to which /etc/resolv.conf in a Corefile refers.
 	Upstreams []string
 }
 
-// The values of plugins that say nothing else, as CoreDNS documents them.
+// The defaults of plugins, as CoreDNS documents them.
 const (
 	defaultTTL      = 5
 	maxTTL          = 3600
 	defaultHostsTTL = 3600
 )
 
-// kubeadm is the Corefile that kubeadm gives a new cluster; it takes the place of one that is not there.
+// kubeadm is the Corefile that kubeadm gives a new cluster; it is used if there is no other.
 const kubeadm = `.:53 {
     errors
     health {

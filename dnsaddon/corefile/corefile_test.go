@@ -28,7 +28,7 @@ func TestKubeadmIsTheDefault(t *testing.T) {
 		t.Errorf("kubeadm's Corefile: got problems %v", problems)
 	}
 	if none.Equal(kubeadm) {
-		t.Error("the Config does not tell whether there is a ConfigMap")
+		t.Error("the Config does not show whether there is a ConfigMap")
 	}
 	kubeadm.Sources = nil
 	if !none.Equal(kubeadm) {
@@ -98,7 +98,7 @@ func TestReaderKeepsWhatCouldBeRead(t *testing.T) {
 			t.Fatalf("got %d problems, want one of each text: %v", len(problems), problems)
 		}
 		for _, p := range problems {
-			if !strings.Contains(p.Summary, "what was there before stays in force") || p.Hint == "" {
+			if !strings.Contains(p.Summary, "the previous version stays in effect") || p.Hint == "" {
 				t.Errorf("got problem %+v", p)
 			}
 		}
@@ -243,7 +243,7 @@ func TestRegexesAreBounded(t *testing.T) {
 	}
 }
 
-// TestTemplatesAreBounded runs what is accepted with what an asker could send.
+// TestTemplatesAreBounded runs what is accepted with what a client could send.
 func TestTemplatesAreBounded(t *testing.T) {
 	for text, ok := range map[string]bool{
 		`{{ .Name }} 60 IN A 1.2.3.4`:                              true,

@@ -20,7 +20,7 @@ type forwarding struct {
 // forwardDirective reads: forward FROM TO... { … }
 func (b *builder) forwardDirective(s *block, n node) {
 	if len(n.words) < 3 {
-		b.problems.add(n.where, "write: forward . ADDRESS...", "%s: needs a zone and an upstream; the directive is left out", n)
+		b.problems.add(n.where, "write: forward . ADDRESS...", "%s: needs a zone and an upstream; the directive is ignored", n)
 		return
 	}
 	f := &forwarding{from: b.zones(n, n.words[1:2], nil), where: n.where}
@@ -28,27 +28,27 @@ func (b *builder) forwardDirective(s *block, n node) {
 		f.zone.Upstreams = append(f.zone.Upstreams, b.upstreams(n, to)...)
 	}
 	if len(f.zone.Upstreams) > forward.MaxUpstreams {
-		b.problems.add(n.where, "", "%s: has %d upstreams; those behind the first %d are left out", n, len(f.zone.Upstreams), forward.MaxUpstreams)
+		b.problems.add(n.where, "", "%s: has %d upstreams; those after the first %d are ignored", n, len(f.zone.Upstreams), forward.MaxUpstreams)
 		f.zone.Upstreams = f.zone.Upstreams[:forward.MaxUpstreams]
 	}
 	for _, o := range n.body {
 		b.forwardOption(&f.zone, n, o)
 	}
 	if len(f.zone.Upstreams) == 0 && slices.Contains(f.from, ".") && slices.Contains(s.out.Zones, ".") && len(b.defaults.Upstreams) > 0 {
-		b.problems.add(n.where, "name an upstream by its address", "%s: no upstream is left; the node's resolvers take their place", n)
+		b.problems.add(n.where, "name an upstream by its address", "%s: no usable upstream; the node's resolvers are used instead", n)
 		f.zone.Upstreams = b.defaults.Upstreams
 	}
 	s.forwards = append(s.forwards, f)
 }
 
-// upstreams reads one TO. A file of resolvers means those of the node: there is no other file.
+// upstreams reads one TO. A resolver file means the node's: there is no other file.
 func (b *builder) upstreams(n node, to string) []string {
 	if path.Base(to) == "resolv.conf" {
 		return b.defaults.Upstreams
 	}
 	addr, err := parseUpstream(to)
 	if err != nil {
-		b.problems.add(n.where, "upstreams are addresses, with a port if it is not 53, or /etc/resolv.conf", "forward: %v; the upstream is left out", err)
+		b.problems.add(n.where, "upstreams are addresses, with a port if it is not 53, or /etc/resolv.conf", "forward: %v; the upstream is ignored", err)
 		return nil
 	}
 	return []string{addr}
@@ -78,7 +78,7 @@ func (b *builder) forwardOption(z *forward.Zone, n, o node) {
 	case "policy":
 		policy := forward.Policy(strings.Join(o.args(), " "))
 		if !slices.Contains([]forward.Policy{forward.Random, forward.RoundRobin, forward.Sequential}, policy) {
-			b.problems.add(o.where, "policies are random, round_robin and sequential", "forward: %s: there is no such policy; it is left out", o)
+			b.problems.add(o.where, "policies are random, round_robin and sequential", "forward: %s: there is no such policy; it is ignored", o)
 			return
 		}
 		z.Policy = policy
@@ -88,7 +88,7 @@ func (b *builder) forwardOption(z *forward.Zone, n, o node) {
 		for _, name := range o.args() {
 			rcode, ok := dns.StringToRcode[strings.ToUpper(name)]
 			if !ok || rcode == dns.RcodeSuccess {
-				b.problems.add(o.where, "name rcodes like SERVFAIL", "forward: %s: %q is no rcode to fail over on; it is left out", o, shorten(name))
+				b.problems.add(o.where, "name rcodes like SERVFAIL", "forward: %s: %q is not an rcode to fail over on; it is ignored", o, shorten(name))
 				continue
 			}
 			z.Failover = append(z.Failover, rcode)
@@ -98,7 +98,7 @@ func (b *builder) forwardOption(z *forward.Zone, n, o node) {
 	case "max_age", "max_idle_conns", "max_connect_attempts":
 		// Connections and attempts have fixed, small bounds.
 	case "tls", "tls_servername", "doh_method":
-		b.problems.add(o.where, "", "forward: %s: upstreams are asked in plain DNS only; it is left out", o)
+		b.problems.add(o.where, "", "forward: %s: upstreams are asked in plain DNS only; it is ignored", o)
 	default:
 		b.unknownOption(n, o)
 	}
@@ -108,7 +108,7 @@ func (b *builder) forwardOption(z *forward.Zone, n, o node) {
 func (b *builder) healthCheck(z *forward.Zone, n, o node) {
 	args := o.args()
 	if len(args) == 0 {
-		b.problems.add(o.where, "", "forward: health_check needs a duration like 5s; it is left out")
+		b.problems.add(o.where, "", "forward: health_check needs a duration like 5s; it is ignored")
 		return
 	}
 	interval, ok := b.duration(n, node{words: o.words[:2], where: o.where})
@@ -123,11 +123,11 @@ func (b *builder) healthCheck(z *forward.Zone, n, o node) {
 		case args[0] == "domain" && len(args) > 1:
 			name, err := parseName(args[1])
 			if err != nil {
-				b.problems.add(o.where, "", "forward: %s: %v; it is left out", o, err)
+				b.problems.add(o.where, "", "forward: %s: %v; it is ignored", o, err)
 			}
 			z.Health.Domain, args = name, args[1:]
 		default:
-			b.problems.add(o.where, "", "forward: %s: %q is not known; it is left out", o, shorten(args[0]))
+			b.problems.add(o.where, "", "forward: %s: %q is not known; it is ignored", o, shorten(args[0]))
 		}
 	}
 }
@@ -140,7 +140,7 @@ func (s *block) forwardsFrom(zone string) []*forwarding {
 	return slices.DeleteFunc(slices.Clone(s.forwards), func(f *forwarding) bool { return !slices.Contains(f.from, zone) })
 }
 
-// forwards makes zones of the blocks' directives. In a block the first directive that fits a name has it; between
+// forwards turns the blocks' directives into zones. In a block the first directive that matches a name wins; between
 // blocks the longest zone.
 func (b *builder) forwards() {
 	for _, s := range b.blocks {
@@ -161,10 +161,10 @@ func (b *builder) forwards() {
 				}
 			}
 			if !used {
-				b.problems.add(f.where, "", "forward %s is never asked: another forward or server block has these names already", strings.Join(f.from, " "))
+				b.problems.add(f.where, "", "forward %s is never used: another forward or server block has these names already", strings.Join(f.from, " "))
 			}
 		}
-		// What a block does not forward must not go to the upstreams of a shorter zone.
+		// What a block does not forward must not be sent to the upstreams of a shorter zone.
 		for _, zone := range s.out.Zones {
 			if !taken[zone] {
 				b.config.Forward = append(b.config.Forward, forward.Zone{Name: zone, Cache: noCache()})
@@ -174,7 +174,7 @@ func (b *builder) forwards() {
 	b.config.Forward = unique(b.config.Forward)
 }
 
-// narrower is the zone in which both a forward and its block are at home.
+// narrower is the zone that lies within both a forward and its block.
 func narrower(from, own string) (string, bool) {
 	switch {
 	case within(own, from):
@@ -185,7 +185,7 @@ func narrower(from, own string) (string, bool) {
 	return "", false
 }
 
-// shadowed says whether an earlier forward of the block has all of zone.
+// shadowed reports whether an earlier forward of the block covers all of zone.
 func shadowed(zone string, all []*forwarding, f *forwarding) bool {
 	for _, earlier := range all {
 		if earlier == f {
@@ -209,7 +209,7 @@ func (b *builder) ownerOf(name string) *block {
 	return b.owners["."]
 }
 
-// unique keeps the first of several zones with the same name, which caching for parts of a zone can make.
+// unique keeps the first of several zones with the same name, which caching for parts of a zone can create.
 func unique(zones []forward.Zone) []forward.Zone {
 	seen := map[string]bool{}
 	return slices.DeleteFunc(zones, func(z forward.Zone) bool {

@@ -46,24 +46,24 @@ func (b *builder) hostsOption(h *Hosts, n, o node) {
 	case "fallthrough_unsupported":
 		h.FallthroughUnsupported = true
 	case "reload":
-		// There is no file to look at; a ConfigMap is followed at once.
+		// There is no file to reload; a changed ConfigMap is applied at once.
 	default:
 		entry, err := hostEntry(o.words)
 		if err != "" {
-			b.problems.add(o.where, "a line is an address and its names", "hosts: %s: %s; it is left out", o, err)
+			b.problems.add(o.where, "a line is an address and its names", "hosts: %s: %s; it is ignored", o, err)
 			return
 		}
 		h.Entries = append(h.Entries, entry)
 	}
 }
 
-// hostsFile takes in the file that hosts names. The only files are the other keys of the ConfigMap, which CoreDNS has
+// hostsFile reads the file that hosts names. The only files are the other keys of the ConfigMap, which CoreDNS has
 // mounted beside its Corefile; k3s keeps the addresses of nodes in one.
 func (b *builder) hostsFile(h *Hosts, n node) {
 	key := path.Base(n.words[1])
 	text, ok := b.src.Corefile[key]
 	if !ok || key == corefileKey {
-		b.problems.add(n.where, "write the entries into the braces behind hosts", "hosts: there is no file %s here; only entries in the Corefile count", shorten(n.words[1]))
+		b.problems.add(n.where, "write the entries into the braces after hosts", "hosts: there is no file %s here; only entries in the Corefile count", shorten(n.words[1]))
 		return
 	}
 	at := place{source: sourceCoreDNS, key: key}
@@ -76,27 +76,27 @@ func (b *builder) hostsFile(h *Hosts, n node) {
 		}
 		entry, err := hostEntry(words)
 		if err != "" {
-			b.problems.add(at, "a line is an address and its names", "hosts: %s: %s; it is left out", shorten(line), err)
+			b.problems.add(at, "a line is an address and its names", "hosts: %s: %s; it is ignored", shorten(line), err)
 			continue
 		}
 		h.Entries = append(h.Entries, entry)
 	}
 }
 
-// hostEntry reads one line; problem says in words what is wrong with it.
+// hostEntry reads one line; problem describes what is wrong with it.
 func hostEntry(words []string) (entry HostEntry, problem string) {
 	addr, err := netip.ParseAddr(words[0])
 	if err != nil {
 		return entry, "neither an address nor an option"
 	}
 	if len(words) < 2 {
-		return entry, "there is no name behind the address"
+		return entry, "there is not a name behind the address"
 	}
 	entry.Addr = addr.Unmap().WithZone("")
 	for _, word := range words[1:] {
 		name, err := parseName(word)
 		if err != nil || strings.Contains(strings.TrimPrefix(name, "*."), "*") || dns.CountLabel(name) == 0 {
-			return entry, "a name is none"
+			return entry, "a name is not valid"
 		}
 		entry.Names = append(entry.Names, name)
 	}

@@ -14,8 +14,8 @@ const (
 	upstreamsKey   = "upstreamNameservers"
 )
 
-// kubeDNS takes in the ConfigMap of Kubernetes' former DNS server: domains with name servers of their own, and the
-// name servers for everything else. A Corefile goes before it.
+// kubeDNS reads the ConfigMap of Kubernetes' former DNS server: domains with their own name servers, and the name
+// servers for everything else. A Corefile takes precedence.
 func (b *builder) kubeDNS(own bool) {
 	if b.src.KubeDNS == nil {
 		return
@@ -23,7 +23,7 @@ func (b *builder) kubeDNS(own bool) {
 	b.config.Sources = append(b.config.Sources, sourceKubeDNS)
 	for _, key := range slices.Sorted(maps.Keys(b.src.KubeDNS)) {
 		if key != stubDomainsKey && key != upstreamsKey {
-			b.problems.add(place{source: sourceKubeDNS, key: key}, "keys are stubDomains and upstreamNameservers", "there is no such setting; it is left out")
+			b.problems.add(place{source: sourceKubeDNS, key: key}, "keys are stubDomains and upstreamNameservers", "unknown setting; it is ignored")
 		}
 	}
 	stubs := map[string][]string{}
@@ -44,7 +44,7 @@ func (b *builder) kubeDNS(own bool) {
 	}
 	at := place{source: sourceKubeDNS, key: upstreamsKey}
 	if own {
-		b.problems.add(at, "name the upstreams in the Corefile's forward", "the ConfigMap coredns has a Corefile, which says who is asked; it is left out")
+		b.problems.add(at, "name the upstreams in the Corefile's forward", "the ConfigMap coredns has a Corefile, which says who is asked; it is ignored")
 		return
 	}
 	addresses := b.servers(at, upstreams)
@@ -53,14 +53,14 @@ func (b *builder) kubeDNS(own bool) {
 			break
 		}
 		if f.where.source != sourceBuiltin {
-			b.problems.add(at, "", "%s says who is asked; it is left out", f.where)
+			b.problems.add(at, "", "%s says who is asked; it is ignored", f.where)
 			break
 		}
 		f.zone.Upstreams = addresses
 	}
 }
 
-// kubeDNSValue reads one key with JSON in it, or what stood there when it could be read last.
+// kubeDNSValue reads one key with JSON in it, or its last valid value.
 func (b *builder) kubeDNSValue(key, example string, read func(text string) error) {
 	text, ok := b.src.KubeDNS[key]
 	if !ok || text == "" {
@@ -74,27 +74,27 @@ func (b *builder) kubeDNSValue(key, example string, read func(text string) error
 	}
 	if text, ok := b.last.KubeDNS[key]; ok && read(text) == nil {
 		b.good.KubeDNS[key] = text
-		b.problems.add(at, hint, "cannot be read (%s); what was there before stays in force", readable(err))
+		b.problems.add(at, hint, "cannot be read (%s); the previous version stays in effect", readable(err))
 		return
 	}
-	_ = read("null") // what had been read before the mistake is not kept
-	b.problems.add(at, hint, "cannot be read (%s); it is left out", readable(err))
+	_ = read("null") // what had been read before the error is discarded
+	b.problems.add(at, hint, "cannot be read (%s); it is ignored", readable(err))
 }
 
-// stubDomain makes a server block of a domain, with the cache that kube-dns had, too.
+// stubDomain creates a server block for a domain, including the cache that kube-dns had.
 func (b *builder) stubDomain(domain string, servers []string) {
 	at := place{source: sourceKubeDNS, key: stubDomainsKey}
 	name, err := parseName(domain)
 	if err != nil || name == "." {
-		b.problems.add(at, "", "%q is no domain name; it is left out", shorten(domain))
+		b.problems.add(at, "", "%q is not a domain name; it is ignored", shorten(domain))
 		return
 	}
 	if owner := b.owners[name]; owner != nil {
-		b.problems.add(at, "", "%s has a server block already (%s); it is left out", name, owner.where)
+		b.problems.add(at, "", "%s has a server block already (%s); it is ignored", name, owner.where)
 		return
 	}
 	for _, f := range b.ownerOf(name).forwardsFrom(name) {
-		b.problems.add(at, "", "%s is forwarded already (%s); it is left out", name, f.where)
+		b.problems.add(at, "", "%s is forwarded already (%s); it is ignored", name, f.where)
 		return
 	}
 	s := &block{node: node{words: []string{name}, where: at}, out: Block{Zones: []string{name}}, cache: &caching{}}
@@ -108,7 +108,7 @@ func (b *builder) servers(at place, servers []string) []string {
 	for _, server := range servers {
 		addr, err := parseUpstream(server)
 		if err != nil {
-			b.problems.add(at, "name servers are addresses", "%v; the name server is left out", err)
+			b.problems.add(at, "name servers are addresses", "%v; the name server is ignored", err)
 			continue
 		}
 		addresses = append(addresses, addr)

@@ -10,7 +10,7 @@ import (
 func (b *builder) kubernetesDirective(s *block, n node) {
 	if b.kubernetes != nil {
 		if b.kubernetes.where != n.where {
-			b.problems.add(n.where, "keep one of them", "kubernetes: %s has it already; this one is left out", b.kubernetes.where)
+			b.problems.add(n.where, "keep one of them", "kubernetes: %s has it already; this one is ignored", b.kubernetes.where)
 		}
 		return
 	}
@@ -20,10 +20,10 @@ func (b *builder) kubernetesDirective(s *block, n node) {
 	for _, name := range b.zones(n, n.args(), s.out.Zones) {
 		switch {
 		case isReverse(name) || name == k.Domain:
-			// The cluster's own domain and its addresses are always answered for.
+			// The cluster's own domain and its addresses are always included.
 		case within(name, k.Domain) || within(k.Domain, name):
 			b.problems.add(n.where, "name "+strings.TrimSuffix(k.Domain, "."),
-				"kubernetes: %s overlaps with the cluster's domain; it is left out", name)
+				"kubernetes: %s overlaps with the cluster's domain; it is ignored", name)
 		default:
 			k.Aliases = append(k.Aliases, name)
 		}
@@ -40,7 +40,7 @@ func (b *builder) kubernetesOption(k *zone.Options, n, o node) {
 		modes := map[string]zone.PodMode{"disabled": zone.Disabled, "insecure": zone.Insecure, "verified": zone.Verified}
 		mode, ok := modes[strings.Join(o.args(), " ")]
 		if !ok {
-			b.problems.add(o.where, "modes are disabled, insecure and verified", "kubernetes: %s: there is no such mode; it is left out", o)
+			b.problems.add(o.where, "modes are disabled, insecure and verified", "kubernetes: %s: there is no such mode; it is ignored", o)
 			return
 		}
 		k.Pods = mode
@@ -59,9 +59,9 @@ func (b *builder) kubernetesOption(k *zone.Options, n, o node) {
 		}
 		k.IgnoreEmptyService = true
 	case "startup_timeout", "resyncperiod", "upstream":
-		// Nothing waits at the start, and CoreDNS itself does not know the other two any more.
+		// There is nothing to wait for at the start, and CoreDNS itself no longer knows the other two.
 	case "endpoint", "tls", "kubeconfig", "apiserver_qps", "apiserver_burst", "apiserver_max_inflight":
-		b.problems.add(o.where, "", "kubernetes: %s: records always come from this cluster's API server; it is left out", o)
+		b.problems.add(o.where, "", "kubernetes: %s: records always come from this cluster's API server; it is ignored", o)
 	default:
 		b.unknownOption(n, o)
 	}

@@ -9,15 +9,15 @@ import (
 	"github.com/miekg/dns"
 )
 
-// defaultPort is that of a server block which names none.
+// defaultPort is used by a server block that names none.
 const defaultPort = "53"
 
-// parseZone reads a zone as server blocks and plugins name it: a domain or a range of addresses, which stands for its
-// reverse zones, with an optional port and scheme. Names come back fully qualified and in lower case.
+// parseZone reads a zone of a server block or plugin: a domain or a range of addresses, which means its reverse zones,
+// with an optional port and scheme. The returned names are fully qualified and in lower case.
 func parseZone(s string) (zones []string, port string, err error) {
 	if scheme, rest, ok := strings.Cut(s, "://"); ok {
 		if scheme != "dns" {
-			return nil, "", fmt.Errorf("%s:// is not offered, only plain DNS over UDP and TCP", shorten(scheme))
+			return nil, "", fmt.Errorf("%s:// is not supported, only plain DNS over UDP and TCP", shorten(scheme))
 		}
 		s = rest
 	}
@@ -25,7 +25,7 @@ func parseZone(s string) (zones []string, port string, err error) {
 	if _, err := netip.ParsePrefix(s); err != nil {
 		if i := strings.LastIndexByte(s, ':'); i >= 0 {
 			if _, err := strconv.ParseUint(s[i+1:], 10, 16); err != nil {
-				return nil, "", fmt.Errorf("%q has no port behind the colon", shorten(s))
+				return nil, "", fmt.Errorf("%q has no port after the colon", shorten(s))
 			}
 			s, port = s[:i], s[i+1:]
 		}
@@ -47,17 +47,17 @@ func parseName(s string) (string, error) {
 	}
 	name := strings.ToLower(dns.Fqdn(s))
 	if _, ok := dns.IsDomainName(name); !ok {
-		return "", fmt.Errorf("%q is no domain name", shorten(s))
+		return "", fmt.Errorf("%q is not a domain name", shorten(s))
 	}
-	// Odd bytes can be written in several ways; here they are no use in any.
+	// Odd bytes can be written in several ways; none of them is useful here.
 	if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '\\' }) {
-		return "", fmt.Errorf("%q is no domain name", shorten(s))
+		return "", fmt.Errorf("%q is not a domain name", shorten(s))
 	}
 	return name, nil
 }
 
-// reverseZones are the names below which the addresses of a range have their PTR records: one, if the range ends
-// where a label does, else as many as it takes.
+// reverseZones are the names below which the addresses of a range have their PTR records: one, if the range ends at a
+// label, otherwise as many as needed.
 func reverseZones(prefix netip.Prefix) []string {
 	prefix = prefix.Masked()
 	bits, step := prefix.Bits(), 8
@@ -105,7 +105,7 @@ func reverseName(addr []byte, bits, step int) string {
 	return b.String() + "ip6.arpa."
 }
 
-// isReverse tells zones of PTR records from others.
+// isReverse distinguishes zones of PTR records from others.
 func isReverse(zone string) bool {
 	return dns.IsSubDomain("in-addr.arpa.", zone) || dns.IsSubDomain("ip6.arpa.", zone)
 }
@@ -124,5 +124,5 @@ func parseUpstream(s string) (string, error) {
 	if ap, err := netip.ParseAddrPort(s); err == nil && ap.Port() != 0 {
 		return ap.String(), nil
 	}
-	return "", fmt.Errorf("%q is no address", shorten(s))
+	return "", fmt.Errorf("%q is not an address", shorten(s))
 }

@@ -13,15 +13,15 @@ import (
 	"bonsai/dnsaddon/zone"
 )
 
-// Parse turns the user's texts into a configuration and says what of them is left out. A text that cannot be read at
-// all counts as absent; a Reader remembers the one before.
+// Parse turns the user's texts into a configuration and returns problems for everything that it ignores. A text that
+// cannot be parsed counts as absent; a Reader remembers the previous one.
 func Parse(src Sources, d Defaults) (Config, []cluster.Problem) {
 	r := Reader{Defaults: d}
 	return r.Read(src)
 }
 
-// Reader reads configurations that follow each other. Where a text cannot be read at all, because its braces do not
-// match, the last one in its place that could be read stays in force. Its methods are for one goroutine.
+// Reader reads successive configurations. If a text cannot be parsed, because its braces do not match, the last valid
+// text in its place stays in effect. Its methods are for one goroutine.
 type Reader struct {
 	// Defaults may change between two calls of Read.
 	Defaults Defaults
@@ -29,7 +29,7 @@ type Reader struct {
 	last Sources
 }
 
-// Read is Parse with a memory.
+// Read is Parse with memory.
 func (r *Reader) Read(src Sources) (Config, []cluster.Problem) {
 	b := builder{
 		defaults: r.Defaults, src: src, last: r.last,
@@ -52,13 +52,13 @@ const corefileKey = "Corefile"
 type builder struct {
 	defaults Defaults
 	src      Sources
-	last     Sources // texts that could be read
+	last     Sources // texts that could be parsed
 	good     Sources // the same, of this time
 
 	problems problems
 	snippets map[string][]node
-	imported map[string]bool // keys of coredns-custom that the Corefile asks for itself
-	nodes    int             // that imports brought
+	imported map[string]bool // keys of coredns-custom that the Corefile imports itself
+	nodes    int             // added by imports
 	// regexCost is that of all regexes so far.
 	regexCost int
 
@@ -68,10 +68,10 @@ type builder struct {
 	config     Config
 }
 
-// build tells the whole story: texts become blocks, blocks share out the zones, their directives fill the Config.
+// build is the main flow: texts become blocks, blocks divide the zones, their directives fill the Config.
 func (b *builder) build() {
 	nodes, own := b.corefile()
-	// A snippet may be used above the place where it stands.
+	// A snippet may be used before its definition.
 	nodes = slices.DeleteFunc(nodes, b.snippet)
 	for _, n := range nodes {
 		if n.name() != "import" || n.block {
@@ -97,7 +97,7 @@ func (b *builder) build() {
 	b.finish(own)
 }
 
-// text reads one text. If it cannot be read, the last one in its place counts; if there is none, ok is false.
+// text reads one text. If it cannot be parsed, the last valid text in its place is used; if there is none, ok is false.
 func (b *builder) text(at place, texts, last, good map[string]string, parse func(source, key, text string) ([]node, error), otherwise string) (nodes []node, ok bool) {
 	text := texts[at.key]
 	nodes, err := parse(at.source, at.key, text)
@@ -109,21 +109,21 @@ func (b *builder) text(at place, texts, last, good map[string]string, parse func
 	if text, ok := last[at.key]; ok {
 		if nodes, again := parse(at.source, at.key, text); again == nil {
 			good[at.key] = text
-			b.problems.add(at, hint, "cannot be read (%v); what was there before stays in force", readable(err))
+			b.problems.add(at, hint, "cannot be parsed (%v); the previous version stays in effect", readable(err))
 			return nodes, true
 		}
 	}
-	b.problems.add(at, hint, "cannot be read (%v); %s", readable(err), otherwise)
+	b.problems.add(at, hint, "cannot be parsed (%v); %s", readable(err), otherwise)
 	return nil, false
 }
 
 func readable(err error) string { return clip(err.Error(), 200) }
 
-// corefile reads the Corefile, or what takes its place; own says that it is the user's.
+// corefile reads the Corefile, or its replacement; own reports that it is the user's.
 func (b *builder) corefile() (nodes []node, own bool) {
 	if b.src.Corefile != nil {
 		at := place{source: sourceCoreDNS, key: corefileKey}
-		if nodes, ok := b.text(at, b.src.Corefile, b.last.Corefile, b.good.Corefile, parseCorefile, "the built-in configuration is in force"); ok {
+		if nodes, ok := b.text(at, b.src.Corefile, b.last.Corefile, b.good.Corefile, parseCorefile, "the built-in configuration is in effect"); ok {
 			b.config.Sources = append(b.config.Sources, sourceCoreDNS)
 			return nodes, true
 		}
@@ -157,12 +157,12 @@ func (b *builder) customServers() []node {
 			nodes = append(nodes, b.customText(key, parseBlocks)...)
 		}
 	}
-	// Snippets are known in the text that has them only, except those of the Corefile.
+	// Snippets are known only in the text that contains them, except those of the Corefile.
 	return slices.DeleteFunc(nodes, b.snippet)
 }
 
-// customOverrides puts the pieces of coredns-custom that no text imports into the default server block. They
-// override: what may be there only once, and is there already, gives way.
+// customOverrides adds the pieces of coredns-custom that no text imports to the default server block. They override: a
+// directive that is allowed only once replaces an existing one.
 func (b *builder) customOverrides() {
 	var pieces []node
 	for _, key := range slices.Sorted(maps.Keys(b.src.Custom)) {
@@ -175,7 +175,7 @@ func (b *builder) customOverrides() {
 	}
 	s := b.owners["."]
 	if s == nil {
-		b.problems.add(pieces[0].where, "add a server block for \".\" to the Corefile", "there is no default server block to override; it is left out")
+		b.problems.add(pieces[0].where, "add a server block for \".\" to the Corefile", "there is no default server block to override; it is ignored")
 		return
 	}
 	pieces = b.expand(pieces, 0)
@@ -185,8 +185,7 @@ func (b *builder) customOverrides() {
 	s.body = append(pieces, s.body...)
 }
 
-// overrides says whether a directive of coredns-custom takes the place of one of the Corefile. Those that can stand
-// beside each other do.
+// overrides reports whether a directive of coredns-custom replaces one of the Corefile. Those that can coexist do.
 func overrides(piece, n node) bool {
 	if piece.name() != n.name() {
 		return false
@@ -203,23 +202,23 @@ func overrides(piece, n node) bool {
 // customText reads one key of coredns-custom.
 func (b *builder) customText(key string, parse func(source, key, text string) ([]node, error)) []node {
 	at := place{source: sourceCustom, key: key}
-	nodes, _ := b.text(at, b.src.Custom, b.last.Custom, b.good.Custom, parse, "it is left out")
+	nodes, _ := b.text(at, b.src.Custom, b.last.Custom, b.good.Custom, parse, "it is ignored")
 	return nodes
 }
 
-// finish settles what only the whole shows.
+// finish completes what depends on the whole configuration.
 func (b *builder) finish(own bool) {
 	at := place{source: sourceCoreDNS, key: corefileKey}
 	if b.kubernetes == nil {
-		// Pods could not find anything; nobody means that by leaving a line out.
+		// Pods could not find anything, which nobody intends by omitting a line.
 		b.config.Zone = b.defaults.Zone
 		b.config.Zone.TTL, b.config.Zone.Pods, b.config.Zone.Fallthrough = 30, zone.Insecure, []string{"in-addr.arpa.", "ip6.arpa."}
 		b.problems.add(at, "add: kubernetes "+strings.TrimSuffix(b.defaults.Zone.Domain, ".")+" in-addr.arpa ip6.arpa",
-			"no server block has the plugin kubernetes; the cluster's names are answered all the same")
+			"no server block has the plugin kubernetes; the cluster's names are answered anyway")
 	}
 	if own && b.owners["."] == nil {
 		b.problems.add(at, "add a server block for \".\" with: forward . /etc/resolv.conf",
-			"no server block answers for \".\"; names outside of the cluster are refused")
+			"no server block answers for \".\"; names outside the cluster are refused")
 	}
 	for _, s := range b.blocks {
 		b.config.Blocks = append(b.config.Blocks, s.out)

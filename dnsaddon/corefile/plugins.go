@@ -10,13 +10,13 @@ import (
 // maxRegex bounds the patterns that a configuration may hold; CoreDNS has the same limit.
 const maxRegex = 10_000
 
-// offered is what a message about an unknown directive names.
-const offered = "directives that are understood: cache, errors, forward, health, hosts, import, kubernetes, loadbalance, log, loop, prometheus, ready, reload, rewrite, template"
+// offered is the hint of a message about an unknown directive.
+const offered = "supported directives: cache, errors, forward, health, hosts, import, kubernetes, loadbalance, log, loop, prometheus, ready, reload, rewrite, template"
 
-// directive takes one directive of a server block into the Config.
+// directive adds one directive of a server block to the Config.
 func (b *builder) directive(s *block, n node) {
 	if usesEnvironment(n) {
-		b.problems.add(n.where, "write the value into the text", "%s: variables of the environment are not replaced; the directive is left out", n)
+		b.problems.add(n.where, "write the value into the text", "%s: environment variables are not replaced; the directive is ignored", n)
 		return
 	}
 	switch n.name() {
@@ -46,19 +46,19 @@ func (b *builder) directive(s *block, n node) {
 	case "prometheus":
 		b.endpoint(n, "9153")
 	case "errors", "reload", "loop":
-		// Errors are always logged, loops always cut, and a changed ConfigMap is always followed, at once.
+		// Errors are always logged, loops always cut, and a changed ConfigMap is always applied, at once.
 	case "any", "cancel", "local", "minimal", "multisocket", "shed", "timeouts":
-		// What these ask for is how this server works anyway.
+		// What these configure is how this server works anyway.
 	case "bufsize":
 		if len(n.words) > 1 && n.words[1] != "1232" {
 			b.problems.addNote(n.where, "%s: answers over UDP hold 1232 bytes at most", n)
 		}
 	case "transfer":
-		b.problems.add(n.where, "", "transfer: zone transfers are refused; the directive is left out")
+		b.problems.add(n.where, "", "transfer: zone transfers are refused; the directive is ignored")
 	case "autopath":
-		b.problems.add(n.where, "", "autopath: search paths are not followed for pods, since denials cost next to nothing; the directive is left out")
+		b.problems.add(n.where, "", "autopath: search paths are not followed for pods, since denials cost next to nothing; the directive is ignored")
 	default:
-		b.problems.add(n.where, offered, "%s: there is no plugin %q here; the directive is left out", n, shorten(n.name()))
+		b.problems.add(n.where, offered, "%s: there is no plugin %q here; the directive is ignored", n, shorten(n.name()))
 	}
 }
 
@@ -73,7 +73,7 @@ func usesEnvironment(n node) bool {
 	return slices.ContainsFunc(n.body, usesEnvironment)
 }
 
-// endpoint accepts a plugin that serves HTTP. Where this server does that is fixed.
+// endpoint accepts a plugin that serves HTTP. The address of this server is fixed.
 func (b *builder) endpoint(n node, port string) {
 	if len(n.words) < 2 {
 		return
@@ -114,7 +114,7 @@ func (b *builder) logDirective(s *block, n node) {
 			case "all":
 				l.Success, l.Denial, l.Error = true, true, true
 			default:
-				b.problems.add(option.where, "classes are success, denial, error and all", "log: %q is no class of answers; it is left out", shorten(class))
+				b.problems.add(option.where, "classes are success, denial, error and all", "log: %q is not a class of answers; it is ignored", shorten(class))
 			}
 		}
 	}
@@ -124,7 +124,7 @@ func (b *builder) logDirective(s *block, n node) {
 	s.out.Logs = append(s.out.Logs, l)
 }
 
-// zones reads the zones that a directive names, or takes those that it means without naming any.
+// zones reads the zones that a directive names, or returns otherwise if it names none.
 func (b *builder) zones(n node, words, otherwise []string) []string {
 	if len(words) == 0 {
 		return otherwise
@@ -133,7 +133,7 @@ func (b *builder) zones(n node, words, otherwise []string) []string {
 	for _, word := range words {
 		zones, _, err := parseZone(word)
 		if err != nil {
-			b.problems.add(n.where, "", "%s: %v; the zone is left out", n, err)
+			b.problems.add(n.where, "", "%s: %v; the zone is ignored", n, err)
 			continue
 		}
 		for _, zone := range zones {
@@ -151,7 +151,7 @@ func (b *builder) fallthroughZones(option node) []string {
 }
 
 func (b *builder) unknownOption(n, option node) {
-	b.problems.add(option.where, "", "%s: the option %s is not offered; it is left out", n.name(), option)
+	b.problems.add(option.where, "", "%s: the option %s is not supported; it is ignored", n.name(), option)
 }
 
 // number reads an option's only argument, a number within bounds; ok is false after a problem.
@@ -161,7 +161,7 @@ func (b *builder) number(n, option node, low, high int) (value int, ok bool) {
 			return v, true
 		}
 	}
-	b.problems.add(option.where, "", "%s: %s: needs a number from %d to %d; it is left out", n.name(), option, low, high)
+	b.problems.add(option.where, "", "%s: %s: needs a number from %d to %d; it is ignored", n.name(), option, low, high)
 	return 0, false
 }
 
@@ -188,6 +188,6 @@ func (b *builder) duration(n, option node) (time.Duration, bool) {
 			return d, true
 		}
 	}
-	b.problems.add(option.where, "", "%s: %s: needs a duration like 5s; it is left out", n.name(), option)
+	b.problems.add(option.where, "", "%s: %s: needs a duration like 5s; it is ignored", n.name(), option)
 	return 0, false
 }

@@ -10,7 +10,7 @@ import (
 // ProblemKind is the Kind of every problem with the configuration.
 const ProblemKind = "DNSConfig"
 
-// maxProblems bounds what one configuration can complain about; nobody reads more, and each becomes an Event.
+// maxProblems bounds the problems of one configuration; nobody reads more, and each becomes an Event.
 const maxProblems = 30
 
 // Where users put their configuration, as problems name it.
@@ -22,13 +22,13 @@ const (
 	sourceBuiltin = "bonsai"
 )
 
-// problems collects what is wrong, each thing once.
+// problems collects what is wrong, without duplicates.
 type problems struct {
 	list    []cluster.Problem
 	dropped int
 }
 
-// add tells of something that is left out or understood differently; hint is what to do about it.
+// add reports that something is ignored or understood differently; hint is what to do about it.
 func (p *problems) add(at place, hint, format string, args ...any) {
 	p.put(cluster.Problem{
 		Kind: ProblemKind, Severity: cluster.SeverityWarning, Object: at.source,
@@ -36,7 +36,7 @@ func (p *problems) add(at place, hint, format string, args ...any) {
 	})
 }
 
-// addNote is add for what makes no difference to answers.
+// addNote is add for problems that do not affect answers.
 func (p *problems) addNote(at place, format string, args ...any) {
 	p.put(cluster.Problem{
 		Kind: ProblemKind, Severity: cluster.SeverityInfo, Object: at.source,
@@ -56,7 +56,7 @@ func (p *problems) put(problem cluster.Problem) {
 	p.list = append(p.list, problem)
 }
 
-// all ends with the number of those that had no room.
+// all returns the problems; the last one is the number of those that were dropped.
 func (p *problems) all() []cluster.Problem {
 	if p.dropped == 0 {
 		return p.list

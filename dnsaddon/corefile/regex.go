@@ -5,15 +5,15 @@ import (
 	"regexp/syntax"
 )
 
-// What regexes may cost. Go's take time in proportion to their size and the name's length, whatever the two are, and
-// questions are anybody's; so the size is what has to be bounded. A pattern of a hundred characters that is written by
-// hand has a cost of about a hundred.
+// Limits for regexes. Go's regexes take time in proportion to their size and the name's length, and anybody can ask
+// questions, so the size has to be limited. A pattern of a hundred characters that was written by hand has a cost of
+// about a hundred.
 const (
 	maxRegexCost    = 2_000
 	maxAllRegexCost = 20_000
 )
 
-// regex checks a pattern and counts it against what the whole configuration may have.
+// regex checks a pattern and counts it against the limit of the whole configuration.
 func (b *builder) regex(pattern string) error {
 	if len(pattern) > maxRegex {
 		return fmt.Errorf("the regex is longer than %d characters", maxRegex)
@@ -27,7 +27,7 @@ func (b *builder) regex(pattern string) error {
 		return fmt.Errorf("the regex is too complex")
 	}
 	if b.regexCost += cost; b.regexCost > maxAllRegexCost {
-		return fmt.Errorf("all regexes together are too complex")
+		return fmt.Errorf("the regexes are too complex in total")
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ func (b *builder) rewriteDirective(s *block, n node) {
 		args = args[1:]
 	}
 	if len(args) == 0 {
-		b.problems.add(n.where, "", "rewrite: needs a field; the directive is left out")
+		b.problems.add(n.where, "", "rewrite: needs a field; the directive is ignored")
 		return
 	}
 	var err error
@@ -37,11 +37,11 @@ func (b *builder) rewriteDirective(s *block, n node) {
 	case FieldRcode:
 		err = b.rewriteRcode(&r, rest)
 	default:
-		b.problems.add(n.where, "fields are name, type, ttl and rcode", "%s: %q cannot be rewritten here; the directive is left out", n, shorten(args[0]))
+		b.problems.add(n.where, "fields are name, type, ttl and rcode", "%s: %q cannot be rewritten here; the directive is ignored", n, shorten(args[0]))
 		return
 	}
 	if err != nil {
-		b.problems.add(n.where, "", "%s: %v; the directive is left out", n, err)
+		b.problems.add(n.where, "", "%s: %v; the directive is ignored", n, err)
 		return
 	}
 	s.out.Rewrites = append(s.out.Rewrites, r)
@@ -66,8 +66,8 @@ func (b *builder) rewriteName(r *Rewrite, args []string) error {
 	return b.answers(r, args[1:])
 }
 
-// matcher reads how names are compared, and with what, and returns the arguments behind that, of which there are
-// want-1 at least.
+// matcher reads how names are compared, and with what, and returns the remaining arguments, of which there are at least
+// want-1.
 func (b *builder) matcher(r *Rewrite, args []string, want int) ([]string, error) {
 	r.Match = MatchExact
 	if len(args) > want {
@@ -75,7 +75,7 @@ func (b *builder) matcher(r *Rewrite, args []string, want int) ([]string, error)
 		args = args[1:]
 	}
 	if len(args) < want {
-		return nil, fmt.Errorf("something is missing behind %s", r.Field)
+		return nil, fmt.Errorf("an argument is missing after %s", r.Field)
 	}
 	switch r.Match {
 	case MatchRegex:
@@ -89,7 +89,7 @@ func (b *builder) matcher(r *Rewrite, args []string, want int) ([]string, error)
 	return nil, fmt.Errorf("names match exact, prefix, suffix, substring or regex, not %q", shorten(string(r.Match)))
 }
 
-// target reads a name that takes the place of another, with {1} for the first group of the regex from.
+// target reads the new name, with {1} for the first group of the regex from.
 func (b *builder) target(to, from string, isRegex bool) (string, error) {
 	if len(to) > maxRegex {
 		return "", fmt.Errorf("the new name is too long")
@@ -110,14 +110,14 @@ func (b *builder) target(to, from string, isRegex bool) (string, error) {
 	return to, nil
 }
 
-// answers reads what is written back: answer (auto | (name|value) FROM TO) [answer] …
+// answers reads the rewrites of the answer: answer (auto | (name|value) FROM TO) [answer] …
 func (b *builder) answers(r *Rewrite, args []string) error {
 	named := false
 	for first := true; len(args) > 0; first = false {
 		if args[0] == "answer" {
 			args = args[1:]
 		} else if first {
-			return fmt.Errorf("%q is not known behind the new name", shorten(args[0]))
+			return fmt.Errorf("%q is not known after the new name", shorten(args[0]))
 		}
 		switch {
 		case len(args) > 0 && args[0] == "auto":
@@ -136,7 +136,7 @@ func (b *builder) answers(r *Rewrite, args []string) error {
 			r.Answers = append(r.Answers, AnswerRewrite{Value: args[0] == "value", From: args[1], To: to})
 			args = args[3:]
 		default:
-			return fmt.Errorf("behind answer there is auto, or name or value with two names")
+			return fmt.Errorf("answer must be followed by auto, or by name or value and two names")
 		}
 	}
 	if named && r.Auto && r.Match != MatchExact {
@@ -154,7 +154,7 @@ func rewriteType(r *Rewrite, args []string) error {
 	for i, dst := range []*uint16{&r.FromType, &r.ToType} {
 		t, ok := dns.StringToType[strings.ToUpper(args[i])]
 		if !ok {
-			return fmt.Errorf("%q is no type", shorten(args[i]))
+			return fmt.Errorf("%q is not a type", shorten(args[i]))
 		}
 		*dst = t
 	}
@@ -185,12 +185,12 @@ func (b *builder) rewriteTTL(r *Rewrite, args []string) error {
 		}
 		v, err := strconv.ParseUint(bound.text, 10, 31)
 		if err != nil {
-			return fmt.Errorf("%q is no number of seconds", shorten(args[0]))
+			return fmt.Errorf("%q is not a number of seconds", shorten(args[0]))
 		}
 		*bound.dst = uint32(v)
 	}
 	if r.MinTTL > r.MaxTTL || low == "" && high == "" {
-		return fmt.Errorf("%q is no range of seconds", shorten(args[0]))
+		return fmt.Errorf("%q is not a range of seconds", shorten(args[0]))
 	}
 	return nil
 }
@@ -210,7 +210,7 @@ func (b *builder) rewriteRcode(r *Rewrite, args []string) error {
 		if !ok {
 			v, err := strconv.ParseUint(args[i], 10, 4)
 			if err != nil {
-				return fmt.Errorf("%q is no rcode", shorten(args[i]))
+				return fmt.Errorf("%q is not an rcode", shorten(args[i]))
 			}
 			code = int(v)
 		}

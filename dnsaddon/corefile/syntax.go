@@ -8,24 +8,24 @@ import (
 	"github.com/coredns/caddy/caddyfile"
 )
 
-// Texts from the cluster are bounded where a small one could grow large: snippets may import snippets.
+// Texts from the cluster are limited where a small one could grow large: snippets may import snippets.
 const (
 	maxImportDepth = 16
 	maxNesting     = 16
 	maxImported    = 20_000
 )
 
-// node is a line of a text and what stands in braces behind it. Server blocks, directives and their options are all
-// nodes: the first word of a server block's line is its first zone, of any other line the name of what it sets.
+// node is a line of a text and the block in braces after it. Server blocks, directives and their options are all nodes:
+// the first word of a server block's line is its first zone, that of any other line the name of what it sets.
 type node struct {
 	words []string
 	where place
 	body  []node
-	// block says that there were braces, even empty ones.
+	// block reports that there were braces, even empty ones.
 	block bool
 }
 
-// place is where something stands, for messages.
+// place is a position in a text, for messages.
 type place struct {
 	source string // "configmap/kube-system/coredns"
 	key    string // of the ConfigMap
@@ -43,10 +43,10 @@ func (n node) name() string { return n.words[0] }
 
 func (n node) args() []string { return n.words[1:] }
 
-// String is the line as it was written, as far as a message needs it.
+// String is the line as it was written, shortened for messages.
 func (n node) String() string { return shorten(strings.Join(n.words, " ")) }
 
-// shorten keeps what is quoted in a message to one line of bearable length, whatever a ConfigMap holds.
+// shorten limits a quotation in a message to one line of reasonable length, whatever a ConfigMap contains.
 func shorten(s string) string { return clip(s, 60) }
 
 func clip(s string, most int) string {
@@ -62,7 +62,8 @@ func clip(s string, most int) string {
 	return s
 }
 
-// errUnbalanced is a text whose braces do not match: where one thing ends and the next begins is then a guess.
+// errUnbalanced is returned for a text whose braces do not match: where one block ends and the next begins would be a
+// guess.
 var errUnbalanced = errors.New("braces do not match")
 
 type token struct {
@@ -71,8 +72,8 @@ type token struct {
 	newLine bool // it is the first of its line
 }
 
-// tokens is the lexer's work: words, quotes and comments. Of the Caddyfile package nothing else is used: its parser
-// reads files and the environment of this process, which are no business of a ConfigMap's.
+// tokens is the lexer: words, quotes and comments. Nothing else of the Caddyfile package is used: its parser reads
+// files and the environment of this process, which a ConfigMap must not have access to.
 func tokens(text string) []token {
 	d := caddyfile.NewDispenser("", strings.NewReader(text))
 	var all []token
@@ -95,7 +96,7 @@ type parser struct {
 	depth  int // of braces
 }
 
-// parseLines reads a text of directives, which is what an imported *.override and the inside of braces are.
+// parseLines reads a text of directives: an imported *.override, or the inside of braces.
 func parseLines(source, key, text string) ([]node, error) {
 	p := parser{tokens: tokens(text), source: source, key: key}
 	nodes, err := p.lines()
@@ -103,7 +104,7 @@ func parseLines(source, key, text string) ([]node, error) {
 		return nil, err
 	}
 	if p.next < len(p.tokens) {
-		return nil, fmt.Errorf("line %d: %w: one too many is closed", p.tokens[p.next].line, errUnbalanced)
+		return nil, fmt.Errorf("line %d: %w: there is a closing brace too many", p.tokens[p.next].line, errUnbalanced)
 	}
 	return nodes, nil
 }
@@ -116,7 +117,7 @@ func parseBlocks(source, key, text string) ([]node, error) {
 	for p.next < len(p.tokens) {
 		t := p.tokens[p.next]
 		if t.text == "{" || t.text == "}" {
-			return nil, fmt.Errorf("line %d: %w: %q where a server block should begin", t.line, errUnbalanced, t.text)
+			return nil, fmt.Errorf("line %d: %w: %q instead of a server block", t.line, errUnbalanced, t.text)
 		}
 		block := node{where: p.place(t)}
 		if t.text == "import" {
@@ -135,7 +136,7 @@ func parseBlocks(source, key, text string) ([]node, error) {
 			}
 			block.body, block.block = rest, true
 			if p.next < len(p.tokens) {
-				return nil, fmt.Errorf("line %d: %w: nothing is open here", p.tokens[p.next].line, errUnbalanced)
+				return nil, fmt.Errorf("line %d: %w: there is no open brace here", p.tokens[p.next].line, errUnbalanced)
 			}
 			return append(blocks, block), nil
 		}
@@ -153,16 +154,16 @@ func (p *parser) at(text string) bool {
 	return p.next < len(p.tokens) && p.tokens[p.next].text == text
 }
 
-// lines reads nodes up to a closing brace, which it leaves, or the end.
+// lines reads nodes up to a closing brace, which it does not consume, or the end.
 func (p *parser) lines() ([]node, error) {
 	var nodes []node
 	for p.next < len(p.tokens) && !p.at("}") {
 		t := p.tokens[p.next]
 		if t.text == "{" {
-			return nil, fmt.Errorf("line %d: %w: braces belong behind a directive", t.line, errUnbalanced)
+			return nil, fmt.Errorf("line %d: %w: braces belong after a directive", t.line, errUnbalanced)
 		}
 		n := node{where: p.place(t), words: p.words()}
-		// As in CoreDNS the brace may stand on the next line.
+		// As in CoreDNS the brace may be on the next line.
 		if p.at("{") {
 			if err := p.braces(&n); err != nil {
 				return nil, err
@@ -173,7 +174,7 @@ func (p *parser) lines() ([]node, error) {
 	return nodes, nil
 }
 
-// words reads what is left of a line up to a brace.
+// words reads the rest of a line up to a brace.
 func (p *parser) words() []string {
 	words := []string{p.tokens[p.next].text}
 	for p.next++; p.next < len(p.tokens); p.next++ {
@@ -186,7 +187,7 @@ func (p *parser) words() []string {
 	return words
 }
 
-// keys reads the zones of a server block: a line of them, longer if one ends with a comma.
+// keys reads the zones of a server block: one line, or more if a line ends with a comma.
 func (p *parser) keys() []string {
 	var keys []string
 	more := true

@@ -13,23 +13,23 @@ import (
 // templateDirective reads: template CLASS TYPE [ZONE...] { … }
 func (b *builder) templateDirective(s *block, n node) {
 	if len(n.words) < 3 {
-		b.problems.add(n.where, "write: template IN A example.org { … }", "template: needs a class and a type; the directive is left out")
+		b.problems.add(n.where, "write: template IN A example.org { … }", "template: needs a class and a type; the directive is ignored")
 		return
 	}
 	if class := strings.ToUpper(n.words[1]); class != "IN" && class != "ANY" {
-		b.problems.add(n.where, "", "template: only the class IN is answered; the directive is left out")
+		b.problems.add(n.where, "", "template: only the class IN is answered; the directive is ignored")
 		return
 	}
 	qtype, ok := dns.StringToType[strings.ToUpper(n.words[2])]
 	if !ok {
-		b.problems.add(n.where, "", "template: %q is no type; the directive is left out", shorten(n.words[2]))
+		b.problems.add(n.where, "", "template: %q is not a type; the directive is ignored", shorten(n.words[2]))
 		return
 	}
 	t := Template{Type: qtype, Zones: b.zones(n, n.words[3:], s.out.Zones)}
 	for _, o := range n.body {
 		if err := b.templateOption(&t, o); err != nil {
-			// Half a template would answer wrongly where a whole one answers rightly.
-			b.problems.add(o.where, "", "template: %s: %v; the directive is left out", o, err)
+			// Part of a template would answer wrongly where the whole one answers correctly.
+			b.problems.add(o.where, "", "template: %s: %v; the directive is ignored", o, err)
 			return
 		}
 	}
@@ -67,22 +67,22 @@ func (b *builder) templateOption(t *Template, o node) error {
 	case "ederror":
 		b.problems.addNote(o.where, "template: %s: answers carry no extended errors", o)
 	case "upstream":
-		// CoreDNS itself does not know it any more.
+		// CoreDNS itself no longer supports it.
 	default:
 		return fmt.Errorf("there is no such option")
 	}
 	return nil
 }
 
-// What one answer may cost.
+// Limits for one answer.
 const (
 	maxTemplateRecords = 20
 	maxTemplateText    = 4 << 10
 	maxTemplateNodes   = 200
 )
 
-// templateFields are what a template knows of its question. Others that CoreDNS has hold whole messages or come from
-// plugins that are not here.
+// templateFields are the fields that a template can use. Others that CoreDNS has contain whole messages or come from
+// plugins that are not available here.
 func templateFields(name string) bool {
 	switch name {
 	case "Zone", "Name", "Class", "Type", "Match", "Group", "Question":
@@ -92,8 +92,8 @@ func templateFields(name string) bool {
 }
 
 // CompileTemplate compiles a record's template for data with the fields Zone, Name, Class, Type, Match, Group and
-// Question. The language is cut down to what runs in a short, fixed time with little memory, since anybody can ask
-// for an answer: there are no loops, no definitions, and no methods to be called.
+// Question. The language is restricted to what runs in a short, fixed time with little memory, because anybody can ask
+// questions: there are no loops, no definitions, and no method calls.
 func CompileTemplate(text string) (*template.Template, error) {
 	if len(text) > maxTemplateText {
 		return nil, fmt.Errorf("the template is longer than %d characters", maxTemplateText)
@@ -107,7 +107,7 @@ func CompileTemplate(text string) (*template.Template, error) {
 		return nil, fmt.Errorf("the template cannot be read: %s", shorten(err.Error()))
 	}
 	if len(t.Templates()) != 1 {
-		return nil, fmt.Errorf("define and block are not offered")
+		return nil, fmt.Errorf("define and block are not supported")
 	}
 	left := maxTemplateNodes
 	if err := checkTemplate(t.Root, &left); err != nil {
@@ -116,8 +116,8 @@ func CompileTemplate(text string) (*template.Template, error) {
 	return t, nil
 }
 
-// printf is fmt's without what a name in a question could make large: widths come from the configuration only, and
-// are small.
+// printf is fmt's, except that a name in a question cannot make its result large: widths come from the configuration
+// only, and are small.
 func printf(format string, args ...any) (string, error) {
 	digits := 0
 	for _, c := range format {
@@ -161,17 +161,17 @@ func checkTemplate(n parse.Node, left *int) error {
 			return checkField(n.Ident[1:])
 		}
 		if len(n.Ident) > 1 {
-			return fmt.Errorf("%s is not offered", shorten(n.String()))
+			return fmt.Errorf("%s is not supported", shorten(n.String()))
 		}
 	case *parse.IdentifierNode:
 		switch n.Ident {
 		case "and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "index", "len", "slice", "print", "printf", "parseInt":
 		default:
-			return fmt.Errorf("the function %s is not offered", shorten(n.Ident))
+			return fmt.Errorf("the function %s is not supported", shorten(n.Ident))
 		}
 	case *parse.TextNode, *parse.CommentNode, *parse.StringNode, *parse.NumberNode, *parse.BoolNode, *parse.NilNode, *parse.DotNode:
 	default:
-		return fmt.Errorf("%s is not offered", shorten(n.String()))
+		return fmt.Errorf("%s is not supported", shorten(n.String()))
 	}
 	for _, part := range parts {
 		if err := checkTemplate(part, left); err != nil {
@@ -183,7 +183,7 @@ func checkTemplate(n parse.Node, left *int) error {
 
 func checkField(path []string) error {
 	if !templateFields(path[0]) {
-		return fmt.Errorf(".%s is not offered", shorten(path[0]))
+		return fmt.Errorf(".%s is not supported", shorten(path[0]))
 	}
 	return nil
 }

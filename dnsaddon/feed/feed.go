@@ -1,9 +1,9 @@
-// Package feed tells whoever watches which questions a DNS server has just answered.
+// Package feed publishes the questions that a DNS server has just answered.
 //
-// It keeps no history: while nobody is subscribed a question costs the server one atomic load, and nothing is
-// remembered. A subscriber that is too slow loses questions and is told how many; the server never waits for it.
-// The tries of a search path, which would be most of what is told, are folded into the question that ended the
-// search. Begin reading at Feed; the folding is Folder.
+// It keeps no history: without subscribers a question costs the server one atomic load, and nothing is stored. A
+// subscriber that is too slow loses questions and receives their number; the server never waits for it. The tries of a
+// search path, which would be most of the questions, are folded into the question that ended the search. Begin reading
+// at Feed; the folding is Folder.
 package feed
 
 import (
@@ -30,17 +30,17 @@ type Feed struct {
 
 type subscriber struct {
 	queue chan cluster.DNSQuery
-	// dropped counts what found the queue full since a question was last told.
+	// dropped counts questions that found the queue full since the last one was sent.
 	dropped atomic.Uint64
 }
 
-// New makes the feed of one node's server.
+// New returns the feed of one node's server.
 func New(node string) *Feed { return &Feed{node: node} }
 
-// Active says whether somebody watches. The server asks before it puts together what to publish.
+// Active reports whether there are subscribers. The server calls it before it prepares a question for Publish.
 func (f *Feed) Active() bool { return f.list.Load() != nil }
 
-// Publish tells a question to all subscribers and returns at once. Nobody may change q's slices afterwards.
+// Publish sends a question to all subscribers and returns at once. q's slices must not be changed afterwards.
 func (f *Feed) Publish(q cluster.DNSQuery) {
 	list := f.list.Load()
 	if list == nil {
@@ -56,8 +56,8 @@ func (f *Feed) Publish(q cluster.DNSQuery) {
 	}
 }
 
-// Subscribe calls send with every question that is answered from now on, one at a time, until ctx ends, which is no
-// error, or send fails. With fold the tries of search paths are folded, and come up to Hold later.
+// Subscribe calls send with every question that is answered from now on, one at a time, until ctx ends, which is not an
+// error, or send fails. With fold the tries of search paths are folded, and are sent up to Hold later.
 func (f *Feed) Subscribe(ctx context.Context, fold bool, send func(cluster.DNSQuery) error) error {
 	s := &subscriber{queue: make(chan cluster.DNSQuery, queueLength)}
 	f.change(func(list []*subscriber) []*subscriber { return append(list, s) })
@@ -66,7 +66,7 @@ func (f *Feed) Subscribe(ctx context.Context, fold bool, send func(cluster.DNSQu
 	})
 	emit := func(list []cluster.DNSQuery) error {
 		for _, q := range list {
-			// What was dropped came when the queue was full, so there is always a question left to say it with.
+			// Questions are dropped when the queue is full, so there is always a later one that can carry their number.
 			q.Dropped = s.dropped.Swap(0)
 			if err := send(q); err != nil {
 				return err
@@ -102,7 +102,7 @@ func (f *Feed) Subscribe(ctx context.Context, fold bool, send func(cluster.DNSQu
 	}
 }
 
-// change replaces the list of subscribers by what f makes of a copy of it.
+// change replaces the list of subscribers by the result of edit on a copy of it.
 func (f *Feed) change(edit func([]*subscriber) []*subscriber) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

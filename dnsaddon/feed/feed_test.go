@@ -24,10 +24,10 @@ func query(name, rcode string) cluster.DNSQuery {
 
 // watcher is a subscriber that runs beside the test, in its bubble.
 type watcher struct {
-	cancel context.CancelFunc
-	done   chan error
-	mu     sync.Mutex // guards told
-	told   []string
+	cancel    context.CancelFunc
+	done      chan error
+	mu        sync.Mutex // guards published
+	published []string
 }
 
 func watch(f *Feed, fold bool) *watcher {
@@ -38,7 +38,7 @@ func watch(f *Feed, fold bool) *watcher {
 		w.done <- f.Subscribe(ctx, fold, func(q cluster.DNSQuery) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			w.told = append(w.told, fmt.Sprintf("%v %s %s %d", time.Since(begin), q.Node, q.Name, len(q.Tries)))
+			w.published = append(w.published, fmt.Sprintf("%v %s %s %d", time.Since(begin), q.Node, q.Name, len(q.Tries)))
 			return nil
 		})
 	}()
@@ -46,7 +46,7 @@ func watch(f *Feed, fold bool) *watcher {
 	return w
 }
 
-// end cancels the subscription and returns what it was told.
+// end cancels the subscription and returns what it received.
 func (w *watcher) end(t *testing.T) []string {
 	t.Helper()
 	synctest.Wait()
@@ -54,7 +54,7 @@ func (w *watcher) end(t *testing.T) []string {
 	if err := <-w.done; err != nil {
 		t.Errorf("the subscription ends with %v", err)
 	}
-	return w.told
+	return w.published
 }
 
 func TestNothingIsKeptWhileNobodyWatches(t *testing.T) {
@@ -70,11 +70,11 @@ func TestNothingIsKeptWhileNobodyWatches(t *testing.T) {
 		}
 		f.Publish(query("both.", yes))
 		if got := one.end(t); !slices.Equal(got, []string{"0s n1 both. 0"}) {
-			t.Errorf("the first was told %q", got)
+			t.Errorf("the first received %q", got)
 		}
 		f.Publish(query("second.", yes))
 		if got := two.end(t); !slices.Equal(got, []string{"0s n1 both. 0", "0s n1 second. 0"}) {
-			t.Errorf("the second was told %q", got)
+			t.Errorf("the second received %q", got)
 		}
 		if f.Active() {
 			t.Error("active after all have gone")
@@ -104,7 +104,7 @@ func TestSearchesAreFoldedForThoseWhoWant(t *testing.T) {
 }
 
 // TestSlowSubscriber is one that does not read at all while far too much happens: nobody waits for it, and the sum
-// of what it is told and what it is told to have missed is right.
+// of the questions that it receives and of those that are reported as dropped is right.
 func TestSlowSubscriber(t *testing.T) {
 	for _, fold := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -112,11 +112,11 @@ func TestSlowSubscriber(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			read := make(chan struct{})
 			done := make(chan error, 1)
-			var told, dropped uint64
+			var received, dropped uint64
 			go func() {
 				done <- f.Subscribe(ctx, fold, func(q cluster.DNSQuery) error {
 					<-read
-					told++
+					received++
 					dropped += q.Dropped
 					return nil
 				})
@@ -132,8 +132,8 @@ func TestSlowSubscriber(t *testing.T) {
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
-			if dropped == 0 || told+dropped != published {
-				t.Errorf("told %d and dropped %d of %d", told, dropped, published)
+			if dropped == 0 || received+dropped != published {
+				t.Errorf("received %d and dropped %d of %d", received, dropped, published)
 			}
 		})
 	}

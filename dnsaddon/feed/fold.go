@@ -9,12 +9,12 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// Hold is how long a name that does not exist is held back after it was asked: the next name of a search path follows
-// within a round trip, or an upstream's time to answer.
+// Hold is how long a name that does not exist is held back: the next name of a search path follows within a round trip,
+// or an upstream's time to answer.
 const Hold = 150 * time.Millisecond
 
 const (
-	// maxSearches bounds what is held back; beyond it, misses are told as they come.
+	// maxSearches limits what is held back; beyond it, failed lookups are passed on as they come.
 	maxSearches = 1024
 	// maxTries is how many search domains a pod can have.
 	maxTries = 32
@@ -24,13 +24,13 @@ const (
 )
 
 // Folder recognises searches: a resolver that is asked for "web" tries web.NAMESPACE.svc.cluster.local,
-// web.svc.cluster.local, web.cluster.local, then the node's own search domains and in the end "web" itself, until one
-// exists. Only the cluster's part of the path is known here. What follows is recognised by beginning with the same
+// web.svc.cluster.local, web.cluster.local, then the node's own search domains and finally "web" itself, until one
+// exists. Only the cluster's part of the path is known here. The rest is recognised because it begins with the same
 // name after all of that has failed.
 //
-// It is a pure value: time is what its caller says it is, and must not go back. The zero value is ready.
+// It is a pure value: the caller passes the time, which must not go back. The zero value is ready to use.
 type Folder struct {
-	// searches are those without an end yet, in the order of their deadlines.
+	// searches are those that have not ended, in the order of their deadlines.
 	searches []*search
 }
 
@@ -40,7 +40,7 @@ type search struct {
 	qtype  string
 	// name is what the program asked its resolver for; namespace is that of the path's first domain, if it was tried.
 	name, namespace string
-	// suffixes are the search domains that were tried. The same one again is another search for the same name.
+	// suffixes are the search domains that were tried. The same one again belongs to another search for the same name.
 	suffixes []string
 	// tries are the names that were tried before last.
 	tries    []string
@@ -48,8 +48,8 @@ type search struct {
 	deadline time.Time
 }
 
-// Add takes in a question and returns what can be told now: nothing while it may be one try of a search, else q, with
-// the tries that led to it.
+// Add processes a question and returns what can be published now: nothing while it may be one try of a search,
+// otherwise q, with the tries that led to it.
 func (f *Folder) Add(now time.Time, q cluster.DNSQuery) []cluster.DNSQuery {
 	name := strings.ToLower(strings.TrimSuffix(q.Name, "."))
 	missed := q.Rcode == "NXDOMAIN"
@@ -63,7 +63,7 @@ func (f *Folder) Add(now time.Time, q cluster.DNSQuery) []cluster.DNSQuery {
 		}
 		f.searches = slices.Delete(f.searches, i, i+1)
 		s.tries = append(s.tries, s.last.Name)
-		// The name as it is comes last in every resolver.
+		// The name as given comes last in every resolver.
 		if !missed || suffix == "" || len(s.tries) >= maxTries {
 			q.Tries = s.tries
 			return []cluster.DNSQuery{q}
@@ -82,7 +82,7 @@ func (f *Folder) Add(now time.Time, q cluster.DNSQuery) []cluster.DNSQuery {
 	return []cluster.DNSQuery{q}
 }
 
-// Next says when Due has something to tell, if nothing is added until then.
+// Next returns when Due has something to return, if nothing is added until then.
 func (f *Folder) Next() (time.Time, bool) {
 	if len(f.searches) == 0 {
 		return time.Time{}, false
@@ -90,7 +90,7 @@ func (f *Folder) Next() (time.Time, bool) {
 	return f.searches[0].deadline, true
 }
 
-// Due returns the searches that have gone on for nothing, each as its last try.
+// Due returns the searches that ended without success, each as its last try.
 func (f *Folder) Due(now time.Time) (due []cluster.DNSQuery) {
 	for len(f.searches) > 0 && !f.searches[0].deadline.After(now) {
 		s := f.searches[0]
@@ -118,7 +118,7 @@ func begin(name string) *search {
 	return nil
 }
 
-// next says whether name can be the next try, and with which search domain; "" is the name as it is.
+// next reports whether name can be the next try, and with which search domain; "" is the name as given.
 func (s *search) next(name string) (suffix string, ok bool) {
 	suffix, ok = strings.CutPrefix(name, s.name)
 	if !ok || suffix == "" {
@@ -127,7 +127,7 @@ func (s *search) next(name string) (suffix string, ok bool) {
 	if suffix, ok = strings.CutPrefix(suffix, "."); !ok || slices.Contains(s.suffixes, suffix) {
 		return "", false
 	}
-	// Whatever comes after the cluster's own domains is the node's or the pod's choice.
+	// What comes after the cluster's own domains is up to the node or the pod.
 	clusterDone := slices.Contains(s.suffixes, domain)
 	switch namespace, inServices := strings.CutSuffix(suffix, "."+services); {
 	case suffix == services, suffix == domain:

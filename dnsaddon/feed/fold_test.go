@@ -24,8 +24,8 @@ func (a asked) query() cluster.DNSQuery {
 	return cluster.DNSQuery{Client: netip.MustParseAddr("10.244.1." + a.from), Type: a.qtype, Name: a.name, Rcode: a.rcode}
 }
 
-// told is a question as it left the folder: "MS FROM TYPE NAME RCODE < TRIES".
-func told(at int, q cluster.DNSQuery) string {
+// published is a question as the folder returned it: "MS FROM TYPE NAME RCODE < TRIES".
+func published(at int, q cluster.DNSQuery) string {
 	client := q.Client.As4()
 	text := fmt.Sprintf("%d %d %s %s %s", at, client[3], q.Type, q.Name, q.Rcode)
 	if len(q.Tries) > 0 {
@@ -45,7 +45,7 @@ func TestFolder(t *testing.T) {
 		in   []asked
 		want []string
 	}{
-		{"what is no search is told at once", []asked{
+		{"what is not a search is published at once", []asked{
 			{0, "5", "A", "web.default.svc.cluster.local.", yes},
 			{0, "5", "AAAA", "web.default.svc.cluster.local.", yes},
 			{1, "5", "A", "nope.example.com.", no},
@@ -85,7 +85,7 @@ func TestFolder(t *testing.T) {
 			{2, "5", "A", "nope.cluster.local.", no},
 			{3, "5", "A", "nope.", no},
 		}, []string{"3 5 A nope. NXDOMAIN < nope.shop.svc.cluster.local. nope.svc.cluster.local. nope.cluster.local."}},
-		{"a search that is broken off is told after a while", []asked{
+		{"a search that is broken off is published after a while", []asked{
 			{0, "5", "A", "nope.shop.svc.cluster.local.", no},
 			{100, "5", "A", "nope.svc.cluster.local.", no},
 		}, []string{"250 5 A nope.svc.cluster.local. NXDOMAIN < nope.shop.svc.cluster.local."}},
@@ -133,7 +133,7 @@ func TestFolder(t *testing.T) {
 			{0, "5", "A", "nope.shop.svc.cluster.local.", no},
 			{1, "5", "A", "nope.", no},
 		}, []string{"1 5 A nope. NXDOMAIN < nope.svc.cluster.local. nope.cluster.local. nope.shop.svc.cluster.local."}},
-		{"letter case is the asker's matter", []asked{
+		{"letter case is up to the client", []asked{
 			{0, "5", "A", "dB.pRod.shop.svc.cLuster.local.", no},
 			{1, "5", "A", "Db.prod.Svc.cluster.locaL.", yes},
 		}, []string{"1 5 A Db.prod.Svc.cluster.locaL. NOERROR < dB.pRod.shop.svc.cLuster.local."}},
@@ -159,11 +159,11 @@ func play(f *Folder, in []asked) (got []string) {
 	for ms := 0; ; ms++ {
 		now := begin.Add(time.Duration(ms) * time.Millisecond)
 		for _, q := range f.Due(now) {
-			got = append(got, told(ms, q))
+			got = append(got, published(ms, q))
 		}
 		for len(in) > 0 && in[0].at == ms {
 			for _, q := range f.Add(now, in[0].query()) {
-				got = append(got, told(ms, q))
+				got = append(got, published(ms, q))
 			}
 			in = in[1:]
 		}
@@ -179,7 +179,7 @@ func TestFolderIsBounded(t *testing.T) {
 	for i := range maxSearches {
 		q := cluster.DNSQuery{Name: fmt.Sprintf("n%d.shop.svc.cluster.local.", i), Rcode: no, Type: "A"}
 		if out := f.Add(now, q); out != nil {
-			t.Fatalf("miss %d is told at once: %v", i, out)
+			t.Fatalf("miss %d is published at once: %v", i, out)
 		}
 	}
 	q := cluster.DNSQuery{Name: "more.shop.svc.cluster.local.", Rcode: no, Type: "A"}
@@ -194,7 +194,7 @@ func TestFolderIsBounded(t *testing.T) {
 		t.Errorf("%d are due", len(out))
 	}
 
-	// A resolver that never stops is told in pieces.
+	// A resolver that never stops is published in pieces.
 	pieces := 0
 	for i := range 3 * maxTries {
 		name := fmt.Sprintf("web.d%d.example.", i)

@@ -11,7 +11,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// What zero values of [Zone] mean.
+// Defaults for zero values of [Zone].
 const (
 	DefaultMaxConcurrent  = 1000
 	DefaultMaxFails       = 2
@@ -19,37 +19,37 @@ const (
 	DefaultExpire         = 10 * time.Second
 	DefaultHealthInterval = 500 * time.Millisecond
 
-	// MaxUpstreams is how many upstreams a zone may have; more are left out.
+	// MaxUpstreams is the maximum number of upstreams of a zone; further ones are ignored.
 	MaxUpstreams = 15
 )
 
-// Zone says where questions for the names at and below Name go. Zero values mean the documented defaults.
+// Zone defines where questions for the names at and below Name are sent. Zero values mean the documented defaults.
 type Zone struct {
 	// Name is a domain name; "." is everything that no longer Name covers.
 	Name string
 	// Upstreams are "address:port", or an address alone for port 53. A zone without any is answered with SERVFAIL.
 	Upstreams []string
-	// Except are names that this zone does not forward, with all below them. The next shorter zone may.
+	// Except are names that this zone does not forward, including everything below them. The next shorter zone may.
 	Except []string
 	Policy Policy
-	// ForceTCP asks over TCP, PreferUDP over UDP, whatever the asker used. ForceTCP wins. Without them an upstream is
-	// asked as we were asked.
+	// ForceTCP asks over TCP, PreferUDP over UDP, whatever the client used. ForceTCP wins. Without them an upstream is
+	// asked over the client's transport.
 	ForceTCP, PreferUDP bool
-	// MaxConcurrent limits the questions that wait for upstreams (default 1000); what is above is REFUSED.
+	// MaxConcurrent limits the questions that wait for upstreams (default 1000); further ones are REFUSED.
 	MaxConcurrent int
-	// MaxFails in a row make an upstream count as down (default 2). If it is negative, upstreams never do.
+	// MaxFails consecutive failures mark an upstream as down (default 2). If negative, upstreams are never marked.
 	MaxFails int
 	// FailFast answers SERVFAIL at once while all upstreams are down. Otherwise one is tried, for a short time.
 	FailFast bool
-	// Failover are rcodes that are asked of the next upstream too; the last one's reply counts.
+	// Failover are rcodes after which the next upstream is asked too; the last one's reply counts.
 	Failover []int
-	// ReadTimeout is how long one upstream has for one reply, Expire how long an idle TCP connection is kept.
+	// ReadTimeout limits the wait for one reply of one upstream, Expire the time that an idle TCP connection is kept.
 	ReadTimeout, Expire time.Duration
 	Health              HealthCheck
 	Cache               CacheOptions
 }
 
-// HealthCheck is the question that an upstream is asked while it is down.
+// HealthCheck is the question that is sent to an upstream while it is down.
 type HealthCheck struct {
 	// Interval is the pause between two questions, Domain their name (default ".").
 	Interval time.Duration
@@ -58,7 +58,7 @@ type HealthCheck struct {
 	NoRecursion bool
 }
 
-// CacheOptions says what is kept of a zone's answers.
+// CacheOptions determine which answers of a zone are cached.
 type CacheOptions = cache.Options
 
 // Policy chooses the order in which upstreams are asked.
@@ -71,7 +71,7 @@ const (
 	Sequential Policy = "sequential"
 )
 
-// withDefaults returns a copy of its own, names in canonical form, with the defaults filled in.
+// withDefaults returns an independent copy, names in canonical form, with the defaults filled in.
 func (z Zone) withDefaults() Zone {
 	z.Name = dns.CanonicalName(z.Name)
 	z.Except = slices.Clone(z.Except)
@@ -100,7 +100,7 @@ func (z Zone) withDefaults() Zone {
 	return z
 }
 
-// parseUpstream reads an address of a configuration.
+// parseUpstream reads an address of the configuration.
 func parseUpstream(s string) (netip.AddrPort, error) {
 	if ap, err := netip.ParseAddrPort(s); err == nil {
 		return ap, nil

@@ -13,7 +13,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// The reasons for a SERVFAIL or REFUSED that no upstream sent.
+// Reasons for a SERVFAIL or REFUSED that no upstream sent.
 var (
 	ErrNoUpstream = errors.New("no upstream for this name")
 	ErrCutOff     = errors.New("every upstream sends questions back to this server")
@@ -23,26 +23,26 @@ var (
 	errStopped    = errors.New("the forwarder has stopped")
 )
 
-// Result tells where a reply came from.
+// Result describes where a reply came from.
 type Result struct {
 	Source cluster.DNSSource
-	// Upstream is who was asked, the last one if it was several, and RTT how long the answer of that one took.
+	// Upstream is the upstream that was asked, the last one if there were several, and RTT how long it took to answer.
 	Upstream string
 	RTT      time.Duration
 }
 
-// Exchange answers the question of r, which came over proto, "udp" or "tcp". It takes 4.5 seconds at most, since
+// Exchange answers the question of r, which came over proto, "udp" or "tcp". It takes 4.5 seconds at most, because
 // resolvers give up after five.
 //
-// If r has exactly one question there is a reply, whatever happens: the error then says why that is SERVFAIL or
-// REFUSED, for a log. The reply is the caller's to change, repeats id, question and spelling of r, may be longer than
-// the asker's limit, and has no OPT record.
+// If r has exactly one question there is always a reply: the error then says why it is SERVFAIL or REFUSED, for a log.
+// The caller owns the reply, which repeats id, question and spelling of r, may be longer than the client's limit, and
+// has no OPT record.
 func (f *Forwarder) Exchange(ctx context.Context, r *dns.Msg, proto string) (*dns.Msg, Result, error) {
 	if len(r.Question) != 1 {
 		return nil, Result{}, fmt.Errorf("forward a message with %d questions", len(r.Question))
 	}
 	if f.IsProbe(r.Question[0].Name) {
-		// A denial ends the matter at every resolver on the way; another error could make them ask again.
+		// A denial is final for every resolver on the way; another error could make them ask again.
 		return reply(r, dns.RcodeNameError), Result{Source: cluster.DNSRefused}, ErrLoop
 	}
 	q, err := queryOf(r)
@@ -66,16 +66,16 @@ func (f *Forwarder) Exchange(ctx context.Context, r *dns.Msg, proto string) (*dn
 	return f.fromUpstream(ctx, r, q, z, z.overTCP(proto == "tcp"), answer)
 }
 
-// AppendCached composes the answer to q if it is in the cache, after dst and in at most limit bytes. Otherwise it
-// returns dst and false: Exchange will know. It does not block, and does not allocate if dst has room.
+// AppendCached appends the answer to q to dst if it is in the cache and at most limit bytes long. Otherwise it returns
+// dst and false, and Exchange has to be called. It does not block, and does not allocate if dst has enough capacity.
 func (f *Forwarder) AppendCached(dst []byte, q *wire.Query, limit int, now time.Time) (out []byte, ok bool) {
 	return f.cache.Append(dst, q, limit, now)
 }
 
-// Flush empties the cache and returns how many answers were in it.
+// Flush empties the cache and returns the number of answers in it.
 func (f *Forwarder) Flush() int { return f.cache.Flush() }
 
-// fromUpstream waits for the upstreams' answer. If there is an old one, it neither waits for long nor fails.
+// fromUpstream waits for the upstreams' answer. With an old answer, it neither waits long nor fails.
 func (f *Forwarder) fromUpstream(ctx context.Context, r *dns.Msg, q *wire.Query, z *zone, tcp bool, old *cache.Answer) (*dns.Msg, Result, error) {
 	if !z.admit() {
 		if old != nil {
@@ -88,7 +88,7 @@ func (f *Forwarder) fromUpstream(ctx context.Context, r *dns.Msg, q *wire.Query,
 		z.done()
 		return f.otherwise(r, q, old, Result{Source: cluster.DNSFromForward}, errStopped)
 	}
-	// The flight of the first asker keeps the place, even if the asker does not wait for its end.
+	// The flight of the first client keeps the slot, even if the client does not wait for its end.
 	if !leads {
 		defer z.done()
 	}
@@ -116,14 +116,14 @@ func (f *Forwarder) fromUpstream(ctx context.Context, r *dns.Msg, q *wire.Query,
 	return f.decode(r, fl.answer.Fresh(nil, q, f.now()), fl.result)
 }
 
-// hold spares the upstreams that just failed the same question for a moment.
+// hold keeps the upstreams that just failed from being asked the same question for a moment.
 func (f *Forwarder) hold(old *cache.Answer) {
 	if old != nil {
 		f.cache.Hold(old, f.now().Add(f.limits.hold))
 	}
 }
 
-// otherwise answers without an upstream: with what the cache still has, or not at all.
+// otherwise answers without an upstream: from the cache, or with an error.
 func (f *Forwarder) otherwise(r *dns.Msg, q *wire.Query, old *cache.Answer, res Result, why error) (*dns.Msg, Result, error) {
 	if old != nil {
 		return f.stale(r, q, old)
@@ -136,7 +136,7 @@ func (f *Forwarder) stale(r *dns.Msg, q *wire.Query, a *cache.Answer) (*dns.Msg,
 	return f.decode(r, a.Stale(nil, q), Result{Source: cluster.DNSFromStale})
 }
 
-// decode reads a composed answer. That each asker gets one of its own is simpler than sharing one nobody may touch.
+// decode reads a composed answer. Each client gets a copy, which is simpler than sharing one that must not be changed.
 func (f *Forwarder) decode(r *dns.Msg, msg []byte, res Result) (*dns.Msg, Result, error) {
 	m := new(dns.Msg)
 	if err := m.Unpack(msg); err != nil {
@@ -154,7 +154,7 @@ func reply(r *dns.Msg, rcode int) *dns.Msg {
 	return m
 }
 
-// queryOf brings the question into the form that the fast path knows.
+// queryOf converts the question into the form of the fast path.
 func queryOf(r *dns.Msg) (*wire.Query, error) {
 	question := r.Question[0]
 	if question.Qclass != dns.ClassINET {

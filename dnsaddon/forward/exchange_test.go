@@ -142,7 +142,7 @@ func TestIdenticalQuestionsAreAskedOnce(t *testing.T) {
 			if err != nil || address(m) != "192.0.2.1" || m.Id != r.Id || m.Question[0].Name != name || m.Answer[0].Header().Name != name {
 				t.Errorf("asked for %s: %v, %v", name, m, err)
 			}
-			m.Answer[0].Header().Ttl = 1 // an asker's answer is its own
+			m.Answer[0].Header().Ttl = 1 // a client's answer is its own
 		})
 	}
 	z := f.table.Load().zones[0]
@@ -150,7 +150,7 @@ func TestIdenticalQuestionsAreAskedOnce(t *testing.T) {
 	close(release)
 	wg.Wait()
 	if got := len(up.questions()); got != 1 {
-		t.Errorf("%d askers made %d questions", n, got)
+		t.Errorf("%d clients made %d questions", n, got)
 	}
 	if got := z.waiting.Load(); got != 0 {
 		t.Errorf("%d still counted as waiting", got)

@@ -14,8 +14,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// flightKey is what makes questions identical. Who does not desire recursion gets another answer, and one that came
-// truncated over UDP is no good for TCP.
+// flightKey identifies identical questions. Questions without recursion get a different answer, and one that was
+// truncated over UDP cannot be used for TCP.
 type flightKey struct {
 	zone            uint32
 	name            string
@@ -23,7 +23,8 @@ type flightKey struct {
 	do, cd, rd, tcp bool
 }
 
-// flight is a question on its way, and whoever waits for its answer. The other fields are set before done is closed.
+// flight is a question under way, shared by all that wait for its answer. The other fields are set before done is
+// closed.
 type flight struct {
 	done   chan struct{}
 	answer *cache.Answer
@@ -31,7 +32,7 @@ type flight struct {
 	err    error
 }
 
-// join waits with an identical question, or puts q on its way, which leads is true for. It returns nil after the end.
+// join waits for an identical question, or starts q, in which case leads is true. It returns nil after the end.
 func (f *Forwarder) join(z *zone, q *wire.Query, tcp bool) (fl *flight, leads bool) {
 	key := flightKey{z.id, string(q.Folded), q.Type, q.DO, q.CD, q.RD, tcp}
 	f.mu.Lock()
@@ -55,8 +56,8 @@ func (f *Forwarder) join(z *zone, q *wire.Query, tcp bool) (fl *flight, leads bo
 	return fl, true
 }
 
-// fly asks and keeps the answer. It is in the cache before the flight ends, so that no identical question slips through
-// in between.
+// fly asks and caches the answer. The answer is in the cache before the flight ends, so that no identical question
+// slips through in between.
 func (f *Forwarder) fly(fl *flight, z *zone, q *wire.Query, tcp bool) {
 	ctx, cancel := context.WithTimeout(f.base, f.limits.question)
 	defer cancel()
@@ -73,8 +74,8 @@ func (f *Forwarder) fly(fl *flight, z *zone, q *wire.Query, tcp bool) {
 	}
 }
 
-// resolve asks one upstream after the other until one answers. Who timed out may be asked again, since a datagram can
-// be lost; who failed at once may not.
+// resolve asks one upstream after the other until one answers. An upstream that timed out may be asked again, because a
+// datagram can be lost; one that failed at once may not.
 func (f *Forwarder) resolve(ctx context.Context, z *zone, q *wire.Query, tcp bool, res *Result) (*dns.Msg, error) {
 	var buf [MaxUpstreams]*upstream
 	rest, allDown := z.order(buf[:])
@@ -126,8 +127,8 @@ func (f *Forwarder) resolve(ctx context.Context, z *zone, q *wire.Query, tcp boo
 	return nil, lastErr
 }
 
-// attempt asks one upstream, over TCP too if its reply is truncated and without EDNS if it does not understand that,
-// and keeps the accounts of its health.
+// attempt asks one upstream, again over TCP if its reply is truncated and without EDNS if it does not understand that,
+// and records its health.
 func (f *Forwarder) attempt(ctx context.Context, z *zone, u *upstream, q *wire.Query, how manner) (*dns.Msg, error) {
 	start := time.Now()
 	how.edns = start.UnixNano() >= u.plainUntil.Load()
@@ -145,7 +146,7 @@ func (f *Forwarder) attempt(ctx context.Context, z *zone, u *upstream, q *wire.Q
 		f.answered(z, u)
 		return m, nil
 	}
-	// Neither the end of this process nor having got less time than others is the upstream's fault.
+	// Neither the end of this process nor a shorter limit is the upstream's fault.
 	if f.base.Err() != nil || isTimeout(err) && took < how.limit || ours(err) {
 		return nil, err
 	}
@@ -154,8 +155,8 @@ func (f *Forwarder) attempt(ctx context.Context, z *zone, u *upstream, q *wire.Q
 	return nil, err
 }
 
-// askWhole asks for all of an answer, with both transports if need be. Not every upstream can be reached over TCP, even
-// if it is there: Docker's resolver, for one, passes such questions on over TCP, to wherever that does not work.
+// askWhole requests the complete answer, with both transports if necessary. Not every upstream can be reached over TCP,
+// even if it listens: Docker's resolver, for example, forwards such questions over TCP, even if that does not work.
 func (f *Forwarder) askWhole(ctx context.Context, u *upstream, q *wire.Query, how manner) (*dns.Msg, error) {
 	wanted, lacking := how.tcp, time.Now().UnixNano() < u.noTCPUntil.Load()
 	var tcpErr error
@@ -179,7 +180,7 @@ func (f *Forwarder) askWhole(ctx context.Context, u *upstream, q *wire.Query, ho
 		f.lacksTCP(u, tcpErr)
 		return m, nil
 	}
-	// Half an answer is enough for somebody who can come back for the rest over TCP, and will then have us try again.
+	// A partial answer is enough for a client that can ask again over TCP, and will then make us try again.
 	if !m.Truncated || lacking && !wanted {
 		return m, nil
 	}
@@ -193,15 +194,15 @@ func (f *Forwarder) askWhole(ctx context.Context, u *upstream, q *wire.Query, ho
 	return whole, nil
 }
 
-// lacksTCP remembers that an upstream answered over UDP alone.
+// lacksTCP records that an upstream answered only over UDP.
 func (f *Forwarder) lacksTCP(u *upstream, err error) {
 	if u.noTCPUntil.Swap(time.Now().Add(lackFor).UnixNano()) == 0 {
 		f.log.Info("upstream does not answer over TCP", "upstream", u.name, "err", err)
 	}
 }
 
-// mayLackEDNS says whether a reply can mean that the upstream does not understand EDNS. Old ones say FORMERR or NOTIMP,
-// some forwarders turn that into SERVFAIL; from an upstream that has handled EDNS, SERVFAIL is just that.
+// mayLackEDNS reports whether a reply can mean that the upstream does not understand EDNS. Old ones say FORMERR or
+// NOTIMP, some forwarders turn that into SERVFAIL; from an upstream that has handled EDNS, SERVFAIL is just that.
 func (u *upstream) mayLackEDNS(m *dns.Msg) bool {
 	switch m.Rcode {
 	case dns.RcodeFormatError, dns.RcodeNotImplemented, dns.RcodeBadVers:
@@ -212,7 +213,7 @@ func (u *upstream) mayLackEDNS(m *dns.Msg) bool {
 	return false
 }
 
-// askPlain repeats a question without EDNS and remembers if that helps. If it does not, the first reply stands.
+// askPlain repeats a question without EDNS and records whether that helps. If it does not, the first reply is used.
 func (f *Forwarder) askPlain(ctx context.Context, u *upstream, q *wire.Query, how manner, first *dns.Msg) *dns.Msg {
 	how.edns = false
 	m, err := f.askWhole(ctx, u, q, how)

@@ -14,17 +14,17 @@ import (
 	"bonsai/dnsaddon/forward/cache"
 )
 
-// Options are what a Forwarder depends on. The zero value works.
+// Options are the dependencies of a Forwarder. The zero value works.
 type Options struct {
 	Log *slog.Logger
 	// Now is the clock by which answers age.
 	Now func() time.Time
-	// Dial connects to an upstream, network being "udp" or "tcp". A UDP connection must receive from there only, and
-	// have a source port that nobody can guess.
+	// Dial connects to an upstream; network is "udp" or "tcp". A UDP connection must receive only from there, and have
+	// an unpredictable source port.
 	Dial func(ctx context.Context, network string, addr netip.AddrPort) (net.Conn, error)
 }
 
-// Forwarder answers questions by asking others. It is safe for concurrent use.
+// Forwarder answers questions by asking upstreams. It is safe for concurrent use.
 type Forwarder struct {
 	log    *slog.Logger
 	now    func() time.Time
@@ -34,34 +34,34 @@ type Forwarder struct {
 	cache   *cache.Cache
 	table   atomic.Pointer[table]
 	buffers sync.Pool
-	// wake makes Run look for what is due.
+	// wake makes Run check what is due.
 	wake chan struct{}
 
 	// base ends the flights when Run does.
 	base context.Context
 	end  context.CancelFunc
 
-	// mu guards what follows, and that no flight begins after stopped.
+	// mu guards the following, and ensures that no flight begins after stopped is set.
 	mu      sync.Mutex
 	flights map[flightKey]*flight
 	stopped bool
 	work    sync.WaitGroup
 
-	// configuring lets one Configure at a time work; lastID is the newest zone's.
+	// configuring serialises Configure; lastID is the newest zone's.
 	configuring sync.Mutex
 	lastID      uint32
 
-	// probes are the loop probes on their way by name, nil for none; probing guards changes.
+	// probes are the loop probes under way by name, nil for none; probing guards changes.
 	probes  atomic.Pointer[map[string]*loopProbe]
 	probing sync.Mutex
 }
 
-// limits are the times that nobody configures; tests shorten them.
+// limits are times that cannot be configured; tests shorten them.
 type limits struct {
 	question  time.Duration // for one question with all attempts
 	allDown   time.Duration // for the attempt at an upstream that is down
-	patience  time.Duration // until an old answer is given out while the upstreams think (RFC 8767)
-	hold      time.Duration // until the upstreams are asked again for what they failed, while an old answer exists
+	patience  time.Duration // until an old answer is served while the upstreams are working (RFC 8767)
+	hold      time.Duration // until upstreams that failed are asked again, while an old answer exists
 	health    time.Duration // for the reply to a health check
 	loop      time.Duration // for the reply to a loop probe
 	linger    time.Duration // for a loop probe that arrives after its reply
@@ -78,7 +78,7 @@ func usualLimits() limits {
 	}
 }
 
-// New makes a forwarder without zones. It starts nothing.
+// New returns a forwarder without zones. It starts nothing.
 func New(o Options) *Forwarder {
 	f := &Forwarder{
 		log: o.Log, now: o.Now, dial: o.Dial, limits: usualLimits(),
@@ -104,9 +104,9 @@ func New(o Options) *Forwarder {
 	return f
 }
 
-// Configure puts zones into force, at any time. What did not change keeps its health, its counters and its cached
-// answers; questions on their way end as they began. Zones that cannot be used are logged and left out, and so is
-// the second of two zones of one name.
+// Configure replaces the zones, at any time. Unchanged ones keep their health, their counters and their cached answers;
+// questions under way are not affected. Zones that cannot be used are logged and ignored, and so is the second of two
+// zones of the same name.
 func (f *Forwarder) Configure(zones []Zone) {
 	f.configuring.Lock()
 	defer f.configuring.Unlock()
@@ -118,7 +118,7 @@ func (f *Forwarder) Configure(zones []Zone) {
 		cfg = cfg.withDefaults()
 		name, err := wireName(cfg.Name)
 		if err != nil || next.byName[string(name)] != nil {
-			f.log.Warn("zone is left out", "zone", cfg.Name, "err", err, "twice", err == nil)
+			f.log.Warn("zone is ignored", "zone", cfg.Name, "err", err, "twice", err == nil)
 			continue
 		}
 		z := f.newZone(cfg, old.byName[string(name)])
@@ -143,18 +143,18 @@ func (f *Forwarder) Configure(zones []Zone) {
 	f.poke()
 }
 
-// newZone makes a zone at work out of its configuration and what it was before, nil if it was not.
+// newZone creates an active zone from its configuration and its predecessor, which may be nil.
 func (f *Forwarder) newZone(cfg Zone, old *zone) *zone {
 	z := &zone{Zone: cfg, except: map[string]bool{}, zoneState: &zoneState{}}
 	for _, name := range cfg.Except {
 		if w, err := wireName(name); err == nil {
 			z.except[string(w)] = true
 		} else {
-			f.log.Warn("exception is left out", "zone", cfg.Name, "name", name, "err", err)
+			f.log.Warn("exception is ignored", "zone", cfg.Name, "name", name, "err", err)
 		}
 	}
 	if len(z.Upstreams) > MaxUpstreams {
-		f.log.Warn("upstreams are left out", "zone", cfg.Name, "upstreams", z.Upstreams[MaxUpstreams:], "limit", MaxUpstreams)
+		f.log.Warn("upstreams are ignored", "zone", cfg.Name, "upstreams", z.Upstreams[MaxUpstreams:], "limit", MaxUpstreams)
 		z.Upstreams = z.Upstreams[:MaxUpstreams]
 	}
 	before := map[string]*upstream{}
@@ -173,9 +173,9 @@ func (f *Forwarder) newZone(cfg Zone, old *zone) *zone {
 			u = b
 		}
 		if u.invalid != nil {
-			f.log.Warn("upstream is left out", "zone", cfg.Name, "upstream", address, "err", u.invalid)
+			f.log.Warn("upstream is ignored", "zone", cfg.Name, "upstream", address, "err", u.invalid)
 		}
-		// The way to an upstream may lead back here because of what was changed: each is probed.
+		// The path to an upstream may lead back here because of the change: each is probed.
 		u.mu.Lock()
 		u.loop.at = time.Now()
 		u.mu.Unlock()
@@ -190,8 +190,8 @@ func (f *Forwarder) newZone(cfg Zone, old *zone) *zone {
 	return z
 }
 
-// Run checks upstreams that failed, looks for loops, and tidies up, until ctx ends. It returns when everything that the
-// forwarder started has ended; questions are then answered from the cache or with SERVFAIL. Run once.
+// Run checks upstreams that failed, looks for loops, and cleans up, until ctx ends. It returns when everything that the
+// forwarder started has ended; questions are then answered from the cache or with SERVFAIL. Call it once.
 func (f *Forwarder) Run(ctx context.Context) {
 	var checks sync.WaitGroup
 	defer func() {
@@ -229,7 +229,7 @@ func (f *Forwarder) Run(ctx context.Context) {
 	}
 }
 
-// poke makes Run look.
+// poke wakes Run.
 func (f *Forwarder) poke() {
 	select {
 	case f.wake <- struct{}{}:
@@ -237,7 +237,7 @@ func (f *Forwarder) poke() {
 	}
 }
 
-// earlier is the earlier of two times, of which a zero one stands for never.
+// earlier returns the earlier of two times; a zero time means never.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b

@@ -239,7 +239,7 @@ func TestAnswerComesFromUpstreamThenFromCache(t *testing.T) {
 		t.Fatalf("got %v, %+v, %v", m, res, err)
 	}
 	if m.Id != r.Id || m.Question[0] != r.Question[0] || m.Answer[0].Header().Name != "WWW.Example.COM." || m.IsEdns0() != nil || !m.Response {
-		t.Errorf("the reply is not the asker's: %v", m)
+		t.Errorf("the reply is not the client's: %v", m)
 	}
 	asked := up.questions()
 	if len(asked) != 1 {

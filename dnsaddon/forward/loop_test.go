@@ -14,7 +14,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// circle is a resolver that forwards everything to f, as one does that was told to use us. It returns its address.
+// circle is a resolver that forwards everything to f, like one that is configured to use us. It returns its address.
 func circle(t *testing.T, f *atomic.Pointer[Forwarder]) string {
 	u, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {

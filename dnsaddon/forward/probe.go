@@ -15,7 +15,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// dispatch starts the checks that are due and returns when the next thing is, zero for never.
+// dispatch starts the checks that are due and returns when the next one is, zero for never.
 func (f *Forwarder) dispatch(ctx context.Context, now time.Time, checks *sync.WaitGroup) (next time.Time) {
 	due := func(s *schedule) bool {
 		if s.at.IsZero() || s.busy {
@@ -47,7 +47,7 @@ func (f *Forwarder) dispatch(ctx context.Context, now time.Time, checks *sync.Wa
 	return next
 }
 
-// checkHealth asks an upstream that failed. Whatever it replies, it lives.
+// checkHealth asks an upstream that failed. Any reply means that it is alive.
 func (f *Forwarder) checkHealth(ctx context.Context, z *zone, u *upstream) {
 	name, err := wireName(z.Health.Domain)
 	if err == nil {
@@ -75,8 +75,8 @@ type loopProbe struct {
 	returned atomic.Bool
 }
 
-// IsProbe says whether a question for name is one of this server's own that came back, and cuts off the upstream that
-// it came back through. It is cheap, and meant for every question that would be forwarded; Exchange calls it too.
+// IsProbe reports whether a question for name is one of this server's own probes that came back, and cuts off the
+// upstream that returned it. It is cheap, and meant for every question that would be forwarded; Exchange calls it too.
 func (f *Forwarder) IsProbe(name string) bool {
 	probes := f.probes.Load()
 	if probes == nil {
@@ -94,8 +94,8 @@ func (f *Forwarder) IsProbe(name string) bool {
 	return true
 }
 
-// checkLoop asks an upstream a secret name and sees whether it comes back. An upstream that does not reply has proved
-// nothing and is asked again later.
+// checkLoop asks an upstream for a secret name and checks whether the question comes back. If an upstream does not
+// reply, the result is unknown and it is asked again later.
 func (f *Forwarder) checkLoop(ctx context.Context, z *zone, u *upstream) {
 	name := secretName(z.Name)
 	p := &loopProbe{zone: z, upstream: u}
@@ -110,7 +110,7 @@ func (f *Forwarder) checkLoop(ctx context.Context, z *zone, u *upstream) {
 		_, err = f.ask(ctx, u, q, manner{tcp: z.ForceTCP, limit: f.limits.loop, expire: z.Expire})
 	}
 	if err == nil && !p.returned.Load() {
-		// A resolver that asks several others passes on the first reply; the question may still arrive by another way.
+		// A resolver that asks several others returns the first reply; the question may still arrive by another path.
 		select {
 		case <-ctx.Done():
 		case <-time.After(f.limits.linger):
@@ -125,7 +125,7 @@ func (f *Forwarder) checkLoop(ctx context.Context, z *zone, u *upstream) {
 			f.log.Info("upstream no longer sends questions back", "upstream", u.name, "zone", z.Name)
 		}
 	}
-	// Who asked for another probe meanwhile may know something newer.
+	// A probe that was requested in the meantime may know something newer.
 	if u.loop.at != wanted {
 		next = u.loop.at
 	}
@@ -134,7 +134,7 @@ func (f *Forwarder) checkLoop(ctx context.Context, z *zone, u *upstream) {
 	f.poke()
 }
 
-// setProbe adds a probe, or takes it out if p is nil.
+// setProbe adds a probe, or removes it if p is nil.
 func (f *Forwarder) setProbe(name string, p *loopProbe) {
 	f.probing.Lock()
 	defer f.probing.Unlock()
@@ -154,8 +154,8 @@ func (f *Forwarder) setProbe(name string, p *loopProbe) {
 	f.probes.Store(&probes)
 }
 
-// secretName is a name in zone that nobody can guess: who could, might have an upstream cut off. It has at least two
-// labels, because some resolvers do not pass on single ones.
+// secretName is an unpredictable name in zone: an attacker who knew it could get an upstream cut off. It has at least
+// two labels, because some resolvers do not forward single ones.
 func secretName(zone string) string {
 	var b [24]byte
 	_, _ = rand.Read(b[:]) // cannot fail

@@ -10,16 +10,17 @@ import (
 	"github.com/miekg/dns"
 )
 
-// The latency buckets double from a quarter of a millisecond to eight seconds, as in CoreDNS, so that its dashboards fit.
+// The latency buckets double from a quarter of a millisecond to eight seconds, as in CoreDNS, so that its dashboards
+// work.
 const (
 	firstBucket = 250 * time.Microsecond
 	buckets     = 16
 )
 
-// countedRcodes are told apart, up to REFUSED; the last slot is all others.
+// countedRcodes are counted separately, up to REFUSED; the last slot is for all others.
 const countedRcodes = dns.RcodeRefused + 2
 
-// Stats is what a metrics collector reads.
+// Stats is read by a metrics collector.
 type Stats struct {
 	Upstreams []UpstreamStats
 	Cache     cache.Stats
@@ -30,24 +31,25 @@ type Stats struct {
 // UpstreamStats counts what one upstream did.
 type UpstreamStats struct {
 	Zone, Address string
-	// Replies are by rcode ("NOERROR"; "other" for rare ones), with the time that they took.
+	// Replies are by rcode ("NOERROR"; "other" for rare ones), with their latency.
 	Replies map[string]Histogram
-	// Failures are questions without a reply, HealthFailures those among the health checks, which are in no other count.
+	// Failures are questions without a reply, HealthFailures those among the health checks, which no other counter
+	// includes.
 	Failures, HealthFailures uint64
-	// Strays are messages that were not the reply to the question: late, forged, or broken.
+	// Strays are messages that were not the reply to the question: late, forged, or malformed.
 	Strays uint64
-	// Reused and Dialed count TCP connections by where they came from.
+	// Reused and Dialed count questions over TCP connections by whether the connection was open already.
 	Reused, Dialed uint64
 }
 
-// Histogram is of durations in seconds. Buckets are cumulative, by upper bound, without the one of infinity.
+// Histogram is of durations in seconds. Buckets are cumulative, by upper bound, without the infinite one.
 type Histogram struct {
 	Count   uint64
 	Sum     float64
 	Buckets map[float64]uint64
 }
 
-// Stats reads all counters. Those of an upstream begin anew when it leaves the configuration.
+// Stats reads all counters. Those of an upstream are reset when it is removed from the configuration.
 func (f *Forwarder) Stats() Stats {
 	st := Stats{Cache: f.cache.Stats()}
 	for _, z := range f.table.Load().zones {
@@ -60,7 +62,7 @@ func (f *Forwarder) Stats() Stats {
 	return st
 }
 
-// Status describes all upstreams, in order of their zones, and the cache.
+// Status describes all upstreams, ordered by zone, and the cache.
 func (f *Forwarder) Status() ([]cluster.DNSUpstream, cluster.DNSCache) {
 	var upstreams []cluster.DNSUpstream
 	for _, z := range f.table.Load().zones {
@@ -98,7 +100,7 @@ func (s *upstreamStats) reply(rcode int, took time.Duration) {
 	}
 	h.counts[i].Add(1)
 	h.sum.Add(int64(took))
-	// Losing one of two updates at the same moment does not matter to an average.
+	// Losing one of two simultaneous updates does not matter to an average.
 	old := s.latency.Load()
 	if old == 0 {
 		old = int64(took)

@@ -258,7 +258,7 @@ func TestUpstreamThatSaysNothingOverTCP(t *testing.T) {
 		}{
 			{"a.test.", "tcp", false, 1, time.Second},
 			{"b.test.", "tcp", false, 1, 0},                // remembered
-			{"big.test.", "udp", true, 1, 0},               // the asker can come back over TCP
+			{"big.test.", "udp", true, 1, 0},               // the client can come back over TCP
 			{"big.test.", "tcp", true, 2, 2 * time.Second}, // and then it is tried
 		} {
 			up.truncates.Store(step.truncated)

@@ -19,21 +19,21 @@ import (
 
 const (
 	headerSize = 12
-	// readBuffer is above what we tell upstreams to send: some do not care.
+	// readBuffer is larger than the size that we announce to upstreams: some ignore it.
 	readBuffer = 4096
 )
 
-// errUnexpected is what parseReply says of messages that do not end the wait.
+// errUnexpected is returned by parseReply for messages that do not end the wait.
 var errUnexpected = errors.New("not the reply to the question")
 
-// manner is how one question is put to an upstream; force forbids UDP even if TCP fails.
+// manner is how one question is sent to an upstream; force forbids UDP even if TCP fails.
 type manner struct {
 	tcp, force    bool
 	edns          bool
 	limit, expire time.Duration
 }
 
-// ask puts one question to u and waits for its reply. The error is a timeout (see isTimeout) if none came.
+// ask sends one question to u and waits for its reply. The error is a timeout (see isTimeout) if there was none.
 func (f *Forwarder) ask(ctx context.Context, u *upstream, q *wire.Query, how manner) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, how.limit)
 	defer cancel()
@@ -65,8 +65,8 @@ func (f *Forwarder) ask(ctx context.Context, u *upstream, q *wire.Query, how man
 	}
 }
 
-// askTCP uses an idle connection if there is one. The upstream may have closed that just now, so its failure does not
-// count: a new connection is tried.
+// askTCP uses an idle connection if there is one. The upstream may just have closed it, so its failure does not count:
+// a new connection is tried.
 func (f *Forwarder) askTCP(ctx context.Context, u *upstream, q *wire.Query, how manner) (*dns.Msg, error) {
 	if c := u.takeIdle(time.Now()); c != nil {
 		u.stats.reused.Add(1)
@@ -83,7 +83,7 @@ func (f *Forwarder) askTCP(ctx context.Context, u *upstream, q *wire.Query, how 
 	return f.askOver(ctx, c, u, q, how)
 }
 
-// askOver takes c over: it is closed, or idle, afterwards.
+// askOver takes ownership of c: afterwards it is closed, or idle.
 func (f *Forwarder) askOver(ctx context.Context, c net.Conn, u *upstream, q *wire.Query, how manner) (_ *dns.Msg, err error) {
 	done := limit(ctx, c)
 	defer func() {
@@ -117,20 +117,20 @@ func (f *Forwarder) askOver(ctx context.Context, c net.Conn, u *upstream, q *wir
 	}
 }
 
-// limit ends reads and writes on c when ctx ends. The returned function lets go of c; false says that it is too late
-// and c is spoilt.
+// limit ends reads and writes on c when ctx ends. The returned function releases c; false means that it is too late and
+// c can no longer be used.
 func limit(ctx context.Context, c net.Conn) (done func() bool) {
 	return context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 }
 
-// newID is unpredictable, which half of the protection against forged replies rests on; the other half is the port.
+// newID is unpredictable; half of the protection against forged replies depends on it, the other half on the port.
 func newID() uint16 {
 	var b [2]byte
 	_, _ = rand.Read(b[:]) // cannot fail
 	return binary.BigEndian.Uint16(b[:])
 }
 
-// appendQuestion composes the question. AD asks for the AD bit in the reply (RFC 6840), which those get who want it.
+// appendQuestion composes the question. The AD bit requests AD in the reply (RFC 6840), for clients that want it.
 func appendQuestion(dst []byte, id uint16, q *wire.Query, edns bool) []byte {
 	var flags, flags2, additional byte
 	if q.RD {
@@ -152,14 +152,14 @@ func appendQuestion(dst []byte, id uint16, q *wire.Query, edns bool) []byte {
 	return dst
 }
 
-// parseReply reads the reply to a question, whole and to the end of its records. What is truncated may be cut short.
+// parseReply reads the reply to a question, to the end of its records. A truncated reply may end early.
 func parseReply(msg []byte, id uint16, q *wire.Query) (*dns.Msg, error) {
 	if len(msg) < headerSize || binary.BigEndian.Uint16(msg) != id || msg[2]&0xF8 != 0x80 {
 		return nil, errUnexpected
 	}
 	truncated, rcode := msg[2]&0x02 != 0, int(msg[3]&0x0F)
-	// Servers that do not understand a question may send its header back without it (RFC 1035, 4.1.1). That much is
-	// believed of an error which only leads to asking differently.
+	// Servers that do not understand a question may return its header without it (RFC 1035, 4.1.1). Such an error is
+	// accepted, because it only leads to asking differently.
 	if len(msg) == headerSize && binary.BigEndian.Uint64(msg[4:]) == 0 &&
 		(rcode == dns.RcodeFormatError || rcode == dns.RcodeNotImplemented) {
 		m := new(dns.Msg)
@@ -187,8 +187,8 @@ func parseReply(msg []byte, id uint16, q *wire.Query) (*dns.Msg, error) {
 	return m, err
 }
 
-// sound says that all records that the header counts are there, and that what was read can be written. The library
-// takes fewer records, and some whose data ends early, for granted.
+// sound reports whether all records that the header counts are present, and what was read can be written. The library
+// accepts fewer records, and some whose data ends early.
 func sound(m *dns.Msg, msg []byte) bool {
 	if len(m.Answer) != int(binary.BigEndian.Uint16(msg[6:])) ||
 		len(m.Ns) != int(binary.BigEndian.Uint16(msg[8:])) ||
@@ -200,7 +200,7 @@ func sound(m *dns.Msg, msg []byte) bool {
 	return err == nil && new(dns.Msg).Unpack(again) == nil
 }
 
-// dialDirect binds each UDP socket to one upstream: the system picks a random port and drops what others send.
+// dialDirect connects each UDP socket to one upstream: the system picks a random port and drops packets from others.
 func dialDirect(ctx context.Context, network string, addr netip.AddrPort) (net.Conn, error) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, network, addr.String())

@@ -12,22 +12,22 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// lackFor is how long an upstream that could not do something, EDNS or TCP, is spared it.
+// lackFor is how long EDNS or TCP is not used with an upstream that does not support it.
 const lackFor = 10 * time.Minute
 
-// upstream is one server of one zone. It outlives changes of the configuration that leave it in its zone.
+// upstream is one server of one zone. It survives changes of the configuration that keep it in its zone.
 type upstream struct {
-	name    string // as messages call it
+	name    string // as in messages
 	addr    netip.AddrPort
-	invalid error // why name is no address
+	invalid error // why name is not an address
 
 	stats upstreamStats
-	// fails counts failures in a row, of questions and health checks.
+	// fails counts consecutive failures, of questions and health checks.
 	fails atomic.Int32
-	// cut says that the upstream leads back here.
+	// cut reports that the upstream leads back here.
 	cut atomic.Bool
-	// ednsWorks is learnt from the first reply that proves it; plainUntil, in nanoseconds, from one that proves the
-	// opposite, and noTCPUntil likewise.
+	// ednsWorks is set by the first reply that proves it; plainUntil, in nanoseconds, by one that proves the opposite,
+	// and noTCPUntil likewise.
 	ednsWorks              atomic.Bool
 	plainUntil, noTCPUntil atomic.Int64
 
@@ -40,7 +40,7 @@ type upstream struct {
 	closed    bool
 }
 
-// schedule is when something is to be done next; never if at is zero. busy means that it is being done.
+// schedule is when something is due next; never if at is zero. busy means that it is being done.
 type schedule struct {
 	at   time.Time
 	busy bool
@@ -52,7 +52,7 @@ type idleConn struct {
 	until time.Time
 }
 
-// maxIdle bounds the idle connections of one upstream.
+// maxIdle limits the idle connections of one upstream.
 const maxIdle = 8
 
 func newUpstream(address string) *upstream {
@@ -63,7 +63,7 @@ func newUpstream(address string) *upstream {
 	return u
 }
 
-// usable says that asking the upstream can make sense.
+// usable reports whether it makes sense to ask the upstream.
 func (u *upstream) usable() bool { return u.invalid == nil && !u.cut.Load() }
 
 func (u *upstream) down(maxFails int) bool { return maxFails > 0 && int(u.fails.Load()) >= maxFails }
@@ -90,7 +90,7 @@ func (u *upstream) status(z *zone) cluster.DNSUpstream {
 	return s
 }
 
-// failed counts a failure against an upstream and sees to it that it is checked.
+// failed counts a failure of an upstream and schedules a check.
 func (f *Forwarder) failed(z *zone, u *upstream, err error) {
 	u.mu.Lock()
 	n := int(u.fails.Add(1))
@@ -100,7 +100,7 @@ func (f *Forwarder) failed(z *zone, u *upstream, err error) {
 		u.health.at = now
 	}
 	if n == z.MaxFails {
-		// What answers at that address next may be another server.
+		// The next server at that address may be a different one.
 		u.ednsWorks.Store(false)
 		u.loop.at = now
 		f.log.Warn("upstream is down", "upstream", u.name, "zone", z.Name, "err", err)
@@ -111,7 +111,7 @@ func (f *Forwarder) failed(z *zone, u *upstream, err error) {
 	}
 }
 
-// answered ends a row of failures.
+// answered ends a series of failures.
 func (f *Forwarder) answered(z *zone, u *upstream) {
 	if u.fails.Load() == 0 {
 		return
@@ -129,13 +129,13 @@ func (f *Forwarder) answered(z *zone, u *upstream) {
 	}
 }
 
-// ours says that an error is this process's own, not the upstream's.
+// ours reports whether an error is this process's own, not the upstream's.
 func ours(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) ||
 		errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.EADDRNOTAVAIL)
 }
 
-// takeIdle returns the connection that was used last, nil if there is none.
+// takeIdle returns the most recently used connection, nil if there is none.
 func (u *upstream) takeIdle(now time.Time) net.Conn {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -149,7 +149,8 @@ func (u *upstream) takeIdle(now time.Time) net.Conn {
 	return c
 }
 
-// putIdle keeps a connection for the next question. It says whether that is the only one, which nobody watches yet.
+// putIdle keeps a connection for the next question. It reports whether it is the only one, so that nothing watches it
+// yet.
 func (u *upstream) putIdle(c net.Conn, until time.Time) (first bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -161,7 +162,8 @@ func (u *upstream) putIdle(c net.Conn, until time.Time) (first bool) {
 	return len(u.idle) == 1
 }
 
-// closeIdle closes what has been idle for too long and returns when the next is due. The caller holds the lock.
+// closeIdle closes connections that have been idle for too long and returns when the next is due. The caller holds the
+// lock.
 func (u *upstream) closeIdle(now time.Time) time.Time {
 	n := 0
 	for n < len(u.idle) && !now.Before(u.idle[n].until) {
@@ -175,7 +177,8 @@ func (u *upstream) closeIdle(now time.Time) time.Time {
 	return u.idle[0].until
 }
 
-// close gives up the connections, now and later: the upstream has left the configuration, or all ends.
+// close gives up the connections, now and later: the upstream was removed from the configuration, or the forwarder
+// stops.
 func (u *upstream) close() {
 	u.mu.Lock()
 	defer u.mu.Unlock()

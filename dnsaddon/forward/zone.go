@@ -8,24 +8,24 @@ import (
 	"github.com/miekg/dns"
 )
 
-// table is the configuration in force. It does not change.
+// table is the configuration in effect. It is immutable.
 type table struct {
-	// byName has the zones under their names in lower-case wire form.
+	// byName has the zones by their names in lower-case wire form.
 	byName map[string]*zone
 	zones  []*zone // sorted by name
 }
 
-// zone is one Zone at work. A new configuration makes new zones, which take over what is behind the pointers.
+// zone is one active Zone. A new configuration creates new zones, which take over what the pointers refer to.
 type zone struct {
 	Zone
-	// id marks the zone's answers in the cache. It stays as long as the zone would give the same answers.
+	// id marks the zone's answers in the cache. It is kept as long as the zone would give the same answers.
 	id        uint32
 	except    map[string]bool // by wire form
 	upstreams []*upstream
 	*zoneState
 }
 
-// zoneState is what a zone of one name has done so far.
+// zoneState is the state of a zone of one name.
 type zoneState struct {
 	next    atomic.Uint32 // of RoundRobin
 	waiting atomic.Int64  // questions for an upstream
@@ -59,14 +59,14 @@ func (z *zone) excepts(folded []byte) bool {
 	}
 }
 
-// sameAnswers says whether answers of the zone may be kept for another configuration of it. Exceptions do not matter:
-// the cache asks whose each name is.
+// sameAnswers reports whether answers of the zone may be kept for another configuration of it. Exceptions do not
+// matter: the cache asks to which zone each name belongs.
 func (z *zone) sameAnswers(o Zone) bool {
 	return slices.Equal(z.Upstreams, o.Upstreams) && z.Cache == o.Cache
 }
 
 // order puts the upstreams to ask into buf, in the order of the policy: those that are up, or all if none is. Those
-// that are cut off are left out.
+// that are cut off are omitted.
 func (z *zone) order(buf []*upstream) (list []*upstream, allDown bool) {
 	list = buf[:0]
 	for _, u := range z.upstreams {
@@ -92,12 +92,12 @@ func (z *zone) order(buf []*upstream) (list []*upstream, allDown bool) {
 	return list, allDown
 }
 
-// allDown says that there is nobody to ask with hope.
+// allDown reports whether no upstream is likely to answer.
 func (z *zone) allDown() bool {
 	return !slices.ContainsFunc(z.upstreams, func(u *upstream) bool { return u.usable() && !u.down(z.MaxFails) })
 }
 
-// admit takes a place among the waiting questions; done gives it back.
+// admit takes a slot for a waiting question; done releases it.
 func (z *zone) admit() bool {
 	if z.waiting.Add(1) <= int64(z.MaxConcurrent) {
 		return true
@@ -109,7 +109,7 @@ func (z *zone) admit() bool {
 
 func (z *zone) done() { z.waiting.Add(-1) }
 
-// overTCP says how to ask an upstream on behalf of somebody who asked us over TCP or not.
+// overTCP reports whether to ask an upstream over TCP for a client that asked over TCP or not.
 func (z *zone) overTCP(asked bool) bool { return z.ForceTCP || asked && !z.PreferUDP }
 
 func rotate[T any](s []T, by int) {
@@ -129,7 +129,7 @@ func wireName(name string) ([]byte, error) {
 	return buf[:n], nil
 }
 
-// fold lowers the letters of a name in wire form. Lengths of labels are below 'A' and stay.
+// fold lowers the letters of a name in wire form. Label lengths are below 'A' and do not change.
 func fold(dst, src []byte) {
 	for i, c := range src {
 		dst[i] = lower(c)

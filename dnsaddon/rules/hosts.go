@@ -9,14 +9,14 @@ import (
 	"bonsai/dnsaddon/corefile"
 )
 
-// hosts are the addresses that stand in a Corefile.
+// hosts are the addresses in a Corefile.
 type hosts struct {
 	zones [][]byte
-	// names and wild are in wire form; of wild it is the part behind "*.".
+	// names and wild are in wire form; of wild it is the part after "*.".
 	names, wild map[string]*host
 	pointers    map[netip.Addr][]string // nil if there are to be none
 	ttl         uint32
-	// fall are the zones in which unknown names go on; fallTypes lets unknown types go on there, too.
+	// fall are the zones in which unknown names are passed on; fallTypes also passes on unknown types there.
 	fall      [][]byte
 	fallTypes bool
 }
@@ -64,7 +64,7 @@ func (h *hosts) add(name string, addr netip.Addr) {
 	}
 }
 
-// find looks for a name, itself before what a wildcard gives it.
+// find looks for a name, first itself, then as a match of a wildcard.
 func (h *hosts) find(folded []byte) *host {
 	if e := h.names[string(folded)]; e != nil {
 		return e
@@ -75,7 +75,7 @@ func (h *hosts) find(folded []byte) *host {
 	return nil
 }
 
-// concerns says whether answer has one.
+// concerns reports whether answer has one.
 func (h *hosts) concerns(folded []byte, qtype uint16) bool {
 	if qtype == dns.TypePTR {
 		addr, ok := reverseAddr(folded)
@@ -91,7 +91,7 @@ func (h *hosts) concerns(folded []byte, qtype uint16) bool {
 	return !within(folded, h.fall)
 }
 
-// answer is that of the entries, or nil.
+// answer returns the answer from the entries, or nil.
 func (h *hosts) answer(folded []byte, q dns.Question) (m *dns.Msg, rule string) {
 	if !h.concerns(folded, q.Qtype) {
 		return nil, ""
@@ -107,7 +107,7 @@ func (h *hosts) answer(folded []byte, q dns.Question) (m *dns.Msg, rule string) 
 	}
 	e := h.find(folded)
 	if e == nil {
-		return failed(), "hosts in the Corefile does not have this name, and lets none fall through"
+		return failed(), "hosts in the Corefile does not have this name, and has no fallthrough"
 	}
 	switch q.Qtype {
 	case dns.TypeA:

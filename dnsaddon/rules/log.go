@@ -8,15 +8,15 @@ import (
 	"bonsai/dnsaddon/corefile"
 )
 
-// Log writes the questions that the directive log asks for into the server's log. It takes the place of a feed's
-// subscriber: Active is asked for every question, Publish is called for each that was answered while it is true. Its
-// methods may be called from any goroutine.
+// Log writes the questions that the directive log selects to the server's log. It acts as a feed's subscriber: Active
+// is called for every question, Publish for each that was answered while it is true. Its methods may be called from any
+// goroutine.
 type Log struct {
 	log    *slog.Logger
 	blocks []logBlock
 }
 
-// logBlock is a server block with its directives, of which there may be none.
+// logBlock is a server block with its log directives, which may be none.
 type logBlock struct {
 	zones [][]byte
 	logs  []logDirective
@@ -27,7 +27,7 @@ type logDirective struct {
 	zones [][]byte
 }
 
-// NewLog makes the log of a configuration.
+// NewLog returns the log of a configuration.
 func NewLog(c corefile.Config, log *slog.Logger) *Log {
 	l := &Log{log: log}
 	found := false
@@ -45,10 +45,10 @@ func NewLog(c corefile.Config, log *slog.Logger) *Log {
 	return l
 }
 
-// Active says whether anything is to be logged.
+// Active reports whether anything has to be logged.
 func (l *Log) Active() bool { return l.blocks != nil }
 
-// Publish logs a question if its server block asks for it.
+// Publish logs a question if its server block selects it.
 func (l *Log) Publish(q cluster.DNSQuery) {
 	folded := packName(strings.ToLower(q.Name))
 	if folded == nil {
@@ -63,7 +63,7 @@ func (l *Log) Publish(q cluster.DNSQuery) {
 	}
 }
 
-// logsOf are the directives of the block that a name belongs to.
+// logsOf are the log directives of the block that a name belongs to.
 func (l *Log) logsOf(folded []byte) (logs []logDirective) {
 	longest := 0
 	for _, b := range l.blocks {
@@ -76,7 +76,7 @@ func (l *Log) logsOf(folded []byte) (logs []logDirective) {
 	return logs
 }
 
-// wants says whether the answer is of a kind that is logged.
+// wants reports whether the answer is of a kind that is logged.
 func wants(d corefile.Log, q cluster.DNSQuery) bool {
 	switch {
 	case q.Rcode == "NXDOMAIN", q.Rcode == "NOERROR" && q.Count == 0:

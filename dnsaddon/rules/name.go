@@ -16,7 +16,7 @@ const (
 func wireName(name string) []byte {
 	w := packName(name)
 	if w == nil {
-		panic("rules: " + name + " is no name; corefile should have left it out")
+		panic("rules: " + name + " is not a name; corefile should have left it out")
 	}
 	return w
 }
@@ -39,7 +39,7 @@ func packName(name string) []byte {
 	return buf[:n]
 }
 
-// within says whether the name is one of zones or below it.
+// within reports whether the name is one of zones or below one.
 func within(folded []byte, zones [][]byte) bool {
 	for _, zone := range zones {
 		if isBelow(folded, zone) {
@@ -77,7 +77,7 @@ func appendText(dst, folded []byte) ([]byte, bool) {
 	return dst, true
 }
 
-// reverseAddr is the address that a name of a PTR record spells.
+// reverseAddr is the address in the name of a PTR record.
 func reverseAddr(folded []byte) (netip.Addr, bool) {
 	const v4, v6 = "\x07in-addr\x04arpa\x00", "\x03ip6\x04arpa\x00"
 	if labels, ok := bytes.CutSuffix(folded, []byte(v4)); ok {

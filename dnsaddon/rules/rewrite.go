@@ -49,7 +49,7 @@ func newRewrite(c corefile.Rewrite) *rewrite {
 	return w
 }
 
-// newReplacement finds the places of groups, "{1}"; CoreDNS knows them up to 100.
+// newReplacement finds the placeholders of groups, "{1}"; CoreDNS supports them up to 100.
 func newReplacement(text string, groups int) replacement {
 	var all replacement
 	for text != "" {
@@ -89,7 +89,7 @@ func (r replacement) fill(groups []string) string {
 	return b.String()
 }
 
-// matches says whether the directive is about a question. The text is that of the name.
+// matches reports whether the directive applies to a question. text is its name.
 func (w *rewrite) matches(name []byte, qtype uint16) bool {
 	if w.Field == corefile.FieldType {
 		return qtype == w.FromType
@@ -109,7 +109,7 @@ func (w *rewrite) matches(name []byte, qtype uint16) bool {
 
 var errInvalid = errors.New("the new name is none")
 
-// rewrite takes a question through the block's rewrites. Undo is what to do to its answer.
+// rewrite applies the block's rewrites to a question. undo is what has to be done to its answer.
 func (b *block) rewrite(q dns.Question) (_ dns.Question, undo undo, err error) {
 	text := []byte(q.Name)
 	for _, w := range b.rewrites {
@@ -139,7 +139,7 @@ func (b *block) rewrite(q dns.Question) (_ dns.Question, undo undo, err error) {
 	return q, undo, nil
 }
 
-// rename makes the new name of one that matches.
+// rename returns the new name for one that matches.
 func (w *rewrite) rename(name string) string {
 	switch w.Match {
 	case corefile.MatchExact:
@@ -154,7 +154,7 @@ func (w *rewrite) rename(name string) string {
 	return strings.ToLower(w.to.fill(w.pattern.FindStringSubmatch(name)))
 }
 
-// undo is what is to be done to the answer of a question whose name was rewritten.
+// undo is what has to be done to the answer of a question whose name was rewritten.
 func (w *rewrite) undo(was, is string) undo {
 	var all undo
 	if w.Auto {

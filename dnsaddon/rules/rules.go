@@ -1,14 +1,14 @@
-// Package rules is what a Corefile says about single names, at work: rewrites, templates and hosts.
+// Package rules applies what a Corefile says about single names: rewrites, templates and hosts.
 //
-// A question belongs to the server block with the longest zone that its name is in; no other block's rules see it.
-// There it takes the way that it takes in CoreDNS. Rewrites change it, or note what is to be changed in its answer. A
-// template or the hosts may answer it. Otherwise the server does, from the cluster's records or by asking upstreams,
-// and is told the question as it is by then. Last, the rewrites' changes to the answer are made, the names that were
-// rewritten put back among them.
+// A question belongs to the server block with the longest zone that contains its name; no other block's rules see it.
+// There it is processed as in CoreDNS. Rewrites change it, or record what has to be changed in its answer. A template
+// or the hosts may answer it. Otherwise the server does, from the cluster's records or by asking upstreams, with the
+// question as rewritten. Finally, the rewrites' changes to the answer are made, including restoring the names that were
+// rewritten.
 //
-// Most questions are no rule's business. Rules.Plain finds these out without allocating anything, so that they stay on
-// the fast path; without any rule, which Rules.Empty tells, even that need not be asked. What rules may cost is bounded
-// by package corefile when it reads them: there are no loops in templates, and regexes are small.
+// No rule applies to most questions. Rules.Plain detects these without allocating anything, so that they stay on the
+// fast path; without any rule, which Rules.Empty reports, even that call is unnecessary. Package corefile limits what
+// rules may cost when it reads them: there are no loops in templates, and regexes are small.
 //
 // Log, beside the rules, is the Corefile's directive log. Begin reading at Rules.Serve.
 package rules
@@ -22,7 +22,7 @@ import (
 	"bonsai/dnsaddon/corefile"
 )
 
-// Rules are the rules of one configuration. They do not change; any number of goroutines may use them.
+// Rules are the rules of one configuration. They are immutable; any number of goroutines may use them.
 type Rules struct {
 	// blocks are all server blocks by zone, in wire form: one without rules keeps names from those of a shorter zone.
 	// They are nil if no block has any.
@@ -32,17 +32,17 @@ type Rules struct {
 	texts sync.Pool // of *[]byte, for names that are compared as text
 }
 
-// block is one server block's rules, in the order in which they are asked.
+// block is one server block's rules, in the order in which they are applied.
 type block struct {
 	rewrites  []*rewrite
 	templates []*template
 	hosts     *hosts
-	// byText says that some rewrite compares names as text.
+	// byText reports that some rewrite compares names as text.
 	byText bool
 }
 
-// New makes rules of a configuration that package corefile has made; it panics on one with regexes or templates that
-// do not compile.
+// New returns the rules of a configuration that package corefile has created; it panics on one with regexes or
+// templates that do not compile.
 func New(c corefile.Config) *Rules {
 	r := &Rules{texts: sync.Pool{New: func() any { b := make([]byte, 0, maxText); return &b }}}
 	blocks := map[string]*block{}
@@ -73,11 +73,11 @@ func New(c corefile.Config) *Rules {
 	return r
 }
 
-// Empty says that there are no rules: Serve would always call next and do nothing else.
+// Empty reports whether there are no rules: Serve would always call next and do nothing else.
 func (r *Rules) Empty() bool { return r.blocks == nil }
 
-// Plain says that no rule is about a question, so that Serve would do nothing but call next. Folded is the name in wire
-// form and in lower case. It neither blocks nor allocates, but for a buffer now and then.
+// Plain reports whether no rule applies to a question, so that Serve would only call next. folded is the name in wire
+// form and in lower case. It neither blocks nor allocates, except for an occasional buffer.
 func (r *Rules) Plain(folded []byte, qtype uint16) bool {
 	b := r.blockOf(folded)
 	if b == nil {
@@ -91,7 +91,7 @@ func (r *Rules) Plain(folded []byte, qtype uint16) bool {
 		}
 		defer r.texts.Put(buf)
 		if text, ok = appendText((*buf)[:0], folded); !ok {
-			return false // not worth the care; Serve finds out
+			return false // too rare to optimise; Serve finds out
 		}
 	}
 	for _, w := range b.rewrites {
@@ -107,9 +107,10 @@ func (r *Rules) Plain(folded []byte, qtype uint16) bool {
 	return b.hosts == nil || !b.hosts.concerns(folded, qtype)
 }
 
-// Serve answers q, whose name is fully qualified and in lower case, by a rule, or by calling next with q or with what
-// a rule makes of it. What a rule did is told in words. The message that next gives is not changed; m is a reply as far
-// as its header's flags and rcode and the sections behind the question are concerned. It is nil only if next's is.
+// Serve answers q, whose name is fully qualified and in lower case, by a rule, or by calling next with q or with the
+// question that a rule turns it into. rule describes what a rule did. The message that next returns is not changed; m
+// is a reply as far as its header's flags and rcode and the sections after the question are concerned. It is nil only
+// if next's is.
 func (r *Rules) Serve(q dns.Question, next func(dns.Question) *dns.Msg) (m *dns.Msg, rule string) {
 	folded := packName(q.Name)
 	b := r.blockOf(folded)
@@ -152,7 +153,7 @@ func (b *block) answer(folded []byte, q dns.Question, next func(dns.Question) *d
 	return b.hosts.answer(folded, q)
 }
 
-// blockOf is the server block that a name belongs to, or nil.
+// blockOf returns the server block that a name belongs to, or nil.
 func (r *Rules) blockOf(folded []byte) *block {
 	if r.blocks == nil || r.only != nil {
 		return r.only
@@ -168,14 +169,14 @@ func (r *Rules) blockOf(folded []byte) *block {
 	return nil
 }
 
-// reply is an authoritative one that says nothing yet.
+// reply is an empty authoritative reply.
 func reply() *dns.Msg {
 	m := &dns.Msg{}
 	m.Response, m.Authoritative = true, true
 	return m
 }
 
-// failed is what an asker gets who is to ask somebody else.
+// failed is the reply for a client that should ask another server.
 func failed() *dns.Msg {
 	m := reply()
 	m.Authoritative, m.Rcode = false, dns.RcodeServerFailure

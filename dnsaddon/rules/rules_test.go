@@ -135,7 +135,7 @@ func TestServe(t *testing.T) {
 		{"answer value", "rewrite stop {\n name suffix .arpa .arpa answer auto\n answer value (.*)\\.service\\.consul\\. {1}.coredns.rocks.\n}",
 			"30.30.30.10.in-addr.arpa. PTR", "NOERROR | 30.30.30.10.in-addr.arpa. 60 IN PTR ftp-us-west-1.coredns.rocks.", "30.30.30.10.in-addr.arpa. PTR"},
 		{"whole match is {0}", "rewrite name regex ^old {0}er.example", "old.example. A", "NXDOMAIN", "older.example. A"},
-		{"a result that is no name", "rewrite name regex ^(.*)$ {1}.{1}.{1}.{1}.{1}", strings.Repeat("a", 60) + "." + strings.Repeat("b", 60) + ". A", "SERVFAIL", ""},
+		{"a result that is not a name", "rewrite name regex ^(.*)$ {1}.{1}.{1}.{1}.{1}", strings.Repeat("a", 60) + "." + strings.Repeat("b", 60) + ". A", "SERVFAIL", ""},
 		{"stop is the default", "rewrite name old.example new.example\nrewrite name new.example newer.example", "old.example. A",
 			"NOERROR | old.example. 30 IN A 10.0.0.1 | www.old.example. 30 IN A 10.0.0.2", "new.example. A"},
 		{"continue, and back in reverse", "rewrite continue name older.example old.example\nrewrite continue name old.example new.example", "older.example. A",
@@ -242,8 +242,8 @@ func TestEmpty(t *testing.T) {
 	}
 }
 
-// TestServeTellsWhy has the words that "dns query --trace" shows.
-func TestServeTellsWhy(t *testing.T) {
+// TestServeSaysWhy has the words that "dns query --trace" shows.
+func TestServeSaysWhy(t *testing.T) {
 	r := New(parse(t, "rewrite name a.example nas.home\nhosts {\n 10.0.0.1 nas.home\n fallthrough\n}\nforward . 1.1.1.1"))
 	var asked []string
 	_, rule := r.Serve(ask("a.example. A"), world{}.next(&asked))

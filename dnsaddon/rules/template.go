@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// maxRecord bounds one record that a template writes, in characters.
+	// maxRecord limits one record that a template writes, in characters.
 	maxRecord = 8 << 10
 	// maxFollowed is how many aliases of one answer are looked up.
 	maxFollowed = 4
 )
 
-// template makes answers to the questions in its zones.
+// template creates answers to the questions in its zones.
 type template struct {
 	qtype                          uint16 // dns.TypeANY for all
 	zones                          []templateZone
@@ -35,7 +35,7 @@ type templateZone struct {
 	wire []byte
 }
 
-// data is what the texts of a template see. CompileTemplate of package corefile has the list of its fields.
+// data is what the texts of a template can use. CompileTemplate of package corefile lists its fields.
 type data struct {
 	Zone, Name, Class, Type string
 	Match                   []string
@@ -67,7 +67,7 @@ func newTemplate(c corefile.Template) *template {
 	return t
 }
 
-// zoneOf is the longest of the template's zones that the name is in.
+// zoneOf returns the longest of the template's zones that contains the name.
 func (t *template) zoneOf(folded []byte) (best *templateZone) {
 	for i := range t.zones {
 		z := &t.zones[i]
@@ -78,7 +78,7 @@ func (t *template) zoneOf(folded []byte) (best *templateZone) {
 	return best
 }
 
-// concerns says whether answer has one, even if only a SERVFAIL. The text is that of folded.
+// concerns reports whether answer has one, even if only a SERVFAIL. text is that of folded.
 func (t *template) concerns(folded, text []byte, qtype uint16) bool {
 	if t.qtype != dns.TypeANY && qtype != dns.TypeANY && qtype != t.qtype || t.zoneOf(folded) == nil {
 		return false
@@ -91,7 +91,7 @@ func (t *template) concerns(folded, text []byte, qtype uint16) bool {
 	return len(t.match) == 0 || !within(folded, t.fall)
 }
 
-// answer is the template's, or nil if it has none.
+// answer returns the template's answer, or nil if it has none.
 func (t *template) answer(folded []byte, q dns.Question, next func(dns.Question) *dns.Msg) (m *dns.Msg, rule string) {
 	if !t.concerns(folded, []byte(q.Name), q.Qtype) {
 		return nil, ""
@@ -106,7 +106,7 @@ func (t *template) answer(folded []byte, q dns.Question, next func(dns.Question)
 		d.Type = dns.Type(t.qtype).String()
 	}
 	if !t.groups(d) {
-		return failed(), rule + " does not match, and lets nothing fall through"
+		return failed(), rule + " does not match, and has no fallthrough"
 	}
 	if t.rcode == dns.RcodeServerFailure {
 		return failed(), rule
@@ -154,7 +154,7 @@ func (t *template) groups(d *data) bool {
 	return false
 }
 
-// record runs one text and reads what it wrote.
+// record runs one text and parses what it wrote.
 func record(t *text.Template, d *data) (dns.RR, error) {
 	var out limited
 	if err := t.Execute(&out, d); err != nil {
@@ -162,15 +162,15 @@ func record(t *text.Template, d *data) (dns.RR, error) {
 	}
 	rr, err := dns.NewRR(out.String())
 	if err != nil {
-		return nil, fmt.Errorf("it makes no record: %w", err)
+		return nil, fmt.Errorf("it does not produce a record: %w", err)
 	}
 	if rr == nil {
-		return nil, errors.New("it makes no record")
+		return nil, errors.New("it does not produce a record")
 	}
 	return rr, nil
 }
 
-// limited is a buffer that ends a template whose text grows too long.
+// limited is a buffer that stops a template whose text grows too long.
 type limited struct{ bytes.Buffer }
 
 var errTooLong = fmt.Errorf("a record is longer than %d characters", maxRecord)
@@ -182,7 +182,7 @@ func (l *limited) Write(p []byte) (int, error) {
 	return l.Buffer.Write(p)
 }
 
-// follow looks up what aliases in an answer lead to.
+// follow looks up the targets of aliases in an answer.
 func follow(m *dns.Msg, q dns.Question, next func(dns.Question) *dns.Msg) {
 	if q.Qtype != dns.TypeA && q.Qtype != dns.TypeAAAA {
 		return

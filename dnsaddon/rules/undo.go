@@ -7,7 +7,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// undo is what rewrites do to an answer, in the order of the directives; the last is done first.
+// undo is what rewrites do to an answer, in the order of the directives; the last is applied first.
 type undo []step
 
 // step is one change to an answer.
@@ -23,7 +23,7 @@ type step struct {
 	fromRcode, toRcode int
 }
 
-// apply makes the changes in a copy: the records are others', too.
+// apply makes the changes in a copy, because others use the records too.
 func (u undo) apply(m *dns.Msg) *dns.Msg {
 	m = m.Copy()
 	for _, s := range slices.Backward(u) {
@@ -57,7 +57,7 @@ func (s *step) apply(rr dns.RR) {
 	}
 }
 
-// replace renames a name, unless the result is none.
+// replace renames a name, unless the result is not valid.
 func (s *step) replace(name *string) {
 	folded := strings.ToLower(*name)
 	if renamed := s.rename(folded); renamed != folded && packName(renamed) != nil {
@@ -65,7 +65,7 @@ func (s *step) replace(name *string) {
 	}
 }
 
-// nameIn is the name in the data of a record that counts as its value.
+// nameIn returns the name in the data of a record that counts as its value.
 func nameIn(rr dns.RR) *string {
 	switch rr := rr.(type) {
 	case *dns.CNAME:

@@ -40,7 +40,7 @@ func fastQuestions(t testing.TB, f *fixture) map[string][]byte {
 func TestFastPathDoesNotAllocate(t *testing.T) {
 	f := start(t, nil)
 	f.SetRules(rewriting, nil)
-	q := quick{front: f.fronts[0]}
+	q := quick{listener: f.listeners[0]}
 	for name, question := range fastQuestions(t, f) {
 		out, now := make([]byte, 0, 1232), time.Now()
 		if n := testing.AllocsPerRun(100, func() {
@@ -58,7 +58,7 @@ func BenchmarkFastPath(b *testing.B) {
 	questions := fastQuestions(b, f)
 	for _, name := range []string{"ClusterIP", "NODATA", "NXDOMAIN", "headless", "cached"} {
 		b.Run(name, func(b *testing.B) {
-			q := quick{front: f.fronts[0]}
+			q := quick{listener: f.listeners[0]}
 			counts := new(counters)
 			events := make([]event, 1)
 			out, now := make([]byte, 0, 1232), time.Now()
@@ -88,7 +88,7 @@ func BenchmarkSlowPath(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if f.fronts[0].handle(b.Context(), packed, asker{addr: alice, arrived: time.Now()}) == nil {
+				if f.listeners[0].handle(b.Context(), packed, client{addr: alice, arrived: time.Now()}) == nil {
 					b.Fatal("silence")
 				}
 			}
@@ -97,8 +97,8 @@ func BenchmarkSlowPath(b *testing.B) {
 }
 
 // BenchmarkLoopback sends questions through sockets as fast as the server answers them ("ceiling") and at a fixed rate
-// ("20k"), and reports what an asker sees. The generator runs in the same process, on the same processors, and
-// cpu-ns/op has both; at the fixed rate it is one processor and tells nothing. Only a quiet machine gives good numbers.
+// ("20k"), and reports what a client sees. The generator runs in the same process, on the same processors, and
+// cpu-ns/op has both; at the fixed rate it is one processor and means nothing. Only a quiet machine gives good numbers.
 func BenchmarkLoopback(b *testing.B) {
 	f := start(b, nil)
 	questions := fastQuestions(b, f)
@@ -133,8 +133,8 @@ func processorTime(t testing.TB) time.Duration {
 }
 
 const (
-	// askers are the sockets that a load is spread over, so that the kernel deals them out to all readers.
-	askers = 8
+	// clients are the sockets that a load is spread over, so that the kernel distributes them among all readers.
+	clients = 8
 	// inFlight is how many questions flood keeps on each of them.
 	inFlight = 32
 	// rate is how many questions paced sends in a second.
@@ -144,9 +144,9 @@ const (
 // flood sends n questions, the next one for each answer, and returns how long each took.
 func flood(to netip.AddrPort, question []byte, n int) ([]time.Duration, error) {
 	var wait sync.WaitGroup
-	took, errs := make([][]time.Duration, askers), make([]error, askers)
-	for i := range askers {
-		wait.Go(func() { took[i], errs[i] = floodFrom(to, slices.Clone(question), (n+askers-1)/askers) })
+	took, errs := make([][]time.Duration, clients), make([]error, clients)
+	for i := range clients {
+		wait.Go(func() { took[i], errs[i] = floodFrom(to, slices.Clone(question), (n+clients-1)/clients) })
 	}
 	wait.Wait()
 	return slices.Concat(took...), errors.Join(errs...)
@@ -195,7 +195,7 @@ func floodFrom(to netip.AddrPort, question []byte, n int) ([]time.Duration, erro
 func paced(to netip.AddrPort, question []byte, n int) ([]time.Duration, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	var sockets [askers]int
+	var sockets [clients]int
 	for i := range sockets {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
@@ -219,7 +219,7 @@ func paced(to netip.AddrPort, question []byte, n int) ([]time.Duration, error) {
 		}
 		for ; sent < n && due(sent) <= now; sent++ {
 			binary.BigEndian.PutUint16(question, uint16(sent))
-			if _, err := unix.Write(sockets[sent%askers], question); err != nil {
+			if _, err := unix.Write(sockets[sent%clients], question); err != nil {
 				return nil, err
 			}
 		}

@@ -14,11 +14,11 @@ import (
 type dropReason uint8
 
 const (
-	dropSource   dropReason = iota // the asker has too many questions on the slow path already
-	dropOverload                   // everybody together has
+	dropSource   dropReason = iota // the client already has too many questions on the slow path
+	dropOverload                   // all clients together have
 	dropStale                      // it waited too long for the slow path
-	dropClosing                    // the server ends
-	dropFull                       // the socket's send buffer was full, or the asker is not reachable
+	dropClosing                    // the server is stopping
+	dropFull                       // the socket's send buffer was full, or the client is unreachable
 	dropClients                    // too many TCP connections
 	dropReasons
 )
@@ -27,7 +27,7 @@ func (d dropReason) String() string {
 	return [dropReasons]string{"source", "overload", "stale", "closing", "send", "connections"}[d]
 }
 
-// The counted types are those that CoreDNS tells apart; the others are one.
+// These types are counted separately, as in CoreDNS; all others are one.
 const (
 	countedTypes  = 20
 	countedRcodes = 24
@@ -108,7 +108,7 @@ func pluginNames() [sources]string {
 	return [...]string{"kubernetes", "cache", "cache", "forward", "hosts", "", ""}
 }
 
-// event is what is counted of one answered question.
+// event is what is counted for one answered question.
 type event struct {
 	tcp, ipv6, do bool
 	qtype         uint16
@@ -117,8 +117,8 @@ type event struct {
 	size, reply   int // in bytes
 }
 
-// counters count what one socket's reader, or all of a listener's slow answers, did. They are plain numbers under a
-// lock that is taken once per batch: cheaper than an atomic each, and nobody else wants it but the collector.
+// counters count the work of one socket's reader, or all slow answers of a listener. They are plain numbers under a
+// lock that is taken once per batch: cheaper than an atomic each, and only the collector contends for it.
 type counters struct {
 	mu        sync.Mutex // guards what follows
 	requests  [2][2][countedTypes]uint64
@@ -129,7 +129,7 @@ type counters struct {
 	reply     [2]sizes
 }
 
-// add counts answers that each took so long.
+// add counts answers, each of which took this long.
 func (c *counters) add(took time.Duration, events ...event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -153,7 +153,7 @@ func (c *counters) add(took time.Duration, events ...event) {
 	}
 }
 
-// addTo adds all counts to sum, which nobody else uses.
+// addTo adds all counts to sum, which nothing else uses.
 func (c *counters) addTo(sum *counters) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -228,7 +228,7 @@ func (s *sizes) merge(o *sizes) {
 	s.sum += o.sum
 }
 
-// drops count messages that got no answer. They are rare, or an attack, and then the sender's time matters, not ours.
+// drops count messages that got no answer. They are rare, or an attack, in which case our own speed does not matter.
 type drops struct {
 	foreign   atomic.Uint64 // not from an allowed source
 	malformed atomic.Uint64 // no header, or a response

@@ -31,11 +31,11 @@ func FuzzServe(f *testing.F) {
 	response, _ := new(dns.Msg).SetReply(msg(kubernetes, dns.TypeA)).Pack()
 	f.Add(response, true)
 	f.Add([]byte("short"), false)
-	front := s.fronts[0]
+	listener := s.listeners[0]
 	f.Fuzz(func(t *testing.T, question []byte, tcp bool) {
 		panics := s.panics.Load()
-		from := asker{alice, tcp, time.Now()}
-		slow := front.handle(t.Context(), question, from)
+		from := client{alice, tcp, time.Now()}
+		slow := listener.handle(t.Context(), question, from)
 		if s.panics.Load() != panics {
 			t.Fatal("panic")
 		}
@@ -44,7 +44,7 @@ func FuzzServe(f *testing.F) {
 			limit = maxTCPSize
 		}
 		r := checkReply(t, question, slow, limit)
-		fast := quick{front: front}
+		fast := quick{listener: listener}
 		reply, _, ok := fast.answer(nil, question, tcp, from.arrived)
 		if !ok {
 			return

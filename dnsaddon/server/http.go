@@ -14,11 +14,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// webGrace is how long requests may take to end after the server was told to.
+// webGrace is how long requests may take to end when the server stops.
 const webGrace = 200 * time.Millisecond
 
-// Handler serves /metrics, /health (the process answers) and /ready (it answers from complete records), as people
-// know them from CoreDNS's three ports. Options.Metrics makes Run listen with it.
+// Handler serves /metrics, /health (the process answers) and /ready (it answers from complete records), like CoreDNS on
+// its three ports. If Options.Metrics is set, Run serves it.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.opts.Registry, promhttp.HandlerOpts{
@@ -35,14 +35,14 @@ func (s *Server) Handler() http.Handler {
 	return mux
 }
 
-// answering says whether the server listens and its records are complete: it asks itself for the one that every
+// answering reports whether the server listens and its records are complete: it asks itself for the name that every
 // cluster has.
 func (s *Server) answering() bool {
 	view := s.opts.Zone.View()
 	return s.Listening() != nil && view.Lookup("dns-version."+view.Apex(), dns.TypeTXT).Rcode == dns.RcodeSuccess
 }
 
-// web is the HTTP server, nil for none.
+// web is the HTTP server, or nil.
 type web struct {
 	ln  net.Listener
 	srv *http.Server
@@ -88,7 +88,7 @@ func (w *web) serve(ctx context.Context) {
 	<-stopped
 }
 
-// close gives up listening, if serve was never called.
+// close stops listening, if serve was never called.
 func (w *web) close() error {
 	if w == nil {
 		return nil

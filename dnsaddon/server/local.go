@@ -10,10 +10,10 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// localTTL is how long answers about local names may be kept, in seconds. They never change while the node runs.
+// localTTL is how long answers about local names may be cached, in seconds. They never change while the node runs.
 const localTTL = 300
 
-// hostNames are the machine that the nodes run on: ours, and the one that people know from Docker.
+// hostNames are the names of the machine that the nodes run on: ours, and the one that people know from Docker.
 func hostNames() []string { return []string{"host.bonsai.internal.", "host.docker.internal."} }
 
 // locals are the names that every resolver has to answer itself (RFC 6761, 6.3), and the host's.
@@ -38,7 +38,7 @@ func newLocals(host netip.Addr) locals {
 	return l
 }
 
-// maybe says that a name in wire form and lower case could be local. It is exact but for names with odd bytes.
+// maybe reports whether a name in wire form and lower case could be local. It is exact except for names with odd bytes.
 func (l *locals) maybe(folded []byte) bool {
 	if bytes.HasSuffix(folded, []byte("\x09localhost\x00")) {
 		return true

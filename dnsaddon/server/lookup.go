@@ -13,12 +13,12 @@ import (
 	"bonsai/dnsaddon/wire"
 )
 
-// maxSearch bounds the names that one Lookup asks; Kubernetes allows a pod 32 search domains.
+// maxSearch limits the names that one Lookup asks for; Kubernetes allows a pod 32 search domains.
 const maxSearch = 33
 
-// Lookup asks this server the way glibc in a pod would, and tells every step: the search path, both address types if
-// the question names none, and once more over TCP after a truncated answer. It asks the cluster's view, in the name
-// of l.Client, and is neither counted nor told to watchers. A name or type that cannot be is a step that says so.
+// Lookup asks this server as glibc in a pod would, and returns every step: the search path, both address types if the
+// question names none, and again over TCP after a truncated answer. It asks the cluster's view on behalf of l.Client,
+// and is neither counted nor published to watchers. An invalid name or type is a step that says so.
 func (s *Server) Lookup(ctx context.Context, l cluster.DNSLookup) cluster.DNSLookupResult {
 	var result cluster.DNSLookupResult
 	types := []string{"A", "AAAA"}
@@ -47,7 +47,7 @@ func searchNames(l cluster.DNSLookup) []string {
 	}
 	var names []string
 	for _, domain := range l.Search[:min(len(l.Search), maxSearch-1)] {
-		// A domain may be written with a dot before it, or be the root.
+		// A domain may be written with a leading dot, or be the root.
 		domain = strings.Trim(domain, ".")
 		if domain == "" {
 			names = append(names, asIs)
@@ -55,7 +55,7 @@ func searchNames(l cluster.DNSLookup) []string {
 		}
 		names = append(names, asIs+domain+".")
 	}
-	// Zero is not given: what a resolver has then.
+	// Zero means not given: use a resolver's default.
 	ndots := l.Ndots
 	if ndots == 0 {
 		ndots = 1
@@ -66,14 +66,14 @@ func searchNames(l cluster.DNSLookup) []string {
 	return append(names, asIs)
 }
 
-// steps asks one question, over UDP and then, if need be, over TCP.
+// steps asks one question, over UDP and then, if necessary, over TCP.
 func (s *Server) steps(ctx context.Context, l cluster.DNSLookup, name, qtype string) []cluster.DNSStep {
 	step := s.step(ctx, l.Client, name, qtype, l.TCP)
 	if !step.Truncated || l.TCP {
 		return []cluster.DNSStep{step}
 	}
 	again := s.step(ctx, l.Client, name, qtype, true)
-	again.Rule = join("asked again over TCP, since the answer was truncated", again.Rule)
+	again.Rule = join("asked again over TCP, because the answer was truncated", again.Rule)
 	return []cluster.DNSStep{step, again}
 }
 
@@ -84,7 +84,7 @@ func (s *Server) step(ctx context.Context, client netip.Addr, name, qtype string
 	_, valid := dns.IsDomainName(name)
 	switch {
 	case !known:
-		step.Rule = fmt.Sprintf("there is no type %q", qtype)
+		step.Rule = fmt.Sprintf("there is not a type %q", qtype)
 		return step
 	case !valid:
 		step.Rule = "not a domain name"
@@ -101,13 +101,13 @@ func (s *Server) step(ctx context.Context, client netip.Addr, name, qtype string
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
-	view := &front{server: s, cluster: true, forward: s.opts.Forward}
-	by := &asking{front: view, proto: "udp", rd: true, explain: true}
+	view := &listener{server: s, cluster: true, forward: s.opts.Forward}
+	by := &asking{listener: view, proto: "udp", rd: true, explain: true}
 	limit := wire.MinUDPSize
 	if tcp {
 		by.proto, limit = "tcp", maxTCPSize
 	}
-	a := answer{rcode: dns.RcodeRefused, source: cluster.DNSRefused, rule: "zone transfers are not offered"}
+	a := answer{rcode: dns.RcodeRefused, source: cluster.DNSRefused, rule: "zone transfers are not supported"}
 	if t != dns.TypeAXFR && t != dns.TypeIXFR {
 		a = s.resolve(ctx, by, dns.Question{Name: dns.CanonicalName(name), Qtype: t, Qclass: dns.ClassINET})
 	}

@@ -15,19 +15,19 @@ import (
 
 const (
 	headerLen = 12
-	// answerLimit bounds the work on one question, whatever it leads to. Resolvers wait for 5 seconds.
+	// answerLimit limits the time for one question, including everything it leads to. Resolvers wait for 5 seconds.
 	answerLimit = 8 * time.Second
 )
 
-// silent says that a message gets no answer: there is no header to answer to, or it is an answer itself.
+// silent reports whether a message gets no answer: it has no header to answer to, or it is an answer itself.
 func silent(msg []byte) bool { return len(msg) < headerLen || msg[2]&0x80 != 0 }
 
-// handle gives the whole answer to a message, in wire form, and counts and tells it. Nil is silence. Ctx ends with the
-// server.
-func (f *front) handle(ctx context.Context, msg []byte, from asker) (reply []byte) {
-	s := f.server
+// handle returns the complete answer to a message, in wire form, and counts and publishes it. Nil means no answer. ctx
+// ends with the server.
+func (l *listener) handle(ctx context.Context, msg []byte, from client) (reply []byte) {
+	s := l.server
 	if silent(msg) {
-		f.drops.malformed.Add(1)
+		l.drops.malformed.Add(1)
 		return nil
 	}
 	e := event{tcp: from.tcp, ipv6: from.addr.Is6(), size: len(msg)}
@@ -41,9 +41,9 @@ func (f *front) handle(ctx context.Context, msg []byte, from asker) (reply []byt
 			return
 		}
 		e.rcode, e.reply, e.source = max(int(reply[3]&0xF), a.rcode), len(reply), a.source
-		f.slowCounts().add(time.Since(from.arrived), e)
-		if f.watched() {
-			f.tell(from, reply, a.source, a.upstream)
+		l.slowCounts().add(time.Since(from.arrived), e)
+		if l.watched() {
+			l.publish(from, reply, a.source, a.upstream)
 		}
 	}()
 	limited, cancel := context.WithTimeout(ctx, answerLimit)
@@ -61,11 +61,12 @@ func (f *front) handle(ctx context.Context, msg []byte, from asker) (reply []byt
 		a = answer{rcode: rcode, source: cluster.DNSRefused}
 	} else {
 		a = s.resolve(limited, &asking{
-			front: f, proto: from.proto(),
+			listener: l, proto: from.proto(),
 			rd: m.RecursionDesired, ad: m.AuthenticatedData, cd: m.CheckingDisabled, do: e.do,
 		}, dns.Question{Name: dns.CanonicalName(q.Name), Qtype: q.Qtype, Qclass: q.Qclass})
 	}
-	// If the server ends, silence makes the asker try again, when another may be there; a failure would be final.
+	// If the server is stopping, no answer makes the client try again, perhaps another server; a failure would be
+	// final.
 	if a.rcode == dns.RcodeServerFailure && ctx.Err() != nil {
 		return nil
 	}
@@ -85,21 +86,21 @@ func (f *front) handle(ctx context.Context, msg []byte, from asker) (reply []byt
 	return packed
 }
 
-// understand reads a message. What it cannot read, or what does not ask for something that there is here, gets the
-// rcode at once; m is nil then if the question could not be read.
+// understand parses a message. A message that cannot be parsed, or asks for something unsupported, gets its rcode at
+// once; m is nil then if the question could not be parsed.
 func understand(msg []byte) (m *dns.Msg, rcode int) {
 	count := func(off int) int { return int(binary.BigEndian.Uint16(msg[off:])) }
 	questions, answers, authority, additional := count(4), count(6), count(8), count(10)
 	if opcode := msg[2] >> 3 & 0xF; opcode != dns.OpcodeQuery {
 		return nil, dns.RcodeNotImplemented
 	}
-	// IXFR comes with a SOA record; OPT may be accompanied by a signature. More is nobody's question, and unpacking
+	// IXFR comes with a SOA record; OPT may be accompanied by a signature. Nobody asks with more records, and unpacking
 	// takes time.
 	if questions != 1 || answers > 0 || authority > 1 || additional > 2 {
 		return nil, dns.RcodeFormatError
 	}
 	m = new(dns.Msg)
-	// The library forgives counts that are too high, and questions without a type.
+	// The library accepts counts that are too high, and questions without a type.
 	if err := m.Unpack(msg); err != nil || len(m.Question) != 1 || m.Question[0].Qclass == 0 ||
 		len(m.Ns) != authority || len(m.Extra) != additional {
 		return nil, dns.RcodeFormatError
@@ -132,7 +133,7 @@ func headerOnly(dst, msg []byte, rcode int) []byte {
 	return append(dst, msg[0], msg[1], 0x80|msg[2]&(opcode|rd), byte(rcode&0xF), 0, 0, 0, 0, 0, 0, 0, 0)
 }
 
-// failure appends SERVFAIL to whatever can be said of the question; nil if there is nothing to answer.
+// failure appends SERVFAIL, with the question if it can be parsed; nil if there is nothing to answer.
 func failure(dst, msg []byte) []byte {
 	if silent(msg) {
 		return nil
@@ -145,13 +146,13 @@ func failure(dst, msg []byte) []byte {
 	return dst
 }
 
-// panicked counts a panic, which is a bug, and tells where.
+// panicked counts a panic, which is a bug, and logs its stack.
 func (s *Server) panicked(p any) {
 	s.panics.Add(1)
 	s.opts.Log.Error("panic while answering a DNS question", "panic", p, "stack", string(debug.Stack()))
 }
 
-// message makes the whole reply to m out of an answer, cut to limit bytes. Opt is m's.
+// message builds the complete reply to m from an answer, cut to limit bytes. opt is m's.
 func (a *answer) message(m *dns.Msg, opt *dns.OPT, turn, limit int) *dns.Msg {
 	asked := m.Question[0]
 	r := &dns.Msg{Compress: true, Question: m.Question}
@@ -172,7 +173,7 @@ func (a *answer) message(m *dns.Msg, opt *dns.OPT, turn, limit int) *dns.Msg {
 	return r
 }
 
-// spelled gives the records of the asked name the asker's spelling. Records are shared with others and not changed.
+// spelled gives the records of the requested name the client's spelling. Records are shared and therefore not changed.
 func spelled(rrs []dns.RR, asked string) []dns.RR {
 	canonical := dns.CanonicalName(asked)
 	list := make([]dns.RR, 0, len(rrs)+1)
@@ -186,7 +187,7 @@ func spelled(rrs []dns.RR, asked string) []dns.RR {
 	return list
 }
 
-// rotated lets the addresses, which are together at the end of an answer, begin with another one each time.
+// rotated makes the addresses, which are together at the end of an answer, begin with a different one each time.
 func rotated(rrs []dns.RR, turn int) []dns.RR {
 	first := len(rrs)
 	for first > 0 && isAddress(rrs[first-1]) && rrs[first-1].Header().Name == rrs[len(rrs)-1].Header().Name {
@@ -208,9 +209,9 @@ func isAddress(rr dns.RR) bool {
 	return t == dns.TypeA || t == dns.TypeAAAA
 }
 
-// truncate cuts a reply to limit bytes. Additional records go first, by whole RRsets and without a word, since nobody
-// needs them. If answers have to go, TC tells; those that fit stay (RFC 2181, 9), because the libc of older Alpine
-// images cannot TCP and lives on them.
+// truncate cuts a reply to limit bytes. Additional records go first, by whole RRsets and without setting TC, because
+// nobody needs them. If answers have to go, TC is set; those that fit stay (RFC 2181, 9), because the libc of older
+// Alpine images does not support TCP and depends on them.
 func truncate(m *dns.Msg, limit int) {
 	if m.Len() <= limit {
 		return

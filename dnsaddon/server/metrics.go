@@ -11,8 +11,8 @@ import (
 	"bonsai/dnsaddon/forward/cache"
 )
 
-// collector gives Prometheus what the server, the forwarders and the cache have counted, under the names that CoreDNS
-// has for it, so that its dashboards and alerts fit. Everything is summed up when it is asked for.
+// collector exports to Prometheus what the server, the forwarders and the cache have counted, under CoreDNS's names, so
+// that its dashboards and alerts work. Everything is summed up on request.
 type collector struct {
 	server *Server
 	all    []*prometheus.Desc
@@ -50,10 +50,10 @@ func newCollector(s *Server) *collector {
 
 		cacheEntries:   desc("cache_entries", "Answers in the cache.", "server", "type", "zones", "view"),
 		cacheHits:      desc("cache_hits_total", "Questions answered from the cache.", "server", "type", "zones", "view"),
-		cacheMisses:    desc("cache_misses_total", "Questions that the cache had no answer to.", "server", "zones", "view"),
-		cacheRequests:  desc("cache_requests_total", "Questions that the cache was asked.", "server", "zones", "view"),
-		cacheEvictions: desc("cache_evictions_total", "Answers that gave way to others.", "server", "type", "zones", "view"),
-		cacheStale:     desc("cache_served_stale_total", "Expired answers that were given for want of an upstream.", "server", "zones", "view"),
+		cacheMisses:    desc("cache_misses_total", "Questions that the cache could not answer.", "server", "zones", "view"),
+		cacheRequests:  desc("cache_requests_total", "Questions to the cache.", "server", "zones", "view"),
+		cacheEvictions: desc("cache_evictions_total", "Answers that were evicted.", "server", "type", "zones", "view"),
+		cacheStale:     desc("cache_served_stale_total", "Expired answers that were served because no upstream answered.", "server", "zones", "view"),
 
 		forwardRejects: desc("forward_max_concurrent_rejects_total", "Questions refused because too many waited for upstreams."),
 		forwardBroken:  desc("forward_healthcheck_broken_total", "Questions that came while all upstreams of their zone were down."),
@@ -79,21 +79,21 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(c.panics, prometheus.CounterValue, float64(s.panics.Load()))
 	version, revision := buildVersion()
 	out <- prometheus.MustNewConstMetric(c.build, prometheus.GaugeValue, 1, version, revision, runtime.Version())
-	for _, f := range s.fronts {
-		c.collectFront(out, f)
+	for _, l := range s.listeners {
+		c.collectListener(out, l)
 	}
-	// A view may have a forwarder of its own. Where CoreDNS's metric has no label for that, it is one number for all.
+	// A view may have its own forwarder. Where CoreDNS's metric has no label for that, it is one number for all.
 	var refused, broken uint64
 	names := map[Forwarder]string{s.opts.NodeForward: "node", s.opts.Forward: "forward"}
-	for _, f := range s.fronts {
-		name, ok := names[f.forward]
+	for _, l := range s.listeners {
+		name, ok := names[l.forward]
 		if !ok {
-			continue // collected with an earlier front, whose address is in the cache's labels
+			continue // collected with an earlier listener, whose address is in the cache's labels
 		}
-		delete(names, f.forward)
-		st := f.forward.Stats()
+		delete(names, l.forward)
+		st := l.forward.Stats()
 		refused, broken = refused+st.Refused, broken+st.Broken
-		c.collectCache(out, serverLabel(f.addr), st.Cache)
+		c.collectCache(out, serverLabel(l.addr), st.Cache)
 		c.collectUpstreams(out, name, st.Upstreams)
 	}
 	out <- prometheus.MustNewConstMetric(c.forwardRejects, prometheus.CounterValue, float64(refused))
@@ -102,14 +102,14 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 
 func serverLabel(addr netip.AddrPort) string { return "dns://" + addr.String() }
 
-func (c *collector) collectFront(out chan<- prometheus.Metric, f *front) {
+func (c *collector) collectListener(out chan<- prometheus.Metric, l *listener) {
 	const zone, view = ".", ""
 	counter := func(d *prometheus.Desc, n uint64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
 	}
 	var sum counters
-	f.sum(&sum)
-	server := serverLabel(f.addr)
+	l.sum(&sum)
+	server := serverLabel(l.addr)
 	protos, families := [...]string{"udp", "tcp"}, [...]string{"1", "2"}
 	for p, proto := range protos {
 		for fam, byType := range sum.requests[p] {
@@ -135,10 +135,10 @@ func (c *collector) collectFront(out chan<- prometheus.Metric, f *front) {
 	}
 	counter(c.do, sum.do, server, zone, view)
 	out <- sum.duration.metric(c.duration, server, zone, view)
-	counter(c.foreign, f.drops.foreign.Load(), server, zone, view)
-	counter(c.malformed, f.drops.malformed.Load(), server)
+	counter(c.foreign, l.drops.foreign.Load(), server, zone, view)
+	counter(c.malformed, l.drops.malformed.Load(), server)
 	for why := range dropReasons {
-		counter(c.dropped, f.drops.byReason[why].Load(), server, why.String())
+		counter(c.dropped, l.drops.byReason[why].Load(), server, why.String())
 	}
 }
 
@@ -159,7 +159,7 @@ func (c *collector) collectCache(out chan<- prometheus.Metric, server string, st
 	counter(c.cacheStale, st.Stale, server, zones, view)
 }
 
-// collectUpstreams adds up what an upstream did for several zones, which CoreDNS does not tell apart.
+// collectUpstreams adds up the counters of an upstream for several zones, which CoreDNS does not distinguish.
 func (c *collector) collectUpstreams(out chan<- prometheus.Metric, name string, list []forward.UpstreamStats) {
 	type key struct{ address, rcode string }
 	replies := map[key]forward.Histogram{}
@@ -218,7 +218,7 @@ func (s *sizes) metric(desc *prometheus.Desc, labels ...string) prometheus.Metri
 	return prometheus.MustNewConstHistogram(desc, count+s.buckets[len(s.buckets)-1], float64(s.sum), buckets, labels...)
 }
 
-// buildVersion is what the executable knows of itself.
+// buildVersion returns the build information of the executable.
 func buildVersion() (version, revision string) {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

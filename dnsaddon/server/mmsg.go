@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// batchSize is how many messages one system call moves at most. Half of what batches save is saved with eight.
+	// batchSize is the maximum number of messages per system call. Eight would already save half of the cost.
 	batchSize = 32
 	// maxQuestion is the longest question that is read, over UDP or TCP. Real ones, with a full name and every EDNS
 	// option in use, stay below a thousand bytes.
@@ -28,15 +28,15 @@ type mmsghdr struct {
 	_   [unsafe.Sizeof(uintptr(0)) - 4]byte
 }
 
-// batch is the memory for receiving and answering up to batchSize messages at once. The arrays hold pointers into
-// each other, so a batch is never copied.
+// batch is the memory for receiving and answering up to batchSize messages at once. The arrays contain pointers into
+// each other, so a batch must not be copied.
 type batch struct {
 	in, out       [batchSize]mmsghdr
 	inVec, outVec [batchSize]unix.Iovec
 	names         [batchSize]unix.RawSockaddrInet6 // large enough for both families
 	questions     [batchSize][maxQuestion]byte
 	replies       [batchSize][wire.UDPSize]byte
-	// queued is how many of out are to be sent.
+	// queued is how many of out have to be sent.
 	queued int
 }
 
@@ -54,11 +54,12 @@ func newBatch() *batch {
 	return b
 }
 
-// receive takes what is waiting in the socket; less than batchSize means that it took everything. It never waits.
+// receive reads the messages waiting in the socket; fewer than batchSize means that it read all of them. It never
+// waits.
 //
-// It uses a raw system call, which the scheduler does not see. That is right for calls that do not block: this one
-// copies at most 128 KiB. Measured on two cores, the scheduler's bookkeeping costs a fifth of the throughput, and
-// half of the processor's time at 20,000 questions a second.
+// It uses a raw system call, which the Go scheduler does not see. That is correct for calls that do not block: this one
+// copies at most 128 KiB. Measured on two cores, the scheduler's bookkeeping costs a fifth of the throughput, and half
+// of the processor's time at 20,000 questions a second.
 func (b *batch) receive(fd uintptr) (int, syscall.Errno) {
 	for i := range batchSize {
 		b.in[i].hdr.Namelen = uint32(unsafe.Sizeof(b.names[i]))
@@ -78,7 +79,7 @@ func (b *batch) question(i int) (msg []byte, ok bool) {
 	return b.questions[i][:b.in[i].len], b.in[i].hdr.Flags&unix.MSG_TRUNC == 0
 }
 
-// source is where message i came from. IPv6 zones are left out: rules about sources do not know them.
+// source is where message i came from. IPv6 zones are dropped: rules about sources do not use them.
 func (b *batch) source(i int) netip.Addr {
 	if b.names[i].Family == unix.AF_INET {
 		return netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(&b.names[i])).Addr)
@@ -86,7 +87,7 @@ func (b *batch) source(i int) netip.Addr {
 	return netip.AddrFrom16(b.names[i].Addr).Unmap()
 }
 
-// returnAddress is where the reply to message i goes, for replies that are not sent with this batch.
+// returnAddress is the destination of the reply to message i, for replies that are not sent with this batch.
 func (b *batch) returnAddress(i int) netip.AddrPort {
 	// The port is in the same place in both families, in network order.
 	port := binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&b.names[i].Port))[:])
@@ -109,8 +110,8 @@ func (b *batch) reply(i, n int) {
 	b.queued++
 }
 
-// send sends what is queued and says how many messages could not be. It never waits: a reply that finds the send
-// buffer full is lost, as any datagram may be.
+// send sends what is queued and returns how many messages could not be sent. It never waits: a reply that finds the
+// send buffer full is lost, as any datagram may be.
 func (b *batch) send(fd uintptr) (lost int) {
 	for next := 0; next < b.queued; {
 		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&b.out[next])),
@@ -128,7 +129,7 @@ func (b *batch) send(fd uintptr) (lost int) {
 	return lost
 }
 
-// reusePort lets several sockets of this process share an address; the kernel deals out the askers among them.
+// reusePort lets several sockets of this process share an address; the kernel distributes the clients among them.
 func reusePort(_, _ string, c syscall.RawConn) error {
 	var err error
 	if e := c.Control(func(fd uintptr) {
@@ -139,7 +140,7 @@ func reusePort(_, _ string, c syscall.RawConn) error {
 	return err
 }
 
-// growBuffers asks for socket buffers that outlast a pause of the scheduler. What the system allows is good enough.
+// growBuffers requests socket buffers that bridge a pause of the scheduler. Whatever the system allows is good enough.
 func growBuffers(conn *net.UDPConn) {
 	const size = 4 << 20
 	_ = conn.SetReadBuffer(size)

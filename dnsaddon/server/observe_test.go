@@ -23,14 +23,14 @@ import (
 
 func TestTheFeedTellsEveryAnswer(t *testing.T) {
 	f := start(t, nil)
-	ask(t, "udp", f.cluster, msg("one.example.com.", dns.TypeA)) // into the cache, and untold
+	ask(t, "udp", f.cluster, msg("one.example.com.", dns.TypeA)) // into the cache, and not published
 	ctx, cancel := context.WithCancel(t.Context())
-	told := make(chan cluster.DNSQuery, 100)
+	published := make(chan cluster.DNSQuery, 100)
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	defer cancel()
 	watching.Go(func() {
-		_ = f.feed.Subscribe(ctx, false, func(q cluster.DNSQuery) error { told <- q; return nil })
+		_ = f.feed.Subscribe(ctx, false, func(q cluster.DNSQuery) error { published <- q; return nil })
 	})
 	waitFor(t, "the feed to be watched", f.feed.Active)
 	for _, tt := range []struct {
@@ -52,17 +52,17 @@ func TestTheFeedTellsEveryAnswer(t *testing.T) {
 	} {
 		before := time.Now()
 		ask(t, tt.proto, tt.addr, msg(tt.name, tt.qtype))
-		q := <-told
+		q := <-published
 		got := fmt.Sprint(q.Rcode, " ", q.Source, " ", q.Count, " ", q.Answers)
-		if q.Count > toldAnswers && len(q.Answers) == toldAnswers {
+		if q.Count > publishedAnswers && len(q.Answers) == publishedAnswers {
 			got = fmt.Sprint(q.Rcode, " ", q.Source, " ", q.Count, " …")
 		}
 		if got != tt.want || q.Name != tt.name || q.Type != dns.Type(tt.qtype).String() || q.Proto != tt.proto {
-			t.Errorf("%s %s: told %+v, want %s", tt.proto, tt.name, q, tt.want)
+			t.Errorf("%s %s: published %+v, want %s", tt.proto, tt.name, q, tt.want)
 		}
 		if q.Client != netip.MustParseAddr("127.0.0.1") || q.Node != "node-1" || q.Time.Before(before.Add(-time.Second)) ||
 			q.Took <= 0 || q.Took > patience || (q.Upstream != "") != (q.Source == cluster.DNSFromForward) {
-			t.Errorf("%s %s: told %+v", tt.proto, tt.name, q)
+			t.Errorf("%s %s: published %+v", tt.proto, tt.name, q)
 		}
 	}
 }
@@ -231,9 +231,9 @@ func TestOverload(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	drops := func(why dropReason) uint64 { return f.fronts[0].drops.byReason[why].Load() }
+	drops := func(why dropReason) uint64 { return f.listeners[0].drops.byReason[why].Load() }
 	waitFor(t, "seven questions of one source to be dropped", func() bool { return drops(dropSource) == 7 })
-	// Over TCP the asker learns of it.
+	// Over TCP the client learns of it.
 	if r := ask(t, "tcp", f.cluster, msg("slow-10.", dns.TypeA)); r.Rcode != dns.RcodeRefused || r.Response != true {
 		t.Errorf("over TCP: %v", r)
 	}

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// The bounds of the slow path. Its work is mostly waiting for upstreams.
+// Limits of the slow path. Its work is mostly waiting for upstreams.
 const (
 	maxWorkers = 1024
 	// maxWaiting are the questions that wait for a worker; they take half a megabyte.
 	maxWaiting = 1024
-	// maxPerSource keeps one asker from taking the slow path for itself.
+	// maxPerSource keeps one client from occupying the slow path.
 	maxPerSource = 512
-	// maxWait is how long an answer can still be of use: resolvers give up or ask again after 2.5 to 5 seconds.
+	// maxWait is how long an answer can still be useful: resolvers give up or ask again after 2.5 to 5 seconds.
 	maxWait = 3 * time.Second
 )
 
@@ -23,12 +23,12 @@ type job struct {
 	arrived time.Time
 	// run answers the question.
 	run func()
-	// refuse is called instead if the question cannot be worked on. It must not block.
+	// refuse is called instead if the question cannot be processed. It must not block.
 	refuse func(why dropReason)
 }
 
-// pool runs jobs on a bounded number of goroutines. The jobs beyond them wait, and the newest is done first: under
-// overload the oldest asker has already given up, and a queue in order would answer nobody in time.
+// pool runs jobs on a bounded number of goroutines. Further jobs wait, and the newest is done first: under overload the
+// client that has waited longest has already given up, and a queue in order would answer none in time.
 type pool struct {
 	limits  poolLimits
 	workers sync.WaitGroup
@@ -55,7 +55,7 @@ func newPool(limits poolLimits) *pool {
 	}
 }
 
-// submit takes on a job, and refuses it or another if there are too many.
+// submit accepts a job, and refuses it or another one if there are too many.
 func (p *pool) submit(j job) {
 	if loser, why, ok := p.accept(j); ok {
 		loser.refuse(why)
@@ -83,7 +83,7 @@ func (p *pool) accept(j job) (loser job, why dropReason, lost bool) {
 	return loser, dropOverload, lost
 }
 
-// work does j, then whatever waits, and returns when nothing does.
+// work does j, then all waiting jobs, and returns when there are none.
 func (p *pool) work(j job) {
 	for {
 		if time.Since(j.arrived) > p.limits.wait {
@@ -104,14 +104,14 @@ func (p *pool) work(j job) {
 	}
 }
 
-// forget takes a job out of the count of its source; p.mu is held.
+// forget removes a job from the count of its source; p.mu is held.
 func (p *pool) forget(j job) {
 	if p.bySource[j.source]--; p.bySource[j.source] <= 0 {
 		delete(p.bySource, j.source)
 	}
 }
 
-// close refuses everything from now on and waits for what runs. What waits is still done.
+// close refuses everything from now on and waits for running jobs. Waiting jobs are still done.
 func (p *pool) close() {
 	p.mu.Lock()
 	p.closed = true
@@ -125,7 +125,7 @@ type jobRing struct {
 	oldest, len int
 }
 
-// push adds the newest job, in place of the oldest if the ring is full.
+// push adds the newest job, replacing the oldest if the ring is full.
 func (r *jobRing) push(j job) (loser job, lost bool) {
 	if lost = r.len == len(r.jobs); lost {
 		loser = r.jobs[r.oldest]

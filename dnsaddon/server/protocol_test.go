@@ -202,13 +202,13 @@ func TestRubbish(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			malformed := f.fronts[0].drops.malformed.Load()
+			malformed := f.listeners[0].drops.malformed.Load()
 			if _, err := c.Write(tt.msg); err != nil {
 				t.Fatal(err)
 			}
 			buf := make([]byte, 512)
 			if tt.rcode < 0 {
-				waitFor(t, "drop", func() bool { return f.fronts[0].drops.malformed.Load() == malformed+1 })
+				waitFor(t, "drop", func() bool { return f.listeners[0].drops.malformed.Load() == malformed+1 })
 				if n := received(t, c); n > 0 {
 					t.Errorf("an answer of %d bytes", n)
 				}

@@ -13,22 +13,22 @@ import (
 const (
 	// maxChain is how many names may lead to each other, from Service to name to Service.
 	maxChain = 10
-	// anyTTL is how long the answer to ANY may be kept, in seconds.
+	// anyTTL is how long the answer to ANY may be cached, in seconds.
 	anyTTL = 3600
 )
 
-// asking is what a question comes with.
+// asking is the context of a question.
 type asking struct {
-	front          *front
+	listener       *listener
 	proto          string
 	rd, ad, cd, do bool
-	// explain asks for rules in words, which takes time.
+	// explain requests rules in words, which takes time.
 	explain bool
-	// chain counts the names that led to the question at hand.
+	// chain counts the names that led to the current question.
 	chain int
 }
 
-// answer is what there is to say to a question, and who says it.
+// answer is the answer to a question, and where it comes from.
 type answer struct {
 	rcode             int
 	answer, ns, extra []dns.RR
@@ -37,7 +37,7 @@ type answer struct {
 
 	source   cluster.DNSSource
 	upstream string
-	// rule says in words why.
+	// rule explains the answer in words.
 	rule string
 }
 
@@ -48,7 +48,7 @@ func (s *Server) resolve(ctx context.Context, by *asking, q dns.Question) answer
 		return s.resolveAny(by, q)
 	}
 	rules := s.rules.Load()
-	if !by.front.cluster || rules == nil {
+	if !by.listener.cluster || rules == nil {
 		return s.lookup(ctx, by, q)
 	}
 	var inner answer
@@ -87,10 +87,10 @@ func (s *Server) lookup(ctx context.Context, by *asking, q dns.Question) answer 
 	view := s.opts.Zone.View()
 	found := view.Lookup(q.Name, q.Qtype)
 	switch {
-	case found.In && !by.front.cluster:
+	case found.In && !by.listener.cluster:
 		return answer{
 			rcode: dns.RcodeNameError, recursive: true, source: cluster.DNSFromLocal,
-			rule: "this is the node's resolver, which has no names of the cluster",
+			rule: "this is the node's resolver, which does not have the names of the cluster",
 		}
 	case found.In:
 		a := answer{
@@ -108,7 +108,7 @@ func (s *Server) lookup(ctx context.Context, by *asking, q dns.Question) answer 
 	return s.ask(ctx, by, q)
 }
 
-// follow completes the answer to a question about a Service of type ExternalName by what its target is.
+// follow completes the answer to a question about a Service of type ExternalName with the records of its target.
 func (s *Server) follow(ctx context.Context, by *asking, q dns.Question, target string, a *answer) {
 	if by.chain >= maxChain {
 		*a = failed(a.source, fmt.Sprintf("more than %d names lead to each other", maxChain))
@@ -119,7 +119,7 @@ func (s *Server) follow(ctx context.Context, by *asking, q dns.Question, target 
 	end := s.resolve(ctx, &next, dns.Question{Name: dns.CanonicalName(target), Qtype: q.Qtype, Qclass: q.Qclass})
 	a.upstream, a.rule = end.upstream, join(a.rule, end.rule)
 	if end.rcode != dns.RcodeSuccess && end.rcode != dns.RcodeNameError {
-		// An alias alone would say that its target has no such record, and end the asker's search.
+		// An alias alone would mean that its target has no such record, and end the client's search.
 		rule := a.rule
 		*a = failed(a.source, rule)
 		a.upstream = end.upstream
@@ -127,7 +127,7 @@ func (s *Server) follow(ctx context.Context, by *asking, q dns.Question, target 
 	}
 	a.truncated = a.truncated || end.truncated
 	a.answer = append(slices.Clone(a.answer), end.answer...)
-	// Some resolvers only read on from where they are.
+	// Some resolvers do not look back in the answer.
 	slices.SortStableFunc(a.answer, func(x, y dns.RR) int { return order(x) - order(y) })
 }
 
@@ -146,7 +146,7 @@ func (s *Server) ask(ctx context.Context, by *asking, q dns.Question) answer {
 	if by.do {
 		m.SetEdns0(dns.DefaultMsgSize, true)
 	}
-	r, result, err := by.front.forward.Exchange(ctx, m, by.proto)
+	r, result, err := by.listener.forward.Exchange(ctx, m, by.proto)
 	a := answer{rcode: dns.RcodeServerFailure, recursive: true, source: result.Source, upstream: result.Upstream}
 	if r != nil {
 		a.rcode, a.authentic, a.truncated = r.Rcode, r.AuthenticatedData, r.Truncated
@@ -158,10 +158,10 @@ func (s *Server) ask(ctx context.Context, by *asking, q dns.Question) answer {
 	return a
 }
 
-// resolveAny gives the minimal answer to ANY (RFC 8482, 4.2): people who ask it want to look around, or to turn a small
-// question into a large answer for somebody else. It never goes upstream.
+// resolveAny gives the minimal answer to ANY (RFC 8482, 4.2): clients that send it want to explore, or to turn a small
+// question into a large answer to somebody else. It never asks upstreams.
 func (s *Server) resolveAny(by *asking, q dns.Question) answer {
-	if by.front.cluster {
+	if by.listener.cluster {
 		if found := s.opts.Zone.View().Lookup(q.Name, q.Qtype); found.In && found.Rcode != dns.RcodeSuccess {
 			return answer{rcode: found.Rcode, ns: found.Ns, authoritative: true, source: cluster.DNSFromCluster}
 		}
@@ -177,7 +177,7 @@ func failed(source cluster.DNSSource, rule string) answer {
 	return answer{rcode: dns.RcodeServerFailure, source: source, rule: rule}
 }
 
-// join puts two explanations together.
+// join concatenates two explanations.
 func join(a, b string) string {
 	if a == "" || b == "" {
 		return a + b

@@ -1,26 +1,26 @@
-// Package server is the network side of cluster DNS: it reads questions from sockets, holds to the rules of the
-// protocol, asks rules, records and upstreams in turn, and answers.
+// Package server is the network side of cluster DNS: it reads questions from sockets, implements the protocol, asks
+// rules, records and upstreams in turn, and answers.
 //
 // # Two paths
 //
-// Nearly all questions are plain, and their answers are in memory: names of Services, names of search paths that do
-// not exist, cached names of the world. The goroutine that reads them from a socket answers them itself, from bytes
-// packed beforehand (fast.go). Over UDP there is one socket and one such goroutine per processor, and each system
-// call moves what has piled up (mmsg.go, udp.go). Whatever is not plain goes to a bounded number of workers (pool.go),
-// where a complete DNS library reads the message (message.go) and a question may wait for upstreams (resolve.go).
-// Both paths give the same answers; what differs is the time that they take.
+// Nearly all questions are plain, and their answers are in memory: names of Services, names of search paths that do not
+// exist, cached external names. The goroutine that reads them from a socket answers them itself, from bytes packed
+// beforehand (fast.go). Over UDP there is one socket and one such goroutine per processor, and each system call moves
+// all waiting messages (mmsg.go, udp.go). All other questions go to a bounded number of workers (pool.go), where a
+// complete DNS library parses the message (message.go) and a question may wait for upstreams (resolve.go). Both paths
+// give the same answers; they differ only in speed.
 //
 // # Two views
 //
-// The addresses of Options.Listen answer with the cluster's names, for pods. Those of Options.NodeListen answer as
-// the machine's own resolver would, for pods that asked for that and for the node itself; there the names of the
-// cluster do not exist.
+// The addresses of Options.Listen answer with the cluster's names, for pods. Those of Options.NodeListen answer as the
+// machine's own resolver would, for pods that request that and for the node itself; there the names of the cluster do
+// not exist.
 //
-// # What it does not do
+// # Limits
 //
-// Nobody but the sources of Options.Allow gets an answer. A name of the cluster never goes to an upstream. Nothing
-// that an asker sends can make the server keep more than a fixed amount of memory for it, wait for it longer than a
-// fixed time, or end the process.
+// Only the sources of Options.Allow get an answer. A name of the cluster is never sent to an upstream. Nothing that a
+// client sends can make the server use more than a fixed amount of memory for it, wait for it longer than a fixed time,
+// or end the process.
 //
 // Begin reading at Server.Run.
 package server
@@ -44,9 +44,9 @@ import (
 	"bonsai/dnsaddon/zone"
 )
 
-// Forwarder asks upstreams, or its memory of what they said. *forward.Forwarder is one.
+// Forwarder asks upstreams, or its cache of their answers. *forward.Forwarder is one.
 type Forwarder interface {
-	// AppendCached appends the reply to q if it is known and at most limit bytes. It must not block or allocate.
+	// AppendCached appends the reply to q if it is cached and at most limit bytes long. It must not block or allocate.
 	AppendCached(dst []byte, q *wire.Query, limit int, now time.Time) ([]byte, bool)
 	// Exchange answers r. The error says why a reply is SERVFAIL or REFUSED, or why there is none.
 	Exchange(ctx context.Context, r *dns.Msg, proto string) (*dns.Msg, forward.Result, error)
@@ -54,22 +54,22 @@ type Forwarder interface {
 	Stats() forward.Stats
 }
 
-// Rules are what the user's configuration says about names before the cluster's records and the upstreams are asked.
+// Rules are the user's configuration for names, applied before the cluster's records and the upstreams are asked.
 // *rules.Rules is one.
 type Rules interface {
-	// Plain says that no rule is about a question, so that Serve would do nothing but call next. Folded is the name in
-	// wire form and in lower case. It is asked for every question, and must not block or allocate.
+	// Plain reports whether no rule applies to a question, so that Serve would only call next. folded is the name in
+	// wire form and in lower case. It is called for every question, and must not block or allocate.
 	Plain(folded []byte, qtype uint16) bool
-	// Serve answers q, whose name is in lower case, by a rule, or by calling next with q or with what a rule makes of
-	// it. The rule that mattered is told in words. It may be called on many goroutines.
+	// Serve answers q, whose name is in lower case, by a rule, or by calling next with q or with the question that a
+	// rule turns it into. rule describes the rule that mattered. It may be called on many goroutines.
 	Serve(q dns.Question, next func(dns.Question) *dns.Msg) (m *dns.Msg, rule string)
 }
 
-// Watcher is told what was answered. *feed.Feed and *rules.Log are watchers.
+// Watcher receives the answered questions. *feed.Feed and *rules.Log are watchers.
 type Watcher interface {
-	// Active is asked for every question and must not block. While it is false, nothing is put together to be told.
+	// Active is called for every question and must not block. While it is false, nothing is prepared for Publish.
 	Active() bool
-	// Publish must not block. The watcher does not change the question's slices, nor does anybody else.
+	// Publish must not block. Neither the watcher nor the caller may change the question's slices afterwards.
 	Publish(cluster.DNSQuery)
 }
 
@@ -77,9 +77,9 @@ type Watcher interface {
 type Options struct {
 	Zone    *zone.Store
 	Forward Forwarder
-	// NodeForward answers the node's view; nil is Forward.
+	// NodeForward answers the node's view; nil means Forward.
 	NodeForward Forwarder
-	// Feed is told the questions of both views.
+	// Feed receives the questions of both views.
 	Feed Watcher
 
 	// Listen are the addresses with the cluster's view, NodeListen those with the node's. They should be concrete: the
@@ -87,14 +87,14 @@ type Options struct {
 	Listen, NodeListen []netip.AddrPort
 	// Metrics is where metrics and health are served over HTTP; nowhere if it is not valid.
 	Metrics netip.AddrPort
-	// Allow are the sources that get answers; there is no other, not even loopback.
+	// Allow are the sources that get answers; there are no others, not even loopback.
 	Allow []netip.Prefix
-	// Host is the address of host.bonsai.internal and host.docker.internal, the machine that the nodes run on. If it
-	// is not valid, those names are like any other.
+	// Host is the address of host.bonsai.internal and host.docker.internal, the machine that the nodes run on. If it is
+	// not valid, those names are not special.
 	Host netip.Addr
 
 	Log *slog.Logger
-	// Registry takes the metrics, under CoreDNS's names. It is also what Metrics serves.
+	// Registry receives the metrics, under CoreDNS's names. It is also what Metrics serves.
 	Registry *prometheus.Registry
 }
 
@@ -105,17 +105,17 @@ type Server struct {
 	log    atomic.Pointer[Watcher]
 	locals locals
 	slow   *pool
-	// tcpLimits are the same for all fronts; tests have smaller ones.
+	// tcpLimits are the same for all listeners; tests use smaller ones.
 	tcpLimits tcpLimits
 	turn      atomic.Uint32 // rotates the addresses in answers of the slow path
 	panics    atomic.Uint64
 
 	ready chan struct{}
 	// listening is written before ready is closed and read afterwards.
-	fronts []*front
+	listeners []*listener
 }
 
-// New makes a server that does nothing yet. It registers its metrics, so there is one server per registry.
+// New returns a server that does nothing yet. It registers its metrics, so there is one server per registry.
 func New(opts Options) *Server {
 	if opts.NodeForward == nil {
 		opts.NodeForward = opts.Forward
@@ -128,17 +128,17 @@ func New(opts Options) *Server {
 		ready:     make(chan struct{}),
 	}
 	for _, addr := range opts.Listen {
-		s.fronts = append(s.fronts, newFront(s, addr, true))
+		s.listeners = append(s.listeners, newListener(s, addr, true))
 	}
 	for _, addr := range opts.NodeListen {
-		s.fronts = append(s.fronts, newFront(s, addr, false))
+		s.listeners = append(s.listeners, newListener(s, addr, false))
 	}
 	opts.Registry.MustRegister(newCollector(s))
 	return s
 }
 
-// SetRules puts rules in force for the questions that come from now on, and gives those that are answered to log as
-// well as to Options.Feed. Both may be nil. The node's view has neither.
+// SetRules applies rules to all further questions, and sends those that are answered to log as well as to Options.Feed.
+// Both may be nil. The node's view has neither.
 func (s *Server) SetRules(r Rules, log Watcher) {
 	s.rules.Store(nil)
 	if r != nil {
@@ -153,7 +153,7 @@ func (s *Server) SetRules(r Rules, log Watcher) {
 // Ready is closed once the server listens.
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 
-// Listening are the addresses that questions are read from, empty before Ready.
+// Listening returns the addresses that questions are read from, none before Ready.
 func (s *Server) Listening() []netip.AddrPort {
 	select {
 	case <-s.ready:
@@ -161,17 +161,17 @@ func (s *Server) Listening() []netip.AddrPort {
 		return nil
 	}
 	var addrs []netip.AddrPort
-	for _, f := range s.fronts {
-		addrs = append(addrs, f.addr)
+	for _, l := range s.listeners {
+		addrs = append(addrs, l.addr)
 	}
 	return addrs
 }
 
-// Queries are how many questions were answered, by rcode.
+// Queries returns how many questions were answered, by rcode.
 func (s *Server) Queries() map[string]uint64 {
 	var sum counters
-	for _, f := range s.fronts {
-		f.sum(&sum)
+	for _, l := range s.listeners {
+		l.sum(&sum)
 	}
 	byRcode := map[string]uint64{}
 	for rcode, bySource := range sum.responses {
@@ -184,45 +184,45 @@ func (s *Server) Queries() map[string]uint64 {
 	return byRcode
 }
 
-// Run listens and answers until ctx ends, and returns when all is closed. An address that cannot be listened at is an
-// error, at once. Run is called once.
+// Run listens and answers until ctx ends, and returns when everything is closed. If it cannot listen on an address, it
+// returns an error at once. Call it once.
 func (s *Server) Run(ctx context.Context) (err error) {
-	for _, f := range s.fronts {
-		if e := f.listen(ctx); e != nil {
-			err = errors.Join(err, fmt.Errorf("answer DNS questions at %s: %w", f.addr, e))
+	for _, l := range s.listeners {
+		if e := l.listen(ctx); e != nil {
+			err = errors.Join(err, fmt.Errorf("answer DNS questions at %s: %w", l.addr, e))
 		}
 	}
 	web, e := s.listenHTTP(ctx)
 	if err = errors.Join(err, e); err != nil {
-		for _, f := range s.fronts {
-			f.close()
+		for _, l := range s.listeners {
+			l.close()
 		}
 		if err = errors.Join(err, web.close()); ctx.Err() != nil {
-			return nil // the end came before the beginning
+			return nil // ctx ended before the start
 		}
 		return err
 	}
 	close(s.ready)
 	var serving sync.WaitGroup
-	for _, f := range s.fronts {
-		f.serve(ctx, &serving)
+	for _, l := range s.listeners {
+		l.serve(ctx, &serving)
 	}
 	serving.Go(func() { web.serve(ctx) })
 	<-ctx.Done()
-	// Readers stop first, then the questions they handed on end, quickly since their context has. Only then may their
-	// sockets close.
-	for _, f := range s.fronts {
-		f.stop()
+	// Readers stop first, then the questions that they have handed on, quickly because their context has ended. Only
+	// then may their sockets close.
+	for _, l := range s.listeners {
+		l.stop()
 	}
 	serving.Wait()
 	s.slow.close()
-	for _, f := range s.fronts {
-		f.close()
+	for _, l := range s.listeners {
+		l.close()
 	}
 	return nil
 }
 
-// allowed says whether an asker gets an answer.
+// allowed reports whether a client gets an answer.
 func (s *Server) allowed(source netip.Addr) bool {
 	for _, p := range s.opts.Allow {
 		if p.Contains(source) {

@@ -256,7 +256,7 @@ func TestRunEndsQuicklyWhileQuestionsWait(t *testing.T) {
 	if took := time.Since(began); took > 4*time.Second {
 		t.Errorf("the end took %v", took)
 	}
-	// The asker is not told a failure that is only the server's end.
+	// The client must not get a failure only because the server is stopping.
 	_ = tcp.SetReadDeadline(time.Now().Add(patience))
 	if m, err := tcp.ReadMsg(); err == nil {
 		t.Errorf("a last answer over TCP: %v", m)
@@ -296,17 +296,17 @@ func TestRunNamesTheAddressItCannotListenAt(t *testing.T) {
 	}
 }
 
-// TestEveryProcessorReads: the kernel deals askers out to the readers, so none of the sockets stays without.
+// TestEveryProcessorReads: the kernel deals clients out to the readers, so none of the sockets stays without.
 func TestEveryProcessorReads(t *testing.T) {
 	f := start(t, nil)
 	readers := min(runtime.GOMAXPROCS(0), maxSockets)
-	if n := len(f.fronts[0].udp); n != readers {
+	if n := len(f.listeners[0].udp); n != readers {
 		t.Fatalf("%d sockets, want %d", n, readers)
 	}
 	for range 32 * readers { // each from a port of its own
 		ask(t, "udp", f.cluster, msg(kubernetes, dns.TypeA))
 	}
-	for i, c := range f.fronts[0].counts[:readers] {
+	for i, c := range f.listeners[0].counts[:readers] {
 		waitFor(t, fmt.Sprintf("reader %d to count answers", i), func() bool {
 			var sum counters
 			c.addTo(&sum)
@@ -345,7 +345,7 @@ func TestForeignersGetNoAnswer(t *testing.T) {
 	if _, err := c.Write([]byte("rubbish")); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "three drops", func() bool { return f.fronts[0].drops.foreign.Load() == 3 })
+	waitFor(t, "three drops", func() bool { return f.listeners[0].drops.foreign.Load() == 3 })
 	// All three are dealt with, so an answer would be here.
 	if n := received(t, c); n > 0 {
 		t.Errorf("a foreigner got %d bytes", n)
@@ -380,7 +380,7 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// waitFor polls a counter that nothing tells about.
+// waitFor polls a counter, of which there is no notification.
 func waitFor(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !ok(); {

@@ -16,14 +16,14 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// tcpLimits bound what TCP askers can take.
+// tcpLimits limit the resources of TCP clients.
 type tcpLimits struct {
-	// conns are the connections of one front, clientConns those from one address.
+	// conns are the connections of one listener, clientConns those from one address.
 	conns, clientConns int
-	// inFlight are the questions of one connection that the slow path works on.
+	// inFlight are the questions of one connection on the slow path.
 	inFlight int
 	// idle is how long a connection may be silent between questions, message how long one question may take to arrive,
-	// write how long the asker may take to accept answers.
+	// write how long the client may take to accept answers.
 	idle, message, write time.Duration
 }
 
@@ -34,15 +34,15 @@ func defaultTCPLimits() tcpLimits {
 	}
 }
 
-// acceptPause is waited after a failed accept, most likely for want of file descriptors.
+// acceptPause is the pause after a failed accept, most likely for lack of file descriptors.
 const acceptPause = 50 * time.Millisecond
 
-// tcpFront accepts the TCP connections of one front.
-type tcpFront struct {
-	front  *front
-	ln     net.Listener
-	limits tcpLimits
-	conns  sync.WaitGroup
+// tcpListener accepts the TCP connections of one listener.
+type tcpListener struct {
+	listener *listener
+	ln       net.Listener
+	limits   tcpLimits
+	conns    sync.WaitGroup
 
 	mu       sync.Mutex // guards what follows
 	stopped  bool
@@ -50,15 +50,15 @@ type tcpFront struct {
 	byClient map[netip.Addr]int
 }
 
-func newTCPFront(f *front, ln net.Listener) *tcpFront {
-	return &tcpFront{
-		front: f, ln: ln, limits: f.server.tcpLimits,
+func newTCPListener(l *listener, ln net.Listener) *tcpListener {
+	return &tcpListener{
+		listener: l, ln: ln, limits: l.server.tcpLimits,
 		open: map[*tcpConn]struct{}{}, byClient: map[netip.Addr]int{},
 	}
 }
 
 // run accepts until stop, and returns when all connections have ended.
-func (t *tcpFront) run(ctx context.Context) {
+func (t *tcpListener) run(ctx context.Context) {
 	defer t.conns.Wait()
 	for {
 		conn, err := t.ln.Accept()
@@ -66,7 +66,7 @@ func (t *tcpFront) run(ctx context.Context) {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case err != nil:
-			t.front.server.opts.Log.Warn("accept DNS connection", "address", t.front.addr, "err", err)
+			t.listener.server.opts.Log.Warn("accept DNS connection", "address", t.listener.addr, "err", err)
 			select {
 			case <-ctx.Done():
 				return
@@ -78,23 +78,23 @@ func (t *tcpFront) run(ctx context.Context) {
 	}
 }
 
-// admit serves a connection, or closes it if it is not to be.
-func (t *tcpFront) admit(ctx context.Context, conn net.Conn) {
+// admit serves a connection, or closes it if it is not allowed.
+func (t *tcpListener) admit(ctx context.Context, conn net.Conn) {
 	client := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap().WithZone("")
-	if !t.front.server.allowed(client) {
-		t.front.drops.foreign.Add(1)
+	if !t.listener.server.allowed(client) {
+		t.listener.drops.foreign.Add(1)
 		_ = conn.Close()
 		return
 	}
 	c := &tcpConn{
-		tcp: t, conn: conn, client: client, quick: quick{front: t.front},
+		tcp: t, conn: conn, client: client, quick: quick{listener: t.listener},
 		slots: make(chan struct{}, t.limits.inFlight),
 	}
 	t.mu.Lock()
 	full := len(t.open) >= t.limits.conns || t.byClient[client] >= t.limits.clientConns
 	if full || t.stopped {
 		t.mu.Unlock()
-		t.front.drops.add(dropClients, 1)
+		t.listener.drops.add(dropClients, 1)
 		_ = conn.Close()
 		return
 	}
@@ -107,7 +107,7 @@ func (t *tcpFront) admit(ctx context.Context, conn net.Conn) {
 	})
 }
 
-func (t *tcpFront) forget(c *tcpConn) {
+func (t *tcpListener) forget(c *tcpConn) {
 	_ = c.conn.Close()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -117,8 +117,8 @@ func (t *tcpFront) forget(c *tcpConn) {
 	}
 }
 
-// stop makes run return: no more connections, no more questions on those that there are.
-func (t *tcpFront) stop() {
+// stop makes run return: no more connections, and no more questions on existing ones.
+func (t *tcpListener) stop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stopped = true
@@ -128,22 +128,22 @@ func (t *tcpFront) stop() {
 	}
 }
 
-func (t *tcpFront) close() { _ = t.ln.Close() }
+func (t *tcpListener) close() { _ = t.ln.Close() }
 
-// tcpConn is one connection. Its questions may come at any rate and are answered as soon as the answers are there,
-// in any order (RFC 7766).
+// tcpConn is one connection. Its questions may arrive at any rate and are answered as soon as the answers are there, in
+// any order (RFC 7766).
 type tcpConn struct {
 	quick
-	tcp    *tcpFront
+	tcp    *tcpListener
 	conn   net.Conn
 	client netip.Addr
-	// slots has an element for each question in the slow path.
+	// slots has an element for each question on the slow path.
 	slots chan struct{}
 
 	writing sync.Mutex // held while something is written to conn
 }
 
-// serve reads questions until the asker or the time ends it, and waits for the answers that are still to come.
+// serve reads questions until the client or a limit ends it, and waits for the outstanding answers.
 func (c *tcpConn) serve(ctx context.Context) {
 	defer func() {
 		for range cap(c.slots) {
@@ -153,7 +153,7 @@ func (c *tcpConn) serve(ctx context.Context) {
 	in := bufio.NewReaderSize(c.conn, maxQuestion+2)
 	var out []byte
 	for {
-		// Whoever sends many questions at once gets the quick answers at once.
+		// A client that sends many questions at once gets the quick answers at once.
 		if len(out) > 0 && (!complete(in) || len(out) > maxTCPSize) {
 			if !c.write(ctx, out) {
 				return
@@ -165,11 +165,11 @@ func (c *tcpConn) serve(ctx context.Context) {
 		msg, err := c.read(ctx, in)
 		if err != nil || silent(msg) {
 			if err == nil || errors.Is(err, errTooLong) {
-				c.tcp.front.drops.malformed.Add(1)
+				c.tcp.listener.drops.malformed.Add(1)
 			}
 			return
 		}
-		from := asker{c.client, true, time.Now()}
+		from := client{c.client, true, time.Now()}
 		var done bool
 		if out, done = c.fast(out, msg, from); done {
 			continue
@@ -186,18 +186,18 @@ func (c *tcpConn) serve(ctx context.Context) {
 	}
 }
 
-// complete says that a whole question is in the buffer.
+// complete reports whether a whole question is in the buffer.
 func complete(in *bufio.Reader) bool {
 	if in.Buffered() < 2 {
 		return false
 	}
-	head, _ := in.Peek(2) // is there
+	head, _ := in.Peek(2) // is buffered
 	return in.Buffered() >= 2+int(binary.BigEndian.Uint16(head))
 }
 
 var errTooLong = errors.New("question too long")
 
-// read gives the next question; it is valid until the next call.
+// read returns the next question; it is valid until the next call.
 func (c *tcpConn) read(ctx context.Context, in *bufio.Reader) ([]byte, error) {
 	if !complete(in) {
 		if in.Buffered() == 0 {
@@ -228,7 +228,7 @@ func (c *tcpConn) read(ctx context.Context, in *bufio.Reader) ([]byte, error) {
 	return msg[2:], err
 }
 
-// readWithin sets the time for what is read next, unless the server ends: stop has set it for good then, or will.
+// readWithin sets the deadline of the next read, unless the server is stopping: then stop has set it for good, or will.
 func (c *tcpConn) readWithin(ctx context.Context, limit time.Duration) error {
 	if err := c.conn.SetReadDeadline(time.Now().Add(limit)); err != nil {
 		return err
@@ -237,12 +237,12 @@ func (c *tcpConn) readWithin(ctx context.Context, limit time.Duration) error {
 }
 
 // fast appends the answer to out if it is in memory.
-func (c *tcpConn) fast(out, msg []byte, from asker) (sum []byte, done bool) {
-	f := c.tcp.front
+func (c *tcpConn) fast(out, msg []byte, from client) (sum []byte, done bool) {
+	l := c.tcp.listener
 	start := len(out)
 	defer func() {
 		if p := recover(); p != nil {
-			f.server.panicked(p)
+			l.server.panicked(p)
 			sum, done = framed(out[:start], failure(nil, msg)), true
 		}
 	}()
@@ -252,40 +252,40 @@ func (c *tcpConn) fast(out, msg []byte, from asker) (sum []byte, done bool) {
 	}
 	size := len(reply) - start - 2
 	binary.BigEndian.PutUint16(reply[start:], uint16(size))
-	f.slowCounts().add(time.Since(from.arrived), event{
+	l.slowCounts().add(time.Since(from.arrived), event{
 		tcp: true, ipv6: from.addr.Is6(), do: c.q.DO, qtype: c.q.Type, rcode: int(reply[start+2+3] & 0xF),
 		source: source, size: len(msg), reply: size,
 	})
-	if f.watched() {
-		f.tell(from, reply[start+2:], source, "")
+	if l.watched() {
+		l.publish(from, reply[start+2:], source, "")
 	}
 	return reply, true
 }
 
-// later hands a question to the slow path. It waits while the connection has too many there already, which makes the
-// asker wait, too. False means that the server ends.
-func (c *tcpConn) later(ctx context.Context, msg []byte, from asker) bool {
+// later passes a question to the slow path. It waits while the connection has too many questions there, which makes the
+// client wait, too. False means that the server is stopping.
+func (c *tcpConn) later(ctx context.Context, msg []byte, from client) bool {
 	select {
 	case c.slots <- struct{}{}:
 	case <-ctx.Done():
 		return false
 	}
-	f := c.tcp.front
-	f.server.slow.submit(job{
+	l := c.tcp.listener
+	l.server.slow.submit(job{
 		source: from.addr, arrived: from.arrived,
 		run: func() {
 			defer func() { <-c.slots }()
-			if reply := f.handle(ctx, msg, from); reply != nil {
+			if reply := l.handle(ctx, msg, from); reply != nil {
 				c.write(ctx, framed(nil, reply))
 			}
 		},
-		// A connection that stays silent would make the asker wait for its end. The writing may block, which refuse must
+		// A connection that stays silent would make the client wait for a timeout. Writing may block, which refuse must
 		// not; there are never more of these goroutines than slots.
 		refuse: func(why dropReason) {
 			c.tcp.conns.Go(func() {
 				defer func() { <-c.slots }()
-				f.drops.add(why, 1)
-				f.slowCounts().add(time.Since(from.arrived), event{
+				l.drops.add(why, 1)
+				l.slowCounts().add(time.Since(from.arrived), event{
 					tcp: true, ipv6: from.addr.Is6(), rcode: dns.RcodeRefused, source: cluster.DNSRefused,
 					size: len(msg), reply: headerLen,
 				})
@@ -301,7 +301,7 @@ func framed(dst, msg []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(dst, uint16(len(msg))), msg...)
 }
 
-// write sends whole messages, but not once the server ends. After a failure the connection is of no use and ends.
+// write sends whole messages, but not once the server is stopping. After a failure the connection is unusable and ends.
 func (c *tcpConn) write(ctx context.Context, out []byte) bool {
 	c.writing.Lock()
 	defer c.writing.Unlock()

@@ -124,7 +124,7 @@ func TestTCPTimeouts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := dial(t, f.cluster)
-			// A question that is answered comes first: the time begins anew.
+			// A question that is answered comes first: the time starts again.
 			if err := c.WriteMsg(msg(kubernetes, dns.TypeA)); err != nil {
 				t.Fatal(err)
 			}
@@ -175,12 +175,12 @@ func TestTCPLimitsConnections(t *testing.T) {
 	if works(from(3)) {
 		t.Error("a fourth connection works")
 	}
-	if n := f.fronts[0].drops.byReason[dropClients].Load(); n != 2 {
+	if n := f.listeners[0].drops.byReason[dropClients].Load(); n != 2 {
 		t.Errorf("%d connections counted as refused, want 2", n)
 	}
 	_ = first.Close()
 	waitFor(t, "the place of a closed connection to be free", func() bool {
-		tcp := f.fronts[0].tcp
+		tcp := f.listeners[0].tcp
 		tcp.mu.Lock()
 		defer tcp.mu.Unlock()
 		return len(tcp.open) == 2
@@ -205,7 +205,7 @@ func TestTCPRubbishEndsTheConnection(t *testing.T) {
 		if n, err := c.Conn.Read(make([]byte, 1)); n > 0 || isTimeout(err) {
 			t.Errorf("%s: read %d, %v; want the connection's end", name, n, err)
 		}
-		if counted++; f.fronts[0].drops.malformed.Load() != counted {
+		if counted++; f.listeners[0].drops.malformed.Load() != counted {
 			t.Errorf("%s: not counted", name)
 		}
 	}
@@ -217,7 +217,7 @@ func TestTCPStopIsForGood(t *testing.T) {
 	defer client.Close()
 	defer server.Close()
 	ended, end := context.WithCancel(t.Context())
-	c := &tcpConn{conn: server, tcp: &tcpFront{limits: defaultTCPLimits()}}
+	c := &tcpConn{conn: server, tcp: &tcpListener{limits: defaultTCPLimits()}}
 	if err := c.readWithin(ended, time.Hour); err != nil {
 		t.Errorf("before: %v", err)
 	}

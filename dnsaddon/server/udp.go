@@ -21,24 +21,24 @@ type reader struct {
 	events []event
 }
 
-func newReader(f *front, conn *net.UDPConn, counts *counters) *reader {
+func newReader(l *listener, conn *net.UDPConn, counts *counters) *reader {
 	return &reader{
-		quick: quick{front: f}, conn: conn, counts: counts,
+		quick: quick{listener: l}, conn: conn, counts: counts,
 		batch: newBatch(), events: make([]event, 0, batchSize),
 	}
 }
 
-// run answers until the socket's read deadline is set or it is closed. It returns with nothing of its own left behind;
-// what it gave to the slow path ends with the pool.
+// run answers until the socket's read deadline is set or it is closed. On return nothing of its own is left; questions
+// that it passed to the slow path end with the pool.
 func (r *reader) run(ctx context.Context) {
 	raw, err := r.conn.SyscallConn()
 	if err != nil {
-		r.front.server.opts.Log.Error("read from DNS socket", "address", r.front.addr, "err", err)
+		r.listener.server.opts.Log.Error("read from DNS socket", "address", r.listener.addr, "err", err)
 		return
 	}
 	// The callback returns false to wait for the next datagram. A receive that filled less than the batch has emptied
-	// the socket, and whatever came since wakes us up again: polling is edge-triggered, and the edge is not forgotten
-	// while the callback runs.
+	// the socket, and datagrams that have arrived since wake us up again: polling is edge-triggered, and the edge is
+	// not lost while the callback runs.
 	_ = raw.Read(func(fd uintptr) bool {
 		for {
 			n, errno := r.batch.receive(fd)
@@ -46,20 +46,20 @@ func (r *reader) run(ctx context.Context) {
 				return false
 			}
 			r.answerAll(ctx, n)
-			r.front.drops.add(dropFull, r.batch.send(fd))
+			r.listener.drops.add(dropFull, r.batch.send(fd))
 			if len(r.events) > 0 {
 				r.counts.add(time.Since(r.now), r.events...)
 			}
 			if n < batchSize {
 				return false
 			}
-			// A socket that is never empty must not keep the other goroutines waiting for the scheduler's patience to end.
+			// A socket that is never empty must not starve the other goroutines until the scheduler preempts this one.
 			runtime.Gosched()
 		}
 	})
 }
 
-// answerAll answers the n received messages or hands them on.
+// answerAll answers the n received messages or passes them on.
 func (r *reader) answerAll(ctx context.Context, n int) {
 	r.now = time.Now()
 	r.events = r.events[:0]
@@ -69,15 +69,15 @@ func (r *reader) answerAll(ctx context.Context, n int) {
 }
 
 func (r *reader) answerOne(ctx context.Context, i int) {
-	s := r.front.server
+	s := r.listener.server
 	source := r.batch.source(i)
 	if !s.allowed(source) {
-		r.front.drops.foreign.Add(1)
+		r.listener.drops.foreign.Add(1)
 		return
 	}
 	msg, whole := r.batch.question(i)
 	if !whole {
-		r.front.drops.malformed.Add(1)
+		r.listener.drops.malformed.Add(1)
 		return
 	}
 	defer func() {
@@ -94,47 +94,47 @@ func (r *reader) answerOne(ctx context.Context, i int) {
 			ipv6: source.Is6(), do: r.q.DO, qtype: r.q.Type, rcode: int(reply[3] & 0xF),
 			source: from, size: len(msg), reply: len(reply),
 		})
-		if r.front.watched() {
-			r.front.tell(asker{source, false, r.now}, reply, from, "")
+		if r.listener.watched() {
+			r.listener.publish(client{source, false, r.now}, reply, from, "")
 		}
 		return
 	}
 	if silent(msg) {
-		r.front.drops.malformed.Add(1)
+		r.listener.drops.malformed.Add(1)
 		return
 	}
 	r.later(ctx, i, bytes.Clone(msg))
 }
 
-// later hands message i to the slow path.
+// later passes message i to the slow path.
 func (r *reader) later(ctx context.Context, i int, msg []byte) {
-	from := asker{r.batch.source(i), false, r.now}
-	to, conn, f := r.batch.returnAddress(i), r.conn, r.front
-	f.server.slow.submit(job{
+	from := client{r.batch.source(i), false, r.now}
+	to, conn, l := r.batch.returnAddress(i), r.conn, r.listener
+	l.server.slow.submit(job{
 		source: from.addr, arrived: r.now,
 		run: func() {
-			reply := f.handle(ctx, msg, from)
+			reply := l.handle(ctx, msg, from)
 			if reply == nil {
 				return
 			}
 			if _, err := conn.WriteToUDPAddrPort(reply, to); err != nil {
-				f.drops.add(dropFull, 1)
+				l.drops.add(dropFull, 1)
 			}
 		},
-		// Silence makes a resolver ask again, perhaps another server; any answer would end its search.
-		refuse: func(why dropReason) { f.drops.add(why, 1) },
+		// No answer makes a resolver ask again, perhaps another server; any answer would end its search.
+		refuse: func(why dropReason) { l.drops.add(why, 1) },
 	})
 }
 
-// asker is who sent a question.
-type asker struct {
+// client is the sender of a question.
+type client struct {
 	addr    netip.Addr
 	tcp     bool
 	arrived time.Time
 }
 
-func (a asker) proto() string {
-	if a.tcp {
+func (c client) proto() string {
+	if c.tcp {
 		return "tcp"
 	}
 	return "udp"

@@ -18,7 +18,7 @@ import (
 )
 
 // podsLimit is how long a new configuration that verifies pod names waits for the pods. Without them it would deny
-// names that exist, and askers remember that for longer.
+// names that exist, and clients cache that for longer.
 const podsLimit = 2 * time.Second
 
 // The ConfigMaps in kube-system with the user's configuration.
@@ -28,12 +28,12 @@ const (
 	kubeDNS       = "kube-dns"
 )
 
-// configWatch follows the user's ConfigMaps, each by a watch of its own: the node may read these three and no others.
+// configWatch follows the user's ConfigMaps, each with its own watch: the node may read only these three.
 type configWatch struct {
-	w    *Watcher
-	core *rest.RESTClient
-	tell *teller
-	// applied is closed when the first configuration is in force.
+	w      *Watcher
+	core   *rest.RESTClient
+	events *eventWriter
+	// applied is closed when the first configuration is in effect.
 	applied chan struct{}
 	// news has room for one.
 	news chan struct{}
@@ -46,14 +46,14 @@ type configWatch struct {
 type configMap struct {
 	of   *configWatch
 	name string
-	// known says that it has been looked for; found is nil if it does not exist.
+	// known reports that it has been looked for; found is nil if it does not exist.
 	known bool
 	found *corev1.ConfigMap
 }
 
 func newConfigWatch(w *Watcher, core *rest.RESTClient) *configWatch {
 	c := &configWatch{
-		w: w, core: core, tell: newTeller(core, w.log),
+		w: w, core: core, events: newEventWriter(core, w.log),
 		applied: make(chan struct{}), news: make(chan struct{}, 1), maps: map[string]*configMap{},
 	}
 	for _, name := range []string{coreDNS, coreDNSCustom, kubeDNS} {
@@ -62,7 +62,7 @@ func newConfigWatch(w *Watcher, core *rest.RESTClient) *configWatch {
 	return c
 }
 
-// follow does all of it in the background.
+// follow runs everything in the background.
 func (c *configWatch) follow(ctx context.Context, running *sync.WaitGroup) {
 	for name, m := range c.maps {
 		k := kind{
@@ -72,13 +72,13 @@ func (c *configWatch) follow(ctx context.Context, running *sync.WaitGroup) {
 		running.Go(func() { k.follow(ctx, c.w.log) })
 	}
 	running.Go(func() { c.run(ctx) })
-	running.Go(func() { c.tell.run(ctx) })
+	running.Go(func() { c.events.run(ctx) })
 }
 
-// run puts one configuration after the other in force.
+// run applies one configuration after the other.
 func (c *configWatch) run(ctx context.Context) {
 	var last corefile.Sources
-	told := map[string]bool{}
+	reported := map[string]bool{}
 	for first := true; ; {
 		select {
 		case <-ctx.Done():
@@ -89,7 +89,7 @@ func (c *configWatch) run(ctx context.Context) {
 		if !complete || !first && same(src, last) {
 			continue
 		}
-		told = c.apply(ctx, src, origin, told)
+		reported = c.apply(ctx, src, origin, reported)
 		last = src
 		if first {
 			close(c.applied)
@@ -99,7 +99,7 @@ func (c *configWatch) run(ctx context.Context) {
 }
 
 // sources are the ConfigMaps' data, and the ConfigMaps themselves without it. They are complete when all have been
-// looked for: half of a configuration is none.
+// looked for: a partial configuration must not be applied.
 func (c *configWatch) sources() (src corefile.Sources, origin map[string]metav1.ObjectMeta, complete bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -124,26 +124,26 @@ func same(a, b corefile.Sources) bool {
 	return equal(a.Corefile, b.Corefile) && equal(a.Custom, b.Custom) && equal(a.KubeDNS, b.KubeDNS)
 }
 
-// apply puts a configuration in force, tells its problems unless they are in told, and returns them.
-func (c *configWatch) apply(ctx context.Context, src corefile.Sources, origin map[string]metav1.ObjectMeta, told map[string]bool) map[string]bool {
+// apply applies a configuration, reports its problems unless they are in reported, and returns them.
+func (c *configWatch) apply(ctx context.Context, src corefile.Sources, origin map[string]metav1.ObjectMeta, reported map[string]bool) map[string]bool {
 	pods := c.w.pods
 	if config, _ := corefile.Parse(src, corefile.Defaults{}); config.Zone.Pods == zone.Verified {
 		pods.want(true)
 		waiting, cancel := context.WithTimeout(ctx, podsLimit)
 		if err := pods.wait(waiting); errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			c.w.log.Warn("pod names are verified although the pods are not all here", "waited", podsLimit)
+			c.w.log.Warn("pod names are verified although not all pods are known yet", "waited", podsLimit)
 		}
 		cancel()
 	}
 	problems := c.w.configure(src)
-	// What counts is what came of it: a text that cannot be read leaves an older one in force.
+	// The result matters: if a text cannot be parsed, an older one stays in effect.
 	pods.want(c.w.store.View().Pods == zone.Verified)
 	now := map[string]bool{}
 	for _, p := range problems {
 		now[p.Object+p.Summary] = true
-		if !told[p.Object+p.Summary] && p.Severity != cluster.SeverityInfo {
+		if !reported[p.Object+p.Summary] && p.Severity != cluster.SeverityInfo {
 			c.w.log.Warn("the configuration of cluster DNS has a problem", "object", p.Object, "problem", p.Summary, "cause", p.Cause)
-			c.tell.add(p, origin)
+			c.events.add(p, origin)
 		}
 	}
 	return now
@@ -176,16 +176,16 @@ func (m *configMap) Replace(list []any, _ string) error {
 	return nil
 }
 
-// Resync is never asked for.
+// Resync is never called.
 func (m *configMap) Resync() error { return nil }
 
-// set takes in the ConfigMap, nil if there is none.
+// set stores the ConfigMap, nil if there is none.
 func (m *configMap) set(o *corev1.ConfigMap) {
 	m.of.mu.Lock()
 	m.known, m.found = true, o
 	m.of.mu.Unlock()
 	select {
 	case m.of.news <- struct{}{}:
-	default: // somebody will look anyway
+	default: // a wake-up is already pending
 	}
 }

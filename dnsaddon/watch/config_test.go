@@ -48,7 +48,7 @@ func TestConfiguration(t *testing.T) {
 		api.put(&corev1.ConfigMap{ObjectMeta: named("kube-system", "coredns")})
 		n.wantTTLs(1, 2, 3, 3, 2, 30, 30)
 		if took := time.Since(began); took != 0 {
-			t.Errorf("somebody waited for %v", took)
+			t.Errorf("a caller waited for %v", took)
 		}
 		if api.asked("metadata.name") != api.asked(configMapsPath) {
 			t.Errorf("ConfigMaps are read that are none of ours")
@@ -68,7 +68,7 @@ func TestVerifiedPods(t *testing.T) {
 		insecureAnswers := map[string]string{"10-1-0-7.default.pod.cluster.local. A": "NOERROR 10.1.0.7", "10-1-0-99.default.pod.cluster.local. A": "NOERROR 10.1.0.99"}
 		n.want(insecureAnswers)
 
-		// No pod name may be denied for want of its pod: they are there before the configuration is.
+		// No pod name may be denied for lack of its pod: they are there before the configuration is.
 		n.mu.Lock()
 		n.configured = func(c corefile.Config) {
 			if a := n.store.View().Lookup("10-1-0-7.default.pod.cluster.local.", dns.TypeA); len(a.Answer) != 1 {
@@ -126,8 +126,8 @@ func TestVerifiedFromTheStart(t *testing.T) {
 	})
 }
 
-// TestVerifyingDoesNotWaitForEver has an API server that never gives the pods to a configuration that needs them.
-func TestVerifyingDoesNotWaitForEver(t *testing.T) {
+// TestVerifyingDoesNotWaitForever has an API server that never gives the pods to a configuration that needs them.
+func TestVerifyingDoesNotWaitForever(t *testing.T) {
 	bubble(t, func(t *testing.T, api *fakeAPI) {
 		fill(api)
 		n := start(t, api)
@@ -175,9 +175,9 @@ func TestEvents(t *testing.T) {
 		api.put(corefileWith("frobnicate", "prometheus :9999"))
 		want("Corefile line 4: frobnicate:")
 		if got := api.asked("POST"); got != 3 {
-			t.Errorf("got %d tries to tell, want one of each node", got)
+			t.Errorf("got %d attempts to write the event, want one of each node", got)
 		}
-		// What is known is not told again, what is new is.
+		// Known problems are not reported again, new ones are.
 		api.put(corefileWith("frobnicate", "acl"))
 		want("Corefile line 4: frobnicate:", "Corefile line 5: acl:")
 		api.put(corefileWith())
@@ -203,11 +203,11 @@ func TestEventsDoNotHoldUpTheConfiguration(t *testing.T) {
 		api.put(configMapObject("coredns", "Corefile", ". {\n kubernetes cluster.local {\n ttl 4\n }\n frobnicate\n}"))
 		n.wantTTLs(30, 3, 4)
 		api.set(func() { api.noEvents = false })
-		time.Sleep(tellPause)
+		time.Sleep(writePause)
 		synctest.Wait()
 		api.set(func() {
 			if len(api.events) == 0 {
-				t.Error("nothing was told after the API server was back")
+				t.Error("no event was written after the API server was back")
 			}
 		})
 	})

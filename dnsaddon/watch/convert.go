@@ -9,7 +9,7 @@ import (
 	"bonsai/dnsaddon/zone"
 )
 
-// What DNS needs of the API's objects. Nothing in the results is shared with more of an object than a string or two.
+// What DNS needs of the API's objects. The results share no more of an object than a string or two.
 
 func service(o *corev1.Service) zone.Service {
 	s := zone.Service{
@@ -25,10 +25,10 @@ func service(o *corev1.Service) zone.Service {
 	return s
 }
 
-// slice is an EndpointSlice with what its controller says about the change that it made it for.
+// slice is an EndpointSlice with what its controller recorded about the change that caused it.
 type slice struct {
 	zone.Slice
-	changed  time.Time // when pods or Service changed; zero if nobody says
+	changed  time.Time // when pods or Service changed; zero if unknown
 	headless bool
 }
 

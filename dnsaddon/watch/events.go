@@ -21,39 +21,39 @@ import (
 const ReasonConfigProblem = "DNSConfigProblem"
 
 const (
-	// tellTries and tellPause, which doubles, are for an API server that is away just now. What it has not heard after
-	// a minute is still in the log and the server's status.
-	tellTries, tellPause = 7, time.Second
-	// tellLimit bounds one try.
-	tellLimit = 5 * time.Second
-	// maxUntold is more than one configuration can have.
-	maxUntold = 64
+	// writeTries and writePause, which doubles, are for an API server that is briefly unavailable. What could not be
+	// written after a minute is still in the log and the server's status.
+	writeTries, writePause = 7, time.Second
+	// writeLimit bounds one try.
+	writeLimit = 5 * time.Second
+	// maxQueued is more than one configuration can have.
+	maxQueued = 64
 	// maxMessage is what the API server accepts.
 	maxMessage = 1024
 )
 
-// teller writes Events, one after the other, so that nothing waits for them.
-type teller struct {
-	core   *rest.RESTClient
-	log    *slog.Logger
-	untold chan *corev1.Event
+// eventWriter writes Events, one after the other, so that nothing waits for them.
+type eventWriter struct {
+	core  *rest.RESTClient
+	log   *slog.Logger
+	queue chan *corev1.Event
 }
 
-func newTeller(core *rest.RESTClient, log *slog.Logger) *teller {
-	return &teller{core: core, log: log, untold: make(chan *corev1.Event, maxUntold)}
+func newEventWriter(core *rest.RESTClient, log *slog.Logger) *eventWriter {
+	return &eventWriter{core: core, log: log, queue: make(chan *corev1.Event, maxQueued)}
 }
 
-// add has a problem told on the ConfigMap that it is about. It does not block.
-func (t *teller) add(p cluster.Problem, origin map[string]metav1.ObjectMeta) {
+// add queues an Event on the ConfigMap of a problem. It does not block.
+func (w *eventWriter) add(p cluster.Problem, origin map[string]metav1.ObjectMeta) {
 	select {
-	case t.untold <- event(p, origin[p.Object[strings.LastIndexByte(p.Object, '/')+1:]], time.Now()):
+	case w.queue <- event(p, origin[p.Object[strings.LastIndexByte(p.Object, '/')+1:]], time.Now()):
 	default:
-		t.log.Warn("too many problems to tell each as an event", "object", p.Object)
+		w.log.Warn("too many problems to write an event for each", "object", p.Object)
 	}
 }
 
-// event is the same in every node for the same state of the ConfigMap, name included: one of them tells, the others
-// find it told.
+// event is the same in every node for the same state of the ConfigMap, including its name: one node writes it, the
+// others find that it exists.
 func event(p cluster.Problem, on metav1.ObjectMeta, at time.Time) *corev1.Event {
 	message := p.Summary
 	for _, more := range []string{p.Cause, p.Hint} {
@@ -77,41 +77,41 @@ func event(p cluster.Problem, on metav1.ObjectMeta, at time.Time) *corev1.Event 
 	}
 }
 
-// run tells what there is until ctx ends.
-func (t *teller) run(ctx context.Context) {
+// run writes queued Events until ctx ends.
+func (w *eventWriter) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case e := <-t.untold:
-			if err := t.write(ctx, e); err != nil && ctx.Err() == nil {
-				t.log.Warn("a problem of the configuration cannot be told as an event", "event", e.Name, "cause", err)
+		case e := <-w.queue:
+			if err := w.write(ctx, e); err != nil && ctx.Err() == nil {
+				w.log.Warn("an event about the configuration could not be written", "event", e.Name, "cause", err)
 			}
 		}
 	}
 }
 
-func (t *teller) write(ctx context.Context, e *corev1.Event) (err error) {
-	for try := range tellTries {
+func (w *eventWriter) write(ctx context.Context, e *corev1.Event) (err error) {
+	for try := range writeTries {
 		if try > 0 {
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
-			case <-time.After(tellPause << (try - 1)):
+			case <-time.After(writePause << (try - 1)):
 			}
 		}
-		if err = t.post(ctx, e); err == nil || apierrors.IsAlreadyExists(err) {
+		if err = w.post(ctx, e); err == nil || apierrors.IsAlreadyExists(err) {
 			return nil
 		}
 		if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) {
-			return err // the same at each try
+			return err // retrying does not help
 		}
 	}
 	return err
 }
 
-func (t *teller) post(ctx context.Context, e *corev1.Event) error {
-	ctx, cancel := context.WithTimeout(ctx, tellLimit)
+func (w *eventWriter) post(ctx context.Context, e *corev1.Event) error {
+	ctx, cancel := context.WithTimeout(ctx, writeLimit)
 	defer cancel()
-	return t.core.Post().Namespace(e.Namespace).Resource("events").Body(e).Do(ctx).Error()
+	return w.core.Post().Namespace(e.Namespace).Resource("events").Body(e).Do(ctx).Error()
 }

@@ -299,7 +299,7 @@ func (f *fakeAPI) list(w http.ResponseWriter, r *http.Request) {
 	case slicesPath:
 		list = &discoveryv1.EndpointSliceList{TypeMeta: metav1.TypeMeta{APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSliceList"}, ListMeta: m, Items: values[discoveryv1.EndpointSlice](all)}
 	default:
-		f.t.Errorf("nobody knows %s", r.URL.Path)
+		f.t.Errorf("unknown path %s", r.URL.Path)
 		return
 	}
 	w.Header().Set("Content-Type", runtime.ContentTypeProtobuf)

@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	// An API server that restarts is away for a second or two, and a question to it costs next to nothing: it is
-	// asked soon again. Upstream's own pauses grow to half a minute.
+	// An API server that restarts is unavailable for a second or two, and a request costs next to nothing: retry soon.
+	// Upstream's own pauses grow to half a minute.
 	firstRetry, lastRetry = 25 * time.Millisecond, 500 * time.Millisecond
 	// settled is how long a watch has to last before the next failure counts as the first.
 	settled = 10 * time.Second
-	// tellAgain is how often the log hears of a failure that lasts.
-	tellAgain = 10 * time.Minute
+	// logAgain is how often a failure that lasts is logged.
+	logAgain = 10 * time.Minute
 )
 
-// kind is one kind of objects to be followed.
+// kind is one kind of objects to follow.
 type kind struct {
 	client    *rest.RESTClient
 	resource  string
@@ -40,19 +40,19 @@ func (k kind) follow(ctx context.Context, log *slog.Logger) {
 	})
 	r := cache.NewReflectorWithOptions(lw, k.example, k.sink, cache.ReflectorOptions{
 		Name: "dns/" + k.resource,
-		// For what it tries again by itself.
+		// For its own retries.
 		Backoff: &wait.Backoff{Duration: firstRetry, Factor: 2, Jitter: 0.2, Steps: 20, Cap: lastRetry},
 	})
-	var told time.Time
+	var logged time.Time
 	for pause := firstRetry; ctx.Err() == nil; pause = min(2*pause, lastRetry) {
 		began := time.Now()
 		err := r.ListAndWatchWithContext(ctx) // nil, too, when a watch has ended
 		if time.Since(began) > settled {
-			pause, told = firstRetry, time.Time{}
+			pause, logged = firstRetry, time.Time{}
 		}
-		if err != nil && ctx.Err() == nil && time.Since(told) > tellAgain {
-			log.Warn("the API server cannot be followed; what is known stays", "resource", k.resource, "selector", k.fieldSelector, "cause", err)
-			told = time.Now()
+		if err != nil && ctx.Err() == nil && time.Since(logged) > logAgain {
+			log.Warn("the API server cannot be followed; the last known state is kept", "resource", k.resource, "selector", k.fieldSelector, "cause", err)
+			logged = time.Now()
 		}
 		select {
 		case <-ctx.Done():

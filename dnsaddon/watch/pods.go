@@ -12,7 +12,7 @@ import (
 	"bonsai/dnsaddon/zone"
 )
 
-// podWatch has the pods in the store while they are wanted.
+// podWatch keeps the pods in the store while they are wanted.
 type podWatch struct {
 	store *zone.Store
 
@@ -27,7 +27,7 @@ func newPodWatch(store *zone.Store) *podWatch {
 	return &podWatch{store: store, changed: make(chan struct{}), loaded: make(chan struct{})}
 }
 
-// want says whether the store needs the pods.
+// want sets whether the store needs the pods.
 func (p *podWatch) want(on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -39,14 +39,14 @@ func (p *podWatch) want(on bool) {
 	p.changed = make(chan struct{})
 }
 
-// state is what is wanted, and the channel that is closed when that is no longer so.
+// state returns whether pods are wanted, and the channel that is closed when that changes.
 func (p *podWatch) state() (wanted bool, changed <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.wanted, p.changed
 }
 
-// wait returns when the pods that are wanted are in the store; at once if none are.
+// wait returns when the wanted pods are in the store; at once if none are wanted.
 func (p *podWatch) wait(ctx context.Context) error {
 	for {
 		p.mu.Lock()
@@ -65,7 +65,7 @@ func (p *podWatch) wait(ctx context.Context) error {
 	}
 }
 
-// run does what is wanted until ctx ends.
+// run follows or unfollows the pods as wanted, until ctx ends.
 func (p *podWatch) run(ctx context.Context, core *rest.RESTClient, log *slog.Logger) {
 	for ctx.Err() == nil {
 		wanted, changed := p.state()
@@ -93,7 +93,7 @@ func (p *podWatch) follow(ctx context.Context, core *rest.RESTClient, log *slog.
 		p.mu.Unlock()
 		pods.clear()
 	}()
-	// Pods that have ended have given their addresses back; to this watch they are gone.
+	// Pods that have ended no longer have their addresses; for this watch they are deleted.
 	alive := fields.AndSelectors(
 		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)),
 		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed))).String()

@@ -10,8 +10,9 @@ import (
 	"bonsai/dnsaddon/zone"
 )
 
-// sink is what a reflector fills with objects of one kind: it passes on what DNS needs of them, T, and keeps nothing
-// but their names, which a new list needs to find out what is gone. Its methods are for the reflector's goroutine.
+// sink is the target of a reflector for objects of one kind: it passes on what DNS needs of them, T, and keeps only
+// their names, which it needs to find out what a new list no longer contains. Its methods are for the reflector's
+// goroutine.
 type sink[T any] struct {
 	convert func(obj any) (T, bool)
 	set     func(T)
@@ -35,7 +36,7 @@ type item[T any] struct {
 	value T
 }
 
-// newSink makes a sink of objects of type O.
+// newSink returns a sink for objects of type O.
 func newSink[O metav1.Object, T any](store *zone.Store, convert func(O) T, set func(T), remove func(namespace, name string)) *sink[T] {
 	return &sink[T]{
 		convert: func(obj any) (value T, ok bool) {
@@ -61,7 +62,7 @@ func (s *sink[T]) item(obj any) (*item[T], error) {
 	if !ok {
 		return nil, fmt.Errorf("the API server sent a %T", obj)
 	}
-	m := obj.(metav1.Object) // as are all that can be converted
+	m := obj.(metav1.Object) // true for everything that can be converted
 	return &item[T]{name{m.GetNamespace(), m.GetName()}, value}, nil
 }
 
@@ -94,8 +95,8 @@ func (s *sink[T]) remove(n name) {
 	delete(s.names, n)
 }
 
-// Replace takes in a whole list at one blow: nobody sees the store with half of it. What cannot be taken in leaves
-// everything as it was.
+// Replace stores a whole list at once: nobody sees the store with half of it. If an object cannot be converted,
+// everything stays as it was.
 func (s *sink[T]) Replace(list []any, _ string) error {
 	items := make([]*item[T], 0, len(list))
 	for _, obj := range list {
@@ -121,7 +122,7 @@ func (s *sink[T]) Replace(list []any, _ string) error {
 	return nil
 }
 
-// clear forgets everything that came.
+// clear removes everything that was stored.
 func (s *sink[T]) clear() {
 	s.batch(func() {
 		for n := range s.names {
@@ -130,5 +131,5 @@ func (s *sink[T]) clear() {
 	})
 }
 
-// Resync is never asked for.
+// Resync is never called.
 func (s *sink[T]) Resync() error { return nil }

@@ -1,10 +1,10 @@
-// Package watch keeps a DNS server's records and configuration what the API server says.
+// Package watch keeps a DNS server's records and configuration in line with the API server.
 //
-// Each kind of object is listed and watched by a reflector of client-go, which puts up with API servers that are slow,
-// away or new; meanwhile the last known records stay. Nothing is kept here but the names of objects: what DNS needs of
-// them goes straight into the zone.Store (kind.go, sink.go, convert.go). The pods are followed only while their names are to be
-// verified (pods.go). The user's ConfigMaps are followed the same way, and what is wrong with them is told as Events
-// (config.go, events.go). Begin reading at Watcher.Run.
+// Each kind of object is listed and watched by a reflector of client-go, which copes with API servers that are slow,
+// down or new; in the meantime the last known records stay. Nothing is kept here except the names of objects: what DNS
+// needs of them goes straight into the zone.Store (kind.go, sink.go, convert.go). The pods are followed only while
+// their names have to be verified (pods.go). The user's ConfigMaps are followed the same way, and problems with them
+// are reported as Events (config.go, events.go). Begin reading at Watcher.Run.
 package watch
 
 import (
@@ -22,7 +22,7 @@ import (
 	"bonsai/dnsaddon/zone"
 )
 
-// Programmed is told how long it took from a change of a Service or its pods until the endpoints were in the store. The
+// Programmed is called with the time from a change of a Service or its pods until the endpoints were in the store. The
 // kind of the Service is "cluster_ip" or "headless_with_selector".
 type Programmed func(kind string, took time.Duration)
 
@@ -38,8 +38,8 @@ type Watcher struct {
 	pods   *podWatch
 }
 
-// New makes a watcher that does nothing yet. configure is called with the user's ConfigMaps before the records are
-// complete and after each change, never twice at a time. It is to set the store's options, which say whether pods are
+// New returns a watcher that does nothing yet. configure is called with the user's ConfigMaps before the records are
+// complete and after each change, never concurrently. It has to set the store's options, which decide whether pods are
 // needed. The problems that it returns become Warning Events on the ConfigMaps. programmed may be nil.
 func New(api *rest.Config, store *zone.Store, configure func(corefile.Sources) []cluster.Problem, programmed Programmed, log *slog.Logger) *Watcher {
 	if programmed == nil {
@@ -51,10 +51,10 @@ func New(api *rest.Config, store *zone.Store, configure func(corefile.Sources) [
 	}
 }
 
-// Synced is closed when the store has all records and the configuration is in force.
+// Synced is closed when the store has all records and the configuration is in effect.
 func (w *Watcher) Synced() <-chan struct{} { return w.synced }
 
-// Run follows the API server until ctx ends, and returns an error only if it cannot even try. Run once.
+// Run follows the API server until ctx ends, and returns an error only if it cannot start. Call it once.
 func (w *Watcher) Run(ctx context.Context) error {
 	core, err := newClient(w.api, "/api", corev1.SchemeGroupVersion, corev1.AddToScheme)
 	if err != nil {
@@ -89,20 +89,20 @@ func (w *Watcher) Run(ctx context.Context) error {
 		case <-first:
 		}
 	}
-	// The configuration has said by now whether there have to be pods.
+	// By now the configuration has decided whether pods are needed.
 	if w.pods.wait(ctx) != nil {
 		return nil
 	}
 	w.store.SetSynced()
 	close(w.synced)
 	records := w.store.Records()
-	w.log.Info("all records are here", "services", records.Services, "endpoints", records.Endpoints, "namespaces", records.Namespaces)
+	w.log.Info("all records are loaded", "services", records.Services, "endpoints", records.Endpoints, "namespaces", records.Namespaces)
 	<-ctx.Done()
 	return nil
 }
 
-// measure tells how old the news of an EndpointSlice are, now that they can be answered. Of what a list brought nobody
-// knows when it could have come.
+// measure reports the age of a change to an EndpointSlice, now that it is answered. For changes that came with a list
+// the age is unknown.
 func (w *Watcher) measure(s slice) {
 	if s.changed.IsZero() {
 		return

@@ -205,7 +205,7 @@ func TestRecordsArrive(t *testing.T) {
 					t.Error("not synced")
 				}
 				if took := time.Since(began); took != 0 {
-					t.Errorf("somebody waited for %v", took)
+					t.Errorf("a caller waited for %v", took)
 				}
 				if r := n.store.Records(); r.Services != 4 || r.Namespaces != 2 || r.Endpoints != 1 {
 					t.Errorf("got %+v", r)
@@ -214,7 +214,7 @@ func TestRecordsArrive(t *testing.T) {
 					t.Error("slices are asked for that belong to no Service")
 				}
 				if api.asked(podsPath) > 0 {
-					t.Error("the pods are followed although nobody needs them")
+					t.Error("the pods are followed although they are not needed")
 				}
 			})
 		})
@@ -294,12 +294,12 @@ func TestChangesAtOnce(t *testing.T) {
 		api.put(unlabelled)
 		n.want(map[string]string{"db.default.svc.cluster.local. A": "NXDOMAIN"})
 		if took := time.Since(began); took != 0 {
-			t.Errorf("somebody waited for %v", took)
+			t.Errorf("a caller waited for %v", took)
 		}
 	})
 }
 
-// TestRestart takes the API server away and changes things meanwhile. With a new watch cache, which is the usual case,
+// TestRestart takes the API server down and changes things in the meantime. With a new watch cache, which is the usual case,
 // it cannot say what has changed but only what there is.
 func TestRestart(t *testing.T) {
 	for name, compacted := range map[string]bool{"history kept": false, "history lost": true} {
@@ -359,7 +359,7 @@ func TestRefusedForAWhile(t *testing.T) {
 		time.Sleep(1200 * time.Millisecond)
 		n.want(map[string]string{"web.default.svc.cluster.local. A": "NOERROR 10.96.0.50"})
 
-		// The next time is told again.
+		// The next failure is logged again.
 		time.Sleep(time.Minute)
 		api.stop()
 		api.set(func() { api.refuse = http.StatusForbidden })

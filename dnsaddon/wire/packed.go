@@ -3,7 +3,7 @@ package wire
 import "encoding/binary"
 
 // Packed is an answer in wire form, ready for Append. The owner of each answer is a pointer to the name in the
-// question, 0xC00C, so that one Packed serves askers of every spelling.
+// question, 0xC00C, so that one Packed serves clients with any spelling.
 type Packed struct {
 	Rcode uint8
 	// Answer is Count whole records. If RRSize is greater than 0, each is that long, and their order may be rotated.
@@ -14,9 +14,9 @@ type Packed struct {
 	SOA []byte
 }
 
-// Append composes the whole reply to q after dst: the header, the question in the asker's spelling, p's answer
-// beginning with record number rotate, its authority, and an OPT record if the asker sent one. If the message would
-// be longer than max, ok is false and nothing is appended: somebody else has to truncate it.
+// Append composes the whole reply to q after dst: the header, the question in the client's spelling, p's answer
+// beginning with record number rotate, its authority, and an OPT record if the client sent one. If the message would be
+// longer than max, ok is false and nothing is appended: the caller has to truncate it by other means.
 func Append(dst []byte, q *Query, p Packed, rotate int, aa bool, max int) (out []byte, ok bool) {
 	size := headerLen + len(q.Name) + 4 + len(p.Answer) + len(p.SOA)
 	authority, additional := byte(0), byte(0)
@@ -58,7 +58,7 @@ func Append(dst []byte, q *Query, p Packed, rotate int, aa bool, max int) (out [
 	return dst, true
 }
 
-// AppendOPT appends the OPT record of a reply: our own UDP size, the asker's DO bit, no options.
+// AppendOPT appends the OPT record of a reply: our own UDP size, the client's DO bit, no options.
 func AppendOPT(dst []byte, do bool) []byte {
 	flags := byte(0)
 	if do {

@@ -1,9 +1,9 @@
-// Package wire is the small part of the DNS wire format (RFC 1035, RFC 6891) that nearly all questions consist of:
-// one question of class IN, perhaps an OPT record, nothing else. It reads such a question and composes the reply from
+// Package wire is the small part of the DNS wire format (RFC 1035, RFC 6891) that nearly all questions use: one
+// question of class IN, perhaps an OPT record, nothing else. It parses such a question and composes the reply from
 // parts that were packed beforehand, without a single allocation.
 //
-// Everything it does not understand it refuses, however legal: Parse says false, and the caller hands the message to a
-// complete DNS library. So Parse may be strict, and never accepts what that library would reject.
+// It refuses everything that it does not understand, even if it is legal: Parse returns false, and the caller passes
+// the message to a complete DNS library. So Parse may be strict, and never accepts what that library would reject.
 //
 // Begin reading at Parse, then Append.
 package wire
@@ -11,19 +11,20 @@ package wire
 import "encoding/binary"
 
 const (
-	// MaxName is the greatest length of a name in wire form, its final zero byte included.
+	// MaxName is the greatest length of a name in wire form, including its final zero byte.
 	MaxName = 255
-	// MinUDPSize is what every asker can receive over UDP, whatever its OPT record says.
+	// MinUDPSize is what every client can receive over UDP, whatever its OPT record says.
 	MinUDPSize = 512
-	// UDPSize is the largest message that is sent, and announced to be received, over UDP: it passes through every
-	// usual network in one piece (DNS flag day 2020).
+	// UDPSize is the largest message that is sent, and announced as acceptable, over UDP: it passes through every usual
+	// network in one piece (DNS flag day 2020).
 	UDPSize = 1232
 
 	headerLen = 12
 	optLen    = 11 // without options
 
 	typeOPT = 41
-	// Types from metaFirst to metaLast ask for something else than records of that type: transfers, ANY, keys.
+	// Types from metaFirst to metaLast do not ask for records of that type, but for something else: transfers, ANY,
+	// keys.
 	metaFirst, metaLast = 128, 255
 	classIN             = 1
 
@@ -36,19 +37,19 @@ const (
 type Query struct {
 	ID         uint16
 	RD, CD, AD bool
-	// Name is the name in wire form as it was asked, with the final zero byte, in the asker's case.
+	// Name is the name in wire form as it was asked, with the final zero byte, in the client's case.
 	Name []byte
 	// Folded is Name in lower case.
 	Folded []byte
 	Type   uint16 // the class is IN
 
 	HasOPT bool
-	// UDPSize is the asker's, as it said; MaxUDP is what to make of it.
+	// UDPSize is the client's value as sent; MaxUDP interprets it.
 	UDPSize uint16
 	DO      bool
 }
 
-// MaxUDP is how long a reply over UDP may be.
+// MaxUDP is the maximum length of a reply over UDP.
 func (q *Query) MaxUDP() int {
 	if !q.HasOPT {
 		return MinUDPSize
@@ -56,14 +57,14 @@ func (q *Query) MaxUDP() int {
 	return min(max(int(q.UDPSize), MinUDPSize), UDPSize)
 }
 
-// Parse fills q from msg; fold must hold MaxName bytes. False means that msg is not a plain question: it has
-// compressed names, other sections, an unusual flag, opcode, class, or type, EDNS options or version, or is broken.
-// What q holds then is undefined.
+// Parse fills q from msg; fold must have MaxName bytes. False means that msg is not a plain question: it has compressed
+// names, other sections, an unusual flag, opcode, class, or type, EDNS options or version, or is malformed. q is
+// undefined then.
 func Parse(msg, fold []byte, q *Query) bool {
 	if len(msg) < headerLen+1+4 || len(fold) < MaxName {
 		return false
 	}
-	// Opcode QUERY and no flags but RD, AD and CD; one question, no answers, no authority, at most one more record.
+	// Opcode QUERY and only the flags RD, AD and CD; one question, no answers, no authority, at most one more record.
 	if msg[2]&^bitRD != 0 || msg[3]&^(bitAD|bitCD) != 0 ||
 		binary.BigEndian.Uint32(msg[4:]) != 1<<16 || msg[8]|msg[9]|msg[10] != 0 || msg[11] > 1 {
 		return false
@@ -85,7 +86,7 @@ func Parse(msg, fold []byte, q *Query) bool {
 	}
 	q.Folded = fold[:len(q.Name)]
 	for i, c := range q.Name {
-		// Lengths of labels are below 'A' and stay.
+		// Label lengths are below 'A' and do not change.
 		if c-'A' < 26 {
 			c |= 0x20
 		}
@@ -94,7 +95,7 @@ func Parse(msg, fold []byte, q *Query) bool {
 	return true
 }
 
-// parseOPT reads what follows the question: an OPT record without options if there is to be one, nothing otherwise.
+// parseOPT parses what follows the question: an OPT record without options if one is expected, nothing otherwise.
 func (q *Query) parseOPT(rest []byte, want bool) bool {
 	q.HasOPT, q.UDPSize, q.DO = want, 0, false
 	if !want {

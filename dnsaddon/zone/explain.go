@@ -8,21 +8,21 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Explain says in one line why Lookup answers as it does, for whoever wonders: what the name stands for, what is
-// missing, and what was probably meant. It looks through all services if it has to, so it is not for each question.
+// Explain says in one line why Lookup answers as it does: what the name stands for, what is missing, and what was
+// probably meant. It searches all services if necessary, so it is not meant for every question.
 func (v *View) Explain(name string, qtype uint16) string {
 	q, ok := v.question(strings.ToLower(name))
 	switch {
 	case !ok:
-		return "the name is not in " + strings.TrimSuffix(v.Domain, ".") + ", and so not the cluster's"
+		return "the name is not in " + strings.TrimSuffix(v.Domain, ".") + ", so it is not a name of the cluster"
 	case !v.synced:
 		return "the cluster's records are not complete yet"
 	case qtype == dns.TypeAXFR || qtype == dns.TypeIXFR:
-		return "the zone is not given away as a whole"
+		return "zone transfers are not supported"
 	case q.apex.reverse:
 		return v.explainReverse(&q, qtype)
 	case qtype == dns.TypeTXT && isVersion(&q.labels):
-		return "this is the version of the names' specification"
+		return "this is the version of the specification of the names"
 	}
 	f := v.meaning(&q)
 	switch f.standing {
@@ -31,14 +31,14 @@ func (v *View) Explain(name string, qtype uint16) string {
 	case hollow:
 		return v.explainHollow(&q, qtype)
 	case nameServer:
-		return "this is the name of the zone's name server, should it have no service"
+		return "this is the name of the zone's name server if it has no service"
 	case podName:
 		return v.explainPod(&q, &f, qtype)
 	}
 	return v.explainNamed(&q, &f, qtype)
 }
 
-// text is a label of the question, readable whatever is in it.
+// text returns a label of the question in readable form, whatever it contains.
 func (q *question) text(fromTop int) string {
 	all := dns.SplitDomainName(q.name)
 	return all[q.n-1-fromTop]
@@ -74,7 +74,7 @@ func (v *View) explainAbsent(q *question, f *found) string {
 	case !v.hasNamespace(q.fromTop(1)):
 		return v.explainNamespace(q, namespace)
 	case top == "pod" && v.Pods == Disabled:
-		return "names of pods' addresses are switched off (pods disabled)"
+		return "names for pod addresses are disabled (pods disabled)"
 	case top == "pod" && !f.pod.IsValid():
 		return q.text(2) + " is not an address with dashes"
 	case top == "pod":
@@ -85,7 +85,7 @@ func (v *View) explainAbsent(q *question, f *found) string {
 	return explainLack(q, f)
 }
 
-// explainNamespace is about a question for a namespace that does not exist.
+// explainNamespace explains a question for a namespace that does not exist.
 func (v *View) explainNamespace(q *question, namespace string) string {
 	why := fmt.Sprintf("namespace %s does not exist", namespace)
 	if q.n >= 3 {
@@ -108,7 +108,7 @@ func (v *View) explainNamespace(q *question, namespace string) string {
 	return why
 }
 
-// explainService is about a question for a service that does not exist.
+// explainService explains a question for a service that does not exist.
 func (v *View) explainService(namespace, name string, orphaned bool) string {
 	if others := v.namespacesOf(name); len(others) > 0 {
 		return fmt.Sprintf("service %s is in namespace %s, not %s", name, enumerate(others), namespace)
@@ -131,7 +131,7 @@ func (v *View) explainService(namespace, name string, orphaned bool) string {
 	return why
 }
 
-// explainLack is about a service that exists, but not what was asked for.
+// explainLack explains a question about a service that exists, for something that it does not have.
 func explainLack(q *question, f *found) string {
 	s := f.service
 	object := "service " + keyObject(s.key)
@@ -141,7 +141,7 @@ func explainLack(q *question, f *found) string {
 	case s.kind == alias:
 		return fmt.Sprintf("%s refers to %s (ExternalName) and has no names below it", object, printable(s.target))
 	case f.endpoint == nil && s.kind == clusterIP && s.endpoints() == 0 && f.matchesAny(s.ports):
-		return object + " has no ready endpoint" + unready(s) + ", and such services are to be denied (ignore empty_service)"
+		return object + " has no ready endpoint" + unready(s) + ", and such services are denied (ignore empty_service)"
 	case s.endpoints() == 0 && (f.endpoint != nil || s.kind == headless):
 		return object + " has no ready endpoint" + unready(s)
 	case f.endpoint != nil:
@@ -202,10 +202,10 @@ func (v *View) explainPod(q *question, f *found, qtype uint16) string {
 	if v.Pods == Verified {
 		return fmt.Sprintf("a pod in namespace %s has the address", q.text(1))
 	}
-	return "the address is in the name; whether a pod has it was not looked at (pods insecure)"
+	return "the address is in the name; whether a pod has it was not checked (pods insecure)"
 }
 
-// explainNamed is about a name that exists.
+// explainNamed explains a name that exists.
 func (v *View) explainNamed(q *question, f *found, qtype uint16) string {
 	s := f.service
 	object := "service " + keyObject(s.key)
@@ -214,13 +214,13 @@ func (v *View) explainNamed(q *question, f *found, qtype uint16) string {
 		case s.kind == alias && s.broken:
 			return fmt.Sprintf("%s has the externalName %s, which cannot be a DNS name", object, printable(s.target))
 		case s.kind == alias && (qtype == dns.TypeA || qtype == dns.TypeAAAA):
-			return fmt.Sprintf("%s refers to %s (ExternalName), which leads to no address", object, printable(s.target))
+			return fmt.Sprintf("%s refers to %s (ExternalName), which does not lead to an address", object, printable(s.target))
 		case qtype == dns.TypeA:
 			return object + " has no IPv4 address here"
 		case qtype == dns.TypeAAAA:
 			return object + " has no IPv6 address here"
 		case qtype == dns.TypeSRV && s.kind != alias:
-			return object + " has no port to tell"
+			return object + " has no port"
 		}
 		return object + " exists; it has no records of this type"
 	}
@@ -251,12 +251,12 @@ func (v *View) explainReverse(q *question, qtype uint16) string {
 			return fmt.Sprintf("%s is an endpoint of service %s", addr, enumerate(names))
 		}
 		if v.Lookup(q.name, qtype).In {
-			return fmt.Sprintf("no service or endpoint has %s, and it is the cluster's own, so nobody else is asked", addr)
+			return fmt.Sprintf("no service or endpoint has %s, and it is in the cluster's own range, so no other server is asked", addr)
 		}
 		return fmt.Sprintf("no service or endpoint has %s", addr)
 	}
 	if v.Lookup(q.name, qtype).In {
-		return "reverse names have PTR records only"
+		return "reverse names have only PTR records"
 	}
 	return "no service or endpoint has this reverse name"
 }
@@ -269,7 +269,7 @@ func (v *View) serviceOf(key string) *service {
 	return s
 }
 
-// namespacesOf are those that have a service called name.
+// namespacesOf returns those that have a service of this name.
 func (v *View) namespacesOf(name string) []string {
 	var all []string
 	v.services.each(func(key string, s *service) bool {
@@ -281,7 +281,7 @@ func (v *View) namespacesOf(name string) []string {
 	return all
 }
 
-// resembles says whether b could have been meant by a: one of them begins with the other, or one letter is missing,
+// resembles reports whether b could have been meant by a: one of them begins with the other, or one letter is missing,
 // wrong, or swapped with the next.
 func resembles(a, b string) bool {
 	if len(a) > len(b) {
@@ -314,7 +314,7 @@ func enumerate(names []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
 }
 
-// printable is a text of the cluster that may hold anything.
+// printable cleans a text of the cluster, which may contain anything.
 func printable(s string) string {
 	return strings.TrimSuffix(dns.Name(s).String(), ".")
 }

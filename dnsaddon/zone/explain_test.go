@@ -53,12 +53,12 @@ func TestExplain(t *testing.T) {
 		{"a.out.default.svc A", "service default/out refers to example.com (ExternalName) and has no names below it"},
 		{"web.default.pod A", "web is not an address with dashes"},
 		{"1-2-3-4.absent.pod A", "namespace absent does not exist"},
-		{"9.0.1.10.in-addr.arpa. PTR", "no service or endpoint has 10.1.0.9, and it is the cluster's own, so nobody else is asked"},
+		{"9.0.1.10.in-addr.arpa. PTR", "no service or endpoint has 10.1.0.9, and it is in the cluster's own range, so no other server is asked"},
 		{"9.9.9.9.in-addr.arpa. PTR", "no service or endpoint has 9.9.9.9"},
 		// What exists, without such records.
 		{"web.default.svc AAAA", "service default/web has no IPv6 address here"},
 		{"web.default.svc MX", "service default/web exists; it has no records of this type"},
-		{"loop.default.svc A", "service default/loop refers to loop.default.svc.cluster.local (ExternalName), which leads to no address"},
+		{"loop.default.svc A", "service default/loop refers to loop.default.svc.cluster.local (ExternalName), which does not lead to an address"},
 		{"long.default.svc A", "service default/long has the externalName " + strings.Repeat("a", 64) + ".com, which cannot be a DNS name"},
 		{"evil.default.svc A", `service default/evil refers to x\027[31m.com (ExternalName)`},
 		{"out.default.svc SRV", "service default/out exists; it has no records of this type"},
@@ -68,21 +68,21 @@ func TestExplain(t *testing.T) {
 		{"1-2-3-4.default.pod AAAA", "the name stands for an address of the other family"},
 		{"1-2-3-4.default.pod MX", "the name stands for an address; it has no records of this type"},
 		{"1.0.96.10.in-addr.arpa. A", "no service or endpoint has this reverse name"},
-		{"5.0.1.10.in-addr.arpa. A", "reverse names have PTR records only"},
+		{"5.0.1.10.in-addr.arpa. A", "reverse names have only PTR records"},
 		// What was found.
 		{"web.default.svc A", "service default/web has a cluster IP"},
 		{"unnamed.default.svc A", "service default/unnamed has a cluster IP, but no ready endpoint behind it (one is not ready)"},
 		{"db.default.svc A", "service default/db is headless: these are its ready endpoints"},
 		{"first.web.default.svc A", "first is an endpoint of service default/web"},
 		{"out.default.svc A", "service default/out refers to example.com (ExternalName)"},
-		{"1-2-3-4.default.pod A", "the address is in the name; whether a pod has it was not looked at (pods insecure)"},
+		{"1-2-3-4.default.pod A", "the address is in the name; whether a pod has it was not checked (pods insecure)"},
 		{"1.0.96.10.in-addr.arpa. PTR", "10.96.0.1 is the cluster IP of service default/web"},
 		{"5.0.1.10.in-addr.arpa. PTR", "10.1.0.5 is an endpoint of service default/db"},
 		{"cluster.local. SOA", "this is the top of the zone"},
-		{"dns-version TXT", "this is the version of the names' specification"},
-		{"ns.dns A", "this is the name of the zone's name server, should it have no service"},
-		{"web.default.svc AXFR", "the zone is not given away as a whole"},
-		{"example.com. A", "the name is not in cluster.local, and so not the cluster's"},
+		{"dns-version TXT", "this is the version of the specification of the names"},
+		{"ns.dns A", "this is the name of the zone's name server if it has no service"},
+		{"web.default.svc AXFR", "zone transfers are not supported"},
+		{"example.com. A", "the name is not in cluster.local, so it is not a name of the cluster"},
 	} {
 		ask(t, v, c.question)
 		name, typeName, _ := strings.Cut(c.question, " ")
@@ -98,11 +98,11 @@ func TestExplain(t *testing.T) {
 		options        Options
 		question, want string
 	}{
-		{Options{Pods: Disabled}, "1-2-3-4.default.pod", "names of pods' addresses are switched off (pods disabled)"},
+		{Options{Pods: Disabled}, "1-2-3-4.default.pod", "names for pod addresses are disabled (pods disabled)"},
 		{Options{Pods: Verified}, "1-2-3-4.default.pod", "no pod in namespace default has the address that 1-2-3-4 spells"},
 		{Options{Pods: Verified}, "10-9-9-9.default.pod", "a pod in namespace default has the address"},
 		{Options{IgnoreEmptyService: true}, "unnamed.default.svc",
-			"service default/unnamed has no ready endpoint (one is not ready), and such services are to be denied (ignore empty_service)"},
+			"service default/unnamed has no ready endpoint (one is not ready), and such services are denied (ignore empty_service)"},
 	} {
 		v := load(c.options, append(objects, Pod{"default", "p", []string{"10.9.9.9"}})...)
 		if got := v.Explain(c.question+".cluster.local.", dns.TypeA); got != c.want {

@@ -21,8 +21,8 @@ type found struct {
 	standing standing
 
 	service *service // also where the name is absent because of what the service lacks
-	// endpoint is the label below the service's, nil for the service itself. dashed is the address that it spells, if
-	// it is the label of that address.
+	// endpoint is the label below the service's, nil for the service itself. dashed is the address in it, if it is the
+	// label of an address.
 	endpoint []byte
 	dashed   netip.Addr
 	// port and protocol are those of _port._protocol.service, without underscores. Empty matches any: so "_" does,
@@ -57,7 +57,7 @@ func (v *View) find(f *found, l *labels, a *apex) {
 	}
 }
 
-// findPod looks at the label of the address only; up to two further labels before it make no difference.
+// findPod only looks at the label of the address; up to two further labels before it make no difference.
 func (v *View) findPod(f *found, l *labels) {
 	if v.Pods == Disabled {
 		return
@@ -111,7 +111,7 @@ func withoutUnderscore(label []byte) []byte {
 	return label
 }
 
-// exists says whether the service has what the labels below it ask for.
+// exists reports whether the service has what the labels below it ask for.
 func (v *View) exists(f *found) bool {
 	s := f.service
 	switch {
@@ -141,7 +141,7 @@ func (v *View) exists(f *found) bool {
 	return false
 }
 
-// spans are the endpoints of one family in sl that the question's name is about.
+// spans are the endpoints of one family in sl to which the question's name refers.
 func (f *found) spans(sl *slice, v6 bool) (hosted, unhosted span) {
 	r := sl.family(v6)
 	if f.endpoint == nil {
@@ -167,11 +167,11 @@ func (f *found) matches(p *port) bool {
 	return (len(f.port) == 0 || string(f.port) == p.name) && (len(f.protocol) == 0 || string(f.protocol) == p.protocol.String())
 }
 
-// target is one of the address and port pairs that a name stands for.
+// target is one pair of address and port to which a name refers.
 type target struct {
 	addr netip.Addr
 	port int32 // -1 for none
-	// slice and index tell the endpoint; slice is nil for a cluster IP or a pod.
+	// slice and index identify the endpoint; slice is nil for a cluster IP or a pod.
 	slice *slice
 	index int
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Answer is what the zone says to a question.
+// Answer is the zone's answer to a question.
 type Answer struct {
-	// In is false if the name is not the cluster's; then the rest is empty, and the question is to be forwarded.
+	// In is false if the name is not the cluster's; then the rest is empty, and the question has to be forwarded.
 	In                bool
 	Rcode             int
 	Answer, Ns, Extra []dns.RR
-	// External is the target of an ExternalName service outside of the zone. It is to be resolved for the same type and
+	// External is the target of an ExternalName service outside the zone. It has to be resolved for the same type, and
 	// its answer appended.
 	External string
 }
@@ -34,8 +34,8 @@ type question struct {
 	labels
 }
 
-// Lookup answers one question completely. The name is fully qualified, with special bytes escaped, in whatever case;
-// the records carry it as their owner. They are the caller's to change.
+// Lookup answers one question completely. The name is fully qualified, with special bytes escaped, in any case; the
+// records carry it as their owner. The caller may change them.
 func (v *View) Lookup(name string, qtype uint16) Answer {
 	q, ok := v.question(name)
 	if !ok {
@@ -75,7 +75,7 @@ func (v *View) Lookup(name string, qtype uint16) Answer {
 	return v.nodata(&q)
 }
 
-// question is one about name; it is not ok if that is in none of the zones.
+// question returns the question about name; it is not ok if the name is in none of the zones.
 func (v *View) question(name string) (q question, ok bool) {
 	q.name = name
 	if q.wire, ok = packName(name); !ok {
@@ -109,8 +109,8 @@ func (v *View) denied(q *question) Answer {
 	return Answer{In: true, Rcode: dns.RcodeNameError, Ns: []dns.RR{v.soa(q.apex)}}
 }
 
-// unsynced is the answer as long as the records are not complete. A denial would stay in the asker's cache after they
-// are, and a reverse name might be anybody's.
+// unsynced is the answer while the records are incomplete. A denial would stay in the client's cache after they are
+// complete, and a reverse name might belong to another server.
 func (v *View) unsynced(q *question) Answer {
 	if q.apex.reverse && len(v.Reverse) > 0 && v.ownRange(&q.labels, q.apex) == elsewhere {
 		return Answer{}
@@ -118,7 +118,7 @@ func (v *View) unsynced(q *question) Answer {
 	return Answer{In: true, Rcode: dns.RcodeServerFailure}
 }
 
-// meaning is find, name servers included.
+// meaning is find, including name servers.
 func (v *View) meaning(q *question) (f found) {
 	if isNameServer(q.wire, q.apex) {
 		return found{standing: nameServer}
@@ -157,7 +157,7 @@ func (v *View) addresses(q *question, qtype uint16) Answer {
 	}
 }
 
-// addressRecords are the records of one type of a name that is no alias.
+// addressRecords are the records of one type of a name that is not an alias.
 func (v *View) addressRecords(q *question, f *found, qtype uint16) []dns.RR {
 	v6 := qtype == dns.TypeAAAA
 	var addrs []netip.Addr
@@ -191,7 +191,7 @@ func (v *View) srv(q *question, f *found) Answer {
 	name := func(t target) string { return "" }
 	switch f.standing {
 	case podName:
-		// There is no port to tell, and still a record.
+		// The service has no port, and still a record.
 		label, namespace := string(q.fromTop(2)), string(q.fromTop(1))
 		name = func(target) string { return label + "." + namespace + ".pod." + q.apex.name }
 		for range f.pods {
@@ -210,7 +210,7 @@ func (v *View) srv(q *question, f *found) Answer {
 	if len(targets) == 0 {
 		return v.nodata(q)
 	}
-	// Every target has the same share of 100, those without a port included; the arithmetic is CoreDNS's.
+	// Every target has the same share of 100, including those without a port; the arithmetic is CoreDNS's.
 	share := 100 / float64(100*len(targets))
 	weight := max(1, uint16(math.Floor(share*100)))
 	type pair struct {
@@ -240,7 +240,7 @@ func (v *View) srv(q *question, f *found) Answer {
 	return a
 }
 
-// text answers TXT, for which CoreDNS denies all names but those of services, endpoints and pods.
+// text answers TXT, for which CoreDNS denies all names except those of services, endpoints and pods.
 func (v *View) text(q *question) Answer {
 	if isVersion(&q.labels) {
 		hdr := v.header(q.name, dns.TypeTXT)
@@ -255,10 +255,10 @@ func (v *View) text(q *question) Answer {
 	return v.nodata(q)
 }
 
-// isVersion says whether l is dns-version below the top.
+// isVersion reports whether l is dns-version below the top.
 func isVersion(l *labels) bool { return l.n == 1 && string(l.label(0)) == "dns-version" }
 
-// fits says whether a name made of plain labels is short enough for a record; of a long domain not all are.
+// fits reports whether a name made of plain labels is short enough for a record; below a long domain some are not.
 func fits(name string) bool { return len(name)+1 <= maxName }
 
 func (v *View) header(name string, rrtype uint16) dns.RR_Header {

@@ -12,7 +12,7 @@ const (
 	maxLabel = 63
 )
 
-// packName turns a name from its text into folded wire form.
+// packName converts a name from text into folded wire form.
 func packName(name string) ([]byte, bool) {
 	buf := make([]byte, maxName+1)
 	n, err := dns.PackDomainName(name, buf, 0, nil, false)
@@ -27,8 +27,8 @@ func packName(name string) ([]byte, bool) {
 	return buf[:n:n], true
 }
 
-// cleanLabel folds s and says whether it is a label that needs no escaping. What the API server accepts as a name
-// is; anything else has no business in an answer.
+// cleanLabel folds s and reports whether it is a label that needs no escaping. Everything that the API server accepts
+// as a name is; anything else must not appear in an answer.
 func cleanLabel(s string) (string, bool) {
 	if len(s) == 0 || len(s) > maxLabel {
 		return "", false
@@ -43,8 +43,8 @@ func cleanLabel(s string) (string, bool) {
 	return strings.ToLower(s), true
 }
 
-// serviceKey is the two labels of a service as they stand in the wire form of its names: that is what a question
-// has at hand.
+// serviceKey is the two labels of a service as they appear in the wire form of its names, which is how a question
+// contains them.
 func serviceKey(namespace, name string) (key string, ok bool) {
 	name, ok1 := cleanLabel(name)
 	namespace, ok2 := cleanLabel(namespace)
@@ -57,7 +57,7 @@ func serviceKey(namespace, name string) (key string, ok bool) {
 	return string(wire), true
 }
 
-// splitKey undoes serviceKey. The strings share the key's memory.
+// splitKey reverses serviceKey. The strings share the key's memory.
 func splitKey(key string) (namespace, name string) {
 	n := 1 + int(key[0])
 	return key[n+1:], key[1:n]
@@ -111,11 +111,11 @@ func (l *labels) label(i int) []byte {
 // fromTop is the label that has i others between it and the top.
 func (l *labels) fromTop(i int) []byte { return l.label(l.n - 1 - i) }
 
-// serviceKey is the part of the name that serviceKey would make of it; there must be three labels.
+// serviceKey is the part of the name that corresponds to serviceKey; there must be three labels.
 func (l *labels) serviceKey() []byte { return l.name[l.at[l.n-3]:l.at[l.n-1]] }
 
-// parseDashed reads the address in a label: an IPv4 address with dashes for dots, or an IPv6 address with dashes for
-// colons. It reads exactly what CoreDNS would.
+// parseDashed parses the address in a label: an IPv4 address with dashes for dots, or an IPv6 address with dashes for
+// colons. It accepts exactly what CoreDNS does.
 func parseDashed(label []byte) (netip.Addr, bool) {
 	dashes, colons, double := 0, 0, false
 	for i, c := range label {
@@ -168,7 +168,7 @@ func parse4(label []byte) (netip.Addr, bool) {
 	return netip.AddrFrom4(out), true
 }
 
-// parse6 reads hexadecimal groups between dashes or colons, with one gap at most.
+// parse6 parses hexadecimal groups between dashes or colons, with at most one gap.
 func parse6(label []byte) (netip.Addr, bool) {
 	var out [16]byte
 	n, gap := 0, -1 // bytes in out, and where the gap is among them
@@ -215,7 +215,7 @@ func parse6(label []byte) (netip.Addr, bool) {
 
 func separator(c byte) bool { return c == '-' || c == ':' }
 
-// hexDigit is the value of a digit; parseDashed has made sure that it is one.
+// hexDigit is the value of a digit; parseDashed has checked that it is one.
 func hexDigit(c byte) byte {
 	if c <= '9' {
 		return c - '0'
@@ -244,7 +244,7 @@ func appendSpelt(dst []byte, addr netip.Addr) []byte {
 	return dst
 }
 
-// spells says whether label, from which addr was parsed, is written as addr usually is.
+// spells reports whether label, from which addr was parsed, is the usual spelling of addr.
 func spells(label []byte, addr netip.Addr) bool {
 	var buf [64]byte
 	usual := appendSpelt(buf[:0], addr)
@@ -259,7 +259,7 @@ func spells(label []byte, addr netip.Addr) bool {
 	return true
 }
 
-// parseAddr reads an address as the API gives it; strings that CoreDNS takes for names have none.
+// parseAddr parses an address as the API returns it; strings that CoreDNS takes for names are not addresses.
 func parseAddr(s string) (netip.Addr, bool) {
 	addr, err := netip.ParseAddr(s)
 	if err != nil || addr.Zone() != "" {

@@ -1,12 +1,12 @@
 package zone
 
-// The objects that a Store takes in: what DNS needs of those of the API, in the API's terms. The Store copies what it
+// The objects that a Store takes: what DNS needs of those of the API, in the API's terms. The Store copies what it
 // keeps.
 
 // Service is a Service.
 type Service struct {
 	Namespace, Name string
-	// Type makes a difference only if it is "ExternalName".
+	// Type only matters if it is "ExternalName".
 	Type         string
 	ExternalName string
 	// ClusterIPs is spec.clusterIPs, or spec.clusterIP if that is empty; "None" is a headless service.
@@ -34,14 +34,14 @@ type Slice struct {
 type Endpoint struct {
 	Addresses []string
 	Hostname  string
-	// Pod is the name of targetRef, whatever its kind; it counts with Options.EndpointPodNames only.
+	// Pod is the name of targetRef, whatever its kind; it is used only with Options.EndpointPodNames.
 	Pod string
-	// Ready is conditions.ready, the only condition that counts: the slice's controller has seen to
-	// publishNotReadyAddresses and to pods that terminate. Nil is ready.
+	// Ready is conditions.ready, the only condition that counts: the slice's controller has already considered
+	// publishNotReadyAddresses and pods that terminate. Nil means ready.
 	Ready *bool
 }
 
-// Pod is a pod that has addresses. Give only those that are neither Succeeded nor Failed.
+// Pod is a pod that has addresses. Pass only those that are neither Succeeded nor Failed.
 type Pod struct {
 	Namespace, Name string
 	IPs             []string

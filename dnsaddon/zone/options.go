@@ -8,12 +8,12 @@ import (
 	"github.com/miekg/dns"
 )
 
-// PodMode says how names such as 10-1-2-3.default.pod.cluster.local are answered.
+// PodMode determines how names such as 10-1-2-3.default.pod.cluster.local are answered.
 type PodMode uint8
 
 // The modes.
 const (
-	// Insecure echoes the address in the name if the namespace exists, whether or not a pod has that address.
+	// Insecure returns the address in the name if the namespace exists, whether or not a pod has that address.
 	Insecure PodMode = iota
 	// Disabled denies all of them.
 	Disabled
@@ -23,28 +23,28 @@ const (
 
 // Options are the settings of a zone. All of them can change while it answers.
 type Options struct {
-	// Domain is the cluster's domain; empty, or what cannot be a domain, is "cluster.local".
+	// Domain is the cluster's domain; if empty or invalid, it is "cluster.local".
 	Domain string
 	// Aliases are further domains with the same records. Names in answers to PTR questions are always in Domain.
 	Aliases []string
-	// TTL is how many seconds answers may be kept, 0 not at all. Kubeadm's Corefile has 30.
+	// TTL is how many seconds answers may be cached, 0 not at all. Kubeadm's Corefile has 30.
 	TTL  uint32
 	Pods PodMode
-	// EndpointPodNames names an endpoint that has no hostname after its pod, not after its address.
+	// EndpointPodNames names an endpoint without a hostname after its pod instead of its address.
 	EndpointPodNames bool
 	// IgnoreEmptyService denies a service with a cluster IP that has no ready endpoint.
 	IgnoreEmptyService bool
-	// Fallthrough are the zones in which a name that the cluster does not have is not denied but somebody else's
-	// (Answer.In is false). Nil is the two zones of reverse names; empty and not nil is none.
+	// Fallthrough are the zones in which a name that the cluster does not have is not denied but passed on (Answer.In
+	// is false). Nil means the two zones of reverse names; empty and not nil means none.
 	Fallthrough []string
-	// Reverse are the address ranges of the cluster. Reverse names in them are always answered here, whatever
-	// Fallthrough says: a private address that nobody has is nobody else's business.
+	// Reverse are the address ranges of the cluster. Reverse names in them are always answered here, regardless of
+	// Fallthrough: no other server knows these private addresses.
 	Reverse []netip.Prefix
 	// Local are the addresses of this server. The services that have one of them as an endpoint are the zone's name
 	// servers. If there is none, the name server is called ns.dns.DOMAIN and has these addresses.
 	Local []netip.Addr
-	// NameServer is the only service ("kube-system/kube-dns") that may be named as name server: on a node's address
-	// there are other services' endpoints, too. Empty is any.
+	// NameServer is the only service ("kube-system/kube-dns") that may be named as name server: a node's address also
+	// has endpoints of other services. Empty means any.
 	NameServer string
 }
 
@@ -53,14 +53,14 @@ const (
 	zone4, zone6  = "in-addr.arpa.", "ip6.arpa."
 )
 
-// config is Options made ready for use.
+// config is Options in processed form.
 type config struct {
 	Options
 	// apexes are the zones that questions are matched with: Domain, Aliases, and the two of reverse names. Longer ones
 	// come first, so that the first match is the closest.
 	apexes []apex
-	// fallInside says that names below the domain or an alias may fall through, so that no denial is certain before
-	// Fallthrough was looked at.
+	// fallInside reports that names below the domain or an alias may fall through, so that a denial is only certain
+	// after checking Fallthrough.
 	fallInside bool
 }
 
@@ -121,8 +121,8 @@ func newConfig(o Options) *config {
 
 func canonical(name string) string { return strings.ToLower(dns.Fqdn(name)) }
 
-// newApex refuses what cannot be the top of a cluster's zone: the root, a name that is not one, one that leaves no
-// room for the names in the zone's SOA record.
+// newApex rejects what cannot be the top of a cluster's zone: the root, an invalid name, one that leaves no room for
+// the names in the zone's SOA record.
 func newApex(name string) (apex, bool) {
 	const room = len("hostmaster.")
 	w, ok := packName(name)
@@ -132,7 +132,7 @@ func newApex(name string) (apex, bool) {
 	return apex{name: name, wire: w}, true
 }
 
-// falls says whether a name that the cluster does not have is somebody else's.
+// falls reports whether a name that the cluster does not have is passed on.
 func (c *config) falls(name string) bool {
 	return slices.ContainsFunc(c.Fallthrough, func(f string) bool { return dns.IsSubDomain(f, name) })
 }

@@ -7,8 +7,8 @@ import (
 )
 
 // Packed answers the frequent questions without allocating: addresses of services and endpoints, and everything that
-// does not exist or has no records of the type. The name is folded and in wire form; one that is not valid is nobody's.
-// If ok is false, Lookup has to be asked. Otherwise the answer is Lookup's. The bytes must not be changed.
+// does not exist or has no records of the type. The name is folded and in wire form; an invalid one is not found. If ok
+// is false, call Lookup. Otherwise the answer is the same as Lookup's. The bytes must not be changed.
 func (v *View) Packed(folded []byte, qtype uint16) (p wire.Packed, ok bool) {
 	var l labels
 	i := v.apex(&l, folded)
@@ -55,7 +55,7 @@ func (v *View) Packed(folded []byte, qtype uint16) (p wire.Packed, ok bool) {
 	return nodata, true
 }
 
-// pack is the answer for the addresses of f.
+// pack returns the answer for the addresses of f.
 func (f *found) pack(v6 bool, nodata wire.Packed) (wire.Packed, bool) {
 	if f.standing == podName {
 		return nodata, f.pod.Is6() != v6
@@ -74,12 +74,12 @@ func (f *found) pack(v6 bool, nodata wire.Packed) (wire.Packed, bool) {
 		return nodata, true
 	}
 	if s.kind == headless && len(f.port)+len(f.protocol) > 0 {
-		return wire.Packed{}, false // those of some slices only
+		return wire.Packed{}, false // only those of some slices
 	}
 	return pack(records, v6), true
 }
 
-// packEndpoint leaves it to Lookup if the addresses are not in one place.
+// packEndpoint leaves the answer to Lookup if the addresses are not contiguous.
 func (f *found) packEndpoint(v6 bool, nodata wire.Packed) (wire.Packed, bool) {
 	var records []byte
 	for _, sl := range f.service.slices {

@@ -253,7 +253,7 @@ func FuzzLookup(f *testing.F) {
 		name, qtype := w.question()
 		wire, ok := packName(name)
 		if !ok {
-			f.Fatalf("%s is no name", name)
+			f.Fatalf("%s is not a name", name)
 		}
 		f.Add(wire, qtype)
 	}

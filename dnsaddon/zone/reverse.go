@@ -10,7 +10,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// pointers answers PTR: the service of a cluster IP, or else the name of the endpoint in each service that has the
+// pointers answers PTR: the service of a cluster IP, or otherwise the name of the endpoint in each service that has the
 // address.
 func (v *View) pointers(q *question) Answer {
 	addr, ok := netip.Addr{}, false
@@ -52,7 +52,7 @@ func (v *View) pointers(q *question) Answer {
 	return a
 }
 
-// ownersOf are the services that have addr: those as a cluster IP first, each sort in order of keys.
+// ownersOf are the services that have addr: first those with it as a cluster IP, each group in order of keys.
 func (v *View) ownersOf(addr netip.Addr) []*service {
 	key := addr.As16()
 	var all []*service
@@ -73,8 +73,8 @@ func (v *View) ownersOf(addr netip.Addr) []*service {
 	return all
 }
 
-// reverseAddr is the address that a reverse name spells, read as generously as CoreDNS does: of an IPv6 name, up to
-// three labels too many on the left make no difference.
+// reverseAddr is the address in a reverse name, parsed as leniently as CoreDNS does: up to three labels too many on the
+// left of an IPv6 name make no difference.
 func reverseAddr(l *labels, v6 bool) (netip.Addr, bool) {
 	for i := range l.n {
 		if bytes.ContainsRune(l.label(i), '.') {
@@ -101,7 +101,7 @@ func reverseAddr(l *labels, v6 bool) (netip.Addr, bool) {
 	return addr, ok && (v6 || addr.Is4())
 }
 
-// place is where a reverse name is, as seen from the cluster's address ranges.
+// place is where a reverse name is, relative to the cluster's address ranges.
 type place uint8
 
 const (
@@ -110,7 +110,7 @@ const (
 	inhabited       // in a range, with a name or with names below
 )
 
-// ownRange places the name with labels l below a.
+// ownRange determines the place of the name with labels l below a.
 func (v *View) ownRange(l *labels, a *apex) place {
 	v6 := a.name == zone6
 	var bytes [16]byte
@@ -175,7 +175,7 @@ type server struct {
 	addr netip.Addr
 }
 
-// nameServers are the services that this server is an endpoint of; failing that, its own addresses.
+// nameServers are the services that have this server as an endpoint; if there are none, its own addresses.
 func (v *View) nameServers(a *apex) []server {
 	var servers []server
 	add := func(name string, addr netip.Addr) {

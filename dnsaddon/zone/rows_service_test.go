@@ -260,7 +260,7 @@ func TestR12PointerOfEndpoint(t *testing.T) {
 		headlessService("db"), endpoints("db", "db-1", "10.1.0.1=pod-0 10.1.0.2 10.96.0.1 fd00::1 !10.1.0.4"),
 		vip("web", "10.96.0.1", "http/TCP:80"), endpoints("web", "web-1", "10.1.0.1", "http/TCP:80"),
 		endpoints("web", "web-2", "10.1.0.1", "https/TCP:443"),
-		endpoints("orphan", "orphan-1", "10.1.0.3"), // its service is gone, or in the making
+		endpoints("orphan", "orphan-1", "10.1.0.3"), // its service is gone, or being created
 	)
 	reverse6, _ := dns.ReverseAddr("fd00::1")
 	check(t, v, []row{

@@ -9,7 +9,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// kind is what sort of service there is.
+// kind is the kind of a service.
 type kind uint8
 
 const (
@@ -20,18 +20,18 @@ const (
 )
 
 // maxPacked is how many records of one type are kept packed in one answer. More do not fit into any UDP message, and
-// keeping them would make a large headless service expensive to change.
+// keeping them would make changes to a large headless service expensive.
 const maxPacked = 1024
 
-// service is what is kept of a Service and the slices of its endpoints. It does not change; a change makes a new one
-// that shares what is equal.
+// service is what is kept of a Service and the slices of its endpoints. It is immutable; a change creates a new one
+// that shares the equal parts.
 type service struct {
 	key  string // see serviceKey
 	kind kind
-	// literal says that the target of an alias is an address, for which there is no CNAME; broken, that it is no name
-	// at all.
+	// literal means that the target of an alias is an address, for which there is no CNAME; broken, that it is not a
+	// valid name.
 	literal, broken bool
-	// wide says that a and aaaa are missing because there are too many of them.
+	// wide means that a and aaaa are missing because there are too many of them.
 	wide   bool
 	target string // of an alias, fully qualified
 	ports  []port
@@ -40,7 +40,7 @@ type service struct {
 	a, aaaa []byte
 }
 
-// newService makes the service of a Service, without slices.
+// newService returns the service for a Service, without slices.
 func newService(key string, in Service, o *config) *service {
 	s := &service{key: key, kind: clusterIP, ports: newPorts(in.Ports)}
 	switch {
@@ -90,7 +90,7 @@ func (s *service) vips() []netip.Addr {
 	return addrs
 }
 
-// withSlices is s with other slices.
+// withSlices returns s with other slices.
 func (s *service) withSlices(all []*slice) *service {
 	fresh := *s
 	fresh.slices = all
@@ -141,7 +141,7 @@ func recordSize(v6 bool) int {
 	return size4
 }
 
-// own is the packed answer of the service's own name.
+// own is the packed answer for the service's own name.
 func (s *service) own(v6 bool) []byte {
 	if v6 {
 		return s.aaaa
@@ -149,7 +149,7 @@ func (s *service) own(v6 bool) []byte {
 	return s.a
 }
 
-// endpoints is how many addresses there are in all slices.
+// endpoints is the number of addresses in all slices.
 func (s *service) endpoints() int {
 	n := 0
 	for _, sl := range s.slices {
@@ -158,23 +158,23 @@ func (s *service) endpoints() int {
 	return n
 }
 
-// isVIP says whether addr is one of the cluster IPs.
+// isVIP reports whether addr is one of the cluster IPs.
 func (s *service) isVIP(addr netip.Addr) bool {
 	return s.kind == clusterIP && slices.Contains(s.vips(), addr)
 }
 
-// has says whether addr is one of the service's addresses, so that its reverse name leads here.
+// has reports whether addr is one of the service's addresses, so that its reverse name leads here.
 func (s *service) has(addr netip.Addr) bool {
 	return s.isVIP(addr) || slices.ContainsFunc(s.slices, func(sl *slice) bool { return sl.has(addr) })
 }
 
-// sameRecords says whether no answer tells s from o, their slices aside.
+// sameRecords reports whether s and o give the same answers, apart from their slices.
 func (s *service) sameRecords(o *service) bool {
 	return s.kind == o.kind && s.target == o.target && slices.Equal(s.ports, o.ports) &&
 		(s.kind != clusterIP || bytes.Equal(s.a, o.a) && bytes.Equal(s.aaaa, o.aaaa))
 }
 
-// rebuilt is s under other options; all are its rebuilt slices.
+// rebuilt returns s with other options; all are its rebuilt slices.
 func (s *service) rebuilt(all []*slice, o *config) *service {
 	fresh := *s
 	if s.kind == clusterIP {

@@ -12,8 +12,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// An address record as it stands in a packed answer: a pointer to the name in the question, type, class, TTL, length,
-// address.
+// An address record in a packed answer: a pointer to the name in the question, type, class, TTL, length, address.
 const (
 	recordHeader = 12
 	size4        = recordHeader + 4
@@ -33,14 +32,14 @@ func appendRecord(dst []byte, addr netip.Addr, ttl uint32) []byte {
 	return append(dst, addr.AsSlice()...)
 }
 
-// port is a Port as it is compared with questions: in lower case, a missing number as -1.
+// port is a Port in the form in which it is compared with questions: in lower case, a missing number as -1.
 type port struct {
 	name     string
 	number   int32
 	protocol protocol
 }
 
-// protocol is that of a port. There are no others than these.
+// protocol is that of a port. There are no others.
 type protocol uint8
 
 const (
@@ -71,10 +70,10 @@ func newPorts(in []Port) []port {
 	return ports
 }
 
-// noPort stands for the ports of an object that has none: its addresses are there all the same.
+// noPort stands for the ports of an object that has none: its addresses still count.
 var noPort = [1]port{{number: -1}}
 
-// orNoPort is what to go through when asked for ports.
+// orNoPort returns the ports to iterate over.
 func orNoPort(ports []port) []port {
 	if len(ports) == 0 {
 		return noPort[:]
@@ -82,30 +81,31 @@ func orNoPort(ports []port) []port {
 	return ports
 }
 
-// slice is what is kept of an EndpointSlice. It does not change.
+// slice is what is kept of an EndpointSlice. It is immutable.
 type slice struct {
 	name    string
 	service string // the key of its service
-	// records are the addresses as packed A and AAAA records, n4 of the former, then the latter. Each kind is in order
-	// of hosts, then of addresses.
+	// records are the addresses as packed A and AAAA records, n4 of the former, then the latter. Both groups are sorted
+	// by host, then by address.
 	records []byte
 	n4      int
-	// hosts are the labels of the records' endpoints, "" for those whose label follows from the address. Nil if all do.
+	// hosts are the labels of the records' endpoints, "" for those whose label is derived from the address. Nil if all
+	// are.
 	hosts []string
-	// pods are the names of the pods of those endpoints that have no hostname, one line for each record, kept for the
-	// day that Options.EndpointPodNames changes. Empty if there is none.
+	// pods are the names of the pods of those endpoints that have no hostname, one line for each record, kept in case
+	// Options.EndpointPodNames changes. Empty if there is none.
 	pods  string
 	ports []port
-	// unready is how many addresses were left out.
+	// unready is how many addresses were omitted.
 	unready int32
-	// doubled says that an address is in it twice.
+	// doubled means that an address appears twice.
 	doubled bool
 }
 
 // member is an address of a slice while the slice is being built.
 type member struct {
 	addr           netip.Addr
-	hostname, host string // as given; as it is called
+	hostname, host string // as given; the resulting label
 	pod            string
 }
 
@@ -129,7 +129,7 @@ func newSlice(in Slice, key string, o *config) *slice {
 			}
 			m := member{addr: addr, hostname: hostname, pod: pod}
 			if hostname == "" && text != addr.String() {
-				// The label is made of the address as it is written, however odd that is.
+				// The label is the address as it is written, however odd that is.
 				spelt, ok := cleanLabel(strings.NewReplacer(".", "-", ":", "-").Replace(text))
 				if ok && spelt != string(appendDashed(nil, addr)) {
 					m.hostname, m.pod = spelt, ""
@@ -142,7 +142,7 @@ func newSlice(in Slice, key string, o *config) *slice {
 	return s
 }
 
-// rebuilt is s under other options.
+// rebuilt returns s with other options.
 func (s *slice) rebuilt(o *config) *slice {
 	fresh := *s
 	members := make([]member, s.len())
@@ -252,7 +252,7 @@ func (s *slice) family(v6 bool) span {
 	return span{0, s.n4}
 }
 
-// packed is the records of r, which are of one type.
+// packed returns the records of r, which are of one type.
 func (s *slice) packed(r span) []byte {
 	if r.from < s.n4 {
 		return s.records[r.from*size4 : r.to*size4]
@@ -260,7 +260,7 @@ func (s *slice) packed(r span) []byte {
 	return s.aaaa()[(r.from-s.n4)*size6 : (r.to-s.n4)*size6]
 }
 
-// hosted is the span in r, a family, of the endpoints that are called label by hostname.
+// hosted is the span in r, a family, of the endpoints whose hostname is label.
 func (s *slice) hosted(r span, label []byte) span {
 	if s.hosts == nil {
 		return span{}
@@ -282,7 +282,7 @@ func (s *slice) unhosted(r span, addr netip.Addr) span {
 	return span{r.from + from, r.from + from + n}
 }
 
-// has says whether addr is one of the addresses.
+// has reports whether addr is one of the addresses.
 func (s *slice) has(addr netip.Addr) bool {
 	r := s.family(addr.Is6())
 	if s.hosts == nil {
@@ -296,7 +296,7 @@ func (s *slice) has(addr netip.Addr) bool {
 	return false
 }
 
-// sameRecords says whether no answer tells s from o.
+// sameRecords reports whether s and o give the same answers.
 func (s *slice) sameRecords(o *slice) bool {
 	return s.service == o.service && s.n4 == o.n4 && bytes.Equal(s.records, o.records) &&
 		slices.Equal(s.hosts, o.hosts) && slices.Equal(s.ports, o.ports)

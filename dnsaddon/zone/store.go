@@ -12,8 +12,8 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// Store takes in the cluster's objects and publishes Views. All methods may be called by any goroutine. The order in
-// which objects come and go makes no difference: what a Service, its slices and its Namespace say is put together
+// Store takes the cluster's objects and publishes Views. All methods may be called from any goroutine. The order in
+// which objects are added and removed makes no difference: a Service, its slices and its Namespace are combined
 // whenever one of them changes.
 type Store struct {
 	view atomic.Pointer[View]
@@ -22,7 +22,7 @@ type Store struct {
 	mu     sync.Mutex // guards what follows
 	config *config
 	synced bool
-	held   int  // Batch calls under way
+	held   int  // Batch calls in progress
 	dirty  bool // something has changed since the newest View
 
 	services   table[string, *service]
@@ -37,7 +37,7 @@ type Store struct {
 	endpoints int
 	changed   time.Time
 	serial    uint32   // when answers changed last, in seconds; never goes back
-	soas      [][]byte // with serial, or nil if that is to be made
+	soas      [][]byte // with serial, or nil if they have to be packed
 }
 
 type objectKey struct{ namespace, name string }
@@ -61,10 +61,10 @@ func NewStore(o Options) *Store {
 	return s
 }
 
-// View is the newest View.
+// View returns the newest View.
 func (s *Store) View() *View { return s.view.Load() }
 
-// Records counts what the store holds, published or not.
+// Records counts what the store contains, published or not.
 func (s *Store) Records() cluster.DNSRecords {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,8 +84,8 @@ func (s *Store) records() cluster.DNSRecords {
 	return r
 }
 
-// SetSynced says that the store holds all of the cluster's objects. Before, nothing is published, which makes loading
-// them cheap, and each question is answered with SERVFAIL; from now on, each change is published at once.
+// SetSynced declares that the store contains all of the cluster's objects. Before, nothing is published, which makes
+// loading them cheap, and every question is answered with SERVFAIL; from now on, each change is published at once.
 func (s *Store) SetSynced() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,7 +97,7 @@ func (s *Store) SetSynced() {
 	s.publish()
 }
 
-// Batch runs load and publishes all changes made meanwhile, by load or by others, as one.
+// Batch runs load and publishes all changes in the meantime, by load or by others, as one.
 func (s *Store) Batch(load func()) {
 	s.mu.Lock()
 	s.held++
@@ -112,7 +112,7 @@ func (s *Store) Batch(load func()) {
 	load()
 }
 
-// SetOptions changes the settings. Records are made anew as far as they depend on them.
+// SetOptions changes the settings. Records that depend on them are rebuilt.
 func (s *Store) SetOptions(o Options) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,7 +129,7 @@ func (s *Store) SetOptions(o Options) {
 	s.publish()
 }
 
-// rebuild makes all records anew.
+// rebuild rebuilds all records.
 func (s *Store) rebuild() {
 	fresh := make(map[*slice]*slice, len(s.slices))
 	for key, sl := range s.slices {
@@ -160,7 +160,7 @@ func (s *Store) SetNamespace(name string) {
 	s.publish()
 }
 
-// DeleteNamespace removes a namespace. Its services are hidden as long as it is away.
+// DeleteNamespace removes a namespace. Its services are hidden until it is added again.
 func (s *Store) DeleteNamespace(name string) {
 	name, _ = cleanLabel(name)
 	s.mu.Lock()
@@ -312,7 +312,7 @@ func (s *Store) setPod(id objectKey, addrs []netip.Addr) {
 	s.publish()
 }
 
-// countPod adds n to the pods of the namespace that have addr.
+// countPod adds n to the number of pods of the namespace that have addr.
 func (s *Store) countPod(addr netip.Addr, namespace string, n int) {
 	key := addr.As16()
 	old, _ := s.pods.get(key)
@@ -334,7 +334,7 @@ func (s *Store) countPod(addr netip.Addr, namespace string, n int) {
 	s.pods.set(key, fresh)
 }
 
-// service finds the service of an object. The key is the one that the service has already, to share its memory.
+// service finds the service of an object. key is the key that the service already has, to share its memory.
 func (s *Store) service(namespace, name string) (key string, sv *service, ok bool) {
 	key, ok = serviceKey(namespace, name)
 	if !ok {
@@ -346,8 +346,8 @@ func (s *Store) service(namespace, name string) (key string, sv *service, ok boo
 	return key, sv, true
 }
 
-// replaceSlice puts fresh in the place of the service with its key, which differs by one slice: was became is, one of
-// which may be nil.
+// replaceSlice replaces the service that has fresh's key by fresh, which differs in one slice: was became is; either
+// may be nil.
 func (s *Store) replaceSlice(fresh *service, was, is *slice) {
 	s.put(fresh)
 	for _, sl := range [2]*slice{was, is} {
@@ -366,7 +366,7 @@ func (s *Store) replaceSlice(fresh *service, was, is *slice) {
 	}
 }
 
-// replace puts fresh in the place of old, which may be nil and has the same slices.
+// replace replaces old, which may be nil and has the same slices, by fresh.
 func (s *Store) replace(old, fresh *service) {
 	s.put(fresh)
 	if old != nil {
@@ -393,7 +393,7 @@ func (s *Store) put(fresh *service) {
 	s.services.set(fresh.key, fresh)
 }
 
-// setOwner notes whether the service with the key has addr.
+// setOwner records whether the service with the key has addr.
 func (s *Store) setOwner(addr netip.Addr, key string, has bool) {
 	at := addr.As16()
 	old, _ := s.owners.get(at)
@@ -411,7 +411,7 @@ func (s *Store) setOwner(addr netip.Addr, key string, has bool) {
 	}
 }
 
-// touch notes that answers have changed.
+// touch records that answers have changed.
 func (s *Store) touch() {
 	s.changed = time.Now()
 	if serial := uint32(s.changed.Unix()); serial > s.serial {
@@ -419,7 +419,7 @@ func (s *Store) touch() {
 	}
 }
 
-// publish makes the state the newest View, now or at the end of the batch. As long as the store is not synced there is
+// publish makes the state the newest View, now or at the end of the batch. While the store is not synced there is
 // nothing to show.
 func (s *Store) publish() {
 	s.dirty = s.synced && s.held > 0
@@ -438,7 +438,7 @@ func (s *Store) publish() {
 	})
 }
 
-// publishOptions shows the options of a store that is not synced.
+// publishOptions publishes the options of a store that is not synced.
 func (s *Store) publishOptions() {
 	s.view.Store(&View{
 		config: s.config, seed: s.seed,

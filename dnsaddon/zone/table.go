@@ -1,16 +1,16 @@
 package zone
 
-// tableShards is how many pieces a table is cut into. A change copies the piece that it touches and the array of all
-// pieces: with ten thousand entries that is 20 entries and 4 KiB.
+// tableShards is the number of shards of a table. A change copies one shard and the array of all shards: with ten
+// thousand entries that is 20 entries and 4 KiB.
 const tableShards = 512
 
-// shards is a table as readers see it: nothing in it changes any more.
+// shards is a table as readers see it: it is immutable.
 type shards[K comparable, V any] [tableShards]map[K]V
 
-// table is the writer's end of a table. Between two calls of freeze it copies each shard at most once, so that
-// loading ten thousand entries costs no more than filling maps.
+// table is the writer's side of a table. Between two calls of freeze it copies each shard at most once, so that loading
+// ten thousand entries costs no more than filling maps.
 type table[K comparable, V any] struct {
-	hash  func(K) uint64 // readers have to use the same
+	hash  func(K) uint64 // readers have to use the same one
 	all   *shards[K, V]
 	owned *[tableShards]bool // shards copied since freeze; nil if not even the array was
 	len   int
@@ -59,7 +59,7 @@ func (t *table[K, V]) own(k K) map[K]V {
 	}
 	i := t.hash(k) % tableShards
 	if !t.owned[i] {
-		// Not maps.Clone: it keeps the room that deleted entries took.
+		// Not maps.Clone: it keeps the capacity of deleted entries.
 		if old := t.all[i]; old != nil {
 			fresh := make(map[K]V, len(old)+1)
 			for k, v := range old {
@@ -72,7 +72,7 @@ func (t *table[K, V]) own(k K) map[K]V {
 	return t.all[i]
 }
 
-// each visits all entries of a frozen table until visit says false.
+// each visits all entries of a frozen table until visit returns false.
 func (s *shards[K, V]) each(visit func(K, V) bool) {
 	for _, shard := range s {
 		for k, v := range shard {

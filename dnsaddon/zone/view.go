@@ -8,9 +8,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// View is the records at one moment. It does not change, and any number of goroutines may ask it.
+// View contains the records at one moment. It is immutable; any number of goroutines may use it.
 type View struct {
-	*config // with the Options in force
+	*config // with the Options in effect
 	seed    maphash.Seed
 	synced  bool
 
@@ -27,14 +27,14 @@ type View struct {
 // is in memory anyway.
 type owners string
 
-// next is the first key and what comes after it.
+// next returns the first key and the rest.
 func (o owners) next() (key string, rest owners) {
 	n := 1 + int(o[0])
 	n += 1 + int(o[n])
 	return string(o[:n]), o[n:]
 }
 
-// without is o without key; found says whether it was there.
+// without returns o without key; found reports whether it was there.
 func (o owners) without(key string) (others owners, found bool) {
 	for rest := o; rest != ""; {
 		at := len(o) - len(rest)
@@ -55,15 +55,14 @@ type podCount struct {
 // Apex is the cluster's domain, fully qualified and in lower case.
 func (v *View) Apex() string { return v.Domain }
 
-// Concerns says whether Lookup may have an answer for a name (folded, in wire form): it is below the domain, an
-// alias of it, or the top of reverse names. Of any other name Lookup says that it is somebody else's. It allocates
-// nothing.
+// Concerns reports whether Lookup may have an answer for a name (folded, in wire form): it is below the domain, an
+// alias of it, or the top of reverse names. For any other name Lookup returns In false. It allocates nothing.
 func (v *View) Concerns(folded []byte) bool {
 	var l labels
 	return v.apex(&l, folded) >= 0
 }
 
-// apex is the index of the zone that name is in, -1 for none; l is filled with the labels below it.
+// apex returns the index of the zone that contains name, -1 for none; l is filled with the labels below it.
 func (v *View) apex(l *labels, name []byte) int {
 	for i := range v.apexes {
 		if l.split(name, &v.apexes[i]) {
@@ -73,7 +72,7 @@ func (v *View) apex(l *labels, name []byte) int {
 	return -1
 }
 
-// shardOf is where key is in services and namespaces.
+// shardOf returns the shard of key in services and namespaces.
 func (v *View) shardOf(key string) uint64 { return maphash.String(v.seed, key) % tableShards }
 
 func (v *View) countPods(namespace []byte, addr netip.Addr) int {
@@ -86,8 +85,8 @@ func (v *View) countPods(namespace []byte, addr netip.Addr) int {
 	return 0
 }
 
-// isNameServer says whether name is taken for ns.dns.ZONE. CoreDNS looks at the beginning only: whatever comes after
-// the zone, such as the same zone once more from a resolver's search path, makes no difference.
+// isNameServer reports whether name is taken for ns.dns.ZONE. CoreDNS only looks at the beginning: what follows the
+// zone, such as the same zone again from a resolver's search path, makes no difference.
 func isNameServer(name []byte, a *apex) bool {
 	const label = "\x02ns\x03dns"
 	zone := a.wire[:len(a.wire)-1]
@@ -111,7 +110,7 @@ func (v *View) soa(a *apex) *dns.SOA {
 	}
 }
 
-// packSOA packs what soa makes, without compressing names.
+// packSOA packs the result of soa, without compressing names.
 func packSOA(a *apex, serial, ttl uint32) []byte {
 	b := append(make([]byte, 0, 3*len(a.wire)+48), a.wire...)
 	b = binary.BigEndian.AppendUint16(b, dns.TypeSOA)

@@ -128,7 +128,7 @@ func checkPacked(t testing.TB, v *View, name string, qtype uint16) (packed bool)
 	t.Helper()
 	folded, ok := packName(name)
 	if !ok {
-		t.Fatalf("%s is no name", name)
+		t.Fatalf("%s is not a name", name)
 	}
 	p, ok := v.Packed(folded, qtype)
 	if !ok {

@@ -20,7 +20,7 @@ const (
 	maxTTL = 1<<31 - 1
 )
 
-// Kind tells answers that say what is from those that say that there is nothing.
+// Kind distinguishes answers with data from those that say that there is none.
 type Kind uint8
 
 // The kinds. A SERVFAIL is a denial here.
@@ -30,8 +30,8 @@ const (
 	kinds
 )
 
-// Answer is a reply in wire form, without id and OPT, its question in lower case. Nobody changes it once it is made;
-// what is atomic or named as the cache's is bookkeeping.
+// Answer is a reply in wire form, without id and OPT, its question in lower case. It is not changed once it is created,
+// except for fields that are atomic or marked as the cache's.
 type Answer struct {
 	// data is the message and after it the offsets of its TTL fields, two bytes each: one allocation.
 	data []byte
@@ -51,15 +51,15 @@ type Answer struct {
 	owner uint32
 	hash  uint64 // the cache's
 	pos   int    // in the ring; under the shard's lock
-	// used is set by readers and taken back by the clock that evicts.
+	// used is set by readers and reset by the clock that evicts.
 	used atomic.Bool
-	// held is until when an expired answer is served without another attempt at an upstream.
+	// held is the time until which an expired answer is served without asking upstreams again.
 	held atomic.Int64
 }
 
-// NewAnswer makes an answer of what an upstream replied to q; m must be one that the library can write and read again.
-// It takes m over: AA, OPT, signatures of the transaction
-// and extended rcodes do not go further than here, since they are between the upstream and us.
+// NewAnswer creates an answer from an upstream's reply to q; the library must be able to write m and read it again. It
+// takes ownership of m. AA, OPT, transaction signatures and extended rcodes are dropped, because they are between the
+// upstream and us.
 func NewAnswer(m *dns.Msg, q *wire.Query, o Options, now time.Time) (*Answer, error) {
 	name, _, err := dns.UnpackDomainName(q.Folded, 0)
 	if err != nil {
@@ -101,12 +101,12 @@ func NewAnswer(m *dns.Msg, q *wire.Query, o Options, now time.Time) (*Answer, er
 	if err != nil {
 		return nil, fmt.Errorf("records for %s: %w", name, err)
 	}
-	// What stays in memory for an hour should not keep the capacity that growing left behind.
+	// Capacity left over from appending must not stay in memory for an hour.
 	a.data = bytes.Clone(a.data)
 	return a, nil
 }
 
-// tidy takes out of m what an asker must not get.
+// tidy removes from m what a client must not get.
 func tidy(m *dns.Msg, name string, q *wire.Query) {
 	m.Id = 0
 	m.Compress = true
@@ -115,7 +115,7 @@ func tidy(m *dns.Msg, name string, q *wire.Query) {
 	m.Zero = false
 	m.RecursionDesired = false
 	m.CheckingDisabled = false
-	if m.Rcode > 0xF { // without OPT it cannot be told
+	if m.Rcode > 0xF { // it cannot be sent without OPT
 		m.Rcode = dns.RcodeServerFailure
 	}
 	m.Question = []dns.Question{{Name: name, Qtype: q.Type, Qclass: dns.ClassINET}}
@@ -127,8 +127,8 @@ func tidy(m *dns.Msg, name string, q *wire.Query) {
 	}
 }
 
-// keep leaves the records of class IN that are data. Those of the asked name get exactly the spelling of the question,
-// so that they are packed as a pointer to it and every asker sees its own spelling.
+// keep leaves only data records of class IN. Those of the queried name get exactly the spelling of the question, so
+// that they are packed as a pointer to it and every client sees its own spelling.
 func keep(rrs []dns.RR, name string) []dns.RR {
 	kept := rrs[:0]
 	for _, rr := range rrs {
@@ -151,7 +151,7 @@ func keep(rrs []dns.RR, name string) []dns.RR {
 	return kept
 }
 
-// bound fits the TTLs into the life of the answer: none ends before it, none is above the limit, and the SOA record of
+// bound limits the TTLs to the life of the answer: none ends before it, none is above the limit, and the SOA record of
 // a denial says how long the denial holds.
 func bound(m *dns.Msg, kind Kind, life, limit time.Duration) {
 	low, high := uint32(life/time.Second), uint32(limit/time.Second)
@@ -166,16 +166,16 @@ func bound(m *dns.Msg, kind Kind, life, limit time.Duration) {
 	}
 }
 
-// Rcode is the reply's.
+// Rcode returns the reply's rcode.
 func (a *Answer) Rcode() int { return a.rcode }
 
 func (a *Answer) failure() bool { return a.rcode == dns.RcodeServerFailure }
 
-// Truncated says that the upstream had more to say than came through.
+// Truncated reports that the reply of the upstream was incomplete.
 func (a *Answer) Truncated() bool { return a.truncated }
 
-// Fresh composes the answer as it is at now for the asker of q: with its id, its spelling, its RD and CD, with AD only
-// if it asked for that, and with an OPT record if it sent one.
+// Fresh composes the answer as of now for the client that sent q: with its id, its spelling, its RD and CD, with AD
+// only if the client asked for it, and with an OPT record if it sent one.
 func (a *Answer) Fresh(dst []byte, q *wire.Query, now time.Time) []byte {
 	age := max(now.UnixNano()-a.stored, 0) / int64(time.Second)
 	return a.compose(dst, q, uint32(min(age, maxTTL)), 0)
@@ -184,7 +184,7 @@ func (a *Answer) Fresh(dst []byte, q *wire.Query, now time.Time) []byte {
 // Stale composes the answer with the short TTL of one that has expired.
 func (a *Answer) Stale(dst []byte, q *wire.Query) []byte { return a.compose(dst, q, 0, a.staleTTL) }
 
-// compose ages the TTLs, or sets all of them if set is not zero.
+// compose reduces the TTLs by age, or sets all of them to set if it is not zero.
 func (a *Answer) compose(dst []byte, q *wire.Query, age, set uint32) []byte {
 	start := len(dst)
 	dst = append(dst, a.data[:a.size]...)
@@ -216,7 +216,7 @@ func (a *Answer) compose(dst []byte, q *wire.Query, age, set uint32) []byte {
 	return wire.AppendOPT(dst, q.DO)
 }
 
-// length is that of what compose makes.
+// length is the length of compose's result.
 func (a *Answer) length(q *wire.Query) int {
 	if q.HasOPT {
 		return a.size + optSize
@@ -230,15 +230,15 @@ func (a *Answer) answers(q *wire.Query) bool {
 	return a.qtype == q.Type && a.do == q.DO && a.cd == q.CD && bytes.Equal(a.folded(), q.Folded)
 }
 
-// freshAt refuses a time before the answer was stored: the clock was set back, by an unknown amount.
+// freshAt rejects a time before the answer was stored: the clock was set back, by an unknown amount.
 func (a *Answer) freshAt(now int64) bool { return a.stored <= now && now < a.ends }
 
 func (a *Answer) staleAt(now int64) bool { return a.stored <= now && now < a.staleEnds }
 
-// bytes is the memory that the answer takes, roughly: itself, its data, and its places in map and ring.
+// bytes is roughly the memory that the answer takes: itself, its data, and its entries in map and ring.
 func (a *Answer) bytes() int { return len(a.data) + 200 }
 
-// appendTTLOffsets walks the records of msg, which begin at off, and appends where their TTLs are.
+// appendTTLOffsets walks the records of msg, which begin at off, and appends the offsets of their TTLs.
 func appendTTLOffsets(msg []byte, off int) ([]byte, error) {
 	count := 0
 	for i := 6; i < headerSize; i += 2 {

@@ -98,9 +98,9 @@ func TestAnswerIsTheAskers(t *testing.T) {
 	q := ask(t, "www.example.com.", dns.TypeA)
 	put(t, c, q, start, 0, "www.EXAMPLE.com. 300 IN CNAME cdn.example.com.", "cdn.example.com. 20 IN A 192.0.2.1")
 
-	asker := ask(t, "wWw.ExamplE.cOm.", dns.TypeA)
-	asker.ID, asker.RD = 7, false
-	m := get(t, c, asker, start)
+	client := ask(t, "wWw.ExamplE.cOm.", dns.TypeA)
+	client.ID, client.RD = 7, false
+	m := get(t, c, client, start)
 	if m == nil {
 		t.Fatal("no answer")
 	}
@@ -117,8 +117,8 @@ func TestAnswerIsTheAskers(t *testing.T) {
 		t.Errorf("second owner is %q", got)
 	}
 
-	asker.HasOPT, asker.AD = true, true
-	m = get(t, c, asker, start)
+	client.HasOPT, client.AD = true, true
+	m = get(t, c, client, start)
 	opt := m.IsEdns0()
 	if opt == nil || opt.UDPSize() != wire.UDPSize || opt.Do() || len(opt.Option) != 0 || !m.AuthenticatedData {
 		t.Errorf("with OPT and AD asked for: %v", m)

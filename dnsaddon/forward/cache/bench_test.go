@@ -43,7 +43,7 @@ func BenchmarkAppendMiss(b *testing.B) {
 	}
 }
 
-// BenchmarkFull tells what a full cache of usual answers takes.
+// BenchmarkFull reports the size of a full cache of typical answers.
 func BenchmarkFull(b *testing.B) {
 	for b.Loop() {
 		var before, after runtime.MemStats

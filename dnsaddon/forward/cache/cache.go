@@ -9,7 +9,7 @@ import (
 	"bonsai/dnsaddon/wire"
 )
 
-// shardCount spreads the few goroutines that read sockets, so that they seldom meet at a lock.
+// shardCount is large enough that the few goroutines that read sockets seldom meet at a lock.
 const shardCount = 16
 
 // Cache holds answers of all zones. It is safe for concurrent use.
@@ -32,9 +32,9 @@ type shard struct {
 	_ [64]byte
 }
 
-// New makes an empty cache. ownerOf tells which zone a name, in lower-case wire form, belongs to at the moment: the
-// cache takes in only answers of that one, so that what comes late from a zone that was changed is left out. It is
-// called with a lock held and must not use the cache.
+// New returns an empty cache. ownerOf returns the zone to which a name, in lower-case wire form, currently belongs: the
+// cache stores only answers of that zone, so that late answers of a changed zone are dropped. It is called with a lock
+// held and must not use the cache.
 func New(ownerOf func(folded []byte) uint32) *Cache {
 	c := &Cache{seed: maphash.MakeSeed(), ownerOf: ownerOf}
 	for i := range c.shards {
@@ -58,8 +58,8 @@ func (c *Cache) SetCapacity(success, denial int) {
 	}
 }
 
-// Append composes the answer to q if there is one that has not expired, in at most limit bytes. It does not allocate
-// if dst has room. Only what it answers is counted: a question that it leaves is counted by [Cache.Get].
+// Append composes the answer to q if there is one that has not expired, in at most limit bytes. It does not allocate if
+// dst has enough capacity. It counts only questions that it answers; the others are counted by [Cache.Get].
 func (c *Cache) Append(dst []byte, q *wire.Query, limit int, now time.Time) ([]byte, bool) {
 	h := c.hash(q)
 	s := c.shard(h)
@@ -73,15 +73,15 @@ func (c *Cache) Append(dst []byte, q *wire.Query, limit int, now time.Time) ([]b
 	return a.Fresh(dst, q, now), true
 }
 
-// State says what an answer is good for.
+// State says how an answer may be used.
 type State uint8
 
 // The states.
 const (
 	Miss  State = iota // there is none
-	Fresh              // give it out
-	Stale              // give it out if no upstream answers
-	Held               // stale, and the upstreams were asked in vain just now
+	Fresh              // serve it
+	Stale              // serve it if no upstream answers
+	Held               // stale, and the upstreams have just failed to answer
 )
 
 // Get looks for an answer and counts a hit or a miss.
@@ -107,14 +107,14 @@ func (c *Cache) Get(q *wire.Query, now time.Time) (*Answer, State) {
 	}
 }
 
-// Hold lets a stale answer be given out until then without asking upstreams again.
+// Hold allows a stale answer to be served until then without asking upstreams again.
 func (c *Cache) Hold(a *Answer, until time.Time) { a.held.Store(until.UnixNano()) }
 
 // ServedStale counts one stale answer.
 func (c *Cache) ServedStale() { c.stale.Add(1) }
 
-// Put keeps an answer of the zone owner, in place of the one before, if it may be kept. A SERVFAIL does not replace an
-// answer that could still be served stale.
+// Put stores an answer of the zone owner, replacing the previous one, if it may be cached. A SERVFAIL does not replace
+// an answer that could still be served stale.
 func (c *Cache) Put(a *Answer, owner uint32, now time.Time) {
 	if !a.cacheable {
 		return
@@ -137,18 +137,18 @@ func (c *Cache) Put(a *Answer, owner uint32, now time.Time) {
 	s.add(a)
 }
 
-// Reassign drops the answers whose names have another owner now than when they were put in.
+// Reassign drops the answers whose names have a different owner than when they were stored.
 func (c *Cache) Reassign() {
 	c.removeIf(func(a *Answer) bool { return c.ownerOf(a.folded()) != a.owner })
 }
 
-// Sweep drops what can no longer be served.
+// Sweep drops everything that can no longer be served.
 func (c *Cache) Sweep(now time.Time) {
 	t := now.UnixNano()
 	c.removeIf(func(a *Answer) bool { return !a.staleAt(t) })
 }
 
-// Flush drops everything and returns how much that was.
+// Flush drops everything and returns the number of answers.
 func (c *Cache) Flush() int { return c.removeIf(func(*Answer) bool { return true }) }
 
 func (c *Cache) removeIf(drop func(*Answer) bool) int {
@@ -167,7 +167,7 @@ func (c *Cache) removeIf(drop func(*Answer) bool) int {
 	return n
 }
 
-// Stats are counts since the start, by kind where there is one.
+// Stats are counts since the start, by kind where applicable.
 type Stats struct {
 	Entries, Capacity, Hits, Evictions [kinds]uint64
 	Bytes                              uint64
@@ -193,8 +193,8 @@ func (c *Cache) Stats() Stats {
 	return st
 }
 
-// hash tells questions apart. That it is not an exact key is made up for by comparing: two questions of one hash, if
-// that ever happens, replace each other.
+// hash distinguishes questions. It is not an exact key, so questions are also compared: two questions with the same
+// hash, if that ever happens, replace each other.
 func (c *Cache) hash(q *wire.Query) uint64 {
 	flags := uint64(q.Type) << 2
 	if q.DO {
@@ -210,7 +210,7 @@ func (c *Cache) shard(hash uint64) *shard { return &c.shards[hash%shardCount] }
 
 func (s *shard) hit(a *Answer) {
 	s.hits[a.kind].Add(1)
-	// Loading first keeps the line of a hot answer shared between the readers.
+	// Loading first keeps the cache line of a frequently used answer shared between the readers.
 	if !a.used.Load() {
 		a.used.Store(true)
 	}

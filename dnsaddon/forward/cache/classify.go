@@ -9,9 +9,9 @@ import (
 // maxChain is how many CNAMEs are followed; resolvers give up at about as many.
 const maxChain = 16
 
-// classify says whether a reply is kept, as what and for how long. name is the question's, in lower case.
+// classify decides whether a reply is cached, as what and for how long. name is the question's, in lower case.
 func classify(m *dns.Msg, name string, qtype uint16, o Options) (Kind, time.Duration, bool) {
-	// A truncated reply is a part of one, and a meta type asks for something else each time.
+	// A truncated reply is incomplete, and a meta type asks for something else each time.
 	if m.Truncated || qtype == dns.TypeOPT || qtype >= 128 && qtype <= 255 {
 		return 0, 0, false
 	}
@@ -34,7 +34,7 @@ func classify(m *dns.Msg, name string, qtype uint16, o Options) (Kind, time.Dura
 	if found || soa == nil || o.Denial.Disabled {
 		return 0, 0, false
 	}
-	// The SOA record's own TTL counts too, being one of the authority's.
+	// The SOA record's own TTL counts too, because it comes from the authority as well.
 	ttl := minTTL(soa.Minttl, m.Answer, m.Ns, m.Extra)
 	return Denial, o.Denial.clamp(ttl), true
 }
@@ -44,7 +44,7 @@ func (l Limits) clamp(ttl uint32) time.Duration {
 }
 
 // chase follows the CNAMEs from name and returns where they end, and whether there is a record of the type there. A
-// reply whose records belong to other names says nothing about the question.
+// reply whose records belong to other names does not answer the question.
 func chase(answer []dns.RR, name string, qtype uint16) (end string, found bool) {
 	for range maxChain {
 		next := ""
@@ -68,7 +68,7 @@ func chase(answer []dns.RR, name string, qtype uint16) (end string, found bool) 
 	return name, false
 }
 
-// soaOf finds the SOA record of a zone that name can be in.
+// soaOf finds the SOA record of a zone that can contain name.
 func soaOf(authority []dns.RR, name string) *dns.SOA {
 	for _, rr := range authority {
 		if soa, ok := rr.(*dns.SOA); ok && dns.IsSubDomain(dns.CanonicalName(soa.Hdr.Name), name) {

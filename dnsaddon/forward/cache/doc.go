@@ -1,25 +1,25 @@
 // Package cache keeps the answers of upstream resolvers in wire form.
 //
-// An [Answer] is a whole reply with the places of its TTL fields. Handing it to an asker is a copy with the id, the
-// spelling of the question, a few flags and the TTLs patched in, which needs no allocation and well below a
-// microsecond. Compressed names stay right, since nothing in front of them changes its length.
+// An [Answer] is a whole reply with the offsets of its TTL fields. Serving it to a client means copying it and patching
+// in the id, the spelling of the question, a few flags and the TTLs, which needs no allocation and well below a
+// microsecond. Compressed names stay valid, because nothing before them changes its length.
 //
-// # What is kept
+// # What is cached
 //
-// Replies are kept by name, type, and the flags DO and CD: a resolver may give each combination another answer, and
-// one must never be shown for the other. A reply is kept only if it says something about the question: records of the
-// asked type at the end of the chain of CNAMEs, or their absence with the SOA record that says for how long (RFC
-// 2308). SERVFAIL is kept for a few seconds (RFC 9520). Truncated replies, referrals, empty replies without SOA and
-// other errors are not kept.
+// Replies are cached by name, type, and the flags DO and CD: a resolver may answer each combination differently, and
+// one must never be served for the other. A reply is cached only if it answers the question: records of the requested
+// type at the end of the chain of CNAMEs, or their absence with the SOA record that says for how long (RFC 2308).
+// SERVFAIL is cached for a few seconds (RFC 9520). Truncated replies, referrals, empty replies without SOA and other
+// errors are not cached.
 //
-// Each of the two kinds, success and denial, has its own bound in entries and in bytes, so that a flood of names that
-// do not exist cannot drive out what does. When full, the entry goes that was not asked for since the last round of
-// the clock.
+// Each of the two kinds, success and denial, has its own limit in entries and in bytes, so that a flood of names that
+// do not exist cannot evict those that do. When the cache is full, an entry is evicted that was not used since the last
+// round of the clock.
 //
 // # Time
 //
-// Ages are measured on the wall clock, because the monotonic clock stands still while a laptop sleeps. A clock that is
-// set back makes entries expire, never live longer.
+// Ages are measured on the wall clock, because the monotonic clock stops while a laptop sleeps. If the clock is set
+// back, entries expire; they never live longer.
 //
-// An expired answer remains for a while and can be served if no upstream answers (RFC 8767); the caller decides.
+// An expired answer is kept for a while and can be served if no upstream answers (RFC 8767); the caller decides.
 package cache

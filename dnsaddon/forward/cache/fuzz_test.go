@@ -10,7 +10,7 @@ import (
 )
 
 // FuzzAnswer makes an answer of any reply that the library can read, and compares what the patching of its wire form
-// gives an asker with what the library reads out of it: the same records, aged.
+// gives a client with what the library reads out of it: the same records, aged.
 func FuzzAnswer(f *testing.F) {
 	for _, records := range [][]string{
 		{a20},

@@ -2,7 +2,7 @@ package cache
 
 import "time"
 
-// What zero values of [Options] mean.
+// Defaults for zero values of [Options].
 const (
 	DefaultCapacity   = 9984
 	DefaultSuccessMax = time.Hour
@@ -14,37 +14,37 @@ const (
 )
 
 const (
-	// maxBytes bounds each kind. Usual answers take 0.3 kB with all that belongs to them, so that the bound in entries
-	// comes first; with large ones this one does.
+	// maxBytes bounds each kind. Typical answers take 0.3 kB in total, so that the limit in entries is reached first;
+	// with large ones this limit is.
 	maxBytes = 3 << 20
-	// maxAnswer keeps one answer from driving out half a shard.
+	// maxAnswer keeps one answer from evicting half a shard.
 	maxAnswer = 16 << 10
 )
 
-// Options says what is kept of one zone's answers, and how long. The zero value means the defaults above; a negative
-// duration switches off what it limits.
+// Options determine which answers of one zone are cached, and for how long. The zero value means the defaults above; a
+// negative duration disables what it limits.
 type Options struct {
 	Success, Denial Limits
 	// ServFail is how long a SERVFAIL of an upstream is kept.
 	ServFail time.Duration
-	// Stale is how long after its end an answer may still be served for want of a better one, StaleTTL the TTL that its
-	// records are given then.
+	// Stale is how long after its expiry an answer may still be served if there is no better one, StaleTTL the TTL of
+	// its records in that case.
 	Stale, StaleTTL time.Duration
 }
 
 // Limits are those of one kind of answers.
 type Limits struct {
-	// Disabled keeps none of this kind.
+	// Disabled caches none of this kind.
 	Disabled bool
-	// Capacity is in entries. All zones share one cache, so the largest capacity that any zone asks for is in force;
+	// Capacity is in entries. All zones share one cache, so the largest capacity that any zone requests is used;
 	// DefaultCapacity if none does.
 	Capacity int
-	// Max cuts TTLs, Min lifts them: an answer is kept as long as the shortest TTL in it, within these.
+	// Max caps TTLs, Min raises them: an answer is cached for the shortest TTL in it, within these limits.
 	Max, Min time.Duration
 }
 
-// WithDefaults replaces what is zero, and makes zero of what is negative. What it returns is ready for [NewAnswer] and
-// must not go through it again.
+// WithDefaults replaces zero values by the defaults, and negative values by zero. Its result is ready for [NewAnswer]
+// and must not be passed to it again.
 func (o Options) WithDefaults() Options {
 	o.Success = o.Success.withDefaults(DefaultSuccessMax)
 	o.Denial = o.Denial.withDefaults(DefaultDenialMax)

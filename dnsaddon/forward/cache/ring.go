@@ -1,17 +1,17 @@
 package cache
 
-// ring holds the answers of one kind in one shard, for the clock that evicts: the hand goes round, spares once what
-// was used since it last came by, and takes what was not.
+// ring holds the answers of one kind in one shard, for the clock algorithm that evicts: the hand goes round, spares
+// once every answer that was used since its last visit, and evicts the others.
 type ring struct {
 	answers      []*Answer
 	hand         int
 	bytes, limit int
 }
 
-// shardBytes is what one kind may take in one shard.
+// shardBytes is the limit of one kind in one shard.
 const shardBytes = maxBytes / shardCount
 
-// evict makes room for more answers with so many bytes together. The caller holds the lock.
+// evict makes room for more answers with the given total size. The caller holds the lock.
 func (s *shard) evict(kind Kind, more, bytes int) {
 	r := &s.rings[kind]
 	for len(r.answers) > 0 && (len(r.answers)+more > r.limit || r.bytes+bytes > shardBytes) {
@@ -19,7 +19,7 @@ func (s *shard) evict(kind Kind, more, bytes int) {
 			r.hand = 0
 		}
 		a := r.answers[r.hand]
-		// Readers may set it again at once; the hand still ends, at the latest when they are slower than it.
+		// Readers may set it again at once; the hand still stops, at the latest when they are slower than it.
 		if a.used.Swap(false) {
 			r.hand++
 			continue
