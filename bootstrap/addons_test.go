@@ -143,7 +143,7 @@ func TestAChoiceThatCannotBeChangesNothing(t *testing.T) {
 	}
 	m.wantChosen(t, map[string]bool{"a": true})
 	// The daemon does not take it.
-	if _, err := m.enable(t, "refused", true); fault.KindOf(err) != fault.ControlPlane || fault.Problem(err).Hint == "" {
+	if _, err := m.enable(t, "refused", true); fault.KindOf(err) != fault.ControlPlane || fault.Problem(err).HintText() == "" {
 		t.Errorf("got %v", err)
 	}
 	m.wantChosen(t, map[string]bool{"a": true})

@@ -35,7 +35,7 @@ func (s *start) explain(ctx context.Context, err error) error {
 		ctx, cancel := s.limit(context.WithoutCancel(ctx), 5*time.Second, "the logs of nodes")
 		defer cancel()
 		f = f.WithEvidence(s.nodeEvidence(ctx)...)
-		if f.Hint == "" {
+		if len(f.Advice) == 0 {
 			f = f.WithHint("see the whole story with:  bonsai start -p %[1]s --keep  and then  bonsai logs -p %[1]s kubelet --node %[1]s-1", s.spec.Name)
 		}
 	}

@@ -88,7 +88,7 @@ func TestPlanRefuses(t *testing.T) {
 			if !strings.Contains(err.Error(), tc.says) {
 				t.Errorf("error %q does not mention %q", err, tc.says)
 			}
-			if f.Hint == "" && tc.kind != fault.Version {
+			if len(f.Advice) == 0 && tc.kind != fault.Version {
 				t.Error("no hint says what to do")
 			}
 		})

@@ -47,6 +47,9 @@ func (m *Manager) Status(ctx context.Context, name string) (cluster.Snapshot, er
 			})
 		}
 	}
+	for i := range s.Problems {
+		s.Problems[i] = s.Problems[i].For(spec.Name)
+	}
 	cluster.SortProblems(s.Problems)
 	s.Phase = overall(s)
 	return s, nil
@@ -176,7 +179,7 @@ func (m *Manager) kubeconfigEntry(state statedir.Cluster, spec *cluster.Spec) (k
 	key, err3 := read("admin.key")
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return kubeconfig.Entry{}, fault.New(fault.State, "read the certificates of cluster "+spec.Name, err).
-			WithHint("make them anew:  bonsai start -p %s", spec.Name)
+			Advise("create them again", cluster.Bonsai("start").Of(spec.Name).Cure())
 	}
 	return kubeconfig.Entry{Name: spec.Name, Server: serverURL(spec), CA: ca, Cert: cert, Key: key}, nil
 }

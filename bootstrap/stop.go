@@ -142,7 +142,7 @@ func (m *Manager) Delete(ctx context.Context, name string, events func(cluster.E
 		return errors.Join(err, state.Remove())
 	})
 	if engineErr != nil {
-		if f, ok := errors.AsType[*fault.Fault](engineErr); ok && f.Hint == "" {
+		if f, ok := errors.AsType[*fault.Fault](engineErr); ok && len(f.Advice) == 0 {
 			engineErr = f.WithHint("run it again when the container engine answers:  bonsai delete -p %s", name)
 		}
 	} else if needsEngine && err == nil {

@@ -160,7 +160,7 @@ const statusTries = 5
 // refused keeps the text and asks whether to go on with it.
 func (e *editing) refused(err error, current string) {
 	u := e.u
-	p := problemOf(err)
+	p := u.problemOf(err)
 	e.trouble = e.trouble[:0]
 	for _, t := range []string{p.Summary, p.Cause} {
 		for line := range strings.SplitSeq(t, "\n") {

@@ -75,7 +75,7 @@ func (u *ui) fixOf(p *cluster.Problem) (fix, bool) {
 			})
 		}}, true
 	}
-	for _, text := range []string{p.Fix, hintCommand(p.Hint)} {
+	for _, text := range []string{p.Fix, hintCommand(p.HintText())} {
 		if args, namespace := fixArgs(text); len(args) > 1 && args[0] == "kubectl" {
 			return u.kubectlFix(args[1:], namespace)
 		}

@@ -84,7 +84,7 @@ func (u *ui) endOperation(o *operation, err error) {
 	o.done, o.err = true, err
 	var problem *cluster.Problem
 	if err != nil {
-		p := problemOf(err)
+		p := u.problemOf(err)
 		problem = &p
 	}
 	o.fall.finish(u.clock.now(), problem)

@@ -59,7 +59,7 @@ func (p *outputPage) add(text string) {
 func (p *outputPage) end(err error) {
 	p.done, p.err = true, err
 	if err != nil {
-		for _, e := range problemOf(err).Evidence {
+		for _, e := range p.u.problemOf(err).Evidence {
 			p.add(e)
 		}
 	}

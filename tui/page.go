@@ -118,4 +118,5 @@ func (blankPage) crumb() string   { return "" }
 func (blankPage) act(string) bool { return false }
 func (blankPage) hints() []hint   { return nil }
 
-func problemOf(err error) cluster.Problem { return fault.Problem(err) }
+// problemOf is an error as something to show, with commands for this cluster.
+func (u *ui) problemOf(err error) cluster.Problem { return fault.Problem(err).For(u.session.Name()) }

@@ -78,10 +78,10 @@ func (u *ui) problemType(kind string) (kube.ResourceType, bool) {
 
 // problemLine is a problem as text: the command to type, if it names one, or else all of it.
 func problemLine(p *cluster.Problem) string {
-	if command := hintCommand(p.Hint); command != "" {
+	if command := hintCommand(p.HintText()); command != "" {
 		return command
 	}
-	return strings.TrimSpace(strings.Join([]string{p.Object, p.Summary, p.Cause, p.Hint}, "  "))
+	return strings.TrimSpace(strings.Join([]string{p.Object, p.Summary, p.Cause, p.HintText()}, "  "))
 }
 
 // openPlace goes to where the object of a problem is at home.
@@ -240,9 +240,9 @@ func (p *problemPage) text(w int) []string {
 	if len(lines) > 2 {
 		blank()
 	}
-	if problem.Hint != "" {
+	if hint := problem.HintText(); hint != "" {
 		word := u.T("to do")
-		for _, part := range strings.Split(problem.Hint, "\n") {
+		for _, part := range strings.Split(hint, "\n") {
 			wrapped(word, paint.Accent, paint.Clean(part))
 			word = ""
 		}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"bonsai/bootstrap/cluster"
-	"bonsai/bootstrap/fault"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
 )
@@ -326,8 +325,8 @@ func (p *startPage) report() string {
 		for _, line := range problem.Evidence {
 			fmt.Fprintf(&b, "| %s\n", paint.Clean(line))
 		}
-		if problem.Hint != "" {
-			fmt.Fprintf(&b, "hint: %s\n", paint.Clean(problem.Hint))
+		if hint := problem.HintText(); hint != "" {
+			fmt.Fprintf(&b, "hint: %s\n", paint.Clean(hint))
 		}
 	}
 	return b.String()
@@ -360,7 +359,7 @@ func (p *startPage) problems() []cluster.Problem {
 	}
 	var list []cluster.Problem
 	for _, err := range joined(o.err) {
-		list = append(list, fault.Problem(err))
+		list = append(list, p.u.problemOf(err))
 	}
 	return list
 }

@@ -150,7 +150,7 @@ func (p *startPage) drawFailure(w, h int) []string {
 	u, t := p.u, p.u.theme
 	o := u.operation
 	sign, role, word := t.Glyphs.Fail, paint.Fail, u.T("failed after %s s", seconds(o.fall.elapsed(o.fall.ended)))
-	if problemOf(o.err).Kind == "Canceled" || o.ending {
+	if u.problemOf(o.err).Kind == "Canceled" || o.ending {
 		sign, role, word = t.Glyphs.Off, paint.Warn, u.T("was ended after %s s", seconds(o.fall.elapsed(o.fall.ended)))
 	}
 	lines := []string{
@@ -196,8 +196,8 @@ func (p *startPage) problemLines(problem cluster.Problem, w int) []string {
 	if problem.Cause != "" {
 		add(paint.Plain, u.T("why")+"  ", problem.Cause)
 	}
-	if problem.Hint != "" {
-		add(paint.Accent, t.Glyphs.Right+"  ", problem.Hint)
+	if hint := problem.HintText(); hint != "" {
+		add(paint.Accent, t.Glyphs.Right+"  ", hint)
 	}
 	for _, e := range problem.Evidence {
 		lines = append(lines, t.Line(w).Add(paint.Plain, "   ").Add(paint.Dim, t.Glyphs.TreeUp+" "+paint.Clean(e)).String())

@@ -531,13 +531,13 @@ func fetch[T any](u *ui, f func(ctx context.Context) (T, error), done func(T, er
 
 // errorText is an error in one line, with what to do next.
 func (u *ui) errorText(err error) string {
-	p := problemOf(err)
+	p := u.problemOf(err)
 	text := p.Summary
 	if p.Cause != "" {
 		text += ": " + p.Cause
 	}
-	if p.Hint != "" {
-		text += fmt.Sprintf("  %s %s", u.theme.Glyphs.Right, p.Hint)
+	if hint := p.HintText(); hint != "" {
+		text += fmt.Sprintf("  %s %s", u.theme.Glyphs.Right, hint)
 	}
 	return paint.Clean(text)
 }

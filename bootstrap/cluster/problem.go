@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -29,11 +30,13 @@ type Problem struct {
 	Severity Severity `json:"severity"`
 	// Object is what has the problem ("node/bonsai-2", "deployment/shop/cart"): for pods that somebody manages, who does.
 	Object string `json:"object,omitempty"`
-	// Summary says what is wrong in one line, Cause why, Hint what to type or do next. Of workloads, Summary does not name
-	// the Object.
-	Summary string `json:"summary"`
-	Cause   string `json:"cause,omitempty"`
-	Hint    string `json:"hint,omitempty"`
+	// Summary says what is wrong in one line, Cause why, Advice what to type or do next, the best first. Of workloads,
+	// Summary does not name the Object.
+	Summary string   `json:"summary"`
+	Cause   string   `json:"cause,omitempty"`
+	Advice  []Advice `json:"advice,omitempty"`
+	// Hint is Advice as one text, in code that does not make values of it yet.
+	Hint string `json:"-"`
 	// Evidence are the last lines that matter of a log.
 	Evidence []string `json:"evidence,omitempty"`
 	// Since is when it began, as far as that is known; zero if not.
@@ -45,9 +48,64 @@ type Problem struct {
 	Container string   `json:"container,omitempty"`
 	// Retry is when Kubernetes tries again by itself, if that is known.
 	Retry time.Time `json:"retry,omitzero"`
-	// Fix is what bonsai itself can do about it, as arguments of its command line without the cluster's name
-	// ("image load web:1"); empty if only the user can.
-	Fix string `json:"fix,omitempty"`
+	// Fix is what bonsai itself can do about it, in code that does not mark a Command as Fix yet.
+	Fix string `json:"-"`
+}
+
+// HintText is what to type or do next as text in English, with a line for each piece of advice.
+func (p Problem) HintText() string {
+	if len(p.Advice) == 0 {
+		return p.Hint
+	}
+	return hint(p.Advice)
+}
+
+// Cure is the first command that is certain to help and that whoever shows the problem may offer to carry out; false if
+// only the user can do something.
+func (p Problem) Cure() (Command, bool) { return FixOf(p.Advice) }
+
+// For returns the problem with the name of the cluster at hand in all commands that lack it.
+func (p Problem) For(cluster string) Problem {
+	p.Advice = adviceFor(p.Advice, cluster)
+	return p
+}
+
+// problemText is what a Problem has besides its fields, for scripts: Hint is HintText, and Fix is Cure as arguments of
+// bonsai's command line, quoted for a shell, without the cluster's name ("image load web:1").
+type problemText struct {
+	Hint string `json:"hint,omitempty"`
+	Fix  string `json:"fix,omitempty"`
+}
+
+// MarshalJSON writes the advice twice, as values and as text.
+func (p Problem) MarshalJSON() ([]byte, error) {
+	type plain Problem
+	text := problemText{p.HintText(), p.Fix}
+	if c, ok := p.Cure(); ok {
+		text.Fix = shellLine(c.Of("").Argv()[1:])
+	}
+	return json.Marshal(struct {
+		plain
+		problemText
+	}{plain(p), text})
+}
+
+// UnmarshalJSON makes advice of the text of a daemon that is older than advice.
+func (p *Problem) UnmarshalJSON(data []byte) error {
+	type plain Problem
+	var v struct {
+		plain
+		problemText
+	}
+	if err := json.Unmarshal(data, &v); err != nil {
+		return err
+	}
+	*p = Problem(v.plain)
+	p.Advice = adviceFrom(p.Advice, v.problemText.Hint)
+	if _, ok := p.Cure(); !ok {
+		p.Fix = v.problemText.Fix
+	}
+	return nil
 }
 
 // Kinds of problems with workloads; the package that finds them says when. Others come from faults.

@@ -8,6 +8,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"bonsai/bootstrap/cluster"
 )
@@ -57,15 +58,15 @@ var codes = map[Kind]int{
 	Canceled: 130,
 }
 
-// Fault is an error with a kind and a hint.
+// Fault is an error with a kind and advice.
 type Fault struct {
 	Kind Kind
 	// Op is what was tried on what ("create node bonsai-1"); it reads before the cause.
 	Op string
 	// Err is the cause.
 	Err error
-	// Hint is what to type or do next; empty where there is nothing sensible to say.
-	Hint string
+	// Advice is what to type or do next, the best first; empty where there is nothing sensible to say.
+	Advice []cluster.Advice
 	// Evidence are the log lines that matter, oldest first.
 	Evidence []string
 }
@@ -78,9 +79,24 @@ func Newf(kind Kind, format string, args ...any) *Fault {
 	return &Fault{Kind: kind, Err: fmt.Errorf(format, args...)}
 }
 
-// WithHint sets what to do next and returns the fault.
+// Advise adds a thing to do, with the commands that do it in this order, and returns the fault. text says nothing that
+// the commands say; it may be empty. It is a fixed phrase where that is possible, so that it can be translated.
+func (f *Fault) Advise(text string, commands ...cluster.Command) *Fault {
+	f.Advice = append(f.Advice, cluster.Advise(text, commands...))
+	return f
+}
+
+// Advisef adds a thing to do that no command does and that cannot be said without naming something.
+func (f *Fault) Advisef(format string, args ...any) *Fault {
+	return f.Advise(fmt.Sprintf(format, args...))
+}
+
+// WithHint sets what to do next and returns the fault. It is the form before Advise.
 func (f *Fault) WithHint(format string, args ...any) *Fault {
-	f.Hint = fmt.Sprintf(format, args...)
+	f.Advice = nil
+	for line := range strings.SplitSeq(fmt.Sprintf(format, args...), "\n") {
+		f.Advice = append(f.Advice, cluster.Advise(line))
+	}
 	return f
 }
 
@@ -127,7 +143,7 @@ func ExitCode(err error) int {
 func Problem(err error) cluster.Problem {
 	p := cluster.Problem{Kind: string(Internal), Severity: cluster.SeverityError, Summary: err.Error()}
 	if f, ok := errors.AsType[*Fault](err); ok {
-		p.Kind, p.Hint, p.Evidence = string(f.Kind), f.Hint, f.Evidence
+		p.Kind, p.Advice, p.Evidence = string(f.Kind), f.Advice, f.Evidence
 		if f.Op != "" && f.Err != nil {
 			p.Summary, p.Cause = f.Op, f.Err.Error()
 		}
@@ -137,7 +153,7 @@ func Problem(err error) cluster.Problem {
 
 // FromProblem makes the error again that a problem was made of, for a process that was sent one.
 func FromProblem(p cluster.Problem) *Fault {
-	f := &Fault{Kind: Kind(p.Kind), Op: p.Summary, Hint: p.Hint, Evidence: p.Evidence}
+	f := &Fault{Kind: Kind(p.Kind), Op: p.Summary, Advice: p.Advice, Evidence: p.Evidence}
 	if p.Cause != "" {
 		f.Err = errors.New(p.Cause)
 	}

@@ -72,7 +72,7 @@ func TestExitCodeAndKindOfWrappedErrors(t *testing.T) {
 func TestProblemRoundTrip(t *testing.T) {
 	f := New(Node, "start node dev-1", errors.New("exit status 1")).WithHint("type %s", "this").WithEvidence("a", "b")
 	p := Problem(fmt.Errorf("start: %w", f))
-	if p.Kind != "NodeFailed" || p.Summary != "start node dev-1" || p.Cause != "exit status 1" || p.Hint != "type this" ||
+	if p.Kind != "NodeFailed" || p.Summary != "start node dev-1" || p.Cause != "exit status 1" || p.HintText() != "type this" ||
 		!reflect.DeepEqual(p.Evidence, []string{"a", "b"}) {
 		t.Errorf("got %+v", p)
 	}

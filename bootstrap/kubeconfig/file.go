@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 )
 
@@ -29,7 +30,7 @@ func lock(path string) (unlock func() error, err error) {
 		}
 		if time.Now().After(deadline) {
 			return nil, fault.Newf(fault.Kubeconfig, "the kubeconfig %s has been locked for %s", path, lockLimit).
-				WithHint("if no kubectl and no bonsai works on it, a crash left the lock behind:  rm %s", name)
+				Advise("if no kubectl and no bonsai works on it, a crash left the lock behind", cluster.Program("rm").On(name).Change())
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

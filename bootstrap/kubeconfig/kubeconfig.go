@@ -9,12 +9,12 @@ package kubeconfig
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 )
 
@@ -89,7 +89,7 @@ func Check() error {
 	}
 	for _, p := range paths {
 		if _, err := load(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return unusable("read", p, "try again", err)
+			return unusable("read", p, "then try again", nil, err)
 		}
 	}
 	return nil
@@ -173,7 +173,7 @@ func files() (fileList, error) {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return nil, fault.New(fault.Kubeconfig, "find the kubeconfig", err).WithHint("set KUBECONFIG to a file")
+		return nil, fault.New(fault.Kubeconfig, "find the kubeconfig", err).Advise("set KUBECONFIG to a file")
 	}
 	return fileList{filepath.Join(home, ".kube", "config")}, nil
 }
@@ -242,20 +242,22 @@ func edit(path string, create bool, change func(*document)) (err error) {
 
 // broken is the fault of a kubeconfig that cannot be read or written.
 func broken(path string, err error) error {
-	return unusable("change", path, "run:  bonsai update-context", err)
+	return unusable("change", path, "then write the entry again", []cluster.Command{cluster.Bonsai("update-context").Change()}, err)
 }
 
-// unusable says what was tried on the file, and what to do once it is repaired.
-func unusable(verb, path, then string, err error) error {
+// unusable says what was tried on the file, and what to do once it is repaired: then, by these commands.
+func unusable(verb, path, then string, by []cluster.Command, err error) error {
 	if f, ok := errors.AsType[*fault.Fault](err); ok {
 		return f
 	}
-	hint := "repair the file or move it away, then " + then
+	f := fault.New(fault.Kubeconfig, verb+" the kubeconfig "+path, err)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		hint = fmt.Sprintf("this user may not change %s; set KUBECONFIG to a file of yours", path)
+		return f.Advisef("this user may not change %s; set KUBECONFIG to a file of yours", path)
 	case errors.Is(err, errForm):
-		hint = "move the file away (kubectl cannot read it either), then " + then
+		f.Advise("move the file away; kubectl cannot read it either")
+	default:
+		f.Advise("repair the file, or move it away")
 	}
-	return fault.New(fault.Kubeconfig, verb+" the kubeconfig "+path, err).WithHint("%s", hint)
+	return f.Advise(then, by...)
 }

@@ -295,7 +295,7 @@ func TestBrokenFilesAreLeftAlone(t *testing.T) {
 		_, mergeErr := Merge(entry("dev"))
 		_, removeErr := Remove("dev")
 		for _, err := range []error{Check(), mergeErr, removeErr} {
-			if fault.KindOf(err) != fault.Kubeconfig || fault.Problem(err).Hint == "" || !strings.Contains(err.Error(), path) {
+			if fault.KindOf(err) != fault.Kubeconfig || fault.Problem(err).HintText() == "" || !strings.Contains(err.Error(), path) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
@@ -357,7 +357,7 @@ func TestLockOfACrashedProcessIsNamed(t *testing.T) {
 	write(t, path+".lock", "")
 	var err error
 	synctest.Test(t, func(*testing.T) { _, err = Merge(entry("dev")) }) // waits five seconds in no time
-	if fault.KindOf(err) != fault.Kubeconfig || !strings.Contains(fault.Problem(err).Hint, "rm "+path+".lock") {
-		t.Errorf("got %v, hint %q", err, fault.Problem(err).Hint)
+	if fault.KindOf(err) != fault.Kubeconfig || !strings.Contains(fault.Problem(err).HintText(), "rm "+path+".lock") {
+		t.Errorf("got %v, hint %q", err, fault.Problem(err).HintText())
 	}
 }

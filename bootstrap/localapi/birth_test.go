@@ -45,7 +45,7 @@ func TestBirth(t *testing.T) {
 	}
 	b.births, b.failed = nil, fault.Newf(fault.ObjectNotFound, "there is no pod shop/x").WithHint("look")
 	err := c.Birth(t.Context(), "shop", "x", collect)
-	if fault.KindOf(err) != fault.ObjectNotFound || fault.Problem(err).Hint != "look" {
+	if fault.KindOf(err) != fault.ObjectNotFound || fault.Problem(err).HintText() != "look" {
 		t.Errorf("a pod that does not exist: %v", err)
 	}
 	if err := c.Birth(t.Context(), "", "x", collect); fault.KindOf(err) != fault.Usage {

@@ -92,7 +92,7 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader, 
 		var p cluster.Problem
 		if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&p); err != nil || p.Kind == "" {
 			return fault.Newf(fault.Internal, "ask the daemon for %s: it answered %s", path, resp.Status).
-				WithHint("the daemon may be of another version of bonsai; restart the cluster with bonsai stop and bonsai start")
+				Advise("the daemon may be of another version of bonsai; restart the cluster", cluster.Bonsai("stop").Change(), cluster.Bonsai("start").Change())
 		}
 		return fault.FromProblem(p)
 	}
@@ -150,9 +150,9 @@ func dialFault(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("ask the daemon: %w", context.Cause(ctx))
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fault.New(fault.NotRunning, "ask the cluster's daemon", err).WithHint("start the cluster:  bonsai start")
+		return fault.New(fault.NotRunning, "ask the cluster's daemon", err).Advise("start the cluster", cluster.Bonsai("start").Cure())
 	case errors.Is(err, fs.ErrPermission):
-		return fault.New(fault.State, "ask the cluster's daemon", err).WithHint("the cluster belongs to another user; run bonsai as that user")
+		return fault.New(fault.State, "ask the cluster's daemon", err).Advise("the cluster belongs to another user; run bonsai as that user")
 	}
 	return fmt.Errorf("ask the daemon: %w", err)
 }

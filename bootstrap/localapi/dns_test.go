@@ -89,7 +89,7 @@ func TestDNSRoundTrips(t *testing.T) {
 		t.Errorf("watching was called %d times", late)
 	}
 	for i, err := range errs {
-		if fault.KindOf(err) != fault.Addon || fault.Problem(err).Hint != "enable it" {
+		if fault.KindOf(err) != fault.Addon || fault.Problem(err).HintText() != "enable it" {
 			t.Errorf("%d: %v", i, err)
 		}
 	}

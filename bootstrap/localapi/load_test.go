@@ -55,7 +55,7 @@ func TestLoad(t *testing.T) {
 		t.Errorf("the daemon's orderly end: %v", err)
 	}
 	c, _ = with(fault.Newf(fault.NotRunning, "still starting").WithHint("wait"), nil)
-	if err := c.Load(t.Context(), nothing); fault.KindOf(err) != fault.NotRunning || fault.Problem(err).Hint != "wait" {
+	if err := c.Load(t.Context(), nothing); fault.KindOf(err) != fault.NotRunning || fault.Problem(err).HintText() != "wait" {
 		t.Errorf("an error at once: %v", err)
 	}
 	c, _ = with(nil, fault.Newf(fault.ControlPlane, "etcd is away"))

@@ -238,7 +238,7 @@ func TestNobodyThere(t *testing.T) {
 	for what, err := range map[string]error{
 		"reload": c.Reload(t.Context()), "watch": c.Watch(t.Context(), nil), "stop": c.Stop(t.Context()),
 	} {
-		if fault.KindOf(err) != fault.NotRunning || fault.Problem(err).Hint == "" {
+		if fault.KindOf(err) != fault.NotRunning || fault.Problem(err).HintText() == "" {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -320,7 +320,7 @@ func TestCrashIsNotTheEndOfAStory(t *testing.T) {
 func TestForeignPathIsRefused(t *testing.T) {
 	c, _, _ := serve(t, newBackend())
 	err := c.do(t.Context(), "GET", "/v2/anything", nil)
-	if err == nil || !strings.Contains(fault.Problem(err).Hint, "version") {
+	if err == nil || !strings.Contains(fault.Problem(err).HintText(), "version") {
 		t.Errorf("got %v", err)
 	}
 }

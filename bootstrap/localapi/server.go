@@ -86,7 +86,7 @@ func removeStale(path string) error {
 		return fault.New(fault.State, "look at "+path, err)
 	}
 	if info.Mode()&fs.ModeSocket == 0 {
-		return fault.Newf(fault.State, "%s is no socket", path).WithHint("remove it:  rm -r %s", path)
+		return fault.Newf(fault.State, "%s is not a socket", path).Advise("remove it", cluster.Program("rm", "-r").On(path).Change())
 	}
 	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
 		_ = c.Close()

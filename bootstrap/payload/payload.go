@@ -23,6 +23,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/nodeimage"
@@ -47,7 +48,7 @@ type description struct {
 func New() (node.Payload, error) {
 	if runtime.GOOS != "linux" {
 		return node.Payload{}, fault.Newf(fault.Internal, "nodes run this executable, and it is for %s", runtime.GOOS).
-			WithHint("run bonsai on Linux; nodes from other systems are not supported yet")
+			Advise("run bonsai on Linux; nodes from other systems are not supported yet")
 	}
 	return open("/proc/self/exe", embedded)
 }
@@ -89,7 +90,7 @@ func describe(files fs.FS, name string) (d description, err error) {
 	data, err := fs.ReadFile(files, "embedded/"+name+".json")
 	if errors.Is(err, fs.ErrNotExist) {
 		return d, fault.Newf(fault.Internal, "this executable was built without the node payload").
-			WithHint("run \"make\" in bonsai's source folder and use bin/bonsai")
+			Advise("build bonsai in its source folder and use bin/bonsai", cluster.Program("make"))
 	}
 	if err == nil {
 		err = json.Unmarshal(data, &d)

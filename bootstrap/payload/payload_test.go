@@ -177,7 +177,7 @@ func TestHashFollowsEachPart(t *testing.T) {
 func TestWithoutArchivesTheFaultSaysWhatToDo(t *testing.T) {
 	_, err := open(os.Args[0], fstest.MapFS{"embedded/README.md": {}})
 	f, ok := errors.AsType[*fault.Fault](err)
-	if !ok || !strings.Contains(f.Error(), "without the node payload") || !strings.Contains(f.Hint, "make") {
+	if !ok || !strings.Contains(f.Error(), "without the node payload") || !strings.Contains(fault.Problem(f).HintText(), "make") {
 		t.Errorf("got %v, want a fault with the way out", err)
 	}
 }

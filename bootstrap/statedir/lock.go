@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 )
 
@@ -59,11 +61,11 @@ func (c Cluster) busy(path string) error {
 	h, ok := readHolder(path)
 	if !ok {
 		return fault.Newf(fault.Busy, "another bonsai command works on cluster %s", c.Name).
-			WithHint("wait for it to end, then try again")
+			Advise("wait for it to end, then try again")
 	}
 	return fault.Newf(fault.Busy, "cluster %s is busy: bonsai %s (process %d) works on it since %s",
 		c.Name, h.Operation, h.PID, h.Since.Local().Format(time.TimeOnly)).
-		WithHint("wait for it to end, or end it with: kill %d", h.PID)
+		Advise("wait for it to end, or end it", cluster.Program("kill").On(strconv.Itoa(h.PID)).Change())
 }
 
 // Working says whether the process that took the operation lock last still lives: something may be under way.

@@ -51,7 +51,7 @@ func (c Cluster) CreateSocketDir() error {
 	}
 	if n := len(filepath.Join(dir, EtcdSocketName)); n > maxSocketPath {
 		return fault.Newf(fault.State, "socket folder %s: the path is too long (%d bytes with its sockets)", dir, n).
-			WithHint("set %s to a folder with a shorter path", EnvHome)
+			Advise("set " + EnvHome + " to a folder with a shorter path")
 	}
 	if err := privateInTemp(dir); err != nil {
 		return err
@@ -93,7 +93,7 @@ func privateInTemp(dir string) error {
 	}
 	if !info.IsDir() || info.Mode().Perm() != 0o700 || owner != os.Getuid() {
 		return fault.Newf(fault.State, "socket folder %s: it is %s of user %d, not a folder that only you can enter", dir, info.Mode(), owner).
-			WithHint("remove it, or set %s to a folder with a shorter path", EnvHome)
+			Advise("remove it, or set " + EnvHome + " to a folder with a shorter path")
 	}
 	return nil
 }

@@ -35,7 +35,7 @@ func Home() (Dir, error) {
 		home, err := os.UserHomeDir()
 		if err != nil {
 			return Dir{}, fault.New(fault.State, "find the state folder", err).
-				WithHint("set %s to a folder that only you can read", EnvHome)
+				Advise("set " + EnvHome + " to a folder that only you can read")
 		}
 		root = filepath.Join(home, ".bonsai")
 	}
@@ -174,7 +174,7 @@ func (c Cluster) LoadSpec() (*cluster.Spec, error) {
 	}
 	broken := func(err error) error {
 		return fault.New(fault.SpecBroken, "read "+c.SpecFile(), err).
-			WithHint("restore the file, or remove the cluster: bonsai delete -p %s", c.Name)
+			Advise("restore the file, or delete the cluster", cluster.Bonsai("delete").Of(c.Name).Change())
 	}
 	var head struct{ Version int }
 	if err := json.Unmarshal(data, &head); err != nil {
@@ -183,7 +183,7 @@ func (c Cluster) LoadSpec() (*cluster.Spec, error) {
 	if head.Version > cluster.SpecVersion {
 		return nil, fault.Newf(fault.SpecBroken, "cluster %s was made by a newer bonsai (spec version %d, this one reads up to %d)",
 			c.Name, head.Version, cluster.SpecVersion).
-			WithHint("use that bonsai, or remove the cluster: bonsai delete -p %s", c.Name)
+			Advise("use that bonsai, or delete the cluster", cluster.Bonsai("delete").Of(c.Name).Change())
 	}
 	spec := &cluster.Spec{}
 	if err := json.Unmarshal(data, spec); err != nil {
@@ -200,11 +200,7 @@ func (c Cluster) LoadSpec() (*cluster.Spec, error) {
 
 // NotFound is the fault for a cluster that does not exist.
 func NotFound(name string) *fault.Fault {
-	create := "bonsai start"
-	if name != cluster.DefaultName {
-		create += " -p " + name
-	}
-	return fault.Newf(fault.NotFound, "there is no cluster %q", name).WithHint("create it: %s", create)
+	return fault.Newf(fault.NotFound, "there is no cluster %q", name).Advise("create it", cluster.Bonsai("start").Of(name).Change())
 }
 
 // maxTimelines is how many past starts are remembered.
@@ -323,14 +319,14 @@ func wrap(op, where string, err error) error {
 	f := fault.New(fault.State, op, err)
 	switch {
 	case errors.Is(err, syscall.EROFS):
-		return f.WithHint("%s lies on a read-only file system; set %s to a folder that can be written", where, EnvHome)
+		return f.Advisef("%s is on a read-only file system; set %s to a folder that can be written", where, EnvHome)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return f.WithHint("the disk of %s is full (or its quota is used up); make room, or set %s to a folder elsewhere", where, EnvHome)
+		return f.Advisef("the disk of %s is full (or its quota is used up); make room, or set %s to a folder elsewhere", where, EnvHome)
 	case errors.Is(err, fs.ErrPermission):
-		return f.WithHint("%s cannot be used by this user (was bonsai run with sudo before?); give it back with chown, or set %s to a folder of yours",
+		return f.Advisef("%s cannot be used by this user (was bonsai run with sudo before?); give it back with chown, or set %s to a folder of yours",
 			strings.TrimSuffix(where, "/"), EnvHome)
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist):
-		return f.WithHint("something that is no folder is in the way of %s", where)
+		return f.Advisef("something that is not a folder is in the way of %s", where)
 	}
-	return f.WithHint("set %s to a folder in which this user can create files", EnvHome)
+	return f.Advise("set " + EnvHome + " to a folder in which this user can create files")
 }

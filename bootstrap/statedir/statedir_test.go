@@ -34,8 +34,8 @@ func testSpec() *cluster.Spec {
 func wantKind(t *testing.T, err error, kind fault.Kind, hint string) {
 	t.Helper()
 	f, ok := errors.AsType[*fault.Fault](err)
-	if !ok || f.Kind != kind || !strings.Contains(f.Hint, hint) {
-		t.Errorf("got %v (%s, hint %q), want kind %s with hint %q", err, fault.KindOf(err), fault.Problem(err).Hint, kind, hint)
+	if !ok || f.Kind != kind || !strings.Contains(fault.Problem(f).HintText(), hint) {
+		t.Errorf("got %v (%s, hint %q), want kind %s with hint %q", err, fault.KindOf(err), fault.Problem(err).HintText(), kind, hint)
 	}
 }
 

@@ -1,7 +1,7 @@
 // Package termsafe makes text that comes out of a cluster (names, reasons, log lines) harmless for a terminal:
-// nothing in it can move the cursor, set a title, or turn the reading direction around.
+// nothing in it can move the cursor, set a title, turn the reading direction around, or be there unseen.
 //
-// String is for one value inside a line, Writer for whole streams.
+// String is for one value inside a line, Quote for one argument of a command that people copy, Writer for whole streams.
 package termsafe
 
 import (
@@ -12,10 +12,10 @@ import (
 	"unicode/utf8"
 )
 
-// String returns s with every control, formatting and invalid character spelled out as \xNN or \u{NNNN}, and
-// line breaks and tabs turned into spaces.
+// String returns s with every character spelled out as \xNN or \u{NNNN} that a terminal would obey or that a reader
+// would not see, and line breaks and tabs turned into spaces.
 func String(s string) string {
-	if strings.IndexFunc(s, unsafe) < 0 {
+	if strings.IndexFunc(s, escaped) < 0 {
 		return s
 	}
 	var b strings.Builder
@@ -25,9 +25,9 @@ func String(s string) string {
 			b.WriteByte(' ')
 		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD"):
 			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case r < 0x80 && unsafe(r):
+		case r < 0x80 && escaped(r):
 			fmt.Fprintf(&b, `\x%02x`, r)
-		case unsafe(r):
+		case escaped(r):
 			fmt.Fprintf(&b, `\u{%04x}`, r)
 		default:
 			b.WriteRune(r)
@@ -36,10 +36,20 @@ func String(s string) string {
 	return b.String()
 }
 
-// unsafe also names the replacement character, so that invalid bytes are looked at. Format characters (Cf)
-// include the ones that reorder text.
-func unsafe(r rune) bool {
-	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == utf8.RuneError
+// escaped says whether a character is not shown as itself: controls, what reorders text (of Cf), spaces that are not
+// the space, what has no sign or hides behind its neighbour, and the replacement character, which stands for invalid
+// bytes. Letters and signs of all languages, and accents that combine with them, are shown.
+func escaped(r rune) bool {
+	if r < utf8.RuneSelf {
+		return r < 0x20 || r == 0x7f
+	}
+	switch {
+	case r == utf8.RuneError, !unicode.IsPrint(r):
+		return true
+	case r == '\u2800': // a Braille sign without dots
+		return true
+	}
+	return unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // Writer passes text on to w with a '?' in place of each control character but line feed and tab. It keeps one

@@ -16,6 +16,12 @@ func TestStringSpellsOutWhatATerminalWouldObey(t *testing.T) {
 		"two\nlines\tand\rc": `two lines and\x0dc`,
 		"bad \xff byte":      `bad \xff byte`,
 		"sign \uFFFD":        `sign \u{fffd}`,
+		"zero\u200bwidth":    `zero\u{200b}width`,
+		"a\u00a0b\u3000c":    `a\u{00a0}b\u{3000}c`,
+		"fill\u3164er\u2800": `fill\u{3164}er\u{2800}`,
+		"vs\ufe0f \u2028":    `vs\u{fe0f} \u{2028}`,
+		"tag\U000e0041":      `tag\u{e0041}`,
+		"é e\u0301":          "é e\u0301",
 	} {
 		if got := String(in); got != want {
 			t.Errorf("String(%q) = %q, want %q", in, got, want)
@@ -34,5 +40,28 @@ func TestWriterKeepsLinesAndNothingElse(t *testing.T) {
 	}
 	if got, want := b.String(), "one\ttwo\n?[31mred\xc2??\nend ä"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestQuoteIsWhatIsShown(t *testing.T) {
+	for in, want := range map[string]string{
+		"web-1_a.b/c:d@e,f+g%h=i": "web-1_a.b/c:d@e,f+g%h=i",
+		"":                        "''",
+		"a b":                     "'a b'",
+		"it's":                    `'it'\''s'`,
+		"=ls":                     "'=ls'",
+		"~":                       "'~'",
+		"größe":                   "'größe'",
+		"x\u202ey":                `"$(printf 'x\342\200\256y')"`,
+		"-%\\'!\x1b":              `"$(printf '\055%%\\\047\041\033')"`,
+		"bad \xff":                `"$(printf 'bad \377')"`,
+	} {
+		got := Quote(in)
+		if got != want {
+			t.Errorf("Quote(%q) = %s, want %s", in, got, want)
+		}
+		if String(got) != got {
+			t.Errorf("Quote(%q) is shown as %s", in, String(got))
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"bonsai/bootstrap/buildinfo"
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/statedir"
 	"bonsai/bootstrap/wait"
@@ -56,10 +57,10 @@ func crashed(dir statedir.Dir, err error) error {
 	if !ok {
 		return err
 	}
-	f := fault.Newf(fault.Internal, "%w", c).WithHint("the cluster is untouched; open it again:  bonsai ui")
+	f := fault.Newf(fault.Internal, "%w", c).Advise("the cluster is untouched; open it again", cluster.Bonsai("ui"))
 	path := filepath.Join(dir.Root, "ui-crash.txt")
 	if statedir.WriteFile(path, []byte(c.Error()+"\n\n"+c.Stack)) == nil {
-		f.Hint += "\nwhat happened is in " + path
+		f.Advisef("what happened is in %s", path)
 	}
 	return f
 }

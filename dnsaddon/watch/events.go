@@ -56,7 +56,7 @@ func (w *eventWriter) add(p cluster.Problem, origin map[string]metav1.ObjectMeta
 // others find that it exists.
 func event(p cluster.Problem, on metav1.ObjectMeta, at time.Time) *corev1.Event {
 	message := p.Summary
-	for _, more := range []string{p.Cause, p.Hint} {
+	for _, more := range []string{p.Cause, p.HintText()} {
 		if more != "" {
 			message += "; " + more
 		}

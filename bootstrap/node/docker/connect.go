@@ -11,6 +11,7 @@ import (
 
 	"github.com/docker/docker/client"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 )
 
@@ -28,17 +29,17 @@ func Connect(getenv func(string) string, o Options) (*Driver, error) {
 		more, err := contextOptions(getenv)
 		if err != nil {
 			return nil, fault.New(fault.EngineDown, "read the docker context", err).
-				WithHint("docker context use default, or set DOCKER_HOST")
+				Advise("use the default context", cluster.Program("docker", "context", "use", "default").Change()).Advise("or set DOCKER_HOST")
 		}
 		opts = append(opts, more...)
 	}
 	api, err := client.NewClientWithOpts(opts...)
 	if err != nil {
-		return nil, fault.New(fault.EngineDown, "find the Docker engine", err).WithHint("correct DOCKER_HOST")
+		return nil, fault.New(fault.EngineDown, "find the Docker engine", err).Advise("correct DOCKER_HOST")
 	}
 	if strings.HasPrefix(api.DaemonHost(), "ssh://") {
 		return nil, fault.Newf(fault.EngineDown, "engines behind ssh are not supported: %s", api.DaemonHost()).
-			WithHint("docker context use default, or set DOCKER_HOST")
+			Advise("use the default context", cluster.Program("docker", "context", "use", "default").Change()).Advise("or set DOCKER_HOST")
 	}
 	return New(api, o), nil
 }

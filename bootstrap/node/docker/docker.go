@@ -14,12 +14,15 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"os"
+	"os/user"
 	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/client"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/wait"
@@ -123,15 +126,26 @@ func (d *Driver) failure(ctx context.Context, op string, err error) error {
 		return fault.New(fault.Canceled, op, err)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fault.New(fault.Timeout, op, context.Cause(ctx)).
-			WithHint("see whether `docker ps` answers; on a slow machine set BONSAI_WAIT_SCALE=5")
+			Advise("see whether Docker answers", cluster.Program("docker", "ps")).
+			Advise("on a slow machine, set BONSAI_WAIT_SCALE=5")
 	case errors.Is(err, fs.ErrPermission) && client.IsErrConnectionFailed(err):
 		return fault.New(fault.EnginePermission, op, fmt.Errorf("this user may not use Docker at %s: %w", host, err)).
-			WithHint("sudo usermod -aG docker $USER, then log out and in again")
+			Advise("join the group that may use Docker, then log out and in again", cluster.Program("sudo", "usermod", "-aG", "docker").On(userName()).Change())
 	case client.IsErrConnectionFailed(err), isDial(err):
 		return fault.New(fault.EngineDown, op, err).
-			WithHint("start Docker (sudo systemctl start docker, or Docker Desktop) and see that `docker version` answers")
+			Advise("start Docker", cluster.Program("sudo", "systemctl", "start", "docker").Change()).
+			Advise("or start Docker Desktop").
+			Advise("then see whether it answers", cluster.Program("docker", "version"))
 	}
 	return fault.New(fault.Engine, op, err)
+}
+
+// userName is who runs this process, for a command that somebody copies.
+func userName() string {
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return os.Getenv("USER")
 }
 
 // isDial says that no connection came about; hijacked connections (exec) report it without the client's own type.

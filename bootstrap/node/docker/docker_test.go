@@ -159,7 +159,7 @@ func engineAt(t *testing.T, opts ...client.Opt) *Driver {
 func wantFault(t *testing.T, err error, kind fault.Kind, hint string) {
 	t.Helper()
 	f, ok := errors.AsType[*fault.Fault](err)
-	if !ok || f.Kind != kind || !strings.Contains(f.Hint, hint) {
+	if !ok || f.Kind != kind || !strings.Contains(fault.Problem(f).HintText(), hint) {
 		t.Errorf("got %#v, want kind %s with a hint of %q", err, kind, hint)
 	}
 }

@@ -108,7 +108,7 @@ func (d *Driver) createWith(ctx context.Context, op string, n node.NodeSpec, pay
 	c, err := d.api.ContainerCreate(making, s.Config, s.Host, s.Network, nil, node.ContainerName(n.Spec, n.Node))
 	if err != nil {
 		if errdefs.IsConflict(err) {
-			return fault.New(fault.Conflict, op, err).WithHint("another bonsai works on this cluster; try again")
+			return fault.New(fault.Conflict, op, err).Advise("another bonsai works on this cluster; try again")
 		}
 		return err
 	}

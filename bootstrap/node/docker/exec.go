@@ -11,6 +11,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/node"
 )
@@ -29,9 +30,9 @@ func (d *Driver) Exec(ctx context.Context, name string, e node.Exec) (code int, 
 	})
 	switch {
 	case errdefs.IsNotFound(err):
-		return 0, fault.New(fault.NodeNotFound, op, err).WithHint("bonsai node list")
+		return 0, fault.New(fault.NodeNotFound, op, err).Advise("see its nodes", cluster.Bonsai("node", "list"))
 	case errdefs.IsConflict(err):
-		return 0, fault.New(fault.NotRunning, op, err).WithHint("bonsai start")
+		return 0, fault.New(fault.NotRunning, op, err).Advise("start it", cluster.Bonsai("start").Cure())
 	case err != nil:
 		return 0, d.failure(limited, op, err)
 	}
@@ -128,7 +129,7 @@ func (d *Driver) Logs(ctx context.Context, name string, tail int, follow bool, w
 	}
 	stream, err := d.api.ContainerLogs(ctx, name, o)
 	if errdefs.IsNotFound(err) {
-		return fault.New(fault.NodeNotFound, op, err).WithHint("bonsai node list")
+		return fault.New(fault.NodeNotFound, op, err).Advise("see its nodes", cluster.Bonsai("node", "list"))
 	}
 	if err != nil {
 		return d.failure(ctx, op, err)
@@ -145,7 +146,8 @@ func (d *Driver) SaveImages(ctx context.Context, refs []string) (io.ReadCloser, 
 		// The engine answers the stream's start before it has looked.
 		if err := d.hasImage(ctx, ref); errdefs.IsNotFound(err) {
 			return nil, fault.Newf(fault.Image, "the Docker engine has no image %s", ref).
-				WithHint("docker images shows what there is; docker pull %s fetches it", ref)
+				Advise("see what it has", cluster.Program("docker", "images")).
+				Advise("pull it", cluster.Program("docker", "pull").On(ref).Change())
 		} else if err != nil {
 			return nil, err
 		}

@@ -59,7 +59,7 @@ func (d *Driver) EnsureNetwork(ctx context.Context, spec *cluster.Spec) (err err
 		return nil
 	case len(found.Containers) > 0:
 		return fault.New(fault.Conflict, op, errors.New("it exists with other settings and is in use")).
-			WithHint("bonsai stop -p %s, then start again", spec.Name)
+			Advise("start it again", cluster.Bonsai("stop").Of(spec.Name).Change(), cluster.Bonsai("start").Of(spec.Name).Change())
 	default:
 		if err := absent(d.api.NetworkRemove(ctx, found.ID)); err != nil {
 			return err
@@ -75,10 +75,11 @@ func (d *Driver) EnsureNetwork(ctx context.Context, spec *cluster.Spec) (err err
 	case err == nil:
 		return nil
 	case errdefs.IsConflict(err):
-		return fault.New(fault.Conflict, op, err).WithHint("another bonsai works on this cluster; try again")
+		return fault.New(fault.Conflict, op, err).Advise("another bonsai works on this cluster; try again")
 	case strings.Contains(err.Error(), "overlap"), strings.Contains(err.Error(), "conflicts with"):
 		return fault.New(fault.Conflict, op, fmt.Errorf("subnet %s is taken: %w", spec.Subnet, err)).
-			WithHint("docker network ls shows the others; a cluster that is made anew chooses a free subnet")
+			Advise("see the other networks", cluster.Program("docker", "network", "ls")).
+			Advise("a cluster that is created again chooses a free subnet")
 	}
 	return err
 }
@@ -100,13 +101,14 @@ func sameNetwork(found network.Inspect, want network.CreateOptions) bool {
 
 // foreign is the fault for something whose name is taken by what is not this cluster's.
 func foreign(op, what string, labels map[string]string) error {
+	another := cluster.Bonsai("start").Of("NAME").Fill("NAME").Change()
 	owner := labels[node.LabelCluster]
 	if owner == "" {
 		return fault.New(fault.Conflict, op, fmt.Errorf("%s exists and was not made by bonsai", what)).
-			WithHint("remove it with docker, or choose another cluster name:  bonsai start -p NAME")
+			Advise("remove it with docker").Advise("or choose another name for the cluster", another)
 	}
 	return fault.New(fault.Conflict, op, fmt.Errorf("%s belongs to another cluster, %s (id %s)", what, owner, labels[node.LabelID])).
-		WithHint("choose another cluster name:  bonsai start -p NAME")
+		Advise("choose another name for the cluster", another)
 }
 
 // removeNetwork removes a network. Endpoints of removed containers take a moment to detach; those of containers

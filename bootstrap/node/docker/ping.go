@@ -16,6 +16,7 @@ import (
 	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/api/types/versions"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/node"
 )
@@ -35,7 +36,7 @@ func (d *Driver) Ping(ctx context.Context) (node.EngineInfo, error) {
 	if ping.APIVersion == "" || versions.LessThan(ping.APIVersion, minAPI) {
 		return node.EngineInfo{}, fault.Newf(fault.EngineTooOld,
 			"the Docker engine speaks API %s, at least %s is needed", ping.APIVersion, minAPI).
-			WithHint("update Docker to 20.10 or newer")
+			Advise("update Docker to 20.10 or newer")
 	}
 	var (
 		info      system.Info
@@ -52,7 +53,7 @@ func (d *Driver) Ping(ctx context.Context) (node.EngineInfo, error) {
 	}
 	if info.OSType != "linux" {
 		return node.EngineInfo{}, fault.Newf(fault.Engine, "the engine runs %s containers, bonsai's nodes are Linux", info.OSType).
-			WithHint("switch Docker to Linux containers")
+			Advise("switch Docker to Linux containers")
 	}
 	return node.EngineInfo{
 		Version: info.ServerVersion, APIVersion: ping.APIVersion,
@@ -68,7 +69,9 @@ func (d *Driver) Ping(ctx context.Context) (node.EngineInfo, error) {
 // hungIsDown: who asks whether the engine is there takes no answer for a no.
 func hungIsDown(err error) error {
 	if f, ok := errors.AsType[*fault.Fault](err); ok && f.Kind == fault.Timeout {
-		return fault.New(fault.EngineDown, f.Op, f.Err).WithHint("restart Docker (sudo systemctl restart docker); on a slow machine set BONSAI_WAIT_SCALE=5")
+		return fault.New(fault.EngineDown, f.Op, f.Err).
+			Advise("restart Docker", cluster.Program("sudo", "systemctl", "restart", "docker").Change()).
+			Advise("on a slow machine, set BONSAI_WAIT_SCALE=5")
 	}
 	return err
 }

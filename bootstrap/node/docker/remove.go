@@ -16,6 +16,7 @@ import (
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/node"
 )
@@ -92,7 +93,7 @@ func (d *Driver) StopNode(ctx context.Context, name string, grace time.Duration)
 	seconds := int(math.Ceil(grace.Seconds()))
 	err := d.api.ContainerStop(ctx, name, container.StopOptions{Timeout: &seconds})
 	if errdefs.IsNotFound(err) {
-		return fault.New(fault.NodeNotFound, op, err).WithHint("bonsai node list")
+		return fault.New(fault.NodeNotFound, op, err).Advise("see its nodes", cluster.Bonsai("node", "list"))
 	}
 	return d.failure(ctx, op, err)
 }

@@ -122,8 +122,8 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%.40q: got %v", test.name, err)
 			continue
 		}
-		if p := fault.Problem(err); !strings.HasPrefix(p.Summary, test.text) || !strings.HasPrefix(p.Hint, test.hint) {
-			t.Errorf("%.40q: got %q with hint %q,\nwant %q with hint %q", test.name, p.Summary, p.Hint, test.text, test.hint)
+		if p := fault.Problem(err); !strings.HasPrefix(p.Summary, test.text) || !strings.HasPrefix(p.HintText(), test.hint) {
+			t.Errorf("%.40q: got %q with hint %q,\nwant %q with hint %q", test.name, p.Summary, p.HintText(), test.text, test.hint)
 		}
 	}
 }

@@ -123,8 +123,7 @@ func (v *View) askerFor(ctx context.Context, name string) (asker, error) {
 	if !apierrors.IsNotFound(err) {
 		return asker{}, fault.New(fault.ControlPlane, "look up pod "+namespace+"/"+name, err)
 	}
-	f := fault.Newf(fault.Usage, "there is no pod %s/%s", namespace, name).
-		WithHint("bonsai kubectl -p %s -- get pods -n %s", v.Cluster, namespace)
+	f := fault.Newf(fault.Usage, "there is no pod %s/%s", namespace, name)
 	// A Deployment's name is what people know; its pods' names begin with it.
 	if list, err := pods.List(ctx, metav1.ListOptions{}); err == nil {
 		var like []string
@@ -135,8 +134,8 @@ func (v *View) askerFor(ctx context.Context, name string) (asker, error) {
 		}
 		if len(like) > 0 {
 			slices.Sort(like)
-			f.Hint = "did you mean " + strings.Join(like[:min(len(like), 3)], ", ") + "?"
+			return asker{}, f.Advisef("did you mean %s?", strings.Join(like[:min(len(like), 3)], ", "))
 		}
 	}
-	return asker{}, f
+	return asker{}, f.Advise("see the pods there", cluster.Kubectl("get", "pods").In(namespace).Of(v.Cluster))
 }

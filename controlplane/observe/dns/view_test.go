@@ -176,7 +176,7 @@ func TestFlush(t *testing.T) {
 	if want := []cluster.DNSFlushed{{Node: "dev-1", Reason: "connection refused"}, {Node: "dev-2", Entries: 2}}; err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if _, err := f.view.DNSFlush(t.Context(), "dev-9"); fault.KindOf(err) != fault.NodeNotFound || !strings.Contains(fault.Problem(err).Hint, "dev-1, dev-2") {
+	if _, err := f.view.DNSFlush(t.Context(), "dev-9"); fault.KindOf(err) != fault.NodeNotFound || !strings.Contains(fault.Problem(err).HintText(), "dev-1, dev-2") {
 		t.Errorf("a node that is not there: %v", err)
 	}
 }
@@ -225,8 +225,8 @@ func TestLookupThatCannotBe(t *testing.T) {
 	wantFault := func(q cluster.DNSQuestion, kind fault.Kind, hint string) {
 		t.Helper()
 		_, err := f.view.DNSLookup(t.Context(), q)
-		if fault.KindOf(err) != kind || !strings.Contains(fault.Problem(err).Hint, hint) {
-			t.Errorf("%+v: %v, hint %q; want %s with %q", q, err, fault.Problem(err).Hint, kind, hint)
+		if fault.KindOf(err) != kind || !strings.Contains(fault.Problem(err).HintText(), hint) {
+			t.Errorf("%+v: %v, hint %q; want %s with %q", q, err, fault.Problem(err).HintText(), kind, hint)
 		}
 	}
 	wantFault(cluster.DNSQuestion{Name: "a..b"}, fault.Usage, "")

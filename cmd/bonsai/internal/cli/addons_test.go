@@ -154,8 +154,8 @@ func TestWaitingForAnAddon(t *testing.T) {
 				switch {
 				case c.err == "" && err != nil, c.err != "" && (err == nil || err.Error() != c.err):
 					t.Errorf("got %v, want %q", err, c.err)
-				case err != nil && (fault.KindOf(err) != fault.Addon || fault.Problem(err).Hint == ""):
-					t.Errorf("%v is %s with hint %q", err, fault.KindOf(err), fault.Problem(err).Hint)
+				case err != nil && (fault.KindOf(err) != fault.Addon || fault.Problem(err).HintText() == ""):
+					t.Errorf("%v is %s with hint %q", err, fault.KindOf(err), fault.Problem(err).HintText())
 				}
 			})
 		})

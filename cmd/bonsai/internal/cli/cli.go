@@ -300,7 +300,7 @@ func (a *app) explain(err error) error {
 	}
 	for _, e := range parts(err) {
 		if f, ok := errors.AsType[*fault.Fault](e); ok && f.Kind == fault.NotRunning {
-			f.Hint = a.command("start")
+			f.Advice = []cluster.Advice{cluster.Advise("", cluster.Bonsai("start").Cure())}
 		}
 	}
 	return err

@@ -201,11 +201,12 @@ func (a *app) notResolved(name string, answer cluster.DNSAnswer, o dnsQueryOptio
 			f.Evidence = append(f.Evidence, line)
 		}
 	}
-	if f.Hint == "" && !o.trace {
-		f.Hint = "see each step:  " + a.command("dns query "+name) + " --trace"
+	if len(f.Advice) == 0 && !o.trace {
+		again := cluster.Bonsai("dns", "query").On(name).With("--trace")
 		if o.from != "" {
-			f.Hint += " --from " + o.from
+			again = again.With("--from", o.from)
 		}
+		f.Advise("see each step", again)
 	}
 	return f
 }

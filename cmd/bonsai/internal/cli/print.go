@@ -55,7 +55,7 @@ func (s style) dim(text string) string    { return s.paint("2", text) }
 // printError tells every part of a joined error as a problem of its own.
 func (a *app) printError(err error) {
 	for _, e := range parts(err) {
-		p := fault.Problem(e)
+		p := fault.Problem(e).For(a.profile)
 		if a.json() {
 			_ = writeJSONLine(a.Stderr, p)
 			continue
@@ -93,8 +93,8 @@ func printProblem(w io.Writer, s style, p cluster.Problem) {
 	for _, line := range p.Evidence {
 		fmt.Fprintf(w, "  %s\n", s.dim("| "+termsafe.String(line)))
 	}
-	if p.Hint != "" {
-		fmt.Fprintf(w, "  hint: %s\n", safeLines(p.Hint, "    "))
+	if hint := p.HintText(); hint != "" {
+		fmt.Fprintf(w, "  hint: %s\n", safeLines(hint, "    "))
 	}
 }
 

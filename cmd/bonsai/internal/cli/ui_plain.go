@@ -116,8 +116,8 @@ func plainLines(s cluster.Snapshot) []plainLine {
 		if p.Cause != "" {
 			text += ", because " + p.Cause
 		}
-		if p.Hint != "" {
-			text += "; what to do: " + p.Hint
+		if hint := p.HintText(); hint != "" {
+			text += "; what to do: " + hint
 		}
 		key := "problem " + p.Kind + " " + p.Object
 		if slices.ContainsFunc(lines, func(l plainLine) bool { return l.key == key }) {

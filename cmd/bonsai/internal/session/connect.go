@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/kube"
 	"bonsai/bootstrap/statedir"
@@ -130,14 +131,14 @@ func (s *Session) apiFault(op string, err error) error {
 		f.Kind = fault.ObjectNotFound
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
 		f.Kind = fault.Conflict
-		f.Hint = "it has changed meanwhile; look at it again and repeat what you did"
+		f.Advise("it has changed meanwhile; look at it again and repeat what you did")
 	case apierrors.IsUnauthorized(err):
 		f.Kind = fault.ControlPlane
-		f.Hint = "make its certificates anew:  " + s.command("start")
+		f.Advise("make new certificates", cluster.Bonsai("start").Cure())
 	case apierrors.IsServerTimeout(err), apierrors.IsTimeout(err), apierrors.IsTooManyRequests(err), apierrors.IsServiceUnavailable(err),
 		apierrors.IsInternalError(err):
 		f.Kind = fault.ControlPlane
-		f.Hint = s.command("status")
+		f.Advise("", cluster.Bonsai("status"))
 	case apierrors.ReasonForError(err) != metav1.StatusReasonUnknown:
 		f.Kind = fault.Refused
 		var status apierrors.APIStatus
@@ -148,10 +149,10 @@ func (s *Session) apiFault(op string, err error) error {
 		}
 	case disconnected(err) && !s.state().DaemonAlive():
 		f.Kind = fault.NotRunning
-		f.Hint = s.command("start")
+		f.Advise("", cluster.Bonsai("start").Cure())
 	case disconnected(err):
 		f.Kind = fault.ControlPlane
-		f.Hint = s.command("status")
+		f.Advise("", cluster.Bonsai("status"))
 	}
 	return f
 }

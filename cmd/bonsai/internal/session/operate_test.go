@@ -61,7 +61,7 @@ echo '{"kind":"ClusterBusy","severity":"error","summary":"cluster dev is busy","
 exit 12
 `)
 	err := s.Operate(t.Context(), []string{"stop"}, func(cluster.Event) {})
-	if f, ok := errors.AsType[*fault.Fault](err); !ok || f.Kind != fault.Busy || f.Hint != "wait" {
+	if f, ok := errors.AsType[*fault.Fault](err); !ok || f.Kind != fault.Busy || fault.Problem(f).HintText() != "wait" {
 		t.Errorf("got %#v", err)
 	}
 	s, _ = operator(t, "echo 'some text'; exit 1\n")

@@ -175,7 +175,7 @@ func (s *Session) explain(ctx context.Context, op string, err error) error {
 	}
 	if f, ok := errors.AsType[*fault.Fault](err); ok {
 		if f.Kind == fault.NotRunning {
-			f.Hint = s.command("start")
+			f.Advice = []cluster.Advice{cluster.Advise("", cluster.Bonsai("start").Cure())}
 		}
 		return err
 	}

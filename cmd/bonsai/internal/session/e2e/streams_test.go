@@ -153,7 +153,7 @@ func testExec(t *testing.T, c *harness.Cluster, s *session.Session) {
 	}
 
 	_, err = s.Exec(bounded(t, "a shell that is not there"), kube.Exec{Namespace: n.Namespace, Pod: "bare", Stdin: strings.NewReader(""), Stdout: &out, Size: make(chan kube.TerminalSize)})
-	if f, ok := errors.AsType[*fault.Fault](err); !ok || f.Kind != fault.Refused || !strings.Contains(f.Hint, "debug") {
+	if f, ok := errors.AsType[*fault.Fault](err); !ok || f.Kind != fault.Refused || !strings.Contains(fault.Problem(f).HintText(), "debug") {
 		t.Errorf("a shell in an image without one: %v", err)
 	}
 }

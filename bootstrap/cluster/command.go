@@ -1,0 +1,241 @@
+package cluster
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"bonsai/bootstrap/termsafe"
+)
+
+// The tools that a Command knows how to write; any other is a program of this machine.
+const (
+	ToolBonsai  = "bonsai"
+	ToolKubectl = "kubectl" // bonsai's own, which needs no kubeconfig
+)
+
+// Command is something to type. It is a value until somebody shows it: String adds the cluster, quotes what a shell
+// would read something into, and keeps what comes out of a cluster from being an option.
+type Command struct {
+	Tool string `json:"tool"`
+	// Verb are the fixed words that say what to do ("image", "load"), Operands to what, Options how and in what order.
+	// Whatever comes out of a cluster is an operand, or the value of an option.
+	Verb     []string `json:"verb,omitempty"`
+	Operands []string `json:"operands,omitempty"`
+	Options  []string `json:"options,omitempty"`
+	// Inner is a command that this one carries out elsewhere; it stands after two dashes.
+	Inner *Command `json:"inner,omitempty"`
+	// Namespace is that of kubectl; empty for its default, and for what is in none.
+	Namespace string `json:"namespace,omitempty"`
+	// Cluster is the name of the cluster that bonsai and kubectl work on. While it is empty it is the one at hand, which
+	// Problem.For fills in. Anywhere says that the command is about none.
+	Cluster  string `json:"cluster,omitempty"`
+	Anywhere bool   `json:"anywhere,omitempty"`
+	// Gaps are the words that the user has to replace ("IMAGE"); nobody else can carry such a command out.
+	Gaps []string `json:"gaps,omitempty"`
+	// Changes says that it changes something.
+	Changes bool `json:"changes,omitempty"`
+	// Fix says that it is certain to be right: whoever shows the problem may offer to carry it out.
+	Fix bool `json:"fix,omitempty"`
+}
+
+// Bonsai is a command of bonsai on the cluster at hand.
+func Bonsai(verb ...string) Command { return Command{Tool: ToolBonsai, Verb: verb} }
+
+// Kubectl is a command of kubectl on the cluster at hand.
+func Kubectl(verb ...string) Command { return Command{Tool: ToolKubectl, Verb: verb} }
+
+// Program is a command of this machine.
+func Program(tool string, verb ...string) Command { return Command{Tool: tool, Verb: verb} }
+
+// On returns the command with operands added.
+func (c Command) On(operands ...string) Command {
+	c.Operands = slices.Concat(c.Operands, operands)
+	return c
+}
+
+// With returns the command with options added.
+func (c Command) With(options ...string) Command {
+	c.Options = slices.Concat(c.Options, options)
+	return c
+}
+
+// In returns the command for a namespace.
+func (c Command) In(namespace string) Command {
+	c.Namespace = namespace
+	return c
+}
+
+// Of returns the command for a cluster that may not be the one at hand.
+func (c Command) Of(cluster string) Command {
+	c.Cluster = cluster
+	return c
+}
+
+// OfNone returns the command for no cluster in particular.
+func (c Command) OfNone() Command {
+	c.Anywhere = true
+	return c
+}
+
+// Running returns the command with another one that it carries out elsewhere.
+func (c Command) Running(inner Command) Command {
+	c.Inner = &inner
+	return c
+}
+
+// Fill returns the command with words named that the user has to replace.
+func (c Command) Fill(gaps ...string) Command {
+	c.Gaps = slices.Concat(c.Gaps, gaps)
+	return c
+}
+
+// Change returns the command as one that changes something.
+func (c Command) Change() Command {
+	c.Changes = true
+	return c
+}
+
+// Cure returns the command as one that is certain to be right, and changes something.
+func (c Command) Cure() Command {
+	c.Changes, c.Fix = true, true
+	return c
+}
+
+// For returns the command with the cluster at hand filled in.
+func (c Command) For(cluster string) Command {
+	if c.Cluster == "" && !c.Anywhere && (c.Tool == ToolBonsai || c.Tool == ToolKubectl) {
+		c.Cluster = cluster
+	}
+	return c
+}
+
+// Arguments are what the tool gets, without its own name and the cluster's.
+func (c Command) Arguments() []string { return c.arguments(nil) }
+
+func (c Command) arguments(profile []string) []string {
+	options := slices.Concat(profile, c.Options)
+	if c.Namespace != "" {
+		options = append(options, "-n", c.Namespace)
+	}
+	args := slices.Clone(c.Verb)
+	if slices.ContainsFunc(c.Operands, func(o string) bool { return strings.HasPrefix(o, "-") }) {
+		args = slices.Concat(args, options, []string{"--"}, c.Operands)
+	} else {
+		args = slices.Concat(args, c.Operands, options)
+	}
+	if c.Inner != nil {
+		args = slices.Concat(args, []string{"--", c.Inner.Tool}, c.Inner.Arguments())
+	}
+	return args
+}
+
+// Argv is the whole command, as programs are started.
+func (c Command) Argv() []string {
+	var profile []string
+	if c.Cluster != "" && c.Cluster != DefaultName {
+		profile = []string{"-p", c.Cluster}
+	}
+	if c.Tool == ToolKubectl {
+		return slices.Concat([]string{ToolBonsai, ToolKubectl}, profile, []string{"--"}, c.Arguments())
+	}
+	return slices.Concat([]string{c.Tool}, c.arguments(profile))
+}
+
+// String is the command as a line that a POSIX shell reads as Argv.
+func (c Command) String() string { return shellLine(c.Argv()) }
+
+func shellLine(argv []string) string {
+	words := make([]string, len(argv))
+	for i, a := range argv {
+		words[i] = termsafe.Quote(a)
+	}
+	return strings.Join(words, " ")
+}
+
+// MarshalJSON adds the line, so that nobody has to quote but String.
+func (c Command) MarshalJSON() ([]byte, error) {
+	type plain Command
+	return json.Marshal(struct {
+		plain
+		Line string `json:"line"`
+	}{plain(c), c.String()})
+}
+
+// Advice is one thing to do: a phrase, and the commands that do it, in this order. Each of them may be missing.
+type Advice struct {
+	// Text is a fixed phrase where that is possible, so that it can be translated; it says nothing that Commands say.
+	Text     string    `json:"text,omitempty"`
+	Commands []Command `json:"commands,omitempty"`
+}
+
+// Advise is the short way to write an Advice.
+func Advise(text string, commands ...Command) Advice { return Advice{text, commands} }
+
+// Line is what to type, in one line; empty if there is nothing. A command that fails ends it.
+func (a Advice) Line() string {
+	lines := make([]string, len(a.Commands))
+	for i, c := range a.Commands {
+		lines[i] = c.String()
+	}
+	return strings.Join(lines, " && ")
+}
+
+// In is the advice in one line, in the language that say speaks.
+func (a Advice) In(say func(english string) string) string {
+	line := a.Line()
+	switch {
+	case a.Text == "":
+		return line
+	case line == "":
+		return say(a.Text)
+	}
+	return say(a.Text) + ":  " + line
+}
+
+// String is the advice in English.
+func (a Advice) String() string { return a.In(func(s string) string { return s }) }
+
+// For returns the advice with the cluster at hand filled in; list is unchanged.
+func adviceFor(list []Advice, cluster string) []Advice {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].Commands = slices.Clone(list[i].Commands)
+		for j := range list[i].Commands {
+			list[i].Commands[j] = list[i].Commands[j].For(cluster)
+		}
+	}
+	return list
+}
+
+// hint is advice as text, one piece a line.
+func hint(list []Advice) string {
+	lines := make([]string, len(list))
+	for i, a := range list {
+		lines[i] = a.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// adviceFrom reads advice, which older daemons wrote as text alone.
+func adviceFrom(list []Advice, hint string) []Advice {
+	if len(list) > 0 || hint == "" {
+		return list
+	}
+	for line := range strings.SplitSeq(hint, "\n") {
+		list = append(list, Advice{Text: line})
+	}
+	return list
+}
+
+// FixOf is the first command that is certain to be right; false if there is none.
+func FixOf(list []Advice) (Command, bool) {
+	for _, a := range list {
+		for _, c := range a.Commands {
+			if c.Fix {
+				return c, true
+			}
+		}
+	}
+	return Command{}, false
+}
