@@ -46,7 +46,7 @@ var places = map[string]struct {
 	"component log":     {world: shop, keys: []string{"8", "enter"}, is: keymap.Logs},
 	"services":          {world: shop, keys: []string{"9"}, shows: "kubernetes", is: keymap.Services},
 	"forwarded ports": {world: shop, keys: []string{"9"}, shows: "kubernetes", is: keymap.Forwards, then: func(r *rig) {
-		r.u.forwards.start(kube.ForwardSpec{Namespace: "shop", Target: "service/web", Local: 8080, Remote: 80})
+		r.u.forwards.start(kube.ForwardSpec{Namespace: "shop", Target: kube.Object{Kind: "Service", Name: "web"}, Local: 8080, Remote: 80})
 		r.keys("k", "g")
 	}},
 	"history": {world: shop, keys: []string{"L"}, is: keymap.History},

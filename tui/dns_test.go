@@ -17,7 +17,7 @@ import (
 func dnsShop() *fakeSession {
 	s := shop()
 	s.services = append(s.services, kube.ServiceLine{
-		UID: "s4", Namespace: "default", Name: "redis", Kind: "ClusterIP", ClusterIP: "10.96.71.4", Ports: []string{"6379/TCP"}, Ready: 1, Total: 1, Created: fakeNow,
+		UID: "s4", Namespace: "default", Name: "redis", Kind: "ClusterIP", ClusterIP: "10.96.71.4", Ports: []kube.ServicePort{{Port: 6379, Protocol: "TCP"}}, Ready: 1, Total: 1, Created: fakeNow,
 	})
 	return s
 }
@@ -263,9 +263,9 @@ func nastyFlows() *fakeSession {
 			Time: fakeNow, Node: evil, Pod: evil, Type: evil, Name: name, Rcode: "NXDOMAIN", Took: 300 * time.Hour, Source: cluster.DNSSource(evil),
 			Tries: []string{name + ".a", name + "." + evil}, Upstream: evil, Proto: "tcp", Dropped: 3,
 		}, cluster.DNSQuery{Time: fakeNow, Name: name, Rcode: evil}, cluster.DNSQuery{Name: name, Rcode: "NOERROR", Answers: []string{evil, evil}, Count: 900, Pod: "node/dev-1"})
-		s.events = append(s.events, kube.EventLine{UID: "e" + name, Time: fakeNow.Add(time.Hour), Reason: evil, Namespace: evil, Object: "pod/" + name, Message: evil, Source: evil, Count: 1 << 30})
+		s.events = append(s.events, kube.EventLine{UID: "e" + name, Time: fakeNow.Add(time.Hour), Reason: evil, Namespace: evil, Object: kube.Object{Kind: "Pod", Name: name}, Message: evil, Source: evil, Count: 1 << 30})
 		s.services = append(s.services, kube.ServiceLine{
-			UID: "n" + name, Namespace: evil, Name: name, Kind: evil, ClusterIP: evil, Ports: []string{evil, evil}, Reachable: []string{evil, evil + " on this machine", evil}, Total: 9,
+			UID: "n" + name, Namespace: evil, Name: name, Kind: evil, ClusterIP: evil, Ports: []kube.ServicePort{{Target: evil, Protocol: evil}}, Reachable: []kube.Address{{Address: evil}, {Address: evil, From: kube.ReachHost}, {Address: evil, Alias: evil}}, Total: 9,
 		})
 	}
 	return s

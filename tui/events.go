@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"bonsai/bootstrap/kube"
@@ -38,7 +37,11 @@ const (
 )
 
 // foldKey is what Events of one row have in common.
-type foldKey struct{ namespace, object, reason, message, source string }
+type foldKey struct {
+	namespace               string
+	object                  kube.Object
+	reason, message, source string
+}
 
 // eventFold is one row.
 type eventFold struct {
@@ -139,7 +142,7 @@ func (p *eventsPage) take(lines []kube.EventLine) {
 	changed := map[*eventFold]bool{}
 	for i := range lines {
 		e := &lines[i]
-		key := foldKey{paint.Clean(e.Namespace), paint.Clean(e.Object), paint.Clean(e.Reason), paint.Clean(e.Message), paint.Clean(e.Source)}
+		key := foldKey{paint.Clean(e.Namespace), cleanObject(e.Object), paint.Clean(e.Reason), paint.Clean(e.Message), paint.Clean(p.u.eventSource(e))}
 		f := p.folds[key]
 		if f == nil {
 			f = &eventFold{foldKey: key, id: e.UID, counts: map[string]int{}}
@@ -209,7 +212,7 @@ func (p *eventsPage) item(f *eventFold) grid.Item {
 	if f.warning {
 		word, state, role = p.u.T("Warning"), paint.StateWarn, paint.Warn
 	}
-	it := grid.Item{ID: f.id, Key: f.object, State: state, Time: f.last, Data: f}
+	it := grid.Item{ID: f.id, Key: objectText(f.object), State: state, Time: f.last, Data: f}
 	add := func(r paint.Role, text string, value float64) {
 		it.Cells, it.Roles, it.Values = append(it.Cells, text), append(it.Roles, r), append(it.Values, value)
 	}
@@ -223,7 +226,7 @@ func (p *eventsPage) item(f *eventFold) grid.Item {
 	if p.spaced {
 		add(paint.Dim, f.namespace, 0)
 	}
-	add(paint.Strong, f.object, 0)
+	add(paint.Strong, objectText(f.object), 0)
 	count := ""
 	if n > 1 {
 		count = fmt.Sprintf("x%d", n)
@@ -278,16 +281,15 @@ func (p *eventsPage) subjects() []subject {
 	return []subject{s}
 }
 
-// subjectNamed is an object by what Events call it: "pod/web-0". ok is false if its type is not known, or not yet.
-func (u *ui) subjectNamed(namespace, object string) (s subject, ok bool) {
-	kind, name, _ := strings.Cut(object, "/")
-	t, ok := u.findType(kind)
-	if !ok || name == "" {
+// subjectNamed is an object by its kind and name. ok is false if its type is not known, or not yet.
+func (u *ui) subjectNamed(namespace string, object kube.Object) (s subject, ok bool) {
+	t, ok := u.findType(object.Kind)
+	if !ok || object.Name == "" {
 		return s, false
 	}
 	if t.Resource == podType.Resource && t.Group == "" {
 		for _, r := range u.state.pods.rows {
-			if r.Namespace == namespace && r.Name == name {
+			if r.Namespace == namespace && r.Name == object.Name {
 				return subjectOf(podType, u.state.pods.columns, &r), true
 			}
 		}
@@ -295,7 +297,7 @@ func (u *ui) subjectNamed(namespace, object string) (s subject, ok bool) {
 	if !t.Namespaced {
 		namespace = ""
 	}
-	return subject{ref: kube.Ref{Type: t, Namespace: namespace, Name: name}}, true
+	return subject{ref: kube.Ref{Type: t, Namespace: namespace, Name: object.Name}}, true
 }
 
 func (p *eventsPage) act(id string) bool {
@@ -328,7 +330,7 @@ func (p *eventsPage) whyNone() string {
 	if !ok {
 		return ""
 	}
-	return p.u.T("the type of %s is not known to the API server", it.Data.(*eventFold).object)
+	return p.u.T("the type of %s is not known to the API server", objectText(it.Data.(*eventFold).object))
 }
 
 func (p *eventsPage) draw(w, h int) []string {

@@ -15,7 +15,7 @@ func TestEventsAreFolded(t *testing.T) {
 	r := newRig(t, s, 120, 30)
 	r.keys("5")
 	r.shows("BackOff", "FailedScheduling", "Warning", "x9", "12:04:29  Back-off restarting failed container cart")
-	back := kube.EventLine{UID: "e3", Time: fakeNow, Warning: true, Reason: "BackOff", Namespace: "shop", Object: "pod/cart-7d9f4-x2k", Message: "Back-off restarting failed container cart", Count: 6, Source: "kubelet"}
+	back := kube.EventLine{UID: "e3", Time: fakeNow, Warning: true, Reason: "BackOff", Namespace: "shop", Object: kube.Object{Kind: "Pod", Name: "cart-7d9f4-x2k"}, Message: "Back-off restarting failed container cart", Count: 6, Source: "kubelet"}
 	again := back
 	again.UID, again.Count = "e4", 1
 	s.update(func() { s.events = append(s.events, back, again) })
@@ -64,7 +64,7 @@ func TestEventsLeadToTheirObject(t *testing.T) {
 	r.keys("5")
 	r.shows("BackOff")
 	got := r.u.page().(chooser).subjects()
-	if len(got) != 1 || got[0].name() != "pod shop/cart-7d9f4-x2k" || got[0].ref.UID == "" || got[0].owner == "" {
+	if len(got) != 1 || got[0].name() != "pod shop/cart-7d9f4-x2k" || got[0].ref.UID == "" || got[0].owner.Name == "" {
 		t.Errorf("the object is %+v", got)
 	}
 	r.keys("C")
@@ -79,14 +79,14 @@ func TestEventsAreBounded(t *testing.T) {
 		var lines []kube.EventLine
 		for i := range 1000 {
 			n := round*1000 + i
-			lines = append(lines, kube.EventLine{UID: fmt.Sprint(n), Time: fakeNow.Add(time.Duration(n) * time.Second), Reason: "Created", Namespace: "load", Object: fmt.Sprintf("pod/p-%d", n), Count: 1})
+			lines = append(lines, kube.EventLine{UID: fmt.Sprint(n), Time: fakeNow.Add(time.Duration(n) * time.Second), Reason: "Created", Namespace: "load", Object: kube.Object{Kind: "Pod", Name: fmt.Sprintf("p-%d", n)}, Count: 1})
 		}
 		p.take(lines)
 	}
 	if n := len(p.folds); n > mostFolds || n < mostFolds*8/10 || p.grid.Total() != n || len(p.byUID) != n {
 		t.Fatalf("%d rows, %d in the grid, %d UIDs", n, p.grid.Total(), len(p.byUID))
 	}
-	if it, _ := p.grid.Current(); it.Data.(*eventFold).object != "pod/p-19999" {
+	if it, _ := p.grid.Current(); it.Data.(*eventFold).object.Name != "p-19999" {
 		t.Errorf("the newest is %s", it.Data.(*eventFold).object)
 	}
 }
@@ -116,7 +116,7 @@ func TestEventsFrames(t *testing.T) {
 func TestEventsHaveRoomForNineteenRows(t *testing.T) {
 	s := shop()
 	for i := range 60 {
-		s.events = append(s.events, kube.EventLine{UID: fmt.Sprint("r", i), Time: fakeNow, Reason: "Row", Namespace: "shop", Object: fmt.Sprintf("pod/row-%d", i), Count: 1})
+		s.events = append(s.events, kube.EventLine{UID: fmt.Sprint("r", i), Time: fakeNow, Reason: "Row", Namespace: "shop", Object: kube.Object{Kind: "Pod", Name: fmt.Sprintf("row-%d", i)}, Count: 1})
 	}
 	r := newRig(t, s, 80, 24)
 	r.keys("5")

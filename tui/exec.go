@@ -43,12 +43,12 @@ func (u *ui) openShell(s *subject) {
 		var choices []choice
 		for i := range d.Containers {
 			c := &d.Containers[i]
-			if c.Init && !strings.HasPrefix(c.State, "running") {
-				continue
-			}
 			off := ""
-			if !strings.HasPrefix(c.State, "running") {
-				off = paint.Clean(c.State)
+			if c.State.Phase != kube.ContainerRunning {
+				if c.Init {
+					continue
+				}
+				off = paint.Clean(u.containerText(c.State))
 			}
 			choices = append(choices, choice{title: paint.Clean(c.Name), hint: paint.Clean(c.Image), off: off, run: func() { run(c.Name) }})
 		}

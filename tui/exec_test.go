@@ -26,7 +26,7 @@ func shopPod(t *testing.T, s *fakeSession, name string) *rig {
 func TestShell(t *testing.T) {
 	s := shop()
 	r := shopPod(t, s, "web-9cc6f-lm2")
-	s.containers = []kube.ContainerDetail{{Name: "setup", Init: true, State: "exited 0"}, {Name: "web", Image: "web:1", State: "running"}}
+	s.containers = []kube.ContainerDetail{{Name: "setup", Init: true, State: kube.ContainerState{Phase: kube.ContainerTerminated}}, {Name: "web", Image: "web:1", State: kube.ContainerState{Phase: kube.ContainerRunning}}}
 	r.keys("s")
 	r.until("the shell", func(string) bool { return len(s.executed) == 1 })
 	if e := s.executed[0]; e.Namespace != "shop" || e.Pod != "web-9cc6f-lm2" || e.Container != "web" || e.Command != nil {
@@ -41,7 +41,7 @@ func TestShell(t *testing.T) {
 	r.keys("L")
 	r.shows("bonsai kubectl -p dev -- exec -it -n shop web-9cc6f-lm2 -c web -- sh")
 	// Of several containers one is chosen; those that do not run say so.
-	s.containers = append(s.containers, kube.ContainerDetail{Name: "proxy", Image: "proxy:2", State: "waiting: CrashLoopBackOff"})
+	s.containers = append(s.containers, kube.ContainerDetail{Name: "proxy", Image: "proxy:2", State: kube.ContainerState{Phase: kube.ContainerWaiting, Reason: "CrashLoopBackOff"}})
 	r.keys("esc", "s")
 	r.shows("shell in", "web:1", "waiting: CrashLoopBackOff")
 	r.keys(`"web"`, "enter")

@@ -198,12 +198,17 @@ func (s *fakeSession) Describe(_ context.Context, ref kube.Ref) (string, error) 
 func (s *fakeSession) Pod(_ context.Context, namespace, name string) (kube.PodDetail, error) {
 	d := kube.PodDetail{
 		Ref: kube.Ref{Type: podType, Namespace: namespace, Name: name, UID: "u-" + name}, Node: "dev-2", IP: "10.244.2.9", QoS: "Burstable",
-		Owners: []string{"ReplicaSet/cart-7d9f4", "Deployment/cart"}, DNSPolicy: "ClusterFirst",
-		Conditions: []string{"Ready False ContainersNotReady"},
+		Owners: []kube.Object{{Kind: "ReplicaSet", Name: "cart-7d9f4"}, {Kind: "Deployment", Name: "cart"}}, DNSPolicy: "ClusterFirst",
+		Conditions: []kube.Condition{{Type: "Ready", Status: "False", Reason: "ContainersNotReady"}},
 		Containers: []kube.ContainerDetail{{
-			Name: "cart", Image: "cart:1.4.2", State: "waiting: CrashLoopBackOff", Restarts: 4, LastState: "exited 1 (Error) after 0.04s",
-			Env: []kube.EnvVar{{Name: "REDIS_HOST", Value: "redis.defualt.svc"}, {Name: "PASSWORD", From: "secret cart, key password"}}, Ports: []string{"8080/TCP"},
-			Requests: "cpu 100m, memory 64Mi", Limits: "memory 128Mi", Mounts: []string{"/data from claim cart-data"},
+			Name: "cart", Image: "cart:1.4.2", Restarts: 4, State: kube.ContainerState{Phase: kube.ContainerWaiting, Reason: "CrashLoopBackOff"},
+			LastState: kube.ContainerState{Phase: kube.ContainerTerminated, ExitCode: 1, Reason: "Error", Finished: fakeNow.Add(-40 * time.Second)},
+			Env: []kube.EnvVar{
+				{Name: "REDIS_HOST", Value: "redis.defualt.svc"},
+				{Name: "PASSWORD", From: kube.EnvSource{Kind: kube.EnvSecret, Name: "cart", Key: "password"}},
+			},
+			Ports: []kube.ContainerPort{{Port: 8080, Protocol: "TCP"}}, Mounts: []kube.Mount{{Path: "/data", Volume: "cart-data"}},
+			Requests: map[string]string{"cpu": "100m", "memory": "64Mi"}, Limits: map[string]string{"memory": "128Mi"},
 		}},
 	}
 	if s.containers != nil {
@@ -370,6 +375,12 @@ func (s *fakeSession) lockedReplace() {
 	}
 }
 
+// objectOf reads "Kind/name".
+func objectOf(text string) kube.Object {
+	kind, name, _ := strings.Cut(text, "/")
+	return kube.Object{Kind: kind, Name: name}
+}
+
 // shop is the broken shop of the tests: three nodes, a crash loop because of a mistyped name, and a pod that asks for more
 // memory than any node has.
 func shop() *fakeSession {
@@ -418,7 +429,7 @@ func shop() *fakeSession {
 	}
 	pod := func(ns, name, ready, status, restarts, node string, age time.Duration, owner string) {
 		s.rows["pods"] = append(s.rows["pods"], kube.Row{
-			UID: "u-" + name, Namespace: ns, Name: name, Created: ago(age), Owner: owner, Labels: map[string]string{"app": strings.SplitN(name, "-", 2)[0]},
+			UID: "u-" + name, Namespace: ns, Name: name, Created: ago(age), Owner: objectOf(owner), Labels: map[string]string{"app": strings.SplitN(name, "-", 2)[0]},
 			Cells: []string{name, ready, status, restarts, "", "10.244.1.9", node},
 		})
 	}
@@ -460,14 +471,14 @@ func shop() *fakeSession {
 		},
 	}
 	s.events = []kube.EventLine{
-		{UID: "e1", Time: ago(30 * time.Second), Reason: "Pulled", Namespace: "shop", Object: "pod/web-9cc6f-lm2", Message: "image is present", Count: 1, Source: "kubelet"},
-		{UID: "e2", Time: ago(20 * time.Second), Warning: true, Reason: "FailedScheduling", Namespace: "shop", Object: "pod/db-0", Message: "0/3 nodes are available: 3 Insufficient memory.", Count: 9, Source: "default-scheduler"},
-		{UID: "e3", Time: ago(2 * time.Second), Warning: true, Reason: "BackOff", Namespace: "shop", Object: "pod/cart-7d9f4-x2k", Message: "Back-off restarting failed container cart", Count: 4, Source: "kubelet"},
+		{UID: "e1", Time: ago(30 * time.Second), Reason: "Pulled", Namespace: "shop", Object: kube.Object{Kind: "Pod", Name: "web-9cc6f-lm2"}, Message: "image is present", Count: 1, Source: "kubelet"},
+		{UID: "e2", Time: ago(20 * time.Second), Warning: true, Reason: "FailedScheduling", Namespace: "shop", Object: kube.Object{Kind: "Pod", Name: "db-0"}, Message: "0/3 nodes are available: 3 Insufficient memory.", Count: 9, Source: "default-scheduler"},
+		{UID: "e3", Time: ago(2 * time.Second), Warning: true, Reason: "BackOff", Namespace: "shop", Object: kube.Object{Kind: "Pod", Name: "cart-7d9f4-x2k"}, Message: "Back-off restarting failed container cart", Count: 4, Source: "kubelet"},
 	}
 	s.services = []kube.ServiceLine{
-		{UID: "s1", Namespace: "default", Name: "kubernetes", Kind: "ClusterIP", ClusterIP: "10.96.0.1", Ports: []string{"443→6443/TCP"}, Ready: 1, Total: 1, Reachable: []string{"kubernetes.default.svc"}, Created: ago(12 * time.Minute)},
-		{UID: "s2", Namespace: "shop", Name: "web", Kind: "NodePort", ClusterIP: "10.96.71.4", Ports: []string{"80→8080/TCP"}, Ready: 2, Total: 2, Reachable: []string{"web.shop.svc", "10.201.0.10:30080"}, Created: ago(12 * time.Minute)},
-		{UID: "s3", Namespace: "shop", Name: "cart", Kind: "ClusterIP", ClusterIP: "10.96.8.1", Ports: []string{"80→8080/TCP"}, Ready: 0, Total: 1, Created: ago(12 * time.Minute)},
+		{UID: "s1", Namespace: "default", Name: "kubernetes", Kind: "ClusterIP", ClusterIP: "10.96.0.1", Ports: []kube.ServicePort{{Port: 443, Target: "6443", Protocol: "TCP"}}, Ready: 1, Total: 1, Reachable: []kube.Address{{Address: "kubernetes.default.svc"}}, Created: ago(12 * time.Minute)},
+		{UID: "s2", Namespace: "shop", Name: "web", Kind: "NodePort", ClusterIP: "10.96.71.4", Ports: []kube.ServicePort{{Port: 80, Target: "8080", Protocol: "TCP"}}, Ready: 2, Total: 2, Reachable: []kube.Address{{Address: "web.shop.svc"}, {Address: "10.201.0.10:30080"}}, Created: ago(12 * time.Minute)},
+		{UID: "s3", Namespace: "shop", Name: "cart", Kind: "ClusterIP", ClusterIP: "10.96.8.1", Ports: []kube.ServicePort{{Port: 80, Target: "8080", Protocol: "TCP"}}, Ready: 0, Total: 1, Created: ago(12 * time.Minute)},
 	}
 	log := func(at time.Duration, pod, container, text string, marker bool) {
 		s.logs = append(s.logs, kube.LogLine{Time: ago(at), Pod: pod, Container: container, Text: text, Marker: marker})

@@ -111,7 +111,7 @@ func manyPods(n int) *fakeSession {
 	for i := range n {
 		s.rows["pods"] = append(s.rows["pods"], kube.Row{
 			UID: fmt.Sprintf("many-%d", i), Namespace: fmt.Sprintf("team-%d", i%20), Name: fmt.Sprintf("service-%d-7d9f4c-%05d", i%120, i),
-			Created: fakeNow.Add(-time.Duration(i) * time.Minute), Owner: fmt.Sprintf("ReplicaSet/service-%d-7d9f4c", i%120),
+			Created: fakeNow.Add(-time.Duration(i) * time.Minute), Owner: kube.Object{Kind: "ReplicaSet", Name: fmt.Sprintf("service-%d-7d9f4c", i%120)},
 			Cells: []string{fmt.Sprintf("service-%d-7d9f4c-%05d", i%120, i), "1/1", "Running", "0", "", "10.244.1.9", fmt.Sprintf("dev-%d", i%3+1)},
 		})
 	}

@@ -64,7 +64,7 @@ func forwardCommand(spec kube.ForwardSpec) string {
 	if spec.Local == 0 {
 		ports = fmt.Sprintf(":%d", spec.Remote)
 	}
-	return fmt.Sprintf("port-forward -n %s %s %s", spec.Namespace, spec.Target, ports)
+	return fmt.Sprintf("port-forward -n %s %s %s", spec.Namespace, objectText(spec.Target), ports)
 }
 
 func (s *forwards) run(f *forward) {
@@ -158,8 +158,8 @@ func (s *forwards) tell() {
 
 // target is what it leads to: "service shop/web port 80".
 func (f *forward) target() string {
-	kind, name, _ := strings.Cut(f.spec.Target, "/")
-	return paint.Clean(fmt.Sprintf("%s %s/%s:%d", kind, f.spec.Namespace, name, f.spec.Remote))
+	t := f.spec.Target
+	return paint.Clean(fmt.Sprintf("%s %s/%s:%d", lower(t.Kind), f.spec.Namespace, t.Name, f.spec.Remote))
 }
 
 // address is that of this machine: "127.0.0.1:8080".
@@ -188,11 +188,11 @@ var serviceType = kube.ResourceType{Version: "v1", Resource: "services", Kind: "
 
 // askForward asks which port, and forwards it.
 func (u *ui) askForward(s *subject) {
-	spec := kube.ForwardSpec{Namespace: s.ref.Namespace, Target: singular(s.ref.Type) + "/" + s.ref.Name}
+	spec := kube.ForwardSpec{Namespace: s.ref.Namespace, Target: kube.Object{Kind: s.ref.Type.Kind, Name: s.ref.Name}}
 	switch s.ref.Type.Resource {
 	case "services":
 		if l := u.state.services.get(s.ref.Namespace, s.ref.Name); l != nil {
-			u.pickPort(spec, l.Ports)
+			u.pickPort(spec, servicePorts(l.Ports))
 			return
 		}
 		fetchService(u, s.ref.Namespace, s.ref.Name, func(l *kube.ServiceLine, err error) {
@@ -202,7 +202,7 @@ func (u *ui) askForward(s *subject) {
 			if l == nil {
 				l = &kube.ServiceLine{}
 			}
-			u.pickPort(spec, l.Ports)
+			u.pickPort(spec, servicePorts(l.Ports))
 		})
 	default:
 		pod := s.ref.Name
@@ -218,9 +218,11 @@ func (u *ui) askForward(s *subject) {
 			if err != nil {
 				u.fail(err)
 			}
-			var ports []string
+			var ports []targetPort
 			for _, c := range d.Containers {
-				ports = append(ports, cleanAll(c.Ports)...)
+				for _, p := range c.Ports {
+					ports = append(ports, targetPort{p.Port, paint.Clean(u.containerPort(&p)), tcp(p.Protocol)})
+				}
 			}
 			u.pickPort(spec, ports)
 		})
@@ -234,11 +236,11 @@ func (u *ui) podOf(s *subject) string {
 		if r.Namespace != s.ref.Namespace {
 			continue
 		}
-		owner, name, _ := strings.Cut(r.Owner, "/")
-		mine := owner == kind && name == s.ref.Name
-		if kind == "Deployment" && owner == "ReplicaSet" {
-			at := strings.LastIndexByte(name, '-')
-			mine = at > 0 && name[:at] == s.ref.Name
+		owner := r.Owner
+		mine := owner.Kind == kind && owner.Name == s.ref.Name
+		if kind == "Deployment" && owner.Kind == "ReplicaSet" {
+			at := strings.LastIndexByte(owner.Name, '-')
+			mine = at > 0 && owner.Name[:at] == s.ref.Name
 		}
 		if mine && (best == "" || r.Name < best) {
 			best = r.Name
@@ -247,29 +249,30 @@ func (u *ui) podOf(s *subject) string {
 	return best
 }
 
-// portOf reads "80→8080/TCP" and "http 8080/TCP": the port that is asked for. TCP is true for that.
-func portOf(text string) (port int, tcp bool) {
-	for word := range strings.FieldsSeq(text) {
-		number, proto, _ := strings.Cut(word, "/")
-		number, _, _ = strings.Cut(number, "→")
-		if n, err := strconv.Atoi(number); err == nil && n > 0 && n < 1<<16 {
-			return n, proto == "" || strings.EqualFold(proto, "TCP")
-		}
+// targetPort is a port that can be asked for at a target, with its text.
+type targetPort struct {
+	port int
+	text string
+	tcp  bool
+}
+
+// tcp says whether a protocol can be forwarded.
+func tcp(protocol string) bool { return protocol == "" || protocol == "TCP" }
+
+func servicePorts(list []kube.ServicePort) []targetPort {
+	var ports []targetPort
+	for _, p := range list {
+		ports = append(ports, targetPort{p.Port, servicePort(&p), tcp(p.Protocol)})
 	}
-	return 0, false
+	return ports
 }
 
 // pickPort has the user choose one of the ports, and then a port of this machine.
-func (u *ui) pickPort(spec kube.ForwardSpec, ports []string) {
-	type known struct {
-		port int
-		text string
-		tcp  bool
-	}
-	var list []known
-	for _, text := range ports {
-		if port, tcp := portOf(text); port > 0 && !slices.ContainsFunc(list, func(k known) bool { return k.port == port && k.tcp == tcp }) {
-			list = append(list, known{port, text, tcp})
+func (u *ui) pickPort(spec kube.ForwardSpec, ports []targetPort) {
+	var list []targetPort
+	for _, p := range ports {
+		if !slices.ContainsFunc(list, func(k targetPort) bool { return k.port == p.port && k.tcp == p.tcp }) {
+			list = append(list, p)
 		}
 	}
 	pick := func(port int) {
@@ -294,7 +297,7 @@ func (u *ui) pickPort(spec kube.ForwardSpec, ports []string) {
 		}
 		choices = append(choices, c)
 	}
-	m := u.choose(u.T("forward which port of %s?", spec.Target), choices)
+	m := u.choose(u.T("forward which port of %s?", objectText(spec.Target)), choices)
 	m.free = func(text string) { u.forwardText(spec, text) }
 }
 
@@ -312,7 +315,7 @@ func localFor(port int) int {
 // promptForward asks for "local:remote" and forwards that.
 func (u *ui) promptForward(spec kube.ForwardSpec, text string) {
 	u.prompt = &prompt{
-		label: u.T("forward %s, local:remote ", paint.Clean(spec.Target)), input: input{text},
+		label: u.T("forward %s, local:remote ", paint.Clean(objectText(spec.Target))), input: input{text},
 		done: func(text string) { u.forwardText(spec, text) },
 	}
 }

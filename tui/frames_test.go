@@ -10,6 +10,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/kube"
 )
 
 // nasty is a cluster whose every text is one that breaks columns: very long, wide, reordering, with control characters.
@@ -23,7 +24,7 @@ func nasty() *fakeSession {
 	next := func() string { n++; return texts[n%len(texts)] }
 	for kind, rows := range s.rows {
 		for i := range rows {
-			rows[i].Name, rows[i].Namespace, rows[i].Owner = next(), next(), next()
+			rows[i].Name, rows[i].Namespace, rows[i].Owner = next(), next(), kube.Object{Kind: next(), Name: next()}
 			for j := range rows[i].Cells {
 				rows[i].Cells[j] = next()
 			}
@@ -40,11 +41,11 @@ func nasty() *fakeSession {
 	s.snapshot.Addons[1].Reason, s.snapshot.Addons[1].Description, s.snapshot.Addons[1].Name = next(), next(), next()
 	for i := range s.events {
 		e := &s.events[i]
-		e.Reason, e.Object, e.Message, e.Source = next(), next(), next(), next()
+		e.Reason, e.Object, e.Message, e.Source, e.Node = next(), kube.Object{Kind: next(), Name: next()}, next(), next(), next()
 	}
 	for i := range s.services {
 		v := &s.services[i]
-		v.Name, v.Ports, v.Reachable = next(), []string{next(), next()}, []string{next()}
+		v.Name, v.Ports, v.Reachable = next(), []kube.ServicePort{{Target: next(), Protocol: next()}}, []kube.Address{{Address: next(), Alias: next()}}
 	}
 	for i := range s.logs {
 		s.logs[i].Text, s.logs[i].Pod, s.logs[i].Container = next(), next(), next()

@@ -138,7 +138,7 @@ func (p *listPage) subjects() []subject {
 func subjectOf(t kube.ResourceType, columns []kube.Column, r *kube.Row) subject {
 	s := subject{
 		ref:   kube.Ref{Type: t, Namespace: r.Namespace, Name: r.Name, UID: r.UID},
-		owner: r.Owner, line: strings.Join(r.Cells, "  "),
+		owner: r.Owner, line: strings.Join(r.Cells, "  "), cordoned: r.Cordoned,
 	}
 	for i, c := range columns {
 		if i >= len(r.Cells) {
@@ -147,7 +147,6 @@ func subjectOf(t kube.ResourceType, columns []kube.Column, r *kube.Row) subject 
 		switch lower(c.Name) {
 		case "status":
 			s.state = r.Cells[i]
-			s.cordoned = strings.Contains(r.Cells[i], "SchedulingDisabled")
 		case "node":
 			s.node = r.Cells[i]
 		}

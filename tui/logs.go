@@ -75,12 +75,16 @@ func newLogsOf(u *ui, list []subject, previous bool) *logsPage {
 	}
 	p := makeLogsPage(u, title)
 	p.previous = previous
-	names := map[string]bool{}
+	type named struct {
+		namespace string
+		object    kube.Object
+	}
+	names := map[named]bool{}
 	p.pods = !slices.ContainsFunc(list, func(s subject) bool { return s.ref.Type.Resource != "pods" })
 	for _, s := range list {
-		names[s.ref.Namespace+"/"+singular(s.ref.Type)+"/"+s.ref.Name] = true
+		names[named{s.ref.Namespace, kube.Object{Kind: s.ref.Type.Kind, Name: s.ref.Name}}] = true
 	}
-	p.events.wants = func(e *kube.EventLine) bool { return names[e.Namespace+"/"+e.Object] }
+	p.events.wants = func(e *kube.EventLine) bool { return names[named{e.Namespace, e.Object}] }
 	p.targets = func() []logTarget { return targetsOf(u, list, p.previous) }
 	return p
 }
@@ -395,7 +399,8 @@ func (t *eventTail) take(list []kube.EventLine) {
 		if !t.wants(&e) {
 			continue
 		}
-		e.Reason, e.Object, e.Message, e.Source = paint.Clean(e.Reason), paint.Clean(e.Object), paint.Clean(e.Message), paint.Clean(e.Source)
+		e.Reason, e.Object, e.Message = paint.Clean(e.Reason), cleanObject(e.Object), paint.Clean(e.Message)
+		e.Source, e.Node = paint.Clean(e.Source), paint.Clean(e.Node)
 		t.lines = slices.DeleteFunc(t.lines, func(o kube.EventLine) bool { return o.UID == e.UID })
 		t.lines = append(t.lines, e)
 	}
@@ -418,7 +423,7 @@ func (t *eventTail) draw(w, h int) []string {
 		}
 		l := t.u.theme.Line(w).Add(paint.Plain, " ").State(state, 0).ColRight(paint.Dim, t.u.clock.age(e.Time), 4).Col(state.Role(), e.Reason, 18)
 		if w >= 100 {
-			l.Col(paint.Plain, e.Object, 32)
+			l.Col(paint.Plain, objectText(e.Object), 32)
 		}
 		if e.Count > 1 {
 			l.Add(paint.Strong, fmt.Sprintf("x%d ", e.Count))

@@ -199,3 +199,12 @@ func (p *lookupPage) stepLines(w int) []string {
 	lines = append(lines, u.theme.Line(w).Add(paint.Plain, " ").Add(paint.Dim, bonsaiCommand(u.session.Name(), command)).String())
 	return lines
 }
+
+// cleanAll makes the texts of a list harmless.
+func cleanAll(list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = paint.Clean(s)
+	}
+	return out
+}

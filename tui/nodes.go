@@ -160,7 +160,6 @@ func (p *nodesPage) item(name string, d *nodeData) grid.Item {
 	if n.Host == "" { // only the API knows it
 		state = rowState(p.store.columns, &d.row)
 	}
-	cordoned := strings.Contains(word, "SchedulingDisabled")
 	switch {
 	case !n.Ready && n.Host != "" && n.Host != cluster.PhaseRunning:
 		word = u.T(lower(string(n.Host)))
@@ -169,7 +168,7 @@ func (p *nodesPage) item(name string, d *nodeData) grid.Item {
 	case word == "":
 		word = "NotReady"
 	}
-	if cordoned && state == paint.StateOK {
+	if d.row.Cordoned && state == paint.StateOK {
 		word, state = u.T("cordoned"), paint.StateWarn
 	}
 	restarts := 0

@@ -44,7 +44,7 @@ func crowded() *fakeSession {
 		n.Components = append(slices.Clone(n.Components), cluster.Component{Name: long, Phase: cluster.PhaseFailed, Restarts: 12345, Reason: long})
 		s.snapshot.Nodes = append(s.snapshot.Nodes, n)
 		s.load.Nodes = append(s.load.Nodes, cluster.NodeUsage{Node: n.Name, Time: fakeNow, CPU: 1e6, CPUs: 0, Memory: 1 << 60, MemoryLimit: 1})
-		s.events = append(s.events, kube.EventLine{UID: fmt.Sprint("x", i), Time: fakeNow, Warning: true, Reason: long, Object: long, Message: long, Count: 99999})
+		s.events = append(s.events, kube.EventLine{UID: fmt.Sprint("x", i), Time: fakeNow, Warning: true, Reason: long, Object: kube.Object{Kind: long, Name: long}, Message: long, Count: 99999})
 		s.queries = append(s.queries, cluster.DNSQuery{Time: fakeNow, Name: long, Pod: long, Rcode: "SERVFAIL", Answers: []string{long}, Took: time.Hour})
 		for j := range 50 {
 			r := s.rows["pods"][j%7]
@@ -213,7 +213,7 @@ func TestFixIsAskedForAndCarriedOut(t *testing.T) {
 
 func TestNodesScreen(t *testing.T) {
 	s := shop()
-	s.rows["nodes"][1].Cells[1] = "Ready,SchedulingDisabled"
+	s.rows["nodes"][1].Cells[1], s.rows["nodes"][1].Cordoned = "Ready,SchedulingDisabled", true
 	s.snapshot.Nodes[2].Ready, s.snapshot.Nodes[2].Host = false, cluster.PhaseStopped
 	r := newRig(t, s, 120, 30)
 	r.keys("2")

@@ -88,13 +88,14 @@ type noneChooser interface{ whyNone() string }
 // subject is what a verb acts on.
 type subject struct {
 	ref kube.Ref
-	// state is the word for it in the table ("Running"), owner what controls it ("ReplicaSet/web-1").
-	state, owner string
-	node         string // that a pod runs on
-	line         string // its row as text
-	cordoned     bool   // of a node
-	addon        *cluster.AddonStatus
-	problem      *cluster.Problem
+	// state is the word for it in the table ("Running").
+	state    string
+	owner    kube.Object // what controls it
+	node     string      // that a pod runs on
+	line     string      // its row as text
+	cordoned bool        // of a node
+	addon    *cluster.AddonStatus
+	problem  *cluster.Problem
 }
 
 // name is what a user calls it: "pod shop/web-0".

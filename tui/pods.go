@@ -43,7 +43,7 @@ func newPodsPage(u *ui) *listPage {
 				return []string{u.theme.Glyphs.Warn + " " + paint.Clean(text)}
 			}
 		}
-		text := r.Owner
+		text := r.Owner.String()
 		if use, ok := u.state.history.pods[r.UID]; ok {
 			text = fmt.Sprintf("cpu %s  mem %s  %s", cores(use.CPU), size(use.Memory), text)
 		}

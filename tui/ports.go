@@ -129,7 +129,7 @@ func (p *portsPage) refillOurs() {
 // forwardTo is a forwarded port that leads to a Service, nil if there is none.
 func (p *portsPage) forwardTo(l *kube.ServiceLine) *forward {
 	for _, f := range p.u.forwards.list {
-		if f.err == nil && f.state.Local > 0 && f.spec.Namespace == l.Namespace && f.spec.Target == "service/"+l.Name {
+		if f.err == nil && f.state.Local > 0 && f.spec.Namespace == l.Namespace && f.spec.Target == (kube.Object{Kind: serviceType.Kind, Name: l.Name}) {
 			return f
 		}
 	}
@@ -141,7 +141,7 @@ func (p *portsPage) reachable(l *kube.ServiceLine) string {
 	if f := p.forwardTo(l); f != nil {
 		return f.address() + " " + p.u.T("on this machine, forwarded")
 	}
-	return nearest(l.Reachable)
+	return p.u.addressText(nearest(l.Reachable))
 }
 
 // refill brings the Services up to date.
@@ -188,21 +188,22 @@ func (p *portsPage) item(l *kube.ServiceLine) grid.Item {
 	add(role, ready)
 	add(paint.Plain, l.Kind)
 	add(paint.Dim, l.ClusterIP)
-	add(paint.Plain, strings.Join(l.Ports, " "))
+	add(paint.Plain, strings.Join(texts(l.Ports, servicePort), " "))
 	add(paint.Accent, p.reachable(l))
 	add(paint.Dim, "")
 	return it
 }
 
-// nearest is the address that is of most use here: one that works on this machine, or else the first.
-func nearest(list []string) string {
-	for _, where := range []string{" on this machine", " outside", " in the nodes' network"} {
-		if i := slices.IndexFunc(list, func(s string) bool { return strings.HasSuffix(s, where) }); i >= 0 {
+// nearest is the address that is of most use here: one that works on this machine, or else the first; zero if there is
+// none.
+func nearest(list []kube.Address) kube.Address {
+	for _, from := range []kube.Reach{kube.ReachHost, kube.ReachOutside, kube.ReachNodes} {
+		if i := slices.IndexFunc(list, func(a kube.Address) bool { return a.From == from }); i >= 0 {
 			return list[i]
 		}
 	}
 	if len(list) == 0 {
-		return ""
+		return kube.Address{}
 	}
 	return list[0]
 }
@@ -253,8 +254,8 @@ func (p *portsPage) subjects() []subject {
 			return nil
 		}
 		f := it.Data.(*forward)
-		if kind, name, _ := strings.Cut(f.spec.Target, "/"); kind == "service" {
-			return []subject{{ref: kube.Ref{Type: serviceType, Namespace: f.spec.Namespace, Name: name}, line: f.url()}}
+		if f.spec.Target.Kind == serviceType.Kind {
+			return []subject{{ref: kube.Ref{Type: serviceType, Namespace: f.spec.Namespace, Name: f.spec.Target.Name}, line: f.url()}}
 		}
 		if s, ok := p.u.subjectNamed(f.spec.Namespace, f.spec.Target); ok {
 			return []subject{s}
@@ -342,11 +343,11 @@ func (p *portsPage) copyAddress() {
 		p.u.copy(f.url())
 		return
 	}
-	address, where, _ := strings.Cut(nearest(l.Reachable), " ")
-	if where == "on this machine" {
-		address = "http://" + address
+	a := nearest(l.Reachable)
+	if a.From == kube.ReachHost {
+		a.Address = "http://" + a.Address
 	}
-	p.u.copy(address)
+	p.u.copy(a.Address)
 }
 
 func (p *portsPage) back() bool { return p.services.Unmark() }

@@ -12,7 +12,7 @@ import (
 func TestPortsSaysWhyNothingAnswers(t *testing.T) {
 	s := shop()
 	s.services = append(s.services,
-		kube.ServiceLine{UID: "s8", Namespace: "shop", Name: "lost", Kind: "ClusterIP", Ports: []string{"80/TCP"}},
+		kube.ServiceLine{UID: "s8", Namespace: "shop", Name: "lost", Kind: "ClusterIP", Ports: []kube.ServicePort{{Port: 80, Protocol: "TCP"}}},
 		kube.ServiceLine{UID: "s9", Namespace: "shop", Name: "elsewhere", Kind: "ExternalName"})
 	r := newRig(t, s, 120, 40)
 	r.keys("9")
@@ -89,7 +89,7 @@ func TestForwardOffersAFreePortForOneThatIsTaken(t *testing.T) {
 
 func TestForwardAsksWhichPort(t *testing.T) {
 	s := shop()
-	s.services[1].Ports = []string{"80→8080/TCP", "53/UDP", "443→8443/TCP"}
+	s.services[1].Ports = []kube.ServicePort{{Port: 80, Target: "8080", Protocol: "TCP"}, {Port: 53, Protocol: "UDP"}, {Port: 443, Target: "8443", Protocol: "TCP"}}
 	r := newRig(t, s, 120, 30)
 	r.keys("9")
 	r.shows("web.shop.svc")
@@ -100,7 +100,7 @@ func TestForwardAsksWhichPort(t *testing.T) {
 	// Typed at once.
 	r.keys("F", `"9000:80"`, "enter")
 	r.shows("http://127.0.0.1:9000 leads to service shop/web:80")
-	if spec := r.u.forwards.list[1].spec; spec != (kube.ForwardSpec{Namespace: "shop", Target: "service/web", Local: 9000, Remote: 80}) {
+	if spec := r.u.forwards.list[1].spec; spec != (kube.ForwardSpec{Namespace: "shop", Target: kube.Object{Kind: "Service", Name: "web"}, Local: 9000, Remote: 80}) {
 		t.Errorf("forwards %+v", spec)
 	}
 }
@@ -129,7 +129,7 @@ func TestForwardText(t *testing.T) {
 		t.Run(text, func(t *testing.T) {
 			s := shop()
 			r := newRig(t, s, 80, 24)
-			r.u.forwardText(kube.ForwardSpec{Namespace: "shop", Target: "service/web"}, text)
+			r.u.forwardText(kube.ForwardSpec{Namespace: "shop", Target: kube.Object{Kind: "Service", Name: "web"}}, text)
 			if want == "" {
 				r.shows("is no pair of ports")
 				return
@@ -143,18 +143,6 @@ func TestForwardText(t *testing.T) {
 				t.Errorf("forwards %s, want %s", got, want)
 			}
 		})
-	}
-}
-
-func TestPortOf(t *testing.T) {
-	for text, want := range map[string]string{
-		"80→8080/TCP": "80 true", "80→http/TCP": "80 true", "53/UDP": "53 false", "http 8080/TCP": "8080 true", "http 8080/TCP (port 80 of the node)": "8080 true",
-		"8080": "8080 true", "": "0 false", "http": "0 false", "99999/TCP": "0 false",
-	} {
-		port, tcp := portOf(text)
-		if got := fmt.Sprint(port, tcp); got != want {
-			t.Errorf("%q: %s, want %s", text, got, want)
-		}
 	}
 }
 
@@ -180,7 +168,7 @@ func TestPortsFrames(t *testing.T) {
 	frames(t, r, []string{"G"}, []string{"w"})
 	r.send(sizeMsg(120, 40))
 	for i := range 12 {
-		r.u.forwards.start(kube.ForwardSpec{Namespace: "shop", Target: "service/\x1b[2J漢字", Local: 9000 + i, Remote: 80})
+		r.u.forwards.start(kube.ForwardSpec{Namespace: "shop", Target: kube.Object{Kind: "Service", Name: "\x1b[2J漢字"}, Local: 9000 + i, Remote: 80})
 	}
 	r.shows("FORWARDED TO THIS MACHINE 12", "connected to a ready pod")
 	s.update(func() { s.broken = "a\x1b[2J漢字" + strings.Repeat("x", 300) })

@@ -103,7 +103,7 @@ func (p *portsPage) strip(w, n int) []string {
 				parts = append(parts, fact{paint.Accent, p.reachable(&l)})
 			}
 			for _, r := range l.Reachable {
-				parts = append(parts, fact{paint.Accent, r})
+				parts = append(parts, fact{paint.Accent, u.addressText(r)})
 			}
 			if len(l.Reachable) == 0 || n > 1 {
 				parts = append(parts, fact{paint.Dim, u.T("%s forwards a port of this machine to it", u.keys.Key("forward"))})

@@ -264,7 +264,7 @@ func (l *warningList) apply(list []kube.EventLine) {
 		if !e.Warning {
 			continue
 		}
-		e.Reason, e.Object, e.Message, e.Namespace = paint.Clean(e.Reason), paint.Clean(e.Object), paint.Clean(e.Message), paint.Clean(e.Namespace)
+		e.Reason, e.Object, e.Message, e.Namespace = paint.Clean(e.Reason), cleanObject(e.Object), paint.Clean(e.Message), paint.Clean(e.Namespace)
 		l.list = slices.DeleteFunc(l.list, func(o kube.EventLine) bool { return o.UID == e.UID })
 		l.list = append(l.list, e)
 	}
@@ -275,23 +275,33 @@ func (l *warningList) apply(list []kube.EventLine) {
 	l.u.touch()
 }
 
+// foldedWarning is one line of what is said of several objects of a kind.
+type foldedWarning struct {
+	kube.EventLine
+	more int // objects beside the one that is named
+}
+
+// object names the first object, and counts the others.
+func (w *foldedWarning) object() string {
+	if w.more == 0 {
+		return objectText(w.Object)
+	}
+	return fmt.Sprintf("%s +%d", objectText(w.Object), w.more)
+}
+
 // foldWarnings makes one line of what is said of several objects of a kind, as kubelets do of their nodes.
-func foldWarnings(list []kube.EventLine) []kube.EventLine {
+func foldWarnings(list []kube.EventLine) []foldedWarning {
 	type same struct{ kind, namespace, reason, message string }
-	at, more := map[same]int{}, map[int]int{}
-	var out []kube.EventLine
+	at := map[same]int{}
+	var out []foldedWarning
 	for _, e := range list {
-		kind, _, _ := strings.Cut(e.Object, "/")
-		key := same{kind, e.Namespace, e.Reason, e.Message}
+		key := same{e.Object.Kind, e.Namespace, e.Reason, e.Message}
 		if i, ok := at[key]; ok {
-			more[i]++
+			out[i].more++
 			continue
 		}
 		at[key] = len(out)
-		out = append(out, e)
-	}
-	for i, n := range more {
-		out[i].Object += fmt.Sprintf(" +%d", n)
+		out = append(out, foldedWarning{EventLine: e})
 	}
 	return out
 }
@@ -316,14 +326,14 @@ func (l *warningList) draw(w, rows int) []string {
 	reason, object := 0, 0
 	for i := range shown {
 		reason = max(reason, paint.Width(shown[i].Reason))
-		object = max(object, paint.Width(shown[i].Object))
+		object = max(object, paint.Width(shown[i].object()))
 	}
 	reason, object = min(reason, w/5), min(object, w*3/10)
 	var lines []string
 	for i := range shown {
 		e := &shown[i]
 		line := u.line(w).Add(paint.Plain, " ").Add(paint.Dim, u.timeOf(e.Time)+" ").State(paint.StateWarn, 0).
-			Col(paint.Warn, e.Reason, reason).Add(paint.Plain, " ").Col(paint.Plain, e.Object, object)
+			Col(paint.Warn, e.Reason, reason).Add(paint.Plain, " ").Col(paint.Plain, e.object(), object)
 		count := ""
 		if e.Count > 1 {
 			count = fmt.Sprintf("x%d", e.Count)

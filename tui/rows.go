@@ -139,7 +139,7 @@ func (s *rowStore) unread(r rowReader) {
 
 // cleanRow makes the text of a row harmless.
 func cleanRow(r *kube.Row) {
-	r.Name, r.Namespace, r.Owner = paint.Clean(r.Name), paint.Clean(r.Namespace), paint.Clean(r.Owner)
+	r.Name, r.Namespace, r.Owner = paint.Clean(r.Name), paint.Clean(r.Namespace), cleanObject(r.Owner)
 	for i := range r.Cells {
 		r.Cells[i] = paint.Clean(r.Cells[i])
 	}
@@ -168,6 +168,9 @@ func rowState(columns []kube.Column, r *kube.Row) paint.State {
 			}
 		}
 	}
+	if r.Cordoned && state == paint.StateOK {
+		return paint.StateWarn
+	}
 	return state
 }
 
@@ -178,9 +181,6 @@ func wordState(word string) paint.State {
 	case "":
 		return paint.StateNone
 	case "Running", "Active", "Bound", "Ready", "Available", "Healthy", "Complete", "True", "Established", "Approved", "Deployed":
-		if strings.Contains(word, "SchedulingDisabled") {
-			return paint.StateWarn
-		}
 		return paint.StateOK
 	case "Completed", "Succeeded", "Released", "Suspended", "Terminated":
 		return paint.StateOff

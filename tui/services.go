@@ -78,7 +78,6 @@ func fetchService(u *ui, namespace, name string, done func(*kube.ServiceLine, er
 		err := u.session.Services(ctx, func(lines []kube.ServiceLine) error {
 			if i := slices.IndexFunc(lines, func(l kube.ServiceLine) bool { return l.Namespace == namespace && l.Name == name }); i >= 0 {
 				l := lines[i]
-				l.Ports, l.Reachable = slices.Clone(l.Ports), slices.Clone(l.Reachable)
 				found = &l
 			}
 			return errSynced
@@ -95,16 +94,16 @@ func fetchService(u *ui, namespace, name string, done func(*kube.ServiceLine, er
 	})
 }
 
-// cleanService makes the text of a Service harmless. Its lists must be the caller's own.
+// cleanService makes the text of a Service harmless.
 func cleanService(l *kube.ServiceLine) {
 	l.Namespace, l.Name, l.Kind, l.ClusterIP = paint.Clean(l.Namespace), paint.Clean(l.Name), paint.Clean(l.Kind), paint.Clean(l.ClusterIP)
-	l.Ports, l.Reachable = cleanAll(l.Ports), cleanAll(l.Reachable)
-}
-
-func cleanAll(list []string) []string {
-	out := make([]string, len(list))
-	for i, s := range list {
-		out[i] = paint.Clean(s)
+	l.Ports, l.Reachable = slices.Clone(l.Ports), slices.Clone(l.Reachable)
+	for i := range l.Ports {
+		p := &l.Ports[i]
+		p.Target, p.Protocol = paint.Clean(p.Target), paint.Clean(p.Protocol)
 	}
-	return out
+	for i := range l.Reachable {
+		a := &l.Reachable[i]
+		a.Address, a.Alias = paint.Clean(a.Address), paint.Clean(a.Alias)
+	}
 }

@@ -97,16 +97,16 @@ func newSubjectPage(u *ui, s subject) *subjectPage {
 
 // openOwner goes to what controls an object.
 func (u *ui) openOwner(s *subject) {
-	kind, name, ok := strings.Cut(s.owner, "/")
-	if !ok {
+	owner := s.owner
+	if owner == (kube.Object{}) {
 		return
 	}
 	open := func() bool {
 		for _, t := range u.state.types {
-			if t.Kind != kind {
+			if t.Kind != owner.Kind {
 				continue
 			}
-			ref := kube.Ref{Type: t, Name: name}
+			ref := kube.Ref{Type: t, Name: owner.Name}
 			if t.Namespaced {
 				ref.Namespace = s.ref.Namespace
 			}
@@ -124,7 +124,7 @@ func (u *ui) openOwner(s *subject) {
 			return
 		}
 		if !open() {
-			u.toast.say(paint.Warn, u.T("nothing is known of the type %s", kind))
+			u.toast.say(paint.Warn, u.T("nothing is known of the type %s", owner.Kind))
 		}
 	})
 }
@@ -367,11 +367,13 @@ func (p *subjectPage) cell(column string) string {
 // ownerChain is what controls the object, the topmost first.
 func (p *subjectPage) ownerChain() string {
 	if p.detail != nil && len(p.detail.Owners) > 0 {
-		chain := slices.Clone(p.detail.Owners)
-		slices.Reverse(chain)
+		var chain []string
+		for _, o := range slices.Backward(p.detail.Owners) {
+			chain = append(chain, o.String())
+		}
 		return strings.Join(chain, " "+p.u.theme.Glyphs.Right+" ")
 	}
-	return p.s.owner
+	return p.s.owner.String()
 }
 
 // tabsLine names the tabs; where not all have room it begins with one from which on the current one has.

@@ -21,7 +21,7 @@ func openCart(t *testing.T, s *fakeSession, w, h int) *rig {
 func TestPodPage(t *testing.T) {
 	r := openCart(t, shop(), 120, 40)
 	r.shows("shop/cart-7d9f4-x2k   ✗ CrashLoopBackOff x4", "dev-2", "Deployment/cart → ReplicaSet/cart-7d9f4")
-	r.shows("why        crash loop, 4 restarts: asks DNS for redis.defualt.svc", "exited 1 (Error) after 0.04s", "memory 128Mi", "Ready False ContainersNotReady", "BackOff")
+	r.shows("why        crash loop, 4 restarts: asks DNS for redis.defualt.svc", "exited 1 (Error) at 2026-03-14 12:03:51", "memory 128Mi", "Ready False ContainersNotReady", "BackOff")
 	// Tabs go both ways and around.
 	r.keys("right")
 	r.shows("[Logs]", "why: crash loop", "starting cart")
@@ -30,7 +30,7 @@ func TestPodPage(t *testing.T) {
 	r.keys("tab")
 	r.shows("[YAML]", "kind: Pod")
 	r.keys("tab")
-	r.shows("[Env]", "REDIS_HOST  redis.defualt.svc", "from secret cart, key password")
+	r.shows("[Env]", "REDIS_HOST  redis.defualt.svc", "from Secret cart, key password")
 	r.keys("tab")
 	r.shows("[DNS 1]", "redis.defualt.svc", "NXDOMAIN", "4 tries")
 	r.keys("shift+tab", "left", "left")
@@ -83,7 +83,7 @@ func TestOwnerLeadsUp(t *testing.T) {
 	rs := kube.ResourceType{Group: "apps", Version: "v1", Resource: "replicasets", Kind: "ReplicaSet", Namespaced: true, Short: []string{"rs"}}
 	s.types = append(s.types, rs)
 	s.columns["replicasets"] = []kube.Column{{Name: "Name"}, {Name: "Ready"}}
-	s.rows["replicasets"] = []kube.Row{{UID: "rs1", Namespace: "shop", Name: "cart-7d9f4", Owner: "Deployment/cart", Cells: []string{"cart-7d9f4", "0"}}}
+	s.rows["replicasets"] = []kube.Row{{UID: "rs1", Namespace: "shop", Name: "cart-7d9f4", Owner: kube.Object{Kind: "Deployment", Name: "cart"}, Cells: []string{"cart-7d9f4", "0"}}}
 	r := openCart(t, s, 120, 40)
 	r.keys("J")
 	r.shows("replicaset shop/cart-7d9f4", "Kind:  ReplicaSet", "Deployment/cart")

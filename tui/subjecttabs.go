@@ -158,14 +158,14 @@ const eventsOfObject = 200
 func newEventsTab(u *ui, ref kube.Ref) *eventsTab {
 	t := &eventsTab{textPane: textPane{u: u, view: textview.New(false), what: ref.Name + "-events"}, tail: newEventTail(u, eventsOfObject)}
 	t.view.Times = textview.Age
-	object := singular(ref.Type) + "/" + ref.Name
+	object := kube.Object{Kind: ref.Type.Kind, Name: ref.Name}
 	t.tail.wants = func(e *kube.EventLine) bool {
 		return e.Object == object && (ref.Namespace == "" || e.Namespace == ref.Namespace)
 	}
 	t.tail.listen(func() {
 		var r rich
 		for i := len(t.tail.lines) - 1; i >= 0; i-- {
-			writeEvent(&r, &t.tail.lines[i], u.theme)
+			u.writeEvent(&r, &t.tail.lines[i])
 			r.lines[len(r.lines)-1].Time = t.tail.lines[i].Time
 		}
 		t.view.SetText(r.lines)
@@ -174,18 +174,18 @@ func newEventsTab(u *ui, ref kube.Ref) *eventsTab {
 }
 
 // writeEvent writes one event as a line.
-func writeEvent(r *rich, e *kube.EventLine, theme *paint.Theme) {
+func (u *ui) writeEvent(r *rich, e *kube.EventLine) {
 	state := paint.StateNone
 	if e.Warning {
 		state = paint.StateWarn
 	}
-	r.add(state.Role(), theme.Glyph(state, 0)+" "+e.Reason).to(22)
+	r.add(state.Role(), u.theme.Glyph(state, 0)+" "+e.Reason).to(22)
 	if e.Count > 1 {
 		r.add(paint.Strong, fmt.Sprintf("x%d ", e.Count))
 	}
 	r.add(paint.Plain, e.Message)
 	if e.Source != "" {
-		r.add(paint.Dim, "  "+e.Source)
+		r.add(paint.Dim, "  "+u.eventSource(e))
 	}
 	r.end()
 }
@@ -323,8 +323,8 @@ func (t *envTab) draw(w, h int) []string {
 		}
 		for _, e := range c.Env {
 			r.add(paint.Plain, "  ").add(paint.Accent, e.Name).to(widest+4).add(paint.Plain, e.Value)
-			if e.From != "" {
-				r.add(paint.Dim, "  "+u.T("from %s", e.From))
+			if e.From != (kube.EnvSource{}) {
+				r.add(paint.Dim, "  "+u.T("from %s", u.envSource(e.From)))
 			}
 			r.end()
 		}
@@ -425,7 +425,7 @@ func (p *subjectPage) summary(w int) []textview.Line {
 		if c.Init {
 			r.add(paint.Dim, " (init)")
 		}
-		r.add(paint.Plain, "  ").add(state.Role(), c.State)
+		r.add(paint.Plain, "  ").add(state.Role(), u.containerText(c.State))
 		if c.Restarts > 0 {
 			r.add(paint.Warn, "  "+u.T("%d restarts", c.Restarts))
 		}
@@ -435,27 +435,28 @@ func (p *subjectPage) summary(w int) []textview.Line {
 				r.label(2, name).wrap(paint.Plain, value)
 			}
 		}
-		inner(u.T("before"), c.LastState)
+		inner(u.T("before"), u.containerText(c.LastState))
 		inner(u.T("image"), c.Image)
-		inner(u.T("requests"), c.Requests)
-		inner(u.T("limits"), c.Limits)
-		inner(u.T("ports"), strings.Join(c.Ports, "  "))
-		inner(u.T("mounts"), strings.Join(c.Mounts, "  "))
+		inner(u.T("requests"), quantitiesText(c.Requests))
+		inner(u.T("limits"), quantitiesText(c.Limits))
+		inner(u.T("ports"), strings.Join(texts(c.Ports, u.containerPort), "  "))
+		inner(u.T("mounts"), strings.Join(texts(c.Mounts, u.mountText), "  "))
 	}
 	if len(d.Conditions) > 0 {
 		r.heading(u.T("CONDITIONS"))
-		for _, c := range d.Conditions {
+		for i := range d.Conditions {
+			c := &d.Conditions[i]
 			state := paint.StateOK
-			if fields := strings.Fields(c); len(fields) > 1 && fields[1] != "True" {
+			if c.Status != "True" {
 				state = paint.StateWarn
 			}
-			r.add(state.Role(), u.theme.Glyph(state, 0)+" ").add(paint.Plain, c).end()
+			r.add(state.Role(), u.theme.Glyph(state, 0)+" ").add(paint.Plain, conditionText(c)).end()
 		}
 	}
 	if tab := p.eventsOf(); len(tab) > 0 {
 		r.heading(u.T("EVENTS"))
 		for i := len(tab) - 1; i >= max(0, len(tab)-5); i-- {
-			writeEvent(&r, &tab[i], u.theme)
+			u.writeEvent(&r, &tab[i])
 		}
 	}
 	return r.lines
@@ -470,20 +471,17 @@ func (p *subjectPage) eventsOf() []kube.EventLine {
 	return nil
 }
 
-// containerState reads what the session says of a container.
+// containerState is how a container does.
 func containerState(c *kube.ContainerDetail) paint.State {
-	switch s := c.State; {
-	case strings.HasPrefix(s, "running") && c.Ready:
+	switch s := &c.State; {
+	case s.Phase == kube.ContainerRunning && c.Ready:
 		return paint.StateOK
-	case strings.HasPrefix(s, "running"):
-		return paint.StateWarn
-	case strings.HasPrefix(s, "exited 0"):
+	case s.Phase == kube.ContainerTerminated && s.ExitCode == 0:
 		return paint.StateOff
-	case strings.HasPrefix(s, "exited"):
+	case s.Phase == kube.ContainerTerminated:
 		return paint.StateFail
-	case strings.HasPrefix(s, "waiting"):
-		_, reason, _ := strings.Cut(s, ": ")
-		if state := wordState(reason); state != paint.StateNone {
+	case s.Phase == kube.ContainerWaiting:
+		if state := wordState(s.Reason); state != paint.StateNone {
 			return state
 		}
 	}

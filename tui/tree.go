@@ -22,7 +22,7 @@ func (t *podTree) reset() {
 
 // place moves the item of a pod under its owner, and returns that owner's line.
 func (t *podTree) place(columns []grid.Column, it *grid.Item, r *kube.Row, look *paint.Theme) grid.Item {
-	owner := r.Owner
+	owner := r.Owner.String()
 	if owner == "" {
 		owner = look.Glyphs.Off
 	}

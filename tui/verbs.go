@@ -103,7 +103,7 @@ func needsForward(u *ui, s *subject) string {
 }
 
 func needsOwner(u *ui, s *subject) string {
-	if s.owner == "" {
+	if s.owner == (kube.Object{}) {
 		return u.T("nothing owns it")
 	}
 	return ""
@@ -120,7 +120,7 @@ func needsRestart(u *ui, s *subject) string {
 	if !slices.Contains([]string{"deployments", "statefulsets", "daemonsets", "pods"}, s.ref.Type.Resource) {
 		return u.T("only workloads are restarted")
 	}
-	if s.ref.Type.Resource == "pods" && s.owner == "" {
+	if s.ref.Type.Resource == "pods" && s.owner == (kube.Object{}) {
 		return u.T("nothing would make the pod again")
 	}
 	return ""
@@ -309,7 +309,7 @@ func (u *ui) askDelete(list []subject) {
 func (u *ui) effectOf(s *subject) (effect, typed string) {
 	switch s.ref.Type.Resource {
 	case "pods":
-		if s.owner == "" {
+		if s.owner == (kube.Object{}) {
 			return u.T("nothing makes it again"), ""
 		}
 		return u.T("its %s makes another", s.owner), ""

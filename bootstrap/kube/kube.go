@@ -37,3 +37,17 @@ type Ref struct {
 func (r *Ref) Key() string {
 	return strings.Join([]string{r.Type.Group, r.Type.Resource, r.Namespace, r.Name, r.UID}, "/")
 }
+
+// Object names an object where its namespace is known: an owner, what an Event is about. Kind is as in the API ("Pod").
+type Object struct {
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+}
+
+// String is "Kind/name", or empty for no object.
+func (o Object) String() string {
+	if o == (Object{}) {
+		return ""
+	}
+	return o.Kind + "/" + o.Name
+}

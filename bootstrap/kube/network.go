@@ -8,21 +8,51 @@ type ServiceLine struct {
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
 	// Kind is the type of the Service: ClusterIP, NodePort…
-	Kind      string   `json:"kind"`
-	ClusterIP string   `json:"clusterIP,omitempty"`
-	Ports     []string `json:"ports,omitempty"` // "80→8080/TCP"
+	Kind      string        `json:"kind"`
+	ClusterIP string        `json:"clusterIP,omitempty"`
+	Ports     []ServicePort `json:"ports,omitempty"`
 	// Ready and Total count its endpoints.
-	Ready int `json:"ready"`
-	Total int `json:"total"`
-	// Reachable are addresses: inside the cluster, at nodes, on this machine.
-	Reachable []string  `json:"reachable,omitempty"`
+	Ready     int       `json:"ready"`
+	Total     int       `json:"total"`
+	Reachable []Address `json:"reachable,omitempty"`
 	Created   time.Time `json:"created,omitzero"`
 }
+
+// ServicePort is a port of a Service.
+type ServicePort struct {
+	Port int `json:"port"`
+	// Target is the port of its pods, by number or name; empty if it is Port.
+	Target string `json:"target,omitempty"`
+	// Protocol is "TCP", "UDP" or "SCTP".
+	Protocol string `json:"protocol"`
+}
+
+// Address is where a Service answers.
+type Address struct {
+	// Address is "host:port", or a host alone for a Service that is but a name.
+	Address string `json:"address"`
+	// From says who reaches it.
+	From Reach `json:"from"`
+	// Alias is what the address is another name of; empty for all but ExternalName.
+	Alias string `json:"alias,omitempty"`
+}
+
+// Reach is where an address can be reached from.
+type Reach string
+
+// From the nearest: what the user's machine reaches, everybody outside, the nodes, only pods.
+const (
+	ReachHost    Reach = "host"
+	ReachOutside Reach = "outside"
+	ReachNodes   Reach = "nodes"
+	ReachPods    Reach = "pods"
+)
 
 // ForwardSpec is a port to forward.
 type ForwardSpec struct {
 	Namespace string `json:"namespace"`
-	Target    string `json:"target"` // "pod/web-0", "service/web", "deployment/web"
+	// Target is a Pod, Service, Deployment or StatefulSet.
+	Target Object `json:"target"`
 	// Local is the port of this machine; 0 is one that is free.
 	Local int `json:"local"`
 	// Remote is the port of the target.

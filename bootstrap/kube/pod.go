@@ -1,17 +1,30 @@
 package kube
 
+import "time"
+
 // PodDetail is what a pod's screens need.
 type PodDetail struct {
 	Ref  Ref    `json:"ref"`
 	Node string `json:"node,omitempty"`
 	IP   string `json:"ip,omitempty"`
-	QoS  string `json:"qos,omitempty"`
-	// Owners are from the direct owner up: "ReplicaSet/web-7b8", "Deployment/web".
-	Owners     []string          `json:"owners,omitempty"`
-	Containers []ContainerDetail `json:"containers"`
-	Conditions []string          `json:"conditions,omitempty"` // "Ready False ContainersNotReady …"
-	// DNSPolicy is how its containers resolve names.
+	// QoS and DNSPolicy are the API's words: "Burstable", "ClusterFirst".
+	QoS       string `json:"qos,omitempty"`
 	DNSPolicy string `json:"dnsPolicy,omitempty"`
+	// Owners are from the direct owner up: ReplicaSet, Deployment.
+	Owners     []Object          `json:"owners,omitempty"`
+	Containers []ContainerDetail `json:"containers"`
+	Conditions []Condition       `json:"conditions,omitempty"`
+}
+
+// Condition is one condition of an object, in the API's words.
+type Condition struct {
+	Type string `json:"type"`
+	// Status is "True", "False" or "Unknown".
+	Status  string `json:"status"`
+	Reason  string `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"`
+	// Since is when Status changed last.
+	Since time.Time `json:"since,omitzero"`
 }
 
 // ContainerDetail is one container of a pod.
@@ -19,22 +32,88 @@ type ContainerDetail struct {
 	Name  string `json:"name"`
 	Image string `json:"image"`
 	// Init containers run before the others.
-	Init     bool   `json:"init,omitempty"`
-	State    string `json:"state"` // "running since …", "waiting: CrashLoopBackOff", "exited 1 (Error)"
-	Ready    bool   `json:"ready"`
-	Restarts int    `json:"restarts"`
-	// LastState says how it ended before, empty if it never did.
-	LastState string   `json:"lastState,omitempty"`
-	Env       []EnvVar `json:"env,omitempty"`
-	Ports     []string `json:"ports,omitempty"`
-	Mounts    []string `json:"mounts,omitempty"`
-	Requests  string   `json:"requests,omitempty"`
-	Limits    string   `json:"limits,omitempty"`
+	Init     bool           `json:"init,omitempty"`
+	State    ContainerState `json:"state"`
+	Ready    bool           `json:"ready"`
+	Restarts int            `json:"restarts"`
+	// LastState is how it ended before, zero if it never did.
+	LastState ContainerState  `json:"lastState,omitzero"`
+	Env       []EnvVar        `json:"env,omitempty"`
+	Ports     []ContainerPort `json:"ports,omitempty"`
+	Mounts    []Mount         `json:"mounts,omitempty"`
+	// Requests and Limits are quantities of the API by resource: "cpu" is "100m".
+	Requests map[string]string `json:"requests,omitempty"`
+	Limits   map[string]string `json:"limits,omitempty"`
 }
 
-// EnvVar is one variable; From says where the value comes from. Values of Secrets are not fetched.
+// ContainerPhase is what a container does in one word.
+type ContainerPhase string
+
+// The phases of a container.
+const (
+	ContainerWaiting    ContainerPhase = "waiting"
+	ContainerRunning    ContainerPhase = "running"
+	ContainerTerminated ContainerPhase = "terminated"
+)
+
+// ContainerState is what a container does, or how it ended.
+type ContainerState struct {
+	Phase ContainerPhase `json:"phase"`
+	// Reason is a word of the API ("CrashLoopBackOff", "OOMKilled"), Message what it says beside that. A running container
+	// has neither.
+	Reason  string `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"`
+	// ExitCode, Signal and Finished are of terminated containers only. Signal is 0 if none ended it.
+	ExitCode int       `json:"exitCode,omitempty"`
+	Signal   int       `json:"signal,omitempty"`
+	Started  time.Time `json:"started,omitzero"`
+	Finished time.Time `json:"finished,omitzero"`
+}
+
+// EnvVar is one variable, or all variables of a source; the Name of these ends in "*". Values of Secrets are not read.
 type EnvVar struct {
 	Name  string `json:"name"`
 	Value string `json:"value,omitempty"`
-	From  string `json:"from,omitempty"`
+	// From is where the value comes from; zero if it is given.
+	From EnvSource `json:"from,omitzero"`
+}
+
+// EnvSource is where the value of a variable comes from.
+type EnvSource struct {
+	Kind EnvSourceKind `json:"kind"`
+	// Name is that of the object, the path of the field, or the resource.
+	Name string `json:"name"`
+	// Key is the key in the object or file; empty for a whole object and for fields.
+	Key string `json:"key,omitempty"`
+}
+
+// EnvSourceKind is a kind of source.
+type EnvSourceKind string
+
+// The sources of variables.
+const (
+	EnvConfigMap EnvSourceKind = "ConfigMap"
+	EnvSecret    EnvSourceKind = "Secret"
+	EnvField     EnvSourceKind = "field"    // of the pod
+	EnvResource  EnvSourceKind = "resource" // a request or limit of the container
+	EnvFile      EnvSourceKind = "file"     // in a volume
+)
+
+// ContainerPort is a port that a container names.
+type ContainerPort struct {
+	Name string `json:"name,omitempty"`
+	Port int    `json:"port"`
+	// Protocol is "TCP", "UDP" or "SCTP".
+	Protocol string `json:"protocol"`
+	// HostPort is the port of the node that leads to it, 0 if there is none.
+	HostPort int `json:"hostPort,omitempty"`
+}
+
+// Mount is a volume in a container's file system.
+type Mount struct {
+	Path    string `json:"path"`
+	Volume  string `json:"volume"`
+	SubPath string `json:"subPath,omitempty"`
+	// ReadOnly mounts cannot be written to.
+	ReadOnly bool `json:"readOnly,omitempty"`
 }

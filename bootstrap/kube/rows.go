@@ -31,8 +31,10 @@ type Row struct {
 	Deleting bool `json:"deleting,omitempty"`
 	// Labels may be shared by many rows; nobody changes them.
 	Labels map[string]string `json:"labels,omitempty"`
-	// Owner is "Kind/name" of the controlling owner, empty if there is none.
-	Owner string `json:"owner,omitempty"`
+	// Owner is the controlling owner, zero if there is none.
+	Owner Object `json:"owner,omitzero"`
+	// Cordoned nodes take no new pods.
+	Cordoned bool `json:"cordoned,omitempty"`
 }
 
 // RowBatch is news about rows.

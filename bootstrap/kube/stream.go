@@ -12,11 +12,14 @@ type EventLine struct {
 	Warning   bool      `json:"warning,omitempty"`
 	Reason    string    `json:"reason"`
 	Namespace string    `json:"namespace,omitempty"`
-	Object    string    `json:"object"` // "pod/web-0"
-	Message   string    `json:"message"`
+	// Object is what it is about.
+	Object  Object `json:"object"`
+	Message string `json:"message"`
 	// Count is how often it was seen.
-	Count  int    `json:"count"`
+	Count int `json:"count"`
+	// Source is the component that reports it, Node the one that this runs on; both may be empty.
 	Source string `json:"source,omitempty"`
+	Node   string `json:"node,omitempty"`
 }
 
 // LogQuery selects logs.

@@ -66,6 +66,7 @@ var zhDNS = map[string]string{
 	"This machine": "本机", "Leads to": "通往", "Pod": "Pod", "Open": "连接", "Moved": "流量", "Status": "状态", "Service": "Service", "Ready": "就绪",
 	"Cluster IP": "集群 IP", "Reachable at": "访问地址", "copy the address": "复制地址", "stop": "停止", "retry": "重试",
 	"forwarded to this machine": "转发到本机", "services": "services", "connected to a ready pod": "已连接到就绪的 Pod", "opening the port": "正在打开端口",
+	"in pods": "在 Pod 内", "in the nodes' network": "在节点网络中", "outside": "在集群外", "%s, which is %s": "%s，即 %s",
 	"waits for a ready pod": "等待就绪的 Pod", "on this machine, forwarded": "本机（已转发）", "and %d more": "还有 %d 个",
 	"it runs; there is nothing to retry":                                       "正在运行，无需重试",
 	"%s leads nowhere at the moment":                                           "%s 目前没有通往任何 Pod",

@@ -16,6 +16,8 @@ var zhLogs = map[string]string{
 	"the pod has asked nothing since you look; its questions come here, those of all pods are on %s": "打开以来该 Pod 未发出查询；其查询会显示在这里，所有 Pod 的查询见 %s",
 	"from %s": "来自 %s", "its containers have no variables of their own": "其容器没有自己的环境变量", "what helps": "解决办法", "node": "节点", "owner": "属主", "uses": "用量",
 	"created": "创建于", "%s ago": "%s 前", "labels": "标签", "CONTAINERS": "容器", "CONDITIONS": "状况", "EVENTS": "事件", "before": "前一次", "image": "镜像", "requests": "请求",
+	"running since %s": "自 %s 起运行", "waiting": "等待中", "exited %d": "已退出，退出码 %d", "killed by signal %d": "被信号 %d 终止", "%s at %s": "%s，于 %s",
+	"%s %s, key %s": "%s %s，键 %s", "%s (port %d of the node)": "%s（节点端口 %d）", "%s from %s": "%s 来自 %s",
 	"limits": "上限", "ports": "端口", "mounts": "挂载", "%d restarts": "重启 %d 次", "back": "返回",
 	"Summary": "摘要", "Env": "环境变量", "Birth": "诞生", "Describe": "描述",
 	"only one container, or one pod": "仅一个容器或一个 Pod", "the whole line, JSON over several": "显示整行，JSON 分多行", "the next tab of the object": "对象的下一个标签页", "the tab before": "上一个标签页",

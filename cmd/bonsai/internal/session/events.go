@@ -66,7 +66,7 @@ type event struct {
 func (k *eventSink) line(e *event) kube.EventLine {
 	l := kube.EventLine{
 		UID: e.Metadata.UID, Warning: e.Type == corev1.EventTypeWarning, Reason: k.intern.string(e.Reason),
-		Namespace: k.intern.string(e.Metadata.Namespace), Object: k.intern.string(strings.ToLower(e.InvolvedObject.Kind) + "/" + e.InvolvedObject.Name),
+		Namespace: k.intern.string(e.Metadata.Namespace), Object: kube.Object{Kind: k.intern.string(e.InvolvedObject.Kind), Name: k.intern.string(e.InvolvedObject.Name)},
 		Message: strings.TrimSpace(e.Message), Count: max(1, e.Count),
 	}
 	// The two generations of the API have their times in different fields; the newest counts.
@@ -82,11 +82,7 @@ func (k *eventSink) line(e *event) kube.EventLine {
 			l.Time = e.Series.LastObservedTime.Time
 		}
 	}
-	l.Source = cmp.Or(e.Source.Component, e.ReportingComponent)
-	if host := e.Source.Host; host != "" {
-		l.Source += " on " + host
-	}
-	l.Source = k.intern.string(l.Source)
+	l.Source, l.Node = k.intern.string(cmp.Or(e.Source.Component, e.ReportingComponent)), k.intern.string(e.Source.Host)
 	return l
 }
 

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -36,15 +35,14 @@ const (
 // Forward keeps a port of this machine connected to a port of whatever pod of the target is ready.
 func (s *Session) Forward(ctx context.Context, spec kube.ForwardSpec, f func(kube.ForwardState)) error {
 	op := fmt.Sprintf("forward a port to %s in %s", spec.Target, spec.Namespace)
-	kind, target, ok := strings.Cut(spec.Target, "/")
-	if !ok || !slices.Contains([]string{"pod", "service", "deployment", "statefulset"}, kind) {
-		return fault.Newf(fault.Usage, "%s: it is no pod, service, deployment or statefulset", op)
+	if spec.Target.Name == "" || !slices.Contains([]string{"Pod", "Service", "Deployment", "StatefulSet"}, spec.Target.Kind) {
+		return fault.Newf(fault.Usage, "%s: it is not a Pod, Service, Deployment or StatefulSet", op)
 	}
 	listeners, port, err := listen(spec.Local)
 	if err != nil {
 		return fault.New(fault.Conflict, fmt.Sprintf("%s: listen on port %d", op, spec.Local), err).WithHint("choose another port, or 0 for a free one")
 	}
-	fw := &forwarder{s: s, spec: spec, kind: kind, target: target, f: f, dirty: make(chan struct{}, 1), conns: map[net.Conn]bool{}}
+	fw := &forwarder{s: s, spec: spec, f: f, dirty: make(chan struct{}, 1), conns: map[net.Conn]bool{}}
 	fw.state = kube.ForwardState{Local: port, Reason: "looking for a ready pod"}
 	fw.change(func() {})
 
@@ -84,11 +82,10 @@ func listen(port int) ([]net.Listener, int, error) {
 
 // forwarder is one forwarded port.
 type forwarder struct {
-	s            *Session
-	spec         kube.ForwardSpec
-	kind, target string
-	f            func(kube.ForwardState)
-	dirty        chan struct{} // has one element while the state is news
+	s     *Session
+	spec  kube.ForwardSpec
+	f     func(kube.ForwardState)
+	dirty chan struct{} // has one element while the state is news
 
 	mu     sync.Mutex // guards what follows
 	state  kube.ForwardState
@@ -186,36 +183,36 @@ func (fw *forwarder) chooseOnce(ctx context.Context) error {
 func (fw *forwarder) selector(ctx context.Context) (url.Values, error) {
 	ctx, cancel := fw.s.limit(ctx, callLimit, "an answer from the API server")
 	defer cancel()
-	if fw.kind == "pod" {
-		return url.Values{"fieldSelector": {"metadata.name=" + fw.target}}, nil
+	if fw.spec.Target.Kind == "Pod" {
+		return url.Values{"fieldSelector": {"metadata.name=" + fw.spec.Target.Name}}, nil
 	}
 	c, err := fw.s.api()
 	if err != nil {
 		return nil, err
 	}
 	var selector *metav1.LabelSelector
-	switch fw.kind {
-	case "service":
+	switch fw.spec.Target.Kind {
+	case "Service":
 		var o *corev1.Service
-		if o, err = c.client.CoreV1().Services(fw.spec.Namespace).Get(ctx, fw.target, metav1.GetOptions{}); err == nil {
+		if o, err = c.client.CoreV1().Services(fw.spec.Namespace).Get(ctx, fw.spec.Target.Name, metav1.GetOptions{}); err == nil {
 			if len(o.Spec.Selector) == 0 {
 				return nil, errors.New("the service selects no pods")
 			}
 			return url.Values{"labelSelector": {labels.SelectorFromSet(o.Spec.Selector).String()}}, nil
 		}
-	case "deployment":
+	case "Deployment":
 		var o *appsv1.Deployment
-		if o, err = c.client.AppsV1().Deployments(fw.spec.Namespace).Get(ctx, fw.target, metav1.GetOptions{}); err == nil {
+		if o, err = c.client.AppsV1().Deployments(fw.spec.Namespace).Get(ctx, fw.spec.Target.Name, metav1.GetOptions{}); err == nil {
 			selector = o.Spec.Selector
 		}
-	case "statefulset":
+	case "StatefulSet":
 		var o *appsv1.StatefulSet
-		if o, err = c.client.AppsV1().StatefulSets(fw.spec.Namespace).Get(ctx, fw.target, metav1.GetOptions{}); err == nil {
+		if o, err = c.client.AppsV1().StatefulSets(fw.spec.Namespace).Get(ctx, fw.spec.Target.Name, metav1.GetOptions{}); err == nil {
 			selector = o.Spec.Selector
 		}
 	}
 	if err != nil {
-		return nil, fw.s.explain(ctx, "read "+fw.spec.Target, err)
+		return nil, fw.s.explain(ctx, "read "+fw.spec.Target.String(), err)
 	}
 	parsed, err := metav1.LabelSelectorAsSelector(selector)
 	if err != nil {
@@ -277,7 +274,7 @@ func (fw *forwarder) update(ctx context.Context, pods map[string]corev1.Pod, lin
 
 // remotePort is the port of the pod: for a Service, where its port leads.
 func (fw *forwarder) remotePort(ctx context.Context, p *corev1.Pod) (int, error) {
-	if fw.kind != "service" {
+	if fw.spec.Target.Kind != "Service" {
 		return fw.spec.Remote, nil
 	}
 	c, err := fw.s.api()
@@ -286,7 +283,7 @@ func (fw *forwarder) remotePort(ctx context.Context, p *corev1.Pod) (int, error)
 	}
 	ctx, cancel := fw.s.limit(ctx, callLimit, "an answer from the API server")
 	defer cancel()
-	o, err := c.client.CoreV1().Services(fw.spec.Namespace).Get(ctx, fw.target, metav1.GetOptions{})
+	o, err := c.client.CoreV1().Services(fw.spec.Namespace).Get(ctx, fw.spec.Target.Name, metav1.GetOptions{})
 	if err != nil {
 		return 0, err
 	}

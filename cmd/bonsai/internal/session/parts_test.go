@@ -37,7 +37,7 @@ func TestEventsComeInOrderAndCountUp(t *testing.T) {
 	err := s.Events(ctx, func(lines []kube.EventLine) error {
 		for _, l := range lines {
 			got = append(got, fmt.Sprintf("%s ×%d %s", l.UID, l.Count, l.Time.UTC().Format("15:04")))
-			if l.Object != "pod/web-0" || !l.Warning || l.Source != "kubelet on dev-1" {
+			if l.Object != (kube.Object{Kind: "Pod", Name: "web-0"}) || !l.Warning || l.Source != "kubelet" || l.Node != "dev-1" {
 				t.Errorf("line %+v", l)
 			}
 		}
@@ -111,16 +111,32 @@ func TestWhereAServiceIsReachable(t *testing.T) {
 		Ports: []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromString("http"), NodePort: 30080, Protocol: corev1.ProtocolTCP}},
 	}}
 	m := &serviceModel{hostReaches: true, nodes: []string{"10.201.0.10", "10.201.0.11"}}
-	want := []string{"web.shop.svc.cluster.local:80 in pods", "10.96.1.1:80 in pods", "10.201.0.10:30080 on this machine", "10.201.0.11:30080 on this machine"}
-	if got := m.reachable(o); !slices.Equal(got, want) {
-		t.Errorf("got %q", got)
+	want := []kube.Address{
+		{Address: "web.shop.svc.cluster.local:80", From: kube.ReachPods}, {Address: "10.96.1.1:80", From: kube.ReachPods},
+		{Address: "10.201.0.10:30080", From: kube.ReachHost}, {Address: "10.201.0.11:30080", From: kube.ReachHost},
 	}
-	if got := servicePorts(o); !slices.Equal(got, []string{"80→http/TCP"}) {
-		t.Errorf("ports %q", got)
+	if got := m.reachable(o); !slices.Equal(got, want) {
+		t.Errorf("got %+v", got)
+	}
+	if got := servicePorts(o); !slices.Equal(got, []kube.ServicePort{{Port: 80, Target: "http", Protocol: "TCP"}}) {
+		t.Errorf("ports %+v", got)
 	}
 	o.Spec.ClusterIP, o.Spec.Ports[0].NodePort = corev1.ClusterIPNone, 0
 	if got := m.reachable(o); !slices.Equal(got, want[:1]) {
-		t.Errorf("headless: %q", got)
+		t.Errorf("headless: %+v", got)
+	}
+	m.hostReaches = false
+	o.Spec.Ports[0].NodePort, o.Spec.Ports[0].TargetPort = 30080, intstr.FromInt32(80)
+	if got := m.reachable(o); got[1] != (kube.Address{Address: "10.201.0.10:30080", From: kube.ReachNodes}) {
+		t.Errorf("behind a virtual machine: %+v", got)
+	}
+	if got := servicePorts(o); got[0].Target != "" {
+		t.Errorf("a target that is the port itself: %+v", got)
+	}
+	o.Spec.Ports[0].TargetPort = intstr.FromString("http")
+	name := &corev1.Service{ObjectMeta: o.ObjectMeta, Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "example.com"}}
+	if got := m.reachable(name); !slices.Equal(got, []kube.Address{{Address: "web.shop.svc.cluster.local", From: kube.ReachPods, Alias: "example.com"}}) {
+		t.Errorf("another name: %+v", got)
 	}
 	p := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 8080}}}}}}
 	if port, err := targetPort(o, p, 80); err != nil || port != 8080 {

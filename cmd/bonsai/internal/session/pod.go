@@ -3,10 +3,8 @@ package session
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,10 +34,10 @@ func (s *Session) Pod(ctx context.Context, namespace, podName string) (kube.PodD
 }
 
 // owners are the controlling owners from the pod up. Where one cannot be read any more, the chain ends.
-func owners(ctx context.Context, c *conn, p *corev1.Pod) []string {
-	var chain []string
+func owners(ctx context.Context, c *conn, p *corev1.Pod) []kube.Object {
+	var chain []kube.Object
 	for o := metav1.GetControllerOf(p); o != nil; {
-		chain = append(chain, o.Kind+"/"+o.Name)
+		chain = append(chain, kube.Object{Kind: o.Kind, Name: o.Name})
 		var parent metav1.Object
 		var err error
 		switch o.Kind { // of the built-in types only these have owners themselves
@@ -64,8 +62,9 @@ func podDetail(p *corev1.Pod) kube.PodDetail {
 		Node: p.Spec.NodeName, IP: p.Status.PodIP, QoS: string(p.Status.QOSClass), DNSPolicy: string(p.Spec.DNSPolicy),
 	}
 	for _, c := range p.Status.Conditions {
-		d.Conditions = append(d.Conditions, strings.Join(slices.DeleteFunc(
-			[]string{string(c.Type), string(c.Status), c.Reason, c.Message}, func(s string) bool { return s == "" }), " "))
+		d.Conditions = append(d.Conditions, kube.Condition{
+			Type: string(c.Type), Status: string(c.Status), Reason: c.Reason, Message: c.Message, Since: c.LastTransitionTime.Time,
+		})
 	}
 	add := func(specs []corev1.Container, statuses []corev1.ContainerStatus, init bool) {
 		for i := range specs {
@@ -87,11 +86,11 @@ func podDetail(p *corev1.Pod) kube.PodDetail {
 func containerDetail(c *corev1.Container, status *corev1.ContainerStatus, init bool) kube.ContainerDetail {
 	d := kube.ContainerDetail{
 		Name: c.Name, Image: c.Image, Init: init, Ready: status.Ready, Restarts: int(status.RestartCount),
-		State: stateText(status.State), LastState: stateText(status.LastTerminationState),
-		Requests: amounts(c.Resources.Requests), Limits: amounts(c.Resources.Limits),
+		State: containerState(status.State), LastState: containerState(status.LastTerminationState),
+		Requests: quantities(c.Resources.Requests), Limits: quantities(c.Resources.Limits),
 	}
-	if d.State == "" {
-		d.State = "waiting"
+	if d.State == (kube.ContainerState{}) { // nobody has looked at it yet
+		d.State.Phase = kube.ContainerWaiting
 	}
 	for _, e := range c.EnvFrom {
 		d.Env = append(d.Env, kube.EnvVar{Name: e.Prefix + "*", From: sourceOfAll(e)})
@@ -100,92 +99,67 @@ func containerDetail(c *corev1.Container, status *corev1.ContainerStatus, init b
 		d.Env = append(d.Env, kube.EnvVar{Name: e.Name, Value: e.Value, From: sourceOfOne(e.ValueFrom)})
 	}
 	for _, p := range c.Ports {
-		text := fmt.Sprintf("%d/%s", p.ContainerPort, cmp.Or(p.Protocol, corev1.ProtocolTCP))
-		if p.Name != "" {
-			text = p.Name + " " + text
-		}
-		if p.HostPort != 0 {
-			text += fmt.Sprintf(" (port %d of the node)", p.HostPort)
-		}
-		d.Ports = append(d.Ports, text)
+		d.Ports = append(d.Ports, kube.ContainerPort{
+			Name: p.Name, Port: int(p.ContainerPort), Protocol: string(cmp.Or(p.Protocol, corev1.ProtocolTCP)), HostPort: int(p.HostPort),
+		})
 	}
 	for _, m := range c.VolumeMounts {
-		text := m.MountPath + " from " + m.Name
-		if m.SubPath != "" {
-			text += "/" + m.SubPath
-		}
-		if m.ReadOnly {
-			text += " (read-only)"
-		}
-		d.Mounts = append(d.Mounts, text)
+		d.Mounts = append(d.Mounts, kube.Mount{Path: m.MountPath, Volume: m.Name, SubPath: m.SubPath, ReadOnly: m.ReadOnly})
 	}
 	return d
 }
 
-// stateText is a container's state in words; empty if there is none.
-func stateText(s corev1.ContainerState) string {
+// containerState is zero if there is no state.
+func containerState(s corev1.ContainerState) kube.ContainerState {
 	switch {
 	case s.Running != nil:
-		return "running since " + s.Running.StartedAt.Local().Format(time.DateTime)
+		return kube.ContainerState{Phase: kube.ContainerRunning, Started: s.Running.StartedAt.Time}
 	case s.Terminated != nil:
-		return ended(s.Terminated)
+		t := s.Terminated
+		return kube.ContainerState{
+			Phase: kube.ContainerTerminated, Reason: t.Reason, Message: strings.TrimSpace(t.Message), ExitCode: int(t.ExitCode), Signal: int(t.Signal),
+			Started: t.StartedAt.Time, Finished: t.FinishedAt.Time,
+		}
 	case s.Waiting != nil:
-		return strings.TrimSuffix("waiting: "+strings.TrimSuffix(s.Waiting.Reason+" "+s.Waiting.Message, " "), ": ")
+		return kube.ContainerState{Phase: kube.ContainerWaiting, Reason: s.Waiting.Reason, Message: s.Waiting.Message}
 	}
-	return ""
+	return kube.ContainerState{}
 }
 
-func ended(t *corev1.ContainerStateTerminated) string {
-	text := fmt.Sprintf("exited %d", t.ExitCode)
-	if t.Signal != 0 {
-		text = fmt.Sprintf("killed by signal %d", t.Signal)
+func quantities(list corev1.ResourceList) map[string]string {
+	if len(list) == 0 {
+		return nil
 	}
-	if t.Reason != "" {
-		text += " (" + t.Reason + ")"
-	}
-	if !t.FinishedAt.IsZero() {
-		text += " at " + t.FinishedAt.Local().Format(time.DateTime)
-	}
-	if t.Message != "" {
-		text += ": " + strings.TrimSpace(t.Message)
-	}
-	return text
-}
-
-// amounts are resources as "cpu 100m, memory 64Mi".
-func amounts(list corev1.ResourceList) string {
-	var all []string
+	all := make(map[string]string, len(list))
 	for resource, amount := range list {
-		all = append(all, string(resource)+" "+amount.String())
+		all[string(resource)] = amount.String()
 	}
-	slices.Sort(all)
-	return strings.Join(all, ", ")
+	return all
 }
 
-func sourceOfAll(e corev1.EnvFromSource) string {
+func sourceOfAll(e corev1.EnvFromSource) kube.EnvSource {
 	switch {
 	case e.ConfigMapRef != nil:
-		return "ConfigMap " + e.ConfigMapRef.Name
+		return kube.EnvSource{Kind: kube.EnvConfigMap, Name: e.ConfigMapRef.Name}
 	case e.SecretRef != nil:
-		return "Secret " + e.SecretRef.Name
+		return kube.EnvSource{Kind: kube.EnvSecret, Name: e.SecretRef.Name}
 	}
-	return ""
+	return kube.EnvSource{}
 }
 
-func sourceOfOne(e *corev1.EnvVarSource) string {
+func sourceOfOne(e *corev1.EnvVarSource) kube.EnvSource {
 	switch {
 	case e == nil:
-		return ""
 	case e.ConfigMapKeyRef != nil:
-		return "ConfigMap " + e.ConfigMapKeyRef.Name + ", key " + e.ConfigMapKeyRef.Key
+		return kube.EnvSource{Kind: kube.EnvConfigMap, Name: e.ConfigMapKeyRef.Name, Key: e.ConfigMapKeyRef.Key}
 	case e.SecretKeyRef != nil:
-		return "Secret " + e.SecretKeyRef.Name + ", key " + e.SecretKeyRef.Key
+		return kube.EnvSource{Kind: kube.EnvSecret, Name: e.SecretKeyRef.Name, Key: e.SecretKeyRef.Key}
 	case e.FieldRef != nil:
-		return "field " + e.FieldRef.FieldPath
+		return kube.EnvSource{Kind: kube.EnvField, Name: e.FieldRef.FieldPath}
 	case e.ResourceFieldRef != nil:
-		return "resource " + e.ResourceFieldRef.Resource
+		return kube.EnvSource{Kind: kube.EnvResource, Name: e.ResourceFieldRef.Resource}
 	case e.FileKeyRef != nil:
-		return "file " + e.FileKeyRef.Path + ", key " + e.FileKeyRef.Key
+		return kube.EnvSource{Kind: kube.EnvFile, Name: e.FileKeyRef.Path, Key: e.FileKeyRef.Key}
 	}
-	return ""
+	return kube.EnvSource{}
 }

@@ -21,12 +21,16 @@ import (
 // acceptTable asks for what "kubectl get" prints. Types that the API server cannot print come as objects.
 const acceptTable = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
-// WatchRows tells the objects of one type as rows.
+// WatchRows sends the objects of one type as rows.
 func (s *Session) WatchRows(ctx context.Context, q kube.RowQuery, f func(kube.RowBatch) error) error {
+	include := metav1.IncludeMetadata
+	if q.Type.Group == "" && q.Type.Resource == "nodes" {
+		include = metav1.IncludeObject // their metadata does not say whether they are cordoned
+	}
 	src := source{
 		path:   path(q.Type, q.Namespace),
 		accept: acceptTable,
-		params: url.Values{"includeObject": {string(metav1.IncludeMetadata)}},
+		params: url.Values{"includeObject": {string(include)}},
 	}
 	return s.follow(ctx, src, &rowSink{f: f})
 }
@@ -61,6 +65,10 @@ type tableRow struct {
 	Cells  []json.RawMessage `json:"cells"`
 	Object struct {
 		Metadata rowMeta `json:"metadata"`
+		// Spec is there for nodes only.
+		Spec struct {
+			Unschedulable bool `json:"unschedulable"`
+		} `json:"spec"`
 	} `json:"object"`
 }
 
@@ -81,14 +89,14 @@ type ownerReference struct {
 	Controller bool   `json:"controller"`
 }
 
-// owner is "Kind/name" of the controlling owner.
-func (m *rowMeta) owner() string {
+// owner is the controlling owner, zero if there is none.
+func (k *rowSink) owner(m *rowMeta) kube.Object {
 	for _, o := range m.OwnerReferences {
 		if o.Controller {
-			return o.Kind + "/" + o.Name
+			return kube.Object{Kind: k.intern.string(o.Kind), Name: k.intern.string(o.Name)}
 		}
 	}
-	return ""
+	return kube.Object{}
 }
 
 func (k *rowSink) begin() {
@@ -217,7 +225,7 @@ func (k *rowSink) row(t *tableRow) kube.Row {
 	r := kube.Row{
 		UID: m.UID, Namespace: k.intern.string(m.Namespace), Name: m.Name, Cells: make([]string, len(t.Cells)),
 		Created: m.CreationTimestamp, Deleting: m.DeletionTimestamp != nil, Labels: k.intern.labels(m.Labels),
-		Owner: k.intern.string(m.owner()),
+		Owner: k.owner(m), Cordoned: t.Object.Spec.Unschedulable,
 	}
 	for i, raw := range t.Cells {
 		if i < len(k.columns) && k.columns[i].Time {

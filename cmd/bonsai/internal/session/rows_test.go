@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"reflect"
 	"strings"
@@ -91,7 +92,7 @@ func TestRowsOfPagesAndChanges(t *testing.T) {
 			}
 			want1 := kube.Row{
 				UID: "uid-p0-0", Namespace: "shop", Name: "p0-0", Cells: []string{"p0-0", "3", "", "dev-1"},
-				Created: time.Date(2026, 8, 1, 10, 0, 0, 0, time.UTC), Labels: map[string]string{"app": "web", "tier": "front"}, Owner: "ReplicaSet/web-1",
+				Created: time.Date(2026, 8, 1, 10, 0, 0, 0, time.UTC), Labels: map[string]string{"app": "web", "tier": "front"}, Owner: kube.Object{Kind: "ReplicaSet", Name: "web-1"},
 			}
 			if !reflect.DeepEqual(b.Set[0], want1) {
 				t.Errorf("first row %+v", b.Set[0])
@@ -246,5 +247,30 @@ func TestInternerForgetsWhatDoesNotComeAgain(t *testing.T) {
 	}
 	if a != "Running" {
 		t.Error(a)
+	}
+}
+
+// TestNodesSayWhetherTheyAreCordoned: the metadata of a node does not.
+func TestNodesSayWhetherTheyAreCordoned(t *testing.T) {
+	row := func(name, spec string) string {
+		return fmt.Sprintf(`{"cells":[%q],"object":{"metadata":{"uid":%q,"name":%q,"resourceVersion":"7","creationTimestamp":"2026-08-01T10:00:00Z"},"spec":%s}}`, name, name, name, spec)
+	}
+	text := fmt.Sprintf(`{"kind":"Table","metadata":{"resourceVersion":"7"},"columnDefinitions":[{"name":"Name","type":"string"}],"rows":[%s,%s]}`,
+		row("dev-1", `{"unschedulable":true,"podCIDR":"10.244.1.0/24"}`), row("dev-2", `{}`))
+	s := newSession(t, newScript(t, answer(t, wantParam("includeObject", "Object"), text)))
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	got := map[string]bool{}
+	err := s.WatchRows(ctx, kube.RowQuery{Type: kube.ResourceType{Version: "v1", Resource: "nodes", Kind: "Node"}}, func(b kube.RowBatch) error {
+		for _, r := range b.Set {
+			got[r.Name] = r.Cordoned
+		}
+		if b.Synced {
+			return errEnough
+		}
+		return nil
+	})
+	if want := map[string]bool{"dev-1": true, "dev-2": false}; !errors.Is(err, errEnough) || !maps.Equal(got, want) {
+		t.Errorf("cordoned %v, %v", got, err)
 	}
 }

@@ -3,7 +3,6 @@ package session
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"net"
 	"slices"
 	"strconv"
@@ -158,45 +157,45 @@ func (m *serviceModel) lines() ([]kube.ServiceLine, bool) {
 	return lines, true
 }
 
-func servicePorts(o *corev1.Service) []string {
-	var ports []string
+func servicePorts(o *corev1.Service) []kube.ServicePort {
+	var ports []kube.ServicePort
 	for _, p := range o.Spec.Ports {
-		text := strconv.Itoa(int(p.Port))
-		if target := p.TargetPort.String(); target != "" && target != "0" && target != text {
-			text += "→" + target
+		port := kube.ServicePort{Port: int(p.Port), Protocol: string(p.Protocol)}
+		if target := p.TargetPort.String(); target != "0" && target != strconv.Itoa(port.Port) {
+			port.Target = target
 		}
-		ports = append(ports, text+"/"+string(p.Protocol))
+		ports = append(ports, port)
 	}
 	return ports
 }
 
-// reachable are the addresses of a Service, each with where it works.
-func (m *serviceModel) reachable(o *corev1.Service) []string {
+// reachable are the addresses of a Service.
+func (m *serviceModel) reachable(o *corev1.Service) []kube.Address {
 	if o.Spec.Type == corev1.ServiceTypeExternalName {
-		return []string{fmt.Sprintf("%s in pods, which is %s", dnsName(o), o.Spec.ExternalName)}
+		return []kube.Address{{Address: dnsName(o), From: kube.ReachPods, Alias: o.Spec.ExternalName}}
 	}
-	outside := "in the nodes' network"
+	nodes := kube.ReachNodes
 	if m.hostReaches {
-		outside = "on this machine"
+		nodes = kube.ReachHost
 	}
-	var all []string
-	add := func(host string, port int32, where string) {
-		all = append(all, net.JoinHostPort(host, strconv.Itoa(int(port)))+" "+where)
+	var all []kube.Address
+	add := func(host string, port int32, from kube.Reach) {
+		all = append(all, kube.Address{Address: net.JoinHostPort(host, strconv.Itoa(int(port))), From: from})
 	}
 	for _, p := range o.Spec.Ports {
-		add(dnsName(o), p.Port, "in pods")
+		add(dnsName(o), p.Port, kube.ReachPods)
 		if o.Spec.ClusterIP != corev1.ClusterIPNone && o.Spec.ClusterIP != "" {
-			add(o.Spec.ClusterIP, p.Port, "in pods")
+			add(o.Spec.ClusterIP, p.Port, kube.ReachPods)
 		}
 		for _, ip := range o.Spec.ExternalIPs {
-			add(ip, p.Port, "outside")
+			add(ip, p.Port, kube.ReachOutside)
 		}
 		for _, in := range o.Status.LoadBalancer.Ingress {
-			add(cmp.Or(in.IP, in.Hostname), p.Port, "outside")
+			add(cmp.Or(in.IP, in.Hostname), p.Port, kube.ReachOutside)
 		}
 		if p.NodePort != 0 {
 			for _, ip := range m.nodes[:min(len(m.nodes), shownNodes)] {
-				add(ip, p.NodePort, outside)
+				add(ip, p.NodePort, nodes)
 			}
 		}
 	}

@@ -73,7 +73,7 @@ func testDrain(t *testing.T, c *harness.Cluster, s *session.Session) {
 		t.Errorf("%d pods are left, %v", len(list.Items), err)
 	}
 	until(t, s, kube.RowQuery{Type: nodes}, "a cordoned node", func(w *world) bool {
-		return strings.Contains(w.cell(node, "Status"), "SchedulingDisabled")
+		return w.row(node).Cordoned
 	})
 	if err := s.Do(t.Context(), kube.Action{Verb: kube.VerbUncordon, Ref: ref}, func(string) {}); err != nil {
 		t.Error(err)
@@ -100,7 +100,7 @@ func testStopAndStart(t *testing.T, c *harness.Cluster, s *session.Session) {
 		ObjectMeta: metav1.ObjectMeta{Name: "web-http"},
 		Spec:       corev1.ServiceSpec{Selector: map[string]string{"app": "web"}, Ports: []corev1.ServicePort{{Port: 8080}}},
 	})
-	fw := forward(t, s, n, "service/web-http")
+	fw := forward(t, s, n, kube.Object{Kind: "Service", Name: "web-http"})
 	defer fw.stop()
 	ctx, cancel := context.WithTimeout(t.Context(), harness.Scale(3*time.Minute))
 	defer cancel()

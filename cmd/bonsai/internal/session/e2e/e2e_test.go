@@ -168,12 +168,20 @@ func (w *world) take(b kube.RowBatch) {
 }
 
 // cell is the text of a row's column; empty if there is none.
-func (w *world) cell(name, column string) string {
+func (w *world) row(name string) kube.Row {
 	for _, r := range w.rows {
-		for i, c := range w.columns {
-			if r.Name == name && c.Name == column {
-				return r.Cells[i]
-			}
+		if r.Name == name {
+			return r
+		}
+	}
+	return kube.Row{}
+}
+
+func (w *world) cell(name, column string) string {
+	r := w.row(name)
+	for i, c := range w.columns {
+		if c.Name == column && i < len(r.Cells) {
+			return r.Cells[i]
 		}
 	}
 	return ""

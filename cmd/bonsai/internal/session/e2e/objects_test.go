@@ -143,10 +143,10 @@ func testDetails(t *testing.T, c *harness.Cluster, s *session.Session) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.Node == "" || d.IP == "" || len(d.Containers) != 1 || !d.Containers[0].Ready || !strings.HasPrefix(d.Containers[0].State, "running since ") || len(d.Conditions) == 0 {
+	if d.Node == "" || d.IP == "" || len(d.Containers) != 1 || !d.Containers[0].Ready || d.Containers[0].State.Phase != kube.ContainerRunning || len(d.Conditions) == 0 {
 		t.Errorf("details %+v", d)
 	}
-	if env := d.Containers[0].Env; len(env) != 2 || env[0] != (kube.EnvVar{Name: "COLOUR", Value: "green"}) || env[1].From != "field spec.nodeName" {
+	if env := d.Containers[0].Env; len(env) != 2 || env[0] != (kube.EnvVar{Name: "COLOUR", Value: "green"}) || env[1].From != (kube.EnvSource{Kind: kube.EnvField, Name: "spec.nodeName"}) {
 		t.Errorf("environment %+v", env)
 	}
 	ref.Name = "nobody"
@@ -209,10 +209,10 @@ func testEvents(t *testing.T, c *harness.Cluster, s *session.Session) {
 		}
 		for _, l := range lines {
 			if l.Namespace == n.Namespace {
-				seen[l.Object+" "+l.Reason] = true
+				seen[l.Object.String()+" "+l.Reason] = true
 			}
 		}
-		if seen["pod/quiet Started"] && seen["pod/loud Scheduled"] && seen["pod/loud Started"] {
+		if seen["Pod/quiet Started"] && seen["Pod/loud Scheduled"] && seen["Pod/loud Started"] {
 			return errDone
 		}
 		return nil
@@ -253,16 +253,18 @@ func testServices(t *testing.T, c *harness.Cluster, s *session.Session) {
 	if !errors.Is(err, errDone) {
 		t.Fatalf("%v; last %+v", err, last)
 	}
-	if !slices.Equal(last.Ports, []string{"80→8080/TCP"}) || last.Kind != "NodePort" || last.Total != 1 {
+	if !slices.Equal(last.Ports, []kube.ServicePort{{Port: 80, Target: "8080", Protocol: "TCP"}}) || last.Kind != "NodePort" || last.Total != 1 {
 		t.Errorf("service %+v", last)
 	}
-	all := strings.Join(last.Reachable, "\n")
-	if !strings.Contains(all, "web."+n.Namespace+".svc.cluster.local:80 in pods") || strings.Count(all, "on this machine") != 2 {
-		t.Errorf("reachable at\n%s", all)
-	}
-	for _, address := range last.Reachable {
-		if target, here := strings.CutSuffix(address, " on this machine"); here {
-			harness.HostFetch(t, 1, "http://"+target)
+	here := 0
+	for _, a := range last.Reachable {
+		if a.From == kube.ReachHost {
+			here++
+			harness.HostFetch(t, 1, "http://"+a.Address)
 		}
+	}
+	name := kube.Address{Address: "web." + n.Namespace + ".svc.cluster.local:80", From: kube.ReachPods}
+	if here != 2 || !slices.Contains(last.Reachable, name) {
+		t.Errorf("reachable at %+v", last.Reachable)
 	}
 }

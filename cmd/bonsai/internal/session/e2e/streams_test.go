@@ -185,7 +185,7 @@ type forwarded struct {
 }
 
 // forward begins to forward a port and returns when there is a pod.
-func forward(t *testing.T, s *session.Session, n *harness.Namespace, target string) *forwarded {
+func forward(t *testing.T, s *session.Session, n *harness.Namespace, target kube.Object) *forwarded {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	fw := &forwarded{states: make(chan kube.ForwardState, 10_000)}
@@ -196,10 +196,10 @@ func forward(t *testing.T, s *session.Session, n *harness.Namespace, target stri
 	fw.stop = func() {
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
-			t.Errorf("forwarding %s ended with %v", target, err)
+			t.Errorf("forwarding to %s ended with %v", target, err)
 		}
 	}
-	for wait := bounded(t, "a pod of "+target); fw.now.Pod == ""; {
+	for wait := bounded(t, "a pod of "+target.String()); fw.now.Pod == ""; {
 		select {
 		case fw.now = <-fw.states:
 		case err := <-done:
@@ -227,7 +227,7 @@ func (fw *forwarded) ask() (string, error) {
 func testForward(t *testing.T, c *harness.Cluster, s *session.Session) {
 	n := c.NewNamespace(t)
 	deployment(t, n, "web", 2)
-	fw := forward(t, s, n, "deployment/web")
+	fw := forward(t, s, n, kube.Object{Kind: "Deployment", Name: "web"})
 	defer fw.stop()
 	first, err := fw.ask()
 	if err != nil || first != fw.now.Pod {
