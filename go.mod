@@ -6,7 +6,6 @@ go 1.26.6
 ignore ./build
 
 require (
-	github.com/agnivade/levenshtein v1.2.1
 	github.com/charmbracelet/bubbletea v1.3.10
 	github.com/charmbracelet/lipgloss v1.1.0
 	github.com/charmbracelet/x/ansi v0.10.1

@@ -8,10 +8,10 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/kube"
+	"bonsai/bootstrap/nearmiss"
 	"bonsai/tui/dnslog"
 	"bonsai/tui/grid"
 	"bonsai/tui/keymap"
-	"bonsai/tui/nearmiss"
 	"bonsai/tui/paint"
 )
 

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"bonsai/bootstrap/nearmiss"
 	"bonsai/tui/dnslog"
-	"bonsai/tui/nearmiss"
 	"bonsai/tui/paint"
 )
 

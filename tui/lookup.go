@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/nearmiss"
 	"bonsai/tui/keymap"
-	"bonsai/tui/nearmiss"
 	"bonsai/tui/paint"
 )
 

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"bonsai/bootstrap/kube"
-	"bonsai/tui/nearmiss"
+	"bonsai/bootstrap/nearmiss"
 	"bonsai/tui/paint"
 )
 

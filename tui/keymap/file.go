@@ -5,8 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
 	"go.yaml.in/yaml/v3"
+
+	"bonsai/bootstrap/nearmiss"
 )
 
 // Parse reads a user's file over a map: a YAML mapping of action to a key or a list of keys, an empty list for none.
@@ -40,17 +41,14 @@ func Parse(base *Map, data []byte) (*Map, []string) {
 
 // nearest suggests the action that was meant, if one is near.
 func (m *Map) nearest(id string) string {
-	best, distance := "", max(3, len(id)/2)
+	var ids []string
 	for _, a := range m.actions {
-		d := levenshtein.ComputeDistance(strings.ToLower(id), a.ID)
-		if d < distance || d == distance && best != "" && len(a.ID) == len(id) {
-			best, distance = a.ID, d
-		}
+		ids = append(ids, a.ID)
 	}
-	if best == "" {
-		return "; docs/keys.md lists all"
+	if best := nearmiss.Nearest(id, ids); best != "" {
+		return fmt.Sprintf("; did you mean %q?", best)
 	}
-	return fmt.Sprintf("; did you mean %q?", best)
+	return "; docs/keys.md lists all"
 }
 
 // reading is the work of Parse.

@@ -6,15 +6,13 @@
 package catalog
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
-
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/nearmiss"
 )
 
 // Catalog is what this version of bonsai knows of addons. It never changes.
@@ -118,21 +116,13 @@ func (c *Catalog) explain(e Entry) error {
 	return f.WithHint("%s", strings.Join(hints, "\n"))
 }
 
-// nearest is the known name that takes the fewest changes of letters, if they are few for its length.
+// nearest is the known name that was probably meant.
 func (c *Catalog) nearest(name string) string {
-	if len(name) > 64 {
-		return "" // no typing mistake
-	}
 	names := slices.Clone(c.order)
 	for _, e := range c.Elsewhere() {
 		names = append(names, e.Name)
 	}
-	distance := func(of string) int { return levenshtein.ComputeDistance(strings.ToLower(name), of) }
-	best := slices.MinFunc(names, func(a, b string) int { return cmp.Compare(distance(a), distance(b)) })
-	if distance(best) > max(1, len(best)/3) {
-		return ""
-	}
-	return best
+	return nearmiss.Nearest(name, names)
 }
 
 // Wanted says of every addon that is here whether a cluster is to have it: what its user chose, or the default.

@@ -274,25 +274,6 @@ func TestNodesAndParts(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	for _, test := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"a", "", 1}, {"default", "defualt", 1}, {"kitten", "sitting", 3}, {"ab", "ba", 1}, {"redis", "redis", 0}} {
-		if got := distance(test.a, test.b); got != test.want || got != distance(test.b, test.a) {
-			t.Errorf("distance(%q, %q) = %d, want %d", test.a, test.b, got, test.want)
-		}
-	}
-	for word, want := range map[string]string{"standart": "standard", "fast": "", "x": "", "": "", "standard": ""} {
-		if got := nearest(word, []string{"standard", "slow"}); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", word, got, want)
-		}
-	}
-	if got := nearest("web-3", []string{"web-1", "web-2"}); got != "" {
-		t.Errorf("between equals: %q", got)
-	}
-}
-
 func TestBytes(t *testing.T) {
 	for n, want := range map[int64]string{0: "0", 1023: "1023", 1 << 20: "1Mi", 3<<30 - 1: "2.9Gi", 1434 << 20: "1.4Gi", 128 << 20: "128Mi", -5: "0", 1<<63 - 1: "8191Pi"} {
 		if got := bytes(n); got != want {

@@ -1,12 +1,15 @@
-// Package nearmiss guesses which Service was meant by a name that does not exist.
+// Package nearmiss guesses what was meant by a name that does not exist: which one of a list of names (Nearest), or which
+// Service (Find).
 //
-// It knows the mistakes that people make: the right Service in the wrong namespace, a slip of the finger in either, and
-// a domain that is not quite "svc.cluster.local". It is pure; begin reading at Find.
+// It knows the mistakes that people make: slips of the finger, and in names of Services the wrong namespace and a domain
+// that is not quite "svc.cluster.local". It is pure.
 package nearmiss
 
 import (
 	"slices"
 	"strings"
+
+	"bonsai/bootstrap/cluster"
 )
 
 // Service is one that exists.
@@ -42,9 +45,6 @@ type Meant struct {
 
 // most is how many equally good guesses are still a help.
 const most = 3
-
-// clusterDomain is that of every cluster here.
-const clusterDomain = "cluster.local"
 
 // unrelated is the score of the right Service in a namespace that looks nothing like the one that was asked for.
 const unrelated = 10
@@ -95,7 +95,7 @@ func Find(asked, own string, services []Service) []Meant {
 func Full(asked, own string, services []Service) (Meant, bool) {
 	asked = strings.TrimSuffix(strings.ToLower(asked), ".")
 	for _, s := range services {
-		name := s.Name + "." + s.Namespace + ".svc." + clusterDomain
+		name := s.Name + "." + s.Namespace + ".svc." + cluster.ClusterDomain
 		for _, form := range []string{s.Name + "." + s.Namespace, s.Name + "." + s.Namespace + ".svc", name} {
 			if asked == form || asked == s.Name && s.Namespace == own {
 				return Meant{name, s, Unsearched}, true
@@ -145,16 +145,16 @@ func domainOf(rest string) (domain string, slips int, ok bool) {
 		return "", 0, true
 	case "svc":
 		return ".svc", 0, true
-	case "svc." + clusterDomain:
+	case "svc." + cluster.ClusterDomain:
 		return "." + rest, 0, true
-	case clusterDomain:
-		return ".svc." + clusterDomain, 1, true
+	case cluster.ClusterDomain:
+		return ".svc." + cluster.ClusterDomain, 1, true
 	case "svc.cluster", "svc.local":
-		return ".svc." + clusterDomain, 1, true
+		return ".svc." + cluster.ClusterDomain, 1, true
 	}
 	if strings.Contains(rest, ".") {
-		n := distance(rest, "svc."+clusterDomain, 4)
-		return ".svc." + clusterDomain, n, n <= 4
+		n := distance(rest, "svc."+cluster.ClusterDomain, 4)
+		return ".svc." + cluster.ClusterDomain, n, n <= 4
 	}
 	n := distance(rest, "svc", 1)
 	return ".svc", n, n <= 1
@@ -204,49 +204,4 @@ func (r *reading) with(s Service, own string) string {
 		return s.Name
 	}
 	return r.host + s.Name + "." + s.Namespace + r.domain
-}
-
-// slips is how many mistakes a word of this length may have.
-func slips(word string) int {
-	switch n := len(word); {
-	case n <= 2:
-		return 0
-	case n <= 5:
-		return 1
-	}
-	return 2
-}
-
-// distance is the number of letters to insert, remove, replace or swap with their neighbour until a is b (Damerau and
-// Levenshtein's, in its restricted form). It may stop counting above limit.
-func distance(a, b string, limit int) int {
-	if a == b {
-		return 0
-	}
-	if d := len(a) - len(b); d > limit || -d > limit {
-		return limit + 1
-	}
-	if len(b) > 255 {
-		return limit + 1
-	}
-	var rows [3][256]int
-	before, last, now := rows[0][:len(b)+1], rows[1][:len(b)+1], rows[2][:len(b)+1]
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		now[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			now[j] = min(last[j]+1, now[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				now[j] = min(now[j], before[j-2]+1)
-			}
-		}
-		before, last, now = last, now, before
-	}
-	return last[len(b)]
 }

@@ -163,6 +163,16 @@ func TestDistance(t *testing.T) {
 	}
 }
 
+func TestNearest(t *testing.T) {
+	for word, want := range map[string]string{
+		"standart": "standard", "fast": "", "x": "", "": "", "standard": "", "web-3": "", "slwo": "slow", "Slow": "slow", "SLWO": "slow", strings.Repeat("standard", 50): "",
+	} {
+		if got := Nearest(word, []string{"standard", "standard", "slow", "web-1", "web-2"}); got != want {
+			t.Errorf("%q: got %q, want %q", word, got, want)
+		}
+	}
+}
+
 func BenchmarkFind(b *testing.B) {
 	var services []Service
 	for i := range 2000 {
