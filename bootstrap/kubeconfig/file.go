@@ -1,7 +1,6 @@
 package kubeconfig
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -52,35 +51,4 @@ func resolve(path string) (string, error) {
 		path = target
 	}
 	return "", fmt.Errorf("%s: %w", path, syscall.ELOOP)
-}
-
-// replace writes the whole file or nothing, and keeps mode and owner of the one that is there: a kubeconfig must not
-// become root's because bonsai was run with sudo.
-func replace(path string, data []byte) (err error) {
-	tmp := fmt.Sprintf("%s.%s.tmp", path, rand.Text()[:8])
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(tmp)
-		}
-	}()
-	if info, statErr := os.Stat(path); statErr == nil {
-		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			_ = f.Chown(int(st.Uid), int(st.Gid)) // only root may give files away; for others it is theirs already
-		}
-		err = f.Chmod(info.Mode().Perm())
-	}
-	if err == nil {
-		_, err = f.Write(data)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
 }

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"bonsai/bootstrap/atomicfile"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 )
@@ -233,7 +234,7 @@ func edit(path string, create bool, change func(*document)) (err error) {
 	before := d.bytes()
 	change(d)
 	if after := d.bytes(); !bytes.Equal(before, after) {
-		if err := replace(real, after); err != nil {
+		if err := atomicfile.Write(real, after, 0o600, atomicfile.Options{Durable: true, Keep: true}); err != nil {
 			return broken(path, err)
 		}
 	}

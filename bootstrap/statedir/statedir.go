@@ -7,7 +7,6 @@ package statedir
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"strings"
 	"syscall"
 
+	"bonsai/bootstrap/atomicfile"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 )
@@ -274,41 +274,11 @@ func WriteFile(path string, data []byte) error { return write(path, data, true) 
 // what is checked and made anew at each start.
 func WriteFileFast(path string, data []byte) error { return write(path, data, false) }
 
-func write(path string, data []byte, durable bool) (err error) {
-	defer func() {
-		if err != nil {
-			err = wrap("write "+path, filepath.Dir(path), err)
-		}
-	}()
-	tmp := fmt.Sprintf("%s.%s.tmp", path, rand.Text()[:8])
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
+func write(path string, data []byte, durable bool) error {
+	if err := atomicfile.Write(path, data, 0o600, atomicfile.Options{Durable: durable}); err != nil {
+		return wrap("write "+path, filepath.Dir(path), err)
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(tmp)
-		}
-	}()
-	_, err = f.Write(data)
-	if err == nil && durable {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err = os.Rename(tmp, path); err != nil || !durable {
-		return err
-	}
-	// The rename itself is durable only once the folder is; a file system that cannot sync folders says EINVAL.
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	if err = d.Sync(); errors.Is(err, syscall.EINVAL) {
-		err = nil
-	}
-	return errors.Join(err, d.Close())
+	return nil
 }
 
 // wrap makes the fault of a state folder that does not do what it is asked; a cancelled wait stays what it is.

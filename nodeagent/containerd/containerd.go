@@ -19,6 +19,8 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/emptypb"
+
+	"bonsai/bootstrap/atomicfile"
 )
 
 const (
@@ -84,14 +86,10 @@ func inNamespace(ctx context.Context) context.Context {
 
 func (c *Client) tasks() tasksapi.TasksClient { return tasksapi.NewTasksClient(c.conn) }
 
-// writeFile replaces a file as a whole, so that a reader never sees half of it.
+// writeFile replaces a file as a whole, and makes its folder.
 func writeFile(path string, data []byte, mode os.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	tmp := path + ".tmp"
-	if err := os.WriteFile(tmp, data, mode); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
+	return atomicfile.Write(path, data, mode, atomicfile.Options{})
 }

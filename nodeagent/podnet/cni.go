@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
+
+	"bonsai/bootstrap/atomicfile"
 )
 
 // leaseDir is where host-local stores which pod has which address. It is on a tmpfs: after a restart of the container
@@ -48,12 +48,8 @@ func writeCNIConfig(path string, podCIDR netip.Prefix, mtu int) error {
 	if err != nil {
 		return fmt.Errorf("encode CNI configuration: %w", err)
 	}
-	// The plugins read every file that ends in .conf, .conflist or .json; a temporary file must not.
-	tmp := filepath.Join(filepath.Dir(path), ".bonsai.tmp")
-	if err := os.WriteFile(tmp, append(data, '\n'), 0o644); err != nil {
-		return fmt.Errorf("write CNI configuration: %w", err)
-	}
-	if err := os.Rename(tmp, path); err != nil {
+	// The plugins read every file that ends in .conf, .conflist or .json, as the temporary file does not.
+	if err := atomicfile.Write(path, append(data, '\n'), 0o644, atomicfile.Options{}); err != nil {
 		return fmt.Errorf("write CNI configuration: %w", err)
 	}
 	return nil
