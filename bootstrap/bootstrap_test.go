@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -135,23 +136,31 @@ type machine struct {
 	*bootstrap.Manager
 	dir    statedir.Dir
 	engine *fake.Engine
+	filled atomic.Int32 // how often the payload was read
 }
 
 func newMachine(t *testing.T) *machine {
+	t.Helper()
+	m := newMachineOn(t, &fake.Engine{}, "aaaabbbbcccc")
+	t.Setenv(statedir.EnvHome, m.dir.Root)
+	t.Setenv("KUBECONFIG", filepath.Join(m.dir.Root, "kubeconfig"))
+	return m
+}
+
+// newMachineOn is a private state folder on an engine that others may use as well, with a payload of its own.
+func newMachineOn(t *testing.T, engine *fake.Engine, payload string) *machine {
 	t.Helper()
 	root, err := os.MkdirTemp("", "bt") // short enough for sockets
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv(statedir.EnvHome, root)
-	t.Setenv("KUBECONFIG", filepath.Join(root, "kubeconfig"))
-	m := &machine{dir: statedir.Dir{Root: root}, engine: &fake.Engine{}}
+	m := &machine{dir: statedir.Dir{Root: root}, engine: engine}
 	m.Manager = bootstrap.New(bootstrap.Env{
 		Dir: m.dir, Executable: os.Args[0], Kubernetes: "v1.37.2",
 		Driver: func() (node.Driver, error) { return m.engine, nil },
 		Payload: func() (node.Payload, error) {
-			return node.Payload{Hash: "aaaabbbbcccc", ImageRef: "bonsai-node:aaaabbbbcccc",
-				Volume: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), nil },
+			return node.Payload{Hash: payload, ImageRef: "bonsai-node:" + payload,
+				Volume: func() (io.ReadCloser, error) { m.filled.Add(1); return io.NopCloser(strings.NewReader("")), nil },
 				Image:  func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), nil }}, nil
 		},
 	})
@@ -176,7 +185,8 @@ func (m *machine) start(t *testing.T, o bootstrap.StartOptions) error {
 
 func (m *machine) containers(t *testing.T) (names []string) {
 	t.Helper()
-	list, err := m.engine.List(t.Context(), "")
+	id := m.dir.Cluster("dev").ID() // "" after it was deleted: then nobody may have anything
+	list, err := m.engine.List(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,26 +350,6 @@ func TestFailedRepairKeepsTheCluster(t *testing.T) {
 	}
 	if !m.dir.Cluster("dev").DaemonAlive() {
 		t.Error("the running control plane was ended")
-	}
-}
-
-func TestClusterOfAnotherStateFolderIsLeftAlone(t *testing.T) {
-	m := newMachine(t)
-	if err := m.start(t, bootstrap.StartOptions{Nodes: number(1)}); err != nil {
-		t.Fatal(err)
-	}
-	state := m.dir.Cluster("dev")
-	other := bootstrap.New(bootstrap.Env{
-		Dir: statedir.Dir{Root: t.TempDir()}, Executable: os.Args[0], Kubernetes: "v1.37.2",
-		Driver:  func() (node.Driver, error) { return m.engine, nil },
-		Payload: func() (node.Payload, error) { return node.Payload{}, nil },
-	})
-	_, err := other.Start(t.Context(), bootstrap.StartOptions{Name: "dev", APIPort: freePort(t)})
-	if fault.KindOf(err) != fault.Conflict {
-		t.Errorf("start = %v, want Conflict", err)
-	}
-	if got := m.containers(t); !slices.Equal(got, []string{"dev-1 runs"}) || !state.DaemonAlive() {
-		t.Errorf("the other cluster was touched: %v", got)
 	}
 }
 

@@ -202,7 +202,7 @@ func (s *start) removeAll(ctx context.Context) error {
 	if s.driver != nil {
 		errs = append(errs, s.driver.RemoveCluster(ctx, s.spec.ID))
 	}
-	_, err := kubeconfig.Remove(s.spec.Name)
+	_, err := kubeconfig.Remove(s.spec.Name, authority(s.state))
 	return errors.Join(append(errs, err, s.state.Remove())...)
 }
 

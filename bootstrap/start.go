@@ -189,11 +189,6 @@ func (s *start) plan(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if s.existing == nil {
-			if err := s.refuseForeign(ctx); err != nil {
-				return err
-			}
-		}
 		for _, n := range networks {
 			around.taken = append(around.taken, n.Subnets...)
 		}
@@ -231,20 +226,6 @@ func (s *start) run(ctx context.Context) error {
 		}
 	}
 	return s.rec.step("kubeconfig", "kubeconfig", func(func(string)) error { return s.writeKubeconfig(ctx) })
-}
-
-// refuseForeign refuses a new cluster whose name belongs to containers or a network of a cluster that this state
-// folder does not know: another user's, or one whose folder was deleted by hand.
-func (s *start) refuseForeign(ctx context.Context) error {
-	holdings, err := s.driver.Holdings(ctx)
-	if err != nil {
-		return err
-	}
-	if !slices.ContainsFunc(holdings, func(h node.Holding) bool { return h.Cluster == s.opts.Name }) {
-		return nil
-	}
-	return fault.Newf(fault.Conflict, "the container engine holds parts of a cluster %q that %s knows nothing of", s.opts.Name, s.env.Dir.Root).
-		WithHint("if it is yours and no longer wanted:  bonsai delete -p %s\nif not, take another name:  bonsai start -p NAME", s.opts.Name)
 }
 
 // ensureNodes makes payload, network and containers exist and run.
@@ -409,6 +390,9 @@ func (s *start) writeKubeconfig(context.Context) error {
 	}
 	if err := statedir.WriteFile(s.state.Kubeconfig(), entry.File()); err != nil {
 		return err
+	}
+	if server := kubeconfig.Displaced(entry); server != "" {
+		s.rec.warn("kubeconfig", fmt.Sprintf("kubectl's context %q led to another cluster, at %s; it leads to this one now", entry.Name, server))
 	}
 	_, err = kubeconfig.Merge(entry)
 	return err

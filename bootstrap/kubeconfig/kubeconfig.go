@@ -8,6 +8,7 @@ package kubeconfig
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -96,14 +97,15 @@ func Check() error {
 	return nil
 }
 
-// Remove takes the entry of that name out of all files of the user's kubeconfig. If it was the current context, the
-// one before it is current again, if that still exists. It returns whether anything was there; absent is no error.
-func Remove(name string) (removed bool, err error) {
+// Remove takes the entry of that name out of all files of the user's kubeconfig, where it leads to the cluster with this
+// CA (PEM); that of another cluster of the name stays. If it was the current context, the one before it is current again,
+// if that still exists. It returns whether anything was there; absent is no error.
+func Remove(name string, ca []byte) (removed bool, err error) {
 	paths, err := files()
 	if err != nil {
 		return false, err
 	}
-	previous := ""
+	previous, another, known := "", false, false
 	var contexts []string
 	for _, p := range paths {
 		d, err := load(p)
@@ -112,6 +114,10 @@ func Remove(name string) (removed bool, err error) {
 				continue
 			}
 			return false, broken(p, err)
+		}
+		if slices.Contains(d.names("contexts"), name) {
+			known = known || d.trusts(name, ca)
+			another = another || !d.trusts(name, ca)
 		}
 		if before := d.previous(name); before != "" {
 			previous = before
@@ -123,8 +129,8 @@ func Remove(name string) (removed bool, err error) {
 	}
 	for _, p := range paths {
 		err := edit(p, false, func(d *document) {
-			removed = d.remove(name) || removed
-			if d.current() == name {
+			removed = d.trusts(name, ca) && d.remove(name) || removed
+			if known && !another && d.current() == name {
 				d.setCurrent(previous)
 				removed = true
 			}
@@ -134,6 +140,22 @@ func Remove(name string) (removed bool, err error) {
 		}
 	}
 	return removed, nil
+}
+
+// Displaced returns the server of the entry that a Merge of e would replace although it leads to another cluster; "" if
+// there is none.
+func Displaced(e Entry) (server string) {
+	paths, err := files()
+	if err != nil {
+		return ""
+	}
+	for _, p := range paths {
+		d, err := load(p)
+		if err == nil && slices.Contains(d.names("contexts"), e.Name) && !d.trusts(e.Name, e.CA) {
+			return cmp.Or(d.access(e.Name)[0], "?")
+		}
+	}
+	return ""
 }
 
 // Inspect says whether the user's kubeconfig has e, and as it is: Configured, Misconfigured or Missing. A file that

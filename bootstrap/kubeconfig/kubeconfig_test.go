@@ -99,7 +99,7 @@ func merge(t *testing.T, e Entry, want string) {
 
 func remove(t *testing.T, name string, want bool) {
 	t.Helper()
-	if removed, err := Remove(name); err != nil || removed != want {
+	if removed, err := Remove(name, entry(name).CA); err != nil || removed != want {
 		t.Fatalf("Remove: %v, %v; want %v", removed, err, want)
 	}
 }
@@ -287,13 +287,48 @@ func TestLinkAndModeStay(t *testing.T) {
 	}
 }
 
+// Two state folders may each have a cluster of one name, and share the kubeconfig.
+func TestTheEntryOfAnotherClusterOfTheNameStays(t *testing.T) {
+	path := setup(t, foreign)
+	ours, theirs := entry("dev"), entry("dev")
+	theirs.Server, theirs.CA = "https://127.0.0.1:6444", []byte("another ca")
+	merge(t, ours, path)
+	if got := Displaced(ours); got != "" {
+		t.Errorf("our own entry is said to be that of %s", got)
+	}
+	moved := ours
+	moved.Server = "https://127.0.0.1:7443"
+	if got := Displaced(moved); got != "" {
+		t.Errorf("our own entry with another port is said to be that of %s", got)
+	}
+	if got := Displaced(theirs); got != ours.Server {
+		t.Errorf("got %q, want the server of the cluster that loses its entry", got)
+	}
+	merge(t, theirs, path)
+	remove(t, "dev", false) // ours is no longer there
+	if got := Inspect(theirs); got != Configured {
+		t.Errorf("their entry is %s after ours was removed", got)
+	}
+	if v := decode(t, read(t, path)); v["current-context"] != "dev" {
+		t.Errorf("the current context is %v", v["current-context"])
+	}
+	for what, ca := range map[string][]byte{"none": nil, "an empty one": {}} {
+		if removed, err := Remove("dev", ca); err != nil || removed {
+			t.Errorf("a cluster whose CA is %s: %v, %v", what, removed, err)
+		}
+	}
+	if removed, err := Remove("dev", theirs.CA); err != nil || !removed {
+		t.Errorf("their own delete: %v, %v", removed, err)
+	}
+}
+
 func TestBrokenFilesAreLeftAlone(t *testing.T) {
 	for what, content := range map[string]string{
 		"not YAML": "a: b: c", "a list": "- a", "two documents": "a: 1\n---\nb: 2\n", "clusters as a mapping": "clusters: {a: b}\n", "text": "hello",
 	} {
 		path := setup(t, content)
 		_, mergeErr := Merge(entry("dev"))
-		_, removeErr := Remove("dev")
+		_, removeErr := Remove("dev", entry("dev").CA)
 		for _, err := range []error{Check(), mergeErr, removeErr} {
 			if fault.KindOf(err) != fault.Kubeconfig || fault.Problem(err).HintText() == "" || !strings.Contains(err.Error(), path) {
 				t.Errorf("%s: %v", what, err)

@@ -113,16 +113,6 @@ func startFaults() []startFault {
 			says: []string{"node add", strconv.Itoa(os.Getpid())},
 		},
 		{
-			name: "the name is another user's",
-			plant: func(t *testing.T, c *harness.Cluster) []string {
-				network := c.Name + "-foreign"
-				harness.Docker(t, "network", "create", "--label", harness.Label+"="+c.Name, network)
-				t.Cleanup(func() { harness.Docker(t, "network", "rm", network) })
-				return nil
-			},
-			says: []string{"knows nothing of", "bonsai delete"},
-		},
-		{
 			name: "etcd's data is damaged",
 			plant: func(t *testing.T, c *harness.Cluster) []string {
 				stoppedCluster(t, c)

@@ -35,6 +35,9 @@ type Engine interface {
 	Stop(ctx context.Context, name string, events func(cluster.Event)) error
 	Delete(ctx context.Context, name string, events func(cluster.Event)) error
 	List() ([]string, error)
+	Foreign(ctx context.Context) ([]node.Holding, error)
+	ForeignCluster(ctx context.Context, nameOrID string) (node.Holding, error)
+	DeleteForeign(ctx context.Context, id string, events func(cluster.Event)) error
 	Status(ctx context.Context, name string) (cluster.Snapshot, error)
 	Watch(ctx context.Context, name string, f func(cluster.Snapshot) error) error
 	UpdateContext(name string) (changed bool, err error)

@@ -253,11 +253,35 @@ func (f *fakeEngine) Delete(_ context.Context, name string, _ func(cluster.Event
 	if !f.dir.Cluster(name).Exists() {
 		return statedir.NotFound(name)
 	}
-	_, err := kubeconfig.Remove(name)
+	_, err := kubeconfig.Remove(name, []byte("ca"))
 	return errors.Join(err, f.dir.Cluster(name).Remove())
 }
 
 func (f *fakeEngine) List() ([]string, error) { return f.dir.Clusters() }
+
+// Foreign says what foreign.json in the current folder says; without it there is no engine.
+func (f *fakeEngine) Foreign(context.Context) (list []node.Holding, err error) {
+	data, err := os.ReadFile("foreign.json")
+	if err != nil {
+		return nil, fault.New(fault.EngineDown, "list clusters", err)
+	}
+	return list, json.Unmarshal(data, &list)
+}
+
+func (f *fakeEngine) ForeignCluster(ctx context.Context, nameOrID string) (h node.Holding, err error) {
+	all, err := f.Foreign(ctx)
+	for _, h := range all {
+		if h.Cluster == nameOrID || h.ID == nameOrID {
+			return h, nil
+		}
+	}
+	return h, cmp.Or(err, error(fault.Newf(fault.NotFound, "nothing of %q", nameOrID)))
+}
+
+func (f *fakeEngine) DeleteForeign(_ context.Context, id string, events func(cluster.Event)) error {
+	events(cluster.Event{Kind: cluster.StepDone, Step: "containers", Title: "Containers, volumes and network", Detail: id, Time: time.Now()})
+	return nil
+}
 
 // Watch ends at once, as that of a cluster that does not run.
 func (f *fakeEngine) Watch(context.Context, string, func(cluster.Snapshot) error) error { return nil }

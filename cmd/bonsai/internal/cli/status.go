@@ -37,6 +37,9 @@ func (a *app) runStatus(ctx context.Context) error {
 		return err
 	}
 	snapshot, err := s.Engine.Status(ctx, a.profile)
+	if fault.KindOf(err) == fault.NotFound {
+		a.noteForeign(ctx, s)
+	}
 	if err != nil {
 		return err
 	}

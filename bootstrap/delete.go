@@ -1,0 +1,202 @@
+package bootstrap
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/kubeconfig"
+	"bonsai/bootstrap/node"
+	"bonsai/bootstrap/statedir"
+)
+
+const (
+	deleteLimit = 60 * time.Second
+	// foreignLimit is for questions to the engine whose answer is a courtesy.
+	foreignLimit = 2 * time.Second
+)
+
+// Delete removes every trace of the cluster: daemon, containers, volumes, network, state folder and the entries in
+// the kubeconfig. It works on half-made and broken clusters too, and never touches what a cluster of another state
+// folder has. If the engine does not answer, all else is removed and the fault says how to remove the containers later.
+func (m *Manager) Delete(ctx context.Context, name string, events func(cluster.Event)) error {
+	state := m.env.Dir.Cluster(name)
+	if !state.Exists() {
+		return m.notHere(ctx, name)
+	}
+	rec := newRecorder("delete", events)
+	needsEngine := true
+	if spec, err := state.LoadSpec(); err == nil && len(spec.Nodes) == 0 {
+		needsEngine = false // made without an engine, which may not even be installed
+	}
+	lock, err := state.Lock(ctx, "delete")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Release() }()
+	ctx, cancel := m.limit(ctx, deleteLimit, "the delete")
+	defer cancel()
+
+	id, ca := state.ID(), authority(state)
+	var g errgroup.Group
+	g.Go(func() error {
+		return rec.step("daemon", "Control plane", func(func(string)) error {
+			// Its data goes away: there is nothing to end in order.
+			return m.killDaemon(ctx, state)
+		})
+	})
+	if needsEngine {
+		g.Go(func() error { return m.removeFromEngine(ctx, rec, id, name) })
+	}
+	engineErr := g.Wait()
+	err = rec.step("state", "Certificates, data and kubeconfig entries", func(func(string)) error {
+		_, err := kubeconfig.Remove(name, ca)
+		return errors.Join(err, state.Remove())
+	})
+	if engineErr != nil {
+		if f, ok := errors.AsType[*fault.Fault](engineErr); ok && len(f.Advice) == 0 {
+			engineErr = f.Advise("remove the rest when the container engine answers", deleteForeign(cmp.Or(id, name)))
+		}
+	} else if needsEngine && err == nil {
+		err = m.prunePayloads(ctx)
+	}
+	return errors.Join(engineErr, err)
+}
+
+// removeFromEngine removes a cluster's containers, volumes and networks. Without an ID nothing says which are its own.
+func (m *Manager) removeFromEngine(ctx context.Context, rec *recorder, id, name string) error {
+	return rec.step("containers", "Containers, volumes and network", func(func(string)) error {
+		driver, err := m.env.Driver()
+		if err != nil {
+			return err
+		}
+		defer func() { _ = driver.Close() }()
+		if id != "" {
+			return driver.RemoveCluster(ctx, id)
+		}
+		holdings, err := driver.Holdings(ctx)
+		if err == nil && slices.ContainsFunc(holdings, func(h node.Holding) bool { return h.Cluster == name }) {
+			err = fault.Newf(fault.SpecBroken, "the ID of cluster %q is lost, and the container engine has containers of that name", name)
+		}
+		return err
+	})
+}
+
+// authority is the cluster's CA by which its entry in a kubeconfig is known; nil if it is lost.
+func authority(state statedir.Cluster) []byte {
+	ca, err := os.ReadFile(filepath.Join(state.PKI(), "ca.crt"))
+	if err != nil {
+		return nil
+	}
+	return ca
+}
+
+// notHere is the fault for a cluster that this state folder does not have. It says if the engine has one of that name.
+func (m *Manager) notHere(ctx context.Context, name string) error {
+	f := statedir.NotFound(name)
+	foreign, err := m.Foreign(ctx)
+	if err != nil || !slices.ContainsFunc(foreign, func(h node.Holding) bool { return h.Cluster == name }) {
+		return f // an engine that is not there has none
+	}
+	return fault.Newf(fault.NotFound, "%s has no cluster %q; the container engine has one of that name, made from another state folder",
+		m.env.Dir.Root, name).Advise("if it is yours and no longer wanted", deleteForeign(name))
+}
+
+// Foreign lists what the engine has of clusters that this state folder does not know: those of other users and state
+// folders, and what is left of clusters whose state folder is gone. It answers within seconds.
+func (m *Manager) Foreign(ctx context.Context) ([]node.Holding, error) {
+	names, err := m.List()
+	if err != nil {
+		return nil, err
+	}
+	driver, err := m.env.Driver()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = driver.Close() }()
+	ctx, cancel := m.limit(ctx, foreignLimit, "an answer from the container engine")
+	defer cancel()
+	holdings, err := driver.Holdings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		id := m.env.Dir.Cluster(name).ID()
+		holdings = slices.DeleteFunc(holdings, func(h node.Holding) bool { return h.ID == id })
+	}
+	return holdings, nil
+}
+
+// ForeignCluster returns what Foreign has of one cluster, by name or ID. A name that several clusters have is a
+// conflict, whose hint lists their IDs.
+func (m *Manager) ForeignCluster(ctx context.Context, nameOrID string) (node.Holding, error) {
+	all, err := m.Foreign(ctx)
+	if err != nil {
+		return node.Holding{}, err
+	}
+	var found []node.Holding
+	for _, h := range all {
+		if h.ID == nameOrID {
+			return h, nil
+		}
+		if h.Cluster == nameOrID {
+			found = append(found, h)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		f := fault.Newf(fault.Conflict, "the container engine has %d clusters %q of other state folders", len(found), nameOrID)
+		for _, h := range found {
+			f = f.Advise(strings.Join(slices.Concat(h.Containers, h.Volumes, h.Networks), ", "), deleteForeign(h.ID))
+		}
+		return node.Holding{}, f
+	case m.env.Dir.Cluster(nameOrID).Exists():
+		return node.Holding{}, fault.Newf(fault.NotFound, "%q is a cluster of this state folder, and the container engine has no other of that name", nameOrID).
+			Advise("delete it", cluster.Bonsai("delete").Of(nameOrID).Change())
+	}
+	return node.Holding{}, fault.Newf(fault.NotFound, "the container engine has nothing of a cluster %q of another state folder", nameOrID)
+}
+
+func deleteForeign(nameOrID string) cluster.Command {
+	return cluster.Bonsai("delete").With("--foreign", nameOrID).OfNone().Change()
+}
+
+// DeleteForeign removes containers, volumes and networks of a cluster that Foreign lists, by ID. Its control plane and its
+// state folder, if they are somewhere, stay.
+func (m *Manager) DeleteForeign(ctx context.Context, id string, events func(cluster.Event)) error {
+	h, err := m.ForeignCluster(ctx, id)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := m.limit(ctx, deleteLimit, "the delete")
+	defer cancel()
+	if err := m.removeFromEngine(ctx, newRecorder("delete", events), h.ID, h.Cluster); err != nil {
+		return err
+	}
+	return m.prunePayloads(ctx)
+}
+
+// prunePayloads removes the payloads of versions that no cluster uses.
+func (m *Manager) prunePayloads(ctx context.Context) error {
+	payload, err := m.env.Payload()
+	if err != nil {
+		return nil // an executable without one has nothing to keep, and cannot tell what others need
+	}
+	driver, err := m.env.Driver()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = driver.Close() }()
+	return driver.PrunePayloads(ctx, payload.Hash)
+}
