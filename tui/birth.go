@@ -8,6 +8,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/tui/feed"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
 )
@@ -17,7 +18,7 @@ import (
 type birthPage struct {
 	u               *ui
 	namespace, name string
-	feed            *feed
+	feed            *feed.Feed
 	birth           cluster.Birth
 	known           bool
 	err             error
@@ -26,24 +27,24 @@ type birthPage struct {
 
 func newBirthPage(u *ui, namespace, name string) *birthPage {
 	p := &birthPage{u: u, namespace: namespace, name: name}
-	news := newBox(u.hub, nil, func(b cluster.Birth) {
+	news := feed.NewBox(u.hub, nil, func(b cluster.Birth) {
 		p.birth, p.known, p.err = cleanBirth(b), true, nil
 		u.touch()
 	})
-	trouble := newBox(u.hub, nil, func(err error) {
+	trouble := feed.NewBox(u.hub, nil, func(err error) {
 		p.err = err
 		u.touch()
 	})
-	p.feed = newFeed(u.hub, func(ctx context.Context, well func()) error {
+	p.feed = feed.New(u.hub, func(ctx context.Context, healthy func()) error {
 		err := u.session.Birth(ctx, namespace, name, func(b cluster.Birth) error {
-			well()
-			news.put(b)
+			healthy()
+			news.Put(b)
 			return nil
 		})
 		switch {
 		case err == nil: // the story is complete
 		case fault.KindOf(err) == fault.NotFound:
-			trouble.put(err)
+			trouble.Put(err)
 		default:
 			return err
 		}
@@ -85,8 +86,8 @@ func cleanBirth(b cluster.Birth) cluster.Birth {
 func (p *birthPage) crumb() string              { return p.u.T("birth of %s", p.name) }
 func (p *birthPage) contexts() []keymap.Context { return []keymap.Context{keymap.List} }
 func (p *birthPage) hints() []hint              { return hintsOf("logs", "describe", "actions", "back") }
-func (p *birthPage) show()                      { p.feed.use() }
-func (p *birthPage) hide()                      { p.feed.leave() }
+func (p *birthPage) show()                      { p.feed.Use() }
+func (p *birthPage) hide()                      { p.feed.Leave() }
 func (p *birthPage) wheel(rows int)             { p.top += rows }
 func (p *birthPage) click(_, _ int)             {}
 

@@ -24,7 +24,7 @@ func TestTenThousandPodsUnderChurn(t *testing.T) {
 	chosen := list().subjects()[0].ref
 
 	done := make(chan struct{})
-	r.u.hub.wait.Go(func() {
+	r.u.hub.Go(func() {
 		defer close(done)
 		rnd := rand.New(rand.NewPCG(8, 9))
 		tick := time.NewTicker(time.Second / perSecond)
@@ -51,7 +51,7 @@ func TestTenThousandPodsUnderChurn(t *testing.T) {
 			}
 			select {
 			case s.batches <- b:
-			case <-r.u.hub.ctx.Done():
+			case <-r.u.hub.Context().Done():
 				return
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"bonsai/bootstrap/kube"
 	"bonsai/bootstrap/nearmiss"
 	"bonsai/tui/dnslog"
+	"bonsai/tui/feed"
 	"bonsai/tui/grid"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
@@ -19,8 +20,8 @@ import (
 type dnsPage struct {
 	u       *ui
 	ring    *dnslog.Ring
-	feed    *feed
-	status  *feed
+	feed    *feed.Feed
+	status  *feed.Feed
 	linger  linger
 	visible bool
 
@@ -73,7 +74,7 @@ func newDNSPage(u *ui) *dnsPage {
 		queries []dnslog.Query
 		missed  uint64
 	}
-	queries := newBox(u.hub, func(old, new batch) batch {
+	queries := feed.NewBox(u.hub, func(old, new batch) batch {
 		// Nobody looks for a while, in an editor say: what the ring would forget again is not kept.
 		all := append(old.queries, new.queries...)
 		if len(all) > 2*dnslog.Size {
@@ -81,38 +82,38 @@ func newDNSPage(u *ui) *dnsPage {
 		}
 		return batch{all, old.missed + new.missed}
 	}, func(b batch) { p.take(b.queries, b.missed) })
-	watching := newBox(u.hub, nil, func(on bool) {
+	watching := feed.NewBox(u.hub, nil, func(on bool) {
 		p.watching = on
 		u.touch()
 	})
-	p.feed = newFeed(u.hub, func(ctx context.Context, well func()) error {
-		defer watching.put(false)
+	p.feed = feed.New(u.hub, func(ctx context.Context, healthy func()) error {
+		defer watching.Put(false)
 		return u.session.DNSLog(ctx, func() {
-			well()
-			watching.put(true)
+			healthy()
+			watching.Put(true)
 		}, func(q cluster.DNSQuery) error {
-			queries.put(batch{[]dnslog.Query{dnslog.Make(q, u.clock.now())}, q.Dropped})
+			queries.Put(batch{[]dnslog.Query{dnslog.Make(q, u.clock.now())}, q.Dropped})
 			return nil
 		})
 	}, func(err error) {
 		p.err = err
 		u.touch()
 	})
-	statuses := newBox(u.hub, nil, func(list []cluster.DNSStatus) {
+	statuses := feed.NewBox(u.hub, nil, func(list []cluster.DNSStatus) {
 		before := p.headFacts()
 		p.servers = list
 		if now := p.headFacts(); now != before {
 			u.touch()
 		}
 	})
-	p.status = newFeed(u.hub, func(ctx context.Context, well func()) error {
+	p.status = feed.New(u.hub, func(ctx context.Context, healthy func()) error {
 		for {
 			list, err := u.session.DNSStatus(ctx)
 			if err != nil {
 				return err
 			}
-			well()
-			statuses.put(cleanServers(list))
+			healthy()
+			statuses.Put(cleanServers(list))
 			select {
 			case <-ctx.Done():
 				return nil
@@ -121,13 +122,13 @@ func newDNSPage(u *ui) *dnsPage {
 		}
 	}, func(error) {})
 	p.linger = linger{u: u, on: func() {
-		p.feed.use()
-		p.status.use()
-		u.state.services.feed.use()
+		p.feed.Use()
+		p.status.Use()
+		u.state.services.feed.Use()
 	}, off: func() {
-		p.feed.leave()
-		p.status.leave()
-		u.state.services.feed.leave()
+		p.feed.Leave()
+		p.status.Leave()
+		u.state.services.feed.Leave()
 	}}
 	return p
 }

@@ -222,15 +222,15 @@ func TestDNSFollowsForAWhileAfterItWasLeft(t *testing.T) {
 	old := p.linger.leavings
 	r.keys("6", "1")
 	p.linger.end(old)
-	if p.feed.users != 1 {
+	if p.feed.Users() != 1 {
 		t.Errorf("the timer of a time before ends the feed")
 	}
 	p.linger.end(p.linger.leavings)
-	if p.feed.users != 0 || p.status.users != 0 || r.u.state.services.feed.users != 0 {
-		t.Errorf("it is followed for ever: %d, %d, %d", p.feed.users, p.status.users, r.u.state.services.feed.users)
+	if p.feed.Users() != 0 || p.status.Users() != 0 || r.u.state.services.feed.Users() != 0 {
+		t.Errorf("it is followed for ever: %d, %d, %d", p.feed.Users(), p.status.Users(), r.u.state.services.feed.Users())
 	}
 	r.keys("6")
-	if p.feed.users != 1 {
+	if p.feed.Users() != 1 {
 		t.Errorf("it is not followed again")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bonsai/bootstrap/kube"
+	"bonsai/tui/feed"
 	"bonsai/tui/grid"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
@@ -16,7 +17,7 @@ import (
 type eventsPage struct {
 	u      *ui
 	linger linger
-	feed   *feed
+	feed   *feed.Feed
 	err    error
 	heard  bool // the first batch has come
 
@@ -66,24 +67,24 @@ func newEventsPage(u *ui) *eventsPage {
 	p.grid = grid.New(nil)
 	p.columns()
 	p.grid.Sort(0, false)
-	news := newBox(u.hub, func(old, new []kube.EventLine) []kube.EventLine {
+	news := feed.NewBox(u.hub, func(old, new []kube.EventLine) []kube.EventLine {
 		all := append(old, new...)
 		if len(all) > mostHeld {
 			all = slices.Clone(all[len(all)-mostHeld/2:])
 		}
 		return all
 	}, p.take)
-	p.feed = newFeed(u.hub, func(ctx context.Context, well func()) error {
+	p.feed = feed.New(u.hub, func(ctx context.Context, healthy func()) error {
 		return u.session.Events(ctx, func(lines []kube.EventLine) error {
-			well()
-			news.put(slices.Clone(lines))
+			healthy()
+			news.Put(slices.Clone(lines))
 			return nil
 		})
 	}, func(err error) {
 		p.err = err
 		u.touch()
 	})
-	p.linger = linger{u: u, on: p.feed.use, off: p.feed.leave}
+	p.linger = linger{u: u, on: p.feed.Use, off: p.feed.Leave}
 	return p
 }
 

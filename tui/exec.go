@@ -93,7 +93,7 @@ func (c *shellCommand) SetStdout(w io.Writer) { c.out = w }
 func (c *shellCommand) SetStderr(w io.Writer) { c.err = w }
 
 func (c *shellCommand) Run() error {
-	ctx, cancel := context.WithCancel(c.u.hub.ctx)
+	ctx, cancel := context.WithCancel(c.u.hub.Context())
 	defer cancel()
 	e := c.exec
 	e.Stdout, e.Stderr = c.out, c.err
@@ -124,7 +124,7 @@ func (c *shellCommand) Run() error {
 	defer keys.giveBack()
 	e.Stdin = keys
 	c.code, err = c.u.session.Exec(ctx, e)
-	if err != nil && c.u.hub.ctx.Err() != nil {
+	if err != nil && c.u.hub.Context().Err() != nil {
 		return context.Canceled // the UI ends
 	}
 	return err

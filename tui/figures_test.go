@@ -17,6 +17,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"bonsai/bootstrap/kube"
+	"bonsai/tui/feed"
 	"bonsai/tui/paint"
 )
 
@@ -383,7 +384,7 @@ func BenchmarkFiguresFirstFrame(b *testing.B) {
 
 // BenchmarkFiguresFilter: a keystroke in the filter of 10,000 pods.
 func BenchmarkFiguresFilter(b *testing.B) {
-	u, err := newUI(healthy(), Options{}, newHub(b.Context()))
+	u, err := newUI(healthy(), Options{}, feed.NewHub(b.Context(), calmPace))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/kube"
+	"bonsai/tui/feed"
 	"bonsai/tui/paint"
 )
 
@@ -70,9 +71,9 @@ func forwardCommand(spec kube.ForwardSpec) string {
 func (s *forwards) run(f *forward) {
 	u := s.u
 	f.err, f.state = nil, kube.ForwardState{}
-	ctx, cancel := context.WithCancel(u.hub.ctx)
+	ctx, cancel := context.WithCancel(u.hub.Context())
 	f.cancel = cancel
-	states := newBox(u.hub, nil, func(v kube.ForwardState) {
+	states := feed.NewBox(u.hub, nil, func(v kube.ForwardState) {
 		v.Pod, v.Reason = paint.Clean(v.Pod), paint.Clean(v.Reason)
 		f.state = v
 		if !f.told && v.Local > 0 && f.err == nil && s.has(f) {
@@ -81,20 +82,20 @@ func (s *forwards) run(f *forward) {
 		}
 		s.tell()
 	})
-	end := newBox(u.hub, nil, func(err error) { s.ended(f, err) })
-	u.hub.spawn(func() {
+	end := feed.NewBox(u.hub, nil, func(err error) { s.ended(f, err) })
+	u.hub.Go(func() {
 		err := u.session.Forward(ctx, f.spec, func(v kube.ForwardState) {
 			if ctx.Err() == nil {
-				states.put(v)
+				states.Put(v)
 			}
 		})
 		if ctx.Err() != nil {
 			err = errStopped
 		} else if err == nil {
-			err = errFeedEnded
+			err = feed.ErrEnded
 		}
 		cancel()
-		end.put(err)
+		end.Put(err)
 	})
 	s.tell()
 }

@@ -5,11 +5,12 @@ import (
 	"time"
 
 	"bonsai/bootstrap/kube"
+	"bonsai/tui/feed"
 )
 
 // TestValuesInWords is how values of the cluster read.
 func TestValuesInWords(t *testing.T) {
-	u, err := newUI(shop(), Options{}, newHub(t.Context()))
+	u, err := newUI(shop(), Options{}, feed.NewHub(t.Context(), calmPace))
 	if err != nil {
 		t.Fatal(err)
 	}

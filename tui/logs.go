@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bonsai/bootstrap/kube"
+	"bonsai/tui/feed"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
 	"bonsai/tui/textview"
@@ -27,7 +28,7 @@ type logsPage struct {
 
 	streams []*logStream
 	began   time.Time
-	box     *box[logBatch]
+	box     *feed.Box[logBatch]
 	sources sourceNames
 	events  *eventTail
 	visible bool
@@ -91,8 +92,8 @@ func newLogsOf(u *ui, list []subject, previous bool) *logsPage {
 
 // newBox makes the box that streams put lines into. What those of before still put into theirs is nobody's.
 func (p *logsPage) newBox() {
-	var b *box[logBatch]
-	b = newBox(p.u.hub, mergeLogs, func(batch logBatch) {
+	var b *feed.Box[logBatch]
+	b = feed.NewBox(p.u.hub, mergeLogs, func(batch logBatch) {
 		if p.box == b {
 			p.take(batch)
 		}
@@ -114,21 +115,21 @@ func (p *logsPage) crumb() string {
 
 func (p *logsPage) show() {
 	p.visible = true
-	p.u.hub.setPace(livePace)
+	p.u.hub.SetPace(livePace)
 	if p.streams == nil {
 		p.begin()
 	}
 	for _, s := range p.streams {
-		s.feed.use()
+		s.feed.Use()
 	}
 	p.events.show()
 }
 
 func (p *logsPage) hide() {
 	p.visible = false
-	p.u.hub.setPace(calmPace)
+	p.u.hub.SetPace(calmPace)
 	for _, s := range p.streams {
-		s.feed.leave()
+		s.feed.Leave()
 	}
 	p.events.hide()
 }
@@ -145,7 +146,7 @@ func (p *logsPage) begin() {
 func (p *logsPage) again() {
 	if p.visible {
 		for _, s := range p.streams {
-			s.feed.leave()
+			s.feed.Leave()
 		}
 	}
 	p.newBox()
@@ -158,7 +159,7 @@ func (p *logsPage) again() {
 	if p.visible {
 		p.begin()
 		for _, s := range p.streams {
-			s.feed.use()
+			s.feed.Use()
 		}
 	}
 	p.u.touch()
@@ -367,19 +368,19 @@ type eventTail struct {
 	wants func(*kube.EventLine) bool
 	most  int
 	lines []kube.EventLine
-	feed  *feed
+	feed  *feed.Feed
 	// changed are told of news.
 	changed []func()
 }
 
 func newEventTail(u *ui, most int) *eventTail {
 	t := &eventTail{u: u, most: most, wants: func(*kube.EventLine) bool { return true }}
-	news := newBox(u.hub, func(old, new []kube.EventLine) []kube.EventLine { return append(old, new...) }, t.take)
-	t.feed = newFeed(u.hub, func(ctx context.Context, well func()) error {
+	news := feed.NewBox(u.hub, func(old, new []kube.EventLine) []kube.EventLine { return append(old, new...) }, t.take)
+	t.feed = feed.New(u.hub, func(ctx context.Context, healthy func()) error {
 		return u.session.Events(ctx, func(list []kube.EventLine) error {
-			well()
+			healthy()
 			if len(list) > 0 {
-				news.put(list)
+				news.Put(list)
 			}
 			return nil
 		})
@@ -387,8 +388,8 @@ func newEventTail(u *ui, most int) *eventTail {
 	return t
 }
 
-func (t *eventTail) show()           { t.feed.use() }
-func (t *eventTail) hide()           { t.feed.leave() }
+func (t *eventTail) show()           { t.feed.Use() }
+func (t *eventTail) hide()           { t.feed.Leave() }
 func (t *eventTail) reset()          { t.lines = nil }
 func (t *eventTail) listen(f func()) { t.changed = append(t.changed, f) }
 

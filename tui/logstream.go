@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"bonsai/bootstrap/kube"
+	"bonsai/tui/feed"
 	"bonsai/tui/textview"
 )
 
@@ -131,7 +132,7 @@ func selectorOf(text string) (string, error) {
 
 // logStream follows a target while its page is seen. What it told before, it does not tell again.
 type logStream struct {
-	feed *feed
+	feed *feed.Feed
 	// err and ended belong to the program: why nothing comes, and that nothing more can come.
 	err   error
 	ended bool
@@ -142,24 +143,24 @@ type logStream struct {
 func newLogStream(p *logsPage, t logTarget) *logStream {
 	s := &logStream{told: map[string]time.Time{}}
 	u, lines, gap := p.u, p.box, p.u.T("here lines may be missing")
-	ended := newBox(u.hub, nil, func(bool) {
+	ended := feed.NewBox(u.hub, nil, func(bool) {
 		s.ended, s.err = true, nil
 		u.touch()
 	})
-	s.feed = newFeed(u.hub, func(ctx context.Context, well func()) error {
+	s.feed = feed.New(u.hub, func(ctx context.Context, healthy func()) error {
 		r := newReplay(s.told, gap)
 		err := t.follow(ctx, func(list []kube.LogLine) error {
-			well()
+			healthy()
 			b := r.batch(list)
 			if len(b.lines) > 0 {
-				lines.put(b)
+				lines.Put(b)
 			}
 			return nil
 		})
 		if err != nil {
 			return err
 		}
-		ended.put(true)
+		ended.Put(true)
 		<-ctx.Done()
 		return nil
 	}, func(err error) {

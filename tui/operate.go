@@ -11,6 +11,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/tui/feed"
 	"bonsai/tui/paint"
 )
 
@@ -178,13 +179,13 @@ func (u *ui) refuseSecond() bool {
 // order.
 func (u *ui) operate(args []string, title string, events func([]cluster.Event), done func(error)) *task {
 	entry := u.actions.begin(u.clock.now(), bonsaiCommand(u.session.Name(), quoted(args)))
-	news := newBox(u.hub, func(old, new []cluster.Event) []cluster.Event { return append(old, new...) }, func(list []cluster.Event) {
+	news := feed.NewBox(u.hub, func(old, new []cluster.Event) []cluster.Event { return append(old, new...) }, func(list []cluster.Event) {
 		events(list)
 		u.touch()
 	})
 	return u.work(title, func(ctx context.Context, report func(string)) error {
 		return u.session.Operate(ctx, args, func(e cluster.Event) {
-			news.put([]cluster.Event{e})
+			news.Put([]cluster.Event{e})
 			switch e.Kind {
 			case cluster.StepStarted, cluster.StepProgress:
 				report(strings.Trim(e.Title+": "+firstLineOf(e.Detail), ": "))

@@ -41,8 +41,8 @@ func (p *overviewPage) crumb() string { return p.u.T("overview") }
 func (p *overviewPage) show() {
 	p.visible = true
 	p.problems.refresh()
-	p.dns.feed.use()
-	p.warnings.feed.use()
+	p.dns.feed.Use()
+	p.warnings.feed.Use()
 	p.follow()
 	if !p.asked {
 		p.asked = true
@@ -53,8 +53,8 @@ func (p *overviewPage) show() {
 
 func (p *overviewPage) hide() {
 	p.visible, p.tour = false, false
-	p.dns.feed.leave()
-	p.warnings.feed.leave()
+	p.dns.feed.Leave()
+	p.warnings.feed.Leave()
 	p.tail.point("", "")
 }
 

@@ -42,7 +42,7 @@ func newPortsPage(u *ui) *portsPage {
 	store := u.state.services
 	store.readers = append(store.readers, p.refill)
 	u.forwards.changed = p.refillOurs
-	p.linger = linger{u: u, on: store.feed.use, off: store.feed.leave}
+	p.linger = linger{u: u, on: store.feed.Use, off: store.feed.Leave}
 	return p
 }
 

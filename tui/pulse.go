@@ -9,6 +9,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/kube"
+	"bonsai/tui/feed"
 	"bonsai/tui/paint"
 )
 
@@ -16,7 +17,7 @@ import (
 // newest questions.
 type dnsPulse struct {
 	u       *ui
-	feed    *feed
+	feed    *feed.Feed
 	err     error
 	since   time.Time // since when nothing is missed
 	seconds [pulseSpan]dnsSecond
@@ -40,18 +41,18 @@ type dnsSecond struct {
 
 func (d *dnsPulse) init(u *ui) {
 	d.u = u
-	news := newBox(u.hub, func(old, new []cluster.DNSQuery) []cluster.DNSQuery { return append(old, new...) }, d.apply)
-	watching := newBox(u.hub, nil, func(struct{}) {
+	news := feed.NewBox(u.hub, func(old, new []cluster.DNSQuery) []cluster.DNSQuery { return append(old, new...) }, d.apply)
+	watching := feed.NewBox(u.hub, nil, func(struct{}) {
 		// What was asked while nobody listened is not known: counting begins anew.
 		d.since, d.err, d.seconds = u.clock.now(), nil, [pulseSpan]dnsSecond{}
 		u.touch()
 	})
-	d.feed = newFeed(u.hub, func(ctx context.Context, well func()) error {
+	d.feed = feed.New(u.hub, func(ctx context.Context, healthy func()) error {
 		return u.session.DNSLog(ctx, func() {
-			well()
-			watching.put(struct{}{})
+			healthy()
+			watching.Put(struct{}{})
 		}, func(q cluster.DNSQuery) error {
-			news.put([]cluster.DNSQuery{q})
+			news.Put([]cluster.DNSQuery{q})
 			return nil
 		})
 	}, func(err error) {
@@ -234,7 +235,7 @@ func (u *ui) timeOf(t time.Time) string {
 // warningList is the newest warnings among the events of the cluster, the newest first.
 type warningList struct {
 	u    *ui
-	feed *feed
+	feed *feed.Feed
 	err  error
 	read bool
 	list []kube.EventLine
@@ -245,11 +246,11 @@ const warningsKept = 60
 
 func (l *warningList) init(u *ui) {
 	l.u = u
-	news := newBox(u.hub, func(old, new []kube.EventLine) []kube.EventLine { return append(old, new...) }, l.apply)
-	l.feed = newFeed(u.hub, func(ctx context.Context, well func()) error {
+	news := feed.NewBox(u.hub, func(old, new []kube.EventLine) []kube.EventLine { return append(old, new...) }, l.apply)
+	l.feed = feed.New(u.hub, func(ctx context.Context, healthy func()) error {
 		return u.session.Events(ctx, func(list []kube.EventLine) error {
-			well()
-			news.put(slices.Clone(list))
+			healthy()
+			news.Put(slices.Clone(list))
 			return nil
 		})
 	}, func(err error) {
@@ -350,8 +351,8 @@ func (l *warningList) draw(w, rows int) []string {
 type logTail struct {
 	u               *ui
 	namespace, name string
-	feed            *feed
-	news            *box[tailNews]
+	feed            *feed.Feed
+	news            *feed.Box[tailNews]
 	lines           []kube.LogLine
 	err             error
 	run             int // counts what was pointed at, so that late lines of another pod are not mixed in
@@ -369,7 +370,7 @@ const tailKept = 200
 
 func (t *logTail) init(u *ui) {
 	t.u = u
-	t.news = newBox(u.hub, func(old, new tailNews) tailNews {
+	t.news = feed.NewBox(u.hub, func(old, new tailNews) tailNews {
 		if old.run != new.run || new.first {
 			return new
 		}
@@ -398,7 +399,7 @@ func (t *logTail) point(namespace, name string) {
 		return
 	}
 	if t.feed != nil {
-		t.feed.leave()
+		t.feed.Leave()
 		t.feed = nil
 	}
 	t.namespace, t.name, t.lines, t.err = namespace, name, nil, nil
@@ -408,13 +409,13 @@ func (t *logTail) point(namespace, name string) {
 	}
 	u, run := t.u, t.run
 	q := kube.LogQuery{Namespace: namespace, Pods: []string{name}, Tail: tailKept, Follow: true}
-	t.feed = newFeed(u.hub, func(ctx context.Context, well func()) error {
+	t.feed = feed.New(u.hub, func(ctx context.Context, healthy func()) error {
 		first := true
 		return u.session.PodLogs(ctx, q, func(lines []kube.LogLine) error {
 			if first {
-				well()
+				healthy()
 			}
-			t.news.put(tailNews{run, first, slices.Clone(lines)})
+			t.news.Put(tailNews{run, first, slices.Clone(lines)})
 			first = false
 			return nil
 		})
@@ -424,7 +425,7 @@ func (t *logTail) point(namespace, name string) {
 			u.touch()
 		}
 	})
-	t.feed.use()
+	t.feed.Use()
 }
 
 // draw returns the newest lines under a heading.

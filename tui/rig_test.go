@@ -10,6 +10,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
 
+	"bonsai/tui/feed"
 	"bonsai/tui/paint"
 )
 
@@ -38,8 +39,8 @@ func newRigOn(t testing.TB, session Session, s *fakeSession, w, h int, change ..
 		f(&o)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	hub := newHub(ctx)
-	hub.pace = time.Millisecond
+	hub := feed.NewHub(ctx, calmPace)
+	hub.SetPace(time.Millisecond)
 	u, err := newUI(session, o, hub)
 	if err != nil {
 		t.Fatal(err)
@@ -53,17 +54,20 @@ func newRigOn(t testing.TB, session Session, s *fakeSession, w, h int, change ..
 		err := c.Run()
 		return func() tea.Msg { return done(err) }
 	}
-	hub.wait.Go(func() {
-		hub.pump(func(m tea.Msg) {
+	hub.Go(func() {
+		hub.Pump(func() {
 			select {
-			case r.frames <- m:
+			case r.frames <- frameMsg{}:
 			case <-ctx.Done():
 			}
 		})
 	})
 	t.Cleanup(func() {
 		cancel()
-		hub.wait.Wait()
+		hub.Wait()
+		if c := hub.Crash(); c != nil {
+			t.Errorf("a goroutine crashed: %v\n%s", c.Reason, c.Stack)
+		}
 	})
 	u.state.begin()
 	r.run(u.Init())

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"bonsai/bootstrap/kube"
+	"bonsai/tui/feed"
 	"bonsai/tui/grid"
 	"bonsai/tui/paint"
 )
@@ -17,7 +18,7 @@ import (
 type rowStore struct {
 	u       *ui
 	query   kube.RowQuery
-	feed    *feed
+	feed    *feed.Feed
 	columns []kube.Column
 	rows    map[string]kube.Row
 	synced  bool
@@ -37,15 +38,15 @@ type rowReader interface {
 
 func newRowStore(u *ui, q kube.RowQuery) *rowStore {
 	s := &rowStore{u: u, query: q, rows: map[string]kube.Row{}}
-	news := newBox(u.hub, mergeBatches, s.apply)
-	s.feed = newFeed(u.hub, func(ctx context.Context, well func()) error {
+	news := feed.NewBox(u.hub, mergeBatches, s.apply)
+	s.feed = feed.New(u.hub, func(ctx context.Context, healthy func()) error {
 		// Each run lists anew; what it does not tell again is gone.
 		first := true
 		return u.session.WatchRows(ctx, q, func(b kube.RowBatch) error {
-			well()
+			healthy()
 			b.Reset = b.Reset || first
 			first = false
-			news.put(b)
+			news.Put(b)
 			return nil
 		})
 	}, func(err error) {
@@ -123,7 +124,7 @@ func (s *rowStore) apply(b kube.RowBatch) {
 // read adds a reader, who is told all that is there.
 func (s *rowStore) read(r rowReader) {
 	s.readers = append(s.readers, r)
-	s.feed.use()
+	s.feed.Use()
 	r.rowsReset()
 	if s.columns != nil {
 		r.columnsChanged(s.columns)
@@ -134,7 +135,7 @@ func (s *rowStore) read(r rowReader) {
 // unread takes a reader away.
 func (s *rowStore) unread(r rowReader) {
 	s.readers = slices.DeleteFunc(s.readers, func(o rowReader) bool { return o == r })
-	s.feed.leave()
+	s.feed.Leave()
 }
 
 // cleanRow makes the text of a row harmless.

@@ -14,6 +14,7 @@ import (
 	"bonsai/bootstrap/cluster"
 	// Before Bubble Tea: see there.
 	_ "bonsai/tui/background"
+	"bonsai/tui/feed"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
 	"bonsai/tui/words"
@@ -74,7 +75,7 @@ func Run(ctx context.Context, session Session, o Options, in io.Reader, out io.W
 	hubCtx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, func() { cancel(cluster.ErrDetach) })()
-	h := newHub(hubCtx)
+	h := feed.NewHub(hubCtx, calmPace)
 	u, err := newUI(session, o, h)
 	if err != nil {
 		return Outcome{}, err
@@ -90,16 +91,16 @@ func Run(ctx context.Context, session Session, o Options, in io.Reader, out io.W
 			err = &Crash{r, string(debug.Stack())}
 		}
 		cancel(cluster.ErrDetach)
-		h.wait.Wait()
+		h.Wait()
 		u.display.leave(in)
 		u.display.close()
 		drawing.Wait()
-		if c := h.crash.Load(); c != nil && err == nil {
-			err = c
+		if c := h.Crash(); c != nil && err == nil {
+			err = &Crash{c.Reason, c.Stack}
 		}
 	}()
 	// Signals are the caller's: they end ctx. A panic has to get here, where the terminal is given back.
-	p := tea.NewProgram(u, tea.WithContext(h.ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithoutRenderer(),
+	p := tea.NewProgram(u, tea.WithContext(h.Context()), tea.WithInput(in), tea.WithOutput(out), tea.WithoutRenderer(),
 		tea.WithoutSignalHandler(), tea.WithoutCatchPanics())
 	if o.Notice != nil {
 		o.Notice(p)
@@ -107,13 +108,13 @@ func Run(ctx context.Context, session Session, o Options, in io.Reader, out io.W
 	if o.notice != nil {
 		o.notice(u)
 	}
-	h.spawn(func() { h.pump(p.Send) })
+	h.Go(func() { h.Pump(func() { p.Send(frameMsg{}) }) })
 	if u.display.file != nil {
-		h.spawn(func() { followSize(h.ctx, u.display.file, p.Send) })
+		h.Go(func() { followSize(h.Context(), u.display.file, p.Send) })
 	}
 	u.state.begin()
 	_, err = p.Run()
-	if errors.Is(err, tea.ErrProgramKilled) && h.ctx.Err() != nil {
+	if errors.Is(err, tea.ErrProgramKilled) && h.Context().Err() != nil {
 		err = nil // told to end from outside, or a goroutine crashed
 	}
 	if err != nil {
@@ -123,7 +124,7 @@ func Run(ctx context.Context, session Session, o Options, in io.Reader, out io.W
 }
 
 // newUI makes the UI without a program.
-func newUI(session Session, o Options, h *hub) (*ui, error) {
+func newUI(session Session, o Options, h *feed.Hub) (*ui, error) {
 	if o.Theme == "" {
 		o.Theme = paint.Names()[0]
 	}

@@ -8,13 +8,14 @@ import (
 
 	"bonsai/bootstrap/kube"
 	"bonsai/bootstrap/nearmiss"
+	"bonsai/tui/feed"
 	"bonsai/tui/paint"
 )
 
 // serviceStore follows the Services of all namespaces while some page looks at it. It belongs to the program's
 // goroutine.
 type serviceStore struct {
-	feed *feed
+	feed *feed.Feed
 	// lines are in order of namespace and name.
 	lines []kube.ServiceLine
 	// known are their names, for guesses; version counts changes of them.
@@ -28,7 +29,7 @@ type serviceStore struct {
 
 func newServiceStore(u *ui) *serviceStore {
 	s := &serviceStore{}
-	news := newBox(u.hub, nil, func(lines []kube.ServiceLine) {
+	news := feed.NewBox(u.hub, nil, func(lines []kube.ServiceLine) {
 		for i := range lines {
 			cleanService(&lines[i])
 		}
@@ -49,10 +50,10 @@ func newServiceStore(u *ui) *serviceStore {
 		}
 		u.touch()
 	})
-	s.feed = newFeed(u.hub, func(ctx context.Context, well func()) error {
+	s.feed = feed.New(u.hub, func(ctx context.Context, healthy func()) error {
 		return u.session.Services(ctx, func(lines []kube.ServiceLine) error {
-			well()
-			news.put(slices.Clone(lines))
+			healthy()
+			news.Put(slices.Clone(lines))
 			return nil
 		})
 	}, func(err error) {

@@ -8,6 +8,7 @@ import (
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/kube"
+	"bonsai/tui/feed"
 )
 
 // state is what several pages show: the newest snapshot, the load and its past, the pods. It is followed as long as the
@@ -29,8 +30,8 @@ type state struct {
 	summary   podSummary
 	namespace string // that lists are narrowed to; empty is all
 	types     []kube.ResourceType
-	snapFeed  *feed
-	loadFeed  *feed
+	snapFeed  *feed.Feed
+	loadFeed  *feed.Feed
 	listeners []func() // after a new snapshot
 }
 
@@ -50,7 +51,7 @@ func newState(u *ui) *state {
 		cluster.Snapshot
 		told bool
 	}
-	snapshots := newBox(u.hub, nil, func(v look) {
+	snapshots := feed.NewBox(u.hub, nil, func(v look) {
 		if v.told || s.heard.IsZero() {
 			s.heard = u.clock.now()
 		}
@@ -60,10 +61,10 @@ func newState(u *ui) *state {
 		}
 		u.touch()
 	})
-	s.snapFeed = newFeed(u.hub, func(ctx context.Context, well func()) error {
+	s.snapFeed = feed.New(u.hub, func(ctx context.Context, healthy func()) error {
 		err := u.session.Watch(ctx, func(v cluster.Snapshot) error {
-			well()
-			snapshots.put(look{v, true})
+			healthy()
+			snapshots.Put(look{v, true})
 			return nil
 		})
 		if ctx.Err() != nil {
@@ -72,25 +73,25 @@ func newState(u *ui) *state {
 		// Nobody tells by itself: the cluster is stopped, or starting, or gone. A look says which.
 		seen, err2 := u.session.Observe(ctx)
 		if err2 == nil {
-			snapshots.put(look{seen, false})
+			snapshots.Put(look{seen, false})
 		}
 		if err == nil {
-			err = errFeedEnded
+			err = feed.ErrEnded
 		}
 		return errors.Join(err, err2)
 	}, func(err error) {
 		s.link = err
 		u.touch()
 	})
-	loads := newBox(u.hub, nil, func(v cluster.Load) {
+	loads := feed.NewBox(u.hub, nil, func(v cluster.Load) {
 		s.load, s.loadAt = v, u.clock.now()
 		s.history.add(v)
 		u.touch()
 	})
-	s.loadFeed = newFeed(u.hub, func(ctx context.Context, well func()) error {
+	s.loadFeed = feed.New(u.hub, func(ctx context.Context, healthy func()) error {
 		return u.session.Load(ctx, func(v cluster.Load) error {
-			well()
-			loads.put(v)
+			healthy()
+			loads.Put(v)
 			return nil
 		})
 	}, func(error) {})
@@ -101,17 +102,17 @@ func newState(u *ui) *state {
 
 // begin follows everything.
 func (s *state) begin() {
-	s.snapFeed.use()
-	s.loadFeed.use()
+	s.snapFeed.Use()
+	s.loadFeed.Use()
 	s.summary = podSummary{u: s.u}
 	s.pods.read(&s.summary)
 }
 
 // again looks anew at once, where the next try may be seconds away.
 func (s *state) again() {
-	s.snapFeed.again()
-	s.loadFeed.again()
-	s.pods.feed.again()
+	s.snapFeed.Again()
+	s.loadFeed.Again()
+	s.pods.feed.Again()
 }
 
 // alive says that the daemon tells what happens.

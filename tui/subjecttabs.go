@@ -9,6 +9,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/kube"
+	"bonsai/tui/feed"
 	"bonsai/tui/paint"
 	"bonsai/tui/textview"
 )
@@ -209,7 +210,7 @@ func (t *eventsTab) draw(w, h int) []string {
 type dnsTab struct {
 	blankPage
 	textPane
-	feed     *feed
+	feed     *feed.Feed
 	watching bool
 	err      error
 }
@@ -217,20 +218,20 @@ type dnsTab struct {
 func newDNSTab(u *ui, ref kube.Ref) *dnsTab {
 	t := &dnsTab{textPane: textPane{u: u, view: textview.New(true), what: ref.Name + "-dns"}}
 	pod, theme := ref.Namespace+"/"+ref.Name, u.theme
-	news := newBox(u.hub, func(old, new []textview.Line) []textview.Line {
+	news := feed.NewBox(u.hub, func(old, new []textview.Line) []textview.Line {
 		return append(old, new...)[max(0, len(old)+len(new)-textview.MaxLines):]
 	}, func(lines []textview.Line) {
 		t.view.Append(lines...)
 		u.touch()
 	})
-	began := newBox(u.hub, nil, func(bool) {
+	began := feed.NewBox(u.hub, nil, func(bool) {
 		t.watching = true
 		u.touch()
 	})
-	t.feed = newFeed(u.hub, func(ctx context.Context, well func()) error {
-		return u.session.DNSLog(ctx, func() { well(); began.put(true) }, func(q cluster.DNSQuery) error {
+	t.feed = feed.New(u.hub, func(ctx context.Context, healthy func()) error {
+		return u.session.DNSLog(ctx, func() { healthy(); began.Put(true) }, func(q cluster.DNSQuery) error {
 			if q.Pod == pod {
-				news.put([]textview.Line{dnsLine(&q, theme)})
+				news.Put([]textview.Line{dnsLine(&q, theme)})
 			}
 			return nil
 		})
@@ -265,8 +266,8 @@ func dnsLine(q *cluster.DNSQuery, theme *paint.Theme) textview.Line {
 	return l
 }
 
-func (t *dnsTab) show()              { t.feed.use() }
-func (t *dnsTab) hide()              { t.feed.leave(); t.watching = false }
+func (t *dnsTab) show()              { t.feed.Use() }
+func (t *dnsTab) hide()              { t.feed.Leave(); t.watching = false }
 func (t *dnsTab) act(id string) bool { return t.textPane.act(id) }
 func (t *dnsTab) count() int         { return t.view.Len() }
 func (t *dnsTab) hints() []hint {

@@ -11,6 +11,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"bonsai/tui/feed"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
 	"bonsai/tui/words"
@@ -22,7 +23,7 @@ import (
 type ui struct {
 	opts    Options
 	session Session
-	hub     *hub
+	hub     *feed.Hub
 	theme   *paint.Theme
 	words   words.W
 	keys    *keymap.Map
@@ -78,6 +79,15 @@ type screen struct {
 // frame is the page that is to be seen when the screen is.
 func (s *screen) frame() page { return s.pages[len(s.pages)-1] }
 
+const (
+	// calmPace is the least pause between two frames that data cause, livePace that while a log is followed.
+	calmPace = 100 * time.Millisecond
+	livePace = 33 * time.Millisecond
+)
+
+// frameMsg says that boxes have something.
+type frameMsg struct{}
+
 // tickMsg says that an age, or something that spins, is to be drawn anew.
 type tickMsg time.Time
 
@@ -112,7 +122,7 @@ func (u *ui) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.MouseMsg:
 		u.onMouse(tea.MouseEvent(msg))
 	case frameMsg:
-		u.hub.drain()
+		u.hub.Drain()
 	case tickMsg:
 		u.ticking = time.Time{}
 		u.tick++
@@ -496,20 +506,20 @@ var errEnded = errors.New("ended by hand")
 
 // work runs f in a goroutine of its own and then done in the program's. f may report what it is at.
 func (u *ui) work(title string, f func(ctx context.Context, report func(string)) error, done func(error)) *task {
-	ctx, cancel := context.WithCancelCause(u.hub.ctx)
+	ctx, cancel := context.WithCancelCause(u.hub.Context())
 	t := &task{title: title, began: u.clock.now(), cancel: cancel}
 	u.tasks = append(u.tasks, t)
-	progress := newBox(u.hub, nil, func(text string) {
+	progress := feed.NewBox(u.hub, nil, func(text string) {
 		t.detail = text
 		u.touch()
 	})
-	end := newBox(u.hub, nil, func(err error) {
+	end := feed.NewBox(u.hub, nil, func(err error) {
 		cancel(nil)
 		u.tasks = slices.DeleteFunc(u.tasks, func(o *task) bool { return o == t })
 		done(err)
 		u.touch()
 	})
-	u.hub.spawn(func() { end.put(f(ctx, progress.put)) })
+	u.hub.Go(func() { end.Put(f(ctx, progress.Put)) })
 	return t
 }
 
@@ -519,13 +529,13 @@ func fetch[T any](u *ui, f func(ctx context.Context) (T, error), done func(T, er
 		value T
 		err   error
 	}
-	end := newBox(u.hub, nil, func(r result) {
+	end := feed.NewBox(u.hub, nil, func(r result) {
 		done(r.value, r.err)
 		u.touch()
 	})
-	u.hub.spawn(func() {
-		v, err := f(u.hub.ctx)
-		end.put(result{v, err})
+	u.hub.Go(func() {
+		v, err := f(u.hub.Context())
+		end.Put(result{v, err})
 	})
 }
 

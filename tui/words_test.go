@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"bonsai/tui/feed"
 	"bonsai/tui/keymap"
 	"bonsai/tui/words"
 )
@@ -63,7 +64,7 @@ func said(t *testing.T) map[string]string {
 			texts[a.Hint] = "hint of " + a.ID
 		}
 	}
-	u, err := newUI(healthy(), Options{}, newHub(t.Context()))
+	u, err := newUI(healthy(), Options{}, feed.NewHub(t.Context(), calmPace))
 	if err != nil {
 		t.Fatal(err)
 	}
