@@ -3,11 +3,9 @@ package tui
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"bonsai/bootstrap/cluster"
-	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
 )
 
@@ -296,7 +294,7 @@ func (u *ui) bottomLine(w int) string {
 	hints := u.frame().hints()
 	if _, ok := u.page().(filterer); ok {
 		word := ""
-		if slices.Contains(u.chain(), keymap.Scroll) {
+		if u.inText() {
 			word = u.T("find")
 		}
 		hints = append(hints, hint{"filter", word})

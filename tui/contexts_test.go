@@ -99,7 +99,7 @@ func atPlace(t *testing.T, name string) *rig {
 
 // TestPagesDoWhatTheirContextsSay: every action of the contexts of a page is carried out there, and no other.
 func TestPagesDoWhatTheirContextsSay(t *testing.T) {
-	used := map[keymap.Context]bool{keymap.Dialog: true, keymap.Started: true}
+	used := map[keymap.Context]bool{keymap.Dialog: true, keymap.Question: true, keymap.Prompt: true, keymap.Input: true, keymap.Started: true}
 	for name := range places {
 		t.Run(name, func(t *testing.T) {
 			r := atPlace(t, name)

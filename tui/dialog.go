@@ -84,33 +84,32 @@ type question struct {
 }
 
 func (u *ui) ask(title string, text []string, accept, typed string, answer func()) {
-	u.open(&question{u: u, title: title, text: text, accept: accept, typed: typed, answer: answer})
+	u.open(&question{u: u, title: title, text: text, accept: accept, typed: typed, input: newInput(u, ""), answer: answer})
 }
 
 func (q *question) key(msg tea.KeyMsg) {
-	switch q.u.keys.Find(keymap.Chain(keymap.Dialog), msg.String()) {
-	case "dialog.cancel":
+	chain := keymap.Chain(keymap.Question)
+	if q.typed != "" {
+		chain = keymap.Chain(keymap.Dialog, keymap.Input)
+	}
+	switch q.u.keys.Find(chain, msg.String()) {
+	case "dialog.cancel", "question.no":
 		q.u.closeDialog()
-		return
 	case "dialog.accept":
+		text := q.input.text()
 		switch {
-		case q.typed != "" && q.input.text == q.typed, q.typed == "" && q.onYes:
+		case q.typed != "" && text == q.typed, q.typed == "" && q.onYes:
 			q.u.closeDialog()
 			q.answer()
-		case q.typed == "" || q.input.text == "":
+		case q.typed == "" || text == "":
 			q.u.closeDialog()
 		}
-		return
-	}
-	if q.typed != "" {
-		q.input.key(msg)
-		return
-	}
-	switch msg.String() {
-	case "left", "right", "tab", "shift+tab", "up", "down", "h", "l":
+	case "dialog.next", "dialog.prev", "question.other":
 		q.onYes = !q.onYes
-	case "n", "q":
-		q.u.closeDialog()
+	default:
+		if q.typed != "" {
+			q.input.key(msg)
+		}
 	}
 }
 
@@ -127,7 +126,8 @@ func (q *question) draw(w, _ int) []string {
 	lines = append(lines, paint.Spaces(width))
 	l := q.u.theme.Line(width)
 	if q.typed != "" {
-		l.Add(paint.Plain, q.u.T("type %s to go on: ", q.typed)).Add(paint.Strong, q.input.text).Add(paint.Selected, " ")
+		l.Add(paint.Plain, paint.Cut(q.u.T("type %s to go on: ", q.typed), width-10, q.u.theme.Glyphs.More))
+		q.input.draw(l, l.Room(), paint.Strong, "")
 		lines = append(lines, l.String(), q.u.theme.Line(width).Hint("enter", q.accept).Hint("esc", q.u.T("cancel")).String())
 		return q.u.box(q.title, lines)
 	}
@@ -169,17 +169,17 @@ type menu struct {
 }
 
 func (u *ui) choose(title string, choices []choice) *menu {
-	m := &menu{u: u, title: title, choices: choices, base: len(choices)}
+	m := &menu{u: u, title: title, choices: choices, base: len(choices), input: newInput(u, "")}
 	m.narrow()
 	u.open(m)
 	return m
 }
 
 func (m *menu) narrow() {
-	text := lower(strings.TrimSpace(m.input.text))
+	text := lower(strings.TrimSpace(m.input.text()))
 	m.choices = m.choices[:m.base]
 	if m.more != nil && text != "" {
-		m.choices = append(m.choices, m.more(m.input.text)...)
+		m.choices = append(m.choices, m.more(m.input.text())...)
 	}
 	type hit struct{ at, rank int }
 	var hits []hit
@@ -229,7 +229,7 @@ func rank(c choice, text string) int {
 }
 
 func (m *menu) key(msg tea.KeyMsg) {
-	switch m.u.keys.Find(keymap.Chain(keymap.Dialog), msg.String()) {
+	switch m.u.keys.Find(keymap.Chain(keymap.Dialog, keymap.Input), msg.String()) {
 	case "dialog.cancel":
 		m.u.closeDialog()
 		return
@@ -259,9 +259,9 @@ func (m *menu) pick(at int) {
 		c.run()
 		return
 	}
-	if m.free != nil && m.input.text != "" {
+	if text := m.input.text(); m.free != nil && text != "" {
 		m.u.closeDialog()
-		m.free(m.input.text)
+		m.free(text)
 	}
 }
 
@@ -285,8 +285,10 @@ func (m *menu) draw(w, h int) []string {
 	m.rows = max(1, min(len(m.choices), h-8))
 	m.top = max(min(m.top, m.cursor), m.cursor-m.rows+1)
 	t := m.u.theme
-	lines := []string{t.Line(width).Add(paint.Key, "> ").Add(paint.Plain, m.input.text).Add(paint.Selected, " ").
-		Right(paint.Dim, m.u.T("%d of %d", len(m.shown), len(m.choices))).String()}
+	found := m.u.T("%d of %d", len(m.shown), len(m.choices))
+	query := t.Line(width).Add(paint.Key, "> ")
+	m.input.draw(query, query.Room()-paint.Width(found)-1, paint.Plain, "")
+	lines := []string{query.Right(paint.Dim, found).String()}
 	for i := m.top; i < m.top+m.rows; i++ {
 		l := t.Line(width)
 		if i < len(m.shown) {

@@ -166,7 +166,7 @@ func (p *dnsPage) resolve() {
 	if pod != "" {
 		label = u.T("resolve, as %s: ", pod)
 	}
-	u.prompt = &prompt{label: label, done: func(text string) {
+	u.openPrompt(&prompt{label: label, kind: "resolve", done: func(text string) {
 		name, kind, from := readLookup(text)
 		if name == "" {
 			return
@@ -175,7 +175,7 @@ func (p *dnsPage) resolve() {
 			from = pod
 		}
 		u.push(newLookupPage(u, name, kind, from))
-	}}
+	}}, "")
 }
 
 // readLookup reads "web AAAA from shop/cart-1"; all but the name may be left out.

@@ -315,10 +315,10 @@ func localFor(port int) int {
 
 // promptForward asks for "local:remote" and forwards that.
 func (u *ui) promptForward(spec kube.ForwardSpec, text string) {
-	u.prompt = &prompt{
-		label: u.T("forward %s, local:remote ", paint.Clean(objectText(spec.Target))), input: input{text},
+	u.openPrompt(&prompt{
+		label: u.T("forward %s, local:remote ", paint.Clean(objectText(spec.Target))), kind: "forward",
 		done: func(text string) { u.forwardText(spec, text) },
-	}
+	}, text)
 }
 
 // forwardText forwards what was typed: "8080:80", ":80" for a free port of this machine, "80" for the same port.

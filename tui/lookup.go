@@ -79,14 +79,14 @@ func (p *lookupPage) act(id string) bool {
 	case "lookup.again":
 		p.ask()
 	case "resolve":
-		p.u.prompt = &prompt{label: p.u.T("resolve, as %s: ", p.who()), done: func(text string) {
+		p.u.openPrompt(&prompt{label: p.u.T("resolve, as %s: ", p.who()), kind: "resolve", done: func(text string) {
 			if name, kind, from := readLookup(text); name != "" {
 				if from == "" {
 					from = p.pod
 				}
 				p.u.push(newLookupPage(p.u, name, kind, from))
 			}
-		}}
+		}}, "")
 	case "lookup.copy":
 		for i := len(p.steps) - 1; i >= 0; i-- {
 			if a := p.steps[i].Answers; len(a) > 0 {

@@ -26,7 +26,7 @@ func (u *ui) promptNodes(done func(n int)) {
 	if have > 0 {
 		label = u.T("number of nodes (%d now; more can be added): ", have)
 	}
-	u.prompt = &prompt{label: label, done: func(text string) {
+	u.openPrompt(&prompt{label: label, kind: "nodes", done: func(text string) {
 		text = strings.TrimSpace(text)
 		if text == "" {
 			return
@@ -43,11 +43,11 @@ func (u *ui) promptNodes(done func(n int)) {
 		default:
 			done(n)
 		}
-	}}
+	}}, "")
 }
 
 func (u *ui) askImage() {
-	u.prompt = &prompt{label: u.T("image of the Docker engine, or archive: "), done: func(text string) {
+	u.openPrompt(&prompt{label: u.T("image of the Docker engine, or archive: "), kind: "image", done: func(text string) {
 		args, err := splitArgs(text)
 		if err != nil {
 			u.fail(err)
@@ -56,11 +56,11 @@ func (u *ui) askImage() {
 		if len(args) > 0 {
 			u.run(append([]string{"image", "load"}, args...), u.T("load %s", paint.Clean(strings.Join(args, " "))))
 		}
-	}}
+	}}, "")
 }
 
 func (u *ui) askKubectl() {
-	u.prompt = &prompt{label: "kubectl ", done: func(text string) {
+	u.openPrompt(&prompt{label: "kubectl ", kind: "kubectl", done: func(text string) {
 		args, err := splitArgs(strings.TrimPrefix(strings.TrimSpace(text), "kubectl "))
 		if err != nil {
 			u.fail(err)
@@ -69,15 +69,15 @@ func (u *ui) askKubectl() {
 		if len(args) > 0 {
 			u.runText(append([]string{"kubectl", "--"}, args...))
 		}
-	}}
+	}}, "")
 }
 
 func (u *ui) askName() {
-	u.prompt = &prompt{label: u.T("name to ask cluster DNS for: "), done: func(text string) {
+	u.openPrompt(&prompt{label: u.T("name to ask cluster DNS for: "), kind: "name", done: func(text string) {
 		if fields := strings.Fields(text); len(fields) > 0 && !strings.HasPrefix(fields[0], "-") {
 			u.runText(append([]string{"dns", "query"}, fields...))
 		}
-	}}
+	}}, "")
 }
 
 // chooseCluster offers the other clusters of this user; the UI goes over to the one that is chosen.

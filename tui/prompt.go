@@ -3,7 +3,6 @@ package tui
 import (
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -12,76 +11,56 @@ import (
 	"bonsai/tui/paint"
 )
 
-// input is a line of text that is being typed; the cursor stands at its end.
-type input struct{ text string }
-
-// key takes what was typed, and says whether the text has changed.
-func (i *input) key(msg tea.KeyMsg) bool {
-	switch msg.Type {
-	case tea.KeyRunes, tea.KeySpace:
-		if msg.Alt {
-			return false
-		}
-		i.text += paint.Clean(string(msg.Runes))
-		return true
-	case tea.KeyBackspace:
-		if i.text == "" {
-			return false
-		}
-		_, n := utf8.DecodeLastRuneInString(i.text)
-		i.text = i.text[:len(i.text)-n]
-		return true
-	case tea.KeyCtrlU:
-		i.text = ""
-		return true
-	case tea.KeyCtrlW:
-		trimmed := strings.TrimRight(i.text, " ")
-		i.text = trimmed[:strings.LastIndex(trimmed, " ")+1]
-		return true
-	}
-	return false
-}
-
 // prompt is a line that is typed into at the bottom.
 type prompt struct {
 	label string
+	// kind is what the history is kept by: prompts of one kind recall what was typed into each other.
+	kind  string
 	input input
-	// changed is told of every key, done of enter; canceled of esc.
+	// changed is told of every change, done of enter; canceled of esc.
 	changed  func(text string)
 	done     func(text string)
 	canceled func()
 	// complete offers endings of what was typed; tab takes the first.
 	complete func(text string) []string
+	// back is how far back in the history it is; 0 is what is being typed, which draft keeps meanwhile.
+	back  int
+	draft string
+}
+
+// openPrompt shows a prompt with a text to begin with.
+func (u *ui) openPrompt(p *prompt, text string) {
+	p.input = newInput(u, text)
+	u.prompt = p
 }
 
 func (p *prompt) line(u *ui, w int) string {
-	// What is typed is always to be seen, its end at least.
-	label := paint.Cut(p.label, max(1, w-paint.Width(p.input.text)-2, w/3), u.theme.Glyphs.More)
-	text := paint.CutLeft(p.input.text, w-paint.Width(label)-1, u.theme.Glyphs.More)
-	l := u.theme.Line(w).Add(paint.Key, label).Add(paint.Plain, text)
-	ghost := ""
-	if p.complete != nil && p.input.text != "" {
-		if list := p.complete(p.input.text); len(list) > 0 {
-			ghost = strings.TrimPrefix(list[0], p.input.text)
-			l.Add(paint.Dim, ghost)
+	// What is typed is always to be seen, the part around the cursor at least.
+	text := p.input.text()
+	label := paint.Cut(p.label, max(1, w-paint.Width(text)-2, w/3), u.theme.Glyphs.More)
+	l := u.theme.Line(w).Add(paint.Key, label)
+	ghost, others := "", ""
+	if _, after := p.input.parts(); p.complete != nil && text != "" && after == "" {
+		if list := p.complete(text); len(list) > 0 {
+			ghost = strings.TrimPrefix(list[0], text)
 			if len(list) > 1 {
-				l.Add(paint.Dim, "   "+strings.Join(list[1:min(len(list), 6)], "  "))
+				others = "   " + strings.Join(list[1:min(len(list), 6)], "  ")
 			}
 		}
 	}
-	if ghost == "" {
-		l.Add(paint.Selected, " ")
-	}
-	return l.Right(paint.Dim, u.T("enter keeps it, esc takes it away")).String()
+	p.input.draw(l, l.Room(), paint.Plain, ghost)
+	return l.Add(paint.Dim, others).Right(paint.Dim, u.T("enter keeps it, esc takes it away")).String()
 }
 
 func (u *ui) promptKey(msg tea.KeyMsg) {
 	p := u.prompt
-	switch u.keys.Find(keymap.Chain(keymap.Dialog), msg.String()) {
+	before := p.input.text()
+	switch u.keys.Find(keymap.Chain(keymap.Prompt), msg.String()) {
 	case "dialog.accept":
 		u.prompt = nil
+		u.typed.add(p.kind, before)
 		if p.done != nil {
-			p.done(p.input.text)
+			p.done(before)
 		}
 		return
 	case "dialog.cancel":
@@ -90,16 +69,56 @@ func (u *ui) promptKey(msg tea.KeyMsg) {
 			p.canceled()
 		}
 		return
-	}
-	if msg.String() == "tab" && p.complete != nil {
-		if list := p.complete(p.input.text); len(list) > 0 {
-			p.input.text = list[0]
+	case "prompt.older":
+		p.recall(u.typed[p.kind], 1)
+	case "prompt.newer":
+		p.recall(u.typed[p.kind], -1)
+	case "prompt.complete":
+		if p.complete == nil {
+			return
 		}
+		if list := p.complete(before); len(list) > 0 {
+			p.input.set(list[0])
+		}
+	default:
+		if p.input.key(msg) {
+			p.back = 0
+		}
+	}
+	if text := p.input.text(); text != before && p.changed != nil {
+		p.changed(text)
+	}
+}
+
+// recall goes by steps back in a history, or forward again.
+func (p *prompt) recall(history []string, by int) {
+	to := p.back + by
+	if to < 0 || to > len(history) {
 		return
 	}
-	if p.input.key(msg) && p.changed != nil {
-		p.changed(p.input.text)
+	if p.back == 0 {
+		p.draft = p.input.text()
 	}
+	if p.back = to; to == 0 {
+		p.input.set(p.draft)
+	} else {
+		p.input.set(history[len(history)-to])
+	}
+}
+
+// typed is what was typed into prompts, by their kind, the newest last.
+type typed map[string][]string
+
+// mostRecalled bounds the history of a kind.
+const mostRecalled = 100
+
+// add takes a text to the end of the history of a kind.
+func (t typed) add(kind, text string) {
+	if kind == "" || strings.TrimSpace(text) == "" {
+		return
+	}
+	list := append(slices.DeleteFunc(t[kind], func(o string) bool { return o == text }), text)
+	t[kind] = list[max(0, len(list)-mostRecalled):]
 }
 
 // beginFilter opens the prompt of the page's filter, or search.
@@ -109,16 +128,22 @@ func (u *ui) beginFilter() {
 		u.toast.say(paint.Dim, u.T("there is nothing to filter here"))
 		return
 	}
-	old := f.filterText()
-	u.prompt = &prompt{
-		label: f.filterPrompt(), input: input{old}, changed: f.setFilter, done: f.setFilter, canceled: func() { f.setFilter("") },
+	kind := "filter"
+	if u.inText() {
+		kind = "find"
 	}
+	u.openPrompt(&prompt{
+		label: f.filterPrompt(), kind: kind, changed: f.setFilter, done: f.setFilter, canceled: func() { f.setFilter("") },
+	}, f.filterText())
 }
+
+// inText says that the page in front is a text, which is searched; others are filtered.
+func (u *ui) inText() bool { return slices.Contains(u.chain(), keymap.Scroll) }
 
 // beginCommand opens the prompt that goes to any resource type.
 func (u *ui) beginCommand() {
 	u.loadTypes(nil)
-	u.prompt = &prompt{label: ":", complete: u.completeCommand, done: u.command}
+	u.openPrompt(&prompt{label: ":", kind: "command", complete: u.completeCommand, done: u.command}, "")
 }
 
 // loadTypes asks what types there are; the answer may come while one types. then, if it is not nil, is told.

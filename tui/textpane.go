@@ -130,7 +130,7 @@ func (t *textPane) beginFilter() {
 		t.view.SetFilter(text)
 		t.u.touch()
 	}
-	t.u.prompt = &prompt{label: "&", input: input{t.view.Filter()}, changed: set, done: set, canceled: func() { set("") }}
+	t.u.openPrompt(&prompt{label: "&", kind: "lines", changed: set, done: set, canceled: func() { set("") }}, t.view.Filter())
 }
 
 // expand shows the whole line under the cursor: JSON over several lines.

@@ -38,6 +38,8 @@ type ui struct {
 	future        []int
 	dialogs       []dialog
 	prompt        *prompt
+	typed         typed
+	cut           string // what was cut last out of a line that was typed
 	toast         toast
 	actions       *actionLog
 	// drafts are edits that were refused, by object.

@@ -334,14 +334,14 @@ func (u *ui) effectOf(s *subject) (effect, typed string) {
 }
 
 func (u *ui) askScale(s *subject) {
-	u.prompt = &prompt{label: u.T("replicas of %s: ", s.ref.Name), done: func(text string) {
+	u.openPrompt(&prompt{label: u.T("replicas of %s: ", s.ref.Name), kind: "scale", done: func(text string) {
 		n, err := strconv.Atoi(strings.TrimSpace(text))
 		if err != nil || n < 0 || n > 10000 {
 			u.toast.say(paint.Fail, u.T("%q is no number of replicas", text))
 			return
 		}
 		u.do(kube.Action{Verb: kube.VerbScale, Ref: s.ref, Replicas: n}, u.T("scale %s to %d", s.name(), n))
-	}}
+	}}, "")
 }
 
 // restart restarts a workload; of a pod it deletes the pod, which its owner makes again.

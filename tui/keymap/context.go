@@ -37,6 +37,9 @@ const (
 	Failed   Context = "failed" // the start view after a start that failed
 	Started  Context = "started"
 	Dialog   Context = "dialog" // questions, menus and prompts
+	Question Context = "question"
+	Prompt   Context = "prompt" // the line at the bottom
+	Input    Context = "input"  // wherever a line of text is typed
 )
 
 // Place is a context as the documentation has it.
@@ -79,6 +82,9 @@ func Places() []Place {
 		{Failed, "On the start view, after a start that failed", []Context{Start}},
 		{Started, "On the start view, after a start that succeeded", []Context{Start}},
 		{Dialog, "In questions, menus and prompts", nil},
+		{Question, "In questions", []Context{Dialog}},
+		{Prompt, "In prompts, which show what was typed before", []Context{Input, Dialog}},
+		{Input, "Where text is typed: in prompts, in menus, in questions that want a name", nil},
 	}
 }
 

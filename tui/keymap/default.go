@@ -175,5 +175,26 @@ func dialogs() []Action {
 		{"dialog.prev", in(Dialog), keys("up", "shift+tab", "ctrl+p"), "", "before"},
 		{"dialog.accept", in(Dialog), keys("enter"), "", "accept"},
 		{"dialog.cancel", in(Dialog), keys("esc", "ctrl+c"), "", "cancel"},
+
+		{"question.other", in(Question), keys("left", "right", "h", "l"), "", "the other answer"},
+		{"question.no", in(Question), keys("n", "q"), "", "cancel"},
+
+		{"prompt.older", in(Prompt), keys("up", "ctrl+p"), "", "what was typed before"},
+		{"prompt.newer", in(Prompt), keys("down", "ctrl+n"), "", "what was typed after that"},
+		{"prompt.complete", in(Prompt), keys("tab"), "", "take the first that is offered"},
+
+		{"input.left", in(Input), keys("left"), "", "left"},
+		{"input.right", in(Input), keys("right", "ctrl+f"), "", "right"},
+		{"input.word.left", in(Input), keys("alt+b", "ctrl+left", "alt+left"), "", "a word to the left"},
+		{"input.word.right", in(Input), keys("alt+f", "ctrl+right", "alt+right"), "", "a word to the right"},
+		{"input.home", in(Input), keys("home"), "", "begin"},
+		{"input.end", in(Input), keys("end", "ctrl+e"), "", "end"},
+		{"input.delete.left", in(Input), keys("backspace"), "", "delete the character before the cursor"},
+		{"input.delete.right", in(Input), keys("delete", "ctrl+d"), "", "delete the character under the cursor"},
+		{"input.cut.word.left", in(Input), keys("ctrl+w", "alt+backspace"), "", "cut the word before the cursor"},
+		{"input.cut.word.right", in(Input), keys("alt+d", "alt+delete"), "", "cut the word after the cursor"},
+		{"input.cut.left", in(Input), keys("ctrl+u"), "", "cut everything before the cursor"},
+		{"input.cut.right", in(Input), keys("ctrl+k"), "", "cut everything from the cursor on"},
+		{"input.paste", in(Input), keys("ctrl+y"), "", "insert what was cut last"},
 	}
 }

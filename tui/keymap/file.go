@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -24,12 +25,12 @@ func Parse(base *Map, data []byte) (*Map, []string) {
 	slices.Sort(ids)
 	f := reading{base: base, keys: map[string][]string{}}
 	for _, id := range ids {
-		_, ok := base.Action(id)
+		a, ok := base.Action(id)
 		if !ok {
 			f.problem("there is no action %q%s", id, base.nearest(id))
 			continue
 		}
-		keys, err := keysOf(file[id])
+		keys, err := keysOf(a, file[id])
 		if err != nil {
 			f.problem("%s: %v", id, err)
 			continue
@@ -129,7 +130,7 @@ func (f *reading) lost(m *Map, a *Action, key, other string) {
 }
 
 // keysOf reads the keys of an action.
-func keysOf(v any) ([]string, error) {
+func keysOf(a Action, v any) ([]string, error) {
 	var keys []string
 	switch v := v.(type) {
 	case nil:
@@ -156,6 +157,9 @@ func keysOf(v any) ([]string, error) {
 		}
 		if slices.Contains(reserved, k) {
 			return nil, fmt.Errorf("%s cannot be used: terminals cannot tell it from another key, or use it themselves", Name(k))
+		}
+		if utf8.RuneCountInString(k) == 1 && (slices.Contains(a.In, Input) || slices.Contains(a.In, Prompt)) {
+			return nil, fmt.Errorf("%s cannot be used: where text is typed it is a part of the text", Name(k))
 		}
 		keys[i] = k
 	}

@@ -95,6 +95,7 @@ func TestParse(t *testing.T) {
 		"from nowhere": {"xyzzyxyzzy: o", []string{`no action "xyzzyxyzzy"; docs/keys.md lists all`}, at(Pods), nil},
 		"reserved":     {"logs: ctrl-a", []string{"ctrl-a cannot be used"}, at(Pods), map[string]string{"l": "logs"}},
 		"empty key":    {`logs: ""`, []string{"empty key"}, at(Pods), map[string]string{"l": "logs"}},
+		"in a text":    {"input.left: h", []string{"a part of the text"}, at(Input), map[string]string{"left": "input.left"}},
 		"no mapping":   {"- a", []string{"not a YAML mapping"}, at(Pods), map[string]string{"l": "logs"}},
 
 		// What has the same key elsewhere keeps it.
