@@ -6,6 +6,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"io"
 	"io/fs"
 	"net/netip"
@@ -21,6 +22,8 @@ const (
 	LabelCluster = "io.bonsai.cluster"
 	// LabelID holds Spec.ID on the same objects. What belongs to a cluster is what carries its ID.
 	LabelID = "io.bonsai.cluster.id"
+	// LabelAPIPort holds Spec.APIPort on the network, for those who choose a port while the cluster is stopped.
+	LabelAPIPort = "io.bonsai.cluster.api-port"
 	// LabelNode holds the node's name on containers and node volumes.
 	LabelNode = "io.bonsai.node"
 	// LabelPayload holds the content hash on payload volumes, node images and node containers.
@@ -43,7 +46,8 @@ type Driver interface {
 	// to run twice at once; a half-written volume is recognised and filled again. progress may be nil; it is called
 	// with bytes written and bytes in all.
 	EnsurePayload(ctx context.Context, p Payload, progress func(done, total int64)) error
-	// EnsureNetwork makes the cluster's network with exactly the planned subnet and gateway.
+	// EnsureNetwork makes the cluster's network with exactly the planned subnet and gateway. If those, or its name, are
+	// taken by somebody else, the fault is a Conflict that wraps ErrTaken.
 	EnsureNetwork(ctx context.Context, spec *cluster.Spec) error
 	// EnsureNode makes the node's container exist with these settings and run. A container whose settings differ
 	// is replaced, its volume kept. It returns once the container runs. EnsurePayload and EnsureNetwork come first.
@@ -71,6 +75,9 @@ type Driver interface {
 	Close() error
 }
 
+// ErrTaken says that an address range or a name belongs to somebody else: a plan with others may succeed.
+var ErrTaken = errors.New("taken by somebody else")
+
 // EngineInfo is what bonsai needs to know of the engine.
 type EngineInfo struct {
 	Version, APIVersion string
@@ -92,7 +99,9 @@ type Network struct {
 	Name string
 	// ClusterID is the cluster that owns it, "" if it is not bonsai's.
 	ClusterID string
-	Subnets   []netip.Prefix
+	// APIPort is the port of its API server on the machine that made it, 0 if unknown.
+	APIPort int
+	Subnets []netip.Prefix
 }
 
 // Payload is what all nodes of one version of bonsai share. Hash names its content.

@@ -43,7 +43,7 @@ func (d *Driver) EnsureNode(ctx context.Context, n node.NodeSpec) (err error) {
 	}
 	labels := found.Config.Labels
 	if labels[node.LabelID] != n.Spec.ID {
-		return foreign(op, "a container named "+name, labels)
+		return foreign(op, "container "+name, labels)
 	}
 	switch state := found.State; {
 	case labels[node.LabelConfig] != configHash(n, payload), state.Dead, state.Status == container.StateRemoving:
@@ -81,7 +81,7 @@ func (d *Driver) createNode(ctx context.Context, op string, n node.NodeSpec, pay
 		return err
 	}
 	if v.Labels[node.LabelID] != n.Spec.ID {
-		return foreign(op, "a volume named "+v.Name, v.Labels)
+		return foreign(op, "volume "+v.Name, v.Labels)
 	}
 	for g := d.grant(ctx); ; {
 		err = d.createWith(ctx, op, n, payload, g)

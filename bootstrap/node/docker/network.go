@@ -54,8 +54,8 @@ func (d *Driver) EnsureNetwork(ctx context.Context, spec *cluster.Spec) (err err
 	case err != nil:
 		return err
 	case found.Labels[node.LabelID] != spec.ID:
-		return foreign(op, "a network named "+name, found.Labels)
-	case sameNetwork(found, want):
+		return foreign(op, "network "+name, found.Labels)
+	case sameNetwork(found, want) && (samePort(found, spec) || len(found.Containers) > 0):
 		return nil
 	case len(found.Containers) > 0:
 		return fault.New(fault.Conflict, op, errors.New("it exists with other settings and is in use")).
@@ -70,6 +70,7 @@ func (d *Driver) EnsureNetwork(ctx context.Context, spec *cluster.Spec) (err err
 		return err
 	}
 	defer cancelMaking()
+	want.Labels[node.LabelAPIPort] = strconv.Itoa(spec.APIPort)
 	_, err = d.api.NetworkCreate(making, name, want)
 	switch {
 	case err == nil:
@@ -77,7 +78,7 @@ func (d *Driver) EnsureNetwork(ctx context.Context, spec *cluster.Spec) (err err
 	case errdefs.IsConflict(err):
 		return fault.New(fault.Conflict, op, err).Advise("another bonsai works on this cluster; try again")
 	case strings.Contains(err.Error(), "overlap"), strings.Contains(err.Error(), "conflicts with"):
-		return fault.New(fault.Conflict, op, fmt.Errorf("subnet %s is taken: %w", spec.Subnet, err)).
+		return fault.New(fault.Conflict, op, fmt.Errorf("subnet %s is %w: %w", spec.Subnet, node.ErrTaken, err)).
 			Advise("see the other networks", cluster.Program("docker", "network", "ls")).
 			Advise("a cluster that is created again chooses a free subnet")
 	}
@@ -99,15 +100,23 @@ func sameNetwork(found network.Inspect, want network.CreateOptions) bool {
 	return true
 }
 
+// samePort says whether a network's label names the API server's port, which may be changed while a cluster is stopped.
+// It is not among the settings: others have to know it, while to the cluster's own nodes it makes no difference. One that
+// was made before there was such a label stays without.
+func samePort(found network.Inspect, spec *cluster.Spec) bool {
+	port, labelled := found.Labels[node.LabelAPIPort]
+	return !labelled || port == strconv.Itoa(spec.APIPort)
+}
+
 // foreign is the fault for something whose name is taken by what is not this cluster's.
 func foreign(op, what string, labels map[string]string) error {
 	another := cluster.Bonsai("start").Of("NAME").Fill("NAME").Change()
 	owner := labels[node.LabelCluster]
 	if owner == "" {
-		return fault.New(fault.Conflict, op, fmt.Errorf("%s exists and was not made by bonsai", what)).
+		return fault.New(fault.Conflict, op, fmt.Errorf("the name of %s is %w, not by bonsai", what, node.ErrTaken)).
 			Advise("remove it with docker").Advise("or choose another name for the cluster", another)
 	}
-	return fault.New(fault.Conflict, op, fmt.Errorf("%s belongs to another cluster, %s (id %s)", what, owner, labels[node.LabelID])).
+	return fault.New(fault.Conflict, op, fmt.Errorf("the name of %s is %w: it belongs to another cluster, %s (id %s)", what, node.ErrTaken, owner, labels[node.LabelID])).
 		Advise("choose another name for the cluster", another)
 }
 

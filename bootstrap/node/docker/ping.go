@@ -86,7 +86,8 @@ func (d *Driver) Networks(ctx context.Context) ([]node.Network, error) {
 	}
 	list := make([]node.Network, 0, len(all))
 	for _, n := range all {
-		list = append(list, node.Network{Name: n.Name, ClusterID: n.Labels[node.LabelID], Subnets: subnets(n)})
+		port, _ := strconv.Atoi(n.Labels[node.LabelAPIPort]) // not every network has one
+		list = append(list, node.Network{Name: n.Name, ClusterID: n.Labels[node.LabelID], APIPort: port, Subnets: subnets(n)})
 	}
 	return list, nil
 }

@@ -249,15 +249,15 @@ func (e *Engine) EnsureNetwork(ctx context.Context, spec *cluster.Spec) error {
 	}
 	defer done()
 	wanted := &network{
-		Network: node.Network{Name: name, ClusterID: spec.ID, Subnets: []netip.Prefix{spec.Subnet}},
+		Network: node.Network{Name: name, ClusterID: spec.ID, APIPort: spec.APIPort, Subnets: []netip.Prefix{spec.Subnet}},
 		cluster: spec.Name, gateway: spec.Gateway, mtu: spec.MTU,
 	}
 	for _, n := range e.networks {
 		switch {
 		case n.Name == name && n.ClusterID != spec.ID:
-			return fault.Newf(fault.Conflict, "a network named %s exists", name)
+			return fault.Newf(fault.Conflict, "the name of network %s is %w", name, node.ErrTaken)
 		case n.Name != name && n.Subnets[0].Overlaps(spec.Subnet):
-			return fault.Newf(fault.Conflict, "subnet %s is taken by %s", spec.Subnet, n.Name)
+			return fault.Newf(fault.Conflict, "subnet %s is %w: %s", spec.Subnet, node.ErrTaken, n.Name)
 		case n.Name == name && (n.gateway != wanted.gateway || n.mtu != wanted.mtu || n.Subnets[0] != spec.Subnet):
 			for _, c := range e.containers {
 				if c.ClusterID == spec.ID && c.Running {
@@ -287,7 +287,7 @@ func (e *Engine) EnsureNode(ctx context.Context, n node.NodeSpec) error {
 	settings := fmt.Sprint(n.Spec.Subnet, n.Spec.MTU, n.Node, n.Payload, n.Image)
 	c := e.containers[name]
 	if c != nil && (c.foreign || c.ClusterID != n.Spec.ID) {
-		return fault.Newf(fault.Conflict, "a container named %s exists", name)
+		return fault.Newf(fault.Conflict, "the name of container %s is %w", name, node.ErrTaken)
 	}
 	if c == nil || c.settings != settings {
 		if c != nil {

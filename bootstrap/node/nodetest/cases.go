@@ -187,7 +187,9 @@ func testTakenSubnet(t *testing.T, s *suite) {
 	first, second := s.cluster(t, 0), s.plan(t, 0)
 	second.Subnet = first.Subnet
 	second.Replan()
-	wantKind(t, s.d.EnsureNetwork(t.Context(), second), fault.Conflict, first.Subnet.String())
+	err := s.d.EnsureNetwork(t.Context(), second)
+	wantKind(t, err, fault.Conflict, first.Subnet.String())
+	equal(t, "is taken", errors.Is(err, node.ErrTaken), true)
 }
 
 func testChangedNetwork(t *testing.T, s *suite) {

@@ -51,6 +51,30 @@ func testNoID(t *testing.T, s *suite) {
 	equal(t, "objects", len(holding(t, s, spec)), 3)
 }
 
+// testAPIPort is about what others see of a stopped cluster.
+func testAPIPort(t *testing.T, s *suite) {
+	spec := s.cluster(t, 1)
+	n := s.node(spec, 1)
+	before := s.start(t, n)
+	port := func() int {
+		all, err := s.d.Networks(t.Context())
+		must(t, err)
+		i := slices.IndexFunc(all, func(n node.Network) bool { return n.ClusterID == spec.ID })
+		if i < 0 {
+			t.Fatalf("no network of the cluster in %v", all)
+		}
+		return all[i].APIPort
+	}
+	equal(t, "port", port(), 7443)
+	must(t, s.d.StopNode(t.Context(), before.Name, grace))
+	spec.APIPort = 8443
+	must(t, s.d.EnsureNetwork(t.Context(), spec))
+	equal(t, "port after a change", port(), 8443)
+	after := s.start(t, n)
+	equal(t, "running", after.Running, true)
+	equal(t, "address", after.IP, before.IP)
+}
+
 // testNoSuffix is about clusters that were made before names had suffixes.
 func testNoSuffix(t *testing.T, s *suite) {
 	old := s.plan(t, 1)

@@ -62,6 +62,7 @@ func Run(t *testing.T, h Harness) {
 		{"WithoutAnIDNothingIsRemoved", testNoID},
 		{"ClustersWithoutSuffixKeepTheirNames", testNoSuffix},
 		{"TakenSubnetIsAConflict", testTakenSubnet},
+		{"NetworksTellTheAPIPort", testAPIPort},
 		{"IdleNetworkWithOtherSettingsIsMadeAnew", testChangedNetwork},
 		{"ListIsByClusterInOrder", testList},
 		{"RemovingNodeRemovesItsVolume", testRemoveNode},
@@ -118,7 +119,7 @@ func (s *suite) plan(t *testing.T, n int) *cluster.Spec {
 	id := strings.ToLower(rand.Text())
 	spec := &cluster.Spec{
 		Version: cluster.SpecVersion, Name: "bt-" + id[len(id)-8:], ID: id, Suffix: id[:cluster.SuffixLength],
-		Subnet: randomSubnet(t), MTU: 1390,
+		Subnet: randomSubnet(t), MTU: 1390, APIPort: 7443,
 	}
 	for i := range n {
 		spec.Nodes = append(spec.Nodes, cluster.Node{Index: i + 1})
