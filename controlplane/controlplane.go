@@ -26,6 +26,7 @@ import (
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/footprint"
 	"bonsai/bootstrap/wait"
+	"bonsai/controlplane/addons"
 	"bonsai/controlplane/config"
 	"bonsai/controlplane/internal/apiserver"
 	"bonsai/controlplane/internal/controllers"
@@ -74,6 +75,8 @@ type Options struct {
 	// nil. Of the control plane it is given, only Client, LoopbackConfig and Dialer may be used yet. It is repeated while
 	// it fails, and a start fails with it.
 	ApplyAddons func(ctx context.Context, cp *ControlPlane) error
+	// NodeRules are the rights of addons' parts on nodes.
+	NodeRules addons.NodeRules
 	// Scale multiplies every limit, for slow machines.
 	Scale wait.Scale
 }

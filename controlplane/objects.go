@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/controlplane/addons"
 	"bonsai/controlplane/internal/rbac"
 )
 
@@ -28,7 +30,7 @@ func (cp *ControlPlane) hook(ctx context.Context, client kubernetes.Interface) e
 		if !cp.opts.Config.Spec.UpstreamHooks {
 			ensure(func() error { return rbac.Ensure(ctx, client) })
 		}
-		ensure(func() error { return ensureOwnRoles(ctx, client) })
+		ensure(func() error { return ensureOwnRoles(ctx, client, cp.opts.NodeRules) })
 		ensure(func() error { return ensureNodes(ctx, client, cp.opts.Config.Spec) })
 		if cp.opts.ApplyAddons != nil {
 			ensure(func() error {
@@ -51,30 +53,16 @@ func persist(ctx context.Context, f func() error) error {
 	return last
 }
 
-// agentRules are what a node agent may do anywhere in the cluster.
+// agentRules are what every node agent may do anywhere in the cluster; the parts of addons may do more.
 func agentRules() []rbacv1.PolicyRule {
-	watch := []string{"get", "list", "watch"}
 	return []rbacv1.PolicyRule{
 		// Pod routes follow the Node objects; the Node authorizer shows a kubelet only its own.
-		{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: watch},
-		// Cluster DNS answers from these, and from pods if it is configured to verify their names. It is what kubeadm
-		// gives to CoreDNS.
-		{APIGroups: []string{""}, Resources: []string{"services", "namespaces", "pods"}, Verbs: watch},
-		{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: watch},
-	}
-}
-
-// agentSystemRules are what a node agent may do in kube-system.
-func agentSystemRules() []rbacv1.PolicyRule {
-	return []rbacv1.PolicyRule{
-		// The user's configuration of cluster DNS, and telling what is wrong with it.
-		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{"coredns", "coredns-custom", "kube-dns"}, Verbs: []string{"get", "list", "watch"}},
-		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create"}},
+		{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: []string{"get", "list", "watch"}},
 	}
 }
 
 // ensureOwnRoles gives bonsai's two identities outside of upstream's defaults their rights.
-func ensureOwnRoles(ctx context.Context, client kubernetes.Interface) error {
+func ensureOwnRoles(ctx context.Context, client kubernetes.Interface, parts addons.NodeRules) error {
 	const agents, kubeletClients = "bonsai:agents", "bonsai:kubelet-clients"
 	group := func(name string) []rbacv1.Subject {
 		return []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: name}}
@@ -96,7 +84,7 @@ func ensureOwnRoles(ctx context.Context, client kubernetes.Interface) error {
 			return nil
 		})
 	}
-	role := &rbacv1.ClusterRole{ObjectMeta: name("bonsai:agent"), Rules: agentRules()}
+	role := &rbacv1.ClusterRole{ObjectMeta: name("bonsai:agent"), Rules: slices.Concat(agentRules(), parts.Cluster)}
 	ensure("cluster role "+role.Name, func() error {
 		_, err := client.RbacV1().ClusterRoles().Create(ctx, role, metav1.CreateOptions{})
 		return err
@@ -121,7 +109,7 @@ func ensureOwnRoles(ctx context.Context, client kubernetes.Interface) error {
 		if err != nil && !apierrors.IsAlreadyExists(err) {
 			return err
 		}
-		role := &rbacv1.Role{ObjectMeta: name("bonsai:agent"), Rules: agentSystemRules()}
+		role := &rbacv1.Role{ObjectMeta: name("bonsai:agent"), Rules: parts.System}
 		if _, err := client.RbacV1().Roles(system).Create(ctx, role, metav1.CreateOptions{}); apierrors.IsAlreadyExists(err) {
 			if _, err := client.RbacV1().Roles(system).Update(ctx, role, metav1.UpdateOptions{}); err != nil {
 				return err

@@ -70,7 +70,8 @@ func (a *storageAgent) serve(t *testing.T, floor uint64) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() {
-		done <- agentapi.New(agentapi.Config{Volumes: volumes.New(a.dir, floor), Log: slog.New(slog.DiscardHandler)}).ServeLocal(ctx, l)
+		parts := map[string]http.Handler{volumes.Name: volumes.New(a.dir, floor).Handler()}
+		done <- agentapi.New(agentapi.Config{Parts: parts, Log: slog.New(slog.DiscardHandler)}).ServeLocal(ctx, l)
 	}()
 	a.stop = func() {
 		a.stop = func() {}

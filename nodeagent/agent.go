@@ -38,7 +38,6 @@ import (
 	"bonsai/nodeagent/podtimes"
 	"bonsai/nodeagent/supervise"
 	"bonsai/nodeagent/usage"
-	"bonsai/nodeagent/volumes"
 )
 
 const (
@@ -263,9 +262,8 @@ func (a *agent) serve(ctx context.Context, tasks *sync.WaitGroup, giveUp context
 		// The host itself: the cluster must not reach what listens on the bridge there.
 		Denied:      []netip.Addr{a.cfg.Gateway},
 		DialTimeout: a.cfg.WaitScale.Of(dialLimit), State: a.state, Usage: measure, Images: a.runtime, Log: a.log,
-		Volumes: volumes.New(volumes.Dir, volumes.Floor),
-		Pods:    podtimes.New(podtimes.Dir, a.runtime.Conn()),
-		Parts:   a.handlers(),
+		Pods:  podtimes.New(podtimes.Dir, a.runtime.Conn()),
+		Parts: a.handlers(),
 	})
 	tasks.Go(func() { giveUp(s.ServeLocal(ctx, local)) })
 	tasks.Go(func() { giveUp(s.ServeTLS(ctx, remote, tlsConfig)) })

@@ -9,15 +9,21 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// Part is a service of the node that runs inside the agent's process in addition to what makes the container a node.
-// The agent does not know what a part does; a part that fails is restarted and affects nothing else.
+// Part is a service of the node that runs inside the agent's process besides what makes the container a node: the side of
+// an addon that has to be on every node. The agent does not know what a part does. cmd/bonsai-agent lists all parts.
 type Part interface {
-	// Name of the part's component; its API is mounted at /v1/NAME/.
+	// Name of the part; its API is mounted at /v1/NAME.
 	Name() string
-	// Run serves until ctx ends. It starts before everything else of the node; only the network interface exists.
-	Run(ctx context.Context) error
-	// Handler answers below /v1/NAME/, which is stripped from the path. It may be called before and after Run.
+	// Handler answers at and below /v1/NAME, which is stripped from the path ("/" is what is left of /v1/NAME itself).
 	Handler() http.Handler
+}
+
+// Runner is a part that also works when nobody asks it. A part that fails is restarted and does not affect the others.
+type Runner interface {
+	Part
+	// Run serves until ctx ends. It begins before anything else of the node, with nothing but the network interface. The
+	// handler may be called before and after it.
+	Run(ctx context.Context) error
 	// Component returns the part's state.
 	Component() cluster.Component
 }
@@ -30,12 +36,14 @@ func (a *agent) startParts(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	for _, p := range a.parts {
-		running.Go(func() { a.keepRunning(ctx, p) })
+		if r, ok := p.(Runner); ok {
+			running.Go(func() { a.keepRunning(ctx, r) })
+		}
 	}
 	return func() { cancel(); running.Wait() }
 }
 
-func (a *agent) keepRunning(ctx context.Context, p Part) {
+func (a *agent) keepRunning(ctx context.Context, p Runner) {
 	for {
 		err := p.Run(ctx)
 		if ctx.Err() != nil {
@@ -57,4 +65,14 @@ func (a *agent) handlers() map[string]http.Handler {
 		m[p.Name()] = p.Handler()
 	}
 	return m
+}
+
+// partComponents are the states of the parts that have one.
+func (a *agent) partComponents() (list []cluster.Component) {
+	for _, p := range a.parts {
+		if r, ok := p.(Runner); ok {
+			list = append(list, r.Component())
+		}
+	}
+	return list
 }

@@ -49,3 +49,20 @@ func TestAPartThatFailsIsRunAgain(t *testing.T) {
 		stop()
 	})
 }
+
+// quiet is a part that works only when it is asked.
+type quiet struct{}
+
+func (quiet) Name() string          { return "quiet" }
+func (quiet) Handler() http.Handler { return http.NotFoundHandler() }
+
+func TestAPartThatOnlyAnswersIsNotRunAndHasNoState(t *testing.T) {
+	a := &agent{log: slog.New(slog.DiscardHandler), parts: []Part{quiet{}}}
+	a.startParts(t.Context())()
+	if h := a.handlers(); h["quiet"] == nil {
+		t.Errorf("handlers of %v, want that of quiet", h)
+	}
+	if c := a.partComponents(); len(c) != 0 {
+		t.Errorf("it has the state %v", c)
+	}
+}

@@ -108,9 +108,7 @@ func (a *agent) state(ctx context.Context) agentapi.State {
 		{Name: "bonsai-agent", Phase: cluster.PhaseRunning, Restarts: a.restarts, Since: a.started, PID: os.Getpid()},
 		a.containerd.Status(), kubelet, proxy, network,
 	}
-	for _, p := range a.parts {
-		s.Components = append(s.Components, p.Component())
-	}
+	s.Components = append(s.Components, a.partComponents()...)
 	return s
 }
 

@@ -94,7 +94,7 @@ func run(ctx context.Context) error {
 
 	cfg, err := nodeagent.LoadConfig()
 	if err == nil {
-		err = nodeagent.Run(ctx, cfg, logger, clusterDNS(cfg, logger))
+		err = nodeagent.Run(ctx, cfg, logger, parts(cfg, logger)...)
 	}
 	if err != nil {
 		logger.Error("node agent failed", "cause", err)

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
@@ -50,6 +51,26 @@ type Addon interface {
 // it is run again after a pause that grows, and its error is the addon's reason meanwhile.
 type Runner interface {
 	Run(ctx context.Context, c Cluster) error
+}
+
+// NodePart is an addon with a part on every node, inside the agent (nodeagent.Part), that asks the API. All agents get the
+// rights of all parts, as parts run whether their addons are enabled or not.
+type NodePart interface {
+	NodeRules() NodeRules
+}
+
+// NodeRules are rights of node agents: anywhere in the cluster, and in the namespace kube-system.
+type NodeRules struct{ Cluster, System []rbacv1.PolicyRule }
+
+// NodeRulesOf are the rights that the parts of these addons need.
+func NodeRulesOf(all []Addon) (rules NodeRules) {
+	for _, a := range all {
+		if p, ok := a.(NodePart); ok {
+			of := p.NodeRules()
+			rules.Cluster, rules.System = append(rules.Cluster, of.Cluster...), append(rules.System, of.System...)
+		}
+	}
+	return rules
 }
 
 // NodePhases is an addon with a part on every node that knows how each of them is, by the node's name.

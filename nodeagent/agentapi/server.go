@@ -8,8 +8,7 @@
 //	GET  /v1/images     []containerd.Image
 //	POST /v1/images     a docker or OCI archive to import; answers with the names
 //	GET  /v1/pods/UID   cluster.PodOnNode: when the parts of a pod were made
-//	GET  /v1/volumes    volumes.Report; PUT and DELETE /v1/volumes/NAME make and remove one
-//	     /v1/NAME/…     what the part of the agent with this name answers (dns)
+//	     /v1/NAME/…     what the part of the agent with this name answers (dns, volumes)
 //
 // It keeps nothing between requests. Begin reading at Server.
 package agentapi
@@ -65,11 +64,10 @@ type Config struct {
 	// State observes the node; it must answer within about half a second.
 	State func(ctx context.Context) State
 	// Usage measures the node and its pods.
-	Usage   func() (cluster.NodeCounters, error)
-	Images  Images
-	Volumes Volumes
-	Pods    Pods
-	// Parts answer below /v1/NAME/; they do not see this prefix.
+	Usage  func() (cluster.NodeCounters, error)
+	Images Images
+	Pods   Pods
+	// Parts answer at and below /v1/NAME; they do not see this prefix.
 	Parts map[string]http.Handler
 	Log   *slog.Logger
 }
@@ -146,10 +144,14 @@ func (s *Server) api() http.Handler {
 		}
 		answer(w, pod, err)
 	})
-	s.volumes(mux)
 	for name, h := range s.cfg.Parts {
 		prefix := "/v1/" + name
 		mux.Handle(prefix+"/", http.StripPrefix(prefix, h))
+		mux.HandleFunc(prefix, func(w http.ResponseWriter, r *http.Request) {
+			r = r.Clone(r.Context())
+			r.URL.Path, r.URL.RawPath = "/", ""
+			h.ServeHTTP(w, r)
+		})
 	}
 	return mux
 }

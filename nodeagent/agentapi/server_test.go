@@ -391,3 +391,19 @@ func (a *authority) issue(t testing.TB, dir, name string, subject pkix.Name) {
 		}
 	}
 }
+
+func TestPartsAnswerAtAndBelowTheirName(t *testing.T) {
+	seen := ""
+	api := New(Config{Log: slog.New(slog.DiscardHandler), Parts: map[string]http.Handler{
+		"thing": http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Method + " " + r.URL.EscapedPath() }),
+	}}).api()
+	for path, want := range map[string]string{
+		"/v1/thing": "PUT /", "/v1/thing/": "PUT /", "/v1/thing/a/b": "PUT /a/b", "/v1/thing/..%2Fx": "PUT /..%2Fx", "/v1/other": "", "/v1/things": "",
+	} {
+		seen = ""
+		api.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPut, path, nil))
+		if seen != want {
+			t.Errorf("%s: the part sees %q, want %q", path, seen, want)
+		}
+	}
+}

@@ -87,3 +87,21 @@ func TestObjectsCanBeRemovedAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestNodesMayChangeNothing: an agent runs on every node; whoever breaks out of a pod gets its rights.
+func TestNodesMayChangeNothing(t *testing.T) {
+	rules := addons.NodeRulesOf(All())
+	if len(rules.Cluster) == 0 || len(rules.System) == 0 {
+		t.Fatalf("cluster DNS has no rights: %+v", rules)
+	}
+	for _, r := range slices.Concat(rules.Cluster, rules.System) {
+		for _, resource := range r.Resources {
+			for _, verb := range r.Verbs {
+				read := verb == "get" || verb == "list" || verb == "watch"
+				if !read && (resource != "events" || verb != "create") || resource == "secrets" || resource == "*" {
+					t.Errorf("agents may %s %s", verb, resource)
+				}
+			}
+		}
+	}
+}

@@ -16,6 +16,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -47,6 +48,7 @@ type DNS struct {
 var (
 	_ addons.Addon      = (*DNS)(nil)
 	_ addons.Runner     = (*DNS)(nil)
+	_ addons.NodePart   = (*DNS)(nil)
 	_ addons.NodePhases = (*DNS)(nil)
 )
 
@@ -58,6 +60,23 @@ func (d *DNS) Describe() cluster.AddonDescription {
 	return cluster.AddonDescription{
 		Name: Name, Version: "1.0", Maintainer: "bonsai", Description: "Names of Services and pods, answered on every node",
 		Docs: "docs/dns.md", Delivery: cluster.DeliveryBuiltin, Offline: true, Default: true,
+	}
+}
+
+// NodeRules implements addons.NodePart. They are what kubeadm gives to CoreDNS; pods are read if the servers are configured
+// to verify the names of pods.
+func (d *DNS) NodeRules() addons.NodeRules {
+	watch := []string{"get", "list", "watch"}
+	return addons.NodeRules{
+		Cluster: []rbacv1.PolicyRule{
+			{APIGroups: []string{""}, Resources: []string{"services", "namespaces", "pods"}, Verbs: watch},
+			{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: watch},
+		},
+		System: []rbacv1.PolicyRule{
+			// The user's configuration, and Events about what is wrong with it.
+			{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{"coredns", "coredns-custom", "kube-dns"}, Verbs: watch},
+			{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create"}},
+		},
 	}
 }
 

@@ -45,7 +45,8 @@ func startAgent(t *testing.T, dir, addr string, floor uint64) *agent {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() {
-		done <- agentapi.New(agentapi.Config{Volumes: volumes.New(dir, floor), Log: slog.New(slog.DiscardHandler)}).ServeLocal(ctx, l)
+		parts := map[string]http.Handler{volumes.Name: volumes.New(dir, floor).Handler()}
+		done <- agentapi.New(agentapi.Config{Parts: parts, Log: slog.New(slog.DiscardHandler)}).ServeLocal(ctx, l)
 	}()
 	stopped := false
 	a := &agent{dir: dir, addr: l.Addr().String()}

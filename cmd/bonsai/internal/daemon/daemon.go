@@ -26,6 +26,8 @@ import (
 	"bonsai/bootstrap/statedir"
 	"bonsai/bootstrap/wait"
 	"bonsai/controlplane"
+	"bonsai/controlplane/addons"
+	"bonsai/controlplane/addons/builtin"
 	"bonsai/controlplane/config"
 )
 
@@ -107,7 +109,7 @@ func (d *daemon) run(ctx context.Context) error {
 	begin := time.Now()
 	cp, err := controlplane.Start(ctx, controlplane.Options{
 		Config: configFor(d.state, d.spec), Events: d.event, Log: d.log, LogHandler: d.logs.ComponentHandler, Scale: d.scale,
-		ApplyAddons: d.applyAddons,
+		ApplyAddons: d.applyAddons, NodeRules: addons.NodeRulesOf(builtin.All()),
 	})
 	if err != nil {
 		d.finishStart(cluster.StepFailed, err)

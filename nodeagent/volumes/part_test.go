@@ -1,23 +1,20 @@
-package agentapi
+package volumes
 
 import (
 	"encoding/json"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"bonsai/nodeagent/volumes"
 )
 
-// volumesAPI asks an agent whose volumes lie in a temporary folder.
+// volumesAPI asks for volumes in a temporary folder.
 func volumesAPI(t *testing.T, floor uint64) (dir string, ask func(method, path string) *httptest.ResponseRecorder) {
 	t.Helper()
 	dir = t.TempDir()
-	api := New(Config{Volumes: volumes.New(dir, floor), Log: slog.New(slog.DiscardHandler)}).api()
+	api := New(dir, floor).Handler()
 	return dir, func(method, path string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
 		api.ServeHTTP(w, httptest.NewRequest(method, path, nil))
@@ -25,11 +22,11 @@ func volumesAPI(t *testing.T, floor uint64) (dir string, ask func(method, path s
 	}
 }
 
-func TestVolumes(t *testing.T) {
+func TestHandler(t *testing.T) {
 	dir, ask := volumesAPI(t, 0)
 	for range 2 {
-		w := ask(http.MethodPut, "/v1/volumes/pvc-1")
-		var got Volume
+		w := ask(http.MethodPut, "/pvc-1")
+		var got volume
 		if err := json.NewDecoder(w.Body).Decode(&got); err != nil || w.Code != http.StatusOK || got.Path != filepath.Join(dir, "pvc-1") {
 			t.Fatalf("PUT answers %d %+v (%v)", w.Code, got, err)
 		}
@@ -37,12 +34,12 @@ func TestVolumes(t *testing.T) {
 	if info, err := os.Stat(filepath.Join(dir, "pvc-1")); err != nil || !info.IsDir() {
 		t.Errorf("no folder: %v", err)
 	}
-	var report volumes.Report
-	if err := json.NewDecoder(ask(http.MethodGet, "/v1/volumes").Body).Decode(&report); err != nil || len(report.Volumes) != 1 || report.FreeBytes == 0 {
+	var report Report
+	if err := json.NewDecoder(ask(http.MethodGet, "/").Body).Decode(&report); err != nil || len(report.Volumes) != 1 || report.FreeBytes == 0 {
 		t.Errorf("GET answers %+v (%v)", report, err)
 	}
 	for range 2 {
-		if w := ask(http.MethodDelete, "/v1/volumes/pvc-1"); w.Code != http.StatusNoContent {
+		if w := ask(http.MethodDelete, "/pvc-1"); w.Code != http.StatusNoContent {
 			t.Errorf("DELETE answers %d %s", w.Code, w.Body)
 		}
 	}
@@ -51,17 +48,17 @@ func TestVolumes(t *testing.T) {
 	}
 }
 
-func TestVolumesThatCannotBe(t *testing.T) {
+func TestHandlerSaysWhyAVolumeCannotBe(t *testing.T) {
 	_, ask := volumesAPI(t, 1<<62)
 	for _, c := range []struct {
 		method, path string
 		code         int
 		text         string
 	}{
-		{http.MethodPut, "/v1/volumes/pvc-1", http.StatusInsufficientStorage, "full"},
-		{http.MethodPut, "/v1/volumes/..%2Fpvc-1", http.StatusBadRequest, "not the name"},
-		{http.MethodDelete, "/v1/volumes/..%2F..%2Fetc", http.StatusBadRequest, "not the name"},
-		{http.MethodDelete, "/v1/volumes/%2E", http.StatusBadRequest, "not the name"},
+		{http.MethodPut, "/pvc-1", http.StatusInsufficientStorage, "full"},
+		{http.MethodPut, "/..%2Fpvc-1", http.StatusBadRequest, "not the name"},
+		{http.MethodDelete, "/..%2F..%2Fetc", http.StatusBadRequest, "not the name"},
+		{http.MethodDelete, "/%2E", http.StatusBadRequest, "not the name"},
 	} {
 		if w := ask(c.method, c.path); w.Code != c.code || !strings.Contains(w.Body.String(), c.text) {
 			t.Errorf("%s %s answers %d %q, want %d and %q", c.method, c.path, w.Code, w.Body, c.code, c.text)
