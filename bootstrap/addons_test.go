@@ -9,9 +9,9 @@ import (
 	"sync"
 	"testing"
 
-	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/plan"
 	"bonsai/bootstrap/statedir"
 )
 
@@ -87,7 +87,7 @@ func (m *machine) wantChosen(t *testing.T, want map[string]bool) {
 
 func TestAddonsAreChosenForLife(t *testing.T) {
 	m := newMachine(t)
-	if err := m.start(t, bootstrap.StartOptions{Nodes: number(1), Addons: []string{"b"}}); err != nil {
+	if err := m.start(t, plan.Wish{Nodes: new(1), Addons: map[string]bool{"b": true}}); err != nil {
 		t.Fatal(err)
 	}
 	m.wantChosen(t, map[string]bool{"b": true})
@@ -118,12 +118,12 @@ func TestAddonsAreChosenForLife(t *testing.T) {
 	if running, err := m.enable(t, "b", false); err != nil || running {
 		t.Fatalf("disable b while stopped: running %v, %v", running, err)
 	}
-	if err := m.start(t, bootstrap.StartOptions{}); err != nil {
+	if err := m.start(t, plan.Wish{}); err != nil {
 		t.Fatal(err)
 	}
 	m.wantChosen(t, map[string]bool{"a": true, "b": false})
 	// A second start of a running cluster enables more, and what was chosen stays.
-	if err := m.start(t, bootstrap.StartOptions{Addons: []string{"c"}}); err != nil {
+	if err := m.start(t, plan.Wish{Addons: map[string]bool{"c": true}}); err != nil {
 		t.Fatal(err)
 	}
 	m.wantChosen(t, map[string]bool{"a": true, "b": false, "c": true})
@@ -131,7 +131,7 @@ func TestAddonsAreChosenForLife(t *testing.T) {
 
 func TestAChoiceThatCannotBeChangesNothing(t *testing.T) {
 	m := newMachine(t)
-	if err := m.start(t, bootstrap.StartOptions{Nodes: number(1), Addons: []string{"a"}}); err != nil {
+	if err := m.start(t, plan.Wish{Nodes: new(1), Addons: map[string]bool{"a": true}}); err != nil {
 		t.Fatal(err)
 	}
 	why := errors.New("others need it")
@@ -163,7 +163,7 @@ func TestAChoiceThatCannotBeChangesNothing(t *testing.T) {
 
 func TestAFailedStartTakesItsAddonsBack(t *testing.T) {
 	m := newMachine(t)
-	if err := m.start(t, bootstrap.StartOptions{Nodes: number(1)}); err != nil {
+	if err := m.start(t, plan.Wish{Nodes: new(1)}); err != nil {
 		t.Fatal(err)
 	}
 	m.engine.Hook = func(ctx context.Context, op, object string) error {
@@ -176,7 +176,7 @@ func TestAFailedStartTakesItsAddonsBack(t *testing.T) {
 			}
 		}
 	}
-	if err := m.start(t, bootstrap.StartOptions{Nodes: number(2), Addons: []string{"a"}}); err == nil {
+	if err := m.start(t, plan.Wish{Nodes: new(2), Addons: map[string]bool{"a": true}}); err == nil {
 		t.Fatal("the start did not fail")
 	}
 	m.engine.Hook = nil

@@ -1,18 +1,20 @@
 // Package bootstrap is the story of a cluster's life on this machine: start, stop, delete, repair and status.
 //
-// A start, in the order of Start's own text:
+// Whatever changes a cluster goes one way. A start does it like this:
 //
-//  1. lock the cluster, so that one command at a time works on it;
-//  2. look around: the engine, its networks, the ports, what is there of the cluster already;
-//  3. plan: the wanted Spec as a pure function of options, the existing spec and the surroundings;
-//  4. make certificates and write the spec;
-//  5. side by side: the daemon with the control plane (a detached process of this executable), and in the engine
-//     the payload volume, the network and the node containers;
-//  6. wait until every node reports Ready to the API server, and one answers cluster names;
-//  7. merge the kubeconfig and keep the timeline.
+//  1. lock the cluster, so that one command at a time works on it (Start);
+//  2. look around: what is there of the cluster, the engine, its networks, the ports (lookAround, connect);
+//  3. plan: package plan resolves the wish to a wanted spec and finds the changes up to there, as values; what cannot
+//     be is refused now, before anything has changed (planStart);
+//  4. apply the changes, and repair what is missing (apply): write certificates and the spec, then, side by side, the
+//     daemon with the control plane (a detached process of this executable) and, in the engine, the payload volume,
+//     the network and the node containers;
+//  5. wait until every node reports Ready to the API server, and one answers cluster names (waitNodes);
+//  6. merge the kubeconfig and keep the timeline.
 //
-// If a step fails or the context ends, Start removes what this run made and returns a fault with the log lines
-// that matter. A second Start of a running cluster goes through the same steps and repairs what is missing.
+// Apply is the same for other verbs, and touches only what changes. If a step fails or the context ends, what this run
+// made is taken back (failed), and the error is a fault with the log lines that matter. A second Start of a running
+// cluster goes through the same steps and repairs what is missing.
 package bootstrap
 
 import (
@@ -28,7 +30,7 @@ import (
 	"bonsai/bootstrap/wait"
 )
 
-// Env is what a Manager needs of its surroundings; the zero value of no field is usable but that of Scale.
+// Env is what a Manager needs of its environment; the zero value of no field is usable but that of Scale.
 type Env struct {
 	Dir statedir.Dir
 	// Driver connects to the container engine. It is called at most once per operation, and not at all by

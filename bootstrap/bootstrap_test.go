@@ -23,6 +23,7 @@ import (
 	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/node/fake"
+	"bonsai/bootstrap/plan"
 	"bonsai/bootstrap/statedir"
 )
 
@@ -173,13 +174,13 @@ func newMachineOn(t *testing.T, engine *fake.Engine, payload string) *machine {
 	return m
 }
 
-func (m *machine) start(t *testing.T, o bootstrap.StartOptions) error {
+func (m *machine) start(t *testing.T, w plan.Wish) error {
 	t.Helper()
-	o.Name = "dev"
-	if o.APIPort == 0 && !m.dir.Cluster("dev").Exists() {
-		o.APIPort = freePort(t)
+	w.Name = "dev"
+	if w.APIPort == 0 && !m.dir.Cluster("dev").Exists() {
+		w.APIPort = freePort(t)
 	}
-	_, err := m.Start(t.Context(), o)
+	_, err := m.Start(t.Context(), w, bootstrap.Run{})
 	return err
 }
 
@@ -219,11 +220,9 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-func number(n int) *int { return &n }
-
 func TestLifeOfACluster(t *testing.T) {
 	m := newMachine(t)
-	if err := m.start(t, bootstrap.StartOptions{Nodes: number(2)}); err != nil {
+	if err := m.start(t, plan.Wish{Nodes: new(2)}); err != nil {
 		t.Fatal(err)
 	}
 	if got := m.containers(t); !slices.Equal(got, []string{"dev-1 runs", "dev-2 runs"}) {
@@ -238,7 +237,7 @@ func TestLifeOfACluster(t *testing.T) {
 	if s, _ := m.Status(t.Context(), "dev"); s.Phase != cluster.PhaseDegraded {
 		t.Errorf("with a dead node the phase is %s", s.Phase)
 	}
-	if err := m.start(t, bootstrap.StartOptions{Nodes: number(3)}); err != nil {
+	if err := m.start(t, plan.Wish{Nodes: new(3)}); err != nil {
 		t.Fatal(err)
 	}
 	if got := m.containers(t); !slices.Equal(got, []string{"dev-1 runs", "dev-2 runs", "dev-3 runs"}) {
@@ -250,7 +249,7 @@ func TestLifeOfACluster(t *testing.T) {
 	if s, err := m.Status(t.Context(), "dev"); err != nil || s.Phase != cluster.PhaseStopped {
 		t.Errorf("stopped: %s, %v", s.Phase, err)
 	}
-	if err := m.start(t, bootstrap.StartOptions{}); err != nil {
+	if err := m.start(t, plan.Wish{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Delete(t.Context(), "dev", nil); err != nil {
@@ -269,7 +268,7 @@ func TestFailedStartRemovesWhatItMade(t *testing.T) {
 				}
 				return nil
 			}
-			err := m.start(t, bootstrap.StartOptions{})
+			err := m.start(t, plan.Wish{})
 			if err == nil || !strings.Contains(err.Error(), "no space left") {
 				t.Errorf("start = %v, want the engine's word", err)
 			}
@@ -282,7 +281,7 @@ func TestFailedStartRemovesWhatItMade(t *testing.T) {
 func TestDyingDaemonIsReportedWithItsLog(t *testing.T) {
 	m := newMachine(t)
 	t.Setenv("TEST_DAEMON_DIES", "1")
-	err := m.start(t, bootstrap.StartOptions{})
+	err := m.start(t, plan.Wish{})
 	f, ok := errors.AsType[*fault.Fault](err)
 	if !ok || f.Kind != fault.ControlPlane || !strings.Contains(strings.Join(f.Evidence, "\n"), "etcd fell over") {
 		t.Errorf("start = %v, evidence %q; want the daemon's last words", err, f.Evidence)
@@ -295,7 +294,7 @@ func TestCancelledStartLeavesNothing(t *testing.T) {
 	t.Setenv("TEST_NODES_HANG", "1")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	_, err := m.Start(ctx, bootstrap.StartOptions{Name: "dev", APIPort: freePort(t), Events: func(e cluster.Event) {
+	_, err := m.Start(ctx, plan.Wish{Name: "dev", APIPort: freePort(t)}, bootstrap.Run{Events: func(e cluster.Event) {
 		if strings.HasPrefix(e.Step, "node/") {
 			cancel() // everything has been made by now
 		}
@@ -312,7 +311,7 @@ func TestStartWaitsForAnAnswerOfClusterDNS(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	waiting := ""
-	_, err := m.Start(ctx, bootstrap.StartOptions{Name: "dev", Nodes: number(1), APIPort: freePort(t), Events: func(e cluster.Event) {
+	_, err := m.Start(ctx, plan.Wish{Name: "dev", Nodes: new(1), APIPort: freePort(t)}, bootstrap.Run{Events: func(e cluster.Event) {
 		if e.Step == "dns" && e.Kind == cluster.StepStarted {
 			waiting = e.Detail
 		}
@@ -328,7 +327,7 @@ func TestStartWaitsForAnAnswerOfClusterDNS(t *testing.T) {
 
 func TestFailedRepairKeepsTheCluster(t *testing.T) {
 	m := newMachine(t)
-	if err := m.start(t, bootstrap.StartOptions{Nodes: number(1)}); err != nil {
+	if err := m.start(t, plan.Wish{Nodes: new(1)}); err != nil {
 		t.Fatal(err)
 	}
 	m.engine.Hook = func(_ context.Context, op, object string) error {
@@ -337,7 +336,7 @@ func TestFailedRepairKeepsTheCluster(t *testing.T) {
 		}
 		return nil
 	}
-	if err := m.start(t, bootstrap.StartOptions{Nodes: number(2)}); err == nil {
+	if err := m.start(t, plan.Wish{Nodes: new(2)}); err == nil {
 		t.Error("start succeeded although a node failed")
 	}
 	m.engine.Hook = nil
@@ -356,7 +355,7 @@ func TestFailedRepairKeepsTheCluster(t *testing.T) {
 func TestAPIOnlyClusterNeedsNoEngine(t *testing.T) {
 	m := newMachine(t)
 	m.engine.Hook = func(context.Context, string, string) error { return errors.New("there is no engine") }
-	if err := m.start(t, bootstrap.StartOptions{Nodes: number(0)}); err != nil {
+	if err := m.start(t, plan.Wish{Nodes: new(0)}); err != nil {
 		t.Fatal(err)
 	}
 	if calls := m.engine.Calls(); len(calls) > 0 {
@@ -387,14 +386,14 @@ func TestStartTakesOverADaemonThatStillStarts(t *testing.T) {
 	if err := os.WriteFile(ready, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.start(t, bootstrap.StartOptions{Nodes: number(1)}); err != nil {
+	if err := m.start(t, plan.Wish{Nodes: new(1)}); err != nil {
 		t.Fatal(err)
 	}
 	// As after a kill -9 of the command that spawned it: the daemon lives, its control plane is not ready yet.
 	if err := os.Remove(ready); err != nil {
 		t.Fatal(err)
 	}
-	_, err := m.Start(t.Context(), bootstrap.StartOptions{Name: "dev", Events: func(e cluster.Event) {
+	_, err := m.Start(t.Context(), plan.Wish{Name: "dev"}, bootstrap.Run{Events: func(e cluster.Event) {
 		if e.Step == "daemon" && e.Kind == cluster.StepStarted {
 			time.AfterFunc(50*time.Millisecond, func() { _ = os.WriteFile(ready, nil, 0o600) })
 		}
@@ -406,7 +405,7 @@ func TestStartTakesOverADaemonThatStillStarts(t *testing.T) {
 
 func TestDeadDaemonShowsInStatusAndIsRepaired(t *testing.T) {
 	m := newMachine(t)
-	if err := m.start(t, bootstrap.StartOptions{Nodes: number(1)}); err != nil {
+	if err := m.start(t, plan.Wish{Nodes: new(1)}); err != nil {
 		t.Fatal(err)
 	}
 	state := m.dir.Cluster("dev")
@@ -422,7 +421,7 @@ func TestDeadDaemonShowsInStatusAndIsRepaired(t *testing.T) {
 	if s, err := m.Status(t.Context(), "dev"); err != nil || s.Phase != cluster.PhaseDegraded {
 		t.Errorf("status = %s, %v; want Degraded: nodes without a control plane", s.Phase, err)
 	}
-	if err := m.start(t, bootstrap.StartOptions{}); err != nil {
+	if err := m.start(t, plan.Wish{}); err != nil {
 		t.Fatal(err)
 	}
 	if s, err := m.Status(t.Context(), "dev"); err != nil || s.Phase != cluster.PhaseRunning {

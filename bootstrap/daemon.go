@@ -27,35 +27,28 @@ const EnvReadyFD = "BONSAI_READY_FD"
 // StepControlPlane is the last event of a daemon's start: done when the API server is ready and all components run.
 const StepControlPlane = "controlplane"
 
-func (s *start) client() *localapi.Client { return localapi.NewClient(s.state.APISocket()) }
+func (o *operation) client() *localapi.Client { return localapi.NewClient(o.state.APISocket()) }
 
-// ensureDaemon spawns the control plane's process, or tells the living one about the changed spec, and returns when
-// the API server is ready.
-func (s *start) ensureDaemon(ctx context.Context) error {
-	ctx, cancel := s.limit(ctx, daemonLimit, "the control plane to get ready")
-	defer cancel()
-	if s.running {
-		return s.rec.step("daemon", "Control plane (runs already)", func(func(string)) error {
-			err := s.waitServing(ctx)
-			if err == nil {
-				err = s.client().Reload(ctx)
-			}
-			if err != nil {
-				return fault.New(fault.ControlPlane, "tell the running control plane of its nodes", err).
-					WithHint("restart it:  bonsai stop -p %[1]s  and then  bonsai start -p %[1]s", s.spec.Name)
-			}
-			return nil
-		})
+// ensureDaemon spawns the control plane's process, or has the living one read the changed spec, and returns when the API
+// server is ready. A cluster that is wanted stopped has none.
+func (o *operation) ensureDaemon(ctx context.Context) error {
+	if !o.Wanted.Running {
+		return nil
 	}
-	return s.rec.step("daemon", "Control plane", func(func(string)) error {
-		d, err := s.spawn(ctx)
+	ctx, cancel := o.limit(ctx, daemonLimit, "the control plane to get ready")
+	defer cancel()
+	if o.Current.Running {
+		return o.rec.step("daemon", "Control plane (runs already)", func(func(string)) error { return o.reload(ctx) })
+	}
+	return o.rec.step("daemon", "Control plane", func(func(string)) error {
+		d, err := o.spawn(ctx)
 		if err != nil {
 			return err
 		}
-		s.daemon = d
+		o.daemon = d
 		// The daemon's own steps (etcd, API server…) become ours.
 		ready, reason := false, error(nil)
-		err = s.client().Events(ctx, func(e cluster.Event) error {
+		err = o.client().Events(ctx, func(e cluster.Event) error {
 			if e.Kind == cluster.StepFailed && reason == nil {
 				reason = errors.New(e.Detail) // the first is the cause; those after it follow from it
 			}
@@ -63,31 +56,44 @@ func (s *start) ensureDaemon(ctx context.Context) error {
 				ready = e.Kind == cluster.StepDone
 				return nil
 			}
-			s.rec.emit(e)
+			o.rec.emit(e)
 			return nil
 		})
 		if !ready {
-			return s.daemonFailure(ctx, reason, err)
+			return o.daemonFailure(ctx, reason, err)
 		}
 		return nil
 	})
 }
 
+// reload has a living daemon read the spec again, and returns when it lives by it.
+func (o *operation) reload(ctx context.Context) error {
+	err := o.waitServing(ctx)
+	if err == nil {
+		err = o.client().Reload(ctx)
+	}
+	if err != nil {
+		return fault.New(fault.ControlPlane, "have the running control plane read its new plan", err).
+			Advise("restart it", cluster.Bonsai("stop").Of(o.state.Name).Change(), cluster.Bonsai("start").Of(o.state.Name).Change())
+	}
+	return nil
+}
+
 // waitServing waits until a daemon that this run did not spawn has started: the command that did may have been killed a
 // moment ago.
-func (s *start) waitServing(ctx context.Context) error {
+func (o *operation) waitServing(ctx context.Context) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		ready := false
-		err := s.client().Events(ctx, func(e cluster.Event) error {
+		err := o.client().Events(ctx, func(e cluster.Event) error {
 			ready = ready || e.Step == StepControlPlane && e.Kind == cluster.StepDone
 			return nil
 		})
 		if ready {
 			return nil
 		}
-		if !s.state.DaemonAlive() {
+		if !o.state.DaemonAlive() {
 			return errors.Join(errors.New("it has ended"), err)
 		}
 		select {
@@ -99,24 +105,24 @@ func (s *start) waitServing(ctx context.Context) error {
 }
 
 // daemonFailure is why the daemon did not get ready: what it said itself, or how it ended, or else why it was not heard.
-func (s *start) daemonFailure(ctx context.Context, said, unheard error) error {
-	hint := fmt.Sprintf("its whole log is shown by:  bonsai start -p %s --keep --foreground", s.spec.Name)
+func (o *operation) daemonFailure(ctx context.Context, said, unheard error) error {
+	hint := fmt.Sprintf("its whole log is shown by:  bonsai start -p %s --keep --foreground", o.state.Name)
 	ended := false
-	if s.daemon != nil && ctx.Err() == nil {
+	if o.daemon != nil && ctx.Err() == nil {
 		select {
-		case <-s.daemon.done: // as a rule the reason why the connection to it broke
+		case <-o.daemon.done: // as a rule the reason why the connection to it broke
 			ended = true
 		case <-time.After(time.Second):
 		}
 	}
-	lines := tailOf(s.state.LogFile("daemon"), evidenceLines)
+	lines := tailOf(o.state.LogFile("daemon"), evidenceLines)
 	err := errors.Join(said, unheard)
 	switch {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	case ended:
-		err = cmp.Or(said, lastWords(s.state), panicOf(lines), fmt.Errorf("its process ended: %w", s.daemon.exit()))
-		if killed(s.daemon.err) {
+		err = cmp.Or(said, lastWords(o.state), panicOf(lines), fmt.Errorf("its process ended: %w", o.daemon.exit()))
+		if killed(o.daemon.err) {
 			hint = killedHint
 		}
 	}
@@ -160,20 +166,20 @@ type daemonProcess struct {
 }
 
 // spawn starts `bonsai role daemon` and returns once its local API listens.
-func (s *start) spawn(ctx context.Context) (*daemonProcess, error) {
+func (o *operation) spawn(ctx context.Context) (*daemonProcess, error) {
 	// What an earlier daemon has left is no longer true.
-	if err := os.Remove(filepath.Join(s.state.Dir(), CrashFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(filepath.Join(o.state.Dir(), CrashFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(fault.State, "remove the last words of the daemon before", err)
 	}
-	cmd := exec.Command(s.env.Executable, "role", "daemon", "--cluster", s.spec.Name)
-	cmd.Env = append(os.Environ(), statedir.EnvHome+"="+s.env.Dir.Root, EnvReadyFD+"=3")
-	cmd.Dir = s.state.Dir() // not the user's folder, which could not be unmounted then
-	if s.opts.Foreground {
+	cmd := exec.Command(o.env.Executable, "role", "daemon", "--cluster", o.state.Name)
+	cmd.Env = append(os.Environ(), statedir.EnvHome+"="+o.env.Dir.Root, EnvReadyFD+"=3")
+	cmd.Dir = o.state.Dir() // not the user's folder, which could not be unmounted then
+	if o.run.Foreground {
 		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 		// Ctrl-C is ours to handle: it stops the cluster in order.
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	} else {
-		log, err := os.OpenFile(s.state.LogFile("daemon"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+		log, err := os.OpenFile(o.state.LogFile("daemon"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 		if err != nil {
 			return nil, fault.New(fault.State, "open the daemon's log", err)
 		}
@@ -206,8 +212,8 @@ func (s *start) spawn(ctx context.Context) (*daemonProcess, error) {
 		} else {
 			_ = d.kill(context.WithoutCancel(ctx))
 		}
-		s.daemon = d
-		return nil, s.daemonFailure(ctx, nil, nil)
+		o.daemon = d
+		return nil, o.daemonFailure(ctx, nil, nil)
 	}
 	return d, nil
 }
@@ -231,19 +237,19 @@ func (d *daemonProcess) kill(ctx context.Context) error {
 }
 
 // attend waits for the end of an attached daemon, and stops the cluster when ctx ends.
-func (s *start) attend(ctx context.Context, lock *statedir.Lock) error {
+func (o *operation) attend(ctx context.Context, lock *statedir.Lock) error {
 	// Others may work on the cluster meanwhile, such as stop it.
 	if err := lock.Release(); err != nil {
 		return err
 	}
 	select {
-	case <-s.daemon.done:
-		if s.daemon.err != nil {
-			return s.daemonFailure(ctx, nil, nil)
+	case <-o.daemon.done:
+		if o.daemon.err != nil {
+			return o.daemonFailure(ctx, nil, nil)
 		}
 		return nil
 	case <-ctx.Done():
-		return s.Stop(context.WithoutCancel(ctx), s.spec.Name, s.opts.Events)
+		return o.Stop(context.WithoutCancel(ctx), o.state.Name, o.run.Events)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -13,41 +12,53 @@ import (
 	"syscall"
 	"time"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/kubeconfig"
 	"bonsai/bootstrap/node"
+	"bonsai/bootstrap/pki"
 )
 
 // evidenceLines is how many lines of a log are shown with a failure.
 const evidenceLines = 8
 
-// explain turns the error of a failed start into a fault with the log lines that matter. It reads logs, so it comes
+// failed is the end of an operation that failed after its first change: it explains the error, and takes back what was
+// made.
+func (o *operation) failed(ctx context.Context, err error) error {
+	err = o.explain(ctx, err)
+	if !o.run.Keep {
+		err = errors.Join(err, o.undo(ctx))
+	}
+	return err
+}
+
+// explain turns the error of a failed operation into a fault with the log lines that matter. It reads logs, so it comes
 // before undo.
-func (s *start) explain(ctx context.Context, err error) error {
+func (o *operation) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return fault.New(fault.Canceled, "", errors.New("start was cancelled"))
+		return fault.New(fault.Canceled, "", errors.New(o.rec.operation+" was cancelled"))
 	}
 	f, ok := errors.AsType[*fault.Fault](err)
 	if !ok {
-		f = fault.New(fault.Internal, "start cluster "+s.spec.Name, err)
+		f = fault.New(fault.Internal, o.rec.operation+" cluster "+o.state.Name, err)
 	}
 	if f.Kind == fault.Node && len(f.Evidence) == 0 {
-		ctx, cancel := s.limit(context.WithoutCancel(ctx), 5*time.Second, "the logs of nodes")
+		ctx, cancel := o.limit(context.WithoutCancel(ctx), 5*time.Second, "the logs of nodes")
 		defer cancel()
-		f = f.WithEvidence(s.nodeEvidence(ctx)...)
+		f = f.WithEvidence(o.nodeEvidence(ctx)...)
 		if len(f.Advice) == 0 {
-			f = f.WithHint("see the whole story with:  bonsai start -p %[1]s --keep  and then  bonsai logs -p %[1]s kubelet --node %[1]s-1", s.spec.Name)
+			f = f.WithHint("see the whole story with:  bonsai start -p %[1]s --keep  and then  bonsai logs -p %[1]s kubelet --node %[1]s-1", o.state.Name)
 		}
 	}
 	return f
 }
 
 // nodeEvidence are the last lines of the nodes' own logs that look like trouble.
-func (s *start) nodeEvidence(ctx context.Context) []string {
-	if s.driver == nil {
+func (o *operation) nodeEvidence(ctx context.Context) []string {
+	if o.driver == nil {
 		return nil
 	}
-	containers, err := s.driver.List(ctx, s.spec.ID)
+	containers, err := o.driver.List(ctx, o.Wanted.Spec.ID)
 	if err != nil {
 		return nil
 	}
@@ -56,7 +67,7 @@ func (s *start) nodeEvidence(ctx context.Context) []string {
 		if !c.Running {
 			lines = append(lines, fmt.Sprintf("%s: container is %s (exit code %d)", c.Node, c.State, c.ExitCode))
 		}
-		for _, line := range s.containerTroubles(ctx, c.Name) {
+		for _, line := range o.containerTroubles(ctx, c.Name) {
 			lines = append(lines, c.Node+": "+line)
 		}
 	}
@@ -64,9 +75,9 @@ func (s *start) nodeEvidence(ctx context.Context) []string {
 }
 
 // containerTroubles are the last lines of a container's own log that look like trouble, none if it cannot be read.
-func (s *start) containerTroubles(ctx context.Context, container string) []string {
+func (o *operation) containerTroubles(ctx context.Context, container string) []string {
 	var out bytes.Buffer
-	if err := s.driver.Logs(ctx, container, 40, false, &out); err != nil {
+	if err := o.driver.Logs(ctx, container, 40, false, &out); err != nil {
 		return nil
 	}
 	return troubles(out.String(), evidenceLines)
@@ -108,7 +119,7 @@ func tailOf(path string, n int) []string {
 const containerLook = 500 * time.Millisecond
 
 // watchContainers gives up as soon as the container of a node has ended: its kubelet will never report Ready.
-func (s *start) watchContainers(ctx context.Context, giveUp context.CancelCauseFunc) {
+func (o *operation) watchContainers(ctx context.Context, giveUp context.CancelCauseFunc) {
 	tick := time.NewTicker(containerLook)
 	defer tick.Stop()
 	for {
@@ -117,16 +128,16 @@ func (s *start) watchContainers(ctx context.Context, giveUp context.CancelCauseF
 			return
 		case <-tick.C:
 		}
-		containers, err := s.driver.List(ctx, s.spec.ID)
+		containers, err := o.driver.List(ctx, o.Wanted.Spec.ID)
 		if err != nil {
 			continue
 		}
 		for _, c := range containers {
-			if _, planned := s.spec.NodeByName(c.Node); !planned || c.Running {
+			if _, planned := o.Wanted.Spec.NodeByName(c.Node); !planned || c.Running {
 				continue
 			}
 			f := fault.New(fault.Node, "wait for node "+c.Node, fmt.Errorf("its container %s has ended, with exit code %d", c.Name, c.ExitCode)).
-				WithEvidence(s.containerTroubles(ctx, c.Name)...)
+				WithEvidence(o.containerTroubles(ctx, c.Name)...)
 			if c.ExitCode == 128+int(syscall.SIGKILL) {
 				f = f.WithHint(killedHint)
 			}
@@ -138,15 +149,15 @@ func (s *start) watchContainers(ctx context.Context, giveUp context.CancelCauseF
 
 // watchReachability asks, when nodes stay away for suspiciously long, one of them whether it reaches the API server
 // at all: a host firewall that drops packets from bridges is the usual cause, and looks like nothing from outside.
-func (s *start) watchReachability(ctx context.Context, giveUp context.CancelCauseFunc) {
-	wait := s.env.Scale.Of(unreachableAfter)
+func (o *operation) watchReachability(ctx context.Context, giveUp context.CancelCauseFunc) {
+	wait := o.env.Scale.Of(unreachableAfter)
 	for range 3 {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(wait):
 		}
-		containers, err := s.driver.List(ctx, s.spec.ID)
+		containers, err := o.driver.List(ctx, o.Wanted.Spec.ID)
 		if err != nil {
 			continue
 		}
@@ -154,9 +165,9 @@ func (s *start) watchReachability(ctx context.Context, giveUp context.CancelCaus
 		if i < 0 {
 			return // which watchContainers tells
 		}
-		server := netip.AddrPortFrom(s.spec.Gateway, uint16(s.spec.APIPort))
+		server := netip.AddrPortFrom(o.Wanted.Spec.Gateway, uint16(o.Wanted.Spec.APIPort))
 		var out bytes.Buffer
-		code, err := s.driver.Exec(ctx, containers[i].Name, node.Exec{
+		code, err := o.driver.Exec(ctx, containers[i].Name, node.Exec{
 			Cmd: []string{"bonsai-agent", "probe", "https://" + server.String()}, Stdout: &out, Stderr: &out,
 		})
 		if err == nil && code != 0 && ctx.Err() == nil {
@@ -166,66 +177,88 @@ func (s *start) watchReachability(ctx context.Context, giveUp context.CancelCaus
 					"  ufw:        sudo ufw allow from %[1]s to any port %[2]d proto tcp\n"+
 					"  firewalld:  sudo firewall-cmd --zone=trusted --add-source=%[1]s\n"+
 					"  iptables:   sudo iptables -I INPUT -s %[1]s -p tcp --dport %[2]d -j ACCEPT\n"+
-					"then run bonsai start again", s.spec.Subnet, s.spec.APIPort))
+					"then run bonsai start again", o.Wanted.Spec.Subnet, o.Wanted.Spec.APIPort))
 			return
 		}
 	}
 }
 
 // forget removes the folder that taking the lock made for a cluster that came to nothing.
-func (s *start) forget(existed bool) error {
-	if existed || s.state.Exists() {
+func (o *operation) forget() error {
+	if o.existed || o.state.Exists() {
 		return nil
 	}
-	return s.state.Remove()
+	return o.state.Remove()
 }
 
-// undo takes back what this run made: all of a new cluster; of an existing one the daemon that was spawned and the
-// nodes that were added, while its data and its running parts stay.
-func (s *start) undo(ctx context.Context) error {
-	ctx, cancel := s.limit(context.WithoutCancel(ctx), cleanupLimit, "the cleanup")
+// undo takes back what this run made: all of a new cluster; of an existing one whatever it was not before, while its
+// data and its running parts stay.
+func (o *operation) undo(ctx context.Context) error {
+	ctx, cancel := o.limit(context.WithoutCancel(ctx), cleanupLimit, "the cleanup")
 	defer cancel()
-	return s.rec.step("cleanup", "Removing what this start made", func(func(string)) error {
-		if s.existing == nil {
-			return errors.Join(s.removeAll(ctx))
+	return o.rec.step("cleanup", "Removing what this "+o.rec.operation+" made", func(func(string)) error {
+		if o.Current.Spec == nil {
+			return o.removeAll(ctx)
 		}
-		return s.restore(ctx)
+		return o.restore(ctx)
 	})
 }
 
 // removeAll removes every trace of the cluster.
-func (s *start) removeAll(ctx context.Context) error {
+func (o *operation) removeAll(ctx context.Context) error {
 	var errs []error
-	if s.daemon != nil {
-		errs = append(errs, s.daemon.kill(ctx))
+	if o.daemon != nil {
+		errs = append(errs, o.daemon.kill(ctx))
 	}
-	if s.driver != nil {
-		errs = append(errs, s.driver.RemoveCluster(ctx, s.spec.ID))
+	if o.driver != nil {
+		errs = append(errs, o.driver.RemoveCluster(ctx, o.Wanted.Spec.ID))
 	}
-	_, err := kubeconfig.Remove(s.spec.Name, authority(s.state))
-	return errors.Join(append(errs, err, s.state.Remove())...)
+	_, err := kubeconfig.Remove(o.state.Name, authority(o.state))
+	return errors.Join(append(errs, err, o.state.Remove())...)
 }
 
-// restore brings an existing cluster back to what it was before this run.
-func (s *start) restore(ctx context.Context) error {
-	var errs []error
-	if s.driver != nil {
-		containers, err := node.ByName(ctx, s.driver, s.spec.ID)
+// restore brings an existing cluster back to what it was before this run. The spec comes first: if this is killed, too,
+// a later start goes on from the old one and removes the rest. What only had to be repaired stays repaired.
+func (o *operation) restore(ctx context.Context) error {
+	old := o.Current.Spec
+	errs := []error{o.state.SaveSpec(old), pki.Ensure(o.state.PKI(), *old)}
+	if o.daemon != nil {
+		errs = append(errs, o.daemon.kill(ctx))
+	}
+	if o.driver != nil {
+		containers, err := node.ByName(ctx, o.driver, old.ID)
 		errs = append(errs, err)
-		for _, n := range s.spec.Nodes {
-			if _, old := s.existing.NodeByName(n.Name); !old {
-				errs = append(errs, s.driver.RemoveNode(ctx, s.spec.ID, n.Name))
-			} else if c, ok := containers[n.Name]; ok && s.daemon != nil {
-				errs = append(errs, s.driver.StopNode(ctx, c.Name, nodeGrace))
+		for _, n := range o.Wanted.Spec.Nodes {
+			if _, had := old.NodeByName(n.Name); !had {
+				errs = append(errs, o.driver.RemoveNode(ctx, old.ID, n.Name))
+			} else if c, ok := containers[n.Name]; ok && o.daemon != nil {
+				errs = append(errs, o.driver.StopNode(ctx, c.Name, o.env.Scale.Of(nodeGrace)))
 			}
 		}
 	}
-	if s.daemon != nil {
-		errs = append(errs, s.daemon.kill(ctx))
-	}
-	errs = append(errs, s.state.SaveSpec(s.existing))
-	if s.running && !maps.Equal(s.existing.Addons, s.spec.Addons) {
-		errs = append(errs, s.client().Reload(ctx))
+	if o.Current.Running {
+		// Without the Node objects of nodes that are gone, and with the addons of before.
+		errs = append(errs, o.reload(ctx))
+		if o.touchesNodes() && len(o.Changes) > 0 {
+			errs = append(errs, o.restoreNodes(ctx))
+		}
 	}
 	return errors.Join(errs...)
+}
+
+// restoreNodes gives nodes that ran their old limits and configuration back.
+func (o *operation) restoreNodes(ctx context.Context) error {
+	var ran []cluster.Node
+	for _, n := range o.Current.Spec.Nodes {
+		if !o.Current.Down[n.Name] {
+			ran = append(ran, n)
+		}
+	}
+	if len(ran) == 0 {
+		return nil
+	}
+	if err := o.runNodes(ctx, o.Current.Spec, ran); err != nil {
+		return err
+	}
+	return o.reloadRegistries(ctx)
 }

@@ -12,6 +12,7 @@ import (
 	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/plan"
 )
 
 // Two state folders on one engine, each with a cluster dev: ours, of two nodes, and theirs. check fails the test unless
@@ -39,7 +40,7 @@ func twoFolders(t *testing.T) (ours, theirs *machine, check func()) {
 
 func (m *machine) startNodes(t *testing.T, nodes int) {
 	t.Helper()
-	if err := m.start(t, bootstrap.StartOptions{Nodes: number(nodes)}); err != nil {
+	if err := m.start(t, plan.Wish{Nodes: &nodes}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -84,7 +85,7 @@ func TestTwoStateFoldersUseOneName(t *testing.T) {
 	// A start that repairs, and fails.
 	theirs.engine.Kill("dev-1") // both clusters' node of that name
 	failNode(theirs, "dev-2")
-	if err := theirs.start(t, bootstrap.StartOptions{Nodes: number(2)}); err == nil {
+	if err := theirs.start(t, plan.Wish{Nodes: new(2)}); err == nil {
 		t.Error("their start succeeded although a node failed")
 	}
 	theirs.engine.Hook = nil
@@ -111,7 +112,7 @@ func TestTwoStateFoldersUseOneName(t *testing.T) {
 func TestAFailedFirstStartLeavesTheNamesakeAlone(t *testing.T) {
 	_, theirs, check := twoFolders(t)
 	failNode(theirs, "dev-1")
-	if err := theirs.start(t, bootstrap.StartOptions{Nodes: number(1)}); err == nil {
+	if err := theirs.start(t, plan.Wish{Nodes: new(1)}); err == nil {
 		t.Error("their start succeeded although its node failed")
 	}
 	theirs.engine.Hook = nil
@@ -126,7 +127,7 @@ func TestFailingFirstNodesLeaveTheNamesakeAlone(t *testing.T) {
 	_, theirs, check := twoFolders(t)
 	theirs.startNodes(t, 0)
 	failNode(theirs, "dev-1")
-	if err := theirs.start(t, bootstrap.StartOptions{Nodes: number(2)}); err == nil {
+	if err := theirs.start(t, plan.Wish{Nodes: new(2)}); err == nil {
 		t.Error("their start succeeded although its node failed")
 	}
 	theirs.engine.Hook = nil
@@ -243,7 +244,7 @@ func TestAClusterWithoutSuffixGoesOn(t *testing.T) {
 func TestKubeconfigEntryOfANamesake(t *testing.T) {
 	ours, theirs, _ := twoFolders(t)
 	warned := ""
-	_, err := theirs.Start(t.Context(), bootstrap.StartOptions{Name: "dev", Nodes: number(0), APIPort: freePort(t), Events: func(e cluster.Event) {
+	_, err := theirs.Start(t.Context(), plan.Wish{Name: "dev", Nodes: new(0), APIPort: freePort(t)}, bootstrap.Run{Events: func(e cluster.Event) {
 		if e.Kind == cluster.StepWarning {
 			warned += e.Detail
 		}

@@ -5,6 +5,7 @@
 //	bonsai-agent images import FILE|- import a docker or OCI archive
 //	bonsai-agent images ls [-o json]  the images in the node's store
 //	bonsai-agent probe URL            exit 0 if URL answers at all
+//	bonsai-agent registries           have containerd use the registry mirrors of the node's configuration
 //	crictl ps [-a] | pods | images    what containerd runs (the same program under another name)
 //
 // It never links k8s.io/kubernetes: it runs in every node all the time.
@@ -46,7 +47,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: bonsai-agent run | status [-o json] | images import FILE|- | images ls [-o json] | probe URL, " +
+var errUsage = errors.New("usage: bonsai-agent run | status [-o json] | images import FILE|- | images ls [-o json] | probe URL | registries, " +
 	"or crictl ps [-a] | pods | images")
 
 func dispatch(ctx context.Context, name string, args []string, stdin io.Reader, stdout io.Writer) error {
@@ -65,6 +66,8 @@ func dispatch(ctx context.Context, name string, args []string, stdin io.Reader, 
 		return images(ctx, args, stdin, stdout)
 	case "probe":
 		return probe(ctx, args, stdout)
+	case "registries":
+		return registries(args)
 	case "crictl":
 		return crictl(ctx, args, stdout)
 	}

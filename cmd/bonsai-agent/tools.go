@@ -161,6 +161,18 @@ func probe(ctx context.Context, args []string, stdout io.Writer) error {
 	return resp.Body.Close()
 }
 
+// registries takes over the registry mirrors of a configuration that was written since the agent started.
+func registries(args []string) error {
+	if len(args) > 0 {
+		return errUsage
+	}
+	cfg, err := nodeagent.LoadConfig()
+	if err != nil {
+		return err
+	}
+	return containerd.WriteRegistries(cfg.Registries, cfg.WaitScale)
+}
+
 func crictl(ctx context.Context, args []string, stdout io.Writer) error {
 	_, all, rest, err := flags(args)
 	if err != nil || len(rest) != 1 {

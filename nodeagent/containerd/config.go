@@ -45,22 +45,12 @@ func Detect() (Config, error) {
 	return c, nil
 }
 
-// Write writes containerd's configuration and, from scratch, the registry hosts.
+// Write writes containerd's configuration and the registry hosts.
 func Write(c Config, r cluster.Registries, scale wait.Scale) error {
 	if err := writeFile(ConfigFile, []byte(c.toml()), 0o600); err != nil {
 		return fmt.Errorf("write containerd's configuration: %w", err)
 	}
-	// What an earlier boot wrote may name registries that are gone.
-	if err := os.RemoveAll(CertsDir); err != nil {
-		return fmt.Errorf("remove old registry hosts: %w", err)
-	}
-	for path, data := range registryFiles(r, scale) {
-		// Credentials may be in them.
-		if err := writeFile(filepath.Join(CertsDir, path), []byte(data), 0o600); err != nil {
-			return fmt.Errorf("write registry host %s: %w", path, err)
-		}
-	}
-	return nil
+	return WriteRegistries(r, scale)
 }
 
 //go:embed config.toml.tmpl

@@ -3,6 +3,7 @@ package containerd
 import (
 	"flag"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -88,6 +89,45 @@ func TestNoMirrorsStillBoundsDialing(t *testing.T) {
 	files := registryFiles(cluster.Registries{}, 0)
 	if len(files) != 1 || files["_default/hosts.toml"] != "dial_timeout = \"5s\"\n" {
 		t.Errorf("got %q", files)
+	}
+}
+
+func TestRegistriesFollowAChangedConfiguration(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "certs.d")
+	for _, r := range []cluster.Registries{
+		{},
+		{Mirrors: map[string][]cluster.Mirror{
+			"docker.io": {{URL: "https://one", CA: "-----BEGIN CERTIFICATE-----\n"}, {URL: "https://two", CA: "-----BEGIN CERTIFICATE-----\n"}}, "ghcr.io": {{URL: "http://g"}},
+		}},
+		{Mirrors: map[string][]cluster.Mirror{"docker.io": {{URL: "https://two", CA: "-----BEGIN CERTIFICATE-----\n"}}, "*": {{URL: "http://all"}}}},
+		{},
+	} {
+		if err := writeRegistries(dir, r, 1); err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]string{}
+		if err := filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			name, _ := filepath.Rel(dir, file)
+			if d.IsDir() {
+				got[name+"/"] = "" // an empty folder would hide the mirrors for all registries
+				return nil
+			}
+			data, err := os.ReadFile(file)
+			got[name] = string(data)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{"./": ""}
+		for name, data := range registryFiles(r, 1) {
+			want[name], want[filepath.Dir(name)+"/"] = data, ""
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("with %v there are\n%q, want\n%q", r, got, want)
+		}
 	}
 }
 

@@ -1,10 +1,15 @@
 package containerd
 
 import (
+	"cmp"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +21,42 @@ import (
 // dialLimit keeps a mirror or registry that drops packets from stalling a pull for containerd's 30 s: without a network
 // a missing image should be reported within seconds.
 const dialLimit = 5 * time.Second
+
+// WriteRegistries makes the registry hosts of r those that containerd uses, which reads them at each pull: a running
+// containerd follows at once. A pull meanwhile finds the old files of a registry or the new ones.
+func WriteRegistries(r cluster.Registries, scale wait.Scale) error {
+	return writeRegistries(CertsDir, r, scale)
+}
+
+func writeRegistries(dir string, r cluster.Registries, scale wait.Scale) error {
+	wanted := registryFiles(r, scale)
+	// Authorities first: a hosts.toml names them.
+	for _, name := range slices.SortedFunc(maps.Keys(wanted), func(a, b string) int { return cmp.Compare(path.Ext(a), path.Ext(b)) }) {
+		// Credentials may be in them.
+		if err := writeFile(filepath.Join(dir, name), []byte(wanted[name]), 0o600); err != nil {
+			return fmt.Errorf("write registry host %s: %w", name, err)
+		}
+	}
+	// What was written before may name registries and authorities that are gone.
+	return filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(dir, file)
+		if err != nil {
+			return err
+		}
+		if _, ok := wanted[filepath.ToSlash(name)]; ok {
+			return nil
+		}
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove old registry host %s: %w", name, err)
+		}
+		// Without a hosts.toml a folder says that the registry has no mirrors, not even those for all registries.
+		_ = os.Remove(filepath.Dir(file)) // fails while others are in it
+		return nil
+	})
+}
 
 // registryFiles returns the files of CertsDir by relative path: NAME/hosts.toml per mirrored registry, NAME/N.crt for
 // certificate authorities. "*" becomes "_default", which containerd uses only if no other folder matches; its mirrors

@@ -25,13 +25,14 @@ import (
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/node"
+	"bonsai/bootstrap/plan"
 	"bonsai/bootstrap/statedir"
 )
 
 // Engine is what the verbs ask for; *bootstrap.Manager is one.
 type Engine interface {
-	Start(ctx context.Context, o bootstrap.StartOptions) (*cluster.Timeline, error)
-	Plan(ctx context.Context, o bootstrap.StartOptions) (cluster.Spec, error)
+	Start(ctx context.Context, w plan.Wish, run bootstrap.Run) (*cluster.Timeline, error)
+	Plan(ctx context.Context, w plan.Wish) (plan.Plan, error)
 	Stop(ctx context.Context, name string, events func(cluster.Event)) error
 	Delete(ctx context.Context, name string, events func(cluster.Event)) error
 	List() ([]string, error)

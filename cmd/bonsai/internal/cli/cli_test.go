@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -30,6 +29,7 @@ import (
 	"bonsai/bootstrap/kubeconfig"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/pki"
+	"bonsai/bootstrap/plan"
 	"bonsai/bootstrap/statedir"
 )
 
@@ -173,34 +173,26 @@ type fakeEngine struct {
 	mood string
 }
 
-func (f *fakeEngine) Plan(_ context.Context, o bootstrap.StartOptions) (cluster.Spec, error) {
-	spec := cluster.Spec{
-		Version: cluster.SpecVersion, Name: o.Name, ID: "id" + o.Name, KubernetesVersion: cmp.Or(o.KubernetesVersion, "1.37"),
-		APIPort: cmp.Or(o.APIPort, 6443), Subnet: netip.MustParsePrefix("10.201.0.0/22"), Registries: o.Registries,
-	}
-	for _, name := range o.Addons {
-		if spec.Addons == nil {
-			spec.Addons = map[string]bool{}
+// Plan plans as the real one does, on a machine with nothing else on it. FAKE_RUNNING makes clusters run.
+func (f *fakeEngine) Plan(_ context.Context, w plan.Wish) (plan.Plan, error) {
+	current := plan.State{Running: os.Getenv("FAKE_RUNNING") != ""}
+	if state := f.dir.Cluster(w.Name); state.Exists() {
+		spec, err := state.LoadSpec()
+		if err != nil {
+			return plan.Plan{}, err
 		}
-		spec.Addons[name] = true
+		current.Spec = spec
 	}
-	if o.Subnet.IsValid() {
-		spec.Subnet = o.Subnet
+	wanted, err := w.Started(current, plan.Environment{Kubernetes: "v1.37.2", ID: "id" + w.Name})
+	if err != nil {
+		return plan.Plan{}, err
 	}
-	n := cluster.DefaultNodes
-	if o.Nodes != nil {
-		n = *o.Nodes
-	}
-	for i := range n {
-		spec.Nodes = append(spec.Nodes, cluster.Node{Index: i + 1, CPUs: o.CPUs, MemoryBytes: o.MemoryBytes})
-	}
-	spec.Replan()
-	return spec, spec.Validate()
+	return plan.New(current, wanted)
 }
 
-func (f *fakeEngine) Start(ctx context.Context, o bootstrap.StartOptions) (*cluster.Timeline, error) {
+func (f *fakeEngine) Start(ctx context.Context, w plan.Wish, run bootstrap.Run) (*cluster.Timeline, error) {
 	emit := func(kind cluster.EventKind, step, title, detail string) {
-		o.Events(cluster.Event{Kind: kind, Step: step, Title: title, Detail: detail, Time: time.Now(), Elapsed: 120 * time.Millisecond})
+		run.Events(cluster.Event{Kind: kind, Step: step, Title: title, Detail: detail, Time: time.Now(), Elapsed: 120 * time.Millisecond})
 	}
 	emit(cluster.StepStarted, "pki", "Certificates", "")
 	emit(cluster.StepDone, "pki", "", "")
@@ -210,7 +202,7 @@ func (f *fakeEngine) Start(ctx context.Context, o bootstrap.StartOptions) (*clus
 		err := fault.New(fault.Node, "wait for dev-1", errors.New("it was not Ready within 90s")).
 			WithHint("see what it says:\nbonsai logs kubelet").WithEvidence("E1 bad \x1b[2Jthing", "E2 worse")
 		p := fault.Problem(err)
-		o.Events(cluster.Event{Kind: cluster.StepFailed, Step: "node/a", Time: time.Now(), Elapsed: time.Second, Problem: &p})
+		run.Events(cluster.Event{Kind: cluster.StepFailed, Step: "node/a", Time: time.Now(), Elapsed: time.Second, Problem: &p})
 		return nil, errors.Join(err, fault.Newf(fault.Engine, "and the cleanup failed too"))
 	case "hang":
 		if err := os.WriteFile("hanging", nil, 0o600); err != nil {
@@ -221,20 +213,20 @@ func (f *fakeEngine) Start(ctx context.Context, o bootstrap.StartOptions) (*clus
 	}
 	emit(cluster.StepWarning, "engine", "", "cgroup v1 is old")
 	emit(cluster.StepDone, "node/a", "", "Ready")
-	spec, err := f.Plan(ctx, o)
+	p, err := f.Plan(ctx, w)
 	if err != nil {
 		return nil, err
 	}
-	state := f.dir.Cluster(o.Name)
-	e := kubeconfig.Entry{Name: o.Name, Server: "https://127.0.0.1:6443", CA: []byte("ca")}
-	if err := errors.Join(state.Create(), state.SaveSpec(&spec), statedir.WriteFile(state.Kubeconfig(), e.File())); err != nil {
+	state := f.dir.Cluster(w.Name)
+	e := kubeconfig.Entry{Name: w.Name, Server: "https://127.0.0.1:6443", CA: []byte("ca")}
+	if err := errors.Join(state.Create(), state.SaveSpec(p.Wanted.Spec), statedir.WriteFile(state.Kubeconfig(), e.File())); err != nil {
 		return nil, err
 	}
 	if _, err := kubeconfig.Merge(e); err != nil {
 		return nil, err
 	}
 	t := &cluster.Timeline{Operation: "start", Total: 2900 * time.Millisecond}
-	o.Started(t)
+	run.Started(t)
 	return t, nil
 }
 

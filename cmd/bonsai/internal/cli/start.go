@@ -5,10 +5,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,6 +18,7 @@ import (
 	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/plan"
 )
 
 type startOptions struct {
@@ -47,7 +48,9 @@ func (a *app) startCommand() *cobra.Command {
 		Short: "Create a cluster, start it again, or repair it",
 		Long: `Start makes the cluster exist and run. A new cluster gets three nodes, or as many as --nodes says; 0 is an API
 server without nodes and needs no container engine. A stopped cluster is started as it was; of a running one
-whatever is missing is repaired, and --nodes adds nodes to it.
+whatever is missing is repaired. Flags change a cluster that exists: --nodes adds nodes, --cpus and --memory limit all
+of them, which recreates their containers and keeps their data; what cannot be changed is refused. --dry-run shows
+what would change, and what it needs.
 
 It returns when every node is Ready, and tells each step with its time. If it fails, it says why and removes
 what it made, unless --keep is given. Ctrl-C at any moment does the same.`,
@@ -68,21 +71,21 @@ what it made, unless --keep is given. Ctrl-C at any moment does the same.`,
 	})
 	f.IntVarP(&o.nodes, "nodes", "n", cluster.DefaultNodes, fmt.Sprintf("number of nodes, 0 to %d; an existing cluster keeps its own", cluster.MaxNodes))
 	f.StringVar(&o.version, "kubernetes-version", "", "stable, the built-in version, or one of the three minors before it, which it emulates")
-	f.StringArrayVar(&o.mirrors, "registry-mirror", nil, "`URL` to ask before docker.io, or REGISTRY=URL for another registry (* for all); may be repeated and hold user:password@")
+	f.StringArrayVar(&o.mirrors, "registry-mirror", nil, "`URL` to ask before docker.io, or REGISTRY=URL for another registry (* for all); may be repeated and hold user:password@. Of an existing cluster it replaces the mirrors of that registry")
 	f.StringVar(&o.country, "image-mirror-country", "", "use the public registry mirrors of a country (cn)")
 	f.StringVar(&o.registryCA, "registry-ca", "", "PEM `file` of an authority to trust for the https mirrors of this command")
 	f.IntVar(&o.apiPort, "api-port", 0, "port of the API server on 127.0.0.1 (default 6443, or a free one)")
 	f.StringVar(&o.subnet, "subnet", "", "network of the nodes, such as 172.29.0.0/22 (default a free one in "+cluster.SubnetPool.String()+")")
-	f.StringVar(&o.cpus, "cpus", "", "processors of each new node, such as 2 or 0.5 (default no limit)")
-	f.StringVar(&o.memory, "memory", "", "memory of each new node, such as 2g or 1500m (default no limit)")
+	f.StringVar(&o.cpus, "cpus", "", "processors of each node, such as 2 or 0.5; no-limit removes the limit (default no limit, or as it is)")
+	f.StringVar(&o.memory, "memory", "", "memory of each node, such as 2g or 1500m; no-limit removes the limit (default no limit, or as it is)")
 	f.StringSliceVar(&o.addons, "addons", nil, "enable addons, such as a,b; bonsai addons list names them. Others stay as they are")
 	_ = cmd.RegisterFlagCompletionFunc("addons", a.completeAddons)
 	f.StringVar(&o.wait, "wait", "all", "all: until every node is Ready; apiserver: until the API server answers")
 	f.Lookup("wait").NoOptDefVal = "all"
 	f.BoolVar(&o.keep, "keep", false, "leave everything as it is when the start fails, to look around")
-	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan and change nothing")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan with what would change, and change nothing")
 	f.BoolVar(&o.foreground, "foreground", false, "stay attached to the control plane and its log; Ctrl-C stops the cluster")
-	f.BoolVar(&o.upstreamHooks, "upstream-hooks", false, "run Kubernetes' own, slower RBAC and priority-class bootstrap in place of bonsai's")
+	f.BoolVar(&o.upstreamHooks, "upstream-hooks", false, "run Kubernetes' own, slower RBAC and priority-class bootstrap in place of bonsai's; of an existing cluster only while it is stopped")
 	f.StringVar(&o.driver, "driver", "docker", "for command lines written for minikube")
 	f.StringVar(&o.runtime, "container-runtime", "containerd", "for command lines written for minikube")
 	_ = errors.Join(f.MarkHidden("driver"), f.MarkHidden("container-runtime"))
@@ -91,7 +94,7 @@ what it made, unless --keep is given. Ctrl-C at any moment does the same.`,
 }
 
 func (a *app) runStart(ctx context.Context, flags *pflag.FlagSet, o startOptions) error {
-	opts, err := a.checkStart(flags, o)
+	wish, run, err := a.checkStart(flags, o)
 	if err != nil {
 		return err
 	}
@@ -99,22 +102,22 @@ func (a *app) runStart(ctx context.Context, flags *pflag.FlagSet, o startOptions
 	if err != nil {
 		return err
 	}
-	if opts.Addons, err = a.startAddons(s, o.addons); err != nil {
+	if wish.Addons, err = a.startAddons(s, o.addons); err != nil {
 		return err
 	}
 	if o.dryRun {
-		spec, err := s.Engine.Plan(ctx, opts)
+		p, err := s.Engine.Plan(ctx, wish)
 		if err != nil {
 			return err
 		}
-		return a.printPlan(spec, s.State.Cluster(a.profile).Exists())
+		return a.printPlan(p)
 	}
 	if minor, emulated, err := cluster.ParseKubernetesVersion(o.version, a.Info.Kubernetes); err == nil && emulated {
 		a.note("Kubernetes %s is emulated by the built-in %s: its API and feature set, not its code", minor, a.Info.Kubernetes)
 	}
 	return a.operation("start", o.foreground, func(p *progress) error {
-		opts.Events = p.Event
-		opts.Started = func(t *cluster.Timeline) {
+		run.Events = p.Event
+		run.Started = func(t *cluster.Timeline) {
 			if a.json() {
 				return
 			}
@@ -123,16 +126,16 @@ func (a *app) runStart(ctx context.Context, flags *pflag.FlagSet, o startOptions
 			}
 			a.printStarted(s, t, o.foreground)
 		}
-		_, err := s.Engine.Start(ctx, opts)
+		_, err := s.Engine.Start(ctx, wish, run)
 		return err
 	})
 }
 
-// checkStart turns what was typed into options. It reports every mistake that it finds, and nothing has changed yet.
-func (a *app) checkStart(flags *pflag.FlagSet, o startOptions) (bootstrap.StartOptions, error) {
-	opts := bootstrap.StartOptions{
-		Name: a.profile, APIPort: o.apiPort, Keep: o.keep, Foreground: o.foreground, UpstreamHooks: o.upstreamHooks,
-	}
+// checkStart turns what was typed into a wish, and how to fulfil it. It reports every mistake that it finds, and nothing
+// has changed yet.
+func (a *app) checkStart(flags *pflag.FlagSet, o startOptions) (plan.Wish, bootstrap.Run, error) {
+	wish := plan.Wish{Name: a.profile, APIPort: o.apiPort}
+	run := bootstrap.Run{Keep: o.keep, Foreground: o.foreground}
 	var errs []error
 	bad := func(err error, hint string) {
 		if err != nil {
@@ -141,56 +144,78 @@ func (a *app) checkStart(flags *pflag.FlagSet, o startOptions) (bootstrap.StartO
 	}
 	if flags.Changed("nodes") {
 		bad(cluster.ValidateNodes(o.nodes), "for example:  bonsai start --nodes 3")
-		opts.Nodes = &o.nodes
+		wish.Nodes = &o.nodes
 	}
 	if o.version != "" {
 		minor, _, err := cluster.ParseKubernetesVersion(o.version, a.Info.Kubernetes)
 		if err != nil {
-			errs = append(errs, fault.New(fault.Version, "", err).WithHint("leave --kubernetes-version away for the built-in one"))
+			errs = append(errs, fault.New(fault.Version, "", err).WithHint("omit --kubernetes-version for the built-in one"))
 		}
-		opts.KubernetesVersion = minor
+		wish.KubernetesVersion = minor
 	}
 	ca, err := readCA(o.registryCA)
 	bad(err, "give it a file of one or more PEM certificates")
-	opts.Registries, err = cluster.ParseRegistries(o.mirrors, o.country, ca)
+	wish.Registries, err = cluster.ParseRegistries(o.mirrors, o.country, ca)
 	bad(err, "for example:  --registry-mirror https://mirror.example  or  --registry-mirror ghcr.io=http://10.0.0.2:5000")
+	if err == nil && ca != "" && !trusts(wish.Registries, ca) {
+		bad(errors.New("--registry-ca has no https mirror in this command to be trusted for"), "add one:  --registry-mirror https://mirror.example")
+	}
 	if flags.Changed("api-port") && (o.apiPort < 1 || o.apiPort > 65535) {
 		bad(fmt.Errorf("port %d does not exist", o.apiPort), "choose one from 1 to 65535")
 	}
 	if o.subnet != "" {
-		opts.Subnet, err = parseSubnet(o.subnet)
+		wish.Subnet, err = parseSubnet(o.subnet)
 		bad(err, "for example:  --subnet 172.29.0.0/22")
 	}
-	opts.CPUs, err = parseCPUs(o.cpus)
-	bad(err, "for example:  --cpus 2")
-	opts.MemoryBytes, err = parseMemory(o.memory)
-	bad(err, "for example:  --memory 2g")
+	if o.cpus != "" {
+		cpus, err := parseCPUs(o.cpus)
+		bad(err, "for example:  --cpus 2")
+		wish.CPUs = &cpus
+	}
+	if o.memory != "" {
+		bytes, err := parseMemory(o.memory)
+		bad(err, "for example:  --memory 2g")
+		wish.MemoryBytes = &bytes
+	}
+	if flags.Changed("upstream-hooks") {
+		wish.UpstreamHooks = &o.upstreamHooks
+	}
 	c, err := a.catalog()
 	if err != nil {
-		return opts, err
+		return wish, run, err
 	}
 	errs = append(errs, findAddons(c, o.addons)...)
 	switch o.wait {
 	case "all", "true", "nodes":
 	case "apiserver", "none", "false":
-		opts.NoWait = true
+		run.NoWait = true
 	default:
-		bad(fmt.Errorf("--wait %q is neither all nor apiserver", o.wait), "leave it away to wait for everything")
+		bad(fmt.Errorf("--wait %q is neither all nor apiserver", o.wait), "omit it to wait for everything")
 	}
 	if o.driver != "docker" {
-		bad(fmt.Errorf("driver %q is not possible: nodes are Docker containers", o.driver), "leave --driver away")
+		bad(fmt.Errorf("driver %q is not possible: nodes are Docker containers", o.driver), "omit --driver")
 	}
 	if o.runtime != "containerd" {
-		bad(fmt.Errorf("container runtime %q is not possible: nodes run containerd", o.runtime), "leave --container-runtime away")
+		bad(fmt.Errorf("container runtime %q is not possible: nodes run containerd", o.runtime), "omit --container-runtime")
 	}
 	if o.foreground && o.dryRun {
 		bad(errors.New("--foreground and --dry-run exclude each other"), "use one of them")
 	}
-	return opts, errors.Join(errs...)
+	return wish, run, errors.Join(errs...)
 }
 
-// startAddons are the addons that --addons names, with those that they need.
-func (a *app) startAddons(s Session, names []string) ([]string, error) {
+// trusts says whether an authority is there for any mirror.
+func trusts(r cluster.Registries, ca string) bool {
+	for _, mirrors := range r.Mirrors {
+		if slices.ContainsFunc(mirrors, func(m cluster.Mirror) bool { return m.CA == ca }) {
+			return true
+		}
+	}
+	return false
+}
+
+// startAddons turns on the addons that --addons names, with those that they need.
+func (a *app) startAddons(s Session, names []string) (map[string]bool, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
@@ -202,7 +227,11 @@ func (a *app) startAddons(s Session, names []string) ([]string, error) {
 	if spec, err := a.spec(s); err == nil {
 		chosen = spec.Addons
 	}
-	return a.withNeeds(c, chosen, names), nil
+	wanted := map[string]bool{}
+	for _, name := range a.withNeeds(c, chosen, names) {
+		wanted[name] = true
+	}
+	return wanted, nil
 }
 
 func readCA(path string) (string, error) {
@@ -227,8 +256,9 @@ func parseSubnet(text string) (netip.Prefix, error) {
 	return p, cluster.ValidateSubnet(p)
 }
 
+// parseCPUs returns 0 for no limit.
 func parseCPUs(text string) (float64, error) {
-	if text == "" || text == "max" || text == "no-limit" {
+	if text == "max" || text == "no-limit" {
 		return 0, nil
 	}
 	cpus, err := strconv.ParseFloat(text, 64)
@@ -241,9 +271,9 @@ func parseCPUs(text string) (float64, error) {
 // minMemory is what kubelet, containerd and one small pod need.
 const minMemory = 256 << 20
 
-// parseMemory reads "2g", "1500mb", "2Gi" or, as minikube does, "2048" for megabytes.
+// parseMemory reads "2g", "1500mb", "2Gi" or, as minikube does, "2048" for megabytes. 0 is no limit.
 func parseMemory(text string) (int64, error) {
-	if text == "" || text == "max" || text == "no-limit" {
+	if text == "max" || text == "no-limit" {
 		return 0, nil
 	}
 	digits := strings.TrimRight(strings.ToLower(text), "bimgtk")
@@ -285,68 +315,4 @@ func count(n int, thing string) string {
 		return "1 " + thing
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
-}
-
-// printPlan is the answer of --dry-run. Passwords are not shown.
-func (a *app) printPlan(spec cluster.Spec, exists bool) error {
-	registries := spec.Registries.Mirrors
-	spec.Registries.Mirrors = nil
-	for host, mirrors := range registries {
-		for _, m := range mirrors {
-			if m.Password != "" {
-				m.Password = "***"
-			}
-			if spec.Registries.Mirrors == nil {
-				spec.Registries.Mirrors = map[string][]cluster.Mirror{}
-			}
-			spec.Registries.Mirrors[host] = append(spec.Registries.Mirrors[host], m)
-		}
-	}
-	if a.json() {
-		return writeJSON(a.Stdout, spec)
-	}
-	state := "would be created"
-	if exists {
-		state = "exists and would be started or repaired"
-	}
-	rows := [][]string{
-		{"cluster", spec.Name + " (" + state + ")"},
-		{"Kubernetes", spec.KubernetesVersion},
-		{"API server", fmt.Sprintf("https://127.0.0.1:%d", spec.APIPort)},
-	}
-	if c, err := a.catalog(); err == nil {
-		wanted := c.Wanted(spec.Addons)
-		maps.DeleteFunc(wanted, func(_ string, enabled bool) bool { return !enabled })
-		rows = append(rows, []string{"addons", strings.Join(sortedKeys(wanted), ", ")})
-	}
-	if spec.Subnet.IsValid() {
-		rows = append(rows, []string{"network", fmt.Sprintf("%s, gateway %s", spec.Subnet, spec.Gateway)})
-	}
-	for _, host := range sortedKeys(spec.Registries.Mirrors) {
-		for _, m := range spec.Registries.Mirrors[host] {
-			rows = append(rows, []string{"mirror", host + " from " + m.URL})
-		}
-	}
-	if err := table(a.Stdout, rows); err != nil {
-		return err
-	}
-	if len(spec.Nodes) > 0 {
-		rows = [][]string{{"NODE", "ADDRESS", "PODS", "CPUS", "MEMORY"}}
-		for _, n := range spec.Nodes {
-			cpus, memory := "", ""
-			if n.CPUs > 0 {
-				cpus = strconv.FormatFloat(n.CPUs, 'g', -1, 64)
-			}
-			if n.MemoryBytes > 0 {
-				memory = fmt.Sprintf("%d MB", n.MemoryBytes>>20)
-			}
-			rows = append(rows, []string{n.Name, n.IP.String(), n.PodCIDR.String(), cpus, memory})
-		}
-		fmt.Fprintln(a.Stdout)
-		if err := table(a.Stdout, rows); err != nil {
-			return err
-		}
-	}
-	_, err := fmt.Fprintln(a.Stdout, "\nThis is a plan; nothing was changed.")
-	return err
 }

@@ -1,0 +1,239 @@
+package bootstrap
+
+import (
+	"context"
+	"crypto/rand"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/node"
+	"bonsai/bootstrap/pki"
+	"bonsai/bootstrap/plan"
+	"bonsai/bootstrap/statedir"
+)
+
+// Limits of the waits of a start on a quiet machine; Env.Scale multiplies them.
+const (
+	daemonLimit = 45 * time.Second
+	nodesLimit  = 90 * time.Second
+	// unreachableAfter is when a node that is not Ready is asked whether it reaches the API server at all.
+	unreachableAfter = 8 * time.Second
+	cleanupLimit     = 30 * time.Second
+)
+
+// Want says what is wanted of a cluster that is as current says, on a machine that is as env says. It is a function of
+// values; an error of it is returned as it is, and nothing has changed then.
+type Want func(current plan.State, env plan.Environment) (plan.State, error)
+
+// Apply makes an existing cluster be as wanted, and returns what it changed; verb names the command to others that find
+// the cluster busy. It blocks until the changes are true, nodes that it starts Ready included. When it fails, or ctx
+// ends, the cluster is as it was again (but for Run.Keep, and for data of removed nodes).
+func (m *Manager) Apply(ctx context.Context, verb, name string, want Want, run Run) (plan.Plan, error) {
+	return m.change(ctx, verb, name, want, run, true)
+}
+
+// change is Apply. Without engine nothing may be wanted that touches nodes.
+func (m *Manager) change(ctx context.Context, verb, name string, want Want, run Run, engine bool) (plan.Plan, error) {
+	o := m.operation(verb, name, run)
+	defer o.close()
+	if !o.existed {
+		return plan.Plan{}, statedir.NotFound(name)
+	}
+	lock, err := o.state.Lock(ctx, verb)
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	defer func() { _ = lock.Release() }()
+	if err := o.lookAround(); err != nil {
+		return plan.Plan{}, err
+	}
+	if engine {
+		if err := o.connect(ctx); err != nil {
+			return plan.Plan{}, err
+		}
+	}
+	if err := o.plan(want); err != nil || len(o.Changes) == 0 {
+		return o.Plan, err
+	}
+	if err := o.apply(ctx); err != nil {
+		return o.Plan, o.failed(ctx, err)
+	}
+	return o.Plan, nil
+}
+
+// operation is one run of Start or of Apply.
+type operation struct {
+	*Manager
+	run     Run
+	rec     *recorder
+	state   statedir.Cluster
+	existed bool        // before this run
+	driver  node.Driver // nil if no node is touched
+	engine  node.EngineInfo
+	// containers of the cluster before this run, and networks of the engine; empty without driver.
+	containers []node.Container
+	networks   []node.Network
+	plan.Plan
+	daemon *daemonProcess // set if this run spawned it
+}
+
+func (m *Manager) operation(verb, name string, run Run) *operation {
+	state := m.env.Dir.Cluster(name)
+	return &operation{Manager: m, run: run, rec: newRecorder(verb, run.Events), state: state, existed: state.Exists()}
+}
+
+func (o *operation) close() {
+	if o.driver != nil {
+		_ = o.driver.Close()
+	}
+}
+
+// lookAround finds out what the state folder knows of the cluster.
+func (o *operation) lookAround() error {
+	if o.existed {
+		spec, err := o.state.LoadSpec()
+		if err != nil {
+			return err
+		}
+		o.Current.Spec = spec
+	}
+	o.Current.Running = o.state.DaemonAlive()
+	return nil
+}
+
+// connect finds out what the engine has, of the cluster and of others.
+func (o *operation) connect(ctx context.Context) error {
+	return o.rec.step("engine", "Container engine", func(func(string)) error {
+		driver, err := o.env.Driver()
+		if err != nil {
+			return err
+		}
+		o.driver = driver
+		if o.engine, err = driver.Ping(ctx); err != nil {
+			return err
+		}
+		for _, w := range o.engine.Warnings {
+			o.rec.warn("engine", w)
+		}
+		g, gctx := errgroup.WithContext(ctx)
+		g.Go(func() (err error) { o.networks, err = driver.Networks(gctx); return err })
+		g.Go(func() (err error) {
+			if o.Current.Spec == nil {
+				return nil
+			}
+			o.containers, err = driver.List(gctx, o.Current.Spec.ID)
+			return err
+		})
+		if err := g.Wait(); err != nil || o.Current.Spec == nil {
+			return err
+		}
+		o.Current.Down = map[string]bool{}
+		for _, n := range o.Current.Spec.Nodes {
+			o.Current.Down[n.Name] = true
+		}
+		for _, c := range o.containers {
+			if c.Running {
+				delete(o.Current.Down, c.Node)
+			}
+		}
+		return nil
+	})
+}
+
+// plan asks what is wanted and plans the way there.
+func (o *operation) plan(want Want) error {
+	env, err := o.environment()
+	if err != nil {
+		return err
+	}
+	wanted, err := want(o.Current, env)
+	if err != nil {
+		return err
+	}
+	o.Plan, err = plan.New(o.Current, wanted)
+	return err
+}
+
+// environment is what planning has to know of this machine. An API-only cluster plans its network as well, for nodes
+// that come later.
+func (o *operation) environment() (plan.Environment, error) {
+	env := plan.Environment{
+		Taken: hostNetworks(), FreePort: freePort(), ID: strings.ToLower(rand.Text()[:12]), Kubernetes: o.env.Kubernetes,
+	}
+	if !o.Current.Running {
+		env.PortFree = portFree
+		env.MTU = o.engine.MTU // that of a network in use cannot be changed
+	}
+	names, err := o.List()
+	if err != nil {
+		return env, err
+	}
+	for _, name := range names {
+		if other, err := o.env.Dir.Cluster(name).LoadSpec(); err == nil && name != o.state.Name {
+			env.Taken = append(env.Taken, other.Subnet)
+		}
+	}
+	for _, n := range o.networks {
+		env.Taken = append(env.Taken, n.Subnets...)
+	}
+	return env, nil
+}
+
+// apply makes the plan true, and repairs on the way what the wanted state has and is missing. Once the spec is written,
+// any later start goes on from there.
+func (o *operation) apply(ctx context.Context) error {
+	if err := o.commit(); err != nil {
+		return err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return o.ensureDaemon(gctx) })
+	g.Go(func() error { return o.ensureNodes(gctx) })
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if o.run.NoWait || !o.touchesNodes() {
+		return nil
+	}
+	return o.waitNodes(ctx)
+}
+
+// commit writes certificates and the spec.
+func (o *operation) commit() error {
+	return o.rec.step("pki", "Certificates", func(func(string)) error {
+		if err := o.state.Create(); err != nil {
+			return err
+		}
+		if err := o.state.CreateSocketDir(); err != nil {
+			return err
+		}
+		if err := o.state.SaveSpec(o.Wanted.Spec); err != nil {
+			return err
+		}
+		return pki.Ensure(o.state.PKI(), *o.Wanted.Spec)
+	})
+}
+
+// touchesNodes says whether the plan has to do with the nodes of a cluster: a start always has, since it repairs them.
+func (o *operation) touchesNodes() bool {
+	if o.driver == nil {
+		return false
+	}
+	return o.Has(plan.KindCreate, plan.KindStart) || o.rec.operation == "start" || o.Has(plan.KindAddNode, plan.KindRemoveNode,
+		plan.KindResizeNode, plan.KindStopNode, plan.KindStartNode, plan.KindMTU, plan.KindRegistry)
+}
+
+// wantedNodes are those that are to run.
+func (o *operation) wantedNodes() (nodes []cluster.Node) {
+	if !o.Wanted.Running {
+		return nil
+	}
+	for _, n := range o.Wanted.Spec.Nodes {
+		if !o.Wanted.Down[n.Name] {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
+}

@@ -1,0 +1,261 @@
+package bootstrap
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/node"
+	"bonsai/bootstrap/pki"
+	"bonsai/bootstrap/plan"
+)
+
+// ensureNodes makes the engine have what is wanted: the containers of planned nodes and no others, running or not.
+func (o *operation) ensureNodes(ctx context.Context) error {
+	if !o.touchesNodes() {
+		return nil
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return o.removeNodes(gctx) })
+	g.Go(func() error { return o.haltNodes(gctx) })
+	g.Go(func() error {
+		if len(o.wantedNodes()) == 0 {
+			return nil
+		}
+		if err := o.runNodes(gctx, o.Wanted.Spec, o.wantedNodes()); err != nil {
+			return err
+		}
+		return o.reloadRegistries(gctx)
+	})
+	return g.Wait()
+}
+
+// removeNodes removes what the plan does not have: nodes that are no longer wanted, and those of a growth whose command
+// was killed before it could take them back.
+func (o *operation) removeNodes(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, c := range o.containers {
+		if _, planned := o.Wanted.Spec.NodeByName(c.Node); planned {
+			continue
+		}
+		g.Go(func() error {
+			return o.rec.step("container/"+c.Node, "Removing node "+c.Node, func(func(string)) error {
+				return o.driver.RemoveNode(ctx, c.ClusterID, c.Node)
+			})
+		})
+	}
+	return g.Wait()
+}
+
+// haltNodes stops the nodes that are wanted to be down and run.
+func (o *operation) haltNodes(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, c := range o.containers {
+		if !c.Running || !o.Wanted.Down[c.Node] {
+			continue
+		}
+		g.Go(func() error {
+			return o.rec.step("container/"+c.Node, "Stopping node "+c.Node, func(func(string)) error {
+				return o.driver.StopNode(ctx, c.Name, o.env.Scale.Of(nodeGrace))
+			})
+		})
+	}
+	return g.Wait()
+}
+
+// runNodes makes payload, network and containers of nodes exist as spec has them, and run.
+func (o *operation) runNodes(ctx context.Context, spec *cluster.Spec, nodes []cluster.Node) error {
+	payload, err := o.env.Payload()
+	if err != nil {
+		return err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return o.rec.step("payload", "Node payload", func(waitingFor func(string)) error {
+			last := time.Time{}
+			return o.driver.EnsurePayload(gctx, payload, func(done, total int64) {
+				if now := time.Now(); now.Sub(last) > 200*time.Millisecond && total > 0 {
+					last = now
+					waitingFor(fmt.Sprintf("copying into the engine: %d of %d MB", done>>20, total>>20))
+				}
+			})
+		})
+	})
+	g.Go(func() error {
+		return o.rec.step("network", "Network "+spec.Subnet.String(), func(func(string)) error {
+			return o.driver.EnsureNetwork(gctx, spec)
+		})
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	g, gctx = errgroup.WithContext(ctx)
+	for _, n := range nodes {
+		g.Go(func() error {
+			return o.rec.step("container/"+n.Name, "Container "+n.Name, func(func(string)) error {
+				files, err := o.nodeFiles(spec, n)
+				if err != nil {
+					return err
+				}
+				return o.driver.EnsureNode(gctx, node.NodeSpec{Spec: spec, Node: n, Payload: payload.Hash, Image: payload.ImageRef, Files: files})
+			})
+		})
+	}
+	return g.Wait()
+}
+
+// nodeFiles are the configuration and the certificates of one node.
+func (o *operation) nodeFiles(spec *cluster.Spec, n cluster.Node) ([]node.File, error) {
+	server := fmt.Sprintf("https://%s", netip.AddrPortFrom(spec.Gateway, uint16(spec.APIPort)))
+	config, err := json.MarshalIndent(spec.NodeConfigFor(n, server, o.env.Scale), "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode configuration of node %s: %w", n.Name, err)
+	}
+	files := []node.File{{Path: cluster.NodeConfigFile, Mode: 0o600, Data: config}}
+	certificates, err := pki.NodeFiles(o.state.PKI(), n)
+	if err != nil {
+		return nil, err
+	}
+	for name, data := range certificates {
+		files = append(files, node.File{Path: cluster.NodePKIDir + "/" + name, Mode: 0o600, Data: data})
+	}
+	return files, nil
+}
+
+// reloadRegistries makes nodes that ran before follow their rewritten configuration; those that have just started have
+// read it. With mirrors it is done by every start, for the command before may have been killed half-way.
+func (o *operation) reloadRegistries(ctx context.Context) error {
+	if len(o.Wanted.Spec.Registries.Mirrors) == 0 && !o.Has(plan.KindRegistry) {
+		return nil
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, c := range o.containers {
+		if _, planned := o.Wanted.Spec.NodeByName(c.Node); !planned || !c.Running || o.Wanted.Down[c.Node] {
+			continue
+		}
+		g.Go(func() error {
+			return o.rec.step("registries/"+c.Node, "Registry mirrors of "+c.Node, func(func(string)) error {
+				ctx, cancel := o.limit(ctx, registriesLimit, "node "+c.Node+" to take over the registry mirrors")
+				defer cancel()
+				var out bytes.Buffer
+				code, err := o.driver.Exec(ctx, c.Name, node.Exec{Cmd: []string{"bonsai-agent", "registries"}, Stdout: &out, Stderr: &out})
+				if err == nil && code == 0 {
+					return nil
+				}
+				if err == nil {
+					err = fmt.Errorf("bonsai-agent ended with exit code %d", code)
+				}
+				return fault.New(fault.Node, "give node "+c.Node+" the registry mirrors", err).
+					WithEvidence(troubles(out.String(), evidenceLines)...).
+					Advise("restart the nodes", cluster.Bonsai("stop").Of(c.Cluster).Change(), cluster.Bonsai("start").Of(c.Cluster).Change())
+			})
+		})
+	}
+	return g.Wait()
+}
+
+const (
+	stepDNS = "dns"
+	// apiServiceName exists in every cluster; a node that answers it knows the cluster's records.
+	apiServiceName = "kubernetes.default.svc." + cluster.ClusterDomain
+	// registriesLimit bounds the writing of a few files in a node.
+	registriesLimit = 10 * time.Second
+)
+
+// waitNodes returns when every node that is to run is Ready and cluster names are answered on one of them, with one
+// step per node and one for DNS.
+func (o *operation) waitNodes(ctx context.Context) error {
+	nodes := o.wantedNodes()
+	if len(nodes) == 0 {
+		return nil
+	}
+	ctx, cancel := o.limit(ctx, nodesLimit, "all nodes to get Ready and answer DNS")
+	defer cancel()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	begin := time.Now()
+	for _, n := range nodes {
+		o.rec.emit(cluster.Event{Kind: cluster.StepStarted, Step: "node/" + n.Name, Title: "Node " + n.Name, Detail: "waits for its kubelet to report Ready"})
+	}
+	names := o.Wanted.Spec.Wants(cluster.DNSAddon, true)
+	if names {
+		o.rec.emit(cluster.Event{Kind: cluster.StepStarted, Step: stepDNS, Title: "Cluster DNS", Detail: "waits for a node to answer " + apiServiceName})
+	}
+	var probes sync.WaitGroup
+	defer probes.Wait()
+	defer giveUp(nil)
+	probes.Go(func() { o.watchContainers(ctx, giveUp) })
+	probes.Go(func() { o.watchReachability(ctx, giveUp) })
+
+	since, err := o.containersStarted(ctx)
+	if err != nil {
+		return err
+	}
+	ready := map[string]bool{}
+	answered := !names
+	errAllReady := errors.New("all nodes are ready")
+	err = o.client().Watch(ctx, func(snapshot cluster.Snapshot) error {
+		for _, n := range nodes {
+			if !ready[n.Name] && nodeReady(snapshot, n.Name, since[n.Name]) {
+				ready[n.Name] = true
+				o.rec.emit(cluster.Event{Kind: cluster.StepDone, Step: "node/" + n.Name, Elapsed: time.Since(begin)})
+			}
+		}
+		if !answered && slices.ContainsFunc(snapshot.Nodes, func(n cluster.NodeStatus) bool { return n.DNS == cluster.PhaseRunning }) {
+			answered = true
+			o.rec.emit(cluster.Event{Kind: cluster.StepDone, Step: stepDNS, Elapsed: time.Since(begin)})
+		}
+		if answered && len(ready) == len(nodes) {
+			return errAllReady
+		}
+		return nil
+	})
+	if errors.Is(err, errAllReady) {
+		return nil
+	}
+	if err == nil {
+		err = errors.New("the daemon ended")
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	var missing []string
+	for _, n := range nodes {
+		if !ready[n.Name] {
+			missing = append(missing, n.Name)
+			o.rec.emit(cluster.Event{Kind: cluster.StepFailed, Step: "node/" + n.Name, Detail: err.Error(), Elapsed: time.Since(begin)})
+		}
+	}
+	if !answered {
+		missing = append(missing, "cluster DNS")
+		o.rec.emit(cluster.Event{Kind: cluster.StepFailed, Step: stepDNS, Detail: err.Error(), Elapsed: time.Since(begin)})
+	}
+	if f, ok := errors.AsType[*fault.Fault](err); ok {
+		return f
+	}
+	return fault.New(fault.Node, "wait for "+strings.Join(missing, ", "), err)
+}
+
+// containersStarted says when each node's container started.
+func (o *operation) containersStarted(ctx context.Context) (map[string]time.Time, error) {
+	containers, err := o.driver.List(ctx, o.Wanted.Spec.ID)
+	if err != nil {
+		return nil, err
+	}
+	started := map[string]time.Time{}
+	for _, c := range containers {
+		started[c.Node] = c.Started
+	}
+	return started, nil
+}

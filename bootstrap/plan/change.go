@@ -1,0 +1,296 @@
+package plan
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"bonsai/bootstrap/cluster"
+)
+
+// Kind is a kind of change. Its text is stable: scripts rely on it.
+type Kind string
+
+// All kinds, each with its type below.
+const (
+	KindCreate        Kind = "cluster-created"
+	KindStart         Kind = "control-plane-started"
+	KindVersion       Kind = "kubernetes-version"
+	KindSubnet        Kind = "subnet"
+	KindMTU           Kind = "network-mtu"
+	KindAPIPort       Kind = "api-port"
+	KindUpstreamHooks Kind = "upstream-hooks"
+	KindRemoveNode    Kind = "node-removed"
+	KindAddNode       Kind = "node-added"
+	KindResizeNode    Kind = "node-resized"
+	KindStopNode      Kind = "node-stopped"
+	KindStartNode     Kind = "node-started"
+	KindRegistry      Kind = "registry"
+	KindAddon         Kind = "addon"
+)
+
+// Change is one difference between what a cluster is and what is wanted, of one of the types below. Its JSON form, by
+// Describe, never shows a password.
+type Change interface {
+	Kind() Kind
+	// Object is what changes ("node/dev-2").
+	Object() string
+	Needs() Need
+	// String is one line for a person, as an order: "add node dev-4".
+	String() string
+}
+
+// Create is a new cluster, with all that its plan says.
+type Create struct {
+	Name  string `json:"name"`
+	Nodes int    `json:"nodes"`
+}
+
+func (c Create) Kind() Kind     { return KindCreate }
+func (c Create) Object() string { return "cluster/" + c.Name }
+func (c Create) Needs() Need    { return Need{Effect: Live} }
+func (c Create) String() string {
+	if c.Nodes == 1 {
+		return fmt.Sprintf("create cluster %s with 1 node", c.Name)
+	}
+	return fmt.Sprintf("create cluster %s with %d nodes", c.Name, c.Nodes)
+}
+
+// Start is the start of the control plane of a cluster that exists.
+type Start struct {
+	Name string `json:"name"`
+}
+
+func (c Start) Kind() Kind     { return KindStart }
+func (c Start) Object() string { return "cluster/" + c.Name }
+func (c Start) Needs() Need    { return Need{Effect: Live} }
+func (c Start) String() string { return "start the control plane" }
+
+// Version is another minor version of Kubernetes.
+type Version struct {
+	Name string `json:"name"`
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+func (c Version) Kind() Kind     { return KindVersion }
+func (c Version) Object() string { return "cluster/" + c.Name }
+func (c Version) Needs() Need {
+	return Need{Effect: Impossible, Reason: "it is chosen when a cluster is created"}
+}
+func (c Version) String() string {
+	return fmt.Sprintf("change the Kubernetes version from %s to %s", c.From, c.To)
+}
+func (c Version) flag() []string { return []string{"--kubernetes-version", c.To} }
+
+// Subnet is another network of the nodes.
+type Subnet struct {
+	Name string       `json:"name"`
+	From netip.Prefix `json:"from"`
+	To   netip.Prefix `json:"to"`
+}
+
+func (c Subnet) Kind() Kind     { return KindSubnet }
+func (c Subnet) Object() string { return "cluster/" + c.Name }
+func (c Subnet) Needs() Need {
+	return Need{Effect: Impossible, Reason: "addresses of nodes and certificates follow from it"}
+}
+func (c Subnet) String() string { return fmt.Sprintf("change the subnet from %s to %s", c.From, c.To) }
+func (c Subnet) flag() []string { return []string{"--subnet", c.To.String()} }
+
+// MTU is another packet size of the nodes' network: the engine's has changed.
+type MTU struct {
+	Name  string   `json:"name"`
+	From  int      `json:"from"`
+	To    int      `json:"to"`
+	Nodes []string `json:"nodes"`
+}
+
+func (c MTU) Kind() Kind     { return KindMTU }
+func (c MTU) Object() string { return "cluster/" + c.Name }
+func (c MTU) Needs() Need    { return Need{Effect: Restart, Nodes: c.Nodes} }
+func (c MTU) String() string {
+	return fmt.Sprintf("change the MTU of the nodes' network from %d to %d", c.From, c.To)
+}
+
+// APIPort is another port of the API server.
+type APIPort struct {
+	Name string `json:"name"`
+	From int    `json:"from"`
+	To   int    `json:"to"`
+}
+
+func (c APIPort) Kind() Kind     { return KindAPIPort }
+func (c APIPort) Object() string { return "cluster/" + c.Name }
+func (c APIPort) Needs() Need    { return Need{Effect: Stopped} }
+func (c APIPort) String() string {
+	return fmt.Sprintf("change the API port from %d to %d", c.From, c.To)
+}
+func (c APIPort) flag() []string { return []string{"--api-port", strconv.Itoa(c.To)} }
+
+// UpstreamHooks switches between upstream's bootstrap hooks and bonsai's.
+type UpstreamHooks struct {
+	Name string `json:"name"`
+	On   bool   `json:"on"`
+}
+
+func (c UpstreamHooks) Kind() Kind     { return KindUpstreamHooks }
+func (c UpstreamHooks) Object() string { return "cluster/" + c.Name }
+func (c UpstreamHooks) Needs() Need    { return Need{Effect: Stopped} }
+func (c UpstreamHooks) String() string {
+	if c.On {
+		return "change the bootstrap hooks to upstream's"
+	}
+	return "change the bootstrap hooks to bonsai's"
+}
+func (c UpstreamHooks) flag() []string {
+	return []string{"--upstream-hooks=" + strconv.FormatBool(c.On)}
+}
+
+// RemoveNode takes a node out: its container, its volume and its Node object.
+type RemoveNode struct {
+	Node string `json:"node"`
+}
+
+func (c RemoveNode) Kind() Kind     { return KindRemoveNode }
+func (c RemoveNode) Object() string { return "node/" + c.Node }
+func (c RemoveNode) Needs() Need    { return Need{Effect: Live} }
+func (c RemoveNode) String() string { return "remove node " + c.Node + " and its data" }
+
+// AddNode is a node more.
+type AddNode struct {
+	Node cluster.Node `json:"node"`
+}
+
+func (c AddNode) Kind() Kind     { return KindAddNode }
+func (c AddNode) Object() string { return "node/" + c.Node.Name }
+func (c AddNode) Needs() Need    { return Need{Effect: Live} }
+func (c AddNode) String() string {
+	return fmt.Sprintf("add node %s (%s)", c.Node.Name, c.Node.IP)
+}
+
+// Limits are those of a node's container; 0 is none.
+type Limits struct {
+	CPUs        float64 `json:"cpus"`
+	MemoryBytes int64   `json:"memoryBytes"`
+}
+
+func (l Limits) String() string {
+	var parts []string
+	if l.CPUs > 0 {
+		parts = append(parts, strconv.FormatFloat(l.CPUs, 'g', -1, 64)+" CPUs")
+	}
+	if l.MemoryBytes > 0 {
+		parts = append(parts, fmt.Sprintf("%d MB", l.MemoryBytes>>20))
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	return strings.Join(parts, " and ")
+}
+
+// ResizeNode gives a node other limits.
+type ResizeNode struct {
+	Node string `json:"node"`
+	From Limits `json:"from"`
+	To   Limits `json:"to"`
+	// Running says that its container runs, which is replaced by another one then.
+	Running bool `json:"running"`
+}
+
+func (c ResizeNode) Kind() Kind     { return KindResizeNode }
+func (c ResizeNode) Object() string { return "node/" + c.Node }
+func (c ResizeNode) Needs() Need {
+	if !c.Running {
+		return Need{Effect: Live}
+	}
+	return Need{Effect: Restart, Nodes: []string{c.Node}}
+}
+func (c ResizeNode) String() string {
+	return fmt.Sprintf("change the limits of node %s from %s to %s", c.Node, c.From, c.To)
+}
+
+// StopNode stops the container of a node and keeps everything.
+type StopNode struct {
+	Node string `json:"node"`
+}
+
+func (c StopNode) Kind() Kind     { return KindStopNode }
+func (c StopNode) Object() string { return "node/" + c.Node }
+func (c StopNode) Needs() Need    { return Need{Effect: Live} }
+func (c StopNode) String() string { return "stop node " + c.Node }
+
+// StartNode makes the container of a node exist and run.
+type StartNode struct {
+	Node string `json:"node"`
+}
+
+func (c StartNode) Kind() Kind     { return KindStartNode }
+func (c StartNode) Object() string { return "node/" + c.Node }
+func (c StartNode) Needs() Need    { return Need{Effect: Live} }
+func (c StartNode) String() string { return "start node " + c.Node }
+
+// Registry is other mirrors of one registry; "*" stands for every registry. Passwords are not in it.
+type Registry struct {
+	Registry string           `json:"registry"`
+	From     []cluster.Mirror `json:"from,omitempty"`
+	To       []cluster.Mirror `json:"to,omitempty"`
+}
+
+func (c Registry) Kind() Kind     { return KindRegistry }
+func (c Registry) Object() string { return "registry/" + c.Registry }
+func (c Registry) Needs() Need    { return Need{Effect: Live} }
+func (c Registry) String() string {
+	name := "images of " + c.Registry
+	if c.Registry == "*" {
+		name = "images of every registry"
+	}
+	if len(c.To) == 0 {
+		return "pull " + name + " without a mirror"
+	}
+	var urls []string
+	for _, m := range c.To {
+		urls = append(urls, m.URL)
+	}
+	return "pull " + name + " from " + strings.Join(urls, ", ")
+}
+
+// Addon turns an addon on or off.
+type Addon struct {
+	Addon   string `json:"addon"`
+	Enabled bool   `json:"enabled"`
+}
+
+func (c Addon) Kind() Kind     { return KindAddon }
+func (c Addon) Object() string { return "addon/" + c.Addon }
+func (c Addon) Needs() Need    { return Need{Effect: Live} }
+func (c Addon) String() string {
+	if c.Enabled {
+		return "enable addon " + c.Addon
+	}
+	return "disable addon " + c.Addon
+}
+
+// Redacted are the registries with asterisks in the place of passwords.
+func Redacted(r cluster.Registries) cluster.Registries {
+	hidden := cluster.Registries{}
+	for registry, mirrors := range r.Mirrors {
+		if hidden.Mirrors == nil {
+			hidden.Mirrors = map[string][]cluster.Mirror{}
+		}
+		hidden.Mirrors[registry] = redact(mirrors)
+	}
+	return hidden
+}
+
+func redact(mirrors []cluster.Mirror) []cluster.Mirror {
+	var hidden []cluster.Mirror
+	for _, m := range mirrors {
+		if m.Password != "" {
+			m.Password = "***"
+		}
+		hidden = append(hidden, m)
+	}
+	return hidden
+}

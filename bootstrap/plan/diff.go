@@ -1,0 +1,114 @@
+package plan
+
+import (
+	"maps"
+	"slices"
+
+	"bonsai/bootstrap/cluster"
+)
+
+// Diff returns the changes from what a cluster is to what is wanted, in the order in which they are told; none if
+// there is nothing to do. Neither state is changed.
+func Diff(current, wanted State) []Change {
+	want := wanted.Spec
+	if current.Spec == nil {
+		return []Change{Create{want.Name, len(want.Nodes)}}
+	}
+	return slices.Concat(
+		diffCluster(*current.Spec, *want, current),
+		diffNodes(current, wanted),
+		diffRegistries(current.Spec.Registries.Mirrors, want.Registries.Mirrors),
+		diffAddons(current.Spec.Addons, want.Addons),
+		diffRunning(current, wanted),
+	)
+}
+
+func diffCluster(have, want cluster.Spec, current State) (changes []Change) {
+	if have.KubernetesVersion != want.KubernetesVersion {
+		changes = append(changes, Version{have.Name, have.KubernetesVersion, want.KubernetesVersion})
+	}
+	if have.Subnet != want.Subnet {
+		changes = append(changes, Subnet{have.Name, have.Subnet, want.Subnet})
+	}
+	if have.APIPort != want.APIPort {
+		changes = append(changes, APIPort{have.Name, have.APIPort, want.APIPort})
+	}
+	if have.UpstreamHooks != want.UpstreamHooks {
+		changes = append(changes, UpstreamHooks{have.Name, want.UpstreamHooks})
+	}
+	if have.MTU != want.MTU && len(have.Nodes) > 0 {
+		var nodes []string
+		for _, n := range have.Nodes {
+			if current.runs(n.Name) {
+				nodes = append(nodes, n.Name)
+			}
+		}
+		changes = append(changes, MTU{have.Name, have.MTU, want.MTU, nodes})
+	}
+	return changes
+}
+
+func diffNodes(current, wanted State) (changes []Change) {
+	for _, n := range current.Spec.Nodes {
+		if _, stays := wanted.Spec.NodeByName(n.Name); !stays {
+			changes = append(changes, RemoveNode{n.Name})
+		}
+	}
+	for _, n := range wanted.Spec.Nodes {
+		old, existed := current.Spec.NodeByName(n.Name)
+		if !existed {
+			changes = append(changes, AddNode{n})
+			continue
+		}
+		from, to := Limits{old.CPUs, old.MemoryBytes}, Limits{n.CPUs, n.MemoryBytes}
+		if from != to {
+			changes = append(changes, ResizeNode{n.Name, from, to, current.runs(n.Name)})
+		}
+		switch down := wanted.Down[n.Name]; {
+		case down && !current.Down[n.Name]:
+			changes = append(changes, StopNode{n.Name})
+		case !down && current.Down[n.Name]:
+			changes = append(changes, StartNode{n.Name})
+		}
+	}
+	return changes
+}
+
+// runs says whether a node's container runs, as far as anybody has asked.
+func (s State) runs(node string) bool { return !s.Down[node] }
+
+func diffRegistries(have, want map[string][]cluster.Mirror) (changes []Change) {
+	for _, name := range keys(have, want) {
+		if !slices.Equal(have[name], want[name]) {
+			changes = append(changes, Registry{name, redact(have[name]), redact(want[name])})
+		}
+	}
+	return changes
+}
+
+func diffAddons(have, want map[string]bool) (changes []Change) {
+	for _, name := range keys(have, want) {
+		was, chosen := have[name]
+		if on, still := want[name]; on != was || still != chosen {
+			changes = append(changes, Addon{name, on})
+		}
+	}
+	return changes
+}
+
+func diffRunning(current, wanted State) []Change {
+	if wanted.Running && !current.Running {
+		return []Change{Start{wanted.Spec.Name}}
+	}
+	return nil
+}
+
+// keys are those of both maps, in order.
+func keys[V any](a, b map[string]V) []string {
+	all := maps.Clone(a)
+	if all == nil {
+		all = map[string]V{}
+	}
+	maps.Copy(all, b)
+	return slices.Sorted(maps.Keys(all))
+}

@@ -1,0 +1,143 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+)
+
+// State is what a cluster is, or is wanted to be, at one moment.
+type State struct {
+	// Spec is nil for a cluster that does not exist.
+	Spec *cluster.Spec
+	// Running says that the control plane's process lives.
+	Running bool
+	// Down are the planned nodes whose containers do not run, by name. Where nobody asked the engine it is empty, and
+	// nothing is said of starts of nodes.
+	Down map[string]bool
+}
+
+// Plan is how a cluster gets from one state to another.
+type Plan struct {
+	Current, Wanted State
+	Changes         []Change
+}
+
+// New plans the way from what a cluster is to what is wanted. If a change is impossible, or needs a stopped cluster while
+// this one runs, the error has a fault with the commands to type for each such change.
+func New(current, wanted State) (Plan, error) {
+	p := Plan{Current: current, Wanted: wanted, Changes: Diff(current, wanted)}
+	var errs []error
+	for _, c := range p.Changes {
+		if err := refuse(c, current); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return p, errors.Join(errs...)
+}
+
+// refuse says why a change cannot be made, nil if it can.
+func refuse(c Change, current State) error {
+	name := ""
+	if current.Spec != nil {
+		name = current.Spec.Name
+	}
+	bonsai := func(verb string) cluster.Command { return cluster.Bonsai(verb).Of(name).Change() }
+	again := bonsai("start")
+	if f, ok := c.(interface{ flag() []string }); ok {
+		again = again.With(f.flag()...)
+	}
+	switch need := c.Needs(); {
+	case need.Effect == Impossible:
+		return fault.Newf(fault.Usage, "cluster %q cannot change %s: %s", name, what(c), need.Reason).
+			Advise("recreate it, without its data", bonsai("delete"), again).
+			Advise("or omit the flag to start it as it is")
+	case need.Effect == Stopped && current.Running:
+		return fault.Newf(fault.Usage, "cluster %q cannot change %s while it runs", name, what(c)).
+			Advise("stop it first", bonsai("stop"), again)
+	}
+	return nil
+}
+
+// what is the sentence of a change without its verb.
+func what(c Change) string { return strings.TrimPrefix(c.String(), "change ") }
+
+// Has says whether one of the changes is of one of the kinds.
+func (p Plan) Has(kinds ...Kind) bool {
+	for _, c := range p.Changes {
+		for _, k := range kinds {
+			if c.Kind() == k {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Described are the changes in the form that JSON output has.
+func (p Plan) Described() []Description {
+	list := make([]Description, 0, len(p.Changes))
+	for _, c := range p.Changes {
+		list = append(list, Describe(c))
+	}
+	return list
+}
+
+// Description is a change as JSON shows it.
+type Description struct {
+	Kind Kind `json:"kind"`
+	// Object is what changes: "cluster/dev", "node/dev-2", "registry/docker.io", "addon/dns".
+	Object  string `json:"object"`
+	Summary string `json:"summary"`
+	Needs   Need   `json:"needs"`
+	// Details are the fields of the change's own type.
+	Details Change `json:"details"`
+}
+
+// Describe puts all that a change says of itself side by side.
+func Describe(c Change) Description {
+	return Description{Kind: c.Kind(), Object: c.Object(), Summary: c.String(), Needs: c.Needs(), Details: c}
+}
+
+// Effect is when a change takes effect.
+type Effect string
+
+// The effects, from the cheapest on.
+const (
+	// Live interrupts nothing.
+	Live Effect = "live"
+	// Restart recreates the containers of some nodes, whose volumes are kept.
+	Restart Effect = "restart"
+	// Stopped is possible only while the cluster is stopped.
+	Stopped Effect = "stopped"
+	// Impossible can only be had by recreating the cluster.
+	Impossible Effect = "impossible"
+)
+
+// Need is what has to happen for a change.
+type Need struct {
+	Effect Effect `json:"effect"`
+	// Nodes are those that Restart restarts.
+	Nodes []string `json:"nodes,omitempty"`
+	// Reason says why it is Impossible.
+	Reason string `json:"reason,omitempty"`
+}
+
+func (n Need) String() string {
+	switch n.Effect {
+	case Restart:
+		noun := "node"
+		if len(n.Nodes) != 1 {
+			noun = "nodes"
+		}
+		return fmt.Sprintf("restarts %s %s", noun, strings.Join(n.Nodes, ", "))
+	case Stopped:
+		return "a stopped cluster"
+	case Impossible:
+		return "impossible: " + n.Reason
+	}
+	return "nothing"
+}

@@ -1,0 +1,223 @@
+// Package plan decides, as pure functions of values, what has to happen for a cluster to be what the user wants.
+//
+// A Wish is what the user said, and nothing of how a command runs. Resolve makes of it, of what the cluster is and of
+// the Environment the wanted cluster.Spec. Diff compares the State of the cluster with the wanted one and returns the
+// Changes between them, one type for each kind; a Change knows what it needs and how it is said to a person. New does
+// all of that and refuses what cannot be done. Nothing here does input or output: package bootstrap observes, and
+// applies what was planned.
+//
+// Begin reading at Wish, New and Change.
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+)
+
+// Wish is what the user wants of one cluster. A field that is not set means "as it is", or the default for a new
+// cluster. What a user typed in it has been checked already, value by value.
+type Wish struct {
+	Name string `json:"name"`
+	// Nodes is how many the cluster is to have.
+	Nodes *int `json:"nodes,omitempty"`
+	// KubernetesVersion is anything that cluster.ParseKubernetesVersion reads.
+	KubernetesVersion string       `json:"kubernetesVersion,omitempty"`
+	APIPort           int          `json:"apiPort,omitempty"`
+	Subnet            netip.Prefix `json:"subnet,omitzero"`
+	// CPUs and MemoryBytes limit every node; 0 removes the limit.
+	CPUs        *float64 `json:"cpus,omitempty"`
+	MemoryBytes *int64   `json:"memoryBytes,omitempty"`
+	// Registries holds the mirrors of some registries; those of others stay as they are.
+	Registries cluster.Registries `json:"registries,omitzero"`
+	// Addons turns some addons on or off by name; others stay as they are.
+	Addons map[string]bool `json:"addons,omitempty"`
+	// UpstreamHooks runs upstream's bootstrap hooks in place of bonsai's.
+	UpstreamHooks *bool `json:"upstreamHooks,omitempty"`
+}
+
+// Environment is what planning has to know of the machine.
+type Environment struct {
+	// Taken are the address ranges that the network of a new cluster must not overlap.
+	Taken []netip.Prefix
+	// PortFree says whether the API server could listen on 127.0.0.1:port. Nil means that it does not matter, since the
+	// cluster listens already or is not about to be started.
+	PortFree func(port int) bool
+	// FreePort is some port that nobody listens on.
+	FreePort int
+	// ID is given to a new cluster.
+	ID string
+	// Kubernetes is the version of the linked components ("v1.37.2").
+	Kubernetes string
+	// MTU of the container network, 0 if it is unknown or must stay as it is.
+	MTU int
+}
+
+// defaultAPIPort is what everybody knows; a second cluster takes any free one.
+const defaultAPIPort = 6443
+
+// Resolve returns the spec that fulfils the wish, on top of what the cluster is; existing is nil for a new one, and is
+// not changed. It fails with a fault if no spec can, be it possible to get there or not: that is for New to say.
+func Resolve(w Wish, existing *cluster.Spec, env Environment) (cluster.Spec, error) {
+	var spec cluster.Spec
+	var err error
+	if existing == nil {
+		spec, err = resolveNew(w, env)
+	} else {
+		spec, err = resolveChange(w, *existing, env)
+	}
+	if err != nil {
+		return cluster.Spec{}, err
+	}
+	if env.PortFree != nil && !env.PortFree(spec.APIPort) {
+		return cluster.Spec{}, fault.Newf(fault.Conflict, "port %d on 127.0.0.1, where the API server of cluster %q has to listen, is taken", spec.APIPort, spec.Name).
+			Advise("see what has it", cluster.Program("ss", "-ltnp").On(fmt.Sprintf("sport = :%d", spec.APIPort))).
+			Advise("or use another one", cluster.Bonsai("start").Of(spec.Name).With("--api-port", strconv.Itoa(env.FreePort)).Change())
+	}
+	if err := limitNodes(&spec, w); err != nil {
+		return cluster.Spec{}, err
+	}
+	if env.MTU != 0 {
+		spec.MTU = env.MTU
+	}
+	if w.UpstreamHooks != nil {
+		spec.UpstreamHooks = *w.UpstreamHooks
+	}
+	spec.Registries.Mirrors = overlay(spec.Registries.Mirrors, w.Registries.Mirrors)
+	spec.Addons = overlay(spec.Addons, w.Addons)
+	return spec, spec.Validate()
+}
+
+// Started is the wanted state in which the wish holds and all of the cluster runs.
+func (w Wish) Started(current State, env Environment) (State, error) {
+	spec, err := Resolve(w, current.Spec, env)
+	return State{Spec: &spec, Running: true}, err
+}
+
+// Kept is the wanted state in which the wish holds, and what runs and does not run stays so.
+func (w Wish) Kept(current State, env Environment) (State, error) {
+	env.PortFree = nil
+	spec, err := Resolve(w, current.Spec, env)
+	return State{Spec: &spec, Running: current.Running, Down: current.Down}, err
+}
+
+// overlay returns base with the entries of top in it. Neither is changed.
+func overlay[V any](base, top map[string]V) map[string]V {
+	if len(top) == 0 {
+		return base
+	}
+	merged := maps.Clone(base)
+	if merged == nil {
+		merged = map[string]V{}
+	}
+	maps.Copy(merged, top)
+	return merged
+}
+
+func resolveNew(w Wish, env Environment) (cluster.Spec, error) {
+	minor, _, err := cluster.ParseKubernetesVersion(w.KubernetesVersion, env.Kubernetes)
+	if err != nil {
+		return cluster.Spec{}, fault.New(fault.Version, "", err)
+	}
+	spec := cluster.Spec{
+		Version: cluster.SpecVersion, Name: w.Name, ID: env.ID, Suffix: env.ID[:min(cluster.SuffixLength, len(env.ID))],
+		KubernetesVersion: minor, APIPort: w.APIPort,
+	}
+	if spec.APIPort == 0 {
+		spec.APIPort = defaultAPIPort
+		if env.PortFree != nil && !env.PortFree(spec.APIPort) {
+			spec.APIPort = env.FreePort
+		}
+	}
+	if spec.Subnet, err = chooseSubnet(w, env); err != nil {
+		return cluster.Spec{}, err
+	}
+	spec.Replan()
+	nodes := cluster.DefaultNodes
+	if w.Nodes != nil {
+		nodes = *w.Nodes
+	}
+	addNodes(&spec, nodes)
+	return spec, nil
+}
+
+func chooseSubnet(w Wish, env Environment) (netip.Prefix, error) {
+	free, noneFree := cluster.ChooseSubnet(env.Taken)
+	i := slices.IndexFunc(env.Taken, w.Subnet.Overlaps)
+	switch {
+	case !w.Subnet.IsValid() && noneFree != nil:
+		return free, fault.New(fault.Conflict, "choose a network for the nodes", noneFree).
+			Advise("name a free one", cluster.Bonsai("start").Of(w.Name).With("--subnet", "172.29.0.0/22").Change())
+	case !w.Subnet.IsValid():
+		return free, nil
+	case i < 0:
+		return w.Subnet, nil
+	}
+	f := fault.Newf(fault.Conflict, "subnet %s overlaps %s, which is in use on this machine", w.Subnet, env.Taken[i])
+	if noneFree != nil {
+		return w.Subnet, f.Advise("omit --subnet and bonsai finds a free one")
+	}
+	return w.Subnet, f.Advise("omit --subnet, or use a free one", cluster.Bonsai("start").Of(w.Name).With("--subnet", free.String()).Change())
+}
+
+func resolveChange(w Wish, spec cluster.Spec, env Environment) (cluster.Spec, error) {
+	spec.Nodes = slices.Clone(spec.Nodes)
+	if w.KubernetesVersion != "" {
+		minor, _, err := cluster.ParseKubernetesVersion(w.KubernetesVersion, env.Kubernetes)
+		if err != nil {
+			return spec, fault.New(fault.Version, "", err)
+		}
+		spec.KubernetesVersion = minor
+	}
+	if w.APIPort != 0 {
+		spec.APIPort = w.APIPort
+	}
+	if w.Subnet.IsValid() && w.Subnet != spec.Subnet {
+		spec.Subnet = w.Subnet
+		spec.Replan()
+	}
+	if w.Nodes != nil {
+		if *w.Nodes < len(spec.Nodes) {
+			return spec, fault.Newf(fault.Usage, "cluster %q has %d nodes; start adds nodes but never removes any", spec.Name, len(spec.Nodes)).
+				Advise("omit --nodes to start it as it is, or delete the cluster", cluster.Bonsai("delete").Of(spec.Name).Change())
+		}
+		addNodes(&spec, *w.Nodes)
+	}
+	return spec, nil
+}
+
+// addNodes adds nodes until there are n.
+func addNodes(spec *cluster.Spec, n int) {
+	for index := 1; len(spec.Nodes) < n; index++ {
+		if slices.ContainsFunc(spec.Nodes, func(n cluster.Node) bool { return n.Index == index }) {
+			continue
+		}
+		spec.Nodes = append(spec.Nodes, spec.PlanNode(index))
+	}
+	slices.SortFunc(spec.Nodes, func(a, b cluster.Node) int { return a.Index - b.Index })
+}
+
+// limitNodes gives every node the limits of the wish.
+func limitNodes(spec *cluster.Spec, w Wish) error {
+	if w.CPUs == nil && w.MemoryBytes == nil {
+		return nil
+	}
+	if len(spec.Nodes) == 0 {
+		return fault.Newf(fault.Usage, "cluster %q has no nodes whose processors and memory could be limited", spec.Name).
+			Advise("omit --cpus and --memory, or add nodes:  --nodes 1")
+	}
+	for i := range spec.Nodes {
+		if w.CPUs != nil {
+			spec.Nodes[i].CPUs = *w.CPUs
+		}
+		if w.MemoryBytes != nil {
+			spec.Nodes[i].MemoryBytes = *w.MemoryBytes
+		}
+	}
+	return nil
+}
