@@ -31,7 +31,7 @@ func newAddonsPage(u *ui) *addonsPage {
 		{Title: "Addon", Min: 14, Max: 28}, {Title: "State", Min: 10, Max: 14}, {Title: "Version", Drop: 2, Max: 12}, {Title: "Delivery", Drop: 4, Max: 10},
 		{Title: "Since", Kind: grid.Age, Drop: 3}, {Title: "What it gives you", Drop: 1, Min: 20},
 	})
-	u.state.listeners = append(u.state.listeners, p.told)
+	u.state.Listen(p.told)
 	return p
 }
 
@@ -97,7 +97,7 @@ func (p *addonsPage) told() {
 
 // live is what the newest snapshot says of an addon, nil if nothing.
 func (p *addonsPage) live(name string) *cluster.AddonStatus {
-	list := p.u.state.snapshot.Addons
+	list := p.u.state.Snapshot.Addons
 	if i := slices.IndexFunc(list, func(a cluster.AddonStatus) bool { return a.Name == name }); i >= 0 {
 		return &list[i]
 	}
@@ -111,7 +111,7 @@ func (p *addonsPage) merge() {
 		a := &p.list[i]
 		if live := p.live(a.Name); live != nil {
 			a.Enabled, a.State, a.Reason, a.Hint, a.Since = live.Enabled, live.State, live.Reason, live.Hint, live.Since
-		} else if !a.Enabled && a.State != "" && p.u.state.running() { // it has gone
+		} else if !a.Enabled && a.State != "" && p.u.state.Running() { // it has gone
 			a.State, a.Reason, a.Hint = cluster.AddonDisabled, "", ""
 		}
 		items = append(items, p.item(*a))
@@ -265,9 +265,9 @@ func (p *addonsPage) toggle() {
 		u.toast.say(paint.Warn, u.T("%s is not in this version: %s", paint.Clean(a.Name), paint.Clean(a.Story)))
 	case cluster.AddonStatus:
 		switch {
-		case !u.state.known:
+		case !u.state.Known:
 			u.toast.say(paint.Warn, u.T("looking"))
-		case u.state.snapshot.Phase == cluster.PhaseAbsent:
+		case u.state.Snapshot.Phase == cluster.PhaseAbsent:
 			u.toast.say(paint.Warn, u.T("there is no cluster yet; %s leads to its start", u.keys.Key("screen.overview")))
 		case u.switching[a.Name]:
 			u.toast.say(paint.Warn, u.T("it is being switched"))
@@ -349,7 +349,7 @@ func (p *addonsPage) draw(w, h int) []string {
 	case p.grid.Len() == 0:
 		return fill(u.note(u.T("this version of bonsai has no addons"), w, h), w, h)
 	}
-	lines := p.grid.Draw(u.look(!u.state.stale().IsZero()), w, h-2)
+	lines := p.grid.Draw(u.look(!u.state.Stale().IsZero()), w, h-2)
 	return append(lines, p.strip(w)...)
 }
 

@@ -78,14 +78,14 @@ func phaseState(p cluster.Phase) paint.State {
 
 // health is the cluster in one state and one word.
 func (u *ui) health() (paint.State, string) {
-	s := &u.state.snapshot
+	s := &u.state.Snapshot
 	if o := u.operation; o != nil && !o.done {
 		return paint.StateBusy, u.doing(o)
 	}
-	if !u.state.known {
+	if !u.state.Known {
 		return paint.StateBusy, u.T("looking")
 	}
-	if !u.state.running() || s.Phase != cluster.PhaseRunning {
+	if !u.state.Running() || s.Phase != cluster.PhaseRunning {
 		return phaseState(s.Phase), u.T(lower(string(s.Phase)))
 	}
 	for _, n := range s.Nodes {
@@ -118,8 +118,8 @@ func severityState(s cluster.Severity) paint.State {
 
 // facts are the figures of the status line, the most important first.
 func (u *ui) facts() []string {
-	s := &u.state.snapshot
-	if !u.state.running() {
+	s := &u.state.Snapshot
+	if !u.state.Running() {
 		return nil
 	}
 	ready := 0
@@ -128,16 +128,16 @@ func (u *ui) facts() []string {
 			ready++
 		}
 	}
-	p := &u.state.summary
-	p.refresh()
+	p := &u.state.Summary
+	p.Refresh()
 	facts := []string{u.T("nodes %d/%d", ready, len(s.Nodes))}
-	if u.state.pods.synced {
-		facts = append(facts, u.T("pods %d/%d", p.ready, p.total))
+	if u.state.Pods.Synced {
+		facts = append(facts, u.T("pods %d/%d", p.Ready, p.Total))
 	}
-	if len(u.state.load.Nodes) > 0 {
+	if len(u.state.Load.Nodes) > 0 {
 		var cpu, cpus float64
 		var memory, limit uint64
-		for _, n := range u.state.load.Nodes {
+		for _, n := range u.state.Load.Nodes {
 			cpu, memory = cpu+n.CPU, memory+n.Memory
 			cpus, limit = max(cpus, n.CPUs), max(limit, n.MemoryLimit)
 		}
@@ -147,15 +147,15 @@ func (u *ui) facts() []string {
 }
 
 func (u *ui) statusLine(w int) string {
-	s := &u.state.snapshot
+	s := &u.state.Snapshot
 	state, word := u.health()
 	l := u.theme.Line(w).Add(paint.Plain, " ").Add(paint.Strong, u.session.Name()).Add(paint.Plain, " ").
 		Add(state.Role(), u.glyph(state)+" "+word)
 	right, role := u.T("live"), paint.OK
-	switch since := u.state.stale(); {
+	switch since := u.state.Stale(); {
 	case !since.IsZero():
 		right, role = u.theme.Glyphs.Warn+" "+u.T("silent %s, as of %s", u.clock.age(since), since.Format("15:04:05")), paint.Warn
-	case !u.state.alive():
+	case !u.state.Alive():
 		right = ""
 	}
 	if u.opts.ReadOnly {
@@ -169,7 +169,7 @@ func (u *ui) statusLine(w int) string {
 	if s.KubernetesVersion != "" {
 		parts = append(parts, "k8s "+strings.TrimPrefix(s.KubernetesVersion, "v"))
 	}
-	if u.state.running() {
+	if u.state.Running() {
 		parts = append([]string{"ns:" + space}, parts...)
 	}
 	for _, p := range parts {
@@ -245,7 +245,7 @@ func (u *ui) tabAt(x int) int {
 
 // warns says that a screen has something that wants to be seen.
 func (u *ui) warns(id string) bool {
-	for _, p := range u.state.snapshot.Problems {
+	for _, p := range u.state.Snapshot.Problems {
 		if p.Severity != cluster.SeverityInfo && screenOf(p.Object) == id && id != "pods" {
 			return true
 		}

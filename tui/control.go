@@ -42,7 +42,7 @@ func newControlPage(u *ui) *controlPage {
 		{Title: "PID", Kind: grid.Number, Min: 6, Drop: 5},
 		{Title: "Reason", Min: 12, Drop: 6},
 	})
-	u.state.listeners = append(u.state.listeners, func() {
+	u.state.Listen(func() {
 		if p.visible {
 			p.refresh()
 		}
@@ -61,7 +61,7 @@ func (p *controlPage) hide() { p.visible = false }
 
 // refresh takes the components of the newest snapshot.
 func (p *controlPage) refresh() {
-	s := &p.u.state.snapshot
+	s := &p.u.state.Snapshot
 	now := map[string]bool{}
 	add := func(order int, node string, c cluster.Component) {
 		c.Name, c.Reason = paint.Clean(c.Name), paint.Clean(c.Reason)
@@ -164,7 +164,7 @@ func (p *controlPage) draw(w, h int) []string {
 		side = w * 38 / 100
 		list = w - side - 2
 	}
-	rows := p.grid.Draw(u.look(!u.state.stale().IsZero()), list, h-len(lines)-strip)
+	rows := p.grid.Draw(u.look(!u.state.Stale().IsZero()), list, h-len(lines)-strip)
 	if side > 0 {
 		rows = beside(rows, fill(u.figures(side, len(rows)), side, len(rows)), list, side)
 	}
@@ -214,7 +214,7 @@ func (u *ui) purpose(name string) string {
 
 // figures are what etcd holds and what waits in queues, the most first.
 func (u *ui) figures(w, rows int) []string {
-	load := &u.state.load.ControlPlane
+	load := &u.state.Load.ControlPlane
 	half := (w - 2) / 2
 	left := u.ranking(half, rows, u.T("IN ETCD"), load.Objects, true)
 	right := u.ranking(w-half-2, rows, u.T("QUEUES"), load.Queues, false)

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/tui/model"
 	"bonsai/tui/paint"
 )
 
@@ -16,7 +17,7 @@ const (
 
 // controlNote is what is known of the one process.
 func (u *ui) controlNote() string {
-	load := &u.state.load.ControlPlane
+	load := &u.state.Load.ControlPlane
 	if load.Memory == 0 {
 		return u.T("one process")
 	}
@@ -27,7 +28,7 @@ func (u *ui) controlNote() string {
 type arrow struct {
 	rate, latency string
 	role          paint.Role
-	past          *series
+	past          *model.Series
 }
 
 func (u *ui) arrow(from, to string) arrow {
@@ -52,9 +53,9 @@ func (u *ui) arrow(from, to string) arrow {
 }
 
 // graph is a series as a little graph as high as its own highest value.
-func (u *ui) graph(s *series, w int) string {
-	shape := s.shape(w)
-	return u.theme.SparkText(shape, topOf(shape, 1), w)
+func (u *ui) graph(s *model.Series, w int) string {
+	shape := s.Shape(w)
+	return u.theme.SparkText(shape, model.Top(shape, 1), w)
 }
 
 // drawing is a canvas with the boxes of the architecture.
@@ -115,8 +116,8 @@ func (d *drawing) beside(x, y int, a arrow) {
 
 // drawWide draws control plane and data plane as boxes, with arrows from who asks to who is asked.
 func (u *ui) drawWide(w int) []string {
-	load := &u.state.load.ControlPlane
-	d := &drawing{u, u.theme.Canvas(w, drawingHeight-1).Pale(!u.state.stale().IsZero())}
+	load := &u.state.Load.ControlPlane
+	d := &drawing{u, u.theme.Canvas(w, drawingHeight-1).Pale(!u.state.Stale().IsZero())}
 	c := d.c
 	side := min(30, 24+(w-100)/10)
 	mid := min(36, 27+(w-100)/8)
@@ -133,7 +134,7 @@ func (u *ui) drawWide(w int) []string {
 		if p99 >= 0 {
 			first += "  p99 " + span(p99)
 		}
-		second = u.graph(past, min(sparkMost, mid-4))
+		second = u.graph(past, min(model.LongestGraph, mid-4))
 	}
 	// Who comes from outside.
 	clients := u.arrow("clients", "kube-apiserver")
@@ -177,7 +178,7 @@ func (u *ui) drawWide(w int) []string {
 
 // nodes draws the boxes of the nodes at row y, and the lines that join them to column center above.
 func (d *drawing) nodes(y, center, w int, role paint.Role) {
-	u, nodes := d.u, d.u.state.snapshot.Nodes
+	u, nodes := d.u, d.u.state.Snapshot.Nodes
 	if len(nodes) == 0 {
 		d.c.Text(center-10, y, paint.Dim, u.T("no nodes: an API server alone"), 40)
 		return
@@ -250,16 +251,16 @@ func (d *drawing) nodeLines(n *cluster.NodeStatus, w int) []string {
 	if use, ok := u.usageOf(n.Name); ok && n.Ready {
 		second = fmt.Sprintf("%s %s  mem %s", u.cpuGraph(n.Name, 5), cores(use.CPU), percent(share(use)))
 	}
-	if c := u.state.summary.nodes[n.Name]; second != "" && w >= 26 {
-		second += "  pods " + strconv.Itoa(c.total)
+	if c := u.state.Summary.Nodes[n.Name]; second != "" && w >= 26 {
+		second += "  pods " + strconv.Itoa(c.Total)
 	}
 	return []string{parts, second}
 }
 
 // drawNarrow draws the same in six lines: who asks at the left, the API server in the middle, etcd at the right.
 func (u *ui) drawNarrow(w int) []string {
-	load := &u.state.load.ControlPlane
-	d := &drawing{u, u.theme.Canvas(w, 7).Pale(!u.state.stale().IsZero())}
+	load := &u.state.Load.ControlPlane
+	d := &drawing{u, u.theme.Canvas(w, 7).Pale(!u.state.Stale().IsZero())}
 	c := d.c
 	asked, p99, past := u.traffic("kube-apiserver")
 	const name, figures = 13, 17
@@ -273,7 +274,7 @@ func (u *ui) drawNarrow(w int) []string {
 		{"clients", u.T("clients"), paint.StateNone},
 		{"kube-scheduler", "scheduler", u.componentState("kube-scheduler")},
 		{"kube-controller-manager", "controllers", u.componentState("kube-controller-manager")},
-		{"kubelet", u.T("kubelets %d", len(u.state.snapshot.Nodes)), u.kubeletsState()},
+		{"kubelet", u.T("kubelets %d", len(u.state.Snapshot.Nodes)), u.kubeletsState()},
 	} {
 		y := i + 1
 		if who.state != paint.StateNone {
@@ -335,8 +336,8 @@ func prefixOf(latency string) string {
 // kubeletsState is how the kubelets of all nodes do together.
 func (u *ui) kubeletsState() paint.State {
 	state := paint.StateOK
-	for i := range u.state.snapshot.Nodes {
-		if s := nodeState(&u.state.snapshot.Nodes[i]); s != paint.StateOK {
+	for i := range u.state.Snapshot.Nodes {
+		if s := nodeState(&u.state.Snapshot.Nodes[i]); s != paint.StateOK {
 			state = s
 		}
 	}

@@ -124,11 +124,11 @@ func newDNSPage(u *ui) *dnsPage {
 	p.linger = linger{u: u, on: func() {
 		p.feed.Use()
 		p.status.Use()
-		u.state.services.feed.Use()
+		u.state.Services.Feed.Use()
 	}, off: func() {
 		p.feed.Leave()
 		p.status.Leave()
-		u.state.services.feed.Leave()
+		u.state.Services.Feed.Leave()
 	}}
 	return p
 }
@@ -303,19 +303,19 @@ func (p *dnsPage) stateOf(q *dnslog.Query) paint.State {
 
 // guess returns what a failed question may have meant.
 func (p *dnsPage) guess(q *dnslog.Query) []nearmiss.Meant {
-	s := p.u.state.services
-	if p.guessed != s.version || len(p.guesses) > 5000 {
+	s := p.u.state.Services
+	if p.guessed != s.Version || len(p.guesses) > 5000 {
 		clear(p.guesses)
-		p.guessed = s.version
+		p.guessed = s.Version
 	}
-	if q.Verdict != dnslog.Missing || len(s.known) == 0 {
+	if q.Verdict != dnslog.Missing || len(s.Known) == 0 {
 		return nil
 	}
 	key := guessKey{q.Asked, q.Namespace()}
 	m, ok := p.guesses[key]
 	if !ok {
-		m = nearmiss.Find(q.Asked.Value(), key.namespace, s.known)
-		if full, ok := nearmiss.Full(q.Asked.Value(), key.namespace, s.known); ok && len(q.Tries()) == 0 && q.Rest() == "" && full.Right != q.Asked.Value() {
+		m = nearmiss.Find(q.Asked.Value(), key.namespace, s.Known)
+		if full, ok := nearmiss.Full(q.Asked.Value(), key.namespace, s.Known); ok && len(q.Tries()) == 0 && q.Rest() == "" && full.Right != q.Asked.Value() {
 			m = []nearmiss.Meant{full}
 		}
 		p.guesses[key] = m
@@ -325,7 +325,7 @@ func (p *dnsPage) guess(q *dnslog.Query) []nearmiss.Meant {
 
 // meant returns what a name that does not exist may have meant.
 func (p *dnsPage) meant(name, namespace string) []nearmiss.Meant {
-	return nearmiss.Find(name, namespace, p.u.state.services.known)
+	return nearmiss.Find(name, namespace, p.u.state.Services.Known)
 }
 
 // dnsPage is the one page of DNS.
@@ -381,7 +381,7 @@ func (p *dnsPage) warning() string {
 			return p.u.T("the DNS server of %s is %s", s.Node, p.u.T(lower(string(s.Phase))))
 		}
 	}
-	for _, problem := range p.u.state.snapshot.Problems {
+	for _, problem := range p.u.state.Snapshot.Problems {
 		if problem.Kind == cluster.ProblemName && problem.Severity != cluster.SeverityInfo {
 			return paint.Clean(problem.Summary)
 		}
@@ -415,10 +415,10 @@ func (p *dnsPage) subjects() []subject {
 		return nil
 	}
 	ns, name, _ := strings.Cut(q.Asker.Value(), "/")
-	for _, r := range p.u.state.pods.rows {
+	for _, r := range p.u.state.Pods.All {
 		if r.Namespace == ns && r.Name == name {
-			return []subject{subjectOf(podType, p.u.state.pods.columns, &r)}
+			return []subject{subjectOf(kube.PodType(), p.u.state.Pods.Columns, &r)}
 		}
 	}
-	return []subject{{ref: kube.Ref{Type: podType, Namespace: ns, Name: name}}}
+	return []subject{{ref: kube.Ref{Type: kube.PodType(), Namespace: ns, Name: name}}}
 }

@@ -226,8 +226,8 @@ func TestDNSFollowsForAWhileAfterItWasLeft(t *testing.T) {
 		t.Errorf("the timer of a time before ends the feed")
 	}
 	p.linger.end(p.linger.leavings)
-	if p.feed.Users() != 0 || p.status.Users() != 0 || r.u.state.services.feed.Users() != 0 {
-		t.Errorf("it is followed for ever: %d, %d, %d", p.feed.Users(), p.status.Users(), r.u.state.services.feed.Users())
+	if p.feed.Users() != 0 || p.status.Users() != 0 || r.u.state.Services.Feed.Users() != 0 {
+		t.Errorf("it is followed for ever: %d, %d, %d", p.feed.Users(), p.status.Users(), r.u.state.Services.Feed.Users())
 	}
 	r.keys("6")
 	if p.feed.Users() != 1 {

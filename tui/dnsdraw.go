@@ -66,7 +66,7 @@ func (p *dnsPage) draw(w, h int) []string {
 func (p *dnsPage) emptyText() string {
 	u := p.u
 	switch {
-	case u.state.absent():
+	case u.state.Absent():
 		return u.T("the cluster does not run, so nobody asks")
 	case p.err != nil:
 		return u.errorText(p.err)
@@ -255,7 +255,7 @@ func queryLayout(w int) queryColumns {
 // main is the list, or the groups.
 func (p *dnsPage) main(w, h int) []string {
 	u := p.u
-	pale := p.err != nil || !u.state.stale().IsZero()
+	pale := p.err != nil || !u.state.Stale().IsZero()
 	if p.grouped {
 		below := 0
 		if h >= 14 {

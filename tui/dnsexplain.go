@@ -101,7 +101,7 @@ func (p *dnsPage) why(q *dnslog.Query) []fact {
 			}
 			return append(row, fact{paint.Key, "   " + u.keys.Key("dns.copy.right")}, fact{paint.Dim, " " + u.T("copies the right name")})
 		}
-		if full, ok := nearmiss.Full(asked, q.Namespace(), u.state.services.known); ok {
+		if full, ok := nearmiss.Full(asked, q.Namespace(), u.state.Services.Known); ok {
 			return []fact{{paint.Plain, u.T("%s exists: some programs, nslookup among them, try the whole search path although they have found it", full.Right)}}
 		}
 		if ofCluster(asked) {

@@ -288,10 +288,10 @@ func (u *ui) subjectNamed(namespace string, object kube.Object) (s subject, ok b
 	if !ok || object.Name == "" {
 		return s, false
 	}
-	if t.Resource == podType.Resource && t.Group == "" {
-		for _, r := range u.state.pods.rows {
+	if t.Resource == kube.PodType().Resource && t.Group == "" {
+		for _, r := range u.state.Pods.All {
 			if r.Namespace == namespace && r.Name == object.Name {
-				return subjectOf(podType, u.state.pods.columns, &r), true
+				return subjectOf(kube.PodType(), u.state.Pods.Columns, &r), true
 			}
 		}
 	}
@@ -351,14 +351,14 @@ func (p *eventsPage) draw(w, h int) []string {
 	case h >= 28:
 		below = 2
 	}
-	stale := !u.state.stale().IsZero() || p.err != nil
+	stale := !u.state.Stale().IsZero() || p.err != nil
 	return append(p.grid.Draw(u.look(stale), w, h-below), p.strip(w, below)...)
 }
 
 func (p *eventsPage) emptyText() string {
 	u := p.u
 	switch {
-	case u.state.absent() && p.grid.Total() == 0:
+	case u.state.Absent() && p.grid.Total() == 0:
 		return u.T("the cluster does not run, so nothing happens")
 	case p.err != nil && p.grid.Total() == 0:
 		return u.errorText(p.err)

@@ -197,7 +197,7 @@ func (s *fakeSession) Describe(_ context.Context, ref kube.Ref) (string, error) 
 
 func (s *fakeSession) Pod(_ context.Context, namespace, name string) (kube.PodDetail, error) {
 	d := kube.PodDetail{
-		Ref: kube.Ref{Type: podType, Namespace: namespace, Name: name, UID: "u-" + name}, Node: "dev-2", IP: "10.244.2.9", QoS: "Burstable",
+		Ref: kube.Ref{Type: kube.PodType(), Namespace: namespace, Name: name, UID: "u-" + name}, Node: "dev-2", IP: "10.244.2.9", QoS: "Burstable",
 		Owners: []kube.Object{{Kind: "ReplicaSet", Name: "cart-7d9f4"}, {Kind: "Deployment", Name: "cart"}}, DNSPolicy: "ClusterFirst",
 		Conditions: []kube.Condition{{Type: "Ready", Status: "False", Reason: "ContainersNotReady"}},
 		Containers: []kube.ContainerDetail{{
@@ -388,7 +388,7 @@ func shop() *fakeSession {
 	s := &fakeSession{
 		changed: make(chan struct{}), rows: map[string][]kube.Row{}, columns: map[string][]kube.Column{}, births: map[string]cluster.Birth{}, yaml: map[string]string{},
 		types: []kube.ResourceType{
-			podType, nodeType,
+			kube.PodType(), kube.NodeType(),
 			{Version: "v1", Resource: "namespaces", Kind: "Namespace", Short: []string{"ns"}},
 			{Version: "v1", Resource: "services", Kind: "Service", Namespaced: true, Short: []string{"svc"}},
 			{Group: "apps", Version: "v1", Resource: "deployments", Kind: "Deployment", Namespaced: true, Short: []string{"deploy"}},

@@ -384,14 +384,26 @@ func BenchmarkFiguresFirstFrame(b *testing.B) {
 
 // BenchmarkFiguresFilter: a keystroke in the filter of 10,000 pods.
 func BenchmarkFiguresFilter(b *testing.B) {
-	u, err := newUI(healthy(), Options{}, feed.NewHub(b.Context(), calmPace))
+	h := feed.NewHub(b.Context(), calmPace)
+	u, err := newUI(manyPods(10_000), Options{}, h)
 	if err != nil {
 		b.Fatal(err)
 	}
 	u.width, u.height = 120, 40
 	u.act("screen.pods")
-	all := kube.RowBatch{Reset: true, Synced: true, Columns: u.session.(*fakeSession).columns["pods"], Set: manyPods(10_000).rows["pods"]}
-	u.state.pods.apply(all)
+	news := make(chan struct{})
+	h.Go(func() {
+		h.Pump(func() {
+			select {
+			case news <- struct{}{}:
+			case <-h.Context().Done():
+			}
+		})
+	})
+	for !u.state.Pods.Synced {
+		<-news
+		h.Drain()
+	}
 	texts := strings.Split("s se ser serv service service- service-7 service-77", " ")
 	for b.Loop() {
 		var took []time.Duration

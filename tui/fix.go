@@ -91,7 +91,7 @@ func (u *ui) kubectlFix(args []string, namespace string) (fix, bool) {
 		verb, rest = "restart", rest[1:]
 	}
 	if verb == "uncordon" && len(rest) == 1 {
-		s := subject{ref: kube.Ref{Type: nodeType, Name: rest[0]}, cordoned: true}
+		s := subject{ref: kube.Ref{Type: kube.NodeType(), Name: rest[0]}, cordoned: true}
 		return fix{u.T("uncordon %s", rest[0]), func() { u.cordon(&s) }}, true
 	}
 	if len(rest) == 1 {

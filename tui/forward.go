@@ -184,7 +184,7 @@ func (f *forward) url() string {
 	return "http://" + f.address()
 }
 
-// serviceType is that of Services.
+// kube.ServiceType() is that of Services.
 var serviceType = kube.ResourceType{Version: "v1", Resource: "services", Kind: "Service", Namespaced: true, Short: []string{"svc"}}
 
 // askForward asks which port, and forwards it.
@@ -192,7 +192,7 @@ func (u *ui) askForward(s *subject) {
 	spec := kube.ForwardSpec{Namespace: s.ref.Namespace, Target: kube.Object{Kind: s.ref.Type.Kind, Name: s.ref.Name}}
 	switch s.ref.Type.Resource {
 	case "services":
-		if l := u.state.services.get(s.ref.Namespace, s.ref.Name); l != nil {
+		if l := u.state.Services.Get(s.ref.Namespace, s.ref.Name); l != nil {
 			u.pickPort(spec, servicePorts(l.Ports))
 			return
 		}
@@ -233,7 +233,7 @@ func (u *ui) askForward(s *subject) {
 // podOf is a pod of a workload, "" if none is known.
 func (u *ui) podOf(s *subject) string {
 	kind, best := s.ref.Type.Kind, ""
-	for _, r := range u.state.pods.rows {
+	for _, r := range u.state.Pods.All {
 		if r.Namespace != s.ref.Namespace {
 			continue
 		}

@@ -16,7 +16,7 @@ type frontPage struct {
 
 func newFrontPage(u *ui, overview page) *frontPage {
 	f := &frontPage{u: u, overview: overview, start: newStartPage(u), shown: overview}
-	u.state.listeners = append(u.state.listeners, f.choose)
+	u.state.Listen(f.choose)
 	return f
 }
 
@@ -61,7 +61,7 @@ func (f *frontPage) choose() {
 		u.operation = nil
 	}
 	var want page = f.overview
-	if u.operation != nil || u.state.absent() || u.state.known && u.state.snapshot.Phase == cluster.PhaseStarting {
+	if u.operation != nil || u.state.Absent() || u.state.Known && u.state.Snapshot.Phase == cluster.PhaseStarting {
 		want = f.start
 	}
 	if want == f.shown {

@@ -8,6 +8,7 @@ import (
 	"bonsai/bootstrap/kube"
 	"bonsai/tui/grid"
 	"bonsai/tui/keymap"
+	"bonsai/tui/model"
 	"bonsai/tui/paint"
 )
 
@@ -15,7 +16,7 @@ import (
 // below that explains the row under the cursor.
 type listPage struct {
 	u     *ui
-	store *rowStore
+	store *model.Rows
 	grid  *grid.Grid
 	// columns are the store's; namespaced says that theirs comes first.
 	columns    []kube.Column
@@ -35,48 +36,48 @@ type listPage struct {
 // strip is the number of lines of the explanation below a list.
 const strip = 1
 
-func newListPage(u *ui, store *rowStore) *listPage {
+func newListPage(u *ui, store *model.Rows) *listPage {
 	p := &listPage{u: u, store: store, grid: grid.New(nil)}
 	return p
 }
 
-func (p *listPage) crumb() string { return p.store.query.Type.Resource }
+func (p *listPage) crumb() string { return p.store.Query.Type.Resource }
 
 func (p *listPage) show() {
 	p.visible = true
-	p.store.read(p)
+	p.store.Read(p)
 }
 
 func (p *listPage) hide() {
 	p.visible = false
-	p.store.unread(p)
+	p.store.Unread(p)
 }
 
 // allNamespaces says that the list has objects of several namespaces.
 func (p *listPage) allNamespaces() bool {
-	return p.store.query.Type.Namespaced && p.u.state.namespace == ""
+	return p.store.Query.Type.Namespaced && p.u.state.namespace == ""
 }
 
-func (p *listPage) columnsChanged(columns []kube.Column) {
+func (p *listPage) ColumnsChanged(columns []kube.Column) {
 	p.columns = columns
 	p.namespaced = p.allNamespaces()
 	p.grid.SetColumns(append(gridColumns(columns, p.namespaced), p.extra...))
 }
 
-func (p *listPage) rowsReset() {
+func (p *listPage) RowsReset() {
 	p.grid.Reset()
 	p.tree.reset()
 	p.u.touch()
 }
 
-func (p *listPage) storeState() { p.u.touch() }
+func (p *listPage) ErrChanged() { p.u.touch() }
 
-func (p *listPage) rowsChanged(set []kube.Row, deleted []string) {
+func (p *listPage) RowsChanged(set []kube.Row, deleted []string) {
 	items := make([]grid.Item, 0, len(set))
 	only := p.u.state.namespace
 	lines := map[string]grid.Item{} // of owners
 	for i := range set {
-		if only != "" && set[i].Namespace != only && p.store.query.Type.Namespaced {
+		if only != "" && set[i].Namespace != only && p.store.Query.Type.Namespaced {
 			continue
 		}
 		if p.only != nil && !p.only(&set[i]) {
@@ -105,8 +106,8 @@ func (p *listPage) namespaceChanged() {
 	if !p.visible {
 		return // show reads everything anew
 	}
-	p.store.unread(p)
-	p.store.read(p)
+	p.store.Unread(p)
+	p.store.Read(p)
 	p.u.touch()
 }
 
@@ -128,7 +129,7 @@ func (p *listPage) subjects() []subject {
 	var list []subject
 	for _, it := range p.grid.Marked() {
 		if r, ok := it.Data.(kube.Row); ok {
-			list = append(list, subjectOf(p.store.query.Type, p.columns, &r))
+			list = append(list, subjectOf(p.store.Query.Type, p.columns, &r))
 		}
 	}
 	return list
@@ -169,7 +170,7 @@ func (p *listPage) act(id string) bool {
 func (p *listPage) back() bool { return p.grid.Unmark() }
 
 // pods says that the objects are pods.
-func (p *listPage) pods() bool { return p.store.query.Type.Resource == "pods" }
+func (p *listPage) pods() bool { return p.store.Query.Type.Resource == "pods" }
 
 // gridAct carries out what every table does alike.
 func gridAct(u *ui, g *grid.Grid, id string) bool {
@@ -228,24 +229,24 @@ func (p *listPage) draw(w, h int) []string {
 		return fill(p.u.note(text, w, h), w, h)
 	}
 	rows := h - strip
-	lines := p.grid.Draw(p.u.look(!p.u.state.stale().IsZero() || p.store.err != nil), w, rows)
+	lines := p.grid.Draw(p.u.look(!p.u.state.Stale().IsZero() || p.store.Err != nil), w, rows)
 	return append(lines, p.stripLine(w))
 }
 
 // emptyText says why there are no rows, in one line; "" if there are some.
 func (p *listPage) emptyText() string {
-	u, what := p.u, p.store.query.Type.Resource
+	u, what := p.u, p.store.Query.Type.Resource
 	switch {
-	case p.store.err != nil && len(p.store.rows) == 0:
-		return u.errorText(p.store.err)
-	case !p.store.synced && p.grid.Total() == 0:
+	case p.store.Err != nil && len(p.store.All) == 0:
+		return u.errorText(p.store.Err)
+	case !p.store.Synced && p.grid.Total() == 0:
 		u.spinning()
 		return u.glyph(paint.StateBusy) + " " + u.T("reading %s", what)
 	case p.grid.Len() > 0:
 		return ""
 	case p.grid.Filter() != "":
 		return u.T("nothing matches %q; %s takes the filter away", p.grid.Filter(), u.keys.Key("back"))
-	case p.store.query.Type.Namespaced && u.state.namespace != "":
+	case p.store.Query.Type.Namespaced && u.state.namespace != "":
 		return u.T("no %s in %q; %s another namespace, %s all", what, u.state.namespace, u.keys.Key("namespace"), u.keys.Key("all"))
 	}
 	return u.T("there are no %s", what)
@@ -259,11 +260,11 @@ func (p *listPage) stripLine(w int) string {
 	if f := p.grid.Filter(); f != "" {
 		where = "/" + f + "  " + fmt.Sprintf("%d/%d (%d)", at, of, p.grid.Total())
 	}
-	if !p.store.synced {
+	if !p.store.Synced {
 		where = p.u.T("%d so far", p.grid.Total()) + " " + p.u.glyph(paint.StateBusy)
 	}
-	if p.store.err != nil {
-		l.Add(paint.Warn, p.u.errorText(p.store.err))
+	if p.store.Err != nil {
+		l.Add(paint.Warn, p.u.errorText(p.store.Err))
 	} else if it, ok := p.grid.Current(); ok && p.explain != nil {
 		if r, ok := it.Data.(kube.Row); ok {
 			for _, text := range p.explain(&r, w-paint.Width(where)-4) {

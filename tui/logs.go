@@ -234,7 +234,7 @@ func (p *logsPage) hints() []hint {
 
 func (p *logsPage) draw(w, h int) []string {
 	if p.view.Len() > 0 {
-		return p.drawText(w, h, !p.u.state.stale().IsZero())
+		return p.drawText(w, h, !p.u.state.Stale().IsZero())
 	}
 	return p.drawEmpty(w, h)
 }

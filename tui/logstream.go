@@ -58,7 +58,7 @@ func targetsOf(u *ui, list []subject, previous bool) []logTarget {
 // nodeComponents are the parts of a node that have a log, the kubelet first.
 func (u *ui) nodeComponents(node string) []string {
 	names := []string{"kubelet"}
-	for _, n := range u.state.snapshot.Nodes {
+	for _, n := range u.state.Snapshot.Nodes {
 		if n.Name != node {
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/kube"
+	"bonsai/tui/model"
 	"bonsai/tui/paint"
 )
 
@@ -19,7 +20,7 @@ type nodePage struct {
 
 func newNodePage(u *ui, name string) *nodePage {
 	p := &nodePage{listPage: newPodsPage(u), name: name}
-	p.listPage.only = func(r *kube.Row) bool { return cellOf(p.store.columns, r, "node") == name }
+	p.listPage.only = func(r *kube.Row) bool { return cellOf(p.store.Columns, r, "node") == name }
 	return p
 }
 
@@ -32,7 +33,7 @@ func (p *nodePage) draw(w, h int) []string {
 		head = head[:max(0, most)]
 	}
 	p.top = len(head)
-	if p.store.synced && p.grid.Total() == 0 {
+	if p.store.Synced && p.grid.Total() == 0 {
 		return fill(append(head, p.u.line(w).Add(paint.Plain, " ").Add(paint.Dim, p.u.T("no pods run on %s", p.name)).String()), w, h)
 	}
 	return append(head, p.listPage.draw(w, h-len(head))...)
@@ -42,10 +43,10 @@ func (p *nodePage) click(x, y int) { p.listPage.click(x, y-p.top) }
 
 func (p *nodePage) head(w int) []string {
 	u := p.u
-	c := u.state.summary.nodes[p.name]
-	note := strconv.Itoa(c.total)
-	if c.ready < c.total {
-		note = u.T("%d of %d ready", c.ready, c.total)
+	c := u.state.Summary.Nodes[p.name]
+	note := strconv.Itoa(c.Total)
+	if c.Ready < c.Total {
+		note = u.T("%d of %d ready", c.Ready, c.Total)
 	}
 	return append(u.nodeHead(p.name, w, false), u.heading(w, u.T("PODS"), note))
 }
@@ -53,11 +54,11 @@ func (p *nodePage) head(w int) []string {
 // nodeHead is a node in a few lines: how it does, what it uses, its components. With a rule it begins like a part of its
 // own.
 func (u *ui) nodeHead(name string, w int, rule bool) []string {
-	at := slices.IndexFunc(u.state.snapshot.Nodes, func(n cluster.NodeStatus) bool { return paint.Clean(n.Name) == name })
+	at := slices.IndexFunc(u.state.Snapshot.Nodes, func(n cluster.NodeStatus) bool { return paint.Clean(n.Name) == name })
 	if at < 0 {
 		return []string{u.line(w).Add(paint.Plain, " ").Add(paint.Strong, name).Add(paint.Dim, "   "+u.T("the cluster does not know this node")).String()}
 	}
-	n := &u.state.snapshot.Nodes[at]
+	n := &u.state.Snapshot.Nodes[at]
 	state := u.spinState(nodeState(n))
 	word := u.T("ready")
 	if !doesWell(n) {
@@ -75,7 +76,7 @@ func (u *ui) nodeHead(name string, w int, rule bool) []string {
 		lines = append(lines, u.line(w).Add(paint.Plain, "   ").Add(role, text).String())
 	}
 	if use, ok := u.usageOf(name); ok {
-		l := u.line(w).Add(paint.Plain, "   ").Add(paint.Dim, "cpu ").Add(paint.Accent, u.cpuGraph(name, min(sparkMost, max(8, w/6)))).
+		l := u.line(w).Add(paint.Plain, "   ").Add(paint.Dim, "cpu ").Add(paint.Accent, u.cpuGraph(name, min(model.LongestGraph, max(8, w/6)))).
 			Add(paint.Plain, " "+cores(use.CPU)+" ").Add(paint.Dim, u.T("of %s", whole(use.CPUs))).
 			Add(paint.Dim, "   mem ").Bar(fullRole(share(use)), share(use), 8).Add(paint.Plain, " "+percent(share(use))+" ").Add(paint.Dim, u.T("of %s", size(use.MemoryLimit)))
 		if use.DiskSize > 0 {

@@ -12,6 +12,7 @@ import (
 	"bonsai/bootstrap/kube"
 	"bonsai/tui/grid"
 	"bonsai/tui/keymap"
+	"bonsai/tui/model"
 	"bonsai/tui/paint"
 )
 
@@ -19,7 +20,7 @@ import (
 // from the snapshot even while the API server is away, and from the API before the snapshot has them.
 type nodesPage struct {
 	u       *ui
-	store   *rowStore
+	store   *model.Rows
 	grid    *grid.Grid
 	names   map[string]*nodeData
 	visible bool
@@ -27,9 +28,9 @@ type nodesPage struct {
 }
 
 func newNodesPage(u *ui) *nodesPage {
-	p := &nodesPage{u: u, store: newRowStore(u, kube.RowQuery{Type: nodeType}), grid: grid.New(nil)}
+	p := &nodesPage{u: u, store: u.state.NewRows(kube.RowQuery{Type: kube.NodeType()}), grid: grid.New(nil)}
 	p.grid.SetColumns(p.columns())
-	u.state.listeners = append(u.state.listeners, func() {
+	u.state.Listen(func() {
 		if p.visible {
 			p.refresh()
 		}
@@ -68,11 +69,11 @@ func (p *nodesPage) columns() []grid.Column {
 			return fmt.Sprintf("%4s %s %s", percent(share(n)), u.barText(share(n), 8), size(n.Memory)), float64(n.Memory)
 		}},
 		{Title: "Pods", Kind: grid.Number, Min: 4, Drop: 5, Live: func(it *grid.Item) (string, float64) {
-			c := u.state.summary.nodes[it.ID]
-			if c.ready < c.total {
-				return fmt.Sprintf("%d/%d", c.ready, c.total), float64(c.total)
+			c := u.state.Summary.Nodes[it.ID]
+			if c.Ready < c.Total {
+				return fmt.Sprintf("%d/%d", c.Ready, c.Total), float64(c.Total)
 			}
-			return strconv.Itoa(c.total), float64(c.total)
+			return strconv.Itoa(c.Total), float64(c.Total)
 		}},
 		{Title: "DNS", Min: 3, Max: 9, Drop: 8},
 		{Title: "Container", Min: 9, Max: 10, Drop: 9},
@@ -109,29 +110,29 @@ func (p *nodesPage) hints() []hint {
 
 func (p *nodesPage) show() {
 	p.visible = true
-	p.store.read(p)
+	p.store.Read(p)
 	p.refresh()
 }
 
 func (p *nodesPage) hide() {
 	p.visible = false
-	p.store.unread(p)
+	p.store.Unread(p)
 }
 
-func (p *nodesPage) columnsChanged([]kube.Column)     {}
-func (p *nodesPage) rowsReset()                       {}
-func (p *nodesPage) rowsChanged([]kube.Row, []string) { p.refresh() }
-func (p *nodesPage) storeState()                      { p.u.touch() }
+func (p *nodesPage) ColumnsChanged([]kube.Column)     {}
+func (p *nodesPage) RowsReset()                       {}
+func (p *nodesPage) RowsChanged([]kube.Row, []string) { p.refresh() }
+func (p *nodesPage) ErrChanged()                      { p.u.touch() }
 
 // refresh joins what the snapshot and the API say.
 func (p *nodesPage) refresh() {
 	u := p.u
 	all := map[string]*nodeData{}
-	for _, n := range u.state.snapshot.Nodes {
+	for _, n := range u.state.Snapshot.Nodes {
 		n.Name = paint.Clean(n.Name)
 		all[n.Name] = &nodeData{status: n}
 	}
-	for _, r := range p.store.rows {
+	for _, r := range p.store.All {
 		if all[r.Name] == nil {
 			all[r.Name] = &nodeData{status: cluster.NodeStatus{Name: r.Name}}
 		}
@@ -155,10 +156,10 @@ func (p *nodesPage) item(name string, d *nodeData) grid.Item {
 	u := p.u
 	n := &d.status
 	state := nodeState(n)
-	word := cellOf(p.store.columns, &d.row, "status")
-	version := cellOf(p.store.columns, &d.row, "version")
+	word := cellOf(p.store.Columns, &d.row, "status")
+	version := cellOf(p.store.Columns, &d.row, "version")
 	if n.Host == "" { // only the API knows it
-		state = rowState(p.store.columns, &d.row)
+		state = rowState(p.store.Columns, &d.row)
 	}
 	switch {
 	case !n.Ready && n.Host != "" && n.Host != cluster.PhaseRunning:
@@ -225,7 +226,7 @@ func (p *nodesPage) subjects() []subject {
 	var list []subject
 	for _, it := range p.grid.Marked() {
 		d := it.Data.(*nodeData)
-		s := subjectOf(nodeType, p.store.columns, &d.row)
+		s := subjectOf(kube.NodeType(), p.store.Columns, &d.row)
 		s.ref.Name = it.ID
 		if s.line == "" {
 			s.line = it.ID
@@ -258,14 +259,14 @@ func (p *nodesPage) act(id string) bool {
 
 func (p *nodesPage) draw(w, h int) []string {
 	u := p.u
-	u.state.summary.refresh()
+	u.state.Summary.Refresh()
 	if p.grid.Total() == 0 {
 		text := u.noCluster()
 		switch {
 		case text != "":
-		case p.store.err != nil:
-			text = u.errorText(p.store.err)
-		case !p.store.synced && u.state.running():
+		case p.store.Err != nil:
+			text = u.errorText(p.store.Err)
+		case !p.store.Synced && u.state.Running():
 			u.spinning()
 			text = u.glyph(paint.StateBusy) + " " + u.T("reading nodes")
 		default:
@@ -279,7 +280,7 @@ func (p *nodesPage) draw(w, h int) []string {
 		below = append([]string{paint.Spaces(w)}, u.nodeHead(it.ID, w, true)...)
 		below = below[:min(len(below), h-strip-p.grid.Len()-2)]
 	}
-	lines := p.grid.Draw(u.look(!u.state.stale().IsZero()), w, h-strip-len(below))
+	lines := p.grid.Draw(u.look(!u.state.Stale().IsZero()), w, h-strip-len(below))
 	return append(append(lines, below...), p.strip(w))
 }
 
@@ -309,8 +310,8 @@ func (p *nodesPage) strip(w int) string {
 
 // nodeStory says what is wrong with a node, "" if nothing is.
 func (u *ui) nodeStory(name string) (paint.Role, string) {
-	for i := range u.state.snapshot.Problems {
-		p := &u.state.snapshot.Problems[i]
+	for i := range u.state.Snapshot.Problems {
+		p := &u.state.Snapshot.Problems[i]
 		if p.Object == "node/"+name || strings.HasPrefix(p.Object, "component/"+name+"/") {
 			text := p.Summary
 			if p.Cause != "" {
@@ -320,7 +321,7 @@ func (u *ui) nodeStory(name string) (paint.Role, string) {
 			return s.Role(), u.theme.Glyph(s, 0) + " " + paint.Clean(text)
 		}
 	}
-	for _, n := range u.state.snapshot.Nodes {
+	for _, n := range u.state.Snapshot.Nodes {
 		if n.Name != name {
 			continue
 		}

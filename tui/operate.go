@@ -89,7 +89,7 @@ func (u *ui) endOperation(o *operation, err error) {
 		problem = &p
 	}
 	o.fall.finish(u.clock.now(), problem)
-	u.state.again()
+	u.state.Again()
 	if err != nil {
 		u.frontChanged()
 		return
@@ -133,7 +133,7 @@ func (u *ui) forgetOperation(o *operation) {
 
 // settled says that nothing of an operation has to be shown any more.
 func (u *ui) settled(o *operation) bool {
-	return o.done && o.seen && (o.verb() == "start") != u.state.absent()
+	return o.done && o.seen && (o.verb() == "start") != u.state.Absent()
 }
 
 // doing is what an operation does, in a word.
@@ -264,7 +264,7 @@ func (u *ui) confirmStop() {
 				o.task.cancel(errEnded)
 			}
 		})
-	case u.state.absent():
+	case u.state.Absent():
 		u.toast.say(paint.Dim, u.T("the cluster does not run"))
 	case u.opts.ReadOnly:
 		u.refuseChange()
@@ -290,9 +290,9 @@ func (u *ui) confirmDelete() {
 		return
 	}
 	text := []string{u.T("all its nodes, volumes, images and data are gone then, and its entries in your kubeconfig; this cannot be undone")}
-	u.state.summary.refresh()
-	if n := len(u.state.summary.all); n > 0 {
-		text = append(text, u.T("%d nodes, %d pods", len(u.state.snapshot.Nodes), n))
+	u.state.Summary.Refresh()
+	if n := u.state.Summary.Len(); n > 0 {
+		text = append(text, u.T("%d nodes, %d pods", len(u.state.Snapshot.Nodes), n))
 	}
 	u.ask(u.T("delete cluster %s?", name), text, u.T("Delete"), name, func() { u.beginOperation("delete") })
 }
@@ -308,13 +308,13 @@ func (u *ui) operations() []choice {
 		list = append(list, choice{title: title, words: "bonsai " + verb + " " + words, hint: bonsaiCommand(name, verb), off: off, run: run})
 	}
 	gone, runs := "", ""
-	if !u.state.running() {
+	if !u.state.Running() {
 		runs = u.T("the cluster does not run")
 	}
-	if u.state.known && u.state.snapshot.Phase == cluster.PhaseAbsent {
+	if u.state.Known && u.state.Snapshot.Phase == cluster.PhaseAbsent {
 		gone = u.T("there is no cluster %q", name)
 	}
-	if u.state.absent() {
+	if u.state.Absent() {
 		add(u.T("start the cluster"), "start", "run create up", "", func() { u.beginOperation("start") })
 	} else {
 		add(u.T("start again what is missing of the cluster"), "start", "repair run up", "", func() { u.beginOperation("start") })

@@ -21,7 +21,7 @@ func (u *ui) askNodes() {
 }
 
 func (u *ui) promptNodes(done func(n int)) {
-	have := len(u.state.snapshot.Nodes)
+	have := len(u.state.Snapshot.Nodes)
 	label := u.T("number of nodes (0 to %d): ", cluster.MaxNodes)
 	if have > 0 {
 		label = u.T("number of nodes (%d now; more can be added): ", have)
@@ -143,9 +143,9 @@ func (u *ui) chooseAddon(on bool) {
 // chooseShell offers the nodes.
 func (u *ui) chooseShell() {
 	var choices []choice
-	for _, n := range u.state.snapshot.Nodes {
+	for _, n := range u.state.Snapshot.Nodes {
 		choices = append(choices, choice{title: paint.Clean(n.Name), hint: n.IP, run: func() {
-			u.openShell(&subject{ref: kube.Ref{Type: nodeType, Name: n.Name}, node: n.Name})
+			u.openShell(&subject{ref: kube.Ref{Type: kube.NodeType(), Name: n.Name}, node: n.Name})
 		}})
 	}
 	u.choose(u.T("open a shell in a node"), choices)
@@ -160,7 +160,7 @@ func (u *ui) chooseComponentLog() {
 	for _, c := range hostComponents {
 		choices = append(choices, choice{title: c, hint: u.T("on this machine"), run: func() { u.runText([]string{"logs", c}) }})
 	}
-	for _, n := range u.state.snapshot.Nodes {
+	for _, n := range u.state.Snapshot.Nodes {
 		names := []string{"kubelet", "kube-proxy", "containerd", "bonsai-agent"}
 		for _, c := range n.Components {
 			if !slices.Contains(names, c.Name) {

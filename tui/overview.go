@@ -27,7 +27,7 @@ func newOverviewPage(u *ui) *overviewPage {
 	p.dns.init(u)
 	p.warnings.init(u)
 	p.tail.init(u)
-	u.state.listeners = append(u.state.listeners, func() {
+	u.state.Listen(func() {
 		if p.visible {
 			p.problems.refresh()
 			p.follow()
@@ -206,7 +206,7 @@ func (p *overviewPage) draw(w, h int) []string {
 	if text := u.noCluster(); text != "" {
 		return fill(u.note(text, w, h), w, h)
 	}
-	u.state.summary.refresh()
+	u.state.Summary.Refresh()
 	if w >= thirdColumn {
 		left := w * 63 / 100
 		return beside(p.column(left, h), p.tail.draw(w-left-2, h), left, w-left-2)
@@ -281,7 +281,7 @@ func beside(a, b []string, wa, wb int) []string {
 
 // line begins a line that is pale while the cluster is silent.
 func (u *ui) line(w int) *paint.Line {
-	return u.theme.Line(w).Pale(!u.state.stale().IsZero())
+	return u.theme.Line(w).Pale(!u.state.Stale().IsZero())
 }
 
 // heading is the first line of a part: its name, what is to be said of it, and a rule.
@@ -299,14 +299,14 @@ func (u *ui) heading(w int, title, note string) string {
 // noCluster says why there is nothing to see, "" if there is.
 func (u *ui) noCluster() string {
 	switch {
-	case !u.state.known && u.state.link != nil:
-		return u.errorText(u.state.link)
-	case !u.state.known:
+	case !u.state.Known && u.state.Link != nil:
+		return u.errorText(u.state.Link)
+	case !u.state.Known:
 		u.spinning()
 		return u.glyph(paint.StateBusy) + " " + u.T("looking at the cluster")
-	case u.state.snapshot.Phase == cluster.PhaseAbsent:
+	case u.state.Snapshot.Phase == cluster.PhaseAbsent:
 		return u.T("there is no cluster %q yet; %s finds \"start\"", u.session.Name(), u.keys.Key("palette"))
-	case u.state.absent():
+	case u.state.Absent():
 		return u.T("the cluster is stopped, its data is kept; %s finds \"start\"", u.keys.Key("palette"))
 	}
 	return ""
@@ -347,13 +347,13 @@ func (p *overviewPage) drawCalm(w, rows int) []string {
 		l.Add(paint.OK, u.glyph(state)+" "+u.T("nothing is wrong"))
 	default:
 		l.Add(state.Role(), u.glyph(state)+" "+word)
-		if u.state.link != nil {
-			l.Add(paint.Plain, "  "+u.errorText(u.state.link))
+		if u.state.Link != nil {
+			l.Add(paint.Plain, "  "+u.errorText(u.state.Link))
 			return []string{l.String()}
 		}
 	}
-	if !u.state.snapshot.Time.IsZero() && rows > 1 {
-		if last := u.state.snapshot.LastStart; last != nil && last.Total > 0 {
+	if !u.state.Snapshot.Time.IsZero() && rows > 1 {
+		if last := u.state.Snapshot.LastStart; last != nil && last.Total > 0 {
 			l.Add(paint.Dim, "   "+u.T("started in %s, %s ago", span(last.Total), u.clock.age(last.Started)))
 		}
 	}

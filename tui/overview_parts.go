@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/tui/model"
 	"bonsai/tui/paint"
 )
 
@@ -37,8 +38,8 @@ func doesWell(n *cluster.NodeStatus) bool { return n.Ready && n.Host == cluster.
 
 // usageOf is what a node used last; false if nobody measured it.
 func (u *ui) usageOf(node string) (*cluster.NodeUsage, bool) {
-	for i := range u.state.load.Nodes {
-		if n := &u.state.load.Nodes[i]; n.Node == node && !n.Time.IsZero() {
+	for i := range u.state.Load.Nodes {
+		if n := &u.state.Load.Nodes[i]; n.Node == node && !n.Time.IsZero() {
 			return n, true
 		}
 	}
@@ -67,14 +68,11 @@ func fullRole(share float64) paint.Role {
 // cpuGraph is the past of a node's CPU as a little graph. All nodes' graphs have the same top, so that they can be
 // compared.
 func (u *ui) cpuGraph(node string, w int) string {
-	return u.theme.SparkText(u.state.history.nodes[node].shape(w), u.state.history.cpuTop, w)
+	return u.theme.SparkText(u.state.History.Nodes[node].Shape(w), u.state.History.CPUTop, w)
 }
 
-// sparkMost is the length of the longest graph in use.
-const sparkMost = 40
-
 func (p *overviewPage) nodesPart() *part {
-	nodes := p.u.state.snapshot.Nodes
+	nodes := p.u.state.Snapshot.Nodes
 	note := ""
 	if len(nodes) > 3 {
 		note = strconv.Itoa(len(nodes))
@@ -128,8 +126,8 @@ func (u *ui) nodeLine(n *cluster.NodeStatus, w, name int) string {
 			l.Bar(fullRole(share(use)), share(use), 8)
 		}
 		l.ColRight(paint.Plain, percent(share(use)), 4)
-		if c := u.state.summary.nodes[n.Name]; u.state.pods.synced && l.Room() >= 8 {
-			l.Add(paint.Dim, " pods ").ColRight(paint.Plain, strconv.Itoa(c.total), 2)
+		if c := u.state.Summary.Nodes[n.Name]; u.state.Pods.Synced && l.Room() >= 8 {
+			l.Add(paint.Dim, " pods ").ColRight(paint.Plain, strconv.Itoa(c.Total), 2)
 		}
 	}
 	return l.String()
@@ -159,7 +157,7 @@ func percent(share float64) string { return fmt.Sprintf("%.0f%%", share*100) }
 // nodesFlow is nodes one after the other, those that do not do well first.
 func (p *overviewPage) nodesFlow(w, rows int) []string {
 	u := p.u
-	nodes := slices.Clone(u.state.snapshot.Nodes)
+	nodes := slices.Clone(u.state.Snapshot.Nodes)
 	slices.SortStableFunc(nodes, func(a, b cluster.NodeStatus) int { return calmness(nodeState(&a)) - calmness(nodeState(&b)) })
 	name := nodeNameWidth(nodes, 16)
 	cell := 2 + name + 1 + 5 + 1 + 4 + 1 + 4 + 2
@@ -195,16 +193,16 @@ func calmness(s paint.State) int {
 
 // traffic is what goes to a component, all askers together: requests a second, the slowest 99th percentile (-1 if
 // nothing was measured), and the past of the rate.
-func (u *ui) traffic(to string) (total float64, p99 time.Duration, past *series) {
+func (u *ui) traffic(to string) (total float64, p99 time.Duration, past *model.Series) {
 	p99 = -1
-	for _, l := range u.state.load.ControlPlane.Links {
+	for _, l := range u.state.Load.ControlPlane.Links {
 		if l.To != to {
 			continue
 		}
 		p99 = max(p99, l.P99)
-		if s := u.state.history.links[l.From+">"+l.To]; s != nil {
-			total += s.lately(smoothed)
-			past = addTails(past, s)
+		if s := u.state.History.Links[model.LinkKey(l.From, l.To)]; s != nil {
+			total += s.Lately(smoothed)
+			past = past.Plus(s)
 		}
 	}
 	return total, p99, past
@@ -213,38 +211,10 @@ func (u *ui) traffic(to string) (total float64, p99 time.Duration, past *series)
 // smoothed is over how many steps a rate is taken: those of a single one jump.
 const smoothed = 10
 
-// addTails adds two series whose last values are of the same time; nil is an empty one.
-func addTails(a, b *series) *series {
-	if a == nil {
-		return b
-	}
-	if a.total < b.total {
-		a, b = b, a
-	}
-	sum := series{slices.Clone(a.values), a.total}
-	for i := range b.values {
-		if at := len(sum.values) - len(b.values) + i; at >= 0 {
-			sum.values[at] += b.values[i]
-		}
-	}
-	return &sum
-}
-
-// topOf is the top of a graph: a little above the highest value, and so far above their mean that what does not change
-// is drawn as a line in the middle.
-func topOf(values []float64, least float64) float64 {
-	values = values[max(0, len(values)-sparkMost):]
-	top, sum := least, 0.0
-	for _, v := range values {
-		top, sum = max(top, v*1.05), sum+v
-	}
-	return max(top, 2*sum/float64(max(1, len(values))))
-}
-
 // component finds one of the control plane's components.
 func (u *ui) component(name string) (*cluster.Component, bool) {
-	for i := range u.state.snapshot.Components {
-		if c := &u.state.snapshot.Components[i]; c.Name == name {
+	for i := range u.state.Snapshot.Components {
+		if c := &u.state.Snapshot.Components[i]; c.Name == name {
 			return c, true
 		}
 	}
@@ -271,7 +241,7 @@ func (p *overviewPage) controlPart() *part {
 	u := p.u
 	part := &part{least: 1, want: 4}
 	part.draw = func(w, rows int) []string {
-		load := &u.state.load.ControlPlane
+		load := &u.state.Load.ControlPlane
 		var lines []string
 		if !part.bare {
 			note := ""
@@ -299,7 +269,7 @@ func (p *overviewPage) controlPart() *part {
 			}
 			return append(lines, l.String())
 		}
-		row := func(component, name, first, second string, past *series, rest string) {
+		row := func(component, name, first, second string, past *model.Series, rest string) {
 			l := u.line(w).Add(paint.Plain, " ").State(u.componentState(component), u.tick).Col(paint.Plain, name, 11)
 			if c, ok := u.component(component); ok && c.Phase != cluster.PhaseRunning {
 				lines = append(lines, l.Add(phaseState(c.Phase).Role(), u.T(lower(string(c.Phase)))+" ").Add(paint.Dim, paint.Clean(c.Reason)).String())
@@ -349,10 +319,10 @@ func (p *overviewPage) controlPart() *part {
 
 // link is the traffic between two components, its rate over the last steps.
 func (u *ui) link(from, to string) (cluster.Link, bool) {
-	for _, l := range u.state.load.ControlPlane.Links {
+	for _, l := range u.state.Load.ControlPlane.Links {
 		if l.From == from && l.To == to {
 			if s := u.past(from, to); s != nil {
-				l.Rate = s.lately(smoothed)
+				l.Rate = s.Lately(smoothed)
 			}
 			return l, true
 		}
@@ -361,7 +331,9 @@ func (u *ui) link(from, to string) (cluster.Link, bool) {
 }
 
 // past is the rates of a link so far, nil if there are none.
-func (u *ui) past(from, to string) *series { return u.state.history.links[from+">"+to] }
+func (u *ui) past(from, to string) *model.Series {
+	return u.state.History.Links[model.LinkKey(from, to)]
+}
 
 func (p *overviewPage) dnsPart() *part {
 	u := p.u

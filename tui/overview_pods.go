@@ -6,15 +6,16 @@ import (
 	"strconv"
 	"strings"
 
+	"bonsai/tui/model"
 	"bonsai/tui/paint"
 )
 
-// dotStates are the states in the order in which they are counted.
-var dotStates = []paint.State{paint.StateOK, paint.StateBusy, paint.StateWarn, paint.StateFail, paint.StateEnding, paint.StateOff}
+// dotOrder is the order in which pods are counted.
+var dotOrder = []model.Health{model.OK, model.Busy, model.Warn, model.Fail, model.Ending, model.Off}
 
 func (p *overviewPage) podsPart() *part {
 	u := p.u
-	spaces := u.state.summary.spaces
+	spaces := u.state.Summary.Spaces
 	part := &part{least: 1, want: max(1, min(len(spaces), 12))}
 	part.draw = func(w, rows int) []string {
 		var lines []string
@@ -22,9 +23,9 @@ func (p *overviewPage) podsPart() *part {
 			lines = append(lines, u.heading(w, u.T("PODS"), p.podsNote(w)))
 		}
 		switch {
-		case !u.state.pods.synced && len(spaces) == 0 && u.state.pods.err != nil:
-			return append(lines, u.line(w).Add(paint.Plain, " ").Add(paint.Warn, u.errorText(u.state.pods.err)).String())
-		case !u.state.pods.synced && len(spaces) == 0:
+		case !u.state.Pods.Synced && len(spaces) == 0 && u.state.Pods.Err != nil:
+			return append(lines, u.line(w).Add(paint.Plain, " ").Add(paint.Warn, u.errorText(u.state.Pods.Err)).String())
+		case !u.state.Pods.Synced && len(spaces) == 0:
 			u.spinning()
 			return append(lines, u.line(w).Add(paint.Plain, " ").Add(paint.Dim, u.glyph(paint.StateBusy)+" "+u.T("reading pods")).String())
 		case len(spaces) == 0:
@@ -34,11 +35,13 @@ func (p *overviewPage) podsPart() *part {
 		}
 		shown := slices.Clone(spaces)
 		if rows < len(shown) {
-			slices.SortStableFunc(shown, func(a, b *spaceMarks) int { return calmness(a.worst()) - calmness(b.worst()) })
+			slices.SortStableFunc(shown, func(a, b *model.Namespace) int {
+				return calmness(paintState(a.Worst())) - calmness(paintState(b.Worst()))
+			})
 		}
 		name := 6
 		for i := range shown {
-			name = max(name, paint.Width(shown[i].namespace))
+			name = max(name, paint.Width(shown[i].Name))
 		}
 		name = min(name, max(10, w/4))
 		for i := range shown {
@@ -46,7 +49,7 @@ func (p *overviewPage) podsPart() *part {
 				lines = append(lines, u.line(w).Add(paint.Plain, " ").Add(paint.Dim, u.T("and %d more", len(shown)-i)).String())
 				break
 			}
-			l := u.line(w).Add(paint.Plain, " ").Col(paint.Plain, shown[i].namespace, name).Add(paint.Plain, " ")
+			l := u.line(w).Add(paint.Plain, " ").Col(paint.Plain, shown[i].Name, name).Add(paint.Plain, " ")
 			u.dots(l, shown[i], l.Room()-1)
 			lines = append(lines, l.String())
 		}
@@ -58,8 +61,8 @@ func (p *overviewPage) podsPart() *part {
 // podsNote is how many pods there are, and what the signs mean where there is room for that.
 func (p *overviewPage) podsNote(w int) string {
 	u := p.u
-	s := &u.state.summary
-	note := u.T("%d of %d ready", s.ready, s.total)
+	s := &u.state.Summary
+	note := u.T("%d of %d ready", s.Ready, s.Total)
 	g := &u.theme.Glyphs
 	legend := fmt.Sprintf("%s %s  %s %s  %s %s  %s %s  %s %s", g.OK, u.T("ready"), g.Warn, u.T("waits"), g.Fail, u.T("fails"), g.Ending, u.T("ends"), g.Off, u.T("done"))
 	if paint.Width(note)+paint.Width(legend)+20 < w {
@@ -69,24 +72,26 @@ func (p *overviewPage) podsNote(w int) string {
 }
 
 // dots are the pods of a namespace, one sign each; where there is no room, how many there are of each state.
-func (u *ui) dots(l *paint.Line, s *spaceMarks, room int) {
-	if len(s.pods) <= min(room, mostDots) {
-		for i := 0; i < len(s.marks); {
+func (u *ui) dots(l *paint.Line, s *model.Namespace, room int) {
+	if len(s.Pods) <= min(room, model.MostMarks) {
+		for i := 0; i < len(s.Marks); {
 			j := i
-			for j < len(s.marks) && s.marks[j].state == s.marks[i].state {
+			for j < len(s.Marks) && s.Marks[j].Health == s.Marks[i].Health {
 				j++
 			}
-			l.Add(s.marks[i].state.Role(), strings.Repeat(u.dot(s.marks[i].state), j-i))
+			state := paintState(s.Marks[i].Health)
+			l.Add(state.Role(), strings.Repeat(u.dot(state), j-i))
 			i = j
 		}
 		return
 	}
-	for _, state := range dotStates {
-		n := s.counts[state]
-		if state == paint.StateOff {
-			n += s.counts[paint.StateNone]
+	for _, health := range dotOrder {
+		n := s.Counts[health]
+		if health == model.Off {
+			n += s.Counts[model.Unclear]
 		}
 		if n > 0 {
+			state := paintState(health)
 			l.Add(state.Role(), u.dot(state)+" "+strconv.Itoa(n)).Add(paint.Plain, "  ")
 		}
 	}
@@ -106,14 +111,16 @@ func (u *ui) dot(s paint.State) string {
 // podsFlow is namespaces one after the other, those with trouble first.
 func (p *overviewPage) podsFlow(w, rows int) []string {
 	u := p.u
-	spaces := slices.Clone(u.state.summary.spaces)
-	slices.SortStableFunc(spaces, func(a, b *spaceMarks) int { return calmness(a.worst()) - calmness(b.worst()) })
+	spaces := slices.Clone(u.state.Summary.Spaces)
+	slices.SortStableFunc(spaces, func(a, b *model.Namespace) int {
+		return calmness(paintState(a.Worst())) - calmness(paintState(b.Worst()))
+	})
 	var lines []string
 	l := u.line(w).Add(paint.Plain, " ")
 	for i := range spaces {
 		s := spaces[i]
-		name := paint.Cut(s.namespace, 20, u.theme.Glyphs.More)
-		need := paint.Width(name) + 1 + min(len(s.pods), 24)
+		name := paint.Cut(s.Name, 20, u.theme.Glyphs.More)
+		need := paint.Width(name) + 1 + min(len(s.Pods), 24)
 		more := u.T("and %d more", len(spaces)-i)
 		keep := paint.Width(more) + 4
 		if i == len(spaces)-1 {

@@ -2,8 +2,6 @@ package tui
 
 import (
 	"fmt"
-	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +18,7 @@ func (r *rig) settled() {
 	r.t.Helper()
 	r.until("the state of the cluster", func(string) bool {
 		s := r.u.state
-		return s.known && len(s.load.Nodes) > 0 && s.pods.synced
+		return s.Known && len(s.Load.Nodes) > 0 && s.Pods.Synced
 	})
 }
 
@@ -61,7 +59,7 @@ func TestOverviewFits(t *testing.T) {
 	for name, session := range map[string]func() *fakeSession{"shop": shop, "healthy": healthy, "crowded": crowded, "empty": empty} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, session(), 120, 40)
-			r.until("a snapshot", func(string) bool { return r.u.state.known && r.u.state.pods.synced })
+			r.until("a snapshot", func(string) bool { return r.u.state.Known && r.u.state.Pods.Synced })
 			for _, size := range terminalSizes() {
 				r.resize(size[0], size[1])
 				r.frame(size[0], size[1])
@@ -243,7 +241,7 @@ func TestNodesFit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, session(), 120, 40)
 			r.keys("2")
-			r.until("a snapshot", func(string) bool { return r.u.state.known && r.u.state.pods.synced })
+			r.until("a snapshot", func(string) bool { return r.u.state.Known && r.u.state.Pods.Synced })
 			for range 2 {
 				for _, size := range terminalSizes() {
 					r.resize(size[0], size[1])
@@ -269,47 +267,4 @@ func TestProblemOfAWorkload(t *testing.T) {
 	r.shows("deployment shop/cart", "6m", "LOG shop/cart-7d9f4-x2k", "starting cart 1.4.2")
 	r.keys("enter")
 	r.shows("since    6m ago", "pods     12: shop/cart-7d9f4-x2k, shop/cart-b and 10 more", "in container cart", "again    in 38s", "go to deployment shop/cart")
-}
-
-// TestPodSummaryCountsLikeACountOfAll changes pods at random; the counts that are kept up to date are those of a new count.
-func TestPodSummaryCountsLikeACountOfAll(t *testing.T) {
-	r := newRig(t, shop(), 80, 24)
-	r.settled()
-	rnd := rand.New(rand.NewPCG(1, 2))
-	p := &r.u.state.summary
-	rows := map[string]kube.Row{}
-	p.rowsReset()
-	for range 3000 {
-		id := fmt.Sprint("u", rnd.IntN(60))
-		if rnd.IntN(3) == 0 {
-			delete(rows, id)
-			p.rowsChanged(nil, []string{id})
-			continue
-		}
-		status := []string{"Running", "Pending", "Completed", "Error", "ContainerCreating"}[rnd.IntN(5)]
-		rows[id] = kube.Row{UID: id, Namespace: fmt.Sprint("ns", rnd.IntN(4)), Name: id, Cells: []string{id, "1/1", status, "0", "", "", fmt.Sprint("dev-", rnd.IntN(3))}}
-		p.rowsChanged([]kube.Row{rows[id]}, nil)
-		if rnd.IntN(4) == 0 {
-			p.refresh()
-		}
-	}
-	p.refresh()
-	fresh := podSummary{u: r.u}
-	fresh.rowsReset()
-	fresh.rowsChanged(slices.Collect(maps.Values(rows)), nil)
-	fresh.refresh()
-	if p.ready != fresh.ready || p.total != fresh.total || len(p.spaces) != len(fresh.spaces) {
-		t.Fatalf("%d of %d in %d namespaces, want %d of %d in %d", p.ready, p.total, len(p.spaces), fresh.ready, fresh.total, len(fresh.spaces))
-	}
-	for i, s := range p.spaces {
-		want := fresh.spaces[i]
-		if s.namespace != want.namespace || s.counts != want.counts || !slices.Equal(s.marks, want.marks) {
-			t.Errorf("%s has %v, want %v", s.namespace, s.counts, want.counts)
-		}
-	}
-	for node, n := range fresh.nodes {
-		if p.nodes[node] != n {
-			t.Errorf("%s has %v, want %v", node, p.nodes[node], n)
-		}
-	}
 }

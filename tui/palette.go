@@ -69,19 +69,19 @@ func (u *ui) findObjects(text string) []choice {
 			list = append(list, choice{title: t.Resource, words: strings.Join(typeNames(t), " "), hint: t.Kind, run: func() { u.openType(t) }})
 		}
 	}
-	for _, n := range u.state.snapshot.Nodes {
+	for _, n := range u.state.Snapshot.Nodes {
 		if match(lower(n.Name)) {
 			list = append(list, choice{title: n.Name, hint: "Node", run: func() {
-				u.openSubject(&subject{ref: kube.Ref{Type: nodeType, Name: n.Name}}, "")
+				u.openSubject(&subject{ref: kube.Ref{Type: kube.NodeType(), Name: n.Name}}, "")
 			}})
 		}
 	}
-	for _, r := range u.state.pods.rows {
+	for _, r := range u.state.Pods.All {
 		if len(list) >= mostFound {
 			break
 		}
 		if match(lower(r.Namespace + "/" + r.Name)) {
-			s := subjectOf(podType, u.state.pods.columns, &r)
+			s := subjectOf(kube.PodType(), u.state.Pods.Columns, &r)
 			list = append(list, choice{title: r.Namespace + "/" + r.Name, hint: "Pod", run: func() { u.openSubject(&s, "") }})
 		}
 	}

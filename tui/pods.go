@@ -11,9 +11,9 @@ import (
 
 // newPodsPage is the list of pods, with what they use now.
 func newPodsPage(u *ui) *listPage {
-	p := newListPage(u, u.state.pods)
+	p := newListPage(u, u.state.Pods)
 	usage := func(it *grid.Item) (cpu float64, memory uint64, ok bool) {
-		use, ok := u.state.history.pods[it.ID]
+		use, ok := u.state.History.Pods[it.ID]
 		return use.CPU, use.Memory, ok
 	}
 	p.extra = []grid.Column{
@@ -33,7 +33,7 @@ func newPodsPage(u *ui) *listPage {
 		}},
 	}
 	p.explain = func(r *kube.Row, _ int) []string {
-		for _, problem := range u.state.snapshot.Problems {
+		for _, problem := range u.state.Snapshot.Problems {
 			pod := r.Namespace + "/" + r.Name
 			if problem.Object == "pod/"+pod || slices.Contains(problem.Pods, pod) {
 				text := problem.Summary
@@ -44,7 +44,7 @@ func newPodsPage(u *ui) *listPage {
 			}
 		}
 		text := r.Owner.String()
-		if use, ok := u.state.history.pods[r.UID]; ok {
+		if use, ok := u.state.History.Pods[r.UID]; ok {
 			text = fmt.Sprintf("cpu %s  mem %s  %s", cores(use.CPU), size(use.Memory), text)
 		}
 		return []string{text}

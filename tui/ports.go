@@ -39,10 +39,10 @@ func newPortsPage(u *ui) *portsPage {
 	})
 	p.services = grid.New(nil)
 	p.columns()
-	store := u.state.services
-	store.readers = append(store.readers, p.refill)
+	store := u.state.Services
+	store.Listen(p.refill)
 	u.forwards.changed = p.refillOurs
-	p.linger = linger{u: u, on: store.feed.Use, off: store.feed.Leave}
+	p.linger = linger{u: u, on: store.Feed.Use, off: store.Feed.Leave}
 	return p
 }
 
@@ -129,7 +129,7 @@ func (p *portsPage) refillOurs() {
 // forwardTo is a forwarded port that leads to a Service, nil if there is none.
 func (p *portsPage) forwardTo(l *kube.ServiceLine) *forward {
 	for _, f := range p.u.forwards.list {
-		if f.err == nil && f.state.Local > 0 && f.spec.Namespace == l.Namespace && f.spec.Target == (kube.Object{Kind: serviceType.Kind, Name: l.Name}) {
+		if f.err == nil && f.state.Local > 0 && f.spec.Namespace == l.Namespace && f.spec.Target == (kube.Object{Kind: kube.ServiceType().Kind, Name: l.Name}) {
 			return f
 		}
 	}
@@ -149,8 +149,8 @@ func (p *portsPage) refill() {
 	p.round++
 	only := p.u.state.namespace
 	var items []grid.Item
-	for i := range p.u.state.services.lines {
-		l := &p.u.state.services.lines[i]
+	for i := range p.u.state.Services.List {
+		l := &p.u.state.Services.List[i]
 		if only != "" && l.Namespace != only {
 			continue
 		}
@@ -254,8 +254,8 @@ func (p *portsPage) subjects() []subject {
 			return nil
 		}
 		f := it.Data.(*forward)
-		if f.spec.Target.Kind == serviceType.Kind {
-			return []subject{{ref: kube.Ref{Type: serviceType, Namespace: f.spec.Namespace, Name: f.spec.Target.Name}, line: f.url()}}
+		if f.spec.Target.Kind == kube.ServiceType().Kind {
+			return []subject{{ref: kube.Ref{Type: kube.ServiceType(), Namespace: f.spec.Namespace, Name: f.spec.Target.Name}, line: f.url()}}
 		}
 		if s, ok := p.u.subjectNamed(f.spec.Namespace, f.spec.Target); ok {
 			return []subject{s}
@@ -265,7 +265,7 @@ func (p *portsPage) subjects() []subject {
 	var list []subject
 	for _, it := range p.services.Marked() {
 		l := it.Data.(kube.ServiceLine)
-		list = append(list, subject{ref: kube.Ref{Type: serviceType, Namespace: l.Namespace, Name: l.Name, UID: l.UID}, line: strings.Join(it.Cells, "  ")})
+		list = append(list, subject{ref: kube.Ref{Type: kube.ServiceType(), Namespace: l.Namespace, Name: l.Name, UID: l.UID}, line: strings.Join(it.Cells, "  ")})
 	}
 	return list
 }

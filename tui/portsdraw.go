@@ -15,7 +15,7 @@ func (p *portsPage) draw(w, h int) []string {
 		p.columns()
 	}
 	lines := make([]string, 0, h)
-	stale := !u.state.stale().IsZero() || u.state.services.err != nil
+	stale := !u.state.Stale().IsZero() || u.state.Services.Err != nil
 	p.oursAt, p.servicesAt = 0, 1
 	if n := p.ours.Total(); n > 0 {
 		title := func(text string) string {
@@ -51,13 +51,13 @@ func (p *portsPage) draw(w, h int) []string {
 }
 
 func (p *portsPage) emptyText() string {
-	u, s := p.u, p.u.state.services
+	u, s := p.u, p.u.state.Services
 	switch {
-	case u.state.absent() && !s.synced:
+	case u.state.Absent() && !s.Synced:
 		return u.T("the cluster does not run, so it has no Services")
-	case s.err != nil && len(s.lines) == 0:
-		return u.errorText(s.err)
-	case !s.synced:
+	case s.Err != nil && len(s.List) == 0:
+		return u.errorText(s.Err)
+	case !s.Synced:
 		u.spinning()
 		return u.glyph(paint.StateBusy) + " " + u.T("reading %s", "services")
 	case p.services.Len() > 0:
@@ -83,8 +83,8 @@ func (p *portsPage) strip(w, n int) []string {
 	}
 	var parts []fact
 	switch {
-	case u.state.services.err != nil:
-		parts = append(parts, fact{paint.Warn, u.errorText(u.state.services.err)})
+	case u.state.Services.Err != nil:
+		parts = append(parts, fact{paint.Warn, u.errorText(u.state.Services.Err)})
 	case p.focused():
 		if it, ok := p.ours.Current(); ok {
 			f := it.Data.(*forward)
@@ -138,7 +138,7 @@ func (p *portsPage) whyNotReady(l *kube.ServiceLine) string {
 	if external(l) || l.Ready > 0 && l.Ready == l.Total {
 		return ""
 	}
-	for _, problem := range u.state.snapshot.Problems {
+	for _, problem := range u.state.Snapshot.Problems {
 		if problem.Object == "service/"+l.Namespace+"/"+l.Name {
 			return paint.Clean(problem.Summary)
 		}
@@ -159,14 +159,14 @@ func (p *portsPage) whyNotReady(l *kube.ServiceLine) string {
 // suspect is a pod that by its name belongs to a Service and does not do well, and how it does.
 func (p *portsPage) suspect(l *kube.ServiceLine) string {
 	best, status := "", ""
-	for _, r := range p.u.state.pods.rows {
+	for _, r := range p.u.state.Pods.All {
 		if r.Namespace != l.Namespace || !strings.HasPrefix(r.Name, l.Name+"-") && r.Name != l.Name || best != "" && r.Name > best {
 			continue
 		}
-		if s := rowState(p.u.state.pods.columns, &r); s == paint.StateOK || s == paint.StateOff {
+		if s := rowState(p.u.state.Pods.Columns, &r); s == paint.StateOK || s == paint.StateOff {
 			continue
 		}
-		best, status = r.Name, subjectOf(podType, p.u.state.pods.columns, &r).state
+		best, status = r.Name, subjectOf(kube.PodType(), p.u.state.Pods.Columns, &r).state
 	}
 	if best == "" {
 		return ""

@@ -18,21 +18,21 @@ func (u *ui) problemSubject(p *cluster.Problem) subject {
 	parts := strings.Split(p.Object, "/")
 	switch {
 	case parts[0] == "pod" && len(parts) == 3:
-		s.ref = kube.Ref{Type: podType, Namespace: parts[1], Name: parts[2]}
-		for _, r := range u.state.pods.rows {
+		s.ref = kube.Ref{Type: kube.PodType(), Namespace: parts[1], Name: parts[2]}
+		for _, r := range u.state.Pods.All {
 			if r.Namespace == parts[1] && r.Name == parts[2] {
 				line := s.line
-				s = subjectOf(podType, u.state.pods.columns, &r)
+				s = subjectOf(kube.PodType(), u.state.Pods.Columns, &r)
 				s.problem, s.line = p, line
 				break
 			}
 		}
 	case parts[0] == "node" && len(parts) == 2:
-		s.ref = kube.Ref{Type: nodeType, Name: parts[1]}
+		s.ref = kube.Ref{Type: kube.NodeType(), Name: parts[1]}
 	case parts[0] == "addon" && len(parts) == 2:
 		s.ref.Name = parts[1]
-		for i := range u.state.snapshot.Addons {
-			if a := &u.state.snapshot.Addons[i]; a.Name == parts[1] {
+		for i := range u.state.Snapshot.Addons {
+			if a := &u.state.Snapshot.Addons[i]; a.Name == parts[1] {
 				s.addon = a
 			}
 		}
@@ -118,11 +118,11 @@ func newProblemPage(u *ui, p cluster.Problem) *problemPage {
 // refresh takes what the newest snapshot says of it.
 func (p *problemPage) refresh() {
 	key := problemKey(&p.problem)
-	at := slices.IndexFunc(p.u.state.snapshot.Problems, func(o cluster.Problem) bool { return paint.Clean(problemKey(&o)) == key })
+	at := slices.IndexFunc(p.u.state.Snapshot.Problems, func(o cluster.Problem) bool { return paint.Clean(problemKey(&o)) == key })
 	if p.over = at < 0; p.over {
 		return
 	}
-	p.problem = p.u.state.snapshot.Problems[at]
+	p.problem = p.u.state.Snapshot.Problems[at]
 	cleanProblem(&p.problem)
 }
 

@@ -45,7 +45,7 @@ func problemKey(p *cluster.Problem) string {
 
 // refresh takes the problems of the newest snapshot, the worst first.
 func (l *problemList) refresh() {
-	list := slices.Clone(l.u.state.snapshot.Problems)
+	list := slices.Clone(l.u.state.Snapshot.Problems)
 	for i := range list {
 		cleanProblem(&list[i])
 	}

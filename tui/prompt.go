@@ -179,7 +179,7 @@ func (u *ui) findType(name string) (kube.ResourceType, bool) {
 			return t, true
 		}
 	}
-	for _, t := range []kube.ResourceType{podType, nodeType} {
+	for _, t := range []kube.ResourceType{kube.PodType(), kube.NodeType()} {
 		if slices.Contains(typeNames(t), name) {
 			return t, true
 		}
@@ -236,7 +236,7 @@ func (u *ui) command(text string) {
 		u.command(strings.Join(append([]string{list[0]}, words[1:]...), " "))
 		return
 	}
-	if u.state.types == nil && u.state.running() {
+	if u.state.types == nil && u.state.Running() {
 		// Typed faster than the API server tells its types: it is tried again when it has.
 		u.toast.say(paint.Dim, u.T("reading the types of the API server"))
 		u.loadTypes(func(err error) {
@@ -260,7 +260,7 @@ func (u *ui) openType(t kube.ResourceType) {
 	case t.Resource == "nodes" && t.Group == "":
 		u.act("screen.nodes")
 	default:
-		u.push(newPanes(u, newListPage(u, newRowStore(u, kube.RowQuery{Type: t}))))
+		u.push(newPanes(u, newListPage(u, u.state.NewRows(kube.RowQuery{Type: t}))))
 	}
 }
 
@@ -279,11 +279,11 @@ func (u *ui) setNamespace(name string) {
 func (u *ui) chooseNamespace() {
 	t := kube.ResourceType{Version: "v1", Resource: "namespaces", Kind: "Namespace"}
 	choices := []choice{{title: u.T("all namespaces"), run: func() { u.setNamespace("") }}}
-	u.state.summary.refresh()
+	u.state.Summary.Refresh()
 	seen := map[string]bool{}
-	for _, s := range u.state.summary.spaces {
-		seen[s.namespace] = true
-		choices = append(choices, choice{title: s.namespace, hint: u.T("%d pods", len(s.pods)), run: func() { u.setNamespace(s.namespace) }})
+	for _, s := range u.state.Summary.Spaces {
+		seen[s.Name] = true
+		choices = append(choices, choice{title: s.Name, hint: u.T("%d pods", len(s.Pods)), run: func() { u.setNamespace(s.Name) }})
 	}
 	m := u.choose(u.T("namespace"), choices)
 	// Those without pods come when the API server has told them.

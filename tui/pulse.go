@@ -134,7 +134,7 @@ func (d *dnsPulse) summary(w int, n dnsSecond) string {
 	u := d.u
 	l := u.line(w).Add(paint.Plain, " ")
 	serving, servers := 0, 0
-	for _, node := range u.state.snapshot.Nodes {
+	for _, node := range u.state.Snapshot.Nodes {
 		if node.DNS != "" {
 			servers++
 			if node.DNS == cluster.PhaseRunning {
@@ -142,7 +142,7 @@ func (d *dnsPulse) summary(w int, n dnsSecond) string {
 			}
 		}
 	}
-	off := slices.ContainsFunc(u.state.snapshot.Addons, func(a cluster.AddonStatus) bool { return a.Name == "dns" && !a.Enabled })
+	off := slices.ContainsFunc(u.state.Snapshot.Addons, func(a cluster.AddonStatus) bool { return a.Name == "dns" && !a.Enabled })
 	switch {
 	case servers == 0 && !off:
 		return l.Add(paint.Dim, u.theme.Glyphs.Off+" "+u.T("no server of cluster DNS is known")).String()

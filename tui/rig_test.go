@@ -69,14 +69,14 @@ func newRigOn(t testing.TB, session Session, s *fakeSession, w, h int, change ..
 			t.Errorf("a goroutine crashed: %v\n%s", c.Reason, c.Stack)
 		}
 	})
-	u.state.begin()
+	u.state.Begin()
 	r.run(u.Init())
 	r.send(tea.WindowSizeMsg{Width: w, Height: h})
 	if s.down == nil {
 		// What is done to a cluster that is not known yet is another story; a test that tells it sets down.
 		r.until("the cluster", func(string) bool {
 			st := u.state
-			return st.known && (!st.running() || st.pods.synced)
+			return st.Known && (!st.Running() || st.Pods.Synced)
 		})
 	}
 	return r

@@ -112,7 +112,7 @@ func Run(ctx context.Context, session Session, o Options, in io.Reader, out io.W
 	if u.display.file != nil {
 		h.Go(func() { followSize(h.Context(), u.display.file, p.Send) })
 	}
-	u.state.begin()
+	u.state.Begin()
 	_, err = p.Run()
 	if errors.Is(err, tea.ErrProgramKilled) && h.Context().Err() != nil {
 		err = nil // told to end from outside, or a goroutine crashed

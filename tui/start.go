@@ -34,7 +34,7 @@ func (p *startPage) crumb() string { return p.u.T("start") }
 
 func (p *startPage) contexts() []keymap.Context {
 	switch o := p.u.operation; {
-	case o == nil && p.u.state.absent():
+	case o == nil && p.u.state.Absent():
 		return []keymap.Context{keymap.Offers}
 	case o == nil || !o.done:
 		return []keymap.Context{keymap.Start}
@@ -57,7 +57,7 @@ func (p *startPage) show() {
 func (p *startPage) hints() []hint {
 	u := p.u
 	switch o := u.operation; {
-	case o == nil && u.state.absent():
+	case o == nil && u.state.Absent():
 		return hintsOf("start.open", "start.nodes", "start.version", "palette", "quit")
 	case o == nil:
 		return hintsOf("start.log", "start.copy", "quit")
@@ -91,7 +91,7 @@ func (p *startPage) act(id string) bool {
 	}
 	o := p.u.operation
 	switch {
-	case o == nil && p.u.state.absent():
+	case o == nil && p.u.state.Absent():
 		return p.actOffers(id)
 	case o != nil && o.done:
 		return p.actEnded(id, o)
@@ -156,7 +156,7 @@ func (p *startPage) actEnded(id string, o *operation) bool {
 }
 
 func (p *startPage) click(_, y int) {
-	if p.u.operation != nil || !p.u.state.absent() {
+	if p.u.operation != nil || !p.u.state.Absent() {
 		return
 	}
 	if i := slices.Index(p.offerRows, y); i >= 0 {
@@ -172,7 +172,7 @@ func (p *startPage) wheel(rows int) {
 }
 
 // exists says that there is something to start again.
-func (p *startPage) exists() bool { return p.u.state.snapshot.Phase != cluster.PhaseAbsent }
+func (p *startPage) exists() bool { return p.u.state.Snapshot.Phase != cluster.PhaseAbsent }
 
 // begin starts the cluster as it was chosen.
 func (p *startPage) begin() {
@@ -221,12 +221,12 @@ func (p *startPage) offers() []offer {
 	start := offer{title: u.T("start it as it was"), run: p.begin}
 	if p.exists() {
 		if nodes < 0 {
-			nodes = len(u.state.snapshot.Nodes)
+			nodes = len(u.state.Snapshot.Nodes)
 		}
 		if past := pastOf("start", p.starts); len(past.totals) > 0 {
 			start.note = u.T("about %s s", seconds(past.estimate())) + "  " + p.lastRuns(past)
 		}
-		if p.nodes > len(u.state.snapshot.Nodes) {
+		if p.nodes > len(u.state.Snapshot.Nodes) {
 			start.title = u.T("start it with %d nodes", p.nodes)
 		}
 	} else {
@@ -242,7 +242,7 @@ func (p *startPage) offers() []offer {
 	version := p.version
 	if version == "" {
 		version = u.opts.Kubernetes
-		if v := u.state.snapshot.KubernetesVersion; v != "" {
+		if v := u.state.Snapshot.KubernetesVersion; v != "" {
 			version = v
 		}
 	}
@@ -337,13 +337,13 @@ func (p *startPage) fall() *waterfall {
 	switch o := p.u.operation; {
 	case o != nil:
 		return o.fall
-	case p.u.state.absent():
+	case p.u.state.Absent():
 		if len(p.starts) > 0 {
 			return fallOfTimeline(&p.starts[0])
 		}
 		return nil
 	}
-	w := fallOfSnapshot(&p.u.state.snapshot)
+	w := fallOfSnapshot(&p.u.state.Snapshot)
 	w.past = pastOf("start", p.starts)
 	return w
 }
@@ -352,7 +352,7 @@ func (p *startPage) fall() *waterfall {
 func (p *startPage) problems() []cluster.Problem {
 	o := p.u.operation
 	if o == nil {
-		return p.u.state.snapshot.Problems
+		return p.u.state.Snapshot.Problems
 	}
 	if o.err == nil {
 		return nil

@@ -11,7 +11,7 @@ import (
 func (p *startPage) draw(w, h int) []string {
 	o := p.u.operation
 	switch {
-	case o == nil && p.u.state.absent():
+	case o == nil && p.u.state.Absent():
 		return p.drawOffers(w, h)
 	case o != nil && o.err != nil:
 		return p.drawFailure(w, h)
@@ -22,7 +22,7 @@ func (p *startPage) draw(w, h int) []string {
 // drawOffers says what can be done where no cluster runs, and how the last start went.
 func (p *startPage) drawOffers(w, h int) []string {
 	u, t := p.u, p.u.theme
-	s := &u.state.snapshot
+	s := &u.state.Snapshot
 	head := t.Line(w).Add(paint.Plain, " ")
 	if p.exists() {
 		head.Add(paint.Title, u.T("%s is stopped", u.session.Name())).Add(paint.Dim, "  "+u.T("everything in it is kept"))

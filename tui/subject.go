@@ -8,6 +8,7 @@ import (
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/kube"
 	"bonsai/tui/keymap"
+	"bonsai/tui/model"
 	"bonsai/tui/paint"
 )
 
@@ -21,7 +22,7 @@ type subjectPage struct {
 	visible bool
 
 	// store has the object's row, which tells when it changes and when it goes; nil for types of which nothing is known.
-	store   *rowStore
+	store   *model.Rows
 	columns []kube.Column
 	row     kube.Row
 	seen    bool // there has been a row
@@ -67,9 +68,9 @@ func newSubjectPage(u *ui, s subject) *subjectPage {
 	t := s.ref.Type
 	switch {
 	case t.Resource == "pods" && t.Group == "":
-		p.store = u.state.pods
+		p.store = u.state.Pods
 	default:
-		p.store = newRowStore(u, kube.RowQuery{Type: t, Namespace: s.ref.Namespace})
+		p.store = u.state.NewRows(kube.RowQuery{Type: t, Namespace: s.ref.Namespace})
 	}
 	if t.Resource == "pods" && t.Group == "" {
 		events := newEventsTab(u, s.ref)
@@ -133,26 +134,26 @@ func (p *subjectPage) tab() page { return p.tabs[p.current].page }
 
 func (p *subjectPage) show() {
 	p.visible = true
-	p.store.read(p)
+	p.store.Read(p)
 	p.changed()
 	p.tab().show()
 }
 
 func (p *subjectPage) hide() {
 	p.visible = false
-	p.store.unread(p)
+	p.store.Unread(p)
 	p.tab().hide()
 }
 
 func (p *subjectPage) crumb() string                  { return p.s.name() }
 func (p *subjectPage) hints() []hint                  { return append(hintsOf("tab.next"), p.tab().hints()...) }
 func (p *subjectPage) lost() bool                     { return false }
-func (p *subjectPage) columnsChanged(c []kube.Column) { p.columns = c }
-func (p *subjectPage) rowsReset()                     {}
-func (p *subjectPage) storeState()                    { p.u.touch() }
+func (p *subjectPage) ColumnsChanged(c []kube.Column) { p.columns = c }
+func (p *subjectPage) RowsReset()                     {}
+func (p *subjectPage) ErrChanged()                    { p.u.touch() }
 
 // rowsChanged is told of all rows; only one counts here.
-func (p *subjectPage) rowsChanged(set []kube.Row, deleted []string) {
+func (p *subjectPage) RowsChanged(set []kube.Row, deleted []string) {
 	ref := &p.s.ref
 	for i := range set {
 		r := &set[i]
@@ -194,8 +195,8 @@ func (p *subjectPage) subjects() []subject {
 // problem is what is wrong with the object, nil if nothing is.
 func (p *subjectPage) problem() *cluster.Problem {
 	name := singular(p.s.ref.Type) + "/" + strings.TrimPrefix(p.s.ref.Namespace+"/"+p.s.ref.Name, "/")
-	for i := range p.u.state.snapshot.Problems {
-		if q := &p.u.state.snapshot.Problems[i]; q.Object == name {
+	for i := range p.u.state.Snapshot.Problems {
+		if q := &p.u.state.Snapshot.Problems[i]; q.Object == name {
 			return q
 		}
 	}
@@ -220,7 +221,7 @@ func (p *subjectPage) contexts() []keymap.Context {
 
 // contextsFor are some contexts, and those of nodes where a node is chosen.
 func contextsFor(list []subject, contexts ...keymap.Context) []keymap.Context {
-	if len(list) > 0 && list[0].ref.Type.Resource == nodeType.Resource {
+	if len(list) > 0 && list[0].ref.Type.Resource == kube.NodeType().Resource {
 		return append([]keymap.Context{keymap.Node}, contexts...)
 	}
 	return contexts

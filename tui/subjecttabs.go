@@ -10,6 +10,7 @@ import (
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/kube"
 	"bonsai/tui/feed"
+	"bonsai/tui/model"
 	"bonsai/tui/paint"
 	"bonsai/tui/textview"
 )
@@ -60,7 +61,7 @@ func (t *textTab) changed() {
 func (t *textTab) draw(w, h int) []string {
 	switch {
 	case t.known:
-		return t.drawText(w, h, t.err != nil || !t.u.state.stale().IsZero())
+		return t.drawText(w, h, t.err != nil || !t.u.state.Stale().IsZero())
 	case t.err != nil:
 		return fill(t.u.note(t.u.errorText(t.err), w, h), w, h)
 	}
@@ -203,7 +204,7 @@ func (t *eventsTab) draw(w, h int) []string {
 	if t.view.Len() == 0 {
 		return fill(t.u.note(t.u.T("no events of it; the API server keeps those of the last hour"), w, h), w, h)
 	}
-	return t.drawText(w, h, !t.u.state.stale().IsZero())
+	return t.drawText(w, h, !t.u.state.Stale().IsZero())
 }
 
 // dnsTab lists the questions that a pod asks while one looks.
@@ -278,7 +279,7 @@ func (t *dnsTab) draw(w, h int) []string {
 	u := t.u
 	switch {
 	case t.view.Len() > 0:
-		return t.drawText(w, h, !u.state.stale().IsZero())
+		return t.drawText(w, h, !u.state.Stale().IsZero())
 	case t.err != nil:
 		return fill(u.note(u.errorText(t.err), w, h), w, h)
 	case !t.watching:
@@ -334,7 +335,7 @@ func (t *envTab) draw(w, h int) []string {
 		return fill(u.note(u.T("its containers have no variables of their own"), w, h), w, h)
 	}
 	t.view.SetText(r.lines)
-	return t.drawText(w, h, !u.state.stale().IsZero())
+	return t.drawText(w, h, !u.state.Stale().IsZero())
 }
 
 // summaryTab is a pod on one page: first what is wrong.
@@ -360,7 +361,7 @@ func (t *summaryTab) draw(w, h int) []string {
 		return t.p.drawUnknown(w, h)
 	}
 	t.view.SetText(t.p.summary(w - 2))
-	return t.drawText(w, h, t.p.gone || !t.u.state.stale().IsZero())
+	return t.drawText(w, h, t.p.gone || !t.u.state.Stale().IsZero())
 }
 
 // drawUnknown stands where a pod's details are not known yet, or cannot be.
@@ -408,7 +409,7 @@ func (p *subjectPage) summary(w int) []textview.Line {
 	}
 	fact(u.T("node"), strings.TrimSpace(d.Node+"  "+d.IP))
 	fact(u.T("owner"), p.ownerChain())
-	if use, ok := u.state.history.pods[p.s.ref.UID]; ok {
+	if use, ok := u.state.History.Pods[p.s.ref.UID]; ok {
 		fact(u.T("uses"), fmt.Sprintf("cpu %s  mem %s", cores(use.CPU), size(use.Memory)))
 	}
 	fact("QoS", strings.TrimSpace(d.QoS+"  DNS "+d.DNSPolicy))
@@ -482,7 +483,7 @@ func containerState(c *kube.ContainerDetail) paint.State {
 	case s.Phase == kube.ContainerTerminated:
 		return paint.StateFail
 	case s.Phase == kube.ContainerWaiting:
-		if state := wordState(s.Reason); state != paint.StateNone {
+		if state := paintState(model.HealthOfWord(s.Reason)); state != paint.StateNone {
 			return state
 		}
 	}

@@ -144,7 +144,7 @@ func (u *ui) whyNot(v *verb, list []subject) string {
 		return u.T("one at a time")
 	case v.change && u.opts.ReadOnly:
 		return u.T("bonsai ui runs with --readonly")
-	case v.change && !u.state.stale().IsZero() && !fixedFromOutside(v, list):
+	case v.change && !u.state.Stale().IsZero() && !fixedFromOutside(v, list):
 		return u.T("the cluster is silent; what is shown may be old")
 	}
 	for i := range list {
@@ -315,9 +315,9 @@ func (u *ui) effectOf(s *subject) (effect, typed string) {
 		return u.T("its %s makes another", s.owner), ""
 	case "namespaces":
 		pods := 0
-		for _, ns := range u.state.summary.spaces {
-			if ns.namespace == s.ref.Name {
-				pods = len(ns.pods)
+		for _, ns := range u.state.Summary.Spaces {
+			if ns.Name == s.ref.Name {
+				pods = len(ns.Pods)
 			}
 		}
 		return u.T("everything in it goes too: %d pods, and all else", pods), s.ref.Name

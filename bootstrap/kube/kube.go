@@ -25,6 +25,21 @@ type ResourceType struct {
 	Verbs []string `json:"verbs,omitempty"`
 }
 
+// PodType is the type of pods, with NodeType and ServiceType one of those that need no question to the API server.
+func PodType() ResourceType {
+	return ResourceType{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true, Short: []string{"po"}}
+}
+
+// NodeType is the type of nodes.
+func NodeType() ResourceType {
+	return ResourceType{Version: "v1", Resource: "nodes", Kind: "Node", Short: []string{"no"}}
+}
+
+// ServiceType is the type of Services.
+func ServiceType() ResourceType {
+	return ResourceType{Version: "v1", Resource: "services", Kind: "Service", Namespaced: true, Short: []string{"svc"}}
+}
+
 // Ref names one object. UID may be empty; where it is not, an action on an object of another UID fails.
 type Ref struct {
 	Type      ResourceType `json:"type"`

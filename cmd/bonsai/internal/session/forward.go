@@ -156,7 +156,7 @@ func (fw *forwarder) chooseOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	src := source{path: path(podType, fw.spec.Namespace), params: selector}
+	src := source{path: path(kube.PodType(), fw.spec.Namespace), params: selector}
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watchers sync.WaitGroup
 	defer watchers.Wait()

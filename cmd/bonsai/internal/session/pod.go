@@ -12,9 +12,6 @@ import (
 	"bonsai/bootstrap/kube"
 )
 
-// podType is the type of pods.
-var podType = kube.ResourceType{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
-
 // Pod tells what a pod's screens need.
 func (s *Session) Pod(ctx context.Context, namespace, podName string) (kube.PodDetail, error) {
 	op := "read pod " + podName + " in " + namespace
@@ -58,7 +55,7 @@ func owners(ctx context.Context, c *conn, p *corev1.Pod) []kube.Object {
 
 func podDetail(p *corev1.Pod) kube.PodDetail {
 	d := kube.PodDetail{
-		Ref:  kube.Ref{Type: podType, Namespace: p.Namespace, Name: p.Name, UID: string(p.UID)},
+		Ref:  kube.Ref{Type: kube.PodType(), Namespace: p.Namespace, Name: p.Name, UID: string(p.UID)},
 		Node: p.Spec.NodeName, IP: p.Status.PodIP, QoS: string(p.Status.QOSClass), DNSPolicy: string(p.Spec.DNSPolicy),
 	}
 	for _, c := range p.Status.Conditions {

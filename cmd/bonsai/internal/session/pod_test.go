@@ -42,7 +42,7 @@ func TestAPodInDetail(t *testing.T) {
 	}
 	got := podDetail(p)
 	want := kube.PodDetail{
-		Ref:        kube.Ref{Type: podType, Namespace: "shop", Name: "web-0", UID: "u1"},
+		Ref:        kube.Ref{Type: kube.PodType(), Namespace: "shop", Name: "web-0", UID: "u1"},
 		Conditions: []kube.Condition{{Type: "Ready", Status: "False", Reason: "ContainersNotReady", Since: at}},
 		Containers: []kube.ContainerDetail{
 			{Name: "setup", Init: true, State: kube.ContainerState{Phase: kube.ContainerWaiting}},

@@ -30,7 +30,7 @@ const (
 // PodLogs tells the lines of the containers of the selected pods.
 func (s *Session) PodLogs(ctx context.Context, q kube.LogQuery, f func([]kube.LogLine) error) error {
 	l := &podLogs{s: s, q: q, f: f, buffer: newLogBuffer(), tails: map[string]*tail{}, started: make(chan struct{}), ended: make(chan struct{})}
-	src := source{path: path(podType, q.Namespace), params: url.Values{}}
+	src := source{path: path(kube.PodType(), q.Namespace), params: url.Values{}}
 	if q.Selector != "" {
 		src.params.Set("labelSelector", q.Selector)
 	}
@@ -313,7 +313,7 @@ func (c *logContainer) line(t time.Time, text string, marker bool) kube.LogLine 
 // logSource is where a container's log is.
 func logSource(c logContainer) source {
 	return source{
-		path: path(podType, c.namespace) + "/" + c.pod + "/log", accept: "application/json, */*",
+		path: path(kube.PodType(), c.namespace) + "/" + c.pod + "/log", accept: "application/json, */*",
 		params: url.Values{"container": {c.name}, "timestamps": {"true"}},
 	}
 }

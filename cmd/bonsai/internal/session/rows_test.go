@@ -39,7 +39,7 @@ func collect(t *testing.T, s *Session, each func(b kube.RowBatch) error) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, errors.New("the test took too long"))
 	defer cancel()
-	return s.WatchRows(ctx, kube.RowQuery{Type: podType, Namespace: "shop"}, each)
+	return s.WatchRows(ctx, kube.RowQuery{Type: kube.PodType(), Namespace: "shop"}, each)
 }
 
 var errEnough = errors.New("enough")
