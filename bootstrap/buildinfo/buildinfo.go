@@ -1,6 +1,6 @@
-// Package buildinfo says what this executable was made of: bonsai's own version and commit, and the versions of
-// the upstream components in it. All of it comes from go.mod and git by way of the Makefile or the Go linker;
-// nothing is written down twice.
+// Package buildinfo describes the running executable: bonsai's own version and commit, and the versions of the upstream
+// components in it. All of it comes from go.mod and git, set by the Makefile or the Go linker; nothing is maintained by
+// hand.
 package buildinfo
 
 import (
@@ -36,10 +36,10 @@ type Info struct {
 	Platform   string `json:"platform"`
 }
 
-// Get returns what is known of the running executable; what is not is "unknown".
+// Get returns what is known about the running executable; unknown values are "unknown".
 //
-// A module that is linked in speaks for itself. containerd, runc and the CNI plugins are executables of the
-// payload, so only the Makefile can tell their versions.
+// The versions of linked modules are in the executable itself. containerd, runc and the CNI plugins are executables of
+// the payload, so only the Makefile can provide their versions.
 func Get() Info {
 	linked := map[string]string{}
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -1,12 +1,11 @@
 // Package componentlog gives each component of a process that runs several its own log file.
 //
-// Kubernetes' components log through one process-wide klog. A Set turns klog's records (klog.SetSlogLogger with
-// Set.Handler) back into one file per component: a record belongs to the component whose source package it was
-// written from. Records from libraries that all components share (client-go…) name nobody; they go to the
-// process's default component, unless the component was given a logger of its own (Set.ComponentHandler), which is
-// what upstream's contextual logging passes on to the libraries it calls.
+// Kubernetes' components log through one process-wide klog. A Set distributes klog's records (klog.SetSlogLogger with
+// Set.Handler) to one file per component: a record belongs to the component whose source package wrote it. Records from
+// libraries that all components share (client-go…) go to the process's default component, unless the component was
+// given its own logger (Set.ComponentHandler), which upstream's contextual logging passes on to the libraries it calls.
 //
-// The package imports the standard library only. Begin reading at Set.
+// The package imports only the standard library. Begin reading at Set.
 package componentlog
 
 import (
@@ -22,7 +21,7 @@ import (
 	"sync"
 )
 
-// Prefix says which component the code of one package tree belongs to.
+// Prefix maps the code of one package tree to a component.
 type Prefix struct {
 	// Package is an import path; it stands for the package and all packages below it. The longest match wins.
 	Package string
@@ -45,16 +44,16 @@ type Set struct {
 	files map[string]io.Writer
 }
 
-// New returns a set whose files lie in dir. Records that match nothing of table belong to the component def. A file
-// is opened at its first record; until the folder can be written, records go to the process's stderr.
+// New returns a set whose files are in dir. Records that match no entry of table belong to the component def. A file is
+// opened at its first record; until the folder is writable, records go to the process's stderr.
 func New(dir, def string, table []Prefix) *Set {
 	sorted := slices.Clone(table)
 	slices.SortStableFunc(sorted, func(a, b Prefix) int { return cmp.Compare(len(b.Package), len(a.Package)) })
 	return &Set{dir: dir, def: def, table: sorted, files: map[string]io.Writer{}}
 }
 
-// Redirect sends a component's records to w and not to a file; w gets whole lines, one Write each, never two at
-// once. It is called before the first record.
+// Redirect sends a component's records to w instead of a file; w gets whole lines, one Write each, never concurrently.
+// Call it before the first record.
 func (s *Set) Redirect(component string, w io.Writer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,8 +68,8 @@ func (s *Set) ComponentHandler(component string) slog.Handler {
 	return &handler{set: s, component: component}
 }
 
-// Writer returns the raw log file of a component, for what is text already (etcd, a child process). Each Write
-// should hold whole lines, so that a rotation never cuts one.
+// Writer returns the raw log file of a component, for output that is already text (etcd, a child process). Each Write
+// should contain whole lines, so that a rotation never cuts one.
 func (s *Set) Writer(component string) io.Writer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,8 +81,7 @@ func (s *Set) Writer(component string) io.Writer {
 	return w
 }
 
-// Close closes the files. A record that comes later opens its file again, so that nothing said while a process
-// ends is lost.
+// Close closes the files. A later record opens its file again, so that nothing logged while a process ends is lost.
 func (s *Set) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,7 +94,7 @@ func (s *Set) Close() error {
 	return first
 }
 
-// componentAt returns the component of the code at pc, def if none claims it.
+// componentAt returns the component of the code at pc, or def if there is none.
 func (s *Set) componentAt(pc uintptr) string {
 	if pc == 0 {
 		return s.def

@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// self is this test's own package; "here" stands for any component that is told by its package.
+// self is this test's own package; "here" stands for any component that is determined by its package.
 const self = "bonsai/bootstrap/componentlog_test"
 
 func newSet(t *testing.T, table ...componentlog.Prefix) (*componentlog.Set, string) {

@@ -9,12 +9,12 @@ import (
 	"sync"
 )
 
-// maxSize is where a file is rotated. One older generation is kept as NAME.log.1, so that a component takes 20 MB
-// of disk at most, about a day of a busy API server.
+// maxSize is the size at which a file is rotated. One older generation is kept as NAME.log.1, so that a component takes
+// at most 20 MB of disk, about a day of a busy API server.
 const maxSize = 10 << 20
 
-// rotatingFile appends to a file and renames it to PATH.1 when it has grown to max. The zero file pointer means not
-// open (yet).
+// rotatingFile appends to a file and renames it to PATH.1 when it has grown to max. The zero file pointer means that it
+// is not open (yet).
 type rotatingFile struct {
 	path string
 	max  int64
@@ -58,7 +58,7 @@ func (r *rotatingFile) close() error {
 }
 
 func (r *rotatingFile) open() error {
-	// 0700 and 0600: logs name people's workloads, and at high verbosity what is in them.
+	// 0700 and 0600: logs name people's workloads, and at high verbosity their contents.
 	f, err := os.OpenFile(r.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = os.MkdirAll(filepath.Dir(r.path), 0o700); err != nil {

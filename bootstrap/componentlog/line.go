@@ -36,7 +36,7 @@ func appendHeader(b []byte, r slog.Record) []byte {
 	return append(b, "] "...)
 }
 
-// appendMessage keeps a message as it is unless it would break the line in two.
+// appendMessage keeps a message unchanged unless it contains a line break.
 func appendMessage(b []byte, msg string) []byte {
 	msg = strings.TrimRight(msg, "\n")
 	if strings.ContainsFunc(msg, unicode.IsControl) {
@@ -47,7 +47,7 @@ func appendMessage(b []byte, msg string) []byte {
 
 // appendAttr writes ` key="value"`; a group becomes one such pair per member, with dotted keys.
 func appendAttr(b []byte, prefix string, a slog.Attr) []byte {
-	// What prints itself (klog's object references: "namespace/name") is not taken apart.
+	// Values that format themselves (klog's object references: "namespace/name") are not expanded.
 	if s, ok := a.Value.Any().(fmt.Stringer); ok && a.Value.Kind() != slog.KindGroup {
 		return appendPair(b, prefix+a.Key, safe(s.String))
 	}

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// followInterval is how often a followed file is looked at; log lines are read by people.
+// followInterval is how often a followed file is checked; log lines are read by people.
 const followInterval = 200 * time.Millisecond
 
-// Tail copies the last lines of a log file (negative: all of it) to w. With follow it goes on with what is appended,
-// through rotations, until ctx ends, which is no error then. A file that does not exist is fs.ErrNotExist.
+// Tail copies the last lines of a log file (negative: all of it) to w. With follow it continues with appended lines,
+// across rotations, until ctx ends, which is not an error then. A file that does not exist is fs.ErrNotExist.
 func Tail(ctx context.Context, path string, lines int, follow bool, w io.Writer) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -47,7 +47,7 @@ func Tail(ctx context.Context, path string, lines int, follow bool, w io.Writer)
 	}
 }
 
-// rotated returns the file that has taken f's place, nil if none has. A file that shrank is read again from its begin.
+// rotated returns the file that has replaced f, nil if none has. A file that shrank is read again from its start.
 func rotated(f *os.File, path string) *os.File {
 	there, err := os.Stat(path)
 	if err != nil {
@@ -68,7 +68,7 @@ func rotated(f *os.File, path string) *os.File {
 	return next
 }
 
-// seekLines goes to where the last n lines begin.
+// seekLines seeks to the start of the last n lines.
 func seekLines(f *os.File, n int) error {
 	if n < 0 {
 		return nil
@@ -78,7 +78,7 @@ func seekLines(f *os.File, n int) error {
 		return err
 	}
 	buf := make([]byte, 64<<10)
-	// The line break at the very end closes the last line and begins none.
+	// The line break at the very end closes the last line and does not start another one.
 	for at, from := end, end-1; at > 0; {
 		size := min(at, int64(len(buf)))
 		at -= size

@@ -1,8 +1,8 @@
-// Package footprint gives back the memory that only the start of a large process needed.
+// Package footprint releases the memory that only the start of a large process needed.
 //
-// The executable of a control plane or kubelet has a hundred megabytes of code and tables of which package
-// initialisation touches most, once. Those pages stay mapped although nobody looks at them again, and count as
-// the process's memory.
+// The executable of a control plane or kubelet has a hundred megabytes of code and tables, most of which package
+// initialisation uses once. Those pages stay mapped although they are never used again, and count as the process's
+// memory.
 package footprint
 
 import (
@@ -24,12 +24,12 @@ func ShrinkAfter(d time.Duration, report func(error)) (cancel func()) {
 }
 
 // Shrink collects garbage, returns free heap to the system and unmaps the executable's read-only pages. They stay in
-// the page cache; those that are used come back with a minor fault each, some microseconds.
+// the page cache; those that are used come back with a minor fault each, a few microseconds.
 func Shrink() error {
 	debug.FreeOSMemory()
 	maps, err := os.ReadFile("/proc/self/maps")
 	if os.IsNotExist(err) {
-		return nil // not Linux: the heap is all that can be given back
+		return nil // not Linux: only the heap can be released
 	}
 	if err != nil {
 		return fmt.Errorf("read own mappings: %w", err)
@@ -48,8 +48,8 @@ func Shrink() error {
 
 type mapping struct{ begin, end uintptr }
 
-// readOnlyMappings finds, in the text of /proc/PID/maps (proc_pid_maps(5)), what of the file is mapped private and
-// without the right to write. Writable parts hold the program's variables and must stay.
+// readOnlyMappings finds, in the text of /proc/PID/maps (proc_pid_maps(5)), the private mappings of the file that are
+// not writable. Writable parts hold the program's variables and must stay.
 func readOnlyMappings(maps, file string) (found []mapping) {
 	for line := range strings.Lines(maps) {
 		fields := strings.Fields(line)

@@ -11,13 +11,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// extensionName marks what bonsai keeps in its own context: the name of the one that was current before.
+// extensionName marks what bonsai stores in its own context: the name of the context that was current before.
 const extensionName = "bonsai.io/previous-context"
 
-// errForm says that a file is YAML but no kubeconfig.
+// errForm means that a file is YAML but not a kubeconfig.
 var errForm = errors.New("not a kubeconfig")
 
-// document is a kubeconfig as a tree. Methods change the tree only where they must.
+// document is a kubeconfig as a tree. Methods change only those parts of the tree that they have to.
 type document struct {
 	tree yaml.Node
 	root *yaml.Node // the mapping at its top
@@ -49,7 +49,7 @@ func parse(data []byte) (*document, error) {
 		return nil, fmt.Errorf("%w: %w", errForm, err)
 	}
 	if len(d.tree.Content) != 1 || d.tree.Content[0].Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("%w: the top level is no mapping", errForm)
+		return nil, fmt.Errorf("%w: the top level is not a mapping", errForm)
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%w: more than one document", errForm)
@@ -57,13 +57,13 @@ func parse(data []byte) (*document, error) {
 	d.root = d.tree.Content[0]
 	for _, list := range []string{"clusters", "contexts", "users"} {
 		if n := get(d.root, list); n != nil && n.Kind != yaml.SequenceNode && n.Tag != "!!null" {
-			return nil, fmt.Errorf("%w: %s is no list", errForm, list)
+			return nil, fmt.Errorf("%w: %s is not a list", errForm, list)
 		}
 	}
 	return d, nil
 }
 
-// bytes is the text of the tree, in the form of kubectl's own: two spaces, lists not indented further.
+// bytes returns the text of the tree, formatted like kubectl's own: two spaces, lists not indented further.
 func (d *document) bytes() []byte {
 	var b bytes.Buffer
 	enc := yaml.NewEncoder(&b)
@@ -79,7 +79,7 @@ func (d *document) put(e Entry) {
 	encode := base64.StdEncoding.EncodeToString
 	d.set("clusters", e.Name, "cluster", map[string]string{"server": e.Server, "certificate-authority-data": encode(e.CA)})
 	d.set("users", e.Name, "user", map[string]string{"client-certificate-data": encode(e.Cert), "client-key-data": encode(e.Key)})
-	// A namespace that the user chose for the context stays.
+	// If the user chose a namespace for the context, it is kept.
 	context := map[string]string{"cluster": e.Name, "user": e.Name}
 	if namespace := scalar(get(item(get(d.root, "contexts"), e.Name), "context", "namespace")); namespace != "" {
 		context["namespace"] = namespace
@@ -87,7 +87,7 @@ func (d *document) put(e Entry) {
 	d.set("contexts", e.Name, "context", context)
 }
 
-// set makes the named item of a list hold body and nothing else, at its old place or at the end.
+// set replaces the body of the named item of a list, at its old place or at the end.
 func (d *document) set(list, name, key string, body map[string]string) {
 	n := &yaml.Node{}
 	if err := n.Encode(map[string]any{"name": name, key: body}); err != nil {
@@ -108,7 +108,7 @@ func (d *document) set(list, name, key string, body map[string]string) {
 	seq.Content = append(seq.Content, n)
 }
 
-// remove takes the cluster, user and context of that name out and says whether any was there.
+// remove removes the cluster, user and context of that name and reports whether there were any.
 func (d *document) remove(name string) (removed bool) {
 	for _, list := range []string{"clusters", "contexts", "users"} {
 		seq := get(d.root, list)
@@ -159,7 +159,7 @@ func (d *document) setCurrent(name string) {
 	}
 }
 
-// previous is the context that was current before name's, as setPrevious noted it.
+// previous is the context that was current before name's, as recorded by setPrevious.
 func (d *document) previous(name string) string {
 	context := get(item(get(d.root, "contexts"), name), "context")
 	return scalar(get(item(get(context, "extensions"), extensionName), "extension"))
@@ -177,7 +177,7 @@ func (d *document) setPrevious(name, previous string) {
 	context.Content = append(context.Content, key, ext)
 }
 
-// access is everything that decides where a context leads and as whom.
+// access is everything that determines where a context leads and as which user.
 func (d *document) access(name string) [4]string {
 	context := get(item(get(d.root, "contexts"), name), "context")
 	c := get(item(get(d.root, "clusters"), scalar(get(context, "cluster"))), "cluster")

@@ -13,10 +13,10 @@ import (
 	"bonsai/bootstrap/fault"
 )
 
-// lockLimit is how long a lock of somebody else is waited for. kubectl and bonsai hold it for milliseconds.
+// lockLimit is how long to wait for a lock that another program holds. kubectl and bonsai hold it for milliseconds.
 const lockLimit = 5 * time.Second
 
-// lock takes the lock that kubectl takes: a file beside the kubeconfig, made by whoever holds it.
+// lock takes the lock that kubectl uses: a file beside the kubeconfig, created by the holder.
 func lock(path string) (unlock func() error, err error) {
 	name := path + ".lock"
 	for deadline := time.Now().Add(lockLimit); ; {
@@ -29,17 +29,17 @@ func lock(path string) (unlock func() error, err error) {
 		}
 		if time.Now().After(deadline) {
 			return nil, fault.Newf(fault.Kubeconfig, "the kubeconfig %s has been locked for %s", path, lockLimit).
-				Advise("if no kubectl and no bonsai works on it, a crash left the lock behind", cluster.Program("rm").On(name).Change())
+				Advise("if no kubectl and no bonsai is using it, a crash left the lock behind", cluster.Program("rm").On(name).Change())
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 }
 
-// resolve follows links, also to a file that is not there yet, so that a link stays one.
+// resolve follows links, also to a file that does not exist yet, so that a link stays a link.
 func resolve(path string) (string, error) {
 	for range 32 {
 		target, err := os.Readlink(path)
-		if errors.Is(err, syscall.EINVAL) || errors.Is(err, fs.ErrNotExist) { // no link, or nothing at all
+		if errors.Is(err, syscall.EINVAL) || errors.Is(err, fs.ErrNotExist) { // not a link, or missing
 			return path, nil
 		}
 		if err != nil {

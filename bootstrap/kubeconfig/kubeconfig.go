@@ -1,9 +1,9 @@
-// Package kubeconfig puts a cluster into the user's kubeconfig and takes it out again.
+// Package kubeconfig adds a cluster to the user's kubeconfig and removes it.
 //
-// It promises to leave everything else in the file as it was: the file is edited as a YAML tree, so that entries,
-// fields and comments which bonsai knows nothing of survive, as do a symbolic link, the file's mode and its owner.
-// Files are found as kubectl finds them ($KUBECONFIG, a list, or ~/.kube/config) and changed under kubectl's own
-// lock. Begin reading at Entry and Merge.
+// It leaves everything else in the file as it was: the file is edited as a YAML tree, so that entries, fields and
+// comments that bonsai does not know survive, as do a symbolic link, the file's mode and its owner. Files are found as
+// kubectl finds them ($KUBECONFIG, a list, or ~/.kube/config) and changed under kubectl's own lock. Begin reading at
+// Entry and Merge.
 package kubeconfig
 
 import (
@@ -20,7 +20,7 @@ import (
 	"bonsai/bootstrap/fault"
 )
 
-// What Inspect says.
+// Results of Inspect.
 const (
 	Configured    = "Configured"
 	Misconfigured = "Misconfigured" // a context of this name exists but leads elsewhere
@@ -31,7 +31,7 @@ const (
 type Entry struct {
 	Name   string
 	Server string
-	// CA, Cert and Key are PEM; they are embedded, so that the kubeconfig works wherever it is copied to.
+	// CA, Cert and Key are PEM; they are embedded, so that the kubeconfig also works when it is copied elsewhere.
 	CA, Cert, Key []byte
 }
 
@@ -43,8 +43,8 @@ func (e Entry) File() []byte {
 	return d.bytes()
 }
 
-// Merge puts e into the user's kubeconfig, makes it the current context and returns the file that holds it. An entry
-// of the same name is replaced, wherever in a list of files it is.
+// Merge adds e to the user's kubeconfig, makes it the current context and returns the file that contains it. An entry
+// of the same name is replaced, whichever file of the list it is in.
 func Merge(e Entry) (path string, err error) {
 	paths, err := files()
 	if err != nil {
@@ -56,7 +56,7 @@ func Merge(e Entry) (path string, err error) {
 		if p == target {
 			continue
 		}
-		// Of two entries of one name kubectl takes the first file's: a stale one must not hide ours.
+		// Of two entries of the same name kubectl uses the first file's: a stale one must not hide ours.
 		if err := edit(p, false, func(d *document) { d.remove(e.Name) }); err != nil {
 			return "", err
 		}
@@ -65,7 +65,7 @@ func Merge(e Entry) (path string, err error) {
 	err = edit(target, true, func(d *document) {
 		previous := current.context
 		if decides {
-			previous = d.current() // read anew, under the lock
+			previous = d.current() // read again, under the lock
 		}
 		if previous == e.Name {
 			previous = d.previous(e.Name)
@@ -77,13 +77,13 @@ func Merge(e Entry) (path string, err error) {
 		}
 	})
 	if err == nil && !decides {
-		// kubectl takes the first file that names a current context.
+		// kubectl uses the first file that names a current context.
 		err = edit(current.path, false, func(d *document) { d.setCurrent(e.Name) })
 	}
 	return target, err
 }
 
-// Check says whether Merge would find something that it cannot change, without changing anything.
+// Check reports what would prevent Merge from changing the kubeconfig, without changing anything.
 func Check() error {
 	paths, err := files()
 	if err != nil {
@@ -97,9 +97,9 @@ func Check() error {
 	return nil
 }
 
-// Remove takes the entry of that name out of all files of the user's kubeconfig, where it leads to the cluster with this
-// CA (PEM); that of another cluster of the name stays. If it was the current context, the one before it is current again,
-// if that still exists. It returns whether anything was there; absent is no error.
+// Remove removes the entry of that name from all files of the user's kubeconfig if it belongs to the cluster with this CA
+// (PEM); that of another cluster of the same name stays. If it was the current context, the previous one becomes current
+// again, if it still exists. It returns whether an entry was found; a missing one is not an error.
 func Remove(name string, ca []byte) (removed bool, err error) {
 	paths, err := files()
 	if err != nil {
@@ -158,8 +158,8 @@ func Displaced(e Entry) (server string) {
 	return ""
 }
 
-// Inspect says whether the user's kubeconfig has e, and as it is: Configured, Misconfigured or Missing. A file that
-// cannot be read is like one that is not there.
+// Inspect reports whether the user's kubeconfig contains e, and with the same data: Configured, Misconfigured or Missing.
+// A file that cannot be read counts as missing.
 func Inspect(e Entry) string {
 	paths, err := files()
 	if err != nil {
@@ -180,7 +180,7 @@ func Inspect(e Entry) string {
 	return Missing
 }
 
-// fileList are the files of the user's kubeconfig, first is first asked.
+// fileList are the files of the user's kubeconfig, in order of precedence.
 type fileList []string
 
 // files finds them as kubectl does.
@@ -201,7 +201,7 @@ func files() (fileList, error) {
 	return fileList{filepath.Join(home, ".kube", "config")}, nil
 }
 
-// target is the file to write to: the one that has the entry, else the first that exists, else the last.
+// target is the file to write to: the one that has the entry, otherwise the first that exists, otherwise the last.
 func (l fileList) target(name string) string {
 	for _, p := range l {
 		if d, err := load(p); err == nil && slices.Contains(d.names("contexts"), name) {
@@ -218,7 +218,7 @@ func (l fileList) target(name string) string {
 
 type currentContext struct{ path, context string }
 
-// current finds the file that decides which context is the current one.
+// current finds the file that determines the current context.
 func (l fileList) current() currentContext {
 	for _, p := range l {
 		if d, err := load(p); err == nil && d.current() != "" {
@@ -228,8 +228,8 @@ func (l fileList) current() currentContext {
 	return currentContext{}
 }
 
-// edit changes one file under its lock. A missing file is made only if create is set; a file in which nothing changed
-// is not touched.
+// edit changes one file under its lock. A missing file is created only if create is set; a file without changes is not
+// written.
 func edit(path string, create bool, change func(*document)) (err error) {
 	real, err := resolve(path)
 	if err != nil {
@@ -263,12 +263,12 @@ func edit(path string, create bool, change func(*document)) (err error) {
 	return nil
 }
 
-// broken is the fault of a kubeconfig that cannot be read or written.
+// broken is the fault for a kubeconfig that cannot be read or written.
 func broken(path string, err error) error {
 	return unusable("change", path, "then write the entry again", []cluster.Command{cluster.Bonsai("update-context").Change()}, err)
 }
 
-// unusable says what was tried on the file, and what to do once it is repaired: then, by these commands.
+// unusable says what was tried on the file, and what to do once it is repaired: then, with the given commands.
 func unusable(verb, path, then string, by []cluster.Command, err error) error {
 	if f, ok := errors.AsType[*fault.Fault](err); ok {
 		return f
@@ -276,7 +276,7 @@ func unusable(verb, path, then string, by []cluster.Command, err error) error {
 	f := fault.New(fault.Kubeconfig, verb+" the kubeconfig "+path, err)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return f.Advisef("this user may not change %s; set KUBECONFIG to a file of yours", path)
+		return f.Advisef("this user may not change %s; set KUBECONFIG to a file that you own", path)
 	case errors.Is(err, errForm):
 		f.Advise("move the file away; kubectl cannot read it either")
 	default:

@@ -152,7 +152,7 @@ func TestEverythingElseSurvives(t *testing.T) {
 	remove(t, "bonsai", true)
 	text := read(t, path)
 	after := decode(t, text)
-	before["current-context"], after["current-context"] = "", "" // its story is told below
+	before["current-context"], after["current-context"] = "", "" // it is tested below
 	if !reflect.DeepEqual(before, after) {
 		t.Errorf("got  %v\nwant %v", after, before)
 	}
@@ -244,7 +244,7 @@ func TestListOfFiles(t *testing.T) {
 	if _, err := os.Stat(missing); err == nil {
 		t.Error("a missing file was made")
 	}
-	// With none of them there, the last is made.
+	// If none of them exists, the last is created.
 	t.Setenv("KUBECONFIG", missing+string(filepath.ListSeparator)+missing+"2")
 	merge(t, entry("dev"), missing+"2")
 	// Without the variable it is the home's.
@@ -358,7 +358,7 @@ func TestUnchangedFileIsNotTouched(t *testing.T) {
 	path := setup(t, foreign)
 	remove(t, "nobody", false)
 	if read(t, path) != foreign {
-		t.Error("the file was written anew")
+		t.Error("the file was rewritten")
 	}
 }
 

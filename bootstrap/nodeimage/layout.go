@@ -2,7 +2,7 @@ package nodeimage
 
 import "bonsai/bootstrap/cluster"
 
-// entry is one file of the image: a link if link is set, a regular file if data is set, else a folder.
+// entry is one file of the image: a link if link is set, a regular file if data is set, otherwise a folder.
 type entry struct {
 	path string
 	mode int64
@@ -14,8 +14,8 @@ func dir(path string, mode int64) entry { return entry{path: path, mode: mode} }
 func link(path, to string) entry        { return entry{path: path, mode: 0o777, link: to} }
 func file(path, data string) entry      { return entry{path: path, mode: 0o644, data: data} }
 
-// layout lists the image's files, parents first. What Docker puts there itself (resolv.conf, hosts, hostname, and
-// all of /dev, /proc and /sys) is not in it.
+// layout lists the image's files, parents first. Files that Docker adds itself (resolv.conf, hosts, hostname, and all
+// of /dev, /proc and /sys) are not included.
 func layout() []entry {
 	const payload = cluster.PayloadDir
 	return []entry{
@@ -30,7 +30,7 @@ func layout() []entry {
 		dir("opt", 0o755),
 		dir(payload[1:], 0o755), // the payload volume
 
-		// Programs and libraries, under all names by which they are looked for. The loader and glibc find their
+		// Programs and libraries, under all names by which they are looked up. The loader and glibc find their
 		// libraries in /lib without any configuration.
 		link("bin", payload+"/bin"),
 		link("sbin", payload+"/bin"),
@@ -49,9 +49,9 @@ func layout() []entry {
 		// "kubectl get nodes -o wide" shows PRETTY_NAME.
 		file("etc/os-release", "PRETTY_NAME=\"bonsai node\"\nNAME=\"bonsai node\"\nID=bonsai\n"),
 		file("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nprotocols: files\nservices: files\n"),
-		// nft asks for protocols by name in the rules that kube-proxy writes.
+		// nft looks up protocols by name in the rules that kube-proxy writes.
 		file("etc/protocols", protocols),
-		// mount and umount of old util-linux read it; it must never be a file that they write.
+		// mount and umount of old util-linux read it; they must never write to it as a file.
 		link("etc/mtab", "/proc/mounts"),
 		dir("etc/ssl", 0o755),
 		dir("etc/ssl/certs", 0o755),

@@ -1,5 +1,5 @@
-// Package nodeimage makes the image of node containers. It is a few kilobytes of links and mount points: all
-// programs of a node lie in the payload volume, which is mounted at cluster.PayloadDir and shared by all nodes.
+// Package nodeimage builds the image of node containers. It is a few kilobytes of links and mount points: all programs
+// of a node are in the payload volume, which is mounted at cluster.PayloadDir and shared by all nodes.
 //
 // Begin reading at Archive; layout.go lists the files.
 package nodeimage
@@ -64,10 +64,10 @@ func config(payloadHash string) v1.Config {
 		WorkingDir: "/",
 		Env: []string{
 			"PATH=/opt/bonsai/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-			"container=docker", // by which programs, runc's and systemd's among them, know where they are
+			"container=docker", // by which programs such as runc and systemd know that they are in a container
 			"HOME=/root",       // "docker exec" sets it too, but the agent's children inherit ours
 		},
-		StopSignal: "SIGTERM", // bonsai-init hands it on to the agent
+		StopSignal: "SIGTERM", // bonsai-init passes it on to the agent
 		Labels:     map[string]string{node.LabelPayload: payloadHash},
 	}
 }

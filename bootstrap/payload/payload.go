@@ -1,9 +1,9 @@
-// Package payload is what every node of this version of bonsai shares: the embedded root file system (containerd,
-// runc, CNI plugins, nft, a shell), the embedded node agent, and the running executable itself, which is the
-// kubelet in a node.
+// Package payload is what all nodes of this version of bonsai share: the embedded root file system (containerd, runc,
+// CNI plugins, nft, a shell), the embedded node agent, and the running executable itself, which is the kubelet in a
+// node.
 //
-// The archives are made by the program in payload/builder, which the Makefile runs; they are not in git. Without them
-// the package compiles, so that vet, lint and light tests need no payload, and New returns a fault.
+// The archives are built by the program in payload/builder, which the Makefile runs; they are not in git. The package
+// compiles without them, so that vet, lint and light tests need no payload, and New returns a fault.
 package payload
 
 import (
@@ -34,7 +34,7 @@ import (
 //go:embed embedded
 var embedded embed.FS
 
-// archives go into the volume in this order.
+// archives are put into the volume in this order.
 var archives = []string{"rootfs", "agent"}
 
 // description is what payload/builder writes beside an archive.
@@ -43,17 +43,17 @@ type description struct {
 	Size   int64  `json:"size"`   // of the uncompressed stream
 }
 
-// New describes the payload of the running executable. It is quick: the hash is made of hashes that were computed
+// New describes the payload of the running executable. It is fast: the hash is computed from hashes that were computed
 // when the parts were built. It returns a fault if this executable has no payload or cannot run in a node.
 func New() (node.Payload, error) {
 	if runtime.GOOS != "linux" {
-		return node.Payload{}, fault.Newf(fault.Internal, "nodes run this executable, and it is for %s", runtime.GOOS).
+		return node.Payload{}, fault.Newf(fault.Internal, "nodes run this executable, and it was built for %s", runtime.GOOS).
 			Advise("run bonsai on Linux; nodes from other systems are not supported yet")
 	}
 	return open("/proc/self/exe", embedded)
 }
 
-// open describes the payload made of an executable and the archives in files.
+// open describes the payload that consists of an executable and the archives in files.
 func open(executable string, files fs.FS) (node.Payload, error) {
 	hash := sha256.New()
 	var size int64
@@ -167,7 +167,7 @@ func openVolume(executable string, files fs.FS) (_ io.ReadCloser, err error) {
 	return v, nil
 }
 
-// volume is a stream with more than one thing to close.
+// volume is a stream with several things to close.
 type volume struct {
 	io.Reader
 	closers []func() error

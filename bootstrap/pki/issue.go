@@ -17,15 +17,15 @@ import (
 	"bonsai/bootstrap/statedir"
 )
 
-// authority signs.
+// authority signs certificates.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-// ensureCA keeps the authority in NAME.crt and NAME.key if it is whole and lives long enough for a new leaf, else
-// makes another. It is a real authority, with the CA bit and key ids: the trust-bundle controller and strict
-// clients refuse a self-signed leaf.
+// ensureCA keeps the authority in NAME.crt and NAME.key if it is complete and valid long enough for a new leaf,
+// otherwise it creates another. It is a real authority, with the CA bit and key ids: the trust-bundle controller and
+// strict clients reject a self-signed leaf.
 func ensureCA(dir, name, commonName string, now time.Time) (*authority, error) {
 	certFile, keyFile := filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key")
 	cert, certErr := readCert(certFile)
@@ -34,7 +34,7 @@ func ensureCA(dir, name, commonName string, now time.Time) (*authority, error) {
 		cert.Subject.CommonName == commonName && cert.NotAfter.Sub(now) > leafLife+renewBefore && !now.Before(cert.NotBefore) {
 		return &authority{cert, key}, nil
 	}
-	// Durable, unlike leafs: a lost authority would cost every kubeconfig that was handed out.
+	// Long-lived, unlike leafs: replacing an authority would invalidate every kubeconfig that was handed out.
 	key, err := writeKey(keyFile, statedir.WriteFile)
 	if err != nil {
 		return nil, err
@@ -55,8 +55,8 @@ func ensureCA(dir, name, commonName string, now time.Time) (*authority, error) {
 	return &authority{cert, key}, nil
 }
 
-// ensureLeaf keeps the certificate if it is what l asks for, signed by this authority and fresh, else makes it
-// and its key anew.
+// ensureLeaf keeps the certificate if it matches l, is signed by this authority and is fresh, otherwise it creates it
+// again, with a new key.
 func (a *authority) ensureLeaf(dir string, l leaf, now time.Time) error {
 	certFile, keyFile := filepath.Join(dir, l.name+".crt"), filepath.Join(dir, l.name+".key")
 	want := l.template(now)
@@ -95,7 +95,7 @@ func (l leaf) template(now time.Time) *x509.Certificate {
 	return t
 }
 
-// same compares what a template asks for, in any order, but for its dates.
+// same compares the contents of a template, in any order, except its dates.
 func same(have, want *x509.Certificate) bool {
 	usage := func(c *x509.Certificate) []string {
 		var all []string
@@ -124,7 +124,7 @@ func sign(path string, template, parent *x509.Certificate, public *ecdsa.PublicK
 ) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
-		return nil, fmt.Errorf("make a serial number: %w", err)
+		return nil, fmt.Errorf("create a serial number: %w", err)
 	}
 	template.SerialNumber = serial
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, signer)

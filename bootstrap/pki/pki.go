@@ -1,8 +1,8 @@
-// Package pki makes a cluster's certificates and keeps them valid: one authority for everything that talks to the
-// API server and to nodes, one for the API server's front proxy, and the key that signs service account tokens.
+// Package pki creates a cluster's certificates and keeps them valid: one authority for everything that talks to the API
+// server and to nodes, one for the API server's front proxy, and the key that signs service account tokens.
 //
-// It promises that Ensure can be repeated at any time: whatever is missing, damaged, about to expire or made for
-// other names is made anew, everything else stays byte for byte. All keys are ECDSA P-256. Begin reading at Ensure.
+// Ensure can be repeated at any time: everything that is missing, damaged, about to expire or issued for other names is
+// created again; everything else stays unchanged, byte for byte. All keys are ECDSA P-256. Begin reading at Ensure.
 package pki
 
 import (
@@ -26,28 +26,29 @@ import (
 const (
 	caLife   = 10 * 365 * 24 * time.Hour
 	leafLife = 365 * 24 * time.Hour
-	// renewBefore is how much life a certificate must have left to be kept; a start that finds less makes a new one.
+	// renewBefore is how long a certificate must still be valid to be kept; otherwise a start renews it.
 	renewBefore = 30 * 24 * time.Hour
-	// backdate tolerates a clock that is a little behind: that of a VM after its host slept.
+	// backdate tolerates a clock that is slightly slow, like that of a VM after its host slept.
 	backdate = time.Hour
 )
 
 // Identities that our own roles are bound to; upstream's names are literals below.
 const (
-	// KubeletClientUser is whom the API server is towards kubelets, KubeletClientsGroup what its rights hang on.
+	// KubeletClientUser is the API server's identity towards kubelets, KubeletClientsGroup the group that has its
+	// rights.
 	KubeletClientUser   = "kube-apiserver-kubelet-client"
 	KubeletClientsGroup = "bonsai:kubelet-clients"
-	// DaemonUser is the cluster's daemon towards agents; an agent serves nobody else.
+	// DaemonUser is the cluster's daemon towards agents; agents serve only the daemon.
 	DaemonUser   = "bonsai:daemon"
 	DaemonsGroup = "bonsai:daemons"
-	// AgentUserPrefix and the node's name are an agent towards the API server.
+	// AgentUserPrefix plus the node's name is an agent towards the API server.
 	AgentUserPrefix = "bonsai:agent:"
 	AgentsGroup     = "bonsai:agents"
-	// HostName is what pods and nodes may call the machine that runs the control plane.
+	// HostName is the name of the machine that runs the control plane, for pods and nodes.
 	HostName = "host.bonsai.internal"
 )
 
-// Ensure makes all certificates of spec exist in dir, those of its nodes in dir/nodes/NODE. A new authority
+// Ensure makes sure that all certificates of spec exist in dir, those of its nodes in dir/nodes/NODE. A new authority
 // renews everything that it signs. Files of nodes that are no longer in spec are removed.
 func Ensure(dir string, spec cluster.Spec) error { return ensure(dir, &spec, time.Now()) }
 
@@ -89,7 +90,7 @@ func ensure(dir string, spec *cluster.Spec, now time.Time) error {
 	return removeOthers(filepath.Join(dir, "nodes"), spec)
 }
 
-// NodeFiles returns what a node's container needs in cluster.NodePKIDir, by file name. Ensure comes first.
+// NodeFiles returns what a node's container needs in cluster.NodePKIDir, by file name. Call Ensure first.
 func NodeFiles(dir string, n cluster.Node) (map[string][]byte, error) {
 	files := map[string]string{"ca.crt": filepath.Join(dir, "ca.crt")}
 	for _, l := range nodeLeafs(n) {
@@ -108,7 +109,7 @@ func NodeFiles(dir string, n cluster.Node) (map[string][]byte, error) {
 	return out, nil
 }
 
-// leaf is a wanted certificate; its files are NAME.crt and NAME.key.
+// leaf is a required certificate; its files are NAME.crt and NAME.key.
 type leaf struct {
 	name       string
 	user       string
@@ -130,7 +131,7 @@ func clusterLeafs(spec *cluster.Spec) []leaf {
 			"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + cluster.ClusterDomain,
 			"localhost", HostName,
 		}},
-		// Not system:masters: what the API server may do on kubelets is a role binding that can be read.
+		// Not system:masters: the API server's rights on kubelets come from a role binding that can be inspected.
 		{name: "apiserver-kubelet-client", user: KubeletClientUser, groups: []string{KubeletClientsGroup}, client: true},
 		{name: "admin", user: "kubernetes-admin", groups: []string{"system:masters"}, client: true},
 		{name: "controller-manager", user: "system:kube-controller-manager", client: true},
@@ -153,7 +154,7 @@ func nodeLeafs(n cluster.Node) []leaf {
 	}
 }
 
-// removeOthers drops the keys of nodes that left the cluster: they would still be good for it.
+// removeOthers removes the keys of nodes that left the cluster: they would still be valid for it.
 func removeOthers(nodesDir string, spec *cluster.Spec) error {
 	entries, err := os.ReadDir(nodesDir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -170,7 +171,7 @@ func removeOthers(nodesDir string, spec *cluster.Spec) error {
 	return nil
 }
 
-// ensureKey keeps or makes a signing key.
+// ensureKey keeps or creates a signing key.
 func ensureKey(path string) error {
 	if _, err := readKey(path); err == nil {
 		return nil
@@ -182,9 +183,9 @@ func ensureKey(path string) error {
 func writeKey(path string, write func(string, []byte) error) (*ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("make key %s: %w", filepath.Base(path), err)
+		return nil, fmt.Errorf("create key %s: %w", filepath.Base(path), err)
 	}
-	// The EC form, not PKCS 8: it is what every Kubernetes component reads.
+	// The EC form, not PKCS 8: every Kubernetes component reads it.
 	der, err := x509.MarshalECPrivateKey(key)
 	if err != nil {
 		return nil, fmt.Errorf("encode key %s: %w", filepath.Base(path), err)
@@ -208,7 +209,7 @@ func readCert(path string) (*x509.Certificate, error) {
 	return x509.ParseCertificate(block)
 }
 
-// readPEM also refuses a file that others can read: a key that was open once is not kept.
+// readPEM also rejects a file that others can read: a key that was once readable is not kept.
 func readPEM(path, kind string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -223,7 +224,7 @@ func readPEM(path, kind string) ([]byte, error) {
 	}
 	block, _ := pem.Decode(data)
 	if block == nil || block.Type != kind {
-		return nil, fmt.Errorf("%s holds no %s", path, kind)
+		return nil, fmt.Errorf("%s contains no %s", path, kind)
 	}
 	return block.Bytes, nil
 }

@@ -154,7 +154,7 @@ func TestRenewal(t *testing.T) {
 			after := files(t, dir)
 			want := slices.Sorted(slices.Values(c.want))
 			if got := changed(before, after); !slices.Equal(got, want) {
-				t.Errorf("made anew %v\nwant      %v", got, want)
+				t.Errorf("recreated %v\nwant      %v", got, want)
 			}
 			if before["sa.key"] != after["sa.key"] {
 				t.Error("the key of service account tokens changed")
@@ -179,7 +179,7 @@ func TestNodesComeAndGo(t *testing.T) {
 		t.Error("the keys of a removed node are still there")
 	}
 	if got := changed(before, after); len(got) != 4 || got[0] != "nodes/dev-3/agent" {
-		t.Errorf("made anew: %v", got)
+		t.Errorf("recreated: %v", got)
 	}
 	got, err := NodeFiles(dir, cluster.Node{Name: "dev-3"})
 	if err != nil {

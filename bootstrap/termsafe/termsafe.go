@@ -1,5 +1,5 @@
-// Package termsafe makes text that comes out of a cluster (names, reasons, log lines) harmless for a terminal:
-// nothing in it can move the cursor, set a title, turn the reading direction around, or be there unseen.
+// Package termsafe makes text from a cluster (names, reasons, log lines) harmless for a terminal: nothing in it can
+// move the cursor, set a title, reverse the reading direction, or be invisible.
 //
 // String is for one value inside a line, Quote for one argument of a command that people copy, Writer for whole streams.
 package termsafe
@@ -12,8 +12,8 @@ import (
 	"unicode/utf8"
 )
 
-// String returns s with every character spelled out as \xNN or \u{NNNN} that a terminal would obey or that a reader
-// would not see, and line breaks and tabs turned into spaces.
+// String returns s with every character that a terminal would interpret or that a reader would not see written as \xNN
+// or \u{NNNN}, and line breaks and tabs replaced by spaces.
 func String(s string) string {
 	if strings.IndexFunc(s, escaped) < 0 {
 		return s
@@ -36,9 +36,9 @@ func String(s string) string {
 	return b.String()
 }
 
-// escaped says whether a character is not shown as itself: controls, what reorders text (of Cf), spaces that are not
-// the space, what has no sign or hides behind its neighbour, and the replacement character, which stands for invalid
-// bytes. Letters and signs of all languages, and accents that combine with them, are shown.
+// escaped reports whether a character is not shown as itself: controls, characters that reorder text (Cf), other spaces
+// than the usual one, invisible characters, and the replacement character, which stands for invalid bytes. Letters and
+// symbols of all languages, and combining accents, are shown.
 func escaped(r rune) bool {
 	if r < utf8.RuneSelf {
 		return r < 0x20 || r == 0x7f
@@ -52,13 +52,13 @@ func escaped(r rune) bool {
 	return unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-// Writer passes text on to w with a '?' in place of each control character but line feed and tab. It keeps one
-// byte of state between writes and is not safe for concurrent use.
+// Writer passes text on to w with a '?' in place of each control character except line feed and tab. It keeps one byte
+// of state between writes and is not safe for concurrent use.
 func Writer(w io.Writer) io.Writer { return &writer{w: w} }
 
 type writer struct {
 	w    io.Writer
-	lead bool // the last byte was 0xC2, with which the UTF-8 form of the controls U+0080 to U+009F begins
+	lead bool // the last byte was 0xC2, the first byte of the controls U+0080 to U+009F in UTF-8
 }
 
 func (w *writer) Write(p []byte) (int, error) {

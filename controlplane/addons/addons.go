@@ -1,13 +1,14 @@
-// Package addons runs what a cluster has besides Kubernetes itself: DNS, storage and what else its user enables.
+// Package addons runs what a cluster has besides Kubernetes itself: DNS, storage and everything else that its user
+// enables.
 //
-// An addon is one folder below this one: a description, the objects that it wants in the cluster, how to tell whether
-// it works, and, if it needs one, a controller that runs in this process. The Manager does the rest. It applies the
-// objects of enabled addons and puts back what somebody changed, removes what is no longer wanted, keeps controllers
-// running, and observes: a state here is what was seen, never what was ordered.
+// An addon is one folder below this one: a description, its objects in the cluster, a health check, and, if it needs
+// one, a controller that runs in this process. The Manager does the rest. It applies the objects of enabled addons and
+// restores them if they are changed, removes those that are no longer wanted, keeps controllers running, and observes:
+// a state here is what was observed, never what was requested.
 //
-// Which addons are wanted is Spec.Addons, on top of each addon's default. What belongs to an addon is found again by
-// its label and by the field manager that applied it, so nothing else has to be remembered. Data of users (claims,
-// volumes, namespaces) is never removed.
+// Which addons are wanted is Spec.Addons, on top of each addon's default. The objects of an addon are found by its
+// label and by the field manager that applied them, so nothing else has to be remembered. User data (claims, volumes,
+// namespaces) is never removed.
 //
 // Begin reading at Addon and Manager.
 package addons
@@ -28,7 +29,7 @@ import (
 )
 
 const (
-	// FieldManager is who applies an addon's objects. A Runner that writes fields of its own uses another one.
+	// FieldManager applies an addon's objects. A Runner that writes fields of its own uses another one.
 	FieldManager = "bonsai-addons"
 	// Label holds, on each object of an addon, the addon's name.
 	Label = "addons.bonsai.io/name"
@@ -38,17 +39,17 @@ const (
 type Addon interface {
 	// Describe is constant, and cheap enough for every command line.
 	Describe() cluster.AddonDescription
-	// Objects are the API objects of the addon, with TypeMeta; it asks nobody. The Manager labels, applies and prunes
-	// them. Fields that are left empty belong to whoever sets them, such as the addon's Runner.
+	// Objects are the API objects of the addon, with TypeMeta; it makes no requests. The Manager labels, applies and
+	// prunes them. Fields that are left empty belong to others, such as the addon's Runner.
 	Objects(Cluster) []runtime.Object
-	// Health says how the addon does now that its objects exist: running, degraded, or installing if it never worked so
-	// far. Reason and hint explain what is not running. It answers from what is known in this process or from the API
-	// server, within ctx, and does not ask nodes.
+	// Health returns the state of the addon now that its objects exist: running, degraded, or installing if it has
+	// never worked so far. Reason and hint explain what is not running. It answers from what is known in this process
+	// or from the API server, within ctx, and does not contact nodes.
 	Health(ctx context.Context, c Cluster) (state cluster.AddonState, reason, hint string)
 }
 
-// Runner is an addon with a controller. Run is called once the objects exist and ends with ctx. If it returns earlier
-// it is run again after a pause that grows, and its error is the addon's reason meanwhile.
+// Runner is an addon with a controller. Run is called once the objects exist and ends with ctx. If it returns earlier,
+// it is called again after a growing pause, and its error is the addon's reason until then.
 type Runner interface {
 	Run(ctx context.Context, c Cluster) error
 }
@@ -78,19 +79,19 @@ type NodePhases interface {
 	Nodes() map[string]cluster.Phase
 }
 
-// Cluster is what addons work on. It is shared: none of its fields may be changed.
+// Cluster is what addons work on. It is shared: its fields must not be changed.
 type Cluster struct {
 	// Client, Config and Dynamic have all rights and never leave the process.
 	Client  kubernetes.Interface
 	Config  *rest.Config
 	Dynamic dynamic.Interface
-	// Spec is the plan as it is now; Changed returns a channel that is closed when it is another one.
+	// Spec is the current plan; Changed returns a channel that is closed when it changes.
 	Spec    func() cluster.Spec
 	Changed func() <-chan struct{}
-	// Notify makes the Manager ask for Health again and tell whoever watches. It never blocks.
+	// Notify makes the Manager call Health again and notify its watchers. It never blocks.
 	Notify func()
-	// Agent reaches the agent of a node, whose requests have URLs of https://IP:10270. Each call makes a transport of its
-	// own; whoever asked closes its idle connections.
+	// Agent reaches the agent of a node; its requests have URLs of the form https://IP:10270. Each call returns a new
+	// transport; the caller closes its idle connections.
 	Agent func(cluster.Node) http.RoundTripper
 	Log   *slog.Logger
 	// Scale multiplies limits on waits, for slow machines.

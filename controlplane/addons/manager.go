@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	// interval is how often everything is compared with what it should be, and put back.
+	// interval is how often everything is compared with what it should be, and restored.
 	interval = 30 * time.Second
-	// firstRetry is the pause after a pass that did not succeed; it doubles up to interval.
+	// firstRetry is the pause after a pass that failed; it doubles up to interval.
 	firstRetry = time.Second
 	// applyPause is between the tries of Apply.
 	applyPause = 25 * time.Millisecond
-	// lookInterval is how often health is asked for while something is not as it should be.
+	// lookInterval is how often health is checked while something is not as it should be.
 	lookInterval = time.Second
-	// removeInterval is the same while deleted objects are about to go, which takes removeTime at most unless somebody's
-	// finalizer holds them.
+	// removeInterval is the same while deleted objects are about to disappear, which takes at most removeTime unless a
+	// finalizer of somebody else delays it.
 	removeInterval = 50 * time.Millisecond
 	removeTime     = 2 * time.Second
 )
@@ -31,34 +31,34 @@ const (
 const (
 	applyLimit  = 5 * time.Second  // Apply, with all its tries
 	passLimit   = 20 * time.Second // one comparison of everything
-	lookLimit   = 2 * time.Second  // one round of questions for health
-	runnerLimit = 5 * time.Second  // the end of a runner that was told to
+	lookLimit   = 2 * time.Second  // one round of health checks
+	runnerLimit = 5 * time.Second  // the end of a runner that was asked to stop
 )
 
-// Options is what a Manager is made of.
+// Options are the dependencies and settings of a Manager.
 type Options struct {
 	Addons []Addon
 	Spec   cluster.Spec
-	// Changed is called when Status has something new to tell; it must not block. It may be nil.
+	// Changed is called when Status has changed; it must not block. It may be nil.
 	Changed func()
 	Log     *slog.Logger
 	// Scale multiplies every limit, for slow machines.
 	Scale wait.Scale
 }
 
-// Manager makes the addons of one cluster true and says how they are. Its methods may be called from any goroutine;
-// Apply comes before Run, and Run runs once.
+// Manager brings the addons of one cluster into the desired state and reports their status. Its methods may be called
+// from any goroutine; call Apply before Run, and Run once.
 type Manager struct {
 	catalog *catalog.Catalog
 	addons  map[string]Addon
 	opts    Options
 
-	// reconcile and look wake Run: to compare everything, or to ask for health only.
+	// reconcile and look wake Run: to compare everything, or only to check health.
 	reconcile, look chan struct{}
 	runners         sync.WaitGroup
 
 	passing sync.Mutex // held while objects are changed
-	looking sync.Mutex // held while health is asked for, so that an older answer never follows a newer one
+	looking sync.Mutex // held while health is checked, so that an older answer never follows a newer one
 
 	mu      sync.Mutex // guards everything below
 	cluster Cluster
@@ -68,7 +68,7 @@ type Manager struct {
 	parts   map[string]*part
 }
 
-// New makes a manager that does nothing yet. It fails on what is wrong with the addons themselves.
+// New returns a manager that does nothing yet. It fails if the addons themselves are inconsistent.
 func New(o Options) (*Manager, error) {
 	m := &Manager{
 		addons: map[string]Addon{}, opts: o, reconcile: make(chan struct{}, 1), look: make(chan struct{}, 1),
@@ -89,9 +89,9 @@ func New(o Options) (*Manager, error) {
 	return m, nil
 }
 
-// Apply makes the objects of wanted addons exist, all at once, for the moment before a cluster calls itself ready. What
-// cannot be made within some seconds becomes its addon's reason, is part of the error, and is tried again by Run. The
-// clients in c are what addons use from now on; its functions and its scale are filled in here.
+// Apply creates the objects of wanted addons, in parallel, for use just before a cluster reports that it is ready.
+// Objects that cannot be created within a few seconds become the addon's reason, are part of the error, and are retried
+// by Run. Addons use the clients in c from now on; its functions and its scale are filled in here.
 func (m *Manager) Apply(ctx context.Context, c Cluster) error {
 	return m.connect(ctx, c, &objects{dynamic: c.Dynamic})
 }
@@ -111,7 +111,7 @@ func (m *Manager) connect(ctx context.Context, c Cluster, s store) error {
 	for i, name := range names {
 		wg.Go(func() {
 			errs[i] = m.apply(ctx, name, nil)
-			// Namespaces, admission plugins and the allocator of addresses may need some moments more.
+			// Namespaces, admission plugins and the allocator of addresses may need a few more moments.
 			for ctx.Err() == nil && errs[i] != nil && !isForeign(errs[i]) {
 				pause(ctx, applyPause)
 				errs[i] = m.apply(ctx, name, nil)
@@ -122,8 +122,8 @@ func (m *Manager) connect(ctx context.Context, c Cluster, s store) error {
 	return errors.Join(errs...)
 }
 
-// Run keeps the addons as they are wanted until ctx ends, and returns when their runners have ended, or after some
-// seconds without those that do not.
+// Run keeps the addons in the desired state until ctx ends, and returns when their runners have ended, or after a few
+// seconds without waiting for those that have not.
 func (m *Manager) Run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
@@ -132,13 +132,14 @@ func (m *Manager) Run(ctx context.Context) {
 		go func() { m.runners.Wait(); close(ended) }()
 		select {
 		case <-ended:
-		case <-time.After(m.opts.Scale.Of(runnerLimit)): // the process ends next; nothing is lost but the goroutines
+		case <-time.After(m.opts.Scale.Of(runnerLimit)): // the process exits next; only the goroutines are lost
 		}
 	}()
 	m.startRunners(ctx)
 	next := time.NewTimer(interval)
 	defer next.Stop()
-	// What Apply has just made need not be compared at once; what is not wanted may be left from an earlier life.
+	// What Apply has just created need not be compared at once; objects that are not wanted may be left over from
+	// earlier.
 	due, retry := !m.complete(), firstRetry
 	for {
 		if due {
@@ -146,7 +147,7 @@ func (m *Manager) Run(ctx context.Context) {
 			m.startRunners(ctx)
 			wait := interval
 			if err != nil && ctx.Err() == nil {
-				m.opts.Log.Warn("addons are not as they should be", "err", err, "retry", retry)
+				m.opts.Log.Warn("addons are not in the desired state", "err", err, "retry", retry)
 				wait, retry = retry, min(2*retry, interval)
 			} else {
 				retry = firstRetry
@@ -172,13 +173,13 @@ func (m *Manager) Run(ctx context.Context) {
 	}
 }
 
-// Reload makes a changed plan known. It returns at once; Status tells of the new wishes from then on.
+// Reload applies a changed plan. It returns at once; from then on Status reflects the new desired state.
 func (m *Manager) Reload(spec cluster.Spec) {
 	m.want(spec)
 	wake(m.reconcile)
 }
 
-// Status is what is known of every addon, each behind those that it needs. It costs nothing.
+// Status returns what is known about every addon, each after those that it needs. It costs nothing.
 func (m *Manager) Status() []cluster.AddonStatus {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -189,8 +190,8 @@ func (m *Manager) Status() []cluster.AddonStatus {
 	return list
 }
 
-// Observe looks at the objects and asks for health, and then tells as Status does. It takes no longer than ctx or two
-// seconds; what could not be asked in that time stays as it was last seen.
+// Observe lists the objects and checks health, and then returns the same as Status. It takes no longer than ctx or two
+// seconds; for what could not be checked in that time, the last known state is returned.
 func (m *Manager) Observe(ctx context.Context) []cluster.AddonStatus {
 	m.observe(ctx, true)
 	return m.Status()
@@ -211,7 +212,7 @@ func (m *Manager) Nodes(name string) map[string]cluster.Phase {
 	return a.Nodes()
 }
 
-// want takes over what spec wishes. An addon whose wish has changed begins its story anew.
+// want applies the desired addons of spec. The history of an addon that was enabled or disabled starts again.
 func (m *Manager) want(spec cluster.Spec) {
 	wanted := m.catalog.Wanted(spec.Addons)
 	m.update(func() {
@@ -234,7 +235,7 @@ func (m *Manager) want(spec cluster.Spec) {
 	})
 }
 
-// update changes parts under the lock, computes every state anew and tells who watches if one is another.
+// update changes parts under the lock, recomputes every state and notifies watchers if one has changed.
 func (m *Manager) update(change func()) {
 	m.mu.Lock()
 	change()
@@ -248,7 +249,7 @@ func (m *Manager) update(change func()) {
 	}
 }
 
-// wanted are the addons to apply, each behind its needs.
+// wanted are the addons to apply, each after its dependencies.
 func (m *Manager) wanted() (names []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -260,7 +261,7 @@ func (m *Manager) wanted() (names []string) {
 	return names
 }
 
-// complete says that all addons are wanted and applied, so that there is nothing to do.
+// complete reports that all addons are wanted and applied, so that there is nothing to do.
 func (m *Manager) complete() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -272,7 +273,7 @@ func (m *Manager) complete() bool {
 	return true
 }
 
-// removing says whether anything is on its way out.
+// removing reports whether anything is being removed.
 func (m *Manager) removing() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -284,7 +285,7 @@ func (m *Manager) removing() bool {
 	return false
 }
 
-// unsettled is the pause after which to look again; 0 if everything is as it should be.
+// unsettled is the pause before the next look; 0 if everything is as it should be.
 func (m *Manager) unsettled() (d time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -303,7 +304,7 @@ func (m *Manager) unsettled() (d time.Duration) {
 	return d
 }
 
-// notify is Cluster.Notify. What Nodes tells may have changed without a change of any state.
+// notify is Cluster.Notify. The result of Nodes may have changed without a change of any state.
 func (m *Manager) notify() {
 	wake(m.look)
 	if m.opts.Changed != nil {
@@ -327,11 +328,11 @@ func (m *Manager) limit(ctx context.Context, d time.Duration) (context.Context, 
 	return m.opts.Scale.Limit(ctx, d, "the API server")
 }
 
-// wake makes a receiver run, now or after what it is at.
+// wake makes a receiver run, now or after what it is doing.
 func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
-	default: // it will anyway
+	default: // it is about to run anyway
 	}
 }
 

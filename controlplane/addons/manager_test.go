@@ -107,7 +107,7 @@ func TestThoseThatNeedOthersGoFirst(t *testing.T) {
 		synctest.Wait()
 		w.is(t, "base=removing", "wall=removing", "roof=removing")
 		w.has(t, "base-1", "base-2", "roof-1", "wall-1", "wall-2")
-		if got := w.status("base").Reason; got != "it waits for wall, which needs it, to be removed" {
+		if got := w.status("base").Reason; got != "waiting for wall, which needs it, to be removed" {
 			t.Errorf("base gives as reason %q", got)
 		}
 		if got := w.status("roof"); got.Reason != "no" || got.Hint == "" {
@@ -158,8 +158,8 @@ func TestObjectsOfOthersAreLeftAlone(t *testing.T) {
 		w.run(t)
 		defer w.end()
 		got := w.status("a")
-		if got.State != cluster.AddonFailed || got.Reason != "ConfigMap kube-system/a-1 exists already and was not made by bonsai" ||
-			got.Hint != "if nobody needs it:  bonsai kubectl -p dev -- -n kube-system delete configmaps a-1" {
+		if got.State != cluster.AddonFailed || got.Reason != "ConfigMap kube-system/a-1 exists already and was not created by bonsai" ||
+			got.Hint != "if it is not needed:  bonsai kubectl -p dev -- -n kube-system delete configmaps a-1" {
 			t.Errorf("a is %+v", got)
 		}
 		s.drop("a-1") // the user follows the hint
@@ -217,7 +217,7 @@ func TestWhatSomebodyDeletesComesBack(t *testing.T) {
 		w.passing.Lock() // or it may be back already
 		got := w.Observe(t.Context())[0]
 		w.passing.Unlock()
-		if got.State != cluster.AddonDegraded || got.Reason != "somebody removed ConfigMap kube-system/a-2; it is being put back" {
+		if got.State != cluster.AddonDegraded || got.Reason != "ConfigMap kube-system/a-2 was deleted and is being restored" {
 			t.Errorf("a is %+v", got)
 		}
 		synctest.Wait()
@@ -271,7 +271,7 @@ func TestRunnersAreStartedAgain(t *testing.T) {
 		}
 		w := begin(t, newMemory(), nil, a)
 		w.run(t)
-		if got := w.status("a"); got.State != cluster.AddonDegraded || got.Reason != "its controller ended and is started again: failure 1" {
+		if got := w.status("a"); got.State != cluster.AddonDegraded || got.Reason != "its controller failed and is being restarted: failure 1" {
 			t.Errorf("a is %+v", got)
 		}
 		time.Sleep(time.Second)
@@ -292,7 +292,7 @@ func TestARunnerThatReturnsIsStartedAgain(t *testing.T) {
 		w := begin(t, newMemory(), nil, a)
 		w.run(t)
 		defer w.end()
-		if got := w.status("a").Reason; got != "its controller ended and is started again: it returned" {
+		if got := w.status("a").Reason; got != "its controller failed and is being restarted: it returned" {
 			t.Errorf("a gives as reason %q", got)
 		}
 	})
@@ -306,7 +306,7 @@ func TestARunnerThatDoesNotEndIsTold(t *testing.T) {
 		w.run(t)
 		w.choose(map[string]bool{"a": false})
 		time.Sleep(runnerLimit + 100*time.Millisecond)
-		if got := w.status("a"); got.State != cluster.AddonRemoving || got.Reason != "its controller does not end" {
+		if got := w.status("a"); got.State != cluster.AddonRemoving || got.Reason != "its controller does not stop" {
 			t.Errorf("a is %+v", got)
 		}
 		w.has(t, "a-1", "a-2") // what it works on stays for as long as it does
@@ -340,22 +340,22 @@ func TestSpecChangesAreToldToAddons(t *testing.T) {
 
 func TestWatchersAreToldOfChangesOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, told := newThing("a", true), 0
+		a, notified := newThing("a", true), 0
 		w := begin(t, newMemory(), nil, a)
-		w.opts.Changed = func() { told++ }
+		w.opts.Changed = func() { notified++ }
 		w.run(t)
 		defer w.end()
-		before := told
+		before := notified
 		for range 3 {
 			w.Observe(t.Context())
 		}
-		if told != before {
-			t.Errorf("watchers were told %d times of nothing", told-before)
+		if notified != before {
+			t.Errorf("watchers were notified %d times without a change", notified-before)
 		}
 		a.is(cluster.AddonDegraded, "hm")
 		w.Observe(t.Context())
-		if told != before+1 {
-			t.Errorf("watchers were told %d times of one change", told-before)
+		if notified != before+1 {
+			t.Errorf("watchers were notified %d times of one change", notified-before)
 		}
 	})
 }

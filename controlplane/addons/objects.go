@@ -19,19 +19,19 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// store is the cluster's objects as the Manager needs them.
+// store contains the cluster's objects as the Manager needs them.
 type store interface {
-	// apply makes an object as it is given, fields that others set aside. One that exists and was not made by an addon is
+	// apply creates or updates an object; fields that others set are kept. An existing object that no addon created is
 	// a foreignError and stays as it is, unless known says that it is ours.
 	apply(ctx context.Context, u *unstructured.Unstructured, known bool) error
-	// owned finds what addons have applied of these kinds. It may miss what was made a moment ago.
+	// owned finds the objects of these kinds that addons have applied. It may miss recently created ones.
 	owned(ctx context.Context, kinds []schema.GroupVersionKind) (inventory, error)
 	exists(ctx context.Context, r ref) (bool, error)
-	// remove deletes an object; one that is gone or is another one by now is no error.
+	// remove deletes an object; one that is gone or has been replaced is not an error.
 	remove(ctx context.Context, r ref) error
 }
 
-// ref names an object of the cluster.
+// ref identifies an object of the cluster.
 type ref struct {
 	resource  schema.GroupVersionResource
 	kind      string
@@ -55,16 +55,17 @@ func (r ref) String() string {
 }
 
 func refOf(u *unstructured.Unstructured) ref {
-	// Right for every kind of Kubernetes' own, and asks nobody: discovery takes a while at the start of an API server.
+	// Correct for all kinds of Kubernetes itself, and needs no request: discovery takes a while when an API server
+	// starts.
 	resource, _ := meta.UnsafeGuessKindToResource(u.GroupVersionKind())
 	return ref{resource: resource, kind: u.GetKind(), namespace: u.GetNamespace(), name: u.GetName(), uid: u.GetUID()}
 }
 
-// foreignError says that something which is not the addon's has the name that the addon needs.
+// foreignError means that an object that does not belong to the addon has the name that the addon needs.
 type foreignError struct{ ref ref }
 
 func (e *foreignError) Error() string {
-	return e.ref.String() + " exists already and was not made by bonsai"
+	return e.ref.String() + " exists already and was not created by bonsai"
 }
 
 func (e *foreignError) hint(clusterName string) string {
@@ -72,7 +73,7 @@ func (e *foreignError) hint(clusterName string) string {
 	if e.ref.namespace != "" {
 		in = " -n " + e.ref.namespace
 	}
-	return fmt.Sprintf("if nobody needs it:  bonsai kubectl -p %s --%s delete %s %s", clusterName, in, e.ref.resource.GroupResource(), e.ref.name)
+	return fmt.Sprintf("if it is not needed:  bonsai kubectl -p %s --%s delete %s %s", clusterName, in, e.ref.resource.GroupResource(), e.ref.name)
 }
 
 func isForeign(err error) bool {
@@ -80,8 +81,8 @@ func isForeign(err error) bool {
 	return ok
 }
 
-// toUnstructured is what is sent for an object: without the fields that a typed object cannot leave out, which would
-// be claimed otherwise, and with the addon's label.
+// toUnstructured returns what is sent for an object: without the fields that a typed object cannot omit, which would be
+// claimed otherwise, and with the addon's label.
 func toUnstructured(object runtime.Object, addon string) (*unstructured.Unstructured, error) {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
@@ -134,16 +135,16 @@ func (o *objects) apply(ctx context.Context, u *unstructured.Unstructured, known
 		case !ours(have):
 			return &foreignError{r}
 		case contains(have.Object, u.Object):
-			// As a rule at the start of a cluster that has been there before: reading costs a fraction of writing. Fields that
-			// an earlier version had in addition go with the next comparison, where the object is known.
+			// The usual case when an existing cluster starts: reading costs a fraction of writing. Additional fields of
+			// an earlier version are removed by the next comparison, where the object is known.
 			return nil
 		}
 	}
-	// Force: a field that somebody else has set is put back, as the description of an addon promises.
+	// Force: a field that somebody else has set is restored, as the documentation of addons promises.
 	options := metav1.ApplyOptions{FieldManager: FieldManager, Force: true}
 	_, err := o.client(r).Apply(ctx, r.name, u, options)
 	if apierrors.IsInvalid(err) {
-		// What it was in an earlier version may be impossible to change: the provisioner of a StorageClass, say.
+		// Some fields of an earlier version cannot be changed, for example the provisioner of a StorageClass.
 		if have, getErr := o.client(r).Get(ctx, r.name, metav1.GetOptions{}); getErr == nil && ours(have) {
 			if removeErr := o.remove(ctx, refOf(have)); removeErr != nil {
 				return errors.Join(err, removeErr)
@@ -157,7 +158,7 @@ func (o *objects) apply(ctx context.Context, u *unstructured.Unstructured, known
 	return nil
 }
 
-// ours says that addons have applied an object. The label alone does not: a copy that a user made has it, too.
+// ours reports whether addons have applied an object. The label alone is not enough: a copy made by a user has it, too.
 func ours(u *unstructured.Unstructured) bool {
 	for _, f := range u.GetManagedFields() {
 		if f.Manager == FieldManager && f.Operation == metav1.ManagedFieldsOperationApply {
@@ -167,7 +168,7 @@ func ours(u *unstructured.Unstructured) bool {
 	return false
 }
 
-// contains says whether all that want has is in have, which may have more.
+// contains reports whether have contains everything in want; it may contain more.
 func contains(have, want any) bool {
 	switch want := want.(type) {
 	case map[string]any:
@@ -188,8 +189,8 @@ func contains(have, want any) bool {
 	return have == want
 }
 
-// prunable are the kinds that an addon may have had in some version, and that hold nothing of users. Claims, volumes
-// and namespaces are not among them, nor are definitions of resources, with which all resources would go.
+// prunable are the kinds that an addon may have had in some version, and that contain no user data. Claims, volumes and
+// namespaces are not among them, nor are resource definitions, with which all resources would be deleted.
 var prunable = []schema.GroupVersionKind{
 	{Version: "v1", Kind: "ConfigMap"},
 	{Version: "v1", Kind: "Secret"},
@@ -215,10 +216,10 @@ var prunable = []schema.GroupVersionKind{
 	{Group: "storage.k8s.io", Version: "v1", Kind: "StorageClass"},
 }
 
-// Kinds are those that an addon may have objects of: they are found and deleted when it is disabled.
+// Kinds are those of which addons may have objects: they are found and deleted when the addon is disabled.
 func Kinds() []schema.GroupVersionKind { return slices.Clone(prunable) }
 
-// parallel lists at a time: the server on the other end shares our cores.
+// parallel limits simultaneous lists: the server on the other end shares our cores.
 const parallel = 8
 
 func (o *objects) owned(ctx context.Context, kinds []schema.GroupVersionKind) (inventory, error) {
@@ -229,10 +230,11 @@ func (o *objects) owned(ctx context.Context, kinds []schema.GroupVersionKind) (i
 	for _, kind := range kinds {
 		g.Go(func() error {
 			resource, _ := meta.UnsafeGuessKindToResource(kind)
-			// Version 0 is answered from the server's cache at once. Any other would wait up to 100 ms for etcd to confirm it.
+			// Version 0 is answered from the server's cache at once. Any other would wait up to 100 ms for etcd to
+			// confirm it.
 			list, err := o.dynamic.Resource(resource).List(ctx, metav1.ListOptions{LabelSelector: Label, ResourceVersion: "0"})
 			if apierrors.IsNotFound(err) {
-				return nil // not served by the version that is emulated
+				return nil // not served by the emulated version
 			}
 			if err != nil {
 				return fmt.Errorf("list the %s of addons: %w", resource.Resource, err)

@@ -10,28 +10,28 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// steadyAfter is how long a runner has to have run for its last failure to be forgotten.
+// steadyAfter is how long a runner must have run for its last failure to be forgotten.
 const steadyAfter = 5 * time.Second
 
-// part is what the Manager knows of one addon. The Manager's lock guards it.
+// part is the Manager's knowledge about one addon. The Manager's lock guards it.
 type part struct {
 	description cluster.AddonDescription
 	wanted      bool
-	// turns counts the changes of wanted: what was seen in an earlier turn says nothing of this one.
+	// turns counts the changes of wanted: observations from an earlier turn say nothing about the current one.
 	turns int
-	// blockedBy is a need that is not wanted, or is blocked itself.
+	// blockedBy is a dependency that is not wanted, or is blocked itself.
 	blockedBy string
 
-	// err is why the last applying or removing did not succeed.
+	// err is why the last applying or removing failed.
 	err error
-	// applied says that all objects were there once in this turn; wants are their keys.
+	// applied reports that all objects existed once in this turn; wants are their keys.
 	applied bool
 	wants   map[string]ref
 	// present are objects of the addon that were seen, missing those wanted ones that were not.
 	present int
 	missing []ref
 
-	// worked says that it was running once in this turn.
+	// worked reports that it was running once in this turn.
 	worked       bool
 	health       cluster.AddonState
 	reason, hint string
@@ -41,17 +41,17 @@ type part struct {
 	status cluster.AddonStatus
 }
 
-// runner is the life of one addon's Runner.
+// runner is the state of one addon's Runner.
 type runner struct {
 	stop context.CancelFunc
 	done chan struct{} // closed when it has ended for good
-	// err is why it ended last; began is when it was started last, zero while it pauses.
+	// err is why it ended last; began is when it was last started, zero while it pauses.
 	err   error
 	began time.Time
 }
 
-// turn begins the part's story anew, as wanted or not. Until somebody has looked, objects of an addon that is turned
-// off count as present.
+// turn restarts the part's history, as wanted or not. Until the objects have been listed, those of an addon that is
+// turned off count as present.
 func (p *part) turn(wanted bool) {
 	*p = part{description: p.description, wanted: wanted, turns: p.turns + 1, runner: p.runner, present: p.present, status: p.status}
 	if !wanted {
@@ -59,7 +59,7 @@ func (p *part) turn(wanted bool) {
 	}
 }
 
-// settle computes the status and says whether it is news.
+// settle computes the status and reports whether it has changed.
 func (p *part) settle(now time.Time, clusterName string) bool {
 	s := cluster.AddonStatus{AddonDescription: p.description, Enabled: p.wanted}
 	s.State, s.Reason, s.Hint = p.state(now, clusterName)
@@ -75,7 +75,7 @@ func (p *part) settle(now time.Time, clusterName string) bool {
 	return s.State != old.State || s.Reason != old.Reason || s.Hint != old.Hint || s.Enabled != old.Enabled
 }
 
-// state is the whole truth in one word, with why and what to do.
+// state is the whole status in one word, with the reason and what to do.
 func (p *part) state(now time.Time, clusterName string) (s cluster.AddonState, reason, hint string) {
 	logs := "see why:  bonsai logs daemon -p " + clusterName
 	if !p.wanted {
@@ -106,15 +106,15 @@ func (p *part) state(now time.Time, clusterName string) (s cluster.AddonState, r
 		}
 		return cluster.AddonFailed, oneLine(p.err), logs
 	case !p.applied:
-		return cluster.AddonInstalling, "its objects are being made", ""
+		return cluster.AddonInstalling, "its objects are being created", ""
 	case len(p.missing) > 0:
 		var names []string
 		for _, r := range p.missing {
 			names = append(names, r.String())
 		}
-		return notYet, "somebody removed " + strings.Join(names, ", ") + "; it is being put back", ""
+		return notYet, strings.Join(names, ", ") + " was deleted and is being restored", ""
 	case p.runner != nil && p.runner.err != nil && (p.runner.began.IsZero() || now.Sub(p.runner.began) < steadyAfter):
-		return cluster.AddonDegraded, "its controller ended and is started again: " + oneLine(p.runner.err), logs
+		return cluster.AddonDegraded, "its controller failed and is being restarted: " + oneLine(p.runner.err), logs
 	case p.health == "":
 		return notYet, "its health is not known yet", ""
 	case p.health == cluster.AddonInstalling:
@@ -123,7 +123,7 @@ func (p *part) state(now time.Time, clusterName string) (s cluster.AddonState, r
 	return p.health, p.reason, p.hint
 }
 
-// oneLine is an error's text where a line is all there is.
+// oneLine shortens an error's text to one line.
 func oneLine(err error) string {
 	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' }), "; ")
 }

@@ -14,11 +14,11 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// inventory is what the cluster holds of each addon.
+// inventory is what the cluster contains of each addon.
 type inventory map[string][]ref
 
-// pass makes everything as it is wanted: what is not wanted goes, those that need others first; then what is wanted
-// comes, all at once.
+// pass brings everything into the desired state: what is not wanted is removed, first the addons that need others; then
+// what is wanted is applied, in parallel.
 func (m *Manager) pass(ctx context.Context) error {
 	m.passing.Lock()
 	defer m.passing.Unlock()
@@ -40,7 +40,7 @@ func (m *Manager) pass(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// remove ends the controller of an addon that is not wanted, and then deletes its objects.
+// remove stops the controller of an addon that is not wanted, and then deletes its objects.
 func (m *Manager) remove(ctx context.Context, name string, owned []ref, left map[string]bool) error {
 	m.mu.Lock()
 	p := m.parts[name]
@@ -52,7 +52,7 @@ func (m *Manager) remove(ctx context.Context, name string, owned []ref, left map
 	err := func() error {
 		for _, d := range m.catalog.Here() {
 			if left[d.Name] && slices.Contains(d.Needs, name) {
-				return fmt.Errorf("it waits for %s, which needs it, to be removed", d.Name)
+				return fmt.Errorf("waiting for %s, which needs it, to be removed", d.Name)
 			}
 		}
 		if err := m.stopRunner(ctx, name); err != nil {
@@ -67,8 +67,8 @@ func (m *Manager) remove(ctx context.Context, name string, owned []ref, left map
 	return nil
 }
 
-// apply makes the objects of one addon as they should be, and deletes what it had in an earlier version. owned is what
-// the cluster holds of it, nil if that is not known.
+// apply brings the objects of one addon into the desired state, and deletes what it had in an earlier version. owned is
+// what the cluster contains of it, nil if unknown.
 func (m *Manager) apply(ctx context.Context, name string, owned []ref) error {
 	m.mu.Lock()
 	turn, c, store := m.parts[name].turns, m.cluster, m.store
@@ -110,7 +110,7 @@ func (m *Manager) apply(ctx context.Context, name string, owned []ref) error {
 	return nil
 }
 
-// observe asks for the health of what is applied, and with list looks for the objects of all addons.
+// observe checks the health of what is applied, and with list also lists the objects of all addons.
 func (m *Manager) observe(ctx context.Context, list bool) {
 	m.looking.Lock()
 	defer m.looking.Unlock()
@@ -137,7 +137,7 @@ func (m *Manager) observe(ctx context.Context, list bool) {
 		wg.Go(func() {
 			state, reason, hint := m.addons[name].Health(ctx, c)
 			if state != cluster.AddonRunning && ctx.Err() != nil {
-				return // nobody answered in time: that says nothing
+				return // no answer in time, so nothing is known
 			}
 			m.seen(name, turns[name], func(p *part) { p.health, p.reason, p.hint = state, reason, hint })
 		})
@@ -145,8 +145,8 @@ func (m *Manager) observe(ctx context.Context, list bool) {
 	wg.Wait()
 }
 
-// expected are the kinds of which there should be objects, or of which some are on their way out: few as a rule, which
-// keeps looking cheap.
+// expected are the kinds of which there should be objects, or of which some are being deleted: usually few, which keeps
+// observing cheap.
 func (m *Manager) expected() (kinds []schema.GroupVersionKind) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -163,7 +163,7 @@ func (m *Manager) expected() (kinds []schema.GroupVersionKind) {
 	return kinds
 }
 
-// count compares what the cluster holds with what it should.
+// count compares what the cluster contains with what it should.
 func (m *Manager) count(ctx context.Context, owned inventory, turns map[string]int) {
 	for name, turn := range turns {
 		there := map[string]bool{}
@@ -171,14 +171,14 @@ func (m *Manager) count(ctx context.Context, owned inventory, turns map[string]i
 			there[r.key()] = true
 		}
 		m.mu.Lock()
-		wants, store := m.parts[name].wants, m.store // never changed once it stands there
+		wants, store := m.parts[name].wants, m.store // never changed once it is set
 		m.mu.Unlock()
 		var missing []ref
 		for _, key := range slices.Sorted(maps.Keys(wants)) {
 			if there[key] {
 				continue
 			}
-			// What was made a moment ago may not have reached the list.
+			// A recently created object may not be in the list yet.
 			if exists, err := store.exists(ctx, wants[key]); err == nil && !exists {
 				missing = append(missing, wants[key])
 			}
@@ -190,7 +190,7 @@ func (m *Manager) count(ctx context.Context, owned inventory, turns map[string]i
 	}
 }
 
-// seen notes what was seen of an addon, unless its wish has changed since.
+// seen records what was observed about an addon, unless it was enabled or disabled in the meantime.
 func (m *Manager) seen(name string, turn int, note func(*part)) {
 	m.update(func() {
 		if p := m.parts[name]; p.turns == turn {
@@ -199,7 +199,7 @@ func (m *Manager) seen(name string, turn int, note func(*part)) {
 	})
 }
 
-// each calls f for all of list at once and joins what went wrong.
+// each calls f for all of list in parallel and joins the errors.
 func each[T any](list []T, f func(T) error) error {
 	errs := make([]error, len(list))
 	var wg sync.WaitGroup

@@ -12,7 +12,7 @@ const (
 	lastPause  = 30 * time.Second
 )
 
-// errEnded is why a runner is started again that returned without an error.
+// errEnded is the reason for restarting a runner that returned without an error.
 var errEnded = errors.New("it returned")
 
 // startRunners starts those of applied addons that do not run.
@@ -52,15 +52,15 @@ func (m *Manager) keep(ctx context.Context, r Runner, c Cluster, life *runner) {
 		if time.Since(began) > lastPause {
 			wait = firstPause
 		}
-		c.Log.Warn("the addon's controller ended and is started again", "err", err, "pause", wait)
+		c.Log.Warn("the addon's controller failed, restarting it", "err", err, "pause", wait)
 		m.update(func() { life.err, life.began = err, time.Time{} })
-		wake(m.look) // whose round goes on until the failure is old
+		wake(m.look) // which repeats until the failure is old
 		pause(ctx, wait)
 		m.update(func() { life.began = time.Now() })
 	}
 }
 
-// stopRunner ends the runner of an addon and waits for it.
+// stopRunner stops the runner of an addon and waits for it.
 func (m *Manager) stopRunner(ctx context.Context, name string) error {
 	m.mu.Lock()
 	life := m.parts[name].runner
@@ -76,7 +76,7 @@ func (m *Manager) stopRunner(ctx context.Context, name string) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-limit.C:
-		return errors.New("its controller does not end")
+		return errors.New("its controller does not stop")
 	}
 	m.update(func() { m.parts[name].runner = nil })
 	return nil

@@ -1,5 +1,5 @@
-// Package config turns a cluster's Spec into the configuration of the control plane's components: pure functions
-// from values to upstream's own flags, which are upstream's steadiest interface and print well.
+// Package config turns a cluster's Spec into the configuration of the control plane's components: pure functions from
+// values to upstream's own flags, which are upstream's most stable interface and easy to print.
 //
 // It links no Kubernetes, so that its tests run in milliseconds. Begin reading at Config.
 package config
@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	// VolumeProvisioner is what StorageClasses name to have their volumes on the nodes' own disks.
+	// VolumeProvisioner is the provisioner of StorageClasses whose volumes are on the nodes' own disks.
 	VolumeProvisioner = "bonsai.io/local"
-	// VolumeBindingPlugin stands in for the scheduler's plugin VolumeBinding, see package scheduler.
+	// VolumeBindingPlugin replaces the scheduler's plugin VolumeBinding, see package scheduler.
 	VolumeBindingPlugin = "BonsaiVolumeBinding"
-	// ObserverPlugin notes what the scheduler decides and has no say in it.
+	// ObserverPlugin records what the scheduler decides and does not influence it.
 	ObserverPlugin = "BonsaiObserver"
 )
 
@@ -35,13 +35,13 @@ type Config struct {
 	Emulate string
 }
 
-// EtcdURL is where the only client of etcd, the API server, finds it. A unix socket in a private folder keeps
-// every other local user out without certificates (etcd accepts such endpoints since 3.7, etcd#19760).
+// EtcdURL is the address for the only client of etcd, the API server. A unix socket in a private folder keeps every
+// other local user out without certificates (etcd accepts such endpoints since 3.7, etcd#19760).
 func (c Config) EtcdURL() string { return "unix://" + filepath.Join(c.RunDir, "etcd.sock") }
 
 func (c Config) pki(name string) string { return filepath.Join(c.PKIDir, name) }
 
-// AuthenticationFile is where AuthenticationConfiguration is to be written.
+// AuthenticationFile is where AuthenticationConfiguration has to be written.
 func (c Config) AuthenticationFile() string { return filepath.Join(c.RunDir, "authentication.json") }
 
 // AuthenticationConfiguration allows requests without credentials on the health endpoints only (KEP-4633).
@@ -54,7 +54,7 @@ func (c Config) AuthenticationConfiguration() []byte {
 `)
 }
 
-// APIServerFlags are kube-apiserver's flags. The listener is handed over in code and has none.
+// APIServerFlags are kube-apiserver's flags. The listener is passed in code and has no flags.
 func (c Config) APIServerFlags() []string {
 	flags := []string{
 		// The address that in-cluster clients reach through the Service default/kubernetes.
@@ -70,7 +70,7 @@ func (c Config) APIServerFlags() []string {
 		"--tls-cert-file=" + c.pki("apiserver.crt"),
 		"--tls-private-key-file=" + c.pki("apiserver.key"),
 
-		// Aggregated API servers know by these who a forwarded request is from.
+		// These tell aggregated API servers from whom a forwarded request is.
 		"--requestheader-client-ca-file=" + c.pki("front-proxy-ca.crt"),
 		"--requestheader-allowed-names=front-proxy-client",
 		"--requestheader-username-headers=X-Remote-User",
@@ -91,9 +91,9 @@ func (c Config) APIServerFlags() []string {
 
 		// As kubeadm does: without it no CNI, CSI or monitoring agent could ever be installed.
 		"--allow-privileged=true",
-		// Bounds the stop to seconds while watches are open; without it the server waits a request timeout (60 s).
+		// Limits the stop to seconds while watches are open; without it the server waits a request timeout (60 s).
 		"--shutdown-send-retry-after=true",
-		// Nobody profiles through the API; the goroutine and heap endpoints would be open to every admin token.
+		// Profiling through the API is not needed; the goroutine and heap endpoints would be open to every admin token.
 		"--profiling=false",
 	}
 	if c.Emulate != "" {
@@ -109,14 +109,14 @@ func (c Config) ControllerManagerFlags() []string {
 		"--kubeconfig=" + c.KubeconfigFile("controller-manager"),
 		// One process, one controller manager: an election would only add seconds, and losing it exits the process.
 		"--leader-elect=false",
-		// Health and metrics are the API server's process's own; a port here would cost two RSA keys at start.
+		// Health and metrics are those of the API server's process; a port here would cost two RSA keys at start.
 		"--secure-port=0",
 		"--root-ca-file=" + c.pki("ca.crt"),
 		"--service-account-private-key-file=" + c.pki("sa.key"),
 		"--cluster-signing-cert-file=" + c.pki("ca.crt"),
 		"--cluster-signing-key-file=" + c.pki("ca.key"),
 		"--cluster-name=" + c.Spec.Name,
-		// Pod CIDRs are planned with the node's address and are in the Node object from the beginning.
+		// Pod CIDRs are planned together with the node's address and are in the Node object from the beginning.
 		"--allocate-node-cidrs=false",
 		// Each controller acts as its own account with its own default role; RBAC gives the manager itself no rights.
 		"--use-service-account-credentials=true",
@@ -136,13 +136,13 @@ func (c Config) SchedulerFlags() []string {
 	}
 }
 
-// SchedulerConfigFile is where SchedulerConfiguration is to be written.
+// SchedulerConfigFile is where SchedulerConfiguration has to be written.
 func (c Config) SchedulerConfigFile() string { return filepath.Join(c.RunDir, "scheduler.json") }
 
-// SchedulerConfiguration sets what has no flag any more: the client's limits, no election, and two plugins of ours: the
-// one that waits for volumes without pauses, and the one that looks on. The latter comes first where that matters; what a
-// profile lists for a point by name goes before what it lists for all points. Everything else of the only profile is
-// upstream's default.
+// SchedulerConfiguration sets what no longer has a flag: the client's limits, no election, and two plugins of ours: the
+// one that waits for volumes without pauses, and the one that observes. The latter comes first where that matters; a
+// plugin that a profile lists by name for an extension point goes before those that it lists for all points. Everything
+// else of the only profile is upstream's default.
 func (c Config) SchedulerConfiguration() []byte {
 	return fmt.Appendf(nil, `{
   "apiVersion": "kubescheduler.config.k8s.io/v1",
@@ -163,7 +163,7 @@ func (c Config) SchedulerConfiguration() []byte {
 `, c.KubeconfigFile("scheduler"), VolumeBindingPlugin, ObserverPlugin)
 }
 
-// KubeconfigFile is where the kubeconfig of an in-process client is to be written.
+// KubeconfigFile is where the kubeconfig of an in-process client has to be written.
 func (c Config) KubeconfigFile(identity string) string {
 	return filepath.Join(c.RunDir, identity+".kubeconfig")
 }

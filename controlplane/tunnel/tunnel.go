@@ -1,8 +1,8 @@
-// Package tunnel connects the API server with what lives inside the cluster without any route on the host:
-// kubelets are dialled at their node's address, pods and Services through HTTP CONNECT on a node's agent.
+// Package tunnel connects the API server with addresses inside the cluster without any route on the host: kubelets are
+// dialled at their node's address, pods and Services through HTTP CONNECT on a node's agent.
 //
-// A Service address means something only inside a node, where kube-proxy translates it; a pod address is best asked
-// of the node that holds its CIDR, and any other node knows the way too.
+// A Service address works only inside a node, where kube-proxy translates it; a pod address is best reached through the
+// node that holds its CIDR, but any other node has a route too.
 package tunnel
 
 import (
@@ -35,7 +35,7 @@ type Dialer struct {
 	next  atomic.Uint32
 }
 
-// New makes a dialer that shows cfg's certificate to the agents. scale multiplies its time limits.
+// New returns a dialer that presents cfg's certificate to the agents. scale multiplies its time limits.
 func New(cfg *tls.Config, nodes []cluster.Node, scale wait.Scale) *Dialer {
 	d := &Dialer{tls: cfg, scale: scale}
 	d.SetNodes(nodes)
@@ -70,7 +70,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 			return c, nil
 		}
 		errs = append(errs, fmt.Errorf("dial %s through node %s: %w", address, n.Name, err))
-		// The node was reached and says that the address refuses: other nodes would say the same.
+		// The node was reached and reports that the address refuses: other nodes would report the same.
 		if _, refused := errors.AsType[*targetError](err); refused || ctx.Err() != nil {
 			break
 		}
@@ -91,7 +91,7 @@ func (d *Dialer) order(addr netip.Addr) []cluster.Node {
 	return append(nodes[first:], nodes[:first]...)
 }
 
-// targetError is what the agent says of the address behind it.
+// targetError is what the agent reports about the address behind it.
 type targetError struct{ answer string }
 
 func (e *targetError) Error() string { return "agent answers " + e.answer }
@@ -134,8 +134,8 @@ func (d *Dialer) through(ctx context.Context, n cluster.Node, address string) (_
 	return c, nil
 }
 
-// aliveness finds out within seconds that a node is gone without a word, for those who listen to its agent and ask
-// nothing; by default it takes minutes.
+// aliveness detects within seconds that a node has disappeared, for clients that listen to its agent and send nothing;
+// by default it takes minutes.
 var aliveness = net.KeepAliveConfig{Enable: true, Idle: 3 * time.Second, Interval: time.Second, Count: 3}
 
 // AgentTransport is for HTTP requests to the agent of one node.
@@ -145,7 +145,7 @@ func (d *Dialer) AgentTransport(n cluster.Node) *http.Transport {
 	return &http.Transport{TLSClientConfig: cfg, DialContext: (&net.Dialer{KeepAliveConfig: aliveness}).DialContext}
 }
 
-// buffered hands out what the target sent together with the agent's answer.
+// buffered returns first what the target sent together with the agent's answer.
 type buffered struct {
 	net.Conn
 	r *bufio.Reader

@@ -11,16 +11,16 @@ import (
 
 var agentPackages = []string{"./cmd/bonsai-init", "./cmd/bonsai-agent"}
 
-// buildAgent makes agent.tar.zst below out. The compiler's own cache decides what is compiled; the archive is
-// packed again only if a program or a dependency came out different.
+// buildAgent builds agent.tar.zst below out. The compiler's own cache decides what is compiled; the archive is packed
+// again only if a program or a dependency has changed.
 func buildAgent(ctx context.Context, out string) error {
 	tree := filepath.Join(out, "agent")
 	bin := filepath.Join(tree, "bin")
-	// Without a build id the programs, and so all hashes, are the same after an edit of nothing but comments.
+	// Without a build id the programs, and so all hashes, do not change if only comments are edited.
 	if err := goBuild(ctx, bin, goStatic, "", "-s -w -buildid=", agentPackages...); err != nil {
 		return err
 	}
-	// The key of this archive is what goes into it. go.sum stands for the licences.
+	// The key of this archive is its contents. go.sum stands for the licences.
 	h := sha256.New()
 	for _, name := range []string{filepath.Join(bin, "bonsai-init"), filepath.Join(bin, "bonsai-agent"), "go.sum"} {
 		f, err := os.Open(name)
@@ -48,7 +48,7 @@ func buildAgent(ctx context.Context, out string) error {
 	if err := copyFile(filepath.Join(licences, "LICENSE"), "LICENSE", 0o644); err != nil {
 		return err
 	}
-	// The agent answers as crictl by the name it was called.
+	// The agent acts as crictl when it is called by that name.
 	if err := symlink("bonsai-agent", filepath.Join(bin, "crictl")); err != nil {
 		return err
 	}

@@ -14,7 +14,8 @@ import (
 	"strings"
 )
 
-// debianPrograms are the executables that come from Debian packages. Their libraries are found by what they link.
+// debianPrograms are the executables that come from Debian packages. Their libraries are determined from what they
+// link.
 var debianPrograms = map[string]string{ // program → package
 	"nft":     "nftables",       // kube-proxy and the CNI plugins run it
 	"mount":   "mount",          // kubelet runs it, with options that busybox does not know
@@ -22,7 +23,7 @@ var debianPrograms = map[string]string{ // program → package
 	"busybox": "busybox-static", // the shell and tools of "bonsai ssh"
 }
 
-// Packages of which only data is taken.
+// Packages from which only data is used.
 const (
 	certificatesPackage = "ca-certificates" // to pull images over TLS
 	licencesPackage     = "base-files"      // the GPL and others, to which Debian's copyright files refer
@@ -41,7 +42,7 @@ type debian struct {
 	unpacked string // has a folder for each package
 	tree     string // of the payload
 	aptFlags []string
-	used     map[string]bool // packages of which something is in tree
+	used     map[string]bool // packages with files in tree
 }
 
 // debianFiles downloads packages, unpacks them below out and copies what a node needs of them into tree.
@@ -78,7 +79,7 @@ func debianFiles(ctx context.Context, tree, out string) error {
 // fetch downloads packages and unpacks each into a folder of its name.
 func (d *debian) fetch(ctx context.Context, packages []string) error {
 	download := func() error {
-		// As root apt would turn into a user who may not write here.
+		// As root, apt would switch to a user who may not write here.
 		args := slices.Concat([]string{"download", "-qq", "-o", "APT::Sandbox::User=root"}, d.aptFlags, packages)
 		_, err := output(ctx, d.work, "apt-get", args...)
 		return err
@@ -87,7 +88,7 @@ func (d *debian) fetch(ctx context.Context, packages []string) error {
 		if d.aptFlags != nil {
 			return err
 		}
-		// The system's package lists are missing (fresh containers have none) or too old. An own copy needs no root.
+		// The system's package lists are missing (fresh containers have none) or too old. A private copy needs no root.
 		if listErr := d.ownPackageLists(ctx); listErr != nil {
 			return errors.Join(err, listErr)
 		}
@@ -137,7 +138,7 @@ func (d *debian) find(base string, ok func(path string) bool) (found string, err
 	return found, nil
 }
 
-// use notes the package that a path of find belongs to.
+// use records the package that a path returned by find belongs to.
 func (d *debian) use(path string) {
 	name, _, _ := strings.Cut(strings.TrimPrefix(path, d.unpacked+"/"), "/")
 	d.used[name] = true
@@ -155,9 +156,9 @@ func (d *debian) copyProgram(name string) error {
 	return copyFile(filepath.Join(d.tree, "bin", name), path, 0o755)
 }
 
-// libraries copies all shared libraries that the programs need, and fetches the packages with them: those that
-// packages depend on, then those that these depend on, until nothing is missing. Only packages named lib* are
-// followed: no other holds libraries, and the rest of Debian stays out.
+// libraries copies all shared libraries that the programs need, and fetches the packages with them: the dependencies of
+// packages, then theirs, until nothing is missing. Only packages named lib* are followed: no others contain libraries,
+// and the rest of Debian is not needed.
 func (d *debian) libraries(ctx context.Context, packages []string) error {
 	fetched := map[string]bool{}
 	for {
@@ -222,7 +223,7 @@ func (d *debian) copyLibraries() (missing []string, err error) {
 	return missing, nil
 }
 
-// neededBy returns the libraries that an executable or library links, its dynamic loader among them.
+// neededBy returns the libraries that an executable or library links, including its dynamic loader.
 func neededBy(path string) ([]string, error) {
 	file, err := elf.Open(path)
 	if err != nil {
@@ -300,8 +301,8 @@ func (d *debian) certificates() error {
 	return os.WriteFile(target, bundle.Bytes(), 0o644)
 }
 
-// licences copies the copyright files of all packages in use, the licences they refer to, and a list that says
-// where the sources are.
+// licences copies the copyright files of all packages in use, the licences they refer to, and a list that says where
+// the sources are.
 func (d *debian) licences(ctx context.Context) error {
 	dir := filepath.Join(d.tree, "licenses", "debian")
 	list := "Binary packages of Debian (or of a distribution made from it) of which files are in this folder's parent.\n" +

@@ -37,7 +37,7 @@ func output(ctx context.Context, dir, name string, args ...string) (string, erro
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &stdout, &stderr
-	cmd.Env = append(os.Environ(), "LC_ALL=C") // what apt prints is read
+	cmd.Env = append(os.Environ(), "LC_ALL=C") // apt's output is parsed
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
 	}
@@ -61,8 +61,8 @@ func moduleVersions(ctx context.Context, paths ...string) (map[string]string, er
 	return versions, nil
 }
 
-// moduleDir returns the folder of a module's source. It downloads the module first if no compilation has needed it
-// yet, as on a machine that has never built bonsai; "go list -m" would know no folder then.
+// moduleDir returns the folder of a module's source. It downloads the module first if no compilation has needed it yet,
+// as on a machine that has never built bonsai; in that case "go list -m" would not return a folder.
 func moduleDir(ctx context.Context, path string) (string, error) {
 	out, err := output(ctx, "", "go", "mod", "download", "-json", path)
 	if err != nil {
@@ -70,7 +70,7 @@ func moduleDir(ctx context.Context, path string) (string, error) {
 	}
 	var m module
 	if err := json.Unmarshal([]byte(out), &m); err != nil {
-		return "", fmt.Errorf("read where the module %s is: %w", path, err)
+		return "", fmt.Errorf("find the module %s: %w", path, err)
 	}
 	if m.Dir == "" {
 		return "", fmt.Errorf("the go command names no folder for the module %s", path)
@@ -78,7 +78,7 @@ func moduleDir(ctx context.Context, path string) (string, error) {
 	return m.Dir, nil
 }
 
-// linkedModules returns the modules that packages are made of, in order of path; the own module is left out.
+// linkedModules returns the modules that packages link, sorted by path, without this module itself.
 func linkedModules(ctx context.Context, packages ...string) ([]module, error) {
 	args := []string{"list", "-deps", "-f", `{{with .Module}}{{if not .Main}}{{with .Replace}}{{.Path}} {{.Version}} {{.Dir}}{{else}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}{{end}}`}
 	out, err := output(ctx, "", "go", append(args, packages...)...)
@@ -126,7 +126,7 @@ func moduleLicences(ctx context.Context, dir string, packages ...string) error {
 				return err
 			}
 		}
-		// Some distributions' Go comes without its licence file; a module without one we must not ship.
+		// Some distributions' Go comes without its licence file; we must not ship a module without one.
 		if !found && m.Path != "go" {
 			return fmt.Errorf("module %s has no licence file in %s", m.Path, m.Dir)
 		}
@@ -162,7 +162,7 @@ func copyFile(to, from string, mode os.FileMode) (err error) {
 	return errors.Join(err, out.Close())
 }
 
-// symlink makes a link or leaves it as it is.
+// symlink creates a link unless it exists.
 func symlink(target, name string) error {
 	if err := os.Symlink(target, name); err != nil && !errors.Is(err, os.ErrExist) {
 		return err

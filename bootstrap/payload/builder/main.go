@@ -1,12 +1,12 @@
-// Command builder makes the two archives that package payload embeds:
+// Command builder builds the two archives that package payload embeds:
 //
 //	rootfs.tar.zst  third-party executables, libraries and data of a node: containerd, runc, CNI plugins, the
 //	                pause image, nft, mount, busybox, CA certificates
 //	agent.tar.zst   bonsai's own small programs for nodes, and the licences of everything bonsai links
 //
-// They are two so that an edit of the agent does not build third-party code again. Beside each lies a JSON file
-// with what package payload needs to know about it. Nothing is installed and no root is needed: Go code comes from
-// the module cache in the versions of go.mod, the rest from Debian packages unpacked below the output folder.
+// There are two so that a change of the agent does not rebuild third-party code. Beside each is a JSON file with what
+// package payload needs to know about it. Nothing is installed and no root is needed: Go code comes from the module
+// cache in the versions of go.mod, the rest from Debian packages unpacked below the output folder.
 //
 // The Makefile runs it; it returns at once if no input changed.
 package main

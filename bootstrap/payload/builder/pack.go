@@ -22,7 +22,7 @@ type description struct {
 	Size   int64  `json:"size"`   // of the uncompressed tar stream
 }
 
-// upToDate says whether the archive exists and was made of the inputs that key names.
+// upToDate reports whether the archive exists and was built from the inputs that key names.
 func upToDate(out, name, key string) bool {
 	data, err := os.ReadFile(filepath.Join(out, name+".json"))
 	var d description
@@ -33,20 +33,21 @@ func upToDate(out, name, key string) bool {
 	return err == nil
 }
 
-// pack writes the folder tree as name.tar.zst and name.json below out. The same tree gives the same bytes: names
-// are in order, owners, times and modes are normalised.
+// pack writes the folder tree as name.tar.zst and name.json below out. The same tree gives the same bytes: names are
+// sorted; owners, times and modes are normalised.
 //
-// The tar stream has no end mark, so that package payload can put streams behind one another as they are.
+// The tar stream has no end mark, so that package payload can concatenate streams.
 func pack(tree, out, name, key string) (err error) {
 	target := filepath.Join(out, name+".tar.zst")
 	f, err := os.Create(target + ".tmp")
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // fails if all went well: it has its final name then
+	defer os.Remove(f.Name()) // fails after success, when the file has its final name
 	defer func() { err = errors.Join(err, f.Close()) }()
 
-	// Decoding is equally fast at all levels. This one costs two seconds and is a tenth smaller than the default.
+	// Decoding is equally fast at all levels. This one costs two seconds and makes the archive a tenth smaller than the
+	// default.
 	compressor, err := zstd.NewWriter(f, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return err
@@ -95,7 +96,7 @@ func addTree(archive *tar.Writer, root string) error {
 			}
 			return archive.WriteHeader(header)
 		}
-		// Debian's mount is setuid; in a node everybody is root and nobody needs that.
+		// Debian's mount is setuid; in a node everybody is root and it is not needed.
 		if info.Mode()&0o111 != 0 {
 			header.Mode = 0o755
 		}

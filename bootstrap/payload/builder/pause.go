@@ -23,7 +23,7 @@ import (
 // with. It is in the payload so that no pod needs a registry for its sandbox.
 const pauseRepository = "registry.k8s.io/pause"
 
-// pauseImage compiles upstream's pause.c, which comes with the module, and writes it as a docker archive.
+// pauseImage compiles upstream's pause.c, which is part of the module, and writes it as a docker archive.
 func pauseImage(ctx context.Context, target, work string) error {
 	source, err := moduleDir(ctx, kubernetesModule)
 	if err != nil {
@@ -38,7 +38,7 @@ func pauseImage(ctx context.Context, target, work string) error {
 	if err := os.MkdirAll(tree, 0o755); err != nil {
 		return err
 	}
-	// Upstream's flags, less -Werror, which depends on the compiler.
+	// Upstream's flags without -Werror, whose effect depends on the compiler.
 	if _, err := output(ctx, "", "gcc", "-Os", "-static", "-s", "-DVERSION=v"+tag,
 		"-o", filepath.Join(tree, "pause"), filepath.Join(source, "linux", "pause.c")); err != nil {
 		return err

@@ -33,7 +33,7 @@ var (
 	containerdTags = "no_btrfs,no_devmapper,no_zfs"
 )
 
-// buildRootfs makes rootfs.tar.zst below out.
+// buildRootfs builds rootfs.tar.zst below out.
 func buildRootfs(ctx context.Context, out string) error {
 	key, err := rootfsKey(ctx)
 	if err != nil {
@@ -63,7 +63,7 @@ func buildRootfs(ctx context.Context, out string) error {
 			return goBuild(ctx, filepath.Join(tree, "cni"), goStatic, "", ldflags, cniPackages...)
 		}},
 		{"runc", func() error {
-			// Without the seccomp tag runc refuses every pod; libseccomp makes it the one cgo program of the payload.
+			// Without the seccomp tag runc refuses every pod; libseccomp makes it the only cgo program of the payload.
 			return goBuild(ctx, filepath.Join(tree, "bin"), cgoStatic, "seccomp,netgo,osusergo,urfave_cli_no_docs",
 				"-s -w -extldflags -static", runcPackages...)
 		}},
@@ -81,8 +81,8 @@ func buildRootfs(ctx context.Context, out string) error {
 	return pack(tree, out, "rootfs", key)
 }
 
-// rootfsKey names all inputs of the archive but the state of the Debian archive: the modules that are linked, in
-// their versions, the compiler, and this program.
+// rootfsKey names all inputs of the archive except the state of the Debian archive: the linked modules with their
+// versions, the compiler, and this program.
 func rootfsKey(ctx context.Context) (string, error) {
 	modules, err := linkedModules(ctx, slices.Concat(runtimePackages, cniPackages, runcPackages)...)
 	if err != nil {

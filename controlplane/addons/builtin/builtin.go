@@ -1,4 +1,4 @@
-// Package builtin lists the addons of this version of bonsai. A next one is a folder beside this one and a line here.
+// Package builtin lists the addons of this version of bonsai. A new one is a folder beside this one and a line here.
 package builtin
 
 import (
@@ -9,7 +9,7 @@ import (
 	"bonsai/controlplane/addons/storageprovisioner"
 )
 
-// All makes every addon. Each call makes new ones, for one cluster; that costs nothing.
+// All returns every addon. Each call creates new ones, for one cluster; that costs nothing.
 func All() []addons.Addon {
 	return []addons.Addon{dns.New(), storageprovisioner.New(), defaultstorageclass.New()}
 }

@@ -1,8 +1,8 @@
 // Package catalog answers for every name of an addon that a user may type: those that this version of bonsai has, and
-// those that are known from minikube, with what became of them. It also says which addons have to come and go
-// together.
+// those that are known from minikube, with what became of them. It also determines which addons have to be enabled and
+// disabled together.
 //
-// It is light, so that the command line can use it without linking what the addons are made of. Begin reading at New.
+// It is light, so that the command line can use it without linking the addons themselves. Begin reading at New.
 package catalog
 
 import (
@@ -15,15 +15,15 @@ import (
 	"bonsai/bootstrap/nearmiss"
 )
 
-// Catalog is what this version of bonsai knows of addons. It never changes.
+// Catalog is what this version of bonsai knows about addons. It is immutable.
 type Catalog struct {
 	here map[string]cluster.AddonDescription
-	// order has the names of here, each behind those that it needs.
+	// order has the names of here, each after those that it needs.
 	order []string
 }
 
-// New makes a catalog of the addons that are here. It fails on what can only be a mistake in this version: two addons
-// of one name, a need that is not here, addons that need each other in a circle.
+// New returns a catalog of the available addons. It only fails on bugs in this version: two addons of the same name, a
+// dependency that does not exist, addons that need each other in a cycle.
 func New(here []cluster.AddonDescription) (*Catalog, error) {
 	c := &Catalog{here: map[string]cluster.AddonDescription{}}
 	for _, d := range here {
@@ -41,7 +41,7 @@ func New(here []cluster.AddonDescription) (*Catalog, error) {
 	var visit func(name string, path []string) error
 	visit = func(name string, path []string) error {
 		if slices.Contains(path, name) {
-			return fmt.Errorf("addons need each other in a circle: %s", strings.Join(append(path, name), " needs "))
+			return fmt.Errorf("addons need each other in a cycle: %s", strings.Join(append(path, name), " needs "))
 		}
 		if visited[name] {
 			return nil
@@ -49,7 +49,7 @@ func New(here []cluster.AddonDescription) (*Catalog, error) {
 		path = append(path, name)
 		for _, need := range c.here[name].Needs {
 			if _, ok := c.here[need]; !ok {
-				return fmt.Errorf("addon %s needs %q, which is not here", name, need)
+				return fmt.Errorf("addon %s needs %q, which does not exist", name, need)
 			}
 			if err := visit(need, path); err != nil {
 				return err
@@ -67,7 +67,7 @@ func New(here []cluster.AddonDescription) (*Catalog, error) {
 	return c, nil
 }
 
-// Here lists the addons of this version, each behind those that it needs.
+// Here lists the addons of this version, each after those that it needs.
 func (c *Catalog) Here() []cluster.AddonDescription {
 	list := make([]cluster.AddonDescription, 0, len(c.order))
 	for _, name := range c.order {
@@ -76,7 +76,7 @@ func (c *Catalog) Here() []cluster.AddonDescription {
 	return list
 }
 
-// Elsewhere lists the known names that are not here, by name.
+// Elsewhere lists the known names that are not available, by name.
 func (c *Catalog) Elsewhere() []Entry {
 	list := slices.DeleteFunc(elsewhere(), func(e Entry) bool { _, here := c.here[e.Name]; return here })
 	slices.SortFunc(list, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
@@ -100,7 +100,7 @@ func (c *Catalog) Find(name string) (cluster.AddonDescription, error) {
 	return cluster.AddonDescription{}, f.WithHint("see them all:  bonsai addons list --all")
 }
 
-// explain is the answer for a name that is known and not here.
+// explain is the answer for a name that is known but not available.
 func (c *Catalog) explain(e Entry) error {
 	f := fault.Newf(fault.AddonNotFound, "addon %s %s", e.Name, e.Story())
 	var hints []string
@@ -111,7 +111,7 @@ func (c *Catalog) explain(e Entry) error {
 		hints = append(hints, e.Instead)
 	}
 	if len(hints) == 0 {
-		hints = append(hints, "see what there is:  bonsai addons list")
+		hints = append(hints, "list the addons:  bonsai addons list")
 	}
 	return f.WithHint("%s", strings.Join(hints, "\n"))
 }
@@ -125,7 +125,7 @@ func (c *Catalog) nearest(name string) string {
 	return nearmiss.Nearest(name, names)
 }
 
-// Wanted says of every addon that is here whether a cluster is to have it: what its user chose, or the default.
+// Wanted returns for every available addon whether a cluster should have it: the user's choice, or the default.
 func (c *Catalog) Wanted(chosen map[string]bool) map[string]bool {
 	wanted := map[string]bool{}
 	for name, d := range c.here {
@@ -135,7 +135,7 @@ func (c *Catalog) Wanted(chosen map[string]bool) map[string]bool {
 	return wanted
 }
 
-// Idle tells of every addon that is here for a cluster without a daemon; spec is nil if there is no cluster.
+// Idle returns the status of every available addon for a cluster without a daemon; spec is nil if there is no cluster.
 func (c *Catalog) Idle(spec *cluster.Spec) []cluster.AddonStatus {
 	var list []cluster.AddonStatus
 	for _, d := range c.Here() {
@@ -154,14 +154,14 @@ func (c *Catalog) Idle(spec *cluster.Spec) []cluster.AddonStatus {
 	return list
 }
 
-// NeededBy are the addons that the named ones need, and those that these need in turn, without the named ones, each
-// behind its own needs.
+// NeededBy are the addons that the named ones need, directly or not, without the named ones, each after its own
+// dependencies.
 func (c *Catalog) NeededBy(names ...string) []string {
 	return c.closure(names, func(of string) []string { return c.here[of].Needs })
 }
 
 // Needing are those of the wanted addons that need a named one, directly or not, without the named ones; each before
-// its own needs, so that they can go in this order.
+// its own dependencies, so that they can be removed in this order.
 func (c *Catalog) Needing(wanted map[string]bool, names ...string) []string {
 	list := c.closure(names, func(of string) (by []string) {
 		for name, d := range c.here {
@@ -175,7 +175,7 @@ func (c *Catalog) Needing(wanted map[string]bool, names ...string) []string {
 	return list
 }
 
-// closure is what next leads to from names, without these, in the catalog's order.
+// closure is everything that next leads to from names, without these, in the catalog's order.
 func (c *Catalog) closure(names []string, next func(string) []string) []string {
 	reached := map[string]bool{}
 	for queue := slices.Clone(names); len(queue) > 0; {

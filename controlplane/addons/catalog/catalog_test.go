@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// house is a little world of addons: roof needs walls, which need ground; garden needs ground; shed nothing.
+// house is a set of addons: roof needs walls, which need ground; garden needs ground; shed nothing.
 func house(t *testing.T) *Catalog {
 	t.Helper()
 	c, err := New([]cluster.AddonDescription{
@@ -46,7 +46,7 @@ func TestMistakesInTheListAreFound(t *testing.T) {
 	}{
 		{[]cluster.AddonDescription{{Name: "a", Needs: []string{"b"}}, {Name: "b", Needs: []string{"c"}}, {Name: "c", Needs: []string{"a"}}}, "a needs b needs c needs a"},
 		{[]cluster.AddonDescription{{Name: "a", Needs: []string{"a"}}}, "a needs a"},
-		{[]cluster.AddonDescription{{Name: "a", Needs: []string{"b"}}}, `a needs "b", which is not here`},
+		{[]cluster.AddonDescription{{Name: "a", Needs: []string{"b"}}}, `a needs "b", which does not exist`},
 		{[]cluster.AddonDescription{{Name: "a"}, {Name: "a"}}, `two addons are named "a"`},
 		{[]cluster.AddonDescription{{}}, `named ""`},
 	} {
@@ -115,7 +115,7 @@ func TestAnswers(t *testing.T) {
 		{"registry", "addon registry is not in this version of bonsai yet: an image registry in the cluster", "meanwhile:  bonsai image load IMAGE"},
 		{"pod-security-policy", "addon pod-security-policy is retired since 2022-08: Kubernetes 1.25 removed that API", "use Pod Security labels:"},
 		{"heapster", "addon heapster is replaced by metrics-server since 2018-11: Kubernetes retired Heapster", "bonsai addons enable metrics-server"},
-		{"dashboard", "addon dashboard is replaced by headlamp since 2026-01: ", "see what there is:  bonsai addons list"},
+		{"dashboard", "addon dashboard is replaced by headlamp since 2026-01: ", "list the addons:  bonsai addons list"},
 	} {
 		_, err := c.Find(test.name)
 		if fault.KindOf(err) != fault.AddonNotFound {
@@ -146,7 +146,7 @@ func TestEveryNameThatIsElsewhereHasItsStory(t *testing.T) {
 			t.Errorf("%s is retired since %q", e.Name, e.Since)
 		}
 		if e.Name == "metrics-server" {
-			t.Error("an addon that is here is told to be elsewhere, too")
+			t.Error("an addon that is available is also listed as elsewhere")
 		}
 	}
 }

@@ -2,31 +2,31 @@ package catalog
 
 import "strings"
 
-// Fate is what became of an addon that is known and not here.
+// Fate is what became of an addon that is known but not available.
 type Fate string
 
 // The fates.
 const (
 	Coming   Fate = "coming"   // a later version of bonsai has it
 	Replaced Fate = "replaced" // another addon does the same
-	Retired  Fate = "retired"  // its makers gave it up, or nobody keeps it alive
+	Retired  Fate = "retired"  // its authors gave it up, or nobody maintains it
 )
 
-// Entry is a known name of an addon that is not here.
+// Entry is a known name of an addon that is not available.
 type Entry struct {
 	Name string
 	Fate Fate
-	// By is the addon that replaces it; it may not be here either.
+	// By is the addon that replaces it; it may not be available either.
 	By string
-	// Since is the year and month of that, as "2022-08"; of all that is retired it is known.
+	// Since is the year and month of that, as "2022-08"; it is known for all retired addons.
 	Since string
-	// Reason is the rest of a sentence: why it was retired or replaced, or what it does.
+	// Reason completes a sentence: why it was retired or replaced, or what it does.
 	Reason string
 	// Instead is what to type or do; it may be empty.
 	Instead string
 }
 
-// Story tells the fate in one line that follows the name.
+// Story describes the fate in one line that follows the name.
 func (e Entry) Story() string {
 	if e.Fate == Coming {
 		return "is not in this version of bonsai yet: " + e.Reason
@@ -34,7 +34,7 @@ func (e Entry) Story() string {
 	return "is " + string(e.Fate) + " " + e.Summary()
 }
 
-// Summary is what there is to say besides the fate itself.
+// Summary describes everything except the fate itself.
 func (e Entry) Summary() string {
 	var words []string
 	if e.By != "" {
@@ -49,38 +49,39 @@ func (e Entry) Summary() string {
 	return strings.Join(words, " ") + ": " + e.Reason
 }
 
-// elsewhere is every addon of minikube, and older names that people still type, unless it is here. Dates are those of
-// the projects themselves, or of the last change of substance to minikube's manifests where there is no project left.
+// elsewhere is every addon of minikube, and older names that people still type, unless it is available here. Dates are
+// those of the projects themselves, or of the last substantial change to minikube's manifests if there is no project
+// any more.
 func elsewhere() []Entry {
 	return []Entry{
 		{Name: "ambassador", Fate: Retired, Since: "2021-08", Reason: "its operator has not worked since, and has no maintainer", Instead: "install Emissary-ingress from its own chart"},
 		{Name: "amd-gpu-device-plugin", Fate: Coming, Reason: "GPUs of AMD in pods"},
-		{Name: "auto-pause", Fate: Coming, Reason: "freezes a cluster that nobody uses", Instead: "meanwhile:  bonsai stop"},
+		{Name: "auto-pause", Fate: Coming, Reason: "pauses a cluster that is not in use", Instead: "meanwhile:  bonsai stop"},
 		{Name: "cloud-spanner", Fate: Coming, Reason: "an emulator of Google's Spanner"},
 		{Name: "coredns", Fate: Replaced, By: "dns", Reason: "bonsai has a DNS server of its own, which reads CoreDNS's configuration"},
 		{Name: "csi-hostpath-driver", Fate: Coming, Reason: "a CSI driver with snapshots", Instead: "volumes without snapshots work:  bonsai addons enable storage-provisioner"},
-		{Name: "dashboard", Fate: Replaced, By: "headlamp", Since: "2026-01", Reason: "the Kubernetes Dashboard was archived by its maintainers, who advise Headlamp"},
-		{Name: "efk", Fate: Retired, Since: "2022-11", Reason: "minikube refuses it, for the Log4j holes in its Elasticsearch 5.6", Instead: "install a log collector from its own chart; logs of pods:  bonsai kubectl -- logs POD"},
-		{Name: "freshpod", Fate: Retired, Since: "2022-05", Reason: "it needs Docker as the container runtime, whose support Kubernetes 1.24 removed", Instead: "load the new image and restart what uses it:  bonsai image load IMAGE"},
+		{Name: "dashboard", Fate: Replaced, By: "headlamp", Since: "2026-01", Reason: "the Kubernetes Dashboard was archived by its maintainers, who recommend Headlamp"},
+		{Name: "efk", Fate: Retired, Since: "2022-11", Reason: "minikube refuses it because of Log4j vulnerabilities in its Elasticsearch 5.6", Instead: "install a log collector from its own chart; logs of pods:  bonsai kubectl -- logs POD"},
+		{Name: "freshpod", Fate: Retired, Since: "2022-05", Reason: "it needs Docker as the container runtime, whose support Kubernetes 1.24 removed", Instead: "load the new image and restart the pods that use it:  bonsai image load IMAGE"},
 		{Name: "gcp-auth", Fate: Coming, Reason: "credentials of Google Cloud in pods"},
 		{Name: "gvisor", Fate: Coming, Reason: "pods in gVisor's sandbox"},
 		{Name: "headlamp", Fate: Coming, Reason: "a web UI for clusters"},
 		{Name: "heapster", Fate: Replaced, By: "metrics-server", Since: "2018-11", Reason: "Kubernetes retired Heapster"},
-		{Name: "helm-tiller", Fate: Retired, Since: "2020-11", Reason: "Helm 2 has reached its end, and Helm 3 needs no part in the cluster", Instead: "helm install works as it is"},
-		{Name: "inaccel", Fate: Retired, Since: "2022-05", Reason: "nobody has touched it since it was added"},
+		{Name: "helm-tiller", Fate: Retired, Since: "2020-11", Reason: "Helm 2 has reached its end of life, and Helm 3 needs nothing in the cluster", Instead: "helm install works as it is"},
+		{Name: "inaccel", Fate: Retired, Since: "2022-05", Reason: "it has not changed since it was added"},
 		{Name: "ingress", Fate: Coming, Reason: "Ingress and Gateway API (ingress-nginx, which minikube has here, was archived in March 2026)", Instead: "meanwhile:  bonsai kubectl -- port-forward service/NAME 8080:80"},
 		{Name: "ingress-dns", Fate: Coming, Reason: "names of Ingresses on this machine"},
 		{Name: "inspektor-gadget", Fate: Coming, Reason: "looks into nodes and pods with eBPF"},
-		{Name: "istio", Fate: Retired, Since: "2024-11", Reason: "Istio 1.24 removed the operator that it is made of", Instead: "install Istio with istioctl or from its own chart"},
-		{Name: "istio-provisioner", Fate: Retired, Since: "2024-11", Reason: "Istio 1.24 removed the operator that it is made of", Instead: "install Istio with istioctl or from its own chart"},
+		{Name: "istio", Fate: Retired, Since: "2024-11", Reason: "Istio 1.24 removed the operator that it consists of", Instead: "install Istio with istioctl or from its own chart"},
+		{Name: "istio-provisioner", Fate: Retired, Since: "2024-11", Reason: "Istio 1.24 removed the operator that it consists of", Instead: "install Istio with istioctl or from its own chart"},
 		{Name: "kong", Fate: Coming, Reason: "the Kong ingress controller"},
-		{Name: "kube-dns", Fate: Replaced, By: "dns", Reason: "that is the name of its Service only"},
+		{Name: "kube-dns", Fate: Replaced, By: "dns", Reason: "that is only the name of its Service"},
 		{Name: "kubeflow", Fate: Retired, Since: "2024-05", Reason: "it has no maintainer and stays at Kubeflow 1.8", Instead: "install Kubeflow from its own manifests"},
 		{Name: "kubetail", Fate: Coming, Reason: "logs of many pods in one view"},
 		{Name: "kubevirt", Fate: Coming, Reason: "virtual machines as pods"},
-		{Name: "logviewer", Fate: Retired, Since: "2021-01", Reason: "it has no maintainer, and nothing but its form has changed since", Instead: "bonsai kubectl -- logs POD"},
+		{Name: "logviewer", Fate: Retired, Since: "2021-01", Reason: "it has no maintainer, and only its formatting has changed since", Instead: "bonsai kubectl -- logs POD"},
 		{Name: "metallb", Fate: Coming, Reason: "addresses for Services of type LoadBalancer", Instead: "meanwhile:  bonsai kubectl -- port-forward service/NAME 8080:80"},
-		{Name: "metrics-server", Fate: Coming, Reason: "what kubectl top and autoscalers ask"},
+		{Name: "metrics-server", Fate: Coming, Reason: "the metrics for kubectl top and autoscalers"},
 		{Name: "nvidia-device-plugin", Fate: Coming, Reason: "GPUs of NVIDIA in pods"},
 		{Name: "nvidia-driver-installer", Fate: Replaced, By: "nvidia-device-plugin", Reason: "it is for minikube's KVM machines; nodes of bonsai use the machine's own driver"},
 		{Name: "nvidia-gpu-device-plugin", Fate: Replaced, By: "nvidia-device-plugin", Since: "2024-12", Reason: "minikube merged the two"},
@@ -89,8 +90,8 @@ func elsewhere() []Entry {
 		{Name: "portainer", Fate: Coming, Reason: "a web UI for clusters"},
 		{Name: "registry", Fate: Coming, Reason: "an image registry in the cluster", Instead: "meanwhile:  bonsai image load IMAGE"},
 		{Name: "registry-aliases", Fate: Coming, Reason: "names for the cluster's registry"},
-		{Name: "registry-creds", Fate: Retired, Since: "2021-01", Reason: "nothing of it has changed since", Instead: "give the nodes credentials:  bonsai start --registry-mirror REGISTRY=https://USER:PASSWORD@REGISTRY\nor pods:  imagePullSecrets"},
-		{Name: "storage-provisioner-rancher", Fate: Replaced, By: "storage-provisioner", Reason: "it serves several nodes as well"},
+		{Name: "registry-creds", Fate: Retired, Since: "2021-01", Reason: "it has not changed since", Instead: "give the nodes credentials:  bonsai start --registry-mirror REGISTRY=https://USER:PASSWORD@REGISTRY\nor pods:  imagePullSecrets"},
+		{Name: "storage-provisioner-rancher", Fate: Replaced, By: "storage-provisioner", Reason: "it supports several nodes as well"},
 		{Name: "traefik", Fate: Coming, Reason: "the Traefik ingress controller"},
 		{Name: "volcano", Fate: Coming, Reason: "a scheduler for batch jobs"},
 		{Name: "volumesnapshots", Fate: Coming, Reason: "snapshots of volumes"},

@@ -1,4 +1,4 @@
-// Package defaultstorageclass is the addon that gives claims which name no class the volumes of storage-provisioner.
+// Package defaultstorageclass is the addon that gives claims without a class the volumes of storage-provisioner.
 package defaultstorageclass
 
 import (
@@ -26,14 +26,14 @@ type Addon struct{}
 
 var _ addons.Addon = Addon{}
 
-// New makes the addon.
+// New returns the addon.
 func New() Addon { return Addon{} }
 
 // Describe implements addons.Addon.
 func (Addon) Describe() cluster.AddonDescription {
 	return cluster.AddonDescription{
 		Name: Name, Version: "1.0", Maintainer: "bonsai",
-		Description: "The class of claims that name none",
+		Description: "The storage class of claims that name none",
 		Docs:        "docs/storage.md",
 		Delivery:    cluster.DeliveryBuiltin, Offline: true, Default: true,
 		Needs: []string{storageprovisioner.Name},
@@ -50,9 +50,9 @@ func (Addon) Objects(addons.Cluster) []runtime.Object {
 		},
 		Provisioner:   config.VolumeProvisioner,
 		ReclaimPolicy: new(corev1.PersistentVolumeReclaimDelete),
-		// A volume lies on one node: it has to be the one that the pod's other wishes lead to.
+		// A volume is on one node: it has to be the one that the pod's other constraints lead to.
 		VolumeBindingMode: new(storagev1.VolumeBindingWaitForFirstConsumer),
-		// A folder has the space of its disk, whatever the claim says.
+		// A folder has the space of its disk, whatever the claim requests.
 		AllowVolumeExpansion: new(false),
 	}}
 }

@@ -1,9 +1,9 @@
 // Package dns is the addon that gives a cluster its names. The servers themselves run in the agents of the nodes; this
-// is what leads to them: the Service kube-dns, whose address every pod has in its resolv.conf, and its endpoints, one
-// per node, of which only those are ready whose server answers.
+// package publishes them: the Service kube-dns, whose address every pod has in its resolv.conf, and its endpoints, one
+// per node, which are ready if the node's server answers.
 //
-// Pods ask the server of their own node; one whose server is gone is served by another node's within moments. Begin
-// reading at New.
+// Pods ask the server of their own node; if it is down, another node's server answers within moments. Begin reading at
+// New.
 package dns
 
 import (
@@ -34,14 +34,14 @@ const (
 	service   = "kube-dns"
 )
 
-// DNS is the addon. Make it with New.
+// DNS is the addon. Create it with New.
 type DNS struct {
 	mu sync.Mutex // guards everything below
-	// phases are what is known of each node's server; nil while the addon does not run.
+	// phases are the known phases of the nodes' servers; nil while the addon does not run.
 	phases map[string]cluster.Phase
-	// answered says that some node has answered since it runs.
+	// answered reports that some node has answered since it runs.
 	answered bool
-	// pending says that the endpoints in the API are not yet what they should be.
+	// pending reports that the endpoints in the API are not yet up to date.
 	pending bool
 }
 
@@ -52,7 +52,7 @@ var (
 	_ addons.NodePhases = (*DNS)(nil)
 )
 
-// New makes the addon.
+// New returns the addon.
 func New() *DNS { return &DNS{} }
 
 // Describe implements addons.Addon.
@@ -103,13 +103,13 @@ func (d *DNS) Objects(addons.Cluster) []runtime.Object {
 		Spec: corev1.ServiceSpec{
 			Type: corev1.ServiceTypeClusterIP, ClusterIP: cluster.DNSServiceIP.String(), ClusterIPs: []string{cluster.DNSServiceIP.String()},
 			IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol}, IPFamilyPolicy: new(corev1.IPFamilyPolicySingleStack),
-			// No selector: the servers are no pods. Other nodes' servers take over when the own node's is not ready, which
-			// internalTrafficPolicy: Local would forbid.
+			// No selector: the servers are not pods. Other nodes' servers take over when the own node's is not ready,
+			// which internalTrafficPolicy: Local would forbid.
 			TrafficDistribution: new(corev1.ServiceTrafficDistributionPreferSameNode),
 		},
 	}
 	labels[discoveryv1.LabelServiceName] = service
-	// Whoever else manages slices leaves those alone that name another manager.
+	// Other controllers that manage slices leave those alone that name another manager.
 	labels[discoveryv1.LabelManagedBy] = addons.FieldManager
 	slice := &discoveryv1.EndpointSlice{
 		TypeMeta:    metav1.TypeMeta{APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSlice"},
@@ -123,7 +123,7 @@ func (d *DNS) Objects(addons.Cluster) []runtime.Object {
 	return []runtime.Object{svc, slice}
 }
 
-// Health implements addons.Addon, from what Run has been told by the nodes.
+// Health implements addons.Addon, from what the nodes have reported to Run.
 func (d *DNS) Health(_ context.Context, c addons.Cluster) (cluster.AddonState, string, string) {
 	spec := c.Spec()
 	d.mu.Lock()
@@ -152,7 +152,7 @@ func (d *DNS) Health(_ context.Context, c addons.Cluster) (cluster.AddonState, s
 		fmt.Sprintf("see why:  bonsai logs -p %s bonsai-agent --node %s\nrepair what is missing:  bonsai start -p %[1]s", spec.Name, silent[0])
 }
 
-// silence is what there is to say if no node answers.
+// silence is the state if no node answers.
 func silence(nodes int) string {
 	if nodes == 1 {
 		return "the node does not answer"
@@ -167,5 +167,5 @@ func (d *DNS) Nodes() map[string]cluster.Phase {
 	return maps.Clone(d.phases)
 }
 
-// answers says whether a server in that phase answers questions.
+// answers reports whether a server in that phase answers questions.
 func answers(p cluster.Phase) bool { return p == cluster.PhaseRunning || p == cluster.PhaseDegraded }

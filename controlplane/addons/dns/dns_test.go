@@ -504,16 +504,16 @@ func TestWatchersAreTold(t *testing.T) {
 		w.run()
 		defer w.stop()
 		before := w.notified
-		w.agents["dev-1"].says("Starting") // no endpoint changes, but what is told of the node may
+		w.agents["dev-1"].says("Starting") // no endpoint changes, but what is known of the node may
 		w.agents["dev-2"].says("Running")
 		w.settle(eagerPause)
 		if w.notified <= before {
-			t.Error("nobody was told")
+			t.Error("nothing was notified")
 		}
 		before = w.notified
 		w.settle(time.Minute)
 		if w.notified != before {
-			t.Errorf("told %d times of nothing", w.notified-before)
+			t.Errorf("notified %d times without a change", w.notified-before)
 		}
 	})
 }

@@ -23,17 +23,17 @@ import (
 // sliceName is the one slice of the Service.
 const sliceName = service
 
-// fieldManager owns the endpoints in the slice, and nothing else of it.
+// fieldManager owns the endpoints in the slice, and nothing else in it.
 const fieldManager = addons.FieldManager + "/" + Name
 
-// tries is how often writing is tried before the addon says that it cannot; the pause between two is tryPause.
+// tries is how often writing is tried before the addon reports that it fails; the pause between two is tryPause.
 const (
 	tries    = 5
 	tryPause = 200 * time.Millisecond
 )
 
-// told is what a follower says of its node.
-type told struct {
+// report is what a follower reports about its node.
+type report struct {
 	node  cluster.Node
 	phase cluster.Phase
 }
@@ -43,16 +43,16 @@ type runner struct {
 	*DNS
 	c     addons.Cluster
 	slice listers.EndpointSliceNamespaceLister
-	news  chan told
-	// known has the phase of each node that has answered, or not in time. Until then a node's endpoint stays as it is in
-	// the slice: nodes live on while this process is restarted, and their pods go on asking.
+	news  chan report
+	// known has the phase of each node that has answered, or has not answered in time. Until then a node's endpoint
+	// stays as it is in the slice: nodes keep running while this process is restarted, and their pods keep asking.
 	known     map[string]cluster.Phase
 	following map[cluster.Node]context.CancelFunc
 	followers sync.WaitGroup
 }
 
-// Run implements addons.Runner: it follows the server of every node and writes the endpoints when something is
-// different, in the nodes or in the slice.
+// Run implements addons.Runner: it follows the server of every node and writes the endpoints when something has
+// changed, in the nodes or in the slice.
 func (d *DNS) Run(ctx context.Context, c addons.Cluster) error {
 	factory := informers.NewSharedInformerFactoryWithOptions(c.Client, 0, informers.WithNamespace(namespace),
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) {
@@ -74,7 +74,7 @@ func (d *DNS) Run(ctx context.Context, c addons.Cluster) error {
 	ctx, cancel := context.WithCancel(ctx)
 	factory.StartWithContext(ctx)
 	r := &runner{
-		DNS: d, c: c, slice: informer.Lister().EndpointSlices(namespace), news: make(chan told),
+		DNS: d, c: c, slice: informer.Lister().EndpointSlices(namespace), news: make(chan report),
 		known: map[string]cluster.Phase{}, following: map[cluster.Node]context.CancelFunc{},
 	}
 	defer func() {
@@ -116,7 +116,7 @@ func (d *DNS) Run(ctx context.Context, c addons.Cluster) error {
 	}
 }
 
-// follow begins to follow new nodes and leaves those that are no longer planned.
+// follow starts following new nodes and stops following those that are no longer planned.
 func (r *runner) follow(ctx context.Context) {
 	planned := r.c.Spec().Nodes
 	for n, stop := range r.following {
@@ -133,9 +133,9 @@ func (r *runner) follow(ctx context.Context) {
 		ctx, stop := context.WithCancel(ctx)
 		r.following[n] = stop
 		f := &follower{node: n, transport: r.c.Agent(n), scale: r.c.Scale, log: r.c.Log}
-		f.tell = func(p cluster.Phase) {
+		f.publish = func(p cluster.Phase) {
 			select {
-			case r.news <- told{n, p}:
+			case r.news <- report{n, p}:
 			case <-ctx.Done():
 			}
 		}
@@ -143,7 +143,7 @@ func (r *runner) follow(ctx context.Context) {
 	}
 }
 
-// publish makes known what nodes said; nil at the end.
+// publish publishes what nodes reported; nil at the end.
 func (r *runner) publish(known map[string]cluster.Phase) {
 	phases := map[string]cluster.Phase{}
 	for _, n := range r.c.Spec().Nodes {
@@ -168,8 +168,8 @@ func (r *runner) publish(known map[string]cluster.Phase) {
 	}
 }
 
-// write makes the endpoints in the API what they should be. Without a slice there is nothing to do: the Manager makes
-// it, and its coming is an event.
+// write updates the endpoints in the API. Without a slice there is nothing to do: the Manager creates it, and its
+// creation is an event.
 func (r *runner) write(ctx context.Context) error {
 	have, err := r.slice.Get(sliceName)
 	if err != nil {
@@ -188,7 +188,7 @@ func (r *runner) write(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("write the endpoints of %s: %w", service, err)
 	}
-	return nil // the watch brings it back, and ends what is pending
+	return nil // the watch reports it again, which ends pending
 }
 
 func (r *runner) setPending(pending bool) {
@@ -201,7 +201,7 @@ func (r *runner) setPending(pending bool) {
 	}
 }
 
-// endpoints are those of all planned nodes, by index. have are the present ones.
+// endpoints are those of all planned nodes, by index. have are the existing ones.
 func (r *runner) endpoints(have []discoveryv1.Endpoint) []discoveryv1.Endpoint {
 	list := []discoveryv1.Endpoint{}
 	for _, n := range r.c.Spec().Nodes {
@@ -217,7 +217,7 @@ func (r *runner) endpoints(have []discoveryv1.Endpoint) []discoveryv1.Endpoint {
 			Addresses:  []string{address},
 			NodeName:   &n.Name,
 			Conditions: discoveryv1.EndpointConditions{Ready: &ready, Serving: &ready, Terminating: new(false)},
-			// The controller that hints what is near for other slices leaves this one alone.
+			// The controller that adds topology hints to other slices leaves this one alone.
 			Hints: &discoveryv1.EndpointHints{ForNodes: []discoveryv1.ForNode{{Name: n.Name}}},
 		})
 	}
@@ -226,7 +226,7 @@ func (r *runner) endpoints(have []discoveryv1.Endpoint) []discoveryv1.Endpoint {
 
 func applyConfiguration(list []discoveryv1.Endpoint) *acdiscoveryv1.EndpointSliceApplyConfiguration {
 	slice := acdiscoveryv1.EndpointSlice(sliceName, namespace)
-	slice.Endpoints = []acdiscoveryv1.EndpointApplyConfiguration{} // claimed even if there is none
+	slice.Endpoints = []acdiscoveryv1.EndpointApplyConfiguration{} // claimed even if empty
 	for _, e := range list {
 		slice.WithEndpoints(acdiscoveryv1.Endpoint().
 			WithAddresses(e.Addresses...).WithNodeName(*e.NodeName).

@@ -18,53 +18,53 @@ import (
 )
 
 const (
-	// eagerPause is between two tries to reach a server for eagerTime, which is longer than an agent takes to come back;
-	// patientPause from then on.
+	// eagerPause is the pause between two attempts to reach a server for eagerTime, which is longer than an agent takes
+	// to restart; patientPause is used from then on.
 	eagerPause   = 50 * time.Millisecond
 	eagerTime    = 15 * time.Second
 	patientPause = time.Second
-	// firstWord is what an agent gets to say how its server is, connecting included.
+	// firstWord is how long an agent may take to report the state of its server, including connecting.
 	firstWord = time.Second
-	// grace is how long a server that answered may be away before it counts as away: an agent that died is back sooner,
-	// and each change of the endpoints makes kube-proxy drop the questions that are on their way.
+	// grace is how long a server that answered may be unreachable before it counts as down: an agent that crashed is
+	// back sooner, and each change of the endpoints makes kube-proxy drop the questions in flight.
 	grace = 500 * time.Millisecond
 	// maxLine bounds one line of an agent's answer.
 	maxLine = 64 << 10
 )
 
-// follower follows the server of one node: one request whose answer goes on for as long as the agent lives.
+// follower follows the server of one node, with one request whose answer continues for as long as the agent lives.
 type follower struct {
 	node      cluster.Node
 	transport http.RoundTripper
 	scale     wait.Scale
 	log       *slog.Logger
-	// tell is called with each new phase.
-	tell func(cluster.Phase)
+	// publish is called with each new phase.
+	publish func(cluster.Phase)
 }
 
 // run follows until ctx ends.
 func (f *follower) run(ctx context.Context) {
 	client := &http.Client{Transport: f.transport}
 	defer client.CloseIdleConnections()
-	lost := cluster.PhaseStarting // what a server is that cannot be asked
-	steady := steadied{tell: f.tell, grace: f.scale.Of(grace)}
+	lost := cluster.PhaseStarting // the phase of a server that cannot be reached
+	steady := steadied{publish: f.publish, grace: f.scale.Of(grace)}
 	defer steady.stop()
-	tell := steady.observe
+	publish := steady.observe
 	since := time.Now()
 	for ctx.Err() == nil {
 		err := f.listen(ctx, client, func(p cluster.Phase) {
 			since, lost = time.Now(), cluster.PhaseUnknown
-			tell(p)
+			publish(p)
 		})
 		if ctx.Err() != nil {
 			return
 		}
-		f.log.Debug("a node's DNS server is not followed", "node", f.node.Name, "err", err)
+		f.log.Debug("a node's DNS server cannot be followed", "node", f.node.Name, "err", err)
 		pause := eagerPause
 		if time.Since(since) > f.scale.Of(eagerTime) {
 			pause, lost = patientPause, cluster.PhaseUnknown
 		}
-		tell(lost)
+		publish(lost)
 		t := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
@@ -74,22 +74,22 @@ func (f *follower) run(ctx context.Context) {
 	}
 }
 
-// steadied passes phases on, but a server's end only if it lasts.
+// steadied passes phases on, but the end of a server only if it lasts.
 type steadied struct {
-	tell  func(cluster.Phase)
-	grace time.Duration
+	publish func(cluster.Phase)
+	grace   time.Duration
 
-	mu    sync.Mutex // guards what follows, and that tell is called by one goroutine at a time
-	told  cluster.Phase
-	next  cluster.Phase // to be passed on when later fires
-	later *time.Timer
-	ended bool
+	mu        sync.Mutex // guards the following, and serialises calls of publish
+	published cluster.Phase
+	next      cluster.Phase // to be passed on when later fires
+	later     *time.Timer
+	ended     bool
 }
 
 func (s *steadied) observe(p cluster.Phase) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if answers(s.told) && !answers(p) {
+	if answers(s.published) && !answers(p) {
 		if s.later == nil {
 			s.later = time.AfterFunc(s.grace, s.giveUp)
 		}
@@ -103,7 +103,7 @@ func (s *steadied) observe(p cluster.Phase) {
 	s.say(p)
 }
 
-// giveUp passes on that a server which answered does so no longer.
+// giveUp passes on that a server which answered no longer does.
 func (s *steadied) giveUp() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,13 +114,13 @@ func (s *steadied) giveUp() {
 }
 
 func (s *steadied) say(p cluster.Phase) {
-	if p != s.told {
-		s.told = p
-		s.tell(p)
+	if p != s.published {
+		s.published = p
+		s.publish(p)
 	}
 }
 
-// stop has nothing more passed on.
+// stop ensures that nothing more is passed on.
 func (s *steadied) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,8 +130,8 @@ func (s *steadied) stop() {
 	}
 }
 
-// listen makes one request and tells each phase until the answer ends.
-func (f *follower) listen(ctx context.Context, client *http.Client, tell func(cluster.Phase)) error {
+// listen makes one request and publishes each phase until the answer ends.
+func (f *follower) listen(ctx context.Context, client *http.Client, publish func(cluster.Phase)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	silent := time.AfterFunc(f.scale.Of(firstWord), func() { cancel(errors.New("no answer in time")) })
@@ -161,9 +161,9 @@ func (f *follower) listen(ctx context.Context, client *http.Client, tell func(cl
 		}
 		switch line.Phase {
 		case cluster.PhaseRunning, cluster.PhaseDegraded, cluster.PhaseStarting, cluster.PhaseStopping, cluster.PhaseFailed:
-			tell(line.Phase)
-		default: // of another version, or nonsense
-			tell(cluster.PhaseUnknown)
+			publish(line.Phase)
+		default: // from another version, or invalid
+			publish(cluster.PhaseUnknown)
 		}
 	}
 	if err := lines.Err(); err != nil {

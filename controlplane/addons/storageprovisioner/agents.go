@@ -22,14 +22,15 @@ import (
 
 // Limits of a request to an agent on a quiet machine.
 const (
-	// connectLimit bounds getting through to an agent; a node that is stopped does not answer at all.
+	// connectLimit bounds connecting to an agent; a node that is stopped does not answer at all.
 	connectLimit = 5 * time.Second
 	makeLimit    = 10 * time.Second
-	// removeLimit is for a volume with very many files. The agent goes on after it, and the next attempt finds less.
+	// removeLimit is for a volume with very many files. The agent continues after it, and the next attempt finds less
+	// to do.
 	removeLimit = 2 * time.Minute
 )
 
-// agents asks the agents of nodes for volumes.
+// agents sends requests for volumes to the agents of nodes.
 type agents struct {
 	transport func(cluster.Node) http.RoundTripper
 	scale     wait.Scale
@@ -42,12 +43,12 @@ func newAgents(transport func(cluster.Node) http.RoundTripper, scale wait.Scale)
 	return &agents{transport: transport, scale: scale, clients: map[string]*http.Client{}}
 }
 
-// agentError is why a request to an agent did not do what it was for.
+// agentError is why a request to an agent failed.
 type agentError struct {
 	node string
 	// unsent: the agent never got the request, so nothing has happened.
 	unsent bool
-	// answered: the agent refused, so nothing happens any more. If neither is true, nobody knows.
+	// answered: the agent refused, so nothing more happens. If neither is true, the outcome is unknown.
 	answered bool
 	err      error
 }
@@ -55,7 +56,7 @@ type agentError struct {
 func (e *agentError) Error() string { return fmt.Sprintf("node %s: %v", e.node, e.err) }
 func (e *agentError) Unwrap() error { return e.err }
 
-// create makes a volume, which may exist already, and returns its path on the node.
+// create creates a volume, which may exist already, and returns its path on the node.
 func (a *agents) create(ctx context.Context, n cluster.Node, name string) (string, error) {
 	body, err := a.ask(ctx, n, http.MethodPut, name, makeLimit)
 	if err != nil {
@@ -65,7 +66,7 @@ func (a *agents) create(ctx context.Context, n cluster.Node, name string) (strin
 		Path string `json:"path"`
 	}
 	if err := json.Unmarshal(body, &volume); err != nil || !path.IsAbs(volume.Path) {
-		return "", &agentError{node: n.Name, answered: true, err: fmt.Errorf("its agent gives no path for volume %s: %q", name, body)}
+		return "", &agentError{node: n.Name, answered: true, err: fmt.Errorf("its agent returned no path for volume %s: %q", name, body)}
 	}
 	return volume.Path, nil
 }
@@ -97,8 +98,8 @@ func (a *agents) ask(ctx context.Context, n cluster.Node, method, name string, l
 	if err != nil {
 		return nil, fmt.Errorf("ask the agent of node %s: %w", n.Name, err)
 	}
-	// An agent that was restarted has closed the connection that is kept for the next request. Go then makes a new one if
-	// it may repeat the request, which this says; an empty value is not sent.
+	// An agent that was restarted has closed the idle connection. Go then opens a new one if it may repeat the request,
+	// which this header allows; an empty value is not sent.
 	req.Header["Idempotency-Key"] = nil
 	resp, err := a.client(n).Do(req)
 	if err != nil {
@@ -106,7 +107,7 @@ func (a *agents) ask(ctx context.Context, n cluster.Node, method, name string, l
 		case cause != nil:
 			err = cause
 		case !sent.Load():
-			err = fmt.Errorf("%w (%w)", errConnect, errors.Unwrap(err)) // without the URL, which helps nobody
+			err = fmt.Errorf("%w (%w)", errConnect, errors.Unwrap(err)) // without the URL, which does not help
 		}
 		return nil, &agentError{node: n.Name, unsent: !sent.Load(), err: err}
 	}
@@ -125,7 +126,7 @@ func (a *agents) ask(ctx context.Context, n cluster.Node, method, name string, l
 	return nil, &agentError{node: n.Name, answered: true, err: err}
 }
 
-// client keeps one client for each node, so that connections are used again.
+// client keeps one client for each node, so that connections are reused.
 func (a *agents) client(n cluster.Node) *http.Client {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -137,7 +138,7 @@ func (a *agents) client(n cluster.Node) *http.Client {
 	return c
 }
 
-// close ends the connections that are kept. No request may be under way.
+// close closes idle connections. No request may be in progress.
 func (a *agents) close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()

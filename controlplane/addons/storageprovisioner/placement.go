@@ -14,11 +14,11 @@ import (
 	"bonsai/controlplane/config"
 )
 
-// annProvisionedBy is upstream's; the controller sets it on every volume it makes.
+// annProvisionedBy is upstream's; the controller sets it on every volume that it creates.
 const annProvisionedBy = "pv.kubernetes.io/provisioned-by"
 
-// suitableNodes are the names of those that pods can be scheduled to, in the order of the plan, and why the others are
-// not among them.
+// suitableNodes are the names of the nodes to which pods can be scheduled, in the order of the plan, and why the others
+// are not suitable.
 func suitableNodes(nodes []corev1.Node, spec cluster.Spec, topologies []corev1.TopologySelectorTerm) (suitable, unfit []string) {
 	for _, planned := range spec.Nodes {
 		i := slices.IndexFunc(nodes, func(n corev1.Node) bool { return n.Name == planned.Name })
@@ -58,7 +58,7 @@ func unfitness(n *corev1.Node, topologies []corev1.TopologySelectorTerm) string 
 	return ""
 }
 
-// allowed says whether a node's labels match any of the terms; no terms allow every node.
+// allowed reports whether a node's labels match any of the terms; no terms allow every node.
 func allowed(have map[string]string, terms []corev1.TopologySelectorTerm) bool {
 	return len(terms) == 0 || slices.ContainsFunc(terms, func(term corev1.TopologySelectorTerm) bool {
 		for _, e := range term.MatchLabelExpressions {
@@ -70,14 +70,14 @@ func allowed(have map[string]string, terms []corev1.TopologySelectorTerm) bool {
 	})
 }
 
-// placements remembers which nodes were chosen for volumes that have no object yet, so that claims that come together
-// are spread, and an attempt whose outcome is unknown is repeated at the same node. The zero value is empty.
+// placements remembers which nodes were chosen for volumes that have no object yet, so that claims that arrive together
+// are spread, and an attempt whose outcome is unknown is repeated on the same node. The zero value is empty.
 type placements struct {
 	mu     sync.Mutex
 	chosen map[string]string // node by name of the volume
 }
 
-// choose returns the node with the fewest volumes, the first of equals.
+// choose returns the node with the fewest volumes; of several, the first.
 func (p *placements) choose(volume string, nodes []string, existing corelisters.PersistentVolumeLister) (string, error) {
 	all, err := existing.List(labels.Everything())
 	if err != nil {

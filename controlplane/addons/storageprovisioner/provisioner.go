@@ -22,7 +22,7 @@ import (
 	"bonsai/controlplane/addons"
 )
 
-// provisioner makes and deletes volumes for upstream's controller.
+// provisioner creates and deletes volumes for upstream's controller.
 type provisioner struct {
 	client  kubernetes.Interface
 	claims  corelisters.PersistentVolumeClaimLister
@@ -44,9 +44,9 @@ func newProvisioner(c addons.Cluster, claims corelisters.PersistentVolumeClaimLi
 	}
 }
 
-// Provision has the folder made and describes the volume. For a claim that waited for its pod the scheduler has
-// selected the node; if that node cannot, the scheduler is asked for another one. For other claims the nodes are tried
-// in turn.
+// Provision has the folder created and describes the volume. For a claim that waited for its pod the scheduler has
+// selected the node; if that node cannot hold the volume, the scheduler is asked for another one. For other claims the
+// nodes are tried in turn.
 func (p *provisioner) Provision(ctx context.Context, o controller.ProvisionOptions) (*corev1.PersistentVolume, controller.ProvisioningState, error) {
 	if err := refuse(o); err != nil {
 		return nil, controller.ProvisioningFinished, err
@@ -63,19 +63,19 @@ func (p *provisioner) Provision(ctx context.Context, o controller.ProvisionOptio
 		node, path, err = p.createAnywhere(ctx, o)
 	}
 	if unknown(err) {
-		// The folder may or may not come to be there: the next attempt has to be at the same node.
+		// The folder may or may not be created: the next attempt has to be on the same node.
 		state = controller.ProvisioningInBackground
 	}
 	if err != nil {
-		p.troubles.add(o.PVC, err.Error()) // the controller logs it and tells the claim
+		p.troubles.add(o.PVC, err.Error()) // the controller logs it and reports it on the claim
 		return nil, state, err
 	}
 	p.troubles.remove(o.PVC)
-	p.log.Info("volume is made", "volume", o.PVName, "namespace", o.PVC.Namespace, "claim", o.PVC.Name, "node", node)
+	p.log.Info("volume created", "volume", o.PVName, "namespace", o.PVC.Namespace, "claim", o.PVC.Name, "node", node)
 	return describe(o, node, path), controller.ProvisioningFinished, nil
 }
 
-// unknown says whether an agent may still be at work on a request that failed.
+// unknown reports whether an agent may still be working on a request that failed.
 func unknown(err error) bool {
 	e, ok := errors.AsType[*agentError](err)
 	return ok && !e.unsent && !e.answered
@@ -85,7 +85,7 @@ func (p *provisioner) createOn(ctx context.Context, node, name string) (path str
 	spec := p.spec()
 	n, ok := spec.NodeByName(node)
 	if !ok {
-		return "", fmt.Errorf("node %s: it is not one of bonsai's nodes, which alone can hold such volumes", node)
+		return "", fmt.Errorf("node %s: it is not one of bonsai's nodes; only these can hold such volumes", node)
 	}
 	return p.agents.create(ctx, n, name)
 }
@@ -125,36 +125,36 @@ func (p *provisioner) createAnywhere(ctx context.Context, o controller.Provision
 }
 
 // Delete has the folder removed, with all data. If the node is no longer part of the cluster, its disk is gone and the
-// data with it. A node that is merely stopped keeps the volume until it is back.
+// data with it. If a node is merely stopped, its volume is kept until it is back.
 func (p *provisioner) Delete(ctx context.Context, pv *corev1.PersistentVolume) error {
 	p.placements.forget(pv.Name)
 	name := nodeOf(pv)
 	if name == "" || pv.Spec.Local == nil {
-		return fmt.Errorf("volume %s is not one that this provisioner made", pv.Name)
+		return fmt.Errorf("volume %s was not created by this provisioner", pv.Name)
 	}
 	log := p.log.With("volume", pv.Name, "node", name)
 	spec := p.spec()
 	node, ok := spec.NodeByName(name)
 	if !ok {
-		log.Info("volume went with its node")
+		log.Info("volume was removed with its node")
 		return nil
 	}
 	err := p.agents.remove(ctx, node, pv.Name)
 	if err == nil {
-		log.Info("volume is removed")
+		log.Info("volume removed")
 		return nil
 	}
 	if e, ok := errors.AsType[*agentError](err); ok && e.unsent {
-		// Planned, but somebody removed it from Kubernetes and it does not run: nobody expects it back.
+		// Planned, but removed from Kubernetes by somebody and not running: it is not expected back.
 		if _, gone := p.client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{}); apierrors.IsNotFound(gone) {
-			log.Info("volume went with its node")
+			log.Info("volume was removed with its node")
 			return nil
 		}
 	}
 	return err
 }
 
-// describe makes the object of a volume that exists.
+// describe returns the object of a volume that exists.
 func describe(o controller.ProvisionOptions, node, path string) *corev1.PersistentVolume {
 	reclaim := corev1.PersistentVolumeReclaimDelete
 	if o.StorageClass.ReclaimPolicy != nil {
@@ -171,14 +171,14 @@ func describe(o controller.ProvisionOptions, node, path string) *corev1.Persiste
 			MountOptions:                  o.StorageClass.MountOptions,
 			PersistentVolumeSource:        corev1.PersistentVolumeSource{Local: &corev1.LocalVolumeSource{Path: path}},
 			NodeAffinity: &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
-				// The node's name: kubelets are told no other host name, and the planned Node objects carry it.
+				// The node's name: kubelets use no other host name, and the planned Node objects carry it.
 				MatchExpressions: []corev1.NodeSelectorRequirement{{Key: corev1.LabelHostname, Operator: corev1.NodeSelectorOpIn, Values: []string{node}}},
 			}}}},
 		},
 	}
 }
 
-// nodeOf reads back what describe wrote; it is empty for a volume of somebody else's.
+// nodeOf reads what describe wrote; it is empty for a volume of another provisioner.
 func nodeOf(pv *corev1.PersistentVolume) string {
 	if pv.Spec.NodeAffinity == nil || pv.Spec.NodeAffinity.Required == nil {
 		return ""
@@ -193,29 +193,29 @@ func nodeOf(pv *corev1.PersistentVolume) string {
 	return ""
 }
 
-// infeasible is an error that only another claim or class can mend. The controller knows it by its status and
-// tries again after minutes only, or when the class is a new one.
+// infeasible is an error that only another claim or class can fix. The controller recognises it by its status and
+// retries only after minutes, or when the class has been replaced.
 type infeasible struct{ reason string }
 
 func (e *infeasible) Error() string              { return e.reason }
 func (e *infeasible) GRPCStatus() *status.Status { return status.New(codes.InvalidArgument, e.reason) }
 
-// refuse says what of a claim or its class this provisioner cannot fulfil. Block volumes never come here.
+// refuse returns which parts of a claim or its class this provisioner does not support. Block volumes never get here.
 func refuse(o controller.ProvisionOptions) error {
 	claim := o.PVC.Spec
 	var reasons []string
 	if len(o.StorageClass.Parameters) > 0 {
-		reasons = append(reasons, fmt.Sprintf("StorageClass %s has parameters (%s), and this provisioner knows none",
+		reasons = append(reasons, fmt.Sprintf("StorageClass %s has parameters (%s), and this provisioner supports none",
 			o.StorageClass.Name, strings.Join(slices.Sorted(maps.Keys(o.StorageClass.Parameters)), ", ")))
 	}
 	if claim.Selector != nil {
 		reasons = append(reasons, "the claim has a selector, which only volumes that exist can match")
 	}
 	if claim.DataSource != nil || claim.DataSourceRef != nil {
-		reasons = append(reasons, "the claim has a dataSource, and volumes begin empty here")
+		reasons = append(reasons, "the claim has a dataSource, and volumes are always empty at first")
 	}
 	if claim.VolumeAttributesClassName != nil && *claim.VolumeAttributesClassName != "" {
-		reasons = append(reasons, "the claim has a volumeAttributesClassName, and volumes have no such attributes here")
+		reasons = append(reasons, "the claim has a volumeAttributesClassName, which these volumes do not support")
 	}
 	if len(reasons) == 0 {
 		return nil

@@ -51,7 +51,7 @@ func TestWhatCannotBeIsRefusedWithReasons(t *testing.T) {
 		}
 		for _, word := range c.words {
 			if !strings.Contains(err.Error(), word) {
-				t.Errorf("%s: %q does not tell of %q", name, err, word)
+				t.Errorf("%s: %q does not mention %q", name, err, word)
 			}
 		}
 		if s, ok := status.FromError(err); err != nil && (!ok || s.Code() != codes.InvalidArgument) {
@@ -151,8 +151,8 @@ func TestAVolumeSaysWhereItIs(t *testing.T) {
 }
 
 func TestTroublesAreThoseOfClaimsThatWait(t *testing.T) {
-	told := 0
-	tr := newTroubles(func() { told++ })
+	notified := 0
+	tr := newTroubles(func() { notified++ })
 	claim := func(uid string) *corev1.PersistentVolumeClaim {
 		return &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: uid, UID: types.UID(uid)}}
 	}
@@ -160,16 +160,16 @@ func TestTroublesAreThoseOfClaimsThatWait(t *testing.T) {
 	tr.add(claim("a"), "full")
 	tr.add(claim("a"), "full") // again, as every few seconds
 	tr.add(claim("b"), "read-only")
-	if told != 2 {
-		t.Errorf("told of %d changes, want 2", told)
+	if notified != 2 {
+		t.Errorf("notified of %d changes, want 2", notified)
 	}
 	if got, ok := tr.oldest(all); !ok || got.claim.Name != "a" || got.reason != "full" {
 		t.Errorf("oldest = %+v", got)
 	}
 	tr.remove(claim("a"))
 	tr.remove(claim("never there"))
-	if got, ok := tr.oldest(all); !ok || got.claim.Name != "b" || told != 3 {
-		t.Errorf("oldest = %+v, told of %d", got, told)
+	if got, ok := tr.oldest(all); !ok || got.claim.Name != "b" || notified != 3 {
+		t.Errorf("oldest = %+v, notified of %d", got, notified)
 	}
 	if _, ok := tr.oldest(func(*corev1.PersistentVolumeClaim) bool { return false }); ok {
 		t.Error("a claim that is gone is still trouble")

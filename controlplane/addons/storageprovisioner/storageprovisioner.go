@@ -1,10 +1,9 @@
-// Package storageprovisioner is the addon that gives claims their volumes: folders on the disks of the nodes, made and
-// removed by the nodes' agents. There are no pods of it; its controller runs in this process.
+// Package storageprovisioner is the addon that gives claims their volumes: folders on the disks of the nodes, created
+// and removed by the nodes' agents. It has no pods; its controller runs in this process.
 //
-// The controller is upstream's library for provisioners outside of Kubernetes; what is ours is the Provisioner behind
-// it. A volume is a PersistentVolume of type "local" with an affinity for the node that has the folder. Unlike a
-// hostPath, a local volume respects fsGroup, and a folder that is gone keeps pods from starting instead of coming back
-// empty.
+// The controller is upstream's library for external provisioners; ours is the Provisioner that it calls. A volume is a
+// PersistentVolume of type "local" with an affinity for the node that has the folder. Unlike a hostPath, a local volume
+// respects fsGroup, and if its folder is missing, pods do not start, instead of starting with an empty one.
 //
 // Begin reading at Addon.Run and provisioner.Provision.
 package storageprovisioner
@@ -33,16 +32,16 @@ import (
 const Name = "storage-provisioner"
 
 const (
-	// retryFirst and retryMax are the pauses between attempts at a claim or a volume, which double. Nothing is given up:
-	// space is freed and nodes come back without anybody telling this process.
+	// retryFirst and retryMax are the pauses between attempts at a claim or a volume, which double. Retrying never
+	// stops: this process is not notified when space is freed or a node comes back.
 	retryFirst = 250 * time.Millisecond
 	retryMax   = 10 * time.Second
-	// workers is how many claims and how many volumes are worked on at once; each waits for an agent most of the time.
+	// workers is how many claims and how many volumes are processed in parallel; each mostly waits for an agent.
 	workers = 8
 )
 
-// storeVolume is how often and how fast a volume's object is written that the API server does not take. Then the
-// folder is removed and the claim says why.
+// storeVolume is how often and how fast writing a volume's object is retried if the API server does not accept it.
+// After that the folder is removed and the claim says why.
 var storeVolume = wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Steps: 6}
 
 // Addon is the addon of one cluster.
@@ -56,7 +55,7 @@ var (
 	_ addons.Runner = (*Addon)(nil)
 )
 
-// New makes the addon; its controller runs while Run does.
+// New returns the addon; its controller runs while Run does.
 func New() *Addon { return &Addon{} }
 
 // Describe implements addons.Addon.
@@ -72,7 +71,7 @@ func (*Addon) Describe() cluster.AddonDescription {
 // Objects implements addons.Addon. There are none: the StorageClass is an addon of its own.
 func (*Addon) Objects(addons.Cluster) []runtime.Object { return nil }
 
-// Health implements addons.Addon. It is degraded while a node has no room for a volume that a claim asks for.
+// Health implements addons.Addon. It is degraded while a node has no room for a requested volume.
 func (a *Addon) Health(_ context.Context, c addons.Cluster) (state cluster.AddonState, reason, hint string) {
 	a.mu.Lock()
 	p := a.running
@@ -108,7 +107,7 @@ func (a *Addon) Run(ctx context.Context, c addons.Cluster) error {
 		controller.RateLimiter(workqueue.NewTypedItemExponentialFailureRateLimiter[string](retryFirst, retryMax)),
 		controller.FailedProvisionThreshold(0), controller.FailedDeleteThreshold(0),
 		controller.CreateProvisionedPVBackoff(storeVolume),
-		// A volume whose object is deleted before its claim must not leave its folder behind.
+		// If a volume's object is deleted before its claim, its folder must be deleted too.
 		controller.AddFinalizer(true),
 	)
 	var working sync.WaitGroup
@@ -133,7 +132,7 @@ func (a *Addon) set(p *provisioner, c addons.Cluster) {
 	c.Notify()
 }
 
-// waits says whether a claim still exists and has no volume.
+// waits reports whether a claim still exists and has no volume.
 func (p *provisioner) waits(claim *corev1.PersistentVolumeClaim) bool {
 	now, err := p.claims.PersistentVolumeClaims(claim.Namespace).Get(claim.Name)
 	return err == nil && now.UID == claim.UID && now.Spec.VolumeName == ""

@@ -15,7 +15,7 @@ import (
 	"k8s.io/kubernetes/cmd/kube-controller-manager/names"
 )
 
-// Enabled counts the controllers that Run runs. Upstream's metric running_managed_controllers knows of one or two.
+// Enabled counts the controllers that Run runs. Upstream's metric running_managed_controllers includes only one or two.
 func Enabled() (n int) {
 	for name, c := range app.NewControllerDescriptors() {
 		// Pod CIDRs are planned, see config.ControllerManagerFlags.
@@ -29,12 +29,12 @@ func Enabled() (n int) {
 	return n
 }
 
-// Run runs all default controllers until ctx ends; it returns nil after a clean stop. The API server has to be
-// ready: the controller manager looks for it once a second only.
+// Run runs all default controllers until ctx ends; it returns nil after a clean stop. The API server has to be ready:
+// the controller manager checks it only once a second.
 func Run(ctx context.Context, flags []string) error {
 	opts, err := options.NewKubeControllerManagerOptions()
 	if err != nil {
-		return fmt.Errorf("make kube-controller-manager options: %w", err)
+		return fmt.Errorf("create kube-controller-manager options: %w", err)
 	}
 	all, disabled, aliases := app.KnownControllers(), app.ControllersDisabledByDefault(), app.ControllerAliases()
 	fs := pflag.NewFlagSet("kube-controller-manager", pflag.ContinueOnError)
@@ -50,7 +50,7 @@ func Run(ctx context.Context, flags []string) error {
 	if err != nil {
 		return fmt.Errorf("configure kube-controller-manager: %w", err)
 	}
-	// Registered for the process; a later Run would fail on the name.
+	// Registered for the whole process; a later Run would fail because of the name.
 	defer configz.Delete(app.ConfigzName)
 	if err := app.Run(ctx, config.Complete()); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("run kube-controller-manager: %w", err)

@@ -52,7 +52,7 @@ func Start(ctx context.Context, c config.Config, options ...grpc.ServerOption) (
 	}
 }
 
-// checkData says whether the data file can be opened. etcd itself panics if it cannot, in a goroutine of its own
+// checkData checks whether the data file can be opened. etcd itself panics if it cannot, in its own goroutine
 // (server/storage/backend).
 func checkData(path string) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -63,15 +63,15 @@ func checkData(path string) error {
 		err = db.Close()
 	}
 	if err != nil {
-		return fmt.Errorf("etcd's data file %s is damaged: %w; put a copy of it back, or delete the cluster and start it anew", path, err)
+		return fmt.Errorf("etcd's data file %s is damaged: %w; restore a copy of it, or delete the cluster and start it again", path, err)
 	}
 	return nil
 }
 
-// Err delivers the error that ended the server, if it ends by itself.
+// Err delivers the error that ended the server, if it was not stopped.
 func (s *Server) Err() <-chan error { return s.etcd.Err() }
 
-// Size is how large the data file is, in bytes.
+// Size is the size of the data file in bytes.
 func (s *Server) Size() int64 { return s.etcd.Server.Backend().Size() }
 
 // Count counts the keys that begin with prefix, which ends with a slash, from the index in memory.
@@ -85,25 +85,25 @@ func (s *Server) Count(ctx context.Context, prefix string) (int, error) {
 	return r.Count, nil
 }
 
-// Stop ends the server after its last client has gone; it blocks until the data is closed.
+// Stop stops the server after its last client has gone; it blocks until the data is closed.
 func (s *Server) Stop() { s.etcd.Close() }
 
 func configure(c config.Config) (*embed.Config, error) {
 	for _, dir := range []string{c.EtcdDir, c.RunDir} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("make etcd's folder: %w", err)
+			return nil, fmt.Errorf("create etcd's folder: %w", err)
 		}
 	}
-	// A socket file of a process that was killed would make the bind fail.
+	// A socket file left by a process that was killed would make the bind fail.
 	for _, name := range []string{"etcd.sock", "peer.sock"} {
 		if err := os.Remove(filepath.Join(c.RunDir, name)); err != nil && !os.IsNotExist(err) {
 			return nil, fmt.Errorf("remove stale socket: %w", err)
 		}
 	}
-	// Made here with the mode of everything in the state folder (etcd's logger would use 0644), and begun anew with each
-	// start, as nothing else bounds it.
+	// Created here with the mode of everything in the state folder (etcd's logger would use 0644), and truncated at
+	// each start, because nothing else bounds it.
 	if err := os.WriteFile(c.EtcdLog, nil, 0o600); err != nil {
-		return nil, fmt.Errorf("make etcd's log: %w", err)
+		return nil, fmt.Errorf("create etcd's log: %w", err)
 	}
 	client, err := url.Parse(c.EtcdURL())
 	if err != nil {
@@ -118,20 +118,20 @@ func configure(c config.Config) (*embed.Config, error) {
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{*client}, []url.URL{*client}
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
-	// A single member waits out one election before it leads: up to ten ticks, which are 100 ms by default. An
-	// election has to last at least five ticks.
+	// A single member waits for one election before it leads: up to ten ticks, which are 100 ms by default. An election
+	// has to last at least five ticks.
 	cfg.TickMs, cfg.ElectionMs = 10, 100
 	// PreVote asks other members first; there are none.
 	cfg.PreVote = false
-	// Fewer kept files: this is a laptop's disk. Data is synced to it all the same (UnsafeNoFsync stays false).
+	// Fewer kept files: this is a laptop's disk. Data is still synced to it (UnsafeNoFsync stays false).
 	cfg.SnapshotCount, cfg.MaxSnapFiles, cfg.MaxWalFiles = 5000, 2, 2
 	// The API server compacts every five minutes itself.
 	cfg.AutoCompactionRetention = "0"
-	// The watch cache of the API server learns by this how fresh it is.
+	// This tells the watch cache of the API server how fresh it is.
 	cfg.WatchProgressNotifyInterval = 5 * time.Second
 	cfg.Logger, cfg.LogLevel = "zap", "warn"
 	cfg.LogOutputs = []string{c.EtcdLog}
-	// The next WAL segment is allocated ahead: 2 x 64 MB per cluster by default.
+	// The next WAL segment is allocated in advance: 2 x 64 MB per cluster by default.
 	wal.SegmentSizeBytes = 8 << 20
 	return cfg, nil
 }

@@ -1,9 +1,9 @@
-// Package rbac creates at start what upstream's two slow post-start hooks create: the default RBAC roles and
-// bindings (rbac/bootstrap-roles) and the system priority classes.
+// Package rbac creates at start what upstream's two slow post-start hooks create: the default RBAC roles and bindings
+// (rbac/bootstrap-roles) and the system priority classes.
 //
-// Upstream waits a fixed second and then handles some 150 objects one after the other. Here the same lists go
-// through the same reconciliation code, many at a time and with one LIST per kind in place of a GET per object;
-// a test compares the outcome object by object. Sources: pkg/registry/rbac/rest/storage_rbac.go and
+// Upstream waits a fixed second and then handles about 150 objects one after the other. Here the same lists go through
+// the same reconciliation code, many in parallel and with one LIST per kind instead of a GET per object; a test
+// compares the result object by object. Sources: pkg/registry/rbac/rest/storage_rbac.go and
 // pkg/registry/scheduling/rest/storage_scheduling.go of Kubernetes 1.37.
 package rbac
 
@@ -21,10 +21,10 @@ import (
 	"k8s.io/kubernetes/plugin/pkg/auth/authorizer/rbac/bootstrappolicy"
 )
 
-// Replaces are the names of the upstream hooks that Ensure stands in for.
+// Replaces are the names of the upstream hooks that Ensure replaces.
 var Replaces = []string{"rbac/bootstrap-roles", "scheduling/bootstrap-system-priority-classes"}
 
-// parallel requests at a time. More gains nothing: the server on the other end shares our cores.
+// parallel limits simultaneous requests. More gains nothing: the server on the other end shares our cores.
 const parallel = 16
 
 // Ensure creates or completes all default roles, bindings and priority classes. It returns the first error that
@@ -65,7 +65,7 @@ func Ensure(ctx context.Context, client kubernetes.Interface) error {
 			return wrap("cluster role binding", binding.Name, err)
 		})
 	}
-	// Namespaced ones are few; their upstream client creates a missing namespace on the way.
+	// Namespaced ones are few; their upstream client creates a missing namespace.
 	for namespace, roles := range bootstrappolicy.NamespaceRoles() {
 		for _, role := range roles {
 			g.Go(func() error {
@@ -98,7 +98,7 @@ func Ensure(ctx context.Context, client kubernetes.Interface) error {
 }
 
 func wrap(kind, name string, err error) error {
-	// Somebody else (an upstream hook, an earlier try) was faster: that is what was wanted.
+	// Something else (an upstream hook, an earlier attempt) was faster, with the same result.
 	if err == nil || apierrors.IsAlreadyExists(err) {
 		return nil
 	}
