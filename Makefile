@@ -1,6 +1,6 @@
 # make builds bin/bonsai, make start runs it, make test proves it. "make help" lists the rest.
 #
-# What is missing on this machine (a C compiler, libseccomp) is installed where that needs no password, else named.
+# If a C compiler or libseccomp is missing, it is installed where that needs no password; elsewhere the command is printed.
 
 .DEFAULT_GOAL := build
 SHELL := /bin/sh
@@ -8,8 +8,8 @@ SHELL := /bin/sh
 # Compilers and tests use all processors themselves.
 .NOTPARALLEL:
 
-# One set of flags for everything, so that each package is compiled once. cgo is switched on only for runc, which
-# needs libseccomp, and for the race detector. -buildvcs=false: tools/ldflags.sh says the version, and a commit of
+# One set of flags for everything, so that each package is compiled once. cgo is enabled only for runc, which
+# needs libseccomp, and for the race detector. -buildvcs=false: tools/ldflags.sh sets the version, and a commit of
 # documentation must not link again.
 export CGO_ENABLED := 0
 export GOFLAGS := $(strip $(shell go env GOFLAGS 2>/dev/null) -trimpath -buildvcs=false)
@@ -31,7 +31,7 @@ start: build ## build if needed and start a cluster (NODES=3, ARGS="more flags o
 payload: build/rootfs.json build/agent.json ## build what nodes run, if its inputs changed
 	@for f in $(parts); do cmp -s build/$$f $(embedded)/$$f || cp build/$$f $(embedded)/$$f; done
 
-# The program looks closer: other modules in go.mod change nothing here.
+# The program checks more precisely: other modules in go.mod do not matter here.
 build/rootfs.json: go.mod go.sum $(wildcard bootstrap/payload/builder/*.go)
 	@tools/need.sh go
 	@if command -v apt-get >/dev/null; then \
@@ -48,7 +48,7 @@ in_container = echo "no apt-get here: building the payload in a container" && \
 		sh -c 'make build/rootfs.json && chown -R $(shell id -u):$(shell id -g) build'
 
 .PHONY: build/agent.json
-build/agent.json: # the Go compiler knows best whether anything changed
+build/agent.json: # the Go compiler decides whether anything changed
 	@tools/need.sh go
 	@go run ./bootstrap/payload/builder agent
 
@@ -60,7 +60,7 @@ test-light: ## tests that link no Kubernetes, with the race detector
 	@tools/need.sh go race
 	CGO_ENABLED=1 go test -race $$(tools/packages.sh light)
 
-# What strangers send goes through the first two: a minute for each. FUZZTIME=1h for a longer look.
+# Untrusted input goes through the first two: a minute for each. FUZZTIME=1h for a longer look.
 FUZZTIME ?= 60s
 fuzz = go test -run '^$$' -fuzztime $(1) -fuzz '^$(2)$$' ./dnsaddon/$(3)
 
@@ -75,7 +75,7 @@ fuzz: ## look for input that breaks the parsers of the DNS server (FUZZTIME=60s)
 	$(call fuzz,10s,FuzzParse,corefile)
 	$(call fuzz,10s,FuzzServe,rules)
 
-# CoreDNS lives in a module of its own, so that it has no say in the versions that bonsai links.
+# CoreDNS lives in a module of its own, so that it does not influence the versions that bonsai links.
 .PHONY: test-coredns
 test-coredns: ## compare the DNS server's replies with those of CoreDNS (ARGS="-v -seed 7 -questions 1000000")
 	@tools/need.sh go
@@ -88,7 +88,7 @@ test-heavy: build ## tests that link Kubernetes, then those that start clusters
 	go test -count=1 -p 1 -timeout 45m ./test/... $$(go list ./... | grep '/internal/.*/e2e$$')
 
 .PHONY: test-vm
-test-vm: build ## prove bin/bonsai in Debian 13 and 12 machines (emulated: some ten minutes), as a user without rights
+test-vm: build ## prove bin/bonsai in Debian 13 and 12 machines (emulated: about ten minutes), as an unprivileged user
 	@tools/need.sh vm
 	test/vm/run.sh trixie
 	test/vm/run.sh bookworm
@@ -113,7 +113,7 @@ bench-tui: ## measure the terminal UI: keys, changes, idle, memory; on a quiet m
 	go test -run '^$$' -bench Figures -benchtime 1x ./tui
 	go test -run '^$$' -bench . ./tui/... -skip Figures
 
-# The linters have a go.mod of their own, so that they have no say in the versions that bonsai links.
+# The linters have a go.mod of their own, so that they do not influence the versions that bonsai links.
 golangci = go tool -modfile=$(CURDIR)/tools/lint.mod golangci-lint run
 
 .PHONY: lint
@@ -127,7 +127,7 @@ lint: ## check style, likely mistakes and who may import whom
 	GOOS=darwin GOARCH=arm64 go vet ./bootstrap/... ./cmd/bonsai/internal/cli ./cmd/bonsai/internal/session ./controlplane/config ./controlplane/tunnel
 
 .PHONY: clean
-clean: ## remove all that make made here (clusters stay: bonsai delete --all)
+clean: ## remove everything that make created here (clusters stay: bonsai delete --all)
 	rm -rf bin build $(addprefix $(embedded)/,$(parts))
 
 .PHONY: help

@@ -1,6 +1,6 @@
 #!/bin/sh
-# ldflags.sh - prints the linker flags of bin/bonsai: versions out of go.mod, commit and date out of git.
-# The same commit gives the same flags, so that linking is left out when nothing changed.
+# ldflags.sh - prints the linker flags of bin/bonsai: versions from go.mod, commit and date from git.
+# The same commit gives the same flags, so that linking is skipped when nothing has changed.
 set -eu
 
 version_of() { go list -m -f '{{.Version}}' "$1"; }

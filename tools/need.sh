@@ -1,7 +1,7 @@
 #!/bin/sh
 # need.sh WHAT... - makes sure that this machine has what a make target needs: go, payload, race, vm, dnsperf, tmux.
-# Missing packages are installed where that needs no password (apt, as root or with sudo); elsewhere the command to
-# type is named and the exit status is 1.
+# Missing packages are installed where that needs no password (apt, as root or with sudo); elsewhere it prints the
+# command to run, and the exit status is 1.
 set -u
 
 missing=

@@ -1,5 +1,5 @@
-// Command bench measures what a user waits for and what a cluster costs, with the real executable on the real
-// engine: the phases of a start (median of several), stop, restart, delete, memory, idle CPU and pod latency.
+// Command bench measures how long a user waits and what a cluster costs, with the real executable on the real engine:
+// the phases of a start (median of several), stop, restart, delete, memory, idle CPU and pod latency.
 //
 // It prints one line per figure beside the goal. Run it through `make bench` on a quiet machine.
 package main
@@ -268,7 +268,7 @@ func printPhases(all []cluster.Timeline) {
 		var begins, ends []time.Duration
 		for _, t := range all {
 			for _, s := range t.Steps {
-				// Names hold the cluster's, which differs between runs of this program only.
+				// Names contain the cluster's, which is the only difference between runs of this program.
 				if s.Step == step.Step {
 					begins, ends = append(begins, s.Begin), append(ends, s.End)
 				}

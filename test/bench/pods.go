@@ -64,7 +64,7 @@ func (b *bench) pods(ctx context.Context) error {
 	return nil
 }
 
-// podLatency times one pod. With a claim it begins with the creation of that.
+// podLatency times one pod, or one pod and its claim.
 func podLatency(ctx context.Context, client kubernetes.Interface, name string, claim bool) (time.Duration, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("pod %s is not Ready after a minute", name))
 	defer cancel()

@@ -12,8 +12,8 @@ import (
 	"bonsai/test/coredns/internal/world"
 )
 
-// deliberate are the ways in which bonsai's replies are meant to differ from CoreDNS's. Each recognizes as little as it
-// can, and says what the reply must be instead.
+// deliberate are the intended differences between bonsai's replies and CoreDNS's. Each matches as little as possible,
+// and says what the reply must be instead.
 var deliberate = []struct {
 	reason string
 	is     func(both clients, q world.Question, v verdict) (bool, error)
@@ -59,7 +59,7 @@ var deliberate = []struct {
 		},
 	},
 	{
-		"no reply over UDP is longer than 1232 bytes, whatever the asker allows (DNS flag day 2020)",
+		"no reply over UDP is longer than 1232 bytes, whatever the client allows (DNS flag day 2020)",
 		func(both clients, q world.Question, v verdict) (bool, error) {
 			opt := q.Msg.IsEdns0()
 			if q.TCP || opt == nil || opt.UDPSize() <= 1232 || v.want.Len() <= 1232 {
@@ -139,12 +139,12 @@ var deliberate = []struct {
 	},
 }
 
-// only says whether nothing but these aspects is in what.
+// only reports whether what contains nothing but these aspects.
 func only(what []string, aspects ...string) bool {
 	return !slices.ContainsFunc(what, func(one string) bool { return !slices.Contains(aspects, one) })
 }
 
-// within says whether all records of a part, but for an OPT, are in the whole.
+// within reports whether all records of a part, except an OPT, are in the whole.
 func within(part, whole []dns.RR) bool {
 	var all []string
 	for _, rr := range whole {
@@ -155,7 +155,7 @@ func within(part, whole []dns.RR) bool {
 	})
 }
 
-// untimed is m with all TTLs gone.
+// untimed returns m without TTLs.
 func untimed(m *dns.Msg) *dns.Msg {
 	m = m.Copy()
 	for _, section := range [][]dns.RR{m.Answer, m.Ns, m.Extra} {

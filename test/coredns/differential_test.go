@@ -34,7 +34,7 @@ type subject interface {
 	Addresses() (udp, tcp string)
 }
 
-// comparison puts the same questions about the same worlds to both servers.
+// comparison asks both servers the same questions about the same worlds.
 type comparison struct {
 	t           *testing.T
 	want, got   subject
@@ -54,7 +54,7 @@ type failure struct {
 	count int
 }
 
-// run asks n questions, about worlds of so many questions each.
+// run asks n questions, perWorld of them about each world.
 func (c *comparison) run(seed uint64, n, perWorld int) {
 	c.deliberate, c.mix, c.kinds = map[string]int{}, map[string]int{}, map[string]*failure{}
 	g := world.New(seed)
@@ -66,10 +66,10 @@ func (c *comparison) run(seed uint64, n, perWorld int) {
 			w = g.Step(w)
 		}
 		c.set(w)
-		asker := g.Asker(w)
+		source := g.Questions(w)
 		batch := make([]world.Question, min(perWorld, n-c.asked))
 		for i := range batch {
-			batch[i] = asker.Next()
+			batch[i] = source.Next()
 		}
 		c.ask(w, number, batch)
 		c.asked += len(batch)
@@ -88,7 +88,7 @@ func (c *comparison) set(w *world.World) {
 	}
 }
 
-// ask puts a batch of questions, from several sockets at once.
+// ask asks a batch of questions, from several sockets at once.
 func (c *comparison) ask(w *world.World, number int, batch []world.Question) {
 	const sockets = 4
 	var wg sync.WaitGroup
@@ -127,7 +127,7 @@ func (both clients) close() {
 	both.got.Close()
 }
 
-// verdict is what came of a question.
+// verdict is the result of a question.
 type verdict struct {
 	want, got *dns.Msg
 	// what differs; nothing if it is deliberate, for a reason.
@@ -166,8 +166,8 @@ func (both clients) judge(q world.Question) (v verdict, err error) {
 	return v, nil
 }
 
-// retry compares what both servers say over TCP when it was too long for UDP, and whether bonsai's cut reply told a part
-// of that and nothing else.
+// retry compares what both servers reply over TCP when it was too long for UDP, and whether bonsai's truncated reply
+// contained a part of that and nothing else.
 func (both clients) retry(q world.Question, cut *dns.Msg) ([]string, error) {
 	want, err := both.want.Ask(q.Msg, true)
 	if err != nil {
@@ -187,7 +187,7 @@ func (both clients) retry(q world.Question, cut *dns.Msg) ([]string, error) {
 	return what, nil
 }
 
-// count keeps what is to be reported.
+// count records what has to be reported.
 func (c *comparison) count(w *world.World, number int, q world.Question, v verdict) {
 	c.mix[mixOf(v.want)]++
 	if v.reason != "" {
@@ -205,7 +205,7 @@ func (c *comparison) count(w *world.World, number int, q world.Question, v verdi
 	c.kinds[kind] = &failure{w, number, q, v, 1}
 }
 
-// mixOf is the kind of a reply, to tell whether the questions are worth asking.
+// mixOf is the kind of a reply, to see whether the questions are meaningful.
 func mixOf(m *dns.Msg) string {
 	kind := dns.RcodeToString[m.Rcode]
 	switch {
@@ -248,7 +248,7 @@ func (c *comparison) report() {
 	c.t.Logf("%d questions, %d replies differ, %d more deliberately (seed %d)", c.asked, total, meant, *seed)
 }
 
-// describe shows a failure with no more objects than it takes.
+// describe shows a failure with no more objects than necessary.
 func (c *comparison) describe(f *failure) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "seed %d, world %d: %s\n", *seed, f.number, f.question)
@@ -267,7 +267,7 @@ func (c *comparison) describe(f *failure) string {
 	return out.String()
 }
 
-// shrink takes away from the world as long as the replies go on to differ, with all objects set at once. False means
+// shrink removes objects from the world as long as the replies still differ, with all objects set at once. False means
 // that they do not even differ with the whole world.
 func (c *comparison) shrink(f *failure) (*world.World, bool) {
 	small := f.world
@@ -329,7 +329,8 @@ func startStub(t *testing.T) string {
 	return s.Addr
 }
 
-// TestComparison compares CoreDNS with itself: what is found then would be chance, and the other tests worth nothing.
+// TestComparison compares CoreDNS with itself: if it found differences, they would be random, and the other tests would
+// be worthless.
 func TestComparison(t *testing.T) {
 	upstream := startStub(t)
 	c := &comparison{t: t, want: startCoreDNS(t, "insecure", upstream), got: startCoreDNS(t, "insecure", upstream)}
@@ -337,7 +338,7 @@ func TestComparison(t *testing.T) {
 	c.report()
 }
 
-// TestCoreDNS is the comparison that all this is for.
+// TestCoreDNS is the main comparison.
 func TestCoreDNS(t *testing.T) {
 	upstream := startStub(t)
 	c := &comparison{t: t, want: startCoreDNS(t, "insecure", upstream), got: startBonsai(t, zone.Insecure, upstream)}
@@ -366,9 +367,9 @@ func TestPodModes(t *testing.T) {
 	}
 }
 
-// TestUnsynced looks at what is said before all objects are known: of the cluster's names nothing, since a denial would
-// be believed for longer than the start takes. CoreDNS answers some of them nevertheless, and looks up unknown addresses
-// of the cluster elsewhere.
+// TestUnsynced checks the replies before all objects are known: the cluster's names must not be answered, because
+// clients would cache a denial for longer than the start takes. CoreDNS answers some of them nevertheless, and looks up
+// unknown addresses of the cluster elsewhere.
 func TestUnsynced(t *testing.T) {
 	upstream := startStub(t)
 	core := startCoreDNS(t, "insecure", upstream)
@@ -376,10 +377,10 @@ func TestUnsynced(t *testing.T) {
 	both := (&comparison{t: t, want: core, got: startBonsai(t, zone.Insecure, upstream)}).clients()
 	defer both.close()
 	g := world.New(*seed)
-	asker := g.Asker(g.World())
+	source := g.Questions(g.World())
 	failed := 0
 	for range 5000 {
-		q := asker.Next()
+		q := source.Next()
 		v, err := both.judge(q)
 		if err != nil {
 			t.Fatal(err)

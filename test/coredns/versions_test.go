@@ -9,7 +9,7 @@ import (
 )
 
 // TestVersions makes sure that what is compared and measured here is compiled from the same sources as in bonsai: this
-// module's own requirements must not lift any module that bonsai's DNS server is made of.
+// module's own requirements must not raise the version of any module that bonsai's DNS server uses.
 func TestVersions(t *testing.T) {
 	here, there := versions(t, "."), versions(t, "../..")
 	for module, version := range there {
@@ -22,7 +22,7 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// versions are those of the modules behind the packages of the DNS server, as the go.mod in a folder chooses them.
+// versions are those of the modules behind the packages of the DNS server, as selected by the go.mod in a folder.
 func versions(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	const format = `{{with .Module}}{{.Path}} {{if .Replace}}{{.Replace.Version}}{{else}}{{.Version}}{{end}}{{end}}`

@@ -11,7 +11,7 @@ import (
 	"bonsai/test/e2e/harness"
 )
 
-// addonStates are what "bonsai addons list" says, as "name=state".
+// addonStates are what "bonsai addons list" prints, as "name=state".
 func addonStates(t *testing.T, c *harness.Cluster) string {
 	t.Helper()
 	var list map[string]struct{ Status, State string }
@@ -35,7 +35,7 @@ func wantStates(t *testing.T, c *harness.Cluster, want string) {
 	}
 }
 
-// What a user chooses holds for the cluster's life, and what is told of it is what is so.
+// What a user chooses holds for the cluster's life, and the reported state is the actual one.
 func TestAddons(t *testing.T) {
 	c := harness.New(t)
 	if r := c.Bonsai(t, "addons", "list", "--all"); r.Code != 0 || !strings.Contains(r.Stdout, "pod-security-policy") {
@@ -73,7 +73,7 @@ func TestAddons(t *testing.T) {
 	t.Run("the choice outlives the cluster's sleep", func(t *testing.T) {
 		c.Must(t, "addons", "disable", "dns")
 		if s, _ := c.Status(t); s.Nodes[0].DNS != "" {
-			t.Errorf("with the addon disabled the node's DNS is told to be %s", s.Nodes[0].DNS)
+			t.Errorf("with the addon disabled the node's DNS is reported as %s", s.Nodes[0].DNS)
 		}
 		c.Must(t, "stop")
 		c.Must(t, "addons", "disable", "default-storageclass")
@@ -103,7 +103,7 @@ func TestAddons(t *testing.T) {
 			t.Errorf("%s", r)
 		}
 		if s, _ := c.Status(t); s.Nodes[0].DNS == cluster.PhaseRunning {
-			t.Error("DNS of a node that is gone is told to run")
+			t.Error("DNS of a node that is gone is reported as running")
 		}
 		c.Start(t)
 		wantStates(t, c, "default-storageclass=running dns=running storage-provisioner=running")

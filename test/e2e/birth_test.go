@@ -58,7 +58,7 @@ func testBirth(t *testing.T, c *harness.Cluster) {
 	t.Logf("\n%s", told)
 	for _, want := range []string{"start/main", "The scheduler chose ", "NodeUnschedulable", "TaintToleration"} {
 		if !strings.Contains(told, want) {
-			t.Errorf("birth -w does not tell of %q", want)
+			t.Errorf("birth -w does not print %q", want)
 		}
 	}
 
@@ -80,7 +80,7 @@ func testBirth(t *testing.T, c *harness.Cluster) {
 	if who := b.Steps[0].Who; who != "kube-controller-manager (replicaset-controller)" {
 		t.Errorf("created by %q", who)
 	}
-	// From the binding on one step follows the other; what lies between them is small beside them.
+	// After the binding, one step follows the other with only short gaps.
 	gaps, end := time.Duration(0), time.Duration(0)
 	for _, s := range b.Steps {
 		gaps += max(0, s.Begin-end)

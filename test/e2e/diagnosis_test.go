@@ -17,7 +17,7 @@ import (
 	"bonsai/test/e2e/harness"
 )
 
-// planted is a fault and what status has to say about it; Summary, Cause and Hint are parts.
+// planted is an injected fault and what status has to report about it; Summary, Cause and Hint are parts.
 type planted struct {
 	name  string
 	plant func(*testing.T, *harness.Namespace)
@@ -25,8 +25,8 @@ type planted struct {
 	count int
 }
 
-// TestDiagnosis plants every fault that status knows, all at once, and reads of each cause and cure in status. Before
-// and after that, a cluster in which nothing is wrong has no problem, whatever moves in it.
+// TestDiagnosis injects every fault that status knows, all at once, and checks cause and fix of each in status. Before
+// and after that, a cluster in which nothing is wrong has no problem, even while it is busy.
 func TestDiagnosis(t *testing.T) {
 	c := harness.New(t)
 	c.Start(t, "--nodes", "2")
@@ -48,22 +48,22 @@ func TestDiagnosis(t *testing.T) {
 		all, spaces[p.name] = append(all, p), n
 	}
 	for _, p := range all {
-		t.Run(p.name, func(t *testing.T) { p.told(t, spaces[p.name]) })
+		t.Run(p.name, func(t *testing.T) { p.reported(t, spaces[p.name]) })
 	}
-	// What is mended is not told any more.
+	// Fixed faults are no longer reported.
 	for _, n := range spaces {
 		n.Kubectl(t, "delete", "namespace", n.Namespace, "--wait=false")
 	}
 	harness.Until(t, 90*time.Second, "an end of all problems", func() error {
 		if s, _ := c.Status(t); len(s.Problems) > 0 {
-			return fmt.Errorf("status tells %s", problemLines(s.Problems))
+			return fmt.Errorf("status reports %s", problemLines(s.Problems))
 		}
 		return nil
 	})
 }
 
-// told waits until status tells of the fault.
-func (p planted) told(t *testing.T, n *harness.Namespace) {
+// reported waits until status reports the fault.
+func (p planted) reported(t *testing.T, n *harness.Namespace) {
 	object := strings.ReplaceAll(p.want.Object, "NS", n.Namespace)
 	// The slowest are those that begin after the kubelet's second restart.
 	harness.Until(t, time.Minute, "status to tell of "+p.name, func() error {
@@ -76,7 +76,7 @@ func (p planted) told(t *testing.T, n *harness.Namespace) {
 				strings.Contains(q.Cause, p.want.Cause) && strings.Contains(q.Hint, p.want.Hint) && strings.HasPrefix(q.Fix, p.want.Fix)
 		})
 		if i < 0 {
-			return fmt.Errorf("of %s it tells %s", object, problemLines(slices.DeleteFunc(s.Problems, func(q cluster.Problem) bool { return q.Object != object })))
+			return fmt.Errorf("for %s it reports %s", object, problemLines(slices.DeleteFunc(s.Problems, func(q cluster.Problem) bool { return q.Object != object })))
 		}
 		if q := s.Problems[i]; q.Count != max(p.count, 1) && q.Count != 0 || q.Since.IsZero() {
 			return fmt.Errorf("it counts %d pods since %s", q.Count, q.Since)
@@ -93,7 +93,7 @@ func problemLines(list []cluster.Problem) string {
 	return strings.Join(lines, "\n")
 }
 
-// deploy makes a Deployment of a pod with a shell; change may make another one of it.
+// deploy creates a Deployment of a pod with a shell; change may modify it.
 func deploy(t *testing.T, n *harness.Namespace, name string, replicas int32, command string, change ...func(*corev1.PodSpec)) {
 	t.Helper()
 	p := n.Pod(name, harness.Busybox, "-c", command)
@@ -120,7 +120,7 @@ func limits(r corev1.ResourceName, q string) corev1.ResourceList {
 	return corev1.ResourceList{r: resource.MustParse(q)}
 }
 
-// mounted gives the container a volume; the kubelet leaves alone those that nobody mounts.
+// mounted gives the container a volume; the kubelet ignores those that are not mounted.
 func mounted(name string, source corev1.VolumeSource) func(*corev1.PodSpec) {
 	return func(s *corev1.PodSpec) {
 		s.Volumes = []corev1.Volume{{Name: name, VolumeSource: source}}
@@ -130,7 +130,7 @@ func mounted(name string, source corev1.VolumeSource) func(*corev1.PodSpec) {
 
 const idle = "exec sleep 100000"
 
-// deployed plants a Deployment.
+// deployed injects a Deployment.
 func deployed(replicas int32, command string, change ...func(*corev1.PodSpec)) func(*testing.T, *harness.Namespace) {
 	return func(t *testing.T, n *harness.Namespace) { deploy(t, n, "web", replicas, command, change...) }
 }
@@ -254,13 +254,13 @@ func faultsAround() []planted {
 	}
 }
 
-// testNoProblems rolls a Deployment over, runs a Job and deletes pods, and looks all the time.
+// testNoProblems rolls a Deployment over, runs a Job and deletes pods, and checks status all the time.
 func testNoProblems(t *testing.T, c *harness.Cluster) {
 	n := c.NewNamespace(t)
 	none := func(when string) {
 		t.Helper()
 		if s, code := c.Status(t); len(s.Problems) > 0 || code != 0 {
-			t.Errorf("%s: status exits with %d and tells %s", when, code, problemLines(s.Problems))
+			t.Errorf("%s: status exits with %d and reports %s", when, code, problemLines(s.Problems))
 		}
 	}
 	none("an empty cluster")

@@ -19,7 +19,7 @@ import (
 	"bonsai/test/e2e/harness"
 )
 
-// resolvers are the ways to ask in a pod that askers made: each takes names and says what was found for each.
+// resolvers are the ways to ask in a pod created by clients: each takes names and returns what was found for each.
 var resolvers = map[string]func(t *testing.T, n *harness.Namespace, pod string, names []string) map[string]string{
 	"go": func(t *testing.T, n *harness.Namespace, pod string, names []string) map[string]string {
 		return resolveIn(t, n, pod, "main", append([]string{"testpod", "resolve"}, names...), names)
@@ -56,8 +56,8 @@ func sorted(answers []string) string {
 	return strings.Join(slices.Compact(answers), " ")
 }
 
-// askers makes a pod with all resolvers on each node and returns the pods' names.
-func askers(t *testing.T, n *harness.Namespace) []string {
+// clients creates a pod with all resolvers on each node and returns the pods' names.
+func clients(t *testing.T, n *harness.Namespace) []string {
 	t.Helper()
 	var names []string
 	var pods []*corev1.Pod
@@ -100,7 +100,7 @@ func testDNSNames(t *testing.T, c *harness.Cluster) {
 	all := strings.Join(addresses, " ")
 
 	own := n.Namespace + ".svc.cluster.local"
-	for _, pod := range askers(t, n) {
+	for _, pod := range clients(t, n) {
 		for kind, resolve := range resolvers {
 			want := map[string]string{
 				"kubernetes.default.svc.cluster.local.": "10.96.0.1",
@@ -117,7 +117,7 @@ func testDNSNames(t *testing.T, c *harness.Cluster) {
 				want["first.peers"] = backend[0].Status.PodIP
 			}
 			names := append(slices.Sorted(maps.Keys(want)), "missing."+own, "kubernetes.default.svc.cluster.lan")
-			// kube-proxy and the DNS server hear of new objects a moment after the API server.
+			// kube-proxy and the DNS server receive new objects a moment after the API server.
 			harness.Until(t, 20*time.Second, kind+" in "+pod+" resolves all names", func() error {
 				if got := resolve(t, n, pod, names); !maps.Equal(got, want) {
 					return fmt.Errorf("%s in %s finds %q, want %q", kind, pod, got, want)
@@ -162,7 +162,7 @@ func gateway(t *testing.T, c *harness.Cluster) string {
 	return strings.TrimSpace(harness.Docker(t, "network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", network))
 }
 
-// A headless Service with more addresses than a datagram holds is told over TCP.
+// A headless Service with more addresses than a datagram holds is answered over TCP.
 func testDNSManyAddresses(t *testing.T, c *harness.Cluster) {
 	n := c.NewNamespace(t)
 	n.Service(t, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "many"}, Spec: corev1.ServiceSpec{
@@ -178,9 +178,9 @@ func testDNSManyAddresses(t *testing.T, c *harness.Cluster) {
 	if _, err := n.Client.DiscoveryV1().EndpointSlices(n.Namespace).Create(t.Context(), slice, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	n.Create(t, n.Pod("asker", harness.Testpod, "sleep"))
+	n.Create(t, n.Pod("client", harness.Testpod, "sleep"))
 	harness.Until(t, 10*time.Second, "all addresses", func() error {
-		r := n.Bonsai(t, "kubectl", "--", "-n", n.Namespace, "exec", "asker", "--", "testpod", "resolve", "many")
+		r := n.Bonsai(t, "kubectl", "--", "-n", n.Namespace, "exec", "client", "--", "testpod", "resolve", "many")
 		if got := len(strings.Fields(answersOf(r.Stdout, "many"))); got != 200 {
 			return fmt.Errorf("%d addresses, want 200", got)
 		}
@@ -221,10 +221,10 @@ func testDNSPolicies(t *testing.T, c *harness.Cluster) {
 	}
 }
 
-// testDNSConfiguration lets a user send a domain elsewhere, write hosts, and make mistakes.
+// testDNSConfiguration forwards a domain elsewhere, adds hosts, and makes mistakes, as a user may.
 func testDNSConfiguration(t *testing.T, c *harness.Cluster) {
 	n := c.NewNamespace(t)
-	company := n.Create(t, n.Pod("company", harness.Testpod, "names", "-address", "192.0.2.7"), n.Pod("asker", harness.Testpod, "sleep"))[0]
+	company := n.Create(t, n.Pod("company", harness.Testpod, "names", "-address", "192.0.2.7"), n.Pod("client", harness.Testpod, "sleep"))[0]
 	configMaps := n.Client.CoreV1().ConfigMaps(metav1.NamespaceSystem)
 	text := fmt.Sprintf(`corp.example:53 {
     forward . %s:8053
@@ -258,7 +258,7 @@ func testDNSConfiguration(t *testing.T, c *harness.Cluster) {
 	expect := func(name, want string) {
 		t.Helper()
 		harness.Until(t, 10*time.Second, name, func() error {
-			r := n.Bonsai(t, "kubectl", "--", "-n", n.Namespace, "exec", "asker", "--", "testpod", "resolve", name)
+			r := n.Bonsai(t, "kubectl", "--", "-n", n.Namespace, "exec", "client", "--", "testpod", "resolve", name)
 			if got := answersOf(r.Stdout, name); got != want {
 				return fmt.Errorf("%s gives %q, want %q", name, got, want)
 			}
@@ -292,28 +292,28 @@ func testDNSConfiguration(t *testing.T, c *harness.Cluster) {
 	expect("kubernetes.default", "10.96.0.1")
 }
 
-// Killing the agent takes its node's DNS away with it, and kubelet and kube-proxy as well. Pods of that node must not
-// notice for more than a moment.
+// Killing the agent also kills its node's DNS, kubelet and kube-proxy. Pods of that node must not notice for more than
+// a moment.
 func testDNSSurvivesItsAgent(t *testing.T, c *harness.Cluster) {
 	n := c.NewNamespace(t)
 	node := c.Nodes(t)[0]
-	// It is the pod's own process that asks: a command that is run in the pod hangs on the kubelet.
-	// A question that is lost is asked again after half a second: what counts is when it is answered.
-	asker := n.Pod("asker", harness.Testpod, "lookups", "-for", "8s", "-limit", "500ms", "kubernetes.default.svc.cluster.local.")
-	asker.Spec.RestartPolicy = corev1.RestartPolicyNever
-	n.Create(t, harness.On(node, asker))
+	// The pod's own process asks, because a command executed in the pod depends on the kubelet. A lost question is
+	// repeated after half a second: what counts is when it is answered.
+	client := n.Pod("client", harness.Testpod, "lookups", "-for", "8s", "-limit", "500ms", "kubernetes.default.svc.cluster.local.")
+	client.Spec.RestartPolicy = corev1.RestartPolicyNever
+	n.Create(t, harness.On(node, client))
 	for range 2 {
-		time.Sleep(2 * time.Second) // lookups go on meanwhile, which is what is watched
+		time.Sleep(2 * time.Second) // lookups continue in the meantime, and are observed
 		harness.InNode(t, node, "sh", "-c", "kill -9 $(pidof bonsai-agent)")
 	}
 	harness.Until(t, time.Minute, "the end of the lookups", func() error {
-		p, err := n.Client.CoreV1().Pods(n.Namespace).Get(t.Context(), "asker", metav1.GetOptions{})
+		p, err := n.Client.CoreV1().Pods(n.Namespace).Get(t.Context(), "client", metav1.GetOptions{})
 		if err == nil && p.Status.Phase != corev1.PodSucceeded {
 			err = fmt.Errorf("the pod is %s", p.Status.Phase)
 		}
 		return err
 	})
-	output := n.Kubectl(t, "-n", n.Namespace, "logs", "asker")
+	output := n.Kubectl(t, "-n", n.Namespace, "logs", "client")
 	var count, failed int
 	var gap string
 	if _, err := fmt.Sscanf(output, "%d lookups, %d failed, longest gap %s", &count, &failed, &gap); err != nil {
@@ -332,29 +332,29 @@ func testDNSSurvivesItsAgent(t *testing.T, c *harness.Cluster) {
 	})
 }
 
-// testDNSVisible looks at DNS as a user does who wants to know who asks for what.
+// testDNSVisible looks at DNS like a user who wants to know which pod asks for what.
 func testDNSVisible(t *testing.T, c *harness.Cluster) {
 	n := c.NewNamespace(t)
-	n.Create(t, n.Pod("asker", harness.Testpod, "sleep"))
+	n.Create(t, n.Pod("client", harness.Testpod, "sleep"))
 	lines, stop := c.Follow(t, "dns", "log", "-f", "-o", "json")
 	defer stop()
 	seen := false
 	for deadline := time.Now().Add(harness.Scale(20 * time.Second)); !seen && time.Now().Before(deadline); {
-		n.Bonsai(t, "kubectl", "--", "-n", n.Namespace, "exec", "asker", "--", "testpod", "resolve", "nobody.example")
+		n.Bonsai(t, "kubectl", "--", "-n", n.Namespace, "exec", "client", "--", "testpod", "resolve", "nobody.example")
 		for len(lines) > 0 {
 			var q cluster.DNSQuery
 			if err := json.Unmarshal([]byte(<-lines), &q); err != nil {
 				t.Fatalf("dns log -o json: %v", err)
 			}
-			// The names of the search path were asked first, and are told with the one that ended the search.
-			seen = seen || q.Pod == n.Namespace+"/asker" && strings.HasPrefix(q.Name, "nobody.example.") && len(q.Tries) >= 3
+			// The names of the search path were asked first, and are reported with the one that ended the search.
+			seen = seen || q.Pod == n.Namespace+"/client" && strings.HasPrefix(q.Name, "nobody.example.") && len(q.Tries) >= 3
 		}
 	}
 	if !seen {
 		t.Error("dns log does not show the pod's search for nobody.example")
 	}
 
-	trace := c.Bonsai(t, "dns", "query", "kubernetes.default", "--from", n.Namespace+"/asker", "--trace")
+	trace := c.Bonsai(t, "dns", "query", "kubernetes.default", "--from", n.Namespace+"/client", "--trace")
 	if trace.Code != 0 || !strings.Contains(trace.Stdout, "10.96.0.1") || !strings.Contains(trace.Stdout, n.Namespace+".svc.cluster.local") {
 		t.Errorf("dns query --trace does not show answer and search: %s", trace)
 	}

@@ -1,6 +1,6 @@
-// Package e2e proves bonsai's promises on a real container engine with real pods. TestCluster starts one cluster of
-// three nodes and asks everything of it that can be asked of a running cluster; the other tests are the stories of
-// clusters that come, go and meet bad weather.
+// Package e2e tests bonsai's promises on a real container engine with real pods. TestCluster starts one cluster of
+// three nodes and tests everything that can be tested on a running cluster; the other tests create, damage and delete
+// clusters of their own.
 package e2e
 
 import (

@@ -22,7 +22,7 @@ import (
 	"bonsai/test/e2e/harness"
 )
 
-// certificate makes a self-signed pair in PEM for host names or addresses.
+// certificate creates a self-signed pair in PEM for host names or addresses.
 func certificate(t *testing.T, hosts ...string) (cert, key []byte) {
 	t.Helper()
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

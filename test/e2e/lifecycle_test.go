@@ -24,10 +24,10 @@ import (
 	"bonsai/test/e2e/harness"
 )
 
-// code is the exit code that a kind of failure has.
+// code is the exit code for a kind of failure.
 func code(k fault.Kind) int { return fault.ExitCode(&fault.Fault{Kind: k}) }
 
-// wantCode checks an exit code, and that something was said about a failure.
+// wantCode checks an exit code, and that a failure printed something.
 func wantCode(t *testing.T, r harness.Result, want int) {
 	t.Helper()
 	if r.Code != want || (want != 0 && want != code(fault.NotRunning) && strings.TrimSpace(r.Stderr) == "") {
@@ -35,11 +35,11 @@ func wantCode(t *testing.T, r harness.Result, want int) {
 	}
 }
 
-// An API server needs no engine; nodes can come later, and go for the night.
+// An API server needs no engine; nodes can be added later, and stopped with the cluster.
 func TestStory(t *testing.T) {
 	c := harness.New(t)
 
-	// Somebody else's kubeconfig comes through all of this unharmed.
+	// Another cluster's kubeconfig must come through all of this unchanged.
 	foreign := clientcmdapi.NewConfig()
 	foreign.Clusters["work"] = &clientcmdapi.Cluster{Server: "https://work.example"}
 	foreign.Contexts["work"] = &clientcmdapi.Context{Cluster: "work", Namespace: "mine"}
@@ -149,8 +149,8 @@ func TestStory(t *testing.T) {
 	})
 }
 
-// kept checks that objects and pods of before are there, and that the pod runs in its container number restarts:
-// what the API server says of it is old until the kubelet has looked.
+// kept checks that the earlier objects and pods exist, and that the pod runs in its container number restarts: what the
+// API server reports about it is outdated until the kubelet has looked.
 func kept(t *testing.T, c *harness.Cluster, uid string, restarts int32) {
 	t.Helper()
 	n := &harness.Namespace{Cluster: c, Namespace: "default", Client: c.Client(t)}
@@ -166,7 +166,7 @@ func kept(t *testing.T, c *harness.Cluster, uid string, restarts int32) {
 			t.Fatalf("the pod has the UID %s, before it had %s", pod.UID, uid)
 		}
 		if got := pod.Status.ContainerStatuses[0].RestartCount; got != restarts {
-			return fmt.Errorf("its container was started %d times anew, want %d", got, restarts)
+			return fmt.Errorf("its container was restarted %d times, want %d", got, restarts)
 		}
 		return harness.Ready(pod)
 	})
@@ -188,7 +188,7 @@ func daemonPID(t *testing.T, c *harness.Cluster) int {
 	return d.PID
 }
 
-// The oldest minor that the embedded components can be, with a node and a pod.
+// The oldest minor version that the embedded components can emulate, with a node and a pod.
 func TestEmulatedVersion(t *testing.T) {
 	c := harness.New(t)
 	c.Start(t, "--nodes", "1", "--kubernetes-version", "1.34")
@@ -211,7 +211,7 @@ func TestEmulatedVersion(t *testing.T) {
 	drop(t, n, "data", "with-claim")
 }
 
-// A start that was killed while it wrote the payload volume leaves a part of one, which nobody ever uses.
+// A start that was killed while it wrote the payload volume leaves a partial volume, which is never used.
 func TestHalfWrittenPayload(t *testing.T) {
 	c := harness.New(t)
 	c.Start(t, "--nodes", "1")
@@ -222,7 +222,7 @@ func TestHalfWrittenPayload(t *testing.T) {
 	}
 	c.Must(t, "delete")
 	if left := volumes(); len(left) > 0 {
-		// In use by somebody else's cluster of the same build, it cannot be taken away.
+		// It cannot be removed while a cluster of another user with the same build uses it.
 		if _, err := harness.TryDocker(append([]string{"volume", "rm"}, left...)...); err != nil {
 			t.Skip(err)
 		}
@@ -242,7 +242,7 @@ func TestHalfWrittenPayload(t *testing.T) {
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
 	parts := volumes()
-	t.Cleanup(func() { // bonsai leaves to its writer for a while what might be somebody's work
+	t.Cleanup(func() { // bonsai keeps it for a while, because its writer might still be working
 		for _, v := range parts {
 			for _, id := range strings.Fields(harness.Docker(t, "ps", "-aq", "--filter", "status=created", "--filter", "volume="+v)) {
 				_, _ = harness.TryDocker("rm", "-f", id)
@@ -259,7 +259,7 @@ func TestHalfWrittenPayload(t *testing.T) {
 	readyNodes(t, killed, 1)
 }
 
-// Ctrl-C at any moment of a start leaves nothing behind and has an exit code of its own.
+// Ctrl-C at any time during a start leaves nothing behind and has its own exit code.
 func TestInterruptedStart(t *testing.T) {
 	for _, delay := range []time.Duration{
 		20 * time.Millisecond, 300 * time.Millisecond, 900 * time.Millisecond, 1800 * time.Millisecond, 3 * time.Second,
@@ -291,7 +291,7 @@ func TestInterruptedStart(t *testing.T) {
 	}
 }
 
-// What cannot be is refused with its own exit code, before anything is made.
+// Invalid input is refused with its own exit code, before anything is created.
 func TestBadInput(t *testing.T) {
 	c := harness.New(t)
 	for _, tc := range []struct {
@@ -369,7 +369,7 @@ func TestBadInput(t *testing.T) {
 	})
 }
 
-// A broken spec file is named, and only delete goes on.
+// A broken spec file is named, and only delete continues.
 func TestBrokenSpec(t *testing.T) {
 	c := harness.New(t)
 	c.Start(t, "--nodes", "0")
@@ -388,7 +388,7 @@ func TestBrokenSpec(t *testing.T) {
 	c.Must(t, "delete")
 }
 
-// One command at a time works on a cluster; a start that waits for another says so or waits, but never breaks it.
+// Only one command at a time works on a cluster; a start that waits for another says so or waits, but never breaks it.
 func TestTwoStartsAtOnce(t *testing.T) {
 	c := harness.New(t)
 	var output bytes.Buffer
@@ -398,7 +398,7 @@ func TestTwoStartsAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := c.Bonsai(t, "start", "--nodes", "1")
-	_ = second.Wait() // its exit code is looked at
+	_ = second.Wait() // its exit code is checked
 	other := harness.Result{Stderr: output.String(), Code: second.ProcessState.ExitCode()}
 	for _, r := range []harness.Result{first, other} {
 		if r.Code != 0 && r.Code != code(fault.Busy) {
@@ -411,7 +411,7 @@ func TestTwoStartsAtOnce(t *testing.T) {
 	readyNodes(t, c, 1)
 }
 
-// What the executable says of itself, without any cluster.
+// What the executable reports about itself, without any cluster.
 func TestVersionAndCompletion(t *testing.T) {
 	h := harness.NewHome(t)
 	r := h.Run(t, "version", "-o", "json")

@@ -17,7 +17,7 @@ import (
 	"bonsai/test/e2e/harness"
 )
 
-// testLoad has a pod burn a third of a CPU, which its limit makes it, and looks whether that is what is told.
+// testLoad has a pod use a third of a CPU, which is its limit, and checks whether that is reported.
 func testLoad(t *testing.T, c *harness.Cluster) {
 	n := c.NewNamespace(t)
 	nodes := n.Nodes(t)
@@ -26,13 +26,13 @@ func testLoad(t *testing.T, c *harness.Cluster) {
 	idle := harness.On(nodes[1], n.Pod("idle", harness.Busybox, "-c", "sleep 1000000"))
 	pods := n.Create(t, busy, idle)
 
-	harness.Until(t, 20*time.Second, "the busy pod is told to use a third of a CPU", func() error {
+	harness.Until(t, 20*time.Second, "the busy pod is reported to use a third of a CPU", func() error {
 		l := loadOf(t, c)
 		var errs []error
 		for i, want := range []struct{ from, to float64 }{{0.2, 0.4}, {0, 0.05}} {
 			u, node := usageOf(l, string(pods[i].UID))
 			if node != nodes[i] || u.Namespace != n.Namespace || u.Name != pods[i].Name || u.CPU < want.from || u.CPU > want.to || u.Memory == 0 || u.Memory > 32<<20 {
-				errs = append(errs, fmt.Errorf("%s is told to be %+v on %q", pods[i].Name, u, node))
+				errs = append(errs, fmt.Errorf("%s is reported as %+v on %q", pods[i].Name, u, node))
 			}
 		}
 		return errors.Join(append(errs, plausible(l, len(nodes))...)...)
@@ -41,7 +41,7 @@ func testLoad(t *testing.T, c *harness.Cluster) {
 		t.Errorf("top pods says\n%s", out)
 	}
 
-	// Each arrow of the architecture is used while a Deployment comes to be; kubelets renew their leases every ten seconds.
+	// Creating a Deployment uses each arrow of the architecture; kubelets renew their leases every ten seconds.
 	lines, stop := c.Follow(t, "top", "-w", "-o", "json")
 	defer stop()
 	<-lines // rates are those since the one before
@@ -63,7 +63,7 @@ func testLoad(t *testing.T, c *harness.Cluster) {
 				}
 			}
 		case <-limit:
-			t.Fatalf("nothing is told of %q", slices.Sorted(maps.Keys(quiet)))
+			t.Fatalf("nothing is reported about %q", slices.Sorted(maps.Keys(quiet)))
 		}
 	}
 }
@@ -87,17 +87,17 @@ func usageOf(l cluster.Load, uid string) (u cluster.PodUsage, node string) {
 	return u, ""
 }
 
-// plausible says what of a Load cannot be.
+// plausible returns what is wrong with a Load.
 func plausible(l cluster.Load, nodes int) (errs []error) {
 	if len(l.Nodes) != nodes {
-		errs = append(errs, fmt.Errorf("%d nodes are told of, want %d", len(l.Nodes), nodes))
+		errs = append(errs, fmt.Errorf("%d nodes are reported, want %d", len(l.Nodes), nodes))
 	}
 	for _, n := range l.Nodes {
 		cpu, memory := 0.0, uint64(0)
 		for _, p := range n.Pods {
 			cpu, memory = cpu+p.CPU, memory+p.Memory
 		}
-		// Its own processes take some hundredths of a CPU and more than 20 MiB. Counters are read one after the other.
+		// Its own processes use a few hundredths of a CPU and more than 20 MiB. Counters are read one after the other.
 		if n.Reason != "" || n.CPU < cpu*0.9 || n.CPU > n.CPUs*1.1 || n.Memory < memory+20<<20 || n.Memory > n.MemoryLimit ||
 			n.DiskUsed == 0 || n.DiskUsed > n.DiskSize || l.Time.Sub(n.Time) > 5*time.Second {
 			errs = append(errs, fmt.Errorf("node %+v, whose pods use %.2f CPUs and %d bytes", n, cpu, memory))

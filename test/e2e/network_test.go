@@ -16,7 +16,7 @@ import (
 	"bonsai/test/e2e/harness"
 )
 
-// servers makes one serving pod on each node, with the label role=server, named after the node.
+// servers creates one serving pod on each node, with the label role=server, named after the node.
 func servers(t *testing.T, n *harness.Namespace) []*corev1.Pod {
 	t.Helper()
 	var pods []*corev1.Pod
@@ -52,7 +52,7 @@ func serverService(name string, kind corev1.ServiceType) *corev1.Service {
 	}
 }
 
-// answerers counts who answered.
+// answerers counts the pods that answered.
 func answerers(answers []string) map[string]int {
 	count := map[string]int{}
 	for _, a := range answers {
@@ -81,7 +81,7 @@ func testPodNetwork(t *testing.T, c *harness.Cluster) {
 				t.Errorf("%s asked %s: answer %q, want %q", from.Name, target, got[0], want[target])
 			}
 		}
-		// Large ones, which need an MTU that fits: many full segments, and a datagram in fragments.
+		// Large ones, which need a correct MTU: many full segments, and a datagram in fragments.
 		other := pods[0]
 		if other == from {
 			other = pods[1]
@@ -107,7 +107,7 @@ func testServices(t *testing.T, c *harness.Cluster) {
 	n := c.NewNamespace(t)
 	pods := servers(t, n)
 	service := n.Service(t, serverService("servers", corev1.ServiceTypeNodePort))
-	const times = 40 // that one of three never answers by chance: 1 in 4 million
+	const times = 40 // the chance that one of three never answers is 1 in 4 million
 	nodePort := func(host string) []string {
 		http, tcp, udp := service.Spec.Ports[0].NodePort, service.Spec.Ports[1].NodePort, service.Spec.Ports[2].NodePort
 		return []string{
@@ -193,7 +193,7 @@ func testSessionAffinity(t *testing.T, c *harness.Cluster) {
 	}
 }
 
-// A pod that asks something outside is seen with its node's address: nobody outside has a route to pods.
+// A pod's traffic to the outside has its node's address: nothing outside has a route to pods.
 func testEgress(t *testing.T, c *harness.Cluster) {
 	n := c.NewNamespace(t)
 	listener, err := net.Listen("tcp", net.JoinHostPort(engineAddress(t), "0"))
@@ -234,7 +234,7 @@ func engineAddress(t *testing.T) string {
 	return ip.String()
 }
 
-// What somebody flushes in a node comes back by itself.
+// Rules that are flushed in a node are restored automatically.
 func testPodNetworkRepair(t *testing.T, c *harness.Cluster) {
 	n := c.NewNamespace(t)
 	pods := servers(t, n)
@@ -263,12 +263,12 @@ func testPodNetworkRepair(t *testing.T, c *harness.Cluster) {
 	})
 }
 
-// port parses a port number that something printed.
+// port parses a printed port number.
 func port(t *testing.T, s string) int {
 	t.Helper()
 	p, err := strconv.Atoi(s)
 	if err != nil {
-		t.Fatalf("%q is no port", s)
+		t.Fatalf("%q is not a port", s)
 	}
 	return p
 }

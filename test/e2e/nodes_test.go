@@ -17,7 +17,7 @@ import (
 	"bonsai/test/e2e/harness"
 )
 
-// nodeReady says why a node is not Ready, or nil.
+// nodeReady returns why a node is not Ready, or nil.
 func nodeReady(n *corev1.Node) error {
 	for _, c := range n.Status.Conditions {
 		if c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
@@ -54,8 +54,8 @@ func readyNodes(t *testing.T, c *harness.Cluster, want int) []corev1.Node {
 	return nodes
 }
 
-// reported checks that nodes have reported since a time: a start has to wait for nodes that are Ready, and not for
-// what was known of them when they went.
+// reported checks that nodes have reported since a time: a start has to wait for nodes that are Ready, and not rely on
+// what was known about them before they were stopped.
 func reported(t *testing.T, nodes []corev1.Node, since time.Time) {
 	t.Helper()
 	since = since.Truncate(time.Second) // as precise as Kubernetes' times are

@@ -27,8 +27,8 @@ import (
 
 func encode(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
-// mirrors are registries that this test serves, plain and over TLS, open and with a password, each for a registry
-// name of its own; flags tell bonsai about them.
+// mirrors are registries that this test serves, plain and over TLS, without and with a password, each for its own
+// registry name; flags configure bonsai to use them.
 type mirrors struct {
 	flags []string
 	// refused counts requests without the right password.
@@ -134,7 +134,7 @@ func testPulls(t *testing.T, c *harness.Cluster, m *mirrors) {
 	}
 }
 
-// An image that nobody has is told within seconds.
+// An image that does not exist is reported within seconds.
 func testMissingImage(t *testing.T, c *harness.Cluster) {
 	n := c.NewNamespace(t)
 	p := n.Pod("missing", "docker.io/library/nobody-has-this:1")
@@ -153,7 +153,7 @@ func testMissingImage(t *testing.T, c *harness.Cluster) {
 		}
 		return fmt.Errorf("the pod's containers: %+v", p.Status.ContainerStatuses)
 	})
-	// The way out is named where a user looks.
+	// The fix is shown where a user looks.
 	harness.Until(t, 20*time.Second, "status to name the way out", func() error {
 		s, code := c.Status(t)
 		for _, p := range s.Problems {
@@ -161,6 +161,6 @@ func testMissingImage(t *testing.T, c *harness.Cluster) {
 				return nil
 			}
 		}
-		return fmt.Errorf("status exits with %d and tells of %+v", code, s.Problems)
+		return fmt.Errorf("status exits with %d and reports %+v", code, s.Problems)
 	})
 }

@@ -16,7 +16,7 @@ import (
 	"bonsai/test/e2e/harness"
 )
 
-// deployment makes a Deployment of sleeping pods and waits until all of them are available.
+// deployment creates a Deployment of sleeping pods and waits until all of them are available.
 // Its pods leave a node that is gone after a second; by default they would wait five minutes.
 func deployment(t *testing.T, n *harness.Namespace, name string, replicas int32) {
 	t.Helper()
@@ -89,7 +89,7 @@ func containerOf(t *testing.T, n *harness.Namespace, pod string) (string, error)
 	return fmt.Sprintf("%s, %d restarts", s.ContainerID, s.RestartCount), harness.Ready(p)
 }
 
-// component returns what status says of one supervised process of a node.
+// component returns the state of one supervised process of a node, from status.
 func component(t *testing.T, c *harness.Cluster, node, name string) cluster.Component {
 	t.Helper()
 	s, _ := c.Status(t)
@@ -125,7 +125,7 @@ func testKilledComponents(t *testing.T, c *harness.Cluster) {
 			}
 			return nil
 		})
-		// Proof that the node works again, and that the old pod never noticed.
+		// This proves that the node works again, and that the old pod was not affected.
 		n.Create(t, harness.On(node, n.Pod("after-"+name, harness.Testpod, "serve")))
 		if after, err := containerOf(t, n, pod.Name); err != nil || after != before {
 			t.Errorf("after %s was killed the pod's container is %s (%v), before it was %s", name, after, err, before)
@@ -168,13 +168,13 @@ func testDockerRestart(t *testing.T, c *harness.Cluster) {
 		t.Errorf("the node's addresses are %s, before the restart %s", got, want)
 	}
 	target := fmt.Sprintf("http://%s:8080/", n.WaitReady(t, pinned.Name).Status.PodIP)
-	from := n.Create(t, harness.On(c.Nodes(t)[0], n.Pod("asker", harness.Testpod, "serve")))[0]
+	from := n.Create(t, harness.On(c.Nodes(t)[0], n.Pod("client", harness.Testpod, "serve")))[0]
 	if got := n.Fetch(t, from.Name, 1, target)[target][0]; !strings.HasPrefix(got, "pinned ") {
 		t.Errorf("asked the pod on the restarted node: %q", got)
 	}
 }
 
-// The controllers notice a node that is gone and have its work done elsewhere; start brings it back.
+// The controllers notice a node that is gone and move its pods elsewhere; start brings it back.
 func testLostNode(t *testing.T, c *harness.Cluster) {
 	n := c.NewNamespace(t)
 	deployment(t, n, "mobile", 3)
@@ -207,7 +207,7 @@ func testLostNode(t *testing.T, c *harness.Cluster) {
 	readyNodes(t, c, 3)
 }
 
-// A start of a running cluster repairs what is missing and is no error.
+// A start of a running cluster repairs what is missing and is not an error.
 func testSecondStart(t *testing.T, c *harness.Cluster) {
 	n := c.NewNamespace(t)
 	deployment(t, n, "kept", 2)
@@ -219,14 +219,14 @@ func testSecondStart(t *testing.T, c *harness.Cluster) {
 	}
 	r := c.Start(t)
 	if strings.Contains(r.Stderr, "rror") {
-		t.Errorf("the repair tells of an error: %s", r)
+		t.Errorf("the repair reports an error: %s", r)
 	}
 	for _, n := range readyNodes(t, c, 3) {
 		if n.Name == node {
 			reported(t, []corev1.Node{n}, removed)
 		}
 	}
-	// A pod on the repaired node proves that it works; what the API server says of the old ones may be old.
+	// A pod on the repaired node proves that it works; the API server's state of the old ones may be outdated.
 	n.Create(t, harness.On(node, n.Pod("after-repair", harness.Testpod, "serve")))
 	available(t, n, "kept", 2)
 	if _, code := c.Status(t); code != 0 {

@@ -20,18 +20,18 @@ import (
 	tmuxterm "bonsai/test/e2e/terminal"
 )
 
-// startFault is something that makes a start fail, and what the start view has to say of it: the cause, and what to do.
+// startFault is something that makes a start fail, and what the start view has to show: the cause, and what to do.
 type startFault struct {
 	name string
-	// plant plants it, for a new cluster unless it makes one, and returns what it adds to the environment.
+	// plant injects it, for a new cluster unless it creates one, and returns additions to the environment.
 	plant func(t *testing.T, c *harness.Cluster) []string
-	// during happens while the cluster starts; nil for nothing.
+	// during runs while the cluster starts; nil for nothing.
 	during func(ctx context.Context, t *testing.T, c *harness.Cluster)
 	says   []string
 }
 
-// TestStartFaults plants ten faults and starts a cluster in the terminal UI: each time the start view names the cause
-// and what to do about it, without a look at any log, and nothing of the failed start is left.
+// TestStartFaults injects ten faults and starts a cluster in the terminal UI: each time the start view shows the cause
+// and what to do about it, without reading any log, and nothing of the failed start is left.
 func TestStartFaults(t *testing.T) {
 	for _, f := range startFaults() {
 		t.Run(f.name, func(t *testing.T) {
@@ -177,7 +177,7 @@ func startFaults() []startFault {
 	}
 }
 
-// stoppedCluster makes a cluster without nodes, stops it, and returns its API server's port.
+// stoppedCluster creates a cluster without nodes, stops it, and returns its API server's port.
 func stoppedCluster(t *testing.T, c *harness.Cluster) string {
 	t.Helper()
 	c.Must(t, "start", "--nodes", "0")
@@ -189,7 +189,7 @@ func stoppedCluster(t *testing.T, c *harness.Cluster) string {
 	return strconv.Itoa(spec.APIPort)
 }
 
-// listen serves a socket that stands for an engine that cannot be run here.
+// listen serves a socket that simulates an engine that cannot be run here.
 func listen(t *testing.T) (net.Listener, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "docker.sock")

@@ -80,7 +80,7 @@ func claimSpec() corev1.PersistentVolumeClaimSpec {
 	}
 }
 
-// withClaim is a pod with a shell and a claim at /data.
+// withClaim returns a pod with a shell and a claim at /data.
 func withClaim(n *harness.Namespace, name, claim string) *corev1.Pod {
 	p := n.Pod(name, harness.Busybox, "-c", "exec sleep 100000")
 	p.Spec.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{
@@ -146,8 +146,8 @@ func volumeGone(t *testing.T, n *harness.Namespace, pv *corev1.PersistentVolume)
 	})
 }
 
-// told waits for a Warning on a claim.
-func told(t *testing.T, n *harness.Namespace, claim, text string) {
+// warned waits for a Warning on a claim.
+func warned(t *testing.T, n *harness.Namespace, claim, text string) {
 	t.Helper()
 	harness.Until(t, 30*time.Second, "a warning on claim "+claim, func() error {
 		events, err := n.Client.CoreV1().Events(n.Namespace).List(t.Context(), metav1.ListOptions{
@@ -197,7 +197,7 @@ func testTwoPodsOfOneClaim(t *testing.T, c *harness.Cluster) {
 	})
 	first := n.Create(t, withClaim(n, "first", "shared"))[0]
 	write(t, n, "first", "for-all")
-	// That the node is full of pods which the scheduler would rather avoid must not matter.
+	// It must not matter that the node is full of pods that the scheduler would rather avoid.
 	for i := range 3 {
 		name := fmt.Sprintf("more-%d", i)
 		p := n.Create(t, withClaim(n, name, "shared"))[0]
@@ -271,10 +271,10 @@ func testReclaimPolicies(t *testing.T, c *harness.Cluster) {
 func testBlockVolume(t *testing.T, c *harness.Cluster) {
 	n := c.NewNamespace(t)
 	claim(t, n, "raw", "immediate", func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeMode = new(corev1.PersistentVolumeBlock) })
-	told(t, n, "raw", "does not support block volume")
+	warned(t, n, "raw", "does not support block volume")
 }
 
-// onEveryNode mounts a file system over the volumes of all nodes, which the returned function takes away again.
+// onEveryNode mounts a file system over the volumes of all nodes, which the returned function unmounts.
 func onEveryNode(t *testing.T, c *harness.Cluster, options string) (undo func()) {
 	t.Helper()
 	for _, node := range c.Nodes(t) {
@@ -305,8 +305,8 @@ func testFullDisk(t *testing.T, c *harness.Cluster) {
 				t.Fatal(err)
 			}
 			claim(t, n, "waits-too", "immediate")
-			told(t, n, "waits", "the disk is full")
-			told(t, n, "waits-too", "the disk is full")
+			warned(t, n, "waits", "the disk is full")
+			warned(t, n, "waits-too", "the disk is full")
 			makeRoom()
 			n.WaitReady(t, "waits")
 			write(t, n, "waits", "room")
@@ -324,14 +324,14 @@ func testReadOnlyDisk(t *testing.T, c *harness.Cluster) {
 	if _, err := n.Client.CoreV1().Pods(n.Namespace).Create(t.Context(), withClaim(n, "waits", "waits"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	told(t, n, "waits", "the disk is read-only")
+	warned(t, n, "waits", "the disk is read-only")
 	mend()
 	n.WaitReady(t, "waits")
 	write(t, n, "waits", "mended")
 	drop(t, n, "waits", "waits")
 }
 
-// A database that starts on an empty folder in place of its data is worse than one that does not start.
+// A database that starts on an empty folder instead of its data is worse than one that does not start.
 func testVanishedFolder(t *testing.T, c *harness.Cluster) {
 	n := c.NewNamespace(t)
 	claim(t, n, "lost", "immediate")
@@ -350,7 +350,7 @@ func testVanishedFolder(t *testing.T, c *harness.Cluster) {
 		return err
 	})
 	if slices.Contains(folders(t, nodeOf(pv)), pv.Name) {
-		t.Error("the folder was made anew")
+		t.Error("the folder was recreated")
 	}
 	drop(t, n, "lost", "lost")
 	volumeGone(t, n, pv)
@@ -424,7 +424,7 @@ func testStatefulSet(t *testing.T, c *harness.Cluster) {
 	harness.Docker(t, "restart", "-t", "10", harness.Container(t, node))
 	kept("a restart of "+node, before)
 
-	// Another container for the node, as an upgrade of bonsai makes it, on the node's disk.
+	// Another container for the node, as after an upgrade of bonsai, on the node's disk.
 	before = now(func(p string) bool { return where[p] == node })
 	harness.Docker(t, "rm", "-f", harness.Container(t, node))
 	c.Start(t)
@@ -444,7 +444,7 @@ func testStatefulSet(t *testing.T, c *harness.Cluster) {
 	}
 }
 
-// A volume of a node that was removed for good cannot be asked for anywhere; it went with the node.
+// A volume of a node that was removed for good cannot be recovered; it was lost with the node.
 func testDeletedNode(t *testing.T, c *harness.Cluster) {
 	n := c.NewNamespace(t)
 	claim(t, n, "stranded", "immediate")

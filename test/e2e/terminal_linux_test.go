@@ -22,7 +22,7 @@ import (
 	"bonsai/test/e2e/harness"
 )
 
-// muteTerminal is a pseudo-terminal that shows nothing and never answers: whoever asks it something waits for ever.
+// muteTerminal is a pseudo-terminal that shows nothing and never answers: a program that queries it waits forever.
 type muteTerminal struct {
 	t             *testing.T
 	master, slave *os.File
@@ -66,7 +66,7 @@ func newTerminal(t *testing.T) *muteTerminal {
 			s.output = append(s.output, buf[:n]...)
 			s.mu.Unlock()
 			if err != nil {
-				return // EIO is how a terminal without processes ends
+				return // a terminal without processes ends with EIO
 			}
 		}
 	})
@@ -109,7 +109,7 @@ func (s *muteTerminal) text() string {
 
 var sequences = regexp.MustCompile("\x1b(\\[[0-?]*[ -/]*[@-~]|[@-Z\\\\-_]|\\][^\x07\x1b]*(\x07|\x1b\\\\))")
 
-// shows waits for text to appear behind what was seen before.
+// shows waits for text to appear after what was seen before.
 func (s *muteTerminal) shows(limit time.Duration, texts ...string) {
 	s.t.Helper()
 	for _, text := range texts {
@@ -122,7 +122,7 @@ func (s *muteTerminal) shows(limit time.Duration, texts ...string) {
 	}
 }
 
-// forget drops what was shown so far.
+// forget drops the output so far.
 func (s *muteTerminal) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,7 +157,7 @@ func (s *muteTerminal) ends(cmd *exec.Cmd, limit time.Duration) (code int) {
 	return cmd.ProcessState.ExitCode()
 }
 
-// all is everything that was shown; the terminal is of no use after that.
+// all returns all output; the terminal cannot be used after that.
 func (s *muteTerminal) all() string {
 	_ = s.slave.Close()
 	s.read.Wait()
@@ -167,9 +167,8 @@ func (s *muteTerminal) all() string {
 // questions are sequences that a terminal answers: colours, cursor, device, modes.
 var questions = regexp.MustCompile("\x1b\\][0-9;]*\\?|\x1b\\[[>=?]?[0-9]*c|\x1b\\[\\??[56]n|\x1b\\[[?0-9;]*\\$p|\x1bP\\+q|\x1b\\[\\?u")
 
-// TestNoCommandAsksTheTerminal runs commands where nobody answers. Bubble Tea asks for the background when it is
-// initialised, in whatever program it is linked into, and waits for five seconds; package tui/background keeps it from
-// that.
+// TestNoCommandAsksTheTerminal runs commands on a terminal that does not answer. Bubble Tea queries the background when
+// it is initialised, in every program that links it, and waits for five seconds; package tui/background prevents that.
 func TestNoCommandAsksTheTerminal(t *testing.T) {
 	h := harness.NewHome(t)
 	for name, c := range map[string]struct {
@@ -194,9 +193,9 @@ func TestNoCommandAsksTheTerminal(t *testing.T) {
 	}
 }
 
-// TestUIOnAMuteTerminal opens the UI where nobody answers, and leaves it in every way.
+// TestUIOnAMuteTerminal opens the UI on a terminal that does not answer, and leaves it in every way.
 func TestUIOnAMuteTerminal(t *testing.T) {
-	// Under nohup the signal is ignored, and children inherit that, unless somebody wants it.
+	// Under nohup the signal is ignored, and children inherit that unless they handle it.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	defer signal.Reset(syscall.SIGHUP)
 	h := harness.NewHome(t)
@@ -239,7 +238,7 @@ func TestUIOnAMuteTerminal(t *testing.T) {
 	})
 }
 
-// TestUIFromStartToFinish starts, stops and deletes a cluster without leaving the UI, and leaves it once meanwhile.
+// TestUIFromStartToFinish starts, stops and deletes a cluster without leaving the UI, except once in between.
 func TestUIFromStartToFinish(t *testing.T) {
 	c := harness.New(t)
 	s := newTerminal(t)
@@ -252,7 +251,7 @@ func TestUIFromStartToFinish(t *testing.T) {
 	s.keys("\r")
 	s.shows(30*time.Second, "Certificates", "Control plane")
 
-	// It goes on when the UI is left, and the UI finds it again.
+	// The start continues when the UI is left, and the UI finds it again.
 	s.keys("q")
 	s.ends(ui, 20*time.Second)
 	s.shows(5*time.Second, "goes on without the UI")

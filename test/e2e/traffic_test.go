@@ -38,7 +38,7 @@ func testExecAttachLogs(t *testing.T, c *harness.Cluster) {
 			t.Errorf("exec with an exit code on %s: %s", node, r)
 		}
 
-		// attach brings a line in, logs -f brings the answer out.
+		// attach sends a line, logs -f returns the answer.
 		lines, stop := follow(t, n, "logs", "-f", p.Name)
 		ctx, cancel := context.WithCancel(t.Context())
 		attach := n.Command(ctx, "kubectl", "-p", n.Name, "--", "-n", n.Namespace, "attach", "-i", p.Name)
@@ -98,7 +98,7 @@ func waitLine(t *testing.T, lines <-chan string, pattern string) []string {
 				return m
 			}
 		case <-limit:
-			t.Fatalf("no line matches %q within the limit, only: %q", pattern, seen)
+			t.Fatalf("timed out waiting for a line that matches %q; got: %q", pattern, seen)
 		}
 	}
 }
@@ -155,7 +155,7 @@ func get(t *testing.T, url string) (string, error) {
 	return string(body), nil
 }
 
-// 200 MB into a pod and out again, unharmed.
+// 200 MB into a pod and out again, unchanged.
 func testCopy(t *testing.T, c *harness.Cluster) {
 	n := c.NewNamespace(t)
 	box := n.Create(t, n.Pod("box", harness.Busybox, "-c", "sleep 1000"))[0]
@@ -209,7 +209,7 @@ func testProxy(t *testing.T, c *harness.Cluster) {
 			return err
 		})
 	}
-	// Metrics of a kubelet, through the same way that exec takes.
+	// Metrics of a kubelet, over the same path that exec uses.
 	node := n.Nodes(t)[0]
 	if m := n.Kubectl(t, "get", "--raw", "/api/v1/nodes/"+node+"/proxy/metrics/resource"); !strings.Contains(m, "node_memory_working_set_bytes") {
 		t.Errorf("the kubelet of %s serves no metrics: %.200s", node, m)

@@ -14,7 +14,7 @@ import (
 	tmuxterm "bonsai/test/e2e/terminal"
 )
 
-// brokenShop is a program that cannot work without redis, whose name is mistyped, beside one that serves.
+// brokenShop is a program that cannot work without redis, whose name is mistyped, beside one that works.
 const brokenShop = `
 apiVersion: v1
 kind: Namespace
@@ -67,8 +67,8 @@ func terminalEnv(c *harness.Cluster, more ...string) []string {
 	return append([]string{"BONSAI_HOME=" + c.Dir, "KUBECONFIG=" + c.Kubeconfig, "LANG=C.UTF-8", "PATH=" + os.Getenv("PATH"), "CI="}, more...)
 }
 
-// TestTerminalUI is a user's whole way in the real terminal UI on a real cluster: start it, break something, see the
-// cause, mend it, and stop. With BONSAI_PICTURE it also records the picture of the README.
+// TestTerminalUI is a user's complete session in the real terminal UI on a real cluster: start it, break something, see
+// the cause, fix it, and stop. With BONSAI_PICTURE it also records the picture of the README.
 func TestTerminalUI(t *testing.T) {
 	picture := os.Getenv("BONSAI_PICTURE")
 	c := harness.New(t)
@@ -87,7 +87,7 @@ func TestTerminalUI(t *testing.T) {
 	term.Wait(90*time.Second, "nothing is wrong", "NODES")
 	term.Shoot(2 * time.Second)
 
-	// Something breaks. The overview says what and why.
+	// Something breaks. The overview shows what and why.
 	c.LoadImages(t)
 	if r := c.RunWithInput(t, strings.NewReader(brokenShop), "kubectl", "-p", c.Name, "--", "apply", "-f", "-"); r.Code != 0 {
 		t.Fatal(r)
@@ -96,12 +96,12 @@ func TestTerminalUI(t *testing.T) {
 	term.Wait(30*time.Second, "meant redis.default.svc?")
 	term.Shoot(6 * time.Second)
 
-	// Who asks for that name, and what was tried.
+	// Which pod asks for that name, and what was tried.
 	term.Keys("6")
 	term.Wait(60*time.Second, "redis.defualt.svc", "NXDOMAIN")
 	term.Shoot(4 * time.Second)
 
-	// The cause is mended with an editor, from the list of deployments.
+	// The cause is fixed with an editor, from the list of deployments.
 	term.Keys(":")
 	term.Type("deploy shop")
 	term.Keys("Enter")
@@ -129,8 +129,8 @@ func TestTerminalUI(t *testing.T) {
 	term.Wait(20*time.Second, "kube-scheduler", "sandbox")
 	term.Shoot(4 * time.Second)
 
-	// Two look at the cluster while its control plane is killed: both stay, say that it is silent, and are back by
-	// themselves when somebody has started it again.
+	// Two UIs watch the cluster while its control plane is killed: both keep running, show that it does not answer, and
+	// recover on their own when it has been started again.
 	other := tmuxterm.Start(t, 80, 24, env, fmt.Sprintf("%s ui -p %s --theme mono", harness.Binary(), c.Name))
 	other.Wait(20*time.Second, "nothing is wrong", "live")
 	daemon, ok := statedir.Dir{Root: c.Dir}.Cluster(c.Name).Daemon()
@@ -155,7 +155,7 @@ func TestTerminalUI(t *testing.T) {
 		return nil
 	})
 
-	// Every size is fine, and leaving leaves the cluster alone.
+	// Every size works, and leaving the UI does not affect the cluster.
 	for _, size := range [][2]int{{80, 24}, {40, 8}, {20, 4}, {200, 60}, {columns, rows}} {
 		term.Resize(size[0], size[1])
 	}
@@ -166,7 +166,7 @@ func TestTerminalUI(t *testing.T) {
 		t.Errorf("after leaving the UI the cluster has status %d", code)
 	}
 	if picture != "" {
-		// The picture names the cluster as a user would, in as many letters as the test's.
+		// The picture shows the cluster name that a user would use, with as many letters as the test's.
 		svg := strings.ReplaceAll(tmuxterm.SVG(term.Shots, columns, rows), c.Name, "my-bonsai")
 		if err := os.WriteFile(picture, []byte(svg), 0o644); err != nil {
 			t.Fatal(err)

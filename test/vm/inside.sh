@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# inside.sh - the proof itself: what an ordinary user does with bonsai, from the first start to nothing left.
+# inside.sh - the test itself: what an ordinary user does with bonsai, from the first start until nothing is left.
 # It runs in the machine that vm.sh drives (or any other Debian with busybox-static, as a user who may use
-# Docker and has no cluster). Each line is printed with the time that it took; the first failure prints what the
-# logs say and ends the run.
+# Docker and has no cluster). Each line is printed with the time that it took; the first failure prints the logs
+# and ends the run.
 set -Eeuo pipefail
 
-# Emulation is up to 40 times slower than the machines that the limits on bonsai's waits are made for.
+# Emulation is up to 40 times slower than the machines for which the limits on bonsai's waits are chosen.
 export BONSAI_WAIT_SCALE=${BONSAI_WAIT_SCALE:-30}
 limit=600s  # for each wait of this script
 image=bonsai-vm/busybox:1
@@ -83,7 +83,7 @@ kept() { k get pods,configmaps -l proof=vm -o jsonpath='{range .items[*]}{.metad
 
 # ---------------------------------------------------------------- steps ----
 
-# A kubeconfig with somebody else's cluster in it, which must come through all of this as it is.
+# A kubeconfig with another cluster in it, which must come through all of this unchanged.
 foreign_kubeconfig() {
 	mkdir -p ~/.kube
 	cat >~/.kube/config <<-END
@@ -259,7 +259,7 @@ stop_keeps_everything() {
 
 started_again_with_everything() {
 	bonsai start
-	# What the API server knew before the stop says nothing: the containers have to be new ones.
+	# What the API server knew before the stop does not count: the containers have to be new ones.
 	k wait pod web-1 web-2 --for=jsonpath='{.status.containerStatuses[0].restartCount}'=1 --timeout=$limit
 	pods_are_ready
 	is "$(kept)" "$before" "identity of pods and objects"

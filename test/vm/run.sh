@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run.sh SUITE - proves bin/bonsai in a Debian machine of that release (trixie, bookworm), as an unprivileged
-# user. What is proven stands in inside.sh; how the machine works stands in vm.sh. VM_KEEP=1 leaves the machine
-# up afterwards, to look around with: VM_SUITE=SUITE test/vm/vm.sh run-as-dev ... BONSAI=FILE proves another executable.
+# user. The test is in inside.sh; the machine is in vm.sh. VM_KEEP=1 leaves the machine running
+# afterwards, to inspect it with: VM_SUITE=SUITE test/vm/vm.sh run-as-dev ... BONSAI=FILE proves another executable.
 set -euo pipefail
 
 [ $# = 1 ] || { sed -n '2,/^set /{/^#/p}' "$0" >&2; exit 2; }

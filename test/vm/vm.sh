@@ -6,9 +6,9 @@
 #   test/vm/vm.sh run CMD...       run as root; stdin, output and exit code pass through
 #   test/vm/vm.sh run-as-dev CMD.. the same as the user dev
 #   test/vm/vm.sh put FILE DEST    copy one file in (mode kept, parent folders made)
-#   test/vm/vm.sh down             stop; everything that was written in the machine is lost
-#   test/vm/vm.sh build            only make the disk image, or make it anew if it is stale
-#   test/vm/vm.sh status           say whether it is up
+#   test/vm/vm.sh down             stop; discards everything that was written in the machine
+#   test/vm/vm.sh build            only build the disk image, or rebuild it if it is stale
+#   test/vm/vm.sh status           print whether it is running
 #
 # One argument to run and run-as-dev is a shell line ('a | b'); several are a command and its arguments.
 #
@@ -16,7 +16,7 @@
 # build/vm, so several machines can be up at once. The default is software emulation, which works everywhere
 # and is 7 to 40 times slower than the host; where KVM works, VM_ACCEL=kvm is about as fast as the host.
 #
-# The machine reaches nothing outside itself, on purpose. The image is made of Debian packages from the mirror
+# The machine has no access to the network outside, on purpose. The image is built from Debian packages of the mirror
 # that this host's apt uses (or VM_MIRROR); the name of the mirror is not kept in it.
 set -euo pipefail
 
@@ -24,7 +24,7 @@ self=$(readlink -f "$0")
 repo=${self%/test/vm/*}
 
 VM_SUITE=${VM_SUITE:-trixie}
-VM_DIR=${VM_DIR:-$repo/build/vm/$VM_SUITE}                 # everything lies under it
+VM_DIR=${VM_DIR:-$repo/build/vm/$VM_SUITE}                 # contains everything
 VM_MIRROR=${VM_MIRROR:-}                                   # URL of a Debian mirror; empty: ask apt
 VM_DISK=${VM_DISK:-16G}                                    # size of the disk, a sparse file
 VM_MEM=${VM_MEM:-4G}
@@ -51,7 +51,7 @@ die() { say "$*"; exit 125; }
 
 # ---------------------------------------------------------------- build ----
 
-# What the machine is made of, comma separated.
+# The machine's packages, comma separated.
 packages() {
 	printf '%s' linux-image-cloud-amd64,initramfs-tools,systemd-sysv,udev,dbus,libpam-systemd
 	printf ',%s' openssh-server,iproute2,iptables,nftables,procps,kmod,ca-certificates
@@ -59,8 +59,8 @@ packages() {
 	[ "$VM_SUITE" = bookworm ] || printf ',docker-cli' # a package of its own since Debian 13
 }
 
-# The suite's apt source lines: the host's own Debian sources with the release exchanged.
-# They are only ever handed over on stdin, so that no mirror's name is stored.
+# The suite's apt source lines: the host's own Debian sources with the release replaced.
+# They are only passed on stdin, so that no mirror's name is stored.
 sources() {
 	local uri code component
 	if [ -n "$VM_MIRROR" ]; then

@@ -22,11 +22,11 @@ const (
 	perNamespace  = 50
 	// Every tenth service is headless.
 	headlessEach = 10
-	// So many goroutines create objects at once.
+	// The number of goroutines that create objects.
 	creators = 32
 )
 
-// startAPI keeps the API server's data in memory if it can: disks are not what is measured.
+// startAPI keeps the API server's data in memory if possible, because disks are not what is measured.
 func (b *bench) startAPI(ctx context.Context) (err error) {
 	if b.home, err = os.MkdirTemp("/dev/shm", "bonsai-bench-dns"); err != nil {
 		b.home = filepath.Join(b.dir, "home")
@@ -73,8 +73,8 @@ func endpoint(service, i int) string {
 	return fmt.Sprintf("10.%d.%d.%d", 128+n>>16, n>>8&255, n&255)
 }
 
-// create makes the services from one number to another, each with an EndpointSlice. They have no selector: no
-// controller touches what is made here.
+// create creates the services from one number to another, each with an EndpointSlice. They have no selector, so that no
+// controller changes what is created here.
 func (b *bench) create(ctx context.Context, from, to int) error {
 	for service := from; service < to; service += perNamespace {
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespaceOf(service)}}
@@ -146,7 +146,7 @@ func patiently(ctx context.Context, create func() error) error {
 	for {
 		err := create()
 		switch {
-		case err == nil, apierrors.IsAlreadyExists(err): // by the request that was given up
+		case err == nil, apierrors.IsAlreadyExists(err): // by the request that timed out
 			return nil
 		case ctx.Err() != nil, !apierrors.IsTimeout(err) && !apierrors.IsServerTimeout(err) && !apierrors.IsTooManyRequests(err):
 			return err

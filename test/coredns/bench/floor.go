@@ -12,8 +12,8 @@ import (
 	"bonsai/test/coredns/internal/compare"
 )
 
-// echo answers every datagram with itself, marked as a reply: the least that any server can do. It is the floor below
-// the latencies of all servers, which is the load generator's and the machine's.
+// echo answers every datagram with itself, marked as a reply: the least that any server can do. It shows how much of
+// all servers' latencies is due to the load generator and the machine.
 func echo(addr string) error {
 	conn, err := net.ListenPacket("udp", addr)
 	if err != nil {
@@ -35,7 +35,7 @@ func echo(addr string) error {
 	}
 }
 
-// floor measures echo as the servers are measured.
+// floor measures echo in the same way as the servers.
 func (b *bench) floor(ctx context.Context, m *mix) (f *figures, err error) {
 	addrs, err := freePorts(1)
 	if err != nil {

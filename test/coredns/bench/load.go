@@ -26,7 +26,7 @@ type figures struct {
 	lost, offered int
 }
 
-// load runs every mix against every server in turns: A-B-A-B, so that a change in the machine's mood hits both.
+// load runs every mix against every server in turn: A-B-A-B, so that a change in the machine's speed affects both.
 func (b *bench) load(ctx context.Context, mixes []*mix) (map[string]*figures, error) {
 	results := map[string]*figures{}
 	for _, s := range b.servers { // not measured: code and caches are cold at first
@@ -59,14 +59,14 @@ func (b *bench) load(ctx context.Context, mixes []*mix) (map[string]*figures, er
 }
 
 const (
-	// restful is the share of all processors below which a machine is at rest, restFor how long it has to be, and
-	// restLimit how long that is waited for: a busy machine is measured, too, and the table tells of it.
+	// restful is the share of all processors below which a machine is idle, restFor how long it has to be idle, and
+	// restLimit how long to wait for that: a busy machine is measured, too, and the table says so.
 	restful   = 0.05
 	restFor   = 5 * time.Second
 	restLimit = 2 * time.Minute
 )
 
-// settle waits until the API server has done what the creation of so many objects has left it to do.
+// settle waits until the API server has finished the work caused by creating so many objects.
 func (b *bench) settle(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -86,7 +86,7 @@ func (b *bench) settle(ctx context.Context) error {
 	return nil
 }
 
-// run is the outcome of one dnsperf.
+// run is the result of one dnsperf.
 type run struct {
 	sent, completed int
 	qps             float64
@@ -94,7 +94,7 @@ type run struct {
 	took            []float64     // in seconds, sorted, with -v only
 }
 
-// closedLoop keeps 100 questions under way.
+// closedLoop keeps 100 questions in flight.
 func (b *bench) closedLoop(ctx context.Context, m *mix, s *server, f *figures) error {
 	r, err := b.dnsperf(ctx, m, s)
 	if err != nil {
@@ -112,7 +112,7 @@ func (b *bench) fixedRate(ctx context.Context, m *mix, s *server, f *figures) er
 		return err
 	}
 	if len(r.took) == 0 {
-		return fmt.Errorf("dnsperf told no latencies of %s", s.name)
+		return fmt.Errorf("dnsperf reported no latencies for %s", s.name)
 	}
 	f.p50 = append(f.p50, 1e6*r.took[len(r.took)/2])
 	f.p99 = append(f.p99, 1e6*r.took[len(r.took)*99/100])
@@ -155,7 +155,7 @@ func (b *bench) dnsperf(ctx context.Context, m *mix, s *server, more ...string) 
 	return r, nil
 }
 
-// parse reads what dnsperf wrote. All replies must have the rcode.
+// parse parses the output of dnsperf. All replies must have the rcode.
 func parse(path, rcode string) (*run, error) {
 	file, err := os.Open(path)
 	if err != nil {

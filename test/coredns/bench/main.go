@@ -1,9 +1,10 @@
 // Command bench measures bonsai's DNS server beside CoreDNS: two processes on the loopback of one machine, answering
-// from the same API server (bonsai start --nodes 0), under the same load of dnsperf, in turns.
+// from the same API server (bonsai start --nodes 0), under the same load of dnsperf, in turn.
 //
-// Every answer to what is asked is compared before it is measured. The result is a table in markdown: medians, and in
-// parentheses the smallest and largest of the runs. Run it through `make bench-dns` on a quiet machine; load, servers
-// and API server share its processors, so that queries per CPU second say more than queries per second.
+// The answers to all questions are compared before they are measured. The result is a table in markdown: medians, and
+// in parentheses the smallest and largest of the runs. Run it through `make bench-dns` on a quiet machine; load,
+// servers and API server share its processors, so that queries per CPU second are more meaningful than queries per
+// second.
 package main
 
 import (
@@ -41,8 +42,8 @@ type bench struct {
 	client   kubernetes.Interface
 	upstream *stub.Server
 	servers  []*server
-	// ours is the processor time of all runs, of server and load together; others is the share of the machine that was
-	// busy with anything else meanwhile.
+	// ours is the processor time of all runs, of server and load together; others is the share of the machine that
+	// other processes used in the meantime.
 	ours   time.Duration
 	others float64
 }
@@ -145,12 +146,12 @@ func (b *bench) run(ctx context.Context) (err error) {
 	return b.printUpdates(ctx)
 }
 
-// progress goes where it does not mix with the tables.
+// progress is printed where it does not mix with the tables.
 func (b *bench) progress(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "bench: %3.0fs "+format+"\n", append([]any{time.Since(b.began).Seconds()}, args...)...)
 }
 
-// command runs to its end; its output is only of interest if it fails.
+// command runs to its end; its output only matters if it fails.
 func (b *bench) command(ctx context.Context, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), b.env...)

@@ -21,7 +21,7 @@ type mix struct {
 	file  string // as dnsperf reads it
 	rcode int    // of all replies
 	lines []line
-	// forwarded answers age in the caches of the servers, each at its time.
+	// forwarded answers age in the caches of the servers, each at its own pace.
 	forwarded bool
 }
 
@@ -56,7 +56,7 @@ func (b *bench) mixes() ([]*mix, error) {
 		hot.lines = append(hot.lines, line{serviceName(n), dns.TypeA, addresses})
 		pairs.lines = append(pairs.lines, line{serviceName(n), dns.TypeA, addresses}, line{serviceName(n), dns.TypeAAAA, nil})
 	}
-	// What a pod's resolver makes of names outside, with the search path that kubelet writes and ndots:5.
+	// What a pod's resolver asks for external names, with the search path that kubelet writes and ndots:5.
 	for n := range 200 {
 		for _, search := range []string{namespaceOf(n*b.services/200) + ".svc.cluster.local.", "svc.cluster.local.", "cluster.local."} {
 			for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
@@ -85,8 +85,8 @@ func (b *bench) mixes() ([]*mix, error) {
 	return mixes, nil
 }
 
-// verify asks every server every question once and compares the replies, with each other and with what is known to be
-// right. It also fills the caches.
+// verify asks every server every question once and compares the replies, with each other and with the expected ones. It
+// also fills the caches.
 func (b *bench) verify(mixes []*mix) error {
 	for _, m := range mixes {
 		for _, l := range m.lines {

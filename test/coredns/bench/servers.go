@@ -25,8 +25,8 @@ type server struct {
 	ask             *compare.Client
 }
 
-// corefile is kubeadm's, word by word. CoreDNS gets it with its own addresses, the way to the API server, and the stub
-// to forward to; bonsai with the stub only, from the ConfigMap that kubeadm would put it into.
+// corefile is kubeadm's, word for word. CoreDNS gets it with its own addresses, the address of the API server, and the
+// stub to forward to; bonsai with the stub only, from the ConfigMap that kubeadm would put it into.
 const corefile = `.:53 {
     errors
     health {
@@ -134,12 +134,12 @@ func (b *bench) start(name, addr, program string, args ...string) error {
 func (b *bench) stopServers() {
 	for _, s := range b.servers {
 		s.ask.Close()
-		_ = s.cmd.Process.Kill() // CoreDNS would go on for five seconds
+		_ = s.cmd.Process.Kill() // CoreDNS would keep running for five seconds
 		_ = s.cmd.Wait()
 	}
 }
 
-// arrived waits until every server knows the newest services: those below number to that may have been made last.
+// arrived waits until every server knows the newest services, those before number to.
 func (b *bench) arrived(ctx context.Context, to int) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -171,7 +171,7 @@ func (s *server) knows(ctx context.Context, name string) error {
 
 func question(name string, kind uint16) *dns.Msg { return new(dns.Msg).SetQuestion(name, kind) }
 
-// tick is the unit of processor time in /proc: USER_HZ is 100 on all architectures that Go runs on.
+// tick is the unit of processor time in /proc: USER_HZ is 100 on all architectures that Go supports.
 const tick = time.Second / 100
 
 // cpu is the time that the process has spent on processors, in user space and in the kernel. Its resolution is 10 ms.
@@ -233,7 +233,7 @@ func (s *server) rss() (all, anonymous int64, err error) {
 	return all, anonymous, nil
 }
 
-// processor is its name, for whoever compares tables.
+// processor is its name, for comparing tables.
 func processor() string {
 	text, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

@@ -21,8 +21,8 @@ type update struct {
 	event, answer time.Duration
 }
 
-// timeUpdates changes the address of an endpoint of a headless service again and again, and asks one of the servers for
-// it all the time, with a new question as soon as the last one is answered. The servers take turns.
+// timeUpdates changes the address of an endpoint of a headless service again and again, and keeps asking one of the
+// servers for it, with a new question as soon as the last one is answered. The servers take turns.
 func (b *bench) timeUpdates(ctx context.Context) (map[string][]update, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute+time.Duration(b.updates)*time.Second)
 	defer cancel()
@@ -68,12 +68,12 @@ func (b *bench) timeUpdates(ctx context.Context) (map[string][]update, error) {
 	return out, nil
 }
 
-// await is when, after begin, the watch tells of the address.
+// await returns how long after begin the watch reported the address.
 func await(ctx context.Context, events watch.Interface, address string, begin time.Time) (time.Duration, error) {
 	for {
 		select {
 		case <-ctx.Done():
-			return 0, fmt.Errorf("the watch does not tell of %s: %w", address, ctx.Err())
+			return 0, fmt.Errorf("the watch does not report %s: %w", address, ctx.Err())
 		case e, ok := <-events.ResultChan():
 			if !ok {
 				return 0, errors.New("the watch has ended")
@@ -85,7 +85,7 @@ func await(ctx context.Context, events watch.Interface, address string, begin ti
 	}
 }
 
-// until is when, after begin, the server's answer has the address.
+// until returns how long after begin the server's answer had the address.
 func (s *server) until(ctx context.Context, name, address string, begin time.Time) (time.Duration, error) {
 	for ctx.Err() == nil {
 		reply, err := s.ask.Ask(question(name, dns.TypeA), false)

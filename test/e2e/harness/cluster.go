@@ -15,7 +15,7 @@ type Cluster struct {
 	Name string
 }
 
-// New names a cluster in a home of its own; nothing is started.
+// New names a cluster in its own home; nothing is started.
 func New(t *testing.T) *Cluster {
 	t.Helper()
 	h := NewHome(t)
@@ -59,19 +59,19 @@ func (c *Cluster) Start(t *testing.T, args ...string) Result {
 	return r
 }
 
-// LoadImages brings the test images to all nodes.
+// LoadImages loads the test images into all nodes.
 func (c *Cluster) LoadImages(t *testing.T) {
 	t.Helper()
 	c.Must(t, "image", "load", Archive(t))
 }
 
-// Status returns what "bonsai status -o json" says, and the command's exit code.
+// Status returns the output of "bonsai status -o json", and the command's exit code.
 func (c *Cluster) Status(t *testing.T) (cluster.Snapshot, int) {
 	t.Helper()
 	r := c.Bonsai(t, "status", "-o", "json")
 	var s cluster.Snapshot
 	if err := json.Unmarshal([]byte(r.Stdout), &s); err != nil {
-		t.Fatalf("bonsai status -o json is no snapshot: %v\n%s", err, r)
+		t.Fatalf("bonsai status -o json is not a snapshot: %v\n%s", err, r)
 	}
 	return s, r.Code
 }
@@ -115,7 +115,7 @@ func (c *Cluster) Leftovers(t *testing.T) []string {
 	return left
 }
 
-// cleanUp deletes every cluster of the home, after saying all that helps if the test failed, and checks the engine.
+// cleanUp deletes every cluster of the home, after logging everything useful if the test failed, and checks the engine.
 func (h *Home) cleanUp(t *testing.T) {
 	h.Env = nil // some tests hide the engine
 	for _, name := range h.names {
@@ -123,7 +123,7 @@ func (h *Home) cleanUp(t *testing.T) {
 		if t.Failed() {
 			c.dump(t)
 		}
-		// A cluster that never came to be, or is gone already, is not an error here.
+		// A cluster that was never created, or is gone already, is not an error here.
 		r := c.Bonsai(t, "delete")
 		left := c.Leftovers(t)
 		if len(left) == 0 {

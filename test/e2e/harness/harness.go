@@ -1,8 +1,8 @@
-// Package harness runs the built bonsai against the real container engine for the end-to-end tests: clusters with
-// names of their own in state folders of their own, images made from this repository, helpers that wait, and a
-// check after each cluster that nothing of it is left.
+// Package harness runs the built bonsai against the real container engine for the end-to-end tests: clusters with their
+// own names and state folders, images built from this repository, helpers that wait, and a check after each cluster
+// that nothing of it is left.
 //
-// What it asserts about containers it asks the engine's own command line, not bonsai. Begin reading at New.
+// Its assertions about containers use the engine's own command line, not bonsai. Begin reading at New.
 package harness
 
 import (
@@ -31,8 +31,8 @@ const Label = "io.bonsai.cluster"
 // NodeLabel names the node that a container or volume is.
 const NodeLabel = "io.bonsai.node"
 
-// Main is TestMain's body. Without the executable or an engine no test can mean anything, so that is a failure and
-// not a skip; with -short nothing runs.
+// Main is TestMain's body. Without the executable or an engine no test is meaningful, so that is a failure and not a
+// skip; with -short nothing runs.
 func Main(m *testing.M) {
 	if short() {
 		fmt.Println("end-to-end tests are left out with -short")
@@ -51,7 +51,7 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// short looks for the flag itself: testing.Short needs parsed flags, which TestMain does not have yet.
+// short reads the flag itself: testing.Short needs parsed flags, which TestMain does not have yet.
 func short() bool {
 	for _, a := range os.Args[1:] {
 		if a == "-test.short" || a == "-test.short=true" {
@@ -86,7 +86,7 @@ func Binary() string {
 // Scale multiplies the limit of every wait, as in the product.
 func Scale(d time.Duration) time.Duration { return wait.FromEnv().Of(d) }
 
-// Home is a user's surroundings: a state folder and a kubeconfig, and the names of the clusters made there.
+// Home is a user's environment: a state folder and a kubeconfig, and the names of the clusters created there.
 type Home struct {
 	Dir, Kubeconfig string
 	// Env is added to the environment of each command.
@@ -96,7 +96,7 @@ type Home struct {
 	names []string
 }
 
-// NewHome makes surroundings that are removed with the test, with every cluster that was made in them.
+// NewHome creates an environment that is removed with the test, with every cluster that was created in it.
 func NewHome(t *testing.T) *Home {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "bt-")
@@ -113,7 +113,7 @@ func NewHome(t *testing.T) *Home {
 	return h
 }
 
-// Name returns a cluster name that nobody else uses, and has it cleaned up with the home.
+// Name returns a unique cluster name, and has the cluster cleaned up with the home.
 func (h *Home) Name() string {
 	b := make([]byte, 3)
 	_, _ = rand.Read(b)
@@ -140,7 +140,7 @@ func (h *Home) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, Binary(), args...)
 	cmd.Env = append(os.Environ(), "BONSAI_HOME="+h.Dir, "KUBECONFIG="+h.Kubeconfig, "NO_COLOR=1")
 	cmd.Env = append(cmd.Env, h.Env...)
-	// A command that hangs gets the signal that a user would send, and then the other one.
+	// A command that hangs gets the signal that a user would send, and then SIGKILL.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = Scale(30 * time.Second)
 	return cmd
@@ -183,7 +183,7 @@ func Docker(t *testing.T, args ...string) string {
 	return out
 }
 
-// TryDocker is Docker for what may fail.
+// TryDocker is Docker for commands that may fail.
 func TryDocker(args ...string) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command("docker", args...)
@@ -212,7 +212,7 @@ func Until(t *testing.T, limit time.Duration, what string, check func() error) {
 	}
 }
 
-// Follow runs "bonsai VERB -p NAME ARGS..." until stop is called, and returns the lines that it prints meanwhile.
+// Follow runs "bonsai VERB -p NAME ARGS..." until stop is called, and returns the lines that it has printed.
 func (c *Cluster) Follow(t *testing.T, verb string, args ...string) (lines <-chan string, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -32,7 +32,7 @@ const (
 	Glibcpod = "bonsai.test/glibcpod:1"
 )
 
-// built is the images, made once per run of the tests.
+// built are the images, built once per run of the tests.
 type built struct {
 	once    sync.Once
 	err     error
@@ -59,7 +59,7 @@ func Archive(t *testing.T) string {
 	return images.archive
 }
 
-// Image returns one of the test images, to be pushed somewhere.
+// Image returns one of the test images, to be pushed to a registry.
 func Image(t *testing.T, ref string) v1.Image {
 	t.Helper()
 	Archive(t)
@@ -107,7 +107,7 @@ func (b *built) build() (err error) {
 	return tarball.MultiRefWriteToFile(b.archive, refs)
 }
 
-// glibcpod compiles the program and puts it beside the C library of the payload, which is Debian's.
+// glibcpod compiles the program and adds the C library of the payload, which is Debian's.
 func (b *built) glibcpod() (v1.Image, error) {
 	resolve := filepath.Join(b.dir, "resolve")
 	source := filepath.Join(Root(), "test/images/glibcpod/resolve.c")
@@ -125,7 +125,7 @@ func (b *built) glibcpod() (v1.Image, error) {
 	return imageOf(files, nil, []string{"/bin/resolve"})
 }
 
-// unpack copies a file out of the payload that the executable was built with.
+// unpack copies a file from the payload that the executable was built with.
 func unpack(file, to string) error {
 	f, err := os.Open(filepath.Join(Root(), "bootstrap/payload/embedded/rootfs.tar.zst"))
 	if err != nil {
@@ -219,7 +219,7 @@ func imageOf(files, links map[string]string, entrypoint []string) (v1.Image, err
 
 func must[T any](v T, err error) T {
 	if err != nil {
-		panic(err) // of an image that was made in memory just now
+		panic(err) // the image was just created in memory
 	}
 	return v
 }

@@ -19,7 +19,7 @@ import (
 // PodLimit is how long a pod may take to be Ready.
 const PodLimit = time.Minute
 
-// Config returns the way to the API server that a user of the merged kubeconfig has.
+// Config returns the access to the API server that a user of the merged kubeconfig has.
 func (c *Cluster) Config(t *testing.T) *rest.Config {
 	t.Helper()
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
@@ -50,7 +50,7 @@ type Namespace struct {
 	Client    kubernetes.Interface
 }
 
-// NewNamespace makes a namespace that goes with the test. If the test fails, what is in it is logged first.
+// NewNamespace creates a namespace that is deleted with the test. If the test fails, its contents are logged first.
 func (c *Cluster) NewNamespace(t *testing.T) *Namespace {
 	t.Helper()
 	client := c.Client(t)
@@ -65,11 +65,11 @@ func (c *Cluster) NewNamespace(t *testing.T) *Namespace {
 			e := c.Bonsai(t, "kubectl", "--", "-n", ns.Name, "get", "events")
 			t.Logf("in namespace %s:\n%s\n%s", ns.Name, r.Stdout, e.Stdout)
 		}
-		// Not waited for: the namespace controller is not what is tested.
+		// Not waited for: the namespace controller is not under test.
 		_ = client.CoreV1().Namespaces().Delete(context.Background(), ns.Name, metav1.DeleteOptions{})
 	})
 	n := &Namespace{c, ns.Name, client}
-	// Pods are refused until the controllers have made the namespace's service account.
+	// Pods are rejected until the controllers have created the namespace's service account.
 	Until(t, 20*time.Second, "service account of "+ns.Name, func() error {
 		_, err := client.CoreV1().ServiceAccounts(ns.Name).Get(t.Context(), "default", metav1.GetOptions{})
 		return err
@@ -83,7 +83,7 @@ func (n *Namespace) Pod(name, image string, command ...string) *corev1.Pod {
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: n.Namespace, Labels: map[string]string{"app": name}},
 		Spec: corev1.PodSpec{
 			Containers: []corev1.Container{{Name: "main", Image: image, Args: command}},
-			// Nothing in these pods needs time to end.
+			// Nothing in these pods needs time to stop.
 			TerminationGracePeriodSeconds: new(int64(1)),
 		},
 	}
@@ -124,7 +124,7 @@ func (n *Namespace) WaitReady(t *testing.T, name string) *corev1.Pod {
 	return pod
 }
 
-// Ready says why a pod is not Ready, or nil.
+// Ready returns why a pod is not Ready, or nil.
 func Ready(p *corev1.Pod) error {
 	for _, c := range p.Status.Conditions {
 		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue && p.DeletionTimestamp == nil {
@@ -155,7 +155,7 @@ func (n *Namespace) Exec(t *testing.T, pod string, command ...string) string {
 	return n.Kubectl(t, append([]string{"-n", n.Namespace, "exec", pod, "--"}, command...)...)
 }
 
-// Fetch asks targets from a pod with the image Testpod and returns the answers of each, in order.
+// Fetch sends requests to targets from a pod with the image Testpod and returns the answers of each, in order.
 func (n *Namespace) Fetch(t *testing.T, pod string, times int, targets ...string) map[string][]string {
 	t.Helper()
 	command := []string{"-n", n.Namespace, "exec", pod, "--", "testpod", "fetch", "-n", fmt.Sprint(times)}
@@ -181,7 +181,7 @@ func ParseFetch(t *testing.T, output string) map[string][]string {
 	return answers
 }
 
-// HostFetch asks targets from this machine and returns the answers of each, in order.
+// HostFetch sends requests to targets from this machine and returns the answers of each, in order.
 func HostFetch(t *testing.T, times int, targets ...string) map[string][]string {
 	t.Helper()
 	Archive(t)

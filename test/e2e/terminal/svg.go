@@ -17,7 +17,7 @@ const (
 	backdrop              = "#15181e"
 )
 
-// The sixteen colours of the picture; a terminal's own depend on its user.
+// The sixteen colours of the image; a terminal's own depend on its user.
 var colors16 = []string{
 	"#1d2127", "#f0704a", "#2bb6a0", "#f0c543", "#56b4e9", "#cc79a7", "#4fc1b0", "#d7dae0",
 	"#7d8590", "#ff8a5c", "#56d4be", "#ffe07a", "#8fd0ff", "#e5a5cb", "#7fe0d0", "#ffffff",
@@ -35,8 +35,8 @@ type run struct {
 	text          string
 }
 
-// SVG draws screens of a size one after the other, for ever, or a single one as a still picture. The text is text: it
-// can be searched and is sharp at any size.
+// SVG draws screens of the same size one after the other, repeating forever, or a single one as a still image. Text is
+// text: it can be searched and is sharp at any size.
 func SVG(shots []Shot, columns, rows int) string {
 	width, height := float64(columns)*cellWidth+2*margin, float64(rows)*cellHeight+2*margin
 	var total time.Duration
@@ -89,7 +89,7 @@ func (r run) draw(b *strings.Builder, row int) {
 	if back != "" {
 		fmt.Fprintf(b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s"/>`, x, y, float64(r.width)*cellWidth, cellHeight, back)
 	}
-	// Viewers differ in what they make of spaces: those at the ends go, those inside cannot be broken.
+	// Viewers treat spaces differently: those at the ends are removed, those inside cannot be broken.
 	text := strings.TrimLeft(r.text, " ")
 	before := len(r.text) - len(text)
 	text = strings.TrimRight(text, " ")
@@ -112,7 +112,7 @@ func (r run) draw(b *strings.Builder, row int) {
 	fmt.Fprintf(b, `<text x="%.1f" y="%.1f" textLength="%.1f" fill="%s"%s>%s</text>`+"\n", x, y+13, wide, front, extra, html.EscapeString(text))
 }
 
-// runs takes a line with SGR codes apart.
+// runs splits a line with SGR codes.
 func runs(line string) (list []run) {
 	var now look
 	column := 0

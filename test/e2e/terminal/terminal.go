@@ -1,5 +1,5 @@
 // Package terminal runs programs in a real terminal, tmux, for tests that look at a screen as a person does, and draws
-// what was seen as a picture.
+// the result as an image.
 package terminal
 
 import (
@@ -18,11 +18,11 @@ import (
 type Terminal struct {
 	t      *testing.T
 	socket string
-	// Shots are the pictures that were taken.
+	// Shots are the screens that were recorded.
 	Shots []Shot
 }
 
-// Shot is a screen with its codes, and how long it stands in a recording.
+// Shot is a screen with its codes, and how long it is shown in a recording.
 type Shot struct {
 	Screen string
 	For    time.Duration
@@ -75,7 +75,7 @@ func (t *Terminal) Type(text string) {
 	t.tmux("send-keys", "-l", text)
 }
 
-// Screen is what is to be seen, without codes.
+// Screen returns the visible text, without codes.
 func (t *Terminal) Screen() string {
 	t.t.Helper()
 	return t.tmux("capture-pane", "-p")
@@ -109,13 +109,13 @@ func (t *Terminal) Wait(limit time.Duration, texts ...string) {
 	})
 }
 
-// Ended says whether the command has ended.
+// Ended reports whether the command has ended.
 func (t *Terminal) Ended() bool {
 	_, err := t.try("has-session")
 	return err != nil
 }
 
-// Shoot keeps the screen as it is for a picture.
+// Shoot records the screen.
 func (t *Terminal) Shoot(long time.Duration) {
 	t.t.Helper()
 	t.Shots = append(t.Shots, Shot{t.tmux("capture-pane", "-p", "-e"), long})

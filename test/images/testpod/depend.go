@@ -7,8 +7,8 @@ import (
 	"net"
 )
 
-// depend is a program that cannot do without another service: it looks its name up, and ends with an error in its log if
-// that fails, as many programs do.
+// depend is a program that needs another service: it looks its name up, and exits with an error in its log if that
+// fails, as many programs do.
 func depend(ctx context.Context, args []string) error {
 	if len(args) != 1 {
 		return errors.New("usage: testpod depend NAME")

@@ -17,9 +17,9 @@ import (
 	"time"
 )
 
-// fetch asks each target N times and prints one line per answer, in order: "TARGET ok ANSWER" or "TARGET failed
-// CAUSE". A question without an answer is repeated until the limit, because rules of a new Service take a moment.
-// Each question uses a connection of its own. It fails if any target failed.
+// fetch sends N requests to each target and prints one line per answer, in order: "TARGET ok ANSWER" or "TARGET failed
+// CAUSE". A request without an answer is repeated until the limit, because rules of a new Service take a moment. Each
+// request uses its own connection. It fails if any target failed.
 func fetch(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("fetch", flag.ContinueOnError)
 	n := flags.Int("n", 1, "questions per target")
@@ -86,7 +86,7 @@ func ask(ctx context.Context, target string, size int) (string, error) {
 	}
 	client := http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
-		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, // who answers is what the tests look at
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, // the tests check which pod answers
 	}}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
@@ -110,7 +110,7 @@ func ask(ctx context.Context, target string, size int) (string, error) {
 	return strings.TrimSpace(string(body)), nil
 }
 
-// talk sends a question and reads one line; of a datagram it says the size if that is more.
+// talk sends a line and reads one line; of a datagram it prints the size if that is larger.
 func talk(ctx context.Context, network, address string, question []byte) (string, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, network, address)

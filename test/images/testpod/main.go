@@ -1,5 +1,5 @@
-// Command testpod is the program in the pods of the end-to-end tests: servers that say who they are and whom they see, and
-// a client that asks many of them at once and says what each answered.
+// Command testpod is the program in the pods of the end-to-end tests: servers that return their own name and their
+// client's address, and a client that sends requests to many of them at once and prints the answers.
 //
 //	testpod serve                      HTTP on 8080, TCP and UDP on 8081 (see serve.go)
 //	testpod fetch [-n N] TARGET...     ask http://, https://, tcp:// and udp:// targets (see fetch.go)
@@ -9,7 +9,7 @@
 //	testpod webhook                    a mutating admission webhook on 8443, with /tls (see webhook.go)
 //	testpod apiserver                  an aggregated API on 8443, with /tls (see apiserver.go)
 //	testpod depend NAME                end with an error if the name cannot be resolved, else wait (see depend.go)
-//	testpod sleep                      nothing, until it is told to end
+//	testpod sleep                      nothing, until it gets a signal
 //
 // It is static, so that its image is one file.
 package main

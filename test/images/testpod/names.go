@@ -11,8 +11,8 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// names is a DNS server on UDP 8053 that stands for a company's own: it answers every A question with -address, and
-// every TXT question with the address that asked, so that a test sees which way a question went. Names with a label
+// names is a DNS server on UDP 8053 that plays the DNS server of a company: it answers every A question with -address,
+// and every TXT question with the address that asked, so that a test sees the path of a question. Names with a label
 // "gone" do not exist.
 func names(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("names", flag.ContinueOnError)
@@ -40,7 +40,7 @@ func names(ctx context.Context, args []string) error {
 			return err
 		}
 		if reply, err := answerName(buf[:n], [4]byte(ip), from.String()); err == nil {
-			_, _ = conn.WriteTo(reply, from) // the asker asks again
+			_, _ = conn.WriteTo(reply, from) // the client asks again
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// resolve asks Go's own resolver, which reads resolv.conf as others do, and prints one line per name, in order: "NAME
+// resolve uses Go's own resolver, which reads resolv.conf as others do, and prints one line per name, in order: "NAME
 // ok ANSWER..." with sorted answers, or "NAME failed CAUSE". It fails if any name failed.
 func resolve(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("resolve", flag.ContinueOnError)
@@ -77,8 +77,8 @@ func lookup(ctx context.Context, r *net.Resolver, kind, name string) ([]string, 
 	return nil, fmt.Errorf("type %q is unknown", kind)
 }
 
-// lookups resolves one name again and again for a while and prints how that went: "N lookups, F failed, longest gap
-// D", where a gap is the time from one success to the next. It does not fail because of failed lookups.
+// lookups resolves one name again and again for a while and prints the result: "N lookups, F failed, longest gap D",
+// where a gap is the time from one success to the next. It does not fail because of failed lookups.
 func lookups(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("lookups", flag.ContinueOnError)
 	during := flags.Duration("for", 10*time.Second, "how long")

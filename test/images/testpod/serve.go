@@ -11,8 +11,8 @@ import (
 	"strconv"
 )
 
-// serve answers every question with one line, "HOSTNAME CLIENT-ADDRESS". Over HTTP there is also /bytes?n=N for N
-// bytes of nothing, /echo for a body that comes back, and /log for a line on stdout.
+// serve answers every request with one line, "HOSTNAME CLIENT-ADDRESS". Over HTTP there is also /bytes?n=N for N zero
+// bytes, /echo for returning the body, and /log for a line on stdout.
 func serve(ctx context.Context, _ []string) error {
 	host, err := os.Hostname()
 	if err != nil {
@@ -56,7 +56,7 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// serveTCP answers each line, so that a connection can be held open and used again.
+// serveTCP answers each line, so that a connection can be kept open and reused.
 func serveTCP(l net.Listener, host string) error {
 	for {
 		conn, err := l.Accept()

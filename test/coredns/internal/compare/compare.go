@@ -1,4 +1,4 @@
-// Package compare asks DNS servers the same question and tells in what their replies differ.
+// Package compare asks DNS servers the same question and reports how their replies differ.
 package compare
 
 import (
@@ -17,7 +17,7 @@ type Client struct {
 	conns    map[bool]*dns.Conn
 }
 
-// NewClient is for the server at these addresses; nothing is opened yet.
+// NewClient returns a client for the server at these addresses; nothing is opened yet.
 func NewClient(udp, tcp string) *Client {
 	return &Client{udp: udp, tcp: tcp, conns: map[bool]*dns.Conn{}}
 }
@@ -73,9 +73,9 @@ func (c *Client) conn(tcp bool) (*dns.Conn, error) {
 }
 
 // aspects are the parts of a reply that must agree, as text. Records are sets: both servers shuffle. Serials of SOA
-// records tell the time of a server's newest change and are left out. The name that was asked for must be spelled as the
-// asker did wherever it owns an answer; no resolver looks at the spelling of others (CoreDNS spells the cluster's domain
-// in them as the asker did).
+// records encode the time of a server's newest change and are omitted. The requested name must be spelled as in the
+// question wherever it owns an answer; no resolver looks at the spelling of others (CoreDNS spells the cluster's domain
+// in them as in the question).
 func aspects(m *dns.Msg) map[string]string {
 	flags := fmt.Sprintf("qr=%v opcode=%d aa=%v tc=%v rd=%v ra=%v z=%v ad=%v cd=%v",
 		m.Response, m.Opcode, m.Authoritative, m.Truncated, m.RecursionDesired, m.RecursionAvailable, m.Zero, m.AuthenticatedData, m.CheckingDisabled)
@@ -121,7 +121,7 @@ func set(section []dns.RR, asked string) string {
 	}
 	var lines []string
 	for line, count := range times {
-		if count > 1 { // a set, but not without noticing
+		if count > 1 { // a set, but duplicates are noted
 			line = fmt.Sprintf("%s (%d times)", line, count)
 		}
 		lines = append(lines, line)
@@ -130,8 +130,8 @@ func set(section []dns.RR, asked string) string {
 	return strings.Join(lines, "\n")
 }
 
-// Differences are the aspects in which two replies differ, sorted; none if they agree. What is left of a reply that did
-// not fit is a matter of taste, if both say that it did not.
+// Differences are the aspects in which two replies differ, sorted; none if they agree. If both replies are truncated,
+// it does not matter which records are left.
 func Differences(a, b *dns.Msg) []string {
 	left, right := aspects(a), aspects(b)
 	var out []string
@@ -150,8 +150,8 @@ func Differences(a, b *dns.Msg) []string {
 	return out
 }
 
-// Disorder says what is wrong with the order of an answer: the records of a chain of aliases must follow each other,
-// and what they lead to must come last. Resolvers depend on it.
+// Disorder returns what is wrong with the order of an answer: the records of a chain of aliases must follow each other,
+// and their target must come last. Resolvers depend on it.
 func Disorder(m *dns.Msg) string {
 	if len(m.Question) != 1 || len(m.Answer) == 0 {
 		return ""

@@ -1,5 +1,5 @@
-// Package reference runs CoreDNS in this process, behind its own sockets and with kubeadm's Corefile, and answers its
-// kubernetes plugin's questions about the cluster from a [world.World] in place of an API server.
+// Package reference runs CoreDNS in this process, behind its own sockets and with kubeadm's Corefile, and feeds its
+// kubernetes plugin from a [world.World] instead of an API server.
 package reference
 
 import (
@@ -22,10 +22,10 @@ import (
 // feed is the directive that connects the kubernetes plugin to a world.
 const feed = "bonsai_feed"
 
-// corefile is kubeadm's less what is not about answers (health, ready, prometheus, loop, reload), with two changes: it
-// listens on a free port of the loopback, and the cache keeps nothing. It still does to answers what it does in a
-// cluster (it shortens their TTL), but a question that is asked again is answered again, not from what was true of an
-// earlier world and not with a TTL that has aged.
+// corefile is kubeadm's without what does not affect answers (health, ready, prometheus, loop, reload), with two
+// changes: it listens on a free port of the loopback, and the cache stores nothing. It still changes answers as it does
+// in a cluster (it shortens their TTL), but a repeated question is answered again, not from an earlier world and not
+// with a TTL that has aged.
 const corefile = `.:0 {
     bind 127.0.0.1
     errors
@@ -54,8 +54,8 @@ type Server struct {
 	instance *caddy.Instance
 }
 
-// CoreDNS keeps its plugins and their order in variables of the process; its instances are therefore started one after
-// the other, and the directive feed acts on the one that starts.
+// CoreDNS keeps its plugins and their order in global variables; its instances are therefore started one after the
+// other, and the directive feed acts on the one that starts.
 var starting struct {
 	sync.Mutex
 	selected bool
@@ -96,7 +96,7 @@ func Start(pods, upstream string) (*Server, error) {
 }
 
 // setup is called by CoreDNS for the directive feed, which comes before all others. Its startup hook runs when all
-// plugins are made but none has been started.
+// plugins are created but none has been started.
 func setup(c *caddy.Controller) error {
 	source := starting.source
 	config := dnsserver.GetConfig(c)
@@ -106,7 +106,7 @@ func setup(c *caddy.Controller) error {
 			return errors.New("there is no kubernetes plugin to feed")
 		}
 		k.APIConn = source
-		// From these the plugin tells which endpoint it is itself; the listeners are made already.
+		// From these the plugin determines which endpoint it is itself; the listeners exist already.
 		config.ListenHosts = []string{world.LocalAddress + "/32"}
 		return nil
 	})
@@ -116,7 +116,7 @@ func setup(c *caddy.Controller) error {
 // Set replaces all objects.
 func (s *Server) Set(w *world.World) error { return s.source.set(w) }
 
-// SetSynced tells the plugin whether its informers have seen all there is.
+// SetSynced sets whether the plugin considers its informers synced.
 func (s *Server) SetSynced(yes bool) { s.source.synced.Store(yes) }
 
 // Stop returns when the sockets are closed.

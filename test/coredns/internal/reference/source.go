@@ -15,8 +15,8 @@ import (
 	"bonsai/test/coredns/internal/world"
 )
 
-// source is what the kubernetes plugin asks for objects. The objects are made by CoreDNS's own conversions and are
-// found by indices like those of its informers.
+// source is where the kubernetes plugin gets objects from. They are created by CoreDNS's own conversions and are found
+// by indices like those of its informers.
 type source struct {
 	objects atomic.Pointer[objects]
 	synced  atomic.Bool

@@ -1,5 +1,5 @@
-// Package stub is the DNS server that others forward to in these tests and measurements: it answers every name there
-// is, always the same way, from nothing but the question.
+// Package stub is the upstream DNS server in these tests and measurements: it answers every name, always in the same
+// way, based only on the question.
 package stub
 
 import (
@@ -57,7 +57,7 @@ func listen() (*Server, error) {
 	return s, nil
 }
 
-// Stop returns when nothing of the server is left.
+// Stop returns when everything of the server has ended.
 func (s *Server) Stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -80,7 +80,7 @@ func serve(w dns.ResponseWriter, r *dns.Msg) {
 		size = dns.MaxMsgSize
 	}
 	reply.Truncate(size)
-	_ = w.WriteMsg(reply) // the asker is the one who notices
+	_ = w.WriteMsg(reply) // the client notices a failure
 }
 
 // Answer is the reply to r, before any truncation. Names below "nx." do not exist, those below "nodata." have no

@@ -21,26 +21,26 @@ type Question struct {
 	TCP bool
 }
 
-// Asker draws questions about one world.
-type Asker struct {
+// Questions generates questions about one world.
+type Questions struct {
 	g *Generator
 	// names are of everything that is in the world or looks like it, reversed the reverse names of its addresses.
 	names, reversed []string
 }
 
-// Asker looks through w once.
-func (g *Generator) Asker(w *World) *Asker {
-	a := &Asker{g: g}
+// Questions looks through w once.
+func (g *Generator) Questions(w *World) *Questions {
+	q := &Questions{g: g}
 	for _, key := range slices.Sorted(maps.Keys(w.Namespaces)) {
-		a.names = append(a.names, key+".svc."+Domain, key+".pod."+Domain)
+		q.names = append(q.names, key+".svc."+Domain, key+".pod."+Domain)
 	}
 	addresses := []string{"10.96.255.1", "10.244.200.1", "192.0.2.1", "fd00::dead", "2001:db8::1", "127.0.0.1"}
 	for _, key := range slices.Sorted(maps.Keys(w.Services)) {
 		svc := w.Services[key]
 		name := svc.Name + "." + svc.Namespace + ".svc." + Domain
-		a.names = append(a.names, slices.Repeat([]string{name}, 6)...)
+		q.names = append(q.names, slices.Repeat([]string{name}, 6)...)
 		for _, p := range svc.Spec.Ports {
-			a.names = append(a.names, slices.Repeat([]string{port(p.Name, string(p.Protocol)) + name}, 3)...)
+			q.names = append(q.names, slices.Repeat([]string{port(p.Name, string(p.Protocol)) + name}, 3)...)
 		}
 		if len(svc.Spec.ClusterIPs) == 0 {
 			addresses = append(addresses, svc.Spec.ClusterIP)
@@ -48,7 +48,7 @@ func (g *Generator) Asker(w *World) *Asker {
 		addresses = append(addresses, svc.Spec.ClusterIPs...)
 		addresses = append(addresses, svc.Spec.ExternalIPs...)
 		if svc.Spec.ExternalName != "" {
-			a.names = append(a.names, dns.Fqdn(svc.Spec.ExternalName))
+			q.names = append(q.names, dns.Fqdn(svc.Spec.ExternalName))
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(w.Slices)) {
@@ -56,39 +56,39 @@ func (g *Generator) Asker(w *World) *Asker {
 		name := slice.Labels[discoveryv1.LabelServiceName] + "." + slice.Namespace + ".svc." + Domain
 		for _, e := range slice.Endpoints {
 			if e.Hostname != nil {
-				a.names = append(a.names, *e.Hostname+"."+name)
+				q.names = append(q.names, *e.Hostname+"."+name)
 			}
 			if e.TargetRef != nil && g.one(4) {
-				a.names = append(a.names, e.TargetRef.Name+"."+name)
+				q.names = append(q.names, e.TargetRef.Name+"."+name)
 			}
 			for _, address := range e.Addresses {
-				a.names = append(a.names, dashed(address)+"."+name)
+				q.names = append(q.names, dashed(address)+"."+name)
 				if g.one(4) {
-					a.names = append(a.names, dashed(address)+"."+slice.Namespace+".pod."+Domain)
+					q.names = append(q.names, dashed(address)+"."+slice.Namespace+".pod."+Domain)
 				}
 			}
 			addresses = append(addresses, e.Addresses...)
 		}
 		for _, p := range slice.Ports {
 			if p.Name != nil && p.Protocol != nil {
-				a.names = append(a.names, port(*p.Name, string(*p.Protocol))+name)
+				q.names = append(q.names, port(*p.Name, string(*p.Protocol))+name)
 			}
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(w.Pods)) {
 		pod := w.Pods[key]
 		for _, ip := range pod.Status.PodIPs {
-			a.names = append(a.names, dashed(ip.IP)+"."+pod.Namespace+".pod."+Domain)
+			q.names = append(q.names, dashed(ip.IP)+"."+pod.Namespace+".pod."+Domain)
 			addresses = append(addresses, ip.IP)
 		}
 	}
 	slices.Sort(addresses)
 	for _, address := range slices.Compact(addresses) {
 		if name, err := dns.ReverseAddr(address); err == nil {
-			a.reversed = append(a.reversed, name)
+			q.reversed = append(q.reversed, name)
 		}
 	}
-	return a
+	return q
 }
 
 func port(name, protocol string) string { return "_" + name + "._" + strings.ToLower(protocol) + "." }
@@ -111,12 +111,12 @@ var types = slices.Concat(
 )
 
 // Next draws a question.
-func (a *Asker) Next() Question {
-	g := a.g
+func (q *Questions) Next() Question {
+	g := q.g
 	m := new(dns.Msg)
 	m.Id = uint16(g.Uint32())
 	kind := pick(g, types...)
-	name := a.name(&kind)
+	name := q.name(&kind)
 	m.Question = []dns.Question{{Name: g.respell(name), Qtype: kind, Qclass: dns.ClassINET}}
 	m.RecursionDesired = !g.one(8)
 	m.CheckingDisabled = g.one(12)
@@ -135,20 +135,20 @@ func (a *Asker) Next() Question {
 }
 
 // name draws one; it may choose a type that suits.
-func (a *Asker) name(kind *uint16) string {
-	g := a.g
+func (q *Questions) name(kind *uint16) string {
+	g := q.g
 	switch n := g.IntN(100); {
 	case n < 48:
-		return pick(g, a.names...)
+		return pick(g, q.names...)
 	case n < 66:
-		return a.neighbour(pick(g, a.names...))
+		return q.neighbour(pick(g, q.names...))
 	case n < 77:
 		if !g.one(6) {
 			*kind = dns.TypePTR
 		}
-		name := pick(g, a.reversed...)
+		name := pick(g, q.reversed...)
 		if g.one(4) {
-			return a.neighbour(name)
+			return q.neighbour(name)
 		}
 		return name
 	case n < 84: // a pod's name, whether there is such a pod or not
@@ -169,9 +169,9 @@ func (a *Asker) name(kind *uint16) string {
 
 var searched = []string{"default.svc." + Domain, "a.svc." + Domain, "absent.svc." + Domain, "svc." + Domain, Domain}
 
-// neighbour is a name that differs from the given one in a place or two.
-func (a *Asker) neighbour(name string) string {
-	g := a.g
+// neighbour is a name that differs from the given one in one or two places.
+func (q *Questions) neighbour(name string) string {
+	g := q.g
 	labels := dns.SplitDomainName(name)
 	for range 1 + g.IntN(2) {
 		if len(labels) == 0 {
@@ -220,7 +220,7 @@ func (g *Generator) label() string {
 	}
 }
 
-// podLabel is a dashed address in one of the spellings that a parser of addresses may or may not like.
+// podLabel is a dashed address in one of the spellings that a parser of addresses may or may not accept.
 func (g *Generator) podLabel() string {
 	switch g.IntN(8) {
 	case 0:
@@ -249,7 +249,7 @@ func (g *Generator) respell(name string) string {
 	return string(out)
 }
 
-// String is the question as dig would be asked.
+// String returns the question in the notation of dig.
 func (q Question) String() string {
 	m := q.Msg
 	out := fmt.Sprintf("%s %s rd=%v cd=%v ad=%v", m.Question[0].Name, dns.Type(m.Question[0].Qtype), m.RecursionDesired, m.CheckingDisabled, m.AuthenticatedData)

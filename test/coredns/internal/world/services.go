@@ -61,7 +61,7 @@ func (g *Generator) addKubeDNS(w *World) {
 	w.Slices["kube-system/kube-dns-own"] = slice
 }
 
-// addService draws a service and the slices that belong to it, or it replaces the one that has the name.
+// addService creates a random service and its slices, or replaces the one that has the name.
 func (g *Generator) addService(w *World) {
 	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: g.namespaceName(w), Name: pick(g, serviceNames...)}}
 	g.fill(w, svc)
@@ -122,7 +122,7 @@ func (f families) addresses(g *Generator) []string {
 	return out
 }
 
-// servicePorts are at least so many. Their names differ unless there is but one, as validation demands.
+// servicePorts returns at least n ports. Their names differ unless there is only one, as validation demands.
 func (g *Generator) servicePorts(least int) []corev1.ServicePort {
 	count := least + pick(g, 0, 0, 1, 2, 3)
 	var ports []corev1.ServicePort
@@ -137,7 +137,7 @@ func (g *Generator) servicePorts(least int) []corev1.ServicePort {
 	return ports
 }
 
-// externalName is outside, in the zone (there, not there, itself an alias, itself this one) or looks like an address.
+// externalName is outside, in the zone (existing, missing, itself an alias, itself this one) or looks like an address.
 func (g *Generator) externalName(w *World) string {
 	switch g.IntN(10) {
 	case 0, 1:
@@ -160,7 +160,7 @@ func (g *Generator) externalName(w *World) string {
 	}
 }
 
-// addChain makes a chain of aliases that is longer or shorter than what a server follows, and may end in a circle.
+// addChain creates a chain of aliases that is longer or shorter than what a server follows, and may end in a cycle.
 func (g *Generator) addChain(w *World) {
 	length := 8 + g.IntN(7)
 	end := pick(g, "kube-dns.kube-system.svc.cluster.local", "www.example.test", "chain-0.default.svc.cluster.local")
@@ -177,8 +177,8 @@ func (g *Generator) addChain(w *World) {
 	}
 }
 
-// addSlice draws a slice for svc, or replaces one of its slices. It always has the label that names the service: from a
-// slice without it CoreDNS makes PTR records that cannot be packed, and does not reply at all.
+// addSlice creates a random slice for svc, or replaces one of its slices. It always has the label that names the
+// service: from a slice without it CoreDNS creates PTR records that cannot be packed, and does not reply at all.
 func (g *Generator) addSlice(w *World, svc *corev1.Service) {
 	slice := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{
 		Namespace: svc.Namespace,

@@ -1,5 +1,5 @@
-// Package world makes random sets of the API objects that cluster DNS is answered from, small steps from one set to
-// the next, and questions about them. Everything follows from a seed.
+// Package world generates random sets of the API objects from which cluster DNS is answered, small steps from one set
+// to the next, and questions about them. Everything is determined by a seed.
 package world
 
 import (
@@ -13,8 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// LocalAddress is where the DNS server itself listens: the endpoint of kube-dns that is always there, from which the
-// NS records of the zone follow.
+// LocalAddress is where the DNS server itself listens: the endpoint of kube-dns that always exists, from which the NS
+// records of the zone are derived.
 const LocalAddress = "10.244.7.7"
 
 // World is one set of objects, by "namespace/name". The objects are never changed: a step replaces them.
@@ -48,7 +48,8 @@ func (w *World) Objects() []metav1.Object {
 	return all
 }
 
-// Smaller are worlds that have a little less in them than w: an object, or the half of the endpoints of a slice.
+// Smaller are worlds that have slightly less in them than w: without an object, or with half of the endpoints of a
+// slice.
 func (w *World) Smaller() iter.Seq[*World] {
 	return func(yield func(*World) bool) {
 		for _, o := range w.Objects() {
@@ -89,14 +90,14 @@ func (w *World) without(o metav1.Object) *World {
 	return out
 }
 
-// Generator draws worlds and questions.
+// Generator generates worlds and questions.
 type Generator struct {
 	*rand.Rand
-	// Every ClusterIP is given out once, as the API server does it.
+	// Every ClusterIP is used once, as with the API server.
 	addresses int
 }
 
-// New is the generator of a seed.
+// New returns the generator for a seed.
 func New(seed uint64) *Generator {
 	return &Generator{Rand: rand.New(rand.NewPCG(seed, 0x626f6e736169))}
 }
@@ -106,7 +107,7 @@ func (g *Generator) one(n int) bool { return g.IntN(n) == 0 }
 
 func pick[T any](g *Generator, from ...T) T { return from[g.IntN(len(from))] }
 
-// The pools are small so that names meet: a service named like a namespace, a namespace named like a part of the
+// The pools are small so that names collide: a service named like a namespace, a namespace named like a part of the
 // schema, a hostname like another endpoint's dashed address.
 var (
 	namespaces   = []string{"default", "kube-system", "a", "b", "web", "svc", "pod", "team-1", "com", "dns", "cluster", "local", "x--y", "n23456789-123456789-123456789-123456789-123456789-123456789-123"}
@@ -116,7 +117,7 @@ var (
 	protocols    = []corev1.Protocol{corev1.ProtocolTCP, corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP}
 )
 
-// World draws a set of objects from nothing. The API server, kube-dns and its namespace are always there.
+// World generates a new set of objects. The API server, kube-dns and its namespace always exist.
 func (g *Generator) World() *World {
 	w := &World{
 		Namespaces: map[string]*corev1.Namespace{},
@@ -171,7 +172,7 @@ func (g *Generator) Step(w *World) *World {
 	return out
 }
 
-// remove takes away any object of a kind, whatever else refers to it, but nothing of kube-system.
+// remove removes any object of a kind, whatever else refers to it, but nothing of kube-system.
 func (g *Generator) remove(w *World, kind metav1.Object) {
 	switch kind.(type) {
 	case *corev1.Namespace:
