@@ -22,8 +22,12 @@ const shownNodes = 3
 
 // Services tells where each Service is reachable, again after each change.
 func (s *Session) Services(ctx context.Context, f func([]kube.ServiceLine) error) error {
-	m := &serviceModel{dirty: make(chan struct{}, 1), hostReaches: s.hostReachesNodes(ctx)}
+	m := &serviceModel{dirty: make(chan struct{}, 1)}
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { // beside the rest, since an engine may be slow or silent
+		m.setHostReaches(s.hostReachesNodes(ctx))
+		return nil
+	})
 	g.Go(func() error {
 		return s.follow(ctx, source{path: "/api/v1/services"}, &objectSink[corev1.Service]{changed: m.setServices})
 	})
@@ -65,14 +69,14 @@ func equalLines(a, b kube.ServiceLine) bool {
 
 // serviceModel joins what three watches tell.
 type serviceModel struct {
-	hostReaches bool
-	dirty       chan struct{} // has one element while something is new
+	dirty chan struct{} // has one element while something is new
 
-	mu        sync.Mutex // guards what follows
-	services  []corev1.Service
-	endpoints map[string]endpointCount // by "namespace/service"
-	nodes     []string                 // addresses
-	known     [3]bool                  // which of them are complete
+	mu          sync.Mutex // guards what follows
+	hostReaches bool       // this machine reaches the nodes' addresses; false until known
+	services    []corev1.Service
+	endpoints   map[string]endpointCount // by "namespace/service"
+	nodes       []string                 // addresses
+	known       [3]bool                  // which of the three before are complete
 }
 
 // endpointCount counts the endpoints of a Service.
@@ -90,11 +94,22 @@ func (m *serviceModel) set(which int, change func()) error {
 	change()
 	m.known[which] = true
 	m.mu.Unlock()
+	m.wake()
+	return nil
+}
+
+func (m *serviceModel) wake() {
 	select {
 	case m.dirty <- struct{}{}:
 	default:
 	}
-	return nil
+}
+
+func (m *serviceModel) setHostReaches(reaches bool) {
+	m.mu.Lock()
+	m.hostReaches = reaches
+	m.mu.Unlock()
+	m.wake()
 }
 
 func (m *serviceModel) setServices(objects map[string]corev1.Service) error {
