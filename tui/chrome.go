@@ -291,16 +291,16 @@ func (u *ui) bottomLine(w int) string {
 		return l.Right(paint.Dim, u.keys.Key("log")+" "+u.T("shows it, and ends it")).String()
 	}
 	l.Add(paint.Plain, " ")
-	hints := u.frame().hints()
+	hints, chain := u.frame().hints(), u.chain()
 	if _, ok := u.page().(filterer); ok {
 		word := ""
-		if u.inText() {
+		if inText(chain) {
 			word = u.T("find")
 		}
 		hints = append(hints, hint{"filter", word})
 	}
 	for _, h := range append(hints, hintsOf("command", "help")...) {
-		if key := u.keyOf(h.id); key != "" {
+		if key := u.keyIn(chain, h.id); key != "" {
 			l.Hint(key, cmp.Or(h.word, u.wordOf(h.id)))
 		}
 	}

@@ -155,7 +155,7 @@ func TestHintsHaveKeys(t *testing.T) {
 	for name := range places {
 		r := atPlace(t, name)
 		for _, h := range r.u.frame().hints() {
-			if r.u.keyOf(h.id) == "" && h.id != "text.next" {
+			if r.u.keyIn(r.u.chain(), h.id) == "" && h.id != "text.next" {
 				t.Errorf("%s: the hint %s has no key in %v", name, h.id, r.u.chain())
 			}
 		}

@@ -14,12 +14,13 @@ import (
 // pods and nodes by name.
 func (u *ui) openPalette() {
 	u.loadTypes(nil)
+	chain := u.chain()
 	var choices []choice
 	if c, ok := u.chooser(); ok {
 		if list := c.subjects(); len(list) > 0 {
 			for _, v := range verbs() {
 				choices = append(choices, choice{
-					title: u.T(v.title), words: v.id + " " + v.title, hint: strings.TrimSpace(list[0].ref.Name + "  " + u.keyOf(v.id)),
+					title: u.T(v.title), words: v.id + " " + v.title, hint: strings.TrimSpace(list[0].ref.Name + "  " + u.keyIn(chain, v.id)),
 					off: u.whyNot(v, list), run: func() { v.run(u, list) },
 				})
 			}
@@ -29,7 +30,7 @@ func (u *ui) openPalette() {
 		if moves(a) || verbNamed(a.ID) != nil || a.ID == "actions" || a.ID == "palette" {
 			continue // verbs are above, with what they act on
 		}
-		choices = append(choices, choice{title: u.T(a.Help), words: a.ID + " " + a.Help, hint: u.keyOf(a.ID), run: func() { u.perform(a.ID) }})
+		choices = append(choices, choice{title: u.T(a.Help), words: a.ID + " " + a.Help, hint: u.keyIn(chain, a.ID), run: func() { u.perform(a.ID) }})
 	}
 	if u.undo != nil {
 		choices = append(choices, choice{title: u.undo.title, words: "undo edit revert back", run: u.undo.run})

@@ -262,6 +262,7 @@ func (p *problemPage) text(w int) []string {
 		blank()
 	}
 	lines = append(lines, u.heading(w, u.T("KEYS"), ""))
+	chain := u.chain()
 	s := u.problemSubject(problem)
 	for _, id := range p.useful() {
 		text := u.T(verbNamed(id).title)
@@ -273,10 +274,10 @@ func (p *problemPage) text(w int) []string {
 				text = f.title
 			}
 		}
-		lines = append(lines, u.line(w).Add(paint.Plain, "   ").Col(paint.Key, u.keyOf(id), factWidth).Add(paint.Plain, text).String())
+		lines = append(lines, u.line(w).Add(paint.Plain, "   ").Col(paint.Key, u.keyIn(chain, id), factWidth).Add(paint.Plain, text).String())
 	}
 	if problemLine(problem) != "" {
-		lines = append(lines, u.line(w).Add(paint.Plain, "   ").Col(paint.Key, u.keyOf("copy.line"), factWidth).
+		lines = append(lines, u.line(w).Add(paint.Plain, "   ").Col(paint.Key, u.keyIn(chain, "copy.line"), factWidth).
 			Add(paint.Plain, u.T("copy")+" ").Add(paint.Accent, paint.Clean(problemLine(problem))).String())
 	}
 	return lines

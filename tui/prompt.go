@@ -129,7 +129,7 @@ func (u *ui) beginFilter() {
 		return
 	}
 	kind := "filter"
-	if u.inText() {
+	if inText(u.chain()) {
 		kind = "find"
 	}
 	u.openPrompt(&prompt{
@@ -137,8 +137,8 @@ func (u *ui) beginFilter() {
 	}, f.filterText())
 }
 
-// inText says that the page in front is a text, which is searched; others are filtered.
-func (u *ui) inText() bool { return slices.Contains(u.chain(), keymap.Scroll) }
+// inText says that contexts are those of a text, which is searched; other pages are filtered.
+func inText(chain []keymap.Context) bool { return slices.Contains(chain, keymap.Scroll) }
 
 // beginCommand opens the prompt that goes to any resource type.
 func (u *ui) beginCommand() {

@@ -241,9 +241,9 @@ func (u *ui) chain() []keymap.Context {
 	return keymap.Chain(append(u.frame().contexts(), keymap.Global)...)
 }
 
-// keyOf is the key of an action on the page in front, as people write it; "" if it has none there.
-func (u *ui) keyOf(id string) string {
-	if keys := u.keys.Keys(u.chain(), id); len(keys) > 0 {
+// keyIn is the key of an action where the contexts of a chain count, as people write it; "" if it has none there.
+func (u *ui) keyIn(chain []keymap.Context, id string) string {
+	if keys := u.keys.Keys(chain, id); len(keys) > 0 {
 		return keymap.Name(keys[0])
 	}
 	return ""

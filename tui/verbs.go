@@ -214,9 +214,10 @@ func (u *ui) openActions() {
 	if len(list) > 1 {
 		title = u.T("%d objects", len(list))
 	}
+	chain := u.chain()
 	var choices, offs []choice
 	for _, v := range verbs() {
-		c := choice{title: u.T(v.title), hint: u.keyOf(v.id), off: u.whyNot(v, list), run: func() { v.run(u, list) }}
+		c := choice{title: u.T(v.title), hint: u.keyIn(chain, v.id), off: u.whyNot(v, list), run: func() { v.run(u, list) }}
 		if c.off == "" {
 			choices = append(choices, c)
 		} else {

@@ -14,7 +14,7 @@ import (
 // Action is what keys do.
 type Action struct {
 	ID string
-	// In are the contexts that have the action.
+	// In are the contexts that have the action, the one where it is at home first.
 	In []Context
 	// Keys are named as Bubble Tea names them; the first is shown.
 	Keys []string
@@ -95,15 +95,19 @@ func (m *Map) Action(id string) (Action, bool) {
 	return Action{}, false
 }
 
-// Actions lists those of a context, in their order.
+// Actions lists those of a context: first its own, then those that it shares with a context that has them first.
 func (m *Map) Actions(c Context) []Action {
-	var list []Action
+	var own, shared []Action
 	for _, a := range m.actions {
-		if slices.Contains(a.In, c) {
-			list = append(list, a)
+		switch slices.Index(a.In, c) {
+		case -1:
+		case 0:
+			own = append(own, a)
+		default:
+			shared = append(shared, a)
 		}
 	}
-	return list
+	return append(own, shared...)
 }
 
 // Name is a key as people write it.
