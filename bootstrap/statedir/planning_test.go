@@ -108,3 +108,27 @@ func TestPlanningLockIsAFile(t *testing.T) {
 		}
 	}
 }
+
+func TestClearKeepsTheLock(t *testing.T) {
+	c := Dir{Root: t.TempDir()}.Cluster("dev")
+	lock, err := c.Lock(t.Context(), "start")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lock.Release() }()
+	if err := errors.Join(c.Create(), os.WriteFile(c.SpecFile(), []byte("{}"), 0o600), os.WriteFile(filepath.Join(c.PKI(), "ca.crt"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	if c.Exists() {
+		t.Error("the spec is left")
+	}
+	if _, err := os.Stat(c.PKI()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("certificates are left (%v)", err)
+	}
+	if _, err := c.Lock(t.Context(), "delete"); fault.KindOf(err) != fault.Busy {
+		t.Errorf("another command got the lock: %v", err)
+	}
+}

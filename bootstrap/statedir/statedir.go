@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -104,26 +105,41 @@ func (c Cluster) Create() error {
 
 // Remove deletes the cluster's folder and its sockets. Absent is not an error.
 func (c Cluster) Remove() error {
+	// The spec goes last but for empty folders, so that an interrupted delete can be repeated by name.
+	if err := c.empty(c.SpecFile(), c.idFile()); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(c.dir); err != nil {
+		return wrap("delete cluster "+c.Name, c.dir, err)
+	}
+	return nil
+}
+
+// Clear is Remove for somebody who holds the operation lock and is about to create the cluster again.
+func (c Cluster) Clear() error {
+	lock := c.path("operation.lock")
+	return c.empty(lock, lock+".json")
+}
+
+// empty deletes what is in the cluster's folder, and its sockets, but for some files.
+func (c Cluster) empty(but ...string) error {
 	if target, err := os.Readlink(c.runDir()); err == nil && c.isFallback(target) {
 		if err := os.RemoveAll(target); err != nil {
 			return wrap("delete the sockets of "+c.Name, target, err)
 		}
 	}
-	// The spec goes last but for empty folders, so that an interrupted delete can be repeated by name.
 	entries, err := os.ReadDir(c.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return wrap("delete cluster "+c.Name, c.dir, err)
 	}
 	for _, e := range entries {
-		if e.Name() == filepath.Base(c.SpecFile()) || e.Name() == filepath.Base(c.idFile()) {
+		path := c.path(e.Name())
+		if slices.Contains(but, path) {
 			continue
 		}
-		if err := os.RemoveAll(c.path(e.Name())); err != nil {
+		if err := os.RemoveAll(path); err != nil {
 			return wrap("delete cluster "+c.Name, c.dir, err)
 		}
-	}
-	if err := os.RemoveAll(c.dir); err != nil {
-		return wrap("delete cluster "+c.Name, c.dir, err)
 	}
 	return nil
 }
