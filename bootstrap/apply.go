@@ -77,6 +77,7 @@ type operation struct {
 	containers []node.Container
 	networks   []node.Network
 	plan.Plan
+	choice choice
 	daemon *daemonProcess // set if this run spawned it
 }
 
@@ -161,25 +162,13 @@ func (o *operation) plan(want Want) error {
 // that come later.
 func (o *operation) environment() (plan.Environment, error) {
 	env := plan.Environment{
-		Taken: hostNetworks(), FreePort: freePort(), ID: strings.ToLower(rand.Text()[:12]), Kubernetes: o.env.Kubernetes,
+		Taken: hostNetworks(), ID: strings.ToLower(rand.Text()[:12]), Kubernetes: o.env.Kubernetes,
 	}
 	if !o.Current.Running {
 		env.PortFree = portFree
 		env.MTU = o.engine.MTU // that of a network in use cannot be changed
 	}
-	names, err := o.List()
-	if err != nil {
-		return env, err
-	}
-	for _, name := range names {
-		if other, err := o.env.Dir.Cluster(name).LoadSpec(); err == nil && name != o.state.Name {
-			env.Taken = append(env.Taken, other.Subnet)
-		}
-	}
-	for _, n := range o.networks {
-		env.Taken = append(env.Taken, n.Subnets...)
-	}
-	return env, nil
+	return env, o.reserve(&env)
 }
 
 // apply makes the plan true, and repairs on the way what the wanted state has and is missing. Once the spec is written,

@@ -38,6 +38,8 @@ type Env struct {
 	Driver func() (node.Driver, error)
 	// Payload is what the nodes of this executable share.
 	Payload func() (node.Payload, error)
+	// PlanningLock is the file by which new clusters of all state folders take turns; see statedir.LockPlanning.
+	PlanningLock string
 	// Executable is spawned as the daemon.
 	Executable string
 	// Kubernetes is the version of the linked components ("v1.37.2").

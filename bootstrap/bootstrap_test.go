@@ -45,11 +45,12 @@ type daemon struct {
 	localapi.DNSBackend // nil: bootstrap asks nothing of these
 	localapi.BirthBackend
 	localapi.LoadBackend
-	state statedir.Cluster
-	stop  context.CancelFunc
+	state   statedir.Cluster
+	stop    context.CancelFunc
+	listens chan struct{} // closed when the API port is open
 }
 
-func runDaemon(name string) error {
+func runDaemon(name string) (err error) {
 	dir, err := statedir.Home()
 	if err != nil {
 		return err
@@ -62,7 +63,17 @@ func runDaemon(name string) error {
 		return err
 	}
 	defer func() { _ = lock.Release() }()
-	d := &daemon{state: state, stop: stop}
+	crash := filepath.Join(state.Dir(), bootstrap.CrashFile)
+	defer func() {
+		if err != nil {
+			_ = os.WriteFile(crash, []byte(err.Error()), 0o600)
+		}
+	}()
+	spec, err := state.LoadSpec()
+	if err != nil {
+		return err
+	}
+	d := &daemon{state: state, stop: stop, listens: make(chan struct{})}
 	if err := d.live(state); err != nil {
 		return err
 	}
@@ -82,6 +93,12 @@ func runDaemon(name string) error {
 	if os.Getenv("TEST_DAEMON_DIES") != "" {
 		return errors.New("etcd fell over")
 	}
+	port, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", spec.APIPort))
+	if err != nil {
+		return fmt.Errorf("listen on the API port: %w", err)
+	}
+	defer func() { _ = port.Close() }()
+	close(d.listens)
 	<-ctx.Done()
 	return nil
 }
@@ -111,6 +128,11 @@ func (d *daemon) Watch(ctx context.Context, send func(cluster.Snapshot) error) e
 }
 
 func (d *daemon) Events(ctx context.Context, send func(cluster.Event) error) error {
+	select {
+	case <-d.listens:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	for path := os.Getenv("TEST_READY_FILE"); path != "" && ctx.Err() == nil; {
 		if _, err := os.Stat(path); err == nil {
 			break
@@ -157,7 +179,7 @@ func newMachineOn(t *testing.T, engine *fake.Engine, payload string) *machine {
 	}
 	m := &machine{dir: statedir.Dir{Root: root}, engine: engine}
 	m.Manager = bootstrap.New(bootstrap.Env{
-		Dir: m.dir, Executable: os.Args[0], Kubernetes: "v1.37.2",
+		Dir: m.dir, Executable: os.Args[0], Kubernetes: "v1.37.2", PlanningLock: planningLock(t),
 		Driver: func() (node.Driver, error) { return m.engine, nil },
 		Payload: func() (node.Payload, error) {
 			return node.Payload{Hash: payload, ImageRef: "bonsai-node:" + payload,
@@ -170,8 +192,14 @@ func newMachineOn(t *testing.T, engine *fake.Engine, payload string) *machine {
 			t.Errorf("delete at the end: %v", err)
 		}
 		_ = os.RemoveAll(root)
+		_ = os.Remove(planningLock(t))
 	})
 	return m
+}
+
+// planningLock is one for all state folders of a test.
+func planningLock(t *testing.T) string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("bt-planning-%d-%s.lock", os.Getpid(), strings.ReplaceAll(t.Name(), "/", "-")))
 }
 
 func (m *machine) start(t *testing.T, w plan.Wish) error {

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -48,7 +49,10 @@ func (o *operation) ensureDaemon(ctx context.Context) error {
 		o.daemon = d
 		// The daemon's own steps (etcd, API server…) become ours.
 		ready, reason := false, error(nil)
+		var listens sync.Once
 		err = o.client().Events(ctx, func(e cluster.Event) error {
+			// Before its first step the daemon has opened the API port, or has failed.
+			listens.Do(o.choice.seen)
 			if e.Kind == cluster.StepFailed && reason == nil {
 				reason = errors.New(e.Detail) // the first is the cause; those after it follow from it
 			}
@@ -125,6 +129,9 @@ func (o *operation) daemonFailure(ctx context.Context, said, unheard error) erro
 		if killed(o.daemon.err) {
 			hint = killedHint
 		}
+	}
+	if strings.Contains(fmt.Sprint(err), fmt.Sprintf("127.0.0.1:%d: bind: address already in use", o.Wanted.Spec.APIPort)) {
+		return portTaken(o.Wanted.Spec, err)
 	}
 	return fault.New(fault.ControlPlane, "start the control plane", err).WithEvidence(lines...).WithHint("%s", hint)
 }

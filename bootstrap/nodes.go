@@ -94,7 +94,11 @@ func (o *operation) runNodes(ctx context.Context, spec *cluster.Spec, nodes []cl
 	})
 	g.Go(func() error {
 		return o.rec.step("network", "Network "+spec.Subnet.String(), func(func(string)) error {
-			return o.driver.EnsureNetwork(gctx, spec)
+			err := o.driver.EnsureNetwork(gctx, spec)
+			if err == nil {
+				o.choice.seen()
+			}
+			return err
 		})
 	})
 	if err := g.Wait(); err != nil {

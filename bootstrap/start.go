@@ -38,11 +38,12 @@ func (m *Manager) Start(ctx context.Context, w plan.Wish, run Run) (*cluster.Tim
 		return nil, err
 	}
 	defer func() { _ = lock.Release() }()
+	defer o.choice.endTurn()
 
 	if err := o.prepareStart(ctx, w); err != nil {
 		return nil, errors.Join(err, o.forget())
 	}
-	if err := o.start(ctx); err != nil {
+	if err := o.startChoosing(ctx, w); err != nil {
 		return o.rec.timeline(), o.failed(ctx, err)
 	}
 	timeline := o.rec.timeline()
@@ -62,13 +63,19 @@ func (m *Manager) Start(ctx context.Context, w plan.Wish, run Run) (*cluster.Tim
 func (m *Manager) Plan(ctx context.Context, w plan.Wish) (plan.Plan, error) {
 	o := m.operation("plan", w.Name, Run{})
 	defer o.close()
-	err := o.planStart(ctx, w)
+	if err := o.lookAroundForStart(ctx, w); err != nil {
+		return plan.Plan{}, err
+	}
+	err := o.plan(w.Started)
 	return o.Plan, err
 }
 
 // prepareStart does all of a start that changes nothing, so that what cannot be is refused before anything has changed.
 func (o *operation) prepareStart(ctx context.Context, w plan.Wish) error {
-	if err := o.planStart(ctx, w); err != nil {
+	if err := o.lookAroundForStart(ctx, w); err != nil {
+		return err
+	}
+	if err := o.choose(ctx, w); err != nil {
 		return err
 	}
 	if o.run.Foreground && o.Current.Running {
@@ -79,8 +86,8 @@ func (o *operation) prepareStart(ctx context.Context, w plan.Wish) error {
 	return kubeconfig.Check() // and not when all else is done
 }
 
-// planStart looks around and plans the way to a cluster that is as wished and runs.
-func (o *operation) planStart(ctx context.Context, w plan.Wish) error {
+// lookAroundForStart finds out what the state folder and, if there are or will be nodes, the engine know of the cluster.
+func (o *operation) lookAroundForStart(ctx context.Context, w plan.Wish) error {
 	if err := o.lookAround(); err != nil {
 		return err
 	}
@@ -94,12 +101,30 @@ func (o *operation) planStart(ctx context.Context, w plan.Wish) error {
 			nodes = *w.Nodes
 		}
 	}
-	if nodes > 0 {
-		if err := o.connect(ctx); err != nil {
+	if nodes == 0 {
+		return nil
+	}
+	return o.connect(ctx)
+}
+
+// startChoosing is start, and again with other choices while those of a new cluster turn out to be taken.
+func (o *operation) startChoosing(ctx context.Context, w plan.Wish) error {
+	for {
+		err := o.start(ctx)
+		if err == nil {
+			return nil
+		}
+		again, undoErr := o.chooseAgain(ctx, w, err)
+		if !again {
+			return err
+		}
+		if undoErr != nil {
+			return errors.Join(err, undoErr)
+		}
+		if err := o.choose(ctx, w); err != nil {
 			return err
 		}
 	}
-	return o.plan(w.Started)
 }
 
 // start makes the plan true and the cluster the user's current one.

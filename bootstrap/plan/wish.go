@@ -45,10 +45,12 @@ type Wish struct {
 type Environment struct {
 	// Taken are the address ranges that the network of a new cluster must not overlap.
 	Taken []netip.Prefix
+	// Reserved are the API ports of other clusters, running or not. A cluster takes one only if the wish says so.
+	Reserved []int
 	// PortFree says whether the API server could listen on 127.0.0.1:port. Nil means that it does not matter, since the
 	// cluster listens already or is not about to be started.
 	PortFree func(port int) bool
-	// FreePort is some port that nobody listens on.
+	// FreePort is some port that nobody listens on and no cluster has.
 	FreePort int
 	// ID is given to a new cluster.
 	ID string
@@ -130,7 +132,7 @@ func resolveNew(w Wish, env Environment) (cluster.Spec, error) {
 	}
 	if spec.APIPort == 0 {
 		spec.APIPort = defaultAPIPort
-		if env.PortFree != nil && !env.PortFree(spec.APIPort) {
+		if slices.Contains(env.Reserved, spec.APIPort) || env.PortFree != nil && !env.PortFree(spec.APIPort) {
 			spec.APIPort = env.FreePort
 		}
 	}

@@ -79,7 +79,7 @@ func open() (cli.Session, error) {
 	connect := func() (node.Driver, error) { return docker.Connect(os.Getenv, docker.Options{Scale: scale}) }
 	return cli.Session{
 		Engine: bootstrap.New(bootstrap.Env{
-			Dir: dir, Driver: connect, Payload: payload.New, Executable: executable,
+			Dir: dir, Driver: connect, Payload: payload.New, PlanningLock: statedir.PlanningLock, Executable: executable,
 			Kubernetes: buildinfo.Get().Kubernetes, Scale: scale,
 		}),
 		State: dir, Driver: connect,
