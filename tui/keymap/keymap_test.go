@@ -131,3 +131,25 @@ func TestParse(t *testing.T) {
 		})
 	}
 }
+
+// TestOldNamesAreKept: what users' files have named since the first release goes on to name the same action, or is
+// answered with the name that it has now.
+func TestOldNamesAreKept(t *testing.T) {
+	for name := range strings.FieldsSeq(`
+		screen.overview screen.nodes screen.pods screen.logs screen.events screen.dns screen.addons screen.control screen.ports
+		next.screen prev.screen command palette filter namespace all back history.back history.forward last help theme mouse log quit
+		cluster.stop down up top bottom page.down page.up open mark sort wide tree describe yaml edit logs logs.previous shell forward
+		owner birth copy.name copy.line cordon restart scale actions fix trace resolve delete
+		text.down text.up text.top text.bottom text.page.down text.page.up text.left text.right text.next text.prev text.filter
+		text.pause text.wrap text.time text.raw text.prev.run text.next.run text.copy text.save text.previous text.container text.expand
+		tab.next tab.prev pane.next pane.prev pane.zoom pane.larger pane.smaller start.down start.up start.open start.nodes start.version
+		start.retry start.copy start.log start.delete start.back dialog.next dialog.prev dialog.accept dialog.cancel`) {
+		m, problems := Parse(Default(), []byte(name+": f9"))
+		if len(problems) > 0 {
+			t.Errorf("%s: %q", name, problems)
+		}
+		if a, _ := m.Action(name); m.Find(Chain(a.In...), "f9") != name {
+			t.Errorf("%s does not get its key", name)
+		}
+	}
+}
