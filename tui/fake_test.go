@@ -256,8 +256,7 @@ func (s *fakeSession) PodLogs(ctx context.Context, q kube.LogQuery, f func([]kub
 		told = len(s.logs)
 		s.mu.Unlock()
 		fresh = slices.DeleteFunc(fresh, func(l kube.LogLine) bool {
-			_, pod, _ := strings.Cut(l.Pod, "/")
-			return len(q.Pods) > 0 && !slices.Contains(q.Pods, pod)
+			return len(q.Pods) > 0 && !slices.Contains(q.Pods, l.Source.Pod)
 		})
 		return f(fresh)
 	}
@@ -282,7 +281,7 @@ func (s *fakeSession) ComponentLogs(ctx context.Context, node, component string,
 	for _, c := range component { // no two at the same time: there is one order
 		at = at.Add(-time.Duration(c) * time.Millisecond)
 	}
-	if err := f([]kube.LogLine{{Time: at, Pod: node, Container: component, Text: "a line of " + component}}); err != nil {
+	if err := f([]kube.LogLine{{Time: at, Source: kube.LogSource{Node: node, Container: component}, Text: "a line of " + component}}); err != nil {
 		return err
 	}
 	<-ctx.Done()
@@ -480,14 +479,17 @@ func shop() *fakeSession {
 		{UID: "s2", Namespace: "shop", Name: "web", Kind: "NodePort", ClusterIP: "10.96.71.4", Ports: []kube.ServicePort{{Port: 80, Target: "8080", Protocol: "TCP"}}, Ready: 2, Total: 2, Reachable: []kube.Address{{Address: "web.shop.svc"}, {Address: "10.201.0.10:30080"}}, Created: ago(12 * time.Minute)},
 		{UID: "s3", Namespace: "shop", Name: "cart", Kind: "ClusterIP", ClusterIP: "10.96.8.1", Ports: []kube.ServicePort{{Port: 80, Target: "8080", Protocol: "TCP"}}, Ready: 0, Total: 1, Created: ago(12 * time.Minute)},
 	}
-	log := func(at time.Duration, pod, container, text string, marker bool) {
-		s.logs = append(s.logs, kube.LogLine{Time: ago(at), Pod: pod, Container: container, Text: text, Marker: marker})
+	log := func(at time.Duration, pod, text string) {
+		container, _, _ := strings.Cut(pod, "-")
+		s.logs = append(s.logs, kube.LogLine{Time: ago(at), Source: kube.LogSource{Namespace: "shop", Pod: pod, Container: container}, Text: text})
 	}
-	log(4*time.Second, "shop/cart-7d9f4-x2k", "cart", "INFO  starting cart 1.4.2", false)
-	log(3*time.Second, "shop/cart-7d9f4-x2k", "cart", "ERROR lookup redis.defualt.svc on 10.96.0.10:53: no such host", false)
-	log(3*time.Second, "shop/cart-7d9f4-x2k", "cart", "restart 4 · exit 1 · ran 0.04s", true)
-	log(2*time.Second, "shop/web-9cc6f-lm2", "web", `{"level":"warn","msg":"upstream gone","peer":"cart","ts":1773489869}`, false)
-	log(time.Second, "shop/web-9cc6f-lm2", "web", "GET /\x1b]0;owned\x07 200", false)
+	log(4*time.Second, "cart-7d9f4-x2k", "INFO  starting cart 1.4.2")
+	log(3*time.Second, "cart-7d9f4-x2k", "ERROR lookup redis.defualt.svc on 10.96.0.10:53: no such host")
+	s.logs = append(s.logs, kube.LogLine{Time: ago(3 * time.Second), Source: s.logs[0].Source, Marker: &kube.LogMarker{
+		Kind: kube.LogRestarted, Count: 4, End: kube.ContainerState{Phase: kube.ContainerTerminated, ExitCode: 1, Started: ago(4 * time.Second), Finished: ago(4 * time.Second)},
+	}})
+	log(2*time.Second, "web-9cc6f-lm2", `{"level":"warn","msg":"upstream gone","peer":"cart","ts":1773489869}`)
+	log(time.Second, "web-9cc6f-lm2", "GET /\x1b]0;owned\x07 200")
 	query := func(at time.Duration, pod, name, rcode string, took time.Duration, source cluster.DNSSource, tries []string, answers ...string) {
 		s.queries = append(s.queries, cluster.DNSQuery{Time: ago(at), Node: "dev-2", Pod: pod, Proto: "udp", Type: "A", Name: name, Rcode: rcode, Took: took, Source: source, Tries: tries, Answers: answers, Count: len(answers)})
 	}

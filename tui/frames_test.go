@@ -48,7 +48,7 @@ func nasty() *fakeSession {
 		v.Name, v.Ports, v.Reachable = next(), []kube.ServicePort{{Target: next(), Protocol: next()}}, []kube.Address{{Address: next(), Alias: next()}}
 	}
 	for i := range s.logs {
-		s.logs[i].Text, s.logs[i].Pod, s.logs[i].Container = next(), next(), next()
+		s.logs[i].Text, s.logs[i].Source = next(), kube.LogSource{Namespace: next(), Pod: next(), Container: next()}
 	}
 	for i := range s.queries {
 		q := &s.queries[i]

@@ -10,6 +10,7 @@ import (
 
 	"bonsai/bootstrap/kube"
 	"bonsai/tui/paint"
+	"bonsai/tui/words"
 )
 
 // objectText is an object as kubectl and Events call it: "pod/web-0".
@@ -138,6 +139,41 @@ func (u *ui) addressText(a kube.Address) string {
 		text = u.T("%s, which is %s", text, a.Alias)
 	}
 	return text
+}
+
+// markerText says in a language what happened to a log; node is the one whose log it is, if it is a node's.
+func markerText(w words.W, node string, m *kube.LogMarker) string {
+	text := ""
+	switch m.Kind {
+	case kube.LogRestarted:
+		text = w.T("restart %d", m.Count)
+	case kube.LogEnded:
+		text = w.T("ended")
+	case kube.LogUnreadable:
+		return w.T("the log cannot be read: %s", m.Reason)
+	case kube.LogDropped:
+		return w.T("%s lines were dropped: they came faster than they were shown", thousands(int64(m.Count)))
+	case kube.LogCrowded:
+		return w.T("there are more containers; these %d are followed", m.Count)
+	case kube.LogNodeOutput:
+		return w.T("node %s is stopped; this is what its container printed", node)
+	}
+	end := &m.End
+	if end.Phase == "" {
+		return text
+	}
+	text += " · " + w.T("exit %d", end.ExitCode)
+	if end.Reason != "" && end.Reason != "Error" && end.Reason != "Completed" {
+		text += " (" + end.Reason + ")"
+	}
+	if end.Started.IsZero() || end.Finished.IsZero() {
+		return text
+	}
+	ran := end.Finished.Sub(end.Started)
+	if ran < time.Second {
+		return text + " · " + w.T("ran less than 1s")
+	}
+	return text + " · " + w.T("ran %s", ran.Round(time.Second).String())
 }
 
 // texts puts each value of a list into words.

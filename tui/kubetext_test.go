@@ -6,6 +6,7 @@ import (
 
 	"bonsai/bootstrap/kube"
 	"bonsai/tui/feed"
+	"bonsai/tui/words"
 )
 
 // TestValuesInWords is how values of the cluster read.
@@ -16,6 +17,9 @@ func TestValuesInWords(t *testing.T) {
 	}
 	u.clock.now = func() time.Time { return fakeNow }
 	at := fakeNow.Add(-time.Minute)
+	marker := func(kind kube.LogMarkerKind, count int, end kube.ContainerState) string {
+		return markerText(words.W{}, "dev-1", &kube.LogMarker{Kind: kind, Count: count, End: end})
+	}
 	for _, test := range []struct{ got, want string }{
 		{u.containerText(kube.ContainerState{}), ""},
 		{u.containerText(kube.ContainerState{Phase: kube.ContainerRunning, Started: at}), "running since 2026-03-14 12:03:31"},
@@ -39,6 +43,14 @@ func TestValuesInWords(t *testing.T) {
 		{u.addressText(kube.Address{Address: "web.shop.svc", From: kube.ReachPods, Alias: "example.com"}), "web.shop.svc in pods, which is example.com"},
 		{u.eventSource(&kube.EventLine{Source: "kubelet", Node: "dev-1"}), "kubelet on dev-1"},
 		{u.eventSource(&kube.EventLine{Source: "default-scheduler"}), "default-scheduler"},
+		{marker(kube.LogRestarted, 2, kube.ContainerState{}), "restart 2"},
+		{marker(kube.LogRestarted, 2, kube.ContainerState{Phase: kube.ContainerTerminated, ExitCode: 137, Reason: "OOMKilled"}), "restart 2 · exit 137 (OOMKilled)"},
+		{marker(kube.LogEnded, 0, kube.ContainerState{Phase: kube.ContainerTerminated, Reason: "Completed", Started: at, Finished: fakeNow}), "ended · exit 0 · ran 1m0s"},
+		{marker(kube.LogEnded, 0, kube.ContainerState{Phase: kube.ContainerTerminated, ExitCode: 1, Reason: "Error", Started: at, Finished: at}), "ended · exit 1 · ran less than 1s"},
+		{marker(kube.LogCrowded, 400, kube.ContainerState{}), "there are more containers; these 400 are followed"},
+		{marker(kube.LogDropped, 12_000, kube.ContainerState{}), "12 000 lines were dropped: they came faster than they were shown"},
+		{markerText(words.W{}, "", &kube.LogMarker{Kind: kube.LogUnreadable, Reason: "forbidden"}), "the log cannot be read: forbidden"},
+		{marker(kube.LogNodeOutput, 0, kube.ContainerState{}), "node dev-1 is stopped; this is what its container printed"},
 		{objectText(kube.Object{Kind: "Pod", Name: "web-0"}), "pod/web-0"},
 	} {
 		if test.got != test.want {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"bonsai/bootstrap/kube"
@@ -176,7 +175,7 @@ func (p *logsPage) take(b logBatch) {
 		slices.SortStableFunc(b.lines, func(a, b textview.Line) int { return a.Time.Compare(b.Time) })
 	}
 	if b.dropped > 0 {
-		p.view.Append(textview.NewLine(time.Time{}, "", "", p.u.T("%s lines were dropped: they came faster than they were shown", thousands(int64(b.dropped))), true))
+		p.view.Append(textview.NewLine(time.Time{}, kube.LogSource{}, markerText(p.u.words, "", &kube.LogMarker{Kind: kube.LogDropped, Count: b.dropped}), true))
 	}
 	for i := range b.lines {
 		p.sources.see(&b.lines[i])
@@ -218,11 +217,11 @@ func (p *logsPage) chooseSource() {
 	}
 	choices := []choice{{title: p.u.T("everything"), run: only("", nil)}}
 	for _, name := range p.sources.containers {
-		choices = append(choices, choice{title: name, hint: p.u.T("container"), run: only(name, func(l *textview.Line) bool { return l.Container == name || l.Pod == "" && l.Container == "" })})
+		choices = append(choices, choice{title: name, hint: p.u.T("container"), run: only(name, func(l *textview.Line) bool { return l.Source.Container == name || l.Source == (kube.LogSource{}) })})
 	}
-	if len(p.sources.pods) > 1 {
-		for _, name := range p.sources.pods {
-			choices = append(choices, choice{title: name, hint: p.u.T("pod"), run: only(name, func(l *textview.Line) bool { return l.Pod == name || l.Pod == "" })})
+	if len(p.sources.places) > 1 {
+		for _, name := range p.sources.places {
+			choices = append(choices, choice{title: name, hint: p.u.T("pod"), run: only(name, func(l *textview.Line) bool { place := l.Source.Place(); return place == name || place == "" })})
 		}
 	}
 	p.u.choose(p.u.T("show only"), choices)
@@ -294,11 +293,12 @@ func mergeLogs(old, new logBatch) logBatch {
 
 // sourceNames are the pods and containers that have said something, and how they are told apart.
 type sourceNames struct {
-	known            map[[2]string]int // in the order in which they spoke up
-	pods, containers []string
-	names            map[[2]string]sourceName
-	spaces           map[string]bool
-	stale            bool
+	known map[kube.LogSource]int // in the order in which they spoke up
+	// places are the pods and nodes.
+	places, containers []string
+	names              map[kube.LogSource]sourceName
+	spaces             map[string]bool
+	stale              bool
 }
 
 type sourceName struct {
@@ -307,23 +307,22 @@ type sourceName struct {
 }
 
 func (s *sourceNames) reset() {
-	*s = sourceNames{known: map[[2]string]int{}, names: map[[2]string]sourceName{}, spaces: map[string]bool{}}
+	*s = sourceNames{known: map[kube.LogSource]int{}, names: map[kube.LogSource]sourceName{}, spaces: map[string]bool{}}
 }
 
 func (s *sourceNames) see(l *textview.Line) {
-	key := [2]string{l.Pod, l.Container}
-	if _, known := s.known[key]; known || l.Pod == "" && l.Container == "" {
+	from := l.Source
+	if _, known := s.known[from]; known || from == (kube.LogSource{}) {
 		return
 	}
-	s.known[key], s.stale = len(s.known), true
-	if !slices.Contains(s.pods, l.Pod) {
-		s.pods = append(s.pods, l.Pod)
+	s.known[from], s.stale = len(s.known), true
+	if place := from.Place(); !slices.Contains(s.places, place) {
+		s.places = append(s.places, place)
 	}
-	if !slices.Contains(s.containers, l.Container) {
-		s.containers = append(s.containers, l.Container)
+	if !slices.Contains(s.containers, from.Container) {
+		s.containers = append(s.containers, from.Container)
 	}
-	space, _, _ := strings.Cut(l.Pod, "/")
-	s.spaces[space] = true
+	s.spaces[from.Namespace] = true
 }
 
 // longestName is the most that the column of names takes.
@@ -340,24 +339,23 @@ func (s *sourceNames) arrange(v *textview.View) {
 		return
 	}
 	v.NameWidth = 0
-	several := len(s.known) > len(s.pods)
-	for key, n := range s.known {
-		pod, container := key[0], key[1]
-		if _, name, ok := strings.Cut(pod, "/"); ok && len(s.spaces) == 1 {
-			pod = name
+	several := len(s.known) > len(s.places)
+	for from, n := range s.known {
+		name := from.Place()
+		if from.Pod != "" && len(s.spaces) == 1 {
+			name = from.Pod
 		}
-		name := pod
 		switch {
-		case len(s.pods) == 1:
-			name = container
-		case several && container != "":
-			name = pod + "/" + container
+		case len(s.places) == 1:
+			name = from.Container
+		case several && from.Container != "":
+			name += "/" + from.Container
 		}
-		s.names[key] = sourceName{name, paint.Hue(n)}
+		s.names[from] = sourceName{name, paint.Hue(n)}
 		v.NameWidth = max(v.NameWidth, min(longestName, paint.Width(name)))
 	}
 	v.Name = func(l *textview.Line) (string, paint.Role) {
-		n := s.names[[2]string{l.Pod, l.Container}]
+		n := s.names[l.Source]
 		return n.text, n.role
 	}
 }

@@ -10,13 +10,15 @@ import (
 
 	"bonsai/bootstrap/kube"
 	"bonsai/tui/textview"
+	"bonsai/tui/words"
 )
 
 // say adds lines to the log of a pod.
 func say(s *fakeSession, pod string, texts ...string) {
+	namespace, name, _ := strings.Cut(pod, "/")
 	s.update(func() {
 		for _, text := range texts {
-			s.logs = append(s.logs, kube.LogLine{Time: fakeNow.Add(time.Duration(len(s.logs)) * time.Millisecond), Pod: pod, Container: "web", Text: text})
+			s.logs = append(s.logs, kube.LogLine{Time: fakeNow.Add(time.Duration(len(s.logs)) * time.Millisecond), Source: kube.LogSource{Namespace: namespace, Pod: name, Container: "web"}, Text: text})
 		}
 	})
 }
@@ -57,7 +59,7 @@ func TestLogsOfManyPodsAreOne(t *testing.T) {
 	if strings.Contains(r.screen(), "owned") {
 		t.Error("a log sets the title of the terminal")
 	}
-	before, after := r.at("restart 4 · exit 1 · ran 0.04s")
+	before, after := r.at("restart 4 · exit 1 · ran less than 1s")
 	if !strings.Contains(before, "cart-7d9f4-x2k") || !strings.Contains(after, "web-9cc6f-lm2") {
 		t.Errorf("lines do not say whose they are:\n%s", r.screen())
 	}
@@ -151,9 +153,9 @@ func TestLogsStayWhileOneLooksElsewhere(t *testing.T) {
 }
 
 func TestGapsAreTold(t *testing.T) {
-	told := map[string]time.Time{"a/web": fakeNow}
+	told := map[kube.LogSource]time.Time{{Pod: "a", Container: "web"}: fakeNow}
 	line := func(at time.Duration, pod, text string) kube.LogLine {
-		return kube.LogLine{Time: fakeNow.Add(at), Pod: pod, Container: "web", Text: text}
+		return kube.LogLine{Time: fakeNow.Add(at), Source: kube.LogSource{Pod: pod, Container: "web"}, Text: text}
 	}
 	texts := func(b logBatch) string {
 		var list []string
@@ -162,12 +164,12 @@ func TestGapsAreTold(t *testing.T) {
 		}
 		return strings.Join(list, ",")
 	}
-	r := newReplay(told, "GAP")
+	r := newReplay(told, words.For("en"))
 	if got := texts(r.batch([]kube.LogLine{line(-2, "a", "old"), line(0, "a", "last"), line(5, "a", "new"), line(1, "b", "other")})); got != "new,other" {
 		t.Errorf("runs that overlap tell %s", got)
 	}
-	r = newReplay(told, "GAP")
-	if got := texts(r.batch([]kube.LogLine{line(90, "a", "later"), line(91, "a", "on")})); got != "GAP,later,on" {
+	r = newReplay(told, words.For("en"))
+	if got := texts(r.batch([]kube.LogLine{line(90, "a", "later"), line(91, "a", "on")})); got != "here lines may be missing,later,on" {
 		t.Errorf("runs that do not overlap tell %s", got)
 	}
 }
@@ -282,9 +284,12 @@ func TestLogFrames(t *testing.T) {
 	s := shop()
 	for i := range 40 {
 		s.logs = append(s.logs, kube.LogLine{
-			Time: fakeNow, Pod: fmt.Sprintf("namespace-of-some-length/pod-漢字-%d", i), Container: "c", Marker: i%9 == 0,
+			Time: fakeNow, Source: kube.LogSource{Namespace: "namespace-of-some-length", Pod: fmt.Sprintf("pod-漢字-%d", i), Container: "c"},
 			Text: []string{"", "\x1b[31mred", strings.Repeat("長い", 300), "👩‍👩‍👧 x", "\u202eabc", `{"msg":"a\nb","x":{"y":[1]}}`}[i%6],
 		})
+		if l := &s.logs[len(s.logs)-1]; i%9 == 0 {
+			l.Marker = &kube.LogMarker{Kind: kube.LogUnreadable, Reason: l.Text}
+		}
 	}
 	for _, c := range [][2]int{{40, 8}, {41, 9}, {80, 24}, {97, 31}, {120, 40}, {200, 60}, {300, 100}} {
 		r := newRig(t, s, c[0], c[1])

@@ -13,6 +13,7 @@ import (
 	"bonsai/bootstrap/kube"
 	"bonsai/tui/feed"
 	"bonsai/tui/textview"
+	"bonsai/tui/words"
 )
 
 // logTarget is one stream of logs. follow blocks as the session's methods do; that it returns nil says that no more can
@@ -137,18 +138,18 @@ type logStream struct {
 	err   error
 	ended bool
 	// told is when each source said its last line. Only the feed's goroutine uses it, one run after the other.
-	told map[string]time.Time
+	told map[kube.LogSource]time.Time
 }
 
 func newLogStream(p *logsPage, t logTarget) *logStream {
-	s := &logStream{told: map[string]time.Time{}}
-	u, lines, gap := p.u, p.box, p.u.T("here lines may be missing")
+	s := &logStream{told: map[kube.LogSource]time.Time{}}
+	u, lines, language := p.u, p.box, p.u.words
 	ended := feed.NewBox(u.hub, nil, func(bool) {
 		s.ended, s.err = true, nil
 		u.touch()
 	})
 	s.feed = feed.New(u.hub, func(ctx context.Context, healthy func()) error {
-		r := newReplay(s.told, gap)
+		r := newReplay(s.told, language)
 		err := t.follow(ctx, func(list []kube.LogLine) error {
 			healthy()
 			b := r.batch(list)
@@ -172,10 +173,10 @@ func newLogStream(p *logsPage, t logTarget) *logStream {
 
 // replay makes lines for a view of what a stream tells, and leaves out what an earlier run of the stream has told.
 type replay struct {
-	told map[string]time.Time
+	told map[kube.LogSource]time.Time
 	// before is how far the earlier runs came, of the sources that this run has not taken up yet.
-	before map[string]told
-	gap    string
+	before   map[kube.LogSource]told
+	language words.W // of markers
 }
 
 type told struct {
@@ -183,8 +184,8 @@ type told struct {
 	overlap bool // this run has repeated something, so nothing is missing between them
 }
 
-func newReplay(times map[string]time.Time, gap string) *replay {
-	r := &replay{told: times, before: make(map[string]told, len(times)), gap: gap}
+func newReplay(times map[kube.LogSource]time.Time, language words.W) *replay {
+	r := &replay{told: times, before: make(map[kube.LogSource]told, len(times)), language: language}
 	for source, last := range times {
 		r.before[source] = told{last: last}
 	}
@@ -193,27 +194,31 @@ func newReplay(times map[string]time.Time, gap string) *replay {
 
 func (r *replay) batch(list []kube.LogLine) logBatch {
 	b := logBatch{lines: make([]textview.Line, 0, len(list))}
-	add := func(l textview.Line) {
-		b.lines = append(b.lines, l)
-		b.bytes += len(l.Text)
+	add := func(l *kube.LogLine, text string, marker bool) {
+		line := textview.NewLine(l.Time, l.Source, text, marker)
+		b.lines = append(b.lines, line)
+		b.bytes += len(line.Text)
 	}
 	for i := range list {
 		l := &list[i]
-		source := l.Pod + "/" + l.Container
-		if before, seen := r.before[source]; seen && !l.Time.IsZero() {
+		if before, seen := r.before[l.Source]; seen && !l.Time.IsZero() {
 			if !l.Time.After(before.last) {
-				r.before[source] = told{before.last, true}
+				r.before[l.Source] = told{before.last, true}
 				continue
 			}
-			delete(r.before, source)
-			if !before.overlap && !l.Marker {
-				add(textview.NewLine(l.Time, l.Pod, l.Container, r.gap, true))
+			delete(r.before, l.Source)
+			if !before.overlap && l.Marker == nil {
+				add(l, r.language.T("here lines may be missing"), true)
 			}
 		}
-		if l.Time.After(r.told[source]) {
-			r.told[source] = l.Time
+		if l.Time.After(r.told[l.Source]) {
+			r.told[l.Source] = l.Time
 		}
-		add(textview.NewLine(l.Time, l.Pod, l.Container, l.Text, l.Marker))
+		if l.Marker != nil {
+			add(l, markerText(r.language, l.Source.Node, l.Marker), true)
+		} else {
+			add(l, l.Text, false)
+		}
 	}
 	return b
 }

@@ -381,7 +381,7 @@ func (t *logTail) init(u *ui) {
 			return
 		}
 		for i := range n.lines {
-			n.lines[i].Text, n.lines[i].Container = paint.Clean(n.lines[i].Text), paint.Clean(n.lines[i].Container)
+			n.lines[i].Text = paint.Clean(n.lines[i].Text)
 		}
 		if n.first {
 			t.lines = nil
@@ -444,8 +444,8 @@ func (t *logTail) draw(w, h int) []string {
 	}
 	for _, line := range t.lines[max(0, len(t.lines)-h+1):] {
 		l := u.line(w).Add(paint.Plain, " ")
-		if line.Marker {
-			l.Add(paint.Dim, strings.Repeat(u.theme.Glyphs.Rule, 3)+" "+line.Text+" ").Rule()
+		if line.Marker != nil {
+			l.Add(paint.Dim, strings.Repeat(u.theme.Glyphs.Rule, 3)+" "+paint.Clean(markerText(u.words, line.Source.Node, line.Marker))+" ").Rule()
 		} else {
 			l.Add(paint.Dim, u.timeOf(line.Time)+" ").Add(levelRole(line.Text), line.Text)
 		}

@@ -139,7 +139,7 @@ func (t *textPane) expand() {
 	if !ok {
 		return
 	}
-	title := strings.Trim(l.Pod+"/"+l.Container, "/")
+	title := strings.Trim(l.Source.Place()+"/"+l.Source.Container, "/")
 	if !l.Time.IsZero() {
 		title = strings.TrimSpace(l.Time.In(t.u.clock.now().Location()).Format("15:04:05.000") + "  " + title)
 	}

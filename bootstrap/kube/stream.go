@@ -37,17 +37,56 @@ type LogQuery struct {
 	Previous bool `json:"previous,omitempty"`
 }
 
-// LogLine is one line of one container's log.
+// LogLine is one line of one log.
 type LogLine struct {
-	Time time.Time `json:"time,omitzero"`
-	// Pod is "namespace/name"; the node for logs of nodes.
-	Pod string `json:"pod,omitempty"`
-	// Container is the component for logs of components.
-	Container string `json:"container,omitempty"`
-	Text      string `json:"text"`
-	// Marker lines are not from the log: a restart, a container that ended, lines that were dropped.
-	Marker bool `json:"marker,omitempty"`
+	Time   time.Time `json:"time,omitzero"`
+	Source LogSource `json:"source,omitzero"`
+	Text   string    `json:"text,omitempty"`
+	// Marker is what happened at this point of the log; such a line has no Text. It is nil for lines of the log itself.
+	Marker *LogMarker `json:"marker,omitempty"`
 }
+
+// LogSource is where a line comes from: a container of a pod, a component of a node, or one of this machine, which has
+// neither Pod nor Node.
+type LogSource struct {
+	Namespace string `json:"namespace,omitempty"`
+	Pod       string `json:"pod,omitempty"`
+	Node      string `json:"node,omitempty"`
+	// Container is the container, or the component.
+	Container string `json:"container,omitempty"`
+}
+
+// Place is the pod ("namespace/name") or the node, empty for this machine.
+func (s LogSource) Place() string {
+	if s.Pod == "" {
+		return s.Node
+	}
+	return s.Namespace + "/" + s.Pod
+}
+
+// LogMarker is something that happened to a log.
+type LogMarker struct {
+	Kind LogMarkerKind `json:"kind"`
+	// Count is the number of the restart, or how many lines or containers are meant.
+	Count int `json:"count,omitempty"`
+	// End is how a container ended, zero if that is not known.
+	End ContainerState `json:"end,omitzero"`
+	// Reason is why the log cannot be read.
+	Reason string `json:"reason,omitempty"`
+}
+
+// LogMarkerKind says what a LogMarker is about.
+type LogMarkerKind string
+
+// What can happen to a log.
+const (
+	LogRestarted  LogMarkerKind = "restarted"  // the container, for the Count-th time; the one before it ended as End says
+	LogEnded      LogMarkerKind = "ended"      // the container, for good
+	LogUnreadable LogMarkerKind = "unreadable" // because of Reason
+	LogDropped    LogMarkerKind = "dropped"    // Count lines, because they came faster than they were taken
+	LogCrowded    LogMarkerKind = "crowded"    // there are more containers than the Count that are followed
+	LogNodeOutput LogMarkerKind = "nodeOutput" // the node is stopped; what follows is its container's own output
+)
 
 // Exec is a command to run in a container, or in a node if Pod is empty.
 type Exec struct {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/paint"
 )
 
@@ -18,7 +19,7 @@ func BenchmarkNewLine(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				NewLine(now, "shop/web-0", "web", text, false)
+				NewLine(now, kube.LogSource{Namespace: "shop", Pod: "web-0", Container: "web"}, text, false)
 			}
 		})
 	}
@@ -27,14 +28,14 @@ func BenchmarkNewLine(b *testing.B) {
 // A second of a log of 10,000 lines a second: made, taken in, and drawn 30 times.
 func BenchmarkSecondOfTenThousandLines(b *testing.B) {
 	v, look := New(true), look(b)
-	v.Name = func(l *Line) (string, paint.Role) { return l.Container, paint.Accent }
+	v.Name = func(l *Line) (string, paint.Role) { return l.Source.Container, paint.Accent }
 	v.NameWidth = 8
 	v.SetSearch("timeout")
 	b.ReportAllocs()
 	for b.Loop() {
 		for range 30 {
 			for i := range 333 {
-				v.Append(NewLine(now, "shop/web-0", "web", fmt.Sprintf(`{"level":"info","msg":"request served","path":"/cart/items","status":200,"n":%d}`, i), false))
+				v.Append(NewLine(now, kube.LogSource{Namespace: "shop", Pod: "web-0", Container: "web"}, fmt.Sprintf(`{"level":"info","msg":"request served","path":"/cart/items","status":200,"n":%d}`, i), false))
 			}
 			v.Draw(look, 120, 37)
 		}
@@ -44,7 +45,7 @@ func BenchmarkSecondOfTenThousandLines(b *testing.B) {
 func full() *View {
 	v := New(true)
 	for i := range MaxLines {
-		v.Append(NewLine(now, "shop/web-0", "web", fmt.Sprintf("2026-03-14 12:04:29 INFO  request %d served path=/cart/items status=200 took=12ms peer=10.244.1.9:51234", i), false))
+		v.Append(NewLine(now, kube.LogSource{Namespace: "shop", Pod: "web-0", Container: "web"}, fmt.Sprintf("2026-03-14 12:04:29 INFO  request %d served path=/cart/items status=200 took=12ms peer=10.244.1.9:51234", i), false))
 	}
 	return v
 }
@@ -105,7 +106,9 @@ func TestLongLineStallsNothing(t *testing.T) {
 			}
 		}
 		var l Line
-		took("making it", func() { l = NewLine(now, "shop/web-0", "web", text, false) })
+		took("making it", func() {
+			l = NewLine(now, kube.LogSource{Namespace: "shop", Pod: "web-0", Container: "web"}, text, false)
+		})
 		took("taking it in", func() { v.Append(l) })
 		took("drawing it", func() { v.Draw(look, 120, 37) })
 		took("searching", func() { v.SetSearch("zzz"); v.SetSearch("x"); v.Draw(look, 120, 37) })

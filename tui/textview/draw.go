@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/paint"
 )
 
@@ -211,11 +212,11 @@ func (v *View) drawMarker(look Look, line *paint.Line, l *Line, nameWidth int) s
 // Export is a line as it is saved: its time, where it comes from, its text.
 func (l *Line) Export() string {
 	if l.Marker {
-		return "--- " + strings.TrimSpace(l.Pod+" "+l.Container+" "+l.Text) + " ---"
+		return "--- " + strings.TrimSpace(l.Source.Place()+" "+l.Source.Container+" "+l.Text) + " ---"
 	}
 	text := l.Text
-	if l.Pod != "" || l.Container != "" {
-		text = fmt.Sprintf("%s/%s %s", l.Pod, l.Container, text)
+	if l.Source != (kube.LogSource{}) {
+		text = fmt.Sprintf("%s/%s %s", l.Source.Place(), l.Source.Container, text)
 	}
 	if !l.Time.IsZero() {
 		text = l.Time.Format(time.RFC3339Nano) + " " + text

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/paint"
 )
 
@@ -55,7 +56,7 @@ func FuzzJSON(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		l := NewLine(time.Time{}, "", "", s, false)
+		l := NewLine(time.Time{}, kube.LogSource{}, s, false)
 		for _, raw := range []bool{true, false} {
 			text, width := l.shown(raw)
 			if paint.Clean(text) != text {

@@ -5,14 +5,15 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/paint"
 )
 
 // Line is one line of text. It is made by NewLine or PlainLine, which do all that is worth doing once per line.
 type Line struct {
 	Time time.Time
-	// Pod and Container say where a line of a log comes from; both may be empty.
-	Pod, Container string
+	// Source is where a line of a log comes from; zero for other text.
+	Source kube.LogSource
 	// Text is clean, and as it came otherwise. Marker lines are drawn as rules.
 	Text   string
 	Marker bool
@@ -38,7 +39,7 @@ const longest = 1 << 20
 
 // NewLine makes a line of a log: it makes the text harmless, reads JSON and measures. It may be called by any goroutine;
 // for a line of 100 kB it takes a millisecond or so, hence by others than the one that draws.
-func NewLine(t time.Time, pod, container, text string, marker bool) Line {
+func NewLine(t time.Time, from kube.LogSource, text string, marker bool) Line {
 	if len(text) > longest {
 		cut := longest
 		for cut > 0 && !utf8.RuneStart(text[cut]) {
@@ -46,7 +47,10 @@ func NewLine(t time.Time, pod, container, text string, marker bool) Line {
 		}
 		text = text[:cut]
 	}
-	l := Line{Time: t, Pod: paint.Clean(pod), Container: paint.Clean(container), Text: paint.Clean(strings.TrimRight(text, "\r\n")), Marker: marker, log: !marker}
+	from = kube.LogSource{
+		Namespace: paint.Clean(from.Namespace), Pod: paint.Clean(from.Pod), Node: paint.Clean(from.Node), Container: paint.Clean(from.Container),
+	}
+	l := Line{Time: t, Source: from, Text: paint.Clean(strings.TrimRight(text, "\r\n")), Marker: marker, log: !marker}
 	l.width = paint.Width(l.Text)
 	if marker {
 		return l
@@ -78,7 +82,7 @@ func (l *Line) shown(raw bool) (text string, width int) {
 func (l *Line) JSON() bool { return l.readable != "" }
 
 // size is about what the line takes of memory.
-func (l *Line) size() int64 { return int64(len(l.Text)+len(l.readable)) + 160 }
+func (l *Line) size() int64 { return int64(len(l.Text)+len(l.readable)) + 192 }
 
 // spans are the looks of the parts of what is shown. Only drawing asks.
 func (l *Line) spans(raw bool, text string) []Span {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/charmbracelet/x/ansi"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/paint"
 )
 
@@ -45,7 +46,7 @@ func screen(t testing.TB, v *View, w, h int) string {
 func numbered(n int) []Line {
 	lines := make([]Line, n)
 	for i := range lines {
-		lines[i] = NewLine(time.Time{}, "shop/web-0", "web", fmt.Sprintf("line %d", i), false)
+		lines[i] = NewLine(time.Time{}, kube.LogSource{Namespace: "shop", Pod: "web-0", Container: "web"}, fmt.Sprintf("line %d", i), false)
 	}
 	return lines
 }
@@ -184,7 +185,7 @@ func TestWhatFallsOutIsCounted(t *testing.T) {
 	expect(t, screen(t, v, 50, 6), "12345 lines dropped", "▸line 12345", "line 12346")
 	big := strings.Repeat("x", 1<<20)
 	for range 100 {
-		v.Append(NewLine(now, "", "", big, false))
+		v.Append(NewLine(now, kube.LogSource{}, big, false))
 	}
 	if v.ring.bytes > MaxBytes {
 		t.Errorf("%d bytes are kept", v.ring.bytes)
@@ -206,7 +207,7 @@ func TestWrapShowsAllOfALine(t *testing.T) {
 	for _, text := range []string{strings.Repeat("0123456789", 30), strings.Repeat("漢字かな", 40), strings.Repeat("é0漢", 70)} {
 		v := New(true)
 		v.ToggleWrap()
-		v.Append(NewLine(time.Time{}, "", "", text, false))
+		v.Append(NewLine(time.Time{}, kube.LogSource{}, text, false))
 		v.Top()
 		got := strings.NewReplacer("\n", "", "▸", "", " ", "").Replace(screen(t, v, 38, 60))
 		if got != text {
@@ -252,7 +253,7 @@ func TestColumnIsKept(t *testing.T) {
 
 func TestSearchFindsFarToTheRight(t *testing.T) {
 	v := New(true)
-	v.Append(NewLine(time.Time{}, "", "", strings.Repeat("字", 5000)+"needle"+strings.Repeat("x", 3000), false), NewLine(time.Time{}, "", "", "short", false))
+	v.Append(NewLine(time.Time{}, kube.LogSource{}, strings.Repeat("字", 5000)+"needle"+strings.Repeat("x", 3000), false), NewLine(time.Time{}, kube.LogSource{}, "short", false))
 	screen(t, v, 80, 5)
 	v.SetSearch("needle")
 	expect(t, screen(t, v, 80, 5), "needle")
@@ -264,7 +265,7 @@ func TestSearchFindsFarToTheRight(t *testing.T) {
 func TestMergePutsStreamsInOrder(t *testing.T) {
 	v := New(true)
 	line := func(at int, text string) Line {
-		return NewLine(now.Add(time.Duration(at)*time.Second), "", "", text, false)
+		return NewLine(now.Add(time.Duration(at)*time.Second), kube.LogSource{}, text, false)
 	}
 	v.Merge(line(1, "a1"), line(3, "a3"))
 	v.Merge(line(2, "b2"), line(3, "b3"), line(4, "b4"))
@@ -280,7 +281,7 @@ func TestMergePutsStreamsInOrder(t *testing.T) {
 func TestRunsAreJumpedBetween(t *testing.T) {
 	v := New(true)
 	for run := range 3 {
-		v.Append(NewLine(now, "shop/cart", "cart", fmt.Sprintf("restart %d · exit 1 · ran 0.04s", run), true))
+		v.Append(NewLine(now, kube.LogSource{Namespace: "shop", Pod: "cart", Container: "cart"}, fmt.Sprintf("restart %d · exit 1 · ran 0.04s", run), true))
 		v.Append(numbered(30)...)
 	}
 	screen(t, v, 60, 10)
@@ -324,10 +325,10 @@ func TestAnyDataFitsAnySize(t *testing.T) {
 	}
 	for range 150 {
 		v := New(rnd.IntN(2) == 0)
-		v.Name = func(l *Line) (string, paint.Role) { return l.Pod, paint.Accent }
+		v.Name = func(l *Line) (string, paint.Role) { return l.Source.Pod, paint.Accent }
 		v.NameWidth, v.Times = rnd.IntN(30), Times(rnd.IntN(3))
 		for range rnd.IntN(40) {
-			v.Append(NewLine(now, "shop/web-漢", "web", nasty[rnd.IntN(len(nasty))], rnd.IntN(8) == 0))
+			v.Append(NewLine(now, kube.LogSource{Namespace: "shop", Pod: "web-漢", Container: "web"}, nasty[rnd.IntN(len(nasty))], rnd.IntN(8) == 0))
 		}
 		for range 20 {
 			switch rnd.IntN(12) {
@@ -350,7 +351,7 @@ func TestAnyDataFitsAnySize(t *testing.T) {
 			case 8:
 				v.NextRun(rnd.IntN(2)*2 - 1)
 			case 9:
-				v.Append(NewLine(now, "", "", nasty[rnd.IntN(len(nasty))], false))
+				v.Append(NewLine(now, kube.LogSource{}, nasty[rnd.IntN(len(nasty))], false))
 			case 10:
 				v.Click(rnd.IntN(9))
 			case 11:

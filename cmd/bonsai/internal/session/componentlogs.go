@@ -34,12 +34,12 @@ func (s *Session) ComponentLogs(ctx context.Context, nodeName, component string,
 		if !slices.Contains(logsource.HostComponents(), component) {
 			return fault.Newf(fault.Usage, "%s: this machine has no such component", op).WithHint("it has %s", strings.Join(logsource.HostComponents(), ", "))
 		}
-		return s.copyLog(ctx, b, kube.LogLine{Container: component}, f, func(ctx context.Context, w io.Writer) error {
+		return s.copyLog(ctx, b, kube.LogLine{Source: kube.LogSource{Container: component}}, f, func(ctx context.Context, w io.Writer) error {
 			return logsource.Host(ctx, s.state().LogFile(component), lines, w)
 		})
 	}
 	return s.withNode(ctx, nodeName, func(d node.Driver, c node.Container) error {
-		line := kube.LogLine{Pod: nodeName, Container: component}
+		line := kube.LogLine{Source: kube.LogSource{Node: nodeName, Container: component}}
 		var err error
 		if component != "" {
 			err = s.copyLog(ctx, b, line, f, func(ctx context.Context, w io.Writer) error {
@@ -48,9 +48,7 @@ func (s *Session) ComponentLogs(ctx context.Context, nodeName, component string,
 			if fault.KindOf(err) != fault.NotRunning {
 				return err
 			}
-			marker := line
-			marker.Marker, marker.Text = true, "node "+nodeName+" is stopped; this is what its container printed"
-			b.add(marker)
+			b.add(kube.LogLine{Source: line.Source, Marker: &kube.LogMarker{Kind: kube.LogNodeOutput}})
 		}
 		return s.copyLog(ctx, b, line, f, func(ctx context.Context, w io.Writer) error {
 			return d.Logs(ctx, c.Name, max(0, tail), err == nil, w)

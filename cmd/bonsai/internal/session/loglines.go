@@ -113,7 +113,7 @@ func (b *logBuffer) take() []kube.LogLine {
 	b.mu.Unlock()
 	sortLines(lines)
 	if dropped > 0 {
-		m := kube.LogLine{Marker: true, Text: fmt.Sprintf("%d lines were dropped: they came faster than they could be shown", dropped)}
+		m := kube.LogLine{Marker: &kube.LogMarker{Kind: kube.LogDropped, Count: dropped}}
 		if len(lines) > 0 {
 			m.Time = lines[0].Time
 		}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -211,7 +210,7 @@ func (l *podLogs) start(c logContainer, at *position, fresh bool) {
 	if l.live.Load() >= maxTails {
 		if !l.crowded {
 			l.crowded = true
-			l.buffer.add(kube.LogLine{Marker: true, Time: time.Now(), Text: fmt.Sprintf("there are more containers; these %d are followed", maxTails)})
+			l.buffer.add(kube.LogLine{Time: time.Now(), Marker: &kube.LogMarker{Kind: kube.LogCrowded, Count: maxTails}})
 		}
 		return
 	}
@@ -291,7 +290,7 @@ func (l *podLogs) backlog(ctx context.Context, containers []logContainer, alone 
 		case alone && len(all) == 0 && len(containers) == 1:
 			return nil, l.s.explain(ctx, "read the log of "+containers[i].pod, err)
 		case alone:
-			all = append(all, containers[i].line(time.Now(), "the log cannot be read: "+err.Error(), true))
+			all = append(all, containers[i].marker(time.Now(), kube.LogMarker{Kind: kube.LogUnreadable, Reason: err.Error()}))
 		}
 	}
 	sortLines(all)
@@ -306,8 +305,16 @@ func (l *podLogs) backlog(ctx context.Context, containers []logContainer, alone 
 	return at, nil
 }
 
-func (c *logContainer) line(t time.Time, text string, marker bool) kube.LogLine {
-	return kube.LogLine{Time: t, Pod: c.namespace + "/" + c.pod, Container: c.name, Text: text, Marker: marker}
+func (c *logContainer) source() kube.LogSource {
+	return kube.LogSource{Namespace: c.namespace, Pod: c.pod, Container: c.name}
+}
+
+func (c *logContainer) line(t time.Time, text string) kube.LogLine {
+	return kube.LogLine{Time: t, Source: c.source(), Text: text}
+}
+
+func (c *logContainer) marker(t time.Time, m kube.LogMarker) kube.LogLine {
+	return kube.LogLine{Time: t, Source: c.source(), Marker: &m}
 }
 
 // logSource is where a container's log is.
@@ -342,7 +349,7 @@ func (s *Session) readLog(ctx context.Context, c logContainer, q kube.LogQuery, 
 			t = at.last
 		}
 		at.pass(t)
-		lines = append(lines, c.line(t, text, false))
+		lines = append(lines, c.line(t, text))
 	})
 	return lines, err
 }

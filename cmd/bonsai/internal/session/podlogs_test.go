@@ -57,11 +57,11 @@ func said(t *testing.T, s *Session, q kube.LogQuery, lines int) []string {
 	var all []string
 	err := s.PodLogs(ctx, q, func(part []kube.LogLine) error {
 		for _, l := range part {
-			text := strings.TrimPrefix(l.Pod, "shop/") + " " + l.Text
-			if l.Marker {
-				text = "[" + text + "]"
+			if l.Marker != nil {
+				all = append(all, l.Source.Pod+" "+marked(l.Marker))
+				continue
 			}
-			all = append(all, text)
+			all = append(all, l.Source.Pod+" "+l.Text)
 		}
 		if len(all) >= lines {
 			return errEnough
@@ -72,6 +72,15 @@ func said(t *testing.T, s *Session, q kube.LogQuery, lines int) []string {
 		t.Errorf("after %q: %v", all, err)
 	}
 	return all
+}
+
+// marked is a marker in one line.
+func marked(m *kube.LogMarker) string {
+	text := fmt.Sprintf("[%s %d exit %d %s", m.Kind, m.Count, m.End.ExitCode, m.End.Reason)
+	if !m.End.Started.IsZero() {
+		text += " ran " + m.End.Finished.Sub(m.End.Started).String()
+	}
+	return strings.TrimRight(text, " ") + "]"
 }
 
 func TestLogsOfPodsAreMergedByTime(t *testing.T) {
@@ -110,7 +119,7 @@ func TestAFollowedLogGoesOnAfterARestart(t *testing.T) {
 	changes <- event1("MODIFIED", logPodJSON("a", "2", `"containerID":"a2","restartCount":4,"state":{"running":{}},
 		"lastState":{"terminated":{"containerID":"a1","exitCode":1,"reason":"Error","startedAt":"2026-08-01T10:00:00Z","finishedAt":"2026-08-01T10:00:03Z"}}`))
 	got := said(t, s, kube.LogQuery{Namespace: "shop", Tail: 10, Follow: true}, 5)
-	if want := []string{"a old", "a seen", "a dying", "[a restart 4 · exit 1 · ran 3s]", "a again"}; !slices.Equal(got, want) {
+	if want := []string{"a old", "a seen", "a dying", "a [restarted 4 exit 1 Error ran 3s]", "a again"}; !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
 }
@@ -128,7 +137,7 @@ func TestAContainerThatNobodySawIsToldFromItsPreviousLog(t *testing.T) {
 	changes <- event1("MODIFIED", logPodJSON("a", "2", `"containerID":"a3","restartCount":2,"state":{"running":{}},
 		"lastState":{"terminated":{"containerID":"a2","exitCode":137,"reason":"OOMKilled"}}`))
 	got := said(t, s, kube.LogQuery{Namespace: "shop", Tail: 10, Follow: true}, 4)
-	if want := []string{"a one", "a missed", "[a restart 2 · exit 137 (OOMKilled)]", "a three"}; !slices.Equal(got, want) {
+	if want := []string{"a one", "a missed", "a [restarted 2 exit 137 OOMKilled]", "a three"}; !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
 }
@@ -141,7 +150,7 @@ func TestAPodThatJoinsAfterItsFirstRestartIsToldWhole(t *testing.T) {
 	})
 	changes <- event1("ADDED", logPodJSON("a", "2", `"containerID":"a2","restartCount":1,"state":{"running":{}},"lastState":{"terminated":{"containerID":"a1","exitCode":3}}`))
 	got := said(t, s, kube.LogQuery{Namespace: "shop", Tail: 10, Follow: true}, 3)
-	if want := []string{"a first", "[a restart 1 · exit 3]", "a second"}; !slices.Equal(got, want) {
+	if want := []string{"a first", "a [restarted 1 exit 3]", "a second"}; !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
 }
@@ -191,11 +200,14 @@ func TestANewPodJoinsAndANamedOneEnds(t *testing.T) {
 	defer cancel()
 	err := s.PodLogs(ctx, kube.LogQuery{Namespace: "shop", Pods: []string{"a"}, Tail: 10, Follow: true}, func(part []kube.LogLine) error {
 		for _, l := range part {
+			if l.Marker != nil {
+				l.Text = marked(l.Marker)
+			}
 			got = append(got, l.Text)
 		}
 		return nil
 	})
-	if want := []string{"work", "done", "ended · exit 0"}; err != nil || !slices.Equal(got, want) {
+	if want := []string{"work", "done", "[ended 0 exit 0 Completed]"}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
@@ -218,10 +230,11 @@ func TestASlowReaderLosesTheOldestAndIsTold(t *testing.T) {
 		b.add(kube.LogLine{Time: time.Unix(int64(i), 0), Text: fmt.Sprint(i)})
 	}
 	lines := b.take()
-	var dropped int
-	if _, err := fmt.Sscanf(lines[0].Text, "%d lines were dropped", &dropped); err != nil || !lines[0].Marker {
+	m := lines[0].Marker
+	if m == nil || m.Kind != kube.LogDropped {
 		t.Fatalf("it begins with %+v", lines[0])
 	}
+	dropped := m.Count
 	if last := lines[len(lines)-1].Text; dropped+len(lines)-1 != maxBuffered+10 || last != fmt.Sprint(maxBuffered+9) {
 		t.Errorf("%d dropped, %d told, the last is %s", dropped, len(lines)-1, last)
 	}

@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
@@ -12,6 +11,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"bonsai/bootstrap/kube"
 )
 
 const (
@@ -84,7 +85,7 @@ func (t *tail) run(ctx context.Context) {
 		err := t.stream(ctx)
 		if err != nil && ctx.Err() == nil && !waits(err) && complained != now.id {
 			complained = now.id
-			t.mark(time.Now(), "the log cannot be read: "+err.Error())
+			t.mark(time.Now(), kube.LogMarker{Kind: kube.LogUnreadable, Reason: err.Error()})
 		}
 		// The stream ends with the container, which the API tells a little later, or because something broke.
 		id, pause := now.id, logRetry
@@ -98,7 +99,7 @@ func (t *tail) run(ctx context.Context) {
 			if !now.running && (err == nil || waits(err)) {
 				t.done = id
 				if now.final && now.end != nil {
-					t.mark(t.after(now.end.FinishedAt), "ended · "+outcome(now.end))
+					t.mark(t.after(now.end.FinishedAt), kube.LogMarker{Kind: kube.LogEnded, End: outcome(now.end)})
 				}
 				break
 			}
@@ -165,7 +166,7 @@ func (t *tail) add(line []byte, cut int) {
 	} else if !t.at.pass(stamp) {
 		return
 	}
-	t.l.buffer.add(t.c.line(stamp, text, false))
+	t.l.buffer.add(t.c.line(stamp, text))
 }
 
 // restarted tells of a new instance, and of one between it and the one before that nobody saw.
@@ -180,13 +181,13 @@ func (t *tail) restarted(ctx context.Context, last string, now instance) {
 		}
 		cancel()
 	}
-	text := fmt.Sprintf("restart %d", now.restarts)
+	m := kube.LogMarker{Kind: kube.LogRestarted, Count: now.restarts}
 	at := t.at.last.Add(1)
 	if now.before != nil {
-		text += " · " + outcome(now.before)
+		m.End = outcome(now.before)
 		at = t.after(now.before.FinishedAt)
 	}
-	t.mark(at, text)
+	t.mark(at, m)
 }
 
 // after is a time of whole seconds, but not before the last line.
@@ -197,20 +198,9 @@ func (t *tail) after(end metav1.Time) time.Time {
 	return end.Time
 }
 
-func (t *tail) mark(at time.Time, text string) { t.l.buffer.add(t.c.line(at, text, true)) }
+func (t *tail) mark(at time.Time, m kube.LogMarker) { t.l.buffer.add(t.c.marker(at, m)) }
 
-// outcome is how a container ended, and after how long. The API knows whole seconds.
-func outcome(e *corev1.ContainerStateTerminated) string {
-	text := fmt.Sprintf("exit %d", e.ExitCode)
-	if e.Reason != "" && e.Reason != "Error" && e.Reason != "Completed" {
-		text += " (" + e.Reason + ")"
-	}
-	if e.StartedAt.IsZero() || e.FinishedAt.IsZero() {
-		return text
-	}
-	ran := e.FinishedAt.Sub(e.StartedAt.Time)
-	if ran < time.Second {
-		return text + " · ran less than 1s"
-	}
-	return text + " · ran " + ran.Round(time.Second).String()
+// outcome is how a container ended. The API knows whole seconds.
+func outcome(e *corev1.ContainerStateTerminated) kube.ContainerState {
+	return containerState(corev1.ContainerState{Terminated: e})
 }

@@ -154,7 +154,7 @@ func testStopAndStart(t *testing.T, c *harness.Cluster, s *session.Session) {
 	}
 	// Its container's own output can still be read.
 	err := s.ComponentLogs(ctx, c.Nodes(t)[0], "kubelet", 5, func(lines []kube.LogLine) error {
-		if !lines[0].Marker {
+		if m := lines[0].Marker; m == nil || m.Kind != kube.LogNodeOutput {
 			t.Errorf("the log of a stopped node begins with %+v", lines[0])
 		}
 		return errDone

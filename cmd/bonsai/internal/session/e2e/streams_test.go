@@ -38,10 +38,9 @@ func testLogs(t *testing.T, c *harness.Cluster, s *session.Session) {
 			if l.Time.IsZero() {
 				t.Errorf("a line without time: %+v", l)
 			}
-			_, pod, _ := strings.Cut(l.Pod, "/")
-			text := pod + ": " + l.Text
-			if l.Marker {
-				text = pod + ": [" + l.Text + "]"
+			text := l.Source.Pod + ": " + l.Text
+			if m := l.Marker; m != nil {
+				text += fmt.Sprintf("[%s %d exit %d]", m.Kind, m.Count, m.End.ExitCode)
 			}
 			seen = append(seen, text)
 		}
@@ -63,7 +62,7 @@ func testLogs(t *testing.T, c *harness.Cluster, s *session.Session) {
 	if !errors.Is(err, errDone) {
 		t.Fatalf("%v; seen %q", err, seen)
 	}
-	if len(seen) != 4 || seen[1] != "crash: first" || !strings.HasPrefix(seen[2], "crash: [restart 1 · exit 3") || seen[3] != "crash: second" {
+	if len(seen) != 4 || seen[1] != "crash: first" || seen[2] != "crash: [restarted 1 exit 3]" || seen[3] != "crash: second" {
 		t.Errorf("seen %q", seen)
 	}
 
@@ -84,7 +83,7 @@ func testComponentLogs(t *testing.T, c *harness.Cluster, s *session.Session) {
 	for _, from := range []struct{ node, component string }{{"", "apiserver"}, {c.Nodes(t)[1], "kubelet"}, {c.Nodes(t)[0], "containerd"}} {
 		err := s.ComponentLogs(bounded(t, "the log of "+from.component), from.node, from.component, 5, func(lines []kube.LogLine) error {
 			for _, l := range lines {
-				if l.Time.IsZero() || time.Since(l.Time) > time.Hour || l.Pod != from.node {
+				if l.Time.IsZero() || time.Since(l.Time) > time.Hour || l.Source.Node != from.node {
 					t.Errorf("line %+v", l)
 				}
 			}
