@@ -47,7 +47,7 @@ func (m *Manager) livingDaemon(name string) (*localapi.Client, error) {
 	case !state.DaemonAlive():
 		return nil, fault.Newf(fault.NotRunning, "cluster %q is not running", name).WithHint("start it:  bonsai start -p %s", name)
 	}
-	return localapi.NewClient(state.APISocket()), nil
+	return m.clientOf(state), nil
 }
 
 // SetAddons changes which addons the cluster is to have. change is given what was chosen so far, by name, and changes

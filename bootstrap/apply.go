@@ -83,7 +83,7 @@ type operation struct {
 
 func (m *Manager) operation(verb, name string, run Run) *operation {
 	state := m.env.Dir.Cluster(name)
-	return &operation{Manager: m, run: run, rec: newRecorder(verb, run.Events), state: state, existed: state.Exists()}
+	return &operation{Manager: m, run: run, rec: newRecorder(verb, run.Events, m.env.Log), state: state, existed: state.Exists()}
 }
 
 func (o *operation) close() {
@@ -155,6 +155,9 @@ func (o *operation) plan(want Want) error {
 		return err
 	}
 	o.Plan, err = plan.New(o.Current, wanted)
+	for _, c := range o.Changes {
+		o.env.Log.Debug("plan", "cluster", o.state.Name, "change", c.String())
+	}
 	return err
 }
 
@@ -201,6 +204,7 @@ func (o *operation) commit() error {
 		if err := o.state.SaveSpec(o.Wanted.Spec); err != nil {
 			return err
 		}
+		o.wrote(o.state.SpecFile())
 		return pki.Ensure(o.state.PKI(), *o.Wanted.Spec)
 	})
 }

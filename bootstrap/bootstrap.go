@@ -18,13 +18,16 @@
 package bootstrap
 
 import (
+	"cmp"
 	"context"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strconv"
 	"time"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/statedir"
 	"bonsai/bootstrap/wait"
@@ -46,13 +49,26 @@ type Env struct {
 	Kubernetes string
 	// Scale multiplies every limit on a wait.
 	Scale wait.Scale
+	// Log gets at debug level what is done: steps, requests to the daemon, changes, files. Nil: none.
+	Log *slog.Logger
 }
 
 // Manager runs the operations. It keeps no state of its own and is safe for concurrent use.
 type Manager struct{ env Env }
 
 // New makes a Manager. It does nothing yet.
-func New(env Env) *Manager { return &Manager{env: env} }
+func New(env Env) *Manager {
+	env.Log = cmp.Or(env.Log, slog.New(slog.DiscardHandler))
+	return &Manager{env: env}
+}
+
+// clientOf asks the daemon of a cluster.
+func (m *Manager) clientOf(state statedir.Cluster) *localapi.Client {
+	return localapi.NewClient(state.APISocket()).LogTo(m.env.Log)
+}
+
+// wrote logs that a file was written.
+func (m *Manager) wrote(path string) { m.env.Log.Debug("file written", "path", path) }
 
 // limit bounds ctx by a scaled duration; what names the wait in the error.
 func (m *Manager) limit(ctx context.Context, d time.Duration, what string) (context.Context, context.CancelFunc) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"os/signal"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -160,6 +162,7 @@ type machine struct {
 	dir    statedir.Dir
 	engine *fake.Engine
 	filled atomic.Int32 // how often the payload was read
+	log    logged
 }
 
 func newMachine(t *testing.T) *machine {
@@ -180,6 +183,7 @@ func newMachineOn(t *testing.T, engine *fake.Engine, payload string) *machine {
 	m := &machine{dir: statedir.Dir{Root: root}, engine: engine}
 	m.Manager = bootstrap.New(bootstrap.Env{
 		Dir: m.dir, Executable: os.Args[0], Kubernetes: "v1.37.2", PlanningLock: planningLock(t),
+		Log:    slog.New(slog.NewTextHandler(&m.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Driver: func() (node.Driver, error) { return m.engine, nil },
 		Payload: func() (node.Payload, error) {
 			return node.Payload{Hash: payload, ImageRef: "bonsai-node:" + payload,
@@ -200,6 +204,24 @@ func newMachineOn(t *testing.T, engine *fake.Engine, payload string) *machine {
 // planningLock is one for all state folders of a test.
 func planningLock(t *testing.T) string {
 	return filepath.Join(os.TempDir(), fmt.Sprintf("bt-planning-%d-%s.lock", os.Getpid(), strings.ReplaceAll(t.Name(), "/", "-")))
+}
+
+// logged is a log that may be read while it is written.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 func (m *machine) start(t *testing.T, w plan.Wish) error {
@@ -284,6 +306,29 @@ func TestLifeOfACluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.wantNothingLeft(t)
+}
+
+func TestAStartLogsWhatItDoesAndNoSecret(t *testing.T) {
+	m := newMachine(t)
+	mirror := cluster.Mirror{URL: "https://mirror.example", Username: "me", Password: "hunter2"}
+	if err := m.start(t, plan.Wish{Nodes: new(1), Registries: cluster.Registries{Mirrors: map[string][]cluster.Mirror{"docker.io": {mirror}}}}); err != nil {
+		t.Fatal(err)
+	}
+	log := m.log.String()
+	for _, want := range []string{
+		`msg=plan cluster=dev change="`, `msg="file written" path=` + m.dir.Cluster("dev").SpecFile(), `msg="step done" step=pki took=`,
+		`msg=daemon request="GET /v1/events" took=`, `msg="step done" step=node/dev-1 took=`,
+	} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log has no %s", want)
+		}
+	}
+	if strings.Contains(log, "hunter2") {
+		t.Error("the password of a registry is in the log")
+	}
+	if t.Failed() {
+		t.Log(log)
+	}
 }
 
 func TestFailedStartRemovesWhatItMade(t *testing.T) {

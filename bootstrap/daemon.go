@@ -28,7 +28,7 @@ const EnvReadyFD = "BONSAI_READY_FD"
 // StepControlPlane is the last event of a daemon's start: done when the API server is ready and all components run.
 const StepControlPlane = "controlplane"
 
-func (o *operation) client() *localapi.Client { return localapi.NewClient(o.state.APISocket()) }
+func (o *operation) client() *localapi.Client { return o.clientOf(o.state) }
 
 // ensureDaemon spawns the control plane's process, or has the living one read the changed spec, and returns when the API
 // server is ready. A cluster that is wanted stopped has none.
@@ -268,7 +268,7 @@ func (m *Manager) stopDaemon(ctx context.Context, state statedir.Cluster) error 
 	}
 	asked, cancel := m.limit(ctx, daemonStopLimit, "the daemon to end in order")
 	defer cancel()
-	err := localapi.NewClient(state.APISocket()).Stop(asked)
+	err := m.clientOf(state).Stop(asked)
 	if err == nil {
 		if err = state.WaitDaemonGone(asked); err == nil {
 			return nil

@@ -33,7 +33,7 @@ func (m *Manager) Delete(ctx context.Context, name string, events func(cluster.E
 	if !state.Exists() {
 		return m.notHere(ctx, name)
 	}
-	rec := newRecorder("delete", events)
+	rec := newRecorder("delete", events, m.env.Log)
 	needsEngine := true
 	if spec, err := state.LoadSpec(); err == nil && len(spec.Nodes) == 0 {
 		needsEngine = false // made without an engine, which may not even be installed
@@ -181,7 +181,7 @@ func (m *Manager) DeleteForeign(ctx context.Context, id string, events func(clus
 	}
 	ctx, cancel := m.limit(ctx, deleteLimit, "the delete")
 	defer cancel()
-	if err := m.removeFromEngine(ctx, newRecorder("delete", events), h.ID, h.Cluster); err != nil {
+	if err := m.removeFromEngine(ctx, newRecorder("delete", events, m.env.Log), h.ID, h.Cluster); err != nil {
 		return err
 	}
 	return m.prunePayloads(ctx)

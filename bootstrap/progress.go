@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -15,16 +16,17 @@ type recorder struct {
 	operation string
 	started   time.Time
 	out       func(cluster.Event)
+	log       *slog.Logger
 
 	mu    sync.Mutex // guards steps and serialises out
 	steps []cluster.TimelineStep
 }
 
-func newRecorder(operation string, out func(cluster.Event)) *recorder {
+func newRecorder(operation string, out func(cluster.Event), log *slog.Logger) *recorder {
 	if out == nil {
 		out = func(cluster.Event) {}
 	}
-	return &recorder{operation: operation, started: time.Now(), out: out}
+	return &recorder{operation: operation, started: time.Now(), out: out, log: log}
 }
 
 // emit passes an event on and notes it in the timeline.
@@ -46,6 +48,12 @@ func (r *recorder) emit(e cluster.Event) {
 	}
 	if e.Title == "" && i >= 0 {
 		e.Title = r.steps[i].Title
+	}
+	switch e.Kind {
+	case cluster.StepStarted, cluster.StepWarning:
+		r.log.Debug("step "+string(e.Kind), "step", e.Step, "detail", e.Detail)
+	case cluster.StepDone, cluster.StepFailed:
+		r.log.Debug("step "+string(e.Kind), "step", e.Step, "took", e.Elapsed.Round(time.Millisecond), "detail", e.Detail)
 	}
 	r.out(e)
 }

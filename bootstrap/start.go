@@ -147,6 +147,7 @@ func (o *operation) writeKubeconfig() error {
 	if server := kubeconfig.Displaced(entry); server != "" {
 		o.rec.warn("kubeconfig", fmt.Sprintf("kubectl's context %q led to another cluster, at %s; it leads to this one now", entry.Name, server))
 	}
+	o.wrote(o.state.Kubeconfig())
 	_, err = kubeconfig.Merge(entry)
 	return err
 }

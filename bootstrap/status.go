@@ -14,7 +14,6 @@ import (
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/kubeconfig"
-	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/statedir"
 )
@@ -61,7 +60,7 @@ func (m *Manager) daemonSnapshot(ctx context.Context, state statedir.Cluster, sp
 	if state.DaemonAlive() {
 		ctx, cancel := m.limit(ctx, 3*time.Second, "an answer from the daemon")
 		defer cancel()
-		observed, err := localapi.NewClient(state.APISocket()).Snapshot(ctx)
+		observed, err := m.clientOf(state).Snapshot(ctx)
 		if err == nil {
 			return observed
 		}

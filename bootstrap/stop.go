@@ -31,7 +31,7 @@ func (m *Manager) Stop(ctx context.Context, name string, events func(cluster.Eve
 	if err != nil {
 		return err
 	}
-	rec := newRecorder("stop", events)
+	rec := newRecorder("stop", events, m.env.Log)
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		return rec.step("daemon", "Control plane", func(func(string)) error { return m.stopDaemon(gctx, state) })

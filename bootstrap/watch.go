@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"bonsai/bootstrap/cluster"
-	"bonsai/bootstrap/localapi"
 )
 
 // The pauses between two questions about the containers of nodes: while all nodes are known to run, and while one may not.
@@ -32,7 +31,7 @@ func (m *Manager) Watch(ctx context.Context, name string, f func(cluster.Snapsho
 	var watched error // is set when news is closed
 	go func() {
 		defer close(news)
-		watched = localapi.NewClient(state.APISocket()).Watch(ctx, func(v cluster.Snapshot) error {
+		watched = m.clientOf(state).Watch(ctx, func(v cluster.Snapshot) error {
 			select {
 			case news <- v:
 				return nil

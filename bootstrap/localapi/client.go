@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"syscall"
+	"time"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
@@ -20,10 +22,21 @@ import (
 
 // Client asks the daemon behind one socket. It holds no connection between calls and is safe for concurrent use.
 // Without a daemon every call returns the fault NotRunning.
-type Client struct{ socket string }
+type Client struct {
+	socket string
+	log    *slog.Logger
+}
 
 // NewClient makes a client. Nothing is dialled yet.
-func NewClient(socket string) *Client { return &Client{socket: socket} }
+func NewClient(socket string) *Client {
+	return &Client{socket: socket, log: slog.New(slog.DiscardHandler)}
+}
+
+// LogTo makes the client log each request at debug level, and returns it. Bodies are not logged.
+func (c *Client) LogTo(log *slog.Logger) *Client {
+	c.log = log
+	return c
+}
 
 // Snapshot returns what the daemon knows at the moment.
 func (c *Client) Snapshot(ctx context.Context) (s cluster.Snapshot, err error) {
@@ -71,7 +84,15 @@ func (c *Client) do(ctx context.Context, method, path string, read func(*http.Re
 }
 
 // send is do with a body.
-func (c *Client) send(ctx context.Context, method, path string, body io.Reader, read func(*http.Response) error) error {
+func (c *Client) send(ctx context.Context, method, path string, body io.Reader, read func(*http.Response) error) (err error) {
+	began := time.Now()
+	defer func() {
+		log := c.log.With("request", method+" "+path, "took", time.Since(began).Round(time.Millisecond))
+		if err != nil {
+			log = log.With("err", err)
+		}
+		log.DebugContext(ctx, "daemon")
+	}()
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -66,7 +67,7 @@ func (interrupted) Error() string        { return "interrupted" }
 func (interrupted) Is(target error) bool { return target == context.Canceled }
 
 // open puts together what the verbs work on.
-func open() (cli.Session, error) {
+func open(log *slog.Logger) (cli.Session, error) {
 	dir, err := statedir.Home()
 	if err != nil {
 		return cli.Session{}, err
@@ -76,11 +77,17 @@ func open() (cli.Session, error) {
 		return cli.Session{}, fault.New(fault.Internal, "find this executable", err)
 	}
 	scale := wait.FromEnv()
-	connect := func() (node.Driver, error) { return docker.Connect(os.Getenv, docker.Options{Scale: scale}) }
+	connect := func() (node.Driver, error) {
+		d, err := docker.Connect(os.Getenv, docker.Options{Log: log, Scale: scale})
+		if err != nil {
+			return nil, err
+		}
+		return node.Logged(d, log), nil
+	}
 	return cli.Session{
 		Engine: bootstrap.New(bootstrap.Env{
 			Dir: dir, Driver: connect, Payload: payload.New, PlanningLock: statedir.PlanningLock, Executable: executable,
-			Kubernetes: buildinfo.Get().Kubernetes, Scale: scale,
+			Kubernetes: buildinfo.Get().Kubernetes, Scale: scale, Log: log,
 		}),
 		State: dir, Driver: connect,
 	}, nil

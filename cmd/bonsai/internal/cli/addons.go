@@ -174,7 +174,7 @@ func (a *app) runAddonsList(ctx context.Context, o addonsListOptions) error {
 
 // addonStatuses tells of every addon that is here, whatever there is of the cluster; exists says whether there is one.
 func (a *app) addonStatuses(ctx context.Context, c *catalog.Catalog) (list []cluster.AddonStatus, exists bool, err error) {
-	s, err := a.Open()
+	s, err := a.open()
 	if err != nil {
 		return nil, false, err
 	}

@@ -141,7 +141,7 @@ func (a *app) runAddonsDisable(ctx context.Context, names []string, cascade, wai
 // changeAddons changes the choice and, if the cluster runs, waits until it is true. change returns the addons that it
 // turned on or off, in the order to tell them.
 func (a *app) changeAddons(ctx context.Context, verb string, wait, on bool, change func(chosen map[string]bool) ([]string, error)) error {
-	s, err := a.Open()
+	s, err := a.open()
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -65,8 +66,8 @@ type Role struct {
 
 // Env is all that the command line needs from its process.
 type Env struct {
-	// Open is called once, by verbs that deal with clusters.
-	Open func() (Session, error)
+	// Open is called once, by verbs that deal with clusters. What it returns logs to log what it does.
+	Open func(log *slog.Logger) (Session, error)
 	// Kubectl runs the built-in kubectl on the process's own standard streams and returns its exit code.
 	Kubectl func(ctx context.Context, args []string, kubeconfig string) int
 	// UI shows the terminal UI on the process's own terminal until the user leaves it or ctx ends.
@@ -83,7 +84,7 @@ type Env struct {
 // Run executes one command line, without the program's name, and returns the exit code. Ctx ends at the first
 // Ctrl-C; Run then returns once everything is cleaned up.
 func Run(ctx context.Context, env Env, args []string) int {
-	a := &app{Env: env, style: styleFor(env.Stderr)}
+	a := &app{Env: env, style: styleFor(env.Stderr), log: slog.New(slog.DiscardHandler), logTo: &redirect{to: env.Stderr}}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(env.Stdin)
@@ -99,6 +100,9 @@ type app struct {
 	profile string
 	output  string
 	verbose bool
+	// log is for what is done (-v); it writes to logTo, which is stderr unless the terminal is the UI's.
+	log   *slog.Logger
+	logTo *redirect
 	// checked says that cobra has accepted flags and arguments: an error after that is the verb's own.
 	checked bool
 }
@@ -152,7 +156,8 @@ func (a *app) checkGlobals() error {
 	if a.verbose {
 		level = slog.LevelDebug
 	}
-	slog.SetDefault(slog.New(slog.NewTextHandler(a.Stderr, &slog.HandlerOptions{Level: level})))
+	a.log = slog.New(slog.NewTextHandler(a.logTo, &slog.HandlerOptions{Level: level}))
+	slog.SetDefault(a.log) // for libraries, also those that use package log
 	if err := cluster.ValidateName(a.profile); err != nil {
 		return fault.New(fault.Usage, "", err).WithHint("name a cluster like this:  -p dev-2")
 	}
@@ -162,6 +167,34 @@ func (a *app) checkGlobals() error {
 		return fault.Newf(fault.Usage, "output format %q is neither %s nor %s", wrong, outputText, outputJSON)
 	}
 	return nil
+}
+
+// open makes what the verb works on.
+func (a *app) open() (Session, error) { return a.Open(a.log) }
+
+// redirect is a writer whose target can be changed at any time.
+type redirect struct {
+	mu sync.Mutex // guards to, and keeps lines whole
+	to io.Writer
+}
+
+func (r *redirect) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.to.Write(p)
+}
+
+// redirect changes the target; the returned function changes it back.
+func (r *redirect) redirect(to io.Writer) (back func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.to
+	r.to = to
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.to = before
+	}
 }
 
 const (
@@ -247,7 +280,7 @@ func argCount(least, most int, what string) cobra.PositionalArgs {
 }
 
 func (a *app) completeProfiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	s, err := a.Open()
+	s, err := a.open()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
@@ -282,7 +315,7 @@ func (a *app) findNode(spec *cluster.Spec, arg string) (cluster.Node, error) {
 }
 
 func (a *app) completeNodes(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	s, err := a.Open()
+	s, err := a.open()
 	if err != nil || len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

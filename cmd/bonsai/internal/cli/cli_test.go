@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -126,7 +127,7 @@ func replaceText(ts *testscript.TestScript, _ bool, args []string) {
 func fakeMain() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	code := Run(ctx, Env{
-		Open: func() (Session, error) {
+		Open: func(log *slog.Logger) (Session, error) {
 			dir, err := statedir.Home()
 			if err != nil {
 				return Session{}, err
@@ -135,7 +136,7 @@ func fakeMain() int {
 				if os.Getenv("FAKE") == "no-docker" {
 					return nil, fault.Newf(fault.EngineDown, "no engine").WithHint("start Docker")
 				}
-				return fakeDriver{dir: dir}, nil
+				return node.Logged(fakeDriver{dir: dir}, log), nil
 			}}, nil
 		},
 		Kubectl: func(_ context.Context, args []string, kubeconfig string) int {

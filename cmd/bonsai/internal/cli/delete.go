@@ -63,7 +63,7 @@ deleted by hand. It lists what that is and asks first. It cannot stop the contro
 }
 
 func (a *app) runDelete(ctx context.Context, all bool) error {
-	s, err := a.Open()
+	s, err := a.open()
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (a *app) noteForeign(ctx context.Context, s Session) {
 }
 
 func (a *app) runDeleteForeign(ctx context.Context, o deleteOptions) error {
-	s, err := a.Open()
+	s, err := a.open()
 	if err != nil {
 		return err
 	}

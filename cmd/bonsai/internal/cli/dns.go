@@ -34,7 +34,7 @@ of them at the moment, and why a name has the answer that it has.`,
 
 // daemon returns the client of the cluster's daemon, and the plan of its nodes.
 func (a *app) daemon() (*localapi.Client, *cluster.Spec, error) {
-	s, err := a.Open()
+	s, err := a.open()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -42,7 +42,7 @@ func (a *app) daemon() (*localapi.Client, *cluster.Spec, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return localapi.NewClient(s.State.Cluster(a.profile).APISocket()), spec, nil
+	return localapi.NewClient(s.State.Cluster(a.profile).APISocket()).LogTo(a.log), spec, nil
 }
 
 // nodeName turns what --node was given into a node's name; "" stays.

@@ -54,7 +54,7 @@ A pod uses a loaded image if its imagePullPolicy is IfNotPresent or Never; for a
 
 // onNodes runs f on every node at once and joins what went wrong.
 func (a *app) onNodes(ctx context.Context, f func(driver node.Driver, nodes []node.Container) error) error {
-	s, err := a.Open()
+	s, err := a.open()
 	if err != nil {
 		return err
 	}

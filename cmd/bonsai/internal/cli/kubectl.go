@@ -28,7 +28,7 @@ your kubeconfig says. What comes after "--" is kubectl's own command line; its e
 }
 
 func (a *app) runKubectl(ctx context.Context, args []string) error {
-	s, err := a.Open()
+	s, err := a.open()
 	if err != nil {
 		return err
 	}

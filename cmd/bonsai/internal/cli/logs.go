@@ -74,7 +74,7 @@ func (a *app) runLogs(ctx context.Context, component string, o logsOptions) erro
 	if o.tail < -1 {
 		return fault.Newf(fault.Usage, "--tail %d is neither a number of lines nor -1", o.tail)
 	}
-	s, err := a.Open()
+	s, err := a.open()
 	if err != nil {
 		return err
 	}

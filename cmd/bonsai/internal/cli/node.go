@@ -31,7 +31,7 @@ what state the nodes are in is told by status.`,
 }
 
 func (a *app) runNodeList() error {
-	s, err := a.Open()
+	s, err := a.open()
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ is ours. Inside are ps, crictl ps, ip, nft and the usual small tools.`,
 }
 
 func (a *app) runSSH(ctx context.Context, name string, command []string) error {
-	s, err := a.Open()
+	s, err := a.open()
 	if err != nil {
 		return err
 	}

@@ -98,7 +98,7 @@ func (a *app) runStart(ctx context.Context, flags *pflag.FlagSet, o startOptions
 	if err != nil {
 		return err
 	}
-	s, err := a.Open()
+	s, err := a.open()
 	if err != nil {
 		return err
 	}

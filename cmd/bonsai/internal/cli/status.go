@@ -32,7 +32,7 @@ Exit codes: 0 everything runs and is ready; 30 there is no such cluster; 32 it i
 }
 
 func (a *app) runStatus(ctx context.Context) error {
-	s, err := a.Open()
+	s, err := a.open()
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ cluster back as it was. Stopping a stopped cluster is no error.`,
 }
 
 func (a *app) runStop(ctx context.Context) error {
-	s, err := a.Open()
+	s, err := a.open()
 	if err != nil {
 		return err
 	}

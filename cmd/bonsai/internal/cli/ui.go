@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -105,7 +104,7 @@ func (a *app) runUI(ctx context.Context, flags uiSettings) error {
 		return fault.Newf(fault.Usage, "bonsai ui needs a terminal for its input and output").
 			WithHint("the state as text:  %s\nas lines that follow each change:  %s", a.command("status"), a.command("ui --plain"))
 	}
-	s, err := a.Open()
+	s, err := a.open()
 	if err != nil {
 		return err
 	}
@@ -140,14 +139,7 @@ func (a *app) runUI(ctx context.Context, flags uiSettings) error {
 func (a *app) showUI(ctx context.Context, s Session, o UIOptions) (UIOutcome, error) {
 	log := &uiLog{state: s.State.Cluster(o.Cluster)}
 	defer log.close()
-	level := slog.LevelWarn
-	if a.verbose {
-		level = slog.LevelDebug
-	}
-	before := slog.Default()
-	// This also catches what is logged through package log, as net/http does.
-	slog.SetDefault(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})))
-	defer slog.SetDefault(before)
+	defer a.logTo.redirect(log)()
 	return a.UI(ctx, s, o)
 }
 

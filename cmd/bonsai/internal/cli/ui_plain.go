@@ -17,7 +17,7 @@ const plainPause = 2 * time.Second
 
 // runUIPlain prints how the cluster is, problems first, and then a line for each change, until Ctrl-C.
 func (a *app) runUIPlain(ctx context.Context) error {
-	s, err := a.Open()
+	s, err := a.open()
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ and makes it the current one. Use it when status says that the kubeconfig is Mis
 }
 
 func (a *app) runUpdateContext() error {
-	s, err := a.Open()
+	s, err := a.open()
 	if err != nil {
 		return err
 	}
