@@ -49,7 +49,7 @@ func (p *actionPage) act(id string) bool {
 	n := len(p.u.tasks) + len(p.u.actions.entries)
 	switch id {
 	case "down":
-		p.cursor = min(p.cursor+1, n-1)
+		p.cursor = max(0, min(p.cursor+1, n-1))
 	case "up":
 		p.cursor = max(p.cursor-1, 0)
 	case "page.down":

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"testing"
 
@@ -59,6 +60,10 @@ var places = map[string]struct {
 		r.u.operation = &operation{args: []string{"start"}, fall: &waterfall{}, done: true, err: errors.New("no")}
 		r.u.frontChanged()
 	}},
+	"a start that succeeded": {world: stopped, shows: "stopped", is: keymap.Started, then: func(r *rig) {
+		r.u.operation = &operation{args: []string{"start"}, fall: &waterfall{}, done: true}
+		r.u.frontChanged()
+	}},
 	"output": {world: shop, is: keymap.Text, then: func(r *rig) {
 		p := newOutputPage(r.u, "image ls")
 		p.add("one\ntwo\nthree")
@@ -99,7 +104,7 @@ func atPlace(t *testing.T, name string) *rig {
 
 // TestPagesDoWhatTheirContextsSay: every action of the contexts of a page is carried out there, and no other.
 func TestPagesDoWhatTheirContextsSay(t *testing.T) {
-	used := map[keymap.Context]bool{keymap.Dialog: true, keymap.Question: true, keymap.Prompt: true, keymap.Input: true, keymap.Started: true}
+	used := map[keymap.Context]bool{keymap.Dialog: true, keymap.Question: true, keymap.Prompt: true, keymap.Input: true}
 	for name := range places {
 		t.Run(name, func(t *testing.T) {
 			r := atPlace(t, name)
@@ -119,8 +124,11 @@ func TestPagesDoWhatTheirContextsSay(t *testing.T) {
 					}
 				}
 			}
-			for id := range here {
+			for _, id := range slices.Sorted(maps.Keys(here)) {
 				if a, _ := r.u.keys.Action(id); slices.Contains(a.In, keymap.Global) {
+					if r.u.frame().act(id) {
+						t.Errorf("the page does %s, which is everywhere's", id)
+					}
 					continue
 				}
 				if !r.u.perform(id) {
@@ -202,4 +210,30 @@ func TestPaletteHasTheActionsOfThePage(t *testing.T) {
 	r.shows("failures only / 1")
 	r.keys("3", "ctrl+k", `"failures only"`)
 	r.shows("0 of ")
+}
+
+// TestKeysWhereThereIsNothing: lists that are empty take all keys that lists have, one after the other.
+func TestKeysWhereThereIsNothing(t *testing.T) {
+	for _, world := range []func() *fakeSession{nothing, stopped} {
+		r := newRig(t, world(), 100, 30)
+		for _, screen := range []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "L"} {
+			for _, c := range []string{"", "u", "f"} {
+				r.keys("9", "1", screen)
+				r.settle()
+				if c != "" {
+					r.keys(c)
+				}
+				for _, key := range []string{"down", "delete", "C", "up", "pgdown", "end", "home", "pgup", "c", " ", "S", "enter", "x"} {
+					r.keys(key)
+					r.frame(100, 30)
+					r.u.dialogs, r.u.prompt = nil, nil
+				}
+			}
+		}
+		r.keys("ctrl+k", `"nothing is called like this"`)
+		for _, key := range []string{"down", "up", "enter"} {
+			r.keys(key)
+			r.frame(100, 30)
+		}
+	}
 }

@@ -234,10 +234,10 @@ func (m *menu) key(msg tea.KeyMsg) {
 		m.u.closeDialog()
 		return
 	case "dialog.next":
-		m.cursor = min(m.cursor+1, len(m.shown)-1)
+		m.move(1)
 		return
 	case "dialog.prev":
-		m.cursor = max(m.cursor-1, 0)
+		m.move(-1)
 		return
 	case "dialog.accept":
 		m.pick(m.cursor)
@@ -247,6 +247,8 @@ func (m *menu) key(msg tea.KeyMsg) {
 		m.narrow()
 	}
 }
+
+func (m *menu) move(by int) { m.cursor = max(0, min(m.cursor+by, len(m.shown)-1)) }
 
 func (m *menu) pick(at int) {
 	if at >= 0 && at < len(m.shown) {
@@ -268,9 +270,9 @@ func (m *menu) pick(at int) {
 func (m *menu) mouse(e tea.MouseEvent) {
 	switch e.Button {
 	case tea.MouseButtonWheelDown:
-		m.cursor = min(m.cursor+1, len(m.shown)-1)
+		m.move(1)
 	case tea.MouseButtonWheelUp:
-		m.cursor = max(m.cursor-1, 0)
+		m.move(-1)
 	case tea.MouseButtonLeft:
 		height := m.rows + 4
 		top := max(0, (m.u.height-height)/2) + 2
