@@ -15,10 +15,11 @@ import (
 	"bonsai/bootstrap/statedir"
 )
 
-// daemonAddons is the part of the little daemon that has addons: all that the spec says, and they run at once.
+// daemonAddons is the part of the little daemon that lives by the spec: addons, which run at once, and Node objects.
 type daemonAddons struct {
-	mu     sync.Mutex // guards wanted
+	mu     sync.Mutex // guards what follows
 	wanted map[string]bool
+	nodes  []cluster.Node
 }
 
 // live reads the spec.
@@ -32,8 +33,15 @@ func (d *daemonAddons) live(state statedir.Cluster) error {
 	if spec.Addons["refused"] {
 		return errors.New("the daemon has its reasons")
 	}
-	d.wanted = spec.Addons
+	d.wanted, d.nodes = spec.Addons, spec.Nodes
 	return nil
+}
+
+// nodeObjects are the Node objects that "kubectl get nodes" would show.
+func (d *daemonAddons) nodeObjects() []cluster.Node {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.nodes
 }
 
 func (d *daemonAddons) enabled() (list []cluster.AddonStatus) {

@@ -38,10 +38,19 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if len(os.Args) == 3 && os.Args[1] == "grow-and-hang" {
+		if err := growAndHang(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
 }
 
-// daemon is a control plane in which everything succeeds at once, unless the file says otherwise.
+// daemon is a control plane in which everything succeeds at once, unless the environment says otherwise. Like the real
+// one it reads the spec when it starts and when it is told to, and at no other time: what an interrupted command has told
+// it stays until somebody takes it back.
 type daemon struct {
 	daemonAddons
 	localapi.DNSBackend // nil: bootstrap asks nothing of these
@@ -107,11 +116,7 @@ func runDaemon(name string) (err error) {
 
 func (d *daemon) Snapshot(context.Context) cluster.Snapshot {
 	s := cluster.Snapshot{Name: d.state.Name, APIServer: cluster.PhaseRunning, Addons: d.enabled()}
-	spec, err := d.state.LoadSpec()
-	if err != nil {
-		return s
-	}
-	for _, n := range spec.Nodes {
+	for _, n := range d.nodeObjects() {
 		status := cluster.NodeStatus{Name: n.Name, Kubelet: cluster.PhaseRunning, Heartbeat: time.Now(), Ready: os.Getenv("TEST_NODES_HANG") == ""}
 		if os.Getenv("TEST_DNS_HANGS") == "" {
 			status.DNS = cluster.PhaseRunning
@@ -180,9 +185,21 @@ func newMachineOn(t *testing.T, engine *fake.Engine, payload string) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
+	m := machineIn(root, engine, payload, planningLock(t))
+	t.Cleanup(func() {
+		if err := m.Delete(context.Background(), "dev", nil); err != nil && fault.KindOf(err) != fault.NotFound {
+			t.Errorf("delete at the end: %v", err)
+		}
+		_ = os.RemoveAll(root)
+		_ = os.Remove(planningLock(t))
+	})
+	return m
+}
+
+func machineIn(root string, engine *fake.Engine, payload, lock string) *machine {
 	m := &machine{dir: statedir.Dir{Root: root}, engine: engine}
 	m.Manager = bootstrap.New(bootstrap.Env{
-		Dir: m.dir, Executable: os.Args[0], Kubernetes: "v1.37.2", PlanningLock: planningLock(t),
+		Dir: m.dir, Executable: os.Args[0], Kubernetes: "v1.37.2", PlanningLock: lock,
 		Log:    slog.New(slog.NewTextHandler(&m.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Driver: func() (node.Driver, error) { return m.engine, nil },
 		Payload: func() (node.Payload, error) {
@@ -190,13 +207,6 @@ func newMachineOn(t *testing.T, engine *fake.Engine, payload string) *machine {
 				Volume: func() (io.ReadCloser, error) { m.filled.Add(1); return io.NopCloser(strings.NewReader("")), nil },
 				Image:  func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), nil }}, nil
 		},
-	})
-	t.Cleanup(func() {
-		if err := m.Delete(context.Background(), "dev", nil); err != nil && fault.KindOf(err) != fault.NotFound {
-			t.Errorf("delete at the end: %v", err)
-		}
-		_ = os.RemoveAll(root)
-		_ = os.Remove(planningLock(t))
 	})
 	return m
 }

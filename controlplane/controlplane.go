@@ -32,6 +32,7 @@ import (
 	"bonsai/controlplane/internal/controllers"
 	"bonsai/controlplane/internal/etcd"
 	"bonsai/controlplane/internal/scheduler"
+	"bonsai/controlplane/nodes"
 	"bonsai/controlplane/observe/birth"
 	"bonsai/controlplane/observe/load/traffic"
 	"bonsai/controlplane/tunnel"
@@ -89,6 +90,7 @@ type ControlPlane struct {
 	server   *apiserver.Server
 	dialer   *tunnel.Dialer
 	client   kubernetes.Interface
+	nodes    *nodes.Keeper
 	births   *birth.Recorder
 	traffic  traffic.Counters
 
@@ -193,13 +195,16 @@ func (cp *ControlPlane) Components() []cluster.Component {
 	return list
 }
 
-// Apply makes a changed plan true without a restart: Node objects of new nodes, the listener on a new gateway.
+// Nodes keeps the Node objects as planned; whoever has an informer of them runs it.
+func (cp *ControlPlane) Nodes() *nodes.Keeper { return cp.nodes }
+
+// Apply makes a changed plan true without a restart: the Node objects, the listener on a new gateway.
 func (cp *ControlPlane) Apply(ctx context.Context, spec cluster.Spec) error {
 	if err := cp.listener.Add(ctx, spec.Gateway); err != nil {
 		return fmt.Errorf("listen on %s: %w", spec.Gateway, err)
 	}
 	cp.dialer.SetNodes(spec.Nodes)
-	return ensureNodes(ctx, cp.client, spec)
+	return cp.nodes.Reload(ctx, spec)
 }
 
 // Stop ends everything in order: controllers and scheduler, the API server with its open watches, and etcd last,
@@ -272,6 +277,9 @@ func (cp *ControlPlane) buildAPIServer(ctx context.Context, etcdReady <-chan err
 			return err
 		}
 		cp.client, err = kubernetes.NewForConfig(cp.server.LoopbackConfig())
+		if err == nil {
+			cp.nodes = nodes.New(cp.client, cp.opts.Config.Spec, cp.opts.Log)
+		}
 		return err
 	})
 	if !waited {

@@ -3,7 +3,6 @@ package controlplane
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -15,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 
-	"bonsai/bootstrap/cluster"
 	"bonsai/controlplane/addons"
 	"bonsai/controlplane/internal/rbac"
 )
@@ -31,7 +29,7 @@ func (cp *ControlPlane) hook(ctx context.Context, client kubernetes.Interface) e
 			ensure(func() error { return rbac.Ensure(ctx, client) })
 		}
 		ensure(func() error { return ensureOwnRoles(ctx, client, cp.opts.NodeRules) })
-		ensure(func() error { return ensureNodes(ctx, client, cp.opts.Config.Spec) })
+		ensure(func() error { return cp.nodes.Ensure(ctx) })
 		if cp.opts.ApplyAddons != nil {
 			ensure(func() error {
 				return cp.step("apiserver/addons", "Addons", "", func() error { return cp.opts.ApplyAddons(ctx, cp) })
@@ -122,72 +120,4 @@ func ensureOwnRoles(ctx context.Context, client kubernetes.Interface, parts addo
 		return err
 	}, nil)
 	return g.Wait()
-}
-
-// ensureNodes creates the planned Node objects ahead of their kubelets, with pod CIDR, role and address, so that no
-// node has to wait for a controller to become Ready, and kube-proxy finds its node's address at once.
-func ensureNodes(ctx context.Context, client kubernetes.Interface, spec cluster.Spec) error {
-	g, ctx := errgroup.WithContext(ctx)
-	for _, n := range spec.Nodes {
-		g.Go(func() error {
-			if err := ensureNode(ctx, client, spec, n); err != nil {
-				return fmt.Errorf("ensure node object %s: %w", n.Name, err)
-			}
-			return nil
-		})
-	}
-	return g.Wait()
-}
-
-func ensureNode(ctx context.Context, client kubernetes.Interface, spec cluster.Spec, n cluster.Node) error {
-	labels := map[string]string{
-		corev1.LabelHostname: n.Name,
-		// What kubectl shows as the role. The control plane is no node: it runs on the host.
-		"node-role.kubernetes.io/worker": "",
-	}
-	node := &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{Name: n.Name, Labels: labels},
-		Spec: corev1.NodeSpec{
-			PodCIDR: n.PodCIDR.String(), PodCIDRs: []string{n.PodCIDR.String()},
-			ProviderID: "bonsai://" + spec.Name + "/" + n.Name,
-		},
-	}
-	created, err := client.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{})
-	if apierrors.IsAlreadyExists(err) {
-		return adoptNode(ctx, client, node)
-	}
-	if err != nil {
-		return err
-	}
-	created.Status.Addresses = []corev1.NodeAddress{
-		{Type: corev1.NodeInternalIP, Address: n.IP.String()},
-		{Type: corev1.NodeHostName, Address: n.Name},
-	}
-	_, err = client.CoreV1().Nodes().UpdateStatus(ctx, created, metav1.UpdateOptions{})
-	if apierrors.IsConflict(err) {
-		return nil // the kubelet was faster, and knows its address itself
-	}
-	return err
-}
-
-// adoptNode completes a Node object that an early kubelet made itself, or that an earlier start left.
-func adoptNode(ctx context.Context, client kubernetes.Interface, want *corev1.Node) error {
-	have, err := client.CoreV1().Nodes().Get(ctx, want.Name, metav1.GetOptions{})
-	if err != nil {
-		return err
-	}
-	if have.Spec.PodCIDR != "" {
-		return nil
-	}
-	have = have.DeepCopy()
-	have.Spec.PodCIDR, have.Spec.PodCIDRs = want.Spec.PodCIDR, want.Spec.PodCIDRs
-	if have.Labels == nil {
-		have.Labels = map[string]string{}
-	}
-	maps.Copy(have.Labels, want.Labels)
-	_, err = client.CoreV1().Nodes().Update(ctx, have, metav1.UpdateOptions{})
-	if apierrors.IsConflict(err) {
-		return adoptNode(ctx, client, want)
-	}
-	return err
 }

@@ -107,6 +107,9 @@ type Mirror struct {
 	SkipVerify bool `json:"skipVerify,omitempty"`
 }
 
+// ProviderID is what tells Node objects of a cluster from those that somebody else made.
+func ProviderID(clusterName, node string) string { return "bonsai://" + clusterName + "/" + node }
+
 // NodeByName returns the planned node, or false.
 func (s *Spec) NodeByName(name string) (Node, bool) {
 	i := slices.IndexFunc(s.Nodes, func(n Node) bool { return n.Name == name })

@@ -10,6 +10,7 @@ import (
 	"k8s.io/kubernetes/cmd/kubelet/app/options"
 	kubeletconfig "k8s.io/kubernetes/pkg/kubelet/apis/config"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/nodeagent/hostprep"
 )
 
@@ -46,6 +47,8 @@ func newServer(cfg Config) (*options.KubeletServer, error) {
 	// The control plane created the Node object in advance, with pod CIDR, labels and addresses; the kubelet finds it
 	// and takes it over. If it was deleted, the kubelet creates a plain one.
 	kc.RegisterNode = true
+	// By which the control plane knows one that the kubelet made for what it is.
+	kc.ProviderID = cluster.ProviderID(cfg.Node.Cluster, cfg.Node.Node.Name)
 	// Not used: static pods would need a folder that nothing fills.
 	kc.StaticPodPath = ""
 	return &options.KubeletServer{KubeletFlags: *flags, KubeletConfiguration: *kc}, nil

@@ -41,6 +41,8 @@ type daemon struct {
 	stop  context.CancelFunc
 	// addons is the manager of the addons; it is there before anybody asks.
 	addons *addons.Manager
+	// reloading is held by Reload.
+	reloading sync.Mutex
 
 	mu       sync.Mutex // guards everything below
 	spec     cluster.Spec
@@ -86,6 +88,12 @@ func (d *daemon) attach(cp *controlplane.ControlPlane) (stop func(), err error) 
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	factory.StartWithContext(ctx)
+	var keeping sync.WaitGroup
+	keeping.Go(func() {
+		if err := cp.Nodes().Run(ctx, informer.Informer()); err != nil {
+			d.log.Error("node objects that somebody deletes do not come back", "err", err)
+		}
+	})
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	dns, load := d.newDNSView(cp), d.newLoadView(cp)
@@ -95,6 +103,7 @@ func (d *daemon) attach(cp *controlplane.ControlPlane) (stop func(), err error) 
 	d.notify()
 	return func() {
 		cancel()
+		keeping.Wait()
 		problems.Close()
 		births.Close()
 		dns.Close()
@@ -285,8 +294,12 @@ func (d *daemon) Events(ctx context.Context, send func(cluster.Event) error) err
 	}
 }
 
-// Reload reads the spec again and makes new nodes and other wishes for addons known.
+// Reload reads the spec again and makes it true, as far as that is the control plane's to do. When it returns, Node objects
+// are as planned, and the manager of addons knows what is wanted.
 func (d *daemon) Reload(ctx context.Context) error {
+	// One at a time: else what an interrupted command wanted could win over what took it back.
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
 	spec, err := d.state.LoadSpec()
 	if err != nil {
 		return err

@@ -1,0 +1,200 @@
+// Package nodes keeps the Node objects of a cluster as its plan has them: planned ones exist, with their share of the pod
+// network, and those of nodes that left the plan do not.
+//
+// Objects are made ahead of their kubelets (Ensure), so that no node waits for a controller. From then on the plan is
+// compared with what is there: at once when the plan changes (Reload), and whenever somebody changes a Node object (Run).
+// Only objects that bonsai made are ever deleted; their provider ID says so. What users add to a Node object (labels,
+// taints, a cordon) is theirs and stays, as long as the object does.
+package nodes
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"bonsai/bootstrap/cluster"
+)
+
+// Keeper keeps the Node objects of one cluster. Its methods may be called from any goroutine; Run runs once.
+type Keeper struct {
+	client kubernetes.Interface
+	log    *slog.Logger
+
+	mu   sync.Mutex // guards spec
+	spec cluster.Spec
+}
+
+// New makes a keeper that does nothing yet.
+func New(client kubernetes.Interface, spec cluster.Spec, log *slog.Logger) *Keeper {
+	return &Keeper{client: client, log: log, spec: spec}
+}
+
+// Ensure makes the planned Node objects exist and be complete. It is safe to repeat.
+func (k *Keeper) Ensure(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, n := range k.plan().Nodes {
+		g.Go(func() error {
+			_, err := k.reconcile(ctx, n.Name)
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+// Reload takes over a changed plan. It returns when the Node objects are as planned, those that are no longer planned
+// deleted.
+func (k *Keeper) Reload(ctx context.Context, spec cluster.Spec) error {
+	k.mu.Lock()
+	k.spec = spec
+	k.mu.Unlock()
+	list, err := k.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("list node objects: %w", err)
+	}
+	errs := []error{k.Ensure(ctx)}
+	for _, n := range list.Items {
+		if _, planned := spec.NodeByName(n.Name); !planned {
+			_, err := k.reconcile(ctx, n.Name)
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (k *Keeper) plan() cluster.Spec {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.spec
+}
+
+// reconcile makes one Node object what the plan says, and says whether it had to do anything.
+func (k *Keeper) reconcile(ctx context.Context, name string) (acted bool, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("keep node object %s as planned: %w", name, err)
+		}
+	}()
+	spec := k.plan()
+	n, planned := spec.NodeByName(name)
+	have, err := k.client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err) && !planned:
+		return false, nil
+	case apierrors.IsNotFound(err):
+		return true, k.create(ctx, wanted(spec, n), n)
+	case err != nil:
+		return false, err
+	case !planned && !ours(spec, have):
+		return false, nil
+	case !planned:
+		return true, k.remove(ctx, have)
+	}
+	patch := completion(have, wanted(spec, n))
+	if patch == nil {
+		return false, nil
+	}
+	data, err := json.Marshal(patch)
+	if err != nil {
+		return false, err
+	}
+	_, err = k.client.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, data, metav1.PatchOptions{})
+	return true, err
+}
+
+// create makes a Node object with its address, so that kube-proxy and the routes of other nodes find it at once.
+func (k *Keeper) create(ctx context.Context, node *corev1.Node, n cluster.Node) error {
+	created, err := k.client.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{})
+	if err != nil {
+		return err // also if somebody was faster: the next look completes it
+	}
+	created.Status.Addresses = []corev1.NodeAddress{
+		{Type: corev1.NodeInternalIP, Address: n.IP.String()},
+		{Type: corev1.NodeHostName, Address: n.Name},
+	}
+	_, err = k.client.CoreV1().Nodes().UpdateStatus(ctx, created, metav1.UpdateOptions{})
+	if apierrors.IsConflict(err) {
+		return nil // the kubelet was faster, and knows its address itself
+	}
+	return err
+}
+
+// remove deletes a Node object and its heartbeats, which nobody else would for some time.
+func (k *Keeper) remove(ctx context.Context, node *corev1.Node) error {
+	err := k.client.CoreV1().Nodes().Delete(ctx, node.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(node.UID))})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	err = k.client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Delete(ctx, node.Name, metav1.DeleteOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// ours says whether bonsai made a Node object for this cluster. Others may exist: users make them to test controllers.
+func ours(spec cluster.Spec, n *corev1.Node) bool {
+	return strings.HasPrefix(n.Spec.ProviderID, cluster.ProviderID(spec.Name, ""))
+}
+
+// wanted is the Node object of a planned node.
+func wanted(spec cluster.Spec, n cluster.Node) *corev1.Node {
+	return &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: n.Name,
+			Labels: map[string]string{
+				corev1.LabelHostname: n.Name,
+				// What kubectl shows as the role. The control plane is no node: it runs on the host.
+				"node-role.kubernetes.io/worker": "",
+				// A kubelet sets these when it registers, which it does once: it would not repeat them on an object that
+				// comes back. Nodes run this very executable.
+				corev1.LabelOSStable: "linux", corev1.LabelArchStable: runtime.GOARCH,
+				"beta.kubernetes.io/os": "linux", "beta.kubernetes.io/arch": runtime.GOARCH,
+			},
+			// The same: without it nobody attaches volumes of CSI drivers.
+			Annotations: map[string]string{"volumes.kubernetes.io/controller-managed-attach-detach": "true"},
+		},
+		Spec: corev1.NodeSpec{
+			PodCIDR: n.PodCIDR.String(), PodCIDRs: []string{n.PodCIDR.String()},
+			ProviderID: cluster.ProviderID(spec.Name, n.Name),
+		},
+	}
+}
+
+// completion is the merge patch that completes a Node object; nil if nothing is missing. An object without a pod range
+// was made by a kubelet; what others removed from a complete one stays removed.
+func completion(have, want *corev1.Node) map[string]any {
+	spec, metadata := map[string]any{}, map[string]any{}
+	if have.Spec.PodCIDR == "" {
+		spec["podCIDR"], spec["podCIDRs"] = want.Spec.PodCIDR, want.Spec.PodCIDRs
+		metadata["labels"], metadata["annotations"] = want.Labels, want.Annotations
+	}
+	if have.Spec.ProviderID == "" {
+		spec["providerID"] = want.Spec.ProviderID
+	}
+	if len(spec) == 0 {
+		return nil
+	}
+	return map[string]any{"metadata": metadata, "spec": spec}
+}
+
+// asPlanned says, of an object that was observed, whether there is nothing to do.
+func (k *Keeper) asPlanned(have *corev1.Node) bool {
+	spec := k.plan()
+	n, planned := spec.NodeByName(have.Name)
+	if !planned {
+		return !ours(spec, have)
+	}
+	return completion(have, wanted(spec, n)) == nil
+}

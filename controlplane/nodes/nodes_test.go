@@ -1,0 +1,215 @@
+package nodes
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kruntime "k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+
+	"bonsai/bootstrap/cluster"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// planOf is a cluster of some nodes.
+func planOf(nodes int) cluster.Spec {
+	spec := cluster.Spec{Version: cluster.SpecVersion, Name: "dev", ID: "id", KubernetesVersion: "1.37", APIPort: 6443, Subnet: netip.MustParsePrefix("10.201.0.0/22")}
+	spec.Replan()
+	for i := range nodes {
+		spec.Nodes = append(spec.Nodes, spec.PlanNode(i+1))
+	}
+	return spec
+}
+
+func names(t *testing.T, client *fake.Clientset) (list []string) {
+	t.Helper()
+	nodes, err := client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range nodes.Items {
+		list = append(list, n.Name)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// wantPlanned checks all that the plan says of a Node object.
+func wantPlanned(t *testing.T, client *fake.Clientset, n cluster.Node) *corev1.Node {
+	t.Helper()
+	got, err := client.CoreV1().Nodes().Get(t.Context(), n.Name, metav1.GetOptions{})
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	if got.Spec.PodCIDR != n.PodCIDR.String() || !slices.Equal(got.Spec.PodCIDRs, []string{n.PodCIDR.String()}) || got.Spec.ProviderID != "bonsai://dev/"+n.Name {
+		t.Errorf("spec of %s = %+v", n.Name, got.Spec)
+	}
+	if _, worker := got.Labels["node-role.kubernetes.io/worker"]; !worker || got.Labels[corev1.LabelHostname] != n.Name || got.Labels[corev1.LabelOSStable] != "linux" {
+		t.Errorf("labels of %s = %v", n.Name, got.Labels)
+	}
+	return got
+}
+
+func TestPlannedNodesAreMade(t *testing.T) {
+	client, spec := fake.NewClientset(), planOf(2)
+	k := New(client, spec, slog.New(slog.DiscardHandler))
+	for range 2 { // it is safe to repeat
+		if err := k.Ensure(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range spec.Nodes {
+		if got := wantPlanned(t, client, n); got != nil && (len(got.Status.Addresses) == 0 || got.Status.Addresses[0].Address != n.IP.String()) {
+			t.Errorf("addresses of %s = %v", n.Name, got.Status.Addresses)
+		}
+	}
+}
+
+func TestANodeThatAKubeletMadeIsCompleted(t *testing.T) {
+	own := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "dev-1", Labels: map[string]string{"zone": "a"}}}
+	client, spec := fake.NewClientset(own), planOf(1)
+	if err := New(client, spec, slog.New(slog.DiscardHandler)).Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := wantPlanned(t, client, spec.Nodes[0]); got != nil && got.Labels["zone"] != "a" {
+		t.Errorf("labels = %v, want the kubelet's as well", got.Labels)
+	}
+}
+
+func TestWhatUsersChangeStays(t *testing.T) {
+	client, spec := fake.NewClientset(), planOf(1)
+	k := New(client, spec, slog.New(slog.DiscardHandler))
+	if err := k.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n := wantPlanned(t, client, spec.Nodes[0])
+	n.Labels = map[string]string{"mine": ""}
+	n.Spec.Unschedulable = true
+	if _, err := client.CoreV1().Nodes().Update(t.Context(), n, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Reload(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+	got, err := client.CoreV1().Nodes().Get(t.Context(), "dev-1", metav1.GetOptions{})
+	if err != nil || len(got.Labels) != 1 || !got.Spec.Unschedulable {
+		t.Errorf("the object is %+v, %v; want it left alone", got, err)
+	}
+}
+
+func TestReloadDeletesWhatIsNoLongerPlanned(t *testing.T) {
+	foreign := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "kwok-1"}, Spec: corev1.NodeSpec{ProviderID: "kwok://kwok-1"}}
+	other := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "far-1"}, Spec: corev1.NodeSpec{ProviderID: "bonsai://dev-far/far-1"}}
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "dev-2", Namespace: corev1.NamespaceNodeLease}}
+	client := fake.NewClientset(foreign, other, lease)
+	k := New(client, planOf(2), slog.New(slog.DiscardHandler))
+	if err := k.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Reload(t.Context(), planOf(1)); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := names(t, client), []string{"dev-1", "far-1", "kwok-1"}; !slices.Equal(got, want) {
+		t.Errorf("nodes = %v, want %v", got, want)
+	}
+	if _, err := client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(t.Context(), "dev-2", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("the lease of the deleted node: %v", err)
+	}
+	if err := k.Reload(t.Context(), planOf(3)); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := names(t, client), []string{"dev-1", "dev-2", "dev-3", "far-1", "kwok-1"}; !slices.Equal(got, want) {
+		t.Errorf("nodes = %v, want %v", got, want)
+	}
+}
+
+// running starts a keeper with an informer and stops it with the test. It is called in a synctest bubble.
+func running(t *testing.T, client *fake.Clientset, k *Keeper) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	factory := informers.NewSharedInformerFactory(client, 0)
+	informer := factory.Core().V1().Nodes().Informer()
+	factory.StartWithContext(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- k.Run(ctx, informer) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("run: %v", err)
+		}
+		factory.Shutdown()
+	})
+	synctest.Wait()
+}
+
+func TestADeletedNodeComesBackAsPlanned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, spec := fake.NewClientset(), planOf(2)
+		k := New(client, spec, slog.New(slog.DiscardHandler))
+		if err := k.Ensure(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		running(t, client, k)
+		if err := client.CoreV1().Nodes().Delete(t.Context(), "dev-2", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(time.Second)
+		synctest.Wait()
+		wantPlanned(t, client, spec.Nodes[1])
+	})
+}
+
+func TestAGhostIsDeletedWheneverItComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ghost := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "dev-9"}, Spec: corev1.NodeSpec{ProviderID: "bonsai://dev/dev-9"}}
+		client := fake.NewClientset(ghost) // left by a cluster that was stopped
+		k := New(client, planOf(1), slog.New(slog.DiscardHandler))
+		running(t, client, k)
+		<-time.After(time.Second)
+		synctest.Wait()
+		if got, want := names(t, client), []string{"dev-1"}; !slices.Equal(got, want) {
+			t.Errorf("nodes = %v, want %v", got, want)
+		}
+		// And registered by a kubelet that has not heard of its end.
+		if _, err := client.CoreV1().Nodes().Create(t.Context(), ghost.DeepCopy(), metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(time.Second)
+		synctest.Wait()
+		if got, want := names(t, client), []string{"dev-1"}; !slices.Equal(got, want) {
+			t.Errorf("nodes = %v, want %v", got, want)
+		}
+	})
+}
+
+func TestAFightIsFoughtEverSlower(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, spec := fake.NewClientset(), planOf(1)
+		var creations atomic.Int32
+		client.PrependReactor("create", "nodes", func(clienttesting.Action) (bool, kruntime.Object, error) {
+			creations.Add(1)
+			return true, nil, errors.New("somebody is against it")
+		})
+		running(t, client, New(client, spec, slog.New(slog.DiscardHandler)))
+		<-time.After(5 * time.Minute)
+		if n := creations.Load(); n < 10 || n > 30 {
+			t.Errorf("%d tries in five minutes, want some, and not many", n)
+		}
+	})
+}
