@@ -166,6 +166,33 @@ func TestDeleteFindsAClustersObjectsByTheSavedID(t *testing.T) {
 	check()
 }
 
+func TestDeleteWithoutAnEngineSaysHowToRemoveTheRest(t *testing.T) {
+	ours, theirs, check := twoFolders(t)
+	theirs.startNodes(t, 1)
+	id := theirs.dir.Cluster("dev").ID()
+	theirs.engine.Hook = func(_ context.Context, op, _ string) error {
+		if op == "RemoveCluster" {
+			return fault.Newf(fault.EngineDown, "no engine")
+		}
+		return nil
+	}
+	err := theirs.Delete(t.Context(), "dev", nil)
+	theirs.engine.Hook = nil
+	if fault.KindOf(err) != fault.EngineDown || !strings.Contains(fault.Problem(err).HintText(), "bonsai delete --foreign "+id) {
+		t.Errorf("delete = %v, want it to say how to remove the rest", err)
+	}
+	if theirs.dir.Cluster("dev").Exists() {
+		t.Error("their state folder is left")
+	}
+	if err := theirs.DeleteForeign(t.Context(), id, nil); err != nil {
+		t.Fatal(err)
+	}
+	if left := holdingOf(t, ours, id); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	check()
+}
+
 func TestDeleteOfWhatAnotherStateFolderMade(t *testing.T) {
 	ours, theirs, check := twoFolders(t)
 	id := ours.dir.Cluster("dev").ID()

@@ -135,10 +135,11 @@ func TestSpecValidateFindsEveryFault(t *testing.T) {
 	}
 	s := planned(3)
 	s.Version, s.ID, s.APIPort, s.KubernetesVersion, s.Name = 9, "", 70000, "new", "De"
+	s.Suffix = "../x"
 	s.Nodes[1].IP = netip.MustParseAddr("10.9.9.9")
 	s.Nodes[2].Index = 1
 	err := s.Validate()
-	for _, want := range []string{"version 9", "no id", "70000", `"new"`, `"De"`, "10.9.9.9", "two nodes have index 1"} {
+	for _, want := range []string{"version 9", "no id", `"../x"`, "70000", `"new"`, `"De"`, "10.9.9.9", "two nodes have index 1"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in %v", want, err)
 		}

@@ -18,6 +18,16 @@ import (
 // onTerminal runs the command line with all its streams on a new pseudo-terminal and returns what appeared there.
 func onTerminal(t *testing.T, home string, env []string, args ...string) string {
 	t.Helper()
+	out, err := typedOnTerminal(t, home, env, "", args...)
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", args, err, out)
+	}
+	return out
+}
+
+// typedOnTerminal is onTerminal for a user who has typed something, and a command that may fail.
+func typedOnTerminal(t *testing.T, home string, env []string, typed string, args ...string) (string, error) {
+	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
 		t.Skipf("this machine has no pseudo-terminals: %v", err)
@@ -45,6 +55,10 @@ func onTerminal(t *testing.T, home string, env []string, args ...string) string 
 	cmd.Args[0] = "bonsai" // see TestMain
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.Env = append([]string{"HOME=" + home, "PATH=" + os.Getenv("PATH"), "TERM=xterm", "LC_ALL=C.UTF-8", "GORACE=atexit_sleep_ms=0"}, env...)
+	cmd.Dir = home
+	if _, err := master.WriteString(typed); err != nil {
+		t.Fatal(err)
+	}
 	runErr := cmd.Run()
 	if after, err := term.GetState(int(slave.Fd())); err != nil || fmt.Sprint(after) != fmt.Sprint(before) {
 		t.Errorf("the terminal was left in another state: %v", err)
@@ -52,10 +66,26 @@ func onTerminal(t *testing.T, home string, env []string, args ...string) string 
 	_ = slave.Close()
 	var out bytes.Buffer
 	_, _ = io.Copy(&out, master) // EIO is how a terminal without processes ends
-	if runErr != nil {
-		t.Fatalf("%v: %v\n%s", args, runErr, out.String())
+	return out.String(), runErr
+}
+
+func TestDeleteForeignAsks(t *testing.T) {
+	home := t.TempDir()
+	foreign := `[{"Cluster": "ci", "ID": "k3f9aaaaaaaa", "Containers": ["ci-1-k3f9"], "Volumes": ["ci-1-k3f9-var"]}]`
+	if err := os.WriteFile(filepath.Join(home, "foreign.json"), []byte(foreign), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	return out.String()
+	for answer, removed := range map[string]bool{"y\n": true, "yes\n": true, "\n": false, "n\n": false, "\x04": false} {
+		out, err := typedOnTerminal(t, home, nil, answer, "delete", "--foreign", "ci")
+		for _, want := range []string{"Cluster ci (ID k3f9aaaaaaaa)", "container  ci-1-k3f9", "volume     ci-1-k3f9-var", "[y/N]"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("%q is not in %q", want, out)
+			}
+		}
+		if got := strings.Contains(out, "is removed"); got != removed || (err == nil) != removed {
+			t.Errorf("after the answer %q: %v\n%s", answer, err, out)
+		}
+	}
 }
 
 func TestTerminal(t *testing.T) {
