@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -53,9 +54,8 @@ func (n *Network) forget(obj any) {
 	if last, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = last.Obj
 	}
-	if node, ok := obj.(*corev1.Node); ok && n.peers.remove(node.Name) {
-		n.log.Info("node left the cluster", "node", node.Name)
-		n.wake()
+	if node, ok := obj.(*corev1.Node); ok && n.peers.leave(node.Name, time.Now()) {
+		n.log.Info("node object was deleted", "node", node.Name, "routeStaysFor", leaveAfter)
 	}
 }
 

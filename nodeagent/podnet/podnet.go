@@ -112,6 +112,10 @@ func (n *Network) Run(ctx context.Context) {
 				continue
 			}
 		case <-ticker.C:
+			for _, name := range n.peers.expire(time.Now()) {
+				n.log.Info("node left the cluster", "node", name)
+				repair = false
+			}
 		case <-n.kick:
 			repair = false
 		}

@@ -125,10 +125,20 @@ func TestPeersFollowNodeObjects(t *testing.T) {
 		{"a new node without an address", func() { n.observe(node("c-3", "", "10.244.3.0/24")) }, false, []string{"c-2"}},
 		{"the new node's address", func() { n.observe(node("c-3", "10.201.0.12", "10.244.3.0/24")) }, true, []string{"c-2", "c-3"}},
 		{"a node without a pod CIDR", func() { n.observe(node("c-4", "10.201.0.13", "")) }, false, []string{"c-2", "c-3"}},
-		{"a node that goes", func() { n.forget(node("c-2", "", "")) }, true, []string{"c-3"}},
+		{"a node object that goes", func() { n.forget(node("c-2", "", "")) }, false, []string{"c-2", "c-3"}},
+		{"and comes back at once", func() {
+			n.observe(node("c-2", "", "10.244.2.0/24"))
+			n.peers.expire(time.Now().Add(time.Hour))
+		}, false, []string{"c-2", "c-3"}},
+		{"a node object that stays away", func() {
+			n.forget(node("c-2", "", ""))
+			n.peers.expire(time.Now().Add(leaveAfter / 2))
+		}, false, []string{"c-2", "c-3"}},
+		{"for long", func() { n.peers.expire(time.Now().Add(leaveAfter)) }, false, []string{"c-3"}},
 		{"a node that went unseen", func() {
 			n.forget(cache.DeletedFinalStateUnknown{Key: "c-3", Obj: node("c-3", "", "")})
-		}, true, nil},
+			n.peers.expire(time.Now().Add(leaveAfter))
+		}, false, nil},
 	} {
 		step.do()
 		if got := woken(); got != step.wakes {
@@ -257,6 +267,8 @@ func TestKernel(t *testing.T) {
 	n.observe(node("c-3", "10.201.0.99", "10.244.3.0/24"))
 	reconcile("a node has moved", true)
 	n.forget(node("c-2", "", ""))
+	reconcile("a node object is gone", false)
+	n.peers.expire(time.Now().Add(leaveAfter))
 	reconcile("a node has left", true)
 	if list, err := netlink.RouteListFiltered(netlink.FAMILY_V4, foreign, netlink.RT_FILTER_DST); err != nil || len(list) != 1 {
 		t.Errorf("the foreign route is %v (%v)", list, err)
