@@ -260,7 +260,7 @@ func (u *ui) openComponentLog(node, component string) {
 		title = u.T("%s on %s", component, node)
 	}
 	p := makeLogsPage(u, title)
-	p.events.wants = func(*kube.EventLine) bool { return false }
+	p.events.Wants = func(*kube.EventLine) bool { return false }
 	p.targets = func() []logTarget {
 		return []logTarget{{func(ctx context.Context, f func([]kube.LogLine) error) error {
 			return u.session.ComponentLogs(ctx, node, component, tailOne, f)

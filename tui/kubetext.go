@@ -155,6 +155,8 @@ func markerText(w words.W, node string, m *kube.LogMarker) string {
 		return w.T("%s lines were dropped: they came faster than they were shown", thousands(int64(m.Count)))
 	case kube.LogCrowded:
 		return w.T("there are more containers; these %d are followed", m.Count)
+	case kube.LogGap:
+		return w.T("here lines may be missing")
 	case kube.LogNodeOutput:
 		return w.T("node %s is stopped; this is what its container printed", node)
 	}

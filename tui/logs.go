@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"bonsai/bootstrap/kube"
 	"bonsai/tui/feed"
 	"bonsai/tui/keymap"
+	"bonsai/tui/model"
 	"bonsai/tui/paint"
 	"bonsai/tui/textview"
 )
@@ -29,7 +29,7 @@ type logsPage struct {
 	began   time.Time
 	box     *feed.Box[logBatch]
 	sources sourceNames
-	events  *eventTail
+	events  *model.EventTail
 	visible bool
 }
 
@@ -48,12 +48,12 @@ func newLogsPage(u *ui) *logsPage {
 	p.targets = func() []logTarget {
 		return []logTarget{podTarget(u, kube.LogQuery{Namespace: u.state.namespace, Tail: tailMany, Follow: true})}
 	}
-	p.events.wants = func(e *kube.EventLine) bool { return u.state.namespace == "" || e.Namespace == u.state.namespace }
+	p.events.Wants = func(e *kube.EventLine) bool { return u.state.namespace == "" || e.Namespace == u.state.namespace }
 	return p
 }
 
 func makeLogsPage(u *ui, title string) *logsPage {
-	p := &logsPage{textPane: textPane{u: u, view: textview.New(true), what: "logs"}, title: title, events: newEventTail(u, 100)}
+	p := &logsPage{textPane: textPane{u: u, view: textview.New(true), what: "logs"}, title: title, events: u.state.NewEventTail(100)}
 	if title != "" {
 		p.what = title
 	}
@@ -84,7 +84,7 @@ func newLogsOf(u *ui, list []subject, previous bool) *logsPage {
 	for _, s := range list {
 		names[named{s.ref.Namespace, kube.Object{Kind: s.ref.Type.Kind, Name: s.ref.Name}}] = true
 	}
-	p.events.wants = func(e *kube.EventLine) bool { return names[named{e.Namespace, e.Object}] }
+	p.events.Wants = func(e *kube.EventLine) bool { return names[named{e.Namespace, e.Object}] }
 	p.targets = func() []logTarget { return targetsOf(u, list, p.previous) }
 	return p
 }
@@ -121,7 +121,7 @@ func (p *logsPage) show() {
 	for _, s := range p.streams {
 		s.feed.Use()
 	}
-	p.events.show()
+	p.events.Feed.Use()
 }
 
 func (p *logsPage) hide() {
@@ -130,7 +130,7 @@ func (p *logsPage) hide() {
 	for _, s := range p.streams {
 		s.feed.Leave()
 	}
-	p.events.hide()
+	p.events.Feed.Leave()
 }
 
 // begin makes the streams anew.
@@ -154,7 +154,7 @@ func (p *logsPage) again() {
 	p.view.SetOnly(nil)
 	p.narrowed = ""
 	p.sources.reset()
-	p.events.reset()
+	p.events.Reset()
 	if p.visible {
 		p.begin()
 		for _, s := range p.streams {
@@ -261,9 +261,9 @@ func (p *logsPage) drawEmpty(w, h int) []string {
 		l.Add(paint.Busy, u.glyph(paint.StateBusy)).Add(paint.Dim, " "+u.T("no line yet; lines are shown as they come"))
 	}
 	lines := []string{paint.Spaces(w), l.String(), paint.Spaces(w)}
-	if len(p.events.lines) > 0 {
+	if len(p.events.Lines) > 0 {
 		lines = append(lines, u.theme.Line(w).Add(paint.Plain, " ").Add(paint.Title, u.T("EVENTS")+" ").Rule().String())
-		lines = append(lines, p.events.draw(w, max(0, h-len(lines)-1))...)
+		lines = append(lines, p.u.eventLines(p.events, w, max(0, h-len(lines)-1))...)
 	}
 	return fill(lines, w, h)
 }
@@ -360,67 +360,15 @@ func (s *sourceNames) arrange(v *textview.View) {
 	}
 }
 
-// eventTail follows the newest events of some objects.
-type eventTail struct {
-	u     *ui
-	wants func(*kube.EventLine) bool
-	most  int
-	lines []kube.EventLine
-	feed  *feed.Feed
-	// changed are told of news.
-	changed []func()
-}
-
-func newEventTail(u *ui, most int) *eventTail {
-	t := &eventTail{u: u, most: most, wants: func(*kube.EventLine) bool { return true }}
-	news := feed.NewBox(u.hub, func(old, new []kube.EventLine) []kube.EventLine { return append(old, new...) }, t.take)
-	t.feed = feed.New(u.hub, func(ctx context.Context, healthy func()) error {
-		return u.session.Events(ctx, func(list []kube.EventLine) error {
-			healthy()
-			if len(list) > 0 {
-				news.Put(list)
-			}
-			return nil
-		})
-	}, func(error) {})
-	return t
-}
-
-func (t *eventTail) show()           { t.feed.Use() }
-func (t *eventTail) hide()           { t.feed.Leave() }
-func (t *eventTail) reset()          { t.lines = nil }
-func (t *eventTail) listen(f func()) { t.changed = append(t.changed, f) }
-
-// take adds what is wanted; an event that came again stands at the end with its new count.
-func (t *eventTail) take(list []kube.EventLine) {
-	for i := range list {
-		e := list[i]
-		if !t.wants(&e) {
-			continue
-		}
-		e.Reason, e.Object, e.Message = paint.Clean(e.Reason), cleanObject(e.Object), paint.Clean(e.Message)
-		e.Source, e.Node = paint.Clean(e.Source), paint.Clean(e.Node)
-		t.lines = slices.DeleteFunc(t.lines, func(o kube.EventLine) bool { return o.UID == e.UID })
-		t.lines = append(t.lines, e)
-	}
-	if n := len(t.lines) - t.most; n > 0 {
-		t.lines = slices.Delete(t.lines, 0, n)
-	}
-	for _, f := range t.changed {
-		f()
-	}
-	t.u.touch()
-}
-
-// draw returns at most h lines, the newest events.
-func (t *eventTail) draw(w, h int) []string {
+// eventLines draws at most h of the newest events.
+func (u *ui) eventLines(t *model.EventTail, w, h int) []string {
 	var lines []string
-	for _, e := range t.lines[max(0, len(t.lines)-h):] {
+	for _, e := range t.Lines[max(0, len(t.Lines)-h):] {
 		state := paint.StateNone
 		if e.Warning {
 			state = paint.StateWarn
 		}
-		l := t.u.theme.Line(w).Add(paint.Plain, " ").State(state, 0).ColRight(paint.Dim, t.u.clock.age(e.Time), 4).Col(state.Role(), e.Reason, 18)
+		l := u.theme.Line(w).Add(paint.Plain, " ").State(state, 0).ColRight(paint.Dim, u.clock.age(e.Time), 4).Col(state.Role(), e.Reason, 18)
 		if w >= 100 {
 			l.Col(paint.Plain, objectText(e.Object), 32)
 		}

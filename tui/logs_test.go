@@ -10,7 +10,6 @@ import (
 
 	"bonsai/bootstrap/kube"
 	"bonsai/tui/textview"
-	"bonsai/tui/words"
 )
 
 // say adds lines to the log of a pod.
@@ -149,28 +148,6 @@ func TestLogsStayWhileOneLooksElsewhere(t *testing.T) {
 	}
 	if strings.Contains(r.screen(), "missing") {
 		t.Errorf("nothing is missing:\n%s", r.screen())
-	}
-}
-
-func TestGapsAreTold(t *testing.T) {
-	told := map[kube.LogSource]time.Time{{Pod: "a", Container: "web"}: fakeNow}
-	line := func(at time.Duration, pod, text string) kube.LogLine {
-		return kube.LogLine{Time: fakeNow.Add(at), Source: kube.LogSource{Pod: pod, Container: "web"}, Text: text}
-	}
-	texts := func(b logBatch) string {
-		var list []string
-		for _, l := range b.lines {
-			list = append(list, l.Text)
-		}
-		return strings.Join(list, ",")
-	}
-	r := newReplay(told, words.For("en"))
-	if got := texts(r.batch([]kube.LogLine{line(-2, "a", "old"), line(0, "a", "last"), line(5, "a", "new"), line(1, "b", "other")})); got != "new,other" {
-		t.Errorf("runs that overlap tell %s", got)
-	}
-	r = newReplay(told, words.For("en"))
-	if got := texts(r.batch([]kube.LogLine{line(90, "a", "later"), line(91, "a", "on")})); got != "here lines may be missing,later,on" {
-		t.Errorf("runs that do not overlap tell %s", got)
 	}
 }
 

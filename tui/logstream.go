@@ -6,12 +6,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 
 	"bonsai/bootstrap/kube"
 	"bonsai/tui/feed"
+	"bonsai/tui/model"
 	"bonsai/tui/textview"
 	"bonsai/tui/words"
 )
@@ -137,22 +137,22 @@ type logStream struct {
 	// err and ended belong to the program: why nothing comes, and that nothing more can come.
 	err   error
 	ended bool
-	// told is when each source said its last line. Only the feed's goroutine uses it, one run after the other.
-	told map[kube.LogSource]time.Time
+	// positions belong to the feed's goroutine, one run after the other.
+	positions model.LogPositions
 }
 
 func newLogStream(p *logsPage, t logTarget) *logStream {
-	s := &logStream{told: map[kube.LogSource]time.Time{}}
+	s := &logStream{positions: model.LogPositions{}}
 	u, lines, language := p.u, p.box, p.u.words
 	ended := feed.NewBox(u.hub, nil, func(bool) {
 		s.ended, s.err = true, nil
 		u.touch()
 	})
 	s.feed = feed.New(u.hub, func(ctx context.Context, healthy func()) error {
-		r := newReplay(s.told, language)
+		r := s.positions.Begin()
 		err := t.follow(ctx, func(list []kube.LogLine) error {
 			healthy()
-			b := r.batch(list)
+			b := newBatch(r, list, language)
 			if len(b.lines) > 0 {
 				lines.Put(b)
 			}
@@ -171,54 +171,17 @@ func newLogStream(p *logsPage, t logTarget) *logStream {
 	return s
 }
 
-// replay makes lines for a view of what a stream tells, and leaves out what an earlier run of the stream has told.
-type replay struct {
-	told map[kube.LogSource]time.Time
-	// before is how far the earlier runs came, of the sources that this run has not taken up yet.
-	before   map[kube.LogSource]told
-	language words.W // of markers
-}
-
-type told struct {
-	last    time.Time
-	overlap bool // this run has repeated something, so nothing is missing between them
-}
-
-func newReplay(times map[kube.LogSource]time.Time, language words.W) *replay {
-	r := &replay{told: times, before: make(map[kube.LogSource]told, len(times)), language: language}
-	for source, last := range times {
-		r.before[source] = told{last: last}
-	}
-	return r
-}
-
-func (r *replay) batch(list []kube.LogLine) logBatch {
+// newBatch makes lines for a view of what is news in a run of a stream.
+func newBatch(r *model.LogRun, list []kube.LogLine, language words.W) logBatch {
 	b := logBatch{lines: make([]textview.Line, 0, len(list))}
-	add := func(l *kube.LogLine, text string, marker bool) {
-		line := textview.NewLine(l.Time, l.Source, text, marker)
+	r.News(list, func(l *kube.LogLine) {
+		text := l.Text
+		if l.Marker != nil {
+			text = markerText(language, l.Source.Node, l.Marker)
+		}
+		line := textview.NewLine(l.Time, l.Source, text, l.Marker != nil)
 		b.lines = append(b.lines, line)
 		b.bytes += len(line.Text)
-	}
-	for i := range list {
-		l := &list[i]
-		if before, seen := r.before[l.Source]; seen && !l.Time.IsZero() {
-			if !l.Time.After(before.last) {
-				r.before[l.Source] = told{before.last, true}
-				continue
-			}
-			delete(r.before, l.Source)
-			if !before.overlap && l.Marker == nil {
-				add(l, r.language.T("here lines may be missing"), true)
-			}
-		}
-		if l.Time.After(r.told[l.Source]) {
-			r.told[l.Source] = l.Time
-		}
-		if l.Marker != nil {
-			add(l, markerText(r.language, l.Source.Node, l.Marker), true)
-		} else {
-			add(l, l.Text, false)
-		}
-	}
+	})
 	return b
 }

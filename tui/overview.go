@@ -24,9 +24,7 @@ type overviewPage struct {
 func newOverviewPage(u *ui) *overviewPage {
 	p := &overviewPage{u: u}
 	p.problems.u = u
-	p.dns.init(u)
-	p.warnings.init(u)
-	p.tail.init(u)
+	p.dns, p.warnings, p.tail = dnsPulse{u.state.NewDNSPulse(), u}, newWarningList(u), logTail{u.state.NewLogTail(), u}
 	u.state.Listen(func() {
 		if p.visible {
 			p.problems.refresh()
@@ -41,8 +39,8 @@ func (p *overviewPage) crumb() string { return p.u.T("overview") }
 func (p *overviewPage) show() {
 	p.visible = true
 	p.problems.refresh()
-	p.dns.feed.Use()
-	p.warnings.feed.Use()
+	p.dns.Feed.Use()
+	p.warnings.Feed.Use()
 	p.follow()
 	if !p.asked {
 		p.asked = true
@@ -53,9 +51,9 @@ func (p *overviewPage) show() {
 
 func (p *overviewPage) hide() {
 	p.visible, p.tour = false, false
-	p.dns.feed.Leave()
-	p.warnings.feed.Leave()
-	p.tail.point("", "")
+	p.dns.Feed.Leave()
+	p.warnings.Feed.Leave()
+	p.tail.Point("", "")
 }
 
 // sized is told of the terminal's size: a wide one has room for a log.
@@ -71,7 +69,7 @@ const (
 // follow points the log at the pod of the problem under the cursor, or else of the first that is one of a pod.
 func (p *overviewPage) follow() {
 	if p.u.width < thirdColumn && (p.u.width < 100 || p.u.height-bodyTop-1 < logHeight) {
-		p.tail.point("", "")
+		p.tail.Point("", "")
 		return
 	}
 	list := p.problems.list
@@ -80,11 +78,11 @@ func (p *overviewPage) follow() {
 	}
 	for i := range list {
 		if ns, name, ok := podOfProblem(&list[i]); ok {
-			p.tail.point(ns, name)
+			p.tail.Point(ns, name)
 			return
 		}
 	}
-	p.tail.point("", "")
+	p.tail.Point("", "")
 }
 
 // takeKey lets every key pass; the first one ends the tour.
@@ -227,7 +225,7 @@ func (p *overviewPage) column(w, h int) []string {
 	} else {
 		parts = append(parts, nodes, control, pods, dns, p.eventPart())
 	}
-	if w >= 100 && h >= logHeight && p.tail.name != "" {
+	if w >= 100 && h >= logHeight && p.tail.Name != "" {
 		parts = append(parts, p.logPart())
 	}
 	if p.tour && h >= tightHeight {

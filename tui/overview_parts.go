@@ -339,7 +339,10 @@ func (p *overviewPage) dnsPart() *part {
 	u := p.u
 	part := &part{least: 1, want: 3}
 	part.draw = func(w, rows int) []string {
-		n := p.dns.count()
+		n := p.dns.Count()
+		if n.Asked > 0 {
+			u.clock.changesIn(time.Second)
+		}
 		var lines []string
 		if !part.bare {
 			lines = append(lines, u.heading(w, "DNS", ""))
@@ -355,12 +358,12 @@ func (p *overviewPage) dnsPart() *part {
 
 // logPart is the end of a log, of the pod of the problem under the cursor.
 func (p *overviewPage) logPart() *part {
-	return &part{least: 1, want: max(1, min(8, len(p.tail.lines))), draw: func(w, rows int) []string { return p.tail.draw(w, rows+1) }}
+	return &part{least: 1, want: max(1, min(8, len(p.tail.Lines))), draw: func(w, rows int) []string { return p.tail.draw(w, rows+1) }}
 }
 
 func (p *overviewPage) eventPart() *part {
 	u := p.u
-	return &part{least: 1, want: max(1, min(4, len(p.warnings.list))), greedy: true, draw: func(w, rows int) []string {
+	return &part{least: 1, want: max(1, min(4, len(p.warnings.Lines))), greedy: true, draw: func(w, rows int) []string {
 		lines := []string{u.heading(w, u.T("WARNINGS"), "")}
 		return append(lines, p.warnings.draw(w, rows)...)
 	}}

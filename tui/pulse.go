@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,128 +8,21 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/kube"
-	"bonsai/tui/feed"
+	"bonsai/tui/model"
 	"bonsai/tui/paint"
 )
 
-// dnsPulse is what the overview says of DNS: how much was asked in the last minute, how much of it for nothing, and the
-// newest questions.
+// dnsPulse is what the overview says of DNS.
 type dnsPulse struct {
-	u       *ui
-	feed    *feed.Feed
-	err     error
-	since   time.Time // since when nothing is missed
-	seconds [pulseSpan]dnsSecond
-	// recent are the newest questions, the newest last; failures stay longer than others.
-	recent []cluster.DNSQuery
-	took   []time.Duration // of the newest questions
-}
-
-// pulseSpan is in seconds; dnsRecent and dnsTook bound what is kept.
-const (
-	pulseSpan = 60
-	dnsRecent = 12
-	dnsTook   = 256
-)
-
-// dnsSecond counts the questions of one second.
-type dnsSecond struct {
-	at                           int64
-	asked, none, failed, fromMem int
-}
-
-func (d *dnsPulse) init(u *ui) {
-	d.u = u
-	news := feed.NewBox(u.hub, func(old, new []cluster.DNSQuery) []cluster.DNSQuery { return append(old, new...) }, d.apply)
-	watching := feed.NewBox(u.hub, nil, func(struct{}) {
-		// What was asked while nobody listened is not known: counting begins anew.
-		d.since, d.err, d.seconds = u.clock.now(), nil, [pulseSpan]dnsSecond{}
-		u.touch()
-	})
-	d.feed = feed.New(u.hub, func(ctx context.Context, healthy func()) error {
-		return u.session.DNSLog(ctx, func() {
-			healthy()
-			watching.Put(struct{}{})
-		}, func(q cluster.DNSQuery) error {
-			news.Put([]cluster.DNSQuery{q})
-			return nil
-		})
-	}, func(err error) {
-		d.err = err
-		u.touch()
-	})
-}
-
-func (d *dnsPulse) apply(list []cluster.DNSQuery) {
-	for i := range list {
-		q := &list[i]
-		at := q.Time.Unix()
-		s := &d.seconds[((at%pulseSpan)+pulseSpan)%pulseSpan]
-		if s.at != at {
-			*s = dnsSecond{at: at}
-		}
-		// A search of three names is three questions for nothing and one for something.
-		s.asked += 1 + len(q.Tries)
-		s.none += len(q.Tries)
-		switch q.Rcode {
-		case "NXDOMAIN":
-			s.none++
-		case "SERVFAIL", "REFUSED":
-			s.failed++
-		}
-		if q.Source == cluster.DNSFromCache || q.Source == cluster.DNSFromStale {
-			s.fromMem++
-		}
-		d.took = append(d.took, q.Took)
-	}
-	if n := len(d.took); n > dnsTook {
-		d.took = append(d.took[:0], d.took[n-dnsTook:]...)
-	}
-	for _, q := range list[max(0, len(list)-dnsRecent):] {
-		q.Name, q.Pod, q.Answers = paint.Clean(q.Name), paint.Clean(q.Pod), slices.Clone(q.Answers)
-		for i := range q.Answers {
-			q.Answers[i] = paint.Clean(q.Answers[i])
-		}
-		d.recent = append(d.recent, q)
-	}
-	if n := len(d.recent); n > dnsRecent {
-		d.recent = append(d.recent[:0], d.recent[n-dnsRecent:]...)
-	}
-	d.u.touch()
-}
-
-// count adds up the last minute.
-func (d *dnsPulse) count() dnsSecond {
-	var all dnsSecond
-	now := d.u.clock.now().Unix()
-	for _, s := range d.seconds {
-		if s.asked > 0 && s.at > now-pulseSpan {
-			all.asked += s.asked
-			all.none += s.none
-			all.failed += s.failed
-			all.fromMem += s.fromMem
-		}
-	}
-	if all.asked > 0 {
-		d.u.clock.changesIn(time.Second)
-	}
-	return all
-}
-
-// p99 of the newest questions, -1 without any.
-func (d *dnsPulse) p99() time.Duration {
-	if len(d.took) == 0 {
-		return -1
-	}
-	sorted := slices.Sorted(slices.Values(d.took))
-	return sorted[(len(sorted)-1)*99/100]
+	*model.DNSPulse
+	u *ui
 }
 
 // alarming is how many names have to be missing before their share says something.
 const alarming = 10
 
 // summary is DNS in one line.
-func (d *dnsPulse) summary(w int, n dnsSecond) string {
+func (d *dnsPulse) summary(w int, n model.DNSCount) string {
 	u := d.u
 	l := u.line(w).Add(paint.Plain, " ")
 	serving, servers := 0, 0
@@ -154,31 +46,31 @@ func (d *dnsPulse) summary(w int, n dnsSecond) string {
 		l.Add(paint.OK, u.theme.Glyphs.OK+" ")
 	}
 	switch {
-	case n.asked > 0:
-		span0 := min(pulseSpan, max(1, u.clock.now().Sub(d.since).Seconds()))
-		if d.since.IsZero() {
-			span0 = pulseSpan
+	case n.Asked > 0:
+		span0 := min(model.PulseSpan, max(1, u.clock.now().Sub(d.Since).Seconds()))
+		if d.Since.IsZero() {
+			span0 = model.PulseSpan
 		}
-		l.Add(paint.Plain, rate(float64(n.asked)/span0)+"/s")
-		none := float64(n.none) / float64(n.asked)
+		l.Add(paint.Plain, rate(float64(n.Asked)/span0)+"/s")
+		none := float64(n.None) / float64(n.Asked)
 		role := paint.Plain
 		mark := ""
-		if n.none >= alarming && none >= 0.25 {
+		if n.None >= alarming && none >= 0.25 {
 			role, mark = paint.Warn, " "+u.theme.Glyphs.Warn
 		}
 		l.Add(paint.Dim, "   NXDOMAIN ").Add(role, percent(none)+mark)
-		if n.failed > 0 {
-			l.Add(paint.Dim, "   "+u.T("failed")+" ").Add(paint.Fail, percent(float64(n.failed)/float64(n.asked)))
+		if n.Failed > 0 {
+			l.Add(paint.Dim, "   "+u.T("failed")+" ").Add(paint.Fail, percent(float64(n.Failed)/float64(n.Asked)))
 		}
-		if n.fromMem > 0 && l.Room() > 30 {
-			l.Add(paint.Dim, "   "+u.T("cache")+" ").Add(paint.Plain, percent(float64(n.fromMem)/float64(n.asked)))
+		if n.FromMemory > 0 && l.Room() > 30 {
+			l.Add(paint.Dim, "   "+u.T("cache")+" ").Add(paint.Plain, percent(float64(n.FromMemory)/float64(n.Asked)))
 		}
-		if p := d.p99(); p >= 0 && l.Room() > 14 {
+		if p := d.P99(); p >= 0 && l.Room() > 14 {
 			l.Add(paint.Dim, "   p99 ").Add(paint.Plain, span(p))
 		}
-	case d.err != nil:
-		l.Add(paint.Warn, u.errorText(d.err))
-	case d.since.IsZero():
+	case d.Err != nil:
+		l.Add(paint.Warn, u.errorText(d.Err))
+	case d.Since.IsZero():
 		l.Add(paint.Dim, u.T("listening"))
 	default:
 		l.Add(paint.Dim, u.T("nobody asks at the moment"))
@@ -196,8 +88,8 @@ func (d *dnsPulse) rows(w, n int) []string {
 	}
 	var list []shown
 	who, answer := 0, 0
-	for i := len(d.recent) - 1; i >= 0 && len(list) < n; i-- {
-		q := &d.recent[i]
+	for i := len(d.Recent) - 1; i >= 0 && len(list) < n; i-- {
+		q := &d.Recent[i]
 		s := shown{q: q, who: q.Pod, answer: q.Rcode, state: paint.StateFail}
 		if _, name, ok := strings.Cut(s.who, "/"); ok && w < 90 {
 			s.who = name
@@ -232,48 +124,24 @@ func (u *ui) timeOf(t time.Time) string {
 	return t.In(u.clock.now().Location()).Format("15:04:05")
 }
 
-// warningList is the newest warnings among the events of the cluster, the newest first.
+// warningList is the newest warnings among the events of the cluster.
 type warningList struct {
-	u    *ui
-	feed *feed.Feed
-	err  error
-	read bool
-	list []kube.EventLine
+	*model.EventTail
+	u *ui
 }
 
 // warningsKept bounds the list.
 const warningsKept = 60
 
-func (l *warningList) init(u *ui) {
-	l.u = u
-	news := feed.NewBox(u.hub, func(old, new []kube.EventLine) []kube.EventLine { return append(old, new...) }, l.apply)
-	l.feed = feed.New(u.hub, func(ctx context.Context, healthy func()) error {
-		return u.session.Events(ctx, func(list []kube.EventLine) error {
-			healthy()
-			news.Put(slices.Clone(list))
-			return nil
-		})
-	}, func(err error) {
-		l.err = err
-		u.touch()
-	})
+func newWarningList(u *ui) warningList {
+	l := warningList{u.state.NewEventTail(warningsKept), u}
+	l.Wants = func(e *kube.EventLine) bool { return e.Warning }
+	return l
 }
 
-func (l *warningList) apply(list []kube.EventLine) {
-	l.read, l.err = true, nil
-	for _, e := range list {
-		if !e.Warning {
-			continue
-		}
-		e.Reason, e.Object, e.Message, e.Namespace = paint.Clean(e.Reason), cleanObject(e.Object), paint.Clean(e.Message), paint.Clean(e.Namespace)
-		l.list = slices.DeleteFunc(l.list, func(o kube.EventLine) bool { return o.UID == e.UID })
-		l.list = append(l.list, e)
-	}
-	slices.SortStableFunc(l.list, func(a, b kube.EventLine) int { return b.Time.Compare(a.Time) })
-	if len(l.list) > warningsKept {
-		l.list = l.list[:warningsKept]
-	}
-	l.u.touch()
+// newest are the warnings, the newest first.
+func (l *warningList) newest() []kube.EventLine {
+	return slices.SortedStableFunc(slices.Values(l.Lines), func(a, b kube.EventLine) int { return b.Time.Compare(a.Time) })
 }
 
 // foldedWarning is one line of what is said of several objects of a kind.
@@ -309,12 +177,12 @@ func foldWarnings(list []kube.EventLine) []foldedWarning {
 
 func (l *warningList) draw(w, rows int) []string {
 	u := l.u
-	if len(l.list) == 0 {
+	if len(l.Lines) == 0 {
 		line := u.line(w).Add(paint.Plain, " ")
 		switch {
-		case l.err != nil:
-			line.Add(paint.Warn, u.errorText(l.err))
-		case !l.read:
+		case l.Err != nil:
+			line.Add(paint.Warn, u.errorText(l.Err))
+		case !l.Read:
 			u.spinning()
 			line.Add(paint.Dim, u.glyph(paint.StateBusy)+" "+u.T("reading events"))
 		default:
@@ -322,7 +190,7 @@ func (l *warningList) draw(w, rows int) []string {
 		}
 		return []string{line.String()}
 	}
-	shown := foldWarnings(l.list)
+	shown := foldWarnings(l.newest())
 	shown = shown[:min(rows, len(shown))]
 	reason, object := 0, 0
 	for i := range shown {
@@ -349,100 +217,25 @@ func (l *warningList) draw(w, rows int) []string {
 
 // logTail is the end of one pod's log.
 type logTail struct {
-	u               *ui
-	namespace, name string
-	feed            *feed.Feed
-	news            *feed.Box[tailNews]
-	lines           []kube.LogLine
-	err             error
-	run             int // counts what was pointed at, so that late lines of another pod are not mixed in
-}
-
-// tailNews is lines; the first ones of a run take the place of all before.
-type tailNews struct {
-	run   int
-	first bool
-	lines []kube.LogLine
-}
-
-// tailKept bounds the lines that are kept.
-const tailKept = 200
-
-func (t *logTail) init(u *ui) {
-	t.u = u
-	t.news = feed.NewBox(u.hub, func(old, new tailNews) tailNews {
-		if old.run != new.run || new.first {
-			return new
-		}
-		lines := append(old.lines, new.lines...)
-		return tailNews{new.run, old.first, lines[max(0, len(lines)-tailKept):]}
-	}, func(n tailNews) {
-		if n.run != t.run {
-			return
-		}
-		for i := range n.lines {
-			n.lines[i].Text = paint.Clean(n.lines[i].Text)
-		}
-		if n.first {
-			t.lines = nil
-		}
-		t.lines = append(t.lines, n.lines...)
-		t.lines = t.lines[max(0, len(t.lines)-tailKept):]
-		t.err = nil
-		u.touch()
-	})
-}
-
-// point follows the log of a pod, or nothing.
-func (t *logTail) point(namespace, name string) {
-	if t.namespace == namespace && t.name == name {
-		return
-	}
-	if t.feed != nil {
-		t.feed.Leave()
-		t.feed = nil
-	}
-	t.namespace, t.name, t.lines, t.err = namespace, name, nil, nil
-	t.run++
-	if name == "" {
-		return
-	}
-	u, run := t.u, t.run
-	q := kube.LogQuery{Namespace: namespace, Pods: []string{name}, Tail: tailKept, Follow: true}
-	t.feed = feed.New(u.hub, func(ctx context.Context, healthy func()) error {
-		first := true
-		return u.session.PodLogs(ctx, q, func(lines []kube.LogLine) error {
-			if first {
-				healthy()
-			}
-			t.news.Put(tailNews{run, first, slices.Clone(lines)})
-			first = false
-			return nil
-		})
-	}, func(err error) {
-		if run == t.run {
-			t.err = err
-			u.touch()
-		}
-	})
-	t.feed.Use()
+	*model.LogTail
+	u *ui
 }
 
 // draw returns the newest lines under a heading.
 func (t *logTail) draw(w, h int) []string {
 	u := t.u
-	if t.name == "" {
+	if t.Name == "" {
 		return fill([]string{u.heading(w, u.T("LOG"), ""), u.line(w).Add(paint.Plain, " ").Add(paint.Dim, u.T("the log of a pod with a problem stands here")).String()}, w, h)
 	}
-	lines := []string{u.heading(w, u.T("LOG"), t.namespace+"/"+t.name)}
-	if len(t.lines) == 0 {
+	lines := []string{u.heading(w, u.T("LOG"), t.Namespace+"/"+t.Name)}
+	if len(t.Lines) == 0 {
 		text := u.T("no lines yet")
-		if t.err != nil {
-			text = u.errorText(t.err)
+		if t.Err != nil {
+			text = u.errorText(t.Err)
 		}
 		return fill(append(lines, u.line(w).Add(paint.Plain, " ").Add(paint.Dim, text).String()), w, h)
 	}
-	for _, line := range t.lines[max(0, len(t.lines)-h+1):] {
+	for _, line := range t.Lines[max(0, len(t.Lines)-h+1):] {
 		l := u.line(w).Add(paint.Plain, " ")
 		if line.Marker != nil {
 			l.Add(paint.Dim, strings.Repeat(u.theme.Glyphs.Rule, 3)+" "+paint.Clean(markerText(u.words, line.Source.Node, line.Marker))+" ").Rule()

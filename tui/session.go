@@ -27,9 +27,9 @@ type ClusterSession interface {
 	Name() string
 	// Observe looks once, also at a stopped cluster and without an engine. No cluster is PhaseAbsent, not an error.
 	Observe(ctx context.Context) (cluster.Snapshot, error)
-	// Watch tells the newest snapshot, at once and after each change. Without a daemon it fails with fault.NotRunning.
+	// Watch sends the newest snapshot, at once and after each change. Without a daemon it fails with fault.NotRunning.
 	Watch(ctx context.Context, f func(cluster.Snapshot) error) error
-	// Load tells once a second what nodes, pods and control plane do.
+	// Load reports once a second what nodes, pods and control plane do.
 	Load(ctx context.Context, f func(cluster.Load) error) error
 	// Starts are the records of past starts, newest first, at most five.
 	Starts() []cluster.Timeline
@@ -39,7 +39,7 @@ type ClusterSession interface {
 	// exist.
 	Addons(ctx context.Context) ([]cluster.AddonStatus, error)
 	// Operate runs one verb of the command line for the cluster ("start", "--nodes", "3"), in a process of its own that
-	// outlives the UI, and tells its steps. A verb that has no steps tells each line of its output as StepProgress of a
+	// outlives the UI, and reports its steps. A verb that has no steps reports each line of its output as StepProgress of a
 	// step that is named after it. When ctx ends the process is interrupted, cleans up, and is waited for; with the cause
 	// cluster.ErrDetach it is left running. An error is the verb's own, a fault.
 	Operate(ctx context.Context, args []string, f func(cluster.Event)) error
@@ -49,7 +49,7 @@ type ClusterSession interface {
 type ObjectSession interface {
 	// Types are all resource types that can be listed, CRDs included, as the API server has them now.
 	Types(ctx context.Context) ([]kube.ResourceType, error)
-	// WatchRows tells the objects of one type as table rows, as "kubectl get" prints them: first all of them in batches,
+	// WatchRows sends the objects of one type as table rows, as "kubectl get" prints them: first all of them in batches,
 	// the last of which has Synced, then changes. It lists again by itself where a watch has expired; the first batch
 	// of a new list has Reset.
 	WatchRows(ctx context.Context, q kube.RowQuery, f func(kube.RowBatch) error) error
@@ -57,41 +57,41 @@ type ObjectSession interface {
 	YAML(ctx context.Context, ref kube.Ref) (string, error)
 	// Describe is what "kubectl describe" prints.
 	Describe(ctx context.Context, ref kube.Ref) (string, error)
-	// Pod tells what the UI shows of a pod that a table has not: containers, owner, environment.
+	// Pod is what the UI shows of a pod that a table does not have: containers, owner, environment.
 	Pod(ctx context.Context, namespace, name string) (kube.PodDetail, error)
-	// Events tells the Events of the cluster like WatchRows does rows, newest last; those of the last hour first.
+	// Events sends the Events of the cluster as WatchRows does rows, newest last; those of the last hour first.
 	Events(ctx context.Context, f func([]kube.EventLine) error) error
-	// Services tells where each Service is reachable, again after each change.
+	// Services reports where each Service is reachable, again after each change.
 	Services(ctx context.Context, f func([]kube.ServiceLine) error) error
-	// Birth tells how a pod came to be, again after each change until the story is complete.
+	// Birth reports how a pod came to be, again after each change until the story is complete.
 	Birth(ctx context.Context, namespace, name string, f func(cluster.Birth) error) error
 }
 
 // StreamSession is what flows: logs, DNS, shells, forwarded ports.
 type StreamSession interface {
-	// PodLogs tells the lines of the containers of the selected pods, merged, oldest first for what is there and then as
+	// PodLogs sends the lines of the containers of the selected pods, merged, oldest first for what is there and then as
 	// they come; the first call may have no lines. Pods that match later join in. It ends when nothing can follow any more,
 	// or without Follow.
 	PodLogs(ctx context.Context, q kube.LogQuery, f func([]kube.LogLine) error) error
-	// ComponentLogs tells the log of a component of the host (node is empty) or of a node, which may be stopped.
+	// ComponentLogs sends the log of a component of the host (node is empty) or of a node, which may be stopped.
 	ComponentLogs(ctx context.Context, node, component string, tail int, f func([]kube.LogLine) error) error
-	// DNSLog tells every answered question from now on, searches folded. watching is called when none is missed any more.
+	// DNSLog sends every answered question from now on, searches folded. watching is called when none is missed any more.
 	DNSLog(ctx context.Context, watching func(), f func(cluster.DNSQuery) error) error
 	// DNSStatus asks the servers of all nodes.
 	DNSStatus(ctx context.Context) ([]cluster.DNSStatus, error)
-	// DNSLookup asks a name as pod ("namespace/name", or empty for any) would, and tells each step.
+	// DNSLookup asks a name as pod ("namespace/name", or empty for any) would, and reports each step.
 	DNSLookup(ctx context.Context, name, kind, pod string) (cluster.DNSLookupResult, error)
 	// Exec runs a command in a container, or in a node if pod is empty, on the given streams. With a Size channel it has
 	// a terminal. The exit code of the command is not an error.
 	Exec(ctx context.Context, e kube.Exec) (code int, err error)
 	// Forward keeps a port of this machine connected to a port of whatever pod of the target is ready, until ctx ends. It
-	// survives pods and restarts of the cluster, and tells each change of its state.
+	// survives pods and restarts of the cluster, and reports each change of its state.
 	Forward(ctx context.Context, spec kube.ForwardSpec, f func(kube.ForwardState)) error
 }
 
-// ActionSession changes objects. What is done is told by the API, not by these methods.
+// ActionSession changes objects. The API reports what has changed, not these methods.
 type ActionSession interface {
-	// Do carries out one action and tells what goes on in long ones.
+	// Do carries out one action, and reports the progress of long ones.
 	Do(ctx context.Context, a kube.Action, f func(progress string)) error
 	// Replace changes an object to what the text says. The fault Conflict says that it has changed meanwhile.
 	Replace(ctx context.Context, ref kube.Ref, yaml string) error

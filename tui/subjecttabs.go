@@ -151,24 +151,24 @@ func (r *rich) heading(text string) {
 type eventsTab struct {
 	blankPage
 	textPane
-	tail *eventTail
+	tail *model.EventTail
 }
 
 // eventsOfObject is how many events of one object are kept.
 const eventsOfObject = 200
 
 func newEventsTab(u *ui, ref kube.Ref) *eventsTab {
-	t := &eventsTab{textPane: textPane{u: u, view: textview.New(false), what: ref.Name + "-events"}, tail: newEventTail(u, eventsOfObject)}
+	t := &eventsTab{textPane: textPane{u: u, view: textview.New(false), what: ref.Name + "-events"}, tail: u.state.NewEventTail(eventsOfObject)}
 	t.view.Times = textview.Age
 	object := kube.Object{Kind: ref.Type.Kind, Name: ref.Name}
-	t.tail.wants = func(e *kube.EventLine) bool {
+	t.tail.Wants = func(e *kube.EventLine) bool {
 		return e.Object == object && (ref.Namespace == "" || e.Namespace == ref.Namespace)
 	}
-	t.tail.listen(func() {
+	t.tail.Listen(func() {
 		var r rich
-		for i := len(t.tail.lines) - 1; i >= 0; i-- {
-			u.writeEvent(&r, &t.tail.lines[i])
-			r.lines[len(r.lines)-1].Time = t.tail.lines[i].Time
+		for i := len(t.tail.Lines) - 1; i >= 0; i-- {
+			u.writeEvent(&r, &t.tail.Lines[i])
+			r.lines[len(r.lines)-1].Time = t.tail.Lines[i].Time
 		}
 		t.view.SetText(r.lines)
 	})
@@ -192,10 +192,10 @@ func (u *ui) writeEvent(r *rich, e *kube.EventLine) {
 	r.end()
 }
 
-func (t *eventsTab) show()              { t.tail.show() }
-func (t *eventsTab) hide()              { t.tail.hide() }
+func (t *eventsTab) show()              { t.tail.Feed.Use() }
+func (t *eventsTab) hide()              { t.tail.Feed.Leave() }
 func (t *eventsTab) act(id string) bool { return t.textPane.act(id) }
-func (t *eventsTab) count() int         { return len(t.tail.lines) }
+func (t *eventsTab) count() int         { return len(t.tail.Lines) }
 func (t *eventsTab) hints() []hint {
 	return t.hintsOf("text.filter", "text.wrap", "text.copy")
 }
@@ -343,16 +343,16 @@ type summaryTab struct {
 	blankPage
 	textPane
 	p    *subjectPage
-	tail *eventTail
+	tail *model.EventTail
 }
 
-func newSummaryTab(p *subjectPage, tail *eventTail) *summaryTab {
+func newSummaryTab(p *subjectPage, tail *model.EventTail) *summaryTab {
 	t := &summaryTab{textPane: textPane{u: p.u, view: textview.New(false), what: p.s.ref.Name}, p: p, tail: tail}
 	return t
 }
 
-func (t *summaryTab) show()              { t.tail.show() }
-func (t *summaryTab) hide()              { t.tail.hide() }
+func (t *summaryTab) show()              { t.tail.Feed.Use() }
+func (t *summaryTab) hide()              { t.tail.Feed.Leave() }
 func (t *summaryTab) act(id string) bool { return t.textPane.act(id) }
 func (t *summaryTab) hints() []hint      { return hintsOf("logs", "shell", "edit", "owner", "actions") }
 
@@ -467,7 +467,7 @@ func (p *subjectPage) summary(w int) []textview.Line {
 func (p *subjectPage) eventsOf() []kube.EventLine {
 	for _, t := range p.tabs {
 		if e, ok := t.page.(*eventsTab); ok {
-			return e.tail.lines
+			return e.tail.Lines
 		}
 	}
 	return nil

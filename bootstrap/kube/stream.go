@@ -85,6 +85,7 @@ const (
 	LogUnreadable LogMarkerKind = "unreadable" // because of Reason
 	LogDropped    LogMarkerKind = "dropped"    // Count lines, because they came faster than they were taken
 	LogCrowded    LogMarkerKind = "crowded"    // there are more containers than the Count that are followed
+	LogGap        LogMarkerKind = "gap"        // lines may be missing here
 	LogNodeOutput LogMarkerKind = "nodeOutput" // the node is stopped; what follows is its container's own output
 )
 

@@ -1,5 +1,6 @@
 // Package model is what the terminal UI knows of its cluster, kept up to date: the newest snapshot, the load and its past,
-// the objects of any type as rows, the Services, a count of all pods. It draws nothing and knows no terminal.
+// the objects of any type as rows, the Services, a count of all pods, and the ends of streams: Events, DNS, a log. It
+// draws nothing and knows no terminal.
 //
 // Everything in it belongs to one goroutine, the owner of the Hub: news arrive there when it drains the hub. Begin reading
 // at Cluster.
@@ -24,6 +25,9 @@ type Source interface {
 	Load(ctx context.Context, f func(cluster.Load) error) error
 	WatchRows(ctx context.Context, q kube.RowQuery, f func(kube.RowBatch) error) error
 	Services(ctx context.Context, f func([]kube.ServiceLine) error) error
+	Events(ctx context.Context, f func([]kube.EventLine) error) error
+	PodLogs(ctx context.Context, q kube.LogQuery, f func([]kube.LogLine) error) error
+	DNSLog(ctx context.Context, watching func(), f func(cluster.DNSQuery) error) error
 }
 
 // Options is what a model works with. All are needed.

@@ -29,10 +29,17 @@ type source struct {
 	seen      cluster.Snapshot
 	rows      chan kube.RowBatch
 	services  chan []kube.ServiceLine
+	events    chan []kube.EventLine
+	queries   chan cluster.DNSQuery
+	logs      chan []kube.LogLine
+	asked     kube.LogQuery // of PodLogs
 }
 
 func newSource() *source {
-	return &source{snapshots: make(chan cluster.Snapshot), rows: make(chan kube.RowBatch), services: make(chan []kube.ServiceLine)}
+	return &source{
+		snapshots: make(chan cluster.Snapshot), rows: make(chan kube.RowBatch), services: make(chan []kube.ServiceLine),
+		events: make(chan []kube.EventLine), queries: make(chan cluster.DNSQuery), logs: make(chan []kube.LogLine),
+	}
 }
 
 var errStopped = fault.Newf(fault.NotRunning, "the cluster was stopped")
@@ -69,6 +76,18 @@ func (s *source) WatchRows(ctx context.Context, q kube.RowQuery, f func(kube.Row
 }
 func (s *source) Services(ctx context.Context, f func([]kube.ServiceLine) error) error {
 	return pass(ctx, s.services, f)
+}
+
+func (s *source) Events(ctx context.Context, f func([]kube.EventLine) error) error {
+	return pass(ctx, s.events, f)
+}
+func (s *source) PodLogs(ctx context.Context, q kube.LogQuery, f func([]kube.LogLine) error) error {
+	s.asked = q
+	return pass(ctx, s.logs, f)
+}
+func (s *source) DNSLog(ctx context.Context, watching func(), f func(cluster.DNSQuery) error) error {
+	watching()
+	return pass(ctx, s.queries, f)
 }
 
 // begin makes a model of a source, in a bubble of its own time; settle has it take in all that was sent.
