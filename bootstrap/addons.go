@@ -12,10 +12,10 @@ import (
 	"bonsai/bootstrap/statedir"
 )
 
-// addonsLimit bounds a question to the daemon; it answers from what it has in memory.
+// addonsLimit bounds a request to the daemon, which answers from memory.
 const addonsLimit = 3 * time.Second
 
-// Addons asks the cluster's daemon how every addon does. Without one it is the fault NotRunning.
+// Addons returns the status of every addon from the cluster's daemon. Without a daemon it is the fault NotRunning.
 func (m *Manager) Addons(ctx context.Context, name string) ([]cluster.AddonStatus, error) {
 	client, err := m.livingDaemon(name)
 	if err != nil {
@@ -26,8 +26,8 @@ func (m *Manager) Addons(ctx context.Context, name string) ([]cluster.AddonStatu
 	return client.Addons(ctx)
 }
 
-// WatchAddons calls f with the addons of the cluster that are enabled or not gone yet, at once and after each change,
-// until f fails, whose error is returned as it is, or ctx ends. Without a daemon it is the fault NotRunning.
+// WatchAddons calls f with the addons of the cluster that are enabled or not removed yet, at once and after each
+// change, until f fails, whose error is returned unchanged, or ctx ends. Without a daemon it is the fault NotRunning.
 func (m *Manager) WatchAddons(ctx context.Context, name string, f func([]cluster.AddonStatus) error) error {
 	client, err := m.livingDaemon(name)
 	if err != nil {
@@ -36,7 +36,7 @@ func (m *Manager) WatchAddons(ctx context.Context, name string, f func([]cluster
 	if err := client.Watch(ctx, func(s cluster.Snapshot) error { return f(s.Addons) }); err != nil {
 		return err
 	}
-	return fault.Newf(fault.NotRunning, "the cluster was stopped meanwhile")
+	return fault.Newf(fault.NotRunning, "the cluster was stopped in the meantime")
 }
 
 func (m *Manager) livingDaemon(name string) (*localapi.Client, error) {
@@ -50,9 +50,9 @@ func (m *Manager) livingDaemon(name string) (*localapi.Client, error) {
 	return m.clientOf(state), nil
 }
 
-// SetAddons changes which addons the cluster is to have. change is given what was chosen so far, by name, and changes
-// it; if it fails, its error is returned as it is and nothing has changed. A running control plane knows of it when
-// SetAddons returns, and then begins to make it true, which WatchAddons shows; running says whether there is one.
+// SetAddons changes which addons the cluster should have. change receives the previous choices by name and modifies
+// them; if it fails, its error is returned unchanged and nothing has changed. When SetAddons returns, a running control
+// plane knows the change and begins to apply it, which WatchAddons shows; running reports whether there is one.
 func (m *Manager) SetAddons(ctx context.Context, name string, change func(chosen map[string]bool) error) (running bool, err error) {
 	p, err := m.change(ctx, "addons", name, func(current plan.State, env plan.Environment) (plan.State, error) {
 		chosen := map[string]bool{}

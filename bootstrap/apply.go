@@ -19,23 +19,23 @@ import (
 const (
 	daemonLimit = 45 * time.Second
 	nodesLimit  = 90 * time.Second
-	// unreachableAfter is when a node that is not Ready is asked whether it reaches the API server at all.
+	// unreachableAfter is when a node that is not Ready is checked for whether it reaches the API server at all.
 	unreachableAfter = 8 * time.Second
 	cleanupLimit     = 30 * time.Second
 )
 
-// Want says what is wanted of a cluster that is as current says, on a machine that is as env says. It is a function of
-// values; an error of it is returned as it is, and nothing has changed then.
+// Want returns the desired state of a cluster whose current state is current, on a machine with this env. It is a
+// function of values; its error is returned unchanged, and nothing has changed then.
 type Want func(current plan.State, env plan.Environment) (plan.State, error)
 
-// Apply makes an existing cluster be as wanted, and returns what it changed; verb names the command to others that find
-// the cluster busy. It blocks until the changes are true, nodes that it starts Ready included. When it fails, or ctx
-// ends, the cluster is as it was again (but for Run.Keep, and for data of removed nodes).
+// Apply changes an existing cluster as wanted, and returns what it changed; verb names the command for others that find
+// the cluster busy. It blocks until the changes have been made, including that nodes that it starts are Ready. If it
+// fails, or ctx ends, the cluster is restored (except with Run.Keep, and except data of removed nodes).
 func (m *Manager) Apply(ctx context.Context, verb, name string, want Want, run Run) (plan.Plan, error) {
 	return m.change(ctx, verb, name, want, run, true)
 }
 
-// change is Apply. Without engine nothing may be wanted that touches nodes.
+// change implements Apply. Without engine, changes must not affect nodes.
 func (m *Manager) change(ctx context.Context, verb, name string, want Want, run Run, engine bool) (plan.Plan, error) {
 	o := m.operation(verb, name, run)
 	defer o.close()
@@ -70,7 +70,7 @@ type operation struct {
 	run     Run
 	rec     *recorder
 	state   statedir.Cluster
-	existed bool        // before this run
+	existed bool        // it existed before this run
 	driver  node.Driver // nil if no node is touched
 	engine  node.EngineInfo
 	// containers of the cluster before this run, and networks of the engine; empty without driver.
@@ -92,7 +92,7 @@ func (o *operation) close() {
 	}
 }
 
-// lookAround finds out what the state folder knows of the cluster.
+// lookAround reads what the state folder knows about the cluster.
 func (o *operation) lookAround() error {
 	if o.existed {
 		spec, err := o.state.LoadSpec()
@@ -105,7 +105,7 @@ func (o *operation) lookAround() error {
 	return nil
 }
 
-// connect finds out what the engine has, of the cluster and of others.
+// connect determines what the engine has, of this cluster and of others.
 func (o *operation) connect(ctx context.Context) error {
 	return o.rec.step("engine", "Container engine", func(func(string)) error {
 		driver, err := o.env.Driver()
@@ -144,7 +144,7 @@ func (o *operation) connect(ctx context.Context) error {
 	})
 }
 
-// plan asks what is wanted and plans the way there.
+// plan gets the desired state and plans the changes.
 func (o *operation) plan(want Want) error {
 	env, err := o.environment()
 	if err != nil {
@@ -161,21 +161,21 @@ func (o *operation) plan(want Want) error {
 	return err
 }
 
-// environment is what planning has to know of this machine. An API-only cluster plans its network as well, for nodes
-// that come later.
+// environment is what planning has to know about this machine. An API-only cluster plans its network as well, for nodes
+// that are added later.
 func (o *operation) environment() (plan.Environment, error) {
 	env := plan.Environment{
 		Taken: hostNetworks(), ID: strings.ToLower(rand.Text()[:12]), Kubernetes: o.env.Kubernetes,
 	}
 	if !o.Current.Running {
 		env.PortFree = portFree
-		env.MTU = o.engine.MTU // that of a network in use cannot be changed
+		env.MTU = o.engine.MTU // the MTU of a network in use cannot be changed
 	}
 	return env, o.reserve(&env)
 }
 
-// apply makes the plan true, and repairs on the way what the wanted state has and is missing. Once the spec is written,
-// any later start goes on from there.
+// apply makes the planned changes, and repairs what is missing. Once the spec is written, any later start continues
+// from there.
 func (o *operation) apply(ctx context.Context) error {
 	if err := o.commit(); err != nil {
 		return err
@@ -209,7 +209,7 @@ func (o *operation) commit() error {
 	})
 }
 
-// touchesNodes says whether the plan has to do with the nodes of a cluster: a start always has, since it repairs them.
+// touchesNodes reports whether the plan affects the nodes of a cluster: a start always does, because it repairs them.
 func (o *operation) touchesNodes() bool {
 	if o.driver == nil {
 		return false
@@ -218,7 +218,7 @@ func (o *operation) touchesNodes() bool {
 		plan.KindResizeNode, plan.KindStopNode, plan.KindStartNode, plan.KindMTU, plan.KindRegistry)
 }
 
-// wantedNodes are those that are to run.
+// wantedNodes are those that should run.
 func (o *operation) wantedNodes() (nodes []cluster.Node) {
 	if !o.Wanted.Running {
 		return nil

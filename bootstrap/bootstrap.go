@@ -1,9 +1,9 @@
-// Package bootstrap is the story of a cluster's life on this machine: start, stop, delete, repair and status.
+// Package bootstrap manages the life of a cluster on this machine: start, stop, delete, repair and status.
 //
-// Whatever changes a cluster goes one way. A start does it like this:
+// Everything that changes a cluster follows the same steps. A start:
 //
 //  1. lock the cluster, so that one command at a time works on it (Start);
-//  2. look around: what is there of the cluster, the engine, its networks, the ports (lookAround, connect);
+//  2. look around: what exists of the cluster, the engine, its networks, the ports (lookAround, connect);
 //  3. plan: package plan resolves the wish to a wanted spec and finds the changes up to there, as values; what cannot
 //     be is refused now, before anything has changed (planStart);
 //  4. apply the changes, and repair what is missing (apply): write certificates and the spec, then, side by side, the
@@ -13,7 +13,7 @@
 //  6. merge the kubeconfig and keep the timeline.
 //
 // Apply is the same for other verbs, and touches only what changes. If a step fails or the context ends, what this run
-// made is taken back (failed), and the error is a fault with the log lines that matter. A second Start of a running
+// created is removed again (failed), and the error is a fault with the relevant log lines. A second Start of a running
 // cluster goes through the same steps and repairs what is missing.
 package bootstrap
 
@@ -33,11 +33,11 @@ import (
 	"bonsai/bootstrap/wait"
 )
 
-// Env is what a Manager needs of its environment; the zero value of no field is usable but that of Scale.
+// Env holds a Manager's dependencies; all fields except Scale are required.
 type Env struct {
 	Dir statedir.Dir
-	// Driver connects to the container engine. It is called at most once per operation, and not at all by
-	// operations on a cluster without nodes.
+	// Driver connects to the container engine. It is called at most once per operation, and not at all by operations on
+	// a cluster without nodes.
 	Driver func() (node.Driver, error)
 	// Payload is what the nodes of this executable share.
 	Payload func() (node.Payload, error)
@@ -56,7 +56,7 @@ type Env struct {
 // Manager runs the operations. It keeps no state of its own and is safe for concurrent use.
 type Manager struct{ env Env }
 
-// New makes a Manager. It does nothing yet.
+// New returns a Manager. It does nothing yet.
 func New(env Env) *Manager {
 	env.Log = cmp.Or(env.Log, slog.New(slog.DiscardHandler))
 	return &Manager{env: env}
@@ -78,7 +78,7 @@ func (m *Manager) limit(ctx context.Context, d time.Duration, what string) (cont
 // List names all clusters that have a folder here.
 func (m *Manager) List() ([]string, error) { return m.env.Dir.Clusters() }
 
-// portFree says whether nobody listens on 127.0.0.1:port.
+// portFree reports whether nothing listens on 127.0.0.1:port.
 func portFree(port int) bool {
 	l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
@@ -87,7 +87,7 @@ func portFree(port int) bool {
 	return l.Close() == nil
 }
 
-// freePort asks the kernel for a port that nobody listens on.
+// freePort asks the kernel for a free port.
 func freePort() int {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -112,7 +112,7 @@ func hostNetworks() []netip.Prefix {
 	return ranges
 }
 
-// nodeReady says whether a node is Ready by its kubelet's own word given after since. Heartbeats have whole seconds.
+// nodeReady reports whether a node's kubelet has reported Ready after since. Heartbeats have whole seconds.
 func nodeReady(s cluster.Snapshot, name string, since time.Time) bool {
 	for _, n := range s.Nodes {
 		if n.Name == name {

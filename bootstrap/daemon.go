@@ -21,8 +21,8 @@ import (
 	"bonsai/bootstrap/statedir"
 )
 
-// EnvReadyFD names the variable that holds the number of a file descriptor on which a spawned daemon says that its
-// local API listens: one byte, then closed.
+// EnvReadyFD names the variable with the number of a file descriptor on which a spawned daemon reports that its local
+// API listens: one byte, then closed.
 const EnvReadyFD = "BONSAI_READY_FD"
 
 // StepControlPlane is the last event of a daemon's start: done when the API server is ready and all components run.
@@ -30,8 +30,8 @@ const StepControlPlane = "controlplane"
 
 func (o *operation) client() *localapi.Client { return o.clientOf(o.state) }
 
-// ensureDaemon spawns the control plane's process, or has the living one read the changed spec, and returns when the API
-// server is ready. A cluster that is wanted stopped has none.
+// ensureDaemon spawns the control plane's process, or makes the running one read the changed spec, and returns when the
+// API server is ready. A cluster that should be stopped has none.
 func (o *operation) ensureDaemon(ctx context.Context) error {
 	if !o.Wanted.Running {
 		return nil
@@ -39,7 +39,7 @@ func (o *operation) ensureDaemon(ctx context.Context) error {
 	ctx, cancel := o.limit(ctx, daemonLimit, "the control plane to get ready")
 	defer cancel()
 	if o.Current.Running {
-		return o.rec.step("daemon", "Control plane (runs already)", func(func(string)) error { return o.reload(ctx) })
+		return o.rec.step("daemon", "Control plane (already running)", func(func(string)) error { return o.reload(ctx) })
 	}
 	return o.rec.step("daemon", "Control plane", func(func(string)) error {
 		d, err := o.spawn(ctx)
@@ -54,7 +54,7 @@ func (o *operation) ensureDaemon(ctx context.Context) error {
 			// Before its first step the daemon has opened the API port, or has failed.
 			listens.Do(o.choice.seen)
 			if e.Kind == cluster.StepFailed && reason == nil {
-				reason = errors.New(e.Detail) // the first is the cause; those after it follow from it
+				reason = errors.New(e.Detail) // the first is the cause; the others follow from it
 			}
 			if e.Step == StepControlPlane {
 				ready = e.Kind == cluster.StepDone
@@ -70,7 +70,7 @@ func (o *operation) ensureDaemon(ctx context.Context) error {
 	})
 }
 
-// reload has a living daemon read the spec again, and returns when it lives by it.
+// reload makes a running daemon read the spec again, and returns when it has applied it.
 func (o *operation) reload(ctx context.Context) error {
 	err := o.waitServing(ctx)
 	if err == nil {
@@ -83,8 +83,8 @@ func (o *operation) reload(ctx context.Context) error {
 	return nil
 }
 
-// waitServing waits until a daemon that this run did not spawn has started: the command that did may have been killed a
-// moment ago.
+// waitServing waits until a daemon that this run did not spawn has started: the command that did may have just been
+// killed.
 func (o *operation) waitServing(ctx context.Context) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -98,7 +98,7 @@ func (o *operation) waitServing(ctx context.Context) error {
 			return nil
 		}
 		if !o.state.DaemonAlive() {
-			return errors.Join(errors.New("it has ended"), err)
+			return errors.Join(errors.New("it has exited"), err)
 		}
 		select {
 		case <-ctx.Done():
@@ -108,13 +108,14 @@ func (o *operation) waitServing(ctx context.Context) error {
 	}
 }
 
-// daemonFailure is why the daemon did not get ready: what it said itself, or how it ended, or else why it was not heard.
+// daemonFailure returns why the daemon did not become ready: what it reported, or how it exited, or why it did not
+// answer.
 func (o *operation) daemonFailure(ctx context.Context, said, unheard error) error {
-	hint := fmt.Sprintf("its whole log is shown by:  bonsai start -p %s --keep --foreground", o.state.Name)
+	hint := fmt.Sprintf("to see its whole log:  bonsai start -p %s --keep --foreground", o.state.Name)
 	ended := false
 	if o.daemon != nil && ctx.Err() == nil {
 		select {
-		case <-o.daemon.done: // as a rule the reason why the connection to it broke
+		case <-o.daemon.done: // usually the reason why the connection to it broke
 			ended = true
 		case <-time.After(time.Second):
 		}
@@ -125,7 +126,7 @@ func (o *operation) daemonFailure(ctx context.Context, said, unheard error) erro
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	case ended:
-		err = cmp.Or(said, lastWords(o.state), panicOf(lines), fmt.Errorf("its process ended: %w", o.daemon.exit()))
+		err = cmp.Or(said, lastWords(o.state), panicOf(lines), fmt.Errorf("its process exited: %w", o.daemon.exit()))
 		if killed(o.daemon.err) {
 			hint = killedHint
 		}
@@ -136,7 +137,7 @@ func (o *operation) daemonFailure(ctx context.Context, said, unheard error) erro
 	return fault.New(fault.ControlPlane, "start the control plane", err).WithEvidence(lines...).WithHint("%s", hint)
 }
 
-// lastWords is the reason that a daemon has left behind, nil if it has not.
+// lastWords is the reason that a daemon has stored, nil if there is none.
 func lastWords(state statedir.Cluster) error {
 	text, err := os.ReadFile(filepath.Join(state.Dir(), CrashFile))
 	if err != nil {
@@ -145,17 +146,17 @@ func lastWords(state statedir.Cluster) error {
 	return errors.New(string(text))
 }
 
-// panicOf is what a program said when it ended by a panic, nil if it did not.
+// panicOf returns the panic that ended a program, nil if there was none.
 func panicOf(lines []string) error {
 	for _, line := range lines {
 		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
-			return errors.New("its process ended by a " + line)
+			return errors.New("its process exited because of a " + line)
 		}
 	}
 	return nil
 }
 
-// killed says whether a process was ended by SIGKILL, from outside.
+// killed reports whether a process was killed by SIGKILL, from outside.
 func killed(err error) bool {
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	if !ok {
@@ -174,9 +175,9 @@ type daemonProcess struct {
 
 // spawn starts `bonsai role daemon` and returns once its local API listens.
 func (o *operation) spawn(ctx context.Context) (*daemonProcess, error) {
-	// What an earlier daemon has left is no longer true.
+	// What an earlier daemon has left is outdated.
 	if err := os.Remove(filepath.Join(o.state.Dir(), CrashFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New(fault.State, "remove the last words of the daemon before", err)
+		return nil, fault.New(fault.State, "remove what the previous daemon left", err)
 	}
 	cmd := exec.Command(o.env.Executable, "role", "daemon", "--cluster", o.state.Name)
 	cmd.Env = append(os.Environ(), statedir.EnvHome+"="+o.env.Dir.Root, EnvReadyFD+"=3")
@@ -197,7 +198,7 @@ func (o *operation) spawn(ctx context.Context) (*daemonProcess, error) {
 	}
 	ready, child, err := os.Pipe()
 	if err != nil {
-		return nil, fmt.Errorf("make the ready pipe: %w", err)
+		return nil, fmt.Errorf("create the ready pipe: %w", err)
 	}
 	defer func() { _ = ready.Close() }()
 	cmd.ExtraFiles = []*os.File{child}
@@ -207,7 +208,7 @@ func (o *operation) spawn(ctx context.Context) (*daemonProcess, error) {
 		return nil, fault.New(fault.Internal, "spawn the daemon", err)
 	}
 	d := &daemonProcess{cmd: cmd, done: make(chan struct{})}
-	go func() { // ends with the process, which outlives this one as a rule
+	go func() { // ends with the process, which usually outlives this one
 		d.err = cmd.Wait()
 		close(d.done)
 	}()
@@ -215,7 +216,7 @@ func (o *operation) spawn(ctx context.Context) (*daemonProcess, error) {
 	defer stop()
 	if _, err := ready.Read(make([]byte, 1)); err != nil {
 		if errors.Is(err, io.EOF) {
-			<-d.done // it closed the pipe without a byte by ending
+			<-d.done // it exited, which closed the pipe without a byte
 		} else {
 			_ = d.kill(context.WithoutCancel(ctx))
 		}
@@ -232,7 +233,7 @@ func (d *daemonProcess) exit() error {
 	return d.err
 }
 
-// kill ends the process at once: what it was making is removed or unchanged.
+// kill kills the process at once: unfinished work is removed or unchanged.
 func (d *daemonProcess) kill(ctx context.Context) error {
 	_ = d.cmd.Process.Kill()
 	select {
@@ -245,7 +246,7 @@ func (d *daemonProcess) kill(ctx context.Context) error {
 
 // attend waits for the end of an attached daemon, and stops the cluster when ctx ends.
 func (o *operation) attend(ctx context.Context, lock *statedir.Lock) error {
-	// Others may work on the cluster meanwhile, such as stop it.
+	// Other commands may work on the cluster in the meantime, for example stop it.
 	if err := lock.Release(); err != nil {
 		return err
 	}
@@ -260,8 +261,7 @@ func (o *operation) attend(ctx context.Context, lock *statedir.Lock) error {
 	}
 }
 
-// stopDaemon asks the cluster's daemon to stop in order, and kills it if it does not. A daemon that is not there is
-// no error.
+// stopDaemon asks the cluster's daemon to stop in order, and kills it if it does not. A missing daemon is not an error.
 func (m *Manager) stopDaemon(ctx context.Context, state statedir.Cluster) error {
 	if !state.DaemonAlive() {
 		return nil
@@ -280,13 +280,13 @@ func (m *Manager) stopDaemon(ctx context.Context, state statedir.Cluster) error 
 	return errors.Join(m.killDaemon(ctx, state))
 }
 
-// killDaemon ends the cluster's daemon at once.
+// killDaemon kills the cluster's daemon at once.
 func (m *Manager) killDaemon(ctx context.Context, state statedir.Cluster) error {
 	d, ok := state.Daemon()
 	if !ok || !state.DaemonAlive() {
 		return nil
 	}
-	// The lock proves that a daemon lives; the file written under it names its process.
+	// The lock proves that a daemon is running; the file written under it names its process.
 	if err := syscall.Kill(d.PID, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fault.New(fault.State, fmt.Sprintf("end the daemon (process %d)", d.PID), err)
 	}

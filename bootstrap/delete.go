@@ -21,13 +21,13 @@ import (
 
 const (
 	deleteLimit = 60 * time.Second
-	// foreignLimit is for questions to the engine whose answer is a courtesy.
+	// foreignLimit is for optional questions to the engine.
 	foreignLimit = 2 * time.Second
 )
 
-// Delete removes every trace of the cluster: daemon, containers, volumes, network, state folder and the entries in
-// the kubeconfig. It works on half-made and broken clusters too, and never touches what a cluster of another state
-// folder has. If the engine does not answer, all else is removed and the fault says how to remove the containers later.
+// Delete removes every trace of the cluster: daemon, containers, volumes, network, state folder and the entries in the
+// kubeconfig. It also works on incomplete and broken clusters, and never touches a cluster of another state folder. If
+// the engine does not answer, everything else is removed and the fault says how to remove the containers later.
 func (m *Manager) Delete(ctx context.Context, name string, events func(cluster.Event)) error {
 	state := m.env.Dir.Cluster(name)
 	if !state.Exists() {
@@ -50,7 +50,7 @@ func (m *Manager) Delete(ctx context.Context, name string, events func(cluster.E
 	var g errgroup.Group
 	g.Go(func() error {
 		return rec.step("daemon", "Control plane", func(func(string)) error {
-			// Its data goes away: there is nothing to end in order.
+			// Its data is deleted: there is nothing to stop in order.
 			return m.killDaemon(ctx, state)
 		})
 	})
@@ -72,7 +72,7 @@ func (m *Manager) Delete(ctx context.Context, name string, events func(cluster.E
 	return errors.Join(engineErr, err)
 }
 
-// removeFromEngine removes a cluster's containers, volumes and networks. Without an ID nothing says which are its own.
+// removeFromEngine removes a cluster's containers, volumes and networks. Without an ID it is unknown which are its own.
 func (m *Manager) removeFromEngine(ctx context.Context, rec *recorder, id, name string) error {
 	return rec.step("containers", "Containers, volumes and network", func(func(string)) error {
 		driver, err := m.env.Driver()
@@ -91,7 +91,7 @@ func (m *Manager) removeFromEngine(ctx context.Context, rec *recorder, id, name 
 	})
 }
 
-// authority is the cluster's CA by which its entry in a kubeconfig is known; nil if it is lost.
+// authority is the cluster's CA by which its entry in a kubeconfig is recognised; nil if it is lost.
 func authority(state statedir.Cluster) []byte {
 	ca, err := os.ReadFile(filepath.Join(state.PKI(), "ca.crt"))
 	if err != nil {
@@ -100,19 +100,20 @@ func authority(state statedir.Cluster) []byte {
 	return ca
 }
 
-// notHere is the fault for a cluster that this state folder does not have. It says if the engine has one of that name.
+// notHere is the fault for a cluster that this state folder does not have. It also says if the engine has one of that
+// name.
 func (m *Manager) notHere(ctx context.Context, name string) error {
 	f := statedir.NotFound(name)
 	foreign, err := m.Foreign(ctx)
 	if err != nil || !slices.ContainsFunc(foreign, func(h node.Holding) bool { return h.Cluster == name }) {
-		return f // an engine that is not there has none
+		return f // a missing engine has none
 	}
 	return fault.Newf(fault.NotFound, "%s has no cluster %q; the container engine has one of that name, made from another state folder",
 		m.env.Dir.Root, name).Advise("if it is yours and no longer wanted", deleteForeign(name))
 }
 
 // Foreign lists what the engine has of clusters that this state folder does not know: those of other users and state
-// folders, and what is left of clusters whose state folder is gone. It answers within seconds.
+// folders, and the rest of clusters whose state folder is gone. It answers within seconds.
 func (m *Manager) Foreign(ctx context.Context) ([]node.Holding, error) {
 	names, err := m.List()
 	if err != nil {
@@ -136,7 +137,7 @@ func (m *Manager) Foreign(ctx context.Context) ([]node.Holding, error) {
 	return holdings, nil
 }
 
-// ForeignCluster returns what Foreign has of one cluster, by name or ID. A name that several clusters have is a
+// ForeignCluster returns what Foreign has of one cluster, by name or ID. If several clusters have the name, it is a
 // conflict, whose hint lists their IDs.
 func (m *Manager) ForeignCluster(ctx context.Context, nameOrID string) (node.Holding, error) {
 	all, err := m.Foreign(ctx)
@@ -172,8 +173,8 @@ func deleteForeign(nameOrID string) cluster.Command {
 	return cluster.Bonsai("delete").With("--foreign", nameOrID).OfNone().Change()
 }
 
-// DeleteForeign removes containers, volumes and networks of a cluster that Foreign lists, by ID. Its control plane and its
-// state folder, if they are somewhere, stay.
+// DeleteForeign removes containers, volumes and networks of a cluster that Foreign lists, by ID. Its control plane and
+// its state folder stay, if they still exist.
 func (m *Manager) DeleteForeign(ctx context.Context, id string, events func(cluster.Event)) error {
 	h, err := m.ForeignCluster(ctx, id)
 	if err != nil {
@@ -191,7 +192,7 @@ func (m *Manager) DeleteForeign(ctx context.Context, id string, events func(clus
 func (m *Manager) prunePayloads(ctx context.Context) error {
 	payload, err := m.env.Payload()
 	if err != nil {
-		return nil // an executable without one has nothing to keep, and cannot tell what others need
+		return nil // an executable without a payload has nothing to keep, and cannot know what others need
 	}
 	driver, err := m.env.Driver()
 	if err != nil {

@@ -22,8 +22,7 @@ import (
 // evidenceLines is how many lines of a log are shown with a failure.
 const evidenceLines = 8
 
-// failed is the end of an operation that failed after its first change: it explains the error, and takes back what was
-// made.
+// failed ends an operation that failed after its first change: it explains the error, and removes what was created.
 func (o *operation) failed(ctx context.Context, err error) error {
 	err = o.explain(ctx, err)
 	if !o.run.Keep {
@@ -32,8 +31,8 @@ func (o *operation) failed(ctx context.Context, err error) error {
 	return err
 }
 
-// explain turns the error of a failed operation into a fault with the log lines that matter. It reads logs, so it comes
-// before undo.
+// explain turns the error of a failed operation into a fault with the relevant log lines. It reads logs, so it has to
+// be called before undo.
 func (o *operation) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return fault.New(fault.Canceled, "", errors.New(o.rec.operation+" was cancelled"))
@@ -47,13 +46,13 @@ func (o *operation) explain(ctx context.Context, err error) error {
 		defer cancel()
 		f = f.WithEvidence(o.nodeEvidence(ctx)...)
 		if len(f.Advice) == 0 {
-			f = f.WithHint("see the whole story with:  bonsai start -p %[1]s --keep  and then  bonsai logs -p %[1]s kubelet --node %[1]s-1", o.state.Name)
+			f = f.WithHint("to see everything:  bonsai start -p %[1]s --keep  and then  bonsai logs -p %[1]s kubelet --node %[1]s-1", o.state.Name)
 		}
 	}
 	return f
 }
 
-// nodeEvidence are the last lines of the nodes' own logs that look like trouble.
+// nodeEvidence are the last lines of the nodes' own logs that look like problems.
 func (o *operation) nodeEvidence(ctx context.Context) []string {
 	if o.driver == nil {
 		return nil
@@ -74,7 +73,7 @@ func (o *operation) nodeEvidence(ctx context.Context) []string {
 	return lines
 }
 
-// containerTroubles are the last lines of a container's own log that look like trouble, none if it cannot be read.
+// containerTroubles are the last lines of a container's own log that look like problems, none if it cannot be read.
 func (o *operation) containerTroubles(ctx context.Context, container string) []string {
 	var out bytes.Buffer
 	if err := o.driver.Logs(ctx, container, 40, false, &out); err != nil {
@@ -83,10 +82,10 @@ func (o *operation) containerTroubles(ctx context.Context, container string) []s
 	return troubles(out.String(), evidenceLines)
 }
 
-// killedHint is for what has ended by SIGKILL.
-const killedHint = "something has killed it; if this machine ran out of memory, that is here:  sudo dmesg | grep -i oom"
+// killedHint is for processes that were killed by SIGKILL.
+const killedHint = "it was killed; check whether this machine ran out of memory:  sudo dmesg | grep -i oom"
 
-// troubles are the last n lines of a log that tell of an error, or its last n lines if none does.
+// troubles are the last n lines of a log that report an error, or its last n lines if none does.
 func troubles(log string, n int) []string {
 	var all, bad []string
 	for line := range strings.Lines(log) {
@@ -106,7 +105,7 @@ func troubles(log string, n int) []string {
 	return bad[max(0, len(bad)-n):]
 }
 
-// tailOf are the telling last lines of a file.
+// tailOf are the relevant last lines of a file.
 func tailOf(path string, n int) []string {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -115,10 +114,10 @@ func tailOf(path string, n int) []string {
 	return troubles(string(data[max(0, len(data)-64<<10):]), n)
 }
 
-// containerLook is the pause between two looks at the nodes' containers.
+// containerLook is the pause between two checks of the nodes' containers.
 const containerLook = 500 * time.Millisecond
 
-// watchContainers gives up as soon as the container of a node has ended: its kubelet will never report Ready.
+// watchContainers gives up as soon as the container of a node has exited: its kubelet will never report Ready.
 func (o *operation) watchContainers(ctx context.Context, giveUp context.CancelCauseFunc) {
 	tick := time.NewTicker(containerLook)
 	defer tick.Stop()
@@ -136,7 +135,7 @@ func (o *operation) watchContainers(ctx context.Context, giveUp context.CancelCa
 			if _, planned := o.Wanted.Spec.NodeByName(c.Node); !planned || c.Running {
 				continue
 			}
-			f := fault.New(fault.Node, "wait for node "+c.Node, fmt.Errorf("its container %s has ended, with exit code %d", c.Name, c.ExitCode)).
+			f := fault.New(fault.Node, "wait for node "+c.Node, fmt.Errorf("its container %s has exited with code %d", c.Name, c.ExitCode)).
 				WithEvidence(o.containerTroubles(ctx, c.Name)...)
 			if c.ExitCode == 128+int(syscall.SIGKILL) {
 				f = f.WithHint(killedHint)
@@ -147,8 +146,9 @@ func (o *operation) watchContainers(ctx context.Context, giveUp context.CancelCa
 	}
 }
 
-// watchReachability asks, when nodes stay away for suspiciously long, one of them whether it reaches the API server
-// at all: a host firewall that drops packets from bridges is the usual cause, and looks like nothing from outside.
+// watchReachability checks, if nodes are not ready for suspiciously long, from inside one of them whether it reaches
+// the API server at all: a host firewall that drops packets from bridges is the usual cause, and looks fine from
+// outside.
 func (o *operation) watchReachability(ctx context.Context, giveUp context.CancelCauseFunc) {
 	wait := o.env.Scale.Of(unreachableAfter)
 	for range 3 {
@@ -163,7 +163,7 @@ func (o *operation) watchReachability(ctx context.Context, giveUp context.Cancel
 		}
 		i := slices.IndexFunc(containers, func(c node.Container) bool { return c.Running })
 		if i < 0 {
-			return // which watchContainers tells
+			return // which watchContainers reports
 		}
 		server := netip.AddrPortFrom(o.Wanted.Spec.Gateway, uint16(o.Wanted.Spec.APIPort))
 		var out bytes.Buffer
@@ -183,7 +183,7 @@ func (o *operation) watchReachability(ctx context.Context, giveUp context.Cancel
 	}
 }
 
-// forget removes the folder that taking the lock made for a cluster that came to nothing.
+// forget removes the folder that taking the lock created, if no cluster was created.
 func (o *operation) forget() error {
 	if o.existed || o.state.Exists() {
 		return nil
@@ -191,12 +191,12 @@ func (o *operation) forget() error {
 	return o.state.Remove()
 }
 
-// undo takes back what this run made: all of a new cluster; of an existing one whatever it was not before, while its
-// data and its running parts stay.
+// undo reverts what this run did: everything of a new cluster; of an existing one everything that was changed, while
+// its data and its running parts stay.
 func (o *operation) undo(ctx context.Context) error {
 	ctx, cancel := o.limit(context.WithoutCancel(ctx), cleanupLimit, "the cleanup")
 	defer cancel()
-	return o.rec.step("cleanup", "Removing what this "+o.rec.operation+" made", func(func(string)) error {
+	return o.rec.step("cleanup", "Removing what this "+o.rec.operation+" created", func(func(string)) error {
 		if o.Current.Spec == nil {
 			return o.removeAll(ctx)
 		}
@@ -217,8 +217,8 @@ func (o *operation) removeAll(ctx context.Context) error {
 	return errors.Join(append(errs, err, o.state.Remove())...)
 }
 
-// restore brings an existing cluster back to what it was before this run. The spec comes first: if this is killed, too,
-// a later start goes on from the old one and removes the rest. What only had to be repaired stays repaired.
+// restore brings an existing cluster back to its state before this run. The spec comes first: if this is killed, too, a
+// later start continues from the old one and removes the rest. What only had to be repaired stays repaired.
 func (o *operation) restore(ctx context.Context) error {
 	old := o.Current.Spec
 	errs := []error{o.state.SaveSpec(old), pki.Ensure(o.state.PKI(), *old)}
@@ -237,7 +237,7 @@ func (o *operation) restore(ctx context.Context) error {
 		}
 	}
 	if o.Current.Running {
-		// Without the Node objects of nodes that are gone, and with the addons of before.
+		// Without the Node objects of nodes that are gone, and with the previous addons.
 		errs = append(errs, o.reload(ctx))
 		if o.touchesNodes() && len(o.Changes) > 0 {
 			errs = append(errs, o.restoreNodes(ctx))
@@ -246,7 +246,7 @@ func (o *operation) restore(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// restoreNodes gives nodes that ran their old limits and configuration back.
+// restoreNodes gives nodes that were running their old limits and configuration back.
 func (o *operation) restoreNodes(ctx context.Context) error {
 	var ran []cluster.Node
 	for _, n := range o.Current.Spec.Nodes {

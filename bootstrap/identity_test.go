@@ -276,7 +276,7 @@ func TestKubeconfigEntryOfANamesake(t *testing.T) {
 			warned += e.Detail
 		}
 	}})
-	if err != nil || !strings.Contains(warned, "led to another cluster") {
+	if err != nil || !strings.Contains(warned, "pointed to another cluster") {
 		t.Errorf("start = %v, warnings %q; want one about the context that leads elsewhere now", err, warned)
 	}
 	if err := ours.Delete(t.Context(), "dev", nil); err != nil {

@@ -21,7 +21,7 @@ import (
 	"bonsai/bootstrap/plan"
 )
 
-// ensureNodes makes the engine have what is wanted: the containers of planned nodes and no others, running or not.
+// ensureNodes brings the engine to the desired state: the containers of planned nodes and no others, running or not.
 func (o *operation) ensureNodes(ctx context.Context) error {
 	if !o.touchesNodes() {
 		return nil
@@ -41,8 +41,8 @@ func (o *operation) ensureNodes(ctx context.Context) error {
 	return g.Wait()
 }
 
-// removeNodes removes what the plan does not have: nodes that are no longer wanted, and those of a growth whose command
-// was killed before it could take them back.
+// removeNodes removes what is not in the plan: nodes that are no longer wanted, and those that were being added by a
+// command that was killed before it could remove them.
 func (o *operation) removeNodes(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, c := range o.containers {
@@ -58,7 +58,7 @@ func (o *operation) removeNodes(ctx context.Context) error {
 	return g.Wait()
 }
 
-// haltNodes stops the nodes that are wanted to be down and run.
+// haltNodes stops running nodes that should be stopped.
 func (o *operation) haltNodes(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, c := range o.containers {
@@ -74,7 +74,7 @@ func (o *operation) haltNodes(ctx context.Context) error {
 	return g.Wait()
 }
 
-// runNodes makes payload, network and containers of nodes exist as spec has them, and run.
+// runNodes makes sure that payload, network and containers of nodes exist as in spec, and run.
 func (o *operation) runNodes(ctx context.Context, spec *cluster.Spec, nodes []cluster.Node) error {
 	payload, err := o.env.Payload()
 	if err != nil {
@@ -137,8 +137,8 @@ func (o *operation) nodeFiles(spec *cluster.Spec, n cluster.Node) ([]node.File, 
 	return files, nil
 }
 
-// reloadRegistries makes nodes that ran before follow their rewritten configuration; those that have just started have
-// read it. With mirrors it is done by every start, for the command before may have been killed half-way.
+// reloadRegistries makes nodes that were running before use their rewritten configuration; those that have just started
+// have read it. With mirrors every start does this, because the previous command may have been killed halfway.
 func (o *operation) reloadRegistries(ctx context.Context) error {
 	if len(o.Wanted.Spec.Registries.Mirrors) == 0 && !o.Has(plan.KindRegistry) {
 		return nil
@@ -158,9 +158,9 @@ func (o *operation) reloadRegistries(ctx context.Context) error {
 					return nil
 				}
 				if err == nil {
-					err = fmt.Errorf("bonsai-agent ended with exit code %d", code)
+					err = fmt.Errorf("bonsai-agent exited with code %d", code)
 				}
-				return fault.New(fault.Node, "give node "+c.Node+" the registry mirrors", err).
+				return fault.New(fault.Node, "configure the registry mirrors of node "+c.Node, err).
 					WithEvidence(troubles(out.String(), evidenceLines)...).
 					Advise("restart the nodes", cluster.Bonsai("stop").Of(c.Cluster).Change(), cluster.Bonsai("start").Of(c.Cluster).Change())
 			})
@@ -171,30 +171,30 @@ func (o *operation) reloadRegistries(ctx context.Context) error {
 
 const (
 	stepDNS = "dns"
-	// apiServiceName exists in every cluster; a node that answers it knows the cluster's records.
+	// apiServiceName exists in every cluster; a node that answers it has the cluster's records.
 	apiServiceName = "kubernetes.default.svc." + cluster.ClusterDomain
 	// registriesLimit bounds the writing of a few files in a node.
 	registriesLimit = 10 * time.Second
 )
 
-// waitNodes returns when every node that is to run is Ready and cluster names are answered on one of them, with one
+// waitNodes returns when every node that should run is Ready and cluster names are answered on one of them, with one
 // step per node and one for DNS.
 func (o *operation) waitNodes(ctx context.Context) error {
 	nodes := o.wantedNodes()
 	if len(nodes) == 0 {
 		return nil
 	}
-	ctx, cancel := o.limit(ctx, nodesLimit, "all nodes to get Ready and answer DNS")
+	ctx, cancel := o.limit(ctx, nodesLimit, "all nodes to become Ready and answer DNS")
 	defer cancel()
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	begin := time.Now()
 	for _, n := range nodes {
-		o.rec.emit(cluster.Event{Kind: cluster.StepStarted, Step: "node/" + n.Name, Title: "Node " + n.Name, Detail: "waits for its kubelet to report Ready"})
+		o.rec.emit(cluster.Event{Kind: cluster.StepStarted, Step: "node/" + n.Name, Title: "Node " + n.Name, Detail: "waiting for its kubelet to report Ready"})
 	}
 	names := o.Wanted.Spec.Wants(cluster.DNSAddon, true)
 	if names {
-		o.rec.emit(cluster.Event{Kind: cluster.StepStarted, Step: stepDNS, Title: "Cluster DNS", Detail: "waits for a node to answer " + apiServiceName})
+		o.rec.emit(cluster.Event{Kind: cluster.StepStarted, Step: stepDNS, Title: "Cluster DNS", Detail: "waiting for a node to answer " + apiServiceName})
 	}
 	var probes sync.WaitGroup
 	defer probes.Wait()
@@ -229,7 +229,7 @@ func (o *operation) waitNodes(ctx context.Context) error {
 		return nil
 	}
 	if err == nil {
-		err = errors.New("the daemon ended")
+		err = errors.New("the daemon exited")
 	}
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)

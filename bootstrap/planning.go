@@ -101,7 +101,7 @@ func (o *operation) choose(ctx context.Context, w plan.Wish) error {
 // errPortTaken says that somebody listens where the API server has to.
 var errPortTaken = errors.New("the API server's port is taken")
 
-// chooseAgain says whether a new cluster failed because of something that it chose and that is taken, and has it choose
+// chooseAgain reports whether a new cluster failed because of something that it chose and that is taken, and has it choose
 // something else: what it made is gone then.
 func (o *operation) chooseAgain(ctx context.Context, w plan.Wish, err error) (again bool, undoErr error) {
 	port, network := errors.Is(err, errPortTaken) && w.APIPort == 0, errors.Is(err, node.ErrTaken) && !w.Subnet.IsValid()

@@ -160,7 +160,7 @@ func TestAnExplicitChoiceIsKept(t *testing.T) {
 	m.wantNothingLeft(t)
 }
 
-// Whoever holds the lock for ever, or spoils it, keeps nobody from starting a cluster.
+// Whoever holds the lock forever, or spoils it, keeps nobody from starting a cluster.
 func TestStartGoesOnWithoutThePlanningLock(t *testing.T) {
 	m := newMachine(t)
 	if err := os.Mkdir(planningLock(t), 0o700); err != nil {

@@ -10,8 +10,8 @@ import (
 	"bonsai/bootstrap/fault"
 )
 
-// recorder turns the steps of one operation into events for whoever watches, and into the timeline that is kept.
-// It is safe for concurrent use.
+// recorder turns the steps of one operation into events for its observer, and into the timeline that is saved. It is
+// safe for concurrent use.
 type recorder struct {
 	operation string
 	started   time.Time
@@ -29,7 +29,7 @@ func newRecorder(operation string, out func(cluster.Event), log *slog.Logger) *r
 	return &recorder{operation: operation, started: time.Now(), out: out, log: log}
 }
 
-// emit passes an event on and notes it in the timeline.
+// emit passes an event on and records it in the timeline.
 func (r *recorder) emit(e cluster.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -12,24 +12,24 @@ import (
 	"bonsai/bootstrap/statedir"
 )
 
-// Run is how one command runs, apart from what is wanted of the cluster. Its zero value waits for everything, takes back
-// what it made when it fails, and says nothing on the way.
+// Run is how one command runs, apart from what is wanted of the cluster. Its zero value waits for everything, removes
+// what it created if it fails, and reports no progress.
 type Run struct {
 	// Keep leaves everything in place on failure.
 	Keep bool
 	// NoWait returns as soon as the API server is ready, without waiting for nodes.
 	NoWait bool
-	// Foreground keeps the daemon attached: its output goes to this process's stderr, and Start returns after it
-	// was stopped, by the end of ctx or from elsewhere. Only Start reads it.
+	// Foreground keeps the daemon attached: its output goes to this process's stderr, and Start returns after it was
+	// stopped, by the end of ctx or from elsewhere. Only Start reads it.
 	Foreground bool
-	// Events is given what happens; it may be nil and must not block.
+	// Events is called with progress; it may be nil and must not block.
 	Events func(cluster.Event)
 	// Started is called when the cluster is ready, before Start returns, which Foreground delays; it may be nil.
 	Started func(*cluster.Timeline)
 }
 
-// Start makes the cluster exist, be as wished, and run, and returns the record of how it went. It blocks until every
-// node is Ready. When it fails, or ctx ends, what this run made is gone again (but for Run.Keep).
+// Start makes sure that the cluster exists, is as wished, and runs, and returns the record of the start. It blocks
+// until every node is Ready. If it fails, or ctx ends, what this run created is removed (except with Run.Keep).
 func (m *Manager) Start(ctx context.Context, w plan.Wish, run Run) (*cluster.Timeline, error) {
 	o := m.operation("start", w.Name, run)
 	defer o.close()
@@ -70,7 +70,8 @@ func (m *Manager) Plan(ctx context.Context, w plan.Wish) (plan.Plan, error) {
 	return o.Plan, err
 }
 
-// prepareStart does all of a start that changes nothing, so that what cannot be is refused before anything has changed.
+// prepareStart does everything in a start that changes nothing, so that impossible requests are refused before anything
+// has changed.
 func (o *operation) prepareStart(ctx context.Context, w plan.Wish) error {
 	if err := o.lookAroundForStart(ctx, w); err != nil {
 		return err
@@ -79,11 +80,11 @@ func (o *operation) prepareStart(ctx context.Context, w plan.Wish) error {
 		return err
 	}
 	if o.run.Foreground && o.Current.Running {
-		return fault.Newf(fault.Usage, "cluster %q runs already; --foreground attaches only to a control plane that it starts", w.Name).
+		return fault.Newf(fault.Usage, "cluster %q is already running; --foreground attaches only to a control plane that it starts", w.Name).
 			Advise("see its log", cluster.Bonsai("logs", "daemon").Of(w.Name).With("--follow")).
 			Advise("or stop it first", cluster.Bonsai("stop").Of(w.Name).Change(), cluster.Bonsai("start").Of(w.Name).With("--foreground").Change())
 	}
-	return kubeconfig.Check() // and not when all else is done
+	return kubeconfig.Check() // now, and not when everything else is done
 }
 
 // lookAroundForStart finds out what the state folder and, if there are or will be nodes, the engine know of the cluster.
@@ -127,7 +128,7 @@ func (o *operation) startChoosing(ctx context.Context, w plan.Wish) error {
 	}
 }
 
-// start makes the plan true and the cluster the user's current one.
+// start applies the plan and makes the cluster the user's current one.
 func (o *operation) start(ctx context.Context) error {
 	if err := o.apply(ctx); err != nil {
 		return err
@@ -145,7 +146,7 @@ func (o *operation) writeKubeconfig() error {
 		return err
 	}
 	if server := kubeconfig.Displaced(entry); server != "" {
-		o.rec.warn("kubeconfig", fmt.Sprintf("kubectl's context %q led to another cluster, at %s; it leads to this one now", entry.Name, server))
+		o.rec.warn("kubeconfig", fmt.Sprintf("kubectl's context %q pointed to another cluster, at %s; it points to this one now", entry.Name, server))
 	}
 	o.wrote(o.state.Kubeconfig())
 	_, err = kubeconfig.Merge(entry)

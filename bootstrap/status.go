@@ -18,8 +18,8 @@ import (
 	"bonsai/bootstrap/statedir"
 )
 
-// Status observes the cluster: what the daemon knows, what the engine says of the containers, and whether the
-// kubeconfig points to it. What cannot be asked becomes a problem in the snapshot, not an error.
+// Status observes the cluster: what the daemon knows, what the engine reports about the containers, and whether the
+// kubeconfig points to it. What cannot be determined becomes a problem in the snapshot, not an error.
 func (m *Manager) Status(ctx context.Context, name string) (cluster.Snapshot, error) {
 	state := m.env.Dir.Cluster(name)
 	spec, err := state.LoadSpec()
@@ -36,12 +36,12 @@ func (m *Manager) Status(ctx context.Context, name string) (cluster.Snapshot, er
 	}
 	if len(spec.Nodes) > 0 {
 		m.hosts(ctx, spec)(&s)
-		// A start or stop that is under way has such a moment, too.
+		// A start or stop in progress has such a moment, too.
 		if headless(&s) && !state.Working() {
 			s.Problems = append(s.Problems, cluster.Problem{
 				Kind: string(fault.ControlPlane), Severity: cluster.SeverityError, Object: "daemon",
-				Summary: "the control plane's process is gone, and the nodes run on without it",
-				Cause:   "it was killed, or this machine was restarted; pods that run go on, but nothing is scheduled, repaired or answered",
+				Summary: "the control plane's process is gone; the nodes keep running without it",
+				Cause:   "it was killed, or this machine was restarted; running pods continue, but nothing is scheduled, repaired or answered",
 				Hint:    "start it again:  bonsai start -p " + spec.Name, Fix: "start",
 			})
 		}
@@ -54,7 +54,7 @@ func (m *Manager) Status(ctx context.Context, name string) (cluster.Snapshot, er
 	return s, nil
 }
 
-// daemonSnapshot asks the daemon; without one, everything that the plan names is stopped.
+// daemonSnapshot asks the daemon; without one, everything in the plan is stopped.
 func (m *Manager) daemonSnapshot(ctx context.Context, state statedir.Cluster, spec *cluster.Spec) cluster.Snapshot {
 	s := cluster.Snapshot{Name: spec.Name, Time: time.Now(), APIServer: cluster.PhaseStopped}
 	if state.DaemonAlive() {
@@ -74,7 +74,7 @@ func (m *Manager) daemonSnapshot(ctx context.Context, state statedir.Cluster, sp
 		s.APIServer = cluster.PhaseFailed
 		s.Problems = append(s.Problems, cluster.Problem{
 			Kind: string(fault.ControlPlane), Severity: cluster.SeverityError, Object: "daemon",
-			Summary: "the control plane's process ended by itself", Cause: words.Error(),
+			Summary: "the control plane's process exited unexpectedly", Cause: words.Error(),
 			Evidence: tailOf(state.LogFile("daemon"), evidenceLines),
 			Hint:     "start it again:  bonsai start -p " + spec.Name, Fix: "start",
 		})
@@ -85,11 +85,12 @@ func (m *Manager) daemonSnapshot(ctx context.Context, state statedir.Cluster, sp
 	return s
 }
 
-// CrashFile is where a daemon that ends by itself leaves its reason, in the cluster's folder.
+// CrashFile is where a daemon that exits unexpectedly leaves its reason, in the cluster's folder.
 const CrashFile = "crash.txt"
 
-// hosts asks the engine how the containers of a cluster's nodes are, and returns what adds that to a snapshot of the
-// cluster. It blocks for three seconds at most; that the engine does not answer is added as a problem.
+// hosts gets the state of a cluster's node containers from the engine, and returns a function that adds it to a
+// snapshot of the cluster. It blocks for three seconds at most; if the engine does not answer, that is added as a
+// problem.
 func (m *Manager) hosts(ctx context.Context, spec *cluster.Spec) func(*cluster.Snapshot) {
 	ctx, cancel := m.limit(ctx, 3*time.Second, "an answer from the container engine")
 	defer cancel()
@@ -102,7 +103,7 @@ func (m *Manager) hosts(ctx context.Context, spec *cluster.Spec) func(*cluster.S
 	if err != nil {
 		problem := fault.Problem(err)
 		problem.Object, problem.Cause = "engine", cmp.Or(problem.Cause, problem.Summary)
-		problem.Summary = "the container engine does not answer; what runs goes on without it"
+		problem.Summary = "the container engine does not answer; running containers continue without it"
 		return func(s *cluster.Snapshot) { s.Problems = append(s.Problems, problem) }
 	}
 	return func(s *cluster.Snapshot) {
@@ -112,7 +113,7 @@ func (m *Manager) hosts(ctx context.Context, spec *cluster.Spec) func(*cluster.S
 	}
 }
 
-// addHost says of a node's container how it is.
+// addHost adds the state of a node's container.
 func addHost(s *cluster.Snapshot, n *cluster.NodeStatus, containers map[string]node.Container, name string) {
 	c, ok := containers[n.Name]
 	switch {
@@ -120,7 +121,7 @@ func addHost(s *cluster.Snapshot, n *cluster.NodeStatus, containers map[string]n
 		n.Host = cluster.PhaseAbsent
 		replaceProblems(s, cluster.Problem{
 			Kind: string(fault.Node), Severity: cluster.SeverityError, Object: "node/" + n.Name,
-			Summary: "the container of node " + n.Name + " is gone", Hint: "make it anew:  bonsai start -p " + name, Fix: "start",
+			Summary: "the container of node " + n.Name + " is gone", Hint: "recreate it:  bonsai start -p " + name, Fix: "start",
 		})
 	case c.Running:
 		n.Host = cluster.PhaseRunning
@@ -139,13 +140,13 @@ func addHost(s *cluster.Snapshot, n *cluster.NodeStatus, containers map[string]n
 	}
 }
 
-// replaceProblems puts p in the place of all that is told of its object: what the control plane sees of a node whose
-// container does not run is a consequence.
+// replaceProblems replaces everything that is reported about p's object by p: what the control plane sees of a node
+// whose container does not run is a consequence.
 func replaceProblems(s *cluster.Snapshot, p cluster.Problem) {
 	s.Problems = append(slices.DeleteFunc(s.Problems, func(q cluster.Problem) bool { return q.Object == p.Object }), p)
 }
 
-// headless says that nodes run without a control plane.
+// headless reports whether nodes run without a control plane.
 func headless(s *cluster.Snapshot) bool {
 	return s.APIServer == cluster.PhaseStopped && slices.ContainsFunc(s.Nodes, func(n cluster.NodeStatus) bool { return n.Host == cluster.PhaseRunning })
 }
@@ -183,7 +184,8 @@ func (m *Manager) kubeconfigEntry(state statedir.Cluster, spec *cluster.Spec) (k
 	return kubeconfig.Entry{Name: spec.Name, Server: serverURL(spec), CA: ca, Cert: cert, Key: key}, nil
 }
 
-// UpdateContext makes the user's kubeconfig point to the cluster as it is now; changed says whether it did not.
+// UpdateContext makes the user's kubeconfig point to the cluster's current address; changed reports whether it did not
+// before.
 func (m *Manager) UpdateContext(name string) (changed bool, err error) {
 	state := m.env.Dir.Cluster(name)
 	spec, err := state.LoadSpec()

@@ -11,12 +11,13 @@ import (
 )
 
 const (
-	// nodeGrace is what a node gets to end its pods.
+	// nodeGrace is the time that a node gets to stop its pods.
 	nodeGrace       = 2 * time.Second
 	daemonStopLimit = 15 * time.Second
 )
 
-// Stop ends nodes and control plane and keeps everything. Stopping a stopped cluster is no error. Events may be nil.
+// Stop stops nodes and control plane and keeps everything. Stopping a stopped cluster is not an error. Events may be
+// nil.
 func (m *Manager) Stop(ctx context.Context, name string, events func(cluster.Event)) error {
 	state := m.env.Dir.Cluster(name)
 	if !state.Exists() {

@@ -1,4 +1,4 @@
-// Package atomicfile replaces files as a whole: whoever reads one sees the old content or the new one, never a part.
+// Package atomicfile replaces files as a whole: a reader sees the old content or the new one, never a part.
 //
 // Libraries for this exist (google/renameio, natefinch/atomic); none of them keeps the owner of a file that root
 // replaces, or makes the rename durable.
@@ -14,18 +14,18 @@ import (
 	"syscall"
 )
 
-// Options say how a file is written. The zero value is quick and takes the mode of a new file from the caller.
+// Options define how a file is written. The zero value is fast; the mode of a new file is the caller's.
 type Options struct {
-	// Durable makes a machine that loses power keep the old content or the new one. Without it the file may be empty
-	// then, which is good enough for what is checked or written again at each start.
+	// Durable guarantees the old content or the new one after a power failure. Without it the file may be empty then,
+	// which is good enough for files that are checked or rewritten at each start.
 	Durable bool
-	// Keep gives the new file the mode and, where this user may do that, the owner of the one that it replaces: a file of
-	// the user's must not become root's because bonsai was run with sudo.
+	// Keep gives the new file the mode and, if this user may do that, the owner of the one that it replaces: a user's
+	// file must not become root's because bonsai was run with sudo.
 	Keep bool
 }
 
-// Write replaces path by data; a new file gets mode. The folder exists and path is no link, which would be replaced. The
-// temporary file beside it ends in ".tmp".
+// Write replaces path by data; a new file gets mode. The folder must exist, and path must not be a link, which would be
+// replaced. The temporary file beside it ends in ".tmp".
 func Write(path string, data []byte, mode fs.FileMode, o Options) (err error) {
 	tmp := fmt.Sprintf("%s.%s.tmp", path, rand.Text()[:8])
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -50,7 +50,7 @@ func fill(f *os.File, path string, data []byte, mode fs.FileMode, o Options) err
 	if info, err := os.Stat(path); err == nil && o.Keep {
 		mode = info.Mode().Perm()
 		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			_ = f.Chown(int(st.Uid), int(st.Gid)) // only root may give files away; for others it is theirs already
+			_ = f.Chown(int(st.Uid), int(st.Gid)) // only root may change owners; for others it is theirs already
 		}
 	}
 	if err := f.Chmod(mode); err != nil { // exactly this mode, whatever the umask

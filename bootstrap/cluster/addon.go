@@ -8,17 +8,17 @@ type AddonState string
 // The states of an addon.
 const (
 	AddonDisabled   AddonState = "disabled"
-	AddonInstalling AddonState = "installing" // wanted; its objects are being made or do not work yet
+	AddonInstalling AddonState = "installing" // wanted; its objects are being created or do not work yet
 	AddonRunning    AddonState = "running"
-	AddonDegraded   AddonState = "degraded" // works in part, or did and does not now
+	AddonDegraded   AddonState = "degraded" // it works partly, or it worked before and does not now
 	AddonBlocked    AddonState = "blocked"  // something it needs is missing: another addon, a version, a platform
 	AddonFailed     AddonState = "failed"   // it could not be applied
 	AddonRemoving   AddonState = "removing"
-	// AddonStopped is a wanted addon of a cluster that does not run.
+	// AddonStopped is a wanted addon of a cluster that is not running.
 	AddonStopped AddonState = "stopped"
 )
 
-// AddonDelivery is how an addon comes into the cluster.
+// AddonDelivery is how an addon gets into the cluster.
 type AddonDelivery string
 
 // The ways to deliver an addon.
@@ -38,13 +38,13 @@ type AddonDescription struct {
 	Delivery    AddonDelivery `json:"delivery"`
 	// Offline says that it works without pulling or downloading anything.
 	Offline bool `json:"offline"`
-	// Default says that a cluster has it unless told otherwise.
+	// Default says that a cluster has it by default.
 	Default bool `json:"default"`
 	// Needs are the addons that have to be enabled with it.
 	Needs []string `json:"needs,omitempty"`
 }
 
-// AddonStatus is an addon of one cluster: what it is and how it does.
+// AddonStatus is an addon of one cluster and its state.
 type AddonStatus struct {
 	AddonDescription
 	// Enabled is what the user wants, State what was observed.

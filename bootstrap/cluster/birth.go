@@ -2,8 +2,8 @@ package cluster
 
 import "time"
 
-// Birth is how one pod came to be, from the API call to ready: each step with its time and who did it. Steps are in
-// the order of their begin, and complete ones have an end.
+// Birth is how one pod came to be, from the API call to ready: each step with its time and who did it. Steps are sorted
+// by their start, and complete ones have an end.
 type Birth struct {
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
@@ -11,11 +11,11 @@ type Birth struct {
 	// Started is the moment to which Begin and End of the steps are relative: the API call that created the pod.
 	Started time.Time   `json:"started"`
 	Steps   []BirthStep `json:"steps"`
-	// Scheduling is the scheduler's newest decision; nil if it has not looked at the pod, or was not watched.
+	// Scheduling is the scheduler's newest decision; nil if it has not handled the pod, or was not observed.
 	Scheduling *Decision `json:"scheduling,omitempty"`
-	// Ready says that the story is complete.
+	// Ready says that all steps are complete.
 	Ready bool `json:"ready"`
-	// Note says what is not known and why ("the control plane was restarted after this pod was made").
+	// Note says what is not known and why ("the control plane was restarted after this pod was created").
 	Note string `json:"note,omitempty"`
 }
 
@@ -31,14 +31,14 @@ type BirthStep struct {
 	Detail string        `json:"detail,omitempty"`
 	// Exact is false where the source has whole seconds only.
 	Exact bool `json:"exact"`
-	// Failed says that it went wrong; Detail says how.
+	// Failed says that the step failed; Detail says how.
 	Failed bool `json:"failed,omitempty"`
 }
 
-// Decision is what the scheduler thought of one pod.
+// Decision is the scheduler's decision on one pod.
 type Decision struct {
 	Time time.Time `json:"time"`
-	// Node is where the pod goes; empty if nowhere.
+	// Node is the node of the pod; empty if there is none.
 	Node     string         `json:"node,omitempty"`
 	Verdicts []NodeVerdict  `json:"verdicts"`
 	Took     time.Duration  `json:"tookNanos"`
@@ -55,26 +55,26 @@ type NodeVerdict struct {
 	// Rejected has the reasons of the filter plugin Plugin; empty for nodes that were possible.
 	Rejected []string `json:"rejected,omitempty"`
 	Plugin   string   `json:"plugin,omitempty"`
-	// Scores are weighted, by plugin; Total is their sum, which decides. There are none where only one node was possible.
+	// Scores are weighted, by plugin; Total is their sum, which decides. If only one node was possible there are none.
 	Scores map[string]int64 `json:"scores,omitempty"`
 	Total  int64            `json:"total"`
 }
 
-// PodOnNode is when the parts of one pod were made on its node, as kubelet's folders and the container runtime tell
-// afterwards. Times are zero where they are not known (any more).
+// PodOnNode holds the times at which the parts of one pod were created on its node, read afterwards from kubelet's
+// folders and the container runtime. Times that are not known (any more) are zero.
 type PodOnNode struct {
-	// Begun is when kubelet made the pod's folder, Filled when the last of its volumes was there.
+	// Begun is when kubelet created the pod's folder, Filled when the last of its volumes was ready.
 	Begun   time.Time      `json:"begun,omitzero"`
 	Filled  time.Time      `json:"filled,omitzero"`
 	Volumes int            `json:"volumes,omitempty"`
 	Sandbox *SandboxOnNode `json:"sandbox,omitempty"`
-	// Containers are the oldest that are left of each name.
+	// Containers are the oldest existing ones of each name.
 	Containers []ContainerOnNode `json:"containers,omitempty"`
 }
 
 // SandboxOnNode is a pod's sandbox: its network and the container that holds its namespaces.
 type SandboxOnNode struct {
-	// Attempt is above 0 if sandboxes before this one have failed or were ended, as by a stop of the node.
+	// Attempt is above 0 if earlier sandboxes failed or were stopped, for example with the node.
 	Attempt uint32    `json:"attempt,omitempty"`
 	Begun   time.Time `json:"begun,omitzero"`
 	Done    time.Time `json:"done,omitzero"`
@@ -85,7 +85,7 @@ type ContainerOnNode struct {
 	Name string `json:"name"`
 	// Attempt is above 0 for a restarted container whose predecessors are gone.
 	Attempt uint32 `json:"attempt,omitempty"`
-	// Prepared is when kubelet had the image and turned to the container itself.
+	// Prepared is when kubelet had the image and started working on the container itself.
 	Prepared time.Time `json:"prepared,omitzero"`
 	Created  time.Time `json:"created,omitzero"`
 	Started  time.Time `json:"started,omitzero"`

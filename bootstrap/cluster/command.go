@@ -14,38 +14,38 @@ const (
 	ToolKubectl = "kubectl" // bonsai's own, which needs no kubeconfig
 )
 
-// Command is something to type. It is a value until somebody shows it: String adds the cluster, quotes what a shell
-// would read something into, and keeps what comes out of a cluster from being an option.
+// Command is something to type. It is a value until it is displayed: String adds the cluster, quotes what a shell would
+// interpret, and keeps text from a cluster from being read as an option.
 type Command struct {
 	Tool string `json:"tool"`
-	// Verb are the fixed words that say what to do ("image", "load"), Operands to what, Options how and in what order.
-	// Whatever comes out of a cluster is an operand, or the value of an option.
+	// Verb are the fixed words that say what to do ("image", "load"), Operands to what, Options how; all are in order.
+	// Everything that comes from a cluster is an operand, or the value of an option.
 	Verb     []string `json:"verb,omitempty"`
 	Operands []string `json:"operands,omitempty"`
 	Options  []string `json:"options,omitempty"`
-	// Inner is a command that this one carries out elsewhere; it stands after two dashes.
+	// Inner is a command that this one runs elsewhere; it follows after two dashes.
 	Inner *Command `json:"inner,omitempty"`
 	// Namespace is that of kubectl; empty for its default, and for what is in none.
 	Namespace string `json:"namespace,omitempty"`
-	// Cluster is the name of the cluster that bonsai and kubectl work on. While it is empty it is the one at hand, which
-	// Problem.For fills in. Anywhere says that the command is about none.
+	// Cluster is the name of the cluster that bonsai and kubectl work on. While it is empty it is the current one,
+	// which Problem.For fills in. Anywhere says that the command is not about any cluster.
 	Cluster  string `json:"cluster,omitempty"`
 	Anywhere bool   `json:"anywhere,omitempty"`
-	// Gaps are the words that the user has to replace ("IMAGE"); nobody else can carry such a command out.
+	// Gaps are the words that the user has to replace ("IMAGE"); such a command cannot be run for the user.
 	Gaps []string `json:"gaps,omitempty"`
 	// Changes says that it changes something.
 	Changes bool `json:"changes,omitempty"`
-	// Fix says that it is certain to be right: whoever shows the problem may offer to carry it out.
+	// Fix says that it is certain to be right: a program that shows the problem may offer to run it.
 	Fix bool `json:"fix,omitempty"`
 }
 
-// Bonsai is a command of bonsai on the cluster at hand.
+// Bonsai returns a bonsai command on the current cluster.
 func Bonsai(verb ...string) Command { return Command{Tool: ToolBonsai, Verb: verb} }
 
-// Kubectl is a command of kubectl on the cluster at hand.
+// Kubectl returns a kubectl command on the current cluster.
 func Kubectl(verb ...string) Command { return Command{Tool: ToolKubectl, Verb: verb} }
 
-// Program is a command of this machine.
+// Program returns a command of this machine.
 func Program(tool string, verb ...string) Command { return Command{Tool: tool, Verb: verb} }
 
 // On returns the command with operands added.
@@ -66,7 +66,7 @@ func (c Command) In(namespace string) Command {
 	return c
 }
 
-// Of returns the command for a cluster that may not be the one at hand.
+// Of returns the command for a cluster that may not be the current one.
 func (c Command) Of(cluster string) Command {
 	c.Cluster = cluster
 	return c
@@ -78,7 +78,7 @@ func (c Command) OfNone() Command {
 	return c
 }
 
-// Running returns the command with another one that it carries out elsewhere.
+// Running returns the command with another one that it runs elsewhere.
 func (c Command) Running(inner Command) Command {
 	c.Inner = &inner
 	return c
@@ -102,7 +102,7 @@ func (c Command) Cure() Command {
 	return c
 }
 
-// For returns the command with the cluster at hand filled in.
+// For returns the command with the current cluster filled in.
 func (c Command) For(cluster string) Command {
 	if c.Cluster == "" && !c.Anywhere && (c.Tool == ToolBonsai || c.Tool == ToolKubectl) {
 		c.Cluster = cluster
@@ -153,7 +153,7 @@ func shellLine(argv []string) string {
 	return strings.Join(words, " ")
 }
 
-// MarshalJSON adds the line, so that nobody has to quote but String.
+// MarshalJSON adds the line, so that only String has to quote.
 func (c Command) MarshalJSON() ([]byte, error) {
 	type plain Command
 	return json.Marshal(struct {
@@ -162,9 +162,9 @@ func (c Command) MarshalJSON() ([]byte, error) {
 	}{plain(c), c.String()})
 }
 
-// Advice is one thing to do: a phrase, and the commands that do it, in this order. Each of them may be missing.
+// Advice is one thing to do: a phrase, and the commands that do it, in this order. Either may be missing.
 type Advice struct {
-	// Text is a fixed phrase where that is possible, so that it can be translated; it says nothing that Commands say.
+	// Text is a fixed phrase where possible, so that it can be translated; it does not repeat what Commands say.
 	Text     string    `json:"text,omitempty"`
 	Commands []Command `json:"commands,omitempty"`
 }
@@ -172,7 +172,7 @@ type Advice struct {
 // Advise is the short way to write an Advice.
 func Advise(text string, commands ...Command) Advice { return Advice{text, commands} }
 
-// Line is what to type, in one line; empty if there is nothing. A command that fails ends it.
+// Line is what to type, in one line; empty if there is nothing. The line ends at the first command that fails.
 func (a Advice) Line() string {
 	lines := make([]string, len(a.Commands))
 	for i, c := range a.Commands {
@@ -181,7 +181,7 @@ func (a Advice) Line() string {
 	return strings.Join(lines, " && ")
 }
 
-// In is the advice in one line, in the language that say speaks.
+// In returns the advice in one line, in the language of say.
 func (a Advice) In(say func(english string) string) string {
 	line := a.Line()
 	switch {
@@ -196,7 +196,7 @@ func (a Advice) In(say func(english string) string) string {
 // String is the advice in English.
 func (a Advice) String() string { return a.In(func(s string) string { return s }) }
 
-// For returns the advice with the cluster at hand filled in; list is unchanged.
+// For returns the advice with the current cluster filled in; list is unchanged.
 func adviceFor(list []Advice, cluster string) []Advice {
 	list = slices.Clone(list)
 	for i := range list {

@@ -9,19 +9,19 @@ import (
 // Service kube-dns; port 53 itself stays free for pods with a host port.
 const DNSPort = 10053
 
-// DNSAddon is the name of the addon that brings cluster DNS, which clusters have unless told otherwise.
+// DNSAddon is the name of the addon for cluster DNS, which clusters have by default.
 const DNSAddon = "dns"
 
-// DNSMetricsPort serves the DNS server's metrics and its health on the node's address, under the names and on the port
-// that dashboards know from CoreDNS.
+// DNSMetricsPort serves the DNS server's metrics and its health on the node's address, with the port and the metric
+// names that dashboards expect from CoreDNS.
 const DNSMetricsPort = 9153
 
 // NodeResolver is the address inside every node at which its DNS server answers as the machine's own resolver would:
-// no cluster names, only what is outside. Pods with dnsPolicy Default use it, since the engine's resolver listens on
-// the node's loopback, where pods cannot reach it. It is the link-local address that NodeLocal DNSCache made known.
+// only external names, no cluster names. Pods with dnsPolicy Default use it, because the engine's resolver listens on
+// the node's loopback, where pods cannot reach it. NodeLocal DNSCache uses the same link-local address.
 var NodeResolver = netip.MustParseAddr("169.254.20.10")
 
-// DNSStatus is what the DNS server of one node tells of itself.
+// DNSStatus is what the DNS server of one node reports about itself.
 type DNSStatus struct {
 	Node string `json:"node"`
 	// Phase is Running once it answers from complete records, Starting before, Degraded if it answers but something is
@@ -30,7 +30,7 @@ type DNSStatus struct {
 	Reason string `json:"reason,omitempty"`
 	// Since is when it started.
 	Since time.Time `json:"since,omitzero"`
-	// Listen are the addresses that it answers at.
+	// Listen are the addresses on which it answers.
 	Listen []string `json:"listen,omitempty"`
 	Domain string   `json:"domain"`
 	// Search are the node's own search domains; pods have them after those of the cluster.
@@ -41,19 +41,19 @@ type DNSStatus struct {
 	Cache     DNSCache      `json:"cache"`
 	// Queries were answered since the start, by rcode ("NOERROR").
 	Queries map[string]uint64 `json:"queries"`
-	// Config names the ConfigMaps in force, in the order they apply.
+	// Config names the ConfigMaps in effect, in the order in which they apply.
 	Config   []string  `json:"config,omitempty"`
 	Problems []Problem `json:"problems,omitempty"`
 }
 
-// DNSRecords counts what a server answers cluster names from.
+// DNSRecords counts the records from which a server answers cluster names.
 type DNSRecords struct {
 	Services   int `json:"services"`
 	Endpoints  int `json:"endpoints"`
 	Namespaces int `json:"namespaces"`
 	// Pods are counted in verified mode only.
 	Pods int `json:"pods,omitempty"`
-	// Changed is when the newest change was taken in.
+	// Changed is when the newest change was applied.
 	Changed time.Time `json:"changed,omitzero"`
 }
 
@@ -76,7 +76,7 @@ type DNSCache struct {
 	Capacity int    `json:"capacity"`
 	Hits     uint64 `json:"hits"`
 	Misses   uint64 `json:"misses"`
-	// Stale counts answers that were served although they had expired, for want of an upstream.
+	// Stale counts expired answers that were served because no upstream answered.
 	Stale uint64 `json:"stale"`
 }
 
@@ -93,11 +93,11 @@ const (
 	DNSRefused     DNSSource = "refused" // by a rule of the server
 )
 
-// DNSQuery is one answered question, as the live feed tells it.
+// DNSQuery is one answered question, as the live feed publishes it.
 type DNSQuery struct {
 	Time time.Time `json:"time"`
 	Node string    `json:"node"`
-	// Client is the asker's address, Pod the "namespace/name" behind it; Pod is empty if nobody knows, and "node/NAME"
+	// Client is the client's address, Pod the "namespace/name" that has it; Pod is empty if unknown, and "node/NAME"
 	// for a node or a pod on its network.
 	Client netip.Addr `json:"client"`
 	Pod    string     `json:"pod,omitempty"`
@@ -110,12 +110,13 @@ type DNSQuery struct {
 	Count   int           `json:"count"`
 	Took    time.Duration `json:"tookNanos"`
 	Source  DNSSource     `json:"source"`
-	// Upstream is who was asked, for forwarded questions.
+	// Upstream is the server that was asked, for forwarded questions.
 	Upstream string `json:"upstream,omitempty"`
-	// Tries are the names of the search path that were asked before this one for nothing; the feed folds them into
-	// the question that ended the search.
+	// Tries are the names of the search path that were asked before without success; the feed folds them into the
+	// question that ended the search.
 	Tries []string `json:"tries,omitempty"`
-	// Dropped counts questions that were not told, some time before this one: they came faster than they were read.
+	// Dropped counts questions before this one that were not published, because they arrived faster than they were
+	// read.
 	Dropped uint64 `json:"dropped,omitempty"`
 }
 
@@ -128,17 +129,17 @@ type DNSLookup struct {
 	// Search and Ndots are the resolver's; an empty Search asks for Name as it is.
 	Search []string `json:"search,omitempty"`
 	Ndots  int      `json:"ndots,omitempty"`
-	// Client is the address to ask in the name of, for rules that depend on it; zero is the node itself.
+	// Client is the address on whose behalf to ask, for rules that depend on it; zero is the node itself.
 	Client netip.Addr `json:"client,omitzero"`
 }
 
-// DNSLookupResult tells each step that a lookup took.
+// DNSLookupResult contains each step of a lookup.
 type DNSLookupResult struct {
 	Node  string    `json:"node"`
 	Steps []DNSStep `json:"steps"`
 }
 
-// DNSStep is one question on the way and what happened to it.
+// DNSStep is one question of a lookup and its answer.
 type DNSStep struct {
 	Name   string    `json:"name"`
 	Type   string    `json:"type"`
@@ -158,38 +159,38 @@ type DNSStep struct {
 type DNSLogQuery struct {
 	// Node is the server's; empty for all.
 	Node string
-	// Pod ("namespace/name", or "node/NAME") is the asker; empty for all. A pod that does not exist yet is waited for.
+	// Pod ("namespace/name", or "node/NAME") is the client; empty for all. A pod that does not exist yet is waited for.
 	Pod string
-	// Fold tells a search as one question; see DNSQuery.
+	// Fold returns a search as one question; see DNSQuery.
 	Fold bool
 }
 
-// DNSQuestion is a lookup as a user wants it.
+// DNSQuestion is a lookup as a user requests it.
 type DNSQuestion struct {
 	Name string `json:"name"`
 	// Type is empty for A and AAAA.
 	Type string `json:"type,omitempty"`
 	TCP  bool   `json:"tcp,omitempty"`
-	// Pod ("namespace/name") is who asks: with its address, by its search path, on its node. Empty is the search path of a
-	// pod in the namespace default that is like most.
+	// Pod ("namespace/name") is the pod to ask as: with its address, search path, and node. Empty means the search path
+	// of a typical pod in the namespace default.
 	Pod string `json:"pod,omitempty"`
-	// Node is whose server is asked; empty is that of the pod, or the first that answers.
+	// Node is the node whose server is asked; empty means that of the pod, or the first that answers.
 	Node string `json:"node,omitempty"`
 	// Plain asks for Name as it is, without the search path.
 	Plain bool `json:"plain,omitempty"`
 }
 
-// DNSAnswer tells each step of a lookup, and how it was made.
+// DNSAnswer contains each step of a lookup, and how it was done.
 type DNSAnswer struct {
 	DNSLookupResult
-	// Asked is what the server was asked, with the search path and address that were found for the pod.
+	// Asked is the question to the server, with the search path and address that were found for the pod.
 	Asked DNSLookup `json:"asked"`
 	Pod   string    `json:"pod,omitempty"`
-	// Notes say why the pod itself may get another answer.
+	// Notes say why the pod itself may get a different answer.
 	Notes []string `json:"notes,omitempty"`
 }
 
-// DNSFlushed is the outcome on one node. Reason says why it could not be done.
+// DNSFlushed is the result on one node. Reason says why it failed.
 type DNSFlushed struct {
 	Node    string `json:"node"`
 	Entries int    `json:"entries"`

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// EventKind says what an Event tells.
+// EventKind is what an Event reports.
 type EventKind string
 
 // The kinds of events that a start, stop or delete produces, in the order of a step's life.
@@ -17,8 +17,8 @@ const (
 	StepWarning  EventKind = "warning"
 )
 
-// Event is one thing that happened to one step of a running operation. The same events drive the plain output,
-// the JSON stream and the terminal UI's waterfall.
+// Event is one thing that happened to one step of a running operation. The same events drive the plain output, the JSON
+// stream and the terminal UI's waterfall.
 type Event struct {
 	Kind EventKind `json:"kind"`
 	// Step is a stable identifier ("apiserver", "node/bonsai-1"); Title is its text for people.
@@ -33,11 +33,12 @@ type Event struct {
 	Problem *Problem `json:"problem,omitempty"`
 }
 
-// ErrDetach is the cause with which the context of an operation ends when the operation goes on without whoever
-// watched it. Every other cause interrupts the operation.
+// ErrDetach is the cause with which the context of an operation ends if the operation should continue without its
+// observer. Every other cause interrupts the operation.
 var ErrDetach = errors.New("left running")
 
-// Timeline is the record of one finished operation: each step once, with begin and end relative to the start.
+// Timeline is the record of one finished operation: each step once, with start and end relative to the start of the
+// operation.
 type Timeline struct {
 	Operation string         `json:"operation"`
 	Started   time.Time      `json:"started"`

@@ -2,8 +2,8 @@ package cluster
 
 import "time"
 
-// Load is what a cluster is doing at one moment: how much its nodes and pods use, and how busy each part of the
-// control plane is. It is told only while somebody watches, see LoadInterval.
+// Load is what a cluster is doing at one moment: how much its nodes and pods use, and how busy each part of the control
+// plane is. It is measured only while a client watches, see LoadInterval.
 type Load struct {
 	Time         time.Time        `json:"time"`
 	Nodes        []NodeUsage      `json:"nodes,omitempty"`
@@ -16,12 +16,14 @@ const LoadInterval = time.Second
 // NodeUsage is what one node uses, read from the cgroups of its container.
 type NodeUsage struct {
 	Node string `json:"node"`
-	// Time is when the node measured; it is older than that of the Load if the node did not answer since.
+	// Time is when the node was measured; it is older than that of the Load if the node has not answered since.
 	Time time.Time `json:"time"`
-	// CPU is in cores, averaged since the measurement before; CPUs is what there is: the container's limit, or the machine.
+	// CPU is in cores, averaged since the previous measurement; CPUs is what is available: the container's limit, or
+	// the machine.
 	CPU  float64 `json:"cpu"`
 	CPUs float64 `json:"cpus"`
-	// Memory is the working set: what is used less file pages that could go at once. MemoryLimit is what there is.
+	// Memory is the working set: what is used minus file pages that can be dropped at once. MemoryLimit is what is
+	// available.
 	Memory      uint64 `json:"memory"`
 	MemoryLimit uint64 `json:"memoryLimit"`
 	// Disk is the file system that holds images, logs and volumes of the node; nodes usually share it.
@@ -32,8 +34,8 @@ type NodeUsage struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// PodUsage is what the containers of one pod use together. The node tells its UID; Namespace and Name are the API's to
-// know, and empty for the moment in which the API has not told of the pod yet.
+// PodUsage is what the containers of one pod use together. The node reports its UID; Namespace and Name come from the
+// API, and are empty until the API has reported the pod.
 type PodUsage struct {
 	UID       string `json:"uid"`
 	Namespace string `json:"namespace,omitempty"`
@@ -68,21 +70,22 @@ type PodCounters struct {
 	Memory uint64        `json:"memory"`
 }
 
-// ControlPlaneLoad is read from the metrics of the control plane's own process. Rates are per second since the Load
-// before, latencies those of the same span; -1 is "nothing was measured".
+// ControlPlaneLoad is read from the metrics of the control plane's own process. Rates are per second since the previous
+// Load, latencies those of the same period; -1 means that nothing was measured.
 type ControlPlaneLoad struct {
 	// CPU (cores) and Memory (bytes of RSS) of the one process.
 	CPU    float64 `json:"cpu"`
 	Memory uint64  `json:"memory"`
-	// Links are the arrows of the architecture: who asks whom, how often, how fast.
+	// Links are the arrows of the architecture: which component calls which, how often, how fast.
 	Links []Link `json:"links,omitempty"`
 	// Watches are open watch requests, Inflight other requests that are being served.
 	Watches  int `json:"watches"`
 	Inflight int `json:"inflight"`
-	// Objects counts what etcd holds by resource ("pods", "deployments.apps"), if there is any; DBSize is etcd's file in bytes.
+	// Objects counts the objects in etcd by resource ("pods", "deployments.apps"), if there are any; DBSize is etcd's
+	// file in bytes.
 	Objects map[string]int `json:"objects,omitempty"`
 	DBSize  int64          `json:"dbSize"`
-	// FsyncP99 is etcd's write-ahead log reaching the disk.
+	// FsyncP99 is the time to sync etcd's write-ahead log to disk.
 	FsyncP99 time.Duration `json:"fsyncP99Nanos"`
 	// Pending pods wait for the scheduler, by queue ("active", "backoff", "unschedulable", "gated").
 	Pending map[string]int `json:"pending,omitempty"`
@@ -91,10 +94,10 @@ type ControlPlaneLoad struct {
 	Queues      map[string]int `json:"queues,omitempty"`
 }
 
-// Link is the traffic from one component to another since the Load before.
+// Link is the traffic from one component to another since the previous Load.
 type Link struct {
 	// From and To are components: "kubelet", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd",
-	// "clients" (kubectl and everybody else).
+	// "clients" (kubectl and everything else).
 	From string  `json:"from"`
 	To   string  `json:"to"`
 	Rate float64 `json:"rate"`

@@ -6,8 +6,8 @@ import (
 	"bonsai/bootstrap/wait"
 )
 
-// Paths inside every node container. The driver writes what lies under NodeConfigDir before it starts the
-// container; the agent reads it at each boot.
+// Paths inside every node container. The driver writes the files under NodeConfigDir before it starts the container;
+// the agent reads them at each boot.
 const (
 	// PayloadDir is where the payload volume is mounted, read-only.
 	PayloadDir = "/opt/bonsai"
@@ -17,12 +17,12 @@ const (
 	// NodePKIDir holds ca.crt and, as NAME.crt and NAME.key: kubelet (serving), kubelet-client,
 	// kube-proxy (client) and agent (serving and client).
 	NodePKIDir = NodeConfigDir + "/pki"
-	// NodeLogDir holds one log file per component; it lies on the node's /var volume.
+	// NodeLogDir holds one log file per component; it is on the node's /var volume.
 	NodeLogDir = "/var/log/bonsai"
 )
 
-// NodeConfig is all that a node has to know before it can talk to anybody. It is derived from the Spec, never
-// edited by hand, and written anew at each start.
+// NodeConfig is everything that a node has to know before it can talk to other components. It is derived from the Spec,
+// never edited by hand, and rewritten at each start.
 type NodeConfig struct {
 	Cluster string `json:"cluster"`
 	Node    Node   `json:"node"`

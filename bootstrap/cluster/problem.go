@@ -23,12 +23,13 @@ func (s Severity) rank() int {
 	return slices.Index([]Severity{SeverityError, SeverityWarning, SeverityInfo}, s)
 }
 
-// Problem is one thing that is wrong, told the same way by CLI, JSON and terminal UI.
+// Problem is one thing that is wrong, in the same form for CLI, JSON and terminal UI.
 type Problem struct {
-	// Kind is stable and made for scripts; it is a fault.Kind where the problem came from an error.
+	// Kind is stable and meant for scripts; it is a fault.Kind if the problem came from an error.
 	Kind     string   `json:"kind"`
 	Severity Severity `json:"severity"`
-	// Object is what has the problem ("node/bonsai-2", "deployment/shop/cart"): for pods that somebody manages, who does.
+	// Object is what has the problem ("node/bonsai-2", "deployment/shop/cart"): for pods with a controller, the
+	// controller.
 	Object string `json:"object,omitempty"`
 	// Summary says what is wrong in one line, Cause why, Advice what to type or do next, the best first. Of workloads,
 	// Summary does not name the Object.
@@ -37,16 +38,16 @@ type Problem struct {
 	Advice  []Advice `json:"advice,omitempty"`
 	// Hint is Advice as one text, in code that does not make values of it yet.
 	Hint string `json:"-"`
-	// Evidence are the last lines that matter of a log.
+	// Evidence are the last relevant lines of a log.
 	Evidence []string `json:"evidence,omitempty"`
-	// Since is when it began, as far as that is known; zero if not.
+	// Since is when it began, as far as known; zero if not.
 	Since time.Time `json:"since,omitzero"`
-	// Count is how many pods have the problem, 0 if it is none of pods. Pods are some of them, "namespace/name", and
+	// Count is how many pods have the problem, 0 if it is not about pods. Pods are some of them, "namespace/name", and
 	// Container is the one in them.
 	Count     int      `json:"count,omitempty"`
 	Pods      []string `json:"pods,omitempty"`
 	Container string   `json:"container,omitempty"`
-	// Retry is when Kubernetes tries again by itself, if that is known.
+	// Retry is when Kubernetes retries on its own, if known.
 	Retry time.Time `json:"retry,omitzero"`
 	// Fix is what bonsai itself can do about it, in code that does not mark a Command as Fix yet.
 	Fix string `json:"-"`
@@ -60,11 +61,11 @@ func (p Problem) HintText() string {
 	return hint(p.Advice)
 }
 
-// Cure is the first command that is certain to help and that whoever shows the problem may offer to carry out; false if
+// Cure is the first command that is certain to help and that a program showing the problem may offer to run; false if
 // only the user can do something.
 func (p Problem) Cure() (Command, bool) { return FixOf(p.Advice) }
 
-// For returns the problem with the name of the cluster at hand in all commands that lack it.
+// For returns the problem with the name of the current cluster in all commands that lack it.
 func (p Problem) For(cluster string) Problem {
 	p.Advice = adviceFor(p.Advice, cluster)
 	return p
@@ -112,10 +113,10 @@ func (p *Problem) UnmarshalJSON(data []byte) error {
 const (
 	ProblemName          = "NameNotInDNS"     // pods ask for a name that does not exist
 	ProblemImage         = "ImageNotPulled"   // no image, no container
-	ProblemCrash         = "CrashLoop"        // a container ends again and again
-	ProblemFailed        = "Failed"           // a pod or Job that is not tried again has failed
+	ProblemCrash         = "CrashLoop"        // a container exits again and again
+	ProblemFailed        = "Failed"           // a pod or Job that is not retried has failed
 	ProblemStart         = "CannotStart"      // a container or its sandbox cannot be created or started
-	ProblemMemory        = "OutOfMemory"      // killed for its memory
+	ProblemMemory        = "OutOfMemory"      // killed because of its memory use
 	ProblemProbe         = "ProbeFailing"     // a probe keeps it from being ready, or restarts it
 	ProblemUnschedulable = "Unschedulable"    // no node can take the pod
 	ProblemClaim         = "VolumeUnbound"    // a claim does not get a volume
@@ -125,7 +126,7 @@ const (
 	ProblemRefused       = "Refused"          // pods are not admitted: quota, webhook, policy, limits
 )
 
-// SortProblems puts the worst first, of equals what others rest on, and of those the oldest.
+// SortProblems sorts the most serious first, then those that others depend on, then the oldest.
 func SortProblems(list []Problem) {
 	slices.SortStableFunc(list, func(a, b Problem) int {
 		return cmp.Or(
@@ -137,7 +138,7 @@ func SortProblems(list []Problem) {
 	})
 }
 
-// layer is how far down an object lies: what is wrong above it may follow from what is wrong with it.
+// layer is how basic an object is: problems with objects above it may follow from its own.
 func layer(object string) int {
 	switch kind, _, _ := strings.Cut(object, "/"); kind {
 	case "engine", "daemon":
@@ -148,7 +149,7 @@ func layer(object string) int {
 	return 2
 }
 
-// compareSince puts what has no time first: it is of the cluster itself.
+// compareSince sorts problems without a time first: they are about the cluster itself.
 func compareSince(a, b time.Time) int {
 	if a.IsZero() != b.IsZero() {
 		if a.IsZero() {

@@ -23,9 +23,9 @@ var countryMirrors = map[string]map[string]string{
 	},
 }
 
-// ParseRegistries makes the registry settings out of what a user typed: mirrors as "URL" (for docker.io),
-// "REGISTRY=URL" or "*=URL", with credentials in the URL's user part; a country whose public mirrors come after
-// them; and the PEM of an authority to trust for the https ones. All problems are reported at once.
+// ParseRegistries parses the registry settings that a user typed: mirrors as "URL" (for docker.io), "REGISTRY=URL" or
+// "*=URL", with credentials in the URL's user part; a country whose public mirrors come after them; and the PEM of an
+// authority to trust for the https ones. All problems are reported at once.
 func ParseRegistries(mirrors []string, country, ca string) (Registries, error) {
 	r := Registries{Mirrors: map[string][]Mirror{}}
 	var errs []error
@@ -56,14 +56,14 @@ func ParseRegistries(mirrors []string, country, ca string) (Registries, error) {
 	return r, errors.Join(errs...)
 }
 
-// parseMirror never repeats the text in its errors: it may hold a password.
+// parseMirror never repeats the text in its errors: it may contain a password.
 func parseMirror(text string) (registry string, m Mirror, err error) {
 	registry, rest := "docker.io", text
 	if before, after, ok := strings.Cut(text, "="); ok && !strings.ContainsAny(before, "/@") {
 		registry, rest = strings.ToLower(before), after
 	}
 	if registry == "" || strings.ContainsAny(registry, " \t\"'\\") {
-		return "", m, fmt.Errorf("registry mirror: %q is no registry's host name", registry)
+		return "", m, fmt.Errorf("registry mirror: %q is not the host name of a registry", registry)
 	}
 	if rest == "" {
 		return "", m, fmt.Errorf("registry mirror for %s: the URL is empty", registry)
@@ -79,9 +79,9 @@ func parseMirror(text string) (registry string, m Mirror, err error) {
 	case u.Scheme != "http" && u.Scheme != "https":
 		return "", m, fmt.Errorf("registry mirror for %s: scheme %q is neither http nor https", registry, u.Scheme)
 	case u.Hostname() == "":
-		return "", m, fmt.Errorf("registry mirror for %s: the URL names no host", registry)
+		return "", m, fmt.Errorf("registry mirror for %s: the URL has no host", registry)
 	case u.RawQuery != "" || u.Fragment != "":
-		return "", m, fmt.Errorf("registry mirror for %s: the URL may have no query and no fragment", registry)
+		return "", m, fmt.Errorf("registry mirror for %s: the URL must not have a query or a fragment", registry)
 	}
 	if u.User != nil {
 		m.Username = u.User.Username()

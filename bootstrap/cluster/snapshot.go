@@ -17,8 +17,8 @@ const (
 	PhaseUnknown  Phase = "Unknown"
 )
 
-// Snapshot is everything that was observed of one cluster at one moment. It is a value: nobody changes it after
-// it was published.
+// Snapshot is everything that was observed of one cluster at one moment. It is a value: it must not be changed after it
+// was published.
 type Snapshot struct {
 	Name  string    `json:"name"`
 	Phase Phase     `json:"phase"`
@@ -26,7 +26,7 @@ type Snapshot struct {
 	// KubernetesVersion as the API server reports it ("v1.37.2"); Emulated is the minor it emulates, if any.
 	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
 	Emulated          string `json:"emulatedVersion,omitempty"`
-	// APIServer is the state of the single entry to the cluster, Server its address.
+	// APIServer is the state of the only entry point of the cluster, Server its address.
 	APIServer Phase  `json:"apiserver"`
 	Server    string `json:"server,omitempty"`
 	// Kubeconfig is "Configured", "Misconfigured" (the context points elsewhere) or "Missing".
@@ -34,7 +34,7 @@ type Snapshot struct {
 	// Components are those of the control plane's process.
 	Components []Component  `json:"components,omitempty"`
 	Nodes      []NodeStatus `json:"nodes"`
-	// Addons are the enabled ones, and others that are not yet gone.
+	// Addons are the enabled ones, and others that are not removed yet.
 	Addons   []AddonStatus `json:"addons,omitempty"`
 	Problems []Problem     `json:"problems,omitempty"`
 	// LastStart is the timeline of the newest start.
@@ -53,14 +53,14 @@ type NodeStatus struct {
 	Name string `json:"name"`
 	IP   string `json:"ip"`
 	Role string `json:"role"`
-	// Host is the container's phase, Kubelet the Node object's Ready condition turned into a phase.
+	// Host is the container's phase, Kubelet the Node object's Ready condition as a phase.
 	Host    Phase `json:"host"`
 	Kubelet Phase `json:"kubelet"`
 	Ready   bool  `json:"ready"`
 	// DNS is the phase of the node's DNS server as the control plane sees it; empty if the addon dns is disabled.
 	DNS Phase `json:"dns,omitempty"`
-	// Heartbeat is when the kubelet last said so, to the second: a Ready from before its container started says
-	// nothing.
+	// Heartbeat is when the kubelet last reported that, to the second: a Ready from before its container started does
+	// not count.
 	Heartbeat  time.Time   `json:"heartbeat,omitzero"`
 	Components []Component `json:"components,omitempty"`
 }
@@ -69,7 +69,7 @@ type NodeStatus struct {
 type Component struct {
 	Name  string `json:"name"`
 	Phase Phase  `json:"phase"`
-	// Restarts counts how often the supervisor started it again since its host started.
+	// Restarts counts how often the supervisor restarted it since its host started.
 	Restarts int `json:"restarts"`
 	// Since is when it entered Phase; zero if unknown.
 	Since time.Time `json:"since,omitzero"`

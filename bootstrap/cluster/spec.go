@@ -1,8 +1,8 @@
-// Package cluster is the vocabulary that all of bonsai shares: what a cluster is wanted to be (Spec), what was
-// observed of it (Snapshot), what happened on the way (Event) and what is wrong with it (Problem).
+// Package cluster is the vocabulary that all of bonsai shares: the desired state of a cluster (Spec), what was observed
+// of it (Snapshot), the events of an operation (Event) and what is wrong (Problem).
 //
-// It imports the standard library only and does no input or output, so that everything else may import it.
-// Begin reading at Spec.
+// It imports only the standard library and does no input or output, so that everything else may import it. Begin
+// reading at Spec.
 package cluster
 
 import (
@@ -14,7 +14,7 @@ import (
 // Fixed parts of every cluster's address plan. Pod and service addresses exist only inside the node
 // containers' network namespaces, so that several clusters can use the same ones side by side.
 var (
-	// PodCIDR is shared out to nodes as one /24 each; the range is kubeadm's and kind's.
+	// PodCIDR is divided into one /24 per node; the range is kubeadm's and kind's.
 	PodCIDR = netip.MustParsePrefix("10.244.0.0/16")
 	// ServiceCIDR holds the cluster IPs; the first address is the API server's, the tenth DNS's.
 	ServiceCIDR = netip.MustParsePrefix("10.96.0.0/16")
@@ -27,7 +27,7 @@ var (
 const (
 	// DefaultName is the profile that commands use without -p.
 	DefaultName = "bonsai"
-	// DefaultNodes is the number of nodes that start makes without --nodes.
+	// DefaultNodes is the number of nodes that start creates without --nodes.
 	DefaultNodes = 3
 	// MaxNodes bounds --nodes: each node has one /24 of PodCIDR and is one container on this machine.
 	MaxNodes = 100
@@ -47,19 +47,19 @@ const (
 	AgentPort = 10270
 )
 
-// Spec is what the user wants a cluster to be, and the addresses that were planned for it. It is stored as
-// spec.json in the cluster's folder and is, with the container labels and the Kubernetes API, the only truth.
+// Spec is what the user wants a cluster to be, and the addresses that were planned for it. It is stored as spec.json in
+// the cluster's folder. Together with the container labels and the Kubernetes API it is the only source of truth.
 type Spec struct {
 	Version int    `json:"version"`
 	Name    string `json:"name"`
-	// ID tells two clusters of one name apart (random, made when the spec is made).
+	// ID distinguishes two clusters of the same name (random, created with the spec).
 	ID string `json:"id"`
-	// Suffix ends the names of the cluster's containers, networks and volumes, so that clusters of one name fit on one
-	// engine. Clusters of version 1 have none.
+	// Suffix ends the names of the cluster's containers, networks and volumes, so that clusters of the same name can
+	// share an engine. Clusters of version 1 have none.
 	Suffix string `json:"suffix,omitempty"`
 	// KubernetesVersion is "1.37" or an older minor that the embedded components emulate ("1.34").
 	KubernetesVersion string `json:"kubernetesVersion"`
-	// APIPort is where the API server listens, on 127.0.0.1 and on Gateway.
+	// APIPort is the port of the API server, on 127.0.0.1 and on Gateway.
 	APIPort int `json:"apiPort"`
 	// Subnet is the container network of the nodes; Gateway, its first address, is the host's.
 	Subnet  netip.Prefix `json:"subnet"`
@@ -67,11 +67,11 @@ type Spec struct {
 	// MTU of the container network, that of the engine's default bridge (0: unknown, the engine decides).
 	MTU   int    `json:"mtu,omitempty"`
 	Nodes []Node `json:"nodes"`
-	// Registries tells the nodes' containerd where to pull from.
+	// Registries defines where the nodes' containerd pulls from.
 	Registries Registries `json:"registries,omitzero"`
-	// Addons is what the user chose, by name; addons that are not in it are enabled if they are so by default.
+	// Addons is what the user chose, by name; addons that are not in it follow their default.
 	Addons map[string]bool `json:"addons,omitempty"`
-	// UpstreamHooks runs upstream's two bootstrap hooks (RBAC, priority classes) in place of bonsai's parallel one.
+	// UpstreamHooks runs upstream's two bootstrap hooks (RBAC, priority classes) instead of bonsai's parallel one.
 	UpstreamHooks bool `json:"upstreamHooks,omitempty"`
 }
 
@@ -79,7 +79,7 @@ type Spec struct {
 type Node struct {
 	// Name of the Node object and the host name.
 	Name string `json:"name"`
-	// Index counts from 1 and never changes; address and pod CIDR follow from it.
+	// Index counts from 1 and never changes; address and pod CIDR are derived from it.
 	Index   int          `json:"index"`
 	IP      netip.Addr   `json:"ip"`
 	PodCIDR netip.Prefix `json:"podCIDR"`
@@ -90,8 +90,8 @@ type Node struct {
 
 // Registries is how containerd finds images.
 type Registries struct {
-	// Mirrors maps a registry's host name ("docker.io") to the endpoints that are asked before it, in order.
-	// "*" stands for every registry.
+	// Mirrors maps a registry's host name ("docker.io") to the endpoints that are asked before it, in order. "*" stands
+	// for every registry.
 	Mirrors map[string][]Mirror `json:"mirrors,omitempty"`
 }
 
@@ -119,7 +119,7 @@ func (s *Spec) NodeByName(name string) (Node, bool) {
 	return s.Nodes[i], true
 }
 
-// Wants says whether the user wants an addon; byDefault is what holds for one that nobody decided on.
+// Wants reports whether the user wants an addon; byDefault is the answer for one that the user has not decided on.
 func (s *Spec) Wants(addon string, byDefault bool) bool {
 	if chosen, ok := s.Addons[addon]; ok {
 		return chosen
@@ -127,8 +127,8 @@ func (s *Spec) Wants(addon string, byDefault bool) bool {
 	return byDefault
 }
 
-// PlanNode gives the node of an index (from 1) its name and addresses. Addresses begin at the tenth of the
-// subnet; pod CIDRs at the second /24, so that node and index are easy to see in an address.
+// PlanNode gives the node of an index (from 1) its name and addresses. Addresses begin at the tenth of the subnet; pod
+// CIDRs at the second /24, so that node and index are easy to recognise in an address.
 func (s *Spec) PlanNode(index int) Node {
 	pod := PodCIDR.Addr().As4()
 	pod[2] = byte(index)

@@ -6,14 +6,14 @@ import (
 	"slices"
 )
 
-// SubnetPool is where ChooseSubnet looks: a corner of 10/8 that the defaults of Docker, kind, minikube, VPNs and
-// home routers leave alone.
+// SubnetPool is where ChooseSubnet looks: a range of 10/8 that the defaults of Docker, kind, minikube, VPNs and home
+// routers do not use.
 var SubnetPool = netip.MustParsePrefix("10.201.0.0/16")
 
 // SubnetBits is the size of a chosen subnet.
 const SubnetBits = 22
 
-// carrierGrade is shared address space (RFC 6598); some sites use it inside.
+// carrierGrade is shared address space (RFC 6598); some sites use it internally.
 var carrierGrade = netip.MustParsePrefix("100.64.0.0/10")
 
 // ChooseSubnet returns the first /22 of SubnetPool that overlaps none of taken: the networks of the engine, the

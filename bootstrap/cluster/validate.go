@@ -14,10 +14,10 @@ const MaxNameLength = 30
 // maxSuffixLength bounds Spec.Suffix; new ones have SuffixLength.
 const maxSuffixLength = 12
 
-// EmulatedMinors is how many older minors the embedded components can stand in for; upstream's limit is three.
+// EmulatedMinors is how many older minor versions the embedded components can emulate; upstream's limit is three.
 const EmulatedMinors = 3
 
-// ValidateName says why name cannot be a cluster's name, or nil. Node names, host names and labels derive from
+// ValidateName returns why name cannot be a cluster's name, or nil. Node names, host names and labels are derived from
 // it, so it has to be a DNS label.
 func ValidateName(name string) error {
 	switch {
@@ -39,7 +39,7 @@ func ValidateName(name string) error {
 
 func alphanumeric(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
 
-// ValidateNodes says why n cannot be the number of nodes. 0 is allowed: an API server without nodes.
+// ValidateNodes returns why n cannot be the number of nodes. 0 is allowed: an API server without nodes.
 func ValidateNodes(n int) error {
 	if n < 0 || n > MaxNodes {
 		return fmt.Errorf("%d nodes are not possible: from 0 (API server only) to %d", n, MaxNodes)
@@ -53,7 +53,7 @@ func ValidateNodes(n int) error {
 func ParseKubernetesVersion(wanted, embedded string) (minor string, emulated bool, err error) {
 	own, patch, ok := splitVersion(embedded)
 	if !ok {
-		return "", false, fmt.Errorf("this build names no Kubernetes version (%q)", embedded)
+		return "", false, fmt.Errorf("this build has no Kubernetes version (%q)", embedded)
 	}
 	if wanted == "stable" || wanted == "latest" || wanted == "" {
 		return fmt.Sprintf("1.%d", own), false, nil
@@ -83,7 +83,7 @@ func PossibleVersions(embedded string) []string {
 	return list
 }
 
-// splitVersion takes "1.37" or "v1.37.2" or "1.37.x" apart; only major version 1 exists.
+// splitVersion parses "1.37" or "v1.37.2" or "1.37.x"; only major version 1 exists.
 func splitVersion(v string) (minor int, patch string, ok bool) {
 	parts := strings.Split(strings.TrimPrefix(v, "v"), ".")
 	if len(parts) < 2 || len(parts) > 3 || parts[0] != "1" || !digits(parts[1]) {
@@ -102,8 +102,8 @@ func digits(s string) bool {
 	return s != "" && len(s) < 5 && strings.Trim(s, "0123456789") == ""
 }
 
-// Validate reports everything that makes the spec impossible, each as one of the joined errors. It is for specs
-// that come from a file; what a user types is checked piece by piece before.
+// Validate reports everything that makes the spec impossible, each as one of the joined errors. It is for specs that
+// come from a file; what a user types is checked separately before.
 func (s *Spec) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -120,10 +120,10 @@ func (s *Spec) Validate() error {
 		bad("suffix %q has to be at most %d lower-case letters and digits", s.Suffix, maxSuffixLength)
 	}
 	if _, _, ok := splitVersion(s.KubernetesVersion); !ok {
-		bad("kubernetesVersion %q is no version", s.KubernetesVersion)
+		bad("kubernetesVersion %q is not a version", s.KubernetesVersion)
 	}
 	if s.APIPort < 1 || s.APIPort > 65535 {
-		bad("apiPort %d is no port", s.APIPort)
+		bad("apiPort %d is not a port", s.APIPort)
 	}
 	// A cluster that never had nodes has no network yet.
 	if len(s.Nodes) > 0 || s.Subnet.IsValid() {
@@ -153,12 +153,12 @@ func (s *Spec) Validate() error {
 	return errors.Join(errs...)
 }
 
-// ValidateSubnet says why p cannot be the network of the nodes. A /24 or wider has room for MaxNodes; pod and
-// service ranges would be shadowed by an overlap.
+// ValidateSubnet returns why p cannot be the network of the nodes. A /24 or larger has room for MaxNodes; an overlap
+// would hide pod and service ranges.
 func ValidateSubnet(p netip.Prefix) error {
 	switch {
 	case !p.IsValid() || !p.Addr().Is4():
-		return fmt.Errorf("subnet %s is no IPv4 range such as 10.201.0.0/22", p)
+		return fmt.Errorf("subnet %s is not an IPv4 range such as 10.201.0.0/22", p)
 	case p != p.Masked():
 		return fmt.Errorf("subnet %s has host bits set; did you mean %s?", p, p.Masked())
 	case p.Bits() < 8 || p.Bits() > 24:

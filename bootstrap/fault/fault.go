@@ -1,8 +1,8 @@
-// Package fault is bonsai's one error type for what a user can do something about: a stable kind, what was
-// tried on what, the cause, and what to type next. The kind decides the exit code, in one place.
+// Package fault is bonsai's error type for everything that a user can do something about: a stable kind, what was tried
+// on what, the cause, and what to type next. The kind determines the exit code, in one place.
 //
-// Inside a package plain wrapped errors are fine; where an error leaves for the user, somebody on the way must
-// have made it a Fault. errors.As finds it at any depth.
+// Inside a package plain wrapped errors are fine; an error that leaves it towards the user must have been turned into a
+// Fault. errors.As finds it at any depth.
 package fault
 
 import (
@@ -18,11 +18,11 @@ type Kind string
 
 // All kinds, with the exit code of each in codes.
 const (
-	Internal         Kind = "Internal"           // a defect of bonsai itself
-	Usage            Kind = "Usage"              // a flag or argument that cannot be
+	Internal         Kind = "Internal"           // a bug in bonsai itself
+	Usage            Kind = "Usage"              // an invalid flag or argument
 	NotFound         Kind = "ClusterNotFound"    // no cluster of that name
 	NodeNotFound     Kind = "NodeNotFound"       // no node of that name
-	Busy             Kind = "ClusterBusy"        // another bonsai command works on the cluster
+	Busy             Kind = "ClusterBusy"        // another bonsai command is working on the cluster
 	SpecBroken       Kind = "SpecBroken"         // spec.json cannot be read
 	State            Kind = "StateFolder"        // the state folder is read-only, full or not ours
 	EngineDown       Kind = "EngineDown"         // Docker does not answer
@@ -30,7 +30,7 @@ const (
 	EngineTooOld     Kind = "EngineTooOld"       // Docker's API is older than we need
 	Engine           Kind = "EngineFailed"       // Docker answered with an error
 	Conflict         Kind = "Conflict"           // a port, subnet or name is taken
-	Version          Kind = "KubernetesVersion"  // a version that this binary cannot be
+	Version          Kind = "KubernetesVersion"  // a version that this binary does not have
 	ControlPlane     Kind = "ControlPlaneFailed" // etcd, API server, controllers or scheduler
 	Node             Kind = "NodeFailed"         // a node did not become ready
 	Unreachable      Kind = "HostUnreachable"    // nodes cannot reach the API server (host firewall)
@@ -42,12 +42,12 @@ const (
 	AddonNotFound    Kind = "AddonNotFound"      // no addon of that name in this version
 	Addon            Kind = "AddonFailed"        // an addon does not run, or is needed by others
 	NotResolved      Kind = "NotResolved"        // cluster DNS has no answer for a name
-	ObjectNotFound   Kind = "ObjectNotFound"     // the API has no such object, or no longer
-	Refused          Kind = "RequestRefused"     // the API server refuses what it was asked
+	ObjectNotFound   Kind = "ObjectNotFound"     // the API does not have the object, or no longer has it
+	Refused          Kind = "RequestRefused"     // the API server rejected a request
 )
 
-// codes are documented in docs/commands.md. 1 is anything unclassified, 2 is reserved for usage as in most
-// tools; the tens group by whose matter it is: 1x this machine's state, 2x the engine, 3x the cluster, 4x objects in it.
+// codes are documented in docs/commands.md. 1 is anything unclassified, 2 is reserved for usage as in most tools; the
+// tens are groups: 1x this machine's state, 2x the engine, 3x the cluster, 4x objects in it.
 var codes = map[Kind]int{
 	Internal: 1, Usage: 2,
 	State: 10, SpecBroken: 11, Busy: 12, Conflict: 13, Kubeconfig: 14, Version: 15,
@@ -61,37 +61,37 @@ var codes = map[Kind]int{
 // Fault is an error with a kind and advice.
 type Fault struct {
 	Kind Kind
-	// Op is what was tried on what ("create node bonsai-1"); it reads before the cause.
+	// Op is what was tried on what ("create node bonsai-1"); it is printed before the cause.
 	Op string
 	// Err is the cause.
 	Err error
-	// Advice is what to type or do next, the best first; empty where there is nothing sensible to say.
+	// Advice is what to type or do next, the best first; empty if there is nothing sensible to say.
 	Advice []cluster.Advice
-	// Evidence are the log lines that matter, oldest first.
+	// Evidence are the relevant log lines, oldest first.
 	Evidence []string
 }
 
-// New makes a fault of a kind out of a cause.
+// New returns a fault of a kind with a cause.
 func New(kind Kind, op string, err error) *Fault { return &Fault{Kind: kind, Op: op, Err: err} }
 
-// Newf makes a fault with a formatted cause; %w works.
+// Newf returns a fault with a formatted cause; %w works.
 func Newf(kind Kind, format string, args ...any) *Fault {
 	return &Fault{Kind: kind, Err: fmt.Errorf(format, args...)}
 }
 
-// Advise adds a thing to do, with the commands that do it in this order, and returns the fault. text says nothing that
-// the commands say; it may be empty. It is a fixed phrase where that is possible, so that it can be translated.
+// Advise adds a thing to do, with the commands that do it in this order, and returns the fault. text does not repeat
+// what the commands say; it may be empty. It is a fixed phrase where possible, so that it can be translated.
 func (f *Fault) Advise(text string, commands ...cluster.Command) *Fault {
 	f.Advice = append(f.Advice, cluster.Advise(text, commands...))
 	return f
 }
 
-// Advisef adds a thing to do that no command does and that cannot be said without naming something.
+// Advisef adds a thing to do for which there is no command and whose text has to name something.
 func (f *Fault) Advisef(format string, args ...any) *Fault {
 	return f.Advise(fmt.Sprintf(format, args...))
 }
 
-// WithHint sets what to do next and returns the fault. It is the form before Advise.
+// WithHint sets what to do next and returns the fault. It is the older form of Advise.
 func (f *Fault) WithHint(format string, args ...any) *Fault {
 	f.Advice = nil
 	for line := range strings.SplitSeq(fmt.Sprintf(format, args...), "\n") {
@@ -151,7 +151,7 @@ func Problem(err error) cluster.Problem {
 	return p
 }
 
-// FromProblem makes the error again that a problem was made of, for a process that was sent one.
+// FromProblem restores the error from which a problem was created, for a process that received one.
 func FromProblem(p cluster.Problem) *Fault {
 	f := &Fault{Kind: Kind(p.Kind), Op: p.Summary, Advice: p.Advice, Evidence: p.Evidence}
 	if p.Cause != "" {

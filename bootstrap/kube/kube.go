@@ -1,11 +1,12 @@
-// Package kube has the values in which bonsai's programs speak of what is in a cluster: the objects of the Kubernetes
-// API as rows, a pod in detail, Events, Services, lines of logs, forwarded ports, and the actions on objects. The
-// terminal UI shows them, the command line prints them, and they travel as JSON. The cluster itself, its nodes and
+// Package kube has the values with which bonsai's programs describe what is in a cluster: the objects of the Kubernetes
+// API as rows, a pod in detail, Events, Services, log lines, forwarded ports, and the actions on objects. The terminal
+// UI shows them, the command line prints them, and they are sent as JSON. The cluster itself, its nodes and components
+// are in package cluster.
 // components are package cluster's.
 //
-// They hold facts and no sentences: times are times and states are words of the API. Whoever shows a value puts it
-// into words. Strings come from the cluster as they are, control characters included: whoever shows them makes them
-// harmless. Like package cluster, this one imports nothing but the standard library.
+// They hold facts and no sentences: times are times and states are words of the API. The program that shows a value
+// puts it into words. Strings are as they come from the cluster, including control characters: the program that shows
+// them makes them harmless. Like package cluster, this one imports only the standard library.
 package kube
 
 import "strings"
@@ -25,7 +26,7 @@ type ResourceType struct {
 	Verbs []string `json:"verbs,omitempty"`
 }
 
-// PodType is the type of pods, with NodeType and ServiceType one of those that need no question to the API server.
+// PodType is the type of pods, with NodeType and ServiceType one of those that need no request to the API server.
 func PodType() ResourceType {
 	return ResourceType{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true, Short: []string{"po"}}
 }
@@ -48,12 +49,13 @@ type Ref struct {
 	UID       string       `json:"uid,omitempty"`
 }
 
-// Key tells objects apart, also two that had one name after each other.
+// Key identifies an object, also of two that had the same name one after the other.
 func (r *Ref) Key() string {
 	return strings.Join([]string{r.Type.Group, r.Type.Resource, r.Namespace, r.Name, r.UID}, "/")
 }
 
-// Object names an object where its namespace is known: an owner, what an Event is about. Kind is as in the API ("Pod").
+// Object names an object whose namespace is known from the context: an owner, what an Event is about. Kind is as in the
+// API ("Pod").
 type Object struct {
 	Kind string `json:"kind"`
 	Name string `json:"name"`

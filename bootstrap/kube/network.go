@@ -29,18 +29,18 @@ type ServicePort struct {
 
 // Address is where a Service answers.
 type Address struct {
-	// Address is "host:port", or a host alone for a Service that is but a name.
+	// Address is "host:port", or only a host for a Service that is only a name.
 	Address string `json:"address"`
-	// From says who reaches it.
+	// From says from where it can be reached.
 	From Reach `json:"from"`
-	// Alias is what the address is another name of; empty for all but ExternalName.
+	// Alias is the name that the address is an alias of; empty for all but ExternalName.
 	Alias string `json:"alias,omitempty"`
 }
 
 // Reach is where an address can be reached from.
 type Reach string
 
-// From the nearest: what the user's machine reaches, everybody outside, the nodes, only pods.
+// Sorted from the nearest: what the user's machine reaches, everything outside, the nodes, only pods.
 const (
 	ReachHost    Reach = "host"
 	ReachOutside Reach = "outside"
@@ -53,18 +53,18 @@ type ForwardSpec struct {
 	Namespace string `json:"namespace"`
 	// Target is a Pod, Service, Deployment or StatefulSet.
 	Target Object `json:"target"`
-	// Local is the port of this machine; 0 is one that is free.
+	// Local is the port of this machine; 0 means a free one.
 	Local int `json:"local"`
 	// Remote is the port of the target.
 	Remote int `json:"remote"`
 }
 
-// ForwardState is how a forwarded port does.
+// ForwardState is the state of a forwarded port.
 type ForwardState struct {
 	Local int `json:"local"`
 	// Pod is the one connected to; empty while there is none.
 	Pod string `json:"pod,omitempty"`
-	// Connections are those open now; Bytes went through since the beginning, both ways.
+	// Connections are those open now; Bytes are the total since the start, both ways.
 	Connections int   `json:"connections"`
 	Bytes       int64 `json:"bytes"`
 	// Reason says why it is not connected.

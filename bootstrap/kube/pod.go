@@ -36,7 +36,7 @@ type ContainerDetail struct {
 	State    ContainerState `json:"state"`
 	Ready    bool           `json:"ready"`
 	Restarts int            `json:"restarts"`
-	// LastState is how it ended before, zero if it never did.
+	// LastState is how it ended last time, zero if it never did.
 	LastState ContainerState  `json:"lastState,omitzero"`
 	Env       []EnvVar        `json:"env,omitempty"`
 	Ports     []ContainerPort `json:"ports,omitempty"`
@@ -46,7 +46,7 @@ type ContainerDetail struct {
 	Limits   map[string]string `json:"limits,omitempty"`
 }
 
-// ContainerPhase is what a container does in one word.
+// ContainerPhase is the state of a container in one word.
 type ContainerPhase string
 
 // The phases of a container.
@@ -56,14 +56,14 @@ const (
 	ContainerTerminated ContainerPhase = "terminated"
 )
 
-// ContainerState is what a container does, or how it ended.
+// ContainerState is the state of a container, or how it ended.
 type ContainerState struct {
 	Phase ContainerPhase `json:"phase"`
-	// Reason is a word of the API ("CrashLoopBackOff", "OOMKilled"), Message what it says beside that. A running container
-	// has neither.
+	// Reason is a word of the API ("CrashLoopBackOff", "OOMKilled"), Message its explanation. A running container has
+	// neither.
 	Reason  string `json:"reason,omitempty"`
 	Message string `json:"message,omitempty"`
-	// ExitCode, Signal and Finished are of terminated containers only. Signal is 0 if none ended it.
+	// ExitCode, Signal and Finished are only set for terminated containers. Signal is 0 if none ended it.
 	ExitCode int       `json:"exitCode,omitempty"`
 	Signal   int       `json:"signal,omitempty"`
 	Started  time.Time `json:"started,omitzero"`
@@ -74,7 +74,7 @@ type ContainerState struct {
 type EnvVar struct {
 	Name  string `json:"name"`
 	Value string `json:"value,omitempty"`
-	// From is where the value comes from; zero if it is given.
+	// From is where the value comes from; zero if it is given directly.
 	From EnvSource `json:"from,omitzero"`
 }
 

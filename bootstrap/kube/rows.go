@@ -2,7 +2,7 @@ package kube
 
 import "time"
 
-// RowQuery selects objects. An empty Namespace is all.
+// RowQuery selects objects. An empty Namespace means all.
 type RowQuery struct {
 	Type      ResourceType `json:"type"`
 	Namespace string       `json:"namespace,omitempty"`
@@ -11,7 +11,7 @@ type RowQuery struct {
 // Column heads one cell of each row.
 type Column struct {
 	Name string `json:"name"`
-	// Wide columns are shown only when wide output is asked for (a priority above 0 in the API's table).
+	// Wide columns are shown only in wide output (a priority above 0 in the API's table).
 	Wide bool `json:"wide,omitempty"`
 	// Numeric columns align right and sort by number.
 	Numeric bool `json:"numeric,omitempty"`
@@ -29,7 +29,7 @@ type Row struct {
 	Created time.Time `json:"created,omitzero"`
 	// Deleting says that the object has a deletion timestamp.
 	Deleting bool `json:"deleting,omitempty"`
-	// Labels may be shared by many rows; nobody changes them.
+	// Labels may be shared by many rows; they must not be changed.
 	Labels map[string]string `json:"labels,omitempty"`
 	// Owner is the controlling owner, zero if there is none.
 	Owner Object `json:"owner,omitzero"`
@@ -37,11 +37,11 @@ type Row struct {
 	Cordoned bool `json:"cordoned,omitempty"`
 }
 
-// RowBatch is news about rows.
+// RowBatch is a change of rows.
 type RowBatch struct {
 	// Columns are set in the first batch after Reset, and whenever they changed.
 	Columns []Column `json:"columns,omitempty"`
-	// Reset says that what was sent before does not count any more.
+	// Reset says that everything sent before is void.
 	Reset bool  `json:"reset,omitempty"`
 	Set   []Row `json:"set,omitempty"`
 	// Delete are UIDs.

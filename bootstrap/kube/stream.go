@@ -95,7 +95,7 @@ type Exec struct {
 	Namespace string `json:"namespace,omitempty"`
 	Pod       string `json:"pod,omitempty"`
 	Container string `json:"container,omitempty"`
-	// Command is empty for the best shell that there is.
+	// Command is empty for the best available shell.
 	Command []string `json:"command,omitempty"`
 	// The streams belong to the call, not to the value. With Size the command has a terminal.
 	Stdin  io.Reader           `json:"-"`

@@ -188,7 +188,7 @@ func (d *document) access(name string) [4]string {
 	}
 }
 
-// trusts says whether the cluster entry of that name has this CA, by which one cluster is told from another of its name:
+// trusts reports whether the cluster entry of that name has this CA, by which one cluster is told from another of its name:
 // the port of a server changes, its CA does not.
 func (d *document) trusts(name string, ca []byte) bool {
 	data := scalar(get(item(get(d.root, "clusters"), name), "cluster", "certificate-authority-data"))

@@ -8,14 +8,14 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// AddonBackend is the part of Backend that tells of addons. What is wanted is changed in the spec, followed by Reload;
-// how that goes is seen in Watch.
+// AddonBackend is the part of Backend for addons. To change which are wanted, change the spec and call Reload; the
+// progress is visible in Watch.
 type AddonBackend interface {
-	// Addons looks at every addon, each told behind those that it needs, the disabled ones too.
+	// Addons observes every addon, each listed after those that it needs, including the disabled ones.
 	Addons(ctx context.Context) ([]cluster.AddonStatus, error)
 }
 
-// Addons asks how every addon does.
+// Addons returns the status of every addon.
 func (c *Client) Addons(ctx context.Context) (list []cluster.AddonStatus, err error) {
 	err = c.do(ctx, http.MethodGet, "/v1/addons", func(r *http.Response) error {
 		return json.NewDecoder(r.Body).Decode(&list)

@@ -9,11 +9,11 @@ import (
 	"bonsai/bootstrap/fault"
 )
 
-// BirthBackend is the part of Backend that tells how pods come to be. Its errors are faults: ObjectNotFound, and NotRunning
-// before the control plane is ready.
+// BirthBackend is the part of Backend that shows how pods come to be. Its errors are faults: ObjectNotFound, and
+// NotRunning before the control plane is ready.
 type BirthBackend interface {
-	// Birth calls send with the story of a pod as far as it is known, and again after each change, until it is complete,
-	// the pod is gone, ctx ends or send fails.
+	// Birth calls send with the steps of a pod as far as they are known, and again after each change, until they are
+	// complete, the pod is gone, ctx ends or send fails.
 	Birth(ctx context.Context, namespace, name string, send func(cluster.Birth) error) error
 }
 
@@ -21,10 +21,11 @@ func birthRoutes(mux *http.ServeMux, b BirthBackend) {
 	mux.HandleFunc("GET /v1/birth", func(w http.ResponseWriter, r *http.Request) {
 		namespace, name := r.URL.Query().Get("namespace"), r.URL.Query().Get("name")
 		if namespace == "" || name == "" {
-			fail(w, fault.Newf(fault.Usage, "birth: no pod is named"))
+			fail(w, fault.Newf(fault.Usage, "birth: no pod was given"))
 			return
 		}
-		// The answer begins with the first story, so that a pod that does not exist is an error and not a stream of none.
+		// The answer starts with the first state, so that a pod that does not exist is an error and not an empty
+		// stream.
 		var s *stream
 		err := b.Birth(r.Context(), namespace, name, func(v cluster.Birth) error {
 			if s == nil {
@@ -43,8 +44,8 @@ func birthRoutes(mux *http.ServeMux, b BirthBackend) {
 	})
 }
 
-// Birth calls f with how a pod came to be, at once and after each change, until the story is complete (Ready), the pod is
-// gone, f fails, ctx ends or the daemon does. It returns f's error as it is.
+// Birth calls f with how a pod came to be, at once and after each change, until the steps are complete (Ready), the pod
+// is gone, f fails, ctx ends or the daemon exits. It returns f's error unchanged.
 func (c *Client) Birth(ctx context.Context, namespace, name string, f func(cluster.Birth) error) error {
 	return lines(ctx, c, "/v1/birth?"+url.Values{"namespace": {namespace}, "name": {name}}.Encode(), f)
 }

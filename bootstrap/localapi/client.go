@@ -20,14 +20,14 @@ import (
 	"bonsai/bootstrap/fault"
 )
 
-// Client asks the daemon behind one socket. It holds no connection between calls and is safe for concurrent use.
+// Client talks to the daemon behind one socket. It holds no connection between calls and is safe for concurrent use.
 // Without a daemon every call returns the fault NotRunning.
 type Client struct {
 	socket string
 	log    *slog.Logger
 }
 
-// NewClient makes a client. Nothing is dialled yet.
+// NewClient returns a client. Nothing is dialled yet.
 func NewClient(socket string) *Client {
 	return &Client{socket: socket, log: slog.New(slog.DiscardHandler)}
 }
@@ -38,7 +38,7 @@ func (c *Client) LogTo(log *slog.Logger) *Client {
 	return c
 }
 
-// Snapshot returns what the daemon knows at the moment.
+// Snapshot returns what the daemon currently knows.
 func (c *Client) Snapshot(ctx context.Context) (s cluster.Snapshot, err error) {
 	err = c.do(ctx, http.MethodGet, "/v1/snapshot", func(r *http.Response) error {
 		return json.NewDecoder(r.Body).Decode(&s)
@@ -46,18 +46,18 @@ func (c *Client) Snapshot(ctx context.Context) (s cluster.Snapshot, err error) {
 	return s, err
 }
 
-// Watch calls f with the newest snapshot, once at the beginning and then after each change, until f fails, ctx ends
-// or the daemon does. It returns f's error as it is, and nil only when the daemon ended in order.
+// Watch calls f with the newest snapshot, at once and after each change, until f fails, ctx ends or the daemon exits.
+// It returns f's error unchanged, and nil only if the daemon stopped in order.
 func (c *Client) Watch(ctx context.Context, f func(cluster.Snapshot) error) error {
 	return lines(ctx, c, "/v1/watch", f)
 }
 
-// Events calls f with every event since the daemon began and returns nil when its start has succeeded or failed.
+// Events calls f with every event since the daemon started and returns nil when its start has succeeded or failed.
 func (c *Client) Events(ctx context.Context, f func(cluster.Event) error) error {
 	return lines(ctx, c, "/v1/events", f)
 }
 
-// Logs copies log lines into w; with Follow until ctx ends or the daemon does.
+// Logs copies log lines into w; with Follow until ctx ends or the daemon exits.
 func (c *Client) Logs(ctx context.Context, q LogQuery, w io.Writer) error {
 	query := url.Values{"component": {q.Component}, "tail": {strconv.Itoa(q.Tail)}, "follow": {strconv.FormatBool(q.Follow)}}
 	return c.do(ctx, http.MethodGet, "/v1/logs?"+query.Encode(), func(r *http.Response) error {
@@ -68,17 +68,17 @@ func (c *Client) Logs(ctx context.Context, q LogQuery, w io.Writer) error {
 	})
 }
 
-// Reload makes the daemon read the spec again and returns when it lives by it.
+// Reload makes the daemon read the spec again and returns when it has applied it.
 func (c *Client) Reload(ctx context.Context) error {
 	return c.do(ctx, http.MethodPost, "/v1/reload", nil)
 }
 
-// Stop makes the daemon begin its orderly end.
+// Stop makes the daemon begin its orderly stop.
 func (c *Client) Stop(ctx context.Context) error {
 	return c.do(ctx, http.MethodPost, "/v1/stop", nil)
 }
 
-// do makes one request on a connection of its own; read gets an answer that is no error.
+// do makes one request on a connection of its own; read gets a successful answer.
 func (c *Client) do(ctx context.Context, method, path string, read func(*http.Response) error) error {
 	return c.send(ctx, method, path, nil, read)
 }
@@ -113,7 +113,7 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader, 
 		var p cluster.Problem
 		if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&p); err != nil || p.Kind == "" {
 			return fault.Newf(fault.Internal, "ask the daemon for %s: it answered %s", path, resp.Status).
-				Advise("the daemon may be of another version of bonsai; restart the cluster", cluster.Bonsai("stop").Change(), cluster.Bonsai("start").Change())
+				Advise("the daemon may have another version of bonsai; restart the cluster", cluster.Bonsai("stop").Change(), cluster.Bonsai("start").Change())
 		}
 		return fault.FromProblem(p)
 	}
@@ -139,7 +139,7 @@ func readLines[T any](ctx context.Context, r *http.Response, f func(T) error) er
 		case err != nil && ctx.Err() != nil:
 			return context.Cause(ctx)
 		case err != nil:
-			return fmt.Errorf("the daemon broke off: %w", err)
+			return fmt.Errorf("the daemon closed the connection: %w", err)
 		}
 		if err := f(v); err != nil {
 			return err
@@ -147,7 +147,7 @@ func readLines[T any](ctx context.Context, r *http.Response, f func(T) error) er
 	}
 }
 
-// streamEnd tells a stream that was told whole from one that failed or broke off; its body has been read.
+// streamEnd distinguishes a complete stream from one that failed or broke off; its body has been read.
 func streamEnd(r *http.Response) error {
 	if text := r.Trailer.Get(problemTrailer); text != "" {
 		var p cluster.Problem
@@ -161,7 +161,7 @@ func streamEnd(r *http.Response) error {
 		return fault.FromProblem(p)
 	}
 	if r.Trailer.Get(endTrailer) == "" {
-		return fmt.Errorf("the daemon broke off: %w", io.ErrUnexpectedEOF)
+		return fmt.Errorf("the daemon closed the connection: %w", io.ErrUnexpectedEOF)
 	}
 	return nil
 }

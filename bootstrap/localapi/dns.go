@@ -14,21 +14,21 @@ import (
 	"bonsai/bootstrap/fault"
 )
 
-// DNSBackend is the part of Backend that shows the cluster's DNS servers, one per node. Its errors are faults: Addon
-// where DNS is disabled or does not answer, NotRunning before the control plane is ready, NodeNotFound.
+// DNSBackend is the part of Backend for the cluster's DNS servers, one per node. Its errors are faults: Addon if DNS is
+// disabled or does not answer, NotRunning before the control plane is ready, NodeNotFound.
 type DNSBackend interface {
-	// DNSStatus asks the servers of all nodes. One that does not answer has PhaseUnknown and the reason.
+	// DNSStatus queries the servers of all nodes. One that does not answer has PhaseUnknown and the reason.
 	DNSStatus(ctx context.Context) ([]cluster.DNSStatus, error)
-	// DNSLog calls watching once it is connected with every node that can be reached, and send with each question that is
+	// DNSLog calls watching once it is connected to every node that can be reached, and send with each question that is
 	// answered from then on, until ctx ends or send fails. Other nodes are waited for.
 	DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error
-	// DNSLookup asks one server. That the name does not exist is no error.
+	// DNSLookup queries one server. A name that does not exist is not an error.
 	DNSLookup(ctx context.Context, q cluster.DNSQuestion) (cluster.DNSAnswer, error)
-	// DNSFlush forgets cached answers on one node, or on all if node is empty.
+	// DNSFlush removes cached answers on one node, or on all if node is empty.
 	DNSFlush(ctx context.Context, node string) ([]cluster.DNSFlushed, error)
 }
 
-// maxQuestion is far more than the text of a lookup takes.
+// maxQuestion is far more than the text of a lookup needs.
 const maxQuestion = 64 << 10
 
 func dnsRoutes(mux *http.ServeMux, b DNSBackend) {
@@ -39,7 +39,7 @@ func dnsRoutes(mux *http.ServeMux, b DNSBackend) {
 	mux.HandleFunc("GET /v1/dns/log", func(w http.ResponseWriter, r *http.Request) {
 		v := r.URL.Query()
 		q := cluster.DNSLogQuery{Node: v.Get("node"), Pod: v.Get("pod"), Fold: v.Get("fold") == "true"}
-		// The answer begins when questions are no longer missed.
+		// The answer starts when no more questions are missed.
 		var s *stream
 		watching := func() {
 			if s == nil {
@@ -81,14 +81,14 @@ func answer(w http.ResponseWriter, v any, err error) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-// DNSStatus asks the DNS servers of all nodes how they are.
+// DNSStatus returns the state of the DNS servers of all nodes.
 func (c *Client) DNSStatus(ctx context.Context) (status []cluster.DNSStatus, err error) {
 	err = c.do(ctx, http.MethodGet, "/v1/dns/status", func(r *http.Response) error { return decode(r.Body, &status) })
 	return status, err
 }
 
 // DNSLog calls watching, and then f with each question that is answered from that moment on, until f fails, ctx ends or
-// the daemon does. It returns f's error as it is, and nil only when the daemon ended in order.
+// the daemon exits. It returns f's error unchanged, and nil only if the daemon stopped in order.
 func (c *Client) DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching func(), f func(cluster.DNSQuery) error) error {
 	v := url.Values{"node": {q.Node}, "pod": {q.Pod}, "fold": {strconv.FormatBool(q.Fold)}}
 	return c.do(ctx, http.MethodGet, "/v1/dns/log?"+v.Encode(), func(r *http.Response) error {
@@ -97,7 +97,7 @@ func (c *Client) DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching fun
 	})
 }
 
-// DNSLookup asks a DNS server and tells each step.
+// DNSLookup queries a DNS server and returns each step.
 func (c *Client) DNSLookup(ctx context.Context, q cluster.DNSQuestion) (a cluster.DNSAnswer, err error) {
 	body, err := json.Marshal(q)
 	if err != nil {
@@ -107,7 +107,7 @@ func (c *Client) DNSLookup(ctx context.Context, q cluster.DNSQuestion) (a cluste
 	return a, err
 }
 
-// DNSFlush forgets cached answers on one node, or on all if node is empty.
+// DNSFlush removes cached answers on one node, or on all if node is empty.
 func (c *Client) DNSFlush(ctx context.Context, node string) (flushed []cluster.DNSFlushed, err error) {
 	path := "/v1/dns/flush?" + url.Values{"node": {node}}.Encode()
 	err = c.do(ctx, http.MethodPost, path, func(r *http.Response) error { return decode(r.Body, &flushed) })

@@ -7,11 +7,11 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// LoadBackend is the part of Backend that tells how busy the cluster is. Its error is the fault NotRunning before the
-// control plane is ready.
+// LoadBackend is the part of Backend for how busy the cluster is. Its error is the fault NotRunning before the control
+// plane is ready.
 type LoadBackend interface {
-	// Load calls send with a Load every cluster.LoadInterval, for the first time after about one, until ctx ends or send
-	// fails, and returns that failure. Whoever is slow misses some.
+	// Load calls send with a Load every cluster.LoadInterval, for the first time after about one interval, until ctx
+	// ends or send fails, and returns that failure. A slow receiver misses some.
 	Load(ctx context.Context, send func(cluster.Load) error) error
 }
 
@@ -35,9 +35,9 @@ func loadRoutes(mux *http.ServeMux, b LoadBackend) {
 	})
 }
 
-// Load calls f once a second with what the cluster does, for the first time after about a second, until f fails, ctx
-// ends or the daemon does. It returns f's error as it is, and nil only when the daemon ended in order. The daemon
-// measures only while somebody watches.
+// Load calls f once a second with what the cluster is doing, for the first time after about a second, until f fails,
+// ctx ends or the daemon exits. It returns f's error unchanged, and nil only if the daemon stopped in order. The daemon
+// measures only while there are watchers.
 func (c *Client) Load(ctx context.Context, f func(cluster.Load) error) error {
 	return lines(ctx, c, "/v1/load", f)
 }

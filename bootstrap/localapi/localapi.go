@@ -15,9 +15,9 @@
 //	POST /v1/reload     read spec.json again; answers when that is done
 //	POST /v1/stop       stop in order; answers at once
 //
-// An error is a cluster.Problem: as the body of an answer that is not 200, or, once a stream has begun, in its
-// trailer. A stream that breaks off without its end is an error too, so that a daemon's crash is never taken for
-// the end of a story. Begin reading at Backend, Listen and Client.
+// An error is a cluster.Problem: as the body of an answer that is not 200, or, once a stream has begun, in its trailer.
+// A stream that breaks off is an error too, so that a daemon's crash is never mistaken for the end of a stream. Begin
+// reading at Backend, Listen and Client.
 package localapi
 
 import (
@@ -27,13 +27,13 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// Backend is what the daemon answers with. Its methods may be called at once from any goroutine; ctx ends when the
-// client goes away or the server closes.
+// Backend provides the daemon's answers. Its methods may be called concurrently from any goroutine; ctx ends when the
+// client disconnects or the server closes.
 type Backend interface {
 	Snapshot(ctx context.Context) cluster.Snapshot
 	// Watch calls send with the newest snapshot until ctx ends or send fails, and returns that failure.
 	Watch(ctx context.Context, send func(cluster.Snapshot) error) error
-	// Events calls send with every event since the daemon began and returns when its start has succeeded or failed.
+	// Events calls send with every event since the daemon started and returns when its start has succeeded or failed.
 	Events(ctx context.Context, send func(cluster.Event) error) error
 	Logs(ctx context.Context, q LogQuery, w io.Writer) error
 	LoadBackend
@@ -48,13 +48,13 @@ type Backend interface {
 // LogQuery selects log lines.
 type LogQuery struct {
 	Component string
-	// Tail is how many lines from the end to begin with; 0 or less is all.
+	// Tail is how many lines from the end to start with; 0 or less means all.
 	Tail   int
 	Follow bool
 }
 
-// problemTrailer carries the Problem of a stream that ended with an error, as JSON; endTrailer marks the end of one
-// that was told whole.
+// problemTrailer carries the Problem of a stream that ended with an error, as JSON; endTrailer marks the end of a
+// complete one.
 const (
 	problemTrailer = "Bonsai-Problem"
 	endTrailer     = "Bonsai-End"

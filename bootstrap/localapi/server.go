@@ -19,7 +19,7 @@ import (
 	"bonsai/bootstrap/fault"
 )
 
-// closeGrace is what answers in progress get when the server closes; streams are told to end at once.
+// closeGrace is the time for answers in progress when the server closes; streams are ended at once.
 const closeGrace = time.Second
 
 // Server serves one backend until Close.
@@ -31,8 +31,8 @@ type Server struct {
 	err    error
 }
 
-// Listen serves backend on a new unix socket with mode 0600, in a folder that is private already. A socket that a
-// dead daemon left is replaced; one that still answers is the fault Busy. The caller closes the server.
+// Listen serves backend on a new unix socket with mode 0600, in a folder that is private already. A socket that a dead
+// daemon left is replaced; if one still answers, the fault is Busy. The caller closes the server.
 func Listen(path string, backend Backend) (*Server, error) {
 	if err := removeStale(path); err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func Listen(path string, backend Backend) (*Server, error) {
 	if err != nil {
 		return nil, fault.New(fault.State, "listen on "+path, err)
 	}
-	// The folder has kept everybody else out meanwhile.
+	// Until now the folder has kept everybody else out.
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(fault.New(fault.State, "make "+path+" private", err), l.Close())
 	}
@@ -50,15 +50,15 @@ func Listen(path string, backend Backend) (*Server, error) {
 		http: &http.Server{
 			Handler:     handler(backend),
 			BaseContext: func(net.Listener) context.Context { return ctx },
-			ErrorLog:    slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // a client that went away is no news
-			// Only our own clients connect; this is against one that hangs half-way.
+			ErrorLog:    slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // a client that disconnects is normal
+			// Only our own clients connect; this protects against one that hangs.
 			ReadHeaderTimeout: 10 * time.Second,
 		},
 		cancel: cancel, done: make(chan struct{}),
 	}
 	go func() {
 		defer close(s.done)
-		_ = s.http.Serve(l) // ErrServerClosed, or an error that Close cannot better
+		_ = s.http.Serve(l) // ErrServerClosed, or an error that Close cannot fix
 	}()
 	return s, nil
 }
@@ -83,7 +83,7 @@ func removeStale(path string) error {
 		return nil
 	}
 	if err != nil {
-		return fault.New(fault.State, "look at "+path, err)
+		return fault.New(fault.State, "check "+path, err)
 	}
 	if info.Mode()&fs.ModeSocket == 0 {
 		return fault.Newf(fault.State, "%s is not a socket", path).Advise("remove it", cluster.Program("rm", "-r").On(path).Change())
@@ -130,7 +130,7 @@ func handler(b Backend) http.Handler {
 	})
 	mux.HandleFunc("POST /v1/stop", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusAccepted)
-		// The answer leaves first: an orderly stop closes this connection.
+		// The answer is sent first: an orderly stop closes this connection.
 		_ = http.NewResponseController(w).Flush()
 		b.Stop()
 	})
@@ -144,26 +144,26 @@ func handler(b Backend) http.Handler {
 func parseLogQuery(v url.Values) (LogQuery, error) {
 	q := LogQuery{Component: v.Get("component"), Follow: v.Get("follow") == "true"}
 	if q.Component == "" {
-		return q, fault.Newf(fault.Usage, "logs: no component is named")
+		return q, fault.Newf(fault.Usage, "logs: no component was given")
 	}
 	if text := v.Get("tail"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil {
-			return q, fault.Newf(fault.Usage, "logs: tail %q is no number", text)
+			return q, fault.Newf(fault.Usage, "logs: tail %q is not a number", text)
 		}
 		q.Tail = n
 	}
 	return q, nil
 }
 
-// fail answers with a problem. The status does not matter beyond "not 200": the problem's kind tells.
+// fail answers with a problem. The status only has to differ from 200: the problem's kind has the details.
 func fail(w http.ResponseWriter, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusInternalServerError)
 	_ = json.NewEncoder(w).Encode(fault.Problem(err))
 }
 
-// stream is an answer that grows; each piece is on its way when send or Write returns.
+// stream is an answer that is sent in pieces; each has been flushed when send or Write returns.
 type stream struct {
 	w  http.ResponseWriter
 	rc *http.ResponseController

@@ -1,8 +1,8 @@
-// Package nearmiss guesses what was meant by a name that does not exist: which one of a list of names (Nearest), or which
+// Package nearmiss guesses the name that was meant by one that does not exist: which one of a list (Nearest), or which
 // Service (Find).
 //
-// It knows the mistakes that people make: slips of the finger, and in names of Services the wrong namespace and a domain
-// that is not quite "svc.cluster.local". It is pure.
+// It knows typical mistakes: typing errors, and in names of Services the wrong namespace and a domain that is not quite
+// "svc.cluster.local". It is pure.
 package nearmiss
 
 import (
@@ -28,30 +28,30 @@ const (
 	Name
 	// Both are misspelt.
 	Both
-	// Domain behind the namespace is not one of the cluster.
+	// Domain after the namespace is not one of the cluster.
 	Domain
-	// Unsearched: the name is right for a resolver that uses the search path, but was asked for as it is.
+	// Unsearched: the name is right for a resolver that uses the search path, but was asked for as given.
 	Unsearched
 )
 
-// Meant is what may have been meant.
+// Meant is a name that may have been meant.
 type Meant struct {
-	// Right is the name as it should have been asked for, in the form that was used: redis.default.svc for
-	// redis.defualt.svc, redis.default for redis.
+	// Right is the correct name, in the form that was used: redis.default.svc for redis.defualt.svc, redis.default for
+	// redis.
 	Right   string
 	Service Service
 	Reason  Reason
 }
 
-// most is how many equally good guesses are still a help.
+// most is how many equally good guesses are still useful.
 const most = 3
 
-// unrelated is the score of the right Service in a namespace that looks nothing like the one that was asked for.
+// unrelated is the score of the right Service in a namespace that does not resemble the requested one.
 const unrelated = 10
 
 // Find returns what a pod of the namespace own may have meant by asked, which does not exist: the best guesses, best
-// first, at most three and all equally good. It returns none for a name that is one of a Service, and for one that
-// nothing is near to.
+// first, at most three and all equally good. It returns none for a name of an existing Service, or if no name is
+// similar.
 func Find(asked, own string, services []Service) []Meant {
 	labels := strings.Split(strings.TrimSuffix(strings.ToLower(asked), "."), ".")
 	if len(labels) > 12 || slices.Contains(labels, "") {
@@ -90,8 +90,8 @@ func Find(asked, own string, services []Service) []Meant {
 	return best
 }
 
-// Full returns the full name of the Service that a pod of the namespace own means by asked, if there is one: what a
-// resolver that uses the search path ends at.
+// Full returns the full name of the Service that a pod of the namespace own means by asked, if there is one: the name
+// that a resolver with a search path finds.
 func Full(asked, own string, services []Service) (Meant, bool) {
 	asked = strings.TrimSuffix(strings.ToLower(asked), ".")
 	for _, s := range services {
@@ -138,7 +138,7 @@ func readings(labels []string, own string) []reading {
 	return list
 }
 
-// domainOf returns what should stand behind a namespace, and how far from it that is what does.
+// domainOf returns the correct domain after a namespace, and how far the given one is from it.
 func domainOf(rest string) (domain string, slips int, ok bool) {
 	switch rest {
 	case "":
@@ -160,14 +160,14 @@ func domainOf(rest string) (domain string, slips int, ok bool) {
 	return ".svc", n, n <= 1
 }
 
-// score says how far a Service is from what was asked for: 0 is the same, negative is too far.
+// score is how far a Service is from the requested name: 0 is the same, negative is too far.
 func (r *reading) score(s Service) (int, Reason) {
 	name := distance(r.service, s.Name, slips(r.service))
 	if name > slips(r.service) {
 		return -1, 0
 	}
 	if !r.explicit {
-		// One label is soon near another: misspelt, only the pod's own namespace counts.
+		// A single label is similar to many others: if misspelt, only the pod's own namespace counts.
 		switch {
 		case s.Namespace == r.namespace && name > 0:
 			return 2*name - 1, Name
@@ -198,7 +198,7 @@ func (r *reading) score(s Service) (int, Reason) {
 	return score + 2*r.domainSlips, reason
 }
 
-// with is the name with another Service in it, in the same form.
+// with returns the name with another Service in it, in the same form.
 func (r *reading) with(s Service, own string) string {
 	if !r.explicit && s.Namespace == own {
 		return s.Name

@@ -2,8 +2,8 @@ package nearmiss
 
 import "strings"
 
-// Nearest returns the one of names that was probably meant by word, "" if there is none, if several are equally near, or
-// if word is one of them. Upper and lower case are the same; of names that are equally near, one of the same length wins.
+// Nearest returns the one of names that was probably meant by word, "" if there is none, if several are equally near,
+// or if word is one of them. Case is ignored; of names that are equally near, one of the same length wins.
 func Nearest(word string, names []string) string {
 	limit := slips(word)
 	best, found, tie := 2*limit+2, "", false
@@ -42,7 +42,7 @@ func slips(word string) int {
 	return 3
 }
 
-// longest is the length of the longest words that are compared: longer ones are no names.
+// longest is the length of the longest words that are compared: longer ones are not names.
 const longest = 255
 
 // distance is the number of bytes to insert, remove, replace or swap with their neighbour until a is b (Damerau and

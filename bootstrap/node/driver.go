@@ -1,4 +1,4 @@
-// Package node says what bonsai asks of a container engine: the Driver interface, its argument types and the
+// Package node defines what bonsai needs from a container engine: the Driver interface, its argument types and the
 // labels that tie containers, networks and volumes to their cluster.
 //
 // The Docker implementation is node/docker; node/nodetest is the suite that every implementation passes.
@@ -15,12 +15,12 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// Labels on everything that bonsai makes in the engine. They, and not names, are how it is found again.
+// Labels on everything that bonsai creates in the engine. Objects are found by these, and not by their names.
 const (
-	// LabelCluster holds the cluster's name on containers, networks and node volumes. Clusters of several state
-	// folders may share it, so it says what to show to people and never what to change.
+	// LabelCluster holds the cluster's name on containers, networks and node volumes. Clusters of several state folders
+	// may share it, so it is only for display and never decides what to change.
 	LabelCluster = "io.bonsai.cluster"
-	// LabelID holds Spec.ID on the same objects. What belongs to a cluster is what carries its ID.
+	// LabelID holds Spec.ID on the same objects. An object belongs to the cluster whose ID it carries.
 	LabelID = "io.bonsai.cluster.id"
 	// LabelAPIPort holds Spec.APIPort on the network, for those who choose a port while the cluster is stopped.
 	LabelAPIPort = "io.bonsai.cluster.api-port"
@@ -28,42 +28,43 @@ const (
 	LabelNode = "io.bonsai.node"
 	// LabelPayload holds the content hash on payload volumes, node images and node containers.
 	LabelPayload = "io.bonsai.payload"
-	// LabelConfig holds a hash of the container's settings, so that Ensure knows whether it must be made anew.
+	// LabelConfig holds a hash of the container's settings, so that Ensure knows whether it must be recreated.
 	LabelConfig = "io.bonsai.config"
 )
 
 // Driver runs nodes as containers of one engine. All methods block until done or ctx ends, are safe for
-// concurrent use on different nodes, and return a fault.Fault whose kind says whether the engine is down, too
+// concurrent use on different nodes, and return a fault.Fault whose kind reports whether the engine is down, too
 // old, not permitted, in conflict or failing.
 type Driver interface {
 	// Ping checks that the engine answers and is able to run nodes.
 	Ping(ctx context.Context) (EngineInfo, error)
 	// Networks lists the address ranges of all the engine's networks, so that a free one can be planned.
 	Networks(ctx context.Context) ([]Network, error)
-	// Holdings lists what the engine has of every cluster, whoever made it, in order of name and ID.
+	// Holdings lists what the engine has of every cluster, whoever created it, sorted by name and ID.
 	Holdings(ctx context.Context) ([]Holding, error)
-	// EnsurePayload makes the payload volume and the node image of p exist and be whole. It is safe to repeat and
-	// to run twice at once; a half-written volume is recognised and filled again. progress may be nil; it is called
-	// with bytes written and bytes in all.
+	// EnsurePayload makes sure that the payload volume and the node image of p exist and are complete. It is safe to
+	// repeat and to run concurrently; a partial volume is detected and filled again. progress may be nil; it is called
+	// with the bytes written and the total.
 	EnsurePayload(ctx context.Context, p Payload, progress func(done, total int64)) error
-	// EnsureNetwork makes the cluster's network with exactly the planned subnet and gateway. If those, or its name, are
-	// taken by somebody else, the fault is a Conflict that wraps ErrTaken.
+	// EnsureNetwork makes sure that the cluster's network exists with exactly the planned subnet and gateway. If those,
+	// or its name, are taken by another cluster, the fault is a Conflict that wraps ErrTaken.
 	EnsureNetwork(ctx context.Context, spec *cluster.Spec) error
-	// EnsureNode makes the node's container exist with these settings and run. A container whose settings differ
-	// is replaced, its volume kept. It returns once the container runs. EnsurePayload and EnsureNetwork come first.
+	// EnsureNode makes sure that the node's container exists with these settings and runs. A container whose settings
+	// differ is replaced; its volume is kept. It returns once the container runs. Call EnsurePayload and EnsureNetwork
+	// first.
 	EnsureNode(ctx context.Context, n NodeSpec) error
-	// List returns the containers of the cluster with this ID, or of all clusters if id is "", in order of cluster and
-	// node. Container.Name is how the methods that take a container know it.
+	// List returns the containers of the cluster with this ID, or of all clusters if id is "", sorted by cluster and
+	// node. Pass Container.Name to the methods that take a container.
 	List(ctx context.Context, id string) ([]Container, error)
 	// StopNode stops the container, giving its init grace to end pods and children, and keeps everything.
 	StopNode(ctx context.Context, container string, grace time.Duration) error
-	// RemoveNode removes the container and the volume of a node of the cluster with this ID, running or not. Absent is
-	// not an error.
+	// RemoveNode removes the container and the volume of a node of the cluster with this ID, running or not. A missing
+	// one is not an error.
 	RemoveNode(ctx context.Context, id, nodeName string) error
-	// RemoveCluster removes all containers, volumes and networks of the cluster with this ID. Absent is not an error;
-	// an empty ID is, and removes nothing.
+	// RemoveCluster removes all containers, volumes and networks of the cluster with this ID. Missing ones are not an
+	// error; an empty ID is, and removes nothing.
 	RemoveCluster(ctx context.Context, id string) error
-	// PrunePayloads removes payload volumes and node images that no container uses, but not those of keep.
+	// PrunePayloads removes payload volumes and node images that no container uses, except those of keep.
 	PrunePayloads(ctx context.Context, keep string) error
 	// Exec runs a command in a container and returns its exit code.
 	Exec(ctx context.Context, container string, e Exec) (int, error)
@@ -75,10 +76,10 @@ type Driver interface {
 	Close() error
 }
 
-// ErrTaken says that an address range or a name belongs to somebody else: a plan with others may succeed.
+// ErrTaken means that an address range or a name belongs to another cluster or program: a plan with others may succeed.
 var ErrTaken = errors.New("taken by somebody else")
 
-// EngineInfo is what bonsai needs to know of the engine.
+// EngineInfo is what bonsai needs to know about the engine.
 type EngineInfo struct {
 	Version, APIVersion string
 	OS, Arch            string
@@ -88,7 +89,7 @@ type EngineInfo struct {
 	MemoryBytes         int64
 	// MTU of the default bridge, 0 if unknown.
 	MTU int
-	// HostReachesNodes says that node addresses can be dialled from this process: the engine runs on this
+	// HostReachesNodes reports whether node addresses can be dialled from this process: the engine runs on this
 	// machine's own kernel, not in a VM or elsewhere.
 	HostReachesNodes bool
 	Warnings         []string
@@ -99,7 +100,7 @@ type Network struct {
 	Name string
 	// ClusterID is the cluster that owns it, "" if it is not bonsai's.
 	ClusterID string
-	// APIPort is the port of its API server on the machine that made it, 0 if unknown.
+	// APIPort is the port of its API server on the machine that created it, 0 if unknown.
 	APIPort int
 	Subnets []netip.Prefix
 }
@@ -117,7 +118,7 @@ type Payload struct {
 	ImageRef string
 }
 
-// NodeSpec is one node container as wanted.
+// NodeSpec is one desired node container.
 type NodeSpec struct {
 	Spec    *cluster.Spec
 	Node    cluster.Node
@@ -127,14 +128,14 @@ type NodeSpec struct {
 	Files []File
 }
 
-// File is one file for a container; folders are made as needed.
+// File is one file for a container; folders are created as needed.
 type File struct {
 	Path string // absolute
 	Mode fs.FileMode
 	Data []byte
 }
 
-// Container is one node container as observed.
+// Container is one observed node container.
 type Container struct {
 	Cluster, ClusterID, Node string
 	Name, ID                 string

@@ -38,8 +38,8 @@ func Find(ctx context.Context, d lister, spec *cluster.Spec, nodeName string) (C
 	return c, nil
 }
 
-// Gone is the fault of a planned node that has no container.
+// Gone is the fault for a planned node that has no container.
 func Gone(spec *cluster.Spec, nodeName string) error {
 	return fault.Newf(fault.NodeNotFound, "the container of node %s is gone", nodeName).
-		WithHint("create it again:  bonsai start -p %s", spec.Name)
+		WithHint("recreate it:  bonsai start -p %s", spec.Name)
 }

@@ -31,7 +31,7 @@ const (
 )
 
 // Change is one difference between what a cluster is and what is wanted, of one of the types below. Its JSON form, by
-// Describe, never shows a password.
+// Describe, never contains a password.
 type Change interface {
 	Kind() Kind
 	// Object is what changes ("node/dev-2").
@@ -41,7 +41,7 @@ type Change interface {
 	String() string
 }
 
-// Create is a new cluster, with all that its plan says.
+// Create is a new cluster, with everything in its plan.
 type Create struct {
 	Name  string `json:"name"`
 	Nodes int    `json:"nodes"`
@@ -57,7 +57,7 @@ func (c Create) String() string {
 	return fmt.Sprintf("create cluster %s with %d nodes", c.Name, c.Nodes)
 }
 
-// Start is the start of the control plane of a cluster that exists.
+// Start is the start of the control plane of an existing cluster.
 type Start struct {
 	Name string `json:"name"`
 }
@@ -77,7 +77,7 @@ type Version struct {
 func (c Version) Kind() Kind     { return KindVersion }
 func (c Version) Object() string { return "cluster/" + c.Name }
 func (c Version) Needs() Need {
-	return Need{Effect: Impossible, Reason: "it is chosen when a cluster is created"}
+	return Need{Effect: Impossible, Reason: "it can only be chosen when a cluster is created"}
 }
 func (c Version) String() string {
 	return fmt.Sprintf("change the Kubernetes version from %s to %s", c.From, c.To)
@@ -94,7 +94,7 @@ type Subnet struct {
 func (c Subnet) Kind() Kind     { return KindSubnet }
 func (c Subnet) Object() string { return "cluster/" + c.Name }
 func (c Subnet) Needs() Need {
-	return Need{Effect: Impossible, Reason: "addresses of nodes and certificates follow from it"}
+	return Need{Effect: Impossible, Reason: "addresses of nodes and certificates depend on it"}
 }
 func (c Subnet) String() string { return fmt.Sprintf("change the subnet from %s to %s", c.From, c.To) }
 func (c Subnet) flag() []string { return []string{"--subnet", c.To.String()} }
@@ -148,7 +148,7 @@ func (c UpstreamHooks) flag() []string {
 	return []string{"--upstream-hooks=" + strconv.FormatBool(c.On)}
 }
 
-// RemoveNode takes a node out: its container, its volume and its Node object.
+// RemoveNode removes a node: its container, its volume and its Node object.
 type RemoveNode struct {
 	Node string `json:"node"`
 }
@@ -158,7 +158,7 @@ func (c RemoveNode) Object() string { return "node/" + c.Node }
 func (c RemoveNode) Needs() Need    { return Need{Effect: Live} }
 func (c RemoveNode) String() string { return "remove node " + c.Node + " and its data" }
 
-// AddNode is a node more.
+// AddNode is an additional node.
 type AddNode struct {
 	Node cluster.Node `json:"node"`
 }
@@ -170,7 +170,7 @@ func (c AddNode) String() string {
 	return fmt.Sprintf("add node %s (%s)", c.Node.Name, c.Node.IP)
 }
 
-// Limits are those of a node's container; 0 is none.
+// Limits are those of a node's container; 0 means none.
 type Limits struct {
 	CPUs        float64 `json:"cpus"`
 	MemoryBytes int64   `json:"memoryBytes"`
@@ -195,7 +195,7 @@ type ResizeNode struct {
 	Node string `json:"node"`
 	From Limits `json:"from"`
 	To   Limits `json:"to"`
-	// Running says that its container runs, which is replaced by another one then.
+	// Running says that its container is running; it will be replaced by another one.
 	Running bool `json:"running"`
 }
 
@@ -221,7 +221,7 @@ func (c StopNode) Object() string { return "node/" + c.Node }
 func (c StopNode) Needs() Need    { return Need{Effect: Live} }
 func (c StopNode) String() string { return "stop node " + c.Node }
 
-// StartNode makes the container of a node exist and run.
+// StartNode makes sure that the container of a node exists and runs.
 type StartNode struct {
 	Node string `json:"node"`
 }
@@ -231,7 +231,7 @@ func (c StartNode) Object() string { return "node/" + c.Node }
 func (c StartNode) Needs() Need    { return Need{Effect: Live} }
 func (c StartNode) String() string { return "start node " + c.Node }
 
-// Registry is other mirrors of one registry; "*" stands for every registry. Passwords are not in it.
+// Registry is a change of the mirrors of one registry; "*" stands for every registry. It contains no passwords.
 type Registry struct {
 	Registry string           `json:"registry"`
 	From     []cluster.Mirror `json:"from,omitempty"`
@@ -272,7 +272,7 @@ func (c Addon) String() string {
 	return "disable addon " + c.Addon
 }
 
-// Redacted are the registries with asterisks in the place of passwords.
+// Redacted are the registries with asterisks instead of passwords.
 func Redacted(r cluster.Registries) cluster.Registries {
 	hidden := cluster.Registries{}
 	for registry, mirrors := range r.Mirrors {

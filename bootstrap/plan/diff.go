@@ -7,7 +7,7 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// Diff returns the changes from what a cluster is to what is wanted, in the order in which they are told; none if
+// Diff returns the changes from what a cluster is to what is wanted, in the order in which they are shown; none if
 // there is nothing to do. Neither state is changed.
 func Diff(current, wanted State) []Change {
 	want := wanted.Spec
@@ -74,7 +74,7 @@ func diffNodes(current, wanted State) (changes []Change) {
 	return changes
 }
 
-// runs says whether a node's container runs, as far as anybody has asked.
+// runs reports whether a node's container runs, as far as known.
 func (s State) runs(node string) bool { return !s.Down[node] }
 
 func diffRegistries(have, want map[string][]cluster.Mirror) (changes []Change) {

@@ -13,10 +13,10 @@ import (
 type State struct {
 	// Spec is nil for a cluster that does not exist.
 	Spec *cluster.Spec
-	// Running says that the control plane's process lives.
+	// Running says that the control plane's process is running.
 	Running bool
-	// Down are the planned nodes whose containers do not run, by name. Where nobody asked the engine it is empty, and
-	// nothing is said of starts of nodes.
+	// Down are the planned nodes whose containers do not run, by name. If the engine was not asked it is empty, and
+	// starts of nodes are not reported.
 	Down map[string]bool
 }
 
@@ -26,8 +26,8 @@ type Plan struct {
 	Changes         []Change
 }
 
-// New plans the way from what a cluster is to what is wanted. If a change is impossible, or needs a stopped cluster while
-// this one runs, the error has a fault with the commands to type for each such change.
+// New plans the changes from what a cluster is to what is wanted. If a change is impossible, or needs a stopped cluster
+// while this one runs, the error has a fault with the commands to type for each such change.
 func New(current, wanted State) (Plan, error) {
 	p := Plan{Current: current, Wanted: wanted, Changes: Diff(current, wanted)}
 	var errs []error
@@ -39,7 +39,7 @@ func New(current, wanted State) (Plan, error) {
 	return p, errors.Join(errs...)
 }
 
-// refuse says why a change cannot be made, nil if it can.
+// refuse returns why a change cannot be made, nil if it can.
 func refuse(c Change, current State) error {
 	name := ""
 	if current.Spec != nil {
@@ -62,10 +62,10 @@ func refuse(c Change, current State) error {
 	return nil
 }
 
-// what is the sentence of a change without its verb.
+// what is the description of a change without its verb.
 func what(c Change) string { return strings.TrimPrefix(c.String(), "change ") }
 
-// Has says whether one of the changes is of one of the kinds.
+// Has reports whether one of the changes is of one of the kinds.
 func (p Plan) Has(kinds ...Kind) bool {
 	for _, c := range p.Changes {
 		for _, k := range kinds {
@@ -97,7 +97,7 @@ type Description struct {
 	Details Change `json:"details"`
 }
 
-// Describe puts all that a change says of itself side by side.
+// Describe combines everything that a change reports about itself.
 func Describe(c Change) Description {
 	return Description{Kind: c.Kind(), Object: c.Object(), Summary: c.String(), Needs: c.Needs(), Details: c}
 }
@@ -105,7 +105,7 @@ func Describe(c Change) Description {
 // Effect is when a change takes effect.
 type Effect string
 
-// The effects, from the cheapest on.
+// The effects, least disruptive first.
 const (
 	// Live interrupts nothing.
 	Live Effect = "live"
@@ -113,7 +113,7 @@ const (
 	Restart Effect = "restart"
 	// Stopped is possible only while the cluster is stopped.
 	Stopped Effect = "stopped"
-	// Impossible can only be had by recreating the cluster.
+	// Impossible requires recreating the cluster.
 	Impossible Effect = "impossible"
 )
 

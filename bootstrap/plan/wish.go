@@ -1,10 +1,10 @@
-// Package plan decides, as pure functions of values, what has to happen for a cluster to be what the user wants.
+// Package plan decides, as pure functions of values, what has to happen for a cluster to become what the user wants.
 //
-// A Wish is what the user said, and nothing of how a command runs. Resolve makes of it, of what the cluster is and of
-// the Environment the wanted cluster.Spec. Diff compares the State of the cluster with the wanted one and returns the
-// Changes between them, one type for each kind; a Change knows what it needs and how it is said to a person. New does
-// all of that and refuses what cannot be done. Nothing here does input or output: package bootstrap observes, and
-// applies what was planned.
+// A Wish is what the user requested, and nothing about how a command runs. Resolve computes the wanted cluster.Spec
+// from it, from what the cluster is and from the Environment. Diff compares the State of the cluster with the wanted
+// one and returns the Changes between them, one type for each kind; a Change knows what it needs and how to describe
+// itself. New does all of that and refuses what cannot be done. Nothing here does input or output: package bootstrap
+// observes, and applies what was planned.
 //
 // Begin reading at Wish, New and Change.
 package plan
@@ -20,11 +20,11 @@ import (
 	"bonsai/bootstrap/fault"
 )
 
-// Wish is what the user wants of one cluster. A field that is not set means "as it is", or the default for a new
-// cluster. What a user typed in it has been checked already, value by value.
+// Wish is what the user wants of one cluster. A field that is not set means "unchanged", or the default for a new
+// cluster. The values have been checked already, one by one.
 type Wish struct {
 	Name string `json:"name"`
-	// Nodes is how many the cluster is to have.
+	// Nodes is how many the cluster should have.
 	Nodes *int `json:"nodes,omitempty"`
 	// KubernetesVersion is anything that cluster.ParseKubernetesVersion reads.
 	KubernetesVersion string       `json:"kubernetesVersion,omitempty"`
@@ -41,14 +41,14 @@ type Wish struct {
 	UpstreamHooks *bool `json:"upstreamHooks,omitempty"`
 }
 
-// Environment is what planning has to know of the machine.
+// Environment is what planning has to know about the machine.
 type Environment struct {
 	// Taken are the address ranges that the network of a new cluster must not overlap.
 	Taken []netip.Prefix
 	// Reserved are the API ports of other clusters, running or not. A cluster takes one only if the wish says so.
 	Reserved []int
-	// PortFree says whether the API server could listen on 127.0.0.1:port. Nil means that it does not matter, since the
-	// cluster listens already or is not about to be started.
+	// PortFree reports whether the API server could listen on 127.0.0.1:port. Nil means that it does not matter,
+	// because the cluster listens already or is not about to be started.
 	PortFree func(port int) bool
 	// FreePort is some port that nobody listens on and no cluster has.
 	FreePort int
@@ -60,11 +60,11 @@ type Environment struct {
 	MTU int
 }
 
-// defaultAPIPort is what everybody knows; a second cluster takes any free one.
+// defaultAPIPort is the usual one; a second cluster uses any free one.
 const defaultAPIPort = 6443
 
-// Resolve returns the spec that fulfils the wish, on top of what the cluster is; existing is nil for a new one, and is
-// not changed. It fails with a fault if no spec can, be it possible to get there or not: that is for New to say.
+// Resolve returns the spec that fulfils the wish, based on what the cluster is; existing is nil for a new one, and is
+// not changed. It fails with a fault if there is no such spec; whether the cluster can get there is decided by New.
 func Resolve(w Wish, existing *cluster.Spec, env Environment) (cluster.Spec, error) {
 	var spec cluster.Spec
 	var err error
@@ -95,13 +95,13 @@ func Resolve(w Wish, existing *cluster.Spec, env Environment) (cluster.Spec, err
 	return spec, spec.Validate()
 }
 
-// Started is the wanted state in which the wish holds and all of the cluster runs.
+// Started is the wanted state in which the wish is fulfilled and all of the cluster runs.
 func (w Wish) Started(current State, env Environment) (State, error) {
 	spec, err := Resolve(w, current.Spec, env)
 	return State{Spec: &spec, Running: true}, err
 }
 
-// Kept is the wanted state in which the wish holds, and what runs and does not run stays so.
+// Kept is the wanted state in which the wish is fulfilled, and what runs or does not run stays so.
 func (w Wish) Kept(current State, env Environment) (State, error) {
 	env.PortFree = nil
 	spec, err := Resolve(w, current.Spec, env)

@@ -17,22 +17,22 @@ import (
 	"bonsai/bootstrap/fault"
 )
 
-// Holder says who has a lock.
+// Holder identifies the holder of a lock.
 type Holder struct {
 	PID       int       `json:"pid"`
 	Operation string    `json:"operation"`
 	Since     time.Time `json:"since"`
 }
 
-// Lock is a held lock. The kernel drops it when the process ends, however it ends.
+// Lock is a held lock. The kernel releases it when the process ends, however it ends.
 type Lock struct{ f *flock.Flock }
 
-// Release gives the lock back; a second call does nothing.
+// Release releases the lock; a second call does nothing.
 func (l *Lock) Release() error { return l.f.Unlock() }
 
-// Lock takes the cluster's operation lock, which start, stop, delete and every other change hold while they
-// work. It does not wait: a second operation gets the fault Busy, naming the first. The cluster's folder is made
-// if it is missing; a caller who must not create one asks Exists first.
+// Lock takes the cluster's operation lock, which start, stop, delete and every other change hold while they work. It
+// does not wait: a second operation gets the fault Busy, naming the first. The cluster's folder is created if it is
+// missing; a caller that must not create one checks Exists first.
 func (c Cluster) Lock(ctx context.Context, operation string) (*Lock, error) {
 	path := c.path("operation.lock")
 	for {
@@ -60,23 +60,23 @@ func (c Cluster) Lock(ctx context.Context, operation string) (*Lock, error) {
 func (c Cluster) busy(path string) error {
 	h, ok := readHolder(path)
 	if !ok {
-		return fault.Newf(fault.Busy, "another bonsai command works on cluster %s", c.Name).
+		return fault.Newf(fault.Busy, "another bonsai command is working on cluster %s", c.Name).
 			Advise("wait for it to end, then try again")
 	}
-	return fault.Newf(fault.Busy, "cluster %s is busy: bonsai %s (process %d) works on it since %s",
+	return fault.Newf(fault.Busy, "cluster %s is busy: bonsai %s (process %d) has been working on it since %s",
 		c.Name, h.Operation, h.PID, h.Since.Local().Format(time.TimeOnly)).
 		Advise("wait for it to end, or end it", cluster.Program("kill").On(strconv.Itoa(h.PID)).Change())
 }
 
-// Working says whether the process that took the operation lock last still lives: something may be under way.
+// Working reports whether the process that took the operation lock last is still running: an operation may be in
+// progress.
 func (c Cluster) Working() bool {
 	h, ok := readHolder(c.path("operation.lock"))
 	return ok && !errors.Is(syscall.Kill(h.PID, 0), syscall.ESRCH)
 }
 
-// LockDaemon takes the lock that the cluster's daemon holds while it lives, and records the process in
-// daemon.json. Because DaemonAlive touches the lock for an instant, it tries for a moment before it gives up
-// with the fault Busy.
+// LockDaemon takes the lock that the cluster's daemon holds while it runs, and records the process in daemon.json.
+// Because DaemonAlive takes the lock for an instant, it retries for a moment before it gives up with the fault Busy.
 func (c Cluster) LockDaemon(ctx context.Context) (*Lock, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -95,27 +95,27 @@ func (c Cluster) LockDaemon(ctx context.Context) (*Lock, error) {
 	return &Lock{f}, nil
 }
 
-// Daemon is what daemon.json says of the newest daemon, living or not.
+// Daemon is what daemon.json records about the newest daemon, running or not.
 type Daemon struct {
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
 }
 
-// Daemon returns what the newest daemon recorded of itself.
+// Daemon returns what the newest daemon recorded about itself.
 func (c Cluster) Daemon() (Daemon, bool) {
 	var d Daemon
 	ok := c.loadJSON(c.path("daemon.json"), &d)
 	return d, ok
 }
 
-// DaemonAlive says whether the cluster's daemon lives; its lock tells, not its process number.
+// DaemonAlive reports whether the cluster's daemon is running; its lock decides, not its process number.
 func (c Cluster) DaemonAlive() bool {
 	path := c.path("daemon.lock")
 	if _, err := os.Stat(path); err != nil {
 		return false
 	}
 	f := flock.New(path)
-	// Shared, so that two who ask do not take each other for the daemon.
+	// Shared, so that two callers do not take each other for the daemon.
 	free, err := f.TryRLock()
 	if free {
 		_ = f.Unlock()
@@ -123,7 +123,7 @@ func (c Cluster) DaemonAlive() bool {
 	return err == nil && !free
 }
 
-// WaitDaemonGone waits until the daemon has ended or ctx does.
+// WaitDaemonGone waits until the daemon has exited or ctx ends.
 func (c Cluster) WaitDaemonGone(ctx context.Context) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -137,20 +137,20 @@ func (c Cluster) WaitDaemonGone(ctx context.Context) error {
 	return nil
 }
 
-// errMoved says that the locked file is no longer the one at its path.
+// errMoved means that the locked file is no longer the one at its path.
 var errMoved = errors.New("the lock file was replaced")
 
-// tryLock returns nil without an error if somebody else has the lock.
+// tryLock returns nil without an error if another process has the lock.
 func tryLock(path string) (*Lock, error) {
 	f := flock.New(path, flock.SetPermissions(0o600))
 	locked, err := f.TryLock()
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errMoved // the folder was deleted a moment ago
+		return nil, errMoved // the folder has just been deleted
 	}
 	if err != nil || !locked {
 		return nil, err
 	}
-	// A delete that ended between our open and our lock has removed the file: a lock on it guards nothing.
+	// A delete that ended between our open and our lock has removed the file: locking it protects nothing.
 	ours, err := f.Stat()
 	if err != nil {
 		return nil, errors.Join(err, f.Unlock())
@@ -161,8 +161,8 @@ func tryLock(path string) (*Lock, error) {
 	return &Lock{f}, nil
 }
 
-// record writes the holder beside the lock for those who find it taken. That it cannot, on a full disk, must not
-// keep a delete from making room; then at least no earlier holder is named.
+// record writes the holder beside the lock, for those who find it taken. If that fails, on a full disk, a delete must
+// still be able to free space; then at least no earlier holder is named.
 func (c Cluster) record(lock, operation string) {
 	path := lock + ".json"
 	if err := c.saveJSON(path, Holder{PID: os.Getpid(), Operation: operation, Since: time.Now()}); err != nil {

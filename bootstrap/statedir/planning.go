@@ -19,9 +19,9 @@ import (
 // so it does not depend on the environment.
 const PlanningLock = "/tmp/bonsai-planning.lock"
 
-// LockPlanning waits until nobody else on this machine chooses ports and networks for a cluster, or until ctx ends. The
-// file at path is created for all users if it is missing. Whoever may read it can hold it, so a caller bounds the wait
-// and has to be able to go on without the lock.
+// LockPlanning waits until no other process on this machine chooses ports and networks for a cluster, or until ctx
+// ends. The file at path is created for all users if it is missing. Every user who can read it can hold it, so a caller
+// limits the wait and has to be able to continue without the lock.
 func LockPlanning(ctx context.Context, path string) (*Lock, error) {
 	for {
 		l, err := lockShared(ctx, path)
@@ -43,7 +43,7 @@ func LockPlanning(ctx context.Context, path string) (*Lock, error) {
 }
 
 // lockShared locks an existing file. In a folder that everybody writes to, the kernel refuses O_CREATE on files of
-// others (fs.protected_regular), and there may be anything of the name: a link, or a pipe that nobody writes to.
+// others (fs.protected_regular), and the name may be anything: a link, or a pipe without a writer.
 func lockShared(ctx context.Context, path string) (*Lock, error) {
 	f := flock.New(path, flock.SetFlag(os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK))
 	locked, err := f.TryLockContext(ctx, 20*time.Millisecond)
@@ -69,8 +69,8 @@ func lockShared(ctx context.Context, path string) (*Lock, error) {
 	return &Lock{f}, nil
 }
 
-// createShared makes the file for all users. It appears with its final mode: with that of a strict umask, another user
-// could not open it.
+// createShared creates the file for all users. It appears with its final mode: with that of a strict umask, another
+// user could not open it.
 func createShared(path string) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".bonsai-*")
 	if err != nil {

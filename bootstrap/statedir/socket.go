@@ -22,14 +22,14 @@ const (
 	EtcdSocketName = "etcd.sock"
 )
 
-// APISocket returns where the daemon's local API listens, whether it does or not.
+// APISocket returns the path of the daemon's local API, whether it listens or not.
 func (c Cluster) APISocket() string { return c.socket(APISocketName) }
 
-// EtcdSocket returns where etcd listens, whether it does or not.
+// EtcdSocket returns the path of etcd's socket, whether it listens or not.
 func (c Cluster) EtcdSocket() string { return c.socket(EtcdSocketName) }
 
 func (c Cluster) socket(name string) string {
-	// Where the path is too long, "run" is a link: a process with another TMPDIR finds the sockets as well.
+	// If the path is too long, "run" is a link: a process with another TMPDIR finds the sockets as well.
 	if target, err := os.Readlink(c.runDir()); err == nil && c.isFallback(target) {
 		return filepath.Join(target, name)
 	}
@@ -38,8 +38,8 @@ func (c Cluster) socket(name string) string {
 
 func (c Cluster) runDir() string { return c.path("run") }
 
-// CreateSocketDir makes the folder of the cluster's sockets, private to this user: run in the cluster's folder,
-// or a folder below the temporary one if that path is too long for a socket. It is safe to repeat.
+// CreateSocketDir creates the folder of the cluster's sockets, private to this user: run in the cluster's folder, or a
+// folder below the temporary one if that path is too long for a socket. It is safe to repeat.
 func (c Cluster) CreateSocketDir() error {
 	run := c.runDir()
 	if len(filepath.Join(run, EtcdSocketName)) <= maxSocketPath {
@@ -77,8 +77,8 @@ func (c Cluster) isFallback(dir string) bool {
 	return filepath.IsAbs(dir) && strings.EqualFold(filepath.Base(dir), c.fallbackName())
 }
 
-// privateInTemp makes dir in a folder where others may write too. What is already there is accepted only if it is
-// a folder of ours that nobody else can enter: somebody could have put it there first.
+// privateInTemp creates dir in a folder where others may write too. An existing one is accepted only if it is a folder
+// of ours that nobody else can enter: somebody could have created it first.
 func privateInTemp(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return wrap("create "+dir, dir, err)

@@ -1,8 +1,8 @@
-// Package statedir owns the folder in which bonsai keeps what must outlive a process: per cluster the spec,
+// Package statedir owns the folder in which bonsai stores what must outlive a process: per cluster the spec,
 // certificates, etcd's data, logs, locks and sockets.
 //
-// It promises that every folder is 0700 and every file 0600, that a file is written whole or not at all, and that
-// errors come as faults which name the folder and say what to do. Begin reading at Dir and Cluster.
+// It guarantees that every folder is 0700 and every file 0600, that a file is written completely or not at all, and
+// that errors are faults that name the folder and say what to do. Begin reading at Dir and Cluster.
 package statedir
 
 import (
@@ -26,7 +26,7 @@ import (
 // EnvHome names the environment variable that moves the state folder.
 const EnvHome = "BONSAI_HOME"
 
-// Dir is the state folder. The zero value is not usable; make one with Home or a literal.
+// Dir is the state folder. The zero value is not usable; create one with Home or a literal.
 type Dir struct{ Root string }
 
 // Home returns the state folder of this user: $BONSAI_HOME or ~/.bonsai. Nothing is created.
@@ -47,7 +47,7 @@ func Home() (Dir, error) {
 	return Dir{Root: abs}, nil
 }
 
-// Cluster returns the place of one cluster, which need not exist.
+// Cluster returns the folder of one cluster, which need not exist.
 func (d Dir) Cluster(name string) Cluster {
 	return Cluster{Name: name, dir: filepath.Join(d.Root, "clusters", name)}
 }
@@ -73,7 +73,7 @@ type Cluster struct {
 	dir  string
 }
 
-// Dir returns the cluster's folder; the other methods of this group return what lies in it.
+// Dir returns the cluster's folder; the other methods of this group return paths in it.
 func (c Cluster) Dir() string        { return c.dir }
 func (c Cluster) SpecFile() string   { return c.path("spec.json") }
 func (c Cluster) PKI() string        { return c.path("pki") }
@@ -86,14 +86,14 @@ func (c Cluster) LogFile(component string) string { return filepath.Join(c.Logs(
 
 func (c Cluster) path(name string) string { return filepath.Join(c.dir, name) }
 
-// Exists says whether the cluster has a spec file, broken or not.
+// Exists reports whether the cluster has a spec file, broken or not.
 func (c Cluster) Exists() bool {
 	_, err := os.Lstat(c.SpecFile())
 	return err == nil
 }
 
-// Create makes the cluster's folders. It is safe to repeat and repairs their modes, but not that of the state
-// folder itself: $BONSAI_HOME may be a folder that the user shares on purpose.
+// Create creates the cluster's folders. It is safe to repeat and repairs their modes, but not that of the state folder
+// itself: $BONSAI_HOME may be a folder that the user shares on purpose.
 func (c Cluster) Create() error {
 	for _, dir := range []string{filepath.Dir(c.dir), c.dir, c.PKI(), c.Etcd(), c.Logs()} {
 		if err := MkdirPrivate(dir); err != nil {
@@ -103,9 +103,9 @@ func (c Cluster) Create() error {
 	return nil
 }
 
-// Remove deletes the cluster's folder and its sockets. Absent is not an error.
+// Remove deletes the cluster's folder and its sockets. A missing one is not an error.
 func (c Cluster) Remove() error {
-	// The spec goes last but for empty folders, so that an interrupted delete can be repeated by name.
+	// The spec is deleted last, except for empty folders, so that an interrupted delete can be repeated by name.
 	if err := c.empty(c.SpecFile(), c.idFile()); err != nil {
 		return err
 	}
@@ -154,13 +154,13 @@ func (c Cluster) SaveSpec(spec *cluster.Spec) error {
 	return c.saveJSON(c.SpecFile(), spec)
 }
 
-// idFile holds the ID once more: a cluster whose spec is damaged has to be found in the engine to be deleted.
+// idFile stores the ID again: a cluster whose spec is damaged has to be found in the engine to be deleted.
 func (c Cluster) idFile() string { return c.path("id") }
 
 // savedID finds the ID in what is left of a spec.
 var savedID = regexp.MustCompile(`"id":\s*"([A-Za-z0-9]+)"`)
 
-// ID returns the ID of the cluster, also if its spec is damaged; "" if nothing knows it any more.
+// ID returns the ID of the cluster, also if its spec is damaged; "" if it is lost.
 func (c Cluster) ID() string {
 	if spec, err := c.LoadSpec(); err == nil {
 		return spec.ID
@@ -178,8 +178,8 @@ func (c Cluster) ID() string {
 	return ""
 }
 
-// LoadSpec reads and checks the spec. The fault is NotFound without a spec file and SpecBroken if it cannot be
-// used, be it damaged or written by a newer bonsai.
+// LoadSpec reads and checks the spec. The fault is NotFound without a spec file and SpecBroken if it cannot be used,
+// because it is damaged or was written by a newer bonsai.
 func (c Cluster) LoadSpec() (*cluster.Spec, error) {
 	data, err := os.ReadFile(c.SpecFile())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -197,7 +197,7 @@ func (c Cluster) LoadSpec() (*cluster.Spec, error) {
 		return nil, broken(err)
 	}
 	if head.Version > cluster.SpecVersion {
-		return nil, fault.Newf(fault.SpecBroken, "cluster %s was made by a newer bonsai (spec version %d, this one reads up to %d)",
+		return nil, fault.Newf(fault.SpecBroken, "cluster %s was created by a newer bonsai (spec version %d, this one reads up to %d)",
 			c.Name, head.Version, cluster.SpecVersion).
 			Advise("use that bonsai, or delete the cluster", cluster.Bonsai("delete").Of(c.Name).Change())
 	}
@@ -265,7 +265,7 @@ func (c Cluster) loadJSON(path string, v any) bool {
 	return err == nil && json.Unmarshal(data, v) == nil
 }
 
-// MkdirPrivate makes a folder and the missing ones above it with mode 0700, and sets that mode on an existing one.
+// MkdirPrivate creates a folder and its missing parents with mode 0700, and sets that mode on an existing one.
 func MkdirPrivate(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return wrap("create "+dir, dir, err)
@@ -286,8 +286,8 @@ func MkdirPrivate(dir string) error {
 // or the new one.
 func WriteFile(path string, data []byte) error { return write(path, data, true) }
 
-// WriteFileFast is WriteFile without waiting for the disk: after a power cut the file may be empty. It is for
-// what is checked and made anew at each start.
+// WriteFileFast is WriteFile without waiting for the disk: after a power failure the file may be empty. It is for files
+// that are checked and rewritten at each start.
 func WriteFileFast(path string, data []byte) error { return write(path, data, false) }
 
 func write(path string, data []byte, durable bool) error {
@@ -297,7 +297,7 @@ func write(path string, data []byte, durable bool) error {
 	return nil
 }
 
-// wrap makes the fault of a state folder that does not do what it is asked; a cancelled wait stays what it is.
+// wrap returns the fault for a state folder that cannot be used as requested; a cancelled wait stays what it is.
 func wrap(op, where string, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%s: %w", op, err)
@@ -309,7 +309,7 @@ func wrap(op, where string, err error) error {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return f.Advisef("the disk of %s is full (or its quota is used up); make room, or set %s to a folder elsewhere", where, EnvHome)
 	case errors.Is(err, fs.ErrPermission):
-		return f.Advisef("%s cannot be used by this user (was bonsai run with sudo before?); give it back with chown, or set %s to a folder of yours",
+		return f.Advisef("%s cannot be used by this user (was bonsai run with sudo before?); change its owner with chown, or set %s to a folder that you own",
 			strings.TrimSuffix(where, "/"), EnvHome)
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist):
 		return f.Advisef("something that is not a folder is in the way of %s", where)

@@ -1,5 +1,5 @@
-// Package wait bounds waits. What takes three seconds on a quiet machine takes minutes in an emulated one, so every
-// limit is multiplied by one Scale, and a wait that reaches its limit says for how long it waited, and for what.
+// Package wait limits waits. What takes three seconds on a quiet machine takes minutes in an emulated one, so every
+// limit is multiplied by one Scale, and a wait that reaches its limit reports how long it waited, and for what.
 package wait
 
 import (
@@ -13,7 +13,7 @@ import (
 // Env is the environment variable that FromEnv reads ("30" in an emulated machine).
 const Env = "BONSAI_WAIT_SCALE"
 
-// Scale multiplies limits on waits. Zero and what is below it count as 1; below 1 is for tests.
+// Scale multiplies limits on waits. Zero and negative values count as 1; values below 1 are for tests.
 type Scale float64
 
 // FromEnv reads Env. What is not a number, or less than 1, counts as 1.
@@ -25,7 +25,7 @@ func FromEnv() Scale {
 	return Scale(f)
 }
 
-// Of is a limit on this machine; d is that on a quiet one.
+// Of returns a limit for this machine; d is the limit for a quiet one.
 func (s Scale) Of(d time.Duration) time.Duration {
 	return time.Duration(min(float64(d)*s.factor(), math.MaxInt64/2))
 }
@@ -37,7 +37,7 @@ func (s Scale) Limit(ctx context.Context, d time.Duration, what string) (context
 	return context.WithTimeoutCause(ctx, d, &Timeout{After: d, For: what})
 }
 
-// String is the scale as FromEnv reads it.
+// String returns the scale as FromEnv reads it.
 func (s Scale) String() string { return strconv.FormatFloat(s.factor(), 'g', -1, 64) }
 
 func (s Scale) factor() float64 {

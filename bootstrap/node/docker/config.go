@@ -12,7 +12,7 @@ import (
 	"bonsai/bootstrap/node"
 )
 
-// settings is all that the engine is told about a node's container.
+// settings is everything that the engine gets about a node's container.
 type settings struct {
 	Config  *container.Config
 	Host    *container.HostConfig
@@ -32,7 +32,7 @@ func nodeLabels(n node.NodeSpec) map[string]string {
 // containerd raise their own), IPv6 sysctls (the start fails on kernels without IPv6), published ports.
 func containerConfig(n node.NodeSpec, payload string, g grant) settings {
 	net := node.NetworkName(n.Spec)
-	stopTimeout := 20 // seconds; for `docker stop` and engine shutdown: the init ends pods and children meanwhile
+	stopTimeout := 20 // seconds; for `docker stop` and engine shutdown: in which the init stops pods and children
 	labels := nodeLabels(n)
 	labels[node.LabelPayload] = n.Payload
 	labels[labelGrant] = g.String()
@@ -42,14 +42,14 @@ func containerConfig(n node.NodeSpec, payload string, g grant) settings {
 			Image:    n.Image,
 			Hostname: n.Node.Name, // kubelet's name for the node unless told, and what `hostname` says inside
 			Labels:   labels,
-			// What programs of the systemd world, containerd among them, look for to know that they are in a container.
+			// Programs of the systemd world, including containerd, check this to know that they are in a container.
 			Env:         []string{"container=docker"},
 			StopSignal:  "SIGTERM", // what the init forwards
 			StopTimeout: &stopTimeout,
 		},
 		Host: &container.HostConfig{
 			Privileged: g.privileged,
-			// runc inside mounts, pivots, and loads seccomp filters of its own; the engine's default profiles forbid it.
+			// runc inside mounts, pivots, and loads its own seccomp filters; the engine's default profiles forbid that.
 			SecurityOpt: []string{"seccomp=unconfined", "apparmor=unconfined"},
 			// kubelet and runc write cgroups; a private namespace shows them their own subtree as the root.
 			CgroupnsMode: container.CgroupnsModePrivate,
@@ -65,7 +65,7 @@ func containerConfig(n node.NodeSpec, payload string, g grant) settings {
 			// The API server's host by a name of its own (it is in the certificate).
 			ExtraHosts: []string{"host.bonsai.internal:" + n.Spec.Gateway.String()},
 			Mounts: []mount.Mount{
-				{ // containerd, kubelet, CNI and all tools; one copy for all nodes, which nobody may change
+				{ // containerd, kubelet, CNI and all tools; one copy for all nodes, read-only
 					Type: mount.TypeVolume, Source: payload, Target: "/opt/bonsai", ReadOnly: true,
 					VolumeOptions: &mount.VolumeOptions{NoCopy: true},
 				},
@@ -104,8 +104,8 @@ func containerConfig(n node.NodeSpec, payload string, g grant) settings {
 	return s
 }
 
-// aliases are the names besides the container's own by which the engine's resolver knows a node. The other nodes, and
-// pods that ask them, find it by its Kubernetes name.
+// aliases are the additional names by which the engine's resolver knows a node. The other nodes, and pods that ask
+// them, find it by its Kubernetes name.
 func aliases(n node.NodeSpec) []string {
 	if n.Node.Name == node.ContainerName(n.Spec, n.Node) {
 		return nil
@@ -123,16 +123,16 @@ func restrict(h *container.HostConfig, g grant) {
 	// Pods get device nodes made by runc, and privileged pods all of them.
 	h.DeviceCgroupRules = []string{"a *:* rwm"}
 	if g.kmsg {
-		// kubelet watches the kernel's log for processes killed for want of memory.
+		// kubelet watches the kernel's log for processes killed for lack of memory.
 		h.Devices = []container.DeviceMapping{{
 			PathOnHost: "/dev/kmsg", PathInContainer: "/dev/kmsg", CgroupPermissions: "rwm",
 		}}
 	}
 }
 
-// configHash names the settings that decide whether a container has to be made anew. What the engine grants is not
-// among them, so that finding out is not needed for a container that is as wanted; the network is, because
-// its settings must not change under a stopped container.
+// configHash identifies the settings that require a new container when they change. What the engine grants is not among
+// them, so that it need not be determined for a container that is up to date; the network is, because its settings must
+// not change under a stopped container.
 func configHash(n node.NodeSpec, payload string) string {
 	data, err := json.Marshal([]any{containerConfig(n, payload, grant{privileged: true}), networkOptions(n.Spec)})
 	if err != nil {

@@ -15,8 +15,9 @@ import (
 	"bonsai/bootstrap/fault"
 )
 
-// Connect makes a driver for the engine that the docker command would use: DOCKER_HOST with its companions, else
-// DOCKER_CONTEXT, else the current context of its configuration, else the default socket. It opens no connection.
+// Connect returns a driver for the engine that the docker command would use: DOCKER_HOST with its companions, otherwise
+// DOCKER_CONTEXT, otherwise the current context of its configuration, otherwise the default socket. It opens no
+// connection.
 func Connect(getenv func(string) string, o Options) (*Driver, error) {
 	opts := []client.Opt{client.WithAPIVersionNegotiation()}
 	switch {
@@ -77,7 +78,7 @@ func contextOptions(getenv func(string) string) ([]client.Opt, error) {
 	}
 	host := meta.Endpoints["docker"].Host
 	if host == "" {
-		return nil, fmt.Errorf("context %q names no docker endpoint", name)
+		return nil, fmt.Errorf("context %q has no docker endpoint", name)
 	}
 	opts := []client.Opt{client.WithHost(host)}
 	if tls := filepath.Join(dir, "contexts", "tls", id, "docker"); exists(tls) {

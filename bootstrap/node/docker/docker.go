@@ -1,9 +1,9 @@
-// Package docker runs bonsai's nodes as containers of a Docker engine. It is the only package that knows Docker's
-// API, and promises what node.Driver says.
+// Package docker runs bonsai's nodes as containers of a Docker engine. It is the only package that knows Docker's API,
+// and implements node.Driver.
 //
 // Begin reading at Driver.EnsureNode (ensure.go); every setting of a node's container is in containerConfig
-// (config.go), what the engine can grant is found out in grant.go, and how the payload gets into a volume that is
-// either whole or ignored is told in payload.go.
+// (config.go), grant.go determines what the engine can grant, and payload.go explains how the payload gets into a
+// volume that is either complete or ignored.
 package docker
 
 import (
@@ -28,7 +28,7 @@ import (
 	"bonsai/bootstrap/wait"
 )
 
-// minAPI is Docker 20.10's: the first with private cgroup namespaces, which nodes on cgroup v1 cannot do without.
+// minAPI is Docker 20.10's: the first with private cgroup namespaces, which nodes on cgroup v1 need.
 const minAPI = "1.41"
 
 // Limits of single calls, for a quick machine; Options.Scale multiplies them.
@@ -36,11 +36,11 @@ const (
 	pingLimit  = 10 * time.Second // to notice an engine that hangs
 	callLimit  = 30 * time.Second // anything that neither moves data nor waits for processes
 	startLimit = time.Minute      // making and starting a container on a loaded machine
-	copyLimit  = 3 * time.Minute  // moving the payload of some hundred megabytes
+	copyLimit  = 3 * time.Minute  // moving the payload of about hundred megabytes
 	goneLimit  = 30 * time.Second // removals: a container's processes, mounts and endpoints have to end first
 )
 
-// pollPause is the pause between two looks at something that ends by itself.
+// pollPause is the pause between two checks of something that ends on its own.
 const pollPause = 50 * time.Millisecond
 
 // Options are the settings of a Driver; the zero value works.
@@ -50,7 +50,7 @@ type Options struct {
 	Scale wait.Scale
 }
 
-// Driver implements node.Driver. Make one with New or Connect.
+// Driver implements node.Driver. Create one with New or Connect.
 type Driver struct {
 	api   client.APIClient
 	log   *slog.Logger
@@ -63,7 +63,7 @@ type Driver struct {
 
 var _ node.Driver = (*Driver)(nil)
 
-// New makes a driver on a client, which it closes. It asks the engine nothing.
+// New returns a driver that uses a client, which it closes. It makes no requests yet.
 func New(api client.APIClient, o Options) *Driver {
 	return &Driver{
 		api: api, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), scale: o.Scale,
@@ -74,19 +74,19 @@ func New(api client.APIClient, o Options) *Driver {
 // Close releases the connections.
 func (d *Driver) Close() error { return d.api.Close() }
 
-// within limits a call and returns the function that ends the limit. The cause names the limit, so that an error
-// says for how long the engine was waited for.
+// within limits a call and returns the function that ends the limit. The cause contains the limit, so that an error
+// says how long the engine was waited for.
 func (d *Driver) within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	return d.scale.Limit(ctx, limit, "an answer from Docker")
 }
 
-// cleanup is a context for undoing one's own work: it lives on when ctx has been cancelled, but not for ever.
+// cleanup is a context for undoing our own work: it outlives ctx, but not forever.
 func (d *Driver) cleanup(ctx context.Context) (context.Context, context.CancelFunc) {
 	return d.within(context.WithoutCancel(ctx), goneLimit)
 }
 
-// whole is a context for a call that makes something. Broken off, the engine would finish it after we had looked for
-// what to undo. It fails if ctx has ended already.
+// whole is a context for a call that creates something. If it were interrupted, the engine would finish it after we had
+// looked for what to undo. It fails if ctx has ended already.
 func (d *Driver) whole(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
@@ -95,7 +95,7 @@ func (d *Driver) whole(ctx context.Context) (context.Context, context.CancelFunc
 	return ctx, cancel, nil
 }
 
-// until repeats look with a pause until it says done, fails, or ctx ends.
+// until repeats look with a pause until it returns done, fails, or ctx ends.
 func until(ctx context.Context, look func() (done bool, err error)) error {
 	tick := time.NewTicker(pollPause)
 	defer tick.Stop()
@@ -140,7 +140,7 @@ func (d *Driver) failure(ctx context.Context, op string, err error) error {
 	return fault.New(fault.Engine, op, err)
 }
 
-// userName is who runs this process, for a command that somebody copies.
+// userName is the user of this process, for a command to copy.
 func userName() string {
 	if u, err := user.Current(); err == nil {
 		return u.Username
@@ -148,13 +148,14 @@ func userName() string {
 	return os.Getenv("USER")
 }
 
-// isDial says that no connection came about; hijacked connections (exec) report it without the client's own type.
+// isDial reports whether no connection was established; hijacked connections (exec) report it without the client's own
+// type.
 func isDial(err error) bool {
 	dial, ok := errors.AsType[*net.OpError](err)
 	return ok && dial.Op == "dial"
 }
 
-// absent drops the error that says that the object is not there.
+// absent drops the error that says that the object does not exist.
 func absent(err error) error {
 	if errdefs.IsNotFound(err) {
 		return nil

@@ -82,7 +82,7 @@ func (e *engine) age(*testing.T) {
 	e.aged = true
 }
 
-// foreign says whether labels belong to somebody else's payload.
+// foreign reports whether labels belong to somebody else's payload.
 func (e *engine) foreign(labels map[string]string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -59,9 +59,9 @@ func (d *Driver) EnsureNode(ctx context.Context, n node.NodeSpec) (err error) {
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		// Its network may have been pruned while it was stopped, or the engine grants less than it did: what
-		// holds a container's settings can be made anew, what matters is on the volume.
-		d.log.Info("a stopped node does not start and is made anew", "node", n.Node.Name, "cause", err)
+		// Its network may have been pruned while it was stopped, or the engine grants less than before: the container,
+		// which only holds settings, can be recreated; the data is on the volume.
+		d.log.Info("a stopped node does not start, recreating it", "node", n.Node.Name, "cause", err)
 	}
 	if err := d.removeContainer(ctx, found.ID); err != nil {
 		return err
@@ -69,7 +69,7 @@ func (d *Driver) EnsureNode(ctx context.Context, n node.NodeSpec) (err error) {
 	return d.createNode(ctx, op, n, payload)
 }
 
-// createNode makes the volume and the container and starts it, with what the engine grants.
+// createNode creates the volume and the container and starts it, with what the engine grants.
 func (d *Driver) createNode(ctx context.Context, op string, n node.NodeSpec, payload string) error {
 	making, cancel, err := d.whole(ctx)
 	if err != nil {
@@ -108,7 +108,7 @@ func (d *Driver) createWith(ctx context.Context, op string, n node.NodeSpec, pay
 	c, err := d.api.ContainerCreate(making, s.Config, s.Host, s.Network, nil, node.ContainerName(n.Spec, n.Node))
 	if err != nil {
 		if errdefs.IsConflict(err) {
-			return fault.New(fault.Conflict, op, err).Advise("another bonsai works on this cluster; try again")
+			return fault.New(fault.Conflict, op, err).Advise("another bonsai command is working on this cluster; try again")
 		}
 		return err
 	}
@@ -124,7 +124,7 @@ func (d *Driver) createWith(ctx context.Context, op string, n node.NodeSpec, pay
 	return err
 }
 
-// startNode writes the files of a container that does not run, always, and starts it.
+// startNode always writes the files of a stopped container, and starts it.
 func (d *Driver) startNode(ctx context.Context, id string, files []node.File) error {
 	if err := d.writeFiles(ctx, id, files, filesHash(files)); err != nil {
 		return err
@@ -132,7 +132,7 @@ func (d *Driver) startNode(ctx context.Context, id string, files []node.File) er
 	return d.api.ContainerStart(ctx, id, container.StartOptions{})
 }
 
-// hashFile tells, in the container, which files were written last.
+// hashFile records, in the container, which files were written last.
 const hashFile = cluster.NodeConfigDir + "/.hash"
 
 // updateFiles writes the files of a running container if they have changed.
@@ -166,8 +166,8 @@ func (d *Driver) writeFiles(ctx context.Context, id string, files []node.File, h
 	return nil
 }
 
-// fileArchive makes a tar stream of files with their folders. Folders at the root belong to the image and are left
-// as they are; the others are named, because the engine would make them writable for everybody.
+// fileArchive creates a tar stream of files with their folders. Folders at the root belong to the image and are left as
+// they are; the others are included, because the engine would make them writable for everybody.
 func fileArchive(files []node.File) (io.Reader, error) {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)

@@ -16,8 +16,8 @@ import (
 	"bonsai/bootstrap/node"
 )
 
-// Exec runs a command and returns its exit code. It ends with the command or with ctx; in the latter case the
-// command itself goes on, as Docker has no way to end it. A reader that blocks in Stdin is left behind.
+// Exec runs a command and returns its exit code. It ends with the command or with ctx; in the latter case the command
+// itself keeps running, because Docker cannot end it. A reader that blocks in Stdin is left behind.
 func (d *Driver) Exec(ctx context.Context, name string, e node.Exec) (code int, err error) {
 	op := "run " + cmp.Or(append(e.Cmd, "")[0], "nothing") + " in " + name
 	defer func() { err = d.failure(ctx, op, err) }()
@@ -80,7 +80,7 @@ func copyOutput(conn types.HijackedResponse, e node.Exec) (err error) {
 	return err
 }
 
-// resize passes terminal sizes on until the command has ended or no more come.
+// resize passes terminal sizes on until the command has ended or no more arrive.
 func (d *Driver) resize(ctx context.Context, exec string, sizes <-chan node.Size) {
 	for {
 		select {
@@ -90,7 +90,7 @@ func (d *Driver) resize(ctx context.Context, exec string, sizes <-chan node.Size
 			if !ok {
 				return
 			}
-			// The first size may come before the command has begun.
+			// The first size may arrive before the command has started.
 			limited, cancel := d.within(ctx, callLimit)
 			err := until(limited, func() (bool, error) {
 				err := d.api.ContainerExecResize(limited, exec, container.ResizeOptions{Width: s.Width, Height: s.Height})
@@ -143,7 +143,7 @@ func (d *Driver) Logs(ctx context.Context, name string, tail int, follow bool, w
 func (d *Driver) SaveImages(ctx context.Context, refs []string) (io.ReadCloser, error) {
 	const op = "read images from the Docker engine"
 	for _, ref := range refs {
-		// The engine answers the stream's start before it has looked.
+		// The engine starts the stream before it has checked.
 		if err := d.hasImage(ctx, ref); errdefs.IsNotFound(err) {
 			return nil, fault.Newf(fault.Image, "the Docker engine has no image %s", ref).
 				Advise("see what it has", cluster.Program("docker", "images")).

@@ -15,7 +15,7 @@ import (
 	"github.com/moby/sys/capability"
 )
 
-// labelGrant remembers on each node container what the engine granted, for later processes and for List.
+// labelGrant records on each node container what the engine granted, for later processes and for List.
 const labelGrant = "io.bonsai.grant"
 
 // grant is what an engine is able to give a node. An engine that runs inside a container or a restricted VM has
@@ -24,7 +24,7 @@ type grant struct {
 	privileged bool
 	// missing are the capabilities that the engine does not have ("SYS_RESOURCE"), for grants that are not privileged.
 	missing []string
-	// kmsg says that the engine's host has /dev/kmsg; only the unprivileged kind needs to know.
+	// kmsg reports that the engine's host has /dev/kmsg; only relevant without privileges.
 	kmsg bool
 }
 
@@ -52,9 +52,9 @@ func parseGrant(label string) (g grant, ok bool) {
 	return g, ok
 }
 
-// grant returns what to ask the engine for. What it costs to be refused is half a second per node, so the answer is
-// sought where it is free: in this process's memory, in the capabilities of an engine on this machine, in the
-// labels of containers that already run. Nothing found means privileged, which nearly all engines grant.
+// grant returns what to request from the engine. A refusal costs half a second per node, so the answer is first looked
+// up where it is free: in this process's memory, in the capabilities of an engine on this machine, in the labels of
+// containers that already run. If nothing is found, it is privileged, which nearly all engines grant.
 func (d *Driver) grant(ctx context.Context) grant {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -86,18 +86,18 @@ func (d *Driver) guess(ctx context.Context) grant {
 	return grant{privileged: true}
 }
 
-// refused learns from a refusal of g, and returns the next thing to ask for; false if there is nothing left.
-// image is any image of the engine.
+// refused evaluates a refusal of g, and returns what to request next; false if there is nothing left. image is any
+// image of the engine.
 func (d *Driver) refused(ctx context.Context, g grant, image string, refusal error) (grant, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.granted != nil && d.granted.String() != g.String() {
-		return *d.granted, true // another node's start has learned meanwhile
+		return *d.granted, true // another node's start has found out in the meantime
 	}
 	if !g.privileged {
 		return grant{}, false
 	}
-	d.log.Info("the engine grants no privileged containers", "cause", refusal)
+	d.log.Info("the engine does not grant privileged containers", "cause", refusal)
 	next := grant{kmsg: g.kmsg}
 	if isCapabilityRefusal(refusal) {
 		var names []string
@@ -110,13 +110,13 @@ func (d *Driver) refused(ctx context.Context, g grant, image string, refusal err
 	return next, true
 }
 
-// verdict is what an engine says to a set of capabilities.
+// verdict is an engine's answer to a set of capabilities.
 type verdict int
 
 const (
 	grants verdict = iota
 	refuses
-	invalid // it has never heard of one of them, so that it is not part of its ALL either
+	invalid // it does not know one of them, which is therefore not part of its ALL either
 )
 
 // search returns those of names that are refused, by halving: about two trials per bit of the answer.
@@ -148,18 +148,18 @@ func (d *Driver) try(ctx context.Context, image string, caps []string) verdict {
 	return grants
 }
 
-// isRefusal says that a container did not start because the engine lacks a right.
+// isRefusal reports whether a container did not start because the engine lacks a right.
 func isRefusal(err error) bool {
 	return strings.Contains(err.Error(), "operation not permitted") || strings.Contains(err.Error(), "permission denied")
 }
 
-// isCapabilityRefusal recognises runc's word for it ("unable to apply caps: operation not permitted").
+// isCapabilityRefusal recognises runc's message ("unable to apply caps: operation not permitted").
 func isCapabilityRefusal(err error) bool {
 	return isRefusal(err) && strings.Contains(err.Error(), "apply caps")
 }
 
-// enginePID is the process that listens on the engine's socket: the engine, systemd in its place, or a proxy. 0
-// means that it is none of this machine, or not to be seen from here.
+// enginePID is the process that listens on the engine's socket: the engine, systemd in its place, or a proxy. 0 means
+// that it is not on this machine, or not visible from here.
 func (d *Driver) enginePID() int {
 	path, ok := strings.CutPrefix(d.api.DaemonHost(), "unix://")
 	if !ok {
@@ -179,8 +179,9 @@ func (d *Driver) enginePID() int {
 	return pid
 }
 
-// missingLocally returns what the bounding set of a process lacks, up to the last capability that matters. ok is false where that says
-// nothing of the engine: no process, or systemd, which holds the socket but not the engine's limits.
+// missingLocally returns what the bounding set of a process lacks, up to the last relevant capability. ok is false if
+// that says nothing about the engine: no process, or systemd, which holds the socket but does not have the engine's
+// limits.
 func missingLocally(pid int, last capability.Cap) (missing []string, ok bool) {
 	if pid <= 1 {
 		return nil, false

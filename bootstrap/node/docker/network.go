@@ -32,14 +32,14 @@ func networkOptions(spec *cluster.Spec) network.CreateOptions {
 		},
 	}
 	if spec.MTU > 0 {
-		// Docker gives its own networks 1500, even where the default bridge has less for a reason (VPN, cloud).
+		// Docker gives its own networks 1500, even if the default bridge has less for a reason (VPN, cloud).
 		o.Options[mtuOption] = strconv.Itoa(spec.MTU)
 	}
 	return o
 }
 
-// EnsureNetwork makes the cluster's network with exactly the planned settings. One of this cluster with others is
-// made anew unless something is attached to it.
+// EnsureNetwork makes sure that the cluster's network exists with exactly the planned settings. A network of this
+// cluster with other settings is recreated unless something is attached to it.
 func (d *Driver) EnsureNetwork(ctx context.Context, spec *cluster.Spec) (err error) {
 	name := node.NetworkName(spec)
 	op := "create network " + name
@@ -76,7 +76,7 @@ func (d *Driver) EnsureNetwork(ctx context.Context, spec *cluster.Spec) (err err
 	case err == nil:
 		return nil
 	case errdefs.IsConflict(err):
-		return fault.New(fault.Conflict, op, err).Advise("another bonsai works on this cluster; try again")
+		return fault.New(fault.Conflict, op, err).Advise("another bonsai command is working on this cluster; try again")
 	case strings.Contains(err.Error(), "overlap"), strings.Contains(err.Error(), "conflicts with"):
 		return fault.New(fault.Conflict, op, fmt.Errorf("subnet %s is %w: %w", spec.Subnet, node.ErrTaken, err)).
 			Advise("see the other networks", cluster.Program("docker", "network", "ls")).
@@ -85,7 +85,7 @@ func (d *Driver) EnsureNetwork(ctx context.Context, spec *cluster.Spec) (err err
 	return err
 }
 
-// sameNetwork says whether a network is as wanted. Engines add options of their own.
+// sameNetwork reports whether a network is as wanted. Engines add options of their own.
 func sameNetwork(found network.Inspect, want network.CreateOptions) bool {
 	if found.Driver != want.Driver || len(found.IPAM.Config) == 0 ||
 		found.IPAM.Config[0].Subnet != want.IPAM.Config[0].Subnet ||
@@ -100,7 +100,7 @@ func sameNetwork(found network.Inspect, want network.CreateOptions) bool {
 	return true
 }
 
-// samePort says whether a network's label names the API server's port, which may be changed while a cluster is stopped.
+// samePort reports whether a network's label names the API server's port, which may be changed while a cluster is stopped.
 // It is not among the settings: others have to know it, while to the cluster's own nodes it makes no difference. One that
 // was made before there was such a label stays without.
 func samePort(found network.Inspect, spec *cluster.Spec) bool {
@@ -108,7 +108,7 @@ func samePort(found network.Inspect, spec *cluster.Spec) bool {
 	return !labelled || port == strconv.Itoa(spec.APIPort)
 }
 
-// foreign is the fault for something whose name is taken by what is not this cluster's.
+// foreign is the fault for something whose name is used by an object that does not belong to this cluster.
 func foreign(op, what string, labels map[string]string) error {
 	another := cluster.Bonsai("start").Of("NAME").Fill("NAME").Change()
 	owner := labels[node.LabelCluster]
@@ -120,8 +120,8 @@ func foreign(op, what string, labels map[string]string) error {
 		Advise("choose another name for the cluster", another)
 }
 
-// removeNetwork removes a network. Endpoints of removed containers take a moment to detach; those of containers
-// that are not ours are detached.
+// removeNetwork removes a network. Endpoints of removed containers take a moment to detach; those of containers that
+// are not ours are detached.
 func (d *Driver) removeNetwork(ctx context.Context, id string) error {
 	return until(ctx, func() (bool, error) {
 		err := absent(d.api.NetworkRemove(ctx, id))

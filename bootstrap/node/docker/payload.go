@@ -22,23 +22,23 @@ import (
 	"bonsai/bootstrap/node"
 )
 
-// A payload lies in a volume with a random name that is filled once, through a container that never runs, and
-// then published: an empty volume named after the hash points to it with a label. The engine makes a volume of one
-// name only once and never changes its labels, so that publishing is atomic without any lock. Nodes mount
-// what was published; a volume that was not, because its writer died or is still writing, is never mounted. Of two
-// writers at once both finish, one is published, and the other removes its own. Looking whether a payload
-// is there costs two inspections.
+// A payload is stored in a volume with a random name that is filled once, through a container that never runs, and then
+// published: an empty volume named after the hash points to it with a label. The engine creates a volume of a given
+// name only once and never changes its labels, so that publishing is atomic without any lock. Nodes mount what was
+// published; a volume that was not, because its writer died or is still writing, is never mounted. If two writers run
+// at once, both finish, one is published, and the other removes its own. Checking whether a payload exists costs two
+// inspections.
 const (
-	// labelData, on the empty volume, names the filled one. On the filled one it holds its own name, by which it
-	// differs from one that Docker made because somebody mounted a name that was gone.
+	// labelData, on the empty volume, names the filled one. On the filled one it holds its own name, which
+	// distinguishes it from one that Docker created because a missing name was mounted.
 	labelData = "io.bonsai.payload.data"
-	// abandoned is the age at which an unpublished volume and its container are nobody's work in progress.
+	// abandoned is the age at which an unpublished volume and its container are no longer considered work in progress.
 	abandoned = 10 * time.Minute
 )
 
 func publishedName(hash string) string { return "bonsai-payload-" + hash[:min(12, len(hash))] }
 
-// EnsurePayload loads the image and fills and publishes the volume, whichever is missing.
+// EnsurePayload loads the image and fills and publishes the volume, if they are missing.
 func (d *Driver) EnsurePayload(ctx context.Context, p node.Payload, progress func(done, total int64)) error {
 	const op = "load the node payload"
 	if err := d.ensureImage(ctx, p); err != nil {
@@ -53,11 +53,11 @@ func (d *Driver) EnsurePayload(ctx context.Context, p node.Payload, progress fun
 	return d.fillPayload(ctx, op, p, progress)
 }
 
-// errNoPayload says that no whole volume of that hash is published.
+// errNoPayload means that no complete volume of that hash is published.
 var errNoPayload = errors.New("the payload is not in the engine")
 
-// checkPayload says whether the volume that a container was made with is the published one. Where it was removed
-// since it was looked up, the engine has made an empty one of the same name.
+// checkPayload checks whether the volume that a container was created with is the published one. If it was removed
+// since it was looked up, the engine has created an empty one of the same name.
 func (d *Driver) checkPayload(ctx context.Context, name string) error {
 	v, err := d.api.VolumeInspect(ctx, name)
 	if absent(err) != nil {
@@ -113,7 +113,7 @@ func (d *Driver) fillPayload(ctx context.Context, op string, p node.Payload, pro
 
 	name := publishedName(p.Hash) + "-" + strings.ToLower(rand.Text()[:8])
 	labels := map[string]string{node.LabelPayload: p.Hash, labelData: name}
-	// The volume is made with the container, so that it is in use, and nobody prunes it, from its first moment.
+	// The volume is created with the container, so that it is in use from the start and cannot be pruned.
 	helper, err := d.api.ContainerCreate(ctx, &container.Config{Image: p.ImageRef, Labels: labels},
 		&container.HostConfig{NetworkMode: "none", Mounts: []mount.Mount{{
 			Type: mount.TypeVolume, Source: name, Target: cluster.PayloadDir,
@@ -145,8 +145,8 @@ func (d *Driver) fillPayload(ctx context.Context, op string, p node.Payload, pro
 	return err
 }
 
-// publish points the hash to the filled volume, unless it already points to another whole one, and returns the
-// name it points to in the end.
+// publish points the hash to the filled volume, unless it already points to another complete one, and returns the name
+// that it finally points to.
 func (d *Driver) publish(ctx context.Context, hash, name string) (string, error) {
 	for range 3 {
 		pointer, err := d.api.VolumeCreate(ctx, volume.CreateOptions{
@@ -182,7 +182,7 @@ func (c *counter) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// ensureImage loads the node image if its tag is not there or belongs to another payload.
+// ensureImage loads the node image if its tag does not exist or belongs to another payload.
 func (d *Driver) ensureImage(ctx context.Context, p node.Payload) error {
 	ctx, cancel := d.within(ctx, copyLimit)
 	defer cancel()
@@ -202,20 +202,20 @@ func (d *Driver) ensureImage(ctx context.Context, p node.Payload) error {
 	if err != nil {
 		return d.failure(ctx, "load image "+p.ImageRef, err)
 	}
-	// The answer is a stream that may carry an error; what counts is that there is an image to tag afterwards.
+	// The answer is a stream that may contain an error; what counts is whether there is an image to tag afterwards.
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err = errors.Join(err, resp.Body.Close()); err != nil {
 		return d.failure(ctx, "load image "+p.ImageRef, err)
 	}
-	// Tagging also notes the time, which loading does not, and by which PrunePayloads knows a new image.
+	// Tagging also records the time, unlike loading, and PrunePayloads recognises a new image by it.
 	if err := d.api.ImageTag(ctx, p.ImageRef, p.ImageRef); err != nil {
 		return d.failure(ctx, "load image "+p.ImageRef, fmt.Errorf("%w (%s)", err, strings.TrimSpace(string(answer))))
 	}
 	return nil
 }
 
-// PrunePayloads removes the payloads that no container uses, but not keep, and what interrupted writers left. What
-// is younger than abandoned stays: somebody may be about to use it.
+// PrunePayloads removes the payloads that no container uses, except keep, and what interrupted writers left. Objects
+// younger than abandoned stay: they may be about to be used.
 func (d *Driver) PrunePayloads(ctx context.Context, keep string) (err error) {
 	ctx, cancel := d.within(ctx, goneLimit)
 	defer cancel()
@@ -269,7 +269,7 @@ func (d *Driver) PrunePayloads(ctx context.Context, keep string) (err error) {
 		if used[i.Labels[node.LabelPayload]] {
 			continue
 		}
-		// An image is loaded before its volume is made.
+		// An image is loaded before its volume is created.
 		found, err := d.api.ImageInspect(ctx, i.ID)
 		if err == nil && !found.Metadata.LastTagTime.After(old) {
 			_, err = d.api.ImageRemove(ctx, i.ID, image.RemoveOptions{PruneChildren: true})
@@ -281,7 +281,7 @@ func (d *Driver) PrunePayloads(ctx context.Context, keep string) (err error) {
 	return nil
 }
 
-// unlessUsed drops the errors of a removal that say that the object is gone or that somebody uses it.
+// unlessUsed drops the errors of a removal that say that the object is gone or in use.
 func unlessUsed(err error) error {
 	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
 		return nil

@@ -2,5 +2,5 @@
 
 package docker
 
-// peerPID is unknown elsewhere: the engine runs in a VM there, and no process of this machine tells its limits.
+// peerPID is unknown elsewhere: the engine runs in a VM there, and no process of this machine has its limits.
 func peerPID(int) int { return 0 }

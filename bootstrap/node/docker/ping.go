@@ -52,7 +52,7 @@ func (d *Driver) Ping(ctx context.Context) (node.EngineInfo, error) {
 		return node.EngineInfo{}, hungIsDown(d.failure(ctx, op, err))
 	}
 	if info.OSType != "linux" {
-		return node.EngineInfo{}, fault.Newf(fault.Engine, "the engine runs %s containers, bonsai's nodes are Linux", info.OSType).
+		return node.EngineInfo{}, fault.Newf(fault.Engine, "the engine runs %s containers, bonsai needs Linux", info.OSType).
 			Advise("switch Docker to Linux containers")
 	}
 	return node.EngineInfo{
@@ -66,7 +66,7 @@ func (d *Driver) Ping(ctx context.Context) (node.EngineInfo, error) {
 	}, nil
 }
 
-// hungIsDown: who asks whether the engine is there takes no answer for a no.
+// hungIsDown: for a client that asks whether the engine is there, no answer means no.
 func hungIsDown(err error) error {
 	if f, ok := errors.AsType[*fault.Fault](err); ok && f.Kind == fault.Timeout {
 		return fault.New(fault.EngineDown, f.Op, f.Err).
@@ -92,7 +92,7 @@ func (d *Driver) Networks(ctx context.Context) ([]node.Network, error) {
 	return list, nil
 }
 
-// subnets are the ranges of a network; what cannot be parsed is none.
+// subnets are the ranges of a network, except those that cannot be parsed.
 func subnets(n network.Inspect) []netip.Prefix {
 	var list []netip.Prefix
 	for _, c := range n.IPAM.Config {
@@ -103,8 +103,8 @@ func subnets(n network.Inspect) []netip.Prefix {
 	return list
 }
 
-// bridgeMTU reads the MTU of the default bridge from its option, or from the interface where that is local. The
-// interface alone would not do: a bridge without ports reports the kernel's default.
+// bridgeMTU reads the MTU of the default bridge from its option, or from the interface if that is local. The interface
+// alone is not enough: a bridge without ports reports the kernel's default.
 func bridgeMTU(bridge network.Inspect) int {
 	if mtu, err := strconv.Atoi(bridge.Options[mtuOption]); err == nil && mtu > 0 {
 		return mtu
@@ -115,7 +115,7 @@ func bridgeMTU(bridge network.Inspect) int {
 	return 0
 }
 
-// ownsGateway says that the bridge's gateway is an address of this process's own network namespace. It is false
+// ownsGateway reports whether the bridge's gateway is an address of this process's own network namespace. It is false
 // for engines in a VM and for a bonsai that runs in a container itself.
 func ownsGateway(bridge network.Inspect) bool {
 	addrs, err := net.InterfaceAddrs()
@@ -123,7 +123,7 @@ func ownsGateway(bridge network.Inspect) bool {
 		return false
 	}
 	for _, c := range bridge.IPAM.Config {
-		// Docker 20.10 reports no gateway while nobody has set one; the first address is what it takes.
+		// Docker 20.10 reports no gateway while none is set; it uses the first address.
 		gateway, err := netip.ParseAddr(c.Gateway)
 		if err != nil {
 			p, err := netip.ParsePrefix(c.Subnet)
@@ -148,7 +148,7 @@ func sameKernel(info system.Info) bool {
 	return err == nil && strings.TrimSpace(string(release)) == info.KernelVersion
 }
 
-// warnings says what works but will be met again.
+// warnings lists what works but may cause problems.
 func warnings(info system.Info) []string {
 	var list []string
 	if info.CgroupVersion == "1" {

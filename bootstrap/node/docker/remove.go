@@ -157,7 +157,7 @@ func (d *Driver) removeVolumes(ctx context.Context, f filters.Args) error {
 		return err
 	}
 	return each(len(all.Volumes), func(i int) error {
-		// A container that was just removed may hold its volume for a moment.
+		// A container that was just removed may keep its volume in use for a moment.
 		return until(ctx, func() (bool, error) {
 			err := absent(d.api.VolumeRemove(ctx, all.Volumes[i].Name, false))
 			if errdefs.IsConflict(err) {
@@ -168,7 +168,7 @@ func (d *Driver) removeVolumes(ctx context.Context, f filters.Args) error {
 	})
 }
 
-// removeContainer kills and removes a container and waits until it is gone, also when somebody else removes it.
+// removeContainer kills and removes a container and waits until it is gone, also if another process removes it.
 func (d *Driver) removeContainer(ctx context.Context, id string) error {
 	return until(ctx, func() (bool, error) {
 		err := absent(d.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true}))
@@ -179,12 +179,12 @@ func (d *Driver) removeContainer(ctx context.Context, id string) error {
 	})
 }
 
-// discard removes a container of one's own that went wrong, also after ctx has ended.
+// discard removes our own container that went wrong, also after ctx has ended.
 func (d *Driver) discard(ctx context.Context, id string) {
 	ctx, cancel := d.cleanup(ctx)
 	defer cancel()
 	if err := d.removeContainer(ctx, id); err != nil {
-		d.log.Warn("a container is left behind", "container", id, "error", err)
+		d.log.Warn("a container was left behind", "container", id, "error", err)
 	}
 }
 
@@ -193,7 +193,7 @@ func (d *Driver) discardVolume(ctx context.Context, name string) {
 	ctx, cancel := d.cleanup(ctx)
 	defer cancel()
 	if err := absent(d.api.VolumeRemove(ctx, name, false)); err != nil {
-		d.log.Warn("a volume is left behind", "volume", name, "error", err)
+		d.log.Warn("a volume was left behind", "volume", name, "error", err)
 	}
 }
 

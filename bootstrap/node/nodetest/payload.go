@@ -26,7 +26,7 @@ type Payload struct {
 // entrypoint is the program of test nodes, in the payload volume.
 const entrypoint = cluster.PayloadDir + "/bin/init"
 
-// NewPayload makes a payload around a static program, distinct for each seed. A volume's stream is longer than
+// NewPayload returns a payload around a static program, distinct for each seed. A volume's stream is longer than
 // any buffer on its way, so that a broken one is noticed in the middle.
 func NewPayload(t testing.TB, program []byte, seed string) Payload {
 	t.Helper()

@@ -22,7 +22,7 @@ func names(ctx context.Context, args []string) error {
 	}
 	ip := net.ParseIP(*address).To4()
 	if ip == nil {
-		return fmt.Errorf("%s is no IPv4 address", *address)
+		return fmt.Errorf("%s is not an IPv4 address", *address)
 	}
 	conn, err := net.ListenPacket("udp", ":8053")
 	if err != nil {

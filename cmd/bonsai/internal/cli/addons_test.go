@@ -80,7 +80,7 @@ func (f *fakeEngine) WatchAddons(ctx context.Context, _ string, tell func([]clus
 		<-ctx.Done()
 		return context.Cause(ctx)
 	}
-	return fault.Newf(fault.NotRunning, "the cluster was stopped meanwhile")
+	return fault.Newf(fault.NotRunning, "the cluster was stopped in the meantime")
 }
 
 func (f *fakeEngine) SetAddons(_ context.Context, name string, change func(map[string]bool) error) (bool, error) {
