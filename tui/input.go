@@ -3,6 +3,7 @@ package tui
 import (
 	"cmp"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/charmbracelet/bubbles/cursor"
@@ -38,7 +39,7 @@ func newInput(u *ui, text string) input {
 		WordBackward: keys("input.word.left"), WordForward: keys("input.word.right"),
 		LineStart: keys("input.home"), LineEnd: keys("input.end"),
 		DeleteCharacterBackward: keys("input.delete.left"), DeleteCharacterForward: keys("input.delete.right"),
-		DeleteWordBackward: keys("input.cut.word.left"), DeleteWordForward: keys("input.cut.word.right"),
+		DeleteWordBackward: keys("input.cut.word.left"),
 		DeleteBeforeCursor: keys("input.cut.left"), DeleteAfterCursor: keys("input.cut.right"),
 	}
 	i := input{u, m}
@@ -79,6 +80,13 @@ func (i *input) key(msg tea.KeyMsg) bool {
 	case "input.paste":
 		i.insert(i.u.cut)
 		return i.text() != text
+	case "input.cut.word.right":
+		// That of textinput panics on the last character: https://github.com/charmbracelet/bubbles/issues/1056
+		times = 0
+		rest := strings.TrimLeftFunc(after, unicode.IsSpace)
+		rest = strings.TrimLeftFunc(rest, func(r rune) bool { return !unicode.IsSpace(r) })
+		i.model.SetValue(before + rest)
+		i.model.SetCursor(utf8.RuneCountInString(before))
 	case "input.left", "input.delete.left":
 		times = utf8.RuneCountInString(lastCharacter(before))
 	case "input.right", "input.delete.right":
