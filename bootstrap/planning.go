@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -159,7 +160,7 @@ func (o *operation) reserve(env *plan.Environment) error {
 // portTaken is the fault of a daemon that could not listen.
 func portTaken(spec *cluster.Spec, cause error) *fault.Fault {
 	port := strconv.Itoa(spec.APIPort)
-	return fault.New(fault.Conflict, "start the control plane", errors.Join(errPortTaken, cause)).
+	return fault.New(fault.Conflict, "start the control plane", fmt.Errorf("%w: %w", errPortTaken, cause)).
 		Advise("see what has it", cluster.Program("ss", "-ltnp").On("sport = :"+port)).
 		Advise("or use another one", cluster.Bonsai("start").Of(spec.Name).With("--api-port", "PORT").Fill("PORT").Change())
 }

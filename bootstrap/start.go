@@ -44,6 +44,7 @@ func (m *Manager) Start(ctx context.Context, w plan.Wish, run Run) (*cluster.Tim
 		return nil, errors.Join(err, o.forget())
 	}
 	if err := o.startChoosing(ctx, w); err != nil {
+		o.choice.endTurn() // explaining and undoing take their time
 		return o.rec.timeline(), o.failed(ctx, err)
 	}
 	timeline := o.rec.timeline()
