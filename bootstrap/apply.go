@@ -169,6 +169,8 @@ func (o *operation) environment() (plan.Environment, error) {
 	}
 	if !o.Current.Running {
 		env.PortFree = portFree
+	}
+	if !o.Current.Running || len(o.Current.Spec.Nodes) == 0 {
 		env.MTU = o.engine.MTU // the MTU of a network in use cannot be changed
 	}
 	return env, o.reserve(&env)

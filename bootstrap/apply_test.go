@@ -355,3 +355,34 @@ func TestForegroundOfARunningClusterIsRefused(t *testing.T) {
 		t.Errorf("start = %v, want Usage", err)
 	}
 }
+
+// TestTheNetworkFollowsTheEngine: but not while it is in use.
+func TestTheNetworkFollowsTheEngine(t *testing.T) {
+	m := newMachine(t)
+	wantMTU := func(want int) {
+		t.Helper()
+		if spec, err := m.dir.Cluster("dev").LoadSpec(); err != nil || spec.MTU != want {
+			t.Errorf("the MTU is %d, %v; want %d", spec.MTU, err, want)
+		}
+	}
+	m.engine.Info.MTU = 1400
+	if err := m.start(t, plan.Wish{Nodes: new(0)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.start(t, plan.Wish{Nodes: new(1)}); err != nil { // the control plane runs, and there is no network yet
+		t.Fatal(err)
+	}
+	wantMTU(1400)
+	m.engine.Info.MTU = 1500
+	if err := m.start(t, plan.Wish{}); err != nil {
+		t.Fatal(err)
+	}
+	wantMTU(1400)
+	if err := m.Stop(t.Context(), "dev", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.start(t, plan.Wish{}); err != nil {
+		t.Fatal(err)
+	}
+	wantMTU(1500)
+}
