@@ -143,9 +143,13 @@ func (o *operation) reloadRegistries(ctx context.Context) error {
 	if len(o.Wanted.Spec.Registries.Mirrors) == 0 && !o.Has(plan.KindRegistry) {
 		return nil
 	}
+	now, err := o.driver.List(ctx, o.Wanted.Spec.ID)
+	if err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
-	for _, c := range o.containers {
-		if _, planned := o.Wanted.Spec.NodeByName(c.Node); !planned || !c.Running || o.Wanted.Down[c.Node] {
+	for _, c := range now {
+		if !c.Running || !slices.ContainsFunc(o.containers, func(b node.Container) bool { return b.ID == c.ID && b.Started.Equal(c.Started) }) {
 			continue
 		}
 		g.Go(func() error {

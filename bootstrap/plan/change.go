@@ -178,7 +178,10 @@ type Limits struct {
 
 func (l Limits) String() string {
 	var parts []string
-	if l.CPUs > 0 {
+	switch {
+	case l.CPUs == 1:
+		parts = append(parts, "1 CPU")
+	case l.CPUs > 0:
 		parts = append(parts, strconv.FormatFloat(l.CPUs, 'g', -1, 64)+" CPUs")
 	}
 	if l.MemoryBytes > 0 {

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/wait"
 )
@@ -29,6 +31,18 @@ func WriteRegistries(r cluster.Registries, scale wait.Scale) error {
 }
 
 func writeRegistries(dir string, r cluster.Registries, scale wait.Scale) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return fmt.Errorf("write registry hosts: %w", err)
+	}
+	lock, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("lock registry hosts: %w", err)
+	}
+	defer lock.Close()
+	// The agent's boot and its tool may come together; each would take the other's unfinished files for old ones.
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("lock registry hosts: %w", err)
+	}
 	wanted := registryFiles(r, scale)
 	// Authorities first: a hosts.toml names them.
 	for _, name := range slices.SortedFunc(maps.Keys(wanted), func(a, b string) int { return cmp.Compare(path.Ext(a), path.Ext(b)) }) {
