@@ -16,9 +16,9 @@ import (
 	"bonsai/tui/paint"
 )
 
-// input is a line of text that is being typed. Bubbles' textinput edits it, with the keys of the keymap; it is drawn here,
-// as everything else is. What textinput does not know is here as well: characters of several code points, a text that
-// was cut, pasted lines.
+// input is a line of text that is being typed. Bubbles' textinput edits it, with the keys of the keymap; it is drawn
+// here, as everything else is. What textinput does not know is here as well: characters of several code points, a text
+// that was cut, pasted lines.
 type input struct {
 	u     *ui
 	model textinput.Model
@@ -122,8 +122,8 @@ func lastCharacter(text string) (last string) {
 	return last
 }
 
-// draw adds the text to a line with the cursor in it, in at most w cells: what is around the cursor is always seen. ghost
-// is what would come next, where the cursor is at the end.
+// draw adds the text to a line with the cursor in it, in at most w cells: what is around the cursor is always seen.
+// ghost is what would come next, where the cursor is at the end.
 func (i *input) draw(l *paint.Line, w int, role paint.Role, ghost string) {
 	more := i.u.theme.Glyphs.More
 	before, after := i.parts()

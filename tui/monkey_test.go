@@ -12,8 +12,8 @@ import (
 	"bonsai/tui/keymap"
 )
 
-// TestAnyKeysInAnyOrder types keys at random, in terminals of any size: nothing panics, and each picture is exactly as large
-// as the terminal.
+// TestAnyKeysInAnyOrder types keys at random, in terminals of any size: nothing panics, and each picture is exactly as
+// large as the terminal.
 func TestAnyKeysInAnyOrder(t *testing.T) {
 	var all []string
 	for _, place := range keymap.Places() {

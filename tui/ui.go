@@ -249,8 +249,8 @@ func (u *ui) keyIn(chain []keymap.Context, id string) string {
 	return ""
 }
 
-// perform does an action that was looked up for the page in front: one of the page, one that works everywhere, or a verb
-// for what is chosen on the page. It returns false if there is none.
+// perform does an action that was looked up for the page in front: one of the page, one that works everywhere, or a
+// verb for what is chosen on the page. It returns false if there is none.
 func (u *ui) perform(id string) bool {
 	if u.frame().act(id) || u.act(id) {
 		return true

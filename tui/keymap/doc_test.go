@@ -15,8 +15,9 @@ const intro = `# Keys of the terminal UI
 Made from ` + "`tui/keymap/default.go` by `go test ./tui/keymap -update`" + `. The names in the last column are those of
 [ui.yaml](ui.md#settings), which can give any action other keys. ` + "`?`" + ` shows the keys of the screen where you are.
 
-A page has keys of its own and those of what it is made of: the list of pods is a table of objects, that is a list, and each
-of its rows is an object. A key is looked up from the most specific section to the most general; "Everywhere" comes last.
+A page has keys of its own and those of what it is made of: the list of pods is a table of objects, which is a list, and
+each of its rows is an object. A key is looked up from the most specific section to the most general; "Everywhere" comes
+last.
 `
 
 // TestDocument keeps docs/keys.md what the map says.

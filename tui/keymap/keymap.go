@@ -30,8 +30,8 @@ type Map struct {
 	byKey   map[Context]map[string]string
 }
 
-// reserved keys are never bound: ctrl-h, -i, -j, -m and -[ are the same bytes as other keys, ctrl-a and ctrl-b belong to
-// terminal multiplexers, ctrl-z would stop the whole process group.
+// reserved keys are never bound: ctrl-h, -i, -j, -m and -[ are the same bytes as other keys, ctrl-a and ctrl-b belong
+// to terminal multiplexers, ctrl-z would stop the whole process group.
 var reserved = []string{"ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m", "ctrl+[", "ctrl+a", "ctrl+b", "ctrl+z"}
 
 // New makes a map of actions, each key at most once in a context.
