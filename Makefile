@@ -115,16 +115,19 @@ bench-tui: ## measure the terminal UI: keys, changes, idle, memory; on a quiet m
 
 # The linters have a go.mod of their own, so that they do not influence the versions that bonsai links.
 golangci = go tool -modfile=$(CURDIR)/tools/lint.mod golangci-lint run
+# These analyse dependencies as well, which for Kubernetes takes minutes and 7 GB.
+deep := staticcheck,govet,bodyclose,unparam,modernize
 
 .PHONY: lint
 lint: ## check style, likely mistakes and who may import whom
 	@tools/need.sh go
 	$(golangci) ./...
-	$(golangci) --enable-only staticcheck,govet,bodyclose $$(go list -f '{{.Dir}}' $$(tools/packages.sh all-light))
-	cd test/coredns && $(golangci) ./... && $(golangci) --enable-only staticcheck,govet,bodyclose ./...
+	$(golangci) --enable-only $(deep) $$(go list -f '{{.Dir}}' $$(tools/packages.sh all-light))
+	cd test/coredns && $(golangci) ./... && $(golangci) --enable-only $(deep) ./...
 	go vet $$(tools/packages.sh all-heavy)
 	GOOS=linux GOARCH=arm64 go vet $$(tools/packages.sh all-light)
 	GOOS=darwin GOARCH=arm64 go vet ./bootstrap/... ./cmd/bonsai/internal/cli ./cmd/bonsai/internal/session ./controlplane/config ./controlplane/tunnel
+	@tools/vuln.sh
 
 .PHONY: clean
 clean: ## remove everything that make created here (clusters stay: bonsai delete --all)

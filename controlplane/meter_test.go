@@ -40,7 +40,7 @@ func TestLoad(t *testing.T) {
 			&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "t-"}}, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(100 * time.Millisecond)
+		<-time.After(100 * time.Millisecond) // what is measured is what happens in a time
 		l = meter.Measure()
 		for _, k := range l.Links {
 			if k.Rate > 0 && k.P50 > 0 && k.P99 >= k.P50 {

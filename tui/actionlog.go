@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"bonsai/tui/keymap"
@@ -94,8 +95,7 @@ func (p *actionPage) draw(w, h int) []string {
 			Add(paint.Dim, fmt.Sprintf(" %8s  ", span(u.clock.now().Sub(t.began)))).Add(paint.Strong, t.title).
 			Add(paint.Dim, "  "+paint.Clean(t.detail)))
 	}
-	for i := len(u.actions.entries) - 1; i >= 0; i-- {
-		e := u.actions.entries[i]
+	for _, e := range slices.Backward(u.actions.entries) {
 		state := paint.StateOK
 		switch {
 		case e.ended.IsZero():

@@ -291,7 +291,7 @@ func (p *addonsPage) details() {
 		if text == "" {
 			return
 		}
-		for _, line := range strings.Split(text, "\n") {
+		for line := range strings.SplitSeq(text, "\n") {
 			for _, part := range paint.Wrap(paint.Clean(line), max(1, width-15)) {
 				box.lines = append(box.lines, t.Line(width).Col(paint.Dim, head, 14).Add(role, part).String())
 				head = ""

@@ -53,7 +53,7 @@ func barOf(line string) (begin, end int) {
 
 // line is the first line of the screen with a text.
 func (r *rig) line(text string) string {
-	for _, l := range strings.Split(r.screen(), "\n") {
+	for l := range strings.SplitSeq(r.screen(), "\n") {
 		if strings.Contains(l, text) {
 			return l
 		}

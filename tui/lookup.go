@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"bonsai/bootstrap/cluster"
@@ -88,8 +89,8 @@ func (p *lookupPage) act(id string) bool {
 			}
 		}}, "")
 	case "lookup.copy":
-		for i := len(p.steps) - 1; i >= 0; i-- {
-			if a := p.steps[i].Answers; len(a) > 0 {
+		for _, s := range slices.Backward(p.steps) {
+			if a := s.Answers; len(a) > 0 {
 				fields := strings.Fields(a[len(a)-1])
 				p.u.copy(fields[len(fields)-1])
 				return true

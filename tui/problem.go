@@ -242,7 +242,7 @@ func (p *problemPage) text(w int) []string {
 	}
 	if hint := problem.HintText(); hint != "" {
 		word := u.T("to do")
-		for _, part := range strings.Split(hint, "\n") {
+		for part := range strings.SplitSeq(hint, "\n") {
 			wrapped(word, paint.Accent, paint.Clean(part))
 			word = ""
 		}

@@ -266,8 +266,8 @@ func (p *startPage) lastRuns(past pastRuns) string {
 		return ""
 	}
 	var list []string
-	for i := len(past.totals) - 1; i >= 0; i-- {
-		list = append(list, seconds(past.totals[i]))
+	for _, total := range slices.Backward(past.totals) {
+		list = append(list, seconds(total))
 	}
 	switch len(list) {
 	case 1:

@@ -185,7 +185,7 @@ func (p *startPage) problemLines(problem cluster.Problem, w int) []string {
 	u, t := p.u, p.u.theme
 	var lines []string
 	add := func(role paint.Role, head, text string) {
-		for _, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
+		for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
 			for _, part := range paint.Wrap(paint.Clean(line), max(1, w-4-paint.Width(head))) {
 				lines = append(lines, t.Line(w).Add(paint.Plain, "   ").Add(paint.Dim, head).Add(role, part).String())
 				head = paint.Spaces(paint.Width(head))

@@ -128,8 +128,9 @@ func (d *document) remove(name string) (removed bool) {
 	return removed
 }
 
-func (d *document) names(list string) (names []string) {
-	seq := get(d.root, list)
+// contexts are the names of the contexts.
+func (d *document) contexts() (names []string) {
+	seq := get(d.root, "contexts")
 	if seq == nil {
 		return nil
 	}

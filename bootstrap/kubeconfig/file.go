@@ -31,7 +31,7 @@ func lock(path string) (unlock func() error, err error) {
 			return nil, fault.Newf(fault.Kubeconfig, "the kubeconfig %s has been locked for %s", path, lockLimit).
 				Advise("if no kubectl and no bonsai is using it, a crash left the lock behind", cluster.Program("rm").On(name).Change())
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // kubectl's lock is a file without an owner; its going is no event
 	}
 }
 

@@ -115,14 +115,14 @@ func Remove(name string, ca []byte) (removed bool, err error) {
 			}
 			return false, broken(p, err)
 		}
-		if slices.Contains(d.names("contexts"), name) {
+		if slices.Contains(d.contexts(), name) {
 			known = known || d.trusts(name, ca)
 			another = another || !d.trusts(name, ca)
 		}
 		if before := d.previous(name); before != "" {
 			previous = before
 		}
-		contexts = append(contexts, d.names("contexts")...)
+		contexts = append(contexts, d.contexts()...)
 	}
 	if !slices.Contains(contexts, previous) || previous == name {
 		previous = ""
@@ -151,7 +151,7 @@ func Displaced(e Entry) (server string) {
 	}
 	for _, p := range paths {
 		d, err := load(p)
-		if err == nil && slices.Contains(d.names("contexts"), e.Name) && !d.trusts(e.Name, e.CA) {
+		if err == nil && slices.Contains(d.contexts(), e.Name) && !d.trusts(e.Name, e.CA) {
 			return cmp.Or(d.access(e.Name)[0], "?")
 		}
 	}
@@ -167,7 +167,7 @@ func Inspect(e Entry) string {
 	}
 	for _, p := range paths {
 		d, err := load(p)
-		if err != nil || !slices.Contains(d.names("contexts"), e.Name) {
+		if err != nil || !slices.Contains(d.contexts(), e.Name) {
 			continue
 		}
 		want := newDocument()
@@ -204,7 +204,7 @@ func files() (fileList, error) {
 // target is the file to write to: the one that has the entry, otherwise the first that exists, otherwise the last.
 func (l fileList) target(name string) string {
 	for _, p := range l {
-		if d, err := load(p); err == nil && slices.Contains(d.names("contexts"), name) {
+		if d, err := load(p); err == nil && slices.Contains(d.contexts(), name) {
 			return p
 		}
 	}

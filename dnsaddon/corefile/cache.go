@@ -58,7 +58,7 @@ func (b *builder) cacheOption(c *caching, n, o node) {
 			c.options.ServFail = orOff(min(d, 5*time.Minute))
 		}
 	case "serve_stale":
-		b.serveStale(c, n, o)
+		b.serveStale(c, o)
 	case "disable":
 		b.disable(c, o)
 	case "prefetch":
@@ -96,7 +96,7 @@ func (b *builder) limits(l *cache.Limits, n, o node) {
 // serveStale reads: serve_stale [DURATION] [immediate [TTL [RECHECK]] | verify [TIMEOUT [TTL [RECHECK]]]]
 //
 // Stale answers are served only while no upstream answers, whatever the mode.
-func (b *builder) serveStale(c *caching, n, o node) {
+func (b *builder) serveStale(c *caching, o node) {
 	args := o.args()
 	if len(args) == 0 {
 		return

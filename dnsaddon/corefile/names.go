@@ -3,6 +3,7 @@ package corefile
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -96,8 +97,8 @@ func reverseName(addr []byte, bits, step int) string {
 		labels = append(labels, strconv.FormatUint(uint64(nibble), 16))
 	}
 	var b strings.Builder
-	for i := len(labels) - 1; i >= 0; i-- {
-		b.WriteString(labels[i] + ".")
+	for _, l := range slices.Backward(labels) {
+		b.WriteString(l + ".")
 	}
 	if step == 8 {
 		return b.String() + "in-addr.arpa."

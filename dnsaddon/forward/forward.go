@@ -38,7 +38,7 @@ type Forwarder struct {
 	wake chan struct{}
 
 	// base ends the flights when Run does.
-	base context.Context
+	base context.Context //nolint:containedctx // flights are shared by questions and outlive the one that began them
 	end  context.CancelFunc
 
 	// mu guards the following, and ensures that no flight begins after stopped is set.

@@ -18,8 +18,6 @@ func switched(t *testing.T) (*resolver, *atomic.Pointer[func(dns.ResponseWriter,
 	return newResolver(t, func(w dns.ResponseWriter, r *dns.Msg) { (*now.Load())(w, r) }), &now
 }
 
-func to(h func(dns.ResponseWriter, *dns.Msg)) *func(dns.ResponseWriter, *dns.Msg) { return &h }
-
 func TestStaleAnswerIfUpstreamIsGone(t *testing.T) {
 	up := newResolver(t, nil)
 	f, clock := start(t, root(up))
@@ -51,7 +49,7 @@ func TestStaleAnswerIsBetterThanAFailure(t *testing.T) {
 		up, behaviour := switched(t)
 		f, clock := start(t, root(up))
 		lookup(t, f, "www.test.")
-		behaviour.Store(to(answerRcode(rcode)))
+		behaviour.Store(new(answerRcode(rcode)))
 		clock.advance(2 * time.Minute)
 		if m, res := lookup(t, f, "www.test."); address(m) != "192.0.2.1" || res.Source != cluster.DNSFromStale {
 			t.Errorf("%s: got %v, %+v", dns.RcodeToString[rcode], m, res)
@@ -62,7 +60,7 @@ func TestStaleAnswerIsBetterThanAFailure(t *testing.T) {
 		if n := len(up.questions()); n != asked {
 			t.Errorf("%s: upstream was asked again at once", dns.RcodeToString[rcode])
 		}
-		behaviour.Store(to(answerA("192.0.2.9")))
+		behaviour.Store(new(answerA("192.0.2.9")))
 		clock.advance(6 * time.Second)
 		if m, res := lookup(t, f, "www.test."); address(m) != "192.0.2.9" || res.Source != cluster.DNSFromForward {
 			t.Errorf("%s, later: got %v, %+v", dns.RcodeToString[rcode], m, res)
@@ -74,7 +72,7 @@ func TestFreshDenialReplacesAStaleAnswer(t *testing.T) {
 	up, behaviour := switched(t)
 	f, clock := start(t, root(up))
 	lookup(t, f, "www.test.")
-	behaviour.Store(to(answerRcode(dns.RcodeNameError)))
+	behaviour.Store(new(answerRcode(dns.RcodeNameError)))
 	clock.advance(2 * time.Minute)
 	if m, res := lookup(t, f, "www.test."); m.Rcode != dns.RcodeNameError || res.Source != cluster.DNSFromForward {
 		t.Errorf("got %v, %+v", m, res)
@@ -87,7 +85,7 @@ func TestStaleAnswerWhileUpstreamThinks(t *testing.T) {
 	f.limits.patience = 20 * time.Millisecond
 	lookup(t, f, "www.test.")
 	release := make(chan struct{})
-	behaviour.Store(to(func(w dns.ResponseWriter, r *dns.Msg) {
+	behaviour.Store(new(func(w dns.ResponseWriter, r *dns.Msg) {
 		<-release
 		answerA("192.0.2.9")(w, r)
 	}))
@@ -105,7 +103,7 @@ func TestStaleAnswerWhileUpstreamThinks(t *testing.T) {
 
 func TestFailureOfAnUpstreamIsKeptForAMoment(t *testing.T) {
 	up, behaviour := switched(t)
-	behaviour.Store(to(answerRcode(dns.RcodeServerFailure)))
+	behaviour.Store(new(answerRcode(dns.RcodeServerFailure)))
 	f, clock := start(t, root(up))
 	lookup(t, f, "www.test.")
 	asked := len(up.questions())
@@ -113,7 +111,7 @@ func TestFailureOfAnUpstreamIsKeptForAMoment(t *testing.T) {
 		t.Errorf("got %v, %+v", m, res)
 	}
 	clock.advance(5 * time.Second)
-	behaviour.Store(to(answerA("192.0.2.1")))
+	behaviour.Store(new(answerA("192.0.2.1")))
 	if m, _ := lookup(t, f, "www.test."); address(m) != "192.0.2.1" {
 		t.Errorf("five seconds later: %v", m)
 	}

@@ -383,11 +383,12 @@ func isTimeout(err error) bool {
 // waitFor polls a counter, of which there is no notification.
 func waitFor(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); !ok(); <-tick.C {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: did not happen", what)
+			t.Fatalf("timed out after %s waiting for: %s", patience, what)
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 

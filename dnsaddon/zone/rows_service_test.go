@@ -160,7 +160,7 @@ func TestR7EndpointNames(t *testing.T) {
 			qtype = "AAAA"
 		}
 		want := "NOERROR"
-		for _, r := range strings.Fields(records) {
+		for r := range strings.FieldsSeq(records) {
 			want += "\n" + label + ".db.default.svc.cluster.local. 30 " + qtype + " " + r
 		}
 		return row{label + ".db.default.svc " + qtype, want}

@@ -1,5 +1,7 @@
 package zone
 
+import "maps"
+
 // tableShards is the number of shards of a table. A change copies one shard and the array of all shards: with ten
 // thousand entries that is 20 entries and 4 KiB.
 const tableShards = 512
@@ -62,9 +64,7 @@ func (t *table[K, V]) own(k K) map[K]V {
 		// Not maps.Clone: it keeps the capacity of deleted entries.
 		if old := t.all[i]; old != nil {
 			fresh := make(map[K]V, len(old)+1)
-			for k, v := range old {
-				fresh[k] = v
-			}
+			maps.Copy(fresh, old)
 			t.all[i] = fresh
 		}
 		t.owned[i] = true

@@ -67,7 +67,7 @@ func portList(texts []string) []Port {
 // not ready.
 func endpoints(service, name, list string, ports ...string) Slice {
 	s := Slice{Namespace: "default", Name: name, Service: service, Ports: portList(ports)}
-	for _, text := range strings.Fields(list) {
+	for text := range strings.FieldsSeq(list) {
 		ready := !strings.HasPrefix(text, "!")
 		addr, hostname, _ := strings.Cut(strings.TrimPrefix(text, "!"), "=")
 		s.Endpoints = append(s.Endpoints, Endpoint{Addresses: []string{addr}, Hostname: hostname, Ready: &ready})

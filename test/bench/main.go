@@ -53,7 +53,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() {
-		_, _ = b.bonsai(context.WithoutCancel(ctx), "delete", "-p", b.name)
+		_ = b.bonsai(context.WithoutCancel(ctx), "delete", "-p", b.name)
 		_ = os.RemoveAll(b.home)
 	}()
 	report("bonsai version", 100*time.Millisecond, b.median(func() (time.Duration, error) { return b.timed(ctx, "version") }))
@@ -212,19 +212,19 @@ func cpuTime(pids []int) (sum time.Duration) {
 
 func (b *bench) timed(ctx context.Context, args ...string) (time.Duration, error) {
 	begin := time.Now()
-	_, err := b.bonsai(ctx, args...)
+	err := b.bonsai(ctx, args...)
 	return time.Since(begin), err
 }
 
-func (b *bench) bonsai(ctx context.Context, args ...string) (string, error) {
+func (b *bench) bonsai(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, b.bin, args...)
 	cmd.Env = append(os.Environ(), "BONSAI_HOME="+b.home, "KUBECONFIG="+filepath.Join(b.home, "kubeconfig"))
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
 	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("bonsai %s: %w\n%s", strings.Join(args, " "), err, errs.String())
+		return fmt.Errorf("bonsai %s: %w\n%s", strings.Join(args, " "), err, errs.String())
 	}
-	return out.String(), nil
+	return nil
 }
 
 func (b *bench) median(f func() (time.Duration, error)) result {

@@ -35,7 +35,7 @@ func (b *bench) pods(ctx context.Context) error {
 	if err := b.writeImage(archive); err != nil {
 		return err
 	}
-	if _, err := b.bonsai(ctx, "image", "load", "-p", b.name, archive); err != nil {
+	if err := b.bonsai(ctx, "image", "load", "-p", b.name, archive); err != nil {
 		return err
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(b.home, "clusters", b.name, "kubeconfig"))

@@ -244,7 +244,7 @@ func TestHalfWrittenPayload(t *testing.T) {
 	parts := volumes()
 	t.Cleanup(func() { // bonsai keeps it for a while, because its writer might still be working
 		for _, v := range parts {
-			for _, id := range strings.Fields(harness.Docker(t, "ps", "-aq", "--filter", "status=created", "--filter", "volume="+v)) {
+			for id := range strings.FieldsSeq(harness.Docker(t, "ps", "-aq", "--filter", "status=created", "--filter", "volume="+v)) {
 				_, _ = harness.TryDocker("rm", "-f", id)
 			}
 			_, _ = harness.TryDocker("volume", "rm", v)

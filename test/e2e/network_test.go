@@ -240,7 +240,7 @@ func testPodNetworkRepair(t *testing.T, c *harness.Cluster) {
 	pods := servers(t, n)
 	from, to := pods[0], pods[1]
 	flushed := 0
-	for _, route := range strings.Split(harness.InNode(t, from.Spec.NodeName, "ip", "route"), "\n") {
+	for route := range strings.SplitSeq(harness.InNode(t, from.Spec.NodeName, "ip", "route"), "\n") {
 		if f := strings.Fields(route); len(f) > 2 && f[1] == "via" && f[0] != "default" {
 			harness.InNode(t, from.Spec.NodeName, "ip", "route", "del", f[0])
 			flushed++

@@ -195,7 +195,7 @@ func TestReadersOfRows(t *testing.T) {
 func TestMergedBatches(t *testing.T) {
 	rows := func(names string) []kube.Row {
 		var list []kube.Row
-		for _, n := range strings.Fields(names) {
+		for n := range strings.FieldsSeq(names) {
 			list = append(list, kube.Row{UID: n[:1], Name: n})
 		}
 		return list

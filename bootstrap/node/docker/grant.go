@@ -46,7 +46,7 @@ func parseGrant(label string) (g grant, ok bool) {
 		return grant{privileged: true}, true
 	}
 	rest, ok := strings.CutPrefix(label, "capabilities")
-	for _, c := range strings.Fields(rest) {
+	for c := range strings.FieldsSeq(rest) {
 		g.missing = append(g.missing, strings.TrimPrefix(c, "-"))
 	}
 	return g, ok

@@ -268,7 +268,7 @@ func (d *debian) busyboxLinks(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range strings.Fields(applets) {
+	for name := range strings.FieldsSeq(applets) {
 		if slices.Contains(notFromBusybox, name) {
 			continue
 		}

@@ -42,7 +42,7 @@ func TestEveryNameOfMinikubeIsKnown(t *testing.T) {
 			t.Errorf("%s is replaced by %s, which nobody knows", e.Name, e.By)
 		}
 	}
-	for _, name := range strings.Fields(minikube) {
+	for name := range strings.FieldsSeq(minikube) {
 		if !known[name] {
 			t.Errorf("%s is not known", name)
 		}

@@ -108,7 +108,7 @@ func (c *Cluster) Leftovers(t *testing.T) []string {
 		"network":   {"network", "ls", "-q", "--filter", filter},
 		"volume":    {"volume", "ls", "-q", "--filter", filter},
 	} {
-		for _, id := range strings.Fields(Docker(t, list...)) {
+		for id := range strings.FieldsSeq(Docker(t, list...)) {
 			left = append(left, kind+" "+id)
 		}
 	}
@@ -155,7 +155,7 @@ func (c *Cluster) dump(t *testing.T) {
 	for _, component := range []string{"daemon", "kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
 		bonsai("logs", component, "--tail", "25")
 	}
-	for _, node := range strings.Fields(Docker(t, "ps", "-a", "--filter", "label="+Label+"="+c.Name, "--format", "{{.Names}}")) {
+	for node := range strings.FieldsSeq(Docker(t, "ps", "-a", "--filter", "label="+Label+"="+c.Name, "--format", "{{.Names}}")) {
 		out, err := TryDocker("logs", "--tail", "40", node)
 		add("docker logs "+node, fmt.Sprint(out, orNothing(err)))
 		for _, component := range []string{"kubelet", "kube-proxy", "containerd"} {

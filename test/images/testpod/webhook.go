@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 )
 
@@ -41,9 +42,7 @@ func webhook(ctx context.Context, _ []string) error {
 			return
 		}
 		labels := map[string]string{"webhook": "was-here"}
-		for k, v := range review.Request.Object.Metadata.Labels {
-			labels[k] = v
-		}
+		maps.Copy(labels, review.Request.Object.Metadata.Labels)
 		patch, _ := json.Marshal([]map[string]any{{"op": "add", "path": "/metadata/labels", "value": labels}})
 		writeJSON(w, map[string]any{
 			"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",

@@ -100,7 +100,7 @@ func (c *conn) executorAt(u *url.URL) (remotecommand.Executor, error) {
 
 // sizes is the queue of terminal sizes that client-go wants.
 type sizes struct {
-	ctx  context.Context // that of the call it belongs to
+	ctx  context.Context //nolint:containedctx // that of the call that it belongs to
 	from <-chan kube.TerminalSize
 }
 

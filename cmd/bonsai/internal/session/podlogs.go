@@ -76,8 +76,8 @@ type podLogs struct {
 	buffer *logBuffer
 	// g runs the tails, which end with ctx.
 	g    *errgroup.Group
-	ctx  context.Context
-	live atomic.Int32 // tails that run
+	ctx  context.Context //nolint:containedctx // that of the call that it belongs to
+	live atomic.Int32    // tails that run
 
 	// What follows belongs to the goroutine that follows pods.
 	tails   map[string]*tail // by UID of the pod and name of the container
