@@ -11,7 +11,8 @@ import (
 
 // values are all that travel.
 var values = []any{
-	RowQuery{}, RowBatch{}, PodDetail{}, EventLine{}, ServiceLine{}, LogQuery{}, LogLine{}, Exec{}, TerminalSize{}, ForwardSpec{}, ForwardState{}, Action{},
+	RowQuery{}, RowBatch{}, PodDetail{}, EventLine{}, ServiceLine{}, LogQuery{}, LogLine{}, Exec{}, TerminalSize{},
+	ForwardSpec{}, ForwardState{}, Action{},
 }
 
 // TestJSON writes every value with every field set and reads it again.

@@ -27,8 +27,8 @@ const (
 var ErrEnded = errors.New("it ended")
 
 // New makes a feed that nobody looks at. follow runs in a goroutine and returns when its context ends or nothing more
-// comes; it calls healthy when news arrive. After an error, and after an end without one, it is called again, later each
-// time. state gets the error in the owner's goroutine, and nil when news arrive again.
+// comes; it calls healthy when news arrive. After an error, and after an end without one, it is called again, later
+// each time. state gets the error in the owner's goroutine, and nil when news arrive again.
 func New(h *Hub, follow func(ctx context.Context, healthy func()) error, state func(error)) *Feed {
 	f := &Feed{hub: h}
 	trouble := NewBox(h, nil, state)

@@ -1,9 +1,10 @@
 // Package feed carries news from the goroutines that follow a cluster to the one goroutine that owns what is shown. It
 // knows neither a screen nor a cluster.
 //
-// A goroutine puts what it has into a Box, which merges it with what nobody has taken yet, and goes on. The Hub announces
-// that there is something, at most once per pace; the owner then calls Drain, which empties the boxes. So an editor that
-// holds the owner for an hour costs nothing but the merging, and a thousand changes a second cost ten frames.
+// A goroutine puts what it has into a Box, which merges it with what nobody has taken yet, and goes on. The Hub
+// announces that there is something, at most once per pace; the owner then calls Drain, which empties the boxes. So an
+// editor that holds the owner for an hour costs nothing but the merging, and a thousand changes a second cost ten
+// frames.
 //
 // A Feed is something that is followed while somebody looks at it, again after each failure. Begin reading at New.
 package feed

@@ -1,9 +1,9 @@
-// Package model is what the terminal UI knows of its cluster, kept up to date: the newest snapshot, the load and its past,
-// the objects of any type as rows, the Services, a count of all pods, and the ends of streams: Events, DNS, a log. It
-// draws nothing and knows no terminal.
+// Package model is what the terminal UI knows of its cluster, kept up to date: the newest snapshot, the load and its
+// past, the objects of any type as rows, the Services, a count of all pods, and the ends of streams: Events, DNS, a
+// log. It draws nothing and knows no terminal.
 //
-// Everything in it belongs to one goroutine, the owner of the Hub: news arrive there when it drains the hub. Begin reading
-// at Cluster.
+// Everything in it belongs to one goroutine, the owner of the Hub: news arrive there when it drains the hub. Begin
+// reading at Cluster.
 package model
 
 import (
@@ -46,7 +46,8 @@ type Cluster struct {
 	o Options
 
 	Snapshot cluster.Snapshot
-	// Known says that there has been a snapshot; Heard is when the cluster itself sent one last, and Link why no more come.
+	// Known says that there has been a snapshot; Heard is when the cluster itself sent one last, and Link why no more
+	// come.
 	Known bool
 	Heard time.Time
 	Link  error

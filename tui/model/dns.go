@@ -44,7 +44,8 @@ type dnsSecond struct {
 // NewDNSPulse makes one that follows nothing yet.
 func (c *Cluster) NewDNSPulse() *DNSPulse {
 	d := &DNSPulse{o: c.o}
-	news := feed.NewBox(c.o.Hub, func(old, new []cluster.DNSQuery) []cluster.DNSQuery { return append(old, new...) }, d.apply)
+	join := func(old, new []cluster.DNSQuery) []cluster.DNSQuery { return append(old, new...) }
+	news := feed.NewBox(c.o.Hub, join, d.apply)
 	watching := feed.NewBox(c.o.Hub, nil, func(struct{}) {
 		// What was asked while nobody listened is not known: counting begins again.
 		d.Since, d.Err, d.seconds = c.o.Now(), nil, [PulseSpan]dnsSecond{}

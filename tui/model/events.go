@@ -56,7 +56,8 @@ func (t *EventTail) take(list []kube.EventLine) {
 		if !t.Wants(&e) {
 			continue
 		}
-		e.Reason, e.Namespace, e.Message, e.Source, e.Node = clean(e.Reason), clean(e.Namespace), clean(e.Message), clean(e.Source), clean(e.Node)
+		e.Reason, e.Namespace, e.Message = clean(e.Reason), clean(e.Namespace), clean(e.Message)
+		e.Source, e.Node = clean(e.Source), clean(e.Node)
 		e.Object = kube.Object{Kind: clean(e.Object.Kind), Name: clean(e.Object.Name)}
 		t.Lines = slices.DeleteFunc(t.Lines, func(o kube.EventLine) bool { return o.UID == e.UID })
 		t.Lines = append(t.Lines, e)

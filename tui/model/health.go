@@ -24,8 +24,8 @@ const (
 // HealthCount is how many kinds there are.
 const HealthCount = Off + 1
 
-// HealthOf is what an object's row says of how it does. It knows the words of kubectl's columns, of whatever type: STATUS,
-// READY, and the phases and conditions of most CRDs.
+// HealthOf is what an object's row says of how it does. It knows the words of kubectl's columns, of whatever type:
+// STATUS, READY, and the phases and conditions of most CRDs.
 func HealthOf(columns []kube.Column, r *kube.Row) Health {
 	if r.Deleting {
 		return Ending
@@ -59,7 +59,8 @@ func HealthOfWord(word string) Health {
 	switch first {
 	case "":
 		return Unclear
-	case "Running", "Active", "Bound", "Ready", "Available", "Healthy", "Complete", "True", "Established", "Approved", "Deployed":
+	case "Running", "Active", "Bound", "Ready", "Available", "Healthy", "Complete", "True", "Established", "Approved",
+		"Deployed":
 		return OK
 	case "Completed", "Succeeded", "Released", "Suspended", "Terminated":
 		return Off
@@ -73,7 +74,9 @@ func HealthOfWord(word string) Health {
 	if strings.HasPrefix(first, "Init:") && !strings.ContainsAny(first[5:], "BCE") {
 		return Busy // Init:0/1
 	}
-	for _, bad := range []string{"Err", "BackOff", "Fail", "OOM", "Evicted", "Invalid", "Lost", "False", "Degraded", "Unschedulable", "DeadlineExceeded"} {
+	for _, bad := range []string{
+		"Err", "BackOff", "Fail", "OOM", "Evicted", "Invalid", "Lost", "False", "Degraded", "Unschedulable", "DeadlineExceeded",
+	} {
 		if strings.Contains(first, bad) {
 			return Fail
 		}

@@ -275,7 +275,8 @@ func TestHealthOfRows(t *testing.T) {
 	}
 }
 
-// TestPodSummaryCountsLikeACountOfAll changes pods at random; the counts that are kept up to date are those of a new count.
+// TestPodSummaryCountsLikeACountOfAll changes pods at random; the counts that are kept up to date are those of a new
+// count.
 func TestPodSummaryCountsLikeACountOfAll(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	store := &Rows{Columns: []kube.Column{{Name: "Name"}, {Name: "Status"}, {Name: "Node"}}}

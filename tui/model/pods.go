@@ -8,8 +8,8 @@ import (
 	"bonsai/bootstrap/kube"
 )
 
-// PodSummary counts the pods and keeps their health by namespace. A change of a pod costs no look at the others. It is a
-// reader of Cluster.Pods.
+// PodSummary counts the pods and keeps their health by namespace. A change of a pod costs no look at the others. It is
+// a reader of Cluster.Pods.
 type PodSummary struct {
 	store   *Rows
 	changed func()
