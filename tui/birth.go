@@ -91,24 +91,9 @@ func (p *birthPage) hide()                      { p.feed.Leave() }
 func (p *birthPage) wheel(rows int)             { p.top += rows }
 func (p *birthPage) click(_, _ int)             {}
 
-func (p *birthPage) act(id string) bool {
-	switch id {
-	case "down":
-		p.top++
-	case "up":
-		p.top--
-	case "page.down":
-		p.top += max(1, p.height-1)
-	case "page.up":
-		p.top -= max(1, p.height-1)
-	case "top":
-		p.top = 0
-	case "bottom":
-		p.top = 1 << 20
-	default:
-		return false
-	}
-	return true
+func (p *birthPage) act(id string) (ok bool) {
+	p.top, ok = scrolled(id, p.top, p.height-1)
+	return ok
 }
 
 func (p *birthPage) draw(w, h int) []string {

@@ -63,20 +63,11 @@ func (p *lookupPage) hints() []hint {
 	return hintsOf("lookup.again", "resolve", "lookup.copy", "back")
 }
 
-func (p *lookupPage) act(id string) bool {
+func (p *lookupPage) act(id string) (ok bool) {
+	if p.top, ok = scrolled(id, p.top, 10); ok {
+		return true
+	}
 	switch id {
-	case "down":
-		p.top++
-	case "up":
-		p.top--
-	case "page.down":
-		p.top += 10
-	case "page.up":
-		p.top -= 10
-	case "top":
-		p.top = 0
-	case "bottom":
-		p.top = 1 << 20 // draw brings it back
 	case "lookup.again":
 		p.ask()
 	case "resolve":

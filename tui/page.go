@@ -110,6 +110,26 @@ func (s *subject) name() string {
 	return text + " " + s.ref.Name
 }
 
+// scrolled is the first line of a text that begins at line top, after an action on a page of so many lines; ok says whether
+// the action scrolls. It may be outside of the text; draw brings it back.
+func scrolled(id string, top, page int) (line int, ok bool) {
+	switch id {
+	case "down":
+		return top + 1, true
+	case "up":
+		return top - 1, true
+	case "page.down":
+		return top + max(1, page), true
+	case "page.up":
+		return top - max(1, page), true
+	case "top":
+		return 0, true
+	case "bottom":
+		return 1 << 20, true
+	}
+	return top, false
+}
+
 // blankPage does nothing; pages embed it for what they do not need.
 type blankPage struct{}
 

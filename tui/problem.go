@@ -134,27 +134,14 @@ func (p *problemPage) lost() bool { return false }
 
 func (p *problemPage) subjects() []subject { return []subject{p.u.problemSubject(&p.problem)} }
 
-func (p *problemPage) act(id string) bool {
-	switch id {
-	case "open":
+func (p *problemPage) act(id string) (ok bool) {
+	if id == "open" {
 		s := p.u.problemSubject(&p.problem)
 		p.u.openPlace(&s)
-	case "down":
-		p.top++
-	case "up":
-		p.top--
-	case "page.down":
-		p.top += max(1, p.rows-1)
-	case "page.up":
-		p.top -= max(1, p.rows-1)
-	case "top":
-		p.top = 0
-	case "bottom":
-		p.top = 1 << 20 // draw brings it back
-	default:
-		return false
+		return true
 	}
-	return true
+	p.top, ok = scrolled(id, p.top, p.rows-1)
+	return ok
 }
 
 func (p *problemPage) wheel(rows int) { p.top += rows }
