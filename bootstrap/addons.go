@@ -45,7 +45,7 @@ func (m *Manager) livingDaemon(name string) (*localapi.Client, error) {
 	case !state.Exists():
 		return nil, statedir.NotFound(name)
 	case !state.DaemonAlive():
-		return nil, fault.Newf(fault.NotRunning, "cluster %q is not running", name).WithHint("start it:  bonsai start -p %s", name)
+		return nil, fault.Newf(fault.NotRunning, "cluster %q is not running", name).Advise("start it", cluster.Bonsai("start").Of(name).Cure())
 	}
 	return m.clientOf(state), nil
 }

@@ -111,7 +111,7 @@ func (o *operation) waitServing(ctx context.Context) error {
 // daemonFailure returns why the daemon did not become ready: what it reported, or how it exited, or why it did not
 // answer.
 func (o *operation) daemonFailure(ctx context.Context, said, unheard error) error {
-	hint := fmt.Sprintf("to see its whole log:  bonsai start -p %s --keep --foreground", o.state.Name)
+	advice := cluster.Advise("to see its whole log", cluster.Bonsai("start").Of(o.state.Name).With("--keep", "--foreground").Change())
 	ended := false
 	if o.daemon != nil && ctx.Err() == nil {
 		select {
@@ -128,13 +128,13 @@ func (o *operation) daemonFailure(ctx context.Context, said, unheard error) erro
 	case ended:
 		err = cmp.Or(said, lastWords(o.state), panicOf(lines), fmt.Errorf("its process exited: %w", o.daemon.exit()))
 		if killed(o.daemon.err) {
-			hint = killedHint
+			advice = killedAdvice()
 		}
 	}
 	if strings.Contains(fmt.Sprint(err), fmt.Sprintf("127.0.0.1:%d: bind: address already in use", o.Wanted.Spec.APIPort)) {
 		return portTaken(o.Wanted.Spec, err)
 	}
-	return fault.New(fault.ControlPlane, "start the control plane", err).WithEvidence(lines...).WithHint("%s", hint)
+	return fault.New(fault.ControlPlane, "start the control plane", err).WithEvidence(lines...).Advise(advice.Text, advice.Commands...)
 }
 
 // lastWords is the reason that a daemon has stored, nil if there is none.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -46,7 +47,8 @@ func (o *operation) explain(ctx context.Context, err error) error {
 		defer cancel()
 		f = f.WithEvidence(o.nodeEvidence(ctx)...)
 		if len(f.Advice) == 0 {
-			f = f.WithHint("to see everything:  bonsai start -p %[1]s --keep  and then  bonsai logs -p %[1]s kubelet --node %[1]s-1", o.state.Name)
+			f.Advise("to see everything, keep what a failed start leaves", cluster.Bonsai("start").Of(o.state.Name).With("--keep").Change()).
+				Advise("then read its log", cluster.Bonsai("logs").On("kubelet").Of(o.state.Name).With("--node", o.state.Name+"-1"))
 		}
 	}
 	return f
@@ -82,8 +84,10 @@ func (o *operation) containerTroubles(ctx context.Context, container string) []s
 	return troubles(out.String(), evidenceLines)
 }
 
-// killedHint is for processes that were killed by SIGKILL.
-const killedHint = "it was killed; check whether this machine ran out of memory:  sudo dmesg | grep -i oom"
+// killedAdvice is for processes that were killed by SIGKILL.
+func killedAdvice() cluster.Advice {
+	return cluster.Advise("it was killed; check whether this machine ran out of memory (oom)", cluster.Program("sudo", "dmesg"))
+}
 
 // troubles are the last n lines of a log that report an error, or its last n lines if none does.
 func troubles(log string, n int) []string {
@@ -138,7 +142,7 @@ func (o *operation) watchContainers(ctx context.Context, giveUp context.CancelCa
 			f := fault.New(fault.Node, "wait for node "+c.Node, fmt.Errorf("its container %s has exited with code %d", c.Name, c.ExitCode)).
 				WithEvidence(o.containerTroubles(ctx, c.Name)...)
 			if c.ExitCode == 128+int(syscall.SIGKILL) {
-				f = f.WithHint(killedHint)
+				f.Advice = []cluster.Advice{killedAdvice()}
 			}
 			giveUp(f)
 			return
@@ -171,13 +175,13 @@ func (o *operation) watchReachability(ctx context.Context, giveUp context.Cancel
 			Cmd: []string{"bonsai-agent", "probe", "https://" + server.String()}, Stdout: &out, Stderr: &out,
 		})
 		if err == nil && code != 0 && ctx.Err() == nil {
+			from, port := o.Wanted.Spec.Subnet.String(), strconv.Itoa(o.Wanted.Spec.APIPort)
 			giveUp(fault.Newf(fault.Unreachable, "nodes cannot reach the API server at %s on this host", server).
 				WithEvidence(troubles(out.String(), 3)...).
-				WithHint("a firewall on this host probably drops what comes from container networks; allow it:\n"+
-					"  ufw:        sudo ufw allow from %[1]s to any port %[2]d proto tcp\n"+
-					"  firewalld:  sudo firewall-cmd --zone=trusted --add-source=%[1]s\n"+
-					"  iptables:   sudo iptables -I INPUT -s %[1]s -p tcp --dport %[2]d -j ACCEPT\n"+
-					"then run bonsai start again", o.Wanted.Spec.Subnet, o.Wanted.Spec.APIPort))
+				Advise("a firewall on this host probably drops what comes from container networks; allow it, then start again").
+				Advise("with ufw", cluster.Program("sudo", "ufw", "allow", "from", from, "to", "any", "port", port, "proto", "tcp").Change()).
+				Advise("with firewalld", cluster.Program("sudo", "firewall-cmd", "--zone=trusted", "--add-source="+from).Change()).
+				Advise("with iptables", cluster.Program("sudo", "iptables", "-I", "INPUT", "-s", from, "-p", "tcp", "--dport", port, "-j", "ACCEPT").Change()))
 			return
 		}
 	}

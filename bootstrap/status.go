@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -42,7 +41,7 @@ func (m *Manager) Status(ctx context.Context, name string) (cluster.Snapshot, er
 				Kind: string(fault.ControlPlane), Severity: cluster.SeverityError, Object: "daemon",
 				Summary: "the control plane's process is gone; the nodes keep running without it",
 				Cause:   "it was killed, or this machine was restarted; running pods continue, but nothing is scheduled, repaired or answered",
-				Hint:    "start it again:  bonsai start -p " + spec.Name, Fix: "start",
+				Advice:  []cluster.Advice{cluster.Advise("start it again", cluster.Bonsai("start").Cure())},
 			})
 		}
 	}
@@ -68,7 +67,7 @@ func (m *Manager) daemonSnapshot(ctx context.Context, state statedir.Cluster, sp
 		s.Problems = append(s.Problems, cluster.Problem{
 			Kind: string(fault.ControlPlane), Severity: cluster.SeverityError, Object: "daemon",
 			Summary: "the control plane's process does not answer", Cause: err.Error(),
-			Hint: fmt.Sprintf("restart it:  bonsai stop -p %[1]s  and then  bonsai start -p %[1]s", spec.Name),
+			Advice: []cluster.Advice{cluster.Advise("restart it", cluster.Bonsai("stop").Change(), cluster.Bonsai("start").Change())},
 		})
 	} else if words := lastWords(state); words != nil {
 		s.APIServer = cluster.PhaseFailed
@@ -76,7 +75,7 @@ func (m *Manager) daemonSnapshot(ctx context.Context, state statedir.Cluster, sp
 			Kind: string(fault.ControlPlane), Severity: cluster.SeverityError, Object: "daemon",
 			Summary: "the control plane's process exited unexpectedly", Cause: words.Error(),
 			Evidence: tailOf(state.LogFile("daemon"), evidenceLines),
-			Hint:     "start it again:  bonsai start -p " + spec.Name, Fix: "start",
+			Advice:   []cluster.Advice{cluster.Advise("start it again", cluster.Bonsai("start").Cure())},
 		})
 	}
 	for _, n := range spec.Nodes {
@@ -101,7 +100,7 @@ func (m *Manager) hosts(ctx context.Context, spec *cluster.Spec) func(*cluster.S
 		containers, err = node.ByName(ctx, driver, spec.ID)
 	}
 	if err != nil {
-		problem := fault.Problem(err)
+		problem := fault.Problem(err).For(spec.Name)
 		problem.Object, problem.Cause = "engine", cmp.Or(problem.Cause, problem.Summary)
 		problem.Summary = "the container engine does not answer; running containers continue without it"
 		return func(s *cluster.Snapshot) { s.Problems = append(s.Problems, problem) }
@@ -121,7 +120,7 @@ func addHost(s *cluster.Snapshot, n *cluster.NodeStatus, containers map[string]n
 		n.Host = cluster.PhaseAbsent
 		replaceProblems(s, cluster.Problem{
 			Kind: string(fault.Node), Severity: cluster.SeverityError, Object: "node/" + n.Name,
-			Summary: "the container of node " + n.Name + " is gone", Hint: "recreate it:  bonsai start -p " + name, Fix: "start",
+			Summary: "the container of node " + n.Name + " is gone", Advice: []cluster.Advice{cluster.Advise("recreate it", cluster.Bonsai("start").Of(name).Cure())},
 		})
 	case c.Running:
 		n.Host = cluster.PhaseRunning
@@ -130,7 +129,7 @@ func addHost(s *cluster.Snapshot, n *cluster.NodeStatus, containers map[string]n
 		if s.APIServer == cluster.PhaseRunning {
 			replaceProblems(s, cluster.Problem{
 				Kind: string(fault.Node), Severity: cluster.SeverityWarning, Object: "node/" + n.Name,
-				Summary: "the container of node " + n.Name + " has stopped", Hint: "start it:  bonsai start -p " + name, Fix: "start",
+				Summary: "the container of node " + n.Name + " has stopped", Advice: []cluster.Advice{cluster.Advise("start it", cluster.Bonsai("start").Of(name).Cure())},
 			})
 		}
 	}

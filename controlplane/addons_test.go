@@ -163,8 +163,8 @@ func (a *toy) Objects(addons.Cluster) []runtime.Object {
 	return a.objects
 }
 
-func (*toy) Health(context.Context, addons.Cluster) (cluster.AddonState, string, string) {
-	return cluster.AddonRunning, "", ""
+func (*toy) Health(context.Context, addons.Cluster) (cluster.AddonState, string, []cluster.Advice) {
+	return cluster.AddonRunning, "", nil
 }
 
 func (a *toy) has(objects ...runtime.Object) {
@@ -350,8 +350,8 @@ func TestAddons(t *testing.T) {
 		h.choose(nil)
 		h.until("dns", cluster.AddonFailed)
 		i := slices.IndexFunc(h.manager.Status(), func(s cluster.AddonStatus) bool { return s.Name == "dns" })
-		if s := h.manager.Status()[i]; !strings.Contains(s.Reason, "Service kube-system/kube-dns exists already") || !strings.Contains(s.Hint, "delete services kube-dns") {
-			t.Errorf("it says %q, %q", s.Reason, s.Hint)
+		if s := h.manager.Status()[i]; !strings.Contains(s.Reason, "Service kube-system/kube-dns exists already") || !strings.Contains(s.HintText(), "delete services kube-dns") {
+			t.Errorf("it says %q, %q", s.Reason, s.HintText())
 		}
 		if err := h.client.CoreV1().Services("kube-system").Delete(ctx, "kube-dns", metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)

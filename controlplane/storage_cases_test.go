@@ -157,9 +157,9 @@ func testFullDisks(t *testing.T, s *storage) {
 	s.told(t, "crowded", "ProvisioningFailed", "the disk is full")
 	s.claim(t, "crowded-now", "immediate", nil)
 	s.told(t, "crowded-now", "ProvisioningFailed", "node test-2: the disk is full")
-	state, reason, hint := s.addon.Health(t.Context(), s.at)
-	if state != cluster.AddonDegraded || !strings.Contains(reason, "default/crowded") || !strings.Contains(hint, "describe pvc crowded") {
-		t.Errorf("the addon is %s, %q, %q", state, reason, hint)
+	state, reason, advice := s.addon.Health(t.Context(), s.at)
+	if state != cluster.AddonDegraded || !strings.Contains(reason, "default/crowded") || !len(advice) != 1 || !strings.Contains(advice[0].String(), "describe pvc crowded") {
+		t.Errorf("the addon is %s, %q, %q", state, reason, advice)
 	}
 	// The scheduler has to hear of it, and to try again.
 	s.told(t, "crowded", "FailedScheduling", "provisioning failed for PVC")

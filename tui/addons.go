@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,7 +46,7 @@ func (p *addonsPage) hints() []hint {
 		toggle.word = p.u.T("switch it off")
 	}
 	hints := []hint{toggle, {"open", p.u.T("details")}}
-	if ok && a.Hint != "" {
+	if ok && len(a.Advice) > 0 {
 		hints = append(hints, hint{id: "addon.fix"})
 	}
 	return append(hints, hint{id: "addon.copy"})
@@ -110,9 +111,9 @@ func (p *addonsPage) merge() {
 	for i := range p.list {
 		a := &p.list[i]
 		if live := p.live(a.Name); live != nil {
-			a.Enabled, a.State, a.Reason, a.Hint, a.Since = live.Enabled, live.State, live.Reason, live.Hint, live.Since
+			a.Enabled, a.State, a.Reason, a.Advice, a.Since = live.Enabled, live.State, live.Reason, live.Advice, live.Since
 		} else if !a.Enabled && a.State != "" && p.u.state.Running() { // it has gone
-			a.State, a.Reason, a.Hint = cluster.AddonDisabled, "", ""
+			a.State, a.Reason, a.Advice = cluster.AddonDisabled, "", nil
 		}
 		items = append(items, p.item(*a))
 	}
@@ -142,8 +143,8 @@ func (p *addonsPage) item(a cluster.AddonStatus) grid.Item {
 	text, role := paint.Clean(firstLineOf(a.Description)), paint.Plain
 	if a.Reason != "" {
 		text, role = paint.Clean(firstLineOf(a.Reason)), state.Role()
-		if a.Hint != "" {
-			text += "  " + p.u.theme.Glyphs.Right + " " + paint.Clean(firstLineOf(a.Hint))
+		if advice := p.u.firstAdvice(a.Advice); advice != "" {
+			text += "  " + p.u.theme.Glyphs.Right + " " + advice
 		}
 	}
 	if state == paint.StateOff {
@@ -230,8 +231,8 @@ func (p *addonsPage) act(id string) bool {
 	case "open":
 		p.details()
 	case "addon.fix":
-		if here && a.Hint != "" {
-			u.copy(firstLineOf(a.Hint))
+		if here && len(a.Advice) > 0 {
+			u.copy(cmp.Or(u.toType(a.Advice), u.firstAdvice(a.Advice)))
 		} else {
 			u.toast.say(paint.Dim, u.T("nothing has to be mended"))
 		}
@@ -309,7 +310,7 @@ func (p *addonsPage) details() {
 		}
 		add(u.T("state"), u.glyph(state)+" "+word, state.Role())
 		add(u.T("why"), a.Reason, paint.Plain)
-		add(u.T("what to type"), a.Hint, paint.Accent)
+		add(u.T("what to type"), u.adviceText(a.Advice), paint.Accent)
 		add(u.T("gives you"), a.Description, paint.Plain)
 		add(u.T("version"), a.Version, paint.Plain)
 		add(u.T("delivery"), u.deliveryWord(a.Delivery), paint.Plain)
@@ -367,8 +368,8 @@ func (p *addonsPage) strip(w int) []string {
 			switch {
 			case a.Reason != "":
 				first.Add(state.Role(), u.glyph(state)+" "+paint.Clean(firstLineOf(a.Reason)))
-				if a.Hint != "" {
-					second.Add(paint.Accent, t.Glyphs.Right+" "+paint.Clean(firstLineOf(a.Hint)))
+				if advice := u.firstAdvice(a.Advice); advice != "" {
+					second.Add(paint.Accent, t.Glyphs.Right+" "+advice)
 				}
 			default:
 				first.Add(paint.Plain, paint.Clean(firstLineOf(a.Description)))

@@ -16,7 +16,10 @@ func withAddons() *fakeSession {
 	add := func(name string, state cluster.AddonState, reason, hint string, needs ...string) {
 		a := cluster.AddonStatus{
 			AddonDescription: cluster.AddonDescription{Name: name, Version: "1.2", Description: "gives " + name + "\x1b[2J", Delivery: cluster.DeliveryPod, Needs: needs, Maintainer: "somebody", Docs: "docs/" + name + ".md"},
-			State:            state, Reason: reason, Hint: hint, Since: fakeNow.Add(-90e9),
+			State:            state, Reason: reason, Since: fakeNow.Add(-90e9),
+		}
+		if hint != "" {
+			a.Advice = []cluster.Advice{cluster.Advise(hint)}
 		}
 		if state == cluster.AddonDisabled {
 			s.disabled = append(s.disabled, a)
@@ -109,7 +112,7 @@ func TestAddonIsSwitchedOff(t *testing.T) {
 func TestAddonFails(t *testing.T) {
 	s := withAddons()
 	s.operation = func(context.Context, []string, func(cluster.Event)) error {
-		return fault.New(fault.Addon, "enable addon dashboard", errors.New("its image cannot be pulled")).WithHint("bonsai addons status dashboard")
+		return fault.New(fault.Addon, "enable addon dashboard", errors.New("its image cannot be pulled")).Advise("", cluster.Bonsai("addons", "status").On("dashboard"))
 	}
 	r := newRig(t, s, 140, 24)
 	r.keys("7")

@@ -242,7 +242,7 @@ func TestDNSStates(t *testing.T) {
 	r.keys("6")
 	r.shows("nobody has asked for a name since DNS was opened")
 	s = dnsShop()
-	s.down = fault.Newf(fault.Addon, "the addon dns is off").WithHint("bonsai addons enable dns")
+	s.down = fault.Newf(fault.Addon, "the addon dns is off").Advise("", cluster.Bonsai("addons", "enable").On("dns"))
 	r = newRig(t, s, 80, 24)
 	r.keys("6")
 	r.shows("the addon dns is off", "bonsai addons enable dns")

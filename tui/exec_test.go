@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/kube"
 )
@@ -58,9 +59,9 @@ func TestShell(t *testing.T) {
 func TestShellThatCannotBe(t *testing.T) {
 	s := shop()
 	r := shopPod(t, s, "web-9cc6f-lm2")
-	s.fail = fault.New(fault.Internal, "open a shell in shop/web-9cc6f-lm2", errors.New("its image has no shell")).WithHint("bonsai kubectl -- debug")
+	s.fail = fault.New(fault.Internal, "open a shell in shop/web-9cc6f-lm2", errors.New("its image has no shell")).Advise("", cluster.Kubectl("debug"))
 	r.keys("s")
-	r.shows("its image has no shell", "bonsai kubectl -- debug")
+	r.shows("its image has no shell", "bonsai kubectl -p dev -- debug")
 }
 
 // TestKeysGoBack: a read that is under way when another program has ended does not take the next key.

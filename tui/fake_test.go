@@ -330,7 +330,7 @@ func (s *fakeSession) Exec(_ context.Context, e kube.Exec) (int, error) {
 func (s *fakeSession) Forward(ctx context.Context, spec kube.ForwardSpec, f func(kube.ForwardState)) error {
 	s.update(func() { s.forwarded = append(s.forwarded, spec) })
 	if spec.Local != 0 && slices.Contains(s.taken, spec.Local) {
-		return fault.New(fault.Conflict, fmt.Sprintf("listen on port %d", spec.Local), errors.New("address already in use")).WithHint("choose another port")
+		return fault.New(fault.Conflict, fmt.Sprintf("listen on port %d", spec.Local), errors.New("address already in use")).Advise("choose another port")
 	}
 	local := spec.Local
 	if local == 0 {
@@ -405,11 +405,11 @@ func shop() *fakeSession {
 		},
 		Addons: []cluster.AddonStatus{
 			{AddonDescription: cluster.AddonDescription{Name: "dns", Version: "1.0", Maintainer: "bonsai", Description: "cluster DNS on every node", Delivery: cluster.DeliveryBuiltin, Default: true, Offline: true}, Enabled: true, State: cluster.AddonRunning, Since: ago(12 * time.Minute)},
-			{AddonDescription: cluster.AddonDescription{Name: "storage-provisioner", Version: "1.0", Maintainer: "bonsai", Description: "volumes on the nodes' disks", Delivery: cluster.DeliveryBuiltin, Default: true, Offline: true}, Enabled: true, State: cluster.AddonDegraded, Reason: "2 of 3 nodes answer", Hint: "bonsai addons status storage-provisioner", Since: ago(time.Minute)},
+			{AddonDescription: cluster.AddonDescription{Name: "storage-provisioner", Version: "1.0", Maintainer: "bonsai", Description: "volumes on the nodes' disks", Delivery: cluster.DeliveryBuiltin, Default: true, Offline: true}, Enabled: true, State: cluster.AddonDegraded, Reason: "2 of 3 nodes answer", Advice: []cluster.Advice{cluster.Advise("", cluster.Bonsai("addons", "status").On("storage-provisioner"))}, Since: ago(time.Minute)},
 		},
 		Problems: []cluster.Problem{
-			{Kind: "CrashLoop", Severity: cluster.SeverityError, Object: "pod/shop/cart-7d9f4-x2k", Summary: "crash loop, 4 restarts", Cause: "asks DNS for redis.defualt.svc: no such name; meant redis.default.svc?", Hint: "kubectl -n shop edit deployment cart", Evidence: []string{"ERROR lookup redis.defualt.svc: no such host"}},
-			{Kind: "Unschedulable", Severity: cluster.SeverityWarning, Object: "pod/shop/db-0", Summary: "pending for 2m", Cause: "wants 4Gi memory; the freest node, dev-2, has 2.6Gi", Hint: "lower its request"},
+			{Kind: "CrashLoop", Severity: cluster.SeverityError, Object: "pod/shop/cart-7d9f4-x2k", Summary: "crash loop, 4 restarts", Cause: "asks DNS for redis.defualt.svc: no such name; meant redis.default.svc?", Advice: []cluster.Advice{cluster.Advise("", cluster.Kubectl("edit", "deployment").On("cart").In("shop").Change())}, Evidence: []string{"ERROR lookup redis.defualt.svc: no such host"}},
+			{Kind: "Unschedulable", Severity: cluster.SeverityWarning, Object: "pod/shop/db-0", Summary: "pending for 2m", Cause: "wants 4Gi memory; the freest node, dev-2, has 2.6Gi", Advice: []cluster.Advice{cluster.Advise("lower its request")}},
 		},
 		LastStart: &cluster.Timeline{Operation: "start", Started: ago(12 * time.Minute), Total: 2900 * time.Millisecond},
 	}

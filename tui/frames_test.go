@@ -33,7 +33,8 @@ func nasty() *fakeSession {
 	}
 	for i := range s.snapshot.Problems {
 		p := &s.snapshot.Problems[i]
-		p.Summary, p.Cause, p.Hint, p.Evidence = next(), next(), next(), []string{next(), next()}
+		p.Summary, p.Cause, p.Evidence = next(), next(), []string{next(), next()}
+		p.Advice = []cluster.Advice{cluster.Advise(next(), cluster.Bonsai("image", "load").On(next()))}
 	}
 	for i := range s.snapshot.Nodes {
 		s.snapshot.Nodes[i].Components[0].Reason = next()

@@ -34,7 +34,7 @@ func crowded() *fakeSession {
 	for i := range 40 {
 		s.snapshot.Problems = append(s.snapshot.Problems, cluster.Problem{
 			Kind: "K", Severity: cluster.SeverityWarning, Object: fmt.Sprintf("pod/shop/%s%d", long, i), Summary: "\x1b[31m" + long, Cause: long + "\n" + long,
-			Hint: "first line\nbonsai start -p dev", Evidence: []string{long, "\x1b]0;owned\x07"},
+			Advice: []cluster.Advice{cluster.Advise("first line"), cluster.Advise("", cluster.Bonsai("image", "load").On(long+"\x1b[2J").Cure())}, Evidence: []string{long, "\x1b]0;owned\x07"},
 		})
 		n := s.snapshot.Nodes[i%3]
 		n.Name = fmt.Sprintf("%s-%d", long, i)
@@ -84,7 +84,7 @@ func empty() *fakeSession {
 func TestOverviewShowsProblemsFirst(t *testing.T) {
 	r := newRig(t, shop(), 120, 40)
 	r.settled()
-	r.shows("PROBLEMS 2", "crash loop, 4 restarts", "meant redis.default.svc?", "→ kubectl -n shop edit deployment cart", "BackOff", "NXDOMAIN", "4 of 7 ready", "watches 212", "pending 1",
+	r.shows("PROBLEMS 2", "crash loop, 4 restarts", "meant redis.default.svc?", "→ bonsai kubectl -p dev -- edit deployment cart -n shop", "BackOff", "NXDOMAIN", "4 of 7 ready", "watches 212", "pending 1",
 		"restart 4 · exit 1") // the log of the pod with the problem
 	lines := strings.Split(r.screen(), "\n")
 	if !strings.HasPrefix(lines[3], "▸✗ shop/cart-7d9f4-x2k") || !strings.HasPrefix(lines[4], " ⚠ shop/db-0") {
@@ -123,7 +123,7 @@ func TestOverviewExplains(t *testing.T) {
 	r := newRig(t, shop(), 100, 30)
 	r.settled()
 	r.keys("enter")
-	r.shows("EVIDENCE", "ERROR lookup redis.defualt.svc: no such host", "to do    kubectl -n shop edit deployment cart", "go to pod shop/cart-7d9f4-x2k", "edit deployment shop/cart")
+	r.shows("EVIDENCE", "ERROR lookup redis.defualt.svc: no such host", "to do    bonsai kubectl -p dev -- edit deployment cart -n shop", "go to pod shop/cart-7d9f4-x2k", "edit deployment shop/cart")
 	r.session.update(func() { r.session.snapshot.Problems = r.session.snapshot.Problems[1:] })
 	r.shows("this is over")
 	r.keys("esc")
@@ -160,38 +160,42 @@ func TestManyPodsAreCounted(t *testing.T) {
 	r.shows("✓ 3000")
 }
 
-func TestFixOfAHint(t *testing.T) {
+func TestFixOfAProblem(t *testing.T) {
 	r := newRig(t, shop(), 80, 24)
 	r.settled()
-	for _, test := range []struct{ fix, hint, title string }{
-		{"", "kubectl -n shop edit deployment cart", "edit deployment shop/cart"},
-		{"start", "make it anew:  bonsai start -p dev", "bonsai start"},
-		{"start --nodes 1", "add some:  bonsai start -p dev --nodes 1", "bonsai start --nodes 1"},
-		{"image load web:1", "load it:  bonsai image load -p dev web:1\nor set imagePullPolicy", "bonsai image load web:1"},
-		{"kubectl -- uncordon dev-2", "", "uncordon dev-2"},
-		{"", "bonsai kubectl -p dev -- uncordon dev-2", "uncordon dev-2"},
-		{"", "bonsai kubectl -p dev -- rollout restart deployment/web -n shop", "restart deployment shop/web"},
-		{"", "delete it:  bonsai kubectl -p dev -- delete pod x -n shop", "delete pod shop/x"},
-		// Only the user knows whether the machine has it. Looking is no cure, and neither is what has a gap.
-		{"", "if this machine has it, load it:  bonsai image load -p dev web:1", ""},
-		{"", "bonsai logs kubelet -p dev --node dev-1", ""},
-		{"", "bonsai kubectl -p dev -- describe pod x -n y", ""},
-		{"", "bonsai kubectl -p dev -- edit deployment NAME", ""},
-		{"", "bonsai kubectl", ""},
-		{"", "lower its request", ""},
-		{"start; rm -rf x", "", ""},
-		{"", "", ""},
+	load := cluster.Bonsai("image", "load")
+	for _, test := range []struct {
+		commands []cluster.Command
+		title    string
+	}{
+		{[]cluster.Command{cluster.Kubectl("edit", "deployment").On("cart").In("shop").Change()}, "edit deployment shop/cart"},
+		{[]cluster.Command{cluster.Bonsai("start").Of("dev").Cure()}, "bonsai start"},
+		{[]cluster.Command{cluster.Bonsai("start").With("--nodes", "1").Cure()}, "bonsai start --nodes 1"},
+		{[]cluster.Command{load.On("web:1").Cure()}, "bonsai image load web:1"},
+		{[]cluster.Command{load.On("$(reboot)").Cure()}, "bonsai image load '$(reboot)'"},
+		{[]cluster.Command{cluster.Kubectl("uncordon").On("dev-2").Cure()}, "uncordon dev-2"},
+		{[]cluster.Command{cluster.Kubectl("describe", "pod").On("x"), cluster.Kubectl("uncordon").On("dev-2").Change()}, "uncordon dev-2"},
+		{[]cluster.Command{cluster.Kubectl("rollout", "restart", "deployment").On("web").In("shop").Change()}, "restart deployment shop/web"},
+		{[]cluster.Command{cluster.Kubectl("delete", "pod").On("x").In("shop").Change()}, "delete pod shop/x"},
+		// Only the user knows whether the machine has it. Looking is not a cure, and neither is what has a gap.
+		{[]cluster.Command{load.On("web:1").Change()}, ""},
+		{[]cluster.Command{cluster.Bonsai("logs").On("kubelet").With("--node", "dev-1")}, ""},
+		{[]cluster.Command{cluster.Kubectl("describe", "pod").On("x").In("y")}, ""},
+		{[]cluster.Command{cluster.Kubectl("edit", "deployment").On("NAME").Fill("NAME").Change()}, ""},
+		{[]cluster.Command{cluster.Kubectl()}, ""},
+		{[]cluster.Command{cluster.Program("rm", "-rf").On("/x").Change()}, ""},
+		{nil, ""},
 	} {
-		f, ok := r.u.fixOf(&cluster.Problem{Hint: test.hint, Fix: test.fix})
+		f, ok := r.u.fixOf(&cluster.Problem{Advice: []cluster.Advice{cluster.Advise("do this", test.commands...)}})
 		if ok != (test.title != "") || f.title != test.title {
-			t.Errorf("the fix of %q and %q is %q, %v; want %q", test.fix, test.hint, f.title, ok, test.title)
+			t.Errorf("the fix of %v is %q, %v; want %q", test.commands, f.title, ok, test.title)
 		}
 	}
 }
 
 func TestFixIsAskedForAndCarriedOut(t *testing.T) {
 	s := shop()
-	s.snapshot.Problems = []cluster.Problem{{Kind: "N", Severity: cluster.SeverityError, Object: "node/dev-3", Summary: "its container is gone", Hint: "make it anew:  bonsai start -p dev", Fix: "start"}}
+	s.snapshot.Problems = []cluster.Problem{{Kind: "N", Severity: cluster.SeverityError, Object: "node/dev-3", Summary: "its container is gone", Advice: []cluster.Advice{cluster.Advise("recreate it", cluster.Bonsai("start").Cure().Of("dev"))}}}
 	r := newRig(t, s, 100, 30)
 	r.settled()
 	r.shows("its container is gone")

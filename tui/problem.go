@@ -14,7 +14,7 @@ import (
 
 // problemSubject is what a problem is about, as something that verbs act on.
 func (u *ui) problemSubject(p *cluster.Problem) subject {
-	s := subject{problem: p, line: problemLine(p)}
+	s := subject{problem: p, line: u.problemLine(p)}
 	parts := strings.Split(p.Object, "/")
 	switch {
 	case parts[0] == "pod" && len(parts) == 3:
@@ -77,11 +77,11 @@ func (u *ui) problemType(kind string) (kube.ResourceType, bool) {
 }
 
 // problemLine is a problem as text: the command to type, if it names one, or else all of it.
-func problemLine(p *cluster.Problem) string {
-	if command := hintCommand(p.HintText()); command != "" {
+func (u *ui) problemLine(p *cluster.Problem) string {
+	if command := u.toType(p.Advice); command != "" {
 		return command
 	}
-	return strings.TrimSpace(strings.Join([]string{p.Object, p.Summary, p.Cause, p.HintText()}, "  "))
+	return strings.TrimSpace(strings.Join([]string{p.Object, p.Summary, p.Cause, u.adviceText(p.Advice)}, "  "))
 }
 
 // openPlace goes to where the object of a problem is at home.
@@ -227,10 +227,10 @@ func (p *problemPage) text(w int) []string {
 	if len(lines) > 2 {
 		blank()
 	}
-	if hint := problem.HintText(); hint != "" {
+	if len(problem.Advice) > 0 {
 		word := u.T("to do")
-		for part := range strings.SplitSeq(hint, "\n") {
-			wrapped(word, paint.Accent, paint.Clean(part))
+		for _, a := range problem.Advice {
+			wrapped(word, paint.Accent, u.advice(a))
 			word = ""
 		}
 		blank()
@@ -263,9 +263,9 @@ func (p *problemPage) text(w int) []string {
 		}
 		lines = append(lines, u.line(w).Add(paint.Plain, "   ").Col(paint.Key, u.keyIn(chain, id), factWidth).Add(paint.Plain, text).String())
 	}
-	if problemLine(problem) != "" {
+	if u.problemLine(problem) != "" {
 		lines = append(lines, u.line(w).Add(paint.Plain, "   ").Col(paint.Key, u.keyIn(chain, "copy.line"), factWidth).
-			Add(paint.Plain, u.T("copy")+" ").Add(paint.Accent, paint.Clean(problemLine(problem))).String())
+			Add(paint.Plain, u.T("copy")+" ").Add(paint.Accent, paint.Clean(u.problemLine(problem))).String())
 	}
 	return lines
 }

@@ -214,8 +214,8 @@ func (l *problemList) strip(w, n int) []string {
 		lines = append(lines, u.line(w).Add(paint.Plain, "   ").Add(paint.Plain, p.Cause).String())
 	}
 	line := u.line(w).Add(paint.Plain, "   ")
-	if hint, _, _ := strings.Cut(p.HintText(), "\n"); hint != "" {
-		line.Add(paint.Dim, u.theme.Glyphs.Right+" ").Add(paint.Accent, paint.Clean(hint))
+	if advice := u.firstAdvice(p.Advice); advice != "" {
+		line.Add(paint.Dim, u.theme.Glyphs.Right+" ").Add(paint.Accent, advice)
 		if u.fixable(&p) {
 			line.Add(paint.Plain, "   ").Hint(u.keys.Key("fix"), u.T("does it"))
 		}

@@ -325,8 +325,8 @@ func (p *startPage) report() string {
 		for _, line := range problem.Evidence {
 			fmt.Fprintf(&b, "| %s\n", paint.Clean(line))
 		}
-		if hint := problem.HintText(); hint != "" {
-			fmt.Fprintf(&b, "hint: %s\n", paint.Clean(hint))
+		for _, a := range problem.Advice {
+			fmt.Fprintf(&b, "hint: %s\n", u.advice(a))
 		}
 	}
 	return b.String()

@@ -194,9 +194,9 @@ func TestStartFails(t *testing.T) {
 	now = fakeNow.Add(2 * time.Second)
 	c.tell(event(2*time.Second, cluster.StepFailed, "controlplane", "", "etcd: disk full"))
 	c.end <- errors.Join(
-		fault.New(fault.ControlPlane, "start the control plane", errors.New("etcd: disk full")).WithHint("make room:\n  df -h").WithEvidence("E1 no space left on device\x1b]0;x\x07"),
+		fault.New(fault.ControlPlane, "start the control plane", errors.New("etcd: disk full")).Advise("make room", cluster.Program("df", "-h")).WithEvidence("E1 no space left on device\x1b]0;x\x07"),
 		fault.Newf(fault.Engine, "the cleanup failed too"))
-	r.shows("✗ start dev  failed after 2.0 s", "start the control plane", "why  etcd: disk full", "│ E1 no space left on device", "→  make room:", "     df -h",
+	r.shows("✗ start dev  failed after 2.0 s", "start the control plane", "why  etcd: disk full", "│ E1 no space left on device", "→  make room:  df -h",
 		"the cleanup failed too", "✗ Control plane", "try again", "⚠ cgroup v1 is old")
 	for _, size := range [][2]int{{40, 8}, {41, 9}, {80, 24}, {120, 40}, {200, 60}} {
 		r.send(tea.WindowSizeMsg{Width: size[0], Height: size[1]})

@@ -196,8 +196,8 @@ func (p *startPage) problemLines(problem cluster.Problem, w int) []string {
 	if problem.Cause != "" {
 		add(paint.Plain, u.T("why")+"  ", problem.Cause)
 	}
-	if hint := problem.HintText(); hint != "" {
-		add(paint.Accent, t.Glyphs.Right+"  ", hint)
+	for _, a := range problem.Advice {
+		add(paint.Accent, t.Glyphs.Right+"  ", u.advice(a))
 	}
 	for _, e := range problem.Evidence {
 		lines = append(lines, t.Line(w).Add(paint.Plain, "   ").Add(paint.Dim, t.Glyphs.TreeUp+" "+paint.Clean(e)).String())

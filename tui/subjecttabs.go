@@ -397,8 +397,12 @@ func (p *subjectPage) summary(w int) []textview.Line {
 		for _, e := range q.Evidence {
 			r.label(0, "").wrap(paint.Plain, e)
 		}
-		if q.Hint != "" {
-			r.label(0, u.T("what helps")).wrap(paint.Plain, q.Hint)
+		for i, a := range q.Advice {
+			word := u.T("what helps")
+			if i > 0 {
+				word = ""
+			}
+			r.label(0, word).wrap(paint.Plain, u.advice(a))
 		}
 		r.end()
 	}

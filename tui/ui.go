@@ -548,8 +548,8 @@ func (u *ui) errorText(err error) string {
 	if p.Cause != "" {
 		text += ": " + p.Cause
 	}
-	if hint := p.HintText(); hint != "" {
-		text += fmt.Sprintf("  %s %s", u.theme.Glyphs.Right, hint)
+	if len(p.Advice) > 0 {
+		text += fmt.Sprintf("  %s %s", u.theme.Glyphs.Right, u.adviceText(p.Advice))
 	}
 	return paint.Clean(text)
 }

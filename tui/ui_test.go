@@ -66,7 +66,7 @@ func TestSilentClusterSaysWhyAndWhatHelps(t *testing.T) {
 	r := newRig(t, s, 120, 30, func(o *Options) { o.Now = func() time.Time { return now } })
 	r.shows("nothing is wrong")
 	s.update(func() {
-		s.down = fault.Newf(fault.NotRunning, "the daemon has ended").WithHint("start the cluster:  bonsai start")
+		s.down = fault.Newf(fault.NotRunning, "the daemon has ended").Advise("start the cluster", cluster.Bonsai("start"))
 		s.snapshot.Phase, s.snapshot.APIServer = cluster.PhaseDegraded, cluster.PhaseStopped
 	})
 	r.shows("degraded", "the daemon has ended", "bonsai start", "silent")
@@ -74,7 +74,7 @@ func TestSilentClusterSaysWhyAndWhatHelps(t *testing.T) {
 	now = now.Add(20 * time.Second)
 	// What needs the cluster is off; what brings it back is not.
 	s.update(func() {
-		s.snapshot.Problems = []cluster.Problem{{Severity: cluster.SeverityError, Object: "daemon", Summary: "the control plane is gone", Hint: "start it again:  bonsai start -p dev", Fix: "start"}}
+		s.snapshot.Problems = []cluster.Problem{{Severity: cluster.SeverityError, Object: "daemon", Summary: "the control plane is gone", Advice: []cluster.Advice{cluster.Advise("start it again", cluster.Bonsai("start").Of("dev").Cure())}}}
 	})
 	r.shows("the control plane is gone", "f does it", "silent 20s")
 	r.keys("f")

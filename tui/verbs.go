@@ -162,7 +162,11 @@ func (u *ui) whyNot(v *verb, list []subject) string {
 
 // fixedFromOutside says that a cure needs no API server: it is a command of bonsai, such as the start.
 func fixedFromOutside(v *verb, list []subject) bool {
-	return v.id == "fix" && list[0].problem != nil && len(bonsaiFix(list[0].problem)) > 0
+	if v.id != "fix" || list[0].problem == nil {
+		return false
+	}
+	_, ok := bonsaiCure(list[0].problem)
+	return ok
 }
 
 // withoutObject are the verbs that also work on what is no object of the API: problems, addons, components.

@@ -1,6 +1,9 @@
 package cluster
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // AddonState is what was observed of an addon, in one word. It is never a remembered flag.
 type AddonState string
@@ -50,8 +53,41 @@ type AddonStatus struct {
 	// Enabled is what the user wants, State what was observed.
 	Enabled bool       `json:"enabled"`
 	State   AddonState `json:"state"`
-	// Reason explains any state but running and disabled, in one line; Hint is what to type next.
+	// Reason explains any state but running and disabled, in one line; Advice is what to type next.
 	Reason string    `json:"reason,omitempty"`
-	Hint   string    `json:"hint,omitempty"`
+	Advice []Advice  `json:"advice,omitempty"`
 	Since  time.Time `json:"since,omitzero"` // of State; zero if unknown
+}
+
+// HintText is what to type next as text in English, with a line for each piece of advice.
+func (s AddonStatus) HintText() string { return hint(s.Advice) }
+
+// For returns the status with the name of the cluster at hand in all commands that lack it.
+func (s AddonStatus) For(cluster string) AddonStatus {
+	s.Advice = adviceFor(s.Advice, cluster)
+	return s
+}
+
+// MarshalJSON writes the advice twice, as values and, for scripts, as text.
+func (s AddonStatus) MarshalJSON() ([]byte, error) {
+	type plain AddonStatus
+	return json.Marshal(struct {
+		plain
+		Hint string `json:"hint,omitempty"`
+	}{plain(s), s.HintText()})
+}
+
+// UnmarshalJSON makes advice of the text of a daemon that is older than advice.
+func (s *AddonStatus) UnmarshalJSON(data []byte) error {
+	type plain AddonStatus
+	var v struct {
+		plain
+		Hint string `json:"hint"`
+	}
+	if err := json.Unmarshal(data, &v); err != nil {
+		return err
+	}
+	*s = AddonStatus(v.plain)
+	s.Advice = adviceFrom(s.Advice, v.Hint)
+	return nil
 }

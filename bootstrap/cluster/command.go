@@ -114,10 +114,11 @@ func (c Command) For(cluster string) Command {
 func (c Command) Arguments() []string { return c.arguments(nil) }
 
 func (c Command) arguments(profile []string) []string {
-	options := slices.Concat(profile, c.Options)
+	options := slices.Clone(profile)
 	if c.Namespace != "" {
 		options = append(options, "-n", c.Namespace)
 	}
+	options = append(options, c.Options...)
 	args := slices.Clone(c.Verb)
 	if slices.ContainsFunc(c.Operands, func(o string) bool { return strings.HasPrefix(o, "-") }) {
 		args = slices.Concat(args, options, []string{"--"}, c.Operands)
@@ -190,20 +191,29 @@ func (a Advice) In(say func(english string) string) string {
 	case line == "":
 		return say(a.Text)
 	}
-	return say(a.Text) + ":  " + line
+	text := say(a.Text)
+	if strings.HasSuffix(text, "?") || strings.HasSuffix(text, "？") {
+		return text + "  " + line
+	}
+	return text + ":  " + line
 }
 
 // String is the advice in English.
 func (a Advice) String() string { return a.In(func(s string) string { return s }) }
 
-// For returns the advice with the current cluster filled in; list is unchanged.
+// For returns the advice with the current cluster filled in.
+func (a Advice) For(cluster string) Advice {
+	a.Commands = slices.Clone(a.Commands)
+	for i := range a.Commands {
+		a.Commands[i] = a.Commands[i].For(cluster)
+	}
+	return a
+}
+
 func adviceFor(list []Advice, cluster string) []Advice {
 	list = slices.Clone(list)
 	for i := range list {
-		list[i].Commands = slices.Clone(list[i].Commands)
-		for j := range list[i].Commands {
-			list[i].Commands[j] = list[i].Commands[j].For(cluster)
-		}
+		list[i] = list[i].For(cluster)
 	}
 	return list
 }

@@ -36,8 +36,6 @@ type Problem struct {
 	Summary string   `json:"summary"`
 	Cause   string   `json:"cause,omitempty"`
 	Advice  []Advice `json:"advice,omitempty"`
-	// Hint is Advice as one text, in code that does not make values of it yet.
-	Hint string `json:"-"`
 	// Evidence are the last relevant lines of a log.
 	Evidence []string `json:"evidence,omitempty"`
 	// Since is when it began, as far as known; zero if not.
@@ -49,21 +47,24 @@ type Problem struct {
 	Container string   `json:"container,omitempty"`
 	// Retry is when Kubernetes retries on its own, if known.
 	Retry time.Time `json:"retry,omitzero"`
-	// Fix is what bonsai itself can do about it, in code that does not mark a Command as Fix yet.
-	Fix string `json:"-"`
 }
 
 // HintText is what to type or do next as text in English, with a line for each piece of advice.
-func (p Problem) HintText() string {
-	if len(p.Advice) == 0 {
-		return p.Hint
-	}
-	return hint(p.Advice)
-}
+func (p Problem) HintText() string { return hint(p.Advice) }
 
 // Cure is the first command that is certain to help and that a program showing the problem may offer to run; false if
 // only the user can do something.
 func (p Problem) Cure() (Command, bool) { return FixOf(p.Advice) }
+
+// FixText is Cure as arguments of bonsai's command line, quoted for a shell, without the cluster's name
+// ("image load web:1"); empty if there is none.
+func (p Problem) FixText() string {
+	c, ok := p.Cure()
+	if !ok {
+		return ""
+	}
+	return shellLine(c.Of("").Argv()[1:])
+}
 
 // For returns the problem with the name of the current cluster in all commands that lack it.
 func (p Problem) For(cluster string) Problem {
@@ -71,24 +72,14 @@ func (p Problem) For(cluster string) Problem {
 	return p
 }
 
-// problemText is what a Problem has besides its fields, for scripts: Hint is HintText, and Fix is Cure as arguments of
-// bonsai's command line, quoted for a shell, without the cluster's name ("image load web:1").
-type problemText struct {
-	Hint string `json:"hint,omitempty"`
-	Fix  string `json:"fix,omitempty"`
-}
-
-// MarshalJSON writes the advice twice, as values and as text.
+// MarshalJSON writes the advice twice, as values and, for scripts, as text.
 func (p Problem) MarshalJSON() ([]byte, error) {
 	type plain Problem
-	text := problemText{p.HintText(), p.Fix}
-	if c, ok := p.Cure(); ok {
-		text.Fix = shellLine(c.Of("").Argv()[1:])
-	}
 	return json.Marshal(struct {
 		plain
-		problemText
-	}{plain(p), text})
+		Hint string `json:"hint,omitempty"`
+		Fix  string `json:"fix,omitempty"`
+	}{plain(p), p.HintText(), p.FixText()})
 }
 
 // UnmarshalJSON makes advice of the text of a daemon that is older than advice.
@@ -96,16 +87,13 @@ func (p *Problem) UnmarshalJSON(data []byte) error {
 	type plain Problem
 	var v struct {
 		plain
-		problemText
+		Hint string `json:"hint"`
 	}
 	if err := json.Unmarshal(data, &v); err != nil {
 		return err
 	}
 	*p = Problem(v.plain)
-	p.Advice = adviceFrom(p.Advice, v.problemText.Hint)
-	if _, ok := p.Cure(); !ok {
-		p.Fix = v.problemText.Fix
-	}
+	p.Advice = adviceFrom(p.Advice, v.Hint)
 	return nil
 }
 

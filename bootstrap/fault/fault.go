@@ -8,7 +8,6 @@ package fault
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"bonsai/bootstrap/cluster"
 )
@@ -89,15 +88,6 @@ func (f *Fault) Advise(text string, commands ...cluster.Command) *Fault {
 // Advisef adds a thing to do for which there is no command and whose text has to name something.
 func (f *Fault) Advisef(format string, args ...any) *Fault {
 	return f.Advise(fmt.Sprintf(format, args...))
-}
-
-// WithHint sets what to do next and returns the fault. It is the older form of Advise.
-func (f *Fault) WithHint(format string, args ...any) *Fault {
-	f.Advice = nil
-	for line := range strings.SplitSeq(fmt.Sprintf(format, args...), "\n") {
-		f.Advice = append(f.Advice, cluster.Advise(line))
-	}
-	return f
 }
 
 // WithEvidence adds log lines and returns the fault.

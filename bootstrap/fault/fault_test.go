@@ -70,7 +70,7 @@ func TestExitCodeAndKindOfWrappedErrors(t *testing.T) {
 }
 
 func TestProblemRoundTrip(t *testing.T) {
-	f := New(Node, "start node dev-1", errors.New("exit status 1")).WithHint("type %s", "this").WithEvidence("a", "b")
+	f := New(Node, "start node dev-1", errors.New("exit status 1")).Advise("type this").WithEvidence("a", "b")
 	p := Problem(fmt.Errorf("start: %w", f))
 	if p.Kind != "NodeFailed" || p.Summary != "start node dev-1" || p.Cause != "exit status 1" || p.HintText() != "type this" ||
 		!reflect.DeepEqual(p.Evidence, []string{"a", "b"}) {

@@ -16,7 +16,7 @@ type addonBackend struct{ failed error }
 func (b *addonBackend) Addons(context.Context) ([]cluster.AddonStatus, error) {
 	return []cluster.AddonStatus{
 		{AddonDescription: cluster.AddonDescription{Name: "dns", Delivery: cluster.DeliveryBuiltin, Offline: true, Default: true}, Enabled: true,
-			State: cluster.AddonDegraded, Reason: "2 of 3 nodes answer", Hint: "look", Since: time.Unix(1000, 0).UTC()},
+			State: cluster.AddonDegraded, Reason: "2 of 3 nodes answer", Advice: []cluster.Advice{cluster.Advise("look")}, Since: time.Unix(1000, 0).UTC()},
 		{AddonDescription: cluster.AddonDescription{Name: "other", Needs: []string{"dns"}}, State: cluster.AddonDisabled},
 	}, b.failed
 }

@@ -43,7 +43,7 @@ func TestBirth(t *testing.T) {
 	if err := c.Birth(t.Context(), "shop", "x", collect); fault.KindOf(err) != fault.ControlPlane {
 		t.Errorf("an error at the end of the stream becomes %v", err)
 	}
-	b.births, b.failed = nil, fault.Newf(fault.ObjectNotFound, "there is no pod shop/x").WithHint("look")
+	b.births, b.failed = nil, fault.Newf(fault.ObjectNotFound, "there is no pod shop/x").Advise("look")
 	err := c.Birth(t.Context(), "shop", "x", collect)
 	if fault.KindOf(err) != fault.ObjectNotFound || fault.Problem(err).HintText() != "look" {
 		t.Errorf("a pod that does not exist: %v", err)

@@ -82,7 +82,7 @@ func TestDNSRoundTrips(t *testing.T) {
 	if b.dns.question != question || b.dns.flushed != "dev&1" {
 		t.Errorf("the backend was asked %+v, to flush %q", b.dns.question, b.dns.flushed)
 	}
-	b.failed = fault.Newf(fault.Addon, "disabled").WithHint("enable it")
+	b.failed = fault.Newf(fault.Addon, "disabled").Advise("enable it")
 	late := 0
 	errs := append(round(), c.DNSLog(ctx, cluster.DNSLogQuery{}, nil, nil), c.DNSLog(ctx, cluster.DNSLogQuery{Node: "dev-1"}, func() { late++ }, nil))
 	if late != 1 {

@@ -54,7 +54,7 @@ func TestLoad(t *testing.T) {
 	if err := c.Load(t.Context(), func(cluster.Load) error { go func() { _ = s.Close() }(); return nil }); err != nil {
 		t.Errorf("the daemon's orderly end: %v", err)
 	}
-	c, _ = with(fault.Newf(fault.NotRunning, "still starting").WithHint("wait"), nil)
+	c, _ = with(fault.Newf(fault.NotRunning, "still starting").Advise("wait"), nil)
 	if err := c.Load(t.Context(), nothing); fault.KindOf(err) != fault.NotRunning || fault.Problem(err).HintText() != "wait" {
 		t.Errorf("an error at once: %v", err)
 	}

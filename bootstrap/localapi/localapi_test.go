@@ -182,7 +182,7 @@ func TestEventsOfAStart(t *testing.T) {
 	if got, err := collect(); err != nil || !reflect.DeepEqual(got, b.events) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	b.failed = fault.New(fault.ControlPlane, "start etcd", errors.New("line\nbreak ä")).WithHint("do this").WithEvidence("e1")
+	b.failed = fault.New(fault.ControlPlane, "start etcd", errors.New("line\nbreak ä")).Advise("do this", cluster.Bonsai("start").Cure()).WithEvidence("e1")
 	got, err := collect()
 	if f, ok := errors.AsType[*fault.Fault](err); len(got) != 2 || !ok || !reflect.DeepEqual(fault.Problem(f), fault.Problem(b.failed)) {
 		t.Errorf("got %d events, %#v", len(got), err)

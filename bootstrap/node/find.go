@@ -41,5 +41,5 @@ func Find(ctx context.Context, d lister, spec *cluster.Spec, nodeName string) (C
 // Gone is the fault for a planned node that has no container.
 func Gone(spec *cluster.Spec, nodeName string) error {
 	return fault.Newf(fault.NodeNotFound, "the container of node %s is gone", nodeName).
-		WithHint("recreate it:  bonsai start -p %s", spec.Name)
+		Advise("recreate it", cluster.Bonsai("start").Of(spec.Name).Cure())
 }

@@ -43,9 +43,9 @@ type Addon interface {
 	// prunes them. Fields that are left empty belong to others, such as the addon's Runner.
 	Objects(Cluster) []runtime.Object
 	// Health returns the state of the addon now that its objects exist: running, degraded, or installing if it has
-	// never worked so far. Reason and hint explain what is not running. It answers from what is known in this process
+	// never worked so far. Reason and advice explain what is not running. It answers from what is known in this process
 	// or from the API server, within ctx, and does not contact nodes.
-	Health(ctx context.Context, c Cluster) (state cluster.AddonState, reason, hint string)
+	Health(ctx context.Context, c Cluster) (state cluster.AddonState, reason string, advice []cluster.Advice)
 }
 
 // Runner is an addon with a controller. Run is called once the objects exist and ends with ctx. If it returns earlier,

@@ -110,8 +110,8 @@ func TestThoseThatNeedOthersGoFirst(t *testing.T) {
 		if got := w.status("base").Reason; got != "waiting for wall, which needs it, to be removed" {
 			t.Errorf("base gives as reason %q", got)
 		}
-		if got := w.status("roof"); got.Reason != "no" || got.Hint == "" {
-			t.Errorf("roof gives as reason %q and hint %q", got.Reason, got.Hint)
+		if got := w.status("roof"); got.Reason != "no" || got.HintText() == "" {
+			t.Errorf("roof gives as reason %q and hint %q", got.Reason, got.HintText())
 		}
 		s.failing("delete ConfigMap kube-system/roof-1", nil)
 		time.Sleep(5 * time.Second)
@@ -137,8 +137,8 @@ func TestWithoutItsNeedAnAddonIsBlocked(t *testing.T) {
 		w.has(t)
 		w.is(t, "a=disabled", "b=blocked", "c=blocked")
 		s := w.status("b")
-		if s.Reason != "it needs a, which is disabled" || s.Hint != "bonsai addons enable a -p dev" {
-			t.Errorf("b says %q, %q", s.Reason, s.Hint)
+		if s.Reason != "it needs a, which is disabled" || s.HintText() != "bonsai addons enable a -p dev" {
+			t.Errorf("b says %q, %q", s.Reason, s.HintText())
 		}
 		w.choose(nil)
 		synctest.Wait()
@@ -159,7 +159,7 @@ func TestObjectsOfOthersAreLeftAlone(t *testing.T) {
 		defer w.end()
 		got := w.status("a")
 		if got.State != cluster.AddonFailed || got.Reason != "ConfigMap kube-system/a-1 exists already and was not created by bonsai" ||
-			got.Hint != "if it is not needed:  bonsai kubectl -p dev -- -n kube-system delete configmaps a-1" {
+			got.HintText() != "if it is not needed:  bonsai kubectl -p dev -- delete configmaps a-1 -n kube-system" {
 			t.Errorf("a is %+v", got)
 		}
 		s.drop("a-1") // the user follows the hint

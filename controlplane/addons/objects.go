@@ -17,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
+
+	"bonsai/bootstrap/cluster"
 )
 
 // store contains the cluster's objects as the Manager needs them.
@@ -68,12 +70,9 @@ func (e *foreignError) Error() string {
 	return e.ref.String() + " exists already and was not created by bonsai"
 }
 
-func (e *foreignError) hint(clusterName string) string {
-	in := ""
-	if e.ref.namespace != "" {
-		in = " -n " + e.ref.namespace
-	}
-	return fmt.Sprintf("if it is not needed:  bonsai kubectl -p %s --%s delete %s %s", clusterName, in, e.ref.resource.GroupResource(), e.ref.name)
+func (e *foreignError) advice() []cluster.Advice {
+	remove := cluster.Kubectl("delete", e.ref.resource.GroupResource().String()).On(e.ref.name).In(e.ref.namespace).Change()
+	return []cluster.Advice{cluster.Advise("if nobody needs it", remove)}
 }
 
 func isForeign(err error) bool {

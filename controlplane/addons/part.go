@@ -32,9 +32,10 @@ type part struct {
 	missing []ref
 
 	// worked reports that it was running once in this turn.
-	worked       bool
-	health       cluster.AddonState
-	reason, hint string
+	worked bool
+	health cluster.AddonState
+	reason string
+	advice []cluster.Advice
 
 	runner *runner
 
@@ -62,7 +63,8 @@ func (p *part) turn(wanted bool) {
 // settle computes the status and reports whether it has changed.
 func (p *part) settle(now time.Time, clusterName string) bool {
 	s := cluster.AddonStatus{AddonDescription: p.description, Enabled: p.wanted}
-	s.State, s.Reason, s.Hint = p.state(now, clusterName)
+	s.State, s.Reason, s.Advice = p.state(now)
+	s = s.For(clusterName)
 	if s.State == cluster.AddonRunning {
 		p.worked = true
 	}
@@ -72,22 +74,22 @@ func (p *part) settle(now time.Time, clusterName string) bool {
 	}
 	old := p.status
 	p.status = s
-	return s.State != old.State || s.Reason != old.Reason || s.Hint != old.Hint || s.Enabled != old.Enabled
+	return s.State != old.State || s.Reason != old.Reason || s.HintText() != old.HintText() || s.Enabled != old.Enabled
 }
 
 // state is the whole status in one word, with the reason and what to do.
-func (p *part) state(now time.Time, clusterName string) (s cluster.AddonState, reason, hint string) {
-	logs := "see why:  bonsai logs daemon -p " + clusterName
+func (p *part) state(now time.Time) (s cluster.AddonState, reason string, advice []cluster.Advice) {
+	logs := []cluster.Advice{cluster.Advise("see why", cluster.Bonsai("logs").On("daemon"))}
 	if !p.wanted {
 		switch {
 		case p.err != nil:
 			return cluster.AddonRemoving, oneLine(p.err), logs
 		case p.present > 0:
-			return cluster.AddonRemoving, "its objects are being deleted", ""
+			return cluster.AddonRemoving, "its objects are being deleted", nil
 		case p.runner != nil:
-			return cluster.AddonRemoving, "its controller is ending", ""
+			return cluster.AddonRemoving, "its controller is ending", nil
 		}
-		return cluster.AddonDisabled, "", ""
+		return cluster.AddonDisabled, "", nil
 	}
 	notYet := cluster.AddonInstalling
 	if p.worked {
@@ -96,31 +98,31 @@ func (p *part) state(now time.Time, clusterName string) (s cluster.AddonState, r
 	switch {
 	case p.blockedBy != "":
 		return cluster.AddonBlocked, fmt.Sprintf("it needs %s, which is disabled", p.blockedBy),
-			fmt.Sprintf("bonsai addons enable %s -p %s", p.blockedBy, clusterName)
+			[]cluster.Advice{cluster.Advise("", cluster.Bonsai("addons", "enable").On(p.blockedBy).Cure())}
 	case p.err != nil:
 		if foreign, ok := errors.AsType[*foreignError](p.err); ok {
-			return cluster.AddonFailed, foreign.Error(), foreign.hint(clusterName)
+			return cluster.AddonFailed, foreign.Error(), foreign.advice()
 		}
 		if p.worked {
 			return cluster.AddonDegraded, oneLine(p.err), logs
 		}
 		return cluster.AddonFailed, oneLine(p.err), logs
 	case !p.applied:
-		return cluster.AddonInstalling, "its objects are being created", ""
+		return cluster.AddonInstalling, "its objects are being created", nil
 	case len(p.missing) > 0:
 		var names []string
 		for _, r := range p.missing {
 			names = append(names, r.String())
 		}
-		return notYet, strings.Join(names, ", ") + " was deleted and is being restored", ""
+		return notYet, strings.Join(names, ", ") + " was deleted and is being restored", nil
 	case p.runner != nil && p.runner.err != nil && (p.runner.began.IsZero() || now.Sub(p.runner.began) < steadyAfter):
 		return cluster.AddonDegraded, "its controller failed and is being restarted: " + oneLine(p.runner.err), logs
 	case p.health == "":
-		return notYet, "its health is not known yet", ""
+		return notYet, "its health is not known yet", nil
 	case p.health == cluster.AddonInstalling:
-		return notYet, p.reason, p.hint
+		return notYet, p.reason, p.advice
 	}
-	return p.health, p.reason, p.hint
+	return p.health, p.reason, p.advice
 }
 
 // oneLine shortens an error's text to one line.

@@ -135,11 +135,11 @@ func (m *Manager) observe(ctx context.Context, list bool) {
 	var wg sync.WaitGroup
 	for _, name := range m.wanted() {
 		wg.Go(func() {
-			state, reason, hint := m.addons[name].Health(ctx, c)
+			state, reason, advice := m.addons[name].Health(ctx, c)
 			if state != cluster.AddonRunning && ctx.Err() != nil {
 				return // no answer in time, so nothing is known
 			}
-			m.seen(name, turns[name], func(p *part) { p.health, p.reason, p.hint = state, reason, hint })
+			m.seen(name, turns[name], func(p *part) { p.health, p.reason, p.advice = state, reason, advice })
 		})
 	}
 	wg.Wait()

@@ -139,10 +139,10 @@ func (a *thing) Objects(Cluster) (list []runtime.Object) {
 	return list
 }
 
-func (a *thing) Health(context.Context, Cluster) (cluster.AddonState, string, string) {
+func (a *thing) Health(context.Context, Cluster) (cluster.AddonState, string, []cluster.Advice) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.state, a.reason, ""
+	return a.state, a.reason, nil
 }
 
 func (a *thing) is(state cluster.AddonState, reason string) {

@@ -98,7 +98,7 @@ func TestReaderKeepsWhatCouldBeRead(t *testing.T) {
 			t.Fatalf("got %d problems, want one of each text: %v", len(problems), problems)
 		}
 		for _, p := range problems {
-			if !strings.Contains(p.Summary, "the previous version stays in effect") || p.Hint == "" {
+			if !strings.Contains(p.Summary, "the previous version stays in effect") || p.HintText() == "" {
 				t.Errorf("got problem %+v", p)
 			}
 		}
@@ -304,7 +304,7 @@ func FuzzParse(f *testing.F) {
 		c, problems := Parse(src, testDefaults())
 		checkConfig(t, c)
 		for _, p := range problems {
-			if strings.ContainsAny(p.Summary+p.Hint, "\n\r\x1b") || len(p.Summary) > 2000 || p.Object == "" || p.Kind != ProblemKind {
+			if strings.ContainsAny(p.Summary+p.HintText(), "\n\r\x1b") || len(p.Summary) > 2000 || p.Object == "" || p.Kind != ProblemKind {
 				t.Errorf("problem %+v", p)
 			}
 		}

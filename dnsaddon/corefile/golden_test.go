@@ -138,8 +138,8 @@ func problemText(problems []cluster.Problem) string {
 	var b strings.Builder
 	for _, p := range problems {
 		fmt.Fprintf(&b, "%s %s: %s", p.Severity, p.Object, p.Summary)
-		if p.Hint != "" {
-			fmt.Fprintf(&b, " (%s)", p.Hint)
+		if p.HintText() != "" {
+			fmt.Fprintf(&b, " (%s)", p.HintText())
 		}
 		b.WriteByte('\n')
 	}

@@ -30,10 +30,14 @@ type problems struct {
 
 // add reports that something is ignored or understood differently; hint is what to do about it.
 func (p *problems) add(at place, hint, format string, args ...any) {
-	p.put(cluster.Problem{
+	problem := cluster.Problem{
 		Kind: ProblemKind, Severity: cluster.SeverityWarning, Object: at.source,
-		Summary: at.String() + ": " + fmt.Sprintf(format, args...), Hint: hint,
-	})
+		Summary: at.String() + ": " + fmt.Sprintf(format, args...),
+	}
+	if hint != "" {
+		problem.Advice = []cluster.Advice{cluster.Advise(hint)}
+	}
+	p.put(problem)
 }
 
 // addNote is add for problems that do not affect answers.

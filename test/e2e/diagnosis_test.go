@@ -17,13 +17,16 @@ import (
 	"bonsai/test/e2e/harness"
 )
 
-// planted is an injected fault and what status has to report about it; Summary, Cause and Hint are parts.
+// planted is an injected fault and what status has to report about it; summary, cause and hint are parts.
 type planted struct {
 	name  string
 	plant func(*testing.T, *harness.Namespace)
-	want  cluster.Problem
+	want  expected
 	count int
 }
+
+// expected is what a problem says; Summary, Cause, Hint and Fix may be parts.
+type expected struct{ Kind, Object, Summary, Cause, Hint, Fix string }
 
 // TestDiagnosis injects every fault that status knows, all at once, and checks cause and fix of each in status. Before
 // and after that, a cluster in which nothing is wrong has no problem, even while it is busy.
@@ -73,7 +76,7 @@ func (p planted) reported(t *testing.T, n *harness.Namespace) {
 		}
 		i := slices.IndexFunc(s.Problems, func(q cluster.Problem) bool {
 			return q.Object == object && q.Kind == p.want.Kind && strings.Contains(q.Summary, p.want.Summary) &&
-				strings.Contains(q.Cause, p.want.Cause) && strings.Contains(q.Hint, p.want.Hint) && strings.HasPrefix(q.Fix, p.want.Fix)
+				strings.Contains(q.Cause, p.want.Cause) && strings.Contains(q.HintText(), p.want.Hint) && strings.HasPrefix(q.FixText(), p.want.Fix)
 		})
 		if i < 0 {
 			return fmt.Errorf("for %s it reports %s", object, problemLines(slices.DeleteFunc(s.Problems, func(q cluster.Problem) bool { return q.Object != object })))
@@ -88,7 +91,7 @@ func (p planted) reported(t *testing.T, n *harness.Namespace) {
 func problemLines(list []cluster.Problem) string {
 	var lines []string
 	for _, p := range list {
-		lines = append(lines, fmt.Sprintf("%s %s: %s | %s | %s | %s", p.Kind, p.Object, p.Summary, p.Cause, p.Hint, p.Fix))
+		lines = append(lines, fmt.Sprintf("%s %s: %s | %s | %s | %s", p.Kind, p.Object, p.Summary, p.Cause, p.HintText(), p.FixText()))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -139,18 +142,18 @@ func deployed(replicas int32, command string, change ...func(*corev1.PodSpec)) f
 func faultsOfPods(wrong, right string) []planted {
 	const web = "deployment/NS/web"
 	return []planted{
-		{"name", deployed(1, "wget -O- http://redis."+wrong+".svc:6379/"), cluster.Problem{
+		{"name", deployed(1, "wget -O- http://redis."+wrong+".svc:6379/"), expected{
 			Kind: cluster.ProblemName, Object: web, Summary: "asks DNS for redis." + wrong + ".svc: no such name; meant redis." + right + ".svc?",
 			Cause: "Service redis is in namespace " + right, Hint: "bonsai dns query redis." + wrong + ".svc",
 		}, 1},
-		{"image", deployed(3, idle, container(func(c *corev1.Container) { c.Image = "nowhere.bonsai.test/nobody:1" })), cluster.Problem{
+		{"image", deployed(3, idle, container(func(c *corev1.Container) { c.Image = "nowhere.bonsai.test/nobody:1" })), expected{
 			Kind: cluster.ProblemImage, Object: web, Summary: "image nowhere.bonsai.test/nobody:1 cannot be pulled (3 pods)",
 			Cause: "the nodes cannot reach nowhere.bonsai.test", Hint: "bonsai image load", Fix: "image load nowhere.bonsai.test/nobody:1",
 		}, 3},
-		{"crash", deployed(1, "echo starting; echo 'FATAL: no license in /etc/license'; exit 3"), cluster.Problem{
+		{"crash", deployed(1, "echo starting; echo 'FATAL: no license in /etc/license'; exit 3"), expected{
 			Kind: cluster.ProblemCrash, Object: web, Summary: "the container exits with 3", Cause: "FATAL: no license in /etc/license", Hint: "logs web-",
 		}, 1},
-		{"memory", deployed(1, "exec tail /dev/zero", container(func(c *corev1.Container) { c.Resources.Limits = limits(corev1.ResourceMemory, "32Mi") })), cluster.Problem{
+		{"memory", deployed(1, "exec tail /dev/zero", container(func(c *corev1.Container) { c.Resources.Limits = limits(corev1.ResourceMemory, "32Mi") })), expected{
 			Kind: cluster.ProblemMemory, Object: web, Summary: "the container is killed for its memory", Cause: "its limit of 32Mi", Hint: "resources.limits.memory",
 		}, 1},
 		{"readiness", deployed(1, "mkdir /www; exec httpd -f -p 8080 -h /www", container(func(c *corev1.Container) {
@@ -158,24 +161,24 @@ func faultsOfPods(wrong, right string) []planted {
 				PeriodSeconds: 1, FailureThreshold: 2,
 				ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/healthz", Port: intstr.FromInt(8080)}},
 			}
-		})), cluster.Problem{
+		})), expected{
 			Kind: cluster.ProblemProbe, Object: web, Summary: "the container runs but is not ready", Cause: "its readiness probe (GET /healthz on port 8080): it answers 404", Hint: "its log:",
 		}, 1},
 		{"liveness", deployed(1, idle, container(func(c *corev1.Container) {
 			c.Ports = []corev1.ContainerPort{{ContainerPort: 80}}
 			c.LivenessProbe = &corev1.Probe{PeriodSeconds: 1, FailureThreshold: 2, ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt(8080)}}}
-		})), cluster.Problem{
+		})), expected{
 			Kind: cluster.ProblemProbe, Object: web, Summary: "the container is restarted because its liveness probe fails",
 			Cause: "nothing listens on port 8080", Hint: "the probe asks port 8080, and the container says that it listens on 80",
 		}, 1},
-		{"command", deployed(1, idle, container(func(c *corev1.Container) { c.Command = []string{"serve"} })), cluster.Problem{
+		{"command", deployed(1, idle, container(func(c *corev1.Container) { c.Command = []string{"serve"} })), expected{
 			Kind: cluster.ProblemStart, Object: web, Summary: "the container cannot be started", Cause: "its command serve does not exist in the image", Hint: "correct the command",
 		}, 1},
 		{"port in use", deployed(1, "exec nc -l -p 8080", func(s *corev1.PodSpec) {
 			other := s.Containers[0]
 			other.Name, other.Args = "other", []string{"-c", "sleep 1; exec nc -l -p 8080"}
 			s.Containers = append(s.Containers, other)
-		}), cluster.Problem{
+		}), expected{
 			Kind: cluster.ProblemPort, Object: web, Summary: "is taken inside the pod", Cause: "ddress already in use", Hint: "the containers of a pod share their ports",
 		}, 1},
 	}
@@ -185,13 +188,13 @@ func faultsOfPods(wrong, right string) []planted {
 func faultsAround() []planted {
 	const web = "deployment/NS/web"
 	return []planted{
-		{"resources", deployed(1, idle, container(func(c *corev1.Container) { c.Resources.Requests = limits(corev1.ResourceMemory, "4000Gi") })), cluster.Problem{
+		{"resources", deployed(1, idle, container(func(c *corev1.Container) { c.Resources.Requests = limits(corev1.ResourceMemory, "4000Gi") })), expected{
 			Kind: cluster.ProblemUnschedulable, Object: web, Summary: "no node has enough memory left", Cause: "it wants 3.9Ti of memory; the freest node, ", Hint: "resources.requests",
 		}, 1},
-		{"label", deployed(1, idle, func(s *corev1.PodSpec) { s.NodeSelector = map[string]string{"disk": "ssd"} }), cluster.Problem{
+		{"label", deployed(1, idle, func(s *corev1.PodSpec) { s.NodeSelector = map[string]string{"disk": "ssd"} }), expected{
 			Kind: cluster.ProblemUnschedulable, Object: web, Summary: "no node is one that it wants", Cause: "no node has the label disk=ssd", Hint: "label node",
 		}, 1},
-		{"host port", deployed(3, idle, container(func(c *corev1.Container) { c.Ports = []corev1.ContainerPort{{ContainerPort: 80, HostPort: 8099}} })), cluster.Problem{
+		{"host port", deployed(3, idle, container(func(c *corev1.Container) { c.Ports = []corev1.ContainerPort{{ContainerPort: 80, HostPort: 8099}} })), expected{
 			Kind: cluster.ProblemPort, Object: web, Summary: "host port 8099 is taken on every node", Cause: "has 8099 on", Hint: "a Service in place of hostPort",
 		}, 1},
 		{"volume", func(t *testing.T, n *harness.Namespace) {
@@ -199,12 +202,12 @@ func faultsAround() []planted {
 			if _, err := n.Client.CoreV1().Pods(n.Namespace).Create(t.Context(), withClaim(n, "db", "data"), metav1.CreateOptions{}); err != nil {
 				t.Fatal(err)
 			}
-		}, cluster.Problem{
-			Kind: cluster.ProblemClaim, Object: "persistentvolumeclaim/NS/data", Summary: "storage class standart does not exist; meant standard?", Hint: "make the claim anew",
+		}, expected{
+			Kind: cluster.ProblemClaim, Object: "persistentvolumeclaim/NS/data", Summary: "storage class standart does not exist; meant standard?", Hint: "recreate the claim",
 		}, 0},
 		{"mount", deployed(1, idle, mounted("host", corev1.VolumeSource{
 			HostPath: &corev1.HostPathVolumeSource{Path: "/srv/nothing", Type: new(corev1.HostPathDirectory)},
-		})), cluster.Problem{
+		})), expected{
 			Kind: cluster.ProblemMount, Object: web, Summary: "volume host cannot be mounted", Cause: "has no /srv/nothing of the wanted type", Hint: "bonsai ssh",
 		}, 1},
 		{"ConfigMap", func(t *testing.T, n *harness.Namespace) {
@@ -212,7 +215,7 @@ func faultsAround() []planted {
 			deploy(t, n, "web", 1, idle, container(func(c *corev1.Container) {
 				c.EnvFrom = []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "setings"}}}}
 			}))
-		}, cluster.Problem{
+		}, expected{
 			Kind: cluster.ProblemConfig, Object: web, Summary: "ConfigMap setings does not exist; meant settings?", Cause: "its environment", Hint: "get configmaps",
 		}, 1},
 		{"key", func(t *testing.T, n *harness.Namespace) {
@@ -220,18 +223,18 @@ func faultsAround() []planted {
 			deploy(t, n, "web", 1, idle, container(func(c *corev1.Container) {
 				c.Env = []corev1.EnvVar{{Name: "P", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "db"}, Key: "PASWORD"}}}}
 			}))
-		}, cluster.Problem{
+		}, expected{
 			Kind: cluster.ProblemConfig, Object: web, Summary: "Secret db has no key PASWORD; meant PASSWORD?", Cause: "its environment", Hint: "describe secret db",
 		}, 1},
 		{"Secret of a volume", deployed(1, idle, mounted("tls", corev1.VolumeSource{
 			Secret: &corev1.SecretVolumeSource{SecretName: "certificate"},
-		})), cluster.Problem{
+		})), expected{
 			Kind: cluster.ProblemConfig, Object: web, Summary: "Secret certificate does not exist", Cause: "its volume tls", Hint: "get secrets",
 		}, 1},
 		{"quota", func(t *testing.T, n *harness.Namespace) {
 			n.Kubectl(t, "-n", n.Namespace, "create", "quota", "few", "--hard=pods=0")
 			deploy(t, n, "web", 1, idle)
-		}, cluster.Problem{
+		}, expected{
 			Kind: cluster.ProblemRefused, Object: web, Summary: "its pods are refused by quota few", Cause: "the quota allows pods=0", Hint: "edit quota few",
 		}, 0},
 		{"PodSecurity", func(t *testing.T, n *harness.Namespace) {
@@ -247,7 +250,7 @@ func faultsAround() []planted {
 			if err != nil {
 				t.Fatal(err)
 			}
-		}, cluster.Problem{
+		}, expected{
 			Kind: cluster.ProblemRefused, Object: "statefulset/NS/db", Summary: "its pods are refused by PodSecurity: they are not restricted",
 			Cause: "runAsNonRoot != true", Hint: "pod-security.kubernetes.io/enforce=baseline",
 		}, 0},

@@ -118,7 +118,7 @@ func TestStory(t *testing.T) {
 			if code == 0 || s.APIServer == cluster.PhaseRunning {
 				return fmt.Errorf("status exits with %d, API server %s", code, s.APIServer)
 			}
-			if !slices.ContainsFunc(s.Problems, func(p cluster.Problem) bool { return p.Object == "daemon" && p.Fix == "start" }) {
+			if !slices.ContainsFunc(s.Problems, func(p cluster.Problem) bool { return p.Object == "daemon" && p.FixText() == "start" }) {
 				return fmt.Errorf("nothing says that the control plane is gone: %+v", s.Problems)
 			}
 			return nil

@@ -157,7 +157,7 @@ func testMissingImage(t *testing.T, c *harness.Cluster) {
 	harness.Until(t, 20*time.Second, "status to name the way out", func() error {
 		s, code := c.Status(t)
 		for _, p := range s.Problems {
-			if code == 0 && strings.Contains(p.Summary, "nobody-has-this:1") && strings.Contains(p.Hint, "bonsai image load") {
+			if code == 0 && strings.Contains(p.Summary, "nobody-has-this:1") && strings.Contains(p.HintText(), "bonsai image load") {
 				return nil
 			}
 		}

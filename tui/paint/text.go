@@ -147,10 +147,28 @@ func Wrap(s string, w int) []string {
 	if w <= 0 {
 		return nil
 	}
-	if Width(s) <= w {
-		return []string{s}
+	var lines []string
+	for {
+		if Width(s) <= w {
+			if s == "" && len(lines) > 0 {
+				return lines
+			}
+			return append(lines, s)
+		}
+		head := ansi.Truncate(s, w, "")
+		if head == "" { // one character is wider than a line
+			n, _ := Character(s)
+			head = s[:n]
+		}
+		end := len(head)
+		if end < len(s) && s[end] != ' ' {
+			if at := strings.LastIndexByte(head, ' '); at > 0 && strings.Trim(head[:at], " ") != "" {
+				end = at
+			}
+		}
+		lines = append(lines, strings.TrimRight(s[:end], " "))
+		s = strings.TrimLeft(s[end:], " ")
 	}
-	return strings.Split(ansi.Wrap(s, w, ""), "\n")
 }
 
 // spaces pads; no screen is wider.

@@ -2,6 +2,7 @@ package paint
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/charmbracelet/x/ansi"
@@ -52,6 +53,28 @@ func TestCleanLeavesNothingThatMoves(t *testing.T) {
 	} {
 		if got := Clean(text); got != want {
 			t.Errorf("%q becomes %q, not %q", text, got, want)
+		}
+	}
+}
+
+// TestWrapBreaksAtSpacesOnly: an option that is cut off its dash is another one for whoever types it.
+func TestWrapBreaksAtSpacesOnly(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		w    int
+		want []string
+	}{
+		{"bonsai kubectl -- edit pod cart -n shop", 33, []string{"bonsai kubectl -- edit pod cart", "-n shop"}},
+		{"bonsai kubectl -- edit pod cart -n shop", 32, []string{"bonsai kubectl -- edit pod cart", "-n shop"}},
+		{"abcdefgh ij", 3, []string{"abc", "def", "gh", "ij"}},
+		{"漢字漢字", 3, []string{"漢", "字", "漢", "字"}},
+		{"漢字", 1, []string{"漢", "字"}},
+		{"do it:  now", 6, []string{"do it:", "now"}},
+		{"", 5, []string{""}},
+		{"ab", 0, nil},
+	} {
+		if got := Wrap(test.text, test.w); !slices.Equal(got, test.want) {
+			t.Errorf("%q in %d cells becomes %q, not %q", test.text, test.w, got, test.want)
 		}
 	}
 }

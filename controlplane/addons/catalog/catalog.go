@@ -95,25 +95,22 @@ func (c *Catalog) Find(name string) (cluster.AddonDescription, error) {
 	}
 	f := fault.Newf(fault.AddonNotFound, "there is no addon %q", name)
 	if like := c.nearest(name); like != "" {
-		return cluster.AddonDescription{}, f.WithHint("did you mean %s?", like)
+		return cluster.AddonDescription{}, f.Advisef("did you mean %s?", like)
 	}
-	return cluster.AddonDescription{}, f.WithHint("see them all:  bonsai addons list --all")
+	return cluster.AddonDescription{}, f.Advise("see them all", cluster.Bonsai("addons", "list").With("--all").OfNone())
 }
 
 // explain is the answer for a name that is known but not available.
 func (c *Catalog) explain(e Entry) error {
 	f := fault.Newf(fault.AddonNotFound, "addon %s %s", e.Name, e.Story())
-	var hints []string
 	if _, here := c.here[e.By]; here {
-		hints = append(hints, "bonsai addons enable "+e.By)
+		f.Advise("", cluster.Bonsai("addons", "enable").On(e.By).Change())
 	}
-	if e.Instead != "" {
-		hints = append(hints, e.Instead)
+	f.Advice = append(f.Advice, e.Instead...)
+	if len(f.Advice) == 0 {
+		f.Advise("list the addons", cluster.Bonsai("addons", "list"))
 	}
-	if len(hints) == 0 {
-		hints = append(hints, "list the addons:  bonsai addons list")
-	}
-	return f.WithHint("%s", strings.Join(hints, "\n"))
+	return f
 }
 
 // nearest is the known name that was probably meant.

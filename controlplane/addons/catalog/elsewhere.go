@@ -1,6 +1,10 @@
 package catalog
 
-import "strings"
+import (
+	"strings"
+
+	"bonsai/bootstrap/cluster"
+)
 
 // Fate is what became of an addon that is known but not available.
 type Fate string
@@ -23,7 +27,7 @@ type Entry struct {
 	// Reason completes a sentence: why it was retired or replaced, or what it does.
 	Reason string
 	// Instead is what to type or do; it may be empty.
-	Instead string
+	Instead []cluster.Advice
 }
 
 // Story describes the fate in one line that follows the name.
@@ -49,48 +53,55 @@ func (e Entry) Summary() string {
 	return strings.Join(words, " ") + ": " + e.Reason
 }
 
+// instead is the only thing to do.
+func instead(text string, commands ...cluster.Command) []cluster.Advice {
+	return []cluster.Advice{cluster.Advise(text, commands...)}
+}
+
 // elsewhere is every addon of minikube, and older names that people still type, unless it is available here. Dates are
 // those of the projects themselves, or of the last substantial change to minikube's manifests if there is no project
 // any more.
 func elsewhere() []Entry {
 	return []Entry{
-		{Name: "ambassador", Fate: Retired, Since: "2021-08", Reason: "its operator has not worked since, and has no maintainer", Instead: "install Emissary-ingress from its own chart"},
+		{Name: "ambassador", Fate: Retired, Since: "2021-08", Reason: "its operator has not worked since, and has no maintainer", Instead: instead("install Emissary-ingress from its own chart")},
 		{Name: "amd-gpu-device-plugin", Fate: Coming, Reason: "GPUs of AMD in pods"},
-		{Name: "auto-pause", Fate: Coming, Reason: "pauses a cluster that is not in use", Instead: "meanwhile:  bonsai stop"},
+		{Name: "auto-pause", Fate: Coming, Reason: "pauses a cluster that is not in use", Instead: instead("meanwhile", cluster.Bonsai("stop").Change())},
 		{Name: "cloud-spanner", Fate: Coming, Reason: "an emulator of Google's Spanner"},
 		{Name: "coredns", Fate: Replaced, By: "dns", Reason: "bonsai has a DNS server of its own, which reads CoreDNS's configuration"},
-		{Name: "csi-hostpath-driver", Fate: Coming, Reason: "a CSI driver with snapshots", Instead: "volumes without snapshots work:  bonsai addons enable storage-provisioner"},
+		{Name: "csi-hostpath-driver", Fate: Coming, Reason: "a CSI driver with snapshots", Instead: instead("volumes without snapshots work", cluster.Bonsai("addons", "enable").On("storage-provisioner").Change())},
 		{Name: "dashboard", Fate: Replaced, By: "headlamp", Since: "2026-01", Reason: "the Kubernetes Dashboard was archived by its maintainers, who recommend Headlamp"},
-		{Name: "efk", Fate: Retired, Since: "2022-11", Reason: "minikube refuses it because of Log4j vulnerabilities in its Elasticsearch 5.6", Instead: "install a log collector from its own chart; logs of pods:  bonsai kubectl -- logs POD"},
-		{Name: "freshpod", Fate: Retired, Since: "2022-05", Reason: "it needs Docker as the container runtime, whose support Kubernetes 1.24 removed", Instead: "load the new image and restart the pods that use it:  bonsai image load IMAGE"},
+		{Name: "efk", Fate: Retired, Since: "2022-11", Reason: "minikube refuses it because of Log4j vulnerabilities in its Elasticsearch 5.6", Instead: instead("install a log collector from its own chart; logs of pods", cluster.Kubectl("logs", "POD").Fill("POD"))},
+		{Name: "freshpod", Fate: Retired, Since: "2022-05", Reason: "it needs Docker as the container runtime, whose support Kubernetes 1.24 removed", Instead: instead("load the new image and restart the pods that use it", cluster.Bonsai("image", "load", "IMAGE").Fill("IMAGE").Change())},
 		{Name: "gcp-auth", Fate: Coming, Reason: "credentials of Google Cloud in pods"},
 		{Name: "gvisor", Fate: Coming, Reason: "pods in gVisor's sandbox"},
 		{Name: "headlamp", Fate: Coming, Reason: "a web UI for clusters"},
 		{Name: "heapster", Fate: Replaced, By: "metrics-server", Since: "2018-11", Reason: "Kubernetes retired Heapster"},
-		{Name: "helm-tiller", Fate: Retired, Since: "2020-11", Reason: "Helm 2 has reached its end of life, and Helm 3 needs nothing in the cluster", Instead: "helm install works as it is"},
+		{Name: "helm-tiller", Fate: Retired, Since: "2020-11", Reason: "Helm 2 has reached its end of life, and Helm 3 needs nothing in the cluster", Instead: instead("helm install works as it is")},
 		{Name: "inaccel", Fate: Retired, Since: "2022-05", Reason: "it has not changed since it was added"},
-		{Name: "ingress", Fate: Coming, Reason: "Ingress and Gateway API (ingress-nginx, which minikube has here, was archived in March 2026)", Instead: "meanwhile:  bonsai kubectl -- port-forward service/NAME 8080:80"},
+		{Name: "ingress", Fate: Coming, Reason: "Ingress and Gateway API (ingress-nginx, which minikube has here, was archived in March 2026)", Instead: instead("meanwhile", cluster.Kubectl("port-forward", "service/NAME", "8080:80").Fill("NAME"))},
 		{Name: "ingress-dns", Fate: Coming, Reason: "names of Ingresses on this machine"},
 		{Name: "inspektor-gadget", Fate: Coming, Reason: "looks into nodes and pods with eBPF"},
-		{Name: "istio", Fate: Retired, Since: "2024-11", Reason: "Istio 1.24 removed the operator that it consists of", Instead: "install Istio with istioctl or from its own chart"},
-		{Name: "istio-provisioner", Fate: Retired, Since: "2024-11", Reason: "Istio 1.24 removed the operator that it consists of", Instead: "install Istio with istioctl or from its own chart"},
+		{Name: "istio", Fate: Retired, Since: "2024-11", Reason: "Istio 1.24 removed the operator that it consists of", Instead: instead("install Istio with istioctl or from its own chart")},
+		{Name: "istio-provisioner", Fate: Retired, Since: "2024-11", Reason: "Istio 1.24 removed the operator that it consists of", Instead: instead("install Istio with istioctl or from its own chart")},
 		{Name: "kong", Fate: Coming, Reason: "the Kong ingress controller"},
 		{Name: "kube-dns", Fate: Replaced, By: "dns", Reason: "that is only the name of its Service"},
-		{Name: "kubeflow", Fate: Retired, Since: "2024-05", Reason: "it has no maintainer and stays at Kubeflow 1.8", Instead: "install Kubeflow from its own manifests"},
+		{Name: "kubeflow", Fate: Retired, Since: "2024-05", Reason: "it has no maintainer and stays at Kubeflow 1.8", Instead: instead("install Kubeflow from its own manifests")},
 		{Name: "kubetail", Fate: Coming, Reason: "logs of many pods in one view"},
 		{Name: "kubevirt", Fate: Coming, Reason: "virtual machines as pods"},
-		{Name: "logviewer", Fate: Retired, Since: "2021-01", Reason: "it has no maintainer, and only its formatting has changed since", Instead: "bonsai kubectl -- logs POD"},
-		{Name: "metallb", Fate: Coming, Reason: "addresses for Services of type LoadBalancer", Instead: "meanwhile:  bonsai kubectl -- port-forward service/NAME 8080:80"},
+		{Name: "logviewer", Fate: Retired, Since: "2021-01", Reason: "it has no maintainer, and only its formatting has changed since", Instead: instead("", cluster.Kubectl("logs", "POD").Fill("POD"))},
+		{Name: "metallb", Fate: Coming, Reason: "addresses for Services of type LoadBalancer", Instead: instead("meanwhile", cluster.Kubectl("port-forward", "service/NAME", "8080:80").Fill("NAME"))},
 		{Name: "metrics-server", Fate: Coming, Reason: "the metrics for kubectl top and autoscalers"},
 		{Name: "nvidia-device-plugin", Fate: Coming, Reason: "GPUs of NVIDIA in pods"},
 		{Name: "nvidia-driver-installer", Fate: Replaced, By: "nvidia-device-plugin", Reason: "it is for minikube's KVM machines; nodes of bonsai use the machine's own driver"},
 		{Name: "nvidia-gpu-device-plugin", Fate: Replaced, By: "nvidia-device-plugin", Since: "2024-12", Reason: "minikube merged the two"},
-		{Name: "olm", Fate: Retired, Since: "2021-08", Reason: "its manifests stay at OLM 0.17", Instead: "install OLM with:  operator-sdk olm install"},
-		{Name: "pod-security-policy", Fate: Retired, Since: "2022-08", Reason: "Kubernetes 1.25 removed that API", Instead: "use Pod Security labels:  bonsai kubectl -- label namespace NAME pod-security.kubernetes.io/enforce=baseline"},
+		{Name: "olm", Fate: Retired, Since: "2021-08", Reason: "its manifests stay at OLM 0.17", Instead: instead("install OLM", cluster.Program("operator-sdk", "olm", "install").Change())},
+		{Name: "pod-security-policy", Fate: Retired, Since: "2022-08", Reason: "Kubernetes 1.25 removed that API", Instead: instead("use Pod Security labels", cluster.Kubectl("label", "namespace", "NAME", "pod-security.kubernetes.io/enforce=baseline").Fill("NAME").Change())},
 		{Name: "portainer", Fate: Coming, Reason: "a web UI for clusters"},
-		{Name: "registry", Fate: Coming, Reason: "an image registry in the cluster", Instead: "meanwhile:  bonsai image load IMAGE"},
+		{Name: "registry", Fate: Coming, Reason: "an image registry in the cluster", Instead: instead("meanwhile", cluster.Bonsai("image", "load", "IMAGE").Fill("IMAGE").Change())},
 		{Name: "registry-aliases", Fate: Coming, Reason: "names for the cluster's registry"},
-		{Name: "registry-creds", Fate: Retired, Since: "2021-01", Reason: "it has not changed since", Instead: "give the nodes credentials:  bonsai start --registry-mirror REGISTRY=https://USER:PASSWORD@REGISTRY\nor pods:  imagePullSecrets"},
+		{Name: "registry-creds", Fate: Retired, Since: "2021-01", Reason: "it has not changed since", Instead: append(
+			instead("give the nodes credentials", cluster.Bonsai("start").With("--registry-mirror", "REGISTRY=https://USER:PASSWORD@REGISTRY").Fill("REGISTRY", "USER", "PASSWORD").Change()),
+			cluster.Advise("or give pods imagePullSecrets"))},
 		{Name: "storage-provisioner-rancher", Fate: Replaced, By: "storage-provisioner", Reason: "it supports several nodes as well"},
 		{Name: "traefik", Fate: Coming, Reason: "the Traefik ingress controller"},
 		{Name: "volcano", Fate: Coming, Reason: "a scheduler for batch jobs"},

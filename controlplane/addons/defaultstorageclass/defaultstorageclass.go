@@ -58,6 +58,6 @@ func (Addon) Objects(addons.Cluster) []runtime.Object {
 }
 
 // Health implements addons.Addon: a class works if it exists.
-func (Addon) Health(context.Context, addons.Cluster) (cluster.AddonState, string, string) {
-	return cluster.AddonRunning, "", ""
+func (Addon) Health(context.Context, addons.Cluster) (cluster.AddonState, string, []cluster.Advice) {
+	return cluster.AddonRunning, "", nil
 }

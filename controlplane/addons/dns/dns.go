@@ -124,7 +124,7 @@ func (d *DNS) Objects(addons.Cluster) []runtime.Object {
 }
 
 // Health implements addons.Addon, from what the nodes have reported to Run.
-func (d *DNS) Health(_ context.Context, c addons.Cluster) (cluster.AddonState, string, string) {
+func (d *DNS) Health(_ context.Context, c addons.Cluster) (cluster.AddonState, string, []cluster.Advice) {
 	spec := c.Spec()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -137,19 +137,21 @@ func (d *DNS) Health(_ context.Context, c addons.Cluster) (cluster.AddonState, s
 	total := len(spec.Nodes)
 	switch {
 	case len(silent) == 0 && d.pending:
-		return cluster.AddonInstalling, "its endpoints are being written", ""
+		return cluster.AddonInstalling, "its endpoints are being written", nil
 	case len(silent) == 0:
-		return cluster.AddonRunning, "", ""
+		return cluster.AddonRunning, "", nil
 	case len(silent) == total && !d.answered:
-		return cluster.AddonInstalling, silence(total) + " yet", ""
+		return cluster.AddonInstalling, silence(total) + " yet", nil
 	}
 	reason := silence(total)
 	if answering := total - len(silent); answering > 0 {
 		slices.Sort(silent)
 		reason = fmt.Sprintf("%d of %d nodes answer, not %s", answering, total, strings.Join(silent, ", "))
 	}
-	return cluster.AddonDegraded, reason,
-		fmt.Sprintf("see why:  bonsai logs -p %s bonsai-agent --node %s\nrepair what is missing:  bonsai start -p %[1]s", spec.Name, silent[0])
+	return cluster.AddonDegraded, reason, []cluster.Advice{
+		cluster.Advise("see why", cluster.Bonsai("logs").On("bonsai-agent").With("--node", silent[0])),
+		cluster.Advise("repair what is missing", cluster.Bonsai("start").Change()),
+	}
 }
 
 // silence is the state if no node answers.

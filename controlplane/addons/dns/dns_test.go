@@ -207,11 +207,11 @@ func (w *world) ready(want ...string) {
 
 func (w *world) health(state cluster.AddonState, reason string) {
 	w.t.Helper()
-	got, why, hint := w.Health(w.t.Context(), w.c)
+	got, why, advice := w.Health(w.t.Context(), w.c)
 	if got != state || why != reason {
 		w.t.Errorf("health is %s, %q; want %s, %q", got, why, state, reason)
 	}
-	if got == cluster.AddonDegraded && hint == "" {
+	if got == cluster.AddonDegraded && len(advice) == 0 {
 		w.t.Errorf("no hint for %q", why)
 	}
 }

@@ -72,18 +72,18 @@ func (*Addon) Describe() cluster.AddonDescription {
 func (*Addon) Objects(addons.Cluster) []runtime.Object { return nil }
 
 // Health implements addons.Addon. It is degraded while a node has no room for a requested volume.
-func (a *Addon) Health(_ context.Context, c addons.Cluster) (state cluster.AddonState, reason, hint string) {
+func (a *Addon) Health(_ context.Context, c addons.Cluster) (state cluster.AddonState, reason string, advice []cluster.Advice) {
 	a.mu.Lock()
 	p := a.running
 	a.mu.Unlock()
 	if p == nil {
-		return cluster.AddonInstalling, "its controller is starting", ""
+		return cluster.AddonInstalling, "its controller is starting", nil
 	}
 	if t, ok := p.troubles.oldest(p.waits); ok {
 		return cluster.AddonDegraded, fmt.Sprintf("claim %s/%s gets no volume: %s", t.claim.Namespace, t.claim.Name, t.reason),
-			fmt.Sprintf("bonsai kubectl -p %s -- -n %s describe pvc %s", c.Spec().Name, t.claim.Namespace, t.claim.Name)
+			[]cluster.Advice{cluster.Advise("", cluster.Kubectl("describe", "pvc").On(t.claim.Name).In(t.claim.Namespace))}
 	}
-	return cluster.AddonRunning, "", ""
+	return cluster.AddonRunning, "", nil
 }
 
 // Run provisions and deletes volumes until ctx ends.

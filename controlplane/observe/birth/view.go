@@ -89,7 +89,8 @@ func (v *View) follow(ctx context.Context, namespace, name string, send func(clu
 	pods := v.Client.CoreV1().Pods(namespace)
 	pod, err := pods.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return fault.Newf(fault.ObjectNotFound, "there is no pod %s/%s", namespace, name).WithHint("bonsai kubectl -p %s -- get pods -n %s", v.Cluster, namespace)
+		return fault.Newf(fault.ObjectNotFound, "there is no pod %s/%s", namespace, name).
+			Advise("", cluster.Kubectl("get", "pods").In(namespace).Of(v.Cluster))
 	}
 	if err != nil {
 		return fmt.Errorf("look at pod %s/%s: %w", namespace, name, err)

@@ -120,7 +120,7 @@ func (v *View) selectNodes(name string) ([]cluster.Node, error) {
 			names = append(names, n.Name)
 		}
 		return nil, fault.Newf(fault.NodeNotFound, "cluster %q has no node %q", v.Cluster, name).
-			WithHint("its nodes: %s", strings.Join(names, ", "))
+			Advisef("its nodes: %s", strings.Join(names, ", "))
 	}
 	return nodes[i : i+1], nil
 }
@@ -187,11 +187,11 @@ func (v *View) chooseServer(ctx context.Context, wanted, likely string) (cluster
 	}
 	if len(all) == 0 {
 		return cluster.DNSStatus{}, fault.Newf(fault.Addon, "the cluster has no nodes, and without them no DNS").
-			WithHint("add some:  bonsai start -p %s --nodes 1", v.Cluster)
+			Advise("add some", cluster.Bonsai("start").With("--nodes", "1").Of(v.Cluster).Change())
 	}
 	f := fault.New(fault.Addon, "ask a DNS server", errors.New(strings.Join(reasons, "; ")))
 	if wanted != "" {
-		return cluster.DNSStatus{}, f.WithHint("ask another node's with --node; those of the cluster:  bonsai dns status -p %s", v.Cluster)
+		return cluster.DNSStatus{}, f.Advise("ask another node's with --node; see those of the cluster", cluster.Bonsai("dns", "status").Of(v.Cluster))
 	}
-	return cluster.DNSStatus{}, f.WithHint("bonsai status -p %s", v.Cluster)
+	return cluster.DNSStatus{}, f.Advise("", cluster.Bonsai("status").Of(v.Cluster))
 }

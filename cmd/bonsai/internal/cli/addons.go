@@ -205,7 +205,7 @@ func (a *app) addonEntries(list []cluster.AddonStatus, others []catalog.Entry, e
 	entries := map[string]addonEntry{}
 	for _, s := range list {
 		e := addonEntry{
-			Maintainer: s.Maintainer, Docs: s.Docs, Availability: "here", State: s.State, Reason: s.Reason, Hint: s.Hint,
+			Maintainer: s.Maintainer, Docs: s.Docs, Availability: "here", State: s.State, Reason: s.Reason, Hint: s.For(a.profile).HintText(),
 			Version: s.Version, Delivery: s.Delivery, Offline: s.Offline, Default: s.Default, Needs: s.Needs, Description: s.Description,
 		}
 		if exists {
@@ -217,7 +217,8 @@ func (a *app) addonEntries(list []cluster.AddonStatus, others []catalog.Entry, e
 		entries[s.Name] = e
 	}
 	for _, o := range others {
-		e := addonEntry{Availability: string(o.Fate), Description: o.Reason, ReplacedBy: o.By, Since: o.Since, Hint: o.Instead}
+		e := addonEntry{Availability: string(o.Fate), Description: o.Reason, ReplacedBy: o.By, Since: o.Since}
+		e.Hint = cluster.Problem{Advice: o.Instead}.For(a.profile).HintText()
 		if exists {
 			e.Profile, e.Status = a.profile, "disabled"
 		}

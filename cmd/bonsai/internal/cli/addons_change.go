@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -120,7 +119,7 @@ func (a *app) runAddonsDisable(ctx context.Context, names []string, cascade, wai
 		users := c.Needing(c.Wanted(chosen), names...)
 		if len(users) > 0 && !cascade {
 			return nil, fault.Newf(fault.Addon, "%s cannot be disabled: %s cannot do without it", addonNames(names), addonNames(users)).
-				WithHint("disable all of them:  %s --cascade", a.command("addons disable "+strings.Join(names, " ")))
+				Advise("disable all of them", cluster.Bonsai("addons", "disable").On(names...).With("--cascade").Change())
 		}
 		if len(users) > 0 {
 			a.note("%s cannot do without it and is disabled as well", addonNames(users))
@@ -285,9 +284,9 @@ func (a *app) addonFault(w *addonWait, on bool, cause error) error {
 	if on {
 		verb = "enable"
 	}
-	hint := w.last.Hint
-	if hint == "" {
-		hint = a.command("addons status " + w.name)
+	f := fault.New(fault.Addon, verb+" addon "+w.name, cause)
+	if f.Advice = w.last.Advice; len(f.Advice) == 0 {
+		f.Advise("", cluster.Bonsai("addons", "status").On(w.name))
 	}
-	return fault.New(fault.Addon, verb+" addon "+w.name, cause).WithHint("%s", hint)
+	return f
 }

@@ -108,7 +108,7 @@ func (a *app) printAddonStatus(list []cluster.AddonStatus) error {
 		}
 		fmt.Fprintln(a.Stdout)
 		printProblem(a.Stdout, look, cluster.Problem{
-			Severity: severity, Summary: fmt.Sprintf("addon %s is %s", s.Name, s.State), Cause: s.Reason, Hint: s.Hint,
+			Severity: severity, Summary: fmt.Sprintf("addon %s is %s", s.Name, s.State), Cause: s.Reason, Advice: s.For(a.profile).Advice,
 		})
 	}
 	return nil

@@ -29,7 +29,7 @@ var testAddons = []cluster.AddonDescription{
 func (f *fakeEngine) moments() ([][]cluster.AddonStatus, error) {
 	path := os.Getenv("FAKE_ADDONS")
 	if path == "" {
-		return nil, fault.Newf(fault.NotRunning, "the cluster is not running").WithHint("bonsai start")
+		return nil, fault.Newf(fault.NotRunning, "the cluster is not running").Advise("", cluster.Bonsai("start"))
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -122,7 +122,7 @@ func (e *playedEngine) WatchAddons(ctx context.Context, _ string, f func([]clust
 
 func TestWaitingForAnAddon(t *testing.T) {
 	is := func(state cluster.AddonState, reason string) cluster.AddonStatus {
-		return cluster.AddonStatus{AddonDescription: cluster.AddonDescription{Name: "lamp"}, State: state, Reason: reason, Hint: "turn it on"}
+		return cluster.AddonStatus{AddonDescription: cluster.AddonDescription{Name: "lamp"}, State: state, Reason: reason, Advice: []cluster.Advice{{Text: "turn it on"}}}
 	}
 	for what, c := range map[string]struct {
 		moments []cluster.AddonStatus

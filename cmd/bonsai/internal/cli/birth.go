@@ -49,7 +49,7 @@ func (a *app) runBirth(ctx context.Context, arg string, watch bool) error {
 		return err
 	}
 	if pod == "" {
-		return fault.Newf(fault.Usage, "no pod is named").WithHint("bonsai birth --help")
+		return fault.Newf(fault.Usage, "no pod is named").Advise("", help("bonsai birth"))
 	}
 	client, _, err := a.daemon()
 	if err != nil {

@@ -159,7 +159,7 @@ func (a *app) checkGlobals() error {
 	a.log = slog.New(slog.NewTextHandler(a.logTo, &slog.HandlerOptions{Level: level}))
 	slog.SetDefault(a.log) // for libraries, also those that use package log
 	if err := cluster.ValidateName(a.profile); err != nil {
-		return fault.New(fault.Usage, "", err).WithHint("name a cluster like this:  -p dev-2")
+		return fault.New(fault.Usage, "", err).Advise("name a cluster like this:  -p dev-2")
 	}
 	if a.output != "" && a.output != outputText && a.output != outputJSON {
 		wrong := a.output
@@ -232,7 +232,7 @@ func (a *app) finish(ctx context.Context, err error) int {
 		err = errors.Join(fault.Newf(fault.Canceled, "interrupted"), notCancelled(err))
 	case !a.checked:
 		if _, ok := errors.AsType[*fault.Fault](err); !ok {
-			err = fault.New(fault.Usage, "", err).WithHint("bonsai --help")
+			err = fault.New(fault.Usage, "", err).Advise("", help("bonsai"))
 		}
 	}
 	a.printError(err)
@@ -244,10 +244,16 @@ func notCancelled(err error) error {
 	return errors.Join(slices.DeleteFunc(parts(err), func(e error) bool { return errors.Is(e, context.Canceled) })...)
 }
 
+// ofPath is the command of bonsai that a path names ("bonsai image load").
+func ofPath(path string) cluster.Command { return cluster.Bonsai(strings.Fields(path)[1:]...) }
+
+// help shows how a command is used.
+func help(path string) cluster.Command { return ofPath(path).With("--help").OfNone() }
+
 // flagError explains a flag that does not exist or cannot have that value.
 func flagError(cmd *cobra.Command, err error) error {
 	text, _, _ := strings.Cut(err.Error(), ": strconv.") // how Go calls its parser says nothing to a user
-	return fault.Newf(fault.Usage, "%s", text).WithHint("%s --help", cmd.CommandPath())
+	return fault.Newf(fault.Usage, "%s", text).Advise("", help(cmd.CommandPath()))
 }
 
 // groupArgs refuses an unknown verb below a command that only groups others.
@@ -260,9 +266,9 @@ func (a *app) groupArgs(cmd *cobra.Command, args []string) error {
 		cmd.SuggestionsMinimumDistance = 2
 	}
 	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
-		return f.WithHint("did you mean this?  %s %s", cmd.CommandPath(), like[0])
+		return f.Advise("did you mean this?", ofPath(cmd.CommandPath()).On(like[0]).OfNone())
 	}
-	return f.WithHint("%s --help", cmd.CommandPath())
+	return f.Advise("", help(cmd.CommandPath()))
 }
 
 // argCount accepts from least to most arguments; what names them in the error.
@@ -273,9 +279,9 @@ func argCount(least, most int, what string) cobra.PositionalArgs {
 		}
 		f := fault.Newf(fault.Usage, "%s takes %s, not %q", cmd.CommandPath(), what, args)
 		if most == 0 && len(args) == 1 && cluster.ValidateName(args[0]) == nil {
-			return f.WithHint("a cluster is named with -p:  %s -p %s", cmd.CommandPath(), args[0])
+			return f.Advise("a cluster is named with -p", ofPath(cmd.CommandPath()).Of(args[0]))
 		}
-		return f.WithHint("%s --help", cmd.CommandPath())
+		return f.Advise("", help(cmd.CommandPath()))
 	}
 }
 
@@ -298,7 +304,7 @@ func (a *app) spec(s Session) (*cluster.Spec, error) { return s.State.Cluster(a.
 func (a *app) findNode(spec *cluster.Spec, arg string) (cluster.Node, error) {
 	if len(spec.Nodes) == 0 {
 		return cluster.Node{}, fault.Newf(fault.NodeNotFound, "cluster %q has no nodes", spec.Name).
-			WithHint("add some:  %s --nodes 1", a.command("start"))
+			Advise("add some", cluster.Bonsai("start").With("--nodes", "1").Change())
 	}
 	if arg == "" {
 		return spec.Nodes[0], nil
@@ -311,7 +317,7 @@ func (a *app) findNode(spec *cluster.Spec, arg string) (cluster.Node, error) {
 		names = append(names, n.Name)
 	}
 	return cluster.Node{}, fault.Newf(fault.NodeNotFound, "cluster %q has no node %q", spec.Name, arg).
-		WithHint("its nodes: %s", strings.Join(names, ", "))
+		Advisef("its nodes: %s", strings.Join(names, ", "))
 }
 
 func (a *app) completeNodes(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {

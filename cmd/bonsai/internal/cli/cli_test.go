@@ -134,7 +134,7 @@ func fakeMain() int {
 			}
 			return Session{Engine: &fakeEngine{dir, os.Getenv("FAKE")}, State: dir, Driver: func() (node.Driver, error) {
 				if os.Getenv("FAKE") == "no-docker" {
-					return nil, fault.Newf(fault.EngineDown, "no engine").WithHint("start Docker")
+					return nil, fault.Newf(fault.EngineDown, "no engine").Advise("start Docker")
 				}
 				return node.Logged(fakeDriver{dir: dir}, log), nil
 			}}, nil
@@ -201,7 +201,7 @@ func (f *fakeEngine) Start(ctx context.Context, w plan.Wish, run bootstrap.Run) 
 	switch f.mood {
 	case "fail":
 		err := fault.New(fault.Node, "wait for dev-1", errors.New("it was not Ready within 90s")).
-			WithHint("see what it says:\nbonsai logs kubelet").WithEvidence("E1 bad \x1b[2Jthing", "E2 worse")
+			Advise("see what it says", cluster.Bonsai("logs").On("kubelet")).WithEvidence("E1 bad \x1b[2Jthing", "E2 worse")
 		p := fault.Problem(err)
 		run.Events(cluster.Event{Kind: cluster.StepFailed, Step: "node/a", Time: time.Now(), Elapsed: time.Second, Problem: &p})
 		return nil, errors.Join(err, fault.Newf(fault.Engine, "and the cleanup failed too"))
@@ -326,7 +326,7 @@ func (fakeDriver) Close() error { return nil }
 
 func (fakeDriver) Exec(_ context.Context, container string, e node.Exec) (int, error) {
 	if os.Getenv("FAKE") == "stopped" {
-		return 0, fault.Newf(fault.NotRunning, "container %s is not running", container).WithHint("bonsai start")
+		return 0, fault.Newf(fault.NotRunning, "container %s is not running", container).Advise("", cluster.Bonsai("start"))
 	}
 	switch line := strings.Join(e.Cmd, " "); {
 	case line == "bonsai-agent images import -":
@@ -367,7 +367,7 @@ func (fakeDriver) Logs(_ context.Context, container string, tail int, follow boo
 
 func (fakeDriver) SaveImages(_ context.Context, refs []string) (io.ReadCloser, error) {
 	if slices.Contains(refs, "gone:1") {
-		return nil, fault.Newf(fault.Image, "the Docker engine has no image gone:1").WithHint("docker images")
+		return nil, fault.Newf(fault.Image, "the Docker engine has no image gone:1").Advise("", cluster.Program("docker", "images"))
 	}
 	return io.NopCloser(strings.NewReader("images " + strings.Join(refs, " "))), nil
 }

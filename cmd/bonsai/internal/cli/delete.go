@@ -42,7 +42,7 @@ deleted by hand. It lists what that is and asks first. It cannot stop the contro
 			profile, foreign := cmd.Flags().Changed("profile"), cmd.Flags().Changed("foreign")
 			switch {
 			case o.all && profile:
-				return fault.Newf(fault.Usage, "--all and -p exclude each other").WithHint("use one of them")
+				return fault.Newf(fault.Usage, "--all and -p exclude each other").Advise("use one of them")
 			case foreign && (o.all || profile):
 				return fault.Newf(fault.Usage, "--foreign names the cluster itself, without --all and -p")
 			case foreign:

@@ -256,7 +256,7 @@ func (a *app) runDNSFlush(ctx context.Context, node string) error {
 	for _, f := range all {
 		switch {
 		case f.Reason != "":
-			errs = append(errs, fault.New(fault.Addon, "flush the cache of "+f.Node, errors.New(f.Reason)).WithHint("%s", a.command("dns status")))
+			errs = append(errs, fault.New(fault.Addon, "flush the cache of "+f.Node, errors.New(f.Reason)).Advise("", cluster.Bonsai("dns", "status")))
 		case !a.json():
 			fmt.Fprintf(a.Stdout, "%s: %d answers forgotten\n", f.Node, f.Entries)
 		}

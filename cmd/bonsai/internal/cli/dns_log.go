@@ -53,7 +53,7 @@ answers), forward and which upstream, or local (hosts and templates of the confi
 
 func (a *app) runDNSLog(ctx context.Context, o dnsLogOptions) error {
 	if !o.follow {
-		return fault.Newf(fault.Usage, "there is no log of the past").WithHint("what is asked from now on:  %s", a.command("dns log"))
+		return fault.Newf(fault.Usage, "there is no log of the past").Advise("see what is asked from now on", cluster.Bonsai("dns", "log"))
 	}
 	client, spec, err := a.daemon()
 	if err != nil {
@@ -112,7 +112,7 @@ func (a *app) watchable(ctx context.Context, client *localapi.Client, node strin
 		if len(reasons) == 0 {
 			reasons = []string{"the cluster has no nodes"}
 		}
-		return nil, fault.New(fault.Addon, "watch cluster DNS", errors.New(strings.Join(reasons, "; "))).WithHint("%s", a.command("dns status"))
+		return nil, fault.New(fault.Addon, "watch cluster DNS", errors.New(strings.Join(reasons, "; "))).Advise("", cluster.Bonsai("dns", "status"))
 	}
 	for _, r := range reasons {
 		a.note("a node that cannot be watched is tried again: %s", termsafe.String(r))

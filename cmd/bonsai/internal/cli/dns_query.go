@@ -57,7 +57,7 @@ Exit codes: 38 if the name has no such record; 37 if no DNS server answers.`,
 
 func (a *app) runDNSQuery(ctx context.Context, name string, o dnsQueryOptions) error {
 	if name == "" || strings.ContainsAny(name, " \t\n") {
-		return fault.Newf(fault.Usage, "%q is no name", name).WithHint("bonsai dns query --help")
+		return fault.Newf(fault.Usage, "%q is no name", name).Advise("", help("bonsai dns query"))
 	}
 	client, spec, err := a.daemon()
 	if err != nil {
@@ -191,7 +191,7 @@ func (a *app) notResolved(name string, answer cluster.DNSAnswer, o dnsQueryOptio
 			f = fault.Newf(fault.NotResolved, "%s exists, but has no %s record", strings.TrimSuffix(s.Name, "."), wanted)
 		default:
 			f = fault.Newf(fault.NotResolved, "%s cannot be resolved: the server of %s answers %s", name, answer.Node, outcome).
-				WithHint("see how the servers are:  %s", a.command("dns status"))
+				Advise("see how the servers are", cluster.Bonsai("dns", "status"))
 		}
 		line := s.Name + ": " + s.Rule
 		if s.Rule == "" || len(f.Evidence) > 0 && strings.EqualFold(s.Name, strings.TrimSuffix(name, ".")+aside) {

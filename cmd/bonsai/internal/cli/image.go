@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/node"
 )
@@ -98,7 +99,9 @@ func (a *app) runImageLoad(ctx context.Context, args []string) error {
 		case args[0] != "-":
 			source, err = driver.SaveImages(ctx, args)
 		case isTerminal(a.Stdin):
-			err = fault.Newf(fault.Usage, "standard input is the terminal, not an archive").WithHint("docker save IMAGE | bonsai image load -")
+			err = fault.Newf(fault.Usage, "standard input is the terminal, not an archive").
+				Advise("load images of the engine by their names", cluster.Bonsai("image", "load", "IMAGE").Fill("IMAGE").Change()).
+				Advise("or pipe the output of docker save into it")
 		}
 		if err != nil {
 			return err
@@ -115,7 +118,7 @@ func (a *app) runImageLoad(ctx context.Context, args []string) error {
 // archive says which file args name; "" if they are "-" or images of the engine.
 func archive(args []string) (string, error) {
 	usage := func(format string, v ...any) error {
-		return fault.Newf(fault.Usage, format, v...).WithHint("bonsai image load --help")
+		return fault.Newf(fault.Usage, format, v...).Advise("", help("bonsai image load"))
 	}
 	for _, arg := range args {
 		info, err := os.Stat(arg)
@@ -131,7 +134,7 @@ func archive(args []string) (string, error) {
 		case err == nil && isPath:
 			return "", usage("%s is no file", arg)
 		case isPath && arg != "-":
-			return "", fault.New(fault.Image, "open the archive", err).WithHint("check the path; names of images look like  my-app:dev")
+			return "", fault.New(fault.Image, "open the archive", err).Advise("check the path; the name of an image looks like my-app:dev")
 		}
 	}
 	return "", nil
@@ -154,7 +157,7 @@ func importInto(ctx context.Context, driver node.Driver, nodes []node.Container,
 			_ = r.CloseWithError(errImportEnded)
 			if err == nil && code != 0 {
 				err = fault.New(fault.Image, "load images into "+n.Node, errors.New(lastLine(stderr.String()))).
-					WithHint("check that it is an archive of docker save or OCI, for this machine's architecture")
+					Advise("check that it is an archive of docker save or OCI, for this machine's architecture")
 			}
 			errs[i] = err
 		})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 )
 
@@ -42,7 +43,7 @@ func (a *app) runKubectl(ctx context.Context, args []string) error {
 		case specErr != nil:
 			return specErr
 		case errors.Is(err, os.ErrNotExist):
-			return fault.Newf(fault.NotRunning, "cluster %q was never started to its end", a.profile).WithHint("%s", a.command("start"))
+			return fault.Newf(fault.NotRunning, "cluster %q was never started to its end", a.profile).Advise("", cluster.Bonsai("start").Cure())
 		default:
 			return fault.New(fault.State, "read the cluster's kubeconfig", err)
 		}

@@ -68,7 +68,7 @@ func hostLog(name, path string, r logsource.Range) logSource {
 func (a *app) runLogs(ctx context.Context, component string, o logsOptions) error {
 	if component != "" {
 		if err := cluster.ValidateName(component); err != nil { // it becomes part of a path
-			return fault.Newf(fault.Usage, "%q is no component", component).WithHint("bonsai logs --help")
+			return fault.Newf(fault.Usage, "%q is no component", component).Advise("", help("bonsai logs"))
 		}
 	}
 	if o.tail < -1 {
@@ -94,7 +94,7 @@ func (a *app) runLogs(ctx context.Context, component string, o logsOptions) erro
 			}
 		}
 		if len(sources) == 0 {
-			return fault.Newf(fault.NotRunning, "cluster %q has no logs yet", a.profile).WithHint("%s", a.command("start"))
+			return fault.Newf(fault.NotRunning, "cluster %q has no logs yet", a.profile).Advise("", cluster.Bonsai("start").Cure())
 		}
 	case o.node == "" && slices.Contains(logsource.HostComponents(), component):
 		sources = []logSource{hostLog(component, s.State.Cluster(a.profile).LogFile(component), lines)}

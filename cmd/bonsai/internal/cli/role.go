@@ -27,7 +27,7 @@ func (a *app) roleCommand() *cobra.Command {
 					return r.Main(cmd.Context(), args[1:])
 				}
 			}
-			return fault.Newf(fault.Usage, "there is no role %q", args[0]).WithHint("they are listed by:  %s", cmd.CommandPath())
+			return fault.Newf(fault.Usage, "there is no role %q", args[0]).Advise("see all of them", ofPath(cmd.CommandPath()).OfNone())
 		},
 	}
 }

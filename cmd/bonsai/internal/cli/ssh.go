@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/node"
 )
@@ -31,7 +32,7 @@ is ours. Inside are ps, crictl ps, ip, nft and the usual small tools.`,
 			}
 			if before > 1 {
 				return fault.Newf(fault.Usage, "ssh takes one node, not %q", args[:before]).
-					WithHint("a command comes after two dashes:  bonsai ssh %s -- %s ...", args[0], args[1])
+					Advise("a command comes after two dashes", cluster.Bonsai("ssh").On(args[0]).Running(cluster.Program(args[1]).With(args[2:before]...)))
 			}
 			return nil
 		},

@@ -137,9 +137,9 @@ func (a *app) checkStart(flags *pflag.FlagSet, o startOptions) (plan.Wish, boots
 	wish := plan.Wish{Name: a.profile, APIPort: o.apiPort}
 	run := bootstrap.Run{Keep: o.keep, Foreground: o.foreground}
 	var errs []error
-	bad := func(err error, hint string) {
+	bad := func(err error, advice string) {
 		if err != nil {
-			errs = append(errs, fault.New(fault.Usage, "", err).WithHint("%s", hint))
+			errs = append(errs, fault.New(fault.Usage, "", err).Advise(advice))
 		}
 	}
 	if flags.Changed("nodes") {
@@ -149,7 +149,7 @@ func (a *app) checkStart(flags *pflag.FlagSet, o startOptions) (plan.Wish, boots
 	if o.version != "" {
 		minor, _, err := cluster.ParseKubernetesVersion(o.version, a.Info.Kubernetes)
 		if err != nil {
-			errs = append(errs, fault.New(fault.Version, "", err).WithHint("omit --kubernetes-version for the built-in one"))
+			errs = append(errs, fault.New(fault.Version, "", err).Advise("omit --kubernetes-version for the built-in one"))
 		}
 		wish.KubernetesVersion = minor
 	}

@@ -53,7 +53,7 @@ Exit codes: 0 if a node could be measured; 34 if none could.`,
 				return a.runTop(cmd.Context(), o, a.topPods)
 			}
 			if o.all || cmd.Flags().Changed("namespace") {
-				return fault.Newf(fault.Usage, "nodes have no namespaces").WithHint("%s", a.command("top pods -A"))
+				return fault.Newf(fault.Usage, "nodes have no namespaces").Advise("", cluster.Bonsai("top", "pods").With("-A"))
 			}
 			return a.runTop(cmd.Context(), o, a.topNodes)
 		},

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/statedir"
 )
@@ -102,7 +103,8 @@ func (a *app) runUI(ctx context.Context, flags uiSettings) error {
 	}
 	if !a.onTerminal() {
 		return fault.Newf(fault.Usage, "bonsai ui needs a terminal for its input and output").
-			WithHint("the state as text:  %s\nas lines that follow each change:  %s", a.command("status"), a.command("ui --plain"))
+			Advise("the state as text", cluster.Bonsai("status")).
+			Advise("as lines that follow each change", cluster.Bonsai("ui").With("--plain"))
 	}
 	s, err := a.open()
 	if err != nil {

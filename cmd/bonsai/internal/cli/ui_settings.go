@@ -45,7 +45,7 @@ func loadUISettings(dir statedir.Dir) (s uiSettings, err error) {
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	d.KnownFields(true)
 	if err := d.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
-		return s, fault.New(fault.Usage, "read "+path, err).WithHint("docs/ui.md says what can be in it; without the file everything is as it was")
+		return s, fault.New(fault.Usage, "read "+path, err).Advise("docs/ui.md says what can be in it; without the file everything is as it was")
 	}
 	return s, checkUISettings("in "+path+" ", s)
 }

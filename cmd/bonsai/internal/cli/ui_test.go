@@ -109,7 +109,7 @@ func TestPlainReport(t *testing.T) {
 	s := cluster.Snapshot{
 		Name: "dev", Phase: cluster.PhaseDegraded, Time: at, KubernetesVersion: "v1.37.2",
 		Nodes:    []cluster.NodeStatus{{Name: "dev-1", Host: cluster.PhaseRunning, Ready: true}},
-		Problems: []cluster.Problem{{Kind: "CrashLoop", Severity: cluster.SeverityError, Object: "pod/shop/cart", Summary: "crash loop\x1b[2J", Cause: "no such name", Hint: "edit it"}},
+		Problems: []cluster.Problem{{Kind: "CrashLoop", Severity: cluster.SeverityError, Object: "pod/shop/cart", Summary: "crash loop\x1b[2J", Cause: "no such name", Advice: []cluster.Advice{{Text: "edit it"}}}},
 	}
 	var r plainReport
 	want := []string{

@@ -34,7 +34,7 @@ func (d *daemon) dns() (*dns.View, error) {
 	defer d.mu.Unlock()
 	if !d.spec.Wants(cluster.DNSAddon, true) {
 		return nil, fault.Newf(fault.Addon, "cluster DNS is disabled in cluster %q", d.spec.Name).
-			WithHint("bonsai addons enable %s -p %s", cluster.DNSAddon, d.spec.Name)
+			Advise("", cluster.Bonsai("addons", "enable").On(cluster.DNSAddon).Of(d.spec.Name).Change())
 	}
 	if d.dnsView == nil {
 		return nil, fault.Newf(fault.NotRunning, "the control plane of %s is still starting", d.spec.Name)

@@ -89,5 +89,5 @@ func Node(ctx context.Context, driver node.Driver, c node.Container, component s
 		return fault.Newf(fault.Node, "read the log of %s on %s: %s", component, c.Node, strings.TrimSpace(stderr.String()))
 	}
 	return fault.Newf(fault.Usage, "node %s has no component %q", c.Node, component).
-		WithHint("it has %s; this machine has %s", strings.ReplaceAll(strings.Join(known, ", "), ".log", ""), strings.Join(HostComponents(), ", "))
+		Advisef("it has %s; this machine has %s", strings.ReplaceAll(strings.Join(known, ", "), ".log", ""), strings.Join(HostComponents(), ", "))
 }

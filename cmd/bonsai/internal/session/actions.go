@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/kubectl/pkg/drain"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/kube"
 )
@@ -92,7 +93,8 @@ func (s *Session) restart(ctx context.Context, c *conn, op string, ref kube.Ref)
 		return err
 	}
 	if paused, _, _ := unstructured.NestedBool(o.Object, "spec", "paused"); paused {
-		return fault.Newf(fault.Usage, "%s: it is paused", op).WithHint("bonsai kubectl -- rollout resume %s/%s -n %s", ref.Type.Resource, ref.Name, ref.Namespace)
+		return fault.Newf(fault.Usage, "%s: it is paused", op).
+			Advise("", cluster.Kubectl("rollout", "resume", ref.Type.Resource).On(ref.Name).In(ref.Namespace).Change())
 	}
 	annotations := map[string]any{restarted: time.Now().Format(time.RFC3339)}
 	return s.patch(ctx, c, op, ref, map[string]any{
@@ -137,7 +139,7 @@ func (s *Session) drain(ctx context.Context, c *conn, op string, a kube.Action, 
 			return s.explain(limited, op, err)
 		}
 		// A pod that nobody would make again; the node stays cordoned.
-		return fault.New(fault.Refused, op, errors.Join(errs...)).WithHint("delete these pods first, then drain again; the node takes no new pods meanwhile")
+		return fault.New(fault.Refused, op, errors.Join(errs...)).Advise("delete these pods first, then drain again; the node takes no new pods meanwhile")
 	}
 	if warnings := list.Warnings(); warnings != "" {
 		told.line(warnings)

@@ -32,7 +32,7 @@ func (s *Session) ComponentLogs(ctx context.Context, nodeName, component string,
 	b := newLogBuffer()
 	if nodeName == "" {
 		if !slices.Contains(logsource.HostComponents(), component) {
-			return fault.Newf(fault.Usage, "%s: this machine has no such component", op).WithHint("it has %s", strings.Join(logsource.HostComponents(), ", "))
+			return fault.Newf(fault.Usage, "%s: this machine has no such component", op).Advisef("it has %s", strings.Join(logsource.HostComponents(), ", "))
 		}
 		return s.copyLog(ctx, b, kube.LogLine{Source: kube.LogSource{Container: component}}, f, func(ctx context.Context, w io.Writer) error {
 			return logsource.Host(ctx, s.state().LogFile(component), lines, w)

@@ -47,7 +47,7 @@ func (s *Session) api() (*conn, error) {
 	case errors.Is(err, fs.ErrNotExist) && !state.Exists():
 		return nil, statedir.NotFound(s.o.Name)
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fault.Newf(fault.NotRunning, "cluster %q was never started", s.o.Name).WithHint("%s", s.command("start"))
+		return nil, fault.Newf(fault.NotRunning, "cluster %q was never started", s.o.Name).Advise("", cluster.Bonsai("start").Cure())
 	case err != nil:
 		return nil, fault.New(fault.State, op, err)
 	}
@@ -58,7 +58,7 @@ func (s *Session) api() (*conn, error) {
 	}
 	c, err := dial(data)
 	if err != nil {
-		return nil, fault.New(fault.State, op, err).WithHint("make it anew:  %s", s.command("start"))
+		return nil, fault.New(fault.State, op, err).Advise("write it again", cluster.Bonsai("start").Cure())
 	}
 	if s.conn != nil {
 		s.conn.close()

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/tools/remotecommand"
 	utilexec "k8s.io/client-go/util/exec"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/kube"
 	"bonsai/bootstrap/node"
@@ -62,7 +63,7 @@ func (s *Session) Exec(ctx context.Context, e kube.Exec) (int, error) {
 		return 0, nil
 	case shell && noProgram(err.Error()+seen.text.String()):
 		return 0, fault.New(fault.Refused, op, errors.New("its image has no shell")).
-			WithHint("bonsai kubectl -- debug -it -n %s %s --image=IMAGE --target=%s  brings one along", e.Namespace, e.Pod, e.Container)
+			Advise("bring one along", cluster.Kubectl("debug", "-it").On(e.Pod).In(e.Namespace).With("--image", "IMAGE", "--target", e.Container).Fill("IMAGE"))
 	case ended && exit.Exited():
 		return exit.ExitStatus(), nil
 	}

@@ -40,7 +40,7 @@ func (s *Session) Forward(ctx context.Context, spec kube.ForwardSpec, f func(kub
 	}
 	listeners, port, err := listen(spec.Local)
 	if err != nil {
-		return fault.New(fault.Conflict, fmt.Sprintf("%s: listen on port %d", op, spec.Local), err).WithHint("choose another port, or 0 for a free one")
+		return fault.New(fault.Conflict, fmt.Sprintf("%s: listen on port %d", op, spec.Local), err).Advise("choose another port, or 0 for a free one")
 	}
 	fw := &forwarder{s: s, spec: spec, f: f, dirty: make(chan struct{}, 1), conns: map[net.Conn]bool{}}
 	fw.state = kube.ForwardState{Local: port, Reason: "looking for a ready pod"}

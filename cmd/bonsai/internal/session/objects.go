@@ -70,7 +70,7 @@ func (s *Session) Replace(ctx context.Context, ref kube.Ref, text string) error 
 	op := "change " + name(ref)
 	o, err := parseObject(ref, text)
 	if err != nil {
-		return fault.New(fault.Usage, op, err).WithHint("correct the text; nothing was changed")
+		return fault.New(fault.Usage, op, err).Advise("correct the text; nothing was changed")
 	}
 	ctx, cancel := s.limit(ctx, callLimit, "an answer from the API server")
 	defer cancel()

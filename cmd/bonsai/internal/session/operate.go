@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -87,17 +88,17 @@ func speaksJSON(args []string) bool {
 // scratch makes a file without a name.
 func (s *Session) scratch() (*os.File, error) {
 	const op = "make a file for an operation's output"
-	hint := fmt.Sprintf("set %s to a folder in which this user can create files", statedir.EnvHome)
+	const advice = "set " + statedir.EnvHome + " to a folder in which this user can create files"
 	if err := os.MkdirAll(s.o.State.Root, 0o700); err != nil { // an existing one keeps its mode
-		return nil, fault.New(fault.State, op, err).WithHint("%s", hint)
+		return nil, fault.New(fault.State, op, err).Advise(advice)
 	}
 	f, err := os.CreateTemp(s.o.State.Root, ".operation-*")
 	if err != nil {
-		return nil, fault.New(fault.State, op, err).WithHint("%s", hint)
+		return nil, fault.New(fault.State, op, err).Advise(advice)
 	}
 	if err := os.Remove(f.Name()); err != nil {
 		_ = f.Close()
-		return nil, fault.New(fault.State, op, err).WithHint("%s", hint)
+		return nil, fault.New(fault.State, op, err).Advise(advice)
 	}
 	return f, nil
 }
@@ -147,7 +148,7 @@ func (o *operation) await(ctx context.Context, s *Session, p *os.Process, out, c
 			}
 		case <-deadline:
 			return 0, fault.Newf(fault.Timeout, "timed out after %s waiting for the interrupted operation (process %d) to clean up", s.o.Scale.Of(cleanUpLimit), p.Pid).
-				WithHint("it goes on; end it with:  kill -9 %d", p.Pid)
+				Advise("it goes on; end it", cluster.Program("kill", "-9").On(strconv.Itoa(p.Pid)).Change())
 		}
 	}
 }

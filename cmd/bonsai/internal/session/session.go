@@ -90,7 +90,7 @@ func (s *Session) daemon() *localapi.Client { return localapi.NewClient(s.state(
 // limit bounds ctx by a scaled duration; what names the wait in the error.
 func (s *Session) limit(ctx context.Context, d time.Duration, what string) (context.Context, context.CancelFunc) {
 	d = s.o.Scale.Of(d)
-	cause := fault.New(fault.Timeout, "", &wait.Timeout{After: d, For: what}).WithHint("%s", s.command("status"))
+	cause := fault.New(fault.Timeout, "", &wait.Timeout{After: d, For: what}).Advise("", cluster.Bonsai("status"))
 	return context.WithTimeoutCause(ctx, d, cause)
 }
 

@@ -14,7 +14,7 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// want is one problem; Cause and Hint may be parts.
+// want is one problem; cause and hint may be parts.
 type want struct{ kind, object, summary, cause, hint string }
 
 const cart = "deployment/shop/cart"
@@ -27,9 +27,9 @@ func check(t *testing.T, s State, wants ...want) Report {
 			break
 		}
 		p := r.Problems[i]
-		if p.Kind != w.kind || p.Object != w.object || p.Summary != w.summary || !strings.Contains(p.Cause, w.cause) || !strings.Contains(p.Hint, w.hint) {
+		if p.Kind != w.kind || p.Object != w.object || p.Summary != w.summary || !strings.Contains(p.Cause, w.cause) || !strings.Contains(p.HintText(), w.hint) {
 			t.Errorf("got  %s %s\n  %q\n  cause %q\n  hint %q\nwant %s %s\n  %q\n  cause %q\n  hint %q",
-				p.Kind, p.Object, p.Summary, p.Cause, p.Hint, w.kind, w.object, w.summary, w.cause, w.hint)
+				p.Kind, p.Object, p.Summary, p.Cause, p.HintText(), w.kind, w.object, w.summary, w.cause, w.hint)
 		}
 	}
 	if len(r.Problems) != len(wants) {
@@ -51,7 +51,7 @@ func TestImages(t *testing.T) {
 		"not found": {
 			reason: "ErrImagePull", message: "rpc error: code = NotFound desc = " + pull + "reg.test/cart:1: not found",
 			cause: "reg.test has no such image: a mistake in name or tag, or it was never pushed",
-			hint:  "bonsai image load -p dev reg.test/cart:1", fix: "image load reg.test/cart:1",
+			hint:  "bonsai image load reg.test/cart:1 -p dev", fix: "image load reg.test/cart:1",
 		},
 		"back-off tells the error before": {
 			reason: "ImagePullBackOff", message: `Back-off pulling image "reg.test/cart:1": ErrImagePull: ` + pull + "unexpected status from HEAD request to https://reg.test/v2/: 401 Unauthorized",
@@ -73,7 +73,7 @@ func TestImages(t *testing.T) {
 			summary: "image reg.test/cart:1 is not on node dev-1", cause: "imagePullPolicy is Never", hint: "bonsai image load", fix: "image load reg.test/cart:1",
 		},
 		"no name": {
-			reason: "InvalidImageName", message: `Failed to apply default image tag "reg.test/cart:1"`, summary: "image reg.test/cart:1 is no name of an image", hint: "small letters",
+			reason: "InvalidImageName", message: `Failed to apply default image tag "reg.test/cart:1"`, summary: "image reg.test/cart:1 is not the name of an image", hint: "lower case",
 		},
 		"what is loaded would not count": {
 			reason: "ErrImagePull", message: pull + "connection refused", change: func(p *corev1.Pod) { p.Spec.Containers[0].ImagePullPolicy = corev1.PullAlways },
@@ -98,8 +98,8 @@ func TestImages(t *testing.T) {
 				test.summary = "image reg.test/cart:1 cannot be pulled"
 			}
 			r := check(t, s, want{cluster.ProblemImage, cart, test.summary, test.cause, test.hint})
-			if len(r.Problems) == 1 && r.Problems[0].Fix != test.fix {
-				t.Errorf("fix is %q, want %q", r.Problems[0].Fix, test.fix)
+			if len(r.Problems) == 1 && r.Problems[0].FixText() != test.fix {
+				t.Errorf("fix is %q, want %q", r.Problems[0].FixText(), test.fix)
 			}
 		})
 	}
@@ -387,7 +387,7 @@ func TestVolumes(t *testing.T) {
 	}{
 		"no such class": {
 			claim: claim(new("standart")),
-			want:  want{cluster.ProblemClaim, object, "the claim has no volume: storage class standart does not exist; meant standard?", "the class standard", "anew"},
+			want:  want{cluster.ProblemClaim, object, "the claim has no volume: storage class standart does not exist; meant standard?", "the class standard", "recreate"},
 		},
 		"no default class": {
 			claim: claim(nil), state: func(s *State) { s.Classes = nil },

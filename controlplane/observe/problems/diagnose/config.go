@@ -40,11 +40,12 @@ func (d *diagnosis) config(c container) bool {
 	p := cluster.Problem{
 		Kind: cluster.ProblemStart, Severity: cluster.SeverityError, Since: since, Container: c.spec.Name,
 		Summary: c.word() + " cannot be configured", Cause: oneLine(w.Message),
-		Hint: d.describe(c.pod),
+		Advice: describe(c.pod),
 	}
 	// kubelet's security_context_others.go
 	if strings.Contains(w.Message, "runAsNonRoot") {
-		p.Summary, p.Hint = c.word()+" may not run as root, and its image does", "set securityContext.runAsUser to a number above 0, or use an image with a user"
+		p.Summary = c.word() + " may not run as root, and its image does"
+		p.Advice = advise("set securityContext.runAsUser to a number above 0, or use an image with a user")
 	}
 	d.add(finding{Problem: p, of: d.ownerOf(c.pod), pod: c.pod, key: c.spec.Name})
 	return true
@@ -78,7 +79,7 @@ func (d *diagnosis) addMissing(p *corev1.Pod, container string, m missing, forWh
 		Kind: cluster.ProblemConfig, Severity: cluster.SeverityError, Since: scheduledAt(p), Container: container,
 		Summary: m.kind() + " " + m.name + " does not exist",
 		Cause:   "the pod needs it for " + forWhat,
-		Hint:    "create it; those that exist:  bonsai kubectl -p " + d.Cluster + " -- get " + plural + " -n " + p.Namespace,
+		Advice:  advise("create it; see those that exist", cluster.Kubectl("get", plural).In(p.Namespace)),
 	}}
 	q := Question{Topic: NamesConfigMap, Namespace: p.Namespace}
 	if m.secret {
@@ -87,7 +88,7 @@ func (d *diagnosis) addMissing(p *corev1.Pod, container string, m missing, forWh
 	wrong := m.name
 	if m.key != "" {
 		f.Summary = m.kind() + " " + m.name + " has no key " + m.key
-		f.Hint = "its keys:  bonsai kubectl -p " + d.Cluster + " -- describe " + strings.TrimSuffix(plural, "s") + " " + m.name + " -n " + p.Namespace
+		f.Advice = advise("see its keys", cluster.Kubectl("describe", strings.TrimSuffix(plural, "s")).On(m.name).In(p.Namespace))
 		q = Question{Topic: KeysOfConfigMap, Namespace: p.Namespace, Name: m.name}
 		if m.secret {
 			q.Topic = KeysOfSecret
@@ -103,7 +104,7 @@ func (d *diagnosis) addMissing(p *corev1.Pod, container string, m missing, forWh
 	d.add(f)
 }
 
-// describe is the command that shows all about a pod.
-func (d *diagnosis) describe(p *corev1.Pod) string {
-	return "bonsai kubectl -p " + d.Cluster + " -- describe pod " + p.Name + " -n " + p.Namespace
+// describe is the advice to look at all that is known of a pod.
+func describe(p *corev1.Pod) []cluster.Advice {
+	return advise("", cluster.Kubectl("describe", "pod").On(p.Name).In(p.Namespace))
 }

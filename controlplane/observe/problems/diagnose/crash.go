@@ -133,12 +133,13 @@ func (d *diagnosis) addEnding(c container, e ending) {
 	if line := errorLine(lines); line != "" {
 		f.Cause = line
 	}
-	f.Hint = "its log:  bonsai kubectl -p " + d.Cluster + " -- logs " + c.pod.Name + " -n " + c.pod.Namespace + " -c " + c.spec.Name
+	log := logOf(c)
 	if c.status.RestartCount > 0 {
-		f.Hint += " --previous"
+		log = log.With("--previous")
 	}
+	f.Advice = advise("see its log", log)
 	if e.ExitCode == 0 && e.again {
-		f.Hint = "work that ends belongs into a Job; a server has to stay in the foreground"
+		f.Advice = advise("work that ends belongs in a Job; a server has to stay in the foreground")
 	}
 	d.add(f)
 }
@@ -200,10 +201,10 @@ func (d *diagnosis) outOfMemory(c container, e ending, f *finding) bool {
 	}
 	if limit := memoryLimit(c); limit != "" {
 		f.Cause = "it wants more than its limit of " + limit
-		f.Hint = "raise resources.limits.memory, or make it need less"
+		f.Advice = advise("raise resources.limits.memory, or make it need less")
 	} else {
 		f.Cause = "it has no limit of its own; node " + c.pod.Spec.NodeName + " or its pod had no more"
-		f.Hint = "bonsai kubectl -p " + d.Cluster + " -- describe node " + c.pod.Spec.NodeName
+		f.Advice = advise("", cluster.Kubectl("describe", "node").On(c.pod.Spec.NodeName))
 	}
 	return true
 }
@@ -216,7 +217,7 @@ func notStarted(c container, e ending, f *finding) bool {
 		return false
 	}
 	f.Kind = cluster.ProblemStart
-	f.Summary, f.Cause, f.Hint = startFailure(c, e.Message)
+	f.Summary, f.Cause, f.Advice = startFailure(c, e.Message)
 	return true
 }
 
@@ -234,9 +235,9 @@ func (d *diagnosis) start(c container) bool {
 	f := finding{of: d.ownerOf(c.pod), pod: c.pod, key: c.spec.Name, Problem: cluster.Problem{
 		Kind: cluster.ProblemStart, Severity: cluster.SeverityError, Container: c.spec.Name, Since: scheduledAt(c.pod),
 	}}
-	f.Summary, f.Cause, f.Hint = startFailure(c, w.Message)
-	if f.Hint == "" {
-		f.Hint = d.describe(c.pod)
+	f.Summary, f.Cause, f.Advice = startFailure(c, w.Message)
+	if len(f.Advice) == 0 {
+		f.Advice = describe(c.pod)
 	}
 	d.add(f)
 	return true
@@ -245,19 +246,19 @@ func (d *diagnosis) start(c container) bool {
 // startFailure reads what runc says, as containerd passes it on:
 //
 //	failed to create containerd task: … exec: "serve": executable file not found in $PATH
-func startFailure(c container, message string) (summary, cause, hint string) {
+func startFailure(c container, message string) (summary, cause string, advice []cluster.Advice) {
 	summary = c.word() + " cannot be started"
 	text := plainError(message)
 	command := between(text, `exec: "`, `"`)
 	switch {
 	case command != "" && containsAny(text, "executable file not found", "no such file or directory"):
-		return summary, "its command " + command + " does not exist in the image " + c.spec.Image, "correct the command, or choose an image that has it"
+		return summary, "its command " + command + " does not exist in the image " + c.spec.Image, advise("correct the command, or choose an image that has it")
 	case command != "" && strings.Contains(text, "permission denied"):
-		return summary, "its command " + command + " is not executable", "chmod +x in the image, or another command"
+		return summary, "its command " + command + " is not executable", advise("make it executable in the image, or choose another command")
 	case command != "" && strings.Contains(text, "exec format error"):
-		return summary, "its command " + command + " is not for this machine's architecture", "build or choose an image that is"
+		return summary, "its command " + command + " is not for this machine's architecture", advise("build or choose an image that is")
 	}
-	return summary, oneLine(text), ""
+	return summary, oneLine(text), nil
 }
 
 // memoryLimit is the limit of a container, as people write it; "" if it has none.
@@ -288,6 +289,6 @@ func (d *diagnosis) failedPod(p *corev1.Pod) {
 	d.add(finding{of: d.ownerOf(p), pod: p, Problem: cluster.Problem{
 		Kind: cluster.ProblemFailed, Severity: cluster.SeverityWarning, Since: p.CreationTimestamp.Time,
 		Summary: "the pod has failed on node " + cmp.Or(p.Spec.NodeName, "?") + ": " + p.Status.Reason, Cause: oneLine(p.Status.Message),
-		Hint: "delete it:  bonsai kubectl -p " + d.Cluster + " -- delete pod " + p.Name + " -n " + p.Namespace,
+		Advice: advise("delete it", cluster.Kubectl("delete", "pod").On(p.Name).In(p.Namespace).Change()),
 	}})
 }

@@ -205,7 +205,7 @@ func (d *diagnosis) problems() (list []cluster.Problem) {
 		if !ok {
 			i = len(list)
 			index[g] = i
-			p := f.Problem
+			p := f.Problem.For(d.Cluster)
 			p.Object = f.of.object()
 			if f.pod != nil {
 				p.Count, p.Pods = 1, []string{podName(f.pod)}

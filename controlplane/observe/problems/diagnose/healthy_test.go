@@ -259,7 +259,7 @@ func TestNodesAndParts(t *testing.T) {
 			{Name: "kubelet", Phase: cluster.PhaseFailed, Reason: "exit status 1", Restarts: 3, Since: now.Add(-time.Minute)},
 			{Name: "containerd", Phase: cluster.PhaseFailed, Since: now.Add(-time.Second)},
 		}}},
-		Addons: []cluster.AddonStatus{{AddonDescription: cluster.AddonDescription{Name: "dns"}, State: cluster.AddonDegraded, Reason: "slow", Hint: "wait"}, {State: cluster.AddonRunning}},
+		Addons: []cluster.AddonStatus{{AddonDescription: cluster.AddonDescription{Name: "dns"}, State: cluster.AddonDegraded, Reason: "slow", Advice: []cluster.Advice{{Text: "wait"}}}, {State: cluster.AddonRunning}},
 	})
 	var said []string
 	for _, p := range got {

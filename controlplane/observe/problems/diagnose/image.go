@@ -19,33 +19,24 @@ func (d *diagnosis) image(c container) bool {
 		Kind: cluster.ProblemImage, Severity: cluster.SeverityError, Container: c.spec.Name, Since: scheduledAt(c.pod),
 		Summary: "image " + image + " cannot be pulled",
 	}
-	load := "image load " + image
-	loadHint := "if this machine has it, load it:  bonsai image load -p " + d.Cluster + " " + image
-	// What is loaded does not count where the registry is asked each time.
-	if c.spec.ImagePullPolicy == corev1.PullAlways {
-		loadHint += "\nand set imagePullPolicy: IfNotPresent, or the registry is asked all the same"
-	}
+	load := cluster.Bonsai("image", "load").On(image).Change()
 	switch w.Reason {
 	case "ErrImageNeverPull":
 		p.Summary = "image " + image + " is not on node " + c.pod.Spec.NodeName
 		p.Cause = "imagePullPolicy is Never, so that nobody tries to pull it"
-		p.Hint, p.Fix = "load it:  bonsai image load -p "+d.Cluster+" "+image, load
+		p.Advice = advise("load it", load.Cure())
 	case "InvalidImageName":
-		p.Summary = "image " + image + " is no name of an image"
-		p.Cause, p.Hint = oneLine(w.Message), "correct the name; it is NAME:TAG in small letters, perhaps with a registry before it"
+		p.Summary = "image " + image + " is not the name of an image"
+		p.Cause, p.Advice = oneLine(w.Message), advise("correct the name; it is NAME:TAG in lower case, perhaps with a registry before it")
 	case "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed", "ImageInspectError":
-		cause, hint, loadable := pullFailure(image, pullError(w.Message))
-		p.Cause = cause
-		switch {
-		case hint == "":
-			p.Hint = loadHint
-		case loadable:
-			p.Hint = hint + "\n" + loadHint
-		default:
-			p.Hint = hint
-		}
+		var loadable bool
+		p.Cause, p.Advice, loadable = pullFailure(image, c.pod.Namespace, pullError(w.Message))
 		if loadable {
-			p.Fix = load
+			p.Advice = append(p.Advice, cluster.Advise("if this machine has it, load it", load.Cure()))
+			// What is loaded does not count where the registry is asked each time.
+			if c.spec.ImagePullPolicy == corev1.PullAlways {
+				p.Advice = append(p.Advice, cluster.Advise("and set imagePullPolicy: IfNotPresent, or the registry is asked all the same"))
+			}
 		}
 		if text := pullError(w.Message); text != "" {
 			p.Evidence = []string{oneLine(text)}
@@ -82,39 +73,42 @@ func pullError(message string) string {
 }
 
 // pullFailure says in plain words why an image could not be pulled. loadable says that it may help to load it.
-func pullFailure(image, text string) (cause, hint string, loadable bool) {
+func pullFailure(image, namespace, text string) (cause string, advice []cluster.Advice, loadable bool) {
 	registry := registryOf(image)
+	login := cluster.Kubectl("create", "secret", "docker-registry", "NAME").In(namespace).Fill("NAME", "USER", "PASSWORD").Change().
+		With("--docker-server", registry, "--docker-username", "USER", "--docker-password", "PASSWORD")
+	start := cluster.Bonsai("start").Change()
 	lower := strings.ToLower(text)
 	has := func(parts ...string) bool { return containsAny(lower, parts...) }
 	switch {
 	case text == "":
-		return "the registry did not give it", "", true
+		return "the registry did not give it", nil, true
 	case has("no space left on device", "disk quota exceeded"):
-		return "the disk is full", "make room:  docker system df  shows what takes it", false
+		return "the disk is full", advise("make room; see what takes it", cluster.Program("docker", "system", "df")), false
 	case has("429", "too many requests", "toomanyrequests"):
 		return registry + " does not serve more for now: too many pulls from this address",
-			"log in, or use a mirror:  bonsai start --registry-mirror URL", true
+			advise("log in, or use a mirror", start.With("--registry-mirror", "URL").Fill("URL")), true
 	case has("x509", "certificate"):
 		return "the certificate of " + registry + " is not trusted by the nodes",
-			"tell them whose to trust:  bonsai start --registry-ca FILE", true
+			advise("name the authority that they are to trust", start.With("--registry-ca", "FILE").Fill("FILE")), true
 	case has("http response to https client"):
 		return registry + " speaks http, and nodes ask with https",
-			"say so:  bonsai start --registry-mirror " + registry + "=http://" + registry, true
+			advise("say that it speaks http", start.With("--registry-mirror", registry+"=http://"+registry)), true
 	case has("no match for platform", "no matching manifest"):
-		return "the image is not made for this machine's architecture", "build or choose one that is", false
+		return "the image is not made for this machine's architecture", advise("build or choose one that is"), false
 	case has("pull access denied", "may require authorization", "insufficient_scope"):
 		return registry + " has no such image, or gives it only to those who log in",
-			"check name and tag; if it is private:  bonsai kubectl -- create secret docker-registry  and name that in imagePullSecrets", true
+			append(advise("check name and tag"), cluster.Advise("if it is private, create a login and name it in the pod's imagePullSecrets", login)), true
 	case has("401", "403", "unauthorized", "authorization failed", "no basic auth credentials", "forbidden", "denied"):
 		return registry + " gives it only to those who log in",
-			"bonsai kubectl -- create secret docker-registry  makes a login; name it in the pod's imagePullSecrets", true
+			advise("create a login and name it in the pod's imagePullSecrets", login), true
 	case has("no such host", "server misbehaving", "dial tcp", "i/o timeout", "connection refused", "connection reset", "network is unreachable",
 		"no route to host", "handshake timeout", "deadline exceeded", "unexpected eof", "service unavailable", "bad gateway", "failed to do request"):
-		return "the nodes cannot reach " + registry, "", true
+		return "the nodes cannot reach " + registry, nil, true
 	case has("not found", "manifest unknown", "name unknown", "does not exist"):
-		return registry + " has no such image: a mistake in name or tag, or it was never pushed", "", true
+		return registry + " has no such image: a mistake in name or tag, or it was never pushed", nil, true
 	}
-	return oneLine(text), "", true
+	return oneLine(text), nil, true
 }
 
 // registryOf is the host that an image name leads to, as the reference grammar of containers has it.

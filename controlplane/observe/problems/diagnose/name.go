@@ -96,7 +96,7 @@ func (d *diagnosis) nameMissing(c container, e ending, lines []string, f *findin
 			f.Evidence = append(f.Evidence, lookupWords(seen[i]))
 		}
 		d.named[podName(c.pod)+" "+host] = true
-		f.Hint = "correct the name where the pod gets it from; how it is looked up:  bonsai dns query " + host + " -p " + d.Cluster + " --from " + podName(c.pod) + " --trace"
+		f.Advice = correctName(host, c.pod)
 		return true
 	}
 	return false
@@ -134,10 +134,16 @@ func (d *diagnosis) silentLookups() {
 			f := finding{of: d.ownerOf(p), pod: p, Problem: cluster.Problem{Severity: cluster.SeverityWarning, Since: l.First}}
 			d.tellName(&f, l.Name, p.Namespace)
 			f.Evidence = []string{lookupWords(l)}
-			f.Hint = "correct the name where the pod gets it from; how it is looked up:  bonsai dns query " + l.Name + " -p " + d.Cluster + " --from " + podName(p) + " --trace"
+			f.Advice = correctName(l.Name, p)
 			d.add(f)
 		}
 	}
+}
+
+// correctName is what to do about a name that a pod asks for and that does not exist.
+func correctName(host string, p *corev1.Pod) []cluster.Advice {
+	return advise("correct the name where the pod gets it from; see how it is looked up",
+		cluster.Bonsai("dns", "query").On(host).With("--from", podName(p), "--trace"))
 }
 
 // lookupWords is what DNS has seen of a failed lookup.

@@ -27,10 +27,10 @@ func Nodes(s State) (list []cluster.Problem, next time.Time) {
 			switch {
 			case c.Type == corev1.NodeReady && c.Status == corev1.ConditionFalse:
 				p.Summary, p.Cause = "node "+n.Name+" is not ready", plainNode(c.Message)
-				p.Hint = "bonsai logs kubelet -p " + s.Cluster + " --node " + n.Name
+				p.Advice = advise("", cluster.Bonsai("logs").On("kubelet").With("--node", n.Name))
 			case c.Type == corev1.NodeReady && c.Status == corev1.ConditionUnknown:
 				p.Summary, p.Cause = "node "+n.Name+" is not ready", "its kubelet does not report any more"
-				p.Hint, p.Fix = "if its container has stopped:  bonsai start -p "+s.Cluster, "start"
+				p.Advice = advise("if its container has stopped, start it", cluster.Bonsai("start").Cure())
 			case c.Status == corev1.ConditionTrue && strings.HasSuffix(string(c.Type), "Pressure"):
 				what := map[corev1.NodeConditionType]string{
 					corev1.NodeMemoryPressure: "memory", corev1.NodeDiskPressure: "disk", corev1.NodePIDPressure: "process numbers",
@@ -40,7 +40,7 @@ func Nodes(s State) (list []cluster.Problem, next time.Time) {
 				}
 				p.Severity = cluster.SeverityWarning
 				p.Summary, p.Cause = "node "+n.Name+" is short of "+what, plainNode(c.Message)
-				p.Hint = "bonsai kubectl -p " + s.Cluster + " -- describe node " + n.Name
+				p.Advice = advise("", cluster.Kubectl("describe", "node").On(n.Name))
 			default:
 				continue
 			}
@@ -49,7 +49,7 @@ func Nodes(s State) (list []cluster.Problem, next time.Time) {
 				since = s.Begun
 			}
 			if d.over(since, nodeGrace) {
-				list = append(list, p)
+				list = append(list, p.For(s.Cluster))
 			}
 		}
 	}
@@ -79,17 +79,18 @@ func Parts(s cluster.Snapshot) (list []cluster.Problem) {
 		p := cluster.Problem{
 			Kind: string(fault.ControlPlane), Severity: cluster.SeverityError, Object: "component/" + c.Name, Since: c.Since,
 			Summary: fmt.Sprintf("%s is %s", c.Name, strings.ToLower(string(c.Phase))), Cause: c.Reason,
-			Hint: "bonsai logs " + c.Name + " -p " + s.Name,
 		}
+		logs := cluster.Bonsai("logs").On(c.Name)
 		if where != "" {
 			p.Kind, p.Object = string(fault.Node), "component/"+where+"/"+c.Name
 			p.Summary = fmt.Sprintf("%s on node %s is %s", c.Name, where, strings.ToLower(string(c.Phase)))
-			p.Hint += " --node " + where
+			logs = logs.With("--node", where)
 		}
 		if c.Restarts > 0 && where != "" {
 			p.Cause = strings.TrimPrefix(p.Cause+"; restarted "+times(c.Restarts), "; ")
 		}
-		list = append(list, p)
+		p.Advice = advise("", logs)
+		list = append(list, p.For(s.Name))
 	}
 	for _, c := range s.Components {
 		component("", c)
@@ -104,7 +105,7 @@ func Parts(s cluster.Snapshot) (list []cluster.Problem) {
 		case cluster.AddonDegraded, cluster.AddonFailed, cluster.AddonBlocked:
 			list = append(list, cluster.Problem{
 				Kind: string(fault.Addon), Severity: cluster.SeverityWarning, Object: "addon/" + a.Name,
-				Summary: fmt.Sprintf("addon %s is %s", a.Name, a.State), Cause: a.Reason, Hint: a.Hint,
+				Summary: fmt.Sprintf("addon %s is %s", a.Name, a.State), Cause: a.Reason, Advice: a.Advice,
 			})
 		}
 	}

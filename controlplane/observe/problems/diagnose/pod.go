@@ -122,7 +122,7 @@ func (d *diagnosis) creating(p *corev1.Pod) {
 	d.add(finding{of: d.ownerOf(p), pod: p, key: "sandbox", Problem: cluster.Problem{
 		Kind: cluster.ProblemStart, Severity: cluster.SeverityError, Since: since,
 		Summary: "the pod's sandbox cannot be created on node " + p.Spec.NodeName, Cause: oneLine(plainError(cause)),
-		Hint: "look at the node:  bonsai logs containerd -p " + d.Cluster + " --node " + p.Spec.NodeName,
+		Advice: advise("look at the node", cluster.Bonsai("logs").On("containerd").With("--node", p.Spec.NodeName)),
 	}})
 }
 

@@ -31,16 +31,16 @@ func (d *diagnosis) portInUse(c container, lines []string, f *finding) bool {
 	f.Kind, f.key = cluster.ProblemPort, what
 	if c.pod.Spec.HostNetwork {
 		f.Summary = what + " is taken on node " + c.pod.Spec.NodeName
-		f.Hint = "the pod is on its node's network: end what has the port, or use another one"
+		f.Advice = advise("the pod is on its node's network: end what has the port, or use another one")
 		if other := d.holderOf(c.pod.Spec.NodeName, int32(port), c.pod); other != "" {
 			f.Cause = "pod " + other + " has it: " + f.Cause
 		}
 		return true
 	}
 	f.Summary = what + " is taken inside the pod"
-	f.Hint = "the containers of a pod share their ports: let one of them listen elsewhere"
+	f.Advice = advise("the containers of a pod share their ports: let one of them listen elsewhere")
 	if others := len(c.pod.Spec.Containers); others == 1 {
-		f.Hint = "the container listens on it twice, or starts a second process that does"
+		f.Advice = advise("the container listens on it twice, or starts a second process that does")
 	}
 	return true
 }
@@ -101,7 +101,7 @@ func (d *diagnosis) portsTaken(p *corev1.Pod, f finding) {
 	if len(held) > 0 {
 		f.Cause = listed(held)
 	}
-	f.Hint = "use a Service in place of hostPort, run fewer of the pod, or add a node:  bonsai start -p " + d.Cluster + " --nodes " + strconv.Itoa(len(d.Nodes)+1)
+	f.Advice = advise("use a Service in place of hostPort, run fewer of the pod, or add a node", d.oneNodeMore())
 	d.add(f)
 }
 

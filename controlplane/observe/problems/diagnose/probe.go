@@ -43,7 +43,7 @@ func (d *diagnosis) probe(c container) bool {
 		Kind: cluster.ProblemProbe, Severity: cluster.SeverityWarning, Container: c.spec.Name, Since: since,
 		Summary: c.word() + " runs but is not ready",
 		Cause:   "its readiness probe (" + probeWords(p) + ") fails",
-		Hint:    d.probeHint(c, p),
+		Advice:  probeAdvice(c, p),
 	}}
 	if event != nil {
 		f.Cause = "its readiness probe (" + probeWords(p) + "): " + probeAnswer(p, event.Message)
@@ -92,9 +92,9 @@ func (d *diagnosis) killedByProbe(c container, e ending, f *finding) bool {
 		f.Summary = c.word() + " is restarted because its " + kind.word + " probe fails"
 		f.Cause = probeWords(kind.probe) + ": " + probeAnswer(kind.probe, event.Message)
 		f.Evidence = []string{oneLine(event.Message)}
-		f.Hint = d.probeHint(c, kind.probe)
+		f.Advice = probeAdvice(c, kind.probe)
 		if kind.word == "startup" || kind.probe.InitialDelaySeconds < 5 && c.spec.StartupProbe == nil {
-			f.Hint += "\nif it only needs longer to start, give it a startupProbe that waits"
+			f.Advice = append(f.Advice, cluster.Advise("if it only needs longer to start, give it a startupProbe that waits"))
 		}
 		return true
 	}
@@ -166,9 +166,9 @@ func probePort(p *corev1.Probe) string {
 	return "?"
 }
 
-// probeHint says what to look at; a probe of a port that the container does not name is the usual mistake.
-func (d *diagnosis) probeHint(c container, p *corev1.Probe) string {
-	log := "its log:  bonsai kubectl -p " + d.Cluster + " -- logs " + c.pod.Name + " -n " + c.pod.Namespace + " -c " + c.spec.Name
+// probeAdvice says what to look at; a probe of a port that the container does not name is the usual mistake.
+func probeAdvice(c container, p *corev1.Probe) []cluster.Advice {
+	log := cluster.Advise("see its log", logOf(c))
 	var port intstr.IntOrString
 	switch {
 	case p.HTTPGet != nil:
@@ -176,17 +176,17 @@ func (d *diagnosis) probeHint(c container, p *corev1.Probe) string {
 	case p.TCPSocket != nil:
 		port = p.TCPSocket.Port
 	default:
-		return log
+		return []cluster.Advice{log}
 	}
 	var own []string
 	for _, cp := range c.spec.Ports {
 		if cp.Name == port.StrVal && port.Type == intstr.String || cp.ContainerPort == port.IntVal && port.Type == intstr.Int {
-			return log
+			return []cluster.Advice{log}
 		}
 		own = append(own, strconv.Itoa(int(cp.ContainerPort)))
 	}
 	if len(own) == 0 {
-		return log
+		return []cluster.Advice{log}
 	}
-	return "the probe asks port " + port.String() + ", and the container says that it listens on " + listed(own) + "\n" + log
+	return append(advise("the probe asks port "+port.String()+", and the container says that it listens on "+listed(own)), log)
 }

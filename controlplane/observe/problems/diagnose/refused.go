@@ -63,7 +63,7 @@ func (d *diagnosis) refused(m *metav1.ObjectMeta, of owner, message string) {
 	f := finding{of: of, key: "refused", Problem: cluster.Problem{
 		Kind: cluster.ProblemRefused, Severity: cluster.SeverityWarning, Since: since,
 	}}
-	f.Summary, f.Cause, f.Hint = d.refusalWords(m.Namespace, message)
+	f.Summary, f.Cause, f.Advice = refusalWords(m.Namespace, message)
 	if p := podSecurity.FindStringSubmatch(message); p != nil {
 		f.Evidence = securityRules(p[2])
 	}
@@ -95,52 +95,53 @@ var (
 
 // refusalWords reads what the API server's admission says: resourcequota, limitranger, pod-security-admission, webhooks,
 // policies.
-func (d *diagnosis) refusalWords(namespace, message string) (summary, cause, hint string) {
+func refusalWords(namespace, message string) (summary, cause string, advice []cluster.Advice) {
 	message = strings.Join(strings.Fields(message), " ")
-	kubectl := "bonsai kubectl -p " + d.Cluster + " -- "
+	webhooks := cluster.Kubectl("get", "validatingwebhookconfigurations,mutatingwebhookconfigurations")
 	if m := quotaExceeded.FindStringSubmatch(message); m != nil {
 		return "its pods are refused by quota " + m[1],
 			clip("a pod more needs "+m[2]+"; the quota allows "+m[4]+", of which "+m[3]+" is used", 400),
-			"end something, or raise the quota:  " + kubectl + "edit quota " + m[1] + " -n " + namespace
+			advise("end something, or raise the quota", cluster.Kubectl("edit", "quota").On(m[1]).In(namespace).Change())
 	}
 	if m := quotaUnknown.FindStringSubmatch(message); m != nil {
 		return "its pods are refused by quota " + m[1], clip("with that quota each container "+m[2], 400),
-			"set these resources in the pod, or defaults by a LimitRange"
+			advise("set these resources in the pod, or defaults by a LimitRange")
 	}
 	if m := podSecurity.FindStringSubmatch(message); m != nil {
 		level, _, _ := strings.Cut(m[1], ":")
 		return "its pods are refused by PodSecurity: they are not " + level, "against the rules: " + strings.Join(ruleNames(m[2]), ", "),
-			"change the pod, or let the namespace do more:  " + kubectl + "label ns " + namespace + " --overwrite pod-security.kubernetes.io/enforce=baseline"
+			advise("change the pod, or let the namespace do more",
+				cluster.Kubectl("label", "ns").On(namespace, "pod-security.kubernetes.io/enforce=baseline").With("--overwrite").Change())
 	}
 	if m := webhookDenied.FindStringSubmatch(message); m != nil {
 		if m[2] == "" {
 			m[2] = "it does not say why"
 		}
-		return "its pods are refused by webhook " + m[1], clip(m[2], 400), "ask whoever installed it:  " + kubectl + "get validatingwebhookconfigurations,mutatingwebhookconfigurations"
+		return "its pods are refused by webhook " + m[1], clip(m[2], 400), advise("ask whoever installed it", webhooks)
 	}
 	if m := webhookFailed.FindStringSubmatch(message); m != nil {
 		return "its pods are refused, because webhook " + m[1] + " does not answer", clip(m[2], 400),
-			"get its Service running, or remove it:  " + kubectl + "get validatingwebhookconfigurations,mutatingwebhookconfigurations"
+			advise("get its Service running, or remove it", webhooks)
 	}
 	if m := policyDenied.FindStringSubmatch(message); m != nil {
-		return "its pods are refused by policy " + m[1], clip(m[2], 400), kubectl + "describe validatingadmissionpolicy " + m[1]
+		return "its pods are refused by policy " + m[1], clip(m[2], 400), advise("", cluster.Kubectl("describe", "validatingadmissionpolicy").On(m[1]))
 	}
 	if m := limitRange.FindStringSubmatch(message); m != nil {
 		return "its pods are refused by a LimitRange", clip(strings.TrimSuffix(m[1], "]"), 400),
-			"change resources in the pod, or the LimitRange:  " + kubectl + "describe limitrange -n " + namespace
+			advise("change resources in the pod, or the LimitRange", cluster.Kubectl("describe", "limitrange").In(namespace))
 	}
 	if m := noAccount.FindStringSubmatch(message); m != nil {
 		return "its pods are refused: service account " + m[1] + " does not exist", "",
-			"make it:  " + kubectl + "create serviceaccount " + m[1] + " -n " + namespace
+			advise("create it", cluster.Kubectl("create", "serviceaccount").On(m[1]).In(namespace).Change())
 	}
 	if m := noPriority.FindStringSubmatch(message); m != nil {
-		return "its pods are refused: priority class " + m[1] + " does not exist", "", "those that exist:  " + kubectl + "get priorityclasses"
+		return "its pods are refused: priority class " + m[1] + " does not exist", "", advise("see those that exist", cluster.Kubectl("get", "priorityclasses"))
 	}
 	cause = message
 	if rest, ok := after(message, " is forbidden: ", "failed error: ", "Error creating: "); ok {
 		cause = rest
 	}
-	return "its pods cannot be created", clip(cause, 400), "bonsai logs kube-controller-manager -p " + d.Cluster
+	return "its pods cannot be created", clip(cause, 400), advise("", cluster.Bonsai("logs").On("kube-controller-manager"))
 }
 
 // securityRule is one rule of PodSecurity and what it wants: `runAsNonRoot != true (pod or container "c" must set …)`.
@@ -177,7 +178,7 @@ func (d *diagnosis) jobs() {
 		f := finding{of: d.owners[j.UID], key: "job", Problem: cluster.Problem{
 			Kind: cluster.ProblemFailed, Severity: cluster.SeverityWarning, Since: j.CreationTimestamp.Time,
 			Summary: "the job's pods fail, " + times(int(j.Status.Failed)) + " so far",
-			Hint:    "bonsai kubectl -p " + d.Cluster + " -- describe job " + j.Name + " -n " + j.Namespace,
+			Advice:  advise("", cluster.Kubectl("describe", "job").On(j.Name).In(j.Namespace)),
 		}}
 		if end != nil {
 			f.Severity, f.Since = cluster.SeverityError, end.LastTransitionTime.Time
@@ -199,7 +200,7 @@ func (d *diagnosis) jobs() {
 				cause += ": " + meaning
 			}
 			f.Cause = cause
-			f.Hint = "its log:  bonsai kubectl -p " + d.Cluster + " -- logs " + c.pod.Name + " -n " + c.pod.Namespace
+			f.Advice = advise("see its log", cluster.Kubectl("logs").On(c.pod.Name).In(c.pod.Namespace))
 		}
 		d.add(f)
 	}

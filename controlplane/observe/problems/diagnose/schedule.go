@@ -67,7 +67,7 @@ func (d *diagnosis) unscheduled(p *corev1.Pod) {
 			return // that is told of the claim
 		}
 		f.Kind, f.Summary, f.Cause = cluster.ProblemClaim, "waits for a volume", "a claim of the pod is not bound"
-		f.Hint = "bonsai kubectl -p " + d.Cluster + " -- get pvc -n " + p.Namespace
+		f.Advice = advise("", cluster.Kubectl("get", "pvc").In(p.Namespace))
 	case has("persistentvolumeclaim "):
 		d.claimReason(p, &f, reasons)
 	case has("free ports for the requested pod ports") && !has("Insufficient"):
@@ -77,33 +77,33 @@ func (d *diagnosis) unscheduled(p *corev1.Pod) {
 		d.tooLarge(p, &f, reasons)
 	case len(d.Nodes) == 0 || strings.Contains(c.Message, "no nodes available"):
 		f.Summary, f.Cause = "no node can take it", "the cluster has no nodes"
-		f.Hint, f.Fix = "add some:  bonsai start -p "+d.Cluster+" --nodes 1", "start --nodes 1"
+		f.Advice = advise("add some", d.oneNodeMore().Cure())
 	case has("node affinity/selector"):
 		d.notSelected(p, &f)
 	case has("untolerated taint") || has("unschedulable"):
 		d.tainted(p, &f)
 	case has("topology spread"):
 		f.Summary, f.Cause = "no node can take it", "its topology spread constraints allow none of the nodes"
-		f.Hint = "whenUnsatisfiable: ScheduleAnyway  makes them a wish; or add a node"
+		f.Advice = advise("set whenUnsatisfiable: ScheduleAnyway if they are only a preference, or add a node")
 	case has("anti-affinity"):
 		f.Summary, f.Cause = "no node can take it", "it may not share a node with pods that are there already (pod anti-affinity)"
-		f.Hint, f.Fix = d.addNode()
+		f.Advice = advise("run fewer of it, or add a node", d.oneNodeMore().Cure())
 	case has("pod affinity"):
 		f.Summary, f.Cause = "no node can take it", "it has to be near pods that are nowhere (pod affinity)"
-		f.Hint = "look for the labels that it wants:  bonsai kubectl -p " + d.Cluster + " -- get pods -A --show-labels"
+		f.Advice = advise("look for the labels that it wants", cluster.Kubectl("get", "pods").With("-A", "--show-labels"))
 	case has("PersistentVolume's node affinity"):
 		f.Summary, f.Cause = "no node can take it", "its volume is on a node that cannot take the pod"
-		f.Hint = "bonsai kubectl -p " + d.Cluster + " -- get pv -o wide"
+		f.Advice = advise("", cluster.Kubectl("get", "pv").With("-o", "wide"))
 	default:
 		f.Summary, f.Cause = "no node can take it", oneLine(strings.Join(reasons, ", "))
-		f.Hint = d.describe(p)
+		f.Advice = describe(p)
 	}
 	d.add(f)
 }
 
-func (d *diagnosis) addNode() (hint, fix string) {
-	n := strconv.Itoa(len(d.Nodes) + 1)
-	return "run fewer of it, or add a node:  bonsai start -p " + d.Cluster + " --nodes " + n, "start --nodes " + n
+// oneNodeMore adds a node to the cluster.
+func (d *diagnosis) oneNodeMore() cluster.Command {
+	return cluster.Bonsai("start").With("--nodes", strconv.Itoa(len(d.Nodes)+1)).Change()
 }
 
 // tooLarge says which resource is short, how much is wanted, and which node has most.
@@ -156,16 +156,14 @@ func (d *diagnosis) tooLarge(p *corev1.Pod, f *finding, reasons []string) {
 		names = append(names, string(r))
 	}
 	f.Summary, f.Cause = "no node has enough "+listed(names)+" left", strings.Join(causes, "; ")
-	f.Hint = "let it ask for less (resources.requests), or end something else"
+	f.Advice = advise("let it ask for less (resources.requests), or end something else")
 	fits := len(possible) > 0
 	for _, r := range short {
 		want := wants[r]
 		fits = fits && slices.ContainsFunc(possible, func(n *corev1.Node) bool { all := n.Status.Allocatable[r]; return want.Cmp(all) <= 0 })
 	}
 	if fits {
-		var more string
-		more, f.Fix = d.addNode()
-		f.Hint = "let it ask for less (resources.requests); or " + more
+		f.Advice = append(advise("let it ask for less (resources.requests)"), cluster.Advise("or run fewer of it, or add a node", d.oneNodeMore().Cure()))
 	}
 }
 
@@ -273,27 +271,26 @@ func (d *diagnosis) tainted(p *corev1.Pod, f *finding) {
 	var causes []string
 	for _, taint := range slices.Sorted(maps.Keys(nodes)) {
 		causes = append(causes, fmt.Sprintf("%s has the taint %s, which it does not tolerate", listed(nodes[taint]), taint))
-		f.Hint = "give it a toleration, or take the taint away:  bonsai kubectl -p " + d.Cluster + " -- taint nodes " + nodes[taint][0] + " " + taint + "-"
+		f.Advice = advise("give it a toleration, or remove the taint", cluster.Kubectl("taint", "nodes").On(nodes[taint][0], taint+"-").Change())
 	}
 	if len(away) > 0 {
 		causes = append(causes, listed(away)+" is not ready")
-		f.Hint = "bonsai status -p " + d.Cluster + "  says why a node is not ready"
+		f.Advice = advise("see why a node is not ready", cluster.Bonsai("status"))
 	}
 	if len(cordoned) > 0 {
 		causes = append(causes, listed(cordoned)+" takes no new pods (cordoned)")
-		f.Hint = "let it take pods again:  bonsai kubectl -p " + d.Cluster + " -- uncordon " + cordoned[0]
-		f.Fix = "kubectl -- uncordon " + cordoned[0]
+		f.Advice = advise("let it take pods again", cluster.Kubectl("uncordon").On(cordoned[0]).Cure())
 	}
 	f.Cause = strings.Join(causes, "; ")
-	if f.Hint == "" {
-		f.Hint = d.describe(p)
+	if len(f.Advice) == 0 {
+		f.Advice = describe(p)
 	}
 }
 
 // notSelected says which label no node has.
 func (d *diagnosis) notSelected(p *corev1.Pod, f *finding) {
 	f.Summary = "no node is one that it wants"
-	f.Hint = "the labels of the nodes:  bonsai kubectl -p " + d.Cluster + " -- get nodes --show-labels"
+	f.Advice = advise("see the labels of the nodes", cluster.Kubectl("get", "nodes").With("--show-labels"))
 	var lacking []string
 	for _, key := range slices.Sorted(maps.Keys(p.Spec.NodeSelector)) {
 		value := p.Spec.NodeSelector[key]
@@ -319,7 +316,7 @@ func (d *diagnosis) notSelected(p *corev1.Pod, f *finding) {
 			text += meant(key, keys)
 		}
 		lacking = append(lacking, text)
-		f.Hint = "label one:  bonsai kubectl -p " + d.Cluster + " -- label node " + d.anyNode() + " " + key + "=" + value
+		f.Advice = advise("label one", d.label(key+"="+value))
 	}
 	f.Cause = strings.Join(lacking, "; ")
 	if f.Cause == "" {
@@ -327,13 +324,15 @@ func (d *diagnosis) notSelected(p *corev1.Pod, f *finding) {
 	}
 }
 
-func (d *diagnosis) anyNode() string {
+// label gives a label to one of the nodes.
+func (d *diagnosis) label(pair string) cluster.Command {
+	c := cluster.Kubectl("label", "node").Change()
 	if len(d.Nodes) == 0 {
-		return "NODE"
+		return c.On("NODE", pair).Fill("NODE")
 	}
 	names := make([]string, 0, len(d.Nodes))
 	for _, n := range d.Nodes {
 		names = append(names, n.Name)
 	}
-	return slices.Min(names)
+	return c.On(slices.Min(names), pair)
 }

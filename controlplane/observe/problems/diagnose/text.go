@@ -9,7 +9,19 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"bonsai/bootstrap/cluster"
 )
+
+// advise is the only thing to do.
+func advise(text string, commands ...cluster.Command) []cluster.Advice {
+	return []cluster.Advice{cluster.Advise(text, commands...)}
+}
+
+// logOf shows what a container says.
+func logOf(c container) cluster.Command {
+	return cluster.Kubectl("logs").On(c.pod.Name).In(c.pod.Namespace).With("-c", c.spec.Name)
+}
 
 func podName(p *corev1.Pod) string { return p.Namespace + "/" + p.Name }
 

@@ -32,7 +32,7 @@ func (d *diagnosis) claims() {
 func (d *diagnosis) claim(c *corev1.PersistentVolumeClaim) {
 	f := finding{of: owner{"persistentvolumeclaim", c.Namespace, c.Name}, Problem: cluster.Problem{
 		Kind: cluster.ProblemClaim, Severity: cluster.SeverityWarning, Since: c.CreationTimestamp.Time, Summary: "the claim has no volume",
-		Hint: "bonsai kubectl -p " + d.Cluster + " -- describe pvc " + c.Name + " -n " + c.Namespace,
+		Advice: advise("", cluster.Kubectl("describe", "pvc").On(c.Name).In(c.Namespace)),
 	}}
 	switch c.Status.Phase {
 	case corev1.ClaimLost:
@@ -52,31 +52,32 @@ func (d *diagnosis) claim(c *corev1.PersistentVolumeClaim) {
 	switch {
 	case class == nil && named == "" && c.Spec.StorageClassName != nil:
 		f.Cause = "its class is the empty one, which takes only volumes that exist, and none fits"
-		f.Hint = "make a PersistentVolume, or leave storageClassName away"
+		f.Advice = advise("create a PersistentVolume, or omit storageClassName")
 	case class == nil && named == "":
 		f.Cause = "it names no storage class, and the cluster has no default one"
-		f.Hint, f.Fix = "get one:  bonsai addons enable default-storageclass -p "+d.Cluster, "addons enable default-storageclass"
+		get := cluster.Bonsai("addons", "enable").On("default-storageclass").Cure()
+		f.Advice = advise("get one", get)
 		if len(d.Classes) > 0 {
-			f.Hint = "name one of " + listed(d.classNames()) + " in the claim, or " + f.Hint
+			f.Advice = append(advise("name one of "+listed(d.classNames())+" in the claim"), cluster.Advise("or get a default one", get))
 		}
 	case class == nil:
 		f.Summary += ": storage class " + named + " does not exist" + meant(named, d.classNames())
 		f.Cause = "the cluster has " + d.hasClasses()
-		f.Hint = "the class of a claim cannot be changed: make the claim anew with another one"
+		f.Advice = advise("the class of a claim cannot be changed: recreate the claim with another one")
 	case failed != nil && !(waits && strings.Contains(failed.Message, "selected-node")):
 		f.Cause = provisionFailure(failed.Message)
 	case waits:
 		return // for a pod; if one waits for it in turn, the scheduler says what for
 	case class.Provisioner == "kubernetes.io/no-provisioner":
 		f.Cause = "class " + class.Name + " makes no volumes, and none that exists fits"
-		f.Hint = "make a PersistentVolume of class " + class.Name
+		f.Advice = advise("create a PersistentVolume of that class")
 	case !d.over(c.CreationTimestamp.Time, provisionGrace):
 		return
 	default:
 		f.Cause = "nobody makes volumes of class " + class.Name + " (provisioner " + class.Provisioner + ")"
-		f.Hint = "install that provisioner, or use another class: " + listed(d.classNames())
+		f.Advice = advise("install that provisioner, or use another class: " + listed(d.classNames()))
 		if class.Provisioner == ownProvisioner {
-			f.Hint, f.Fix = "bonsai addons enable storage-provisioner -p "+d.Cluster, "addons enable storage-provisioner"
+			f.Advice = advise("", cluster.Bonsai("addons", "enable").On("storage-provisioner").Cure())
 		}
 	}
 	d.add(f)
@@ -157,7 +158,7 @@ func (d *diagnosis) claimReason(p *corev1.Pod, f *finding, reasons []string) {
 	name := between(reasons[i], `persistentvolumeclaim "`, `"`)
 	f.key = name
 	f.Summary, f.Cause = "waits for claim "+name, oneLine(reasons[i])
-	f.Hint = "the claims that exist:  bonsai kubectl -p " + d.Cluster + " -- get pvc -n " + p.Namespace
+	f.Advice = advise("see the claims that exist", cluster.Kubectl("get", "pvc").In(p.Namespace))
 	if strings.Contains(reasons[i], "not found") {
 		var names []string
 		for _, c := range d.Claims {
@@ -202,7 +203,7 @@ func (d *diagnosis) unmounted(p *corev1.Pod, since time.Time) bool {
 	}
 	f := finding{of: d.ownerOf(p), pod: p, key: volume, Problem: cluster.Problem{
 		Kind: cluster.ProblemMount, Severity: cluster.SeverityError, Since: since,
-		Summary: "volume " + volume + " cannot be mounted", Cause: oneLine(plainError(cause)), Hint: d.describe(p),
+		Summary: "volume " + volume + " cannot be mounted", Cause: oneLine(plainError(cause)), Advice: describe(p),
 	}}
 	if volume == "" {
 		f.Summary = "its volumes cannot be mounted"
@@ -210,7 +211,8 @@ func (d *diagnosis) unmounted(p *corev1.Pod, since time.Time) bool {
 	for _, v := range p.Spec.Volumes {
 		if v.Name == volume && v.HostPath != nil && containsAny(cause, "hostPath type check failed") {
 			f.Cause = "node " + p.Spec.NodeName + " has no " + v.HostPath.Path + " of the wanted type"
-			f.Hint = "hostPath is a path inside the node, which is a container:  bonsai ssh " + p.Spec.NodeName + " -p " + d.Cluster + " -- ls -l " + v.HostPath.Path
+			f.Advice = advise("hostPath is a path inside the node, which is a container; see what is there",
+				cluster.Bonsai("ssh").On(p.Spec.NodeName).Running(cluster.Program("ls", "-l").On(v.HostPath.Path)))
 		}
 	}
 	d.add(f)

@@ -125,7 +125,7 @@ func testKilledNode(t *testing.T, c *harness.Cluster, s *session.Session) {
 	harness.Docker(t, "kill", harness.Container(t, c.Name+"-2"))
 	began := time.Now()
 	until("a node that has stopped", func(n cluster.NodeStatus, p *cluster.Problem) bool {
-		return n.Host == cluster.PhaseStopped && !n.Ready && p != nil && p.Fix == "start"
+		return n.Host == cluster.PhaseStopped && !n.Ready && p != nil && p.FixText() == "start"
 	})
 	t.Logf("it was noticed after %s", time.Since(began).Round(10*time.Millisecond))
 	c.Must(t, "start")
