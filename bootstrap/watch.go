@@ -75,12 +75,13 @@ func withHosts(ctx context.Context, news <-chan cluster.Snapshot, ask func(conte
 	look := time.NewTimer(calmLook)
 	defer look.Stop()
 	for {
-		fresh, ok := true, true
+		fresh := true
 		select {
-		case newest, ok = <-news:
+		case v, ok := <-news:
 			if !ok {
 				return nil
 			}
+			newest = v
 		case add := <-answers:
 			busy, heard, answered, patience = false, true, time.Now(), nil
 			if add != nil {

@@ -184,9 +184,6 @@ func (f *forward) url() string {
 	return "http://" + f.address()
 }
 
-// kube.ServiceType() is that of Services.
-var serviceType = kube.ResourceType{Version: "v1", Resource: "services", Kind: "Service", Namespaced: true, Short: []string{"svc"}}
-
 // askForward asks which port, and forwards it.
 func (u *ui) askForward(s *subject) {
 	spec := kube.ForwardSpec{Namespace: s.ref.Namespace, Target: kube.Object{Kind: s.ref.Type.Kind, Name: s.ref.Name}}

@@ -10,7 +10,6 @@ import (
 // with the cursor on them, then nodes, control plane, pods, DNS and warnings. Where there is little room the parts get
 // short, and the last of them go; where there is much, they stand beside each other.
 type overviewPage struct {
-	blankPage
 	u        *ui
 	problems problemList
 	dns      dnsPulse

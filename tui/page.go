@@ -133,11 +133,9 @@ func scrolled(id string, top, page int) (line int, ok bool) {
 // blankPage does nothing; pages embed it for what they do not need.
 type blankPage struct{}
 
-func (blankPage) show()           {}
-func (blankPage) hide()           {}
-func (blankPage) crumb() string   { return "" }
-func (blankPage) act(string) bool { return false }
-func (blankPage) hints() []hint   { return nil }
+func (blankPage) show()         {}
+func (blankPage) hide()         {}
+func (blankPage) crumb() string { return "" }
 
 // problemOf is an error as something to show, with commands for this cluster.
 func (u *ui) problemOf(err error) cluster.Problem { return fault.Problem(err).For(u.session.Name()) }
