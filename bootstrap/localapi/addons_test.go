@@ -10,15 +10,12 @@ import (
 	"bonsai/bootstrap/fault"
 )
 
-// addonBackend has two addons, or an error.
-type addonBackend struct{ failed error }
-
-func (b *addonBackend) Addons(context.Context) ([]cluster.AddonStatus, error) {
+func (b *backend) Addons(context.Context) ([]cluster.AddonStatus, error) {
 	return []cluster.AddonStatus{
 		{AddonDescription: cluster.AddonDescription{Name: "dns", Delivery: cluster.DeliveryBuiltin, Offline: true, Default: true}, Enabled: true,
 			State: cluster.AddonDegraded, Reason: "2 of 3 nodes answer", Advice: []cluster.Advice{cluster.Advise("look")}, Since: time.Unix(1000, 0).UTC()},
 		{AddonDescription: cluster.AddonDescription{Name: "other", Needs: []string{"dns"}}, State: cluster.AddonDisabled},
-	}, b.failed
+	}, b.failure()
 }
 
 func TestAddonsRoundTrip(t *testing.T) {
@@ -28,7 +25,7 @@ func TestAddonsRoundTrip(t *testing.T) {
 	if want, _ := b.Addons(t.Context()); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	b.addonBackend.failed = fault.Newf(fault.ControlPlane, "etcd is away")
+	b.fail(fault.Newf(fault.ControlPlane, "etcd is away"))
 	if _, err := c.Addons(t.Context()); fault.KindOf(err) != fault.ControlPlane {
 		t.Errorf("got %v", err)
 	}

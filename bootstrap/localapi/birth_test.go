@@ -12,38 +12,50 @@ import (
 )
 
 func (b *backend) Birth(_ context.Context, namespace, name string, send func(cluster.Birth) error) error {
-	for _, v := range b.births {
+	b.mu.Lock()
+	births, failed := b.births, b.failed
+	b.mu.Unlock()
+	for _, v := range births {
 		v.Namespace, v.Name = namespace, name
 		if err := send(v); err != nil {
 			return err
 		}
 	}
-	return b.failed
+	return failed
+}
+
+// has makes births what all later calls are sent.
+func (b *backend) has(births ...cluster.Birth) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.births = births
 }
 
 func TestBirth(t *testing.T) {
 	b := newBackend()
-	b.births = []cluster.Birth{
+	want := []cluster.Birth{
 		{Namespace: "shop", Name: "a&b", Steps: []cluster.BirthStep{{Step: "api", Who: "kubectl", End: time.Millisecond, Exact: true}}},
 		{Namespace: "shop", Name: "a&b", Ready: true, Scheduling: &cluster.Decision{Node: "n", Verdicts: []cluster.NodeVerdict{
 			{Node: "n", Scores: map[string]int64{"Fit": 7}, Total: 7}, {Node: "m", Plugin: "NodeName", Rejected: []string{"no"}},
 		}}},
 	}
+	b.has(want...)
 	c, _, _ := serve(t, b)
 	var got []cluster.Birth
 	collect := func(v cluster.Birth) error { got = append(got, v); return nil }
-	if err := c.Birth(t.Context(), "shop", "a&b", collect); err != nil || !reflect.DeepEqual(got, b.births) {
-		t.Errorf("got %+v, %v; want %+v", got, err, b.births)
+	if err := c.Birth(t.Context(), "shop", "a&b", collect); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
 	enough := errors.New("enough")
 	if err := c.Birth(t.Context(), "shop", "x", func(cluster.Birth) error { return enough }); !errors.Is(err, enough) {
 		t.Errorf("got %v, want the callback's own error", err)
 	}
-	b.failed = fault.Newf(fault.ControlPlane, "broken")
+	b.fail(fault.Newf(fault.ControlPlane, "broken"))
 	if err := c.Birth(t.Context(), "shop", "x", collect); fault.KindOf(err) != fault.ControlPlane {
 		t.Errorf("an error at the end of the stream becomes %v", err)
 	}
-	b.births, b.failed = nil, fault.Newf(fault.ObjectNotFound, "there is no pod shop/x").Advise("look")
+	b.has()
+	b.fail(fault.Newf(fault.ObjectNotFound, "there is no pod shop/x").Advise("look"))
 	err := c.Birth(t.Context(), "shop", "x", collect)
 	if fault.KindOf(err) != fault.ObjectNotFound || fault.Problem(err).HintText() != "look" {
 		t.Errorf("a pod that does not exist: %v", err)

@@ -22,17 +22,20 @@ func (b *backend) DNSStatus(context.Context) ([]cluster.DNSStatus, error) {
 	return []cluster.DNSStatus{
 		{Node: "dev-1", Phase: cluster.PhaseRunning, Queries: map[string]uint64{"NOERROR": 3}, Upstreams: []cluster.DNSUpstream{{Zone: ".", Latency: time.Millisecond}}},
 		{Node: "dev-2", Phase: cluster.PhaseUnknown, Reason: "connection refused"},
-	}, b.failed
+	}, b.failure()
 }
 
 func (b *backend) DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error {
+	b.mu.Lock()
 	b.dns.log = q
-	if b.failed != nil && q.Node == "" {
-		return b.failed
+	failed := b.failed
+	b.mu.Unlock()
+	if failed != nil && q.Node == "" {
+		return failed
 	}
 	watching()
-	if b.failed != nil {
-		return b.failed
+	if failed != nil {
+		return failed
 	}
 	if err := send(cluster.DNSQuery{Node: "dev-1", Name: "one.", Took: time.Microsecond}); err != nil {
 		return err
@@ -42,6 +45,8 @@ func (b *backend) DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching fu
 }
 
 func (b *backend) DNSLookup(_ context.Context, q cluster.DNSQuestion) (cluster.DNSAnswer, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.dns.question = q
 	return cluster.DNSAnswer{
 		DNSLookupResult: cluster.DNSLookupResult{Node: "dev-2", Steps: []cluster.DNSStep{{Name: "one.", Rcode: "NOERROR"}}},
@@ -50,8 +55,16 @@ func (b *backend) DNSLookup(_ context.Context, q cluster.DNSQuestion) (cluster.D
 }
 
 func (b *backend) DNSFlush(_ context.Context, node string) ([]cluster.DNSFlushed, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.dns.flushed = node
 	return []cluster.DNSFlushed{{Node: "dev-1", Entries: 4}}, b.failed
+}
+
+func (b *backend) askedDNS() dnsBackend {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.dns
 }
 
 func TestDNSRoundTrips(t *testing.T) {
@@ -79,10 +92,10 @@ func TestDNSRoundTrips(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if b.dns.question != question || b.dns.flushed != "dev&1" {
-		t.Errorf("the backend was asked %+v, to flush %q", b.dns.question, b.dns.flushed)
+	if d := b.askedDNS(); d.question != question || d.flushed != "dev&1" {
+		t.Errorf("the backend was asked %+v, to flush %q", d.question, d.flushed)
 	}
-	b.failed = fault.Newf(fault.Addon, "disabled").Advise("enable it")
+	b.fail(fault.Newf(fault.Addon, "disabled").Advise("enable it"))
 	late := 0
 	errs := append(round(), c.DNSLog(ctx, cluster.DNSLogQuery{}, nil, nil), c.DNSLog(ctx, cluster.DNSLogQuery{Node: "dev-1"}, func() { late++ }, nil))
 	if late != 1 {
@@ -107,8 +120,8 @@ func TestDNSLogEndsWithItsReader(t *testing.T) {
 		}
 		return enough
 	})
-	if !errors.Is(err, enough) || b.dns.log != q {
-		t.Errorf("got %v, the backend was asked %+v", err, b.dns.log)
+	if !errors.Is(err, enough) || b.askedDNS().log != q {
+		t.Errorf("got %v, the backend was asked %+v", err, b.askedDNS().log)
 	}
 	if err := c.DNSLog(t.Context(), q, func() {}, func(cluster.DNSQuery) error { go func() { _ = s.Close() }(); return nil }); err != nil {
 		t.Errorf("the daemon's orderly end: %v", err)

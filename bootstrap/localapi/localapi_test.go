@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,23 +23,38 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// backend is a little daemon.
+// backend is a little daemon. The handler of a stream may still read it when its client has long gone: whatever changes
+// is read and set under the lock.
 type backend struct {
 	snapshots chan cluster.Snapshot
-	events    []cluster.Event
-	failed    error
-	reloads   int
 	watchers  chan string // what happens to watchers
 	stopped   chan struct{}
-	query     LogQuery
-	addonBackend
 	loadBackend
-	dns    dnsBackend
-	births []cluster.Birth
+
+	mu      sync.Mutex // guards everything below
+	events  []cluster.Event
+	births  []cluster.Birth
+	failed  error
+	reloads int
+	query   LogQuery
+	dns     dnsBackend
 }
 
 func newBackend() *backend {
 	return &backend{snapshots: make(chan cluster.Snapshot, 9), watchers: make(chan string, 9), stopped: make(chan struct{})}
+}
+
+// fail makes all later calls end with err.
+func (b *backend) fail(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failed = err
+}
+
+func (b *backend) failure() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failed
 }
 
 func (b *backend) Snapshot(context.Context) cluster.Snapshot {
@@ -61,27 +77,50 @@ func (b *backend) Watch(ctx context.Context, send func(cluster.Snapshot) error) 
 }
 
 func (b *backend) Events(_ context.Context, send func(cluster.Event) error) error {
-	for _, e := range b.events {
+	b.mu.Lock()
+	events, failed := b.events, b.failed
+	b.mu.Unlock()
+	for _, e := range events {
 		if err := send(e); err != nil {
 			return err
 		}
 	}
-	return b.failed
+	return failed
 }
 
 func (b *backend) Logs(ctx context.Context, q LogQuery, w io.Writer) error {
+	b.mu.Lock()
 	b.query = q
+	b.mu.Unlock()
 	if _, err := fmt.Fprintln(w, "line one"); err != nil {
 		return err
 	}
 	if q.Follow {
 		<-ctx.Done()
 	}
+	return b.failure()
+}
+
+func (b *backend) asked() LogQuery {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.query
+}
+
+func (b *backend) Reload(context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reloads++
 	return b.failed
 }
 
-func (b *backend) Reload(context.Context) error { b.reloads++; return b.failed }
-func (b *backend) Stop()                        { close(b.stopped) }
+func (b *backend) reloaded() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.reloads
+}
+
+func (b *backend) Stop() { close(b.stopped) }
 
 func serve(t *testing.T, b Backend) (*Client, *Server, string) {
 	t.Helper()
@@ -182,9 +221,10 @@ func TestEventsOfAStart(t *testing.T) {
 	if got, err := collect(); err != nil || !reflect.DeepEqual(got, b.events) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	b.failed = fault.New(fault.ControlPlane, "start etcd", errors.New("line\nbreak ä")).Advise("do this", cluster.Bonsai("start").Cure()).WithEvidence("e1")
+	broken := fault.New(fault.ControlPlane, "start etcd", errors.New("line\nbreak ä")).Advise("do this", cluster.Bonsai("start").Cure()).WithEvidence("e1")
+	b.fail(broken)
 	got, err := collect()
-	if f, ok := errors.AsType[*fault.Fault](err); len(got) != 2 || !ok || !reflect.DeepEqual(fault.Problem(f), fault.Problem(b.failed)) {
+	if f, ok := errors.AsType[*fault.Fault](err); len(got) != 2 || !ok || !reflect.DeepEqual(fault.Problem(f), fault.Problem(broken)) {
 		t.Errorf("got %d events, %#v", len(got), err)
 	}
 }
@@ -196,8 +236,8 @@ func TestLogs(t *testing.T) {
 	if err := c.Logs(t.Context(), LogQuery{Component: "kube-apiserver", Tail: 7}, &out); err != nil || out.String() != "line one\n" {
 		t.Errorf("got %q, %v", out.String(), err)
 	}
-	if b.query != (LogQuery{Component: "kube-apiserver", Tail: 7}) {
-		t.Errorf("the backend was asked for %+v", b.query)
+	if q := b.asked(); q != (LogQuery{Component: "kube-apiserver", Tail: 7}) {
+		t.Errorf("the backend was asked for %+v", q)
 	}
 	if err := c.Logs(t.Context(), LogQuery{}, io.Discard); fault.KindOf(err) != fault.Usage {
 		t.Errorf("without a component: %v", err)
@@ -216,10 +256,10 @@ func TestLogs(t *testing.T) {
 func TestReloadAndStop(t *testing.T) {
 	b := newBackend()
 	c, _, _ := serve(t, b)
-	if err := c.Reload(t.Context()); err != nil || b.reloads != 1 {
-		t.Errorf("reload: %v, %d", err, b.reloads)
+	if err := c.Reload(t.Context()); err != nil || b.reloaded() != 1 {
+		t.Errorf("reload: %v, %d", err, b.reloaded())
 	}
-	b.failed = errors.New("plain")
+	b.fail(errors.New("plain"))
 	if err := c.Reload(t.Context()); fault.KindOf(err) != fault.Internal || err.Error() != "plain" {
 		t.Errorf("reload: %v", err)
 	}
