@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,9 +30,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // server has a real feed and answers the rest from fields.
 type server struct {
 	*feed.Feed
-	lookups []cluster.DNSLookup
 
 	mu      sync.Mutex // guards the rest
+	lookups []cluster.DNSLookup
 	health  api.Health
 	changed chan struct{}
 }
@@ -45,8 +46,16 @@ func (s *server) Status() cluster.DNSStatus {
 }
 
 func (s *server) Lookup(_ context.Context, q cluster.DNSLookup) cluster.DNSLookupResult {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.lookups = append(s.lookups, q)
 	return cluster.DNSLookupResult{Node: "n1", Steps: []cluster.DNSStep{{Name: q.Name, Rcode: "NOERROR"}}}
+}
+
+func (s *server) asked() []cluster.DNSLookup {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.lookups)
 }
 
 func (s *server) Flush() int { return 12 }
@@ -137,8 +146,8 @@ func TestLookup(t *testing.T) {
 	if got := decode[cluster.DNSLookupResult](t, strings.NewReader(text)); code != http.StatusOK || got.Node != "n1" || got.Steps[0].Name != "web" {
 		t.Errorf("got %d %s", code, text)
 	}
-	if len(s.lookups) != 1 || !reflect.DeepEqual(s.lookups[0], q) {
-		t.Errorf("the server was asked %+v", s.lookups)
+	if asked := s.asked(); len(asked) != 1 || !reflect.DeepEqual(asked[0], q) {
+		t.Errorf("the server was asked %+v", asked)
 	}
 	for _, body := range []string{`{"name":"."}`, `{"name":"a","type":"TYPE65"}`} {
 		if code, text := post(body); code != http.StatusOK {
@@ -162,8 +171,8 @@ func TestLookup(t *testing.T) {
 			t.Errorf("%.60s: %d %q, want %q", body, code, text, want)
 		}
 	}
-	if len(s.lookups) != 3 {
-		t.Errorf("the server was asked %d times", len(s.lookups))
+	if asked := s.asked(); len(asked) != 3 {
+		t.Errorf("the server was asked %d times", len(asked))
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,18 +44,31 @@ type fixture struct {
 	stop   func() error
 }
 
-type fakeImages struct{ imported bytes.Buffer }
+type fakeImages struct {
+	mu       sync.Mutex // guards imported
+	imported bytes.Buffer
+}
 
 func (f *fakeImages) Images(context.Context) ([]containerd.Image, error) {
 	return []containerd.Image{{Name: "docker.io/library/a:1"}}, nil
 }
 
 func (f *fakeImages) Import(_ context.Context, r io.Reader) ([]string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	_, err := f.imported.ReadFrom(r)
 	if f.imported.Len() == 0 {
 		return nil, errors.New("empty archive")
 	}
 	return []string{"docker.io/library/a:1"}, err
+}
+
+// taken returns what was imported, and forgets it.
+func (f *fakeImages) taken() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	defer f.imported.Reset()
+	return f.imported.String()
 }
 
 func serve(t testing.TB) *fixture {
@@ -196,10 +210,9 @@ func TestUsage(t *testing.T) {
 func TestImages(t *testing.T) {
 	f := serve(t)
 	resp, _ := request(t, f.dial(t, daemons), http.MethodPost, "/v1/images", "a tar stream")
-	if got := strings.TrimSpace(text(t, resp)); got != `["docker.io/library/a:1"]` || f.images.imported.String() != "a tar stream" {
-		t.Errorf("answer %q, imported %q", got, &f.images.imported)
+	if got := strings.TrimSpace(text(t, resp)); got != `["docker.io/library/a:1"]` || f.images.taken() != "a tar stream" {
+		t.Errorf("answer %q, want the name of the image that was imported", got)
 	}
-	f.images.imported.Reset()
 	resp, _ = request(t, f.dial(t, daemons), http.MethodPost, "/v1/images", "")
 	if got := text(t, resp); resp.StatusCode != http.StatusInternalServerError || !strings.Contains(got, "empty archive") {
 		t.Errorf("an import that fails answers %d %q", resp.StatusCode, got)
