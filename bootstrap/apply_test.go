@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -285,9 +286,9 @@ func TestResizeRecreatesTheContainers(t *testing.T) {
 		t.Errorf("the node runs with %v CPUs", c.Node.CPUs)
 	}
 	// One that fails half-way is taken back.
+	var failed atomic.Bool
 	m.engine.Hook = func(_ context.Context, op, object string) error {
-		if op == "EnsureNode" && object == "dev-2" {
-			m.engine.Hook = nil
+		if op == "EnsureNode" && object == "dev-2" && !failed.Swap(true) {
 			return errors.New("no")
 		}
 		return nil
