@@ -108,18 +108,25 @@ func (o *operation) waitServing(ctx context.Context) error {
 	}
 }
 
+// daemonEnded says whether the daemon that this run spawned has exited, usually the reason why the connection to it broke.
+// It waits a moment for that.
+func (o *operation) daemonEnded() bool {
+	if o.daemon == nil {
+		return false
+	}
+	select {
+	case <-o.daemon.done:
+		return true
+	case <-time.After(time.Second):
+		return false
+	}
+}
+
 // daemonFailure returns why the daemon did not become ready: what it reported, or how it exited, or why it did not
 // answer.
 func (o *operation) daemonFailure(ctx context.Context, said, unheard error) error {
 	advice := cluster.Advise("to see its whole log", cluster.Bonsai("start").Of(o.state.Name).With("--keep", "--foreground").Change())
-	ended := false
-	if o.daemon != nil && ctx.Err() == nil {
-		select {
-		case <-o.daemon.done: // usually the reason why the connection to it broke
-			ended = true
-		case <-time.After(time.Second):
-		}
-	}
+	ended := ctx.Err() == nil && o.daemonEnded()
 	lines := tailOf(o.state.LogFile("daemon"), evidenceLines)
 	err := errors.Join(said, unheard)
 	switch {

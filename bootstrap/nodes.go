@@ -235,8 +235,11 @@ func (o *operation) waitNodes(ctx context.Context) error {
 	if err == nil {
 		err = errors.New("the daemon exited")
 	}
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		err = context.Cause(ctx)
+	case o.daemonEnded():
+		err = o.daemonFailure(ctx, nil, err)
 	}
 	var missing []string
 	for _, n := range nodes {
