@@ -62,18 +62,20 @@ test-light: ## tests that link no Kubernetes, with the race detector
 
 # Untrusted input goes through the first two: a minute for each. FUZZTIME=1h for a longer look.
 FUZZTIME ?= 60s
-fuzz = go test -run '^$$' -fuzztime $(1) -fuzz '^$(2)$$' ./dnsaddon/$(3)
+fuzz = go test -run '^$$' -fuzztime $(1) -fuzz '^$(2)$$' ./$(3)
 
 .PHONY: fuzz
-fuzz: ## look for input that breaks the parsers of the DNS server (FUZZTIME=60s)
+fuzz: ## look for input that breaks the parsers of the DNS server, or commands that people copy (FUZZTIME=60s)
 	@tools/need.sh go
-	$(call fuzz,$(FUZZTIME),FuzzParse,wire)
-	$(call fuzz,$(FUZZTIME),FuzzLookup,zone)
-	$(call fuzz,10s,FuzzServe,server)
-	$(call fuzz,10s,FuzzAnswer,forward/cache)
-	$(call fuzz,10s,FuzzParseReply,forward)
-	$(call fuzz,10s,FuzzParse,corefile)
-	$(call fuzz,10s,FuzzServe,rules)
+	$(call fuzz,$(FUZZTIME),FuzzParse,dnsaddon/wire)
+	$(call fuzz,$(FUZZTIME),FuzzLookup,dnsaddon/zone)
+	$(call fuzz,10s,FuzzServe,dnsaddon/server)
+	$(call fuzz,10s,FuzzAnswer,dnsaddon/forward/cache)
+	$(call fuzz,10s,FuzzParseReply,dnsaddon/forward)
+	$(call fuzz,10s,FuzzParse,dnsaddon/corefile)
+	$(call fuzz,10s,FuzzServe,dnsaddon/rules)
+	$(call fuzz,2000x,FuzzCommandIsOneLineOfItsArguments,bootstrap/cluster)
+	$(call fuzz,300x,FuzzAdviceIsWhatItLooksLike,controlplane/observe/problems/diagnose)
 
 # CoreDNS lives in a module of its own, so that it does not influence the versions that bonsai links.
 .PHONY: test-coredns

@@ -11,6 +11,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/termsafe"
 	"bonsai/tui/feed"
 	"bonsai/tui/paint"
 )
@@ -355,11 +356,9 @@ var readingVerbs = []string{
 
 // quoted joins arguments so that a shell would take them apart again.
 func quoted(args []string) string {
-	list := slices.Clone(args)
-	for i, a := range list {
-		if a == "" || strings.ContainsAny(a, " \t\n'\"\\$`*?[]{}()<>|&;#~!") {
-			list[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
-		}
+	list := make([]string, len(args))
+	for i, a := range args {
+		list[i] = termsafe.Quote(a)
 	}
 	return strings.Join(list, " ")
 }

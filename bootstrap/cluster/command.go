@@ -120,7 +120,7 @@ func (c Command) arguments(profile []string) []string {
 	}
 	options = append(options, c.Options...)
 	args := slices.Clone(c.Verb)
-	if slices.ContainsFunc(c.Operands, func(o string) bool { return strings.HasPrefix(o, "-") }) {
+	if slices.ContainsFunc(c.Operands, func(o string) bool { return strings.HasPrefix(strings.TrimLeft(o, "\x00"), "-") }) {
 		args = slices.Concat(args, options, []string{"--"}, c.Operands)
 	} else {
 		args = slices.Concat(args, c.Operands, options)

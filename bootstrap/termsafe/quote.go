@@ -11,6 +11,7 @@ import (
 // What String would escape is never in the word itself, so that what is shown is what is copied: printf makes it
 // inside the shell. Of such text, line breaks at the end are lost, and so are NULs, which no argument can have.
 func Quote(s string) string {
+	s = strings.ReplaceAll(s, "\x00", "")
 	switch {
 	case s != "" && s[0] != '=' && strings.Trim(s, bare) == "": // zsh looks up the path of what follows a = in front
 		return s
@@ -27,9 +28,7 @@ func Quote(s string) string {
 		switch {
 		case escaped(r):
 			for _, c := range []byte(s[i : i+size]) {
-				if c != 0 {
-					fmt.Fprintf(&b, `\%03o`, c)
-				}
+				fmt.Fprintf(&b, `\%03o`, c)
 			}
 		case r == '%':
 			b.WriteString("%%")

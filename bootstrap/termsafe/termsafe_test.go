@@ -55,6 +55,7 @@ func TestQuoteIsWhatIsShown(t *testing.T) {
 		"x\u202ey":                `"$(printf 'x\342\200\256y')"`,
 		"-%\\'!\x1b":              `"$(printf '\055%%\\\047\041\033')"`,
 		"bad \xff":                `"$(printf 'bad \377')"`,
+		"\x00-a":                  "-a",
 	} {
 		got := Quote(in)
 		if got != want {

@@ -1,0 +1,145 @@
+package diagnose
+
+import (
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/termsafe"
+)
+
+// hostileStates are clusters in which everything that people choose has one name, together with every kind of problem.
+func hostileStates(name string) (states []State) {
+	add := func(change func(*State)) {
+		s := world()
+		change(&s)
+		states = append(states, s)
+	}
+	named := func(p *corev1.Pod) {
+		p.Name, p.Spec.NodeName, p.OwnerReferences, p.Labels = name, name, nil, nil
+		p.Spec.Containers[0].Name, p.Spec.Containers[0].Image = name, name
+	}
+	called := func(p *corev1.Pod) { p.Status.ContainerStatuses[0].Name = name }
+	add(func(s *State) { // a pod by the name, on a node by the name
+		node := *s.Nodes[0]
+		node.Name = name
+		node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+		s.Nodes = append(s.Nodes, &node)
+		for i, change := range []func(*corev1.Pod){
+			waiting("ErrImageNeverPull", ""), waiting("InvalidImageName", name), waiting("ErrImagePull", "not found"),
+			waiting("ErrImagePull", "http: server gave HTTP response to HTTPS client"), waiting("ErrImagePull", "401 Unauthorized"),
+			looping(1, "Error"), looping(137, "OOMKilled"), looping(128, "StartError"),
+			waiting("CreateContainerError", name), waiting("CreateContainerConfigError", `configmap "`+name+`" not found`),
+			waiting("CreateContainerConfigError", "couldn't find key k in Secret shop/"+name), probing("readiness", httpGet("/", 80)),
+			func(p *corev1.Pod) { p.Status.Phase, p.Status.Reason = corev1.PodFailed, "Evicted" },
+		} {
+			p := pod(fmt.Sprint(i), named, change, called)
+			p.Spec.Containers[0].Image = name
+			s.Pods = append(s.Pods, p)
+		}
+		mount := pod("mount", named, func(p *corev1.Pod) {
+			p.Status.Phase, p.Status.ContainerStatuses = corev1.PodPending, nil
+			p.Spec.Volumes = []corev1.Volume{{Name: "host", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: name}}}}
+		})
+		s.Pods = append(s.Pods, mount)
+		s.Events = append(s.Events, eventAbout("Pod", mount.UID, "FailedMount", `MountVolume.SetUp failed for volume "host" : hostPath type check failed: x`, 30*time.Second))
+		asks := pod("asks", named, func(p *corev1.Pod) { p.Name = "asks" })
+		s.Pods = append(s.Pods, asks)
+		s.Lookups = []FailedLookup{{Pod: podName(asks), Name: name + ".shop.svc", Count: 9, First: now.Add(-time.Minute), Last: now.Add(-time.Second)}}
+	})
+	for _, message := range []string{
+		"0/3 nodes are available: 3 Insufficient memory.", "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.",
+		"0/3 nodes are available: 3 node(s) had untolerated taint(s).", `0/3 nodes are available: persistentvolumeclaim "` + name + `" not found.`,
+		"0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules.", "0/3 nodes are available: something else.",
+	} {
+		for _, cordoned := range []bool{false, true} {
+			add(func(s *State) {
+				for _, n := range s.Nodes {
+					n.Name, n.Spec.Unschedulable = name, cordoned
+					n.Spec.Taints = []corev1.Taint{{Key: name, Value: name, Effect: corev1.TaintEffectNoSchedule}}
+				}
+				s.Pods = []*corev1.Pod{pod("a", named, unscheduledFor(time.Minute, message), func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{name: name} })}
+			})
+		}
+	}
+	add(func(s *State) {
+		s.Claims = []*corev1.PersistentVolumeClaim{claim(&name, func(c *corev1.PersistentVolumeClaim) { c.Name = name })}
+		j := job(3)
+		j.Name = name
+		s.Jobs = append(s.Jobs, j)
+	})
+	for _, message := range []string{
+		`exceeded quota: ` + name + `, requested: pods=1, used: pods=1, limited: pods=1`, `violates PodSecurity "restricted:latest": x (y)`,
+		`admission webhook "` + name + `" denied the request`, `ValidatingAdmissionPolicy '` + name + `' denied request: no`,
+		`error looking up service account shop/` + name + `: not found`, "no PriorityClass with name " + name + " was found", name,
+	} {
+		add(func(s *State) { s.ReplicaSets = append(s.ReplicaSets, replicaSet(3, 1, message)) })
+	}
+	return states
+}
+
+// FuzzAdviceIsWhatItLooksLike: whatever things of a cluster are called, each command that a problem advises is read by a
+// real shell as exactly its arguments, starts nothing else, shows all that it has, and has no option that a name made.
+func FuzzAdviceIsWhatItLooksLike(f *testing.F) {
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range []string{"web", "w`{touch,/tmp/x}`", "{x,y};reboot|sh&", "-rf", "--all", "it's", "$(id)", "rtl\u202egnp", "\x1b[2J", "a b", "=ls", "~root", "!!"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		var commands []cluster.Command
+		for _, s := range hostileStates(name) {
+			list := Workloads(s).Problems
+			s.Begun = s.Begun.Add(-time.Hour)
+			for _, n := range s.Nodes {
+				n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionFalse, LastTransitionTime: ago(time.Hour)}}
+			}
+			nodes, _ := Nodes(s)
+			parts := Parts(cluster.Snapshot{Name: "dev", Time: now, Components: []cluster.Component{{Name: name, Phase: cluster.PhaseFailed}}})
+			for _, p := range slices.Concat(list, nodes, parts) {
+				for _, a := range p.Advice {
+					commands = append(commands, a.Commands...)
+				}
+			}
+		}
+		if len(commands) < 30 {
+			t.Fatalf("only %d commands are advised", len(commands))
+		}
+		var script, want strings.Builder
+		script.WriteString("show() { printf '%s\\0' \"$@\"; printf '\\n\\0'; }\n")
+		for _, c := range commands {
+			line := c.String()
+			if termsafe.String(line) != line {
+				t.Fatalf("%q has what is not seen", line)
+			}
+			fmt.Fprintf(&script, "show %s\n", line)
+			argv := c.Argv()
+			for i, a := range argv {
+				if strings.HasPrefix(name, "-") && a == name && !strings.HasPrefix(argv[i-1], "-") && slices.Index(argv[:i], "--") < 0 {
+					t.Fatalf("%s has %s as an option", line, name)
+				}
+				want.WriteString(strings.TrimRight(strings.ReplaceAll(a, "\x00", ""), "\n") + "\x00")
+			}
+			want.WriteString("\n\x00")
+		}
+		check := exec.Command(shell, "-n")
+		check.Stdin = strings.NewReader(script.String())
+		if out, err := check.CombinedOutput(); err != nil || len(out) > 0 {
+			t.Fatalf("%s\nis not well-formed: %s (%v)", script.String(), out, err)
+		}
+		echo := exec.Command(shell)
+		echo.Stdin, echo.Dir, echo.Env = strings.NewReader(script.String()), t.TempDir(), []string{"PATH=/nowhere", "LC_ALL=C"}
+		out, err := echo.Output()
+		if err != nil || string(out) != want.String() {
+			t.Fatalf("%s\nis read as %q,\nnot as     %q (%v)", script.String(), out, want.String(), err)
+		}
+	})
+}
