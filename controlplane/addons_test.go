@@ -29,6 +29,7 @@ import (
 	"bonsai/controlplane"
 	"bonsai/controlplane/addons"
 	"bonsai/controlplane/addons/builtin"
+	"bonsai/controlplane/agents"
 )
 
 // house is a control plane with addons, whose nodes exist as far as the addons ask them.
@@ -103,7 +104,7 @@ func (h *house) start(chosen map[string]bool) {
 		begin := time.Now()
 		err = h.manager.Apply(ctx, addons.Cluster{
 			Client: cp.Client(), Config: cp.LoopbackConfig(), Dynamic: client, Log: slog.New(slog.NewTextHandler(h.t.Output(), nil)),
-			Agent: func(n cluster.Node) http.RoundTripper { return h.agents[n.Name] },
+			Agents: agents.New(func(n cluster.Node) http.RoundTripper { return h.agents[n.Name] }, 1),
 		})
 		h.t.Logf("addons applied in %s: %v", time.Since(begin).Round(time.Millisecond), err)
 		return nil

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -21,12 +22,14 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/footprint"
 	"bonsai/bootstrap/wait"
 	"bonsai/controlplane/addons"
+	"bonsai/controlplane/agents"
 	"bonsai/controlplane/config"
 	"bonsai/controlplane/internal/apiserver"
 	"bonsai/controlplane/internal/controllers"
@@ -73,7 +76,7 @@ type Options struct {
 	// LogHandler receives what one component logs through its context.
 	LogHandler func(component string) slog.Handler
 	// ApplyAddons makes the objects of addons, beside bonsai's own and before the cluster calls itself ready; it may be
-	// nil. Of the control plane it is given, only Client, LoopbackConfig and Dialer may be used yet. It is repeated while
+	// nil. Of the control plane it is given, only Client, LoopbackConfig and Agents may be used yet. It is repeated while
 	// it fails, and a start fails with it.
 	ApplyAddons func(ctx context.Context, cp *ControlPlane) error
 	// NodeRules are the rights of addons' parts on nodes.
@@ -89,6 +92,7 @@ type ControlPlane struct {
 	etcd     *etcd.Server
 	server   *apiserver.Server
 	dialer   *tunnel.Dialer
+	agents   *agents.Client
 	client   kubernetes.Interface
 	nodes    *nodes.Keeper
 	births   *birth.Recorder
@@ -175,8 +179,8 @@ func (cp *ControlPlane) Client() kubernetes.Interface { return cp.client }
 // LoopbackConfig is the configuration behind Client.
 func (cp *ControlPlane) LoopbackConfig() *rest.Config { return cp.server.LoopbackConfig() }
 
-// Dialer reaches nodes, pods and Services.
-func (cp *ControlPlane) Dialer() *tunnel.Dialer { return cp.dialer }
+// Agents asks the agents of nodes.
+func (cp *ControlPlane) Agents() *agents.Client { return cp.agents }
 
 // Births remembers how the newest pods came to be.
 func (cp *ControlPlane) Births() *birth.Recorder { return cp.births }
@@ -195,8 +199,11 @@ func (cp *ControlPlane) Components() []cluster.Component {
 	return list
 }
 
-// Nodes keeps the Node objects as planned; whoever has an informer of them runs it.
-func (cp *ControlPlane) Nodes() *nodes.Keeper { return cp.nodes }
+// KeepNodes keeps the Node objects as planned until ctx ends: one that somebody deletes comes back. informer follows
+// Node objects; the caller starts and stops it.
+func (cp *ControlPlane) KeepNodes(ctx context.Context, informer cache.SharedIndexInformer) error {
+	return cp.nodes.Run(ctx, informer)
+}
 
 // Apply makes a changed plan true without a restart: the Node objects, the listener on a new gateway.
 func (cp *ControlPlane) Apply(ctx context.Context, spec cluster.Spec) error {
@@ -230,6 +237,9 @@ func (cp *ControlPlane) stop() {
 		cut.Stop()
 	}
 	_ = cp.listener.Close()
+	if cp.agents != nil {
+		cp.agents.Close()
+	}
 	if cp.etcd != nil {
 		cp.etcd.Stop()
 	}
@@ -384,7 +394,7 @@ func (cp *ControlPlane) writeFiles() error {
 	return nil
 }
 
-// newDialer makes the dialer that shows the daemon's certificate to node agents.
+// newDialer makes the ways into the nodes, which show the daemon's certificate to node agents.
 func (cp *ControlPlane) newDialer() error {
 	dir := cp.opts.Config.PKIDir
 	cert, err := tls.LoadX509KeyPair(filepath.Join(dir, "daemon.crt"), filepath.Join(dir, "daemon.key"))
@@ -401,5 +411,6 @@ func (cp *ControlPlane) newDialer() error {
 	}
 	cp.dialer = tunnel.New(&tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: roots, MinVersion: tls.VersionTLS13},
 		cp.opts.Config.Spec.Nodes, cp.opts.Scale)
+	cp.agents = agents.New(func(n cluster.Node) http.RoundTripper { return cp.dialer.AgentTransport(n) }, cp.opts.Scale)
 	return nil
 }

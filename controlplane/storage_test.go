@@ -25,6 +25,7 @@ import (
 	"bonsai/controlplane"
 	"bonsai/controlplane/addons"
 	"bonsai/controlplane/addons/storageprovisioner"
+	"bonsai/controlplane/agents"
 	"bonsai/controlplane/config"
 	"bonsai/nodeagent/agentapi"
 	"bonsai/nodeagent/volumes"
@@ -96,7 +97,7 @@ func startStorage(t *testing.T) *storage {
 	}
 	s.at = addons.Cluster{
 		Client: s.client, Scale: 1, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Notify: func() {},
-		Agent: func(n cluster.Node) http.RoundTripper { return s.agents[n.Name] },
+		Agents: agents.New(func(n cluster.Node) http.RoundTripper { return s.agents[n.Name] }, 1),
 		Spec: func() cluster.Spec {
 			s.mu.Lock()
 			defer s.mu.Unlock()

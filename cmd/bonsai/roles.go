@@ -2,15 +2,14 @@ package main
 
 import (
 	"bonsai/cmd/bonsai/internal/cli"
-	"bonsai/cmd/bonsai/internal/daemon"
 	"bonsai/nodeagent/kubelet"
 )
 
-// roles lists the other programs that this executable can be. With kubectl.go it is the only file that links
+// roles lists the other programs that this executable can be. With daemon.go and kubectl.go it is the only file that links
 // Kubernetes.
 func roles() []cli.Role {
 	return []cli.Role{
-		{Name: "daemon", Doc: "etcd and the control plane of one cluster; started by bonsai start", Main: daemon.Main},
+		{Name: "daemon", Doc: "etcd and the control plane of one cluster; started by bonsai start", Main: runDaemon},
 		{Name: "kubelet", Doc: "kubelet and kube-proxy of one node; started by the node's agent", Main: kubelet.Main},
 	}
 }

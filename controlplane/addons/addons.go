@@ -16,7 +16,6 @@ package addons
 import (
 	"context"
 	"log/slog"
-	"net/http"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -26,6 +25,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/wait"
+	"bonsai/controlplane/agents"
 )
 
 const (
@@ -90,10 +90,9 @@ type Cluster struct {
 	Changed func() <-chan struct{}
 	// Notify makes the Manager call Health again and notify its watchers. It never blocks.
 	Notify func()
-	// Agent reaches the agent of a node; its requests have URLs of the form https://IP:10270. Each call returns a new
-	// transport; the caller closes its idle connections.
-	Agent func(cluster.Node) http.RoundTripper
-	Log   *slog.Logger
+	// Agents asks the agents of nodes.
+	Agents *agents.Client
+	Log    *slog.Logger
 	// Scale multiplies limits on waits, for slow machines.
 	Scale wait.Scale
 }

@@ -138,11 +138,16 @@ func (d *Dialer) through(ctx context.Context, n cluster.Node, address string) (_
 // by default it takes minutes.
 var aliveness = net.KeepAliveConfig{Enable: true, Idle: 3 * time.Second, Interval: time.Second, Count: 3}
 
+// idleLimit is how long a connection to an agent is kept for the next request; whoever watches asks every two seconds.
+const idleLimit = 10 * time.Second
+
 // AgentTransport is for HTTP requests to the agent of one node.
 func (d *Dialer) AgentTransport(n cluster.Node) *http.Transport {
 	cfg := d.tls.Clone()
 	cfg.ServerName = n.Name
-	return &http.Transport{TLSClientConfig: cfg, DialContext: (&net.Dialer{KeepAliveConfig: aliveness}).DialContext}
+	return &http.Transport{
+		TLSClientConfig: cfg, DialContext: (&net.Dialer{KeepAliveConfig: aliveness}).DialContext, IdleConnTimeout: idleLimit,
+	}
 }
 
 // buffered returns first what the target sent together with the agent's answer.

@@ -26,6 +26,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/controlplane/addons"
+	"bonsai/controlplane/agents"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -138,7 +139,7 @@ func newWorld(t *testing.T, nodes int, have ...runtime.Object) *world {
 		Spec:    func() cluster.Spec { w.mu.Lock(); defer w.mu.Unlock(); return w.spec },
 		Changed: func() <-chan struct{} { w.mu.Lock(); defer w.mu.Unlock(); return w.changed },
 		Notify:  func() { w.mu.Lock(); defer w.mu.Unlock(); w.notified++ },
-		Agent:   func(n cluster.Node) http.RoundTripper { return w.agents[n.Name] },
+		Agents:  agents.New(func(n cluster.Node) http.RoundTripper { return w.agents[n.Name] }, 1),
 	}
 	return w
 }
@@ -331,6 +332,9 @@ func TestNothingIsWrittenWithoutAChange(t *testing.T) {
 }
 
 // TestAnswersGoOnWhileThisProcessIsRestarted: the nodes know nothing of it.
+// firstWord is what an agent gets to say how its server is (package agents).
+const firstWord = time.Second
+
 func TestAnswersGoOnWhileThisProcessIsRestarted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2)
@@ -391,7 +395,7 @@ func TestReconnectsAreEagerFirstAndPatientLater(t *testing.T) {
 }
 
 func TestStrangeAnswersAreNoAnswers(t *testing.T) {
-	for _, answer := range []string{"404", "silent", `{"phase":"Excellent"}`, `{"phase":7}`, `{}`, "{" + strings.Repeat("x", maxLine+1), "Stopping", "Failed"} {
+	for _, answer := range []string{"404", "silent", `{"phase":"Excellent"}`, `{"phase":7}`, `{}`, "{" + strings.Repeat("x", 64<<10+1), "Stopping", "Failed"} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, 1)
 			w.agents["dev-1"].says("Running")

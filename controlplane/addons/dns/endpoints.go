@@ -132,7 +132,7 @@ func (r *runner) follow(ctx context.Context) {
 		}
 		ctx, stop := context.WithCancel(ctx)
 		r.following[n] = stop
-		f := &follower{node: n, transport: r.c.Agent(n), scale: r.c.Scale, log: r.c.Log}
+		f := &follower{node: n, agents: r.c.Agents, scale: r.c.Scale, log: r.c.Log}
 		f.publish = func(p cluster.Phase) {
 			select {
 			case r.news <- report{n, p}:

@@ -1,20 +1,14 @@
 package dns
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/wait"
+	"bonsai/controlplane/agents"
 )
 
 const (
@@ -23,36 +17,30 @@ const (
 	eagerPause   = 50 * time.Millisecond
 	eagerTime    = 15 * time.Second
 	patientPause = time.Second
-	// firstWord is how long an agent may take to report the state of its server, including connecting.
-	firstWord = time.Second
 	// grace is how long a server that answered may be unreachable before it counts as down: an agent that crashed is
 	// back sooner, and each change of the endpoints makes kube-proxy drop the questions in flight.
 	grace = 500 * time.Millisecond
-	// maxLine bounds one line of an agent's answer.
-	maxLine = 64 << 10
 )
 
 // follower follows the server of one node, with one request whose answer continues for as long as the agent lives.
 type follower struct {
-	node      cluster.Node
-	transport http.RoundTripper
-	scale     wait.Scale
-	log       *slog.Logger
+	node   cluster.Node
+	agents *agents.Client
+	scale  wait.Scale
+	log    *slog.Logger
 	// publish is called with each new phase.
 	publish func(cluster.Phase)
 }
 
 // run follows until ctx ends.
 func (f *follower) run(ctx context.Context) {
-	client := &http.Client{Transport: f.transport}
-	defer client.CloseIdleConnections()
 	lost := cluster.PhaseStarting // the phase of a server that cannot be reached
 	steady := steadied{publish: f.publish, grace: f.scale.Of(grace)}
 	defer steady.stop()
 	publish := steady.observe
 	since := time.Now()
 	for ctx.Err() == nil {
-		err := f.listen(ctx, client, func(p cluster.Phase) {
+		err := f.agents.DNSHealth(ctx, f.node, func(p cluster.Phase) {
 			since, lost = time.Now(), cluster.PhaseUnknown
 			publish(p)
 		})
@@ -128,46 +116,4 @@ func (s *steadied) stop() {
 	if s.later != nil {
 		s.later.Stop()
 	}
-}
-
-// listen makes one request and publishes each phase until the answer ends.
-func (f *follower) listen(ctx context.Context, client *http.Client, publish func(cluster.Phase)) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	silent := time.AfterFunc(f.scale.Of(firstWord), func() { cancel(errors.New("no answer in time")) })
-	defer silent.Stop()
-	url := fmt.Sprintf("https://%s/v1/dns/health", netip.AddrPortFrom(f.node.IP, cluster.AgentPort))
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the agent answers %s", resp.Status)
-	}
-	lines := bufio.NewScanner(resp.Body)
-	lines.Buffer(nil, maxLine)
-	for lines.Scan() {
-		silent.Stop()
-		var line struct {
-			Phase cluster.Phase `json:"phase"`
-		}
-		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			return fmt.Errorf("the agent's answer cannot be read: %w", err)
-		}
-		switch line.Phase {
-		case cluster.PhaseRunning, cluster.PhaseDegraded, cluster.PhaseStarting, cluster.PhaseStopping, cluster.PhaseFailed:
-			publish(line.Phase)
-		default: // from another version, or invalid
-			publish(cluster.PhaseUnknown)
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return err
-	}
-	return io.EOF
 }

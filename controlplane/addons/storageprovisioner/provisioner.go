@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -20,6 +21,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/controlplane/addons"
+	"bonsai/controlplane/agents"
 )
 
 // provisioner creates and deletes volumes for upstream's controller.
@@ -28,7 +30,7 @@ type provisioner struct {
 	claims  corelisters.PersistentVolumeClaimLister
 	volumes corelisters.PersistentVolumeLister
 	spec    func() cluster.Spec
-	agents  *agents
+	agents  *agents.Client
 	log     *slog.Logger
 
 	placements placements
@@ -39,7 +41,7 @@ var _ controller.Provisioner = (*provisioner)(nil)
 
 func newProvisioner(c addons.Cluster, claims corelisters.PersistentVolumeClaimLister, volumes corelisters.PersistentVolumeLister) *provisioner {
 	return &provisioner{
-		client: c.Client, claims: claims, volumes: volumes, spec: c.Spec, agents: newAgents(c.Agent, c.Scale), log: c.Log,
+		client: c.Client, claims: claims, volumes: volumes, spec: c.Spec, agents: c.Agents, log: c.Log,
 		troubles: newTroubles(c.Notify),
 	}
 }
@@ -77,8 +79,8 @@ func (p *provisioner) Provision(ctx context.Context, o controller.ProvisionOptio
 
 // unknown reports whether an agent may still be working on a request that failed.
 func unknown(err error) bool {
-	e, ok := errors.AsType[*agentError](err)
-	return ok && !e.unsent && !e.answered
+	e, ok := errors.AsType[*agents.Error](err)
+	return ok && e.Sent && e.Status == 0
 }
 
 func (p *provisioner) createOn(ctx context.Context, node, name string) (path string, err error) {
@@ -87,7 +89,19 @@ func (p *provisioner) createOn(ctx context.Context, node, name string) (path str
 	if !ok {
 		return "", fmt.Errorf("node %s: it is not one of bonsai's nodes; only these can hold such volumes", node)
 	}
-	return p.agents.create(ctx, n, name)
+	path, err = p.agents.MakeVolume(ctx, n, name)
+	if e, ok := errors.AsType[*agents.Error](err); ok && e.Status == http.StatusInsufficientStorage {
+		err = fmt.Errorf("%w; this is tried again every few seconds", err)
+	}
+	return path, onNode(n, err)
+}
+
+// onNode is an agent's error with the name of its node.
+func onNode(n cluster.Node, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("node %s: %w", n.Name, err)
 }
 
 // createAnywhere tries one suitable node after the other, those with few volumes first.
@@ -139,12 +153,12 @@ func (p *provisioner) Delete(ctx context.Context, pv *corev1.PersistentVolume) e
 		log.Info("volume was removed with its node")
 		return nil
 	}
-	err := p.agents.remove(ctx, node, pv.Name)
+	err := onNode(node, p.agents.RemoveVolume(ctx, node, pv.Name))
 	if err == nil {
 		log.Info("volume removed")
 		return nil
 	}
-	if e, ok := errors.AsType[*agentError](err); ok && e.unsent {
+	if e, ok := errors.AsType[*agents.Error](err); ok && !e.Sent {
 		// Planned, but removed from Kubernetes by somebody and not running: it is not expected back.
 		if _, gone := p.client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{}); apierrors.IsNotFound(gone) {
 			log.Info("volume was removed with its node")

@@ -95,7 +95,6 @@ func (a *Addon) Run(ctx context.Context, c addons.Cluster) error {
 	defer cancel()
 	core := factory.Core().V1()
 	p := newProvisioner(c, core.PersistentVolumeClaims().Lister(), core.PersistentVolumes().Lister())
-	defer p.agents.close()
 
 	ctrl := controller.NewProvisionController(ctx, c.Client, config.VolumeProvisioner, p,
 		controller.ClaimsInformer(core.PersistentVolumeClaims().Informer()),

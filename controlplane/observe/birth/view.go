@@ -2,14 +2,10 @@ package birth
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,13 +17,9 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
-	"bonsai/bootstrap/wait"
-	"bonsai/controlplane/observe/gate"
 )
 
 const (
-	// agentLimit bounds a question to a node.
-	agentLimit = 2 * time.Second
 	// settle is how long changes are collected before they are told: several come at once.
 	settle = 15 * time.Millisecond
 	// recheck is how often a node is asked while nothing is heard of its pod: that a container was created is seen by
@@ -42,41 +34,24 @@ type Options struct {
 	Client  kubernetes.Interface
 	Births  *Recorder
 	// Nodes are those that the cluster has at the moment.
-	Nodes func() []cluster.Node
-	// Agent is the way to the agent of a node.
-	Agent func(cluster.Node) http.RoundTripper
-	// Scale multiplies the limits on waits.
-	Scale wait.Scale
+	Nodes  func() []cluster.Node
+	Agents Agents
+}
+
+// Agents are the agents of nodes. They limit every wait for an answer.
+type Agents interface {
+	Pod(ctx context.Context, n cluster.Node, uid string) (cluster.PodOnNode, error)
 }
 
 // View answers questions about births. It is safe for concurrent use.
-type View struct {
-	Options
-	gate *gate.Gate
-}
+type View struct{ Options }
 
 // New makes a View. It starts nothing.
-func New(o Options) *View { return &View{Options: o, gate: gate.New()} }
-
-// Close ends all answers and waits for that. It is called once.
-func (v *View) Close() { v.gate.Close() }
+func New(o Options) *View { return &View{o} }
 
 // Birth calls send with the story of a pod as far as it is known, and again after each change, until it is complete, the
 // pod is gone, ctx ends or send fails. A pod that does not exist is the fault ObjectNotFound.
 func (v *View) Birth(ctx context.Context, namespace, name string, send func(cluster.Birth) error) error {
-	if !v.gate.Enter() {
-		return nil
-	}
-	defer v.gate.Leave()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	v.gate.Go(func() {
-		select {
-		case <-v.gate.Closing():
-			cancel()
-		case <-ctx.Done():
-		}
-	})
 	err := v.follow(ctx, namespace, name, send)
 	if ctx.Err() != nil {
 		return nil // nobody is left who would want to know
@@ -192,22 +167,5 @@ func (v *View) ask(ctx context.Context, node, uid string) (p cluster.PodOnNode, 
 	if i < 0 {
 		return p, errors.New("it is not of this cluster's plan")
 	}
-	ctx, cancel := v.Scale.Limit(ctx, agentLimit, "its agent")
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("https://%s:%d/v1/pods/%s", nodes[i].IP, cluster.AgentPort, uid), nil)
-	if err != nil {
-		return p, err
-	}
-	client := http.Client{Transport: v.Agent(nodes[i])}
-	defer client.CloseIdleConnections()
-	resp, err := client.Do(req)
-	if err != nil {
-		return p, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-		return p, fmt.Errorf("its agent answers %s: %s", resp.Status, strings.TrimSpace(string(text)))
-	}
-	return p, json.NewDecoder(resp.Body).Decode(&p)
+	return v.Agents.Pod(ctx, nodes[i], uid)
 }

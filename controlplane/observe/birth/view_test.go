@@ -19,6 +19,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/controlplane/agents"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -73,9 +74,9 @@ func newStage(t *testing.T) *stage {
 	server := httptest.NewServer(s.node)
 	t.Cleanup(server.Close)
 	s.View = New(Options{
-		Client: s.client, Births: s.births, Scale: 1,
-		Nodes: func() []cluster.Node { return []cluster.Node{{Name: "n2", IP: netip.MustParseAddr("10.0.0.2")}} },
-		Agent: func(cluster.Node) http.RoundTripper { return local{strings.TrimPrefix(server.URL, "http://")} },
+		Client: s.client, Births: s.births,
+		Nodes:  func() []cluster.Node { return []cluster.Node{{Name: "n2", IP: netip.MustParseAddr("10.0.0.2")}} },
+		Agents: agents.New(func(cluster.Node) http.RoundTripper { return local{strings.TrimPrefix(server.URL, "http://")} }, 1),
 	})
 	return s
 }
@@ -189,19 +190,5 @@ func TestStoriesThatEndEarly(t *testing.T) {
 	}
 	if err := <-result; err != nil {
 		t.Errorf("a pod that goes: %v", err)
-	}
-}
-
-func TestCloseEndsAllStories(t *testing.T) {
-	s := newStage(t)
-	stories, result := s.follow(t.Context(), t)
-	<-stories
-	closed := make(chan struct{})
-	go func() { s.Close(); close(closed) }()
-	for range stories {
-	}
-	<-closed
-	if err := errors.Join(<-result, s.Birth(t.Context(), "shop", "web", nil)); err != nil {
-		t.Error(err)
 	}
 }

@@ -2,10 +2,7 @@ package dns
 
 import (
 	"context"
-	"encoding/json"
-	"net/http"
 	"net/netip"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,10 +26,6 @@ func (v *View) DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching func(
 	if _, err := v.selectNodes(q.Node); err != nil {
 		return err
 	}
-	if !v.gate.Enter() {
-		return nil
-	}
-	defer v.gate.Leave()
 	names, release := v.pods.use()
 	defer release()
 	m := merger{queue: make(chan cluster.DNSQuery, queueLength), tried: make(chan struct{})}
@@ -77,8 +70,6 @@ func (v *View) DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching func(
 		if len(ready) == 0 {
 			select {
 			case <-ctx.Done():
-				return nil
-			case <-v.gate.Closing():
 				return nil
 			case <-look.C:
 				followNew()
@@ -140,17 +131,18 @@ func (m *merger) add(q cluster.DNSQuery) {
 
 // stream passes on what one node's server answers until ctx ends, over any number of connections.
 func (v *View) stream(ctx context.Context, n cluster.Node, fold bool, m *merger) {
-	to := v.agent(n)
-	defer to.close()
 	tried := sync.OnceFunc(func() {
 		select {
 		case m.tried <- struct{}{}:
 		case <-ctx.Done():
 		}
 	})
-	pause := firstPause
-	for {
-		connected, err := readLog(ctx, to, fold, v.Scale.Of(answerLimit), tried, func(q cluster.DNSQuery) {
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		connected := func() {
+			pause = firstPause
+			tried()
+		}
+		err := v.Agents.DNSLog(ctx, n, fold, connected, func(q cluster.DNSQuery) {
 			q.Node = n.Name
 			m.add(q)
 		})
@@ -159,36 +151,10 @@ func (v *View) stream(ctx context.Context, n cluster.Node, fold bool, m *merger)
 			return
 		}
 		v.Log.Debug("the DNS log of a node broke off", "node", n.Name, "cause", err)
-		if connected {
-			pause = firstPause
-		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(pause):
 		}
-		pause = min(2*pause, lastPause)
-	}
-}
-
-// readLog reads one connection to its end; connected says whether there was one within the limit.
-func readLog(ctx context.Context, from agent, fold bool, limit time.Duration, begin func(), add func(cluster.DNSQuery)) (connected bool, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	// A node that is gone swallows packets, and the kernel would wait for minutes.
-	tooLong := time.AfterFunc(limit, cancel)
-	body, err := from.open(ctx, http.MethodGet, "log?fold="+strconv.FormatBool(fold), nil)
-	tooLong.Stop()
-	if err != nil {
-		return false, err
-	}
-	defer func() { _ = body.Close() }()
-	begin()
-	for dec := json.NewDecoder(body); ; {
-		var q cluster.DNSQuery
-		if err := dec.Decode(&q); err != nil {
-			return true, err
-		}
-		add(q)
 	}
 }

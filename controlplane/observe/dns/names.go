@@ -1,19 +1,15 @@
 package dns
 
 import (
-	"context"
 	"net/netip"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/cache"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/controlplane/observe/objects"
 )
 
 // afterlife is how long the name of a pod that ended is good for its address: its last questions come late. Addresses
@@ -91,9 +87,9 @@ func (n *podNames) set(pod *corev1.Pod, deleted bool, now time.Time) {
 
 // podWatch follows the pods of the cluster while somebody needs their names.
 type podWatch struct {
-	client kubernetes.Interface
+	objects *objects.Store
 
-	mu    sync.Mutex // guards the rest, and is held while the informer starts or ends
+	mu    sync.Mutex // guards the rest, and is held while the following starts or ends
 	users int
 	names *podNames
 	end   func()
@@ -104,8 +100,9 @@ func (w *podWatch) use() (names *podNames, release func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.users++; w.users == 1 {
-		w.names = newPodNames()
-		w.end = follow(w.client, w.names)
+		names := newPodNames()
+		w.names = names
+		w.end = objects.Follow(w.objects, func(pod *corev1.Pod, deleted bool) { names.set(pod, deleted, time.Now()) }).Stop
 	}
 	return w.names, func() {
 		w.mu.Lock()
@@ -115,47 +112,6 @@ func (w *podWatch) use() (names *podNames, release func()) {
 			w.names, w.end = nil, nil
 		}
 	}
-}
-
-// follow tells names of all pods until end is called, which waits.
-func follow(client kubernetes.Interface, names *podNames) (end func()) {
-	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(trimPod))
-	informer := factory.Core().V1().Pods().Informer()
-	tell := func(object any, deleted bool) {
-		if last, ok := object.(cache.DeletedFinalStateUnknown); ok {
-			object = last.Obj
-		}
-		if pod, ok := object.(*corev1.Pod); ok {
-			names.set(pod, deleted, time.Now())
-		}
-	}
-	// It fails only for informers that have been stopped.
-	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(o any) { tell(o, false) },
-		UpdateFunc: func(_, o any) { tell(o, false) },
-		DeleteFunc: func(o any) { tell(o, true) },
-	})
-	ctx, cancel := context.WithCancel(context.Background())
-	factory.StartWithContext(ctx)
-	return func() {
-		cancel()
-		factory.Shutdown()
-	}
-}
-
-// trimPod keeps of a Pod what names reads and the informer itself needs.
-func trimPod(object any) (any, error) {
-	pod, ok := object.(*corev1.Pod)
-	if !ok {
-		return object, nil
-	}
-	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{
-			Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID, ResourceVersion: pod.ResourceVersion, CreationTimestamp: pod.CreationTimestamp,
-		},
-		Spec:   corev1.PodSpec{HostNetwork: pod.Spec.HostNetwork},
-		Status: corev1.PodStatus{Phase: pod.Status.Phase, PodIPs: pod.Status.PodIPs},
-	}, nil
 }
 
 // nodeNames are the addresses that belong to nodes and to pods on their network.

@@ -3,7 +3,6 @@ package dns
 import (
 	"fmt"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -134,21 +133,6 @@ func TestPodNames(t *testing.T) {
 	n.set(odd, false, begin)
 	if len(n.byIP) != 1 {
 		t.Errorf("%d addresses are known", len(n.byIP))
-	}
-}
-
-func TestTrimKeepsWhatIsRead(t *testing.T) {
-	p := pod("shop", "cart", "dev-1", "10.244.1.5")
-	p.Labels, p.ResourceVersion = map[string]string{"a": "b"}, "7"
-	got, err := trimPod(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	whole, trimmed := newPodNames(), newPodNames()
-	whole.set(p, false, time.Unix(1, 0))
-	trimmed.set(got.(*corev1.Pod), false, time.Unix(1, 0))
-	if !reflect.DeepEqual(whole.byIP, trimmed.byIP) || got.(*corev1.Pod).Labels != nil || got.(*corev1.Pod).ResourceVersion != "7" {
-		t.Errorf("got %+v", got)
 	}
 }
 

@@ -21,26 +21,32 @@ import (
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/wait"
-	"bonsai/controlplane/observe/gate"
+	"bonsai/controlplane/agents"
+	"bonsai/controlplane/observe/objects"
 )
 
-const (
-	// answerLimit bounds a question to one node; all nodes are asked at once.
-	answerLimit = time.Second
-	// lookupLimit is more than a server takes for a lookup whose every step fails.
-	lookupLimit = 25 * time.Second
-)
+// answerLimit bounds a question to the API server.
+const answerLimit = time.Second
+
+// Agents are the DNS servers of nodes, as their agents let them be asked. They limit every wait for an answer.
+type Agents interface {
+	DNSStatus(ctx context.Context, n cluster.Node) (cluster.DNSStatus, error)
+	DNSFlush(ctx context.Context, n cluster.Node) (entries int, err error)
+	DNSLookup(ctx context.Context, n cluster.Node, q cluster.DNSLookup) (cluster.DNSLookupResult, error)
+	DNSLog(ctx context.Context, n cluster.Node, fold bool, connected func(), each func(cluster.DNSQuery)) error
+}
 
 // Options are what a View is made of.
 type Options struct {
 	// Cluster is its name, for hints.
 	Cluster string
 	// Nodes are those that the cluster has at the moment.
-	Nodes func() []cluster.Node
-	// Agent is the way to the agent of a node.
-	Agent  func(cluster.Node) http.RoundTripper
-	Client kubernetes.Interface
-	Log    *slog.Logger
+	Nodes  func() []cluster.Node
+	Agents Agents
+	// Objects has the pods, for the names of clients; Client is asked for one.
+	Objects *objects.Store
+	Client  kubernetes.Interface
+	Log     *slog.Logger
 	// Scale multiplies the limits on waits.
 	Scale wait.Scale
 }
@@ -49,16 +55,12 @@ type Options struct {
 type View struct {
 	Options
 	pods podWatch
-	gate *gate.Gate // watchers are inside
 }
 
 // New makes a View. It starts nothing.
 func New(o Options) *View {
-	return &View{Options: o, pods: podWatch{client: o.Client}, gate: gate.New()}
+	return &View{Options: o, pods: podWatch{objects: o.Objects}}
 }
-
-// Close ends all watching and waits for that. Whoever comes to watch later is sent home at once. It is called once.
-func (v *View) Close() { v.gate.Close() }
 
 // DNSStatus asks the servers of all nodes. One that does not answer has PhaseUnknown and the reason.
 func (v *View) DNSStatus(ctx context.Context) ([]cluster.DNSStatus, error) {
@@ -67,11 +69,12 @@ func (v *View) DNSStatus(ctx context.Context) ([]cluster.DNSStatus, error) {
 
 func (v *View) statusOf(ctx context.Context, nodes []cluster.Node) []cluster.DNSStatus {
 	all := make([]cluster.DNSStatus, len(nodes))
-	v.onNodes(ctx, nodes, func(ctx context.Context, i int, a agent) {
-		if err := a.get(ctx, "status", &all[i]); err != nil {
+	onNodes(nodes, func(i int, n cluster.Node) {
+		var err error
+		if all[i], err = v.Agents.DNSStatus(ctx, n); err != nil {
 			all[i] = cluster.DNSStatus{Phase: cluster.PhaseUnknown, Reason: err.Error()}
 		}
-		all[i].Node = nodes[i].Name
+		all[i].Node = n.Name
 	})
 	return all
 }
@@ -83,26 +86,22 @@ func (v *View) DNSFlush(ctx context.Context, node string) ([]cluster.DNSFlushed,
 		return nil, err
 	}
 	all := make([]cluster.DNSFlushed, len(nodes))
-	v.onNodes(ctx, nodes, func(ctx context.Context, i int, a agent) {
-		if err := a.post(ctx, "flush", nil, &all[i]); err != nil {
-			all[i] = cluster.DNSFlushed{Reason: err.Error()}
+	onNodes(nodes, func(i int, n cluster.Node) {
+		all[i].Node = n.Name
+		entries, err := v.Agents.DNSFlush(ctx, n)
+		if err != nil {
+			all[i].Reason = err.Error()
 		}
-		all[i].Node = nodes[i].Name
+		all[i].Entries = entries
 	})
 	return all, nil
 }
 
-// onNodes calls f for each node at once, with the limit of one question.
-func (v *View) onNodes(ctx context.Context, nodes []cluster.Node, f func(ctx context.Context, i int, a agent)) {
-	ctx, cancel := v.Scale.Limit(ctx, answerLimit, "the nodes' agents")
-	defer cancel()
+// onNodes calls f for all nodes at once.
+func onNodes(nodes []cluster.Node, f func(i int, n cluster.Node)) {
 	var wg sync.WaitGroup
 	for i, n := range nodes {
-		wg.Go(func() {
-			a := v.agent(n)
-			defer a.close()
-			f(ctx, i, a)
-		})
+		wg.Go(func() { f(i, n) })
 	}
 	wg.Wait()
 }
@@ -149,12 +148,9 @@ func (v *View) DNSLookup(ctx context.Context, q cluster.DNSQuestion) (a cluster.
 	if err != nil {
 		return a, err
 	}
-	ctx, cancel := v.Scale.Limit(ctx, lookupLimit, "the lookup")
-	defer cancel()
-	to := v.agent(nodes[0])
-	defer to.close()
-	if err := to.post(ctx, "lookup", a.Asked, &a.DNSLookupResult); err != nil {
-		if refused, ok := errors.AsType[*refusal](err); ok && refused.status == http.StatusBadRequest {
+	a.DNSLookupResult, err = v.Agents.DNSLookup(ctx, nodes[0], a.Asked)
+	if err != nil {
+		if refused, ok := errors.AsType[*agents.Error](err); ok && refused.Status == http.StatusBadRequest {
 			return a, fault.New(fault.Usage, "", refused)
 		}
 		return a, fault.New(fault.Addon, "ask the DNS server of "+status.Node, err)

@@ -23,6 +23,8 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/controlplane/agents"
+	"bonsai/controlplane/observe/objects"
 	"bonsai/dnsaddon/api"
 	"bonsai/dnsaddon/feed"
 )
@@ -65,31 +67,32 @@ func newFleet(t *testing.T, names ...string) *fleet {
 	for _, name := range names {
 		f.addNode(name)
 	}
+	asked := agents.New(func(n cluster.Node) http.RoundTripper {
+		return &http.Transport{DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if want := netip.AddrPortFrom(n.IP, cluster.AgentPort).String(); addr != want {
+				return nil, errors.New("dialled " + addr + ", want " + want)
+			}
+			f.mu.Lock()
+			agent := f.agents[n.Name]
+			f.mu.Unlock()
+			if agent == nil {
+				return nil, errors.New("connection refused")
+			}
+			var d net.Dialer
+			return d.DialContext(ctx, network, agent.Listener.Addr().String())
+		}}
+	}, 5)
 	f.view = New(Options{
-		Cluster: "dev", Client: f.client, Log: slog.New(slog.DiscardHandler), Scale: 5,
+		Cluster: "dev", Client: f.client, Objects: objects.New(f.client), Log: slog.New(slog.DiscardHandler), Scale: 5,
 		Nodes: func() []cluster.Node {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			return slices.Clone(f.nodes)
 		},
-		Agent: func(n cluster.Node) http.RoundTripper {
-			return &http.Transport{DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-				if want := netip.AddrPortFrom(n.IP, cluster.AgentPort).String(); addr != want {
-					return nil, errors.New("dialled " + addr + ", want " + want)
-				}
-				f.mu.Lock()
-				agent := f.agents[n.Name]
-				f.mu.Unlock()
-				if agent == nil {
-					return nil, errors.New("connection refused")
-				}
-				var d net.Dialer
-				return d.DialContext(ctx, network, agent.Listener.Addr().String())
-			}}
-		},
+		Agents: asked,
 	})
 	t.Cleanup(func() {
-		f.view.Close()
+		asked.Close()
 		for _, name := range names {
 			f.stop(name)
 		}
@@ -157,7 +160,7 @@ func TestStatusOfAllNodes(t *testing.T) {
 	got, err := f.view.DNSStatus(t.Context())
 	want := []cluster.DNSStatus{
 		f.servers["dev-1"].status,
-		{Node: "dev-2", Phase: cluster.PhaseUnknown, Reason: "connection refused"},
+		{Node: "dev-2", Phase: cluster.PhaseUnknown, Reason: "its agent does not answer; is the node running? (connection refused)"},
 		{Node: "dev-3", Phase: cluster.PhaseUnknown, Reason: "no DNS server runs on the node"},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -173,7 +176,7 @@ func TestFlush(t *testing.T) {
 	}
 	f.stop("dev-1")
 	got, err = f.view.DNSFlush(t.Context(), "")
-	if want := []cluster.DNSFlushed{{Node: "dev-1", Reason: "connection refused"}, {Node: "dev-2", Entries: 2}}; err != nil || !reflect.DeepEqual(got, want) {
+	if want := []cluster.DNSFlushed{{Node: "dev-1", Reason: "its agent does not answer; is the node running? (connection refused)"}, {Node: "dev-2", Entries: 2}}; err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if _, err := f.view.DNSFlush(t.Context(), "dev-9"); fault.KindOf(err) != fault.NodeNotFound || !strings.Contains(fault.Problem(err).HintText(), "dev-1, dev-2") {
@@ -408,7 +411,7 @@ func TestLogOfOneNode(t *testing.T) {
 	}
 }
 
-func TestLogEndsWithItsReaderAndWithTheView(t *testing.T) {
+func TestLogEndsWithItsReader(t *testing.T) {
 	f := newFleet(t, "dev-1")
 	gone := errors.New("gone")
 	done := make(chan error, 1)
@@ -421,16 +424,6 @@ func TestLogEndsWithItsReaderAndWithTheView(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	f.wantActive(t, "dev-1", false)
-
-	v := New(f.view.Options)
-	go func() {
-		done <- v.DNSLog(t.Context(), cluster.DNSLogQuery{}, func() {}, func(cluster.DNSQuery) error { return nil })
-	}()
-	f.wantActive(t, "dev-1", true)
-	v.Close()
-	if err := errors.Join(<-done, v.DNSLog(t.Context(), cluster.DNSLogQuery{}, nil, nil)); err != nil {
-		t.Errorf("got %v", err)
-	}
 }
 
 // TestSlowWatcher does not read while far too much is asked: what it misses is counted.

@@ -6,7 +6,10 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"bonsai/bootstrap/cluster"
+	"bonsai/controlplane/observe/objects"
 )
 
 // measurer makes a Load every cluster.LoadInterval.
@@ -47,8 +50,8 @@ func (v *View) start() (m *measurer, end func()) {
 // measure publishes until ctx ends, for the first time after an interval: a rate needs a span.
 func (v *View) measure(ctx context.Context, m *measurer) {
 	measure := v.ControlPlane()
-	names, forget := follow(v.Client)
-	defer forget()
+	pods := objects.Follow(v.Objects, func(*corev1.Pod, bool) {})
+	defer pods.Stop()
 	nodes := map[string]*node{}
 	defer func() {
 		for _, n := range nodes {
@@ -66,6 +69,7 @@ func (v *View) measure(ctx context.Context, m *measurer) {
 		case <-tick.C:
 		}
 		l := &cluster.Load{Time: time.Now(), ControlPlane: measure()}
+		names := namesOf(pods.All())
 		for _, p := range planned {
 			l.Nodes = append(l.Nodes, names.fill(nodes[p.Name].newest()))
 		}

@@ -2,14 +2,6 @@ package load
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"net/http"
-	"net/netip"
-	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,8 +13,6 @@ const (
 	askInterval = 2 * time.Second
 	// secondQuestion comes sooner, so that the first Load has figures already.
 	secondQuestion = cluster.LoadInterval * 3 / 4
-	// answerLimit bounds a question.
-	answerLimit = time.Second
 )
 
 // node is one node that is asked again and again, apart from all others: one that is gone holds up nobody.
@@ -46,7 +36,7 @@ func (v *View) ask(plan cluster.Node) *node {
 	n := &node{plan: plan, last: cluster.NodeUsage{Node: plan.Name}}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { n.run(ctx, http.Client{Transport: v.Agent(plan)}, v.Scale.Of(answerLimit)) })
+	running.Go(func() { n.run(ctx, v.Agents) })
 	n.stop = func() {
 		cancel()
 		running.Wait()
@@ -54,12 +44,10 @@ func (v *View) ask(plan cluster.Node) *node {
 	return n
 }
 
-func (n *node) run(ctx context.Context, client http.Client, limit time.Duration) {
-	defer client.CloseIdleConnections()
-	address := "https://" + netip.AddrPortFrom(n.plan.IP, cluster.AgentPort).String() + "/v1/usage"
+func (n *node) run(ctx context.Context, agents Agents) {
 	for before := (*cluster.NodeCounters)(nil); ; {
 		pause := askInterval
-		r, err := read(ctx, client, address, limit)
+		now, err := agents.Usage(ctx, n.plan)
 		if ctx.Err() != nil {
 			return
 		}
@@ -67,10 +55,10 @@ func (n *node) run(ctx context.Context, client http.Client, limit time.Duration)
 		case err != nil:
 			n.failed(err)
 		case before == nil:
-			before, pause = r, secondQuestion
+			before, pause = &now, secondQuestion
 		default:
-			n.measured(between(*before, *r))
-			before = r
+			n.measured(between(*before, now))
+			before = &now
 		}
 		select {
 		case <-ctx.Done():
@@ -91,41 +79,4 @@ func (n *node) failed(err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.last.Reason = err.Error()
-}
-
-// read asks the agent once.
-func read(ctx context.Context, client http.Client, address string, limit time.Duration) (*cluster.NodeCounters, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		// The address says nothing to a user, who knows nodes by name.
-		if u, ok := errors.AsType[*url.Error](err); ok {
-			err = u.Err
-		}
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = errors.New("its agent did not answer in time")
-		}
-		return nil, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	// All of it, so that the connection can be used again.
-	body, err := io.ReadAll(resp.Body)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("read its answer: %w", err)
-	case resp.StatusCode == http.StatusNotFound:
-		return nil, errors.New("its agent is of an older version, which cannot measure; restart the cluster")
-	case resp.StatusCode != http.StatusOK:
-		return nil, errors.New(strings.TrimSpace(string(body)))
-	}
-	r := &cluster.NodeCounters{}
-	if err := json.Unmarshal(body, r); err != nil {
-		return nil, fmt.Errorf("read its answer: %w", err)
-	}
-	return r, nil
 }

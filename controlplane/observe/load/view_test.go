@@ -18,10 +18,11 @@ import (
 	"go.uber.org/goleak"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/controlplane/agents"
+	"bonsai/controlplane/observe/objects"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -43,7 +44,6 @@ type agent struct {
 	fleet  *fleet
 	cores  float64
 	asked  int
-	closed int
 	answer func(http.ResponseWriter) bool // true if that was all
 	hangs  bool
 }
@@ -70,8 +70,6 @@ func (a *agent) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.Result(), err
 }
 
-func (a *agent) CloseIdleConnections() { a.fleet.mu.Lock(); defer a.fleet.mu.Unlock(); a.closed++ }
-
 // meter is a control plane whose CPU figure says how often it was asked.
 type meter struct{ asked int }
 
@@ -87,17 +85,17 @@ func newFleet(t *testing.T, names ...string) *fleet {
 		f.add(name)
 	}
 	f.view = New(Options{
-		Client: f.client, Scale: 1,
+		Objects: objects.New(f.client),
 		Nodes: func() []cluster.Node {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			return slices.Clone(f.nodes)
 		},
-		Agent: func(n cluster.Node) http.RoundTripper {
+		Agents: agents.New(func(n cluster.Node) http.RoundTripper {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			return f.agents[n.Name]
-		},
+		}, 1),
 		ControlPlane: func() func() cluster.ControlPlaneLoad {
 			f.mu.Lock()
 			defer f.mu.Unlock()
@@ -191,7 +189,7 @@ func TestLoadOfNodesAndPods(t *testing.T) {
 		}
 		asked := f.agents["dev-1"].asked
 		pass(time.Minute)
-		if f.agents["dev-1"].asked != asked || f.agents["dev-1"].closed != 1 || f.view.measurer != nil {
+		if f.agents["dev-1"].asked != asked || f.view.measurer != nil {
 			t.Error("it goes on although nobody watches")
 		}
 	})
@@ -248,7 +246,7 @@ func TestNodesThatCannotBeMeasured(t *testing.T) {
 		if len(w.told()) != 3 {
 			t.Errorf("a node that hangs held it up: %d", len(w.told()))
 		}
-		for i, want := range []string{"did not answer in time", "older version", "no cgroups", "read its answer", ""} {
+		for i, want := range []string{"timed out after 1s waiting for its agent", "older version", "no cgroups", "its agent's answer cannot be read", ""} {
 			if n := last.Nodes[i]; n.Node != f.nodes[i].Name || !strings.Contains(n.Reason, want) || n.Time.IsZero() != (want != "") {
 				t.Errorf("got %+v, want %q", n, want)
 			}
@@ -292,7 +290,7 @@ func TestNodesComeAndGo(t *testing.T) {
 		pass(2 * cluster.LoadInterval)
 		asked := f.agents["dev-1"].asked
 		pass(10 * time.Second)
-		if n := w.told()[len(w.told())-1].Nodes; len(n) != 1 || n[0].Node != "dev-2" || f.agents["dev-1"].asked != asked || f.agents["dev-1"].closed != 1 {
+		if n := w.told()[len(w.told())-1].Nodes; len(n) != 1 || n[0].Node != "dev-2" || f.agents["dev-1"].asked != asked {
 			t.Errorf("got %+v", n)
 		}
 		if err := w.end(); err != nil {
@@ -301,7 +299,7 @@ func TestNodesComeAndGo(t *testing.T) {
 	})
 }
 
-func TestItEndsWithItsReaderAndWithTheView(t *testing.T) {
+func TestItEndsWithItsReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, "dev-1")
 		gone := errors.New("gone")
@@ -311,29 +309,17 @@ func TestItEndsWithItsReaderAndWithTheView(t *testing.T) {
 		f.change("dev-1", func(a *agent) { a.hangs = true })
 		w := f.watch(t)
 		pass(1100 * time.Millisecond)
-		f.view.Close()
 		if err := w.end(); err != nil || f.view.measurer != nil {
 			t.Errorf("got %v", err)
-		}
-		if err := f.view.Load(t.Context(), nil); err != nil {
-			t.Errorf("too late: %v", err)
 		}
 	})
 }
 
-func TestNamesFollowPods(t *testing.T) {
-	n := &podNames{byUID: map[types.UID]types.NamespacedName{}}
-	pod := func(uid string) *corev1.Pod {
-		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "b", UID: types.UID(uid)}}
-	}
+func TestNamesOfPods(t *testing.T) {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "b", UID: "1"}}
 	before := cluster.NodeUsage{Pods: []cluster.PodUsage{{UID: "1"}, {UID: "2"}}}
-	n.set(pod("1"), false)
-	after := n.fill(before)
-	if after.Pods[0].Name != "b" || after.Pods[1].Name != "" || before.Pods[0].Name != "" {
+	after := namesOf([]*corev1.Pod{pod}).fill(before)
+	if after.Pods[0].Namespace != "a" || after.Pods[0].Name != "b" || after.Pods[1].Name != "" || before.Pods[0].Name != "" {
 		t.Errorf("got %+v of %+v", after, before)
-	}
-	n.set(pod("1"), true)
-	if got := n.fill(before); got.Pods[0].Name != "" {
-		t.Errorf("a deleted pod: %+v", got)
 	}
 }

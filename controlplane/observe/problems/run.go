@@ -6,12 +6,6 @@ import (
 	"sync"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
-	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
-	storagev1 "k8s.io/api/storage/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/cache"
 
 	"bonsai/bootstrap/cluster"
@@ -30,12 +24,12 @@ const (
 // run observes and diagnoses until end.
 type run struct {
 	Options
-	stores stores
-	names  *lookups
-	asker  *asker
-	dirty  chan struct{} // of one; has a word when a diagnosis is due
-	cancel context.CancelFunc
-	done   sync.WaitGroup
+	objects followed
+	names   *lookups
+	asker   *asker
+	dirty   chan struct{} // of one; has a word when a diagnosis is due
+	cancel  context.CancelFunc
+	done    sync.WaitGroup
 
 	mu  sync.Mutex // guards now
 	now outcome
@@ -62,28 +56,12 @@ func start(o Options) *run {
 	r := &run{Options: o, dirty: make(chan struct{}, 1), cancel: cancel, now: outcome{changed: make(chan struct{})}}
 	r.names = &lookups{poke: r.poke}
 	r.asker = newAsker(o, r.poke)
-	warnings := informers.NewSharedInformerFactoryWithOptions(o.Client, 0, informers.WithTransform(trim),
-		informers.WithTweakListOptions(func(l *metav1.ListOptions) { l.FieldSelector = "type=" + corev1.EventTypeWarning }))
-	factory := informers.NewSharedInformerFactoryWithOptions(o.Client, 0, informers.WithTransform(trim))
-	r.stores = stores{
-		events: r.follow(warnings.Core().V1().Events().Informer()),
-		spaces: r.follow(factory.Core().V1().Namespaces().Informer()),
-		pods:   r.follow(factory.Core().V1().Pods().Informer()),
-		nodes:  r.follow(factory.Core().V1().Nodes().Informer()),
-		claims: r.follow(factory.Core().V1().PersistentVolumeClaims().Informer()), classes: r.follow(factory.Storage().V1().StorageClasses().Informer()),
-		services: r.follow(factory.Core().V1().Services().Informer()),
-		replicas: r.follow(factory.Apps().V1().ReplicaSets().Informer()), stateful: r.follow(factory.Apps().V1().StatefulSets().Informer()),
-		daemons: r.follow(factory.Apps().V1().DaemonSets().Informer()), jobs: r.follow(factory.Batch().V1().Jobs().Informer()),
-	}
-	warnings.StartWithContext(ctx)
-	factory.StartWithContext(ctx)
+	r.objects = r.followAll()
 	r.done.Go(func() {
-		defer factory.Shutdown()
-		defer warnings.Shutdown()
-		if warnings.WaitForCacheSyncWithContext(ctx).Err != nil || factory.WaitForCacheSyncWithContext(ctx).Err != nil {
-			return
+		defer r.objects.stop()
+		if cache.WaitFor(ctx, "", r.objects.synced()...) {
+			r.work(ctx)
 		}
-		r.work(ctx)
 	})
 	r.done.Go(func() { r.names.follow(ctx, o.DNS) })
 	return r
@@ -102,20 +80,6 @@ func (r *run) poke() {
 	case r.dirty <- struct{}{}:
 	default:
 	}
-}
-
-func (r *run) follow(informer cache.SharedIndexInformer) cache.Store {
-	// It fails only for informers that have been stopped.
-	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { r.poke() }, DeleteFunc: func(any) { r.poke() },
-		UpdateFunc: func(old, object any) {
-			if before, ok := old.(metav1.Object); ok && before.GetResourceVersion() == object.(metav1.Object).GetResourceVersion() {
-				return
-			}
-			r.poke()
-		},
-	})
-	return informer.GetStore()
 }
 
 // work diagnoses now and whenever something has changed.
@@ -165,29 +129,12 @@ func (r *run) publish(problems []cluster.Problem, settled bool) {
 
 // observed is what is known at a moment.
 func (r *run) observed(now time.Time) diagnose.State {
-	s := r.stores
+	o := r.objects
 	return diagnose.State{
 		Now: now, Cluster: r.Cluster, Begun: r.Begun, Scale: r.Scale,
-		Namespaces: all[*corev1.Namespace](s.spaces), Pods: all[*corev1.Pod](s.pods), Nodes: all[*corev1.Node](s.nodes), Events: all[*corev1.Event](s.events),
-		Claims: all[*corev1.PersistentVolumeClaim](s.claims), Classes: all[*storagev1.StorageClass](s.classes),
-		Services: all[*corev1.Service](s.services), ReplicaSets: all[*appsv1.ReplicaSet](s.replicas),
-		StatefulSets: all[*appsv1.StatefulSet](s.stateful), DaemonSets: all[*appsv1.DaemonSet](s.daemons), Jobs: all[*batchv1.Job](s.jobs),
+		Namespaces: o.spaces.All(), Pods: o.pods.All(), Nodes: o.nodes.All(), Events: o.events.All(),
+		Claims: o.claims.All(), Classes: o.classes.All(), Services: o.services.All(),
+		ReplicaSets: o.replicas.All(), StatefulSets: o.stateful.All(), DaemonSets: o.daemons.All(), Jobs: o.jobs.All(),
 		Lookups: r.names.failed(now), Answers: r.asker.known(),
 	}
-}
-
-// stores are the objects that are followed.
-type stores struct {
-	events, spaces, pods, nodes, claims, classes, services, replicas, stateful, daemons, jobs cache.Store
-}
-
-func all[T any](s cache.Store) []T {
-	objects := s.List()
-	list := make([]T, 0, len(objects))
-	for _, o := range objects {
-		if t, ok := o.(T); ok {
-			list = append(list, t)
-		}
-	}
-	return list
 }

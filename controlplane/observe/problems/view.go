@@ -2,7 +2,7 @@
 // diagnosis asks for, and reports the problems. What is wrong, and why, is decided by package diagnose, which is pure.
 //
 // Nothing runs while nobody watches. The first watcher starts the informers, the last one ends them and waits. What
-// they keep is trimmed to what package diagnose reads. Begin reading at View; run.go is the work, ask.go answers the
+// they keep is shared with others (package objects). Begin reading at View; run.go is the work, ask.go answers the
 // questions of the diagnosis, names.go remembers failed lookups.
 package problems
 
@@ -17,6 +17,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/wait"
+	"bonsai/controlplane/observe/objects"
 )
 
 // onceLimit bounds a look without a watcher. It is less than what "bonsai status" waits for the daemon.
@@ -32,6 +33,8 @@ type DNS interface {
 type Options struct {
 	// Cluster is its name, for hints.
 	Cluster string
+	// Objects has what is looked at; Client is asked for what is not in it, such as logs.
+	Objects *objects.Store
 	Client  kubernetes.Interface
 	// DNS returns nil while the cluster has none.
 	DNS func() DNS

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/controlplane/observe/objects"
 	"bonsai/controlplane/observe/problems/diagnose"
 )
 
@@ -52,11 +53,11 @@ func (n *names) DNSLookup(_ context.Context, q cluster.DNSQuestion) (a cluster.D
 	return a, nil
 }
 
-func newView(t *testing.T, dns *names, objects ...runtime.Object) (*View, *fake.Clientset) {
+func newView(t *testing.T, dns *names, present ...runtime.Object) (*View, *fake.Clientset) {
 	t.Helper()
-	client := fake.NewClientset(objects...)
+	client := fake.NewClientset(present...)
 	v := New(Options{
-		Cluster: "dev", Client: client, Log: slog.New(slog.DiscardHandler), Scale: 10,
+		Cluster: "dev", Client: client, Objects: objects.New(client), Log: slog.New(slog.DiscardHandler), Scale: 10,
 		DNS: func() DNS {
 			if dns == nil {
 				return nil

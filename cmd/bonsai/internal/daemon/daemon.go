@@ -1,87 +1,102 @@
-// Package daemon is the process behind a running cluster: the control plane, and the local API over which CLI and
-// terminal UI see into it. It never talks to the container engine.
+// Package daemon is the process behind a running cluster: it runs the control plane, and answers at the local API, over
+// which CLI and terminal UI see into the cluster. It never talks to the container engine.
 //
-// The process is the unit of restart. When a component ends by itself, the daemon writes why and ends too; the
-// next start makes a new one. Begin reading at Main.
+// The process is the unit of restart. When a component ends by itself, the daemon writes why and ends too; the next start
+// makes a new one. What runs in it comes in as Parts, so that this package links nothing of Kubernetes; cmd/bonsai puts
+// the real ones together. Begin reading at Run; backend.go has the answers that package observe does not give.
 package daemon
 
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"k8s.io/klog/v2"
+	"k8s.io/client-go/tools/cache"
 
 	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
-	"bonsai/bootstrap/componentlog"
-	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/statedir"
 	"bonsai/bootstrap/wait"
-	"bonsai/controlplane"
-	"bonsai/controlplane/addons"
-	"bonsai/controlplane/addons/builtin"
-	"bonsai/controlplane/config"
+	"bonsai/controlplane/observe"
 )
 
-// components says whose log a record belongs to, by the package that wrote it.
-var components = []componentlog.Prefix{
-	{Package: "bonsai", Component: "daemon"},
-	{Package: "main", Component: "daemon"},
-	// The controller of an addon, which runs in this process.
-	{Package: "sigs.k8s.io/sig-storage-lib-external-provisioner", Component: "daemon"},
-	{Package: "go.etcd.io/etcd/server", Component: controlplane.Etcd},
-	{Package: "k8s.io/kubernetes/pkg/scheduler", Component: controlplane.Scheduler},
-	{Package: "k8s.io/kubernetes/cmd/kube-scheduler", Component: controlplane.Scheduler},
-	{Package: "k8s.io/kubernetes/pkg/controller", Component: controlplane.ControllerManager},
-	{Package: "k8s.io/kubernetes/cmd/kube-controller-manager", Component: controlplane.ControllerManager},
-	{Package: "k8s.io/controller-manager", Component: controlplane.ControllerManager},
-	{Package: "k8s.io/endpointslice", Component: controlplane.ControllerManager},
+// ControlPlane is a running control plane.
+type ControlPlane interface {
+	observe.ControlPlane
+	// Apply makes a changed plan true without a restart.
+	Apply(ctx context.Context, spec cluster.Spec) error
+	// KeepNodes keeps the Node objects as planned until ctx ends. informer follows them, trimmed, and is not its to stop.
+	KeepNodes(ctx context.Context, informer cache.SharedIndexInformer) error
+	// Failed delivers the error of a component that ended although nobody stopped it.
+	Failed() <-chan error
+	// Stop ends it in order, and waits.
+	Stop()
 }
 
-// Main runs the daemon of the cluster that args name, until ctx ends or the local API is asked to stop it.
-func Main(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("daemon", flag.ContinueOnError)
-	name := flags.String("cluster", cluster.DefaultName, "name of the cluster")
-	if err := flags.Parse(args); err != nil {
-		return fault.New(fault.Usage, "", err)
-	}
-	dir, err := statedir.Home()
-	if err != nil {
-		return err
-	}
-	state := dir.Cluster(*name)
-	lock, err := state.LockDaemon(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = lock.Release() }()
-	spec, err := state.LoadSpec()
-	if err != nil {
-		return err
-	}
+// Addons are what a cluster has besides Kubernetes.
+type Addons interface {
+	observe.Addons
+	// Run keeps them as they are wanted until ctx ends, and waits for what it started.
+	Run(ctx context.Context)
+	// Reload makes a changed plan known.
+	Reload(spec cluster.Spec)
+}
 
-	logs := componentlog.New(state.Logs(), controlplane.APIServer, components)
-	// The daemon's own lines go to its stdout and stderr, which are its log file or the user's terminal.
-	logs.Redirect("daemon", os.Stderr)
-	defer func() { _ = logs.Close() }()
-	klog.SetSlogLogger(slog.New(logs.Handler()))
+// Parts are what a daemon runs.
+type Parts struct {
+	// Addons can be asked at once; Run is called when the control plane is ready.
+	Addons Addons
+	// Start starts the control plane and returns when that is ready. It reports each step to events.
+	Start func(ctx context.Context, events func(cluster.Event)) (ControlPlane, error)
+}
 
-	d := &daemon{
-		state: state, log: slog.New(logs.ComponentHandler("daemon")), logs: logs, spec: *spec,
-		scale: wait.FromEnv(), changed: make(chan struct{}), agents: map[string]agentState{},
-	}
-	err = d.run(ctx)
-	crash := filepath.Join(state.Dir(), bootstrap.CrashFile)
+// Options are what Run needs.
+type Options struct {
+	State statedir.Cluster
+	Spec  cluster.Spec
+	// Parts makes what the daemon runs. changed may be called at any time; it says that an addon does differently.
+	Parts func(changed func()) (Parts, error)
+	// KubernetesVersion is what runs ("v1.37.2"), Emulated the minor that it emulates, if any.
+	KubernetesVersion, Emulated string
+	Log                         *slog.Logger
+	// Scale multiplies the limits on waits.
+	Scale wait.Scale
+}
+
+// daemon implements localapi.Backend.
+type daemon struct {
+	*observe.Observer
+	Options
+	parts Parts
+	stop  context.CancelFunc
+	story story
+	// reloading is held by Reload.
+	reloading sync.Mutex
+
+	mu      sync.Mutex // guards the rest
+	spec    cluster.Spec
+	control ControlPlane // nil until it is ready
+}
+
+var _ localapi.Backend = (*daemon)(nil)
+
+// Run runs the daemon of a cluster until ctx ends, the local API is asked to stop it, or a component of the control plane
+// ends by itself. Why it ends other than in order is left in the cluster's crash file. The caller has locked the cluster
+// for the daemon.
+func Run(ctx context.Context, o Options) error {
+	d := &daemon{Options: o, spec: o.Spec, story: newStory()}
+	err := d.run(ctx)
+	crash := filepath.Join(o.State.Dir(), bootstrap.CrashFile)
 	if err != nil {
-		d.log.Error("the daemon ends", "err", err)
+		o.Log.Error("the daemon ends", "err", err)
 		_ = statedir.WriteFile(crash, []byte(err.Error()))
 	} else {
 		_ = os.Remove(crash)
@@ -90,14 +105,22 @@ func Main(ctx context.Context, args []string) error {
 }
 
 // run is the daemon's life.
-func (d *daemon) run(ctx context.Context) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	d.stop = stop
-	if err := d.newAddons(); err != nil {
+func (d *daemon) run(ctx context.Context) (err error) {
+	ctx, d.stop = context.WithCancel(ctx)
+	defer d.stop()
+	var observer atomic.Pointer[observe.Observer] // which needs the addons, and they may have changed before it is there
+	if d.parts, err = d.Parts(func() {
+		if o := observer.Load(); o != nil {
+			o.Notify()
+		}
+	}); err != nil {
 		return err
 	}
-	server, err := localapi.Listen(d.state.APISocket(), d)
+	d.Observer = observe.New(observe.Options{
+		Spec: d.currentSpec, Addons: d.parts.Addons, KubernetesVersion: d.KubernetesVersion, Emulated: d.Emulated, Log: d.Log, Scale: d.Scale,
+	})
+	observer.Store(d.Observer)
+	server, err := localapi.Listen(d.State.APISocket(), d)
 	if err != nil {
 		return err
 	}
@@ -107,37 +130,55 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 
 	begin := time.Now()
-	cp, err := controlplane.Start(ctx, controlplane.Options{
-		Config: configFor(d.state, d.spec), Events: d.event, Log: d.log, LogHandler: d.logs.ComponentHandler, Scale: d.scale,
-		ApplyAddons: d.applyAddons, NodeRules: addons.NodeRulesOf(builtin.All()),
-	})
+	control, err := d.parts.Start(ctx, d.story.add)
 	if err != nil {
 		d.finishStart(cluster.StepFailed, err)
 		return err
 	}
-	d.log.Info("control plane is ready", "took", time.Since(begin).Round(time.Millisecond))
-	stopWatching, err := d.attach(cp)
-	if err != nil {
-		cp.Stop()
-		d.finishStart(cluster.StepFailed, err)
-		return err
-	}
-	stopAddons := d.runAddons()
+	d.Log.Info("control plane is ready", "took", time.Since(begin).Round(time.Millisecond))
+	d.setControl(control)
+	d.Observer.Start(control)
+	stopKeeping := d.keep(control)
 	d.finishStart(cluster.StepDone, nil)
 
 	select {
 	case <-ctx.Done():
-	case err = <-cp.Failed():
+	case err = <-control.Failed():
 	}
 	begin = time.Now()
-	stopAddons()
-	stopWatching()
-	cp.Stop()
-	d.log.Info("control plane has stopped", "took", time.Since(begin).Round(time.Millisecond))
+	stopKeeping()
+	d.Observer.Close()
+	control.Stop()
+	d.Log.Info("control plane has stopped", "took", time.Since(begin).Round(time.Millisecond))
 	return err
 }
 
-// announce tells the process that spawned this one that the local API listens.
+// keep begins to keep addons and Node objects as they are wanted. The returned function ends that and waits for it.
+func (d *daemon) keep(control ControlPlane) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { d.parts.Addons.Run(ctx) })
+	running.Go(func() {
+		if err := control.KeepNodes(ctx, d.NodeInformer()); err != nil {
+			d.Log.Error("node objects that somebody deletes do not come back", "err", err)
+		}
+	})
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+// finishStart ends the story of the start for everybody who listens.
+func (d *daemon) finishStart(kind cluster.EventKind, err error) {
+	e := cluster.Event{Kind: kind, Step: bootstrap.StepControlPlane, Title: "Control plane", Time: time.Now()}
+	if err != nil {
+		e.Detail = err.Error()
+	}
+	d.story.end(e)
+}
+
+// announce lets the process that spawned this one know that the local API listens.
 func announce() error {
 	text := os.Getenv(bootstrap.EnvReadyFD)
 	if text == "" {
@@ -150,11 +191,4 @@ func announce() error {
 	pipe := os.NewFile(uintptr(fd), "ready")
 	_, err = pipe.Write([]byte{1})
 	return errors.Join(err, pipe.Close())
-}
-
-func configFor(state statedir.Cluster, spec cluster.Spec) config.Config {
-	return config.Config{
-		Spec: spec, PKIDir: state.PKI(), EtcdDir: state.Etcd(), RunDir: filepath.Dir(state.EtcdSocket()),
-		EtcdLog: state.LogFile(controlplane.Etcd), Emulate: emulated(spec.KubernetesVersion),
-	}
 }

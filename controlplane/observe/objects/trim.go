@@ -1,4 +1,4 @@
-package problems
+package objects
 
 import (
 	appsv1 "k8s.io/api/apps/v1"
@@ -10,8 +10,8 @@ import (
 // maxMessage is how much of an Event's message is kept.
 const maxMessage = 2 << 10
 
-// trim drops what the diagnosis does not read: most of an object's memory. Objects come from the wire and are nobody
-// else's yet.
+// trim drops what nobody below package observe reads: most of an object's memory. Objects come from the wire and are
+// nobody else's yet.
 func trim(object any) (any, error) {
 	if m, ok := object.(metav1.Object); ok {
 		m.SetManagedFields(nil)

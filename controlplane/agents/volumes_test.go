@@ -1,4 +1,4 @@
-package storageprovisioner
+package agents
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -25,15 +26,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var n1 = cluster.Node{Name: "n1", Index: 1, IP: netip.MustParseAddr("10.201.0.10")}
 
-// agent is a real agent's API, without TLS, whose volumes lie in dir.
-type agent struct {
+// realAgent is the agent's API, without TLS, whose volumes lie in dir.
+type realAgent struct {
 	dir  string
 	addr string
 	stop func()
 }
 
 // startAgent serves until the test ends or stop is called; addr is where it listens, empty for anywhere.
-func startAgent(t *testing.T, dir, addr string, floor uint64) *agent {
+func startAgent(t *testing.T, dir, addr string, floor uint64) *realAgent {
 	t.Helper()
 	if addr == "" {
 		addr = "127.0.0.1:0"
@@ -49,7 +50,7 @@ func startAgent(t *testing.T, dir, addr string, floor uint64) *agent {
 		done <- agentapi.New(agentapi.Config{Parts: parts, Log: slog.New(slog.DiscardHandler)}).ServeLocal(ctx, l)
 	}()
 	stopped := false
-	a := &agent{dir: dir, addr: l.Addr().String()}
+	a := &realAgent{dir: dir, addr: l.Addr().String()}
 	a.stop = func() {
 		if stopped {
 			return
@@ -79,10 +80,10 @@ func (p plain) RoundTrip(r *http.Request) (*http.Response, error) {
 	return p.Transport.RoundTrip(r)
 }
 
-func clientOf(t *testing.T, addr string) *agents {
+func clientOf(t *testing.T, addr string) *Client {
 	t.Helper()
-	a := newAgents(func(cluster.Node) http.RoundTripper { return plain{&http.Transport{}, addr} }, 1)
-	t.Cleanup(a.close)
+	a := New(func(cluster.Node) http.RoundTripper { return plain{&http.Transport{}, addr} }, 1)
+	t.Cleanup(a.Close)
 	return a
 }
 
@@ -91,7 +92,7 @@ func TestAgentsMakeAndRemove(t *testing.T) {
 	c := clientOf(t, a.addr)
 	want := filepath.Join(a.dir, "pvc-1")
 	for range 2 {
-		if path, err := c.create(t.Context(), n1, "pvc-1"); err != nil || path != want {
+		if path, err := c.MakeVolume(t.Context(), n1, "pvc-1"); err != nil || path != want {
 			t.Fatalf("create = %q, %v, want %q", path, err, want)
 		}
 	}
@@ -99,7 +100,7 @@ func TestAgentsMakeAndRemove(t *testing.T) {
 		t.Errorf("no folder: %v", err)
 	}
 	for range 2 {
-		if err := c.remove(t.Context(), n1, "pvc-1"); err != nil {
+		if err := c.RemoveVolume(t.Context(), n1, "pvc-1"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -111,38 +112,31 @@ func TestAgentsMakeAndRemove(t *testing.T) {
 func TestAgentsOutliveAnAgentsRestart(t *testing.T) {
 	a := startAgent(t, t.TempDir(), "", 0)
 	c := clientOf(t, a.addr)
-	if _, err := c.create(t.Context(), n1, "pvc-1"); err != nil {
+	if _, err := c.MakeVolume(t.Context(), n1, "pvc-1"); err != nil {
 		t.Fatal(err)
 	}
 	a.stop()
 	startAgent(t, a.dir, a.addr, 0)
-	if _, err := c.create(t.Context(), n1, "pvc-2"); err != nil {
+	if _, err := c.MakeVolume(t.Context(), n1, "pvc-2"); err != nil {
 		t.Errorf("the kept connection's end is an error: %v", err)
 	}
 }
 
 func TestWhatIsKnownAfterAFailure(t *testing.T) {
-	expect := func(err error, unsent, answered bool, text string) {
+	expect := func(err error, sent bool, status int, text string) {
 		t.Helper()
-		e, ok := errors.AsType[*agentError](err)
-		if !ok || e.unsent != unsent || e.answered != answered || !strings.Contains(err.Error(), text) || !strings.HasPrefix(err.Error(), "node n1: ") {
-			t.Errorf("got %+v (%v), want unsent %v, answered %v, and %q", e, err, unsent, answered, text)
+		e, ok := errors.AsType[*Error](err)
+		if !ok || e.Sent != sent || e.Status != status || !strings.Contains(err.Error(), text) || strings.Contains(err.Error(), "10.201.0.10") {
+			t.Errorf("got %+v (%v), want sent %v, status %d, and %q", e, err, sent, status, text)
 		}
 	}
 	full := startAgent(t, t.TempDir(), "", 1<<62)
-	_, err := clientOf(t, full.addr).create(t.Context(), n1, "pvc-1")
-	expect(err, false, true, "the disk is full")
-	expect(err, false, true, "tried again")
-	if unknown(err) {
-		t.Error("an answer leaves nothing open")
-	}
+	_, err := clientOf(t, full.addr).MakeVolume(t.Context(), n1, "pvc-1")
+	expect(err, true, http.StatusInsufficientStorage, "the disk is full")
 
 	full.stop()
-	_, err = clientOf(t, full.addr).create(t.Context(), n1, "pvc-1")
-	expect(err, true, false, "is the node running?")
-	if unknown(err) {
-		t.Error("what was never sent leaves nothing open")
-	}
+	_, err = clientOf(t, full.addr).MakeVolume(t.Context(), n1, "pvc-1")
+	expect(err, false, 0, "is the node running?")
 
 	// An agent that takes the request and is killed over it.
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -162,11 +156,8 @@ func TestWhatIsKnownAfterAFailure(t *testing.T) {
 		}
 	}()
 	defer func() { _ = l.Close(); <-done }()
-	_, err = clientOf(t, l.Addr().String()).create(t.Context(), n1, "pvc-1")
-	expect(err, false, false, "")
-	if !unknown(err) {
-		t.Error("nobody can know what became of it")
-	}
+	_, err = clientOf(t, l.Addr().String()).MakeVolume(t.Context(), n1, "pvc-1")
+	expect(err, true, 0, "")
 }
 
 // silent is a way to a node that drops everything.
@@ -178,11 +169,16 @@ func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func TestAStoppedNodeIsNotWaitedForLong(t *testing.T) {
-	c := newAgents(func(cluster.Node) http.RoundTripper { return silent{} }, 0.01)
-	begin := time.Now()
-	err := c.remove(t.Context(), n1, "pvc-1")
-	e, ok := errors.AsType[*agentError](err)
-	if !ok || !e.unsent || !errors.Is(err, errConnect) || time.Since(begin) > c.scale.Of(removeLimit) {
-		t.Errorf("remove = %v after %s", err, time.Since(begin))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		c := New(func(cluster.Node) http.RoundTripper { return silent{} }, 2)
+		begin := time.Now()
+		err := c.RemoveVolume(t.Context(), n1, "pvc-1")
+		e, ok := errors.AsType[*Error](err)
+		if !ok || e.Sent || !errors.Is(err, errConnect) || time.Since(begin) != 2*connectLimit {
+			t.Errorf("remove = %v after %s", err, time.Since(begin))
+		}
+		if _, err := c.Usage(t.Context(), n1); err == nil || err.Error() != "timed out after 2s waiting for its agent" {
+			t.Errorf("usage = %v", err)
+		}
+	})
 }

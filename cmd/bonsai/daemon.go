@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"k8s.io/client-go/dynamic"
+	"k8s.io/component-base/version"
+	"k8s.io/klog/v2"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/componentlog"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/statedir"
+	"bonsai/bootstrap/wait"
+	"bonsai/cmd/bonsai/internal/daemon"
+	"bonsai/controlplane"
+	"bonsai/controlplane/addons"
+	"bonsai/controlplane/addons/builtin"
+	"bonsai/controlplane/config"
+)
+
+// components says whose log a record belongs to, by the package that wrote it.
+func components() []componentlog.Prefix {
+	return []componentlog.Prefix{
+		{Package: "bonsai", Component: "daemon"},
+		{Package: "main", Component: "daemon"},
+		// The controller of an addon, which runs in this process.
+		{Package: "sigs.k8s.io/sig-storage-lib-external-provisioner", Component: "daemon"},
+		{Package: "go.etcd.io/etcd/server", Component: controlplane.Etcd},
+		{Package: "k8s.io/kubernetes/pkg/scheduler", Component: controlplane.Scheduler},
+		{Package: "k8s.io/kubernetes/cmd/kube-scheduler", Component: controlplane.Scheduler},
+		{Package: "k8s.io/kubernetes/pkg/controller", Component: controlplane.ControllerManager},
+		{Package: "k8s.io/kubernetes/cmd/kube-controller-manager", Component: controlplane.ControllerManager},
+		{Package: "k8s.io/controller-manager", Component: controlplane.ControllerManager},
+		{Package: "k8s.io/endpointslice", Component: controlplane.ControllerManager},
+	}
+}
+
+// runDaemon puts together the daemon of the cluster that args name, and runs it until ctx ends or the local API is asked
+// to stop it.
+func runDaemon(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("daemon", flag.ContinueOnError)
+	name := flags.String("cluster", cluster.DefaultName, "name of the cluster")
+	if err := flags.Parse(args); err != nil {
+		return fault.New(fault.Usage, "", err)
+	}
+	dir, err := statedir.Home()
+	if err != nil {
+		return err
+	}
+	state := dir.Cluster(*name)
+	lock, err := state.LockDaemon(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Release() }()
+	spec, err := state.LoadSpec()
+	if err != nil {
+		return err
+	}
+	logs := componentlog.New(state.Logs(), controlplane.APIServer, components())
+	// The daemon's own lines go to its stdout and stderr, which are its log file or the user's terminal.
+	logs.Redirect("daemon", os.Stderr)
+	defer func() { _ = logs.Close() }()
+	klog.SetSlogLogger(slog.New(logs.Handler()))
+	log, scale := slog.New(logs.ComponentHandler("daemon")), wait.FromEnv()
+
+	return daemon.Run(ctx, daemon.Options{
+		State: state, Spec: *spec, KubernetesVersion: version.Get().GitVersion, Emulated: emulated(spec.KubernetesVersion), Log: log, Scale: scale,
+		Parts: func(changed func()) (daemon.Parts, error) {
+			manager, err := addons.New(addons.Options{Addons: builtin.All(), Spec: *spec, Log: log, Scale: scale, Changed: changed})
+			if err != nil {
+				return daemon.Parts{}, fmt.Errorf("put the addons together: %w", err)
+			}
+			return daemon.Parts{Addons: manager, Start: func(ctx context.Context, events func(cluster.Event)) (daemon.ControlPlane, error) {
+				return controlplane.Start(ctx, controlplane.Options{
+					Config: configFor(state, *spec), Events: events, Log: log, LogHandler: logs.ComponentHandler, Scale: scale,
+					NodeRules: addons.NodeRulesOf(builtin.All()),
+					ApplyAddons: func(ctx context.Context, cp *controlplane.ControlPlane) error {
+						return applyAddons(ctx, manager, cp, log)
+					},
+				})
+			}}, nil
+		},
+	})
+}
+
+// applyAddons is controlplane.Options.ApplyAddons. The state of an addon says why it cannot be applied; the cluster starts
+// without it.
+func applyAddons(ctx context.Context, m *addons.Manager, cp *controlplane.ControlPlane, log *slog.Logger) error {
+	client, err := dynamic.NewForConfig(cp.LoopbackConfig())
+	if err != nil {
+		return err
+	}
+	if err := m.Apply(ctx, addons.Cluster{
+		Client: cp.Client(), Config: cp.LoopbackConfig(), Dynamic: client, Agents: cp.Agents(), Log: log,
+	}); err != nil {
+		log.Warn("not all addons could be applied", "err", err)
+	}
+	return nil
+}
+
+func configFor(state statedir.Cluster, spec cluster.Spec) config.Config {
+	return config.Config{
+		Spec: spec, PKIDir: state.PKI(), EtcdDir: state.Etcd(), RunDir: filepath.Dir(state.EtcdSocket()),
+		EtcdLog: state.LogFile(controlplane.Etcd), Emulate: emulated(spec.KubernetesVersion),
+	}
+}
+
+// emulated is the minor to emulate for a wanted version: none for the binary's own.
+func emulated(wanted string) string {
+	own := strings.TrimPrefix(version.Get().GitVersion, "v")
+	if wanted == "" || strings.HasPrefix(own+".", wanted+".") {
+		return ""
+	}
+	return wanted
+}

@@ -1,0 +1,72 @@
+package daemon
+
+import (
+	"context"
+	"io"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/componentlog"
+	"bonsai/bootstrap/localapi"
+)
+
+// currentSpec is the plan as it is now.
+func (d *daemon) currentSpec() cluster.Spec {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.spec
+}
+
+func (d *daemon) setControl(c ControlPlane) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.control = c
+}
+
+// Events implements localapi.Backend.
+func (d *daemon) Events(ctx context.Context, send func(cluster.Event) error) error {
+	return d.story.follow(ctx, send)
+}
+
+// Addons implements localapi.AddonBackend.
+func (d *daemon) Addons(ctx context.Context) ([]cluster.AddonStatus, error) {
+	return d.parts.Addons.Observe(ctx), nil
+}
+
+// Reload reads the spec again and makes it true, as far as that is the control plane's to do. When it returns, Node objects
+// are as planned, and the manager of addons knows what is wanted.
+func (d *daemon) Reload(ctx context.Context) error {
+	// One at a time: else what an interrupted command wanted could win over what took it back.
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	spec, err := d.State.LoadSpec()
+	if err != nil {
+		return err
+	}
+	if err := d.Ready(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	control := d.control
+	d.mu.Unlock()
+	if err := control.Apply(ctx, *spec); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.spec = *spec
+	d.mu.Unlock()
+	d.Notify()
+	d.parts.Addons.Reload(*spec)
+	return nil
+}
+
+// Stop ends the daemon; it returns at once.
+func (d *daemon) Stop() { d.stop() }
+
+// Logs copies the log of a component of this process.
+func (d *daemon) Logs(ctx context.Context, q localapi.LogQuery, w io.Writer) error {
+	lines := q.Tail
+	if lines <= 0 {
+		lines = -1 // all, as LogQuery has it
+	}
+	return componentlog.Tail(ctx, d.State.LogFile(q.Component), lines, q.Follow, w)
+}

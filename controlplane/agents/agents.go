@@ -1,0 +1,119 @@
+// Package agents asks the agents of nodes, for everybody in the control plane: there is one Client, which keeps the
+// connections of each node for the next request, limits every wait, and says in words why an agent did not answer.
+//
+// The API is that of package nodeagent/agentapi, which this side cannot import; the values that cross are in the
+// vocabulary. Begin reading at Client; dns.go asks the DNS server in the agent.
+package agents
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"path"
+	"sync"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/wait"
+)
+
+// Limits on answers, on a quiet machine.
+const (
+	stateLimit = time.Second
+	usageLimit = time.Second
+	podLimit   = 2 * time.Second
+	makeLimit  = 10 * time.Second
+	// removeLimit is for a volume with very many files. The agent continues after it, and the next attempt finds less
+	// to do.
+	removeLimit = 2 * time.Minute
+)
+
+// Client asks the agents of one cluster. It is safe for concurrent use. All its errors are of type *Error.
+type Client struct {
+	transport func(cluster.Node) http.RoundTripper
+	scale     wait.Scale
+
+	mu    sync.Mutex // guards nodes
+	nodes map[string]agent
+}
+
+// agent is the way to the agent of one node, as long as that keeps its address.
+type agent struct {
+	node cluster.Node
+	http *http.Client
+}
+
+// New makes a Client. transport makes the way to one node's agent, whose requests have URLs of https://IP:10270; it is
+// called once for each node. Scale multiplies the limits on waits. The caller closes the Client.
+func New(transport func(cluster.Node) http.RoundTripper, scale wait.Scale) *Client {
+	return &Client{transport: transport, scale: scale, nodes: map[string]agent{}}
+}
+
+// Close ends the connections that are kept. Requests that are under way are not its business: they end with their
+// contexts.
+func (c *Client) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range c.nodes {
+		a.http.CloseIdleConnections()
+	}
+}
+
+// client returns the one of a node, and makes it if there is none for its address.
+func (c *Client) client(n cluster.Node) *http.Client {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a, ok := c.nodes[n.Name]
+	if ok && a.node.IP == n.IP {
+		return a.http
+	}
+	if ok {
+		a.http.CloseIdleConnections()
+	}
+	a = agent{n, &http.Client{Transport: c.transport(n)}}
+	c.nodes[n.Name] = a
+	return a.http
+}
+
+// State returns what the agent says of itself and of the processes that it supervises.
+func (c *Client) State(ctx context.Context, n cluster.Node) ([]cluster.Component, error) {
+	var state struct {
+		Components []cluster.Component `json:"components"`
+	}
+	err := c.do(ctx, n, request{path: "/v1/state", limit: stateLimit}, &state)
+	return state.Components, err
+}
+
+// Usage returns the node's counters, read now.
+func (c *Client) Usage(ctx context.Context, n cluster.Node) (cluster.NodeCounters, error) {
+	var counters cluster.NodeCounters
+	err := c.do(ctx, n, request{path: "/v1/usage", limit: usageLimit}, &counters)
+	if e := answered(err, http.StatusNotFound); e != nil {
+		e.text = "its agent is of an older version, which cannot measure; restart the cluster"
+	}
+	return counters, err
+}
+
+// Pod returns when the parts of a pod were made, as the node knows it.
+func (c *Client) Pod(ctx context.Context, n cluster.Node, uid string) (cluster.PodOnNode, error) {
+	var pod cluster.PodOnNode
+	err := c.do(ctx, n, request{path: "/v1/pods/" + uid, limit: podLimit}, &pod)
+	return pod, err
+}
+
+// MakeVolume makes a volume, which may exist already, and returns its path on the node.
+func (c *Client) MakeVolume(ctx context.Context, n cluster.Node, name string) (string, error) {
+	var volume struct {
+		Path string `json:"path"`
+	}
+	err := c.do(ctx, n, request{method: http.MethodPut, path: "/v1/volumes/" + name, limit: makeLimit}, &volume)
+	if err == nil && !path.IsAbs(volume.Path) {
+		return "", &Error{Status: http.StatusOK, Sent: true, text: fmt.Sprintf("its agent returned no path for volume %s", name)}
+	}
+	return volume.Path, err
+}
+
+// RemoveVolume deletes a volume, which may be gone already, with its data.
+func (c *Client) RemoveVolume(ctx context.Context, n cluster.Node, name string) error {
+	return c.do(ctx, n, request{method: http.MethodDelete, path: "/v1/volumes/" + name, limit: removeLimit}, nil)
+}

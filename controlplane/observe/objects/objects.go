@@ -1,0 +1,183 @@
+// Package objects keeps copies of the objects of a cluster's API for as long as somebody needs them.
+//
+// There is one informer for each kind, however many follow it: it begins with the first of them, and ends with the last.
+// What it keeps is trimmed to what package observe and those below it read (trim.go). Begin reading at Store and Follow.
+package objects
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"sync"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+)
+
+// Object is a pointer to an object of a kind that can be followed; see informerOf for which these are.
+type Object interface {
+	runtime.Object
+	metav1.Object
+}
+
+// Store holds the objects that are followed. It is safe for concurrent use.
+type Store struct {
+	client kubernetes.Interface
+
+	mu    sync.Mutex // guards kinds, and is held while an informer starts or ends
+	kinds map[reflect.Type]*kind
+}
+
+// kind is one kind that is followed.
+type kind struct {
+	users    int
+	informer cache.SharedIndexInformer
+	end      func() // ends the informer and waits for it
+}
+
+// New makes a Store. It starts nothing, and needs no end: that comes with the last Following.
+func New(client kubernetes.Interface) *Store {
+	return &Store{client: client, kinds: map[reflect.Type]*kind{}}
+}
+
+// Following is somebody's view of all objects of one kind. Objects belong to everybody: nobody changes them.
+type Following[T Object] struct {
+	informer cache.SharedIndexInformer
+	handler  cache.ResourceEventHandlerRegistration
+	stop     func()
+}
+
+// Follow begins to follow all objects of kind T; of Events, the warnings. On is called for each object that is there or
+// comes, for each that changes, and with deleted for each that goes; it is one call at a time, and must not call the
+// Store. The caller stops the Following.
+func Follow[T Object](s *Store, on func(object T, deleted bool)) *Following[T] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := reflect.TypeFor[T]()
+	k := s.kinds[id]
+	if k == nil {
+		k = start(s.client, id)
+		s.kinds[id] = k
+	}
+	k.users++
+	f := &Following[T]{informer: k.informer}
+	// It fails only for informers that have been stopped.
+	f.handler, _ = k.informer.AddEventHandler(handler(on))
+	f.stop = sync.OnceFunc(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if k.users--; k.users > 0 {
+			_ = cache.ShutDownEventHandler(k.informer, f.handler) // it fails for a handler of another informer
+			return
+		}
+		k.end()
+		delete(s.kinds, id)
+	})
+	return f
+}
+
+func handler[T Object](on func(T, bool)) cache.ResourceEventHandler {
+	set := func(object any) { on(object.(T), false) }
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc: set,
+		UpdateFunc: func(old, now any) {
+			// The list after an interrupted watch has what is known already.
+			if v := now.(T).GetResourceVersion(); v == "" || v != old.(T).GetResourceVersion() {
+				set(now)
+			}
+		},
+		DeleteFunc: func(object any) {
+			if last, ok := object.(cache.DeletedFinalStateUnknown); ok {
+				object = last.Obj
+			}
+			if t, ok := object.(T); ok {
+				on(t, true)
+			}
+		},
+	}
+}
+
+// start starts the informer of a kind.
+func start(client kubernetes.Interface, id reflect.Type) *kind {
+	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(trim),
+		informers.WithTweakListOptions(func(o *metav1.ListOptions) {
+			if id == reflect.TypeFor[*corev1.Event]() {
+				o.FieldSelector = "type=" + corev1.EventTypeWarning
+			}
+		}))
+	k := &kind{informer: informerOf(factory, id)}
+	ctx, cancel := context.WithCancel(context.Background())
+	factory.StartWithContext(ctx)
+	k.end = func() {
+		cancel()
+		factory.Shutdown()
+	}
+	return k
+}
+
+// informerOf has the kinds that can be followed.
+func informerOf(f informers.SharedInformerFactory, id reflect.Type) cache.SharedIndexInformer {
+	core, apps := f.Core().V1(), f.Apps().V1()
+	switch id {
+	case reflect.TypeFor[*corev1.Namespace]():
+		return core.Namespaces().Informer()
+	case reflect.TypeFor[*corev1.Pod]():
+		return core.Pods().Informer()
+	case reflect.TypeFor[*corev1.Node]():
+		return core.Nodes().Informer()
+	case reflect.TypeFor[*corev1.Event]():
+		return core.Events().Informer()
+	case reflect.TypeFor[*corev1.Service]():
+		return core.Services().Informer()
+	case reflect.TypeFor[*corev1.PersistentVolumeClaim]():
+		return core.PersistentVolumeClaims().Informer()
+	case reflect.TypeFor[*storagev1.StorageClass]():
+		return f.Storage().V1().StorageClasses().Informer()
+	case reflect.TypeFor[*appsv1.ReplicaSet]():
+		return apps.ReplicaSets().Informer()
+	case reflect.TypeFor[*appsv1.StatefulSet]():
+		return apps.StatefulSets().Informer()
+	case reflect.TypeFor[*appsv1.DaemonSet]():
+		return apps.DaemonSets().Informer()
+	case reflect.TypeFor[*batchv1.Job]():
+		return f.Batch().V1().Jobs().Informer()
+	}
+	panic(fmt.Sprintf("objects: nobody follows %s", id))
+}
+
+// Stop ends the following; that of the last one ends the informer. It waits until on is not called any more. What was
+// known stays readable.
+func (f *Following[T]) Stop() { f.stop() }
+
+// Informer is what follows the objects, for those that need more than All, Get and calls. It ends with the last
+// Following; nobody else stops it.
+func (f *Following[T]) Informer() cache.SharedIndexInformer { return f.informer }
+
+// Synced is done when everything that existed at the beginning has been passed to on.
+func (f *Following[T]) Synced() cache.DoneChecker { return f.handler.HasSyncedChecker() }
+
+// All returns the objects that are known, in no order.
+func (f *Following[T]) All() []T {
+	list := f.informer.GetStore().List()
+	all := make([]T, len(list))
+	for i, o := range list {
+		all[i] = o.(T)
+	}
+	return all
+}
+
+// Get returns the object of that name, whose namespace is empty if its kind has none.
+func (f *Following[T]) Get(namespace, name string) (object T, ok bool) {
+	o, ok, _ := f.informer.GetStore().GetByKey(cache.NewObjectName(namespace, name).String()) // a cache does not fail
+	if !ok {
+		return object, false
+	}
+	return o.(T), true
+}

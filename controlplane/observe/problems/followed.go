@@ -1,0 +1,64 @@
+package problems
+
+import (
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"bonsai/controlplane/observe/objects"
+)
+
+// followed are the objects that a diagnosis looks at.
+type followed struct {
+	spaces   *objects.Following[*corev1.Namespace]
+	pods     *objects.Following[*corev1.Pod]
+	nodes    *objects.Following[*corev1.Node]
+	events   *objects.Following[*corev1.Event]
+	claims   *objects.Following[*corev1.PersistentVolumeClaim]
+	classes  *objects.Following[*storagev1.StorageClass]
+	services *objects.Following[*corev1.Service]
+	replicas *objects.Following[*appsv1.ReplicaSet]
+	stateful *objects.Following[*appsv1.StatefulSet]
+	daemons  *objects.Following[*appsv1.DaemonSet]
+	jobs     *objects.Following[*batchv1.Job]
+}
+
+// followAll begins to follow everything; each change makes a diagnosis due.
+func (r *run) followAll() followed {
+	return followed{
+		spaces: follow[*corev1.Namespace](r), pods: follow[*corev1.Pod](r), nodes: follow[*corev1.Node](r), events: follow[*corev1.Event](r),
+		claims: follow[*corev1.PersistentVolumeClaim](r), classes: follow[*storagev1.StorageClass](r), services: follow[*corev1.Service](r),
+		replicas: follow[*appsv1.ReplicaSet](r), stateful: follow[*appsv1.StatefulSet](r), daemons: follow[*appsv1.DaemonSet](r),
+		jobs: follow[*batchv1.Job](r),
+	}
+}
+
+func follow[T objects.Object](r *run) *objects.Following[T] {
+	return objects.Follow(r.Objects, func(T, bool) { r.poke() })
+}
+
+// kind is what followed objects of any kind have in common.
+type kind interface {
+	Synced() cache.DoneChecker
+	Stop()
+}
+
+func (f followed) kinds() []kind {
+	return []kind{f.spaces, f.pods, f.nodes, f.events, f.claims, f.classes, f.services, f.replicas, f.stateful, f.daemons, f.jobs}
+}
+
+// synced are done when everything is known.
+func (f followed) synced() (all []cache.DoneChecker) {
+	for _, k := range f.kinds() {
+		all = append(all, k.Synced())
+	}
+	return all
+}
+
+func (f followed) stop() {
+	for _, k := range f.kinds() {
+		k.Stop()
+	}
+}

@@ -1,0 +1,227 @@
+package observe
+
+import (
+	"context"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+	corev1 "k8s.io/api/core/v1"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/controlplane/observe/problems"
+	"bonsai/controlplane/observe/problems/diagnose"
+)
+
+const (
+	// askInterval is how often agents are asked while somebody watches.
+	askInterval = 2 * time.Second
+	// settleLimit is how long workloads are not looked at while the cluster comes up: everything is starting then, and
+	// the looking would make it slower.
+	settleLimit = 8 * time.Second
+	// A watcher gets a few snapshots at once, and then no more than so many a second: a screen shows no more, and each is
+	// encoded, sent and decoded.
+	snapshotsAtOnce, snapshotsPerSecond = 5, 10
+	// apiServer is the component that stands for the whole control plane.
+	apiServer = "kube-apiserver"
+)
+
+// Snapshot asks every agent, looks at addons and workloads, and returns what is known.
+func (o *Observer) Snapshot(ctx context.Context) cluster.Snapshot {
+	var looking sync.WaitGroup
+	looking.Go(func() { o.Addons.Observe(ctx) })
+	var workloads []cluster.Problem
+	if v := o.running(); v != nil {
+		looking.Go(func() { workloads = v.problems.Once(ctx) })
+	}
+	o.askAgents(ctx)
+	looking.Wait()
+	s, _ := o.look()
+	return withProblems(s, workloads)
+}
+
+// Watch calls send with the newest snapshot at once, and then whenever it is another one, until ctx ends or send fails,
+// and returns that failure. Changes that come in a burst are one snapshot; the last state is always sent. Agents are
+// asked every two seconds meanwhile.
+func (o *Observer) Watch(ctx context.Context, send func(cluster.Snapshot) error) error {
+	w := watch{Observer: o, pace: rate.NewLimiter(snapshotsPerSecond, snapshotsAtOnce)}
+	defer w.end()
+	ask := time.NewTicker(askInterval)
+	defer ask.Stop()
+	var sent *cluster.Snapshot
+	for {
+		s, changed, news := w.look()
+		if sent == nil || !same(s, *sent) {
+			turn := w.pace.Reserve()
+			if d := turn.Delay(); d > 0 {
+				turn.Cancel()
+				select {
+				case <-ctx.Done():
+					return nil
+				case <-time.After(d):
+				}
+				continue // with what has changed meanwhile
+			}
+			if err := send(s); err != nil {
+				return err
+			}
+			sent = &s
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-news:
+		case <-ask.C:
+			o.askAgents(ctx)
+		}
+	}
+}
+
+// watch is one Watch.
+type watch struct {
+	*Observer
+	pace      *rate.Limiter
+	workloads *problems.Watcher // nil until it is time to look at workloads
+}
+
+func (w *watch) end() {
+	if w.workloads != nil {
+		w.workloads.Close()
+	}
+}
+
+// look returns the newest snapshot, and channels of which one is closed when there is another.
+func (w *watch) look() (s cluster.Snapshot, changed, news <-chan struct{}) {
+	s, changed = w.Observer.look()
+	if w.workloads == nil && w.settled(s) {
+		w.workloads = w.running().problems.Watch()
+	}
+	var workloads []cluster.Problem
+	if w.workloads != nil {
+		workloads, news = w.workloads.Problems()
+	}
+	return withProblems(s, workloads), changed, news
+}
+
+// same says whether two snapshots tell the same, whenever they were made.
+func same(a, b cluster.Snapshot) bool {
+	a.Time = b.Time
+	return reflect.DeepEqual(a, b)
+}
+
+// running returns the views, nil before the control plane is ready.
+func (o *Observer) running() *views {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.views
+}
+
+// settled says whether it is time to look at workloads.
+func (o *Observer) settled(s cluster.Snapshot) bool {
+	v := o.running()
+	if v == nil {
+		return false
+	}
+	up := !slices.ContainsFunc(s.Nodes, func(n cluster.NodeStatus) bool { return !n.Ready || n.DNS == cluster.PhaseStarting })
+	return up || time.Since(v.begun) > o.Scale.Of(settleLimit)
+}
+
+// look returns what is known, but for workloads, and a channel that is closed when that is no longer all.
+func (o *Observer) look() (cluster.Snapshot, <-chan struct{}) {
+	o.mu.Lock()
+	changed := o.changed // before anything is read, so that no change is missed
+	o.mu.Unlock()
+	spec, addons, dns := o.Spec(), o.Addons.Status(), o.Addons.Nodes(cluster.DNSAddon)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s := cluster.Snapshot{Name: spec.Name, Time: time.Now(), APIServer: cluster.PhaseStarting, Phase: cluster.PhaseStarting}
+	if o.views != nil {
+		s.KubernetesVersion, s.Emulated = o.KubernetesVersion, o.Emulated
+		s.Components = o.views.control.Components()
+		i := slices.IndexFunc(s.Components, func(c cluster.Component) bool { return c.Name == apiServer })
+		s.APIServer, s.Phase = s.Components[i].Phase, s.Components[i].Phase
+	}
+	for _, a := range addons {
+		if a.State != cluster.AddonDisabled {
+			s.Addons = append(s.Addons, a)
+		}
+	}
+	for _, n := range spec.Nodes {
+		status := cluster.NodeStatus{Name: n.Name, IP: n.IP.String(), Role: "worker", Host: cluster.PhaseUnknown, Kubelet: cluster.PhaseUnknown}
+		if o.views != nil {
+			if object, ok := o.views.nodes.Get("", n.Name); ok {
+				status.Kubelet, status.Heartbeat = kubeletPhase(object)
+				status.Ready = status.Kubelet == cluster.PhaseRunning
+			}
+		}
+		status.Components, status.DNS = o.components[n.Name], dns[n.Name]
+		if len(status.Components) > 0 {
+			status.Host = cluster.PhaseRunning // what answers runs; for the rest somebody has to ask the engine
+		}
+		s.Nodes = append(s.Nodes, status)
+	}
+	s.Problems = o.ownProblems(s)
+	return s, changed
+}
+
+// kubeletPhase reads the Ready condition; until the first heartbeat there is none.
+func kubeletPhase(n *corev1.Node) (cluster.Phase, time.Time) {
+	for _, c := range n.Status.Conditions {
+		if c.Type != corev1.NodeReady {
+			continue
+		}
+		switch c.Status {
+		case corev1.ConditionTrue:
+			return cluster.PhaseRunning, c.LastHeartbeatTime.Time
+		case corev1.ConditionFalse:
+			return cluster.PhaseDegraded, c.LastHeartbeatTime.Time
+		default:
+			return cluster.PhaseUnknown, c.LastHeartbeatTime.Time // no heartbeat for some 40 s
+		}
+	}
+	return cluster.PhaseStarting, time.Time{}
+}
+
+// askAgents refreshes what the agents say of their children, all at once.
+func (o *Observer) askAgents(ctx context.Context) {
+	v := o.running()
+	if v == nil {
+		return
+	}
+	nodes := o.nodes()
+	answers := make([][]cluster.Component, len(nodes))
+	var asking sync.WaitGroup
+	for i, n := range nodes {
+		asking.Go(func() {
+			answers[i], _ = v.control.Agents().State(ctx, n) // one that does not answer says nothing of itself
+		})
+	}
+	asking.Wait()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i, n := range nodes {
+		o.components[n.Name] = answers[i]
+	}
+}
+
+// ownProblems are those of the cluster itself: its nodes, components and addons. o.mu is held.
+func (o *Observer) ownProblems(s cluster.Snapshot) []cluster.Problem {
+	list := diagnose.Parts(s)
+	if o.views == nil {
+		return list
+	}
+	of, _ := diagnose.Nodes(diagnose.State{
+		Now: s.Time, Cluster: s.Name, Begun: o.views.begun, Scale: o.Scale, Nodes: o.views.nodes.All(),
+	})
+	return append(list, of...)
+}
+
+// withProblems adds those of workloads and puts all in order.
+func withProblems(s cluster.Snapshot, workloads []cluster.Problem) cluster.Snapshot {
+	s.Problems = append(s.Problems, workloads...)
+	cluster.SortProblems(s.Problems)
+	return s
+}
