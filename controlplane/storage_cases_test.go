@@ -158,7 +158,7 @@ func testFullDisks(t *testing.T, s *storage) {
 	s.claim(t, "crowded-now", "immediate", nil)
 	s.told(t, "crowded-now", "ProvisioningFailed", "node test-2: the disk is full")
 	state, reason, advice := s.addon.Health(t.Context(), s.at)
-	if state != cluster.AddonDegraded || !strings.Contains(reason, "default/crowded") || !len(advice) != 1 || !strings.Contains(advice[0].String(), "describe pvc crowded") {
+	if state != cluster.AddonDegraded || !strings.Contains(reason, "default/crowded") || len(advice) != 1 || !strings.Contains(advice[0].String(), "describe pvc crowded") {
 		t.Errorf("the addon is %s, %q, %q", state, reason, advice)
 	}
 	// The scheduler has to hear of it, and to try again.
