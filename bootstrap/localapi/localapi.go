@@ -2,7 +2,7 @@
 // the cluster's owner can open.
 //
 //	GET  /v1/snapshot   one cluster.Snapshot
-//	GET  /v1/watch      a Snapshot per line: one at once, then whenever something changed
+//	GET  /v1/watch      a Snapshot per line: one at once, then whenever it is another one, about ten a second at most
 //	GET  /v1/events     a cluster.Event per line: all since the daemon began, until its start has ended
 //	GET  /v1/logs       text; component, tail, follow
 //	GET  /v1/load       a cluster.Load per line, once a second
