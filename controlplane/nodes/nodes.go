@@ -93,7 +93,11 @@ func (k *Keeper) reconcile(ctx context.Context, name string) (acted bool, err er
 	case apierrors.IsNotFound(err) && !planned:
 		return false, nil
 	case apierrors.IsNotFound(err):
-		return true, k.create(ctx, wanted(spec, n), n)
+		err := k.create(ctx, wanted(spec, n), n)
+		if apierrors.IsAlreadyExists(err) { // the kubelet was faster; its object has to be completed
+			return k.reconcile(ctx, name)
+		}
+		return true, err
 	case err != nil:
 		return false, err
 	case !planned && !ours(spec, have):
@@ -117,7 +121,7 @@ func (k *Keeper) reconcile(ctx context.Context, name string) (acted bool, err er
 func (k *Keeper) create(ctx context.Context, node *corev1.Node, n cluster.Node) error {
 	created, err := k.client.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{})
 	if err != nil {
-		return err // also if somebody was faster: the next look completes it
+		return err
 	}
 	created.Status.Addresses = []corev1.NodeAddress{
 		{Type: corev1.NodeInternalIP, Address: n.IP.String()},

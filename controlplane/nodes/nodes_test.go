@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -90,6 +91,25 @@ func TestANodeThatAKubeletMadeIsCompleted(t *testing.T) {
 	if got := wantPlanned(t, client, spec.Nodes[0]); got != nil && got.Labels["zone"] != "a" {
 		t.Errorf("labels = %v, want the kubelet's as well", got.Labels)
 	}
+}
+
+func TestANodeThatAKubeletMakesMeanwhileIsCompleted(t *testing.T) {
+	client, spec := fake.NewClientset(), planOf(2)
+	k := New(client, planOf(1), slog.New(slog.DiscardHandler))
+	var once sync.Once
+	client.PrependReactor("create", "nodes", func(clienttesting.Action) (handled bool, _ kruntime.Object, err error) {
+		once.Do(func() {
+			err = client.Tracker().Add(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "dev-2"}})
+		})
+		return err != nil, nil, err
+	})
+	if err := client.Tracker().Add(wanted(spec, spec.Nodes[0])); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Reload(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+	wantPlanned(t, client, spec.Nodes[1])
 }
 
 func TestWhatUsersChangeStays(t *testing.T) {
