@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"context"
 	"crypto/rand"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,10 +40,7 @@ func (m *Manager) Apply(ctx context.Context, verb, name string, want Want, run R
 func (m *Manager) change(ctx context.Context, verb, name string, want Want, run Run, engine bool) (plan.Plan, error) {
 	o := m.operation(verb, name, run)
 	defer o.close()
-	if !o.existed {
-		return plan.Plan{}, statedir.NotFound(name)
-	}
-	lock, err := o.state.Lock(ctx, verb)
+	lock, err := o.state.LockExisting(ctx, verb)
 	if err != nil {
 		return plan.Plan{}, err
 	}
@@ -70,7 +68,7 @@ type operation struct {
 	run     Run
 	rec     *recorder
 	state   statedir.Cluster
-	existed bool        // it existed before this run
+	existed bool        // it existed before this run; set by lookAround
 	driver  node.Driver // nil if no node is touched
 	engine  node.EngineInfo
 	// containers of the cluster before this run, and networks of the engine; empty without driver.
@@ -82,8 +80,7 @@ type operation struct {
 }
 
 func (m *Manager) operation(verb, name string, run Run) *operation {
-	state := m.env.Dir.Cluster(name)
-	return &operation{Manager: m, run: run, rec: newRecorder(verb, run.Events, m.env.Log), state: state, existed: state.Exists()}
+	return &operation{Manager: m, run: run, rec: newRecorder(verb, run.Events, m.env.Log), state: m.env.Dir.Cluster(name)}
 }
 
 func (o *operation) close() {
@@ -94,7 +91,7 @@ func (o *operation) close() {
 
 // lookAround reads what the state folder knows about the cluster.
 func (o *operation) lookAround() error {
-	if o.existed {
+	if o.existed = o.state.Exists(); o.existed {
 		spec, err := o.state.LoadSpec()
 		if err != nil {
 			return err
@@ -170,7 +167,7 @@ func (o *operation) environment() (plan.Environment, error) {
 	if !o.Current.Running {
 		env.PortFree = portFree
 	}
-	if !o.Current.Running || len(o.Current.Spec.Nodes) == 0 {
+	if !slices.ContainsFunc(o.containers, func(c node.Container) bool { return c.Running }) {
 		env.MTU = o.engine.MTU // the MTU of a network in use cannot be changed
 	}
 	return env, o.reserve(&env)

@@ -387,3 +387,32 @@ func TestTheNetworkFollowsTheEngine(t *testing.T) {
 	}
 	wantMTU(1500)
 }
+
+// TestNodesWithoutAControlPlane are what a restart of the machine leaves: the engine starts them again, nobody the daemon.
+func TestNodesWithoutAControlPlane(t *testing.T) {
+	m := newMachine(t)
+	m.engine.Info.MTU = 1400
+	if err := m.start(t, plan.Wish{Nodes: new(2)}); err != nil {
+		t.Fatal(err)
+	}
+	m.killDaemon(t)
+	// They know the port, and do not read it again.
+	if err := m.start(t, plan.Wish{APIPort: freePort(t)}); fault.KindOf(err) != fault.Usage {
+		t.Errorf("another port: %v, want it refused", err)
+	}
+	// A start that fails leaves them running.
+	t.Setenv("TEST_DAEMON_DIES", "1")
+	if err := m.start(t, plan.Wish{}); fault.KindOf(err) != fault.ControlPlane {
+		t.Errorf("start = %v, want the control plane's failure", err)
+	}
+	t.Setenv("TEST_DAEMON_DIES", "")
+	if got := m.containers(t); !slices.Equal(got, []string{"dev-1 runs", "dev-2 runs"}) {
+		t.Errorf("after a failed start: %v", got)
+	}
+	// Their network is in use.
+	m.engine.Info.MTU = 1500
+	if err := m.start(t, plan.Wish{}); err != nil {
+		t.Errorf("with another MTU: %v", err)
+	}
+	m.wantNodes(t, "dev-1", "dev-2")
+}

@@ -5,7 +5,7 @@
 //  1. lock the cluster, so that one command at a time works on it (Start);
 //  2. look around: what exists of the cluster, the engine, its networks, the ports (lookAround, connect);
 //  3. plan: package plan resolves the wish to a wanted spec and finds the changes up to there, as values; what cannot
-//     be is refused now, before anything has changed (planStart);
+//     be is refused now, before anything has changed (prepareStart);
 //  4. apply the changes, and repair what is missing (apply): write certificates and the spec, then, side by side, the
 //     daemon with the control plane (a detached process of this executable) and, in the engine, the payload volume,
 //     the network and the node containers;

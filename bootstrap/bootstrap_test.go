@@ -462,6 +462,26 @@ func TestVerbsOnAnAbsentCluster(t *testing.T) {
 	}
 }
 
+func TestStopEndsTheControlPlaneWithoutAnEngine(t *testing.T) {
+	m := newMachine(t)
+	if err := m.start(t, plan.Wish{Nodes: new(1)}); err != nil {
+		t.Fatal(err)
+	}
+	m.engine.Hook = func(_ context.Context, op, _ string) error {
+		if op == "List" {
+			return fault.Newf(fault.EngineDown, "no engine")
+		}
+		return nil
+	}
+	if err := m.Stop(t.Context(), "dev", nil); fault.KindOf(err) != fault.EngineDown {
+		t.Errorf("stop = %v, want the engine's fault", err)
+	}
+	m.engine.Hook = nil
+	if m.dir.Cluster("dev").DaemonAlive() {
+		t.Error("the control plane is still running")
+	}
+}
+
 func TestStartTakesOverADaemonThatStillStarts(t *testing.T) {
 	m := newMachine(t)
 	ready := filepath.Join(t.TempDir(), "ready")
@@ -486,11 +506,9 @@ func TestStartTakesOverADaemonThatStillStarts(t *testing.T) {
 	}
 }
 
-func TestDeadDaemonShowsInStatusAndIsRepaired(t *testing.T) {
-	m := newMachine(t)
-	if err := m.start(t, plan.Wish{Nodes: new(1)}); err != nil {
-		t.Fatal(err)
-	}
+// killDaemon leaves the nodes without a control plane, as a restart of the machine does.
+func (m *machine) killDaemon(t *testing.T) {
+	t.Helper()
 	state := m.dir.Cluster("dev")
 	d, _ := state.Daemon()
 	if err := syscall.Kill(d.PID, syscall.SIGKILL); err != nil {
@@ -501,6 +519,14 @@ func TestDeadDaemonShowsInStatusAndIsRepaired(t *testing.T) {
 	if err := state.WaitDaemonGone(ctx); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestDeadDaemonShowsInStatusAndIsRepaired(t *testing.T) {
+	m := newMachine(t)
+	if err := m.start(t, plan.Wish{Nodes: new(1)}); err != nil {
+		t.Fatal(err)
+	}
+	m.killDaemon(t)
 	if s, err := m.Status(t.Context(), "dev"); err != nil || s.Phase != cluster.PhaseDegraded {
 		t.Errorf("status = %s, %v; want Degraded: nodes without a control plane", s.Phase, err)
 	}

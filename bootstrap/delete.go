@@ -8,9 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
@@ -34,42 +33,45 @@ func (m *Manager) Delete(ctx context.Context, name string, events func(cluster.E
 		return m.notHere(ctx, name)
 	}
 	rec := newRecorder("delete", events, m.env.Log)
-	needsEngine := true
-	if spec, err := state.LoadSpec(); err == nil && len(spec.Nodes) == 0 {
-		needsEngine = false // made without an engine, which may not even be installed
-	}
-	lock, err := state.Lock(ctx, "delete")
+	lock, err := state.LockExisting(ctx, "delete")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = lock.Release() }()
+	needsEngine := true
+	if spec, err := state.LoadSpec(); err == nil && len(spec.Nodes) == 0 {
+		needsEngine = false // made without an engine, which may not even be installed
+	}
 	ctx, cancel := m.limit(ctx, deleteLimit, "the delete")
 	defer cancel()
 
 	id, ca := state.ID(), authority(state)
-	var g errgroup.Group
-	g.Go(func() error {
-		return rec.step("daemon", "Control plane", func(func(string)) error {
-			// Its data is deleted: there is nothing to stop in order.
-			return m.killDaemon(ctx, state)
-		})
-	})
+	var engineErr error
+	var engine sync.WaitGroup
 	if needsEngine {
-		g.Go(func() error { return m.removeFromEngine(ctx, rec, id, name) })
+		engine.Go(func() { engineErr = m.removeFromEngine(ctx, rec, id, name) })
 	}
-	engineErr := g.Wait()
-	err = rec.step("state", "Certificates, data and kubeconfig entries", func(func(string)) error {
+	err = rec.step("daemon", "Control plane", func(func(string)) error {
+		// Its data is deleted: there is nothing to stop in order.
+		return m.killDaemon(ctx, state)
+	})
+	engine.Wait()
+	err = errors.Join(err, rec.step("state", "Certificates, data and kubeconfig entries", func(func(string)) error {
 		_, err := kubeconfig.Remove(name, ca)
 		return errors.Join(err, state.Remove())
-	})
-	if engineErr != nil {
-		if f, ok := errors.AsType[*fault.Fault](engineErr); ok && len(f.Advice) == 0 {
-			engineErr = f.Advise("remove the rest when the container engine answers", deleteForeign(cmp.Or(id, name)))
-		}
-	} else if needsEngine && err == nil {
+	}))
+	if err == nil && engineErr == nil && needsEngine {
 		err = m.prunePayloads(ctx)
 	}
-	return errors.Join(engineErr, err)
+	return errors.Join(removeLater(engineErr, cmp.Or(id, name)), err)
+}
+
+// removeLater adds to the error of a removal from the engine how to repeat it when the state folder is gone.
+func removeLater(err error, nameOrID string) error {
+	if f, ok := errors.AsType[*fault.Fault](err); ok {
+		f.Advise("remove the rest when the container engine answers", deleteForeign(nameOrID))
+	}
+	return err
 }
 
 // removeFromEngine removes a cluster's containers, volumes and networks. Without an ID it is unknown which are its own.
@@ -115,10 +117,6 @@ func (m *Manager) notHere(ctx context.Context, name string) error {
 // Foreign lists what the engine has of clusters that this state folder does not know: those of other users and state
 // folders, and the rest of clusters whose state folder is gone. It answers within seconds.
 func (m *Manager) Foreign(ctx context.Context) ([]node.Holding, error) {
-	names, err := m.List()
-	if err != nil {
-		return nil, err
-	}
 	driver, err := m.env.Driver()
 	if err != nil {
 		return nil, err
@@ -127,6 +125,10 @@ func (m *Manager) Foreign(ctx context.Context) ([]node.Holding, error) {
 	ctx, cancel := m.limit(ctx, foreignLimit, "an answer from the container engine")
 	defer cancel()
 	holdings, err := driver.Holdings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names, err := m.List() // after the engine: a cluster that is being created has its state folder first
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 	"bonsai/bootstrap/kubeconfig"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/pki"
+	"bonsai/bootstrap/plan"
 )
 
 // evidenceLines is how many lines of a log are shown with a failure.
@@ -215,7 +216,8 @@ func (o *operation) removeAll(ctx context.Context) error {
 		errs = append(errs, o.daemon.kill(ctx))
 	}
 	if o.driver != nil {
-		errs = append(errs, o.driver.RemoveCluster(ctx, o.Wanted.Spec.ID))
+		id := o.Wanted.Spec.ID
+		errs = append(errs, removeLater(o.driver.RemoveCluster(ctx, id), id))
 	}
 	_, err := kubeconfig.Remove(o.state.Name, authority(o.state))
 	return errors.Join(append(errs, err, o.state.Remove())...)
@@ -225,17 +227,25 @@ func (o *operation) removeAll(ctx context.Context) error {
 // later start continues from the old one and removes the rest. What only had to be repaired stays repaired.
 func (o *operation) restore(ctx context.Context) error {
 	old := o.Current.Spec
-	errs := []error{o.state.SaveSpec(old), pki.Ensure(o.state.PKI(), *old)}
+	save := old
+	var errs []error
+	if o.driver != nil && len(old.Nodes) == 0 {
+		// By a spec without nodes no later command asks the engine. So this one names them as long as it has any.
+		if err := o.driver.RemoveCluster(ctx, old.ID); err != nil {
+			errs, save = append(errs, err), o.Wanted.Spec
+		}
+	}
+	errs = append(errs, o.state.SaveSpec(save), pki.Ensure(o.state.PKI(), *save))
 	if o.daemon != nil {
 		errs = append(errs, o.daemon.kill(ctx))
 	}
-	if o.driver != nil {
+	if o.driver != nil && len(old.Nodes) > 0 {
 		containers, err := node.ByName(ctx, o.driver, old.ID)
 		errs = append(errs, err)
 		for _, n := range o.Wanted.Spec.Nodes {
 			if _, had := old.NodeByName(n.Name); !had {
 				errs = append(errs, o.driver.RemoveNode(ctx, old.ID, n.Name))
-			} else if c, ok := containers[n.Name]; ok && o.daemon != nil {
+			} else if c, ok := containers[n.Name]; ok && o.daemon != nil && o.Current.Down[n.Name] {
 				errs = append(errs, o.driver.StopNode(ctx, c.Name, o.env.Scale.Of(nodeGrace)))
 			}
 		}
@@ -243,9 +253,9 @@ func (o *operation) restore(ctx context.Context) error {
 	if o.Current.Running {
 		// Without the Node objects of nodes that are gone, and with the previous addons.
 		errs = append(errs, o.reload(ctx))
-		if o.touchesNodes() && len(o.Changes) > 0 {
-			errs = append(errs, o.restoreNodes(ctx))
-		}
+	}
+	if o.touchesNodes() && slices.ContainsFunc(o.Changes, func(c plan.Change) bool { return c.Kind() != plan.KindStart }) {
+		errs = append(errs, o.restoreNodes(ctx))
 	}
 	return errors.Join(errs...)
 }

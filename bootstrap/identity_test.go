@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"bonsai/bootstrap"
@@ -172,7 +173,7 @@ func TestDeleteWithoutAnEngineSaysHowToRemoveTheRest(t *testing.T) {
 	id := theirs.dir.Cluster("dev").ID()
 	theirs.engine.Hook = func(_ context.Context, op, _ string) error {
 		if op == "RemoveCluster" {
-			return fault.Newf(fault.EngineDown, "no engine")
+			return fault.Newf(fault.EngineDown, "no engine").Advise("start Docker")
 		}
 		return nil
 	}
@@ -191,6 +192,89 @@ func TestDeleteWithoutAnEngineSaysHowToRemoveTheRest(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 	check()
+}
+
+// The state folder, and with it the ID, is gone after a start that failed.
+func TestAFailedStartWithoutAnEngineSaysHowToRemoveTheRest(t *testing.T) {
+	m := newMachine(t)
+	id := ""
+	m.engine.Hook = func(_ context.Context, op, _ string) error {
+		switch op {
+		case "EnsureNode":
+			id = m.dir.Cluster("dev").ID()
+			return errors.New("the engine is about to end")
+		case "RemoveCluster":
+			return fault.Newf(fault.EngineDown, "no engine").Advise("start Docker")
+		}
+		return nil
+	}
+	err := m.start(t, plan.Wish{Nodes: new(1)})
+	m.engine.Hook = nil
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || !strings.Contains(fault.Problem(joined.Unwrap()[1]).HintText(), "bonsai delete --foreign "+id) {
+		t.Errorf("start = %v, want it to say how to remove the rest", err)
+	}
+	if err := m.DeleteForeign(t.Context(), id, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// A cluster without nodes is deleted without the engine, so that nothing of it may be there.
+func TestFailedFirstNodesLeaveNothingInTheEngine(t *testing.T) {
+	m := newMachine(t)
+	m.startNodes(t, 0)
+	state := m.dir.Cluster("dev")
+	m.engine.Hook = func(_ context.Context, op, _ string) error {
+		switch op {
+		case "EnsureNode":
+			return errors.New("no space left on device")
+		case "RemoveCluster": // whoever is killed now leaves a plan with nodes, which the next start or delete goes by
+			if spec, err := state.LoadSpec(); err != nil || len(spec.Nodes) != 2 {
+				t.Errorf("while nodes are removed, the plan is %+v, %v", spec, err)
+			}
+		}
+		return nil
+	}
+	if err := m.start(t, plan.Wish{Nodes: new(2)}); err == nil {
+		t.Error("the start succeeded although its nodes failed")
+	}
+	m.engine.Hook = nil
+	if left := holdingOf(t, m, state.ID()); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	m.wantNodes(t)
+	// If even that fails, the plan says so, and delete removes them.
+	m.engine.Hook = func(_ context.Context, op, _ string) error {
+		if op == "EnsureNode" || op == "RemoveCluster" {
+			return errors.New("the engine is stuck")
+		}
+		return nil
+	}
+	if err := m.start(t, plan.Wish{Nodes: new(2)}); err == nil {
+		t.Error("the start succeeded although its nodes failed")
+	}
+	m.engine.Hook = nil
+	id := state.ID()
+	if err := m.Delete(t.Context(), "dev", nil); err != nil {
+		t.Error(err)
+	}
+	if left := holdingOf(t, m, id); len(left) > 0 {
+		t.Errorf("left behind by the delete: %v", left)
+	}
+}
+
+func TestAClusterThatIsBeingCreatedIsNotForeign(t *testing.T) {
+	m := newMachine(t)
+	var once sync.Once
+	m.engine.Hook = func(_ context.Context, op, _ string) error {
+		if op == "Holdings" {
+			once.Do(func() { m.startNodes(t, 1) })
+		}
+		return nil
+	}
+	if foreign, err := m.Foreign(t.Context()); err != nil || len(foreign) > 0 {
+		t.Errorf("foreign are %v, %v", foreign, err)
+	}
 }
 
 func TestDeleteOfWhatAnotherStateFolderMade(t *testing.T) {

@@ -2,12 +2,13 @@ package bootstrap
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"bonsai/bootstrap/cluster"
-	"bonsai/bootstrap/statedir"
 )
 
 const (
@@ -20,10 +21,7 @@ const (
 // nil.
 func (m *Manager) Stop(ctx context.Context, name string, events func(cluster.Event)) error {
 	state := m.env.Dir.Cluster(name)
-	if !state.Exists() {
-		return statedir.NotFound(name)
-	}
-	lock, err := state.Lock(ctx, "stop")
+	lock, err := state.LockExisting(ctx, "stop")
 	if err != nil {
 		return err
 	}
@@ -33,14 +31,15 @@ func (m *Manager) Stop(ctx context.Context, name string, events func(cluster.Eve
 		return err
 	}
 	rec := newRecorder("stop", events, m.env.Log)
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		return rec.step("daemon", "Control plane", func(func(string)) error { return m.stopDaemon(gctx, state) })
-	})
+	var nodesErr error
+	var nodes sync.WaitGroup
 	if len(spec.Nodes) > 0 {
-		g.Go(func() error { return m.stopNodes(gctx, rec, spec) })
+		nodes.Go(func() { nodesErr = m.stopNodes(ctx, rec, spec) })
 	}
-	return g.Wait()
+	// Neither waits for the other or ends with it: without an engine the control plane is stopped all the same.
+	err = rec.step("daemon", "Control plane", func(func(string)) error { return m.stopDaemon(ctx, state) })
+	nodes.Wait()
+	return errors.Join(err, nodesErr)
 }
 
 func (m *Manager) stopNodes(ctx context.Context, rec *recorder, spec *cluster.Spec) error {
@@ -53,7 +52,7 @@ func (m *Manager) stopNodes(ctx context.Context, rec *recorder, spec *cluster.Sp
 	if err != nil {
 		return err
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	var g errgroup.Group // without a context: one that fails does not keep others running
 	for _, c := range containers {
 		if !c.Running {
 			continue

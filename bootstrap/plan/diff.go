@@ -77,6 +77,11 @@ func diffNodes(current, wanted State) (changes []Change) {
 // runs reports whether a node's container runs, as far as known.
 func (s State) runs(node string) bool { return !s.Down[node] }
 
+// nodesRun reports whether any node is known to run, which it also does without a control plane.
+func (s State) nodesRun() bool {
+	return s.Spec != nil && s.Down != nil && len(s.Down) < len(s.Spec.Nodes)
+}
+
 func diffRegistries(have, want map[string][]cluster.Mirror) (changes []Change) {
 	for _, name := range keys(have, want) {
 		if !slices.Equal(have[name], want[name]) {

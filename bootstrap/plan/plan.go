@@ -15,7 +15,7 @@ type State struct {
 	Spec *cluster.Spec
 	// Running says that the control plane's process is running.
 	Running bool
-	// Down are the planned nodes whose containers do not run, by name. If the engine was not asked it is empty, and
+	// Down are the planned nodes whose containers do not run, by name. If the engine was not asked it is nil, and
 	// starts of nodes are not reported.
 	Down map[string]bool
 }
@@ -50,13 +50,20 @@ func refuse(c Change, current State) error {
 	if f, ok := c.(interface{ flag() []string }); ok {
 		again = again.With(f.flag()...)
 	}
+	runs := ""
+	switch {
+	case current.Running:
+		runs = "it runs"
+	case current.nodesRun():
+		runs = "its nodes run"
+	}
 	switch need := c.Needs(); {
 	case need.Effect == Impossible:
 		return fault.Newf(fault.Usage, "cluster %q cannot change %s: %s", name, what(c), need.Reason).
 			Advise("recreate it, without its data", bonsai("delete"), again).
 			Advise("or omit the flag to start it as it is")
-	case need.Effect == Stopped && current.Running:
-		return fault.Newf(fault.Usage, "cluster %q cannot change %s while it runs", name, what(c)).
+	case need.Effect == Stopped && runs != "":
+		return fault.Newf(fault.Usage, "cluster %q cannot change %s while %s", name, what(c), runs).
 			Advise("stop it first", bonsai("stop"), again)
 	}
 	return nil

@@ -82,6 +82,8 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 		{"a port that was taken since", Wish{}, State{Spec: &existing}, busyPort, fault.Conflict, "6443", "--api-port 40123"},
 		{"another port while running", Wish{APIPort: 7443}, State{Spec: &existing, Running: true}, quietMachine(), fault.Usage,
 			"cannot change the API port from 6443 to 7443 while it runs", "stop it first:  bonsai stop -p dev && bonsai start -p dev --api-port 7443"},
+		{"another port while nodes run", Wish{APIPort: 7443}, State{Spec: &existing, Down: map[string]bool{"dev-1": true}}, quietMachine(), fault.Usage,
+			"cannot change the API port from 6443 to 7443 while its nodes run", "stop it first:  bonsai stop -p dev && bonsai start -p dev --api-port 7443"},
 		{"upstream's hooks while running", Wish{UpstreamHooks: new(true)}, State{Spec: &existing, Running: true}, quietMachine(), fault.Usage,
 			"cannot change the bootstrap hooks to upstream's while it runs", "stop it first:  bonsai stop -p dev && bonsai start -p dev --upstream-hooks=true"},
 		{"limits of no nodes", Wish{CPUs: new(2.0)}, State{Spec: &noNodes}, quietMachine(), fault.Usage, "no nodes", "--nodes 1"},

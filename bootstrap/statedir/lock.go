@@ -32,7 +32,7 @@ func (l *Lock) Release() error { return l.f.Unlock() }
 
 // Lock takes the cluster's operation lock, which start, stop, delete and every other change hold while they work. It
 // does not wait: a second operation gets the fault Busy, naming the first. The cluster's folder is created if it is
-// missing; a caller that must not create one checks Exists first.
+// missing.
 func (c Cluster) Lock(ctx context.Context, operation string) (*Lock, error) {
 	path := c.path("operation.lock")
 	for {
@@ -55,6 +55,22 @@ func (c Cluster) Lock(ctx context.Context, operation string) (*Lock, error) {
 		c.record(path, operation)
 		return l, nil
 	}
+}
+
+// LockExisting is Lock for operations on a cluster that has to exist: the fault is NotFound if it does not, and no folder
+// is created.
+func (c Cluster) LockExisting(ctx context.Context, operation string) (*Lock, error) {
+	if !c.Exists() {
+		return nil, NotFound(c.Name)
+	}
+	l, err := c.Lock(ctx, operation)
+	if err == nil && !c.Exists() { // it was deleted just now
+		err = errors.Join(NotFound(c.Name), c.Remove(), l.Release())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
 }
 
 func (c Cluster) busy(path string) error {
