@@ -77,6 +77,8 @@ type operation struct {
 	plan.Plan
 	choice choice
 	daemon *daemonProcess // set if this run spawned it
+	// context is kubectl's current context if it leads to the cluster; empty until the kubeconfig was written.
+	context string
 }
 
 func (m *Manager) operation(verb, name string, run Run) *operation {

@@ -26,7 +26,8 @@ const (
 
 // Delete removes every trace of the cluster: daemon, containers, volumes, network, state folder and the entries in the
 // kubeconfig. It also works on incomplete and broken clusters, and never touches a cluster of another state folder. If
-// the engine does not answer, everything else is removed and the fault says how to remove the containers later.
+// the engine does not answer, everything else is removed and the fault says how to remove the containers later. A
+// kubeconfig that cannot be changed is a warning: everything of the cluster is gone.
 func (m *Manager) Delete(ctx context.Context, name string, events func(cluster.Event)) error {
 	state := m.env.Dir.Cluster(name)
 	if !state.Exists() {
@@ -57,8 +58,10 @@ func (m *Manager) Delete(ctx context.Context, name string, events func(cluster.E
 	})
 	engine.Wait()
 	err = errors.Join(err, rec.step("state", "Certificates, data and kubeconfig entries", func(func(string)) error {
-		_, err := kubeconfig.Remove(name, ca)
-		return errors.Join(err, state.Remove())
+		if _, err := kubeconfig.Remove(ca); err != nil {
+			rec.warnOf("kubeconfig", err)
+		}
+		return state.Remove()
 	}))
 	if err == nil && engineErr == nil && needsEngine {
 		err = m.prunePayloads(ctx)

@@ -15,7 +15,6 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
-	"bonsai/bootstrap/kubeconfig"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/pki"
 	"bonsai/bootstrap/plan"
@@ -209,7 +208,7 @@ func (o *operation) undo(ctx context.Context) error {
 	})
 }
 
-// removeAll removes every trace of the cluster.
+// removeAll removes every trace of the cluster; the kubeconfig is written when nothing can fail any more.
 func (o *operation) removeAll(ctx context.Context) error {
 	var errs []error
 	if o.daemon != nil {
@@ -219,8 +218,7 @@ func (o *operation) removeAll(ctx context.Context) error {
 		id := o.Wanted.Spec.ID
 		errs = append(errs, removeLater(o.driver.RemoveCluster(ctx, id), id))
 	}
-	_, err := kubeconfig.Remove(o.state.Name, authority(o.state))
-	return errors.Join(append(errs, err, o.state.Remove())...)
+	return errors.Join(append(errs, o.state.Remove())...)
 }
 
 // restore brings an existing cluster back to its state before this run. The spec comes first: if this is killed, too, a

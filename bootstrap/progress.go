@@ -79,6 +79,13 @@ func (r *recorder) warn(id, text string) {
 	r.emit(cluster.Event{Kind: cluster.StepWarning, Step: id, Detail: text, Problem: &p})
 }
 
+// warnOf reports an error that does not stop the operation, and what to do about it beside what the error says.
+func (r *recorder) warnOf(id string, err error, advice ...cluster.Advice) {
+	p := fault.Problem(err)
+	p.Severity, p.Advice = cluster.SeverityWarning, slices.Concat(p.Advice, advice)
+	r.emit(cluster.Event{Kind: cluster.StepWarning, Step: id, Detail: err.Error(), Problem: &p})
+}
+
 // timeline is the record so far; a step that has not ended ends now.
 func (r *recorder) timeline() *cluster.Timeline {
 	r.mu.Lock()

@@ -48,6 +48,7 @@ func (m *Manager) Start(ctx context.Context, w plan.Wish, run Run) (*cluster.Tim
 		return o.rec.timeline(), o.failed(ctx, err)
 	}
 	timeline := o.rec.timeline()
+	timeline.Context = o.context
 	if err := o.state.SaveTimeline(timeline); err != nil {
 		o.rec.warn("timeline", err.Error())
 	}
@@ -85,7 +86,10 @@ func (o *operation) prepareStart(ctx context.Context, w plan.Wish) error {
 			Advise("see its log", cluster.Bonsai("logs", "daemon").Of(w.Name).With("--follow")).
 			Advise("or stop it first", cluster.Bonsai("stop").Of(w.Name).Change(), cluster.Bonsai("start").Of(w.Name).With("--foreground").Change())
 	}
-	return kubeconfig.Check() // now, and not when everything else is done
+	if o.Current.Spec == nil {
+		return kubeconfig.Check() // now, and not when everything else is done
+	}
+	return nil // a cluster that exists can be used without it
 }
 
 // lookAroundForStart finds out what the state folder and, if there are or will be nodes, the engine know of the cluster.
@@ -137,7 +141,8 @@ func (o *operation) start(ctx context.Context) error {
 	return o.rec.step("kubeconfig", "kubeconfig", func(func(string)) error { return o.writeKubeconfig() })
 }
 
-// writeKubeconfig merges the context of this cluster into the user's kubeconfig.
+// writeKubeconfig writes the cluster's own kubeconfig, and merges its context into the user's. The cluster runs whether
+// that can be changed or not, so trouble with it is a warning.
 func (o *operation) writeKubeconfig() error {
 	entry, err := o.kubeconfigEntry(o.state, o.Wanted.Spec)
 	if err != nil {
@@ -146,10 +151,22 @@ func (o *operation) writeKubeconfig() error {
 	if err := statedir.WriteFile(o.state.Kubeconfig(), entry.File()); err != nil {
 		return err
 	}
-	if server := kubeconfig.Displaced(entry); server != "" {
-		o.rec.warn("kubeconfig", fmt.Sprintf("kubectl's context %q pointed to another cluster, at %s; it points to this one now", entry.Name, server))
-	}
 	o.wrote(o.state.Kubeconfig())
-	_, err = kubeconfig.Merge(entry)
-	return err
+	m, err := kubeconfig.Merge(entry)
+	if err != nil {
+		o.rec.warnOf("kubeconfig", err,
+			cluster.Advise("then write the entry", cluster.Bonsai("update-context").Of(entry.Name).Change()),
+			cluster.Advise("or use the cluster's own kubeconfig", cluster.Program("export").On("KUBECONFIG="+o.state.Kubeconfig())))
+		return nil
+	}
+	if m.Displaced != "" {
+		o.rec.warn("kubeconfig", fmt.Sprintf("kubectl's context %q pointed to another cluster, at %s; it points to this one now", m.Context, m.Displaced))
+	}
+	if m.Current != "" {
+		o.rec.warnOf("kubeconfig", fault.Newf(fault.Kubeconfig, "kubectl's current context is still %q, which is set in a file that cannot be changed", m.Current).
+			Advisef("kubectl --context %s uses this cluster", m.Context))
+		return nil
+	}
+	o.context = m.Context
+	return nil
 }

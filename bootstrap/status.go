@@ -29,7 +29,8 @@ func (m *Manager) Status(ctx context.Context, name string) (cluster.Snapshot, er
 	s.LastStart = state.LoadTimeline()
 	s.Server = serverURL(spec)
 	if entry, err := m.kubeconfigEntry(state, spec); err == nil {
-		s.Kubeconfig = kubeconfig.Inspect(entry)
+		access := kubeconfig.Inspect(entry)
+		s.Kubeconfig, s.Contexts = access.State, access.Contexts
 	} else {
 		s.Kubeconfig = kubeconfig.Missing
 	}
@@ -183,19 +184,16 @@ func (m *Manager) kubeconfigEntry(state statedir.Cluster, spec *cluster.Spec) (k
 	return kubeconfig.Entry{Name: spec.Name, Server: serverURL(spec), CA: ca, Cert: cert, Key: key}, nil
 }
 
-// UpdateContext makes the user's kubeconfig point to the cluster's current address; changed reports whether it did not
-// before.
-func (m *Manager) UpdateContext(name string) (changed bool, err error) {
+// UpdateContext makes the user's kubeconfig lead to the cluster's current address, and returns how it does.
+func (m *Manager) UpdateContext(name string) (kubeconfig.Merged, error) {
 	state := m.env.Dir.Cluster(name)
 	spec, err := state.LoadSpec()
 	if err != nil {
-		return false, err
+		return kubeconfig.Merged{}, err
 	}
 	entry, err := m.kubeconfigEntry(state, spec)
 	if err != nil {
-		return false, err
+		return kubeconfig.Merged{}, err
 	}
-	changed = kubeconfig.Inspect(entry) != kubeconfig.Configured
-	_, err = kubeconfig.Merge(entry)
-	return changed, err
+	return kubeconfig.Merge(entry)
 }

@@ -44,6 +44,9 @@ type Timeline struct {
 	Started   time.Time      `json:"started"`
 	Total     time.Duration  `json:"totalNanos"`
 	Steps     []TimelineStep `json:"steps"`
+	// Context is kubectl's current context if it leads to the cluster after a start; empty if there is none, for example
+	// because the kubeconfig could not be changed.
+	Context string `json:"context,omitempty"`
 }
 
 // TimelineStep is one bar of the waterfall.

@@ -29,8 +29,10 @@ type Snapshot struct {
 	// APIServer is the state of the only entry point of the cluster, Server its address.
 	APIServer Phase  `json:"apiserver"`
 	Server    string `json:"server,omitempty"`
-	// Kubeconfig is "Configured", "Misconfigured" (the context points elsewhere) or "Missing".
-	Kubeconfig string `json:"kubeconfig"`
+	// Kubeconfig is "Configured", "Misconfigured" (the context points elsewhere) or "Missing". Contexts are those of the
+	// user that lead to the cluster, whatever their names, the current one first.
+	Kubeconfig string   `json:"kubeconfig"`
+	Contexts   []string `json:"contexts,omitempty"`
 	// Components are those of the control plane's process.
 	Components []Component  `json:"components,omitempty"`
 	Nodes      []NodeStatus `json:"nodes"`

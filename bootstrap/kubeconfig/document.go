@@ -2,60 +2,87 @@ package kubeconfig
 
 import (
 	"bytes"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// extensionName marks what bonsai stores in its own context: the name of the context that was current before.
+// extensionName marks what bonsai stores in a context of a user: the name of the context that was current before it.
 const extensionName = "bonsai.io/previous-context"
+
+// The lists of a kubeconfig.
+const (
+	clusters = "clusters"
+	contexts = "contexts"
+	users    = "users"
+)
+
+// bodyOf is the key of an item of each list, beside its name.
+var bodyOf = map[string]string{clusters: "cluster", contexts: "context", users: "user"}
 
 // errForm means that a file is YAML but not a kubeconfig.
 var errForm = errors.New("not a kubeconfig")
 
 // document is a kubeconfig as a tree. Methods change only those parts of the tree that they have to.
 type document struct {
-	tree yaml.Node
-	root *yaml.Node // the mapping at its top
+	tree  yaml.Node
+	root  *yaml.Node // the mapping at its top
+	style style
 }
 
+// style is how a file is written, as far as the tree does not know it.
+type style struct {
+	crlf   bool // lines end as on Windows
+	marker bool // it begins with "---"
+	lists  int  // by how many spaces lists are indented; 0 is kubectl's style
+}
+
+func styleOf(text string) style {
+	s := style{crlf: strings.Contains(text, "\r\n")}
+	for line := range strings.Lines(text) {
+		trimmed := strings.TrimLeft(line, " ")
+		switch {
+		case strings.HasPrefix(line, "---"):
+			s.marker = true
+		case strings.HasPrefix(trimmed, "- "):
+			s.lists = len(line) - len(trimmed)
+			return s
+		}
+	}
+	return s
+}
+
+const emptyText = "apiVersion: v1\nkind: Config\npreferences: {}\nclusters: []\ncontexts: []\nusers: []\ncurrent-context: \"\"\n"
+
 func newDocument() *document {
-	d, err := parse([]byte("apiVersion: v1\nkind: Config\npreferences: {}\nclusters: []\ncontexts: []\nusers: []\ncurrent-context: \"\"\n"))
+	d, err := parse([]byte(emptyText))
 	if err != nil {
 		panic(err) // our own text
 	}
 	return d
 }
 
-// load reads a file. An empty one counts as missing content, not as an error.
-func load(path string) (*document, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	return parse(data)
-}
-
 func parse(data []byte) (*document, error) {
-	d := &document{}
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	if err := dec.Decode(&d.tree); errors.Is(err, io.EOF) {
-		return newDocument(), nil
-	} else if err != nil {
+	text := string(data)
+	d := &document{style: styleOf(text)}
+	dec := yaml.NewDecoder(strings.NewReader(strings.ReplaceAll(text, "\r\n", "\n")))
+	switch err := dec.Decode(&d.tree); {
+	case errors.Is(err, io.EOF), err == nil && isNull(&d.tree):
+		return emptied(text, d.style)
+	case err != nil:
 		return nil, fmt.Errorf("%w: %w", errForm, err)
-	}
-	if len(d.tree.Content) != 1 || d.tree.Content[0].Kind != yaml.MappingNode {
+	case len(d.tree.Content) != 1 || d.tree.Content[0].Kind != yaml.MappingNode:
 		return nil, fmt.Errorf("%w: the top level is not a mapping", errForm)
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%w: more than one document", errForm)
 	}
 	d.root = d.tree.Content[0]
-	for _, list := range []string{"clusters", "contexts", "users"} {
+	for list := range bodyOf {
 		if n := get(d.root, list); n != nil && n.Kind != yaml.SequenceNode && n.Tag != "!!null" {
 			return nil, fmt.Errorf("%w: %s is not a list", errForm, list)
 		}
@@ -63,35 +90,71 @@ func parse(data []byte) (*document, error) {
 	return d, nil
 }
 
-// bytes returns the text of the tree, formatted like kubectl's own: two spaces, lists not indented further.
+// isNull reports whether a document has no content, as "---" alone.
+func isNull(tree *yaml.Node) bool {
+	return len(tree.Content) == 0 || len(tree.Content) == 1 && tree.Content[0].Tag == "!!null"
+}
+
+// emptied is an empty kubeconfig below the comments of a text that has nothing else.
+func emptied(text string, s style) (*document, error) {
+	d := newDocument()
+	var comments []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "#") {
+			comments = append(comments, line)
+		}
+	}
+	d.style, d.tree.HeadComment = s, strings.Join(comments, "\n")
+	return d, nil
+}
+
+// bytes returns the text of the tree in the style of the file; that of a new one is kubectl's own.
 func (d *document) bytes() []byte {
 	var b bytes.Buffer
+	if d.style.marker {
+		b.WriteString("---\n")
+	}
 	enc := yaml.NewEncoder(&b)
-	enc.SetIndent(2)
-	enc.CompactSeqIndent()
+	if d.style.lists > 1 {
+		enc.SetIndent(d.style.lists)
+	} else {
+		enc.SetIndent(2)
+		enc.CompactSeqIndent()
+	}
 	if err := errors.Join(enc.Encode(&d.tree), enc.Close()); err != nil {
 		panic(fmt.Sprintf("encode a tree that was decoded: %v", err))
+	}
+	if d.style.crlf {
+		return bytes.ReplaceAll(b.Bytes(), []byte("\n"), []byte("\r\n"))
 	}
 	return b.Bytes()
 }
 
-func (d *document) put(e Entry) {
-	encode := base64.StdEncoding.EncodeToString
-	d.set("clusters", e.Name, "cluster", map[string]string{"server": e.Server, "certificate-authority-data": encode(e.CA)})
-	d.set("users", e.Name, "user", map[string]string{"client-certificate-data": encode(e.Cert), "client-key-data": encode(e.Key)})
-	// If the user chose a namespace for the context, it is kept.
-	context := map[string]string{"cluster": e.Name, "user": e.Name}
-	if namespace := scalar(get(item(get(d.root, "contexts"), e.Name), "context", "namespace")); namespace != "" {
-		context["namespace"] = namespace
-	}
-	d.set("contexts", e.Name, "context", context)
+// body is what the item of that name says; nil without one.
+func (d *document) body(list, name string) *yaml.Node {
+	return get(item(get(d.root, list), name), bodyOf[list])
 }
 
-// set replaces the body of the named item of a list, at its old place or at the end.
-func (d *document) set(list, name, key string, body map[string]string) {
-	n := &yaml.Node{}
-	if err := n.Encode(map[string]any{"name": name, key: body}); err != nil {
-		panic(err) // strings only
+// names are the names of the items of a list.
+func (d *document) names(list string) (names []string) {
+	if seq := get(d.root, list); seq != nil {
+		for _, n := range seq.Content {
+			names = append(names, scalar(get(n, "name")))
+		}
+	}
+	return names
+}
+
+// replace sets the item of that name, at its old place or at the end of the list.
+func (d *document) replace(list, name string, body fields) {
+	n, values := &yaml.Node{Kind: yaml.MappingNode}, &yaml.Node{Kind: yaml.MappingNode}
+	for _, f := range body {
+		setText(values, f.key, f.value)
+	}
+	setText(n, "name", name)
+	setNode(n, bodyOf[list], values)
+	if list != users { // kubectl sorts the keys
+		n.Content = slices.Concat(n.Content[2:], n.Content[:2])
 	}
 	if old := item(get(d.root, list), name); old != nil {
 		*old = *n
@@ -100,7 +163,7 @@ func (d *document) set(list, name, key string, body map[string]string) {
 	seq := get(d.root, list)
 	if seq == nil {
 		seq = &yaml.Node{}
-		d.root.Content = append(d.root.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: list}, seq)
+		d.root.Content = append(d.root.Content, text(list), seq)
 	}
 	if seq.Kind != yaml.SequenceNode || len(seq.Content) == 0 { // "clusters: null" and "[]" are kubectl's empty lists
 		*seq = yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", HeadComment: seq.HeadComment, FootComment: seq.FootComment}
@@ -108,36 +171,16 @@ func (d *document) set(list, name, key string, body map[string]string) {
 	seq.Content = append(seq.Content, n)
 }
 
-// remove removes the cluster, user and context of that name and reports whether there were any.
-func (d *document) remove(name string) (removed bool) {
-	for _, list := range []string{"clusters", "contexts", "users"} {
-		seq := get(d.root, list)
-		for it := item(seq, name); it != nil; it = item(seq, name) {
-			for i, n := range seq.Content {
-				if n == it {
-					seq.Content = append(seq.Content[:i], seq.Content[i+1:]...)
-					removed = true
-					break
-				}
-			}
-		}
-		if removed && seq != nil && len(seq.Content) == 0 {
-			seq.Style = yaml.FlowStyle // "[]"; block style has no empty list
-		}
+// remove removes the items of that name.
+func (d *document) remove(list, name string) {
+	seq := get(d.root, list)
+	if item(seq, name) == nil {
+		return
 	}
-	return removed
-}
-
-// contexts are the names of the contexts.
-func (d *document) contexts() (names []string) {
-	seq := get(d.root, "contexts")
-	if seq == nil {
-		return nil
+	seq.Content = slices.DeleteFunc(seq.Content, func(n *yaml.Node) bool { return scalar(get(n, "name")) == name })
+	if len(seq.Content) == 0 {
+		seq.Style = yaml.FlowStyle // "[]"; block style has no empty list
 	}
-	for _, n := range seq.Content {
-		names = append(names, scalar(get(n, "name")))
-	}
-	return names
 }
 
 func (d *document) current() string { return scalar(get(d.root, "current-context")) }
@@ -149,7 +192,7 @@ func (d *document) setCurrent(name string) {
 			return
 		}
 		n = &yaml.Node{}
-		d.root.Content = append(d.root.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: "current-context"}, n)
+		d.root.Content = append(d.root.Content, text("current-context"), n)
 	}
 	if scalar(n) != name {
 		n.SetString(name)
@@ -160,40 +203,60 @@ func (d *document) setCurrent(name string) {
 	}
 }
 
-// previous is the context that was current before name's, as recorded by setPrevious.
+// previous is the context that was current before that of this name, as recorded by setPrevious.
 func (d *document) previous(name string) string {
-	context := get(item(get(d.root, "contexts"), name), "context")
-	return scalar(get(item(get(context, "extensions"), extensionName), "extension"))
+	return scalar(get(item(get(d.body(contexts, name), "extensions"), extensionName), "extension"))
 }
 
 func (d *document) setPrevious(name, previous string) {
-	context := get(item(get(d.root, "contexts"), name), "context")
+	context := d.body(contexts, name)
 	if previous == "" || context == nil {
 		return
 	}
-	key, ext := &yaml.Node{Kind: yaml.ScalarNode, Value: "extensions"}, &yaml.Node{}
-	if err := ext.Encode([]map[string]string{{"name": extensionName, "extension": previous}}); err != nil {
-		panic(err) // strings only
+	list := get(context, "extensions")
+	if list == nil || list.Kind != yaml.SequenceNode {
+		list = &yaml.Node{Kind: yaml.SequenceNode}
+		setNode(context, "extensions", list)
 	}
-	context.Content = append(context.Content, key, ext)
+	ext := item(list, extensionName)
+	if ext == nil {
+		ext = &yaml.Node{Kind: yaml.MappingNode}
+		setText(ext, "name", extensionName)
+		list.Content = append(list.Content, ext)
+	}
+	setText(ext, "extension", previous)
 }
 
-// access is everything that determines where a context leads and as which user.
-func (d *document) access(name string) [4]string {
-	context := get(item(get(d.root, "contexts"), name), "context")
-	c := get(item(get(d.root, "clusters"), scalar(get(context, "cluster"))), "cluster")
-	u := get(item(get(d.root, "users"), scalar(get(context, "user"))), "user")
-	return [4]string{
-		scalar(get(c, "server")), scalar(get(c, "certificate-authority-data")),
-		scalar(get(u, "client-certificate-data")), scalar(get(u, "client-key-data")),
+// fields are keys with their values, in order.
+type fields []struct{ key, value string }
+
+// setText sets a key of a mapping; a value that is right stays as it is written.
+func setText(mapping *yaml.Node, key, value string) {
+	n := get(mapping, key)
+	if n == nil || n.Kind != yaml.ScalarNode {
+		setNode(mapping, key, text(value))
+	} else if n.Value != value {
+		n.SetString(value)
 	}
 }
 
-// trusts reports whether the cluster entry of that name has this CA, by which one cluster is told from another of its name:
-// the port of a server changes, its CA does not.
-func (d *document) trusts(name string, ca []byte) bool {
-	data := scalar(get(item(get(d.root, "clusters"), name), "cluster", "certificate-authority-data"))
-	return len(ca) > 0 && data == base64.StdEncoding.EncodeToString(ca)
+func setNode(mapping *yaml.Node, key string, n *yaml.Node) {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == key {
+			mapping.Content[i+1] = n
+			return
+		}
+	}
+	mapping.Content = append(mapping.Content, text(key), n)
+}
+
+// text is a string for the tree, quoted where YAML would read it as something else.
+func text(value string) *yaml.Node {
+	n := &yaml.Node{}
+	if err := n.Encode(value); err != nil {
+		panic(err) // a string
+	}
+	return n
 }
 
 // get walks down mappings; nil where a key is missing.

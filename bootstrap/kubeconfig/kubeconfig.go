@@ -1,19 +1,19 @@
 // Package kubeconfig adds a cluster to the user's kubeconfig and removes it.
 //
-// It leaves everything else in the file as it was: the file is edited as a YAML tree, so that entries, fields and
-// comments that bonsai does not know survive, as do a symbolic link, the file's mode and its owner. Files are found as
-// kubectl finds them ($KUBECONFIG, a list, or ~/.kube/config) and changed under kubectl's own lock. Begin reading at
-// Entry and Merge.
+// What leads to a cluster is told by the cluster's CA and address, not by names: users rename contexts, and make further
+// ones. Everything else in a file stays as it was: the file is edited as a YAML tree, so that entries, fields and comments
+// that bonsai does not know survive, as do a symbolic link, the file's mode and its owner. Files are found as kubectl
+// finds them ($KUBECONFIG, a list, or ~/.kube/config) and seen as kubectl merges them; only those that change are locked,
+// with kubectl's own lock, and written. Begin reading at Entry and Merge.
 package kubeconfig
 
 import (
-	"bytes"
-	"cmp"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"bonsai/bootstrap/atomicfile"
 	"bonsai/bootstrap/cluster"
@@ -23,11 +23,11 @@ import (
 // Results of Inspect.
 const (
 	Configured    = "Configured"
-	Misconfigured = "Misconfigured" // a context of this name exists but leads elsewhere
+	Misconfigured = "Misconfigured" // contexts that lead to it need a repair, or one of its name leads elsewhere
 	Missing       = "Missing"
 )
 
-// Entry is one cluster with its administrator. Cluster, user and context all carry Name.
+// Entry is one cluster with its administrator. In a new entry cluster, user and context all carry Name, if it is free.
 type Entry struct {
 	Name   string
 	Server string
@@ -37,147 +37,133 @@ type Entry struct {
 
 // File returns a whole kubeconfig with this entry only.
 func (e Entry) File() []byte {
-	d := newDocument()
-	d.put(e)
-	d.setCurrent(e.Name)
-	return d.bytes()
+	v := &view{files: []*file{{doc: newDocument()}}}
+	if _, err := v.put(e); err != nil {
+		panic(err) // there is nothing in its way
+	}
+	v.files[0].doc.setCurrent(e.Name)
+	return v.files[0].doc.bytes()
 }
 
-// Merge adds e to the user's kubeconfig, makes it the current context and returns the file that contains it. An entry
-// of the same name is replaced, whichever file of the list it is in.
-func Merge(e Entry) (path string, err error) {
+// Merged is what Merge made of the kubeconfig.
+type Merged struct {
+	// Path is the file with the context.
+	Path string
+	// Context leads to the cluster. It is the current one unless Current says otherwise.
+	Context string
+	// Current is another current context, which a file determines that cannot be changed; normally it is empty.
+	Current string
+	// Changed says whether the contexts had to be changed, apart from which one is the current one.
+	Changed bool
+	// Displaced is the server to which the context led before, if that was another cluster.
+	Displaced string
+}
+
+// Merge makes the user's kubeconfig lead to the cluster of e. Contexts that do so already, whatever their names, are
+// repaired where needed and nothing is added; otherwise a context of e.Name is added or replaced. The current context stays
+// if it leads to the cluster.
+func Merge(e Entry) (m Merged, err error) {
 	paths, err := files()
 	if err != nil {
-		return "", err
+		return m, err
 	}
-	target := paths.target(e.Name)
-	current := paths.current()
-	for _, p := range paths {
-		if p == target {
-			continue
+	err = paths.update(func(v *view) error {
+		m = Merged{}
+		v.repair(e)
+		ways := v.ways(e)
+		if len(ways) == 0 || !ways[0].works {
+			displaced, err := v.put(e)
+			if err != nil {
+				return err
+			}
+			m.Displaced, ways = displaced, v.ways(e)
 		}
-		// Of two entries of the same name kubectl uses the first file's: a stale one must not hide ours.
-		if err := edit(p, false, func(d *document) { d.remove(e.Name) }); err != nil {
-			return "", err
+		m.Changed = v.changed()
+		m.Context = v.choose(e, ways)
+		if m.Context == "" {
+			_, m.Current = v.current()
+			m.Context = ways[0].context
 		}
-	}
-	decides := current.path == "" || current.path == target
-	err = edit(target, true, func(d *document) {
-		previous := current.context
-		if decides {
-			previous = d.current() // read again, under the lock
-		}
-		if previous == e.Name {
-			previous = d.previous(e.Name)
-		}
-		d.put(e)
-		d.setPrevious(e.Name, previous)
-		if decides {
-			d.setCurrent(e.Name)
-		}
+		f, _ := v.find(contexts, m.Context)
+		m.Path = f.path
+		return nil
 	})
-	if err == nil && !decides {
-		// kubectl uses the first file that names a current context.
-		err = edit(current.path, false, func(d *document) { d.setCurrent(e.Name) })
-	}
-	return target, err
+	return m, err
 }
 
-// Check reports what would prevent Merge from changing the kubeconfig, without changing anything.
+// Check reports what would prevent Merge from adding a cluster, without changing anything.
 func Check() error {
 	paths, err := files()
 	if err != nil {
 		return err
 	}
-	for _, p := range paths {
-		if _, err := load(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return unusable("read", p, "then try again", nil, err)
-		}
+	v, err := paths.read()
+	if err == nil && len(v.places()) == 0 {
+		err = v.unwritable()
 	}
-	return nil
+	if f, ok := errors.AsType[*fault.Fault](err); ok {
+		return f.Advise("then try again")
+	}
+	return err
 }
 
-// Remove removes the entry of that name from all files of the user's kubeconfig if it belongs to the cluster with this CA
-// (PEM); that of another cluster of the same name stays. If it was the current context, the previous one becomes current
-// again, if it still exists. It returns whether an entry was found; a missing one is not an error.
-func Remove(name string, ca []byte) (removed bool, err error) {
+// Remove removes what leads to the cluster with this CA (PEM) from all files of the user's kubeconfig. If its context was
+// the current one, the previous one becomes current again, if it still exists. It returns whether there was anything to
+// remove; nothing is not an error. The fault names what stays in a file that cannot be changed.
+func Remove(ca []byte) (removed bool, err error) {
 	paths, err := files()
 	if err != nil {
 		return false, err
 	}
-	previous, another, known := "", false, false
-	var contexts []string
-	for _, p := range paths {
-		d, err := load(p)
-		if err != nil {
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			return false, broken(p, err)
-		}
-		if slices.Contains(d.contexts(), name) {
-			known = known || d.trusts(name, ca)
-			another = another || !d.trusts(name, ca)
-		}
-		if before := d.previous(name); before != "" {
-			previous = before
-		}
-		contexts = append(contexts, d.contexts()...)
+	var found remains
+	err = paths.update(func(v *view) error {
+		found = v.remove(ca)
+		return nil
+	})
+	if err == nil && found.stuck != nil {
+		err = unusable("change", found.stuck.path, found.stuck.locked)
 	}
-	if !slices.Contains(contexts, previous) || previous == name {
-		previous = ""
+	if f, ok := errors.AsType[*fault.Fault](err); ok && len(found.contexts) > 0 {
+		f.Advisef("then remove the contexts that led to the cluster: %s", strings.Join(found.contexts, ", "))
 	}
-	for _, p := range paths {
-		err := edit(p, false, func(d *document) {
-			removed = d.trusts(name, ca) && d.remove(name) || removed
-			if known && !another && d.current() == name {
-				d.setCurrent(previous)
-				removed = true
-			}
-		})
-		if err != nil {
-			return removed, err
-		}
-	}
-	return removed, nil
+	return found.any, err
 }
 
-// Displaced returns the server of the entry that a Merge of e would replace although it leads to another cluster; "" if
-// there is none.
-func Displaced(e Entry) (server string) {
-	paths, err := files()
-	if err != nil {
-		return ""
-	}
-	for _, p := range paths {
-		d, err := load(p)
-		if err == nil && slices.Contains(d.contexts(), e.Name) && !d.trusts(e.Name, e.CA) {
-			return cmp.Or(d.access(e.Name)[0], "?")
-		}
-	}
-	return ""
+// Access is how the user's kubeconfig leads to a cluster.
+type Access struct {
+	State    string   // Configured, Misconfigured or Missing
+	Contexts []string // the contexts that lead to it, if it is Configured, the current one first
 }
 
-// Inspect reports whether the user's kubeconfig contains e, and with the same data: Configured, Misconfigured or Missing.
-// A file that cannot be read counts as missing.
-func Inspect(e Entry) string {
+// Inspect reports whether the user's kubeconfig leads to the cluster of e. A file that cannot be read counts as empty.
+func Inspect(e Entry) Access {
 	paths, err := files()
 	if err != nil {
-		return Missing
+		return Access{State: Missing}
 	}
+	v := &view{}
 	for _, p := range paths {
-		d, err := load(p)
-		if err != nil || !slices.Contains(d.contexts(), e.Name) {
-			continue
+		if f, err := open(p); err == nil {
+			v.files = append(v.files, f)
 		}
-		want := newDocument()
-		want.put(e)
-		if d.access(e.Name) != want.access(e.Name) {
-			return Misconfigured
-		}
-		return Configured
 	}
-	return Missing
+	a := Access{State: Missing}
+	if f, _ := v.find(contexts, e.Name); f != nil {
+		a.State = Misconfigured
+	}
+	_, current := v.current()
+	for _, w := range v.ways(e) {
+		switch {
+		case !w.works && a.State == Missing:
+			a.State = Misconfigured
+		case !w.works:
+		case w.context == current:
+			a.State, a.Contexts = Configured, slices.Insert(a.Contexts, 0, w.context)
+		default:
+			a.State, a.Contexts = Configured, append(a.Contexts, w.context)
+		}
+	}
+	return a
 }
 
 // fileList are the files of the user's kubeconfig, in order of precedence.
@@ -201,86 +187,101 @@ func files() (fileList, error) {
 	return fileList{filepath.Join(home, ".kube", "config")}, nil
 }
 
-// target is the file to write to: the one that has the entry, otherwise the first that exists, otherwise the last.
-func (l fileList) target(name string) string {
+// read reads all files; one that does not exist is empty.
+func (l fileList) read() (*view, error) {
+	v := &view{}
 	for _, p := range l {
-		if d, err := load(p); err == nil && slices.Contains(d.contexts(), name) {
-			return p
+		f, err := open(p)
+		if err != nil {
+			return nil, unusable("read", p, err)
+		}
+		if !slices.ContainsFunc(v.files, func(other *file) bool { return other.real == f.real }) {
+			v.files = append(v.files, f)
 		}
 	}
-	for _, p := range l {
-		if _, err := os.Stat(p); err == nil {
-			return p
-		}
-	}
-	return l[len(l)-1]
+	return v, nil
 }
 
-type currentContext struct{ path, context string }
+func (v *view) changed() bool { return slices.ContainsFunc(v.files, (*file).changed) }
 
-// current finds the file that determines the current context.
-func (l fileList) current() currentContext {
-	for _, p := range l {
-		if d, err := load(p); err == nil && d.current() != "" {
-			return currentContext{p, d.current()}
+// updates is how often an update begins again because other programs change other files than those that it has locked.
+const updates = 5
+
+// update applies a change and writes the files that it changes, each under its lock; others are not touched. Which files
+// those are is only known from applying it, so it is applied once before locking, and again to what is there then.
+func (l fileList) update(change func(*view) error) error {
+	var locked []string
+	for range updates {
+		done, want, err := l.tryUpdate(locked, change)
+		if done || err != nil {
+			return err
 		}
+		locked = want
 	}
-	return currentContext{}
+	return fault.Newf(fault.Kubeconfig, "other programs keep changing the kubeconfig").Advise("try again later")
 }
 
-// edit changes one file under its lock. A missing file is created only if create is set; a file without changes is not
-// written.
-func edit(path string, create bool, change func(*document)) (err error) {
-	real, err := resolve(path)
+// tryUpdate writes the changes if they are in the given files only, and returns in which ones they are otherwise.
+func (l fileList) tryUpdate(locked []string, change func(*view) error) (done bool, want []string, err error) {
+	for _, real := range locked {
+		if err := os.MkdirAll(filepath.Dir(real), 0o700); err != nil {
+			return false, nil, unusable("change", real, err)
+		}
+		unlock, lockErr := lock(real)
+		if lockErr != nil {
+			return false, nil, unusable("change", real, lockErr)
+		}
+		defer func() { err = errors.Join(err, unlock()) }()
+	}
+	v, err := l.read()
 	if err != nil {
-		return broken(path, err)
+		return false, nil, err
 	}
-	if _, err := os.Stat(real); errors.Is(err, fs.ErrNotExist) && !create {
-		return nil
+	if err := change(v); err != nil {
+		return false, nil, err
 	}
-	if err := os.MkdirAll(filepath.Dir(real), 0o700); err != nil {
-		return broken(path, err)
-	}
-	unlock, err := lock(real)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, unlock()) }()
-	d, err := load(real)
-	if errors.Is(err, fs.ErrNotExist) {
-		d, err = newDocument(), nil
-	}
-	if err != nil {
-		return broken(path, err)
-	}
-	before := d.bytes()
-	change(d)
-	if after := d.bytes(); !bytes.Equal(before, after) {
-		if err := atomicfile.Write(real, after, 0o600, atomicfile.Options{Durable: true, Keep: true}); err != nil {
-			return broken(path, err)
+	for _, f := range v.files {
+		if f.changed() {
+			want = append(want, f.real)
 		}
 	}
-	return nil
+	slices.Sort(want) // an order that everybody keeps, so that nobody waits for each other
+	if slices.ContainsFunc(want, func(real string) bool { return !slices.Contains(locked, real) }) {
+		return false, want, nil
+	}
+	for _, f := range v.files {
+		if !f.changed() {
+			continue
+		}
+		if err := atomicfile.Write(f.real, f.doc.bytes(), 0o600, atomicfile.Options{Durable: true, Keep: true}); err != nil {
+			return false, nil, unusable("change", f.path, err)
+		}
+	}
+	return true, nil, nil
 }
 
-// broken is the fault for a kubeconfig that cannot be read or written.
-func broken(path string, err error) error {
-	return unusable("change", path, "then write the entry again", []cluster.Command{cluster.Bonsai("update-context").Change()}, err)
+// unwritable is the fault of a kubeconfig of which no file can be changed.
+func (v *view) unwritable() *fault.Fault {
+	f := v.files[0]
+	list := []string{"FILE"}
+	for _, other := range v.files {
+		list = append(list, other.path)
+	}
+	return fault.New(fault.Kubeconfig, "change the kubeconfig "+f.path, f.locked).Advise("put a file in front that can be changed",
+		cluster.Program("export").On("KUBECONFIG="+strings.Join(list, string(filepath.ListSeparator))).Fill("FILE").Change())
 }
 
-// unusable says what was tried on the file, and what to do once it is repaired: then, with the given commands.
-func unusable(verb, path, then string, by []cluster.Command, err error) error {
+// unusable is the fault for a kubeconfig that cannot be read or written.
+func unusable(verb, path string, err error) *fault.Fault {
 	if f, ok := errors.AsType[*fault.Fault](err); ok {
 		return f
 	}
 	f := fault.New(fault.Kubeconfig, verb+" the kubeconfig "+path, err)
 	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return f.Advisef("this user may not change %s; set KUBECONFIG to a file that you own", path)
 	case errors.Is(err, errForm):
-		f.Advise("move the file away; kubectl cannot read it either")
-	default:
-		f.Advise("repair the file, or move it away")
+		return f.Advise("move the file away; kubectl cannot read it either")
+	case errors.Is(err, fs.ErrPermission):
+		return f.Advisef("this user may not %s %s", verb, path)
 	}
-	return f.Advise(then, by...)
+	return f.Advise("repair the file, or move it away")
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -89,17 +90,17 @@ func decode(t *testing.T, text string) (v map[string]any) {
 
 func merge(t *testing.T, e Entry, want string) {
 	t.Helper()
-	if path, err := Merge(e); err != nil || path != want {
-		t.Fatalf("Merge: %s, %v; want %s", path, err, want)
+	if m, err := Merge(e); err != nil || m.Path != want {
+		t.Fatalf("Merge: %+v, %v; want it in %s", m, err, want)
 	}
-	if got := Inspect(e); got != Configured {
-		t.Fatalf("after Merge: %s", got)
+	if got := Inspect(e); got.State != Configured {
+		t.Fatalf("after Merge: %v", got)
 	}
 }
 
 func remove(t *testing.T, name string, want bool) {
 	t.Helper()
-	if removed, err := Remove(name, entry(name).CA); err != nil || removed != want {
+	if removed, err := Remove(entry(name).CA); err != nil || removed != want {
 		t.Fatalf("Remove: %v, %v; want %v", removed, err, want)
 	}
 }
@@ -107,8 +108,8 @@ func remove(t *testing.T, name string, want bool) {
 func TestMergeIntoNothing(t *testing.T) {
 	path := setup(t, "")
 	e := entry("dev")
-	if got := Inspect(e); got != Missing {
-		t.Errorf("before: %s", got)
+	if got := Inspect(e); got.State != Missing {
+		t.Errorf("before: %v", got)
 	}
 	merge(t, e, path)
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
@@ -193,8 +194,8 @@ func TestCurrentContextComesBack(t *testing.T) {
 
 func TestForeignContextOfOurNameIsReplaced(t *testing.T) {
 	path := setup(t, foreign)
-	if got := Inspect(entry("bonsai")); got != Misconfigured {
-		t.Errorf("before: %s", got)
+	if got := Inspect(entry("bonsai")); got.State != Misconfigured {
+		t.Errorf("before: %v", got)
 	}
 	merge(t, entry("bonsai"), path)
 	if !strings.Contains(read(t, path), "namespace: mine") {
@@ -202,13 +203,13 @@ func TestForeignContextOfOurNameIsReplaced(t *testing.T) {
 	}
 	moved := entry("bonsai")
 	moved.Server = "https://127.0.0.1:7000"
-	if got := Inspect(moved); got != Misconfigured {
-		t.Errorf("another port: %s", got)
+	if got := Inspect(moved); got.State != Misconfigured {
+		t.Errorf("another port: %v", got)
 	}
 	renewed := entry("bonsai")
 	renewed.Cert = []byte("renewed")
-	if got := Inspect(renewed); got != Misconfigured {
-		t.Errorf("another certificate: %s", got)
+	if got := Inspect(renewed); got.State != Misconfigured {
+		t.Errorf("another certificate: %v", got)
 	}
 	merge(t, moved, path)
 }
@@ -292,32 +293,30 @@ func TestTheEntryOfAnotherClusterOfTheNameStays(t *testing.T) {
 	path := setup(t, foreign)
 	ours, theirs := entry("dev"), entry("dev")
 	theirs.Server, theirs.CA = "https://127.0.0.1:6444", []byte("another ca")
-	merge(t, ours, path)
-	if got := Displaced(ours); got != "" {
-		t.Errorf("our own entry is said to be that of %s", got)
+	displaces := func(e Entry, want string) {
+		t.Helper()
+		if m, err := Merge(e); err != nil || m.Displaced != want {
+			t.Errorf("Merge: %+v, %v; want %q displaced", m, err, want)
+		}
 	}
-	moved := ours
-	moved.Server = "https://127.0.0.1:7443"
-	if got := Displaced(moved); got != "" {
-		t.Errorf("our own entry with another port is said to be that of %s", got)
-	}
-	if got := Displaced(theirs); got != ours.Server {
-		t.Errorf("got %q, want the server of the cluster that loses its entry", got)
-	}
-	merge(t, theirs, path)
+	displaces(ours, "")
+	displaces(ours, "")
+	ours.Server = "https://127.0.0.1:7443"
+	displaces(ours, "")
+	displaces(theirs, ours.Server)
 	remove(t, "dev", false) // ours is no longer there
-	if got := Inspect(theirs); got != Configured {
-		t.Errorf("their entry is %s after ours was removed", got)
+	if got := Inspect(theirs); got.State != Configured {
+		t.Errorf("their entry is %v after ours was removed", got)
 	}
 	if v := decode(t, read(t, path)); v["current-context"] != "dev" {
 		t.Errorf("the current context is %v", v["current-context"])
 	}
 	for what, ca := range map[string][]byte{"none": nil, "an empty one": {}} {
-		if removed, err := Remove("dev", ca); err != nil || removed {
+		if removed, err := Remove(ca); err != nil || removed {
 			t.Errorf("a cluster whose CA is %s: %v, %v", what, removed, err)
 		}
 	}
-	if removed, err := Remove("dev", theirs.CA); err != nil || !removed {
+	if removed, err := Remove(theirs.CA); err != nil || !removed {
 		t.Errorf("their own delete: %v, %v", removed, err)
 	}
 }
@@ -328,7 +327,7 @@ func TestBrokenFilesAreLeftAlone(t *testing.T) {
 	} {
 		path := setup(t, content)
 		_, mergeErr := Merge(entry("dev"))
-		_, removeErr := Remove("dev", entry("dev").CA)
+		_, removeErr := Remove(entry("dev").CA)
 		for _, err := range []error{Check(), mergeErr, removeErr} {
 			if fault.KindOf(err) != fault.Kubeconfig || fault.Problem(err).HintText() == "" || !strings.Contains(err.Error(), path) {
 				t.Errorf("%s: %v", what, err)
@@ -388,11 +387,31 @@ func TestManyAtOnce(t *testing.T) {
 }
 
 func TestLockOfACrashedProcessIsNamed(t *testing.T) {
-	path := setup(t, foreign)
-	write(t, path+".lock", "")
-	var err error
-	synctest.Test(t, func(*testing.T) { _, err = Merge(entry("dev")) }) // waits five seconds in no time
-	if fault.KindOf(err) != fault.Kubeconfig || !strings.Contains(fault.Problem(err).HintText(), "rm "+path+".lock") {
-		t.Errorf("got %v, hint %q", err, fault.Problem(err).HintText())
+	for what, age := range map[string]time.Duration{"new": 0, "old": 3 * time.Hour} {
+		path := setup(t, foreign)
+		write(t, path+".lock", "")
+		var err error
+		synctest.Test(t, func(*testing.T) { // waits in no time
+			began := time.Now()
+			if err := os.Chtimes(path+".lock", began.Add(-age), began.Add(-age)); err != nil {
+				t.Fatal(err)
+			}
+			_, err = Merge(entry("dev"))
+			if waited := time.Since(began); (waited == 0) != (age > 0) {
+				t.Errorf("%s: waited %s", what, waited)
+			}
+		})
+		if fault.KindOf(err) != fault.Kubeconfig || !strings.Contains(fault.Problem(err).HintText(), "rm "+path+".lock") {
+			t.Errorf("%s: got %v, hint %q", what, err, fault.Problem(err).HintText())
+		}
 	}
+}
+
+// What has nothing to change does not wait for a lock.
+func TestLockIsTakenOnlyToChange(t *testing.T) {
+	path := setup(t, foreign)
+	merge(t, entry("dev"), path)
+	write(t, path+".lock", "")
+	merge(t, entry("dev"), path)
+	remove(t, "nobody", false)
 }

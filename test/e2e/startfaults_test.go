@@ -137,14 +137,14 @@ func startFaults() []startFault {
 			says: []string{"pki", "not a directory"},
 		},
 		{
-			name: "the kubeconfig cannot be written",
+			name: "the kubeconfig is not one",
 			plant: func(t *testing.T, c *harness.Cluster) []string {
 				if err := os.WriteFile(c.Kubeconfig, []byte("a: [broken"), 0o600); err != nil {
 					t.Fatal(err)
 				}
 				return nil
 			},
-			says: []string{"kubeconfig", "move the file away"},
+			says: []string{"not a kubeconfig", "move the file away"},
 		},
 		{
 			name:  "the control plane is killed",

@@ -25,6 +25,7 @@ import (
 	"bonsai/bootstrap/buildinfo"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/kubeconfig"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/plan"
 	"bonsai/bootstrap/statedir"
@@ -42,7 +43,7 @@ type Engine interface {
 	DeleteForeign(ctx context.Context, id string, events func(cluster.Event)) error
 	Status(ctx context.Context, name string) (cluster.Snapshot, error)
 	Watch(ctx context.Context, name string, f func(cluster.Snapshot) error) error
-	UpdateContext(name string) (changed bool, err error)
+	UpdateContext(name string) (kubeconfig.Merged, error)
 	AddonEngine
 }
 

@@ -219,14 +219,22 @@ func (f *fakeEngine) Start(ctx context.Context, w plan.Wish, run bootstrap.Run) 
 		return nil, err
 	}
 	state := f.dir.Cluster(w.Name)
-	e := kubeconfig.Entry{Name: w.Name, Server: "https://127.0.0.1:6443", CA: []byte("ca")}
+	if !state.Exists() {
+		if err := kubeconfig.Check(); err != nil {
+			return nil, err
+		}
+	}
+	e := kubeconfig.Entry{Name: w.Name, Server: "https://127.0.0.1:6443", CA: []byte("ca " + w.Name)}
 	if err := errors.Join(state.Create(), state.SaveSpec(p.Wanted.Spec), statedir.WriteFile(state.Kubeconfig(), e.File())); err != nil {
 		return nil, err
 	}
-	if _, err := kubeconfig.Merge(e); err != nil {
-		return nil, err
+	m, err := kubeconfig.Merge(e)
+	if err != nil {
+		problem := fault.Problem(err)
+		problem.Severity, problem.Advice = cluster.SeverityWarning, append(problem.Advice, cluster.Advise("use", cluster.Program("export").On("KUBECONFIG="+state.Kubeconfig())))
+		run.Events(cluster.Event{Kind: cluster.StepWarning, Step: "kubeconfig", Time: time.Now(), Problem: &problem})
 	}
-	t := &cluster.Timeline{Operation: "start", Total: 2900 * time.Millisecond}
+	t := &cluster.Timeline{Operation: "start", Total: 2900 * time.Millisecond, Context: m.Context}
 	run.Started(t)
 	return t, nil
 }
@@ -246,7 +254,7 @@ func (f *fakeEngine) Delete(_ context.Context, name string, _ func(cluster.Event
 	if !f.dir.Cluster(name).Exists() {
 		return statedir.NotFound(name)
 	}
-	_, err := kubeconfig.Remove(name, []byte("ca"))
+	_, err := kubeconfig.Remove([]byte("ca " + name))
 	return errors.Join(err, f.dir.Cluster(name).Remove())
 }
 
@@ -290,14 +298,12 @@ func (f *fakeEngine) Status(_ context.Context, name string) (s cluster.Snapshot,
 	return s, json.Unmarshal(data, &s)
 }
 
-func (f *fakeEngine) UpdateContext(name string) (bool, error) {
-	e := kubeconfig.Entry{Name: name, Server: "https://127.0.0.1:6443", CA: []byte("ca")}
+func (f *fakeEngine) UpdateContext(name string) (m kubeconfig.Merged, err error) {
+	e := kubeconfig.Entry{Name: name, Server: "https://127.0.0.1:6443", CA: []byte("ca " + name)}
 	if _, err := f.dir.Cluster(name).LoadSpec(); err != nil {
-		return false, err
+		return m, err
 	}
-	changed := kubeconfig.Inspect(e) != kubeconfig.Configured
-	_, err := kubeconfig.Merge(e)
-	return changed, err
+	return kubeconfig.Merge(e)
 }
 
 // fakeDriver knows a few commands. Every planned node has a container of its name.

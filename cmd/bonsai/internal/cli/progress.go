@@ -26,9 +26,10 @@ type progress struct {
 
 	mu      sync.Mutex // guards everything below and the writer
 	began   time.Time
-	running []cluster.Event // newest event of each step that runs, by begin
-	spoken  time.Time       // when the last plain line was written
-	drawn   int             // lines of the live part that stand on the screen
+	running []cluster.Event   // newest event of each step that runs, by begin
+	advice  []cluster.Problem // warnings that say what to do, until they are printed
+	spoken  time.Time         // when the last plain line was written
+	drawn   int               // lines of the live part that stand on the screen
 	tick    int
 	closed  bool
 	stop    chan struct{}
@@ -108,6 +109,17 @@ func (p *progress) Close() {
 	p.ended.Wait()
 }
 
+// PrintAdvice prints the warnings so far that say what to do. They come last, where they are read.
+func (p *progress) PrintAdvice() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.erase()
+	for _, problem := range p.advice {
+		printProblem(p.w, p.style, problem)
+	}
+	p.advice = nil
+}
+
 // Event shows one event.
 func (p *progress) Event(e cluster.Event) {
 	p.mu.Lock()
@@ -162,6 +174,10 @@ func (p *progress) line(e cluster.Event) string {
 	case cluster.StepFailed:
 		return p.format(at, p.mark("✗", "FAILED", p.style.red), e.Title, seconds(e.Elapsed), firstLine(detail(e)))
 	case cluster.StepWarning:
+		if e.Problem != nil && len(e.Problem.Advice) > 0 {
+			p.advice = append(p.advice, *e.Problem)
+			return ""
+		}
 		return p.format(at, p.mark("!", "warning", p.style.yellow), cmpTitle(e), "", firstLine(detail(e)))
 	}
 	return ""
@@ -280,5 +296,7 @@ func (a *app) operation(name string, attached bool, f func(p *progress) error) e
 		}
 		p.Event(e)
 	}
+	p.Close()
+	p.PrintAdvice()
 	return err
 }

@@ -125,6 +125,7 @@ func (a *app) runStart(ctx context.Context, flags *pflag.FlagSet, o startOptions
 				p.Close()
 			}
 			a.printStarted(s, t, o.foreground)
+			p.PrintAdvice()
 		}
 		_, err := s.Engine.Start(ctx, wish, run)
 		return err
@@ -297,7 +298,10 @@ func (a *app) printStarted(s Session, t *cluster.Timeline, foreground bool) {
 	if spec, err := a.spec(s); err == nil {
 		what = fmt.Sprintf(": %s, Kubernetes %s", count(len(spec.Nodes), "node"), spec.KubernetesVersion)
 	}
-	fmt.Fprintf(a.Stdout, "%s is ready in %s%s; kubectl uses the context %q.\n", a.profile, seconds(t.Total), what, a.profile)
+	if t.Context != "" {
+		what += fmt.Sprintf("; kubectl uses the context %q", t.Context)
+	}
+	fmt.Fprintf(a.Stdout, "%s is ready in %s%s.\n", a.profile, seconds(t.Total), what)
 	if foreground {
 		fmt.Fprintln(a.Stdout, "Ctrl-C stops it.")
 		return

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/kubeconfig"
+	"bonsai/bootstrap/termsafe"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -102,11 +104,11 @@ func (a *app) printStatus(s cluster.Snapshot) error {
 	fmt.Fprintln(out, head)
 
 	if len(s.Nodes) == 0 { // the machine itself is the only host
-		fmt.Fprintf(out, "\n%s\ntype: Control Plane\nhost: %s\napiserver: %s\nkubeconfig: %s\n", s.Name, phase(hostPhase(s)), phase(s.APIServer), s.Kubeconfig)
+		fmt.Fprintf(out, "\n%s\ntype: Control Plane\nhost: %s\napiserver: %s\nkubeconfig: %s\n", s.Name, phase(hostPhase(s)), phase(s.APIServer), access(s))
 	}
 	for _, n := range s.Nodes {
 		fmt.Fprintf(out, "\n%s\ntype: %s\nhost: %s\nkubelet: %s\napiserver: %s\nkubeconfig: %s\n",
-			n.Name, nodeType(n.Role), phase(n.Host), phase(n.Kubelet), phase(s.APIServer), s.Kubeconfig)
+			n.Name, nodeType(n.Role), phase(n.Host), phase(n.Kubelet), phase(s.APIServer), access(s))
 	}
 	if rows := componentRows(s); len(rows) > 1 {
 		fmt.Fprintln(out)
@@ -122,6 +124,17 @@ func (a *app) printStatus(s cluster.Snapshot) error {
 		a.note("kubectl's context %q is %s; repair it:  %s", s.Name, s.Kubeconfig, a.command("update-context"))
 	}
 	return nil
+}
+
+// access says how the user's kubeconfig leads to the cluster, with the contexts unless it is just the one of its name.
+func access(s cluster.Snapshot) string {
+	switch {
+	case len(s.Contexts) == 0, len(s.Contexts) == 1 && s.Contexts[0] == s.Name:
+		return s.Kubeconfig
+	case len(s.Contexts) == 1:
+		return fmt.Sprintf("%s (context %s)", s.Kubeconfig, termsafe.String(s.Contexts[0]))
+	}
+	return fmt.Sprintf("%s (contexts %s)", s.Kubeconfig, termsafe.String(strings.Join(s.Contexts, ", ")))
 }
 
 func hostPhase(s cluster.Snapshot) cluster.Phase {
