@@ -36,8 +36,7 @@ import (
 // Env holds a Manager's dependencies; all fields except Scale are required.
 type Env struct {
 	Dir statedir.Dir
-	// Driver connects to the container engine. It is called at most once per operation, and not at all by operations on
-	// a cluster without nodes.
+	// Driver connects to the container engine. It is not called by operations on a cluster without nodes.
 	Driver func() (node.Driver, error)
 	// Payload is what the nodes of this executable share.
 	Payload func() (node.Payload, error)

@@ -139,7 +139,7 @@ func (o *operation) daemonFailure(ctx context.Context, said, unheard error) erro
 		}
 	}
 	if strings.Contains(fmt.Sprint(err), fmt.Sprintf("127.0.0.1:%d: bind: address already in use", o.Wanted.Spec.APIPort)) {
-		return portTaken(o.Wanted.Spec, err)
+		return o.portTaken(err)
 	}
 	return fault.New(fault.ControlPlane, "start the control plane", err).WithEvidence(lines...).Advise(advice.Text, advice.Commands...)
 }

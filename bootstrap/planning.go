@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -158,9 +157,8 @@ func (o *operation) reserve(env *plan.Environment) error {
 }
 
 // portTaken is the fault of a daemon that could not listen.
-func portTaken(spec *cluster.Spec, cause error) *fault.Fault {
-	port := strconv.Itoa(spec.APIPort)
-	return fault.New(fault.Conflict, "start the control plane", fmt.Errorf("%w: %w", errPortTaken, cause)).
-		Advise("see what has it", cluster.Program("ss", "-ltnp").On("sport = :"+port)).
-		Advise("or use another one", cluster.Bonsai("start").Of(spec.Name).With("--api-port", "PORT").Fill("PORT").Change())
+func (o *operation) portTaken(cause error) *fault.Fault {
+	f := fault.New(fault.Conflict, "start the control plane", fmt.Errorf("%w: %w", errPortTaken, cause))
+	f.Advice = plan.PortAdvice(*o.Wanted.Spec, o.Current.Spec != nil, cluster.Bonsai("start").With("--api-port", "PORT").Fill("PORT"))
+	return f
 }

@@ -101,15 +101,21 @@ func (c Subnet) flag() []string { return []string{"--subnet", c.To.String()} }
 
 // MTU is another packet size of the nodes' network: the engine's has changed.
 type MTU struct {
-	Name  string   `json:"name"`
-	From  int      `json:"from"`
-	To    int      `json:"to"`
+	Name string `json:"name"`
+	From int    `json:"from"`
+	To   int    `json:"to"`
+	// Nodes are those that are running.
 	Nodes []string `json:"nodes"`
 }
 
 func (c MTU) Kind() Kind     { return KindMTU }
 func (c MTU) Object() string { return "cluster/" + c.Name }
-func (c MTU) Needs() Need    { return Need{Effect: Restart, Nodes: c.Nodes} }
+func (c MTU) Needs() Need {
+	if len(c.Nodes) == 0 {
+		return Need{Effect: Live}
+	}
+	return Need{Effect: Restart, Nodes: c.Nodes}
+}
 func (c MTU) String() string {
 	return fmt.Sprintf("change the MTU of the nodes' network from %d to %d", c.From, c.To)
 }

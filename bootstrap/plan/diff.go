@@ -37,7 +37,7 @@ func diffCluster(have, want cluster.Spec, current State) (changes []Change) {
 		changes = append(changes, UpstreamHooks{have.Name, want.UpstreamHooks})
 	}
 	if have.MTU != want.MTU && len(have.Nodes) > 0 {
-		var nodes []string
+		nodes := []string{}
 		for _, n := range have.Nodes {
 			if current.runs(n.Name) {
 				nodes = append(nodes, n.Name)

@@ -79,7 +79,8 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 			"cannot change the subnet from 10.201.0.0/22 to 172.29.0.0/22", "bonsai delete -p dev"},
 		{"a taken subnet", Wish{Subnet: netip.MustParsePrefix("172.29.4.0/22")}, State{}, busyNet, fault.Conflict, "172.29.0.0/16", "--subnet 10.201.0.0/22"},
 		{"a taken port", Wish{APIPort: 8443}, State{}, busyPort, fault.Conflict, "8443", "--api-port 40123"},
-		{"a port that was taken since", Wish{}, State{Spec: &existing}, busyPort, fault.Conflict, "6443", "--api-port 40123"},
+		{"a port that was taken since", Wish{}, State{Spec: &existing}, busyPort, fault.Conflict, "6443",
+			"bonsai stop -p dev && bonsai start -p dev --api-port 40123"}, // nodes may run without the control plane
 		{"another port while running", Wish{APIPort: 7443}, State{Spec: &existing, Running: true}, quietMachine(), fault.Usage,
 			"cannot change the API port from 6443 to 7443 while it runs", "stop it first:  bonsai stop -p dev && bonsai start -p dev --api-port 7443"},
 		{"another port while nodes run", Wish{APIPort: 7443}, State{Spec: &existing, Down: map[string]bool{"dev-1": true}}, quietMachine(), fault.Usage,
@@ -193,6 +194,10 @@ func TestDiff(t *testing.T) {
 			"change the subnet from 10.201.0.0/22 to 10.5.0.0/22", `{"name":"dev","from":"10.201.0.0/22","to":"10.5.0.0/22"}`},
 		{"MTU", spec(func(s *cluster.Spec) { s.MTU = 1500 }), KindMTU, "cluster/dev", Restart,
 			"change the MTU of the nodes' network from 1400 to 1500", `{"name":"dev","from":1400,"to":1500,"nodes":["dev-1","dev-2"]}`},
+		{"MTU of a stopped network", func(c, w *State) {
+			c.Down = map[string]bool{"dev-1": true, "dev-2": true}
+			w.Down, w.Spec.MTU = c.Down, 1500
+		}, KindMTU, "cluster/dev", Live, "change the MTU of the nodes' network from 1400 to 1500", `{"name":"dev","from":1400,"to":1500,"nodes":[]}`},
 		{"API port", spec(func(s *cluster.Spec) { s.APIPort = 7443 }), KindAPIPort, "cluster/dev", Stopped,
 			"change the API port from 6443 to 7443", `{"name":"dev","from":6443,"to":7443}`},
 		{"hooks", spec(func(s *cluster.Spec) { s.UpstreamHooks = true }), KindUpstreamHooks, "cluster/dev", Stopped,

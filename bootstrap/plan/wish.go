@@ -77,9 +77,9 @@ func Resolve(w Wish, existing *cluster.Spec, env Environment) (cluster.Spec, err
 		return cluster.Spec{}, err
 	}
 	if env.PortFree != nil && !env.PortFree(spec.APIPort) {
-		return cluster.Spec{}, fault.Newf(fault.Conflict, "port %d on 127.0.0.1, where the API server of cluster %q has to listen, is taken", spec.APIPort, spec.Name).
-			Advise("see what has it", cluster.Program("ss", "-ltnp").On(fmt.Sprintf("sport = :%d", spec.APIPort))).
-			Advise("or use another one", cluster.Bonsai("start").Of(spec.Name).With("--api-port", strconv.Itoa(env.FreePort)).Change())
+		f := fault.Newf(fault.Conflict, "port %d on 127.0.0.1, where the API server of cluster %q has to listen, is taken", spec.APIPort, spec.Name)
+		f.Advice = PortAdvice(spec, existing != nil, cluster.Bonsai("start").With("--api-port", strconv.Itoa(env.FreePort)))
+		return cluster.Spec{}, f
 	}
 	if err := limitNodes(&spec, w); err != nil {
 		return cluster.Spec{}, err
@@ -93,6 +93,19 @@ func Resolve(w Wish, existing *cluster.Spec, env Environment) (cluster.Spec, err
 	spec.Registries.Mirrors = overlay(spec.Registries.Mirrors, w.Registries.Mirrors)
 	spec.Addons = overlay(spec.Addons, w.Addons)
 	return spec, spec.Validate()
+}
+
+// PortAdvice is what to do if another program has the API port of a cluster: other starts it with another one. Nodes of an
+// existing cluster may run without its control plane, and have to be stopped before.
+func PortAdvice(spec cluster.Spec, existing bool, other cluster.Command) []cluster.Advice {
+	commands := []cluster.Command{other.Of(spec.Name).Change()}
+	if existing {
+		commands = slices.Insert(commands, 0, cluster.Bonsai("stop").Of(spec.Name).Change())
+	}
+	return []cluster.Advice{
+		cluster.Advise("see what has it", cluster.Program("ss", "-ltnp").On(fmt.Sprintf("sport = :%d", spec.APIPort))),
+		cluster.Advise("or use another one", commands...),
+	}
 }
 
 // Started is the wanted state in which the wish is fulfilled and all of the cluster runs.
