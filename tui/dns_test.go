@@ -193,7 +193,7 @@ func TestDNSTraceAndResolve(t *testing.T) {
 	r.keys("6")
 	r.shows("redis.defualt.svc")
 	r.keys("x")
-	r.shows("as shop/cart-7d9f4-x2k asks it, on dev-1", "there is no namespace defualt", "not found", "near miss", "bonsai dns -p dev query redis.defualt.svc --trace --from shop/cart-7d9f4-x2k")
+	r.shows("as shop/cart-7d9f4-x2k asks it, on dev-1", "there is no namespace defualt", "not found", "near miss", "bonsai dns query redis.defualt.svc -p dev --trace --from shop/cart-7d9f4-x2k")
 	r.frame(120, 30)
 	r.keys("esc", "R", `"web AAAA from shop/web-1"`, "enter")
 	r.shows("web AAAA", "as shop/web-1 asks it")

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/kube"
 	"bonsai/tui/paint"
@@ -117,7 +118,7 @@ func (e *editing) returned(text string) {
 // submit replaces the object.
 func (e *editing) submit() {
 	u := e.u
-	entry := u.actions.begin(u.clock.now(), bonsaiCommand(u.session.Name(), "kubectl -- edit "+kubectlName(e.ref)))
+	entry := u.record(editCommand(e.ref))
 	var after, current string
 	u.work(u.T("change %s", e.title), func(ctx context.Context, _ func(string)) error {
 		text, before := e.text, e.before
@@ -191,7 +192,7 @@ func (u *ui) undoEdit(last *edited) {
 			return
 		}
 		back := func() {
-			entry := u.actions.begin(u.clock.now(), bonsaiCommand(u.session.Name(), "kubectl -- replace -f -")+"  # "+last.title+" as it was")
+			entry := u.actions.begin(u.clock.now(), u.toShell(cluster.Kubectl("replace").With("-f", "-").Change())+"  # "+paint.Clean(last.title)+" as it was")
 			u.work(u.T("undo the edit of %s", last.title), func(ctx context.Context, _ func(string)) error {
 				return u.session.Replace(ctx, last.ref, withVersion(last.before, current))
 			}, func(err error) {
@@ -214,18 +215,6 @@ func (u *ui) undoEdit(last *edited) {
 }
 
 // kubectlName is an object as kubectl's arguments.
-func kubectlName(ref kube.Ref) string {
-	name := ref.Type.Resource
-	if ref.Type.Group != "" {
-		name += "." + ref.Type.Group
-	}
-	name += " " + ref.Name
-	if ref.Namespace != "" {
-		name += " -n " + ref.Namespace
-	}
-	return name
-}
-
 var (
 	versionLine = regexp.MustCompile(`(?m)^  resourceVersion: .*$`)
 	// unstable are the lines of metadata that others change without changing what the object is meant to be.

@@ -21,7 +21,7 @@ import (
 func (u *ui) openShell(s *subject) {
 	ref := s.ref
 	if ref.Type.Resource == "nodes" {
-		u.runShell(kube.Exec{Node: ref.Name}, ref.Name, bonsaiCommand(u.session.Name(), "ssh "+ref.Name))
+		u.runShell(kube.Exec{Node: ref.Name}, ref.Name)
 		return
 	}
 	fetch(u, func(ctx context.Context) (kube.PodDetail, error) {
@@ -33,12 +33,10 @@ func (u *ui) openShell(s *subject) {
 		}
 		run := func(container string) {
 			title := ref.Namespace + "/" + ref.Name
-			command := fmt.Sprintf("kubectl -- exec -it -n %s %s", ref.Namespace, ref.Name)
 			if container != "" {
 				title += " " + container
-				command += " -c " + container
 			}
-			u.runShell(kube.Exec{Namespace: ref.Namespace, Pod: ref.Name, Container: container}, title, bonsaiCommand(u.session.Name(), command+" -- sh"))
+			u.runShell(kube.Exec{Namespace: ref.Namespace, Pod: ref.Name, Container: container}, title)
 		}
 		var choices []choice
 		for i := range d.Containers {
@@ -64,8 +62,8 @@ func (u *ui) openShell(s *subject) {
 }
 
 // runShell lends the terminal to a shell.
-func (u *ui) runShell(e kube.Exec, title, command string) {
-	entry := u.actions.begin(u.clock.now(), command)
+func (u *ui) runShell(e kube.Exec, title string) {
+	entry := u.record(shellCommandLine(e))
 	c := &shellCommand{u: u, exec: e, greeting: u.T("bonsai: a shell in %s; exit, or ctrl-d, leads back", paint.Clean(title))}
 	u.lend(c, func(err error) {
 		entry.end(u, err)

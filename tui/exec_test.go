@@ -40,7 +40,7 @@ func TestShell(t *testing.T) {
 		t.Error("keys that come late are not dropped")
 	}
 	r.keys("L")
-	r.shows("bonsai kubectl -p dev -- exec -it -n shop web-9cc6f-lm2 -c web -- sh")
+	r.shows("bonsai kubectl -p dev -- exec web-9cc6f-lm2 -n shop -it -c web -- sh")
 	// Of several containers one is chosen; those that do not run say so.
 	s.containers = append(s.containers, kube.ContainerDetail{Name: "proxy", Image: "proxy:2", State: kube.ContainerState{Phase: kube.ContainerWaiting, Reason: "CrashLoopBackOff"}})
 	r.keys("esc", "s")

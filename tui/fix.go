@@ -96,5 +96,5 @@ func (u *ui) carryOut(args []string) {
 		u.beginOperation(args...)
 		return
 	}
-	u.run(args, "bonsai "+quoted(args))
+	u.run(args, bonsaiCommand(args...).String())
 }

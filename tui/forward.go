@@ -53,19 +53,10 @@ func (s *forwards) start(spec kube.ForwardSpec) {
 	s.made++
 	f := &forward{
 		id: "forward-" + strconv.Itoa(s.made), spec: spec, began: u.clock.now(),
-		entry: u.actions.begin(u.clock.now(), bonsaiCommand(u.session.Name(), "kubectl -- "+forwardCommand(spec))),
+		entry: u.record(forwardCommand(spec)),
 	}
 	s.list = append(s.list, f)
 	s.run(f)
-}
-
-// forwardCommand is the kubectl command that does the same.
-func forwardCommand(spec kube.ForwardSpec) string {
-	ports := fmt.Sprintf("%d:%d", spec.Local, spec.Remote)
-	if spec.Local == 0 {
-		ports = fmt.Sprintf(":%d", spec.Remote)
-	}
-	return fmt.Sprintf("port-forward -n %s %s %s", spec.Namespace, objectText(spec.Target), ports)
 }
 
 func (s *forwards) run(f *forward) {

@@ -184,11 +184,8 @@ func (p *lookupPage) stepLines(w int) []string {
 				Add(paint.Plain, dns.guessText(m)+" "+u.theme.Glyphs.Right+" ").Add(paint.Strong, m.Right).String())
 		}
 	}
-	command := "dns query " + paint.Clean(p.name) + " --trace"
-	if p.pod != "" {
-		command += " --from " + paint.Clean(p.pod)
-	}
-	lines = append(lines, u.theme.Line(w).Add(paint.Plain, " ").Add(paint.Dim, bonsaiCommand(u.session.Name(), command)).String())
+	command := paint.Clean(u.toShell(lookupCommand(p.name, p.pod)))
+	lines = append(lines, u.theme.Line(w).Add(paint.Plain, " ").Add(paint.Dim, command).String())
 	return lines
 }
 

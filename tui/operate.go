@@ -11,7 +11,6 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
-	"bonsai/bootstrap/termsafe"
 	"bonsai/tui/feed"
 	"bonsai/tui/paint"
 )
@@ -179,7 +178,7 @@ func (u *ui) refuseSecond() bool {
 // operate runs any verb of the command line with a line in the log of actions. What it tells comes to events in their
 // order.
 func (u *ui) operate(args []string, title string, events func([]cluster.Event), done func(error)) *task {
-	entry := u.actions.begin(u.clock.now(), bonsaiCommand(u.session.Name(), quoted(args)))
+	entry := u.record(bonsaiCommand(args...))
 	news := feed.NewBox(u.hub, func(old, new []cluster.Event) []cluster.Event { return append(old, new...) }, func(list []cluster.Event) {
 		events(list)
 		u.touch()
@@ -227,7 +226,7 @@ func (u *ui) run(args []string, title string) {
 
 // runText is operate for verbs whose answer is text: it is shown over the current page.
 func (u *ui) runText(args []string) {
-	title := "bonsai " + quoted(args)
+	title := bonsaiCommand(args...).String()
 	p := newOutputPage(u, title)
 	u.push(p)
 	p.task = u.operate(args, title, func(list []cluster.Event) {
@@ -246,8 +245,7 @@ func (u *ui) runText(args []string) {
 func (u *ui) quit() {
 	o := Outcome{}
 	if op := u.operation; op != nil && !op.done {
-		name := u.session.Name()
-		o.Message = u.T("bonsai %s goes on without the UI. See how it does:  %s", op.verb(), bonsaiCommand(name, "ui"))
+		o.Message = u.T("bonsai %s goes on without the UI. See how it does:  %s", op.verb(), u.toShell(bonsaiCommand("ui")))
 	}
 	u.leave(o)
 }
@@ -306,7 +304,11 @@ func (u *ui) operations() []choice {
 		if off == "" && u.opts.ReadOnly && !slices.Contains(readingVerbs, verb) {
 			off = u.T("bonsai ui runs with --readonly")
 		}
-		list = append(list, choice{title: title, words: "bonsai " + verb + " " + words, hint: bonsaiCommand(name, verb), off: off, run: run})
+		c := bonsaiCommand(strings.Fields(verb)...)
+		if verb == "ui -p" { // another cluster
+			c = c.OfNone()
+		}
+		list = append(list, choice{title: title, words: "bonsai " + verb + " " + words, hint: u.toShell(c), off: off, run: run})
 	}
 	gone, runs := "", ""
 	if !u.state.Running() {
@@ -352,15 +354,6 @@ func (u *ui) operations() []choice {
 // readingVerbs change nothing.
 var readingVerbs = []string{
 	"ui -p", "addons list", "addons status", "top", "birth", "image ls", "dns query", "dns status", "dns log", "node list", "logs", "status", "version",
-}
-
-// quoted joins arguments so that a shell would take them apart again.
-func quoted(args []string) string {
-	list := make([]string, len(args))
-	for i, a := range args {
-		list[i] = termsafe.Quote(a)
-	}
-	return strings.Join(list, " ")
 }
 
 // splitArgs takes a command line apart: blanks separate, quotes and backslashes protect. Nothing is expanded.

@@ -51,7 +51,7 @@ func TestForwardLivesAsLongAsTheUI(t *testing.T) {
 	r.keys("C")
 	r.shows("copied: http://127.0.0.1:8080")
 	r.keys("L")
-	r.shows("bonsai kubectl -p dev -- port-forward -n shop service/web 8080:80")
+	r.shows("bonsai kubectl -p dev -- port-forward service/web 8080:80 -n shop")
 	r.keys("1", "3")
 	s.update(func() { s.broken = "no pod of service/web is ready" })
 	r.shows("9 Ports⚠")

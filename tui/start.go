@@ -296,7 +296,7 @@ func (p *startPage) report() string {
 	w := p.fall()
 	fmt.Fprintf(&b, "cluster %s, Kubernetes %s\n", u.session.Name(), u.opts.Kubernetes)
 	if o := u.operation; o != nil {
-		fmt.Fprintf(&b, "%s\n", bonsaiCommand(u.session.Name(), quoted(o.args)))
+		fmt.Fprintf(&b, "%s\n", u.toShell(bonsaiCommand(o.args...)))
 	}
 	if w == nil {
 		return b.String()

@@ -3,12 +3,10 @@ package tui
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
-	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/kube"
 	"bonsai/tui/paint"
 )
@@ -233,7 +231,7 @@ func (u *ui) openActions() {
 
 // do carries out one action on an object and keeps what it was.
 func (u *ui) do(a kube.Action, said string) {
-	entry := u.actions.begin(u.clock.now(), kubectlOf(u.session.Name(), a))
+	entry := u.record(actionCommand(a))
 	var back *undo
 	u.work(said, func(ctx context.Context, report func(string)) error {
 		back, _ = u.reversalOf(ctx, a) // without it the change is as good, but cannot be taken back from here
@@ -246,36 +244,6 @@ func (u *ui) do(a kube.Action, said string) {
 		}
 		u.did(said, back)
 	})
-}
-
-// kubectlOf is the command that does the same.
-func kubectlOf(name string, a kube.Action) string {
-	kind, ns := singular(a.Ref.Type), ""
-	if a.Ref.Namespace != "" {
-		ns = " -n " + a.Ref.Namespace
-	}
-	what := ""
-	switch a.Verb {
-	case kube.VerbDelete:
-		what = fmt.Sprintf("delete %s %s", kind, a.Ref.Name)
-	case kube.VerbScale:
-		what = fmt.Sprintf("scale %s %s --replicas %d", kind, a.Ref.Name, a.Replicas)
-	case kube.VerbRestart:
-		what = fmt.Sprintf("rollout restart %s %s", kind, a.Ref.Name)
-	case kube.VerbDrain:
-		what = "drain " + a.Ref.Name + " --ignore-daemonsets --delete-emptydir-data"
-	default:
-		what = fmt.Sprintf("%s %s", a.Verb, a.Ref.Name)
-	}
-	return bonsaiCommand(name, "kubectl -- "+what+ns)
-}
-
-func bonsaiCommand(name, verb string) string {
-	if name == cluster.DefaultName {
-		return "bonsai " + verb
-	}
-	verb, rest, _ := strings.Cut(verb, " ")
-	return strings.TrimSpace("bonsai " + verb + " -p " + name + " " + rest)
 }
 
 // askDelete names what goes, and what that does, and asks.

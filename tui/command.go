@@ -1,0 +1,77 @@
+package tui
+
+import (
+	"strconv"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/kube"
+)
+
+// This file has the commands that do the same as what is done here, for the log of actions and to copy.
+
+// toShell is a command as a shell takes it, with the cluster's name.
+func (u *ui) toShell(c cluster.Command) string { return c.For(u.session.Name()).String() }
+
+// record begins an entry in the log of actions.
+func (u *ui) record(c cluster.Command) *actionEntry {
+	return u.actions.begin(u.clock.now(), u.toShell(c))
+}
+
+// bonsaiCommand is a command line of bonsai that is given whole: the cluster's name stands behind the verb, in front of
+// what may be a kubectl command.
+func bonsaiCommand(args ...string) cluster.Command { return cluster.Bonsai(args[0]).With(args[1:]...) }
+
+func actionCommand(a kube.Action) cluster.Command {
+	kind := singular(a.Ref.Type)
+	var c cluster.Command
+	switch a.Verb {
+	case kube.VerbDelete:
+		c = cluster.Kubectl("delete", kind)
+	case kube.VerbScale:
+		c = cluster.Kubectl("scale", kind).With("--replicas", strconv.Itoa(a.Replicas))
+	case kube.VerbRestart:
+		c = cluster.Kubectl("rollout", "restart", kind)
+	case kube.VerbDrain:
+		c = cluster.Kubectl("drain").With("--ignore-daemonsets", "--delete-emptydir-data")
+	default:
+		c = cluster.Kubectl(string(a.Verb))
+	}
+	return c.On(a.Ref.Name).In(a.Ref.Namespace).Change()
+}
+
+func editCommand(ref kube.Ref) cluster.Command {
+	kind := ref.Type.Resource
+	if ref.Type.Group != "" {
+		kind += "." + ref.Type.Group
+	}
+	return cluster.Kubectl("edit", kind).On(ref.Name).In(ref.Namespace).Change()
+}
+
+func forwardCommand(spec kube.ForwardSpec) cluster.Command {
+	ports := ":" + strconv.Itoa(spec.Remote)
+	if spec.Local != 0 {
+		ports = strconv.Itoa(spec.Local) + ports
+	}
+	return cluster.Kubectl("port-forward").On(objectText(spec.Target), ports).In(spec.Namespace)
+}
+
+// shellCommandLine is the command that opens the same shell.
+func shellCommandLine(e kube.Exec) cluster.Command {
+	if e.Pod == "" {
+		return cluster.Bonsai("ssh").On(e.Node)
+	}
+	c := cluster.Kubectl("exec").On(e.Pod).In(e.Namespace).With("-it")
+	if e.Container != "" {
+		c = c.With("-c", e.Container)
+	}
+	return c.Running(cluster.Program("sh"))
+}
+
+// lookupCommand asks cluster DNS for a name, as a pod does unless pod is empty.
+func lookupCommand(name, pod string) cluster.Command {
+	c := cluster.Bonsai("dns", "query").On(name).With("--trace")
+	if pod != "" {
+		c = c.With("--from", pod)
+	}
+	return c
+}
