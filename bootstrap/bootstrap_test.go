@@ -88,7 +88,7 @@ func runDaemon(name string) (err error) {
 	if err := d.live(state); err != nil {
 		return err
 	}
-	server, err := localapi.Listen(state.APISocket(), d)
+	server, err := localapi.Listen(state.APISocket(), d, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

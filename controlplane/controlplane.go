@@ -34,6 +34,7 @@ import (
 	"bonsai/controlplane/internal/apiserver"
 	"bonsai/controlplane/internal/controllers"
 	"bonsai/controlplane/internal/etcd"
+	"bonsai/controlplane/internal/listener"
 	"bonsai/controlplane/internal/scheduler"
 	"bonsai/controlplane/nodes"
 	"bonsai/controlplane/observe/birth"
@@ -88,7 +89,8 @@ type Options struct {
 // ControlPlane is a running control plane.
 type ControlPlane struct {
 	opts     Options
-	listener *apiserver.Listener
+	listener *listener.Listener
+	roots    *x509.CertPool // the cluster's CA
 	etcd     *etcd.Server
 	server   *apiserver.Server
 	dialer   *tunnel.Dialer
@@ -101,6 +103,7 @@ type ControlPlane struct {
 	// Each part has a context of its own, so that they can be stopped in order.
 	stopAPI, stopClients context.CancelFunc
 	apiDone              chan struct{}
+	watching             sync.WaitGroup // for the listener's end
 	clients              sync.WaitGroup
 
 	stopShrinking func()
@@ -119,7 +122,7 @@ func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
 	for _, name := range []string{Etcd, APIServer, ControllerManager, Scheduler} {
 		cp.set(name, cluster.PhaseStarting, "")
 	}
-	if cp.listener, err = apiserver.Listen(o.Config.Spec.APIPort); err != nil {
+	if cp.listener, err = listener.Listen(ctx, o.Config.Spec.APIPort, o.Log); err != nil {
 		return nil, fmt.Errorf("listen on the API port: %w", err)
 	}
 	defer func() {
@@ -188,6 +191,16 @@ func (cp *ControlPlane) Births() *birth.Recorder { return cp.births }
 // Failed delivers the error of a component that ended although nobody stopped it. The process should end then.
 func (cp *ControlPlane) Failed() <-chan error { return cp.failed }
 
+// Answers asks the API server whether it is ready, through the port that users use. It blocks until that answers or ctx
+// ends; the error says why it does not, as far as this process knows.
+func (cp *ControlPlane) Answers(ctx context.Context) error {
+	err := listener.Ready(ctx, cp.listener.Addr().String(), cp.roots)
+	if trouble := cp.listener.Trouble(); err != nil && trouble != nil {
+		return fmt.Errorf("%w (%w)", err, trouble)
+	}
+	return err
+}
+
 // Components says how each component is.
 func (cp *ControlPlane) Components() []cluster.Component {
 	cp.mu.Lock()
@@ -235,6 +248,7 @@ func (cp *ControlPlane) stop() {
 		cut := time.AfterFunc(cp.opts.Scale.Of(200*time.Millisecond), cp.listener.CloseConnections)
 		waitAtMost(cp.opts.Scale.Of(stopLimit), func() { <-cp.apiDone })
 		cut.Stop()
+		cp.watching.Wait()
 	}
 	_ = cp.listener.Close()
 	if cp.agents != nil {
@@ -311,6 +325,13 @@ func (cp *ControlPlane) runAPIServer(ctx context.Context) error {
 			ended <- err
 			close(cp.apiDone)
 		}()
+		cp.watching.Go(func() {
+			select {
+			case err := <-cp.listener.Failed():
+				cp.fail(APIServer, err)
+			case <-apiCtx.Done():
+			}
+		})
 		ctx, cancelWait := cp.opts.Scale.Limit(ctx, readyLimit, "the API server to get ready")
 		defer cancelWait()
 		ready := make(chan error, 1)
@@ -405,11 +426,11 @@ func (cp *ControlPlane) newDialer() error {
 	if err != nil {
 		return fmt.Errorf("load the cluster's CA: %w", err)
 	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(ca) {
+	cp.roots = x509.NewCertPool()
+	if !cp.roots.AppendCertsFromPEM(ca) {
 		return fmt.Errorf("no certificate in %s", filepath.Join(dir, "ca.crt"))
 	}
-	cp.dialer = tunnel.New(&tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: roots, MinVersion: tls.VersionTLS13},
+	cp.dialer = tunnel.New(&tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: cp.roots, MinVersion: tls.VersionTLS13},
 		cp.opts.Config.Spec.Nodes, cp.opts.Scale)
 	cp.agents = agents.New(func(n cluster.Node) http.RoundTripper { return cp.dialer.AgentTransport(n) }, cp.opts.Scale)
 	return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -130,7 +131,7 @@ func serve(t *testing.T, b Backend) (*Client, *Server, string) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	path := filepath.Join(dir, "api.sock")
-	s, err := Listen(path, b)
+	s, err := Listen(path, b, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,7 +293,7 @@ func TestNobodyThere(t *testing.T) {
 
 func TestStaleSocketIsReplacedAndALivingOneIsNot(t *testing.T) {
 	_, s, path := serve(t, newBackend())
-	if _, err := Listen(path, newBackend()); fault.KindOf(err) != fault.Busy {
+	if _, err := Listen(path, newBackend(), slog.New(slog.DiscardHandler)); fault.KindOf(err) != fault.Busy {
 		t.Errorf("a second daemon: %v", err)
 	}
 	if err := s.Close(); err != nil {
@@ -306,7 +307,7 @@ func TestStaleSocketIsReplacedAndALivingOneIsNot(t *testing.T) {
 	if err := dead.Close(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := Listen(path, newBackend())
+	again, err := Listen(path, newBackend(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,7 +317,7 @@ func TestStaleSocketIsReplacedAndALivingOneIsNot(t *testing.T) {
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(path, newBackend()); fault.KindOf(err) != fault.State {
+	if _, err := Listen(path, newBackend(), slog.New(slog.DiscardHandler)); fault.KindOf(err) != fault.State {
 		t.Errorf("a file in the way: %v", err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"bonsai/bootstrap/accept"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 )
@@ -32,8 +33,9 @@ type Server struct {
 }
 
 // Listen serves backend on a new unix socket with mode 0600, in a folder that is private already. A socket that a dead
-// daemon left is replaced; if one still answers, the fault is Busy. The caller closes the server.
-func Listen(path string, backend Backend) (*Server, error) {
+// daemon left is replaced; if one still answers, the fault is Busy. log gets what keeps clients from being accepted. The
+// caller closes the server.
+func Listen(path string, backend Backend, log *slog.Logger) (*Server, error) {
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
@@ -58,7 +60,7 @@ func Listen(path string, backend Backend) (*Server, error) {
 	}
 	go func() {
 		defer close(s.done)
-		_ = s.http.Serve(l) // ErrServerClosed, or an error that Close cannot fix
+		_ = s.http.Serve(accept.Patient(l, log)) // ErrServerClosed, or an error that Close cannot fix
 	}()
 	return s, nil
 }

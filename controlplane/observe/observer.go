@@ -23,6 +23,7 @@ import (
 	"bonsai/controlplane/agents"
 	"bonsai/controlplane/observe/birth"
 	"bonsai/controlplane/observe/dns"
+	"bonsai/controlplane/observe/entrance"
 	"bonsai/controlplane/observe/load"
 	"bonsai/controlplane/observe/objects"
 	"bonsai/controlplane/observe/problems"
@@ -31,6 +32,8 @@ import (
 // ControlPlane is a running control plane.
 type ControlPlane interface {
 	Components() []cluster.Component
+	// Answers asks the API server, through the port that users use, whether it is ready.
+	Answers(ctx context.Context) error
 	Client() kubernetes.Interface
 	Agents() *agents.Client
 	Births() *birth.Recorder
@@ -77,6 +80,7 @@ type Observer struct {
 // views are what there is to ask while the control plane runs.
 type views struct {
 	control  ControlPlane
+	entrance *entrance.Check
 	begun    time.Time
 	nodes    *objects.Following[*corev1.Node]
 	dns      *dns.View
@@ -94,7 +98,7 @@ func New(o Options) *Observer {
 func (o *Observer) Start(control ControlPlane) {
 	store, client := objects.New(control.Client()), control.Client()
 	name := o.Spec().Name
-	v := &views{control: control, begun: time.Now()}
+	v := &views{control: control, begun: time.Now(), entrance: entrance.New(apiServer, control.Answers, o.Scale)}
 	v.nodes = objects.Follow(store, func(*corev1.Node, bool) { o.Notify() })
 	v.dns = dns.New(dns.Options{
 		Cluster: name, Nodes: o.nodes, Agents: control.Agents(), Objects: store, Client: client, Log: o.Log, Scale: o.Scale,
@@ -170,6 +174,11 @@ func (o *Observer) enter(ctx context.Context) (_ context.Context, _ *views, leav
 		}
 	})
 	return ctx, o.views, leave, nil
+}
+
+// Serving returns nil once the API server answers at its port, or what kept it from that for fifteen seconds.
+func (o *Observer) Serving(ctx context.Context) error {
+	return o.ask(ctx, func(ctx context.Context, v *views) error { return v.entrance.Wait(ctx) })
 }
 
 // Ready returns nil from Start to Close, and else the fault NotRunning.

@@ -3,11 +3,13 @@ package observe
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -40,7 +42,8 @@ type world struct {
 	mu       sync.Mutex // guards the rest
 	spec     cluster.Spec
 	addons   []cluster.AddonStatus
-	restarts int // of the kubelet, as the agent reports
+	restarts int   // of the kubelet, as the agent reports
+	port     error // what the API server's port answers
 }
 
 func newWorld(t *testing.T) *world {
@@ -87,6 +90,11 @@ func (w *world) Agents() *agents.Client       { return w.agents }
 func (w *world) Births() *birth.Recorder      { return birth.NewRecorder(1) }
 func (w *world) Components() []cluster.Component {
 	return []cluster.Component{{Name: "etcd", Phase: cluster.PhaseRunning}, {Name: apiServer, Phase: cluster.PhaseRunning}}
+}
+func (w *world) Answers(context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.port
 }
 func (w *world) NewLoadMeter() *load.Meter {
 	r := func() load.Registry { r := prometheus.NewRegistry(); return load.Registry{Registerer: r, Gatherer: r} }
@@ -145,6 +153,27 @@ func TestOneFaultBeforeAndAfter(t *testing.T) {
 	all("the control plane of dev is stopping")
 	if s := w.Snapshot(t.Context()); s.Phase != cluster.PhaseRunning || s.KubernetesVersion != "v1.37.2" {
 		t.Errorf("after: %+v", s)
+	}
+}
+
+func TestADeadPortIsSeenBehindAComponentThatRuns(t *testing.T) {
+	w := newWorld(t)
+	w.Start(w)
+	defer w.Close()
+	w.ready(t)
+	w.mu.Lock()
+	w.port = errors.New("127.0.0.1:6443 does not answer: connection refused")
+	w.mu.Unlock()
+	s := w.Snapshot(t.Context())
+	i := slices.IndexFunc(s.Problems, func(p cluster.Problem) bool { return p.Object == "component/"+apiServer })
+	if s.Phase != cluster.PhaseDegraded || s.APIServer != cluster.PhaseDegraded || i < 0 || s.Problems[i].Cause != w.port.Error() {
+		t.Errorf("got %s, %s, %+v", s.Phase, s.APIServer, s.Problems)
+	}
+	w.mu.Lock()
+	w.port = nil
+	w.mu.Unlock()
+	if s := w.Snapshot(t.Context()); s.Phase != cluster.PhaseRunning {
+		t.Errorf("it answers again: %s, %+v", s.Phase, s.Problems)
 	}
 }
 
@@ -212,10 +241,15 @@ func (v *watcher) count() int {
 	return len(v.sent)
 }
 
-func (v *watcher) reason() string {
+// last is the newest snapshot; there is one from the first count on.
+func (v *watcher) last() cluster.Snapshot {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	a := v.sent[len(v.sent)-1].Addons
+	return v.sent[len(v.sent)-1]
+}
+
+func (v *watcher) reason() string {
+	a := v.last().Addons
 	if len(a) == 0 {
 		return ""
 	}
@@ -227,21 +261,21 @@ func TestWatchFromTheBeginning(t *testing.T) {
 		w := newWorld(t)
 		v := w.watch(t)
 		synctest.Wait()
-		if v.count() != 1 || v.sent[0].Phase != cluster.PhaseStarting {
-			t.Fatalf("got %+v", v.sent)
+		if v.count() != 1 || v.last().Phase != cluster.PhaseStarting {
+			t.Fatalf("got %d, at last %+v", v.count(), v.last())
 		}
 		w.Start(w)
 		synctest.Wait()
 		w.ready(t)
 		time.Sleep(time.Second) // an informer takes a moment
 		synctest.Wait()
-		last := v.sent[v.count()-1]
+		last := v.last()
 		if last.Phase != cluster.PhaseRunning || !last.Nodes[0].Ready || last.Nodes[0].DNS != cluster.PhaseRunning || last.Nodes[0].Host != cluster.PhaseUnknown {
 			t.Errorf("got %+v", last)
 		}
 		time.Sleep(askInterval)
 		synctest.Wait()
-		if last = v.sent[v.count()-1]; last.Nodes[0].Host != cluster.PhaseRunning || last.Nodes[0].Components[0].Name != "kubelet" {
+		if last = v.last(); last.Nodes[0].Host != cluster.PhaseRunning || last.Nodes[0].Components[0].Name != "kubelet" {
 			t.Errorf("its agent was not asked: %+v", last.Nodes[0])
 		}
 		w.Close()

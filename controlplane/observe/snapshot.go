@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// askInterval is how often agents are asked while somebody watches.
+	// askInterval is how often port and agents are asked while somebody watches.
 	askInterval = 2 * time.Second
 	// settleLimit is how long workloads are not looked at while the cluster comes up: everything is starting then, and
 	// the looking would make it slower.
@@ -28,7 +28,7 @@ const (
 	apiServer = "kube-apiserver"
 )
 
-// Snapshot asks every agent, looks at addons and workloads, and returns what is known.
+// Snapshot asks the API server's port and every agent, looks at addons and workloads, and returns what is known.
 func (o *Observer) Snapshot(ctx context.Context) cluster.Snapshot {
 	var looking sync.WaitGroup
 	looking.Go(func() { o.Addons.Observe(ctx) })
@@ -36,15 +36,15 @@ func (o *Observer) Snapshot(ctx context.Context) cluster.Snapshot {
 	if v := o.running(); v != nil {
 		looking.Go(func() { workloads = v.problems.Once(ctx) })
 	}
-	o.askAgents(ctx)
+	o.askAround(ctx)
 	looking.Wait()
 	s, _ := o.look()
 	return withProblems(s, workloads)
 }
 
 // Watch calls send with the newest snapshot at once, and then whenever it is another one, until ctx ends or send fails,
-// and returns that failure. Changes that come in a burst are one snapshot; the last state is always sent. Agents are
-// asked every two seconds meanwhile.
+// and returns that failure. Changes that come in a burst are one snapshot; the last state is always sent. The port
+// and the agents are asked every two seconds meanwhile.
 func (o *Observer) Watch(ctx context.Context, send func(cluster.Snapshot) error) error {
 	w := watch{Observer: o, pace: rate.NewLimiter(snapshotsPerSecond, snapshotsAtOnce)}
 	defer w.end()
@@ -75,7 +75,7 @@ func (o *Observer) Watch(ctx context.Context, send func(cluster.Snapshot) error)
 		case <-changed:
 		case <-news:
 		case <-ask.C:
-			o.askAgents(ctx)
+			o.askAround(ctx)
 		}
 	}
 }
@@ -141,6 +141,7 @@ func (o *Observer) look() (cluster.Snapshot, <-chan struct{}) {
 	if o.views != nil {
 		s.KubernetesVersion, s.Emulated = o.KubernetesVersion, o.Emulated
 		s.Components = o.views.control.Components()
+		o.views.entrance.Judge(s.Components)
 		i := slices.IndexFunc(s.Components, func(c cluster.Component) bool { return c.Name == apiServer })
 		s.APIServer, s.Phase = s.Components[i].Phase, s.Components[i].Phase
 	}
@@ -183,6 +184,20 @@ func kubeletPhase(n *corev1.Node) (cluster.Phase, time.Time) {
 		}
 	}
 	return cluster.PhaseStarting, time.Time{}
+}
+
+// askAround refreshes what is known of the API server's port and of the agents, both at once.
+func (o *Observer) askAround(ctx context.Context) {
+	var asking sync.WaitGroup
+	if v := o.running(); v != nil {
+		asking.Go(func() {
+			if v.entrance.Ask(ctx) {
+				o.Notify()
+			}
+		})
+	}
+	o.askAgents(ctx)
+	asking.Wait()
 }
 
 // askAgents refreshes what the agents say of their children, all at once.

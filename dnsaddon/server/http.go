@@ -12,6 +12,8 @@ import (
 
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"bonsai/bootstrap/accept"
 )
 
 // webGrace is how long requests may take to end when the server stops.
@@ -57,7 +59,7 @@ func (s *Server) listenHTTP(ctx context.Context) (*web, error) {
 	if err != nil {
 		return nil, fmt.Errorf("serve DNS metrics at %s: %w", s.opts.Metrics, err)
 	}
-	return &web{ln: ln, log: s.opts.Log, srv: &http.Server{
+	return &web{ln: accept.Patient(ln, s.opts.Log), log: s.opts.Log, srv: &http.Server{
 		Handler:           s.Handler(),
 		ReadHeaderTimeout: 5 * time.Second,
 		WriteTimeout:      30 * time.Second,

@@ -13,6 +13,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"bonsai/bootstrap/accept"
 	"bonsai/bootstrap/cluster"
 )
 
@@ -34,9 +35,6 @@ func defaultTCPLimits() tcpLimits {
 	}
 }
 
-// acceptPause is the pause after a failed accept, most likely for lack of file descriptors.
-const acceptPause = 50 * time.Millisecond
-
 // tcpListener accepts the TCP connections of one listener.
 type tcpListener struct {
 	listener *listener
@@ -52,7 +50,7 @@ type tcpListener struct {
 
 func newTCPListener(l *listener, ln net.Listener) *tcpListener {
 	return &tcpListener{
-		listener: l, ln: ln, limits: l.server.tcpLimits,
+		listener: l, ln: accept.Patient(ln, l.server.opts.Log), limits: l.server.tcpLimits,
 		open: map[*tcpConn]struct{}{}, byClient: map[netip.Addr]int{},
 	}
 }
@@ -62,17 +60,12 @@ func (t *tcpListener) run(ctx context.Context) {
 	defer t.conns.Wait()
 	for {
 		conn, err := t.ln.Accept()
-		switch {
-		case errors.Is(err, net.ErrClosed):
+		if errors.Is(err, net.ErrClosed) {
 			return
-		case err != nil:
-			t.listener.server.opts.Log.Warn("accept DNS connection", "address", t.listener.addr, "err", err)
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(acceptPause):
-			}
-			continue
+		}
+		if err != nil {
+			t.listener.server.opts.Log.Error("no more DNS connections are accepted", "address", t.listener.addr, "err", err)
+			return
 		}
 		t.admit(ctx, conn)
 	}

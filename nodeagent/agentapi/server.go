@@ -31,6 +31,7 @@ import (
 	"sync"
 	"time"
 
+	"bonsai/bootstrap/accept"
 	"bonsai/bootstrap/cluster"
 	"bonsai/nodeagent/containerd"
 	"bonsai/nodeagent/podtimes"
@@ -110,7 +111,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener, handler func(context
 		<-ctx.Done()
 		_ = hs.Close()
 	}()
-	err := hs.Serve(l)
+	err := hs.Serve(accept.Patient(l, s.cfg.Log))
 	cancel()
 	<-closed
 	s.tunnels.Wait()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"os"
 	"testing"
@@ -40,7 +41,7 @@ func startDaemon(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &b.told))
 	state := statedir.Dir{Root: ts.Getenv(statedir.EnvHome)}.Cluster(cluster.DefaultName)
 	ts.Check(state.CreateSocketDir())
-	server, err := localapi.Listen(state.APISocket(), b)
+	server, err := localapi.Listen(state.APISocket(), b, slog.New(slog.DiscardHandler))
 	ts.Check(err)
 	ts.Defer(func() { ts.Check(errors.Join(server.Close(), state.Remove())) })
 }

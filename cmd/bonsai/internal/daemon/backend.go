@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"io"
 
 	"bonsai/bootstrap/cluster"
@@ -44,6 +45,9 @@ func (d *daemon) Reload(ctx context.Context) error {
 	}
 	if err := d.Ready(); err != nil {
 		return err
+	}
+	if err := d.Serving(ctx); err != nil { // a start calls the cluster ready next
+		return fmt.Errorf("the API server is not ready: %w", err)
 	}
 	d.mu.Lock()
 	control := d.control

@@ -120,7 +120,7 @@ func (d *daemon) run(ctx context.Context) (err error) {
 		Spec: d.currentSpec, Addons: d.parts.Addons, KubernetesVersion: d.KubernetesVersion, Emulated: d.Emulated, Log: d.Log, Scale: d.Scale,
 	})
 	observer.Store(d.Observer)
-	server, err := localapi.Listen(d.State.APISocket(), d)
+	server, err := localapi.Listen(d.State.APISocket(), d, d.Log)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,6 +52,7 @@ type house struct {
 	start, failed chan error
 	ended         chan error // what Run returned
 	cancel        context.CancelFunc
+	shut          atomic.Bool // whether the API server's port answers nobody
 
 	mu      sync.Mutex // guards the rest
 	notes   []string   // what happened, in order
@@ -182,6 +184,12 @@ type control struct{ h *house }
 
 func (c control) Components() []cluster.Component {
 	return []cluster.Component{{Name: "kube-apiserver", Phase: cluster.PhaseRunning}}
+}
+func (c control) Answers(context.Context) error {
+	if !c.h.shut.Load() {
+		return nil
+	}
+	return errors.New("127.0.0.1:6443 does not answer")
 }
 func (c control) Client() kubernetes.Interface { return fake.NewClientset() }
 func (c control) Agents() *agents.Client {
@@ -342,6 +350,13 @@ func TestReload(t *testing.T) {
 	if n, err := reload(3); n != 2 || err == nil || !strings.Contains(err.Error(), "three are too many") || slices.Contains(h.notes, "addons of 3 nodes") {
 		t.Errorf("a plan that cannot be: %d nodes, %v", n, err)
 	}
+	h.shut.Store(true)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := h.client.Reload(ctx); err == nil || len(h.applied) != 2 {
+		t.Errorf("nobody can use the cluster, and it is ready: %v, applied %d", err, len(h.applied))
+	}
+	h.shut.Store(false)
 	if err := os.WriteFile(h.state.SpecFile(), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/url"
 	"slices"
@@ -19,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"bonsai/bootstrap/accept"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/kube"
 )
@@ -73,9 +75,10 @@ func listen(port int) ([]net.Listener, int, error) {
 		return nil, 0, err
 	}
 	port = v4.Addr().(*net.TCPAddr).Port
-	all := []net.Listener{v4}
+	quiet := slog.New(slog.DiscardHandler) // the terminal shows something else
+	all := []net.Listener{accept.Patient(v4, quiet)}
 	if v6, err := net.Listen("tcp6", net.JoinHostPort("::1", strconv.Itoa(port))); err == nil {
-		all = append(all, v6)
+		all = append(all, accept.Patient(v6, quiet))
 	}
 	return all, port, nil
 }

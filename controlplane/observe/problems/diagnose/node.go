@@ -14,7 +14,7 @@ import (
 // nodeGrace is how long a node may be away: the kubelet restarts, or comes up with the cluster.
 const nodeGrace = 15 * time.Second
 
-// componentGrace is how long a component may be down: it is started again at once.
+// componentGrace is how long a component of a node may be down: it is started again at once.
 const componentGrace = 3 * time.Second
 
 // Nodes looks at nodes that are not ready, or short of something. Only Now, Begun, Scale, Cluster and Nodes of a State
@@ -73,7 +73,8 @@ func Parts(s cluster.Snapshot) (list []cluster.Problem) {
 		default:
 			return
 		}
-		if s.Time.Sub(c.Since) < componentGrace {
+		// Those of the control plane do not start again by themselves.
+		if where != "" && s.Time.Sub(c.Since) < componentGrace {
 			return
 		}
 		p := cluster.Problem{

@@ -1,4 +1,4 @@
-package apiserver
+package listener
 
 import "golang.org/x/sys/unix"
 

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package apiserver
+package listener
 
 // freebind is nothing elsewhere: the engine runs in a VM there, and no bridge address is on this host.
 func freebind(int) error { return nil }

@@ -1,46 +1,52 @@
-package apiserver
+// Package listener is the API server's entrance: one port on several addresses of this host.
+package listener
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
 	"syscall"
+
+	"bonsai/bootstrap/accept"
 )
 
 // Listener is one net.Listener over several addresses with one port. It is opened before the server is built, so
-// that clients which come early wait in the kernel's queue and are not refused.
+// that clients which come early wait in the kernel's queue and are not refused. It goes on after every error of Accept
+// that passes.
 type Listener struct {
-	first net.Listener
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-	wg    sync.WaitGroup
+	log    *slog.Logger
+	first  *accept.Listener
+	conns  chan net.Conn
+	done   chan struct{}
+	failed chan error
+	once   sync.Once
+	wg     sync.WaitGroup
 
-	mu    sync.Mutex // guards the fields below
-	more  map[netip.Addr]net.Listener
-	open  map[net.Conn]struct{}
-	fault error
+	mu   sync.Mutex // guards the fields below
+	more map[netip.Addr]*accept.Listener
+	open map[net.Conn]struct{}
 }
 
 // Listen opens 127.0.0.1:port.
-func Listen(port int) (*Listener, error) {
-	first, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+func Listen(ctx context.Context, port int, log *slog.Logger) (*Listener, error) {
+	first, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		return nil, err
 	}
 	l := &Listener{
-		first: first, conns: make(chan net.Conn), done: make(chan struct{}),
-		more: map[netip.Addr]net.Listener{}, open: map[net.Conn]struct{}{},
+		log: log, first: accept.Patient(first, log), conns: make(chan net.Conn), done: make(chan struct{}), failed: make(chan error, 1),
+		more: map[netip.Addr]*accept.Listener{}, open: map[net.Conn]struct{}{},
 	}
-	l.wg.Go(func() { l.accept(first) })
+	l.wg.Go(func() { l.accept(l.first) })
 	return l, nil
 }
 
 // Add opens the same port on another address of this host, which need not be configured yet: the bridge of the
-// node network is made at the same time (IP_FREEBIND, ip(7)). Adding an address twice is nothing.
+// node network is created at the same time (IP_FREEBIND, ip(7)). Adding an address twice does nothing.
 func (l *Listener) Add(ctx context.Context, addr netip.Addr) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -52,26 +58,34 @@ func (l *Listener) Add(ctx context.Context, addr netip.Addr) error {
 		return errors.Join(c.Control(func(fd uintptr) { err = freebind(int(fd)) }), err)
 	}}
 	port := l.first.Addr().(*net.TCPAddr).Port
-	next, err := config.Listen(ctx, "tcp4", netip.AddrPortFrom(addr, uint16(port)).String())
+	socket, err := config.Listen(ctx, "tcp4", netip.AddrPortFrom(addr, uint16(port)).String())
 	if err != nil {
 		return err
 	}
+	next := accept.Patient(socket, l.log)
 	l.more[addr] = next
 	l.wg.Go(func() { l.accept(next) })
 	return nil
 }
 
-func (l *Listener) accept(from net.Listener) {
+// Failed delivers why no connection will be accepted on one of the addresses any more, although nobody closed the
+// Listener. Accept does not return it: upstream's server would panic.
+func (l *Listener) Failed() <-chan error { return l.failed }
+
+// Trouble is why connections are not accepted on the loopback address at the moment; nil if they are.
+func (l *Listener) Trouble() error { return l.first.Trouble() }
+
+func (l *Listener) accept(from *accept.Listener) {
 	for {
 		c, err := from.Accept()
 		if err != nil {
 			select {
 			case <-l.done:
 			default:
-				l.mu.Lock()
-				l.fault = err
-				l.mu.Unlock()
-				_ = l.Close()
+				select {
+				case l.failed <- fmt.Errorf("accept connections at %s: %w", from.Addr(), err):
+				default: // the first is the cause
+				}
 			}
 			return
 		}
@@ -88,17 +102,12 @@ func (l *Listener) accept(from net.Listener) {
 	}
 }
 
-// Accept returns the next connection of any address.
+// Accept returns the next connection of any address, and net.ErrClosed once the Listener is closed.
 func (l *Listener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conns:
 		return c, nil
 	case <-l.done:
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.fault != nil {
-			return nil, l.fault
-		}
 		return nil, net.ErrClosed
 	}
 }
@@ -108,11 +117,12 @@ func (l *Listener) Close() (err error) {
 	l.once.Do(func() {
 		close(l.done)
 		l.mu.Lock()
-		defer l.mu.Unlock()
 		err = l.first.Close()
 		for _, next := range l.more {
 			err = errors.Join(err, next.Close())
 		}
+		l.mu.Unlock()
+		l.wg.Wait()
 	})
 	return err
 }
