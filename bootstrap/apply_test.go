@@ -252,6 +252,43 @@ func TestApplyStopsAndStartsANode(t *testing.T) {
 	m.wantNodes(t, "dev-1", "dev-2")
 }
 
+// TestANodeThatIsMeantToBeDownIsNoFailure while others are waited for.
+func TestANodeThatIsMeantToBeDownIsNoFailure(t *testing.T) {
+	m := newMachine(t)
+	if err := m.start(t, plan.Wish{Nodes: new(2)}); err != nil {
+		t.Fatal(err)
+	}
+	var stopped atomic.Bool
+	var looks atomic.Int32
+	looked := make(chan struct{})
+	m.engine.Hook = func(ctx context.Context, op, _ string) error {
+		switch {
+		case op == "StopNode":
+			stopped.Store(true)
+		case op == "List" && stopped.Load():
+			switch looks.Add(1) {
+			case 1: // the wait begins; the watch of the containers goes on beside it
+				select {
+				case <-looked:
+				case <-ctx.Done():
+					return context.Cause(ctx)
+				}
+			case 3: // the second look of the watch: it had nothing against what the first one saw
+				close(looked)
+			}
+		}
+		return nil
+	}
+	defer func() { m.engine.Hook = nil }()
+	_, err := m.Apply(t.Context(), "node stop", "dev", func(current plan.State, _ plan.Environment) (plan.State, error) {
+		current.Down = map[string]bool{"dev-2": true}
+		return current, nil
+	}, bootstrap.Run{})
+	if err != nil {
+		t.Errorf("stop of a node: %v", err)
+	}
+}
+
 // nodeConfig is what a node was last told of its cluster.
 func (m *machine) nodeConfig(t *testing.T, name string) (c cluster.NodeConfig) {
 	t.Helper()

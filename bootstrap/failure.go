@@ -121,7 +121,8 @@ func tailOf(path string, n int) []string {
 // containerLook is the pause between two checks of the nodes' containers.
 const containerLook = 500 * time.Millisecond
 
-// watchContainers gives up as soon as the container of a node has exited: its kubelet will never report Ready.
+// watchContainers gives up as soon as the container of a node that should run has exited: its kubelet will never report
+// Ready.
 func (o *operation) watchContainers(ctx context.Context, giveUp context.CancelCauseFunc) {
 	tick := time.NewTicker(containerLook)
 	defer tick.Stop()
@@ -136,7 +137,7 @@ func (o *operation) watchContainers(ctx context.Context, giveUp context.CancelCa
 			continue
 		}
 		for _, c := range containers {
-			if _, planned := o.Wanted.Spec.NodeByName(c.Node); !planned || c.Running {
+			if _, planned := o.Wanted.Spec.NodeByName(c.Node); !planned || c.Running || o.Wanted.Down[c.Node] {
 				continue
 			}
 			f := fault.New(fault.Node, "wait for node "+c.Node, fmt.Errorf("its container %s has exited with code %d", c.Name, c.ExitCode)).
