@@ -57,21 +57,21 @@ const (
 	stopLimit  = 5 * time.Second
 )
 
-// memoryTarget is where the garbage collector begins to work harder. The idle heap is near 100 MB.
+// memoryTarget is where the garbage collector starts to work harder. The idle heap is near 100 MB.
 const memoryTarget = 400 << 20
 
-// gcPercent trades CPU for memory: an idle control plane allocates some MB a minute over a live heap of 110 MB.
+// gcPercent trades CPU for memory: an idle control plane allocates a few MB a minute with a live heap of 110 MB.
 const gcPercent = 25
 
-// startGCPercent is for the start, which is short of time and not of memory.
+// startGCPercent is for the start, which needs time more than memory.
 const startGCPercent = 250
 
 const settleTime = 8 * time.Second
 
-// Options is what Start needs.
+// Options are the dependencies and settings of Start.
 type Options struct {
 	Config config.Config
-	// Events is told about each step; it must not block and may be called by several goroutines.
+	// Events is called for each step; it must not block and may be called by several goroutines.
 	Events func(cluster.Event)
 	Log    *slog.Logger
 	// LogHandler receives what one component logs through its context.
@@ -80,7 +80,7 @@ type Options struct {
 	// nil. Of the control plane it is given, only Client, LoopbackConfig and Agents may be used yet. It is repeated while
 	// it fails, and a start fails with it.
 	ApplyAddons func(ctx context.Context, cp *ControlPlane) error
-	// NodeRules are the rights of addons' parts on nodes.
+	// NodeRules are the rights of the parts of addons on nodes.
 	NodeRules addons.NodeRules
 	// Scale multiplies every limit, for slow machines.
 	Scale wait.Scale
@@ -100,7 +100,7 @@ type ControlPlane struct {
 	births   *birth.Recorder
 	traffic  traffic.Counters
 
-	// Each part has a context of its own, so that they can be stopped in order.
+	// Each part has its own context, so that they can be stopped in order.
 	stopAPI, stopClients context.CancelFunc
 	apiDone              chan struct{}
 	watching             sync.WaitGroup // for the listener's end
@@ -108,15 +108,15 @@ type ControlPlane struct {
 
 	stopShrinking func()
 
-	failed chan error // receives the first component's unexpected end
+	failed chan error // receives the error of the first component that exits unexpectedly
 
 	mu         sync.Mutex // guards components
 	components map[string]cluster.Component
 }
 
-// Start runs the control plane and returns when it is ready: /readyz passes, which includes the default roles and
-// the planned Node objects, and controllers and scheduler run. The listener is open from the first moment on, so
-// that nodes which come early wait instead of failing. On error everything that was started has been stopped.
+// Start runs the control plane and returns when it is ready: /readyz passes, which includes the default roles and the
+// planned Node objects, and controllers and scheduler run. The listener is open from the start, so that early nodes
+// wait instead of failing. On error everything that was started has been stopped.
 func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
 	cp := &ControlPlane{opts: o, apiDone: make(chan struct{}), failed: make(chan error, 4), components: map[string]cluster.Component{}, births: birth.NewRecorder(birth.Limit)}
 	for _, name := range []string{Etcd, APIServer, ControllerManager, Scheduler} {
@@ -131,7 +131,7 @@ func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
 		}
 	}()
 	if err := cp.listener.Add(ctx, o.Config.Spec.Gateway); err != nil {
-		// Without nodes nobody needs it; with nodes their start says that they cannot reach the API server.
+		// Without nodes it is not needed; with nodes their start reports that they cannot reach the API server.
 		o.Log.Warn("no API listener on the node network", "address", o.Config.Spec.Gateway, "err", err)
 	}
 	if err := cp.writeFiles(); err != nil {
@@ -141,18 +141,19 @@ func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
 		return nil, err
 	}
 
-	// Starting allocates some 400 MB of short-lived OpenAPI and routing tables; collecting rarely saves time. Not
-	// collecting at all leaves what lives on scattered between the garbage, which costs 50 MB for ever.
+	// Starting allocates about 400 MB of short-lived OpenAPI and routing tables; collecting rarely saves time. Not
+	// collecting at all scatters the live heap between the garbage, which costs 50 MB permanently.
 	debug.SetGCPercent(startGCPercent)
 	defer func() {
 		debug.SetGCPercent(gcPercent)
 		debug.SetMemoryLimit(memoryTarget)
-		// Controllers and watch caches fill up for some seconds more; then the start's garbage goes back to the system.
-		cp.stopShrinking = footprint.ShrinkAfter(settleTime, func(err error) { o.Log.Warn("start memory is not given back", "err", err) })
+		// Controllers and watch caches fill up for a few more seconds; then the start's garbage is returned to the
+		// system.
+		cp.stopShrinking = footprint.ShrinkAfter(settleTime, func(err error) { o.Log.Warn("memory of the start was not released", "err", err) })
 	}()
 
 	etcdReady, etcdFailed, built := make(chan error, 1), make(chan error, 1), make(chan error, 1)
-	go func() { // its end is waited for by buildAPIServer
+	go func() { // buildAPIServer waits for its end
 		err := cp.startEtcd(ctx)
 		if err != nil {
 			etcdFailed <- err
@@ -166,7 +167,7 @@ func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
 			return nil, err
 		}
 	case err := <-etcdFailed:
-		// Upstream's part of the building asks for etcd for twenty seconds. The process ends before.
+		// Upstream's part of the build waits twenty seconds for etcd. The process exits before that.
 		return nil, err
 	}
 	if err := cp.runAPIServer(ctx); err != nil {
@@ -185,10 +186,10 @@ func (cp *ControlPlane) LoopbackConfig() *rest.Config { return cp.server.Loopbac
 // Agents asks the agents of nodes.
 func (cp *ControlPlane) Agents() *agents.Client { return cp.agents }
 
-// Births remembers how the newest pods came to be.
+// Births records how the newest pods came to be.
 func (cp *ControlPlane) Births() *birth.Recorder { return cp.births }
 
-// Failed delivers the error of a component that ended although nobody stopped it. The process should end then.
+// Failed delivers the error of a component that exited although it was not stopped. The process should exit then.
 func (cp *ControlPlane) Failed() <-chan error { return cp.failed }
 
 // Answers asks the API server whether it is ready, through the port that users use. It blocks until that answers or ctx
@@ -201,7 +202,7 @@ func (cp *ControlPlane) Answers(ctx context.Context) error {
 	return err
 }
 
-// Components says how each component is.
+// Components returns the state of each component.
 func (cp *ControlPlane) Components() []cluster.Component {
 	cp.mu.Lock()
 	defer cp.mu.Unlock()
@@ -227,8 +228,8 @@ func (cp *ControlPlane) Apply(ctx context.Context, spec cluster.Spec) error {
 	return cp.nodes.Reload(ctx, spec)
 }
 
-// Stop ends everything in order: controllers and scheduler, the API server with its open watches, and etcd last,
-// whose clients must have gone. It blocks until all have ended, some two seconds at most.
+// Stop stops everything in order: controllers and scheduler, the API server with its open watches, and etcd last, after
+// its clients. It blocks until all have ended, about two seconds at most.
 func (cp *ControlPlane) Stop() { cp.stop() }
 
 func (cp *ControlPlane) stop() {
@@ -244,7 +245,7 @@ func (cp *ControlPlane) stop() {
 	}
 	if cp.stopAPI != nil {
 		cp.stopAPI()
-		// Watches would keep the server for its whole grace of two seconds; nobody is left who would miss them.
+		// Watches would delay the server for its whole grace period of two seconds; no client needs them any more.
 		cut := time.AfterFunc(cp.opts.Scale.Of(200*time.Millisecond), cp.listener.CloseConnections)
 		waitAtMost(cp.opts.Scale.Of(stopLimit), func() { <-cp.apiDone })
 		cut.Stop()
@@ -264,7 +265,7 @@ func waitAtMost(limit time.Duration, wait func()) {
 	go func() { wait(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(limit): // the process ends next; nothing is lost but the goroutine
+	case <-time.After(limit): // the process exits next; only the goroutine is lost
 	}
 }
 
@@ -332,15 +333,15 @@ func (cp *ControlPlane) runAPIServer(ctx context.Context) error {
 			case <-apiCtx.Done():
 			}
 		})
-		ctx, cancelWait := cp.opts.Scale.Limit(ctx, readyLimit, "the API server to get ready")
+		ctx, cancelWait := cp.opts.Scale.Limit(ctx, readyLimit, "the API server to become ready")
 		defer cancelWait()
 		ready := make(chan error, 1)
 		go func() { ready <- cp.server.WaitReady(ctx) }()
 		select {
 		case err := <-ended:
 			cancelWait()
-			_ = <-ready // says no more than that it was cancelled
-			return fmt.Errorf("API server ended: %w", err)
+			_ = <-ready // only says that it was cancelled
+			return fmt.Errorf("API server exited: %w", err)
 		case err := <-ready:
 			if err != nil {
 				return err
@@ -351,7 +352,7 @@ func (cp *ControlPlane) runAPIServer(ctx context.Context) error {
 	})
 }
 
-// runClients starts what lives off the API server.
+// runClients starts the clients of the API server.
 func (cp *ControlPlane) runClients() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cp.stopClients = cancel
@@ -372,7 +373,7 @@ func (cp *ControlPlane) runClients() {
 
 func (cp *ControlPlane) fail(name string, err error) {
 	if err == nil {
-		err = errors.New("ended by itself")
+		err = errors.New("exited unexpectedly")
 	}
 	cp.set(name, cluster.PhaseFailed, err.Error())
 	cp.failed <- fmt.Errorf("%s: %w", name, err)

@@ -12,7 +12,7 @@ import (
 	"bonsai/controlplane/observe/load"
 )
 
-// NewLoadMeter begins to measure how busy the control plane is, for one asker.
+// NewLoadMeter starts measuring how busy the control plane is, for one client.
 func (cp *ControlPlane) NewLoadMeter() *load.Meter {
 	enabled := controllers.Enabled()
 	return load.NewMeter(load.Sources{
@@ -21,7 +21,7 @@ func (cp *ControlPlane) NewLoadMeter() *load.Meter {
 		Etcd:       load.Registry{Registerer: prometheus.DefaultRegisterer, Gatherer: prometheus.DefaultGatherer},
 		DBSize:     cp.etcd.Size,
 		Objects: func(r schema.GroupResource) (int, error) {
-			return cp.etcd.Count(context.Background(), cp.server.ObjectsKey(r)) // looks into memory, for microseconds
+			return cp.etcd.Count(context.Background(), cp.server.ObjectsKey(r)) // reads from memory, within microseconds
 		},
 		Controllers: func() int {
 			cp.mu.Lock()

@@ -18,7 +18,7 @@ import (
 	"bonsai/controlplane/internal/rbac"
 )
 
-// hook creates what has to exist before the API server calls itself ready.
+// hook creates what has to exist before the API server reports that it is ready.
 func (cp *ControlPlane) hook(ctx context.Context, client kubernetes.Interface) error {
 	return cp.step("apiserver/objects", "Roles, priority classes and nodes", "", func() error {
 		ctx, cancel := cp.opts.Scale.Limit(ctx, readyLimit, "the first objects")
@@ -39,8 +39,8 @@ func (cp *ControlPlane) hook(ctx context.Context, client kubernetes.Interface) e
 	})
 }
 
-// persist repeats f until it succeeds or ctx ends, and returns f's last error then. A failed hook ends the process,
-// and on a slow machine the first try may come too early: admission plugins refuse every write ("not yet ready to
+// persist repeats f until it succeeds or ctx ends, and then returns f's last error. A failed hook ends the process, and
+// on a slow machine the first attempt may come too early: admission plugins refuse every write ("not yet ready to
 // handle request") while their informers have not synced within ten seconds, a limit that upstream does not scale.
 func persist(ctx context.Context, f func() error) error {
 	var last error
@@ -59,7 +59,7 @@ func agentRules() []rbacv1.PolicyRule {
 	}
 }
 
-// ensureOwnRoles gives bonsai's two identities outside of upstream's defaults their rights.
+// ensureOwnRoles gives bonsai's two identities that upstream does not have their rights.
 func ensureOwnRoles(ctx context.Context, client kubernetes.Interface, parts addons.NodeRules) error {
 	const agents, kubeletClients = "bonsai:agents", "bonsai:kubelet-clients"
 	group := func(name string) []rbacv1.Subject {
@@ -74,7 +74,7 @@ func ensureOwnRoles(ctx context.Context, client kubernetes.Interface, parts addo
 		g.Go(func() error {
 			err := create()
 			if apierrors.IsAlreadyExists(err) && update != nil {
-				err = update() // an older bonsai made it
+				err = update() // an older bonsai created it
 			}
 			if err != nil && !apierrors.IsAlreadyExists(err) {
 				return fmt.Errorf("ensure %s: %w", what, err)
@@ -102,7 +102,7 @@ func ensureOwnRoles(ctx context.Context, client kubernetes.Interface, parts addo
 	}
 	system := metav1.NamespaceSystem
 	ensure("roles in "+system, func() error {
-		// A controller of the API server makes the namespace about now; roles need it to be there.
+		// A controller of the API server creates the namespace at about this time; roles need it.
 		_, err := client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: name(system)}, metav1.CreateOptions{})
 		if err != nil && !apierrors.IsAlreadyExists(err) {
 			return err

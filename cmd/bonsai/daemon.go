@@ -25,7 +25,7 @@ import (
 	"bonsai/controlplane/config"
 )
 
-// components says whose log a record belongs to, by the package that wrote it.
+// components maps the packages that write log records to components.
 func components() []componentlog.Prefix {
 	return []componentlog.Prefix{
 		{Package: "bonsai", Component: "daemon"},
@@ -76,7 +76,7 @@ func runDaemon(ctx context.Context, args []string) error {
 		Parts: func(changed func()) (daemon.Parts, error) {
 			manager, err := addons.New(addons.Options{Addons: builtin.All(), Spec: *spec, Log: log, Scale: scale, Changed: changed})
 			if err != nil {
-				return daemon.Parts{}, fmt.Errorf("put the addons together: %w", err)
+				return daemon.Parts{}, fmt.Errorf("prepare the addons: %w", err)
 			}
 			return daemon.Parts{Addons: manager, Start: func(ctx context.Context, events func(cluster.Event)) (daemon.ControlPlane, error) {
 				return controlplane.Start(ctx, controlplane.Options{

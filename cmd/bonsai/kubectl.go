@@ -14,7 +14,7 @@ import (
 	_ "k8s.io/client-go/plugin/pkg/client/auth"
 )
 
-// kubectlExit carries an exit code out of kubectl's depths.
+// kubectlExit carries an exit code out of kubectl's code.
 type kubectlExit int
 
 // kubectl is upstream's main (cmd/kubectl/kubectl.go in the Kubernetes repository), with the kubeconfig set and the

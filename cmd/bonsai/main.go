@@ -1,6 +1,7 @@
-// Command bonsai runs real multi-node Kubernetes clusters on this machine. This file turns the process into its
-// parts: signals into a context, arguments into a verb or role, an error into an exit code. Nothing else in the
-// repository calls os.Exit. What each verb does is in internal/cli, what starts clusters in package bootstrap.
+// Command bonsai runs real multi-node Kubernetes clusters on this machine. This file translates between the process and
+// its parts: signals into a context, arguments into a verb or role, an error into an exit code. Nothing else in the
+// repository calls os.Exit. What each verb does is in internal/cli, the code that starts clusters is in package
+// bootstrap.
 package main
 
 import (
@@ -32,7 +33,7 @@ func main() {
 	os.Exit(cli.Run(ctx, cli.Env{
 		Open: open,
 		Kubectl: func(_ context.Context, args []string, kubeconfig string) int {
-			ignoreSignals() // kubectl has its own ways with Ctrl-C
+			ignoreSignals() // kubectl handles Ctrl-C itself
 			return kubectl(args, kubeconfig)
 		},
 		UI:    showUI,
@@ -41,8 +42,8 @@ func main() {
 	}, os.Args[1:]))
 }
 
-// withSignals ends the context at the first signal, so that whatever runs can clean up after itself, and the process
-// at the second. A closed terminal counts as Ctrl-C, unless nohup has it ignored.
+// withSignals ends the context at the first signal, so that a running command can clean up, and the process at the
+// second. A closed terminal counts as Ctrl-C, unless it is ignored because of nohup.
 func withSignals() (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	c := make(chan os.Signal, 2)
@@ -66,7 +67,7 @@ type interrupted struct{}
 func (interrupted) Error() string        { return "interrupted" }
 func (interrupted) Is(target error) bool { return target == context.Canceled }
 
-// open puts together what the verbs work on.
+// open creates the dependencies of the verbs.
 func open(log *slog.Logger) (cli.Session, error) {
 	dir, err := statedir.Home()
 	if err != nil {

@@ -38,7 +38,7 @@ func showUI(ctx context.Context, s cli.Session, o cli.UIOptions) (cli.UIOutcome,
 		Name: o.Cluster, State: s.State, Engine: s.Engine, Driver: s.Driver, Executable: executable, Addons: addons, Scale: wait.FromEnv(),
 	})
 	defer world.Close()
-	// What Kubernetes' libraries log goes where everything else does while the terminal is the UI's.
+	// While the UI has the terminal, log output of Kubernetes' libraries goes where all other log output goes.
 	klog.SetLogger(logr.FromSlogHandler(slog.Default().Handler()))
 	options := tui.Options{
 		Theme: o.Theme, Depth: depths()[o.Depth], ASCII: o.ASCII, Calm: o.Calm, ReadOnly: o.ReadOnly, Lang: o.Lang, Keys: o.Keys, Start: o.Screen,
@@ -51,7 +51,7 @@ func showUI(ctx context.Context, s cli.Session, o cli.UIOptions) (cli.UIOutcome,
 	return cli.UIOutcome{Cluster: out.Cluster, Message: out.Message}, crashed(s.State, err)
 }
 
-// crashed keeps the story of a crash of the UI, which no cluster is touched by.
+// crashed saves the details of a crash of the UI, which does not affect the cluster.
 func crashed(dir statedir.Dir, err error) error {
 	c, ok := errors.AsType[*tui.Crash](err)
 	if !ok {
@@ -65,7 +65,7 @@ func crashed(dir statedir.Dir, err error) error {
 	return f
 }
 
-// depths are the colours of the command line in the UI's terms.
+// depths maps the colour depths of the command line to the UI's.
 func depths() map[cli.ColorDepth]paint.Depth {
 	return map[cli.ColorDepth]paint.Depth{
 		cli.NoColor: paint.Mono, cli.Colors16: paint.Colors16, cli.Colors256: paint.Colors256, cli.TrueColor: paint.TrueColor,

@@ -36,7 +36,7 @@ type Keeper struct {
 	spec cluster.Spec
 }
 
-// New makes a keeper that does nothing yet.
+// New returns a keeper that does nothing yet.
 func New(client kubernetes.Interface, spec cluster.Spec, log *slog.Logger) *Keeper {
 	return &Keeper{client: client, log: log, spec: spec}
 }
@@ -79,7 +79,7 @@ func (k *Keeper) plan() cluster.Spec {
 	return k.spec
 }
 
-// reconcile makes one Node object what the plan says, and says whether it had to do anything.
+// reconcile makes one Node object what the plan says, and reports whether it had to do anything.
 func (k *Keeper) reconcile(ctx context.Context, name string) (acted bool, err error) {
 	defer func() {
 		if err != nil {
@@ -147,7 +147,7 @@ func (k *Keeper) remove(ctx context.Context, node *corev1.Node) error {
 	return err
 }
 
-// ours says whether bonsai made a Node object for this cluster. Others may exist: users make them to test controllers.
+// ours reports whether bonsai made a Node object for this cluster. Others may exist: users make them to test controllers.
 func ours(spec cluster.Spec, n *corev1.Node) bool {
 	return strings.HasPrefix(n.Spec.ProviderID, cluster.ProviderID(spec.Name, ""))
 }

@@ -89,7 +89,7 @@ type views struct {
 	problems *problems.View
 }
 
-// New makes an Observer of a cluster whose control plane does not run yet.
+// New returns an Observer of a cluster whose control plane does not run yet.
 func New(o Options) *Observer {
 	return &Observer{Options: o, closing: make(chan struct{}), components: map[string][]cluster.Component{}, changed: make(chan struct{})}
 }

@@ -106,7 +106,7 @@ func (w *watch) look() (s cluster.Snapshot, changed, news <-chan struct{}) {
 	return withProblems(s, workloads), changed, news
 }
 
-// same says whether two snapshots tell the same, whenever they were made.
+// same reports whether two snapshots tell the same, whenever they were made.
 func same(a, b cluster.Snapshot) bool {
 	a.Time = b.Time
 	return reflect.DeepEqual(a, b)
@@ -119,7 +119,7 @@ func (o *Observer) running() *views {
 	return o.views
 }
 
-// settled says whether it is time to look at workloads.
+// settled reports whether it is time to look at workloads.
 func (o *Observer) settled(s cluster.Snapshot) bool {
 	v := o.running()
 	if v == nil {

@@ -154,7 +154,7 @@ func faultsOfPods(wrong, right string) []planted {
 			Kind: cluster.ProblemCrash, Object: web, Summary: "the container exits with 3", Cause: "FATAL: no license in /etc/license", Hint: "logs web-",
 		}, 1},
 		{"memory", deployed(1, "exec tail /dev/zero", container(func(c *corev1.Container) { c.Resources.Limits = limits(corev1.ResourceMemory, "32Mi") })), expected{
-			Kind: cluster.ProblemMemory, Object: web, Summary: "the container is killed for its memory", Cause: "its limit of 32Mi", Hint: "resources.limits.memory",
+			Kind: cluster.ProblemMemory, Object: web, Summary: "the container is killed because of its memory use", Cause: "its limit of 32Mi", Hint: "resources.limits.memory",
 		}, 1},
 		{"readiness", deployed(1, "mkdir /www; exec httpd -f -p 8080 -h /www", container(func(c *corev1.Container) {
 			c.ReadinessProbe = &corev1.Probe{
@@ -162,14 +162,14 @@ func faultsOfPods(wrong, right string) []planted {
 				ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/healthz", Port: intstr.FromInt(8080)}},
 			}
 		})), expected{
-			Kind: cluster.ProblemProbe, Object: web, Summary: "the container runs but is not ready", Cause: "its readiness probe (GET /healthz on port 8080): it answers 404", Hint: "its log:",
+			Kind: cluster.ProblemProbe, Object: web, Summary: "the container is running but not ready", Cause: "its readiness probe (GET /healthz on port 8080): it answers 404", Hint: "its log:",
 		}, 1},
 		{"liveness", deployed(1, idle, container(func(c *corev1.Container) {
 			c.Ports = []corev1.ContainerPort{{ContainerPort: 80}}
 			c.LivenessProbe = &corev1.Probe{PeriodSeconds: 1, FailureThreshold: 2, ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt(8080)}}}
 		})), expected{
 			Kind: cluster.ProblemProbe, Object: web, Summary: "the container is restarted because its liveness probe fails",
-			Cause: "nothing listens on port 8080", Hint: "the probe asks port 8080, and the container says that it listens on 80",
+			Cause: "nothing listens on port 8080", Hint: "the probe uses port 8080, but the container declares that it listens on 80",
 		}, 1},
 		{"command", deployed(1, idle, container(func(c *corev1.Container) { c.Command = []string{"serve"} })), expected{
 			Kind: cluster.ProblemStart, Object: web, Summary: "the container cannot be started", Cause: "its command serve does not exist in the image", Hint: "correct the command",
@@ -189,10 +189,10 @@ func faultsAround() []planted {
 	const web = "deployment/NS/web"
 	return []planted{
 		{"resources", deployed(1, idle, container(func(c *corev1.Container) { c.Resources.Requests = limits(corev1.ResourceMemory, "4000Gi") })), expected{
-			Kind: cluster.ProblemUnschedulable, Object: web, Summary: "no node has enough memory left", Cause: "it wants 3.9Ti of memory; the freest node, ", Hint: "resources.requests",
+			Kind: cluster.ProblemUnschedulable, Object: web, Summary: "no node has enough memory left", Cause: "it requests 3.9Ti of memory; the node with the most, ", Hint: "resources.requests",
 		}, 1},
 		{"label", deployed(1, idle, func(s *corev1.PodSpec) { s.NodeSelector = map[string]string{"disk": "ssd"} }), expected{
-			Kind: cluster.ProblemUnschedulable, Object: web, Summary: "no node is one that it wants", Cause: "no node has the label disk=ssd", Hint: "label node",
+			Kind: cluster.ProblemUnschedulable, Object: web, Summary: "no node matches its requirements", Cause: "no node has the label disk=ssd", Hint: "label node",
 		}, 1},
 		{"host port", deployed(3, idle, container(func(c *corev1.Container) { c.Ports = []corev1.ContainerPort{{ContainerPort: 80, HostPort: 8099}} })), expected{
 			Kind: cluster.ProblemPort, Object: web, Summary: "host port 8099 is taken on every node", Cause: "has 8099 on", Hint: "a Service in place of hostPort",
@@ -235,7 +235,7 @@ func faultsAround() []planted {
 			n.Kubectl(t, "-n", n.Namespace, "create", "quota", "few", "--hard=pods=0")
 			deploy(t, n, "web", 1, idle)
 		}, expected{
-			Kind: cluster.ProblemRefused, Object: web, Summary: "its pods are refused by quota few", Cause: "the quota allows pods=0", Hint: "edit quota few",
+			Kind: cluster.ProblemRefused, Object: web, Summary: "its pods are rejected by quota few", Cause: "the quota allows pods=0", Hint: "edit quota few",
 		}, 0},
 		{"PodSecurity", func(t *testing.T, n *harness.Namespace) {
 			n.Kubectl(t, "label", "namespace", n.Namespace, "pod-security.kubernetes.io/enforce=restricted")
@@ -251,7 +251,7 @@ func faultsAround() []planted {
 				t.Fatal(err)
 			}
 		}, expected{
-			Kind: cluster.ProblemRefused, Object: "statefulset/NS/db", Summary: "its pods are refused by PodSecurity: they are not restricted",
+			Kind: cluster.ProblemRefused, Object: "statefulset/NS/db", Summary: "its pods are rejected by PodSecurity: they are not restricted",
 			Cause: "runAsNonRoot != true", Hint: "pod-security.kubernetes.io/enforce=baseline",
 		}, 0},
 	}

@@ -1,9 +1,9 @@
 // Package apiserver runs upstream's kube-apiserver inside this process.
 //
-// It follows upstream's cmd/kube-apiserver/app/testing/testserver.go and not the cobra command, which seizes the
-// process's signal handler when it is built. What differs from the stock server: the listener is given, so that
-// clients can queue on it before the server exists; connections to pods and Services go through a dialer of ours;
-// a hook of ours replaces the two that wait a fixed second; and what passes about pods that come to be is noted.
+// It follows upstream's cmd/kube-apiserver/app/testing/testserver.go and not the cobra command, which takes over the
+// process's signal handler when it is built. Differences from the stock server: the listener is passed in, so that
+// clients can queue on it before the server exists; connections to pods and Services go through our dialer; our own
+// hook replaces the two that wait a fixed second; and requests that are steps of a pod's birth are recorded.
 package apiserver
 
 import (
@@ -42,23 +42,23 @@ import (
 // HookName is our post-start hook; /readyz waits for it as for upstream's.
 const HookName = "bonsai/bootstrap"
 
-// Options is what a server needs besides its flags.
+// Options are what a server needs in addition to its flags.
 type Options struct {
 	Flags []string
 	// Listener serves the API; the server closes it.
 	Listener net.Listener
-	// Dial reaches kubelets, pods and Services, none of which this process need have a route to.
+	// Dial reaches kubelets, pods and Services; this process needs no route to any of them.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Hook runs once the server answers and before it is ready.
 	Hook func(ctx context.Context, client kubernetes.Interface) error
-	// Count is put around everything that the server serves. Loopback is the server name that its client of itself asks
-	// for.
+	// Count wraps everything that the server serves. Loopback is the server name that the server's client of itself
+	// uses.
 	Count func(next http.Handler, loopback string) http.Handler
-	// WaitStorage returns once etcd serves. The part of the building that needs no storage runs meanwhile.
+	// WaitStorage returns once etcd serves. The part of the build that needs no storage runs in the meantime.
 	WaitStorage func(ctx context.Context) error
 	// UpstreamHooks keeps the two upstream hooks that Hook would replace.
 	UpstreamHooks bool
-	// Births is told how pods come to be.
+	// Births records how pods come to be.
 	Births *birth.Recorder
 }
 
@@ -72,7 +72,7 @@ type Server struct {
 }
 
 // New builds the server, which takes most of a second of CPU. Each resource's storage connects to etcd while it is
-// installed, and would back off for a second if nobody listened: hence WaitStorage.
+// installed, and would back off for a second if etcd did not listen: hence WaitStorage.
 func New(ctx context.Context, o Options) (*Server, error) {
 	opts := options.NewServerRunOptions()
 	flags := pflag.NewFlagSet("kube-apiserver", pflag.ContinueOnError)
@@ -83,7 +83,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err := flags.Parse(o.Flags); err != nil {
 		return nil, fmt.Errorf("parse kube-apiserver flags: %w", err)
 	}
-	// The cobra command's pre-run does these two; feature gates and emulation are the process's from here on.
+	// The cobra command's pre-run does these two; from here on feature gates and emulation apply to the whole process.
 	if err := opts.GenericServerRunOptions.ComponentGlobalsRegistry.Set(); err != nil {
 		return nil, fmt.Errorf("set feature gates and emulated version: %w", err)
 	}
@@ -126,8 +126,8 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	return &Server{aggregator: aggregator, informers: opts.InformerName, root: opts.Etcd.StorageConfig.Prefix, storage: storage}, nil
 }
 
-// newConfig is upstream's app.NewConfig with our dialer, which has to be in place before the parts that use it are
-// built, and with our hook. It also returns what knows where Kubernetes' own objects are in etcd.
+// newConfig is upstream's app.NewConfig with our dialer, which has to be set before the parts that use it are built,
+// and with our hook. It also returns the resolver of the etcd keys of Kubernetes' own objects.
 func newConfig(opts options.CompletedOptions, o Options) (*app.Config, serverstorage.StorageFactory, error) {
 	generic, informers, storage, err := controlplaneapiserver.BuildGenericConfig(
 		opts.CompletedOptions,
@@ -136,7 +136,7 @@ func newConfig(opts options.CompletedOptions, o Options) (*app.Config, serversto
 	if err != nil {
 		return nil, nil, fmt.Errorf("configure kube-apiserver: %w", err)
 	}
-	// "Cluster" egress is everything that lies in the cluster: kubelets, proxy subresources, webhooks, aggregated APIs.
+	// "Cluster" egress is everything in the cluster: kubelets, proxy subresources, webhooks, aggregated APIs.
 	generic.EgressSelector = egressselector.NewEgressSelectorWithMap(map[egressselector.EgressType]utilnet.DialFunc{
 		egressselector.Cluster: o.Dial,
 	})
@@ -173,7 +173,7 @@ func newConfig(opts options.CompletedOptions, o Options) (*app.Config, serversto
 		resolver, cp.ProxyTransport, cp.Extra.PeerProxy, plugins); err != nil {
 		return nil, nil, fmt.Errorf("configure API aggregation: %w", err)
 	}
-	// The last server of the chain has all filters; the others are called behind them.
+	// The last server of the chain has all filters; the others are called after them.
 	build := c.Aggregator.GenericConfig.BuildHandlerChainFunc
 	c.Aggregator.GenericConfig.BuildHandlerChainFunc = func(api http.Handler, c *genericapiserver.Config) http.Handler {
 		return o.Count(build(api, c), genericapiserver.LoopbackClientServerNameOverride)
@@ -181,7 +181,7 @@ func newConfig(opts options.CompletedOptions, o Options) (*app.Config, serversto
 	return c, storage, nil
 }
 
-// ObjectsKey is what the keys of a resource's objects in etcd begin with.
+// ObjectsKey is the prefix of the etcd keys of a resource's objects.
 func (s *Server) ObjectsKey(r schema.GroupResource) string {
 	prefix := r.Group + "/" + r.Resource // of the other servers of the chain, and of custom resources
 	if legacyscheme.Scheme.IsGroupRegistered(r.Group) {

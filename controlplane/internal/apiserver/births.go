@@ -17,18 +17,18 @@ import (
 	"bonsai/controlplane/observe/birth"
 )
 
-// births tells the recorder what passes through the API server about pods that come to be. It looks from three places:
-// around the handlers, where a request's begin, end and caller are known, around admission, where the object is, and
-// around the storage of pods.
-// A request that has nothing to do with a birth costs a comparison of its resource and a look into its context.
+// births records the requests to the API server that are steps of a pod's birth. It observes three places: around the
+// handlers, where start, end and caller of a request are known, around admission, where the object is, and around the
+// storage of pods. A request that is not a step of a birth costs a comparison of its resource and a look into its
+// context.
 type births struct{ to *birth.Recorder }
 
-// chain puts b around the innermost handler, whatever is around that.
+// chain wraps the innermost handler, whatever wraps that.
 func (b births) chain(outer func(http.Handler, *genericapiserver.Config) http.Handler) func(http.Handler, *genericapiserver.Config) http.Handler {
 	return func(inner http.Handler, c *genericapiserver.Config) http.Handler { return outer(b.handler(inner), c) }
 }
 
-// step is what a request can be of a birth.
+// step is which step of a birth a request can be.
 type step int
 
 const (
@@ -38,7 +38,8 @@ const (
 	report
 )
 
-// stepOf says what a request may be. A server-side apply is a creation if there is no such pod; admission knows.
+// stepOf returns which step a request may be. A server-side apply is a creation if the pod does not exist; admission
+// knows.
 func stepOf(i *request.RequestInfo) step {
 	if i == nil || i.Resource != "pods" || i.APIGroup != "" {
 		return none
@@ -55,7 +56,7 @@ func stepOf(i *request.RequestInfo) step {
 }
 
 // observed is one request that may be a step, from its handler to admission and back. A request that times out is
-// answered while its work goes on, so it is locked.
+// answered while its work continues, so it is locked.
 type observed struct {
 	step step
 
@@ -83,7 +84,7 @@ func (b births) handler(inner http.Handler) http.Handler {
 	})
 }
 
-// status remembers the code of an answer.
+// status remembers the status code of an answer.
 type status struct {
 	http.ResponseWriter
 	code int
@@ -96,7 +97,7 @@ func (s *status) WriteHeader(code int) {
 	s.ResponseWriter.WriteHeader(code)
 }
 
-// finish tells the recorder of a request that has been answered.
+// finish reports a request that has been answered to the recorder.
 func (b births) finish(ctx context.Context, r *http.Request, o *observed, code int) {
 	now := time.Now()
 	o.mu.Lock()
@@ -135,7 +136,7 @@ func (b births) finish(ctx context.Context, r *http.Request, o *observed, code i
 	}
 }
 
-// caller is who makes a request, in words that a user of Kubernetes knows.
+// caller is the client of a request, in terms that a user of Kubernetes knows.
 func caller(u user.Info, h http.Header) string {
 	name := u.GetName()
 	if node, ok := strings.CutPrefix(name, "system:node:"); ok {
@@ -162,10 +163,10 @@ func caller(u user.Info, h http.Header) string {
 	return bounded(program)
 }
 
-// bounded cuts what a client may have made long.
+// bounded shortens what a client may have made long.
 func bounded(s string) string { return s[:min(len(s), 80)] }
 
-// admission puts b around a chain of admission plugins.
+// admission wraps a chain of admission plugins.
 func (b births) admission(next admission.Interface) admission.Interface {
 	return &watchedAdmission{Interface: next, births: b}
 }
@@ -193,7 +194,7 @@ func (w *watchedAdmission) Admit(ctx context.Context, a admission.Attributes, o 
 	return err
 }
 
-// Validate runs the plugins that have the last word; the object is complete here, its name and UID included.
+// Validate runs the plugins that decide finally; the object is complete here, including its name and UID.
 func (w *watchedAdmission) Validate(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
 	next, ok := w.Interface.(admission.ValidationInterface)
 	if !ok {
@@ -214,7 +215,7 @@ func (w *watchedAdmission) Validate(ctx context.Context, a admission.Attributes,
 	return nil
 }
 
-// observe notes what an object says of a birth. It is called anew when the write is tried again.
+// observe records what an object says about a birth. It is called again when the write is retried.
 func (b births) observe(r *observed, a admission.Attributes, begin time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -227,7 +228,7 @@ func (b births) observe(r *observed, a admission.Attributes, begin time.Time) {
 		switch {
 		case r.step == creation && a.GetOperation() == admission.Create:
 			if r.pod.UID != "" && r.pod.UID != pod.UID {
-				b.to.NotCreated(r.pod) // another try with another generated name
+				b.to.NotCreated(r.pod) // another attempt with another generated name
 			}
 			r.pod = pod
 			b.to.Creating(pod)
@@ -258,10 +259,10 @@ func conditions(p *core.Pod) (c birth.Conditions) {
 	return c
 }
 
-// maxMessage is more than kubelet says of an image.
+// maxMessage is more than kubelet reports about an image.
 const maxMessage = 400
 
-// event notes when images were pulled. Kubelet's own time of an Event has whole seconds; its arrival is a few
+// event records when images were pulled. Kubelet's own time of an Event has whole seconds; its arrival is a few
 // milliseconds late.
 func (b births) event(a admission.Attributes, e *core.Event, at time.Time) {
 	if e.InvolvedObject.Kind != "Pod" || e.Reason != "Pulling" && e.Reason != "Pulled" || !strings.HasPrefix(a.GetUserInfo().GetName(), "system:node:") {

@@ -15,8 +15,8 @@ import (
 	"bonsai/controlplane/observe/birth"
 )
 
-// storage puts b around the storage of pods, to time the writes. Upstream's own tracker of a request's time in storage
-// does not see them: creations and updates go past the part of the etcd client that it wraps.
+// storage wraps the storage of pods, to time the writes. Upstream's own tracker of a request's time in storage misses
+// them: creations and updates bypass the part of the etcd client that it wraps.
 func (b births) storage(next generic.RESTOptionsGetter) generic.RESTOptionsGetter {
 	return timedOptions{next}
 }
@@ -53,7 +53,7 @@ func (s timedStorage) GuaranteedUpdate(ctx context.Context, key string, out runt
 	return s.Interface.GuaranteedUpdate(ctx, key, out, ignoreNotFound, p, update, cached)
 }
 
-// timeWrite notes the write of a request that is a step of a birth.
+// timeWrite records the write of a request that is a step of a birth.
 func timeWrite(ctx context.Context, begin time.Time) {
 	o, ok := ctx.Value(observedKey{}).(*observed)
 	if !ok {

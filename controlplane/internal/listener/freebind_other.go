@@ -2,5 +2,5 @@
 
 package listener
 
-// freebind is nothing elsewhere: the engine runs in a VM there, and no bridge address is on this host.
+// freebind does nothing elsewhere: the engine runs in a VM there, and no bridge address is on this host.
 func freebind(int) error { return nil }

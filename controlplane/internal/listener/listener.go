@@ -112,7 +112,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close stops accepting on all addresses; a second call does nothing. Accepted connections live on.
+// Close stops accepting on all addresses; a second call does nothing. Accepted connections stay open.
 func (l *Listener) Close() (err error) {
 	l.once.Do(func() {
 		close(l.done)

@@ -23,13 +23,13 @@ import (
 	"bonsai/controlplane/config"
 )
 
-// eagerBinder is upstream's volume binder, except that it looks at the volumes it waits for when they change and not
-// once in a second. It does so for pods whose unbound claims are all to be provisioned by bonsai's provisioner, which
-// takes some milliseconds; every other pod is left to upstream.
+// eagerBinder is upstream's volume binder, except that it checks the volumes it waits for when they change instead of
+// once a second. It does so for pods whose unbound claims are all provisioned by bonsai's provisioner, which takes a
+// few milliseconds; every other pod is left to upstream.
 //
-// What it relies on: after the assume step the claims in PodVolumes are what is to be written, and the informers'
-// stores are what upstream's own check looks at. If BindPodVolumes fails, the framework unreserves the pod, which
-// reverts the assumed claims of PodVolumes; so these are never changed here.
+// Its assumptions: after the assume step the claims in PodVolumes are what has to be written, and the informers' stores
+// are what upstream's own check reads. If BindPodVolumes fails, the framework unreserves the pod, which reverts the
+// assumed claims of PodVolumes; so these are never changed here.
 type eagerBinder struct {
 	volumebinding.SchedulerVolumeBinder
 
@@ -44,7 +44,7 @@ type eagerBinder struct {
 	timeout time.Duration
 }
 
-// recheck is how soon it is noticed without an event of a claim or volume that waiting has become pointless: the pod
+// recheck is how soon it is noticed, without an event of a claim or volume, that waiting is pointless because the pod
 // or its node is gone. It is upstream's pause.
 const recheck = time.Second
 
@@ -72,7 +72,7 @@ func newEagerBinder(upstream volumebinding.SchedulerVolumeBinder, client kuberne
 	return b, nil
 }
 
-// BindPodVolumes asks for the pod's volumes and returns when they are bound, or when the pod has to be scheduled anew.
+// BindPodVolumes requests the pod's volumes and returns when they are bound, or when the pod has to be scheduled again.
 func (b *eagerBinder) BindPodVolumes(ctx context.Context, pod *corev1.Pod, v *volumebinding.PodVolumes) error {
 	if !b.ours(v) {
 		return b.SchedulerVolumeBinder.BindPodVolumes(ctx, pod, v)
@@ -84,7 +84,7 @@ func (b *eagerBinder) BindPodVolumes(ctx context.Context, pod *corev1.Pod, v *vo
 	return err
 }
 
-// ours says whether all there is to do is to wait for bonsai's provisioner.
+// ours reports whether the only thing to wait for is bonsai's provisioner.
 func (b *eagerBinder) ours(v *volumebinding.PodVolumes) bool {
 	if len(v.StaticBindings) > 0 || len(v.DynamicProvisions) == 0 {
 		return false
@@ -102,7 +102,7 @@ func (b *eagerBinder) bind(ctx context.Context, pod *corev1.Pod, provisions []*v
 	logger := klog.FromContext(ctx)
 	written := make([]*corev1.PersistentVolumeClaim, len(provisions))
 	for i, p := range provisions {
-		// The assumed claim names the node; writing that is what starts the provisioner.
+		// The assumed claim names the node; writing it starts the provisioner.
 		claim, err := b.client.CoreV1().PersistentVolumeClaims(p.PVC.Namespace).Update(ctx, p.PVC, metav1.UpdateOptions{})
 		if err != nil {
 			logger.V(4).Info("Claim cannot be updated with its node", "PVC", klog.KObj(p.PVC), "err", err)
@@ -118,7 +118,7 @@ func (b *eagerBinder) bind(ctx context.Context, pod *corev1.Pod, provisions []*v
 	return nil
 }
 
-// wait returns when done says so or fails, and with the context's error after the binder's timeout.
+// wait returns when done returns true or fails, and with the context's error after the binder's timeout.
 func (b *eagerBinder) wait(ctx context.Context, done func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
@@ -138,8 +138,8 @@ func (b *eagerBinder) wait(ctx context.Context, done func() (bool, error)) error
 	}
 }
 
-// bound says whether all claims are, and fails if they cannot become so on the pod's node: then the pod has to be
-// scheduled anew. These are the conditions of upstream's check for claims that are provisioned.
+// bound reports whether all claims are bound, and fails if that is not possible on the pod's node: then the pod has to
+// be scheduled again. These are the conditions of upstream's check for claims that are provisioned.
 func (b *eagerBinder) bound(pod *corev1.Pod, claims []*corev1.PersistentVolumeClaim) (bool, error) {
 	node, err := b.nodes.Get(pod.Spec.NodeName)
 	if err != nil {
@@ -157,7 +157,7 @@ func (b *eagerBinder) bound(pod *corev1.Pod, claims []*corev1.PersistentVolumeCl
 			return false, err // what was written has not come back yet
 		}
 		if claim.Annotations[volumehelpers.AnnSelectedNode] != pod.Spec.NodeName {
-			// How a provisioner says that it gives up on the node.
+			// This is how a provisioner reports that it gives up on the node.
 			return false, fmt.Errorf("provisioning failed for PVC %q", claim.Name)
 		}
 		if ok, err := b.boundTo(node, claim); !ok || err != nil {
@@ -167,7 +167,7 @@ func (b *eagerBinder) bound(pod *corev1.Pod, claims []*corev1.PersistentVolumeCl
 	return true, nil
 }
 
-// boundTo says whether the claim is bound completely, and fails if that is to a volume of another node.
+// boundTo reports whether the claim is bound completely, and fails if that is to a volume of another node.
 func (b *eagerBinder) boundTo(node *corev1.Node, claim *corev1.PersistentVolumeClaim) (bool, error) {
 	if claim.Spec.VolumeName == "" {
 		return false, nil
@@ -185,7 +185,7 @@ func (b *eagerBinder) boundTo(node *corev1.Node, claim *corev1.PersistentVolumeC
 	return metav1.HasAnnotation(claim.ObjectMeta, volumehelpers.AnnBindCompleted), nil
 }
 
-// changes wakes everybody who waits for the next change. The zero value is ready.
+// changes wakes everything that waits for the next change. The zero value is ready.
 type changes struct {
 	mu   sync.Mutex
 	wake chan struct{} // closed by the next change; nil while nobody waits

@@ -19,30 +19,30 @@ import (
 	"bonsai/controlplane/observe/birth"
 )
 
-// observer is a plugin that has no say in anything. It tells the recorder when the scheduler took a pod into its queue,
-// when it looked at it, and what it thought of each node.
+// observer is a plugin that does not influence decisions. It reports to the recorder when the scheduler took a pod into
+// its queue, when it handled it, and its verdict on each node.
 //
-// What the other plugins said of a node is told to no plugin, so they are asked again, once the node is chosen: the
-// filters for nodes that were not possible, the scores for those that were. That has to be done in the scheduling
-// cycle. Later, while the pod is being bound, the snapshot of the nodes that some plugins look into is already being
-// changed for the next pod; and the answers would be about another state of the cluster than the decision was. It takes
-// some tens of microseconds with a few nodes, and is bounded with many nodes and with many pods.
+// Plugins do not see each other's results, so they are run again, once the node is chosen: the filters for nodes that
+// were not possible, the scores for those that were. That has to be done in the scheduling cycle. Later, while the pod
+// is being bound, the snapshot of the nodes that some plugins read is already being changed for the next pod; and the
+// answers would be about another state of the cluster than the decision. It takes tens of microseconds with a few
+// nodes, and is bounded with many nodes and with many pods.
 type observer struct {
 	handle fwk.Handle
 	births *birth.Recorder
 	// weights are those of the scoring plugins, shared by all decisions; they never change.
 	weights func() map[string]int
-	// pace bounds how often plugins are asked again, so that a thousand pods at once are not scheduled more slowly.
+	// pace limits how often plugins are run again, so that a thousand pods at once are not scheduled more slowly.
 	pace flowcontrol.PassiveRateLimiter
 }
 
-// pace and burst are how many decisions in a second, and at once, are looked at closely.
+// pace and burst are how many decisions in a second, and at once, are examined closely.
 const (
 	pace  = 20
 	burst = 100
 )
 
-// maxVerdicts bounds how many nodes are asked about for one pod, and what is remembered of it.
+// maxVerdicts limits how many nodes are examined for one pod, and how much is stored about it.
 const maxVerdicts = 32
 
 var (
@@ -51,7 +51,7 @@ var (
 	_ fwk.PostFilterPlugin  = &observer{}
 	_ fwk.PreScorePlugin    = &observer{}
 	_ fwk.ReservePlugin     = &observer{}
-	_ fwk.EnqueueExtensions = &observer{} // otherwise every event of every kind would concern it
+	_ fwk.EnqueueExtensions = &observer{} // otherwise it would be called for every event of every kind
 	_ fwk.SignPlugin        = &observer{} // otherwise equal pods could not be scheduled in batches
 )
 
@@ -124,8 +124,8 @@ func (o *observer) PreScore(_ context.Context, state fwk.CycleState, _ *corev1.P
 	return nil
 }
 
-// PostFilter is called if no node is possible. It is configured as the first and says what upstream wants informational
-// plugins to say there.
+// PostFilter is called if no node is possible. It is configured as the first and returns what upstream expects from
+// informational plugins.
 func (o *observer) PostFilter(_ context.Context, state fwk.CycleState, p *corev1.Pod, said fwk.NodeToStatusReader) (*fwk.PostFilterResult, *fwk.Status) {
 	none := fwk.NewStatus(fwk.Unschedulable)
 	l := lookOf(state)
@@ -145,8 +145,8 @@ func (o *observer) PostFilter(_ context.Context, state fwk.CycleState, p *corev1
 	return nil, none
 }
 
-// Reserve is configured as the first: it is called when the node has been chosen, before other plugins take what the pod
-// needs there.
+// Reserve is configured as the first: it is called when the node has been chosen, before other plugins reserve what the
+// pod needs there.
 func (o *observer) Reserve(ctx context.Context, state fwk.CycleState, p *corev1.Pod, node string) *fwk.Status {
 	l := lookOf(state)
 	if l == nil || state.IsPodGroupSchedulingCycle() {
@@ -157,7 +157,7 @@ func (o *observer) Reserve(ctx context.Context, state fwk.CycleState, p *corev1.
 	if o.pace.TryAccept() {
 		o.judge(ctx, state, l, &d)
 	} else {
-		note(&d, "Many pods were scheduled at once; what plugins said of the nodes was not noted.")
+		note(&d, "Many pods were scheduled at once; the verdicts of plugins were not recorded.")
 	}
 	o.births.Decided(nameOf(p), birth.Span{Begin: l.begin, End: end}, d)
 	return nil
@@ -165,7 +165,7 @@ func (o *observer) Reserve(ctx context.Context, state fwk.CycleState, p *corev1.
 
 func (*observer) Unreserve(context.Context, fwk.CycleState, *corev1.Pod, string) {}
 
-// judge asks the other plugins again about each node.
+// judge runs the other plugins again for each node.
 func (o *observer) judge(ctx context.Context, state fwk.CycleState, l *look, d *cluster.Decision) {
 	scores := o.scores(ctx, state, l)
 	nodes, err := o.handle.SnapshotSharedLister().NodeInfos().List()
@@ -173,7 +173,7 @@ func (o *observer) judge(ctx context.Context, state fwk.CycleState, l *look, d *
 		note(d, err.Error())
 		return
 	}
-	passed := 0 // the filters, without having been scored
+	passed := 0 // passed the filters, but was not scored
 	for _, n := range bounded(nodes, d) {
 		name := n.Node().Name
 		if s, ok := scores[name]; ok {
@@ -196,7 +196,7 @@ func (o *observer) judge(ctx context.Context, state fwk.CycleState, l *look, d *
 	case len(l.possible) > 0:
 		note(d, "The scores are not known.")
 	case passed > 0:
-		note(d, "Not scored: the node was known from an equal pod just before, or from making room by preemption.")
+		note(d, "Not scored: the node was known from an equal pod just before, or from preemption.")
 	default:
 		note(d, "Not scored: only one node was possible.")
 	}
@@ -240,7 +240,7 @@ func bounded(nodes []fwk.NodeInfo, d *cluster.Decision) []fwk.NodeInfo {
 // note adds a sentence.
 func note(d *cluster.Decision, sentence string) { d.Note = strings.TrimSpace(d.Note + " " + sentence) }
 
-// verdict is what a filter said of a node.
+// verdict is the result of a filter for a node.
 func verdict(n fwk.NodeInfo, s *fwk.Status) cluster.NodeVerdict {
 	v := cluster.NodeVerdict{Node: n.Node().Name}
 	if !s.IsSuccess() {
@@ -252,7 +252,7 @@ func verdict(n fwk.NodeInfo, s *fwk.Status) cluster.NodeVerdict {
 	return v
 }
 
-// weights are those of the scoring plugins; nil if the framework does not tell.
+// weights are those of the scoring plugins; nil if the framework does not report them.
 func weights(h fwk.Handle) map[string]int {
 	lister, ok := h.(interface {
 		ListPlugins() *schedulerconfig.Plugins

@@ -1,6 +1,6 @@
 // Package scheduler runs upstream's kube-scheduler inside this process, with two plugins of ours: upstream's
 // VolumeBinding, which waits for the volumes of bonsai's own provisioner without upstream's pauses of a second, and one
-// that only looks on (observer).
+// that only observes (observer).
 package scheduler
 
 import (
@@ -16,8 +16,8 @@ import (
 	"bonsai/controlplane/observe/birth"
 )
 
-// Run schedules pods until ctx ends; it returns nil after a clean stop. The API server has to be ready. What the scheduler
-// thinks of each pod is told to births.
+// Run schedules pods until ctx ends; it returns nil after a clean stop. The API server has to be ready. The scheduler's
+// verdicts on each pod are reported to births.
 func Run(ctx context.Context, flags []string, births *birth.Recorder) error {
 	opts := options.NewOptions()
 	fs := pflag.NewFlagSet("kube-scheduler", pflag.ContinueOnError)
@@ -32,9 +32,9 @@ func Run(ctx context.Context, flags []string, births *birth.Recorder) error {
 	if err != nil {
 		return fmt.Errorf("set up kube-scheduler: %w", err)
 	}
-	// Registered for the process; a later Run would fail on the name.
+	// Registered for the whole process; a later Run would fail because of the name.
 	defer configz.Delete("componentconfig")
-	// Without an election Run's end is always reported as an error, the normal one included.
+	// Without an election Run's end is always reported as an error, including the normal one.
 	if err := app.Run(ctx, complete, scheduler); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("run kube-scheduler: %w", err)
 	}

@@ -17,11 +17,11 @@ import (
 	"bonsai/controlplane/config"
 )
 
-// volumeBinding is upstream's plugin of that name but for the waiting, which is eagerBinder's.
+// volumeBinding is upstream's plugin of that name, except for the waiting, which is eagerBinder's.
 type volumeBinding struct{ *volumebinding.VolumeBinding }
 
-// What upstream's plugin is, this one has to be too. Embedding sees to that, and these lines to upstream's plugin
-// being embedded as a whole after an upgrade.
+// This plugin must implement the same interfaces as upstream's. Embedding ensures that, and these lines ensure that
+// upstream's plugin is still embedded completely after an upgrade.
 var (
 	_ fwk.PreFilterPlugin   = volumeBinding{}
 	_ fwk.FilterPlugin      = volumeBinding{}
@@ -33,10 +33,10 @@ var (
 	_ fwk.SignPlugin        = volumeBinding{}
 )
 
-// Name differs from upstream's because names of its own plugins are taken.
+// Name differs from upstream's because names of its own plugins are reserved.
 func (volumeBinding) Name() string { return config.VolumeBindingPlugin }
 
-// newVolumeBinding makes the plugin with upstream's default arguments.
+// newVolumeBinding returns the plugin with upstream's default arguments.
 func newVolumeBinding(ctx context.Context, _ runtime.Object, h fwk.Handle) (fwk.Plugin, error) {
 	args, err := defaultArgs()
 	if err != nil {

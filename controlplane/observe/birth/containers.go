@@ -12,7 +12,7 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// containers tells of each container in the order in which kubelet turns to them, and of the pod becoming ready.
+// containers adds each container in the order in which kubelet handles them, and the pod becoming ready.
 func (j *joiner) containers() {
 	p := j.o.Pod
 	for _, c := range p.Spec.InitContainers {
@@ -23,7 +23,7 @@ func (j *joiner) containers() {
 	}
 	running := true
 	for _, c := range p.Spec.Containers {
-		// Kubelet goes on with the next one if one fails.
+		// Kubelet continues with the next one if one fails.
 		running = j.container(c, statusOf(p.Status.ContainerStatuses, c.Name), false) && running
 	}
 	if running || !j.ready.IsZero() {
@@ -39,7 +39,7 @@ func statusOf(all []corev1.ContainerStatus, name string) *corev1.ContainerStatus
 	return &all[i]
 }
 
-// times of one container, the best that there are.
+// times of one container, the best available.
 type times struct {
 	prepared, created, started, finished time.Time
 	exact                                bool
@@ -47,7 +47,7 @@ type times struct {
 	attempt                              uint32
 }
 
-// container tells of one container and says whether the next one has its turn: it runs or, with toEnd, has ended well.
+// container adds one container and reports whether the next one follows: it runs or, with toEnd, has succeeded.
 func (j *joiner) container(c corev1.Container, s *corev1.ContainerStatus, toEnd bool) bool {
 	t := j.timesOf(c.Name, s)
 	waiting, message := "", ""
@@ -58,11 +58,11 @@ func (j *joiner) container(c corev1.Container, s *corev1.ContainerStatus, toEnd 
 		return false
 	}
 	if t.started.IsZero() && !t.created.IsZero() && t.finished.IsZero() && waiting == "" {
-		t.exact = true // it was just made, and is being started
+		t.exact = true // it was just created, and is being started
 	}
 	begin, detail := cmp.Or(t.prepared, j.last), ""
 	if t.attempt > 0 {
-		begin, detail = t.created, fmt.Sprintf("attempt %d; what came before is gone", t.attempt+1)
+		begin, detail = t.created, fmt.Sprintf("attempt %d; earlier ones are gone", t.attempt+1)
 	}
 	create := j.add("create/"+c.Name, j.runtime, begin, t.created, t.exact, detail)
 	if t.created.IsZero() && t.started.IsZero() {
@@ -89,7 +89,7 @@ func (j *joiner) container(c corev1.Container, s *corev1.ContainerStatus, toEnd 
 	return !t.finished.IsZero()
 }
 
-// timesOf takes a container's times from its node, or else from the pod's status.
+// timesOf returns a container's times from its node, or otherwise from the pod's status.
 func (j *joiner) timesOf(name string, s *corev1.ContainerStatus) (t times) {
 	if n := j.o.Node; n != nil {
 		i := slices.IndexFunc(n.Containers, func(c cluster.ContainerOnNode) bool { return c.Name == name })
@@ -98,10 +98,10 @@ func (j *joiner) timesOf(name string, s *corev1.ContainerStatus) (t times) {
 			return times{c.Prepared, c.Created, c.Started, c.Finished, true, c.ExitCode, c.Attempt}
 		}
 		if i < 0 && j.ready.IsZero() {
-			return times{exact: true} // not made yet
+			return times{exact: true} // not created yet
 		}
 		if i >= 0 {
-			j.notes = append(j.notes, "container "+name+" was restarted since; when it was started first is not known")
+			j.notes = append(j.notes, "container "+name+" was restarted since; its first start is not known")
 		}
 	}
 	if s == nil {
@@ -118,13 +118,13 @@ func (j *joiner) timesOf(name string, s *corev1.ContainerStatus) (t times) {
 	set(s.LastTerminationState.Running, s.LastTerminationState.Terminated)
 	set(s.State.Running, s.State.Terminated)
 	if !j.ready.IsZero() && t.started.After(j.ready) {
-		t.started = j.ready // that of a restart
+		t.started = j.ready // the time of a restart
 	}
 	t.created = t.started
 	return t
 }
 
-// image tells how a container's image came to the node, and says whether it did.
+// image adds how a container's image came to the node, and reports whether it did.
 func (j *joiner) image(c corev1.Container, t times, waiting, message string) bool {
 	var pull Pull
 	if r := j.o.Record; r != nil {
@@ -154,7 +154,7 @@ func (j *joiner) image(c corev1.Container, t times, waiting, message string) boo
 	return false
 }
 
-// size is what kubelet said of a pulled image's size.
+// size is the size of a pulled image, as reported by kubelet.
 func size(message string) string {
 	_, text, ok := strings.Cut(message, "Image size: ")
 	if !ok {
@@ -163,7 +163,7 @@ func size(message string) string {
 	return ", " + strings.TrimSuffix(text, ".")
 }
 
-// becomesReady tells of the time from the last start to the Ready condition.
+// becomesReady adds the time from the last start to the Ready condition.
 func (j *joiner) becomesReady() {
 	p := j.o.Pod
 	var waits []string
@@ -178,7 +178,7 @@ func (j *joiner) becomesReady() {
 	for _, g := range p.Spec.ReadinessGates {
 		waits = append(waits, "the readiness gate "+string(g.ConditionType))
 	}
-	detail := "kubelet notices that all containers run, and reports"
+	detail := "kubelet notices that all containers run, and reports it"
 	if len(waits) > 0 {
 		detail = "waits for " + strings.Join(waits, ", ")
 	}
@@ -194,7 +194,7 @@ func (j *joiner) becomesReady() {
 		if w := c.State.Waiting; w != nil && w.Reason != "ContainerCreating" {
 			s.Failed, s.Detail = true, list("container "+c.Name+" is restarted: "+w.Reason, w.Message)
 		} else if e := c.State.Terminated; e != nil && e.ExitCode != 0 {
-			s.Failed, s.Detail = true, fmt.Sprintf("container %s has ended with exit code %d", c.Name, e.ExitCode)
+			s.Failed, s.Detail = true, fmt.Sprintf("container %s has exited with code %d", c.Name, e.ExitCode)
 		}
 	}
 }

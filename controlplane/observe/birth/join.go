@@ -15,18 +15,18 @@ import (
 // Observation is everything that was found out about one pod.
 type Observation struct {
 	Pod *corev1.Pod
-	// Record is nil for a pod that is older than the control plane's process, or was forgotten.
+	// Record is nil for a pod that is older than the control plane's process, or was dropped.
 	Record *Record
-	// Node is nil if the pod has no node, or that could not be asked; NodeError says why.
+	// Node is nil if the pod has no node, or the node could not be asked; NodeError says why.
 	Node      *cluster.PodOnNode
 	NodeError string
 }
 
-// instant ends a step of which only one moment is known; an end of 0 would say that it lasts.
+// instant ends a step of which only one moment is known; an end of 0 would mean that it has not ended.
 const instant = time.Nanosecond
 
-// Join makes the story of a pod. Of each time the best source is taken: what this process saw, then what the node
-// tells, then the pod's own conditions, which have whole seconds.
+// Join computes the birth of a pod. For each time the best source is used: what this process observed, then what the
+// node reports, then the pod's own conditions, which have whole seconds.
 func Join(o Observation) cluster.Birth {
 	j := joiner{o: o, birth: cluster.Birth{
 		Namespace: o.Pod.Namespace, Name: o.Pod.Name, UID: string(o.Pod.UID), Started: o.Pod.CreationTimestamp.Time,
@@ -49,7 +49,7 @@ func Join(o Observation) cluster.Birth {
 	return j.birth
 }
 
-// joiner is one Join. The steps that follow each other are joined at last, the end of the newest.
+// joiner is one Join. Consecutive steps are joined at last, the end of the newest.
 type joiner struct {
 	o                Observation
 	birth            cluster.Birth
@@ -81,8 +81,8 @@ func condition(p *corev1.Pod, t corev1.PodConditionType) *corev1.PodCondition {
 	return nil
 }
 
-// add appends a step. A zero end is a step that lasts. A time in whole seconds may seem to be before what came first; it
-// is moved.
+// add appends a step. A zero end is a step that has not ended. A time in whole seconds may seem to be before the
+// previous step; it is moved.
 func (j *joiner) add(name, who string, begin, end time.Time, exact bool, detail string) *cluster.BirthStep {
 	if !exact && begin.Before(j.last) {
 		begin = j.last
@@ -98,7 +98,7 @@ func (j *joiner) add(name, who string, begin, end time.Time, exact bool, detail 
 	return &j.birth.Steps[len(j.birth.Steps)-1]
 }
 
-// created tells of the API call.
+// created adds the API call.
 func (j *joiner) created() {
 	p, r := j.o.Pod, j.o.Record
 	from := ""
@@ -116,7 +116,7 @@ func (j *joiner) created() {
 			who = "kube-controller-manager" // which is a part of that program
 		}
 		j.add("api", who, j.birth.Started, j.birth.Started.Add(instant), false, from)
-		j.notes = append(j.notes, "the pod is older than the control plane's process, or many have come since: the API call and the scheduler's decision were not seen")
+		j.notes = append(j.notes, "the pod is older than the control plane's process, or many pods were created since: the API call and the scheduler's decision were not recorded")
 		return
 	}
 	c := r.Created
@@ -131,8 +131,8 @@ func (j *joiner) created() {
 			list(part("mutating", c.Mutating), part("validating", c.Validating), part("webhooks", c.Webhooks)))
 	}
 	if c.Etcd.Took() > 0 {
-		j.add("etcd", "etcd", c.Etcd.Begin, c.Etcd.End, true, "the pod is kept")
-		j.last = c.Etcd.End // whoever watches knows before the caller has the answer
+		j.add("etcd", "etcd", c.Etcd.Begin, c.Etcd.End, true, "the pod is stored")
+		j.last = c.Etcd.End // watchers know before the caller has the answer
 	}
 }
 
@@ -144,7 +144,7 @@ func part(what string, d time.Duration) string {
 	return what + " " + short(d)
 }
 
-// short is a time with the digits that matter.
+// short formats a time with the relevant digits.
 func short(d time.Duration) string {
 	switch {
 	case d < time.Millisecond:
@@ -157,12 +157,12 @@ func short(d time.Duration) string {
 	return d.Round(10 * time.Millisecond).String()
 }
 
-// list joins what there is.
+// list joins the non-empty parts.
 func list(parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
 }
 
-// scheduled tells how the pod got its node, and says whether it has one.
+// scheduled adds how the pod got its node, and reports whether it has one.
 func (j *joiner) scheduled() bool {
 	const who = "kube-scheduler"
 	p, r := j.o.Pod, j.o.Record
@@ -170,7 +170,7 @@ func (j *joiner) scheduled() bool {
 		return j.scheduledLongAgo()
 	}
 	if r.Decision == nil && p.Spec.NodeName != "" {
-		// Whoever made the pod has chosen its node, or another scheduler has.
+		// The creator of the pod has chosen its node, or another scheduler has.
 		if !r.Bound.End.IsZero() {
 			j.bound(j.last)
 		}
@@ -232,7 +232,7 @@ func (j *joiner) scheduled() bool {
 	return true
 }
 
-// bound tells of the binding, which the scheduler turned to at begin.
+// bound adds the binding, which the scheduler started at begin.
 func (j *joiner) bound(begin time.Time) {
 	b := j.o.Record.Bound
 	detail := part("etcd", b.Etcd.Took())
@@ -262,19 +262,19 @@ func (j *joiner) scheduledLongAgo() bool {
 	return true
 }
 
-// prepared tells what the node did before the containers, and says whether it came to those.
+// prepared adds what the node did before the containers, and reports whether it got that far.
 func (j *joiner) prepared() bool {
 	p, n := j.o.Pod, j.o.Node
 	if n == nil || n.Begun.IsZero() {
 		return j.preparedUnseen()
 	}
 	begin := j.last
-	if n.Begun.Before(begin) { // the watch told kubelet before etcd's answer was counted as done; or the file system's clock is a tick behind
+	if n.Begun.Before(begin) { // the watch reached kubelet before etcd's answer was counted as done; or the file system's clock is a tick behind
 		begin = n.Begun
 	}
-	j.add("kubelet", j.kubelet, begin, n.Begun, true, "sees the pod and makes its folder")
+	j.add("kubelet", j.kubelet, begin, n.Begun, true, "sees the pod and creates its folder")
 	if n.Sandbox != nil && j.anew(n.Sandbox.Attempt, n.Sandbox.Done) {
-		j.notes = append(j.notes, "the pod's sandbox and containers were made anew later, as after a stop of the node; the first ones are gone")
+		j.notes = append(j.notes, "the pod's sandbox and containers were recreated later, for example after a stop of the node; the first ones are gone")
 		return true
 	}
 	sandboxBegin := time.Time{}
@@ -286,7 +286,7 @@ func (j *joiner) prepared() bool {
 		detail = plural(n.Volumes, "volume")
 	}
 	if n.Sandbox != nil {
-		// Kubelet looks only now and then whether its volumes are there. Tokens are written again after an hour.
+		// Kubelet checks only now and then whether its volumes are ready. Tokens are rewritten after an hour.
 		if !filled.IsZero() && filled.Before(sandboxBegin) {
 			detail += " filled after " + short(filled.Sub(n.Begun)) + "; kubelet looks every 300 ms"
 		}
@@ -294,7 +294,7 @@ func (j *joiner) prepared() bool {
 	}
 	volumes := 0
 	for _, v := range p.Spec.Volumes {
-		if v.HostPath == nil { // that has no folder of kubelet's
+		if v.HostPath == nil { // it has no folder of kubelet's
 			volumes++
 		}
 	}
@@ -322,7 +322,7 @@ func (j *joiner) prepared() bool {
 	return true
 }
 
-// preparedUnseen is prepared without the node's word.
+// preparedUnseen is prepared without data from the node.
 func (j *joiner) preparedUnseen() bool {
 	p, r := j.o.Pod, j.o.Record
 	if j.o.NodeError != "" {
@@ -350,7 +350,7 @@ func (j *joiner) preparedUnseen() bool {
 	return true
 }
 
-// anew says whether something that was made for another time is not part of the birth.
+// anew reports whether something that was created at another time is not part of the birth.
 func (j *joiner) anew(attempt uint32, made time.Time) bool {
 	return attempt > 0 && !j.ready.IsZero() && made.After(j.ready.Add(time.Second))
 }
@@ -362,7 +362,7 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// finish sorts the steps and says whether the story is at its end.
+// finish sorts the steps and reports whether the birth is complete.
 func (j *joiner) finish() {
 	slices.SortStableFunc(j.birth.Steps, func(a, b cluster.BirthStep) int { return cmp.Compare(a.Begin, b.Begin) })
 	j.birth.Ready = !j.ready.IsZero()

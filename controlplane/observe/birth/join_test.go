@@ -87,17 +87,17 @@ func TestJoin(t *testing.T) {
 	const (
 		made = `0 8 api [kube-controller-manager (replicaset-controller)] for ReplicaSet web-1, authentication 1ms
 2 4 admission [kube-apiserver] mutating 1.5ms
-4 7 etcd [etcd] the pod is kept
+4 7 etcd [etcd] the pod is stored
 `
 		placed = made + `7.5 8.5 queue [kube-scheduler]
 8.5 9.5 schedule [kube-scheduler] n2, one of 2 possible nodes of 3
 9.5 14 bind [kube-scheduler] etcd 2ms
 `
-		onNode = placed + `13 20 kubelet [kubelet on n2] sees the pod and makes its folder
+		onNode = placed + `13 20 kubelet [kubelet on n2] sees the pod and creates its folder
 20 130 volumes [kubelet on n2] 1 volume filled after 100ms; kubelet looks every 300 ms
 130 310 sandbox [containerd on n2] network and namespaces, address 10.244.2.5
 `
-		old = "the pod is older than the control plane's process, or many have come since: the API call and the scheduler's decision were not seen"
+		old = "the pod is older than the control plane's process, or many pods were created since: the API call and the scheduler's decision were not recorded"
 	)
 	// unready takes back what came after the container was started.
 	unready := func(o *Observation) {
@@ -123,7 +123,7 @@ func TestJoin(t *testing.T) {
 		"everything is known": {nil, onNode + `310 320 image/main [containerd on n2] app:1 is on the node already
 320 350 create/main [containerd on n2]
 350 420 start/main [containerd on n2]
-420 500 ready [kubelet on n2] kubelet notices that all containers run, and reports
+420 500 ready [kubelet on n2] kubelet notices that all containers run, and reports it
 complete
 `},
 		"made by a person": {func(o *Observation) {
@@ -132,7 +132,7 @@ complete
 			unscheduled(o)
 		}, `0 8 api [kubectl run] as jane, authentication 1ms
 2 4 admission [kube-apiserver] mutating 1.5ms
-4 7 etcd [etcd] the pod is kept
+4 7 etcd [etcd] the pod is stored
 7.5 … queue [kube-scheduler]
 `},
 		"a pulled image": {func(o *Observation) {
@@ -141,7 +141,7 @@ complete
 		}, onNode + `315 348 image/main [containerd on n2] app:1 is pulled, 7 bytes
 348 350 create/main [containerd on n2]
 350 420 start/main [containerd on n2]
-420 500 ready [kubelet on n2] kubelet notices that all containers run, and reports
+420 500 ready [kubelet on n2] kubelet notices that all containers run, and reports it
 complete
 `},
 		"an image that cannot be pulled": {func(o *Observation) {
@@ -166,7 +166,7 @@ complete
 			o.Node.Containers[0] = cluster.ContainerOnNode{Name: "main", Attempt: 3, Prepared: ms(320), Created: ms(70000), Started: ms(70050)}
 			o.Pod.Status.ContainerStatuses[0].State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}
 		}, onNode + `310 320 image/main [containerd on n2] app:1 is on the node already
-70000 70000 create/main [containerd on n2] attempt 4; what came before is gone
+70000 70000 create/main [containerd on n2] attempt 4; earlier ones are gone
 70000 70050 start/main [containerd on n2]
 !70050 … ready [kubelet on n2] container main is restarted: CrashLoopBackOff
 `},
@@ -177,7 +177,7 @@ complete
 ` + strings.TrimPrefix(onNode, placed) + `310 320 image/main [containerd on n2] app:1 is on the node already
 320 350 create/main [containerd on n2]
 350 420 start/main [containerd on n2]
-420 500 ready [kubelet on n2] kubelet notices that all containers run, and reports
+420 500 ready [kubelet on n2] kubelet notices that all containers run, and reports it
 complete
 `},
 		"another scheduler has not come to it": {func(o *Observation) {
@@ -202,7 +202,7 @@ complete
 318 320 image/main [containerd on n2] app:1 is on the node already
 320 350 create/main [containerd on n2]
 350 420 start/main [containerd on n2]
-420 500 ready [kubelet on n2] kubelet notices that all containers run, and reports
+420 500 ready [kubelet on n2] kubelet notices that all containers run, and reports it
 complete
 `},
 		"an init container that failed": {func(o *Observation) {
@@ -218,20 +218,20 @@ complete
 			`310 320 image/main [containerd on n2] app:1 is on the node already
 320 350 create/main [containerd on n2]
 350 420 start/main [containerd on n2]
-420 500 ready [kubelet on n2] kubelet notices that all containers run, and reports
+420 500 ready [kubelet on n2] kubelet notices that all containers run, and reports it
 complete
 `},
 		// The API server tells kubelet of the binding before the answer of etcd is counted as done.
 		"kubelet was faster than the answer": {func(o *Observation) {
 			unready(o)
 			o.Node = &cluster.PodOnNode{Begun: ms(12)}
-		}, placed + `12 12 kubelet [kubelet on n2] sees the pod and makes its folder
+		}, placed + `12 12 kubelet [kubelet on n2] sees the pod and creates its folder
 12 … volumes [kubelet on n2] 0 of 1 volume
 `},
 		"volumes are awaited": {func(o *Observation) {
 			unready(o)
 			o.Node = &cluster.PodOnNode{Begun: ms(20)}
-		}, placed + `13 20 kubelet [kubelet on n2] sees the pod and makes its folder
+		}, placed + `13 20 kubelet [kubelet on n2] sees the pod and creates its folder
 20 … volumes [kubelet on n2] 0 of 1 volume
 `},
 		"the node does not answer": {func(o *Observation) { o.Node, o.NodeError = nil, "refused" }, placed +
@@ -240,7 +240,7 @@ complete
 ~450 450 image/main [containerd on n2] app:1 is on the node already
 ~450 450 create/main [containerd on n2]
 ~450 450 start/main [containerd on n2]
-450 500 ready [kubelet on n2] kubelet notices that all containers run, and reports
+450 500 ready [kubelet on n2] kubelet notices that all containers run, and reports it
 complete
 note: node n2 cannot be asked (refused): times of its containers are those of the pod's status, in whole seconds
 `},
@@ -249,23 +249,23 @@ note: node n2 cannot be asked (refused): times of its containers are those of th
 			o.Node.Containers[0] = cluster.ContainerOnNode{Name: "main", Attempt: 1, Prepared: ms(320), Created: ms(9.2e6), Started: ms(9.3e6)}
 			o.Pod.Status.ContainerStatuses[0].State.Running.StartedAt = whole(9.3e6)
 			o.Pod.Status.Conditions[2] = isTrue(corev1.PodReady, 9.4e6)
-		}, placed + `13 20 kubelet [kubelet on n2] sees the pod and makes its folder
+		}, placed + `13 20 kubelet [kubelet on n2] sees the pod and creates its folder
 ~20 500 image/main [containerd on n2] app:1 is on the node already
 ~500 500 create/main [containerd on n2]
 ~500 500 start/main [containerd on n2]
-500 500 ready [kubelet on n2] kubelet notices that all containers run, and reports
+500 500 ready [kubelet on n2] kubelet notices that all containers run, and reports it
 complete
-note: the pod's sandbox and containers were made anew later, as after a stop of the node; the first ones are gone; container main was restarted since; when it was started first is not known
+note: the pod's sandbox and containers were recreated later, for example after a stop of the node; the first ones are gone; container main was restarted since; its first start is not known
 `},
 		"an older control plane": {func(o *Observation) { o.Record = nil }, `~0 0 api [kube-controller-manager] for ReplicaSet web-1
 ~0 0 schedule [kube-scheduler] n2
-0 420 kubelet [kubelet on n2] sees the pod and makes its folder
+0 420 kubelet [kubelet on n2] sees the pod and creates its folder
 420 530 volumes [kubelet on n2] 1 volume filled after 100ms; kubelet looks every 300 ms
 530 710 sandbox [containerd on n2] network and namespaces, address 10.244.2.5
 710 720 image/main [containerd on n2] app:1
 720 750 create/main [containerd on n2]
 750 820 start/main [containerd on n2]
-~820 820 ready [kubelet on n2] kubelet notices that all containers run, and reports
+~820 820 ready [kubelet on n2] kubelet notices that all containers run, and reports it
 complete
 note: ` + old + "\n"},
 		"not in the queue yet": {func(o *Observation) {
@@ -315,13 +315,13 @@ note: ` + old + "\n"},
 			"~55 … kubelet [kubelet on n2]\n"},
 		"its maker chose the node": {func(o *Observation) {
 			o.Record.Queued, o.Record.Decision, o.Record.Cycle, o.Record.Bound = time.Time{}, nil, Span{}, Call{}
-		}, made + `7 20 kubelet [kubelet on n2] sees the pod and makes its folder
+		}, made + `7 20 kubelet [kubelet on n2] sees the pod and creates its folder
 20 130 volumes [kubelet on n2] 1 volume filled after 100ms; kubelet looks every 300 ms
 130 310 sandbox [containerd on n2] network and namespaces, address 10.244.2.5
 310 320 image/main [containerd on n2] app:1 is on the node already
 320 350 create/main [containerd on n2]
 350 420 start/main [containerd on n2]
-420 500 ready [kubelet on n2] kubelet notices that all containers run, and reports
+420 500 ready [kubelet on n2] kubelet notices that all containers run, and reports it
 complete
 `},
 		"it has ended without having been ready": {func(o *Observation) {

@@ -1,15 +1,15 @@
-// Package birth knows how pods came to be.
+// Package birth records and explains how pods came to be.
 //
-// The Recorder remembers it for the newest ones: the API call that created each, what the scheduler thought of it, its
-// binding, and when its node reported on it. The API server and the scheduler of this process report it as they work
+// The Recorder stores this for the newest pods: the API call that created each, the scheduler's verdicts, its binding,
+// and when its node reported on it. The API server and the scheduler of this process report it as they work
 // (controlplane/internal). Its memory is bounded: a few kilobytes for each of the last Limit pods. Recording something
-// takes a lock and a look into a map.
+// takes a lock and a map lookup.
 //
-// The View makes the story of one pod for whoever asks. It joins the record, what the pod's node finds out when it is
-// asked, and what the pod itself says. Nothing runs while nobody asks; whoever asks about a pod that is not ready yet has
-// a watch on that pod.
+// The View computes the birth of one pod on request. It joins the record, what the pod's node finds out when it is
+// asked, and the pod's own status. Nothing runs without requests; a request about a pod that is not ready yet watches
+// that pod.
 //
-// Begin reading at Recorder and at View.Birth; join.go makes the story, and is pure.
+// Begin reading at Recorder and at View.Birth; join.go computes the birth, and is pure.
 package birth
 
 import (
@@ -19,10 +19,10 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// Limit is how many pods are remembered.
+// Limit is how many pods are recorded.
 const Limit = 500
 
-// Span is a time from its begin to its end.
+// Span is a time from its start to its end.
 type Span struct{ Begin, End time.Time }
 
 // Took is its length.
@@ -34,7 +34,7 @@ type Call struct {
 	Who, User string
 	// Span is from the first byte received to the answer.
 	Span
-	// Authentication, Authorization and Queue (priority and fairness) came before anybody looked at the object.
+	// Authentication, Authorization and Queue (priority and fairness) precede all work on the object.
 	Authentication, Authorization, Queue time.Duration
 	// Admission is the whole of it; Mutating and Validating are its two phases and Webhooks their share of both.
 	Admission                      Span
@@ -43,40 +43,41 @@ type Call struct {
 	Etcd Span
 }
 
-// Pull is what kubelet said of the image of one container, by Events; times are their arrivals.
+// Pull is what kubelet reported about the image of one container, in Events; times are their arrivals.
 type Pull struct {
 	Container string
 	Span      // Begin is zero if nothing had to be pulled
 	Message   string
 }
 
-// Record is all that is remembered of a pod. Times are zero where something has not happened, or before this process.
+// Record is everything that is stored about a pod. Times are zero if something has not happened, or before this
+// process.
 type Record struct {
 	Namespace, Name, UID string
 	Created              Call
 	// Queued is when the scheduler first put the pod into its queue.
 	Queued time.Time
-	// Cycle is the scheduler's newest look at the pod, and Decision what came of it; nil before the first.
+	// Cycle is the scheduler's newest cycle of the pod, and Decision its result; nil before the first.
 	Cycle    Span
 	Decision *cluster.Decision
 	// Bound is the call that bound the pod to its node.
 	Bound Call
-	// Reported is when the node first reported on the pod. Sandbox, Initialized, ContainersReady and Ready are when
-	// the pod first had these conditions.
+	// Reported is when the node first reported on the pod. Sandbox, Initialized, ContainersReady and Ready are when the
+	// pod first had these conditions.
 	Reported, Sandbox, Initialized, ContainersReady, Ready time.Time
 	Pulls                                                  []Pull
 }
 
-// maxPulls bounds what is kept for a pod with many containers.
+// maxPulls limits what is stored for a pod with many containers.
 const maxPulls = 16
 
-// entry is a record and who waits for its next change.
+// entry is a record and the waiters for its next change.
 type entry struct {
 	Record
-	changed chan struct{} // nil while nobody waits
+	changed chan struct{} // nil without waiters
 }
 
-// Recorder is safe for concurrent use. Its methods that tell it something do nothing if it is nil.
+// Recorder is safe for concurrent use. Its recording methods do nothing if it is nil.
 type Recorder struct {
 	limit int
 
@@ -87,12 +88,12 @@ type Recorder struct {
 	next   int
 }
 
-// NewRecorder makes a recorder of the last limit pods.
+// NewRecorder returns a recorder of the last limit pods.
 func NewRecorder(limit int) *Recorder {
 	return &Recorder{limit: limit, pods: map[string]*entry{}, newest: map[string]string{}}
 }
 
-// Find returns what is known of the newest pod of that name, and a channel that is closed when there is more.
+// Find returns what is known about the newest pod of that name, and a channel that is closed when there is more.
 func (r *Recorder) Find(namespace, name string) (_ Record, changed <-chan struct{}, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -108,7 +109,7 @@ func (r *Recorder) Find(namespace, name string) (_ Record, changed <-chan struct
 	return record, e.changed, true
 }
 
-// update changes the record of a pod; with make it begins one if there is none.
+// update changes the record of a pod; with make it creates one if there is none.
 func (r *Recorder) update(p Pod, make bool, change func(*Record)) {
 	if r == nil || p.UID == "" {
 		return
@@ -134,7 +135,7 @@ func (e *entry) announce() {
 	}
 }
 
-// add puts an entry into the ring, in place of the oldest if that is full; r.mu is held.
+// add adds an entry to the ring, replacing the oldest if it is full; r.mu is held.
 func (r *Recorder) add(e *entry) {
 	if len(r.ring) < r.limit {
 		r.ring = append(r.ring, e.UID)
@@ -149,7 +150,7 @@ func (r *Recorder) add(e *entry) {
 	}
 }
 
-// drop forgets a pod but for its place in the ring; r.mu is held.
+// drop removes a pod except its slot in the ring; r.mu is held.
 func (r *Recorder) drop(uid string) {
 	e := r.pods[uid]
 	if e == nil {

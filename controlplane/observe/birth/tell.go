@@ -9,7 +9,7 @@ import (
 // Pod names one pod.
 type Pod struct{ Namespace, Name, UID string }
 
-// Creating begins the record of a pod that is about to be written: the scheduler may see it before its creator has the
+// Creating starts the record of a pod that is about to be written: the scheduler may see it before its creator has the
 // answer. Created or NotCreated follows.
 func (r *Recorder) Creating(p Pod) { r.update(p, true, func(*Record) {}) }
 
@@ -21,7 +21,7 @@ func (r *Recorder) Created(p Pod, c Call) {
 	})
 }
 
-// NotCreated forgets a pod whose creation failed.
+// NotCreated drops a pod whose creation failed.
 func (r *Recorder) NotCreated(p Pod) {
 	if r == nil {
 		return
@@ -31,7 +31,7 @@ func (r *Recorder) NotCreated(p Pod) {
 	r.drop(p.UID)
 }
 
-// Queued is told each time the scheduler puts a pod into its queue; the first counts.
+// Queued is called each time the scheduler puts a pod into its queue; the first counts.
 func (r *Recorder) Queued(p Pod, at time.Time) {
 	r.update(p, false, func(e *Record) {
 		if e.Queued.IsZero() {
@@ -40,7 +40,8 @@ func (r *Recorder) Queued(p Pod, at time.Time) {
 	})
 }
 
-// Decided is told what the scheduler thinks of a pod, again with each try. The pod may be older than this process.
+// Decided is called with the scheduler's decision on a pod, again with each attempt. The pod may be older than this
+// process.
 func (r *Recorder) Decided(p Pod, cycle Span, d cluster.Decision) {
 	r.update(p, true, func(e *Record) {
 		if e.Decision != nil {
@@ -51,7 +52,7 @@ func (r *Recorder) Decided(p Pod, cycle Span, d cluster.Decision) {
 	})
 }
 
-// Bound is told of the call that bound a pod; the binding may lack the UID.
+// Bound is called with the request that bound a pod; the binding may lack the UID.
 func (r *Recorder) Bound(p Pod, c Call) {
 	r.update(r.identify(p), false, func(e *Record) { e.Bound = c })
 }
@@ -66,10 +67,10 @@ func (r *Recorder) identify(p Pod) Pod {
 	return p
 }
 
-// Conditions are those of a pod's that tell of its birth.
+// Conditions are the conditions of a pod that are part of its birth.
 type Conditions struct{ Sandbox, Initialized, ContainersReady, Ready bool }
 
-// Follows says whether a report of the pod's node would be news.
+// Follows reports whether a report of the pod's node would be new.
 func (r *Recorder) Follows(uid string) bool {
 	if r == nil {
 		return false
@@ -80,7 +81,7 @@ func (r *Recorder) Follows(uid string) bool {
 	return e != nil && e.Ready.IsZero()
 }
 
-// Reported is told of each report of a pod's node; the first of each condition counts.
+// Reported is called with each report of a pod's node; the first of each condition counts.
 func (r *Recorder) Reported(p Pod, at time.Time, c Conditions) {
 	r.update(p, false, func(e *Record) {
 		first := func(is bool, t *time.Time) {
@@ -96,7 +97,7 @@ func (r *Recorder) Reported(p Pod, at time.Time, c Conditions) {
 	})
 }
 
-// Pulling is told that the image of a container is being pulled; the first time counts.
+// Pulling is called when the image of a container is being pulled; the first time counts.
 func (r *Recorder) Pulling(p Pod, container string, at time.Time) {
 	r.pull(p, container, func(pull *Pull) {
 		if pull.Begin.IsZero() && pull.End.IsZero() {
@@ -105,7 +106,7 @@ func (r *Recorder) Pulling(p Pod, container string, at time.Time) {
 	})
 }
 
-// Pulled is told that the image of a container is there, and how that came; the first time counts.
+// Pulled is called when the image of a container is there, and how it got there; the first time counts.
 func (r *Recorder) Pulled(p Pod, container string, at time.Time, message string) {
 	r.pull(p, container, func(pull *Pull) {
 		if pull.End.IsZero() {

@@ -20,20 +20,20 @@ import (
 )
 
 const (
-	// settle is how long changes are collected before they are told: several come at once.
+	// settle is how long changes are collected before they are sent: several come at once.
 	settle = 15 * time.Millisecond
-	// recheck is how often a node is asked while nothing is heard of its pod: that a container was created is seen by
-	// nobody else.
+	// recheck is how often a node is asked while there is no update about its pod: the creation of a container is not
+	// visible elsewhere.
 	recheck = 500 * time.Millisecond
 )
 
-// Options are what a View is made of.
+// Options are the dependencies of a View.
 type Options struct {
 	// Cluster is its name, for hints.
 	Cluster string
 	Client  kubernetes.Interface
 	Births  *Recorder
-	// Nodes are those that the cluster has at the moment.
+	// Nodes returns the nodes that the cluster currently has.
 	Nodes  func() []cluster.Node
 	Agents Agents
 }
@@ -43,18 +43,18 @@ type Agents interface {
 	Pod(ctx context.Context, n cluster.Node, uid string) (cluster.PodOnNode, error)
 }
 
-// View answers questions about births. It is safe for concurrent use.
+// View answers requests about births. It is safe for concurrent use.
 type View struct{ Options }
 
-// New makes a View. It starts nothing.
+// New returns a View. It starts nothing.
 func New(o Options) *View { return &View{o} }
 
-// Birth calls send with the story of a pod as far as it is known, and again after each change, until it is complete, the
-// pod is gone, ctx ends or send fails. A pod that does not exist is the fault ObjectNotFound.
+// Birth calls send with the steps of a pod as far as they are known, and again after each change, until they are
+// complete, the pod is gone, ctx ends or send fails. A pod that does not exist is the fault ObjectNotFound.
 func (v *View) Birth(ctx context.Context, namespace, name string, send func(cluster.Birth) error) error {
 	err := v.follow(ctx, namespace, name, send)
 	if ctx.Err() != nil {
-		return nil // nobody is left who would want to know
+		return nil // the client is gone
 	}
 	return err
 }
@@ -76,22 +76,22 @@ func (v *View) follow(ctx context.Context, namespace, name string, send func(clu
 			changes.Stop()
 		}
 	}()
-	var told cluster.Birth
+	var sent cluster.Birth
 	for first := true; ; first = false {
 		b, changed := v.look(ctx, pod)
 		if changes == nil && !b.Ready {
-			// From the version that was just told on, so that nothing is missed.
+			// From the version that was just sent, so that nothing is missed.
 			if changes, err = pods.Watch(ctx, metav1.ListOptions{
 				FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String(), ResourceVersion: pod.ResourceVersion,
 			}); err != nil {
 				return fmt.Errorf("watch pod %s/%s: %w", namespace, name, err)
 			}
 		}
-		if first || !reflect.DeepEqual(b, told) {
+		if first || !reflect.DeepEqual(b, sent) {
 			if err := send(b); err != nil {
 				return err
 			}
-			told = b
+			sent = b
 		}
 		if b.Ready {
 			return nil
@@ -110,10 +110,10 @@ func (v *View) follow(ctx context.Context, namespace, name string, send func(clu
 	}
 }
 
-// errWatchEnded is nothing bad: the API server ends a watch after some time.
+// errWatchEnded is not a failure: the API server ends a watch after some time.
 var errWatchEnded = errors.New("the watch of the pod has ended")
 
-// next waits for news and returns the pod as it is then; nil if it is gone.
+// next waits for a change and returns the pod; nil if it is gone.
 func next(ctx context.Context, pod *corev1.Pod, changes watch.Interface, changed <-chan struct{}) (*corev1.Pod, error) {
 	wait := time.NewTimer(recheck)
 	defer wait.Stop()
@@ -142,7 +142,7 @@ func next(ctx context.Context, pod *corev1.Pod, changes watch.Interface, changed
 	}
 }
 
-// look collects what is known of a pod now; changed is closed when the recorder knows more.
+// look collects what is currently known about a pod; changed is closed when the recorder knows more.
 func (v *View) look(ctx context.Context, pod *corev1.Pod) (_ cluster.Birth, changed <-chan struct{}) {
 	o := Observation{Pod: pod}
 	record, changed, ok := v.Births.Find(pod.Namespace, pod.Name)
@@ -165,7 +165,7 @@ func (v *View) ask(ctx context.Context, node, uid string) (p cluster.PodOnNode, 
 	nodes := v.Nodes()
 	i := slices.IndexFunc(nodes, func(n cluster.Node) bool { return n.Name == node })
 	if i < 0 {
-		return p, errors.New("it is not of this cluster's plan")
+		return p, errors.New("it is not in this cluster's plan")
 	}
 	return v.Agents.Pod(ctx, nodes[i], uid)
 }

@@ -13,7 +13,7 @@ import (
 	"bonsai/controlplane/addons/catalog"
 )
 
-// AddonEngine is what the addon verbs ask of the engine.
+// AddonEngine is what the addon verbs need from the engine.
 type AddonEngine interface {
 	Addons(ctx context.Context, name string) ([]cluster.AddonStatus, error)
 	WatchAddons(ctx context.Context, name string, f func([]cluster.AddonStatus) error) error
@@ -23,7 +23,7 @@ type AddonEngine interface {
 func (a *app) addonsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "addons",
-		Short: "See, enable and disable what a cluster has besides Kubernetes itself",
+		Short: "List, enable and disable what a cluster has besides Kubernetes itself",
 		Example: `  bonsai addons list
   bonsai addons enable storage-provisioner
   bonsai addons status`,
@@ -34,7 +34,7 @@ func (a *app) addonsCommand() *cobra.Command {
 	return cmd
 }
 
-// catalog is what this executable knows of addons.
+// catalog is what this executable knows about addons.
 func (a *app) catalog() (*catalog.Catalog, error) {
 	c, err := catalog.New(a.Addons)
 	if err != nil {
@@ -43,7 +43,7 @@ func (a *app) catalog() (*catalog.Catalog, error) {
 	return c, nil
 }
 
-// findAddons refuses names that are not here, each with what is known of it.
+// findAddons refuses unknown names, with what is known about each.
 func findAddons(c *catalog.Catalog, names []string) (errs []error) {
 	for _, name := range names {
 		if _, err := c.Find(name); err != nil {
@@ -72,9 +72,9 @@ func (a *app) addonsListCommand() *cobra.Command {
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List the addons with their state",
-		Long: `List prints a line per addon. Its status is what was observed a moment ago, never what was asked for: disabled,
-installing, running, degraded, blocked, failed or removing; and stopped for an enabled addon while the cluster is. It
-works without a cluster, too, and tells what there is.
+		Long: `List prints a line per addon. Its status is what was just observed, not what was requested: disabled, installing,
+running, degraded, blocked, failed or removing; and stopped for an enabled addon while the cluster is stopped. It also
+works without a cluster, and lists the available addons.
 
 --all adds every other name that is known from minikube, with what became of it: coming with a later version of bonsai,
 replaced by another addon, or retired.`,
@@ -84,21 +84,21 @@ replaced by another addon, or retired.`,
 		Args: argCount(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runAddonsList(cmd.Context(), o) },
 	}
-	cmd.Flags().BoolVarP(&o.docs, "docs", "d", false, "add a column that says where each is documented")
-	cmd.Flags().BoolVar(&o.all, "all", false, "add the addons of minikube that are not here, with what became of them")
+	cmd.Flags().BoolVarP(&o.docs, "docs", "d", false, "add a column with the documentation of each")
+	cmd.Flags().BoolVar(&o.all, "all", false, "add minikube's addons that are not available here, with what became of them")
 	cmd.Flags().BoolVar(&o.offline, "offline", false, "only those that work without pulling or downloading anything")
-	a.addOutput(cmd, "format of the list; json is minikube's object with more in it")
+	a.addOutput(cmd, "format of the list; json is minikube's object with additional fields")
 	return cmd
 }
 
 // addonEntry is an addon in the JSON of list: minikube's keys first, with minikube's meaning.
 type addonEntry struct {
-	// Profile and Status are left out without a cluster. Status is "enabled" or "disabled", as the user wants it.
+	// Profile and Status are omitted without a cluster. Status is "enabled" or "disabled", as the user wants it.
 	Profile    string `json:",omitempty"`
 	Status     string `json:",omitempty"`
 	Maintainer string
 	Docs       string
-	// Availability is "here", or the fate of one that is not: coming, replaced, retired.
+	// Availability is "here", or the fate of one that is not available: coming, replaced, retired.
 	Availability string
 	// State is what was observed; Reason and Hint explain it.
 	State  cluster.AddonState `json:",omitempty"`
@@ -111,7 +111,7 @@ type addonEntry struct {
 	Default     bool
 	Needs       []string `json:",omitempty"`
 	Description string
-	// ReplacedBy and Since are those of an addon that is not here.
+	// ReplacedBy and Since are only set for an addon that is not available.
 	ReplacedBy string `json:",omitempty"`
 	Since      string `json:",omitempty"`
 }
@@ -130,7 +130,7 @@ func (a *app) runAddonsList(ctx context.Context, o addonsListOptions) error {
 		list = slices.DeleteFunc(list, func(s cluster.AddonStatus) bool { return !s.Offline })
 	}
 	var others []catalog.Entry
-	if o.all && !o.offline { // what is not here cannot be promised to work offline
+	if o.all && !o.offline { // nothing is known about the others' offline use
 		others = c.Elsewhere()
 	}
 	if a.json() {
@@ -172,7 +172,8 @@ func (a *app) runAddonsList(ctx context.Context, o addonsListOptions) error {
 	return nil
 }
 
-// addonStatuses tells of every addon that is here, whatever there is of the cluster; exists says whether there is one.
+// addonStatuses returns the status of every available addon, whatever the state of the cluster; exists reports whether
+// there is one.
 func (a *app) addonStatuses(ctx context.Context, c *catalog.Catalog) (list []cluster.AddonStatus, exists bool, err error) {
 	s, err := a.open()
 	if err != nil {
@@ -192,7 +193,7 @@ func (a *app) addonStatuses(ctx context.Context, c *catalog.Catalog) (list []clu
 	return list, true, err
 }
 
-// addonAilment says whether there is something to explain about an addon.
+// addonAilment reports whether there is something to explain about an addon.
 func addonAilment(s cluster.AddonStatus) bool {
 	switch s.State {
 	case cluster.AddonRunning, cluster.AddonDisabled, cluster.AddonStopped, "":

@@ -18,7 +18,7 @@ import (
 const (
 	// addonLimit is how long enable and disable wait; BONSAI_WAIT_SCALE multiplies it.
 	addonLimit = time.Minute
-	// addonPatience is how long an addon may be failed before enable gives up on it: it is tried again meanwhile.
+	// addonPatience is how long an addon may be failed before enable gives up on it: it is retried in the meantime.
 	addonPatience = 5 * time.Second
 )
 
@@ -27,8 +27,8 @@ func (a *app) addonsEnableCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "enable NAME...",
 		Short: "Enable addons, and those that they need",
-		Long: `Enable gives the cluster addons, together with those that they need, and returns when all of them are running. The
-choice is kept for every later start. In a stopped cluster it takes effect with the next start.
+		Long: `Enable enables addons of the cluster, together with those that they need, and returns when all of them are running. The
+choice is kept for every later start. If the cluster is stopped, it takes effect with the next start.
 
 If an addon is not running within a minute, the command fails and says why; the addon stays enabled.`,
 		Example: `  bonsai addons enable default-storageclass
@@ -47,10 +47,10 @@ func (a *app) addonsDisableCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "disable NAME...",
 		Short: "Disable addons and remove what they have in the cluster",
-		Long: `Disable takes addons out of the cluster and returns when they are gone. Data of users stays: claims, volumes and what
-is in them. An addon that others need is disabled only together with those, with --cascade.
+		Long: `Disable removes addons from the cluster and returns when they are gone. User data stays: claims, volumes and their
+contents. An addon that others need is disabled only together with them, with --cascade.
 
-The choice is kept for every later start. In a stopped cluster it takes effect with the next start.`,
+The choice is kept for every later start. If the cluster is stopped, it takes effect with the next start.`,
 		Example: `  bonsai addons disable default-storageclass
   bonsai addons disable storage-provisioner --cascade`,
 		Args:              argCount(1, 100, "names of addons"),
@@ -82,7 +82,7 @@ func (a *app) runAddonsEnable(ctx context.Context, names []string, wait bool) er
 	})
 }
 
-// withNeeds are names behind the addons that they need; it says which of these come in addition to what is chosen.
+// withNeeds returns names after the addons that they need; it reports which of these are added to the chosen ones.
 func (a *app) withNeeds(c *catalog.Catalog, chosen map[string]bool, names []string) []string {
 	wanted := c.Wanted(chosen)
 	var all []string
@@ -97,7 +97,7 @@ func (a *app) withNeeds(c *catalog.Catalog, chosen map[string]bool, names []stri
 				users = append(users, name)
 			}
 		}
-		a.note("%s is enabled as well: %s cannot do without it", need, addonNames(users))
+		a.note("%s is enabled as well: %s needs it", need, addonNames(users))
 	}
 	for _, name := range names {
 		if !slices.Contains(all, name) {
@@ -118,11 +118,11 @@ func (a *app) runAddonsDisable(ctx context.Context, names []string, cascade, wai
 	return a.changeAddons(ctx, "addons disable", wait, false, func(chosen map[string]bool) ([]string, error) {
 		users := c.Needing(c.Wanted(chosen), names...)
 		if len(users) > 0 && !cascade {
-			return nil, fault.Newf(fault.Addon, "%s cannot be disabled: %s cannot do without it", addonNames(names), addonNames(users)).
+			return nil, fault.Newf(fault.Addon, "%s cannot be disabled: %s needs it", addonNames(names), addonNames(users)).
 				Advise("disable all of them", cluster.Bonsai("addons", "disable").On(names...).With("--cascade").Change())
 		}
 		if len(users) > 0 {
-			a.note("%s cannot do without it and is disabled as well", addonNames(users))
+			a.note("%s needs it and is disabled as well", addonNames(users))
 		}
 		all := users
 		for _, name := range names {
@@ -137,8 +137,8 @@ func (a *app) runAddonsDisable(ctx context.Context, names []string, cascade, wai
 	})
 }
 
-// changeAddons changes the choice and, if the cluster runs, waits until it is true. change returns the addons that it
-// turned on or off, in the order to tell them.
+// changeAddons changes the choice and, if the cluster runs, waits until it has taken effect. change returns the addons
+// that it enabled or disabled, in the order in which to report them.
 func (a *app) changeAddons(ctx context.Context, verb string, wait, on bool, change func(chosen map[string]bool) ([]string, error)) error {
 	s, err := a.open()
 	if err != nil {
@@ -164,11 +164,11 @@ func (a *app) changeAddons(ctx context.Context, verb string, wait, on bool, chan
 		case running && wait && on:
 			fmt.Fprintf(a.Stdout, "%s is running.\n", name)
 		case running && on:
-			fmt.Fprintf(a.Stdout, "%s is enabled. See how it does:  %s\n", name, a.command("addons status "+name))
+			fmt.Fprintf(a.Stdout, "%s is enabled. Check its state:  %s\n", name, a.command("addons status "+name))
 		case running && wait:
 			fmt.Fprintf(a.Stdout, "%s is disabled.\n", name)
 		case running:
-			fmt.Fprintf(a.Stdout, "%s is being removed. See how it does:  %s\n", name, a.command("addons status "+name))
+			fmt.Fprintf(a.Stdout, "%s is being removed. Check its state:  %s\n", name, a.command("addons status "+name))
 		case on:
 			fmt.Fprintf(a.Stdout, "%s is enabled from the next start on:  %s\n", name, a.command("start"))
 		default:
@@ -186,7 +186,7 @@ type addonWait struct {
 	failed time.Time // since when it is; zero if it is not
 }
 
-// awaitAddons returns when all named addons are running, or gone, and tells what it waits for.
+// awaitAddons returns when all named addons are running, or gone, and reports what it waits for.
 func (a *app) awaitAddons(ctx context.Context, engine AddonEngine, p *progress, names []string, on bool) error {
 	ctx, cancel := wait.FromEnv().Limit(ctx, addonLimit, "addons")
 	defer cancel()
@@ -201,7 +201,7 @@ func (a *app) awaitAddons(ctx context.Context, engine AddonEngine, p *progress, 
 		waits[i] = &addonWait{name: name}
 		tell(cluster.StepStarted, name, "")
 	}
-	errDone := errors.New("all is as wanted")
+	errDone := errors.New("the desired state is reached")
 	err := engine.WatchAddons(ctx, a.profile, func(list []cluster.AddonStatus) error {
 		left := 0
 		for _, w := range waits {
@@ -241,7 +241,7 @@ func (a *app) awaitAddons(ctx context.Context, engine AddonEngine, p *progress, 
 	return a.explain(err)
 }
 
-// look takes in what was observed. An error says that waiting is in vain.
+// look evaluates an observation. An error means that waiting is pointless.
 func (w *addonWait) look(list []cluster.AddonStatus, on bool) (done bool, err error) {
 	i := slices.IndexFunc(list, func(s cluster.AddonStatus) bool { return s.Name == w.name })
 	w.last = cluster.AddonStatus{State: cluster.AddonDisabled}
@@ -258,7 +258,7 @@ func (w *addonWait) look(list []cluster.AddonStatus, on bool) (done bool, err er
 	case cluster.AddonBlocked:
 		return false, errors.New(w.story())
 	case cluster.AddonDisabled:
-		return false, errors.New("it was disabled meanwhile")
+		return false, errors.New("it was disabled in the meantime")
 	case cluster.AddonFailed:
 		if w.failed.IsZero() {
 			w.failed = time.Now()

@@ -17,9 +17,9 @@ import (
 func (a *app) addonsStatusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [NAME...]",
-		Short: "Show how addons do, and what to do about it",
-		Long: `Status tells of each enabled addon, or of those that are named, how it is and since when; then of each that is not
-running why, and what to type.
+		Short: "Show the state of addons, and how to fix them",
+		Long: `Status shows the state of each enabled addon, or of the named ones, and since when; then for each that is not running
+the reason, and what to type.
 
 Exit codes: 0 all of them are running; 30 there is no such cluster; 32 it is stopped; 36 there is no such addon;
 37 one of them is not running.`,

@@ -138,7 +138,7 @@ func TestWaitingForAnAddon(t *testing.T) {
 		"failed twice for moments": {moments: []cluster.AddonStatus{is("failed", "a"), is("installing", "a"), is("failed", "a"), is("running", "")}, pause: 4 * time.Second, took: 12 * time.Second},
 		"blocked":                  {moments: []cluster.AddonStatus{is("blocked", "it needs socket")}, err: "enable addon lamp: blocked: it needs socket"},
 		"never running":            {moments: []cluster.AddonStatus{is("installing", "pods are coming")}, took: time.Minute, err: "enable addon lamp: after 1m0s it is still installing: pods are coming"},
-		"disabled by others":       {moments: []cluster.AddonStatus{is("installing", ""), is("disabled", "")}, pause: time.Second, took: time.Second, err: "enable addon lamp: it was disabled meanwhile"},
+		"disabled by others":       {moments: []cluster.AddonStatus{is("installing", ""), is("disabled", "")}, pause: time.Second, took: time.Second, err: "enable addon lamp: it was disabled in the meantime"},
 		"gone":                     {moments: []cluster.AddonStatus{is("removing", "a"), {}}, pause: time.Second, off: true, took: time.Second},
 		"never gone":               {moments: []cluster.AddonStatus{is("removing", "a finalizer")}, off: true, took: time.Minute, err: "disable addon lamp: after 1m0s it is still removing: a finalizer"},
 	} {

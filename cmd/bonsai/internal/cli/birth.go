@@ -19,16 +19,16 @@ func (a *app) birthCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "birth [NAMESPACE/]POD",
 		Short: "Show how a pod came to be: every step, who did it, and how long it took",
-		Long: `Birth tells the story of one pod from the API call that created it until it is Ready: admission, the write to etcd,
+		Long: `Birth shows how one pod came to be, from the API call that created it until it is Ready: admission, the write to etcd,
 the scheduler's queue and decision, the binding, what kubelet and the container runtime did on the node. Then it shows
-what the scheduler thought of each node: the scores by plugin, or why a node was rejected.
+how the scheduler rated each node: the scores by plugin, or why a node was rejected.
 
-Times are from the first byte of the API call. A ~ is before those that are known in whole seconds only. The control
-plane remembers the last 500 pods since it was started; of older ones the node still tells most.
+Times are relative to the first byte of the API call. Times that are known only in whole seconds are marked with ~. The
+control plane remembers the last 500 pods since it was started; for older ones the node still has most steps.
 
-With -w each step is told when it is done, and the whole once the pod is Ready.
+With -w each step is printed when it is done, and everything once the pod is Ready.
 
-Exit codes: 40 there is no such pod, or it went before it was Ready.`,
+Exit codes: 40 there is no such pod, or it was deleted before it was Ready.`,
 		Example: `  bonsai birth web-6f7c9d-x2xrb
   bonsai birth kube-system/coredns-5d78c -o json
   bonsai kubectl -- run web --image=nginx && bonsai birth web -w`,
@@ -40,7 +40,7 @@ Exit codes: 40 there is no such pod, or it went before it was Ready.`,
 	return cmd
 }
 
-// errSeen ends a stream of which the first piece was enough.
+// errSeen ends a stream after the first piece, which is enough.
 var errSeen = errors.New("seen")
 
 func (a *app) runBirth(ctx context.Context, arg string, watch bool) error {
@@ -49,7 +49,7 @@ func (a *app) runBirth(ctx context.Context, arg string, watch bool) error {
 		return err
 	}
 	if pod == "" {
-		return fault.Newf(fault.Usage, "no pod is named").Advise("", help("bonsai birth"))
+		return fault.Newf(fault.Usage, "no pod was given").Advise("", help("bonsai birth"))
 	}
 	client, _, err := a.daemon()
 	if err != nil {
@@ -57,7 +57,7 @@ func (a *app) runBirth(ctx context.Context, arg string, watch bool) error {
 	}
 	namespace, name, _ := strings.Cut(pod, "/")
 	var last cluster.Birth
-	told := map[string]string{}
+	printed := map[string]string{}
 	err = client.Birth(ctx, namespace, name, func(b cluster.Birth) error {
 		last = b
 		switch {
@@ -66,7 +66,7 @@ func (a *app) runBirth(ctx context.Context, arg string, watch bool) error {
 		case a.json():
 			return writeJSONLine(a.Stdout, b)
 		}
-		return a.tellSteps(b, told)
+		return a.printSteps(b, printed)
 	})
 	if err != nil && !errors.Is(err, errSeen) {
 		return a.explain(err)
@@ -84,14 +84,14 @@ func (a *app) runBirth(ctx context.Context, arg string, watch bool) error {
 	case err != nil || last.Ready:
 		return err
 	case watch:
-		return fault.Newf(fault.ObjectNotFound, "pod %s went before it was Ready", termsafe.String(pod))
+		return fault.Newf(fault.ObjectNotFound, "pod %s was deleted before it was Ready", termsafe.String(pod))
 	}
 	a.note("the pod is not Ready yet; follow it:  %s", a.command("birth "+termsafe.String(arg)+" -w"))
 	return nil
 }
 
-// tellSteps writes a line for each step that is done, or goes wrong, and was not told yet.
-func (a *app) tellSteps(b cluster.Birth, told map[string]string) error {
+// printSteps writes a line for each step that is done, or has failed, and was not printed yet.
+func (a *app) printSteps(b cluster.Birth, printed map[string]string) error {
 	for _, s := range b.Steps {
 		if s.End == 0 && !s.Failed {
 			continue
@@ -100,10 +100,10 @@ func (a *app) tellSteps(b cluster.Birth, told map[string]string) error {
 		if s.Failed {
 			news = "failed: " + s.Detail
 		}
-		if told[s.Step] == news {
+		if printed[s.Step] == news {
 			continue
 		}
-		told[s.Step] = news
+		printed[s.Step] = news
 		at := s.End
 		if at == 0 {
 			at = s.Begin

@@ -15,11 +15,11 @@ import (
 const (
 	// barWidth is the width of the waterfall.
 	barWidth = 32
-	// maxColumns is how many nodes stand beside each other in the table of scores.
+	// maxColumns is how many nodes are shown side by side in the table of scores.
 	maxColumns = 6
 )
 
-// printBirth writes the whole story; steps that last do so until now.
+// printBirth writes the whole birth; steps that have not ended last until now.
 func (a *app) printBirth(b cluster.Birth, now time.Time) error {
 	look := styleFor(a.Stdout)
 	ends := time.Duration(0)
@@ -46,7 +46,7 @@ func (a *app) printBirth(b cluster.Birth, now time.Time) error {
 			took = stepTime(s.End-s.Begin, s.Exact)
 		}
 		if s.End == s.Begin+1 {
-			took = "" // one moment is all that is known
+			took = "" // only one moment is known
 		}
 		rows = append(rows, []string{s.Step, stepTime(s.Begin, s.Exact), took, bar(s, ends, look.utf8), s.Who, stepDetail(s)})
 	}
@@ -93,7 +93,7 @@ func stepTime(d time.Duration, exact bool) string {
 	return text
 }
 
-// bar is a step's place in the waterfall.
+// bar is a step's position in the waterfall.
 func bar(s cluster.BirthStep, total time.Duration, utf8 bool) string {
 	full, open := "#", "."
 	if utf8 {
@@ -109,7 +109,7 @@ func bar(s cluster.BirthStep, total time.Duration, utf8 bool) string {
 	return strings.Repeat(" ", begin) + strings.Repeat(fill, length) + strings.Repeat(" ", barWidth-begin-length)
 }
 
-// printDecision writes what the scheduler thought of each node.
+// printDecision writes the scheduler's verdict on each node.
 func (a *app) printDecision(d cluster.Decision) error {
 	decided := "found no node"
 	if d.Node != "" {
@@ -179,7 +179,7 @@ func (a *app) printScores(d cluster.Decision, scored []cluster.NodeVerdict) erro
 		fmt.Fprintf(a.Stdout, "%d more nodes with lower scores are in -o json\n", more)
 	}
 	if len(scored) > 1 && scored[0].Total == scored[1].Total {
-		fmt.Fprintln(a.Stdout, "Several nodes have the highest total; the scheduler draws lots then.")
+		fmt.Fprintln(a.Stdout, "Several nodes have the highest total; the scheduler chooses one of them at random.")
 	}
 	return nil
 }

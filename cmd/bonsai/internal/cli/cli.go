@@ -1,11 +1,11 @@
 // Package cli is the command line of bonsai: one file per verb, each with its flags, checks and texts.
 //
-// The rules of its output: the answer goes to stdout, everything else to stderr; with -o json the answer is stable
-// JSON and an error is one line of JSON on stderr; control bytes are written to terminals only, colour not if
-// NO_COLOR is set; text that comes out of a cluster is made harmless first. Everything a user typed is checked
-// before anything changes. Exit codes come from the fault package; status has its own, see statusCode.
+// The rules of its output: the answer goes to stdout, everything else to stderr; with -o json the answer is stable JSON
+// and an error is one line of JSON on stderr; control bytes are written to terminals only, and no colours if NO_COLOR
+// is set; text from a cluster is made harmless first. Everything a user typed is checked before anything changes. Exit
+// codes come from the fault package; status has its own, see statusCode.
 //
-// Nothing heavy is linked here: what starts clusters and what kubectl is comes in through Env. Begin reading at Run.
+// Nothing heavy is linked here: the code that starts clusters, and kubectl, come in through Env. Begin reading at Run.
 package cli
 
 import (
@@ -31,7 +31,7 @@ import (
 	"bonsai/bootstrap/statedir"
 )
 
-// Engine is what the verbs ask for; *bootstrap.Manager is one.
+// Engine is what the verbs need from it; *bootstrap.Manager is one.
 type Engine interface {
 	Start(ctx context.Context, w plan.Wish, run bootstrap.Run) (*cluster.Timeline, error)
 	Plan(ctx context.Context, w plan.Wish) (plan.Plan, error)
@@ -57,15 +57,15 @@ type Session struct {
 	Driver func() (node.Driver, error)
 }
 
-// Role is another program that the executable can be: it is chosen by "bonsai role NAME".
+// Role is another program that the executable can run as: it is chosen by "bonsai role NAME".
 type Role struct {
 	Name string
-	// Doc is one line that says what it does and who starts it.
+	// Doc is one line that says what it does and what starts it.
 	Doc  string
 	Main func(ctx context.Context, args []string) error
 }
 
-// Env is all that the command line needs from its process.
+// Env is everything that the command line needs from its process.
 type Env struct {
 	// Open is called once, by verbs that deal with clusters. What it returns logs to log what it does.
 	Open func(log *slog.Logger) (Session, error)
@@ -82,8 +82,8 @@ type Env struct {
 	Stdout, Stderr io.Writer
 }
 
-// Run executes one command line, without the program's name, and returns the exit code. Ctx ends at the first
-// Ctrl-C; Run then returns once everything is cleaned up.
+// Run executes one command line, without the program's name, and returns the exit code. ctx ends at the first Ctrl-C;
+// Run then returns once everything is cleaned up.
 func Run(ctx context.Context, env Env, args []string) int {
 	a := &app{Env: env, style: styleFor(env.Stderr), log: slog.New(slog.DiscardHandler), logTo: &redirect{to: env.Stderr}}
 	root := a.root()
@@ -104,11 +104,11 @@ type app struct {
 	// log is for what is done (-v); it writes to logTo, which is stderr unless the terminal is the UI's.
 	log   *slog.Logger
 	logTo *redirect
-	// checked says that cobra has accepted flags and arguments: an error after that is the verb's own.
+	// checked reports that cobra has accepted flags and arguments: a later error is the verb's own.
 	checked bool
 }
 
-// exitCode ends the run with a code and without a word: everything has been said.
+// exitCode ends the run with a code and without output: everything has been printed.
 type exitCode int
 
 func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
@@ -160,12 +160,12 @@ func (a *app) checkGlobals() error {
 	a.log = slog.New(slog.NewTextHandler(a.logTo, &slog.HandlerOptions{Level: level}))
 	slog.SetDefault(a.log) // for libraries, also those that use package log
 	if err := cluster.ValidateName(a.profile); err != nil {
-		return fault.New(fault.Usage, "", err).Advise("name a cluster like this:  -p dev-2")
+		return fault.New(fault.Usage, "", err).Advise("for example:  -p dev-2")
 	}
 	if a.output != "" && a.output != outputText && a.output != outputJSON {
 		wrong := a.output
 		a.output = outputText
-		return fault.Newf(fault.Usage, "output format %q is neither %s nor %s", wrong, outputText, outputJSON)
+		return fault.Newf(fault.Usage, "output format %q is not valid: use %s or %s", wrong, outputText, outputJSON)
 	}
 	return nil
 }
@@ -219,7 +219,7 @@ func (a *app) command(verb string) string {
 	return "bonsai " + verb + " -p " + a.profile
 }
 
-// finish tells an error and turns it into the exit code.
+// finish prints an error and turns it into the exit code.
 func (a *app) finish(ctx context.Context, err error) int {
 	code, silent := errors.AsType[exitCode](err)
 	switch {
@@ -228,7 +228,7 @@ func (a *app) finish(ctx context.Context, err error) int {
 	case silent:
 		return int(code)
 	case errors.Is(err, syscall.EPIPE):
-		return 128 + int(syscall.SIGPIPE) // whoever read our output has seen enough
+		return 128 + int(syscall.SIGPIPE) // the reader of our output has closed it
 	case ctx.Err() != nil && fault.KindOf(err) != fault.Canceled:
 		err = errors.Join(fault.Newf(fault.Canceled, "interrupted"), notCancelled(err))
 	case !a.checked:
@@ -240,7 +240,7 @@ func (a *app) finish(ctx context.Context, err error) int {
 	return fault.ExitCode(err)
 }
 
-// notCancelled drops the parts of an error that say no more than that they were cancelled.
+// notCancelled drops the parts of an error that only say that they were cancelled.
 func notCancelled(err error) error {
 	return errors.Join(slices.DeleteFunc(parts(err), func(e error) bool { return errors.Is(e, context.Canceled) })...)
 }
@@ -251,9 +251,9 @@ func ofPath(path string) cluster.Command { return cluster.Bonsai(strings.Fields(
 // help shows how a command is used.
 func help(path string) cluster.Command { return ofPath(path).With("--help").OfNone() }
 
-// flagError explains a flag that does not exist or cannot have that value.
+// flagError explains an unknown flag or an invalid value.
 func flagError(cmd *cobra.Command, err error) error {
-	text, _, _ := strings.Cut(err.Error(), ": strconv.") // how Go calls its parser says nothing to a user
+	text, _, _ := strings.Cut(err.Error(), ": strconv.") // the name of Go's parser means nothing to a user
 	return fault.Newf(fault.Usage, "%s", text).Advise("", help(cmd.CommandPath()))
 }
 
@@ -337,7 +337,7 @@ func (a *app) completeNodes(_ *cobra.Command, args []string, _ string) ([]string
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// explain gives the faults of a stopped cluster the hint that names this one.
+// explain gives the faults of a stopped cluster a hint with this cluster's name.
 func (a *app) explain(err error) error {
 	if err == nil {
 		return nil

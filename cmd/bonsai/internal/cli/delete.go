@@ -26,13 +26,13 @@ func (a *app) deleteCommand() *cobra.Command {
 		Use:   "delete",
 		Short: "Delete a cluster and everything in it",
 		Long: `Delete removes every trace of the cluster: its nodes with their volumes and network, its state folder, and its
-entries in your kubeconfig. Other entries stay as they are. It works on half-made and broken clusters too.
+entries in your kubeconfig. Other entries stay as they are. It also works on incomplete and broken clusters.
 
 It deletes clusters of your state folder ($BONSAI_HOME or ~/.bonsai) and no others, even if the container engine is
 shared with other users of bonsai, and even if they use the same names.
 
---foreign removes from the container engine what it has of a cluster of another state folder, such as one that was
-deleted by hand. It lists what that is and asks first. It cannot stop the control plane of such a cluster.`,
+--foreign removes from the container engine what it has of a cluster of another state folder, for example one that was
+deleted by hand. It lists what will be removed and asks first. It cannot stop the control plane of such a cluster.`,
 		Example: `  bonsai delete
   bonsai delete -p ci
   bonsai delete --all
@@ -48,7 +48,7 @@ deleted by hand. It lists what that is and asks first. It cannot stop the contro
 			case foreign:
 				return a.runDeleteForeign(cmd.Context(), o)
 			case o.yes:
-				return fault.Newf(fault.Usage, "--yes answers the question of --foreign; nothing else asks")
+				return fault.Newf(fault.Usage, "--yes answers the question of --foreign and has no effect otherwise")
 			}
 			return a.runDelete(cmd.Context(), o.all)
 		},
@@ -69,7 +69,7 @@ func (a *app) runDelete(ctx context.Context, all bool) error {
 	}
 	names := []string{a.profile}
 	if all {
-		// Not what the engine lists: it may be shared.
+		// Not the list of the engine, which may be shared.
 		if names, err = s.Engine.List(); err != nil {
 			return err
 		}
@@ -99,8 +99,8 @@ func (a *app) runDelete(ctx context.Context, all bool) error {
 	return err
 }
 
-// noteForeign says in one line if the engine has clusters of other state folders, to somebody who found none here. That
-// there is no engine is not worth a word.
+// noteForeign prints one line if the engine has clusters of other state folders, when none was found here. A missing
+// engine is not mentioned.
 func (a *app) noteForeign(ctx context.Context, s Session) {
 	if a.json() {
 		return
@@ -132,7 +132,7 @@ func (a *app) runDeleteForeign(ctx context.Context, o deleteOptions) error {
 	}
 	err = a.operation("delete", false, func(p *progress) error { return s.Engine.DeleteForeign(ctx, h.ID, p.Event) })
 	if err == nil && !a.json() {
-		fmt.Fprintf(a.Stdout, "What the container engine had of %s (%s) is removed.\n", h.Cluster, h.ID)
+		fmt.Fprintf(a.Stdout, "Everything of %s (%s) was removed from the container engine.\n", h.Cluster, h.ID)
 	}
 	return err
 }
@@ -152,7 +152,7 @@ func (a *app) confirm(ctx context.Context, h node.Holding) error {
 			fmt.Fprintf(a.Stderr, "  %-10s %s\n", kind.name, name)
 		}
 	}
-	fmt.Fprint(a.Stderr, "If its control plane still runs, it stays and loses its nodes. Remove all of this? [y/N] ")
+	fmt.Fprint(a.Stderr, "If its control plane is still running, it keeps running and loses its nodes. Remove all of this? [y/N] ")
 	answer := make(chan string, 1)
 	go func() { // a read of a terminal cannot be interrupted; after Ctrl-C it ends with the process
 		line, _ := bufio.NewReader(a.Stdin).ReadString('\n')

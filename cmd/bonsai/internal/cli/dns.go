@@ -19,9 +19,9 @@ import (
 func (a *app) dnsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dns",
-		Short: "See what cluster DNS does, and ask it",
-		Long: `Cluster DNS runs in every node and answers the pods there. These commands show how its servers are, what is asked
-of them at the moment, and why a name has the answer that it has.`,
+		Short: "Inspect cluster DNS, and query it",
+		Long: `Cluster DNS runs in every node and answers the pods there. These commands show the state of its servers, the questions
+that they currently answer, and why a name has the answer that it has.`,
 		Example: `  bonsai dns status
   bonsai dns query web --from shop/cart-6f7c --trace
   bonsai dns log`,
@@ -45,7 +45,7 @@ func (a *app) daemon() (*localapi.Client, *cluster.Spec, error) {
 	return localapi.NewClient(s.State.Cluster(a.profile).APISocket()).LogTo(a.log), spec, nil
 }
 
-// nodeName turns what --node was given into a node's name; "" stays.
+// nodeName converts the value of --node into a node's name; "" stays.
 func (a *app) nodeName(spec *cluster.Spec, arg string) (string, error) {
 	if arg == "" {
 		return "", nil
@@ -65,11 +65,11 @@ func (a *app) dnsStatusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the DNS server of every node, its upstreams and its configuration",
-		Long: `Status tells for the DNS server of each node how it is, what it answers from, what it was asked since it started and
-how its cache does; then the servers that it passes other names on to; then what is wrong.
+		Long: `Status shows for the DNS server of each node its state, its records, the questions since it started and the use of its
+cache; then the servers to which it forwards other names; then the problems.
 
 A server is Running once its records are complete, Starting before, Degraded if it answers but something is wrong, and
-Unknown if it cannot be asked. An upstream is Failed while it does not answer, and Degraded if it was cut off because
+Unknown if it cannot be reached. An upstream is Failed while it does not answer, and Degraded if it is not used because
 it leads back to the cluster.
 
 Exit codes: 0 if a server answers; 37 if none does, or DNS is disabled.`,
@@ -102,7 +102,7 @@ func (a *app) runDNSStatus(ctx context.Context) error {
 	return err
 }
 
-// answers says whether a server answers questions.
+// answers reports whether a server answers questions.
 func answers(s cluster.DNSStatus) bool {
 	return s.Phase == cluster.PhaseRunning || s.Phase == cluster.PhaseDegraded
 }
@@ -164,7 +164,8 @@ func countQueries(byRcode map[string]uint64) (all, failed uint64) {
 	return all, failed
 }
 
-// dnsProblems are those of all servers. What several nodes say, as of a mistake in the configuration, is told once.
+// dnsProblems are those of all servers. A problem that several nodes report, such as an error in the configuration, is
+// listed once.
 func dnsProblems(all []cluster.DNSStatus) (problems []cluster.Problem) {
 	for _, s := range all {
 		for _, p := range s.Problems {
@@ -176,7 +177,7 @@ func dnsProblems(all []cluster.DNSStatus) (problems []cluster.Problem) {
 	return problems
 }
 
-// withoutEmptyLast drops the last column if it has nothing but its head.
+// withoutEmptyLast drops the last column if it has only a heading.
 func withoutEmptyLast(rows [][]string) [][]string {
 	last := len(rows[0]) - 1
 	if slices.ContainsFunc(rows[1:], func(row []string) bool { return row[last] != "" }) {
@@ -203,7 +204,7 @@ func share(part, whole uint64) string {
 	return fmt.Sprintf("%d%%", part*100/whole)
 }
 
-// latency is a short time as people compare it: two digits at least, and no more than they need.
+// latency formats a short time for comparison: at least two digits, and no more than necessary.
 func latency(d time.Duration) string {
 	switch {
 	case d <= 0:
@@ -222,15 +223,15 @@ func (a *app) dnsFlushCommand() *cobra.Command {
 	node := ""
 	cmd := &cobra.Command{
 		Use:   "flush",
-		Short: "Make cluster DNS forget what it has cached",
-		Long: `Flush makes the DNS servers forget the answers of upstreams, that names do not exist included. Names of the cluster
-are never cached by them; programs and the Java virtual machine may have caches of their own.`,
+		Short: "Clear the caches of cluster DNS",
+		Long: `Flush removes the cached answers of upstreams from the DNS servers, including those about missing names. Names of the
+cluster are never cached by them; programs and the Java virtual machine may have caches of their own.`,
 		Example: `  bonsai dns flush
   bonsai dns flush --node 2`,
 		Args: argCount(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runDNSFlush(cmd.Context(), node) },
 	}
-	a.addNodeFlag(cmd, &node, "only its server")
+	a.addNodeFlag(cmd, &node, "only this node's server")
 	a.addOutput(cmd, "format of the answer")
 	return cmd
 }
@@ -258,7 +259,7 @@ func (a *app) runDNSFlush(ctx context.Context, node string) error {
 		case f.Reason != "":
 			errs = append(errs, fault.New(fault.Addon, "flush the cache of "+f.Node, errors.New(f.Reason)).Advise("", cluster.Bonsai("dns", "status")))
 		case !a.json():
-			fmt.Fprintf(a.Stdout, "%s: %d answers forgotten\n", f.Node, f.Entries)
+			fmt.Fprintf(a.Stdout, "%s: %d answers removed\n", f.Node, f.Entries)
 		}
 	}
 	return errors.Join(errs...)

@@ -24,14 +24,14 @@ func (a *app) dnsLogCommand() *cobra.Command {
 	var o dnsLogOptions
 	cmd := &cobra.Command{
 		Use:   "log",
-		Short: "Show what pods ask cluster DNS, while they do",
-		Long: `Log prints a line for every question that the DNS servers answer from now on, until Ctrl-C: the time, who asked, the
+		Short: "Show the questions of pods to cluster DNS, live",
+		Long: `Log prints a line for every question that the DNS servers answer from now on, until Ctrl-C: the time, the client, the
 type and name, the answer, how long it took, and where the answer came from. Nothing is recorded while nobody
-watches, so there is no past to show, and the log always follows.
+watches, so there are no earlier questions to show, and the log always follows.
 
 A program's lookup is one line: the names of the search path that were tried before the last one are only counted.
-With --all each of them is a line of its own. Who asked is NAMESPACE/POD, or node/NAME for a node and for pods on its
-network. The questions of a pod that has just started come two seconds late, until its name is known.
+With --all each of them is a separate line. The client is NAMESPACE/POD, or node/NAME for a node and for pods on its
+network. The questions of a pod that has just started appear two seconds late, until its name is known.
 
 From is where the answer came from: cluster (its Services, endpoints and pods), cache, stale (expired, but no upstream
 answers), forward and which upstream, or local (hosts and templates of the configuration).`,
@@ -43,17 +43,17 @@ answers), forward and which upstream, or local (hosts and templates of the confi
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runDNSLog(cmd.Context(), o) },
 	}
 	f := cmd.Flags()
-	f.BoolVarP(&o.follow, "follow", "f", true, "there is nothing else to do; for the habit")
-	f.StringVar(&o.pod, "pod", "", "only what this pod asks: POD of the namespace default, NAMESPACE/POD, or node/NAME")
-	f.BoolVar(&o.all, "all", false, "also the names of the search path, each by itself")
-	a.addNodeFlag(cmd, &o.node, "only what its server answers")
+	f.BoolVarP(&o.follow, "follow", "f", true, "always on; accepted for compatibility")
+	f.StringVar(&o.pod, "pod", "", "only questions of this pod: POD of the namespace default, NAMESPACE/POD, or node/NAME")
+	f.BoolVar(&o.all, "all", false, "show each name of a search path separately")
+	a.addNodeFlag(cmd, &o.node, "only questions to this node's server")
 	a.addOutput(cmd, "a line for people, or an object")
 	return cmd
 }
 
 func (a *app) runDNSLog(ctx context.Context, o dnsLogOptions) error {
 	if !o.follow {
-		return fault.Newf(fault.Usage, "there is no log of the past").Advise("see what is asked from now on", cluster.Bonsai("dns", "log"))
+		return fault.Newf(fault.Usage, "earlier questions are not recorded").Advise("see what is asked from now on", cluster.Bonsai("dns", "log"))
 	}
 	client, spec, err := a.daemon()
 	if err != nil {
@@ -78,7 +78,7 @@ func (a *app) runDNSLog(ctx context.Context, o dnsLogOptions) error {
 			return writeJSONLine(a.Stdout, v)
 		}
 		if v.Dropped > 0 {
-			a.note("%d questions about here were asked faster than they could be shown", v.Dropped)
+			a.note("%d questions were omitted here: they arrived faster than they could be shown", v.Dropped)
 		}
 		_, err := fmt.Fprintln(a.Stdout, l.format(v))
 		return err
@@ -92,7 +92,7 @@ func (a *app) runDNSLog(ctx context.Context, o dnsLogOptions) error {
 	return a.explain(err)
 }
 
-// watchable names the nodes whose server answers, and notes those whose does not.
+// watchable returns the names of the nodes whose server answers, and prints a note about the others.
 func (a *app) watchable(ctx context.Context, client *localapi.Client, node string) (watched []string, err error) {
 	all, err := client.DNSStatus(ctx)
 	if err != nil {
@@ -115,12 +115,12 @@ func (a *app) watchable(ctx context.Context, client *localapi.Client, node strin
 		return nil, fault.New(fault.Addon, "watch cluster DNS", errors.New(strings.Join(reasons, "; "))).Advise("", cluster.Bonsai("dns", "status"))
 	}
 	for _, r := range reasons {
-		a.note("a node that cannot be watched is tried again: %s", termsafe.String(r))
+		a.note("will retry a node that cannot be watched: %s", termsafe.String(r))
 	}
 	return watched, nil
 }
 
-// logLine puts questions into columns. The columns grow with what they hold, up to a limit.
+// logLine formats questions in columns. The columns grow with their content, up to a limit.
 type logLine struct {
 	style                 style
 	who, question, answer int
@@ -168,7 +168,7 @@ func (l *logLine) paint(rcode, text string) string {
 	return l.style.red(text)
 }
 
-// pad makes text as wide as the widest one before, and remembers how wide that is.
+// pad makes text as wide as the widest one before, and remembers that width.
 func pad(width *int, most int, text string) string {
 	n := utf8.RuneCountInString(text)
 	*width = max(*width, min(n, most))

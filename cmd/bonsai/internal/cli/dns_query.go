@@ -22,15 +22,15 @@ func (a *app) dnsQueryCommand() *cobra.Command {
 	var o dnsQueryOptions
 	cmd := &cobra.Command{
 		Use:   "query NAME",
-		Short: "Look up a name as a pod does, and tell why it has this answer",
-		Long: `Query asks the DNS server of a node as a pod's resolver would, and prints what the name has: an address, or whatever
---type asks for, in a line each.
+		Short: "Look up a name as a pod does, and explain the answer",
+		Long: `Query asks the DNS server of a node as a pod's resolver would, and prints the result: an address, or what --type asks
+for, one per line.
 
-With --from it is that pod that asks: on its node, with its address, and with the search path and ndots that its
-dnsPolicy and dnsConfig give it. Without, it is an ordinary pod of the namespace default, on the first node that
-answers. A name that ends with a dot, or --search=false, is asked for as it is.
+With --from the question is asked as that pod would: on its node, with its address, and with the search path and ndots
+of its dnsPolicy and dnsConfig. Without it, an ordinary pod of the namespace default is assumed, on the first node that
+answers. A name that ends with a dot, or --search=false, is looked up exactly as given.
 
-With --trace every step is told: the names of the search path in turn, where each answer came from and by which rule,
+With --trace every step is shown: the names of the search path in turn, where each answer came from and by which rule,
 and how long it took.
 
 Exit codes: 38 if the name has no such record; 37 if no DNS server answers.`,
@@ -43,12 +43,12 @@ Exit codes: 38 if the name has no such record; 37 if no DNS server answers.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runDNSQuery(cmd.Context(), args[0], o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.from, "from", "", "pod that asks: POD of the namespace default, or NAMESPACE/POD")
-	a.addNodeFlag(cmd, &o.node, "whose server is asked (default: that of the pod)")
+	f.StringVar(&o.from, "from", "", "pod to ask as: POD of the namespace default, or NAMESPACE/POD")
+	a.addNodeFlag(cmd, &o.node, "node whose server is asked (default: that of the pod)")
 	f.StringVarP(&o.qtype, "type", "t", "", "type of the records: A, AAAA, SRV, PTR, TXT… (default: A and AAAA)")
 	f.BoolVar(&o.tcp, "tcp", false, "ask over TCP")
-	f.BoolVar(&o.search, "search", true, "go through the search path; --search=false asks for NAME as it is")
-	f.BoolVar(&o.trace, "trace", false, "tell every step")
+	f.BoolVar(&o.search, "search", true, "use the search path; --search=false asks for NAME exactly as given")
+	f.BoolVar(&o.trace, "trace", false, "show every step")
 	a.addOutput(cmd, "format of the answer")
 	types := []string{"A", "AAAA", "CNAME", "HTTPS", "MX", "NS", "PTR", "SOA", "SRV", "TXT"}
 	_ = cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(types, cobra.ShellCompDirectiveNoFileComp))
@@ -57,7 +57,7 @@ Exit codes: 38 if the name has no such record; 37 if no DNS server answers.`,
 
 func (a *app) runDNSQuery(ctx context.Context, name string, o dnsQueryOptions) error {
 	if name == "" || strings.ContainsAny(name, " \t\n") {
-		return fault.Newf(fault.Usage, "%q is no name", name).Advise("", help("bonsai dns query"))
+		return fault.Newf(fault.Usage, "%q is not a name", name).Advise("", help("bonsai dns query"))
 	}
 	client, spec, err := a.daemon()
 	if err != nil {
@@ -104,7 +104,7 @@ func podName(arg string) (string, error) {
 	case !two:
 		return "default/" + arg, nil
 	case namespace == "" || name == "" || strings.Contains(name, "/"):
-		return "", fault.Newf(fault.Usage, "%q is neither POD nor NAMESPACE/POD", arg)
+		return "", fault.Newf(fault.Usage, "%q is not valid: use POD or NAMESPACE/POD", arg)
 	}
 	return arg, nil
 }
@@ -124,7 +124,7 @@ func recordData(record string) string {
 	return rest
 }
 
-// outcome is a step's answer in one word.
+// outcome is a step's result in one word.
 func outcome(s cluster.DNSStep) string {
 	text := s.Rcode
 	if s.Rcode == "NOERROR" && len(s.Answers) == 0 {
@@ -175,14 +175,14 @@ func (a *app) printTrace(answer cluster.DNSAnswer) error {
 	return nil
 }
 
-// notResolved says in one sentence what the steps of a lookup came to, with the server's reasons for each.
+// notResolved summarises the steps of a lookup in one sentence, with the server's reasons for each.
 func (a *app) notResolved(name string, answer cluster.DNSAnswer, o dnsQueryOptions) error {
 	wanted := "A or AAAA"
 	if o.qtype != "" {
 		wanted = strings.ToUpper(o.qtype)
 	}
 	f := fault.Newf(fault.NotResolved, "%s does not exist", name)
-	// That only svc and pod are directly below the cluster's domain is true and helps nobody.
+	// That only svc and pod are directly below the cluster's domain is true but does not help.
 	const aside = "." + cluster.ClusterDomain + "."
 	for _, s := range answer.Steps {
 		switch outcome := outcome(s); outcome {
@@ -197,7 +197,7 @@ func (a *app) notResolved(name string, answer cluster.DNSAnswer, o dnsQueryOptio
 		if s.Rule == "" || len(f.Evidence) > 0 && strings.EqualFold(s.Name, strings.TrimSuffix(name, ".")+aside) {
 			continue
 		}
-		if !slices.Contains(f.Evidence, line) { // A and AAAA fail for the same reason, as a rule
+		if !slices.Contains(f.Evidence, line) { // A and AAAA usually fail for the same reason
 			f.Evidence = append(f.Evidence, line)
 		}
 	}

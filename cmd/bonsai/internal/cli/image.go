@@ -21,7 +21,7 @@ import (
 func (a *app) imageCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "image",
-		Short:   "Bring images into a cluster without a registry",
+		Short:   "Load images into a cluster without a registry",
 		Example: `  bonsai image load my-app:dev`,
 		Args:    a.groupArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -29,11 +29,11 @@ func (a *app) imageCommand() *cobra.Command {
 	load := &cobra.Command{
 		Use:   "load ARCHIVE | - | IMAGE...",
 		Short: "Load images into every node",
-		Long: `Load copies images into every node, so that pods can use them without pulling. What is loaded is an archive as
-"docker save" or an OCI tool writes it, compressed or not; "-" for one on standard input; or names of images
+		Long: `Load copies images into every node, so that pods can use them without pulling. It accepts an archive of
+"docker save" or an OCI tool, compressed or not; "-" for one on standard input; or names of images
 of the Docker engine.
 
-A pod uses a loaded image if its imagePullPolicy is IfNotPresent or Never; for a tag :latest that has to be set.`,
+A pod uses a loaded image if its imagePullPolicy is IfNotPresent or Never; for the tag :latest that has to be set explicitly.`,
 		Example: `  docker build -t my-app:dev . && bonsai image load my-app:dev
   bonsai image load images.tar.gz
   docker save my-app:dev other:1.0 | bonsai image load -`,
@@ -53,7 +53,7 @@ A pod uses a loaded image if its imagePullPolicy is IfNotPresent or Never; for a
 	return cmd
 }
 
-// onNodes runs f on every node at once and joins what went wrong.
+// onNodes runs f on every node in parallel and joins the errors.
 func (a *app) onNodes(ctx context.Context, f func(driver node.Driver, nodes []node.Container) error) error {
 	s, err := a.open()
 	if err != nil {
@@ -115,7 +115,7 @@ func (a *app) runImageLoad(ctx context.Context, args []string) error {
 	})
 }
 
-// archive says which file args name; "" if they are "-" or images of the engine.
+// archive returns the file that args name; "" if they are "-" or images of the engine.
 func archive(args []string) (string, error) {
 	usage := func(format string, v ...any) error {
 		return fault.Newf(fault.Usage, format, v...).Advise("", help("bonsai image load"))
@@ -132,7 +132,7 @@ func archive(args []string) (string, error) {
 		case err == nil && info.Mode().IsRegular():
 			return arg, nil
 		case err == nil && isPath:
-			return "", usage("%s is no file", arg)
+			return "", usage("%s is not a file", arg)
 		case isPath && arg != "-":
 			return "", fault.New(fault.Image, "open the archive", err).Advise("check the path; the name of an image looks like my-app:dev")
 		}
@@ -140,8 +140,8 @@ func archive(args []string) (string, error) {
 	return "", nil
 }
 
-// importInto streams one archive into all nodes at once and returns the names of its images. A node that fails does
-// not keep the others from being served.
+// importInto streams one archive into all nodes in parallel and returns the names of its images. A node that fails does
+// not affect the others.
 func importInto(ctx context.Context, driver node.Driver, nodes []node.Container, source io.Reader) ([]string, error) {
 	var wg sync.WaitGroup
 	writers := make([]*io.PipeWriter, len(nodes))
@@ -174,10 +174,10 @@ func importInto(ctx context.Context, driver node.Driver, nodes []node.Container,
 	return names, nil
 }
 
-// errImportEnded is what the writing side sees of a node that takes no more.
+// errImportEnded is what the writing side gets from a node that accepts no more.
 var errImportEnded = errors.New("the import has ended")
 
-// fanOut copies source to all writers and closes them. One that takes no more is left out from then on.
+// fanOut copies source to all writers and closes them. A writer that fails is skipped from then on.
 func fanOut(writers []*io.PipeWriter, source io.Reader) error {
 	buf := make([]byte, 256<<10)
 	live := slices.Clone(writers)

@@ -16,8 +16,8 @@ func (a *app) kubectlCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kubectl -- ARGUMENTS",
 		Short: "Run the built-in kubectl on the cluster",
-		Long: `Kubectl is the complete kubectl of the built-in Kubernetes version. It talks to the cluster that -p names, whatever
-your kubeconfig says. What comes after "--" is kubectl's own command line; its exit code is kubectl's.`,
+		Long: `Kubectl is the complete kubectl of the built-in Kubernetes version. It talks to the cluster that -p names, regardless
+of your kubeconfig. What follows "--" is kubectl's own command line; its exit code is kubectl's.`,
 		Example: `  bonsai kubectl -- get pods -A
   bonsai kubectl -p ci -- apply -f deploy.yaml
   alias k="bonsai kubectl --"`,
@@ -43,7 +43,7 @@ func (a *app) runKubectl(ctx context.Context, args []string) error {
 		case specErr != nil:
 			return specErr
 		case errors.Is(err, os.ErrNotExist):
-			return fault.Newf(fault.NotRunning, "cluster %q was never started to its end", a.profile).Advise("", cluster.Bonsai("start").Cure())
+			return fault.Newf(fault.NotRunning, "cluster %q was never started completely", a.profile).Advise("", cluster.Bonsai("start").Cure())
 		default:
 			return fault.New(fault.State, "read the cluster's kubeconfig", err)
 		}
@@ -58,7 +58,7 @@ func (a *app) runKubectl(ctx context.Context, args []string) error {
 	return nil
 }
 
-// clientOnly says whether kubectl can do this without a cluster.
+// clientOnly reports whether kubectl can do this without a cluster.
 func clientOnly(args []string) bool {
 	if len(args) == 0 || slices.Contains([]string{"help", "completion", "kustomize", "options", "plugin", "__complete"}, args[0]) {
 		return true

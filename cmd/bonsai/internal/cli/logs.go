@@ -34,7 +34,8 @@ func (a *app) logsCommand() *cobra.Command {
 		Long: `Logs prints the end of a component's log. Components of the control plane run on this machine: daemon, etcd,
 kube-apiserver, kube-controller-manager, kube-scheduler; the names also work without their "kube-". Their logs can be read
 when the cluster is stopped. Components of a node are kubelet, kube-proxy, containerd and bonsai-agent; without
---node all nodes are shown. Without COMPONENT it is the whole control plane or, with --node, what the node's container printed.
+--node all nodes are shown. Without COMPONENT it is the whole control plane or, with --node, the output of the node's
+container.
 
 Logs of pods are shown by kubectl.`,
 		Example: `  bonsai logs
@@ -49,7 +50,7 @@ Logs of pods are shown by kubectl.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.node, "node", "", "name or number of a node")
-	f.BoolVarP(&o.follow, "follow", "f", false, "go on with what is logged from now on, until Ctrl-C")
+	f.BoolVarP(&o.follow, "follow", "f", false, "continue with new lines, until Ctrl-C")
 	f.IntVar(&o.tail, "tail", 60, "number of lines from the end; -1 for all")
 	_ = cmd.RegisterFlagCompletionFunc("node", a.completeNodes)
 	return cmd
@@ -68,11 +69,11 @@ func hostLog(name, path string, r logsource.Range) logSource {
 func (a *app) runLogs(ctx context.Context, component string, o logsOptions) error {
 	if component != "" {
 		if err := cluster.ValidateName(component); err != nil { // it becomes part of a path
-			return fault.Newf(fault.Usage, "%q is no component", component).Advise("", help("bonsai logs"))
+			return fault.Newf(fault.Usage, "%q is not a component", component).Advise("", help("bonsai logs"))
 		}
 	}
 	if o.tail < -1 {
-		return fault.Newf(fault.Usage, "--tail %d is neither a number of lines nor -1", o.tail)
+		return fault.Newf(fault.Usage, "--tail %d is not valid: use a number of lines, or -1 for all", o.tail)
 	}
 	s, err := a.open()
 	if err != nil {
@@ -136,7 +137,7 @@ func (a *app) runLogs(ctx context.Context, component string, o logsOptions) erro
 	return a.explain(err)
 }
 
-// showLogs writes the sources one after the other, or when following all at once with a name before each line.
+// showLogs writes the sources one after the other, or when following all in parallel with a name before each line.
 func (a *app) showLogs(ctx context.Context, sources []logSource, follow bool) error {
 	out := a.Stdout
 	if isTerminal(out) {

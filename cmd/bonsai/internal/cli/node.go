@@ -18,8 +18,8 @@ func (a *app) nodeCommand() *cobra.Command {
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List the nodes with their addresses",
-		Long: `List prints a line per node: its name, a tab, its address. It tells what the cluster is made of, running or not;
-what state the nodes are in is told by status.`,
+		Long: `List prints a line per node: its name, a tab, its address. It lists the nodes of the cluster, running or not; their
+state is shown by status.`,
 		Example: `  bonsai node list
   bonsai node list -o json`,
 		Args: argCount(0, 0, "no arguments"),

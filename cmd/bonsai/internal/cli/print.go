@@ -19,10 +19,10 @@ import (
 	"bonsai/bootstrap/termsafe"
 )
 
-// style is how text may look on one writer.
+// style is how text is formatted on one writer.
 type style struct{ terminal, color, utf8 bool }
 
-// styleFor looks at where w leads. Anything but a terminal gets plain text.
+// styleFor checks where w leads. Everything except a terminal gets plain text.
 func styleFor(w io.Writer) style {
 	s := style{terminal: isTerminal(w)}
 	s.color = s.terminal && os.Getenv("NO_COLOR") == ""
@@ -52,7 +52,7 @@ func (s style) green(text string) string  { return s.paint("32", text) }
 func (s style) yellow(text string) string { return s.paint("33", text) }
 func (s style) dim(text string) string    { return s.paint("2", text) }
 
-// printError tells every part of a joined error as a problem of its own.
+// printError prints every part of a joined error as a separate problem.
 func (a *app) printError(err error) {
 	for _, e := range parts(err) {
 		p := fault.Problem(e).For(a.profile)
@@ -64,7 +64,7 @@ func (a *app) printError(err error) {
 	}
 }
 
-// parts takes apart what errors.Join put together, and nothing that has words of its own.
+// parts splits what errors.Join joined, and nothing that has its own text.
 func parts(err error) []error {
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok || errors.Join(joined.Unwrap()...).Error() != err.Error() {
@@ -77,7 +77,7 @@ func parts(err error) []error {
 	return all
 }
 
-// printProblem tells what is wrong, why, the lines that prove it, and what to do.
+// printProblem prints what is wrong, why, the lines that prove it, and what to do.
 func printProblem(w io.Writer, s style, p cluster.Problem) {
 	word := s.red("error")
 	switch p.Severity {
@@ -98,8 +98,8 @@ func printProblem(w io.Writer, s style, p cluster.Problem) {
 	}
 }
 
-// subject is the beginning of a sentence about a workload: its namespace and name, those of the pod if only one is
-// concerned.
+// subject is the beginning of a sentence about a workload: its namespace and name, or those of the pod if only one is
+// affected.
 func subject(p cluster.Problem) string {
 	parts := strings.Split(p.Object, "/")
 	switch {
@@ -111,7 +111,7 @@ func subject(p cluster.Problem) string {
 	return parts[1] + "/" + parts[2] + ": "
 }
 
-// safeLines keeps the line breaks of a text and indents what follows them.
+// safeLines keeps the line breaks of a text and indents the lines after them.
 func safeLines(text, indent string) string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	for i, line := range lines {
@@ -120,13 +120,13 @@ func safeLines(text, indent string) string {
 	return strings.Join(lines, "\n"+indent)
 }
 
-// firstLine is what of an error fits into a progress line.
+// firstLine is the part of an error that fits into a progress line.
 func firstLine(text string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
 	return termsafe.String(line)
 }
 
-// note tells something on stderr that is no error.
+// note prints something on stderr that is not an error.
 func (a *app) note(format string, args ...any) {
 	if !a.json() {
 		fmt.Fprintf(a.Stderr, "note: %s\n", fmt.Sprintf(format, args...))

@@ -16,8 +16,8 @@ import (
 	"bonsai/bootstrap/termsafe"
 )
 
-// progress shows the steps of one operation while it runs: as lines that change on a terminal, as plain lines
-// elsewhere, as JSON lines for programs. Event may be called from any goroutine; after Close it does nothing.
+// progress shows the steps of one operation while it runs: as changing lines on a terminal, as plain lines elsewhere,
+// as JSON lines for programs. Event may be called from any goroutine; after Close it does nothing.
 type progress struct {
 	form  form
 	style style
@@ -45,13 +45,13 @@ const (
 )
 
 const (
-	// frame is how often the live part is drawn anew.
+	// frame is how often the live part is redrawn.
 	frame = 100 * time.Millisecond
-	// silence is after how long without a line the plain form says what it waits for.
+	// silence is after how long without a line the plain form prints what it waits for.
 	silence = 5 * time.Second
 )
 
-// progress begins the display of an operation. attached says that other output goes to stderr as well.
+// progress starts the display of an operation. attached means that other output goes to stderr as well.
 func (a *app) progress(attached bool) *progress {
 	p := &progress{style: a.style, w: a.Stderr, stop: make(chan struct{})}
 	switch {
@@ -71,7 +71,7 @@ func (a *app) progress(attached bool) *progress {
 	return p
 }
 
-// run begins the ticking of plain and live form.
+// run starts the ticker of plain and live form.
 func (p *progress) run() {
 	p.began = time.Now()
 	p.spoken = p.began
@@ -96,7 +96,7 @@ func (p *progress) run() {
 	})
 }
 
-// Close ends the display; what is still running vanishes from it.
+// Close ends the display; steps that are still running disappear from it.
 func (p *progress) Close() {
 	p.mu.Lock()
 	first := !p.closed
@@ -156,7 +156,7 @@ func (p *progress) Event(e cluster.Event) {
 	p.draw(time.Now())
 }
 
-// say writes one line that stays.
+// say writes a permanent line.
 func (p *progress) say(line string) {
 	fmt.Fprintln(p.w, line)
 	p.spoken = time.Now()
@@ -183,7 +183,7 @@ func (p *progress) line(e cluster.Event) string {
 	return ""
 }
 
-// mark is a sign on a terminal that has it, a word elsewhere: no meaning by colour alone.
+// mark is a symbol on a terminal that has it, a word elsewhere: colour alone has no meaning.
 func (p *progress) mark(sign, word string, paint func(string) string) string {
 	if p.form == liveForm && p.style.utf8 {
 		return paint(sign)
@@ -233,7 +233,7 @@ func (p *progress) onTick(now time.Time) {
 	}
 }
 
-// erase removes the live part; draw puts it back below what was written since.
+// erase removes the live part; draw writes it again below what was written since.
 func (p *progress) erase() {
 	if p.drawn > 0 {
 		fmt.Fprintf(p.w, "\x1b[%dA\r\x1b[J", p.drawn)
@@ -280,7 +280,7 @@ func cut(line string, width int) string {
 }
 
 // operation runs f with a display of its steps. The JSON form ends with an event of the operation itself, done or
-// failed, so that a reader knows the end from a crash.
+// failed, so that a reader can distinguish the end from a crash.
 func (a *app) operation(name string, attached bool, f func(p *progress) error) error {
 	p := a.progress(attached)
 	defer p.Close()

@@ -6,12 +6,12 @@ import (
 	"bonsai/bootstrap/fault"
 )
 
-// roleCommand is how bonsai starts itself as something else. It takes no part in the flags of the command line: what
-// comes after the role's name is the role's.
+// roleCommand is how bonsai starts itself as another program. The flags of the command line do not apply: everything
+// after the role's name belongs to the role.
 func (a *app) roleCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:                "role [NAME [ARGUMENTS]]",
-		Short:              "Run one of the programs that a cluster is made of; without a name, list them",
+		Short:              "Run one of the programs that a cluster consists of; without a name, list them",
 		Hidden:             true,
 		DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -6,9 +6,9 @@ import (
 	"syscall"
 )
 
-// surviveClosedOutput keeps an operation on a cluster alive when the reader of its output goes away, as in
-// "bonsai start | head -1": dying of SIGPIPE would leave half of it. It is Notify and not Ignore because children
-// inherit what is ignored.
+// surviveClosedOutput keeps an operation on a cluster alive if the reader of its output exits, as in "bonsai start |
+// head -1": dying of SIGPIPE would leave half of it. It is Notify and not Ignore because children inherit ignored
+// signals.
 func surviveClosedOutput() (stop func()) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGPIPE)

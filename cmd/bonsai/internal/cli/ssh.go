@@ -18,9 +18,9 @@ func (a *app) sshCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ssh [NODE] [-- COMMAND]",
 		Short: "Open a shell on a node, or run a command there",
-		Long: `Ssh opens a root shell in a node's container; no ssh server is involved. NODE is a name or number, the first node
-if left away. With a command after "--" that is run instead, with this command's standard input, and its exit code
-is ours. Inside are ps, crictl ps, ip, nft and the usual small tools.`,
+		Long: `Ssh opens a root shell in a node's container; no ssh server is involved. NODE is a name or number, by default the
+first node. A command after "--" is run instead, with this command's standard input, and its exit code is returned.
+Nodes contain ps, crictl ps, ip, nft and the usual small tools.`,
 		Example: `  bonsai ssh
   bonsai ssh 2 -- ps
   bonsai ssh bonsai-3 -- crictl ps
@@ -92,8 +92,8 @@ func (a *app) runSSH(ctx context.Context, name string, command []string) error {
 	return nil
 }
 
-// makeTerminal connects e to a terminal of the node if this process has one: keys go there as they are typed, and
-// the size follows. restore gives the terminal back.
+// makeTerminal connects e to a terminal of the node if this process has one: keys are sent as they are typed, and the
+// size follows. restore restores the terminal.
 func makeTerminal(e *node.Exec) (restore func(), err error) {
 	in, ok := e.Stdin.(*os.File)
 	if !ok || !isTerminal(e.Stdin) || !isTerminal(e.Stdout) {

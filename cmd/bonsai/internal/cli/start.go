@@ -48,12 +48,12 @@ func (a *app) startCommand() *cobra.Command {
 		Short: "Create a cluster, start it again, or repair it",
 		Long: `Start makes the cluster exist and run. A new cluster gets three nodes, or as many as --nodes says; 0 is an API
 server without nodes and needs no container engine. A stopped cluster is started as it was; of a running one
-whatever is missing is repaired. Flags change a cluster that exists: --nodes adds nodes, --cpus and --memory limit all
+everything that is missing is repaired. Flags change a cluster that exists: --nodes adds nodes, --cpus and --memory limit all
 of them, which recreates their containers and keeps their data; what cannot be changed is refused. --dry-run shows
 what would change, and what it needs.
 
-It returns when every node is Ready, and tells each step with its time. If it fails, it says why and removes
-what it made, unless --keep is given. Ctrl-C at any moment does the same.`,
+It returns when every node is Ready, and prints each step with its time. If it fails, it says why and removes
+what it created, unless --keep is given. Ctrl-C at any time does the same.`,
 		Example: `  bonsai start
   bonsai start --nodes 1 -p ci -o json
   bonsai start --kubernetes-version 1.35
@@ -76,18 +76,18 @@ what it made, unless --keep is given. Ctrl-C at any moment does the same.`,
 	f.StringVar(&o.registryCA, "registry-ca", "", "PEM `file` of an authority to trust for the https mirrors of this command")
 	f.IntVar(&o.apiPort, "api-port", 0, "port of the API server on 127.0.0.1 (default 6443, or a free one)")
 	f.StringVar(&o.subnet, "subnet", "", "network of the nodes, such as 172.29.0.0/22 (default a free one in "+cluster.SubnetPool.String()+")")
-	f.StringVar(&o.cpus, "cpus", "", "processors of each node, such as 2 or 0.5; no-limit removes the limit (default no limit, or as it is)")
-	f.StringVar(&o.memory, "memory", "", "memory of each node, such as 2g or 1500m; no-limit removes the limit (default no limit, or as it is)")
-	f.StringSliceVar(&o.addons, "addons", nil, "enable addons, such as a,b; bonsai addons list names them. Others stay as they are")
+	f.StringVar(&o.cpus, "cpus", "", "processors of each node, such as 2 or 0.5; no-limit removes the limit (default no limit, or unchanged)")
+	f.StringVar(&o.memory, "memory", "", "memory of each node, such as 2g or 1500m; no-limit removes the limit (default no limit, or unchanged)")
+	f.StringSliceVar(&o.addons, "addons", nil, "enable addons, such as a,b; bonsai addons list names them. Others are not changed")
 	_ = cmd.RegisterFlagCompletionFunc("addons", a.completeAddons)
 	f.StringVar(&o.wait, "wait", "all", "all: until every node is Ready; apiserver: until the API server answers")
 	f.Lookup("wait").NoOptDefVal = "all"
-	f.BoolVar(&o.keep, "keep", false, "leave everything as it is when the start fails, to look around")
+	f.BoolVar(&o.keep, "keep", false, "leave everything in place if the start fails, for inspection")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan with what would change, and change nothing")
 	f.BoolVar(&o.foreground, "foreground", false, "stay attached to the control plane and its log; Ctrl-C stops the cluster")
 	f.BoolVar(&o.upstreamHooks, "upstream-hooks", false, "run Kubernetes' own, slower RBAC and priority-class bootstrap in place of bonsai's; of an existing cluster only while it is stopped")
-	f.StringVar(&o.driver, "driver", "docker", "for command lines written for minikube")
-	f.StringVar(&o.runtime, "container-runtime", "containerd", "for command lines written for minikube")
+	f.StringVar(&o.driver, "driver", "docker", "accepted for compatibility with minikube")
+	f.StringVar(&o.runtime, "container-runtime", "containerd", "accepted for compatibility with minikube")
 	_ = errors.Join(f.MarkHidden("driver"), f.MarkHidden("container-runtime"))
 	a.addOutput(cmd, "json prints each step as a line")
 	return cmd
@@ -132,8 +132,8 @@ func (a *app) runStart(ctx context.Context, flags *pflag.FlagSet, o startOptions
 	})
 }
 
-// checkStart turns what was typed into a wish, and how to fulfil it. It reports every mistake that it finds, and nothing
-// has changed yet.
+// checkStart turns the command line into a wish and a Run. It reports all mistakes at once, before anything has
+// changed.
 func (a *app) checkStart(flags *pflag.FlagSet, o startOptions) (plan.Wish, bootstrap.Run, error) {
 	wish := plan.Wish{Name: a.profile, APIPort: o.apiPort}
 	run := bootstrap.Run{Keep: o.keep, Foreground: o.foreground}
@@ -159,7 +159,7 @@ func (a *app) checkStart(flags *pflag.FlagSet, o startOptions) (plan.Wish, boots
 	wish.Registries, err = cluster.ParseRegistries(o.mirrors, o.country, ca)
 	bad(err, "for example:  --registry-mirror https://mirror.example  or  --registry-mirror ghcr.io=http://10.0.0.2:5000")
 	if err == nil && ca != "" && !trusts(wish.Registries, ca) {
-		bad(errors.New("--registry-ca has no https mirror in this command to be trusted for"), "add one:  --registry-mirror https://mirror.example")
+		bad(errors.New("--registry-ca needs an https mirror in the same command"), "add one:  --registry-mirror https://mirror.example")
 	}
 	if flags.Changed("api-port") && (o.apiPort < 1 || o.apiPort > 65535) {
 		bad(fmt.Errorf("port %d does not exist", o.apiPort), "choose one from 1 to 65535")
@@ -191,7 +191,7 @@ func (a *app) checkStart(flags *pflag.FlagSet, o startOptions) (plan.Wish, boots
 	case "apiserver", "none", "false":
 		run.NoWait = true
 	default:
-		bad(fmt.Errorf("--wait %q is neither all nor apiserver", o.wait), "omit it to wait for everything")
+		bad(fmt.Errorf("--wait %q is not valid: use all or apiserver", o.wait), "omit it to wait for everything")
 	}
 	if o.driver != "docker" {
 		bad(fmt.Errorf("driver %q is not possible: nodes are Docker containers", o.driver), "omit --driver")
@@ -205,7 +205,7 @@ func (a *app) checkStart(flags *pflag.FlagSet, o startOptions) (plan.Wish, boots
 	return wish, run, errors.Join(errs...)
 }
 
-// trusts says whether an authority is there for any mirror.
+// trusts reports whether an authority was given for any mirror.
 func trusts(r cluster.Registries, ca string) bool {
 	for _, mirrors := range r.Mirrors {
 		if slices.ContainsFunc(mirrors, func(m cluster.Mirror) bool { return m.CA == ca }) {
@@ -215,7 +215,7 @@ func trusts(r cluster.Registries, ca string) bool {
 	return false
 }
 
-// startAddons turns on the addons that --addons names, with those that they need.
+// startAddons enables the addons that --addons names, with those that they need.
 func (a *app) startAddons(s Session, names []string) (map[string]bool, error) {
 	if len(names) == 0 {
 		return nil, nil
@@ -244,7 +244,7 @@ func readCA(path string) (string, error) {
 		return "", fmt.Errorf("--registry-ca: %w", err)
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM(data) {
-		return "", fmt.Errorf("--registry-ca: %s holds no PEM certificate", path)
+		return "", fmt.Errorf("--registry-ca: %s contains no PEM certificate", path)
 	}
 	return string(data), nil
 }
@@ -252,7 +252,7 @@ func readCA(path string) (string, error) {
 func parseSubnet(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
 	if err != nil {
-		return p, fmt.Errorf("subnet %q is no IPv4 range", text)
+		return p, fmt.Errorf("subnet %q is not an IPv4 range", text)
 	}
 	return p, cluster.ValidateSubnet(p)
 }
@@ -264,7 +264,7 @@ func parseCPUs(text string) (float64, error) {
 	}
 	cpus, err := strconv.ParseFloat(text, 64)
 	if err != nil || cpus < 0.1 || cpus > 1024 || math.IsNaN(cpus) {
-		return 0, fmt.Errorf("--cpus %q is no number from 0.1 to 1024", text)
+		return 0, fmt.Errorf("--cpus %q is not a number from 0.1 to 1024", text)
 	}
 	return cpus, nil
 }
@@ -272,7 +272,7 @@ func parseCPUs(text string) (float64, error) {
 // minMemory is what kubelet, containerd and one small pod need.
 const minMemory = 256 << 20
 
-// parseMemory reads "2g", "1500mb", "2Gi" or, as minikube does, "2048" for megabytes. 0 is no limit.
+// parseMemory parses "2g", "1500mb", "2Gi" or, as minikube does, "2048" for megabytes. 0 means no limit.
 func parseMemory(text string) (int64, error) {
 	if text == "max" || text == "no-limit" {
 		return 0, nil
@@ -283,7 +283,7 @@ func parseMemory(text string) (int64, error) {
 	}[strings.ToLower(text)[len(digits):]]
 	n, err := strconv.ParseFloat(digits, 64)
 	if err != nil || !ok || !(n > 0) || n > 1<<60/float64(int64(1)<<shift) {
-		return 0, fmt.Errorf("--memory %q is no amount of memory", text)
+		return 0, fmt.Errorf("--memory %q is not an amount of memory", text)
 	}
 	bytes := int64(n * float64(int64(1)<<shift))
 	if bytes < minMemory {

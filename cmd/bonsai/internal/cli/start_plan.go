@@ -10,7 +10,8 @@ import (
 	"bonsai/bootstrap/plan"
 )
 
-// printPlan is the answer of --dry-run: the cluster as it would be, and the changes up to there. Passwords are not shown.
+// printPlan is the answer of --dry-run: the cluster as it would be, and the changes that lead to it. Passwords are not
+// shown.
 func (a *app) printPlan(p plan.Plan) error {
 	spec := *p.Wanted.Spec
 	spec.Registries = plan.Redacted(spec.Registries)
@@ -36,7 +37,7 @@ func (a *app) printPlan(p plan.Plan) error {
 	switch {
 	case p.Has(plan.KindCreate):
 	case len(p.Changes) == 0:
-		fmt.Fprintln(a.Stdout, "\nNothing to change: the cluster is as wanted, and runs.")
+		fmt.Fprintln(a.Stdout, "\nNothing to change: the cluster is already in this state, and running.")
 	default:
 		rows := [][]string{{"CHANGE", "NEEDS"}}
 		for _, c := range p.Changes {

@@ -18,11 +18,11 @@ func (a *app) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the state of a cluster, its nodes and components",
-		Long: `Status tells for each node its type, the state of its host (the container), its kubelet, the API server and your
+		Long: `Status shows for each node its type, the state of its host (the container), its kubelet, the API server and your
 kubeconfig, and lists every component with its restarts and for how long it has been in its state.
 
-Exit codes: 0 everything runs and is ready; 30 there is no such cluster; 32 it is stopped, or not up yet;
-33 the control plane does not run as it should; 34 it does, but not every node is ready.`,
+Exit codes: 0 everything runs and is ready; 30 there is no such cluster; 32 it is stopped, or still starting;
+33 the control plane is not healthy; 34 it is, but not every node is ready.`,
 		Example: `  bonsai status
   bonsai status -o json
   until bonsai status >/dev/null; do sleep 1; done`,
@@ -59,7 +59,7 @@ func (a *app) runStatus(ctx context.Context) error {
 	return nil
 }
 
-// statusCode is the answer of status for scripts, in the numbers of the faults that say the same.
+// statusCode is the exit code of status for scripts, in the numbers of the corresponding faults.
 func statusCode(s cluster.Snapshot) int {
 	code := func(k fault.Kind) int { return fault.ExitCode(&fault.Fault{Kind: k}) }
 	switch s.Phase {

@@ -11,8 +11,8 @@ func (a *app) stopCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stop",
 		Short: "Stop a cluster and keep everything in it",
-		Long: `Stop ends the nodes and the control plane in order. Objects, volumes and images are kept, and start brings the
-cluster back as it was. Stopping a stopped cluster is no error.`,
+		Long: `Stop stops the nodes and the control plane in order. Objects, volumes and images are kept, and start brings the
+cluster back as it was. Stopping a stopped cluster is not an error.`,
 		Example: `  bonsai stop
   bonsai stop -p ci`,
 		Args: argCount(0, 0, "no arguments"),

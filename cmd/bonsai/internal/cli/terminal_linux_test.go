@@ -65,7 +65,7 @@ func TestDeleteForeignAsks(t *testing.T) {
 				t.Errorf("%q is not in %q", want, out)
 			}
 		}
-		if got := strings.Contains(out, "is removed"); got != removed || (err == nil) != removed {
+		if got := strings.Contains(out, "was removed from"); got != removed || (err == nil) != removed {
 			t.Errorf("after the answer %q: %v\n%s", answer, err, out)
 		}
 	}

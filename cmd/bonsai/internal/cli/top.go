@@ -26,15 +26,15 @@ func (a *app) topCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "top [nodes|pods]",
 		Short: "Show how busy nodes, control plane and pods are",
-		Long: `Top tells what each node uses of CPU, memory and disk, then the control plane, then who asks whom in it: how
-often per second and how long an answer takes, half of the time (P50) and 99 times of 100 (P99) at most. CPU is in
-cores. Memory of nodes and pods is the working set, by which the kubelet evicts; that of the control plane is all that
-its process has in memory. The disk is that of the machine, which nodes usually share.
+		Long: `Top shows the CPU, memory and disk that each node and the control plane use, then the requests between components:
+their rate and how long an answer takes, at most, in half of the cases (P50) and in 99 of 100 (P99). CPU is in
+cores. Memory of nodes and pods is the working set, by which the kubelet evicts; that of the control plane is all
+memory of its process. The disk is that of the machine, which nodes usually share.
 
-Top pods tells the same of each pod, the busiest first. Nothing has to be installed for it.
+Top pods shows the same for each pod, the busiest first. Nothing has to be installed for it.
 
-Figures are averages of the last one or two seconds. Nothing is measured while nobody looks, so the first answer takes
-a second.
+Figures are averages over the last one or two seconds. Nothing is measured while nobody watches, so the first answer
+takes a second.
 
 Exit codes: 0 if a node could be measured; 34 if none could.`,
 		Example: `  bonsai top
@@ -59,14 +59,14 @@ Exit codes: 0 if a node could be measured; 34 if none could.`,
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVarP(&o.watch, "watch", "w", false, "go on until Ctrl-C")
+	f.BoolVarP(&o.watch, "watch", "w", false, "continue until Ctrl-C")
 	f.StringVarP(&o.namespace, "namespace", "n", "default", "pods of this namespace")
 	f.BoolVarP(&o.all, "all-namespaces", "A", false, "pods of all namespaces")
 	a.addOutput(cmd, "tables for people, or an object; a line each with --watch")
 	return cmd
 }
 
-// firstFigures is how many Loads are waited for until every node has been measured, or has said why it cannot.
+// firstFigures is how many Loads to wait for until every node has been measured, or has reported why it cannot.
 const firstFigures = 5
 
 // errEnough ends the stream of Loads.
@@ -79,18 +79,18 @@ func (a *app) runTop(ctx context.Context, o topOptions, show func(io.Writer, clu
 		return err
 	}
 	var last cluster.Load
-	told, waited := 0, 0
+	shown, waited := 0, 0
 	err = client.Load(ctx, func(l cluster.Load) error {
-		if waited++; told == 0 && waited < firstFigures && slices.ContainsFunc(l.Nodes, unmeasured) {
+		if waited++; shown == 0 && waited < firstFigures && slices.ContainsFunc(l.Nodes, unmeasured) {
 			return nil
 		}
-		// In one piece, or it would flicker.
+		// Written at once, to avoid flicker.
 		var page bytes.Buffer
 		switch {
 		case a.json() || !o.watch:
 		case styleFor(a.Stdout).terminal:
 			page.WriteString("\x1b[H\x1b[2J")
-		case told > 0:
+		case shown > 0:
 			page.WriteByte('\n')
 		}
 		if err := show(&page, l, o); err != nil {
@@ -100,7 +100,7 @@ func (a *app) runTop(ctx context.Context, o topOptions, show func(io.Writer, clu
 			return err
 		}
 		last = l
-		if told++; !o.watch {
+		if shown++; !o.watch {
 			return errEnough
 		}
 		return nil
@@ -108,7 +108,7 @@ func (a *app) runTop(ctx context.Context, o topOptions, show func(io.Writer, clu
 	switch {
 	case ctx.Err() != nil && o.watch:
 		return nil // Ctrl-C is how watching ends
-	case err == nil && told == 0:
+	case err == nil && shown == 0:
 		return a.explain(fault.Newf(fault.NotRunning, "the cluster was stopped"))
 	case err == nil:
 		a.note("the cluster was stopped")
@@ -121,7 +121,7 @@ func (a *app) runTop(ctx context.Context, o topOptions, show func(io.Writer, clu
 	return nil
 }
 
-// unmeasured says that a node has not answered yet, neither well nor badly.
+// unmeasured reports that a node has not answered yet, neither with figures nor with an error.
 func unmeasured(n cluster.NodeUsage) bool { return n.Time.IsZero() && n.Reason == "" }
 
 func (a *app) topNodes(w io.Writer, l cluster.Load, o topOptions) error {
@@ -152,7 +152,7 @@ func (a *app) topNodes(w io.Writer, l cluster.Load, o topOptions) error {
 	return table(w, links)
 }
 
-// podLoad is a pod with its node, as JSON tells it.
+// podLoad is a pod with its node, in the form of the JSON output.
 type podLoad struct {
 	Node string `json:"node"`
 	cluster.PodUsage

@@ -13,24 +13,24 @@ import (
 	"bonsai/bootstrap/statedir"
 )
 
-// UIOptions is what the terminal UI is told by the command line.
+// UIOptions is what the command line passes to the terminal UI.
 type UIOptions struct {
 	Cluster string
 	Theme   string
 	Depth   ColorDepth
 	Lang    string
-	// Screen to begin with; empty for the overview.
+	// Screen is the first screen; empty for the overview.
 	Screen                string
 	ASCII, Calm, ReadOnly bool
 	// Keys is a YAML mapping of actions to keys.
 	Keys []byte
-	// Detected says what was found out about the terminal, and how.
+	// Detected describes what was detected about the terminal, and how.
 	Detected []string
 }
 
 // UIOutcome is how the terminal UI was left.
 type UIOutcome struct {
-	// Cluster is another cluster to go to; Message is for the terminal that is back.
+	// Cluster is another cluster to switch to; Message is printed on the terminal afterwards.
 	Cluster, Message string
 }
 
@@ -43,14 +43,14 @@ func (a *app) uiCommand() *cobra.Command {
 	var o uiFlags
 	cmd := &cobra.Command{
 		Use:   "ui",
-		Short: "Look at a cluster, and work with it, full screen",
+		Short: "Show and control a cluster, full screen",
 		Long: `Ui shows the cluster full screen, from its start to its end: what is wrong and why, nodes, pods, logs, events, DNS,
-addons, the control plane at work. It begins by itself when bonsai is typed alone on a terminal. The cluster does not
-need it: leave it with q at any time, and come back. ? lists the keys.
+addons, the control plane at work. bonsai alone on a terminal opens it. The cluster does not depend on it: leave it
+with q at any time, and come back. ? lists the keys.
 
-It follows NO_COLOR, TERM, COLORTERM and LANG; flags win over them, and over ui.yaml in your state folder ($BONSAI_HOME
-or ~/.bonsai), where keys can be changed as well. --plain prints problems and state as lines that follow each other,
-for screen readers and for anything that is no terminal.`,
+It follows NO_COLOR, TERM, COLORTERM and LANG; flags override them, and override ui.yaml in your state folder
+($BONSAI_HOME or ~/.bonsai), where keys can be changed as well. --plain prints problems and state as plain lines,
+for screen readers and for output that is not a terminal.`,
 		Example: `  bonsai ui
   bonsai ui -p ci --screen pods
   bonsai ui --theme high-contrast --lang zh
@@ -64,14 +64,14 @@ for screen readers and for anything that is no terminal.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.settings.Screen, "screen", "", "`NAME` of the screen to begin with, such as pods or dns")
+	f.StringVar(&o.settings.Screen, "screen", "", "`NAME` of the first screen, such as pods or dns")
 	f.StringVar(&o.settings.Theme, "theme", "", "`NAME` of the colours: auto (the terminal's own), dark, light, high-contrast, colour-blind, mono")
-	f.StringVar(&o.settings.Color, "color", "", "auto, never, 16, 256 or true; wins over what the environment says")
-	f.StringVar(&o.settings.Lang, "lang", "", "en or zh (default as LANG says)")
-	f.BoolVar(&o.settings.ASCII, "ascii", false, "use only signs that every font has")
-	f.BoolVar(&o.settings.Calm, "calm", false, "let nothing spin or flash")
+	f.StringVar(&o.settings.Color, "color", "", "auto, never, 16, 256 or true; overrides the environment")
+	f.StringVar(&o.settings.Lang, "lang", "", "en or zh (default from LANG)")
+	f.BoolVar(&o.settings.ASCII, "ascii", false, "use only characters that every font has")
+	f.BoolVar(&o.settings.Calm, "calm", false, "no animations")
 	f.BoolVar(&o.settings.ReadOnly, "readonly", false, "change nothing")
-	f.BoolVar(&o.plain, "plain", false, "print lines, and more when something changes; no screen, no colours")
+	f.BoolVar(&o.plain, "plain", false, "print lines, and new ones when something changes; no screen, no colours")
 	for name, values := range map[string][]string{"screen": uiScreens, "theme": uiThemes, "color": append([]string{"auto"}, colorNames...), "lang": uiLanguages} {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}
@@ -86,7 +86,7 @@ func (a *app) runAlone(cmd *cobra.Command) error {
 	return a.runUI(cmd.Context(), uiSettings{})
 }
 
-// onTerminal says whether keys can be read and a screen be drawn.
+// onTerminal reports whether keys can be read and a screen be drawn.
 func (a *app) onTerminal() bool {
 	for _, stream := range []any{a.Stdin, a.Stdout} {
 		f, ok := stream.(*os.File)
@@ -137,7 +137,7 @@ func (a *app) runUI(ctx context.Context, flags uiSettings) error {
 	}
 }
 
-// showUI shows the UI of one cluster. What would be logged to the terminal meanwhile goes to a file of the cluster.
+// showUI shows the UI of one cluster. Log output in the meantime goes to a file of the cluster.
 func (a *app) showUI(ctx context.Context, s Session, o UIOptions) (UIOutcome, error) {
 	log := &uiLog{state: s.State.Cluster(o.Cluster)}
 	defer log.close()
@@ -145,7 +145,7 @@ func (a *app) showUI(ctx context.Context, s Session, o UIOptions) (UIOutcome, er
 	return a.UI(ctx, s, o)
 }
 
-// printLeft says how to come back, and how to end what goes on.
+// printLeft prints how to come back, and how to stop what keeps running.
 func (a *app) printLeft(s Session, message string) {
 	if message != "" {
 		fmt.Fprintln(a.Stdout, safeLines(message, ""))
@@ -153,10 +153,10 @@ func (a *app) printLeft(s Session, message string) {
 	if !s.State.Cluster(a.profile).DaemonAlive() {
 		return
 	}
-	fmt.Fprintf(a.Stdout, "%s runs on. Come back:  %s   stop it:  %s\n", a.profile, a.command("ui"), a.command("stop"))
+	fmt.Fprintf(a.Stdout, "%s keeps running. Come back:  %s   stop it:  %s\n", a.profile, a.command("ui"), a.command("stop"))
 }
 
-// uiLog is the file for what libraries log while the terminal is the UI's. There is none until somebody logs and the
+// uiLog is the file for what libraries log while the UI has the terminal. It is created with the first line, if the
 // cluster has a folder.
 type uiLog struct {
 	state statedir.Cluster

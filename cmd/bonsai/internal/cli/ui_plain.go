@@ -12,18 +12,18 @@ import (
 	"bonsai/bootstrap/termsafe"
 )
 
-// plainPause is between two looks at a cluster that tells nothing by itself.
+// plainPause is the pause between two checks of a cluster that sends no updates.
 const plainPause = 2 * time.Second
 
-// runUIPlain prints how the cluster is, problems first, and then a line for each change, until Ctrl-C.
+// runUIPlain prints the state of the cluster, problems first, and then a line for each change, until Ctrl-C.
 func (a *app) runUIPlain(ctx context.Context) error {
 	s, err := a.open()
 	if err != nil {
 		return err
 	}
-	var told plainReport
+	var report plainReport
 	say := func(v cluster.Snapshot) error {
-		for _, line := range told.change(v) {
+		for _, line := range report.change(v) {
 			if _, err := fmt.Fprintln(a.Stdout, line); err != nil {
 				return err
 			}
@@ -42,7 +42,7 @@ func (a *app) runUIPlain(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		// Nobody tells: it is stopped, or about to start, or gone.
+		// There are no updates: it is stopped, or about to start, or gone.
 		v, err := s.Engine.Status(ctx, a.profile)
 		switch {
 		case fault.KindOf(err) == fault.NotFound:
@@ -63,17 +63,17 @@ func (a *app) runUIPlain(ctx context.Context) error {
 	return nil // Ctrl-C is how following ends
 }
 
-// plainReport turns snapshots into lines: all of the first one, then what is new, what has changed and what is over.
-type plainReport struct{ told []plainLine }
+// plainReport turns snapshots into lines: all of the first one, then what is new, what has changed and what is gone.
+type plainReport struct{ reported []plainLine }
 
-// plainLine is what is said of one thing; key tells things apart.
+// plainLine is the text about one thing; key identifies it.
 type plainLine struct{ key, text string }
 
 func (r *plainReport) change(s cluster.Snapshot) []string {
 	now := plainLines(s)
 	var out []string
 	at := ""
-	if r.told != nil {
+	if r.reported != nil {
 		at = s.Time.Local().Format("15:04:05") + " "
 	}
 	find := func(list []plainLine, key string) string {
@@ -82,21 +82,21 @@ func (r *plainReport) change(s cluster.Snapshot) []string {
 		}
 		return ""
 	}
-	for _, l := range r.told {
+	for _, l := range r.reported {
 		if find(now, l.key) == "" {
 			out = append(out, at+"over: "+l.text)
 		}
 	}
 	for _, l := range now {
-		if find(r.told, l.key) != l.text {
+		if find(r.reported, l.key) != l.text {
 			out = append(out, at+l.text)
 		}
 	}
-	r.told = now
+	r.reported = now
 	return out
 }
 
-// plainLines tells a snapshot in full sentences, problems before the rest, without anything that changes by itself.
+// plainLines describes a snapshot in full sentences, problems first, without anything that changes all the time.
 func plainLines(s cluster.Snapshot) []plainLine {
 	var lines []plainLine
 	add := func(key, format string, args ...any) {

@@ -21,7 +21,7 @@ import (
 // uiFile is the name of the user's settings in the state folder.
 const uiFile = "ui.yaml"
 
-// uiSettings are the contents of uiFile; a flag of the same name wins.
+// uiSettings are the contents of uiFile; a flag of the same name overrides them.
 type uiSettings struct {
 	Theme    string    `yaml:"theme"`
 	Color    string    `yaml:"color"`
@@ -45,17 +45,17 @@ func loadUISettings(dir statedir.Dir) (s uiSettings, err error) {
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	d.KnownFields(true)
 	if err := d.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
-		return s, fault.New(fault.Usage, "read "+path, err).Advise("docs/ui.md says what can be in it; without the file everything is as it was")
+		return s, fault.New(fault.Usage, "read "+path, err).Advise("docs/ui.md says what can be in it; without the file the defaults apply")
 	}
 	return s, checkUISettings("in "+path+" ", s)
 }
 
-// checkUISettings refuses what cannot be; where is the beginning of what is said about it.
+// checkUISettings refuses invalid settings; where is the beginning of the message.
 func checkUISettings(where string, s uiSettings) error {
 	var errs []error
 	one := func(name, value string, of []string) {
 		if value != "" && !slices.Contains(of, value) {
-			errs = append(errs, fault.Newf(fault.Usage, "%s%s %q is none of %s", where, name, value, strings.Join(of, ", ")))
+			errs = append(errs, fault.Newf(fault.Usage, "%s%s %q is not one of %s", where, name, value, strings.Join(of, ", ")))
 		}
 	}
 	one("theme", s.Theme, uiThemes)
@@ -65,7 +65,7 @@ func checkUISettings(where string, s uiSettings) error {
 	return errors.Join(errs...)
 }
 
-// over are settings with everything that is set in s in place of what is in base.
+// over returns base with everything that is set in s.
 func (s uiSettings) over(base uiSettings) uiSettings {
 	return uiSettings{
 		Theme: cmp.Or(s.Theme, base.Theme), Color: cmp.Or(s.Color, base.Color), Lang: cmp.Or(s.Lang, base.Lang), Screen: cmp.Or(s.Screen, base.Screen),
@@ -85,7 +85,8 @@ func (s uiSettings) keys() ([]byte, error) {
 	return data, nil
 }
 
-// What flags and settings can be. The command line links no terminal UI; a test compares them with its own.
+// The valid values of flags and settings. The command line does not link the terminal UI; a test compares them with its
+// own.
 var (
 	uiThemes    = []string{"auto", "dark", "light", "high-contrast", "colour-blind", "mono"}
 	uiScreens   = []string{"overview", "nodes", "pods", "logs", "events", "dns", "addons", "control", "ports"}

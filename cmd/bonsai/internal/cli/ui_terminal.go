@@ -19,42 +19,42 @@ const (
 // colorNames are the values of --color after "auto", by depth.
 var colorNames = []string{"never", "16", "256", "true"}
 
-// terminalLook is what was found out about a terminal, and how.
+// terminalLook is what was detected about a terminal, and how.
 type terminalLook struct {
 	depth ColorDepth
 	ascii bool
 	lang  string
-	// why has a line for each of them, for whoever wonders.
+	// why explains each of them in one line.
 	why []string
 }
 
-// detectTerminal finds out how a terminal may be drawn on, from the environment alone: asking the terminal itself would
-// wait where nothing answers. color, ascii and lang are what the user has set; "auto", false and "" if nothing.
+// detectTerminal determines how a terminal may be drawn on, from the environment alone: querying the terminal itself
+// would hang if it does not answer. color, ascii and lang are what the user has set; "auto", false and "" if nothing.
 func detectTerminal(getenv func(string) string, color string, ascii bool, lang string) terminalLook {
 	var l terminalLook
 	depth, why := colorDepth(getenv, color)
 	l.depth = depth
 	l.why = append(l.why, fmt.Sprintf("colours: %s, because %s", depthWord(depth), why))
 	if getenv("CI") != "" {
-		l.why = append(l.why, "CI is set, which says nothing about a terminal and changes nothing here")
+		l.why = append(l.why, "CI is set, which says nothing about a terminal and has no effect here")
 	}
 
 	locale, from := locale(getenv)
 	switch {
 	case ascii:
 		l.ascii = true
-		l.why = append(l.why, "signs: ASCII, because that was asked for")
+		l.why = append(l.why, "characters: ASCII, because it was requested")
 	case !isUTF8(locale):
 		l.ascii = true
-		l.why = append(l.why, fmt.Sprintf("signs: ASCII, because %s is no UTF-8 locale", from))
+		l.why = append(l.why, fmt.Sprintf("characters: ASCII, because %s is not a UTF-8 locale", from))
 	case getenv("TERM") == "linux":
 		l.ascii = true
-		l.why = append(l.why, "signs: ASCII, because the font of TERM=linux lacks the others")
+		l.why = append(l.why, "characters: ASCII, because the font of TERM=linux lacks the others")
 	default:
-		l.why = append(l.why, fmt.Sprintf("signs: Unicode, because of %s; --ascii takes those that every font has", from))
+		l.why = append(l.why, fmt.Sprintf("characters: Unicode, because of %s; --ascii uses those that every font has", from))
 	}
 
-	l.lang, why = lang, "it was asked for"
+	l.lang, why = lang, "it was requested"
 	if lang == "" {
 		l.lang, why = locale, "of "+from
 		if messages := getenv("LC_MESSAGES"); messages != "" && getenv("LC_ALL") == "" {
@@ -72,26 +72,26 @@ func depthWord(d ColorDepth) string {
 	return [...]string{"none", "16", "256", "true colour"}[d]
 }
 
-// colorDepth decides on colours; the first rule that knows wins.
+// colorDepth decides on colours; the first rule that applies wins.
 func colorDepth(getenv func(string) string, color string) (ColorDepth, string) {
 	for i, name := range colorNames {
 		if color == name {
-			return ColorDepth(i), "that was asked for (" + name + ")"
+			return ColorDepth(i), "it was requested (" + name + ")"
 		}
 	}
 	term, colorterm, program := getenv("TERM"), strings.ToLower(getenv("COLORTERM")), getenv("TERM_PROGRAM")
 	multiplexed := strings.HasPrefix(term, "screen") || strings.HasPrefix(term, "tmux")
 	switch {
 	case getenv("NO_COLOR") != "":
-		return NoColor, "NO_COLOR is set; --color 256 would have some all the same"
+		return NoColor, "NO_COLOR is set; --color 256 turns them on anyway"
 	case term == "":
 		return NoColor, "TERM is not set"
 	case term == "dumb":
 		return NoColor, "TERM=dumb"
 	case colorterm == "truecolor" || colorterm == "24bit":
-		// screen hands COLORTERM of the terminal around it on, and cannot do what it says; tmux can.
+		// screen passes COLORTERM of the outer terminal on, but does not support it; tmux does.
 		if strings.HasPrefix(term, "screen") && program != "tmux" && getenv("TMUX") == "" {
-			return Colors256, "COLORTERM=" + colorterm + " is of the terminal around TERM=" + term + ", which has 256"
+			return Colors256, "COLORTERM=" + colorterm + " belongs to the terminal around TERM=" + term + ", which has 256"
 		}
 		return TrueColor, "COLORTERM=" + colorterm
 	case strings.HasSuffix(term, "-direct"):
@@ -106,14 +106,14 @@ func colorDepth(getenv func(string) string, color string) (ColorDepth, string) {
 	case strings.Contains(term, "256color"):
 		why := "TERM=" + term
 		if multiplexed {
-			why += "; COLORTERM=truecolor says that the terminal around it has more"
+			why += "; COLORTERM=truecolor says that the outer terminal has more"
 		}
 		return Colors256, why
 	}
-	return Colors16, "TERM=" + term + " promises no more; --color 256 or true sets it"
+	return Colors16, "TERM=" + term + " guarantees no more; --color 256 or true overrides it"
 }
 
-// locale is what decides on characters, and the variable that says so.
+// locale is the value that determines the characters, and its variable.
 func locale(getenv func(string) string) (value, from string) {
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if v := getenv(name); v != "" {

@@ -20,7 +20,7 @@ func TestDetectTerminal(t *testing.T) {
 		depth ColorDepth
 		why   string
 	}{
-		"16 by default":              {"TERM=xterm " + utf8, "", Colors16, "TERM=xterm promises no more"},
+		"16 by default":              {"TERM=xterm " + utf8, "", Colors16, "TERM=xterm guarantees no more"},
 		"256 by name":                {"TERM=xterm-256color " + utf8, "", Colors256, "TERM=xterm-256color"},
 		"true by COLORTERM":          {"TERM=xterm-256color COLORTERM=truecolor " + utf8, "", TrueColor, "COLORTERM=truecolor"},
 		"24bit":                      {"TERM=xterm COLORTERM=24bit " + utf8, "", TrueColor, "COLORTERM=24bit"},
@@ -28,21 +28,21 @@ func TestDetectTerminal(t *testing.T) {
 		"kitty":                      {"TERM=xterm-kitty " + utf8, "", TrueColor, "is known to have it"},
 		"tmux with COLORTERM":        {"TERM=tmux-256color TMUX=/tmp/x COLORTERM=truecolor " + utf8, "", TrueColor, "COLORTERM=truecolor"},
 		"tmux that says screen":      {"TERM=screen-256color TMUX=/tmp/x COLORTERM=truecolor " + utf8, "", TrueColor, "COLORTERM=truecolor"},
-		"tmux without COLORTERM":     {"TERM=tmux-256color TERM_PROGRAM=tmux " + utf8, "", Colors256, "the terminal around it has more"},
-		"screen with COLORTERM":      {"TERM=screen.xterm-256color COLORTERM=truecolor " + utf8, "", Colors256, "of the terminal around"},
+		"tmux without COLORTERM":     {"TERM=tmux-256color TERM_PROGRAM=tmux " + utf8, "", Colors256, "the outer terminal has more"},
+		"screen with COLORTERM":      {"TERM=screen.xterm-256color COLORTERM=truecolor " + utf8, "", Colors256, "belongs to the terminal around"},
 		"iTerm":                      {"TERM=xterm-256color TERM_PROGRAM=iTerm.app " + utf8, "", TrueColor, "TERM_PROGRAM=iTerm.app"},
 		"Apple's":                    {"TERM=xterm-256color TERM_PROGRAM=Apple_Terminal " + utf8, "", Colors256, "TERM=xterm-256color"},
 		"Windows Terminal":           {"TERM=xterm-256color WT_SESSION=1 " + utf8, "", TrueColor, "Windows Terminal"},
 		"NO_COLOR":                   {"TERM=xterm-256color COLORTERM=truecolor NO_COLOR=1 " + utf8, "", NoColor, "NO_COLOR is set"},
-		"a flag over NO_COLOR":       {"TERM=xterm NO_COLOR=1 " + utf8, "256", Colors256, "that was asked for"},
-		"a flag over COLORTERM":      {"TERM=xterm COLORTERM=truecolor " + utf8, "never", NoColor, "that was asked for"},
-		"auto is no wish":            {"TERM=xterm-256color " + utf8, "auto", Colors256, "TERM=xterm-256color"},
+		"a flag over NO_COLOR":       {"TERM=xterm NO_COLOR=1 " + utf8, "256", Colors256, "it was requested"},
+		"a flag over COLORTERM":      {"TERM=xterm COLORTERM=truecolor " + utf8, "never", NoColor, "it was requested"},
+		"auto is not a choice":       {"TERM=xterm-256color " + utf8, "auto", Colors256, "TERM=xterm-256color"},
 		"CI takes no colours away":   {"CI=true TERM=xterm-256color " + utf8, "", Colors256, "CI is set, which says nothing"},
 		"dumb":                       {"TERM=dumb COLORTERM=truecolor " + utf8, "", NoColor, "TERM=dumb"},
 		"without TERM":               {utf8, "", NoColor, "TERM is not set"},
-		"the console":                {"TERM=linux " + utf8, "", Colors16, "signs: ASCII, because the font of TERM=linux"},
-		"no UTF-8":                   {"TERM=xterm LC_ALL=C " + utf8, "", Colors16, "signs: ASCII, because LC_ALL=C is no UTF-8"},
-		"no locale":                  {"TERM=xterm", "", Colors16, "signs: ASCII, because an unset LANG"},
+		"the console":                {"TERM=linux " + utf8, "", Colors16, "characters: ASCII, because the font of TERM=linux"},
+		"no UTF-8":                   {"TERM=xterm LC_ALL=C " + utf8, "", Colors16, "characters: ASCII, because LC_ALL=C is not a UTF-8"},
+		"no locale":                  {"TERM=xterm", "", Colors16, "characters: ASCII, because an unset LANG"},
 		"Chinese":                    {"TERM=xterm LANG=zh_CN.UTF-8", "", Colors16, "language: zh_CN.UTF-8, because of LANG=zh_CN.UTF-8"},
 		"messages of another locale": {"TERM=xterm LANG=en_GB.UTF-8 LC_MESSAGES=zh_CN.UTF-8", "", Colors16, "language: zh_CN.UTF-8, because of LC_MESSAGES"},
 	} {
@@ -59,7 +59,7 @@ func TestDetectTerminal(t *testing.T) {
 			if why := strings.Join(l.why, "\n"); !strings.Contains(why, c.why) {
 				t.Errorf("%q does not say %q", why, c.why)
 			}
-			if wantASCII := strings.Contains(strings.Join(l.why, ""), "signs: ASCII"); l.ascii != wantASCII {
+			if wantASCII := strings.Contains(strings.Join(l.why, ""), "characters: ASCII"); l.ascii != wantASCII {
 				t.Errorf("ascii is %v", l.ascii)
 			}
 		})
@@ -93,7 +93,7 @@ func TestUISettings(t *testing.T) {
 		t.Errorf("keys %q, %v", keys, err)
 	}
 	for text, want := range map[string]string{
-		"theme: pink": `theme "pink" is none of auto`, "color: 8": `color "8"`, "lang: xx": `lang "xx"`, "screen: x": `screen "x"`,
+		"theme: pink": `theme "pink" is not one of auto`, "color: 8": `color "8"`, "lang: xx": `lang "xx"`, "screen: x": `screen "x"`,
 		"thema: dark": "field thema not found", "- a": "cannot unmarshal", "": "",
 	} {
 		write(text)

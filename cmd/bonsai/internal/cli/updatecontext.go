@@ -9,7 +9,7 @@ import (
 func (a *app) updateContextCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "update-context",
-		Short: "Make kubectl's context lead to the cluster again",
+		Short: "Point kubectl's context to the cluster again",
 		Long: `Update-context writes the cluster's context into your kubeconfig ($KUBECONFIG or ~/.kube/config) as it is now,
 and makes it the current one. Contexts of yours that lead to the cluster, whatever their names, are repaired where
 needed, and none is added then; if one of them is the current one, it stays. Use it when status says that the
@@ -33,7 +33,7 @@ func (a *app) runUpdateContext() error {
 	if m.Displaced != "" {
 		a.note("kubectl's context %q pointed to another cluster, at %s", m.Context, m.Displaced)
 	}
-	state := "was right"
+	state := "was correct"
 	if m.Changed {
 		state = "was repaired"
 	}

@@ -7,7 +7,7 @@ import (
 func (a *app) versionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
-		Short: "Print the versions of bonsai and of what is in it",
+		Short: "Print the versions of bonsai and its components",
 		Example: `  bonsai version
   bonsai version -o json`,
 		Args: argCount(0, 0, "no arguments"),

@@ -96,7 +96,7 @@ func Run(ctx context.Context, o Options) error {
 	err := d.run(ctx)
 	crash := filepath.Join(o.State.Dir(), bootstrap.CrashFile)
 	if err != nil {
-		o.Log.Error("the daemon ends", "err", err)
+		o.Log.Error("the daemon failed", "err", err)
 		_ = statedir.WriteFile(crash, []byte(err.Error()))
 	} else {
 		_ = os.Remove(crash)

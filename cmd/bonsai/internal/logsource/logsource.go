@@ -1,5 +1,5 @@
-// Package logsource is where the logs of a cluster's components are: files of this machine for the control plane, files
-// inside the nodes for what runs there. The command line and the terminal UI read them through it.
+// Package logsource reads the logs of a cluster's components: files of this machine for the control plane, files inside
+// the nodes for their components. The command line and the terminal UI use it.
 package logsource
 
 import (
@@ -38,31 +38,31 @@ func FullName(name string) string {
 	return name
 }
 
-// Range is which lines of a log are wanted.
+// Range selects lines of a log.
 type Range struct {
 	Lines  int // from the end; negative: all
 	Follow bool
 }
 
-// Host copies a log file of this machine, which may grow and be rotated meanwhile. With Follow it ends with ctx, which
-// is no error.
+// Host copies a log file of this machine, which may grow and be rotated in the meantime. With Follow it ends with ctx,
+// which is not an error.
 func Host(ctx context.Context, path string, r Range, w io.Writer) error {
 	err := componentlog.Tail(ctx, path, r.Lines, r.Follow, w)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fault.Newf(fault.NotRunning, "there is no log %s yet", path)
 	}
-	// Errors of w are no matter of the state folder; a closed pipe is told apart further up.
+	// Errors of w do not concern the state folder; the caller handles a closed pipe.
 	if p, ok := errors.AsType[*fs.PathError](err); ok && p.Path == path {
 		return fault.New(fault.State, "read a log", err)
 	}
 	return err
 }
 
-// followScript ends with its standard input: the engine closes that when we go away, but does not end the process.
-// A file that is not there is an error, while tail -F would wait for it.
+// followScript ends with its standard input: the engine closes that when we disconnect, but does not end the process. A
+// missing file is an error, while tail -F would wait for it.
 const followScript = `[ -e "$1" ] || exit 1; tail -n "$0" -F "$1" & cat >/dev/null; kill $!`
 
-// Node copies a log file of a node that runs, by running tail there.
+// Node copies a log file of a running node, by running tail there.
 func Node(ctx context.Context, driver node.Driver, c node.Container, component string, r Range, w io.Writer) error {
 	lines, path := fmt.Sprint(r.Lines), cluster.NodeLogDir+"/"+component+".log"
 	if r.Lines < 0 {

@@ -22,13 +22,13 @@ import (
 )
 
 const (
-	// drainLimit is how long pods of a drained node may take to go, disruption budgets included.
+	// drainLimit is how long pods of a drained node may take to go, including disruption budgets.
 	drainLimit = 15 * time.Minute
-	// evictionPause is between two tries to evict a pod that a budget protects. Nothing ends it early.
+	// evictionPause is the pause between two attempts to evict a pod that a budget protects. Nothing ends it early.
 	evictionPause = time.Second
 )
 
-// Do carries out one action.
+// Do runs one action.
 func (s *Session) Do(ctx context.Context, a kube.Action, f func(progress string)) error {
 	op := string(a.Verb) + " " + name(a.Ref)
 	c, err := s.api()
@@ -66,7 +66,7 @@ func deleteOptions(a kube.Action) metav1.DeleteOptions {
 	return o
 }
 
-// patch changes one object, after a look whether it is the one that is meant.
+// patch changes one object, after checking that it is the intended one.
 func (s *Session) patch(ctx context.Context, c *conn, op string, ref kube.Ref, change map[string]any, subresource ...string) error {
 	if ref.UID != "" {
 		if _, err := s.get(ctx, c, op, ref); err != nil {
@@ -81,12 +81,12 @@ func (s *Session) patch(ctx context.Context, c *conn, op string, ref kube.Ref, c
 	return s.explain(ctx, op, err)
 }
 
-// restarted is the annotation of "kubectl rollout restart": a changed pod template makes new pods.
+// restarted is the annotation of "kubectl rollout restart": a changed pod template creates new pods.
 const restarted = "kubectl.kubernetes.io/restartedAt"
 
 func (s *Session) restart(ctx context.Context, c *conn, op string, ref kube.Ref) error {
 	if ref.Type.Group != "apps" || !slices.Contains([]string{"deployments", "statefulsets", "daemonsets"}, ref.Type.Resource) {
-		return fault.Newf(fault.Usage, "%s: only Deployments, StatefulSets and DaemonSets make their pods anew", op)
+		return fault.Newf(fault.Usage, "%s: only Deployments, StatefulSets and DaemonSets recreate their pods", op)
 	}
 	o, err := s.get(ctx, c, op, ref)
 	if err != nil {
@@ -110,23 +110,23 @@ func (s *Session) cordon(ctx context.Context, c *conn, op string, ref kube.Ref, 
 	return s.patch(ctx, c, op, ref, map[string]any{"spec": map[string]any{"unschedulable": value}})
 }
 
-// drain cordons a node and evicts its pods, but for those of DaemonSets. It waits until they are gone.
+// drain cordons a node and evicts its pods, except those of DaemonSets. It waits until they are gone.
 func (s *Session) drain(ctx context.Context, c *conn, op string, a kube.Action, f func(string)) error {
 	short, cancel := s.limit(ctx, callLimit, "an answer from the API server")
 	defer cancel()
 	if err := s.cordon(short, c, op, a.Ref, true); err != nil {
 		return err
 	}
-	told := &lineWriter{f: f}
-	told.line("node " + a.Ref.Name + " takes no more pods")
+	out := &lineWriter{f: f}
+	out.line("node " + a.Ref.Name + " accepts no more pods")
 	limited, cancelDrain := s.limit(ctx, drainLimit, "the drain of "+a.Ref.Name)
 	defer cancelDrain()
 	h := &drain.Helper{
 		Ctx: limited, Client: c.client, GracePeriodSeconds: -1, IgnoreAllDaemonSets: true, DeleteEmptyDirData: true,
-		Timeout: s.o.Scale.Of(drainLimit), ChunkSize: pageSize, EvictErrorRetryDelay: evictionPause, Out: told, ErrOut: told,
+		Timeout: s.o.Scale.Of(drainLimit), ChunkSize: pageSize, EvictErrorRetryDelay: evictionPause, Out: out, ErrOut: out,
 		OnPodDeletionOrEvictionFinished: func(pod *corev1.Pod, _ bool, err error) {
 			if err == nil {
-				told.line(fmt.Sprintf("pod %s/%s is gone", pod.Namespace, pod.Name))
+				out.line(fmt.Sprintf("pod %s/%s is gone", pod.Namespace, pod.Name))
 			}
 		},
 	}
@@ -138,21 +138,21 @@ func (s *Session) drain(ctx context.Context, c *conn, op string, a kube.Action, 
 		if err := limited.Err(); err != nil {
 			return s.explain(limited, op, err)
 		}
-		// A pod that nobody would make again; the node stays cordoned.
-		return fault.New(fault.Refused, op, errors.Join(errs...)).Advise("delete these pods first, then drain again; the node takes no new pods meanwhile")
+		// A pod that nothing would recreate; the node stays cordoned.
+		return fault.New(fault.Refused, op, errors.Join(errs...)).Advise("delete these pods first, then drain again; until then the node accepts no new pods")
 	}
 	if warnings := list.Warnings(); warnings != "" {
-		told.line(warnings)
+		out.line(warnings)
 	}
-	told.line(fmt.Sprintf("%d pods to evict", len(list.Pods())))
+	out.line(fmt.Sprintf("%d pods to evict", len(list.Pods())))
 	if err := h.DeleteOrEvictPods(list.Pods()); err != nil {
 		return s.explain(limited, op, err)
 	}
-	told.line("node " + a.Ref.Name + " is drained")
+	out.line("node " + a.Ref.Name + " is drained")
 	return nil
 }
 
-// lineWriter tells whole lines. It is used by many goroutines of a drain.
+// lineWriter passes on whole lines. It is used by many goroutines of a drain.
 type lineWriter struct {
 	mu   sync.Mutex // guards rest, and calls f
 	f    func(string)

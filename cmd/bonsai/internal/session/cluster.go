@@ -9,7 +9,7 @@ import (
 	"bonsai/controlplane/addons/catalog"
 )
 
-// Observe looks once, whether the cluster runs or not.
+// Observe takes one snapshot, whether the cluster runs or not.
 func (s *Session) Observe(ctx context.Context) (cluster.Snapshot, error) {
 	snapshot, err := s.o.Engine.Status(ctx, s.o.Name)
 	if fault.KindOf(err) == fault.NotFound {
@@ -18,7 +18,8 @@ func (s *Session) Observe(ctx context.Context) (cluster.Snapshot, error) {
 	return snapshot, s.explain(ctx, "observe the cluster", err)
 }
 
-// Watch tells the newest snapshot, at once and after each change, until the daemon ends, which is NotRunning as well.
+// Watch calls f with the newest snapshot, at once and after each change, until the daemon ends, which is also
+// NotRunning.
 func (s *Session) Watch(ctx context.Context, f func(cluster.Snapshot) error) error {
 	own := &callback{}
 	err := s.o.Engine.Watch(ctx, s.o.Name, func(v cluster.Snapshot) error { return own.keep(f(v)) })
@@ -31,7 +32,7 @@ func (s *Session) Watch(ctx context.Context, f func(cluster.Snapshot) error) err
 	return s.explain(ctx, "watch the cluster", err)
 }
 
-// Load tells once a second what nodes, pods and control plane do, until the daemon ends, which is NotRunning.
+// Load calls f once a second with what nodes, pods and control plane do, until the daemon ends, which is NotRunning.
 func (s *Session) Load(ctx context.Context, f func(cluster.Load) error) error {
 	own := &callback{}
 	err := s.daemon().Load(ctx, func(v cluster.Load) error { return own.keep(f(v)) })
@@ -44,7 +45,7 @@ func (s *Session) Load(ctx context.Context, f func(cluster.Load) error) error {
 	return s.explain(ctx, "watch the load of the cluster", err)
 }
 
-// callback keeps the error of the caller's function, which is returned as it is.
+// callback keeps the error of the caller's function, which is returned unchanged.
 type callback struct{ err error }
 
 func (c *callback) keep(err error) error {
@@ -55,7 +56,7 @@ func (c *callback) keep(err error) error {
 // Starts are the records of past starts, newest first.
 func (s *Session) Starts() []cluster.Timeline { return s.state().LoadTimelines() }
 
-// Clusters are all clusters of this user, each observed at the same time.
+// Clusters are all clusters of this user, observed in parallel.
 func (s *Session) Clusters(ctx context.Context) ([]cluster.Info, error) {
 	names, err := s.o.Engine.List()
 	if err != nil {
@@ -78,7 +79,7 @@ func (s *Session) Clusters(ctx context.Context) ([]cluster.Info, error) {
 	return infos, s.explain(ctx, "list clusters", ctx.Err())
 }
 
-// Addons are all that this executable has, whatever there is of the cluster.
+// Addons are all addons of this executable, whatever the state of the cluster.
 func (s *Session) Addons(ctx context.Context) ([]cluster.AddonStatus, error) {
 	list, err := s.o.Engine.Addons(ctx, s.o.Name)
 	switch fault.KindOf(err) {

@@ -18,8 +18,8 @@ import (
 	"bonsai/cmd/bonsai/internal/logsource"
 )
 
-// ComponentLogs tells the log of a component until ctx ends. Of a node that is stopped, whose files nobody can read, it
-// tells what its container printed, and returns; so it does for an empty component.
+// ComponentLogs sends the log of a component until ctx ends. If a node is stopped, its files cannot be read; then it
+// sends what its container printed, and returns; the same for an empty component.
 func (s *Session) ComponentLogs(ctx context.Context, nodeName, component string, tail int, f func([]kube.LogLine) error) error {
 	component = logsource.FullName(component)
 	op := "read the log of " + component
@@ -56,7 +56,7 @@ func (s *Session) ComponentLogs(ctx context.Context, nodeName, component string,
 	})
 }
 
-// copyLog tells what copy writes, as lines that are like the given one.
+// copyLog sends what copy writes, as lines like the given one.
 func (s *Session) copyLog(ctx context.Context, b *logBuffer, like kube.LogLine, f func([]kube.LogLine) error, copy func(context.Context, io.Writer) error) error {
 	ended := make(chan struct{})
 	g, gctx := errgroup.WithContext(ctx)
@@ -90,8 +90,8 @@ func (s *Session) copyLog(ctx context.Context, b *logBuffer, like kube.LogLine, 
 	return err
 }
 
-// componentTime reads the time of a line: klog's header, which has no year, or the time of logfmt and JSON lines. It is
-// zero for lines without one.
+// componentTime parses the time of a line: klog's header, which has no year, or the time of logfmt and JSON lines. It
+// is zero for lines without one.
 func componentTime(line []byte, now time.Time) time.Time {
 	const klogStamp = "0102 15:04:05.000000"
 	if len(line) > len(klogStamp) && bytes.IndexByte([]byte("IWEF"), line[0]) >= 0 {

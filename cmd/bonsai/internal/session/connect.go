@@ -24,7 +24,7 @@ import (
 	"bonsai/bootstrap/statedir"
 )
 
-// conn is a way to the API server, as one content of the cluster's kubeconfig has it.
+// conn is a connection to the API server, based on one content of the cluster's kubeconfig.
 type conn struct {
 	kubeconfig []byte
 	config     *rest.Config
@@ -37,8 +37,8 @@ type conn struct {
 
 func (c *conn) close() { utilnet.CloseIdleConnectionsFor(c.http.Transport) }
 
-// api is the way to the API server as it is now: a start may have moved the port, or renewed the certificates. The
-// kubeconfig is the cluster's own, so that whatever the user's says does not matter.
+// api returns the current connection to the API server: a start may have moved the port, or renewed the certificates.
+// The kubeconfig is the cluster's own, so that the user's does not matter.
 func (s *Session) api() (*conn, error) {
 	const op = "read the cluster's kubeconfig"
 	state := s.state()
@@ -73,10 +73,10 @@ func dial(kubeconfig []byte) (*conn, error) {
 		return nil, err
 	}
 	config.UserAgent = "bonsai-ui"
-	// The API server has its own fairness; a limit here only delays what somebody looks at.
+	// The API server has its own fairness; a limit here only delays what a user is looking at.
 	config.QPS = -1
 	config.WarningHandler = rest.NoWarnings{}
-	// Packing and unpacking costs more than the loopback interface gains.
+	// Compression costs more than it saves on the loopback interface.
 	config.DisableCompression = true
 	c := &conn{kubeconfig: kubeconfig, config: config}
 	if c.http, err = rest.HTTPClientFor(config); err != nil {
@@ -123,7 +123,7 @@ func (c *conn) resource(ref kube.Ref) dynamic.ResourceInterface {
 	return r
 }
 
-// apiFault says in a user's terms why the API server did not do something.
+// apiFault explains in a user's terms why the API server rejected a request.
 func (s *Session) apiFault(op string, err error) error {
 	f := fault.New(fault.Internal, op, err)
 	switch {
@@ -131,10 +131,10 @@ func (s *Session) apiFault(op string, err error) error {
 		f.Kind = fault.ObjectNotFound
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
 		f.Kind = fault.Conflict
-		f.Advise("it has changed meanwhile; look at it again and repeat what you did")
+		f.Advise("it has changed in the meantime; check it and repeat the action")
 	case apierrors.IsUnauthorized(err):
 		f.Kind = fault.ControlPlane
-		f.Advise("make new certificates", cluster.Bonsai("start").Cure())
+		f.Advise("renew the certificates", cluster.Bonsai("start").Cure())
 	case apierrors.IsServerTimeout(err), apierrors.IsTimeout(err), apierrors.IsTooManyRequests(err), apierrors.IsServiceUnavailable(err),
 		apierrors.IsInternalError(err):
 		f.Kind = fault.ControlPlane
@@ -157,7 +157,7 @@ func (s *Session) apiFault(op string, err error) error {
 	return f
 }
 
-// disconnected says whether there was no answer at all.
+// disconnected reports whether there was no answer at all.
 func disconnected(err error) bool {
 	return utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsProbableEOF(err) || utilnet.IsTimeout(err) ||
 		utilnet.IsHTTP2ConnectionLost(err) || errors.Is(err, syscall.EPIPE) || strings.Contains(err.Error(), "tls: ") ||

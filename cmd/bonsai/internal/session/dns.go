@@ -7,7 +7,7 @@ import (
 	"bonsai/bootstrap/fault"
 )
 
-// DNSLog tells every answered question from now on, with the tries of one search folded into it.
+// DNSLog sends every question answered from now on, with the tries of one search folded into it.
 func (s *Session) DNSLog(ctx context.Context, watching func(), f func(cluster.DNSQuery) error) error {
 	own := &callback{}
 	err := s.daemon().DNSLog(ctx, cluster.DNSLogQuery{Fold: true}, watching, func(q cluster.DNSQuery) error { return own.keep(f(q)) })

@@ -15,8 +15,8 @@ import (
 	"bonsai/bootstrap/kube"
 )
 
-// Events tells the Events of the cluster, newest last: all that there are in the first call, which may be none, then
-// each new or counted one. An Event that is counted again is told again with its UID.
+// Events sends the Events of the cluster, newest last: all existing ones in the first call, which may be none, then
+// each new or updated one. An Event that is counted again is sent again with its UID.
 func (s *Session) Events(ctx context.Context, f func([]kube.EventLine) error) error {
 	return s.follow(ctx, source{path: "/api/v1/events"}, &eventSink{f: f})
 }
@@ -25,11 +25,11 @@ type eventSink struct {
 	f      func([]kube.EventLine) error
 	intern interner
 	lines  []kube.EventLine
-	// told has the version of each Event that f knows: a new list tells only what is new in it.
-	told    map[string]string
+	// sent has the version of each Event that f knows: a new list only sends what is new in it.
+	sent    map[string]string
 	listing bool
 	listed  map[string]bool // seen in the list that runs
-	first   bool            // the first list was told
+	first   bool            // the first list was sent
 }
 
 // event is corev1.Event without what is not shown.
@@ -88,8 +88,8 @@ func (k *eventSink) line(e *event) kube.EventLine {
 
 func (k *eventSink) begin() {
 	k.lines, k.listing, k.listed = nil, true, map[string]bool{}
-	if k.told == nil {
-		k.told = map[string]string{}
+	if k.sent == nil {
+		k.sent = map[string]string{}
 	}
 }
 
@@ -109,18 +109,18 @@ func (k *eventSink) page(body io.Reader) (listMeta, error) {
 }
 
 func (k *eventSink) take(e *event) {
-	if k.told[e.Metadata.UID] == e.Metadata.ResourceVersion {
+	if k.sent[e.Metadata.UID] == e.Metadata.ResourceVersion {
 		return
 	}
-	k.told[e.Metadata.UID] = e.Metadata.ResourceVersion
+	k.sent[e.Metadata.UID] = e.Metadata.ResourceVersion
 	k.lines = append(k.lines, k.line(e))
 }
 
 func (k *eventSink) synced() {
 	k.listing = false
-	for uid := range k.told {
+	for uid := range k.sent {
 		if !k.listed[uid] {
-			delete(k.told, uid)
+			delete(k.sent, uid)
 		}
 	}
 	k.listed = nil
@@ -135,7 +135,7 @@ func (k *eventSink) change(kind watch.EventType, object []byte) (string, error) 
 	case watch.Added, watch.Modified:
 		k.take(&e)
 	case watch.Deleted:
-		delete(k.told, e.Metadata.UID)
+		delete(k.sent, e.Metadata.UID)
 	}
 	return e.Metadata.ResourceVersion, nil
 }

@@ -25,7 +25,7 @@ import (
 // bestShell runs bash if the image has it.
 const bestShell = `command -v bash >/dev/null 2>&1 && exec bash; exec sh`
 
-// Exec runs a command in a container or a node. When it returns, a read of Stdin may still be under way.
+// Exec runs a command in a container or a node. When it returns, a read of Stdin may still be in progress.
 func (s *Session) Exec(ctx context.Context, e kube.Exec) (int, error) {
 	if e.Pod == "" {
 		return s.execInNode(ctx, e)
@@ -49,7 +49,7 @@ func (s *Session) Exec(ctx context.Context, e kube.Exec) (int, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	// Some runtimes say that there is no such program as a reason, others on the command's own stderr.
+	// Some runtimes report a missing program as a reason, others on the command's own stderr.
 	seen := &head{w: e.Stderr}
 	o := remotecommand.StreamOptions{Stdin: e.Stdin, Stdout: e.Stdout, Stderr: seen}
 	if e.Size != nil {
@@ -76,7 +76,7 @@ func noProgram(text string) bool {
 
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-// executor opens the stream over WebSocket, or over SPDY where that is all there is, as kubectl does.
+// executor opens the stream over WebSocket, or over SPDY if there is nothing else, as kubectl does.
 func (c *conn) executor(e kube.Exec) (remotecommand.Executor, error) {
 	r := c.raw.Post().Resource("pods").Namespace(e.Namespace).Name(e.Pod).SubResource("exec")
 	r.VersionedParams(&corev1.PodExecOptions{
@@ -117,7 +117,7 @@ func (q *sizes) Next() *remotecommand.TerminalSize {
 	}
 }
 
-// head remembers the beginning of what goes through it.
+// head keeps the beginning of what passes through it.
 type head struct {
 	w    io.Writer
 	text bytes.Buffer

@@ -20,13 +20,13 @@ import (
 )
 
 const (
-	// pageSize is how many objects one answer of a list has: the first ones can be shown while the others come.
+	// pageSize is how many objects one page of a list has: the first ones can be shown while the others are loaded.
 	pageSize = 500
 	// flushInterval is the shortest pause between two calls with changes.
 	flushInterval = 50 * time.Millisecond
-	// answerLimit is how long the API server may take to begin an answer.
+	// answerLimit is how long the API server may take to start an answer.
 	answerLimit = 30 * time.Second
-	// relistPause keeps a server that has every watch expire at once from being asked without a pause.
+	// relistPause limits requests to a server on which every watch expires at once.
 	relistPause = time.Second
 )
 
@@ -38,33 +38,33 @@ type source struct {
 	params url.Values
 }
 
-// listMeta is what counts of a list's or an object's metadata.
+// listMeta is the relevant part of a list's or an object's metadata.
 type listMeta struct {
 	ResourceVersion string `json:"resourceVersion"`
 	Continue        string `json:"continue"`
 }
 
-// sink takes in what a source has. Its methods are called one at a time.
+// sink receives the objects of a source. Its methods are called one at a time.
 type sink interface {
-	// begin says that a new list follows and what was told before does not count any more.
+	// begin announces a new list; everything sent before is void.
 	begin()
 	// page takes one page of the list from its JSON.
 	page(body io.Reader) (listMeta, error)
 	// synced says that the list is complete. flush follows.
 	synced()
-	// change takes one object that was added, modified or deleted, or a bookmark, and returns its resource version.
+	// change receives one object that was added, modified or deleted, or a bookmark, and returns its resource version.
 	change(kind watch.EventType, object []byte) (version string, err error)
-	// flush passes on what has come in since the last one. Its error ends the following, unchanged.
+	// flush passes on what was received since the last one. Its error ends the following, unchanged.
 	flush() error
 }
 
-// expired is the end of a watch that has to be followed by a new list.
+// expired is the end of a watch that requires a new list.
 type expired struct{ err error }
 
 func (e expired) Error() string { return e.err.Error() }
 
-// follow lists a source and watches it until ctx ends, flush fails, or the API server cannot be asked. It lists again
-// where a watch has expired.
+// follow lists a source and watches it until ctx ends, flush fails, or the API server cannot be reached. It lists again
+// when a watch has expired.
 func (s *Session) follow(ctx context.Context, src source, k sink) error {
 	for {
 		began := time.Now()
@@ -90,7 +90,7 @@ func (s *Session) followOnce(ctx context.Context, src source, k sink) error {
 		if version, err = s.watch(ctx, src, version, k); err != nil {
 			return err
 		}
-		// The server ends watches after some minutes. One that ends at once must not make us spin.
+		// The server ends watches after a few minutes. One that ends at once must not make us spin.
 		if time.Since(began) < relistPause {
 			if err := sleep(ctx, relistPause); err != nil {
 				return err
@@ -143,7 +143,7 @@ func (s *Session) listError(ctx context.Context, err error) error {
 	return s.explain(ctx, "list objects", err)
 }
 
-// stream asks for a source and returns the body of a good answer.
+// stream requests a source and returns the body of a successful answer.
 func (s *Session) stream(ctx context.Context, src source, params url.Values) (io.ReadCloser, error) {
 	c, err := s.api()
 	if err != nil {
@@ -164,7 +164,7 @@ func (s *Session) stream(ctx context.Context, src source, params url.Values) (io
 	return r.Stream(ctx)
 }
 
-// open is stream for an answer that has no end: what names the wait for its beginning. Closing it ends the request.
+// open is stream for an answer without an end: what names the wait for its start. Closing it ends the request.
 func (s *Session) open(ctx context.Context, src source, params url.Values, what string) (io.ReadCloser, error) {
 	own, cancel := context.WithCancel(ctx)
 	limit := s.o.Scale.Of(answerLimit)
@@ -200,7 +200,7 @@ type change struct {
 	Object json.RawMessage `json:"object"`
 }
 
-// watch passes changes on until the server ends the watch, and returns the version to go on from.
+// watch passes changes on until the server ends the watch, and returns the version from which to continue.
 func (s *Session) watch(ctx context.Context, src source, version string, k sink) (string, error) {
 	params := url.Values{"watch": {"true"}, "allowWatchBookmarks": {"true"}, "resourceVersion": {version}}
 	body, err := s.open(ctx, src, params, "the beginning of a watch")
@@ -272,7 +272,7 @@ func (s *Session) watch(ctx context.Context, src source, version string, k sink)
 	}
 }
 
-// readChanges decodes events until the body ends, which is no error.
+// readChanges decodes events until the body ends, which is not an error.
 func readChanges(ctx context.Context, body io.Reader, changes chan<- change) error {
 	dec := json.NewDecoder(body)
 	for {
@@ -301,7 +301,7 @@ func (s *Session) watchError(ctx context.Context, err error) error {
 	return s.explain(ctx, "watch objects", err)
 }
 
-// statusError makes an error of the Status that a watch ends with.
+// statusError returns the error for the Status that a watch ends with.
 func statusError(object []byte) error {
 	var status metav1.Status
 	if err := json.Unmarshal(object, &status); err != nil {

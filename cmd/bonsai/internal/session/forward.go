@@ -26,15 +26,15 @@ import (
 )
 
 const (
-	// forwardRetry is the pause before what failed is tried again: nobody says when a cluster comes back.
+	// forwardRetry is the pause before a retry: there is no notification when a cluster comes back.
 	forwardRetry = 500 * time.Millisecond
 	// forwardPatience is how long a new connection waits for a ready pod.
 	forwardPatience = 5 * time.Second
-	// forwardReport is how often moving bytes are told.
+	// forwardReport is how often transferred bytes are reported.
 	forwardReport = 500 * time.Millisecond
 )
 
-// Forward keeps a port of this machine connected to a port of whatever pod of the target is ready.
+// Forward keeps a port of this machine connected to a port of any ready pod of the target.
 func (s *Session) Forward(ctx context.Context, spec kube.ForwardSpec, f func(kube.ForwardState)) error {
 	op := fmt.Sprintf("forward a port to %s in %s", spec.Target, spec.Namespace)
 	if spec.Target.Name == "" || !slices.Contains([]string{"Pod", "Service", "Deployment", "StatefulSet"}, spec.Target.Kind) {
@@ -68,7 +68,7 @@ func (s *Session) Forward(ctx context.Context, spec kube.ForwardSpec, f func(kub
 	return s.explain(ctx, op, err)
 }
 
-// listen opens a port on the loopback addresses; IPv6 is left out where there is none.
+// listen opens a port on the loopback addresses; IPv6 is skipped where there is none.
 func listen(port int) ([]net.Listener, int, error) {
 	v4, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
@@ -98,7 +98,7 @@ type forwarder struct {
 	closed bool
 }
 
-// change changes the state and has it told.
+// change changes the state and has it reported.
 func (fw *forwarder) change(f func()) {
 	fw.mu.Lock()
 	f()
@@ -109,9 +109,9 @@ func (fw *forwarder) change(f func()) {
 	}
 }
 
-// report tells the state when it is news, moving bytes less often.
+// report sends the state when it has changed, transferred bytes less often.
 func (fw *forwarder) report(ctx context.Context) error {
-	var told kube.ForwardState
+	var sent kube.ForwardState
 	for {
 		select {
 		case <-ctx.Done():
@@ -121,17 +121,17 @@ func (fw *forwarder) report(ctx context.Context) error {
 		fw.mu.Lock()
 		now := fw.state
 		fw.mu.Unlock()
-		if now == told {
+		if now == sent {
 			continue
 		}
 		pause := flushInterval
-		quiet := told
+		quiet := sent
 		quiet.Bytes = now.Bytes
 		if quiet == now {
 			pause = forwardReport
 		}
 		fw.f(now)
-		told = now
+		sent = now
 		if err := sleep(ctx, pause); err != nil {
 			return err
 		}
@@ -153,7 +153,7 @@ func (fw *forwarder) choose(ctx context.Context) error {
 	}
 }
 
-// chooseOnce follows the pods until the API server or the link breaks off.
+// chooseOnce follows the pods until the API server or the link disconnects.
 func (fw *forwarder) chooseOnce(ctx context.Context) error {
 	selector, err := fw.selector(ctx)
 	if err != nil {
@@ -182,7 +182,7 @@ func (fw *forwarder) chooseOnce(ctx context.Context) error {
 	}})
 }
 
-// selector says which pods are meant, as parameters of a list.
+// selector returns which pods are meant, as parameters of a list.
 func (fw *forwarder) selector(ctx context.Context) (url.Values, error) {
 	ctx, cancel := fw.s.limit(ctx, callLimit, "an answer from the API server")
 	defer cancel()
@@ -224,7 +224,7 @@ func (fw *forwarder) selector(ctx context.Context) (url.Values, error) {
 	return url.Values{"labelSelector": {parsed.String()}}, nil
 }
 
-// update takes in what pods there are, and links to another one if the one so far went.
+// update evaluates the current pods, and links to another one if the previous one is gone.
 func (fw *forwarder) update(ctx context.Context, pods map[string]corev1.Pod, linked func(*podLink)) error {
 	fw.mu.Lock()
 	link := fw.link
@@ -270,12 +270,12 @@ func (fw *forwarder) update(ctx context.Context, pods map[string]corev1.Pod, lin
 	}
 	fw.change(func() { fw.state.Reason = reason })
 	if len(ready) > 0 {
-		return errors.New(reason) // look again: a pod that stays ready tells nothing
+		return errors.New(reason) // try again: there is no event while a pod stays ready
 	}
 	return nil
 }
 
-// remotePort is the port of the pod: for a Service, where its port leads.
+// remotePort is the port of the pod: for a Service, its target port.
 func (fw *forwarder) remotePort(ctx context.Context, p *corev1.Pod) (int, error) {
 	if fw.spec.Target.Kind != "Service" {
 		return fw.spec.Remote, nil
@@ -318,7 +318,7 @@ func podReady(p *corev1.Pod) bool {
 	})
 }
 
-// unlink gives the pod up. Connections through it end when it does.
+// unlink gives the pod up. Connections through it end on their own.
 func (fw *forwarder) unlink(reason string) {
 	var old *podLink
 	fw.change(func() {
@@ -347,7 +347,7 @@ func (fw *forwarder) accept(ctx context.Context, g *errgroup.Group, l net.Listen
 	}
 }
 
-// closeAll ends what is open, and everything that will be.
+// closeAll closes what is open, and everything opened later.
 func (fw *forwarder) closeAll() {
 	fw.mu.Lock()
 	defer fw.mu.Unlock()
@@ -387,7 +387,7 @@ func (fw *forwarder) serve(ctx context.Context, conn net.Conn) {
 	})
 }
 
-// wait returns the link, held for the caller, and waits a while for one; nil if none comes.
+// wait returns the link, held for the caller, and waits a while for one; nil if there is none.
 func (fw *forwarder) wait(ctx context.Context) *podLink {
 	ctx, cancel := context.WithTimeout(ctx, fw.s.o.Scale.Of(forwardPatience))
 	defer cancel()
@@ -411,7 +411,7 @@ func (fw *forwarder) wait(ctx context.Context) *podLink {
 	}
 }
 
-// counter tells how much went through it.
+// counter reports how much passed through it.
 type counter struct {
 	w   io.Writer
 	add func(int)

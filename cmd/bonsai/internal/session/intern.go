@@ -7,15 +7,15 @@ import (
 )
 
 const (
-	// generation is how many strings an interner remembers before it forgets those that did not come again.
+	// generation is how many strings an interner remembers before it forgets those that did not recur.
 	generation = 4096
-	// longest is the length up to which a string is likely to come again.
+	// longest is the length up to which a string is likely to recur.
 	longest = 80
 )
 
 // interner gives equal strings, and equal sets of labels, the same memory. Ten thousand rows have few different nodes,
-// states and labels. It forgets what does not come again, so that it needs little memory itself. The zero value is
-// ready; it is not safe for concurrent use.
+// states and labels. It forgets what does not recur, so that it needs little memory itself. The zero value is ready; it
+// is not safe for concurrent use.
 type interner struct {
 	young, old             map[string]string
 	youngLabels, oldLabels map[string]map[string]string

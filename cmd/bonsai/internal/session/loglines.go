@@ -23,7 +23,7 @@ const (
 	maxBufferedBytes = 16 << 20
 )
 
-// readLines calls f with each line, without its end; what is beyond maxLine is left out and counted.
+// readLines calls f with each line, without its end; what exceeds maxLine is dropped and counted.
 func readLines(r io.Reader, f func(line []byte, cut int)) error {
 	br := bufio.NewReaderSize(r, maxLine)
 	for {
@@ -50,7 +50,7 @@ func readLines(r io.Reader, f func(line []byte, cut int)) error {
 	}
 }
 
-// wholeRunes takes half of a character away from the end.
+// wholeRunes removes an incomplete character from the end.
 func wholeRunes(b []byte) []byte {
 	for i := 1; i <= utf8.UTFMax && i <= len(b); i++ {
 		if utf8.RuneStart(b[len(b)-i]) {
@@ -63,7 +63,7 @@ func wholeRunes(b []byte) []byte {
 	return b
 }
 
-// lineText is the text of a line of which the end may have been cut.
+// lineText is the text of a line whose end may have been cut.
 func lineText(line []byte, cut int) string {
 	if cut == 0 {
 		return string(line)
@@ -71,8 +71,8 @@ func lineText(line []byte, cut int) string {
 	return fmt.Sprintf("%s … %d more bytes", line, cut)
 }
 
-// logBuffer is between those who read logs and the one who tells them. When the caller is slower than the logs, the
-// oldest lines are dropped and counted: a log that is shown is never late.
+// logBuffer is between the readers of logs and the sender. When the caller is slower than the logs, the oldest lines
+// are dropped and counted: a log on the screen is never late.
 type logBuffer struct {
 	dirty chan struct{} // has one element while there are lines
 
@@ -105,7 +105,7 @@ func (b *logBuffer) add(l kube.LogLine) {
 	}
 }
 
-// take returns what has come in, merged by time, behind a word about what was dropped before it.
+// take returns what was received, merged by time, after a note about what was dropped before it.
 func (b *logBuffer) take() []kube.LogLine {
 	b.mu.Lock()
 	lines, dropped := b.lines, b.dropped
@@ -122,7 +122,7 @@ func (b *logBuffer) take() []kube.LogLine {
 	return lines
 }
 
-// sortLines merges by time, and keeps lines without one behind those that they came after.
+// sortLines merges by time, and keeps lines without a time after those that they followed.
 func sortLines(lines []kube.LogLine) {
 	var last time.Time
 	for _, l := range lines {
@@ -134,7 +134,7 @@ func sortLines(lines []kube.LogLine) {
 	}
 }
 
-// pump tells what comes in until ended is closed, and the rest that is there then.
+// pump sends what is received until ended is closed, and then the rest.
 func (b *logBuffer) pump(ctx context.Context, ended <-chan struct{}, f func([]kube.LogLine) error) error {
 	for over := false; ; {
 		select {
@@ -158,17 +158,17 @@ func (b *logBuffer) pump(ctx context.Context, ended <-chan struct{}, f func([]ku
 	}
 }
 
-// position is how far a container's log was told, across the ends of streams and of containers.
+// position is how far a container's log was sent, across the ends of streams and of containers.
 type position struct {
 	last time.Time
-	at   int // lines told that have this very time
+	at   int // lines sent that have exactly this time
 	skip int // of these, how many the stream that runs has to repeat
 }
 
-// reopen says that a stream begins that may repeat lines.
+// reopen announces a stream that may repeat lines.
 func (p *position) reopen() { p.skip = p.at }
 
-// pass says whether a line of this time is new, and moves on.
+// pass reports whether a line of this time is new, and advances.
 func (p *position) pass(t time.Time) bool {
 	switch {
 	case t.Before(p.last):
@@ -184,7 +184,7 @@ func (p *position) pass(t time.Time) bool {
 	return true
 }
 
-// parseLine takes the time stamp off a line of a container's log.
+// parseLine removes the time stamp from a line of a container's log.
 func parseLine(line []byte, cut int) (t time.Time, text string, ok bool) {
 	stamp, rest, found := bytes.Cut(line, []byte{' '})
 	if found || len(stamp) > 0 {

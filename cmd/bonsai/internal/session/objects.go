@@ -21,7 +21,7 @@ import (
 // callLimit is how long one request may take.
 const callLimit = 30 * time.Second
 
-// fieldManager is who changes objects through the UI, in their managed fields.
+// fieldManager identifies changes through the UI, in an object's managed fields.
 const fieldManager = "bonsai-ui"
 
 // name of an object for people.
@@ -32,14 +32,14 @@ func name(ref kube.Ref) string {
 	return ref.Type.Resource + "/" + ref.Name + " in " + ref.Namespace
 }
 
-// get reads one object, and makes sure that it is the one that is meant.
+// get reads one object, and makes sure that it is the intended one.
 func (s *Session) get(ctx context.Context, c *conn, op string, ref kube.Ref) (*unstructured.Unstructured, error) {
 	o, err := c.resource(ref).Get(ctx, ref.Name, metav1.GetOptions{})
 	if err != nil {
 		return nil, s.explain(ctx, op, err)
 	}
 	if ref.UID != "" && string(o.GetUID()) != ref.UID {
-		return nil, fault.Newf(fault.ObjectNotFound, "%s: it is gone, and another one has its name", op)
+		return nil, fault.Newf(fault.ObjectNotFound, "%s: it was deleted, and another object has its name", op)
 	}
 	return o, nil
 }
@@ -65,7 +65,7 @@ func (s *Session) YAML(ctx context.Context, ref kube.Ref) (string, error) {
 	return string(text), nil
 }
 
-// Replace changes an object to what the text says.
+// Replace changes an object to the given text.
 func (s *Session) Replace(ctx context.Context, ref kube.Ref, text string) error {
 	op := "change " + name(ref)
 	o, err := parseObject(ref, text)
@@ -78,12 +78,12 @@ func (s *Session) Replace(ctx context.Context, ref kube.Ref, text string) error 
 	if err != nil {
 		return err
 	}
-	// A mistyped field would be lost in silence otherwise.
+	// A mistyped field would be lost silently otherwise.
 	_, err = c.resource(ref).Update(ctx, o, metav1.UpdateOptions{FieldManager: fieldManager, FieldValidation: metav1.FieldValidationStrict})
 	return s.explain(ctx, op, err)
 }
 
-// parseObject reads what somebody edited, and refuses it if it is not the same object any more.
+// parseObject parses an edited object, and refuses it if it is not the same object any more.
 func parseObject(ref kube.Ref, text string) (*unstructured.Unstructured, error) {
 	o := &unstructured.Unstructured{}
 	if err := yaml.UnmarshalStrict([]byte(text), &o.Object); err != nil {
@@ -110,7 +110,7 @@ func parseObject(ref kube.Ref, text string) (*unstructured.Unstructured, error) 
 	return o, nil
 }
 
-// Describe is what "kubectl describe" prints.
+// Describe returns the output of "kubectl describe".
 func (s *Session) Describe(ctx context.Context, ref kube.Ref) (string, error) {
 	op := "describe " + name(ref)
 	ctx, cancel := s.limit(ctx, callLimit, "the description of "+name(ref))
@@ -135,7 +135,7 @@ func (s *Session) Describe(ctx context.Context, ref kube.Ref) (string, error) {
 	return text, s.explain(ctx, op, err)
 }
 
-// withContext ends every request of a client with ctx: kubectl's describers take none.
+// withContext ends every request of a client with ctx: kubectl's describers accept none.
 func withContext(ctx context.Context, config *rest.Config) *rest.Config {
 	config = rest.CopyConfig(config)
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {

@@ -21,18 +21,18 @@ import (
 )
 
 const (
-	// operateTick is how often the output of an operation is looked at.
+	// operateTick is how often the output of an operation is read.
 	operateTick = 50 * time.Millisecond
 	// cleanUpLimit is how long an interrupted operation may take to clean up.
 	cleanUpLimit = 2 * time.Minute
-	// keptOutput is how many lines of an operation that says nothing better explain its failure.
+	// keptOutput is how many lines of an operation's output explain its failure, if nothing better does.
 	keptOutput = 20
 )
 
 // Operate runs one verb of the command line on this cluster.
 //
-// The process has a session of its own and writes into files, not pipes: it survives the terminal and the UI. The files
-// have no names any more when it runs, so that there is nothing to clean up and nobody else reads them.
+// The process has its own session and writes into files, not pipes: it survives the terminal and the UI. The files have
+// no names any more when it runs, so that there is nothing to clean up and nobody else reads them.
 func (s *Session) Operate(ctx context.Context, args []string, f func(cluster.Event)) error {
 	op := "bonsai " + strings.Join(args, " ")
 	o := &operation{verb: args[0], f: f}
@@ -63,8 +63,8 @@ func (s *Session) Operate(ctx context.Context, args []string, f func(cluster.Eve
 	return o.failure(op, code)
 }
 
-// arguments are those of the verb and those that say which cluster, and how to tell. What is behind two dashes is another
-// command's.
+// arguments are those of the verb plus those for cluster and output format. Everything after two dashes belongs to
+// another command.
 func (s *Session) arguments(args []string) []string {
 	ours := []string{"-p", s.o.Name}
 	if speaksJSON(args) {
@@ -77,7 +77,7 @@ func (s *Session) arguments(args []string) []string {
 	return slices.Concat(args[:end], ours, args[end:])
 }
 
-// speaksJSON says whether a verb tells its steps as JSON.
+// speaksJSON reports whether a verb prints its steps as JSON.
 func speaksJSON(args []string) bool {
 	if len(args) > 1 && args[0] == "addons" {
 		return args[1] == "enable" || args[1] == "disable"
@@ -85,7 +85,7 @@ func speaksJSON(args []string) bool {
 	return slices.Contains([]string{"start", "stop", "delete"}, args[0])
 }
 
-// scratch makes a file without a name.
+// scratch creates a file without a name.
 func (s *Session) scratch() (*os.File, error) {
 	const op = "make a file for an operation's output"
 	const advice = "set " + statedir.EnvHome + " to a folder in which this user can create files"
@@ -112,14 +112,14 @@ type operation struct {
 	lines    []string // the last ones that are no JSON
 }
 
-// await tells what the process writes until it ends.
+// await reports what the process writes until it exits.
 func (o *operation) await(ctx context.Context, s *Session, p *os.Process, out, complaints *tailed) (code int, err error) {
 	tick := time.NewTicker(operateTick)
 	defer tick.Stop()
 	interrupted := ctx.Done()
 	var deadline <-chan time.Time
 	for {
-		// The end is asked for first: what was written before it is read after it.
+		// Check for the exit first: what was written before it is read after it.
 		code, ended, err := reap(p.Pid)
 		if err != nil {
 			return 0, fault.New(fault.Internal, "wait for the operation", err)
@@ -140,7 +140,7 @@ func (o *operation) await(ctx context.Context, s *Session, p *os.Process, out, c
 			if errors.Is(context.Cause(ctx), cluster.ErrDetach) {
 				return 0, errors.Join(p.Release(), context.Cause(ctx))
 			}
-			// It cleans up after the first signal, and breaks off at a second one.
+			// It cleans up after the first signal, and stops at once at a second one.
 			interrupted = nil
 			deadline = time.After(s.o.Scale.Of(cleanUpLimit))
 			if err := p.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -153,7 +153,7 @@ func (o *operation) await(ctx context.Context, s *Session, p *os.Process, out, c
 	}
 }
 
-// reap asks whether a child has ended. Waiting for it would need a goroutine that nobody could end.
+// reap checks whether a child has exited. Waiting for it would need a goroutine that could not be ended.
 func reap(pid int) (code int, ended bool, err error) {
 	var status syscall.WaitStatus
 	for {
@@ -172,7 +172,7 @@ func reap(pid int) (code int, ended bool, err error) {
 	}
 }
 
-// line takes in one line of the process: an event, a problem, or words.
+// line processes one line of the process: an event, a problem, or text.
 func (o *operation) line(line []byte, _ int) {
 	var e cluster.Event
 	var p cluster.Problem
@@ -193,7 +193,7 @@ func (o *operation) line(line []byte, _ int) {
 	}
 }
 
-// failure is what the verb itself said of its failure.
+// failure is what the verb itself reported about its failure.
 func (o *operation) failure(op string, code int) error {
 	var errs []error
 	for _, p := range o.problems {
@@ -207,10 +207,10 @@ func (o *operation) failure(op string, code int) error {
 	case o.failed != nil:
 		return fault.FromProblem(*o.failed)
 	}
-	return fault.Newf(fault.Internal, "%s ended with exit code %d", op, code).WithEvidence(o.lines...)
+	return fault.Newf(fault.Internal, "%s exited with code %d", op, code).WithEvidence(o.lines...)
 }
 
-// tailed reads lines of a file that grows. Its position is its own, that of the file is the writer's.
+// tailed reads lines of a growing file. It has its own position; that of the file is the writer's.
 type tailed struct {
 	f    *os.File
 	at   int64
@@ -240,7 +240,7 @@ func (t *tailed) read(f func(line []byte, cut int)) error {
 	}
 }
 
-// rest is what comes behind the last line break.
+// rest is what follows the last line break.
 func (t *tailed) rest(f func(line []byte, cut int)) {
 	if len(t.part) > 0 {
 		f(t.part, 0)

@@ -12,7 +12,7 @@ import (
 	"bonsai/bootstrap/kube"
 )
 
-// Pod tells what a pod's screens need.
+// Pod returns what a pod's screens need.
 func (s *Session) Pod(ctx context.Context, namespace, podName string) (kube.PodDetail, error) {
 	op := "read pod " + podName + " in " + namespace
 	ctx, cancel := s.limit(ctx, callLimit, "an answer from the API server")
@@ -30,7 +30,7 @@ func (s *Session) Pod(ctx context.Context, namespace, podName string) (kube.PodD
 	return d, nil
 }
 
-// owners are the controlling owners from the pod up. Where one cannot be read any more, the chain ends.
+// owners are the controlling owners from the pod up. The chain ends at one that cannot be read any more.
 func owners(ctx context.Context, c *conn, p *corev1.Pod) []kube.Object {
 	var chain []kube.Object
 	for o := metav1.GetControllerOf(p); o != nil; {

@@ -21,8 +21,8 @@ import (
 // dialLimit is how long it may take until the API server has connected to a pod's node.
 const dialLimit = 10 * time.Second
 
-// podLink is the connection to one pod that carries all connections to one of its ports. Client-go's PortForwarder would
-// do, but for its listener, which goes with the pod.
+// podLink is the connection to one pod that carries all connections to one of its ports. client-go's PortForwarder
+// would do, except that its listener closes with the pod.
 type podLink struct {
 	uid, pod string
 	port     int
@@ -33,13 +33,13 @@ type podLink struct {
 	requests int
 }
 
-// linkPod dials a pod, as kubectl does: over WebSocket, or over SPDY where that is all there is.
+// linkPod dials a pod, as kubectl does: over WebSocket, or over SPDY if there is nothing else.
 func (s *Session) linkPod(ctx context.Context, p *corev1.Pod, port int) (*podLink, error) {
 	c, err := s.api()
 	if err != nil {
 		return nil, err
 	}
-	// The context ends the dialling only.
+	// The context only ends the dialling.
 	ctx, cancel := s.limit(ctx, dialLimit, "a connection to pod "+p.Name)
 	defer cancel()
 	config := withContext(ctx, c.config)
@@ -66,7 +66,7 @@ func (s *Session) linkPod(ctx context.Context, p *corev1.Pod, port int) (*podLin
 	return &podLink{uid: string(p.UID), pod: p.Name, port: port, conn: conn, users: 1}, nil
 }
 
-// broken says whether the connection has ended.
+// broken reports whether the connection has ended.
 func (l *podLink) broken() bool {
 	select {
 	case <-l.conn.CloseChan():
@@ -96,7 +96,7 @@ func (l *podLink) release() {
 	}
 }
 
-// carry connects local with the pod's port until one of both ends.
+// carry connects local with the pod's port until either of them ends.
 func (l *podLink) carry(local net.Conn, moved func(int)) error {
 	l.mu.Lock()
 	l.requests++
@@ -123,7 +123,7 @@ func (l *podLink) carry(local net.Conn, moved func(int)) error {
 	var wg sync.WaitGroup
 	var message []byte
 	wg.Go(func() { message, _ = io.ReadAll(io.LimitReader(errorStream, 4096)) })
-	failed := make(chan struct{}) // the local side broke off
+	failed := make(chan struct{}) // the local side failed
 	wg.Go(func() {
 		_, err := io.Copy(counter{data, moved}, local)
 		_ = data.Close() // the pod may still answer

@@ -20,13 +20,13 @@ import (
 const (
 	// maxTails is how many containers are followed at once.
 	maxTails = 400
-	// backlogWorkers read what is there of so many containers at once.
+	// backlogWorkers read the existing logs of this many containers in parallel.
 	backlogWorkers = 16
-	// maxBacklog bounds what is read of one container that has no tail.
+	// maxBacklog limits what is read of one container that has no tail.
 	maxBacklog = 50_000
 )
 
-// PodLogs tells the lines of the containers of the selected pods.
+// PodLogs sends the lines of the containers of the selected pods.
 func (s *Session) PodLogs(ctx context.Context, q kube.LogQuery, f func([]kube.LogLine) error) error {
 	l := &podLogs{s: s, q: q, f: f, buffer: newLogBuffer(), tails: map[string]*tail{}, started: make(chan struct{}), ended: make(chan struct{})}
 	src := source{path: path(kube.PodType(), q.Namespace), params: url.Values{}}
@@ -79,16 +79,16 @@ type podLogs struct {
 	ctx  context.Context //nolint:containedctx // that of the call that it belongs to
 	live atomic.Int32    // tails that run
 
-	// What follows belongs to the goroutine that follows pods.
+	// The following belongs to the goroutine that follows pods.
 	tails   map[string]*tail // by UID of the pod and name of the container
 	begun   bool
 	crowded bool
 	closing bool
-	started chan struct{} // closed when what is there was told
-	ended   chan struct{} // closed when nothing can come any more
+	started chan struct{} // closed when the existing lines were sent
+	ended   chan struct{} // closed when nothing more can follow
 }
 
-// logPod is corev1.Pod with what counts here.
+// logPod is corev1.Pod with the fields that matter here.
 type logPod struct {
 	Metadata struct {
 		UID       string `json:"uid"`
@@ -114,7 +114,7 @@ func (p *logPod) over() bool {
 	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
 }
 
-// instance is the state of a container, of which there is one after the other.
+// instance is the state of a container; there is one after the other.
 type instance struct {
 	id      string // empty before the first one was made
 	running bool
@@ -133,7 +133,7 @@ type logContainer struct {
 
 func (c *logContainer) key() string { return c.uid + "/" + c.name }
 
-// wanted are the containers that the query means, in the order of pods and their containers.
+// wanted are the containers that the query selects, in the order of pods and their containers.
 func (l *podLogs) wanted(pods map[string]logPod) []logContainer {
 	var all []logContainer
 	for uid, p := range pods {
@@ -166,7 +166,7 @@ func (p *logPod) instance(st *corev1.ContainerStatus) instance {
 	return in
 }
 
-// update takes in what pods there are and how they do.
+// update evaluates the current pods and their state.
 func (l *podLogs) update(pods map[string]logPod) error {
 	containers := l.wanted(pods)
 	if !l.begun {
@@ -205,7 +205,7 @@ func (l *podLogs) update(pods map[string]logPod) error {
 	return nil
 }
 
-// start begins to follow one container. A new one is told from its beginning.
+// start starts following one container. A new one is sent from its beginning.
 func (l *podLogs) start(c logContainer, at *position, fresh bool) {
 	if l.live.Load() >= maxTails {
 		if !l.crowded {
@@ -219,7 +219,7 @@ func (l *podLogs) start(c logContainer, at *position, fresh bool) {
 		t.at = *at
 	}
 	if !fresh && !c.now.running {
-		t.done = c.now.id // its log was told
+		t.done = c.now.id // its log was sent
 	}
 	l.tails[c.key()] = t
 	l.live.Add(1)
@@ -259,8 +259,8 @@ func (l *podLogs) finish(pods map[string]logPod) {
 	})
 }
 
-// backlog tells what is there of all containers, merged, and returns how far it got with each. Alone says that there is
-// nothing else to tell: then it is an error if there is no log at all.
+// backlog sends the existing lines of all containers, merged, and returns how far it got with each. alone means that
+// there is nothing else to send: then it is an error if there is no log at all.
 func (l *podLogs) backlog(ctx context.Context, containers []logContainer, alone bool) (map[string]*position, error) {
 	lines := make([][]kube.LogLine, len(containers))
 	errs := make([]error, len(containers))
@@ -325,7 +325,7 @@ func logSource(c logContainer) source {
 	}
 }
 
-// readLog reads what is there of one container, at most the tail that the query wants.
+// readLog reads the existing lines of one container, at most the tail that the query wants.
 func (s *Session) readLog(ctx context.Context, c logContainer, q kube.LogQuery, at *position) ([]kube.LogLine, error) {
 	ctx, cancel := s.limit(ctx, answerLimit, "the log of "+c.pod)
 	defer cancel()

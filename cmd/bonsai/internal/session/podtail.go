@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	// logRetry is the pause before a stream that broke off is opened again, if no news comes before.
+	// logRetry is the pause before a stream that broke off is reopened, if there is no update earlier.
 	logRetry = time.Second
-	// endNews is the same after a stream that ended in order: so does the log of a container that ended, and the API
-	// tells that later. To ask at once would give the log of the next container.
+	// endNews is the same after a stream that ended in order: that also happens when a container has ended, which the
+	// API reports later. Reconnecting at once would return the log of the next container.
 	endNews = 10 * time.Second
 	// goneGrace is how long the last lines of a pod that is gone may take.
 	goneGrace = 5 * time.Second
-	// missedLines is how much is told of a container that came and went unnoticed.
+	// missedLines is how much is sent of a container that came and went unnoticed.
 	missedLines = 1000
 )
 
-// noWatcher is what the kubelet writes into a log, and ends it, when the machine's inotify instances are used up: it needs
-// one for each log that is followed, and the nodes of all clusters share what there is (fs.inotify.max_user_instances).
+// noWatcher is what the kubelet writes into a log, and ends it, when the machine's inotify instances are used up: it
+// needs one for each followed log, and the nodes of all clusters share them (fs.inotify.max_user_instances).
 const noWatcher = "failed to create fsnotify watcher"
 
 // tail follows one container through its restarts.
@@ -39,17 +39,17 @@ type tail struct {
 	left    chan struct{} // closed when the pod is gone
 	over    chan struct{} // closed when run returns
 
-	// What follows belongs to run.
+	// The following belongs to run.
 	at   position
-	done string // the instance whose log was told to its end
-	all  bool   // begin with what is there; otherwise with what comes
-	// poll says that the kubelet cannot follow this log: it is read again and again instead.
+	done string // the instance whose log was sent to its end
+	all  bool   // start with the existing lines; otherwise with new ones
+	// poll means that the kubelet cannot follow this log: it is read again and again instead.
 	poll bool
-	// fresh says that the pod came while others were followed: all of it is told.
+	// fresh means that the pod was created while others were followed: all of it is sent.
 	fresh bool
 }
 
-// tell passes the newest state on; one that was not looked at yet is overwritten.
+// tell passes the newest state on; one that was not processed yet is overwritten.
 func (t *tail) tell(in instance) {
 	select {
 	case <-t.updates:
@@ -66,7 +66,7 @@ func (t *tail) run(ctx context.Context) {
 	defer close(t.over)
 	now, opened, complained := t.c.now, t.done, ""
 	for {
-		// Wait for one whose log was not told.
+		// Wait for one whose log was not sent.
 		for now.id == "" || now.id == t.done {
 			if now.gone || now.final && now.id == t.done {
 				return
@@ -87,7 +87,7 @@ func (t *tail) run(ctx context.Context) {
 			complained = now.id
 			t.mark(time.Now(), kube.LogMarker{Kind: kube.LogUnreadable, Reason: err.Error()})
 		}
-		// The stream ends with the container, which the API tells a little later, or because something broke.
+		// The stream ends with the container, which the API reports a little later, or because of an error.
 		id, pause := now.id, logRetry
 		if err == nil && !t.poll {
 			pause = endNews
@@ -118,10 +118,10 @@ func (t *tail) run(ctx context.Context) {
 	}
 }
 
-// waits says whether there is no log yet, or no longer.
+// waits reports whether there is no log yet, or no longer.
 func waits(err error) bool { return apierrors.IsBadRequest(err) || apierrors.IsNotFound(err) }
 
-// stream tells the log of the newest instance until it ends, from where it was told to.
+// stream sends the log of the newest instance until it ends, starting where it was sent to.
 func (t *tail) stream(ctx context.Context) error {
 	params := url.Values{"follow": {strconv.FormatBool(!t.poll)}}
 	switch {
@@ -130,8 +130,8 @@ func (t *tail) stream(ctx context.Context) error {
 	case !t.at.last.IsZero():
 		params.Set("sinceTime", t.at.last.UTC().Truncate(time.Second).Format(time.RFC3339))
 	}
-	// A container that says nothing has no answer begin: there is nothing to limit. Only when its pod is gone, and the
-	// node does not end the stream, it is given up.
+	// A container without output does not start an answer: there is nothing to limit. It is only given up when its pod
+	// is gone and the node does not end the stream.
 	ctx, cancel := context.WithCancel(ctx)
 	var watching sync.WaitGroup
 	defer watching.Wait()
@@ -150,7 +150,7 @@ func (t *tail) stream(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = body.Close() }()
-	t.all = true // what comes after a break was not told
+	t.all = true // what follows an interruption was not sent
 	t.at.reopen()
 	return readLines(body, t.add)
 }
@@ -169,14 +169,14 @@ func (t *tail) add(line []byte, cut int) {
 	t.l.buffer.add(t.c.line(stamp, text))
 }
 
-// restarted tells of a new instance, and of one between it and the one before that nobody saw.
+// restarted reports a new instance, and one before it that was missed.
 func (t *tail) restarted(ctx context.Context, last string, now instance) {
 	if before := now.before; before != nil && before.ContainerID != "" && before.ContainerID != last {
 		limited, cancel := t.l.s.limit(ctx, answerLimit, "the log of "+t.c.pod)
 		body, err := t.l.s.stream(limited, logSource(t.c), url.Values{"previous": {"true"}, "tailLines": {strconv.Itoa(missedLines)}})
 		if err == nil {
 			t.at.reopen()
-			_ = readLines(body, t.add) // it is told as far as it can be read
+			_ = readLines(body, t.add) // it is sent as far as it can be read
 			_ = body.Close()
 		}
 		cancel()

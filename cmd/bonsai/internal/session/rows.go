@@ -18,7 +18,7 @@ import (
 	"bonsai/bootstrap/kube"
 )
 
-// acceptTable asks for what "kubectl get" prints. Types that the API server cannot print come as objects.
+// acceptTable requests what "kubectl get" prints. Types that the API server cannot print are returned as objects.
 const acceptTable = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
 // WatchRows sends the objects of one type as rows.
@@ -35,18 +35,18 @@ func (s *Session) WatchRows(ctx context.Context, q kube.RowQuery, f func(kube.Ro
 	return s.follow(ctx, src, &rowSink{f: f})
 }
 
-// rowSink makes batches of rows out of tables.
+// rowSink builds batches of rows from tables.
 type rowSink struct {
 	f       func(kube.RowBatch) error
 	intern  interner
 	columns []kube.Column
-	// told says that columns are known to f since the last Reset.
-	told bool
-	// What the next batch has. Changes are kept by UID, so that only the newest of an object is told.
+	// sent reports that f knows the columns since the last Reset.
+	sent bool
+	// The next batch. Changes are kept by UID, so that only the newest of an object is sent.
 	batch  kube.RowBatch
 	set    map[string]int // index in batch.Set
 	gone   map[string]bool
-	pushed bool // there is something to tell
+	pushed bool // there is something to send
 }
 
 // table is metav1.Table with no more of each object than a row needs: managed fields, half of the bytes, are skipped.
@@ -55,7 +55,7 @@ type table struct {
 	Metadata          listMeta                       `json:"metadata"`
 	ColumnDefinitions []metav1.TableColumnDefinition `json:"columnDefinitions"`
 	Rows              []tableRow                     `json:"rows"`
-	// Items and the object's own metadata are there if the server answers with no table.
+	// Items and the object's own metadata are set if the server does not answer with a table.
 	Items []struct {
 		Metadata rowMeta `json:"metadata"`
 	} `json:"items"`
@@ -65,7 +65,7 @@ type tableRow struct {
 	Cells  []json.RawMessage `json:"cells"`
 	Object struct {
 		Metadata rowMeta `json:"metadata"`
-		// Spec is there for nodes only.
+		// Spec is set for nodes only.
 		Spec struct {
 			Unschedulable bool `json:"unschedulable"`
 		} `json:"spec"`
@@ -100,7 +100,7 @@ func (k *rowSink) owner(m *rowMeta) kube.Object {
 }
 
 func (k *rowSink) begin() {
-	k.told = false
+	k.sent = false
 	k.clear()
 	k.batch.Reset, k.pushed = true, true
 }
@@ -162,7 +162,7 @@ func (k *rowSink) change(kind watch.EventType, object []byte) (string, error) {
 	return version, nil
 }
 
-// take puts all rows of a table into the batch.
+// take adds all rows of a table to the batch.
 func (k *rowSink) take(t *table) {
 	if len(t.ColumnDefinitions) > 0 { // a watch has them in its first event only
 		k.define(t.ColumnDefinitions)
@@ -181,10 +181,10 @@ func (k *rowSink) define(definitions []metav1.TableColumnDefinition) {
 			Time: strings.EqualFold(d.Name, "Age"),
 		}
 	}
-	if k.told && slices.Equal(columns, k.columns) {
+	if k.sent && slices.Equal(columns, k.columns) {
 		return
 	}
-	k.columns, k.batch.Columns, k.told, k.pushed = columns, columns, true, true
+	k.columns, k.batch.Columns, k.sent, k.pushed = columns, columns, true, true
 }
 
 func (k *rowSink) put(r kube.Row) {
@@ -240,7 +240,7 @@ func (k *rowSink) row(t *tableRow) kube.Row {
 	return r
 }
 
-// cell is a value as kubectl prints it, line breaks included.
+// cell is a value as kubectl prints it, including line breaks.
 func (k *rowSink) cell(raw json.RawMessage) string {
 	switch {
 	case len(raw) == 0 || string(raw) == "null":

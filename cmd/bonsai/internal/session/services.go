@@ -17,10 +17,10 @@ import (
 	"bonsai/bootstrap/kube"
 )
 
-// shownNodes is how many nodes' addresses are told of a NodePort; each node has it.
+// shownNodes is how many nodes' addresses are shown for a NodePort; each node has it.
 const shownNodes = 3
 
-// Services tells where each Service is reachable, again after each change.
+// Services sends where each Service is reachable, again after each change.
 func (s *Session) Services(ctx context.Context, f func([]kube.ServiceLine) error) error {
 	m := &serviceModel{dirty: make(chan struct{}, 1)}
 	g, ctx := errgroup.WithContext(ctx)
@@ -67,7 +67,7 @@ func equalLines(a, b kube.ServiceLine) bool {
 		a.Ready == b.Ready && a.Total == b.Total && slices.Equal(a.Ports, b.Ports) && slices.Equal(a.Reachable, b.Reachable)
 }
 
-// serviceModel joins what three watches tell.
+// serviceModel joins the results of three watches.
 type serviceModel struct {
 	dirty chan struct{} // has one element while something is new
 
@@ -82,7 +82,7 @@ type serviceModel struct {
 // endpointCount counts the endpoints of a Service.
 type endpointCount struct{ ready, total int }
 
-// nodeAddresses is corev1.Node with what counts here.
+// nodeAddresses is corev1.Node with the fields that matter here.
 type nodeAddresses struct {
 	Status struct {
 		Addresses []corev1.NodeAddress `json:"addresses"`

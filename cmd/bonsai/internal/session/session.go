@@ -1,9 +1,9 @@
-// Package session is what the terminal UI asks of the world, for one cluster: tui.Session, made of the cluster's daemon,
-// its API server, its container engine and its folder.
+// Package session provides what the terminal UI needs, for one cluster: it implements tui.Session with the cluster's
+// daemon, its API server, its container engine and its folder.
 //
-// A Session opens nothing in advance and survives stops and starts of its cluster: whatever it is asked looks anew at
-// where the cluster is. It writes to no standard stream, because those belong to the UI. Begin reading at New and at
-// connect.go; follow.go is how everything that changes is kept up to date.
+// A Session opens nothing in advance and survives stops and starts of its cluster: each call looks up where the cluster
+// is. It writes to no standard stream, because those belong to the UI. Begin reading at New and at connect.go;
+// follow.go keeps everything that changes up to date.
 package session
 
 import (
@@ -25,7 +25,7 @@ import (
 	"bonsai/bootstrap/wait"
 )
 
-// Engine is what a Session asks of *bootstrap.Manager.
+// Engine is what a Session needs of *bootstrap.Manager.
 type Engine interface {
 	List() ([]string, error)
 	Status(ctx context.Context, name string) (cluster.Snapshot, error)
@@ -33,13 +33,13 @@ type Engine interface {
 	Addons(ctx context.Context, name string) ([]cluster.AddonStatus, error)
 }
 
-// Options says which cluster a Session is of, and what it works with.
+// Options define which cluster a Session is for, and its dependencies.
 type Options struct {
 	// Name of the cluster, which need not exist.
 	Name   string
 	State  statedir.Dir
 	Engine Engine
-	// Driver connects to the container engine; a Session closes what it opened. It is asked only for what happens in
+	// Driver connects to the container engine; a Session closes what it opened. It is only called for what happens in
 	// nodes.
 	Driver func() (node.Driver, error)
 	// Addons are those that this executable has.
@@ -56,20 +56,20 @@ type Session struct {
 
 	mu   sync.Mutex // guards conn and host
 	conn *conn
-	// host says whether this machine reaches the nodes' addresses; nil until somebody asked the engine.
+	// host is whether this machine reaches the nodes' addresses; nil until the engine was asked.
 	host *bool
 }
 
-// quietKlog is here because klog has one logger per process, which cannot be set while it is used.
+// quietKlog exists because klog has one logger per process, which cannot be set while it is used.
 var quietKlog sync.Once
 
-// New makes a Session. Nothing is opened yet. Kubernetes' libraries log nothing any more in this process.
+// New returns a Session. Nothing is opened yet. Kubernetes' libraries no longer log in this process.
 func New(o Options) *Session {
 	quietKlog.Do(func() { klog.SetLogger(logr.Discard()) })
 	return &Session{o: o}
 }
 
-// Close closes idle connections. Calls that are still running end by their contexts, and have to have ended before.
+// Close closes idle connections. Calls in progress end with their contexts, and must have ended before.
 func (s *Session) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,8 +139,8 @@ func (s *Session) withNode(ctx context.Context, name string, f func(node.Driver,
 	})
 }
 
-// hostReachesNodes says whether addresses of nodes can be dialled from this machine. Without an answer it is false, and
-// asked again the next time.
+// hostReachesNodes reports whether addresses of nodes can be dialled from this machine. Without an answer it is false,
+// and the next call asks again.
 func (s *Session) hostReachesNodes(ctx context.Context) bool {
 	s.mu.Lock()
 	known := s.host
@@ -165,7 +165,7 @@ func (s *Session) hostReachesNodes(ctx context.Context) bool {
 	return reaches
 }
 
-// explain turns an error of any source into what a user can act on, with the hint that names this cluster.
+// explain turns an error of any source into one that a user can act on, with this cluster's name in the hint.
 func (s *Session) explain(ctx context.Context, op string, err error) error {
 	if err == nil {
 		return nil

@@ -6,7 +6,7 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// Birth tells how a pod came to be, again after each change until the story is complete.
+// Birth sends how a pod came to be, again after each change until it is complete.
 func (s *Session) Birth(ctx context.Context, namespace, name string, f func(cluster.Birth) error) error {
 	own := &callback{}
 	err := s.daemon().Birth(ctx, namespace, name, func(v cluster.Birth) error { return own.keep(f(v)) })

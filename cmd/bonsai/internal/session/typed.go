@@ -19,7 +19,7 @@ type objectSink[T any] struct {
 	next map[string]T // the list that runs
 }
 
-// envelope is what must be known of an object before it is decoded.
+// envelope is what must be known about an object before it is decoded.
 type envelope struct {
 	Metadata struct {
 		UID             string `json:"uid"`

@@ -50,12 +50,12 @@ func TestImages(t *testing.T) {
 	}{
 		"not found": {
 			reason: "ErrImagePull", message: "rpc error: code = NotFound desc = " + pull + "reg.test/cart:1: not found",
-			cause: "reg.test has no such image: a mistake in name or tag, or it was never pushed",
+			cause: "reg.test has no such image: the name or tag is wrong, or it was never pushed",
 			hint:  "bonsai image load reg.test/cart:1 -p dev", fix: "image load reg.test/cart:1",
 		},
 		"back-off tells the error before": {
 			reason: "ImagePullBackOff", message: `Back-off pulling image "reg.test/cart:1": ErrImagePull: ` + pull + "unexpected status from HEAD request to https://reg.test/v2/: 401 Unauthorized",
-			cause: "reg.test gives it only to those who log in", hint: "imagePullSecrets", fix: "image load reg.test/cart:1",
+			cause: "reg.test requires a login for it", hint: "imagePullSecrets", fix: "image load reg.test/cart:1",
 		},
 		"no network": {
 			reason: "ImagePullBackOff", message: `Back-off pulling image "reg.test/cart:1": ErrImagePull: ` + pull + `failed to do request: Head "https://reg.test/v2/": dial tcp: lookup reg.test on 127.0.0.11:53: no such host`,
@@ -63,7 +63,7 @@ func TestImages(t *testing.T) {
 		},
 		"Docker Hub does not say which": {
 			reason: "ErrImagePull", message: `failed to pull and unpack image "docker.io/library/cart:1": failed to resolve reference: pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed`,
-			cause: "reg.test has no such image, or gives it only to those who log in", hint: "imagePullSecrets", fix: "image load reg.test/cart:1",
+			cause: "reg.test has no such image, or requires a login for it", hint: "imagePullSecrets", fix: "image load reg.test/cart:1",
 		},
 		"full disk": {
 			reason: "ErrImagePull", message: pull + "write /var/lib/containerd/x: no space left on device", cause: "the disk is full", hint: "docker system df",
@@ -84,7 +84,7 @@ func TestImages(t *testing.T) {
 			hint: "--registry-ca", fix: "image load reg.test/cart:1",
 		},
 		"first back-off without an error": {
-			reason: "ImagePullBackOff", message: `Back-off pulling image "reg.test/cart:1"`, cause: "the registry did not give it", fix: "image load reg.test/cart:1",
+			reason: "ImagePullBackOff", message: `Back-off pulling image "reg.test/cart:1"`, cause: "the registry did not provide it", fix: "image load reg.test/cart:1",
 		},
 		"something new": {reason: "ErrImagePull", message: "ouch", cause: "ouch", fix: "image load reg.test/cart:1"},
 	} {
@@ -154,11 +154,11 @@ func TestCrashes(t *testing.T) {
 		},
 		"done": {
 			pod: pod("a", looping(0, "Completed")), log: []string{"hello"}, kind: cluster.ProblemCrash,
-			summary: "the container ends by itself (exit code 0), 4 times so far", cause: "hello", hint: "a Job",
+			summary: "the container exits on its own (exit code 0), 4 times so far", cause: "hello", hint: "a Job",
 		},
 		"memory": {
 			pod: pod("a", looping(137, "OOMKilled"), limit("128Mi")), kind: cluster.ProblemMemory,
-			summary: "the container is killed for its memory, 4 times so far", cause: "it wants more than its limit of 128Mi", hint: "resources.limits.memory",
+			summary: "the container is killed because of its memory use, 4 times so far", cause: "it needs more than its limit of 128Mi", hint: "resources.limits.memory",
 		},
 		"no such command": {
 			pod: pod("a", looping(128, "StartError"), func(p *corev1.Pod) {
@@ -184,7 +184,7 @@ func TestCrashes(t *testing.T) {
 				return []*corev1.Event{e}
 			},
 			kind: cluster.ProblemProbe, summary: "the container is restarted because its liveness probe fails", cause: "GET /healthz on port 8080: nothing listens on port 8080",
-			hint: "the probe asks port 8080, and the container says that it listens on 80",
+			hint: "the probe uses port 8080, but the container declares that it listens on 80",
 		},
 		"name in the log": {
 			pod: pod("a", looping(1, "Error")), log: []string{"dial tcp: lookup redis.defualt.svc on 10.96.0.10:53: no such host"},
@@ -299,15 +299,15 @@ func TestUnschedulable(t *testing.T) {
 			state: func(s *State) {
 				s.Pods = append(s.Pods, pod("x", alone("x"), asks("memory", "1434Mi"), func(p *corev1.Pod) { p.Spec.NodeName = "dev-2" }))
 			},
-			want: want{cluster.ProblemUnschedulable, cart, "no node has enough memory left", "it wants 3.4Gi of memory; the freest node, dev-3, has 3Gi", "bonsai start -p dev --nodes 4"},
+			want: want{cluster.ProblemUnschedulable, cart, "no node has enough memory left", "it requests 3.4Gi of memory; the node with the most, dev-3, has 3Gi", "bonsai start -p dev --nodes 4"},
 		},
 		"too large for all": {
 			pod:  pod("a", asks("cpu", "8"), unscheduledFor(time.Minute, "0/3 nodes are available: 3 Insufficient cpu. no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.")),
-			want: want{cluster.ProblemUnschedulable, cart, "no node has enough cpu left", "it wants 8 CPUs; the freest node, dev-", "ask for less"},
+			want: want{cluster.ProblemUnschedulable, cart, "no node has enough cpu left", "it requests 8 CPUs; the node with the most, dev-", "reduce its resources.requests"},
 		},
 		"unknown resource": {
 			pod:  pod("a", asks("nvidia.com/gpu", "1"), unscheduledFor(time.Minute, "0/3 nodes are available: 3 Insufficient nvidia.com/gpu.")),
-			want: want{cluster.ProblemUnschedulable, cart, "no node has enough nvidia.com/gpu left", "it wants 1 nvidia.com/gpu, and no node has any", ""},
+			want: want{cluster.ProblemUnschedulable, cart, "no node has enough nvidia.com/gpu left", "it requests 1 nvidia.com/gpu, and no node has any", ""},
 		},
 		"taint": {
 			pod: pod("a", unscheduledFor(time.Minute, "0/3 nodes are available: 3 node(s) had untolerated taint(s).")),
@@ -316,7 +316,7 @@ func TestUnschedulable(t *testing.T) {
 					n.Spec.Taints = []corev1.Taint{{Key: "team", Value: "blue", Effect: corev1.TaintEffectNoSchedule}}
 				}
 			},
-			want: want{cluster.ProblemUnschedulable, cart, "no node can take it", "has the taint team=blue:NoSchedule, which it does not tolerate", "taint nodes"},
+			want: want{cluster.ProblemUnschedulable, cart, "no node is suitable", "has the taint team=blue:NoSchedule, which it does not tolerate", "taint nodes"},
 		},
 		"cordoned": {
 			pod: pod("a", unscheduledFor(time.Minute, "0/1 nodes are available: 1 node(s) were unschedulable.")),
@@ -324,12 +324,12 @@ func TestUnschedulable(t *testing.T) {
 				s.Nodes = s.Nodes[:1]
 				s.Nodes[0].Name, s.Nodes[0].Spec.Unschedulable = "dev-1", true
 			},
-			want: want{cluster.ProblemUnschedulable, cart, "no node can take it", "dev-1 takes no new pods (cordoned)", "uncordon dev-1"},
+			want: want{cluster.ProblemUnschedulable, cart, "no node is suitable", "dev-1 accepts no new pods (cordoned)", "uncordon dev-1"},
 		},
 		"label": {
 			pod: pod("a", func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"disktype": "ssd"} },
 				unscheduledFor(time.Minute, "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.")),
-			want: want{cluster.ProblemUnschedulable, cart, "no node is one that it wants", "no node has the label disktype=ssd; there is disktype=hdd", "label node dev-1 disktype=ssd"},
+			want: want{cluster.ProblemUnschedulable, cart, "no node matches its requirements", "no node has the label disktype=ssd; there is disktype=hdd", "label node dev-1 disktype=ssd"},
 		},
 		"host port": {
 			pod: pod("a", func(p *corev1.Pod) {
@@ -341,7 +341,7 @@ func TestUnschedulable(t *testing.T) {
 					p.Spec.Containers[0].Ports = []corev1.ContainerPort{{HostPort: 8080, ContainerPort: 80}}
 				}))
 			},
-			want: want{cluster.ProblemPort, cart, "host port 8080 is taken on every node that could take the pod", "shop/x has 8080 on dev-1", "Service in place of hostPort"},
+			want: want{cluster.ProblemPort, cart, "host port 8080 is taken on every node that could take the pod", "shop/x has 8080 on dev-1", "Service instead of hostPort"},
 		},
 		"claim that does not exist": {
 			pod: pod("a", unscheduledFor(time.Minute, `0/3 nodes are available: persistentvolumeclaim "dta" not found. not found`)),
@@ -352,15 +352,15 @@ func TestUnschedulable(t *testing.T) {
 		},
 		"spread": {
 			pod:  pod("a", unscheduledFor(time.Minute, "0/3 nodes are available: 3 node(s) didn't match pod topology spread constraints.")),
-			want: want{cluster.ProblemUnschedulable, cart, "no node can take it", "topology spread", "ScheduleAnyway"},
+			want: want{cluster.ProblemUnschedulable, cart, "no node is suitable", "topology spread", "ScheduleAnyway"},
 		},
 		"anti-affinity": {
 			pod:  pod("a", unscheduledFor(time.Minute, "0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules.")),
-			want: want{cluster.ProblemUnschedulable, cart, "no node can take it", "anti-affinity", "--nodes 4"},
+			want: want{cluster.ProblemUnschedulable, cart, "no node is suitable", "anti-affinity", "--nodes 4"},
 		},
 		"no nodes": {
 			pod: pod("a", unscheduledFor(time.Minute, "no nodes available to schedule pods")), state: func(s *State) { s.Nodes = nil },
-			want: want{cluster.ProblemUnschedulable, cart, "no node can take it", "the cluster has no nodes", "--nodes 1"},
+			want: want{cluster.ProblemUnschedulable, cart, "no node is suitable", "the cluster has no nodes", "--nodes 1"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -395,11 +395,11 @@ func TestVolumes(t *testing.T) {
 		},
 		"nobody provisions": {
 			claim: claim(new("fast")), state: func(s *State) { s.Classes = append(s.Classes, immediate("fast", "example.com/nfs")) },
-			want: want{cluster.ProblemClaim, object, "the claim has no volume", "nobody makes volumes of class fast (provisioner example.com/nfs)", "standard"},
+			want: want{cluster.ProblemClaim, object, "the claim has no volume", "nothing creates volumes of class fast (provisioner example.com/nfs)", "standard"},
 		},
 		"our own provisioner is off": {
 			claim: claim(new("fast")), state: func(s *State) { s.Classes = append(s.Classes, immediate("fast", ownProvisioner)) },
-			want: want{cluster.ProblemClaim, object, "the claim has no volume", "nobody", "bonsai addons enable storage-provisioner"},
+			want: want{cluster.ProblemClaim, object, "the claim has no volume", "nothing creates", "bonsai addons enable storage-provisioner"},
 		},
 		"provisioning fails": {
 			claim:  claim(nil),
@@ -444,7 +444,7 @@ func TestProbes(t *testing.T) {
 	}{
 		"status":    {get, "Readiness probe failed: HTTP probe failed with statuscode: 503", "its readiness probe (GET /healthz on port 8080): it answers 503"},
 		"refused":   {get, `Readiness probe failed: Get "http://10.244.1.5:8080/healthz": dial tcp 10.244.1.5:8080: connect: connection refused`, "nothing listens on port 8080"},
-		"slow":      {get, `Readiness probe failed: Get "http://10.244.1.5:8080/healthz": context deadline exceeded (Client.Timeout exceeded while awaiting headers)`, "no answer within 1s"},
+		"slow":      {get, `Readiness probe failed: Get "http://10.244.1.5:8080/healthz": context deadline exceeded (Client.Timeout exceeded while awaiting headers)`, "timed out after 1s"},
 		"command":   {corev1.Probe{ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"test", "-f", "/ready"}}}}, "Readiness probe failed: not yet\n", "(command test -f /ready): the command fails: not yet"},
 		"forgotten": {get, "", "its readiness probe (GET /healthz on port 8080) fails"},
 	} {
@@ -455,7 +455,7 @@ func TestProbes(t *testing.T) {
 			if test.message != "" {
 				s.Events = []*corev1.Event{warning(p, "Unhealthy", test.message, 40*time.Second)}
 			}
-			check(t, s, want{cluster.ProblemProbe, cart, "the container runs but is not ready", test.cause, "logs cart-7d9f4-a"})
+			check(t, s, want{cluster.ProblemProbe, cart, "the container is running but not ready", test.cause, "logs cart-7d9f4-a"})
 		})
 	}
 }
@@ -465,31 +465,31 @@ func TestRefusals(t *testing.T) {
 	for name, test := range map[string]struct{ message, summary, cause, hint string }{
 		"quota": {
 			before + "exceeded quota: compute, requested: limits.memory=1Gi,pods=1, used: limits.memory=2Gi,pods=2, limited: limits.memory=2Gi,pods=2",
-			"its pods are refused by quota compute", "a pod more needs limits.memory=1Gi,pods=1; the quota allows limits.memory=2Gi,pods=2, of which limits.memory=2Gi,pods=2 is used", "edit quota compute -n shop",
+			"its pods are rejected by quota compute", "another pod needs limits.memory=1Gi,pods=1; the quota allows limits.memory=2Gi,pods=2, of which limits.memory=2Gi,pods=2 is used", "edit quota compute -n shop",
 		},
 		"quota wants more": {
 			before + "failed quota: compute: must specify limits.cpu for: cart; limits.memory for: cart",
-			"its pods are refused by quota compute", "each container must specify limits.cpu for: cart", "LimitRange",
+			"its pods are rejected by quota compute", "each container must specify limits.cpu for: cart", "LimitRange",
 		},
 		"PodSecurity": {
 			before + `violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false (container "cart" must set securityContext.allowPrivilegeEscalation=false), runAsNonRoot != true (pod or container "cart" must set securityContext.runAsNonRoot=true)`,
-			"its pods are refused by PodSecurity: they are not restricted", "against the rules: allowPrivilegeEscalation != false, runAsNonRoot != true", "label ns shop",
+			"its pods are rejected by PodSecurity: they are not restricted", "against the rules: allowPrivilegeEscalation != false, runAsNonRoot != true", "label ns shop",
 		},
 		"webhook": {
-			`admission webhook "no.latest.test" denied the request: tag latest is not allowed`, "its pods are refused by webhook no.latest.test", "tag latest is not allowed", "webhookconfigurations",
+			`admission webhook "no.latest.test" denied the request: tag latest is not allowed`, "its pods are rejected by webhook no.latest.test", "tag latest is not allowed", "webhookconfigurations",
 		},
 		"dead webhook": {
 			`Internal error occurred: failed calling webhook "no.latest.test": failed to call webhook: Post "https://hook.shop.svc:443/x?timeout=10s": no endpoints available for service "hook"`,
-			"its pods are refused, because webhook no.latest.test does not answer", "no endpoints available", "remove it",
+			"its pods are rejected, because webhook no.latest.test does not answer", "no endpoints available", "remove it",
 		},
 		"policy": {
-			before + `ValidatingAdmissionPolicy 'replicas' with binding 'all' denied request: at most 3`, "its pods are refused by policy replicas", "at most 3", "describe validatingadmissionpolicy replicas",
+			before + `ValidatingAdmissionPolicy 'replicas' with binding 'all' denied request: at most 3`, "its pods are rejected by policy replicas", "at most 3", "describe validatingadmissionpolicy replicas",
 		},
 		"LimitRange": {
-			before + "maximum memory usage per Container is 1Gi, but limit is 2Gi", "its pods are refused by a LimitRange", "maximum memory usage per Container is 1Gi, but limit is 2Gi", "describe limitrange -n shop",
+			before + "maximum memory usage per Container is 1Gi, but limit is 2Gi", "its pods are rejected by a LimitRange", "maximum memory usage per Container is 1Gi, but limit is 2Gi", "describe limitrange -n shop",
 		},
 		"service account": {
-			before + `error looking up service account shop/builder: serviceaccount "builder" not found`, "its pods are refused: service account builder does not exist", "", "create serviceaccount builder -n shop",
+			before + `error looking up service account shop/builder: serviceaccount "builder" not found`, "its pods are rejected: service account builder does not exist", "", "create serviceaccount builder -n shop",
 		},
 		"anything": {before + "because", "its pods cannot be created", "because", "kube-controller-manager"},
 	} {
@@ -519,7 +519,7 @@ func TestJobs(t *testing.T) {
 		p.Status.ContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 3, ContainerID: "containerd://" + p.Name, FinishedAt: ago(time.Second)}}
 	})}
 	s.Answers = logs(s.Pods[0], false, "error: no input")
-	check(t, s, want{cluster.ProblemFailed, "job/shop/import", "the job has failed: its pods did so 3 times, and no more tries are allowed", "the container exited with 3: error: no input", "logs cart-7d9f4-a"})
+	check(t, s, want{cluster.ProblemFailed, "job/shop/import", "the job has failed: its pods failed 3 times, and no more retries are allowed", "the container exited with 3: error: no input", "logs cart-7d9f4-a"})
 
 	// A later run of the same CronJob says how things are now.
 	cron := []metav1.OwnerReference{{Kind: "CronJob", Name: "nightly", UID: "cron", Controller: new(true)}}

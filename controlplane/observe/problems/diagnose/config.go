@@ -9,7 +9,7 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// missing is a ConfigMap or Secret that is not there, or has not the key.
+// missing is a ConfigMap or Secret that does not exist, or lacks a key.
 type missing struct {
 	secret bool
 	name   string
@@ -44,15 +44,15 @@ func (d *diagnosis) config(c container) bool {
 	}
 	// kubelet's security_context_others.go
 	if strings.Contains(w.Message, "runAsNonRoot") {
-		p.Summary = c.word() + " may not run as root, and its image does"
+		p.Summary = c.word() + " must not run as root, but its image does"
 		p.Advice = advise("set securityContext.runAsUser to a number above 0, or use an image with a user")
 	}
 	d.add(finding{Problem: p, of: d.ownerOf(c.pod), pod: c.pod, key: c.spec.Name})
 	return true
 }
 
-// missingIn reads what kubelet says of references: `configmap "x" not found`, `secrets "x" not found`,
-// "couldn't find key K in ConfigMap NS/NAME".
+// missingIn parses kubelet's messages about references: `configmap "x" not found`, `secrets "x" not found`, "couldn't
+// find key K in ConfigMap NS/NAME".
 func missingIn(message string) (missing, bool) {
 	if rest, ok := after(message, "couldn't find key "); ok {
 		key, object, _ := strings.Cut(rest, " in ")
@@ -72,7 +72,7 @@ func missingIn(message string) (missing, bool) {
 	return missing{}, false
 }
 
-// addMissing tells of a missing reference, with a name or key that is near.
+// addMissing adds a missing reference, with a similar name or key.
 func (d *diagnosis) addMissing(p *corev1.Pod, container string, m missing, forWhat string) {
 	plural := strings.ToLower(m.kind()) + "s"
 	f := finding{of: d.ownerOf(p), pod: p, key: m.kind() + "/" + m.name + "/" + m.key, Problem: cluster.Problem{
@@ -97,7 +97,7 @@ func (d *diagnosis) addMissing(p *corev1.Pod, container string, m missing, forWh
 	}
 	if a, ok := d.ask(q); ok {
 		if slices.Contains(a.Lines, wrong) {
-			return // it has been created; the kubelet will see that the next time it tries
+			return // it has been created; the kubelet will see that at its next attempt
 		}
 		f.Summary += meant(wrong, a.Lines)
 	}

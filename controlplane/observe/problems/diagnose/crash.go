@@ -12,23 +12,23 @@ import (
 )
 
 const (
-	// A container that has run twice as long as the time before, within these bounds, is over its crashes.
+	// A container that has run twice as long as last time, within these limits, has recovered from its crashes.
 	stableMin = 10 * time.Second
 	stableMax = 5 * time.Minute
-	// A kill for memory is remembered longer: it comes when the load does.
+	// A kill because of memory counts longer: it comes with the load.
 	stableMemory = 3 * time.Minute
 	// backOffMax is the longest pause of kubelet before it restarts a container, and a little.
 	backOffMax = 6 * time.Minute
-	// stale is how long after a start what the API has of containers may be from before it.
+	// stale is how long after a start the API's data about containers may be from before it.
 	stale = 15 * time.Second
 )
 
-// ending is how a container ended.
+// ending is how a container exited.
 type ending struct {
 	corev1.ContainerStateTerminated
-	// previous says that another container has taken its place.
+	// previous means that another container has taken its place.
 	previous bool
-	// again says that the kubelet starts it again and again.
+	// again means that the kubelet restarts it again and again.
 	again bool
 	retry time.Time
 }
@@ -43,8 +43,8 @@ func (d *diagnosis) crash(c container) bool {
 	return true
 }
 
-// crashing says how a container ended if it is restarted again and again. One restart alone is nothing: the kubelet
-// waits only before the second one.
+// crashing returns how a container exited if it is restarted again and again. A single restart is not a problem: the
+// kubelet waits only before the second one.
 func (d *diagnosis) crashing(c container) (e ending, ok bool) {
 	s := c.status
 	switch {
@@ -55,7 +55,7 @@ func (d *diagnosis) crashing(c container) (e ending, ok bool) {
 	default:
 		return e, false
 	}
-	// Nobody knows how a container ended that was lost with its node.
+	// It is unknown how a container ended that was lost with its node.
 	if e.Reason == "ContainerStatusUnknown" || e.Reason == "Unknown" {
 		return e, false
 	}
@@ -73,7 +73,7 @@ func (d *diagnosis) crashing(c container) (e ending, ok bool) {
 		return e, true
 	}
 	if c.init && s.State.Terminated != nil && e.ExitCode == 0 {
-		return e, false // it has done its work
+		return e, false // it has finished its work
 	}
 	memory := e.Reason == "OOMKilled"
 	event := d.backOff(c)
@@ -100,14 +100,14 @@ func (d *diagnosis) backOff(c container) *corev1.Event {
 	})
 }
 
-// isIn says whether an Event about a pod is about this container.
+// isIn reports whether an Event about a pod is about this container.
 func (c container) isIn(e *corev1.Event) bool {
 	path := e.InvolvedObject.FieldPath
 	return path == "" && len(c.pod.Spec.Containers)+len(c.pod.Spec.InitContainers) == 1 ||
 		path == "spec.containers{"+c.spec.Name+"}" && !c.init || path == "spec.initContainers{"+c.spec.Name+"}" && c.init
 }
 
-// addEnding tells why a container ended.
+// addEnding adds why a container exited.
 func (d *diagnosis) addEnding(c container, e ending) {
 	f := finding{of: d.ownerOf(c.pod), pod: c.pod, key: c.spec.Name, Problem: cluster.Problem{
 		Kind: cluster.ProblemCrash, Severity: cluster.SeverityError, Container: c.spec.Name, Retry: e.retry, Since: e.FinishedAt.Time,
@@ -148,7 +148,7 @@ func (d *diagnosis) addEnding(c container, e ending) {
 func exitWords(c container, e ending) string {
 	text := fmt.Sprintf("exits with %d", e.ExitCode)
 	if e.ExitCode == 0 {
-		text = "ends by itself (exit code 0)"
+		text = "exits on its own (exit code 0)"
 	}
 	if e.again {
 		return text + ", " + times(int(c.status.RestartCount)+boolInt(!e.previous || c.status.State.Waiting != nil)) + " so far"
@@ -163,11 +163,11 @@ func boolInt(b bool) int {
 	return 0
 }
 
-// exitMeaning says what an exit code means, if it does.
+// exitMeaning returns the meaning of an exit code, if it has one.
 func exitMeaning(c container, e ending) string {
 	switch e.ExitCode {
 	case 0:
-		return "it does its work and ends, and its pod is one that is to run for ever"
+		return "it finishes its work and exits, but its pod should run forever"
 	case 126:
 		return "its command is not executable"
 	case 127:
@@ -179,9 +179,9 @@ func exitMeaning(c container, e ending) string {
 	case 137:
 		return "it was killed (SIGKILL)"
 	case 139:
-		return "it used memory that is not its own (SIGSEGV)"
+		return "it accessed memory that is not its own (SIGSEGV)"
 	case 143:
-		return "it was told to end (SIGTERM)"
+		return "it was asked to stop (SIGTERM)"
 	}
 	if e.Message != "" {
 		return oneLine(e.Message)
@@ -195,13 +195,13 @@ func (d *diagnosis) outOfMemory(c container, e ending, f *finding) bool {
 		return false
 	}
 	f.Kind = cluster.ProblemMemory
-	f.Summary = c.word() + " is killed for its memory"
+	f.Summary = c.word() + " is killed because of its memory use"
 	if n := int(c.status.RestartCount) + boolInt(!e.previous || c.status.State.Waiting != nil); n > 1 {
 		f.Summary += ", " + times(n) + " so far"
 	}
 	if limit := memoryLimit(c); limit != "" {
-		f.Cause = "it wants more than its limit of " + limit
-		f.Advice = advise("raise resources.limits.memory, or make it need less")
+		f.Cause = "it needs more than its limit of " + limit
+		f.Advice = advise("raise resources.limits.memory, or reduce its memory use")
 	} else {
 		f.Cause = "it has no limit of its own; node " + c.pod.Spec.NodeName + " or its pod had no more"
 		f.Advice = advise("", cluster.Kubectl("describe", "node").On(c.pod.Spec.NodeName))
@@ -221,7 +221,7 @@ func notStarted(c container, e ending, f *finding) bool {
 	return true
 }
 
-// start looks for a container that the runtime cannot make or start (kubelet's kuberuntime_container.go).
+// start looks for a container that the runtime cannot create or start (kubelet's kuberuntime_container.go).
 func (d *diagnosis) start(c container) bool {
 	w := c.status.State.Waiting
 	if w == nil {
@@ -243,7 +243,7 @@ func (d *diagnosis) start(c container) bool {
 	return true
 }
 
-// startFailure reads what runc says, as containerd passes it on:
+// startFailure parses runc's message, as containerd passes it on:
 //
 //	failed to create containerd task: … exec: "serve": executable file not found in $PATH
 func startFailure(c container, message string) (summary, cause string, advice []cluster.Advice) {
@@ -269,7 +269,7 @@ func memoryLimit(c container) string {
 	return ""
 }
 
-// failedPod looks at a pod that will not run again. What manages pods makes new ones, and is looked at itself.
+// failedPod looks at a pod that will not run again. Controllers create new ones, and are examined themselves.
 func (d *diagnosis) failedPod(p *corev1.Pod) {
 	if o := d.ownerOf(p); o.kind != "pod" {
 		return

@@ -1,12 +1,12 @@
-// Package diagnose says what is wrong with a cluster, why, and what to do: it turns objects that were observed into
-// cluster.Problems. It is pure; somebody else observes.
+// Package diagnose finds what is wrong with a cluster, why, and what to do: it turns observed objects into
+// cluster.Problems. It is pure; the caller observes.
 //
-// A problem is told when it is certain, and once per cause and owner: ten pods of a Deployment with one bad image are
-// one problem. Nothing that is merely starting, ending, or over is a problem. So every finding derives from a state
+// A problem is reported when it is certain, and once per cause and owner: ten pods of a Deployment with one bad image
+// are one problem. Nothing that is merely starting, ending, or over is a problem. So every finding is based on a state
 // that lasts, such as a container that waits for its back-off; Events, logs and DNS only explain it.
 //
-// Begin reading at Workloads. The causes have a file each; node.go has those of nodes, components and addons. The
-// messages that are taken apart are those of Kubernetes 1.37, named beside the code that reads them.
+// Begin reading at Workloads. Each cause has its own file; node.go has those of nodes, components and addons. The
+// messages that are parsed are those of Kubernetes 1.37, named beside the code that reads them.
 package diagnose
 
 import (
@@ -26,12 +26,12 @@ import (
 	"bonsai/bootstrap/wait"
 )
 
-// State is what was observed. Nothing in it is changed.
+// State is what was observed. It is not changed.
 type State struct {
 	Now time.Time
 	// Cluster is its name, for hints.
 	Cluster string
-	// Begun is when the control plane became ready. What ended before says nothing: the cluster was stopped meanwhile.
+	// Begun is when the control plane became ready. Earlier ends do not count: the cluster was stopped in between.
 	Begun time.Time
 	// Scale multiplies grace periods, for slow machines.
 	Scale wait.Scale
@@ -50,7 +50,7 @@ type State struct {
 
 	// Lookups are questions of pods for names that do not exist, newest last.
 	Lookups []FailedLookup
-	// Answers are what was found out about the Questions of earlier Reports.
+	// Answers are the answers to the Questions of earlier Reports.
 	Answers map[Question]Answer `json:"-"`
 }
 
@@ -60,19 +60,19 @@ type FailedLookup struct {
 	Name        string // as the pod had it, without the search path
 	Count       int
 	First, Last time.Time
-	// Tries are the names of the search path that were asked, this one included.
+	// Tries are the names of the search path that were asked, including this one.
 	Tries []string
 }
 
-// Question is something that State does not have and that would make a Report better.
+// Question is something that State does not contain and that would improve a Report.
 type Question struct {
 	Topic Topic
 	// Namespace and Name are the object's: a pod, or for KeysOf... a ConfigMap or Secret.
 	Namespace, Name string
-	// Container and ID are a container that has ended; Previous says that another runs in its place.
+	// Container and ID are a container that has exited; Previous means that another runs in its place.
 	Container, ID string
 	Previous      bool
-	// Host is the name to look up, in the name of the pod.
+	// Host is the name to look up, on behalf of the pod.
 	Host string
 }
 
@@ -89,13 +89,13 @@ const (
 	Lookup          Topic = "lookup" // Host as the pod would ask
 )
 
-// Answer is what was found out.
+// Answer is the answer to a Question.
 type Answer struct {
-	// Failed says that it could not be found out.
+	// Failed means that it could not be found out.
 	Failed bool
-	// Lines are those of a log, or the names or keys that were asked for.
+	// Lines are those of a log, or the requested names or keys.
 	Lines []string
-	// Found says that a name exists.
+	// Found means that a name exists.
 	Found bool
 }
 
@@ -104,11 +104,11 @@ type Report struct {
 	Problems []cluster.Problem // worst first, then oldest
 	// Questions are all that were looked up in State.Answers, whether answered or not.
 	Questions []Question
-	// Next is when time alone may change the Report; zero if it does not.
+	// Next is when the Report may change because of time alone; zero if it does not.
 	Next time.Time
 }
 
-// Workloads looks at pods and what makes them, and at their volumes.
+// Workloads examines pods, their controllers, and their volumes.
 func Workloads(s State) Report {
 	d := newDiagnosis(s)
 	for _, p := range s.Pods {
@@ -137,7 +137,7 @@ type diagnosis struct {
 	findings []finding
 	asked    map[Question]bool
 	next     time.Time
-	// named are pods whose failed lookups have been told.
+	// named are pods whose failed lookups have been reported.
 	named map[string]bool
 }
 
@@ -172,7 +172,7 @@ func newDiagnosis(s State) *diagnosis {
 	return d
 }
 
-// owner is who has a problem: what manages a pod, else the pod itself.
+// owner is the object that has a problem: the controller of a pod, otherwise the pod itself.
 type owner struct{ kind, namespace, name string }
 
 func (o owner) object() string { return o.kind + "/" + o.namespace + "/" + o.name }
@@ -185,7 +185,7 @@ type finding struct {
 	pod             *corev1.Pod // nil if it is about something else
 }
 
-// add takes in what is wrong, unless it goes away with its namespace.
+// add adds what is wrong, unless it disappears with its namespace.
 func (d *diagnosis) add(f finding) {
 	if !d.ending[f.of.namespace] {
 		d.findings = append(d.findings, f)
@@ -234,7 +234,7 @@ func (d *diagnosis) problems() (list []cluster.Problem) {
 	return list
 }
 
-// ownerOf says who manages a pod.
+// ownerOf returns the controller of a pod.
 func (d *diagnosis) ownerOf(p *corev1.Pod) owner {
 	for _, r := range p.OwnerReferences {
 		if r.Controller == nil || !*r.Controller {
@@ -255,14 +255,14 @@ func (d *diagnosis) ownerOf(p *corev1.Pod) owner {
 	return owner{"pod", p.Namespace, p.Name}
 }
 
-// ask returns what is known of a question, and notes that it was asked.
+// ask returns what is known about a question, and records that it was asked.
 func (d *diagnosis) ask(q Question) (Answer, bool) {
 	d.asked[q] = true
 	a, ok := d.Answers[q]
 	return a, ok && !a.Failed
 }
 
-// over says whether a time has been for a grace period. If not, the Report is good until then.
+// over reports whether a time has exceeded a grace period. If not, the Report is valid until then.
 func (d *diagnosis) over(since time.Time, grace time.Duration) bool {
 	end := since.Add(d.Scale.Of(grace))
 	if !d.Now.Before(end) {
@@ -272,7 +272,7 @@ func (d *diagnosis) over(since time.Time, grace time.Duration) bool {
 	return false
 }
 
-// until notes that the Report may be another one from t on.
+// until records that the Report may change from t on.
 func (d *diagnosis) until(t time.Time) {
 	if t.After(d.Now) && (d.next.IsZero() || t.Before(d.next)) {
 		d.next = t

@@ -205,7 +205,7 @@ func TestNameInLogIsLookedUp(t *testing.T) {
 	s.Answers[q] = Answer{Failed: true}
 	check(t, s, crash)
 	s.Answers[q] = Answer{}
-	check(t, s, want{cluster.ProblemName, cart, "asks DNS for api.example.com: no such name", "nothing has that name", ""})
+	check(t, s, want{cluster.ProblemName, cart, "asks DNS for api.example.com: no such name", "nothing has this name", ""})
 }
 
 func TestPortsInLogs(t *testing.T) {

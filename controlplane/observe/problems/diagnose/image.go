@@ -8,7 +8,7 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// image looks for an image that cannot be had. The reasons are those of pkg/kubelet/images/types.go.
+// image looks for an image that is not available. The reasons are those of pkg/kubelet/images/types.go.
 func (d *diagnosis) image(c container) bool {
 	w := c.status.State.Waiting
 	if w == nil {
@@ -23,7 +23,7 @@ func (d *diagnosis) image(c container) bool {
 	switch w.Reason {
 	case "ErrImageNeverPull":
 		p.Summary = "image " + image + " is not on node " + c.pod.Spec.NodeName
-		p.Cause = "imagePullPolicy is Never, so that nobody tries to pull it"
+		p.Cause = "imagePullPolicy is Never, so it is not pulled"
 		p.Advice = advise("load it", load.Cure())
 	case "InvalidImageName":
 		p.Summary = "image " + image + " is not the name of an image"
@@ -33,9 +33,9 @@ func (d *diagnosis) image(c container) bool {
 		p.Cause, p.Advice, loadable = pullFailure(image, c.pod.Namespace, pullError(w.Message))
 		if loadable {
 			p.Advice = append(p.Advice, cluster.Advise("if this machine has it, load it", load.Cure()))
-			// What is loaded does not count where the registry is asked each time.
+			// A loaded image does not help if the registry is asked each time.
 			if c.spec.ImagePullPolicy == corev1.PullAlways {
-				p.Advice = append(p.Advice, cluster.Advise("and set imagePullPolicy: IfNotPresent, or the registry is asked all the same"))
+				p.Advice = append(p.Advice, cluster.Advise("and set imagePullPolicy: IfNotPresent, or the registry is asked anyway"))
 			}
 		}
 		if text := pullError(w.Message); text != "" {
@@ -48,7 +48,7 @@ func (d *diagnosis) image(c container) bool {
 	return true
 }
 
-// pullError is what the runtime said, without what kubelet (image_manager.go) and containerd put around it:
+// pullError is the runtime's message, without what kubelet (image_manager.go) and containerd add to it:
 //
 //	Back-off pulling image "x": ErrImagePull: rpc error: code = NotFound desc = failed to pull and unpack image "x": failed to resolve image: x: not found
 func pullError(message string) string {
@@ -72,7 +72,7 @@ func pullError(message string) string {
 	return text
 }
 
-// pullFailure says in plain words why an image could not be pulled. loadable says that it may help to load it.
+// pullFailure says in plain words why an image could not be pulled. loadable means that loading it may help.
 func pullFailure(image, namespace, text string) (cause string, advice []cluster.Advice, loadable bool) {
 	registry := registryOf(image)
 	login := cluster.Kubectl("create", "secret", "docker-registry", "NAME").In(namespace).Fill("NAME", "USER", "PASSWORD").Change().
@@ -82,36 +82,36 @@ func pullFailure(image, namespace, text string) (cause string, advice []cluster.
 	has := func(parts ...string) bool { return containsAny(lower, parts...) }
 	switch {
 	case text == "":
-		return "the registry did not give it", nil, true
+		return "the registry did not provide it", nil, true
 	case has("no space left on device", "disk quota exceeded"):
 		return "the disk is full", advise("make room; see what takes it", cluster.Program("docker", "system", "df")), false
 	case has("429", "too many requests", "toomanyrequests"):
-		return registry + " does not serve more for now: too many pulls from this address",
+		return registry + " refuses further pulls for now: too many pulls from this address",
 			advise("log in, or use a mirror", start.With("--registry-mirror", "URL").Fill("URL")), true
 	case has("x509", "certificate"):
 		return "the certificate of " + registry + " is not trusted by the nodes",
 			advise("name the authority that they are to trust", start.With("--registry-ca", "FILE").Fill("FILE")), true
 	case has("http response to https client"):
-		return registry + " speaks http, and nodes ask with https",
+		return registry + " speaks http, but nodes use https",
 			advise("say that it speaks http", start.With("--registry-mirror", registry+"=http://"+registry)), true
 	case has("no match for platform", "no matching manifest"):
 		return "the image is not made for this machine's architecture", advise("build or choose one that is"), false
 	case has("pull access denied", "may require authorization", "insufficient_scope"):
-		return registry + " has no such image, or gives it only to those who log in",
+		return registry + " has no such image, or requires a login for it",
 			append(advise("check name and tag"), cluster.Advise("if it is private, create a login and name it in the pod's imagePullSecrets", login)), true
 	case has("401", "403", "unauthorized", "authorization failed", "no basic auth credentials", "forbidden", "denied"):
-		return registry + " gives it only to those who log in",
+		return registry + " requires a login for it",
 			advise("create a login and name it in the pod's imagePullSecrets", login), true
 	case has("no such host", "server misbehaving", "dial tcp", "i/o timeout", "connection refused", "connection reset", "network is unreachable",
 		"no route to host", "handshake timeout", "deadline exceeded", "unexpected eof", "service unavailable", "bad gateway", "failed to do request"):
 		return "the nodes cannot reach " + registry, nil, true
 	case has("not found", "manifest unknown", "name unknown", "does not exist"):
-		return registry + " has no such image: a mistake in name or tag, or it was never pushed", nil, true
+		return registry + " has no such image: the name or tag is wrong, or it was never pushed", nil, true
 	}
 	return oneLine(text), nil, true
 }
 
-// registryOf is the host that an image name leads to, as the reference grammar of containers has it.
+// registryOf is the host in an image name, according to the reference grammar of containers.
 func registryOf(image string) string {
 	host, _, ok := strings.Cut(image, "/")
 	if ok && (strings.ContainsAny(host, ".:") || host == "localhost") {

@@ -10,10 +10,10 @@ import (
 // evidenceLines is how many lines of a log prove a problem.
 const evidenceLines = 4
 
-// maxLine is how much of a line is looked at.
+// maxLine is how much of a line is examined.
 const maxLine = 300
 
-// log returns the last lines of a container that has ended, none if they are not known.
+// log returns the last lines of a container that has exited, none if they are not known.
 func (d *diagnosis) log(c container, e ending) []string {
 	var lines []string
 	if e.ContainerID != "" {
@@ -38,9 +38,9 @@ func (d *diagnosis) log(c container, e ending) []string {
 func lastOf(lines []string, n int) []string { return lines[max(0, len(lines)-n):] }
 
 var (
-	// frames are lines of a stack trace, and what else follows an error without saying more.
+	// frames are lines of a stack trace, and other lines after an error without more information.
 	frame = regexp.MustCompile(`^\s+at |^\s+File "|^goroutine \d|^\s+\S*\.(go|py|js|rb|java):\d+|^\S+\(.*\)$|^exit status \d|^\s*\.\.\. \d+ more|^created by |^\[signal |^npm (ERR!|error) (A complete log|code|errno|path)|^Node\.js v\d|^\s*note: run with|^Traceback `)
-	// Words by which programs announce that they give up, the strongest first.
+	// Words with which programs announce that they give up, the strongest first.
 	lastWords = []*regexp.Regexp{
 		regexp.MustCompile(`^(panic|fatal error|Fatal|FATAL|thread '.*' panicked)|\b(FATAL|PANIC|CRITICAL|emerg)\b`),
 		regexp.MustCompile(`(?i)^(caused by|error|[\w.]*(error|exception))\b|\b(fatal|level=error|panic)\b`),
@@ -48,8 +48,8 @@ var (
 	}
 )
 
-// errorLine is the line of a log that says best why the program ended: the last one in which it complains, else the
-// last one.
+// errorLine is the line of a log that best explains why the program exited: the last one that reports an error,
+// otherwise the last one.
 func errorLine(lines []string) string {
 	var said []string
 	for _, l := range lines {

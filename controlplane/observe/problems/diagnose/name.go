@@ -14,13 +14,14 @@ import (
 const (
 	// recently is how long a failed lookup counts.
 	recently = time.Minute
-	// often is how many times a pod that is well otherwise has to ask in vain: a first question comes early sometimes.
+	// often is how many times a pod that is otherwise healthy has to ask without success: a first question may come too
+	// early.
 	often = 3
 	// maxHosts is how many names of one log are looked at.
 	maxHosts = 3
 )
 
-// notResolved are the ways in which programs say that a name does not exist, with the name as what is captured.
+// notResolved are the ways in which programs report that a name does not exist; the name is captured.
 var notResolved = []*regexp.Regexp{
 	regexp.MustCompile(`lookup ([^\s:]+)(?: on \S+)?: no such host`),                                                                             // Go
 	regexp.MustCompile(`(?:ENOTFOUND|EAI_AGAIN) ([^\s'",]+)`),                                                                                    // Node.js
@@ -57,7 +58,7 @@ func hostsIn(lines []string) (hosts []string) {
 	return hosts
 }
 
-// isHost leaves out what the looser patterns catch besides names.
+// isHost excludes other matches of the looser patterns.
 func isHost(h string) bool {
 	if len(h) > 253 || strings.Trim(h, "0123456789.") == "" {
 		return false
@@ -67,7 +68,7 @@ func isHost(h string) bool {
 	}) < 0 && !slices.Contains([]string{"error", "gaierror", "getaddrinfo"}, h)
 }
 
-// nameMissing looks for a name that a container which ended did not find.
+// nameMissing looks for a name that a container which exited did not find.
 func (d *diagnosis) nameMissing(c container, e ending, lines []string, f *finding) bool {
 	seen := d.lookups[podName(c.pod)]
 	hosts := hostsIn(lines)
@@ -82,13 +83,13 @@ func (d *diagnosis) nameMissing(c container, e ending, lines []string, f *findin
 			q := Question{Topic: Lookup, Namespace: c.pod.Namespace, Name: c.pod.Name, Host: host}
 			a, ok := d.ask(q)
 			exists = !ok || a.Found
-			if d.Answers[q].Failed { // then what the log says counts, if a mistake is likely
+			if d.Answers[q].Failed { // then the log counts, if a mistake is likely
 				suggestion, _ := d.nearMiss(host, c.pod.Namespace)
 				exists = suggestion == ""
 			}
 		}
 		if exists {
-			continue // by now, or it cannot be said
+			continue // by now, or it is unknown
 		}
 		d.tellName(f, host, c.pod.Namespace)
 		f.Cause += "; because of that " + c.word() + " " + exitWords(c, e)
@@ -102,11 +103,11 @@ func (d *diagnosis) nameMissing(c container, e ending, lines []string, f *findin
 	return false
 }
 
-// tellName fills in what is known of a name that does not exist.
+// tellName fills in what is known about a name that does not exist.
 func (d *diagnosis) tellName(f *finding, host, namespace string) {
 	f.Kind, f.key = cluster.ProblemName, host
 	f.Summary = "asks DNS for " + host + ": no such name"
-	f.Cause = "nothing has that name"
+	f.Cause = "nothing has this name"
 	if suggestion, why := d.nearMiss(host, namespace); suggestion != "" {
 		f.Summary += "; meant " + suggestion + "?"
 		f.Cause = why
@@ -118,7 +119,7 @@ func (d *diagnosis) tellName(f *finding, host, namespace string) {
 	}
 }
 
-// silentLookups tells of names that pods ask for in vain again and again without ending because of it.
+// silentLookups reports names that pods keep asking for without success and without exiting because of it.
 func (d *diagnosis) silentLookups() {
 	for _, p := range d.Pods {
 		if p.DeletionTimestamp != nil || p.Status.Phase == "Succeeded" || p.Status.Phase == "Failed" {
@@ -159,8 +160,8 @@ func lookupWords(l FailedLookup) string {
 	return text
 }
 
-// worthTelling says whether a name that does not exist is certainly a mistake: it is one of the cluster's, or looks like
-// a Service that there is. Programs try many other names on purpose.
+// worthTelling reports whether a name that does not exist is certainly a mistake: it is one of the cluster's, or
+// resembles an existing Service. Programs try many other names on purpose.
 func (d *diagnosis) worthTelling(host, namespace string) bool {
 	if exists, sure := d.exists(host, namespace); sure {
 		return !exists
@@ -169,7 +170,7 @@ func (d *diagnosis) worthTelling(host, namespace string) bool {
 	return suggestion != ""
 }
 
-// exists says whether a name leads to a Service; sure is false if it may be a name of something else.
+// exists reports whether a name leads to a Service; sure is false if it may be a name of something else.
 func (d *diagnosis) exists(host, namespace string) (exists, sure bool) {
 	service, in, ok := serviceName(host, namespace)
 	if !ok {
@@ -188,8 +189,8 @@ func inClusterDomain(host string) bool {
 	return strings.HasSuffix(host, ".svc") || strings.HasSuffix(host, "."+cluster.ClusterDomain)
 }
 
-// serviceName reads a name as that of a Service: web, web.shop, web.shop.svc, db-0.db.shop.svc, each with the cluster's
-// domain behind it or not.
+// serviceName parses a name as that of a Service: web, web.shop, web.shop.svc, db-0.db.shop.svc, each with or without
+// the cluster's domain.
 func serviceName(host, namespace string) (service, in string, ok bool) {
 	host = strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(host), "."), "."+cluster.ClusterDomain)
 	bare, svc := strings.CutSuffix(host, ".svc")

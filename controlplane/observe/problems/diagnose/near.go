@@ -16,7 +16,7 @@ func meant(word string, names []string) string {
 	return ""
 }
 
-// nearMiss returns the name of a Service that was probably meant by host, in the form that was used, and what leads to it.
+// nearMiss returns the name of a Service that was probably meant by host, in the form that was used, and the reason.
 func (d *diagnosis) nearMiss(host, namespace string) (suggestion, why string) {
 	service, in, ok := serviceName(host, namespace)
 	if !ok {

@@ -11,14 +11,14 @@ import (
 	"bonsai/bootstrap/fault"
 )
 
-// nodeGrace is how long a node may be away: the kubelet restarts, or comes up with the cluster.
+// nodeGrace is how long a node may be unavailable: the kubelet restarts, or comes up with the cluster.
 const nodeGrace = 15 * time.Second
 
 // componentGrace is how long a component of a node may be down: it is started again at once.
 const componentGrace = 3 * time.Second
 
-// Nodes looks at nodes that are not ready, or short of something. Only Now, Begun, Scale, Cluster and Nodes of a State
-// matter; next is when time alone may change the answer.
+// Nodes looks for nodes that are not ready, or short of a resource. Only Now, Begun, Scale, Cluster and Nodes of a
+// State are used; next is when the result may change because of time alone.
 func Nodes(s State) (list []cluster.Problem, next time.Time) {
 	d := newDiagnosis(State{Now: s.Now, Begun: s.Begun, Scale: s.Scale, Cluster: s.Cluster})
 	for _, n := range s.Nodes {
@@ -29,11 +29,11 @@ func Nodes(s State) (list []cluster.Problem, next time.Time) {
 				p.Summary, p.Cause = "node "+n.Name+" is not ready", plainNode(c.Message)
 				p.Advice = advise("", cluster.Bonsai("logs").On("kubelet").With("--node", n.Name))
 			case c.Type == corev1.NodeReady && c.Status == corev1.ConditionUnknown:
-				p.Summary, p.Cause = "node "+n.Name+" is not ready", "its kubelet does not report any more"
+				p.Summary, p.Cause = "node "+n.Name+" is not ready", "its kubelet no longer reports"
 				p.Advice = advise("if its container has stopped, start it", cluster.Bonsai("start").Cure())
 			case c.Status == corev1.ConditionTrue && strings.HasSuffix(string(c.Type), "Pressure"):
 				what := map[corev1.NodeConditionType]string{
-					corev1.NodeMemoryPressure: "memory", corev1.NodeDiskPressure: "disk", corev1.NodePIDPressure: "process numbers",
+					corev1.NodeMemoryPressure: "memory", corev1.NodeDiskPressure: "disk", corev1.NodePIDPressure: "process IDs",
 				}[c.Type]
 				if what == "" {
 					continue
@@ -56,7 +56,7 @@ func Nodes(s State) (list []cluster.Problem, next time.Time) {
 	return list, d.next
 }
 
-// plainNode keeps of a kubelet's message what a reader can use.
+// plainNode keeps the useful part of a kubelet's message.
 func plainNode(message string) string {
 	text := strings.TrimPrefix(message, "[")
 	if strings.Contains(text, "cni plugin not initialized") || strings.Contains(text, "NetworkPluginNotReady") {
@@ -65,7 +65,7 @@ func plainNode(message string) string {
 	return oneLine(message)
 }
 
-// Parts looks at the components and addons of a snapshot.
+// Parts examines the components and addons of a snapshot.
 func Parts(s cluster.Snapshot) (list []cluster.Problem) {
 	component := func(where string, c cluster.Component) {
 		switch c.Phase {

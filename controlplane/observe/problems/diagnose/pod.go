@@ -9,7 +9,7 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// What is younger than its grace period is merely starting.
+// Everything younger than its grace period is merely starting.
 const (
 	pendingGrace = 4 * time.Second  // for a node to be found
 	mountGrace   = 5 * time.Second  // for volumes to be mounted; the kubelet tries again after half a second, then less often
@@ -37,7 +37,7 @@ func (c container) word() string {
 	return "container " + c.spec.Name
 }
 
-// containers are those of a pod that the kubelet has told of, the ones that run first before the others.
+// containers are those of a pod that the kubelet has reported, init containers first.
 func containers(p *corev1.Pod) (list []container) {
 	add := func(specs []corev1.Container, all []corev1.ContainerStatus, init bool) {
 		for i := range specs {
@@ -54,7 +54,7 @@ func containers(p *corev1.Pod) (list []container) {
 	return list
 }
 
-// pod looks at one pod.
+// pod examines one pod.
 func (d *diagnosis) pod(p *corev1.Pod) {
 	switch {
 	case p.DeletionTimestamp != nil, p.Status.Phase == corev1.PodSucceeded:
@@ -66,7 +66,7 @@ func (d *diagnosis) pod(p *corev1.Pod) {
 		d.unscheduled(p)
 		return
 	case d.nodeAway(p.Spec.NodeName):
-		return // that is told of the node; what is known of its pods is old
+		return // that is reported for the node; the state of its pods is outdated
 	}
 	found := false
 	for _, c := range containers(p) {
@@ -82,7 +82,7 @@ func (d *diagnosis) pod(p *corev1.Pod) {
 	}
 }
 
-// nodeAway says whether a node's kubelet does not report at the moment, or reports that it cannot work.
+// nodeAway reports whether a node's kubelet currently does not report, or reports that it cannot work.
 func (d *diagnosis) nodeAway(name string) bool {
 	n := d.nodes[name]
 	if n == nil {
@@ -101,7 +101,7 @@ func condition(n *corev1.Node, kind corev1.NodeConditionType) *corev1.NodeCondit
 	return nil
 }
 
-// creating looks at a pod none of whose containers has a problem, but which may not get as far as having any.
+// creating examines a pod none of whose containers has a problem, but which may not get that far.
 func (d *diagnosis) creating(p *corev1.Pod) {
 	since := scheduledAt(p)
 	if p.Status.Phase != corev1.PodPending || begun(p) {
@@ -126,7 +126,7 @@ func (d *diagnosis) creating(p *corev1.Pod) {
 	}})
 }
 
-// begun says whether any container of a pod has ever run.
+// begun reports whether any container of a pod has ever run.
 func begun(p *corev1.Pod) bool {
 	for _, c := range containers(p) {
 		if s := c.status; s.State.Running != nil || s.State.Terminated != nil || s.LastTerminationState.Terminated != nil {

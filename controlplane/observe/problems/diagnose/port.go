@@ -12,7 +12,7 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// portInUse looks for a container that ended because a port was taken.
+// portInUse looks for a container that exited because a port was in use.
 func (d *diagnosis) portInUse(c container, lines []string, f *finding) bool {
 	port, found := 0, false
 	for _, l := range slices.Backward(lines) {
@@ -31,14 +31,14 @@ func (d *diagnosis) portInUse(c container, lines []string, f *finding) bool {
 	f.Kind, f.key = cluster.ProblemPort, what
 	if c.pod.Spec.HostNetwork {
 		f.Summary = what + " is taken on node " + c.pod.Spec.NodeName
-		f.Advice = advise("the pod is on its node's network: end what has the port, or use another one")
+		f.Advice = advise("the pod uses its node's network: stop what has the port, or use another one")
 		if other := d.holderOf(c.pod.Spec.NodeName, int32(port), c.pod); other != "" {
 			f.Cause = "pod " + other + " has it: " + f.Cause
 		}
 		return true
 	}
 	f.Summary = what + " is taken inside the pod"
-	f.Advice = advise("the containers of a pod share their ports: let one of them listen elsewhere")
+	f.Advice = advise("the containers of a pod share their ports: make one of them listen elsewhere")
 	if others := len(c.pod.Spec.Containers); others == 1 {
 		f.Advice = advise("the container listens on it twice, or starts a second process that does")
 	}
@@ -65,7 +65,7 @@ func (d *diagnosis) holderOf(node string, port int32, not *corev1.Pod) string {
 	return ""
 }
 
-// hostPorts are those that a pod wants of its node.
+// hostPorts are those that a pod requests on its node.
 func hostPorts(p *corev1.Pod) (ports []int32) {
 	for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
 		for _, cp := range c.Ports {
@@ -77,7 +77,7 @@ func hostPorts(p *corev1.Pod) (ports []int32) {
 	return ports
 }
 
-// portsTaken tells of a pod that finds its ports on no node.
+// portsTaken adds a pod whose ports are not free on any node.
 func (d *diagnosis) portsTaken(p *corev1.Pod, f finding) {
 	f.Kind, f.key = cluster.ProblemPort, "host"
 	var held, ports []string
@@ -93,7 +93,7 @@ func (d *diagnosis) portsTaken(p *corev1.Pod, f finding) {
 			ports = append(ports, strconv.Itoa(int(port)))
 		}
 	}
-	f.Summary = "no node has the host port free that the pod wants"
+	f.Summary = "the host port that the pod requests is not free on any node"
 	if len(ports) > 0 {
 		f.Summary = "host port " + listed(ports) + " is taken on every node that could take the pod"
 	}
@@ -101,16 +101,16 @@ func (d *diagnosis) portsTaken(p *corev1.Pod, f finding) {
 	if len(held) > 0 {
 		f.Cause = listed(held)
 	}
-	f.Advice = advise("use a Service in place of hostPort, run fewer of the pod, or add a node", d.oneNodeMore())
+	f.Advice = advise("use a Service instead of hostPort, run fewer of the pod, or add a node", d.oneNodeMore())
 	d.add(f)
 }
 
-// ended says whether a pod has given back what it had of its node.
+// ended reports whether a pod has released its resources on the node.
 func ended(p *corev1.Pod) bool {
 	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
 }
 
-// portIn finds the port of a complaint that it is in use.
+// portIn finds the port in a message that it is in use.
 var portIn = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)[:\s](\d{1,5})\)?:? (?:bind: )?address (?:is )?already in use`),
 	regexp.MustCompile(`(?i)address already in use:? \S*?:(\d{1,5})\b`),

@@ -13,17 +13,17 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// probeGrace is added to what a probe gives by itself: the kubelet begins at a random moment of the period.
+// probeGrace is added to the limits of a probe: the kubelet starts at a random moment of the period.
 const probeGrace = 3 * time.Second
 
-// probe looks for a container that runs and does not get ready.
+// probe looks for a container that runs and does not become ready.
 func (d *diagnosis) probe(c container) bool {
 	r, p := c.status.State.Running, c.spec.ReadinessProbe
 	if r == nil || c.status.Ready || p == nil || c.init {
 		return false
 	}
 	if c.status.Started != nil && !*c.status.Started {
-		return false // its startup probe has the say; failing that, it is killed
+		return false // its startup probe decides; if that fails, it is killed
 	}
 	event := d.probeEvent(c, "Readiness probe ")
 	if event != nil && lastSeen(event).Before(r.StartedAt.Time) {
@@ -41,7 +41,7 @@ func (d *diagnosis) probe(c container) bool {
 	}
 	f := finding{of: d.ownerOf(c.pod), pod: c.pod, key: "readiness/" + c.spec.Name, Problem: cluster.Problem{
 		Kind: cluster.ProblemProbe, Severity: cluster.SeverityWarning, Container: c.spec.Name, Since: since,
-		Summary: c.word() + " runs but is not ready",
+		Summary: c.word() + " is running but not ready",
 		Cause:   "its readiness probe (" + probeWords(p) + ") fails",
 		Advice:  probeAdvice(c, p),
 	}}
@@ -60,7 +60,7 @@ func (d *diagnosis) probeEvent(c container, kind string) *corev1.Event {
 	})
 }
 
-// killedByProbe looks for a container that the kubelet ended because a probe failed.
+// killedByProbe looks for a container that the kubelet killed because a probe failed.
 func (d *diagnosis) killedByProbe(c container, e ending, f *finding) bool {
 	if e.ExitCode != 137 && e.ExitCode != 143 && e.ExitCode != 0 && e.ExitCode != 2 && e.ExitCode != 1 {
 		return false
@@ -94,14 +94,14 @@ func (d *diagnosis) killedByProbe(c container, e ending, f *finding) bool {
 		f.Evidence = []string{oneLine(event.Message)}
 		f.Advice = probeAdvice(c, kind.probe)
 		if kind.word == "startup" || kind.probe.InitialDelaySeconds < 5 && c.spec.StartupProbe == nil {
-			f.Advice = append(f.Advice, cluster.Advise("if it only needs longer to start, give it a startupProbe that waits"))
+			f.Advice = append(f.Advice, cluster.Advise("if it only needs longer to start, add a startupProbe that waits"))
 		}
 		return true
 	}
 	return false
 }
 
-// probeWords is what a probe asks: "GET /healthz on port 8080".
+// probeWords is the request of a probe: "GET /healthz on port 8080".
 func probeWords(p *corev1.Probe) string {
 	switch {
 	case p.HTTPGet != nil:
@@ -122,7 +122,7 @@ func probeWords(p *corev1.Probe) string {
 
 var statusCode = regexp.MustCompile(`HTTP probe failed with statuscode: (\d+)`)
 
-// probeAnswer is what a probe got, in plain words. The messages are those of k8s.io/kubernetes/pkg/probe.
+// probeAnswer is the result of a probe, in plain words. The messages are those of k8s.io/kubernetes/pkg/probe.
 func probeAnswer(p *corev1.Probe, message string) string {
 	text, ok := after(message, " probe failed: ", " probe errored and resulted in unknown state: ", " probe errored: ")
 	if !ok {
@@ -137,11 +137,11 @@ func probeAnswer(p *corev1.Probe, message string) string {
 	case strings.Contains(text, "connection refused"):
 		return "nothing listens on port " + port
 	case containsAny(text, "context deadline exceeded", "i/o timeout", "Client.Timeout exceeded", "timed out", "timeout:"):
-		return fmt.Sprintf("no answer within %ds", max(p.TimeoutSeconds, 1))
+		return fmt.Sprintf("timed out after %ds", max(p.TimeoutSeconds, 1))
 	case strings.Contains(text, "connection reset"):
 		return "the connection to port " + port + " is cut off"
 	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
-		return "port " + port + " speaks http, and the probe https"
+		return "port " + port + " speaks http, but the probe uses https"
 	case strings.Contains(text, "malformed HTTP response"):
 		return "port " + port + " does not speak http"
 	case containsAny(text, "executable file not found", "no such file or directory") && p.Exec != nil:
@@ -188,5 +188,5 @@ func probeAdvice(c container, p *corev1.Probe) []cluster.Advice {
 	if len(own) == 0 {
 		return []cluster.Advice{log}
 	}
-	return append(advise("the probe asks port "+port.String()+", and the container says that it listens on "+listed(own)), log)
+	return append(advise("the probe uses port "+port.String()+", but the container declares that it listens on "+listed(own)), log)
 }

@@ -13,7 +13,7 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// refusals looks for workloads whose pods are not admitted. That they lack pods is the state, the Event says why.
+// refusals looks for workloads whose pods are not admitted. The missing pods are the state, the Event says why.
 func (d *diagnosis) refusals() {
 	for _, rs := range d.ReplicaSets {
 		if rs.Spec.Replicas == nil || rs.Status.Replicas >= *rs.Spec.Replicas {
@@ -44,8 +44,8 @@ func (d *diagnosis) refusals() {
 	}
 }
 
-// refused tells of one workload that lacks pods, if their creation fails. message is the workload's own word, if it has
-// one; Events are seen at longer and longer pauses.
+// refused examines one workload that lacks pods, if their creation fails. message is the workload's own message, if it
+// has one; Events appear at longer and longer intervals.
 func (d *diagnosis) refused(m *metav1.ObjectMeta, of owner, message string) {
 	if m.DeletionTimestamp != nil {
 		return
@@ -56,7 +56,7 @@ func (d *diagnosis) refused(m *metav1.ObjectMeta, of owner, message string) {
 		since = firstSeen(e)
 		message = e.Message
 	}
-	// A pod that was made since then says that it works again.
+	// A pod that was created since then proves that it works again.
 	if message == "" || e != nil && d.madeSince(m, lastSeen(e)) || !d.over(since, refusedGrace) {
 		return
 	}
@@ -93,49 +93,49 @@ var (
 	noPriority    = regexp.MustCompile(`no PriorityClass with name (\S+) was found`)
 )
 
-// refusalWords reads what the API server's admission says: resourcequota, limitranger, pod-security-admission, webhooks,
-// policies.
+// refusalWords parses the messages of the API server's admission: resourcequota, limitranger, pod-security-admission,
+// webhooks, policies.
 func refusalWords(namespace, message string) (summary, cause string, advice []cluster.Advice) {
 	message = strings.Join(strings.Fields(message), " ")
 	webhooks := cluster.Kubectl("get", "validatingwebhookconfigurations,mutatingwebhookconfigurations")
 	if m := quotaExceeded.FindStringSubmatch(message); m != nil {
-		return "its pods are refused by quota " + m[1],
-			clip("a pod more needs "+m[2]+"; the quota allows "+m[4]+", of which "+m[3]+" is used", 400),
-			advise("end something, or raise the quota", cluster.Kubectl("edit", "quota").On(m[1]).In(namespace).Change())
+		return "its pods are rejected by quota " + m[1],
+			clip("another pod needs "+m[2]+"; the quota allows "+m[4]+", of which "+m[3]+" is used", 400),
+			advise("stop something, or raise the quota", cluster.Kubectl("edit", "quota").On(m[1]).In(namespace).Change())
 	}
 	if m := quotaUnknown.FindStringSubmatch(message); m != nil {
-		return "its pods are refused by quota " + m[1], clip("with that quota each container "+m[2], 400),
+		return "its pods are rejected by quota " + m[1], clip("with that quota each container "+m[2], 400),
 			advise("set these resources in the pod, or defaults by a LimitRange")
 	}
 	if m := podSecurity.FindStringSubmatch(message); m != nil {
 		level, _, _ := strings.Cut(m[1], ":")
-		return "its pods are refused by PodSecurity: they are not " + level, "against the rules: " + strings.Join(ruleNames(m[2]), ", "),
-			advise("change the pod, or let the namespace do more",
+		return "its pods are rejected by PodSecurity: they are not " + level, "against the rules: " + strings.Join(ruleNames(m[2]), ", "),
+			advise("change the pod, or relax the rules of the namespace",
 				cluster.Kubectl("label", "ns").On(namespace, "pod-security.kubernetes.io/enforce=baseline").With("--overwrite").Change())
 	}
 	if m := webhookDenied.FindStringSubmatch(message); m != nil {
 		if m[2] == "" {
 			m[2] = "it does not say why"
 		}
-		return "its pods are refused by webhook " + m[1], clip(m[2], 400), advise("ask whoever installed it", webhooks)
+		return "its pods are rejected by webhook " + m[1], clip(m[2], 400), advise("ask the person who installed it", webhooks)
 	}
 	if m := webhookFailed.FindStringSubmatch(message); m != nil {
-		return "its pods are refused, because webhook " + m[1] + " does not answer", clip(m[2], 400),
-			advise("get its Service running, or remove it", webhooks)
+		return "its pods are rejected, because webhook " + m[1] + " does not answer", clip(m[2], 400),
+			advise("make its Service run, or remove it", webhooks)
 	}
 	if m := policyDenied.FindStringSubmatch(message); m != nil {
-		return "its pods are refused by policy " + m[1], clip(m[2], 400), advise("", cluster.Kubectl("describe", "validatingadmissionpolicy").On(m[1]))
+		return "its pods are rejected by policy " + m[1], clip(m[2], 400), advise("", cluster.Kubectl("describe", "validatingadmissionpolicy").On(m[1]))
 	}
 	if m := limitRange.FindStringSubmatch(message); m != nil {
-		return "its pods are refused by a LimitRange", clip(strings.TrimSuffix(m[1], "]"), 400),
+		return "its pods are rejected by a LimitRange", clip(strings.TrimSuffix(m[1], "]"), 400),
 			advise("change resources in the pod, or the LimitRange", cluster.Kubectl("describe", "limitrange").In(namespace))
 	}
 	if m := noAccount.FindStringSubmatch(message); m != nil {
-		return "its pods are refused: service account " + m[1] + " does not exist", "",
+		return "its pods are rejected: service account " + m[1] + " does not exist", "",
 			advise("create it", cluster.Kubectl("create", "serviceaccount").On(m[1]).In(namespace).Change())
 	}
 	if m := noPriority.FindStringSubmatch(message); m != nil {
-		return "its pods are refused: priority class " + m[1] + " does not exist", "", advise("see those that exist", cluster.Kubectl("get", "priorityclasses"))
+		return "its pods are rejected: priority class " + m[1] + " does not exist", "", advise("see those that exist", cluster.Kubectl("get", "priorityclasses"))
 	}
 	cause = message
 	if rest, ok := after(message, " is forbidden: ", "failed error: ", "Error creating: "); ok {
@@ -144,7 +144,8 @@ func refusalWords(namespace, message string) (summary, cause string, advice []cl
 	return "its pods cannot be created", clip(cause, 400), advise("", cluster.Bonsai("logs").On("kube-controller-manager"))
 }
 
-// securityRule is one rule of PodSecurity and what it wants: `runAsNonRoot != true (pod or container "c" must set …)`.
+// securityRule is one rule of PodSecurity and what it requires: `runAsNonRoot != true (pod or container "c" must set
+// …)`.
 var securityRule = regexp.MustCompile(`([^(),]+) \(([^()]*(?:\([^()]*\)[^()]*)*)\)`)
 
 func ruleNames(text string) (names []string) {
@@ -184,7 +185,7 @@ func (d *diagnosis) jobs() {
 			f.Severity, f.Since = cluster.SeverityError, end.LastTransitionTime.Time
 			f.Summary, f.Cause = "the job has failed", oneLine(end.Message)
 			if end.Reason == batchv1.JobReasonBackoffLimitExceeded {
-				f.Summary, f.Cause = "the job has failed: its pods did so "+times(int(j.Status.Failed))+", and no more tries are allowed", ""
+				f.Summary, f.Cause = "the job has failed: its pods failed "+times(int(j.Status.Failed))+", and no more retries are allowed", ""
 			}
 		}
 		if c, t := d.lastFailure(j); t != nil {
@@ -195,7 +196,7 @@ func (d *diagnosis) jobs() {
 			if line := errorLine(lines); line != "" {
 				cause += ": " + line
 			} else if t.Reason == "OOMKilled" {
-				cause += ": it was killed for its memory"
+				cause += ": it was killed because of its memory use"
 			} else if meaning := exitMeaning(c, e); meaning != "" {
 				cause += ": " + meaning
 			}
@@ -217,7 +218,7 @@ func finished(j *batchv1.Job) *batchv1.JobCondition {
 	return nil
 }
 
-// superseded says whether a later Job of the same CronJob exists: that one tells how things are now.
+// superseded reports whether a later Job of the same CronJob exists, which has the current state.
 func (d *diagnosis) superseded(j *batchv1.Job) bool {
 	of := d.owners[j.UID]
 	if of.kind != "cronjob" {
@@ -231,7 +232,7 @@ func (d *diagnosis) superseded(j *batchv1.Job) bool {
 	return false
 }
 
-// lastFailure is the newest container of a Job that failed, of those that are still there.
+// lastFailure is the newest container of a Job that failed, of those that still exist.
 func (d *diagnosis) lastFailure(j *batchv1.Job) (c container, t *corev1.ContainerStateTerminated) {
 	for _, p := range d.Pods {
 		if p.Status.Phase != corev1.PodFailed || !metav1.IsControlledBy(p, j) {

@@ -18,8 +18,8 @@ import (
 // reasonCount is one piece of the scheduler's message: "2 Insufficient memory".
 var reasonCount = regexp.MustCompile(`^(\d+) (.+)$`)
 
-// reasonsIn takes apart "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint(s). preemption: …"
-// (FitError in pkg/scheduler/framework/types.go). What a plugin says of all nodes at once has no count.
+// reasonsIn parses "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint(s). preemption: …"
+// (FitError in pkg/scheduler/framework/types.go). What a plugin says about all nodes at once has no count.
 func reasonsIn(message string) (reasons []string) {
 	text, ok := after(message, "nodes are available: ")
 	if !ok {
@@ -36,7 +36,7 @@ func reasonsIn(message string) (reasons []string) {
 	return reasons
 }
 
-// beforePreemption leaves away what would not help either.
+// beforePreemption drops the part about what would not help either.
 func beforePreemption(message string) string {
 	for _, mark := range []string{" preemption: ", " no new claims to deallocate", " still not schedulable"} {
 		message, _, _ = strings.Cut(message, mark)
@@ -44,7 +44,7 @@ func beforePreemption(message string) string {
 	return strings.TrimSpace(message)
 }
 
-// unscheduled looks at a pod without a node.
+// unscheduled examines a pod without a node.
 func (d *diagnosis) unscheduled(p *corev1.Pod) {
 	c := podCondition(p, corev1.PodScheduled)
 	if c == nil || c.Status != corev1.ConditionFalse || c.Reason != corev1.PodReasonUnschedulable {
@@ -64,9 +64,9 @@ func (d *diagnosis) unscheduled(p *corev1.Pod) {
 	switch {
 	case containsAny(c.Message, "unbound immediate PersistentVolumeClaims", "storageclass.storage.k8s.io "):
 		if d.waitsForClaim(p) {
-			return // that is told of the claim
+			return // that is reported for the claim
 		}
-		f.Kind, f.Summary, f.Cause = cluster.ProblemClaim, "waits for a volume", "a claim of the pod is not bound"
+		f.Kind, f.Summary, f.Cause = cluster.ProblemClaim, "is waiting for a volume", "a claim of the pod is not bound"
 		f.Advice = advise("", cluster.Kubectl("get", "pvc").In(p.Namespace))
 	case has("persistentvolumeclaim "):
 		d.claimReason(p, &f, reasons)
@@ -76,26 +76,26 @@ func (d *diagnosis) unscheduled(p *corev1.Pod) {
 	case has("Insufficient") || has("Too many pods"):
 		d.tooLarge(p, &f, reasons)
 	case len(d.Nodes) == 0 || strings.Contains(c.Message, "no nodes available"):
-		f.Summary, f.Cause = "no node can take it", "the cluster has no nodes"
+		f.Summary, f.Cause = "no node is suitable", "the cluster has no nodes"
 		f.Advice = advise("add some", d.oneNodeMore().Cure())
 	case has("node affinity/selector"):
 		d.notSelected(p, &f)
 	case has("untolerated taint") || has("unschedulable"):
 		d.tainted(p, &f)
 	case has("topology spread"):
-		f.Summary, f.Cause = "no node can take it", "its topology spread constraints allow none of the nodes"
+		f.Summary, f.Cause = "no node is suitable", "its topology spread constraints allow none of the nodes"
 		f.Advice = advise("set whenUnsatisfiable: ScheduleAnyway if they are only a preference, or add a node")
 	case has("anti-affinity"):
-		f.Summary, f.Cause = "no node can take it", "it may not share a node with pods that are there already (pod anti-affinity)"
+		f.Summary, f.Cause = "no node is suitable", "it must not share a node with pods that are already there (pod anti-affinity)"
 		f.Advice = advise("run fewer of it, or add a node", d.oneNodeMore().Cure())
 	case has("pod affinity"):
-		f.Summary, f.Cause = "no node can take it", "it has to be near pods that are nowhere (pod affinity)"
-		f.Advice = advise("look for the labels that it wants", cluster.Kubectl("get", "pods").With("-A", "--show-labels"))
+		f.Summary, f.Cause = "no node is suitable", "it has to be near pods that do not exist (pod affinity)"
+		f.Advice = advise("check the labels that it requires", cluster.Kubectl("get", "pods").With("-A", "--show-labels"))
 	case has("PersistentVolume's node affinity"):
-		f.Summary, f.Cause = "no node can take it", "its volume is on a node that cannot take the pod"
+		f.Summary, f.Cause = "no node is suitable", "its volume is on a node that cannot run the pod"
 		f.Advice = advise("", cluster.Kubectl("get", "pv").With("-o", "wide"))
 	default:
-		f.Summary, f.Cause = "no node can take it", oneLine(strings.Join(reasons, ", "))
+		f.Summary, f.Cause = "no node is suitable", oneLine(strings.Join(reasons, ", "))
 		f.Advice = describe(p)
 	}
 	d.add(f)
@@ -106,7 +106,7 @@ func (d *diagnosis) oneNodeMore() cluster.Command {
 	return cluster.Bonsai("start").With("--nodes", strconv.Itoa(len(d.Nodes)+1)).Change()
 }
 
-// tooLarge says which resource is short, how much is wanted, and which node has most.
+// tooLarge says which resource is short, how much is requested, and which node has most.
 func (d *diagnosis) tooLarge(p *corev1.Pod, f *finding, reasons []string) {
 	wants := resourcehelper.PodRequests(p, resourcehelper.PodResourcesOptions{})
 	var short []corev1.ResourceName
@@ -127,7 +127,7 @@ func (d *diagnosis) tooLarge(p *corev1.Pod, f *finding, reasons []string) {
 			continue
 		}
 		want := wants[r]
-		cause := "it wants " + resourceWords(r, amount(r, want))
+		cause := "it requests " + resourceWords(r, amount(r, want))
 		best, largest, node := int64(-1), int64(0), ""
 		var free, total string
 		for _, n := range possible {
@@ -144,7 +144,7 @@ func (d *diagnosis) tooLarge(p *corev1.Pod, f *finding, reasons []string) {
 		case largest == 0:
 			cause += ", and no node has any"
 		default:
-			cause += "; the freest node, " + node + ", has " + free
+			cause += "; the node with the most, " + node + ", has " + free
 			if want.MilliValue() > largest {
 				cause += " left, and none is larger than " + total
 			}
@@ -156,7 +156,7 @@ func (d *diagnosis) tooLarge(p *corev1.Pod, f *finding, reasons []string) {
 		names = append(names, string(r))
 	}
 	f.Summary, f.Cause = "no node has enough "+listed(names)+" left", strings.Join(causes, "; ")
-	f.Advice = advise("let it ask for less (resources.requests), or end something else")
+	f.Advice = advise("reduce its resources.requests, or stop something else")
 	fits := len(possible) > 0
 	for _, r := range short {
 		want := wants[r]
@@ -182,7 +182,7 @@ func resourceWords(r corev1.ResourceName, amount string) string {
 	return amount + " " + string(r)
 }
 
-// possible are the nodes that could take the pod if they had room; all, if there are none.
+// possible are the nodes that could run the pod if they had room; all, if there are none.
 func (d *diagnosis) possible(p *corev1.Pod) (list []*corev1.Node) {
 	wanted := nodeaffinity.GetRequiredNodeAffinity(p)
 	for _, n := range d.Nodes {
@@ -196,7 +196,7 @@ func (d *diagnosis) possible(p *corev1.Pod) (list []*corev1.Node) {
 	return list
 }
 
-// freeOn is what a node can still give to pods.
+// freeOn is what a node still has for pods.
 func (d *diagnosis) freeOn(node string) corev1.ResourceList {
 	if d.free == nil {
 		d.free = map[string]corev1.ResourceList{}
@@ -249,7 +249,7 @@ func tolerates(tol corev1.Toleration, t *corev1.Taint) bool {
 
 // tainted says which taints keep a pod off which nodes.
 func (d *diagnosis) tainted(p *corev1.Pod, f *finding) {
-	f.Summary = "no node can take it"
+	f.Summary = "no node is suitable"
 	nodes := map[string][]string{} // by taint
 	var cordoned, away []string
 	for _, n := range d.Nodes {
@@ -278,8 +278,8 @@ func (d *diagnosis) tainted(p *corev1.Pod, f *finding) {
 		f.Advice = advise("see why a node is not ready", cluster.Bonsai("status"))
 	}
 	if len(cordoned) > 0 {
-		causes = append(causes, listed(cordoned)+" takes no new pods (cordoned)")
-		f.Advice = advise("let it take pods again", cluster.Kubectl("uncordon").On(cordoned[0]).Cure())
+		causes = append(causes, listed(cordoned)+" accepts no new pods (cordoned)")
+		f.Advice = advise("allow pods on it again", cluster.Kubectl("uncordon").On(cordoned[0]).Cure())
 	}
 	f.Cause = strings.Join(causes, "; ")
 	if len(f.Advice) == 0 {
@@ -289,7 +289,7 @@ func (d *diagnosis) tainted(p *corev1.Pod, f *finding) {
 
 // notSelected says which label no node has.
 func (d *diagnosis) notSelected(p *corev1.Pod, f *finding) {
-	f.Summary = "no node is one that it wants"
+	f.Summary = "no node matches its requirements"
 	f.Advice = advise("see the labels of the nodes", cluster.Kubectl("get", "nodes").With("--show-labels"))
 	var lacking []string
 	for _, key := range slices.Sorted(maps.Keys(p.Spec.NodeSelector)) {

@@ -66,7 +66,7 @@ func listed(all []string) string {
 	return strings.Join(all[:len(all)-1], ", ") + " and " + all[len(all)-1]
 }
 
-// amount is how people write a quantity of a resource.
+// amount formats a quantity of a resource as people write it.
 func amount(r corev1.ResourceName, q resource.Quantity) string {
 	switch {
 	case r == corev1.ResourceCPU:
@@ -77,7 +77,7 @@ func amount(r corev1.ResourceName, q resource.Quantity) string {
 	return q.String()
 }
 
-// bytes is "2.6Gi"; it rounds down, so that what is free is never told as more than it is.
+// bytes formats "2.6Gi"; it rounds down, so that free space is never overstated.
 func bytes(n int64) string {
 	if n < 0 {
 		return "0"
@@ -96,7 +96,7 @@ func bytes(n int64) string {
 	return fmt.Sprintf("%d.%d%s", tenths/10, tenths%10, units[i])
 }
 
-// oneLine is a message of a component, made fit for a line.
+// oneLine is a message of a component, shortened to one line.
 func oneLine(text string) string {
 	return clip(strings.Join(strings.Fields(text), " "), 400)
 }

@@ -14,9 +14,9 @@ import (
 const (
 	claimGrace     = 4 * time.Second
 	provisionGrace = 20 * time.Second // for somebody else's provisioner
-	// mountAgain is more than the longest pause of kubelet before it tries a mount again.
+	// mountAgain is more than the longest pause of kubelet before it retries a mount.
 	mountAgain = 3 * time.Minute
-	// DefaultClassAnnotation marks the class of claims that name none.
+	// DefaultClassAnnotation marks the class of claims that name no class.
 	defaultClassAnnotation = "storageclass.kubernetes.io/is-default-class"
 )
 
@@ -36,7 +36,7 @@ func (d *diagnosis) claim(c *corev1.PersistentVolumeClaim) {
 	}}
 	switch c.Status.Phase {
 	case corev1.ClaimLost:
-		f.Severity, f.Summary, f.Cause = cluster.SeverityError, "the claim has lost its volume", "volume "+c.Spec.VolumeName+" does not exist any more, and with it what it held"
+		f.Severity, f.Summary, f.Cause = cluster.SeverityError, "the claim has lost its volume", "volume "+c.Spec.VolumeName+" does not exist any more, and its data is lost"
 		d.add(f)
 		return
 	case corev1.ClaimPending, "":
@@ -51,7 +51,7 @@ func (d *diagnosis) claim(c *corev1.PersistentVolumeClaim) {
 	failed := d.eventOf(c.UID, func(e *corev1.Event) bool { return e.Reason == "ProvisioningFailed" })
 	switch {
 	case class == nil && named == "" && c.Spec.StorageClassName != nil:
-		f.Cause = "its class is the empty one, which takes only volumes that exist, and none fits"
+		f.Cause = "its class is empty, which matches only existing volumes, and none fits"
 		f.Advice = advise("create a PersistentVolume, or omit storageClassName")
 	case class == nil && named == "":
 		f.Cause = "it names no storage class, and the cluster has no default one"
@@ -67,14 +67,14 @@ func (d *diagnosis) claim(c *corev1.PersistentVolumeClaim) {
 	case failed != nil && !(waits && strings.Contains(failed.Message, "selected-node")):
 		f.Cause = provisionFailure(failed.Message)
 	case waits:
-		return // for a pod; if one waits for it in turn, the scheduler says what for
+		return // for a pod; if a pod waits for the claim, the scheduler says why
 	case class.Provisioner == "kubernetes.io/no-provisioner":
-		f.Cause = "class " + class.Name + " makes no volumes, and none that exists fits"
+		f.Cause = "class " + class.Name + " does not create volumes, and no existing one fits"
 		f.Advice = advise("create a PersistentVolume of that class")
 	case !d.over(c.CreationTimestamp.Time, provisionGrace):
 		return
 	default:
-		f.Cause = "nobody makes volumes of class " + class.Name + " (provisioner " + class.Provisioner + ")"
+		f.Cause = "nothing creates volumes of class " + class.Name + " (provisioner " + class.Provisioner + ")"
 		f.Advice = advise("install that provisioner, or use another class: " + listed(d.classNames()))
 		if class.Provisioner == ownProvisioner {
 			f.Advice = advise("", cluster.Bonsai("addons", "enable").On("storage-provisioner").Cure())
@@ -119,7 +119,7 @@ func (d *diagnosis) hasClasses() string {
 	}
 }
 
-// provisionFailure leaves away what the library of provisioners puts before an error.
+// provisionFailure drops what the library of provisioners puts before an error.
 func provisionFailure(message string) string {
 	if rest, ok := after(message, `failed to provision volume with StorageClass "`); ok {
 		if _, cause, ok := strings.Cut(rest, `": `); ok {
@@ -142,7 +142,7 @@ func claimsOf(p *corev1.Pod) (names []string) {
 	return names
 }
 
-// waitsForClaim says whether a claim of a pod has, or will have, a problem of its own.
+// waitsForClaim reports whether a claim of a pod has, or will have, a problem of its own.
 func (d *diagnosis) waitsForClaim(p *corev1.Pod) bool {
 	names := claimsOf(p)
 	return slices.ContainsFunc(d.Claims, func(c *corev1.PersistentVolumeClaim) bool {
@@ -150,14 +150,14 @@ func (d *diagnosis) waitsForClaim(p *corev1.Pod) bool {
 	})
 }
 
-// claimReason reads what the scheduler says of a claim (volume_binding.go): `persistentvolumeclaim "x" not found`,
+// claimReason parses the scheduler's message about a claim (volume_binding.go): `persistentvolumeclaim "x" not found`,
 // "… bound to non-existent persistentvolume …", "… is being deleted".
 func (d *diagnosis) claimReason(p *corev1.Pod, f *finding, reasons []string) {
 	f.Kind = cluster.ProblemClaim
 	i := slices.IndexFunc(reasons, func(r string) bool { return strings.Contains(r, "persistentvolumeclaim ") })
 	name := between(reasons[i], `persistentvolumeclaim "`, `"`)
 	f.key = name
-	f.Summary, f.Cause = "waits for claim "+name, oneLine(reasons[i])
+	f.Summary, f.Cause = "is waiting for claim "+name, oneLine(reasons[i])
 	f.Advice = advise("see the claims that exist", cluster.Kubectl("get", "pvc").In(p.Namespace))
 	if strings.Contains(reasons[i], "not found") {
 		var names []string
@@ -167,16 +167,16 @@ func (d *diagnosis) claimReason(p *corev1.Pod, f *finding, reasons []string) {
 			}
 		}
 		f.Severity = cluster.SeverityError
-		f.Summary, f.Cause = "claim "+name+" does not exist"+meant(name, names), "the pod has a volume of it"
+		f.Summary, f.Cause = "claim "+name+" does not exist"+meant(name, names), "the pod uses it as a volume"
 	}
 }
 
-// unmounted looks for volumes that a pod on a node does not get.
+// unmounted looks for volumes that are not mounted for a pod on a node.
 func (d *diagnosis) unmounted(p *corev1.Pod, since time.Time) bool {
 	e := d.eventOf(p.UID, func(e *corev1.Event) bool {
 		switch e.Reason {
 		case "FailedMount", "FailedAttachVolume", "FailedMapVolume":
-			// The kubelet has not got to know the pod's objects yet.
+			// The kubelet does not know the pod's objects yet.
 			return !containsAny(e.Message, "not registered", "timed out waiting for the condition", "failed to sync")
 		}
 		return false
@@ -219,8 +219,8 @@ func (d *diagnosis) unmounted(p *corev1.Pod, since time.Time) bool {
 	return true
 }
 
-// missingKeyIn reads "configmap references non-existent config key: K" and "references non-existent secret key: K"
-// (pkg/volume/configmap, secret, projected), which name the key alone.
+// missingKeyIn parses "configmap references non-existent config key: K" and "references non-existent secret key: K"
+// (pkg/volume/configmap, secret, projected), which name only the key.
 func missingKeyIn(p *corev1.Pod, volume, cause string) (m missing, ok bool) {
 	key, ok := after(cause, "references non-existent config key: ", "references non-existent secret key: ")
 	if !ok {
