@@ -60,7 +60,7 @@ func crashed(dir statedir.Dir, err error) error {
 	f := fault.Newf(fault.Internal, "%w", c).Advise("the cluster is untouched; open it again", cluster.Bonsai("ui"))
 	path := filepath.Join(dir.Root, "ui-crash.txt")
 	if statedir.WriteFile(path, []byte(c.Error()+"\n\n"+c.Stack)) == nil {
-		f.Advisef("what happened is in %s", path)
+		f = f.Advisef("what happened is in %s", path)
 	}
 	return f
 }

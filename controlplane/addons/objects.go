@@ -72,7 +72,7 @@ func (e *foreignError) Error() string {
 
 func (e *foreignError) advice() []cluster.Advice {
 	remove := cluster.Kubectl("delete", e.ref.resource.GroupResource().String()).On(e.ref.name).In(e.ref.namespace).Change()
-	return []cluster.Advice{cluster.Advise("if nobody needs it", remove)}
+	return []cluster.Advice{cluster.Advise("if it is not needed", remove)}
 }
 
 func isForeign(err error) bool {

@@ -336,7 +336,7 @@ func TestAWatchEndsWithItsReader(t *testing.T) {
 	w.Start(w)
 	defer w.Close()
 	gone := fmt.Errorf("gone")
-	if err := w.Watch(t.Context(), func(cluster.Snapshot) error { return gone }); err != gone {
+	if err := w.Watch(t.Context(), func(cluster.Snapshot) error { return gone }); !errors.Is(err, gone) {
 		t.Errorf("got %v", err)
 	}
 }

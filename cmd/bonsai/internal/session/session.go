@@ -94,14 +94,6 @@ func (s *Session) limit(ctx context.Context, d time.Duration, what string) (cont
 	return context.WithTimeoutCause(ctx, d, cause)
 }
 
-// command is what to type for a verb and this cluster.
-func (s *Session) command(verb string) string {
-	if s.o.Name == cluster.DefaultName {
-		return "bonsai " + verb
-	}
-	return "bonsai " + verb + " -p " + s.o.Name
-}
-
 // sleep waits between two tries; an error is that of ctx.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
