@@ -157,8 +157,14 @@ func (w *waterfall) event(e cluster.Event) {
 		if e.Problem != nil {
 			text = problemText(e.Problem)
 		}
-		if text != "" && !slices.Contains(w.warnings, text) {
-			w.warnings = append(w.warnings, text)
+		if text == "" || slices.Contains(w.warnings, text) {
+			return
+		}
+		w.warnings = append(w.warnings, text)
+		if e.Problem != nil { // what to do is said below it, the most general last
+			for _, a := range e.Problem.Advice {
+				w.warnings = append(w.warnings, paint.Clean(a.String()))
+			}
 		}
 		return
 	case e.Step == w.verb: // the verb itself: its last word, or a line of text

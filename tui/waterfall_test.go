@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +115,21 @@ func TestWaterfallEnds(t *testing.T) {
 	}
 	if done, all := w.counts(); done != 2 || all != 2 {
 		t.Errorf("%d of %d", done, all)
+	}
+}
+
+// A warning says what to do about it, once.
+func TestWaterfallWarningWithAdvice(t *testing.T) {
+	w := newWaterfall("start", fakeNow)
+	warning := cluster.Event{Kind: cluster.StepWarning, Step: "kubeconfig", Time: fakeNow, Problem: &cluster.Problem{
+		Summary: "change the kubeconfig", Cause: "read-only",
+		Advice: []cluster.Advice{cluster.Advise("write it", cluster.Bonsai("update-context")), cluster.Advise("or\x1b[2J")},
+	}}
+	w.event(warning)
+	w.event(warning)
+	want := []string{"change the kubeconfig: read-only", "write it:  bonsai update-context", paint.Clean("or\x1b[2J")}
+	if !slices.Equal(w.warnings, want) {
+		t.Errorf("got %q, want %q", w.warnings, want)
 	}
 }
 

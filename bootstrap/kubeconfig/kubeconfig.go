@@ -124,7 +124,7 @@ func Remove(ca []byte) (removed bool, err error) {
 		err = unusable("change", found.stuck.path, found.stuck.locked)
 	}
 	if f, ok := errors.AsType[*fault.Fault](err); ok && len(found.contexts) > 0 {
-		f.Advisef("then remove the contexts that led to the cluster: %s", strings.Join(found.contexts, ", "))
+		f.Advise("then remove the contexts that led to the cluster: " + strings.Join(found.contexts, ", "))
 	}
 	return found.any, err
 }

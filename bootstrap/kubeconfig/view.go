@@ -362,11 +362,14 @@ func (v *view) remove(ca []byte) (found remains) {
 			found.stuck = f
 			continue
 		}
-		next := ""
-		if i := slices.IndexFunc(previous, func(p string) bool { has, _ := v.find(contexts, p); return p != "" && has != nil }); f == decider && i >= 0 {
-			next = previous[i]
+		f.doc.setCurrent("")
+		if f != decider {
+			continue
 		}
-		f.doc.setCurrent(next)
+		i := slices.IndexFunc(previous, func(p string) bool { has, _ := v.find(contexts, p); return p != "" && has != nil })
+		if _, now := v.current(); i >= 0 && now != previous[i] { // which another file may set
+			f.doc.setCurrent(previous[i])
+		}
 	}
 	return found
 }

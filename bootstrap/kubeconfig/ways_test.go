@@ -71,8 +71,8 @@ func wantContexts(t *testing.T, path, current string, want ...string) {
 	}
 }
 
-// real is an entry with certificates as clusters have them.
-func real(t *testing.T, name string) Entry {
+// issued is an entry with certificates as clusters have them.
+func issued(t *testing.T, name string) Entry {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "pki")
 	if err := pki.Ensure(dir, cluster.Spec{Name: name}); err != nil {
@@ -109,7 +109,7 @@ func TestRenamedAndFurtherContextsAreTheClusters(t *testing.T) {
 		{"none is current", "mine", `""`, "mine", "work"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e := real(t, "dev")
+			e := issued(t, "dev")
 			path := setup(t, "current-context: work\ncontexts: []\nclusters: []\nusers: []\n")
 			add(t, path, strings.Replace(twoContexts, "- context: {cluster: dev, user: dev, namespace: apps}\n  name: apps\n", "", 1))
 			merge(t, e, path)
@@ -127,7 +127,7 @@ func TestRenamedAndFurtherContextsAreTheClusters(t *testing.T) {
 			wantContexts(t, path, c.want, "work", c.rename, "apps")
 			// Another port and another certificate are repaired where they are.
 			moved := e
-			moved.Server, moved.Cert = "https://127.0.0.1:7443", real(t, "dev").Cert
+			moved.Server, moved.Cert = "https://127.0.0.1:7443", issued(t, "dev").Cert
 			if a := Inspect(moved); a.State != Misconfigured || len(a.Contexts) > 0 {
 				t.Errorf("moved: %+v", a)
 			}
@@ -149,7 +149,7 @@ func TestRenamedAndFurtherContextsAreTheClusters(t *testing.T) {
 
 // A user of the cluster's own, or a way to it from elsewhere, is not bonsai's to repair.
 func TestOwnCredentialsAndAddressesStay(t *testing.T) {
-	e := real(t, "dev")
+	e := issued(t, "dev")
 	path := setup(t, "contexts: []\nclusters: []\nusers: []\n")
 	ca := base64.StdEncoding.EncodeToString(e.CA)
 	jane := base64.StdEncoding.EncodeToString([]byte(read(t, filepath.Join(janes(t), "front-proxy-client.crt"))))
@@ -329,6 +329,11 @@ func TestReadOnlyFilesOfTheList(t *testing.T) {
 				}
 				if strings.HasPrefix(f[0], "ro") && text != f[1] || strings.Contains(text, "6443") {
 					t.Errorf("%s is now\n%s", f[0], text)
+				}
+				before, err1 := parse([]byte(f[1]))
+				after, err2 := parse([]byte(text))
+				if err := errors.Join(err1, err2); err != nil || before.current() != after.current() {
+					t.Errorf("%s: %v; its current context was %q and is %q", f[0], err, before.current(), after.current())
 				}
 				if left, _ := filepath.Glob(paths[f[0]] + "?*"); len(left) > 0 {
 					t.Errorf("left behind: %v", left)
