@@ -284,7 +284,7 @@ func (m *Manager) stopDaemon(ctx context.Context, state statedir.Cluster) error 
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return errors.Join(m.killDaemon(ctx, state))
+	return m.killDaemon(ctx, state)
 }
 
 // killDaemon kills the cluster's daemon at once.

@@ -27,7 +27,8 @@ const (
 // Delete removes every trace of the cluster: daemon, containers, volumes, network, state folder and the entries in the
 // kubeconfig. It also works on incomplete and broken clusters, and never touches a cluster of another state folder. If
 // the engine does not answer, everything else is removed and the fault says how to remove the containers later. A
-// kubeconfig that cannot be changed is a warning: everything of the cluster is gone.
+// kubeconfig that cannot be changed is a warning: everything of the cluster is gone. If ctx ends, the state folder stays,
+// for another Delete.
 func (m *Manager) Delete(ctx context.Context, name string, events func(cluster.Event)) error {
 	state := m.env.Dir.Cluster(name)
 	if !state.Exists() {
@@ -43,28 +44,36 @@ func (m *Manager) Delete(ctx context.Context, name string, events func(cluster.E
 	if spec, err := state.LoadSpec(); err == nil && len(spec.Nodes) == 0 {
 		needsEngine = false // made without an engine, which may not even be installed
 	}
-	ctx, cancel := m.limit(ctx, deleteLimit, "the delete")
+	limited, cancel := m.limit(ctx, deleteLimit, "the delete")
 	defer cancel()
 
 	id, ca := state.ID(), authority(state)
 	var engineErr error
 	var engine sync.WaitGroup
 	if needsEngine {
-		engine.Go(func() { engineErr = m.removeFromEngine(ctx, rec, id, name) })
+		engine.Go(func() { engineErr = m.removeFromEngine(limited, rec, id, name) })
 	}
 	err = rec.step("daemon", "Control plane", func(func(string)) error {
 		// Its data is deleted: there is nothing to stop in order.
-		return m.killDaemon(ctx, state)
+		return m.killDaemon(limited, state)
 	})
 	engine.Wait()
-	err = errors.Join(err, rec.step("state", "Certificates, data and kubeconfig entries", func(func(string)) error {
+	// Without the state folder, another delete could find neither the rest on the engine nor a daemon that does not end.
+	switch {
+	case ctx.Err() != nil:
+		return fault.Newf(fault.Canceled, "delete was cancelled, and is not complete").
+			Advise("delete the rest", cluster.Bonsai("delete").Of(name).Change())
+	case err != nil:
+		return errors.Join(err, engineErr)
+	}
+	err = rec.step("state", "Certificates, data and kubeconfig entries", func(func(string)) error {
 		if _, err := kubeconfig.Remove(ca); err != nil {
 			rec.warnOf("kubeconfig", err)
 		}
 		return state.Remove()
-	}))
+	})
 	if err == nil && engineErr == nil && needsEngine {
-		err = m.prunePayloads(ctx)
+		err = m.prunePayloads(limited)
 	}
 	return errors.Join(removeLater(engineErr, cmp.Or(id, name)), err)
 }

@@ -277,6 +277,30 @@ func TestAClusterThatIsBeingCreatedIsNotForeign(t *testing.T) {
 	}
 }
 
+func TestAnInterruptedDeleteIsRepeated(t *testing.T) {
+	m := newMachine(t)
+	m.startNodes(t, 1)
+	id := m.dir.Cluster("dev").ID()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	m.engine.Hook = func(ctx context.Context, op, _ string) error {
+		if op == "RemoveCluster" {
+			cancel() // Ctrl-C
+		}
+		return ctx.Err()
+	}
+	if err := m.Delete(ctx, "dev", nil); fault.KindOf(err) != fault.Canceled || !strings.Contains(fault.Problem(err).HintText(), "bonsai delete -p dev") {
+		t.Errorf("delete = %v", err)
+	}
+	m.engine.Hook = nil
+	if err := m.Delete(t.Context(), "dev", nil); err != nil {
+		t.Errorf("the second delete: %v", err)
+	}
+	if left := holdingOf(t, m, id); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
 func TestDeleteOfWhatAnotherStateFolderMade(t *testing.T) {
 	ours, theirs, check := twoFolders(t)
 	id := ours.dir.Cluster("dev").ID()
