@@ -91,7 +91,7 @@ func stuck() *fakeSession {
 
 func TestBirthOfAPodThatNoNodeTakes(t *testing.T) {
 	r := birthOf(t, stuck(), "db-0", 80, 24)
-	r.shows("shop/db-0  not ready, 5.00s so far", "waits for room", "NO NODE none of 2 is possible", "attempt 9", "two nodes were not looked at", "✗ dev-1", "Insufficient memory  NodeResourcesFit", "the control plane was restarted after this pod was made")
+	r.shows("shop/db-0  not ready, 5.00s so far", "waits for room", "NO NODE none of 2 is possible", "attempt 9", "two nodes were not looked at", "✗ dev-1", "Insufficient memory  NodeResourcesFit", `the control plane was restarted \x1b[31mafter this pod was made`)
 	if !strings.Contains(r.line("queue"), "▒") {
 		t.Errorf("a step that lasts is drawn like one that is done: %s", r.line("queue"))
 	}

@@ -104,7 +104,7 @@ func (i *input) key(msg tea.KeyMsg) bool {
 // insert puts text in at the cursor; of several lines it makes one.
 func (i *input) insert(text string) {
 	text = strings.NewReplacer("\r\n", " ", "\r", " ", "\n", " ").Replace(strings.Trim(text, "\r\n"))
-	i.model, _ = i.model.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(paint.Clean(text))})
+	i.model, _ = i.model.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(paint.CleanTyped(text))})
 }
 
 // character is the first character of a text, which may be several code points; "" of an empty one.

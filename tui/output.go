@@ -45,7 +45,7 @@ func (p *outputPage) empty() bool { return len(p.lines) == 0 }
 func (p *outputPage) add(text string) {
 	follows := p.top+p.rows >= len(p.lines) && p.top > 0
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
-		p.lines = append(p.lines, paint.Clean(line))
+		p.lines = append(p.lines, paint.CleanLog(line))
 	}
 	if n := len(p.lines) - keptLines; n > 0 {
 		p.lines = p.lines[n:]

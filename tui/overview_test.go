@@ -270,5 +270,5 @@ func TestProblemOfAWorkload(t *testing.T) {
 	r.settled()
 	r.shows("deployment shop/cart", "6m", "LOG shop/cart-7d9f4-x2k", "starting cart 1.4.2")
 	r.keys("enter")
-	r.shows("since    6m ago", "pods     12: shop/cart-7d9f4-x2k, shop/cart-b and 10 more", "in container cart", "again    in 38s", "go to deployment shop/cart")
+	r.shows("since    6m ago", "pods     12: shop/cart-7d9f4-x2k, shop/cart-\\x1b[31mb and 10 more", "in container cart", "again    in 38s", "go to deployment shop/cart")
 }

@@ -84,7 +84,7 @@ func cleanProblem(p *cluster.Problem) {
 	}
 	p.Evidence = slices.Clone(p.Evidence)
 	for i := range p.Evidence {
-		p.Evidence[i] = paint.Clean(p.Evidence[i])
+		p.Evidence[i] = paint.CleanLog(p.Evidence[i])
 	}
 }
 

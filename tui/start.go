@@ -323,7 +323,7 @@ func (p *startPage) report() string {
 			fmt.Fprintf(&b, "cause: %s\n", paint.Clean(problem.Cause))
 		}
 		for _, line := range problem.Evidence {
-			fmt.Fprintf(&b, "| %s\n", paint.Clean(line))
+			fmt.Fprintf(&b, "| %s\n", paint.CleanLog(line))
 		}
 		for _, a := range problem.Advice {
 			fmt.Fprintf(&b, "hint: %s\n", u.advice(a))

@@ -200,7 +200,7 @@ func (p *startPage) problemLines(problem cluster.Problem, w int) []string {
 		add(paint.Accent, t.Glyphs.Right+"  ", u.advice(a))
 	}
 	for _, e := range problem.Evidence {
-		lines = append(lines, t.Line(w).Add(paint.Plain, "   ").Add(paint.Dim, t.Glyphs.TreeUp+" "+paint.Clean(e)).String())
+		lines = append(lines, t.Line(w).Add(paint.Plain, "   ").Add(paint.Dim, t.Glyphs.TreeUp+" "+paint.CleanLog(e)).String())
 	}
 	return lines
 }

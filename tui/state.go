@@ -18,7 +18,8 @@ type state struct {
 
 func newState(u *ui) *state {
 	return &state{Cluster: model.New(model.Options{
-		Source: u.session, Hub: u.hub, Now: func() time.Time { return u.clock.now() }, Clean: paint.Clean, Changed: u.touch,
+		Source: u.session, Hub: u.hub, Now: func() time.Time { return u.clock.now() }, Clean: paint.Clean, CleanLog: paint.CleanLog,
+		Changed: u.touch,
 	})}
 }
 

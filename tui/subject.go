@@ -196,7 +196,7 @@ func (p *subjectPage) subjects() []subject {
 func (p *subjectPage) problem() *cluster.Problem {
 	name := singular(p.s.ref.Type) + "/" + strings.TrimPrefix(p.s.ref.Namespace+"/"+p.s.ref.Name, "/")
 	for i := range p.u.state.Snapshot.Problems {
-		if q := &p.u.state.Snapshot.Problems[i]; q.Object == name {
+		if q := &p.u.state.Snapshot.Problems[i]; paint.Clean(q.Object) == paint.Clean(name) {
 			return q
 		}
 	}

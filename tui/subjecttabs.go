@@ -395,7 +395,7 @@ func (p *subjectPage) summary(w int) []textview.Line {
 		}
 		r.label(0, u.T("why")).wrap(severityState(q.Severity).Role(), text)
 		for _, e := range q.Evidence {
-			r.label(0, "").wrap(paint.Plain, e)
+			r.label(0, "").wrap(paint.Plain, paint.CleanLog(e))
 		}
 		for i, a := range q.Advice {
 			word := u.T("what helps")

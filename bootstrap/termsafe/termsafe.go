@@ -1,7 +1,8 @@
 // Package termsafe makes text from a cluster (names, reasons, log lines) harmless for a terminal: nothing in it can
 // move the cursor, set a title, reverse the reading direction, or be invisible.
 //
-// String is for one value inside a line, Quote for one argument of a command that people copy, Writer for whole streams.
+// String is for one value inside a line, LogLine for a line of a log, Typed for input, Quote for one argument of a command that people
+// copy, Writer for whole streams.
 package termsafe
 
 import (
@@ -18,19 +19,63 @@ func String(s string) string {
 	if strings.IndexFunc(s, escaped) < 0 {
 		return s
 	}
+	return replaced(s, func(r rune) (string, bool) { return " ", r == '\n' || r == '\t' })
+}
+
+// LogLine is String for a line that a program wrote for people: what only lays text out is replaced by spaces, and the
+// variation selectors after emoji are omitted. Escape sequences have to be removed first where they are not worth a look.
+func LogLine(s string) string {
+	if strings.IndexFunc(s, escaped) < 0 {
+		return s
+	}
+	return replaced(s, func(r rune) (string, bool) {
+		if r == '\uFE0E' || r == '\uFE0F' {
+			return "", true
+		}
+		return layout(r)
+	})
+}
+
+// Typed is LogLine for text that a person enters or pastes: what would not be seen is omitted.
+func Typed(s string) string {
+	return replaced(s, func(r rune) (string, bool) {
+		text, _ := layout(r)
+		return text, true
+	})
+}
+
+// layout is what stands for a character that only lays text out, as spaces of a log line.
+func layout(r rune) (string, bool) {
+	switch {
+	case r == '\t':
+		return "  ", true
+	case r == '\n', r == '\r', unicode.In(r, unicode.Zs, unicode.Zl, unicode.Zp):
+		return " ", true
+	}
+	return "", false
+}
+
+// Escape is how String shows a character that cannot be shown as itself.
+func Escape(r rune) string {
+	if r < utf8.RuneSelf {
+		return fmt.Sprintf(`\x%02x`, r)
+	}
+	return fmt.Sprintf(`\u{%04x}`, r)
+}
+
+// replaced is s with escapes, but for the characters that other replaces.
+func replaced(s string, other func(rune) (string, bool)) string {
 	var b strings.Builder
+	b.Grow(len(s) + 16)
 	for i, r := range s {
-		switch {
-		case r == '\n' || r == '\t':
-			b.WriteByte(' ')
-		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD"):
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case r < 0x80 && escaped(r):
-			fmt.Fprintf(&b, `\x%02x`, r)
-		case escaped(r):
-			fmt.Fprintf(&b, `\u{%04x}`, r)
-		default:
+		if !escaped(r) {
 			b.WriteRune(r)
+		} else if r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD") {
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		} else if text, ok := other(r); ok {
+			b.WriteString(text)
+		} else {
+			b.WriteString(Escape(r))
 		}
 	}
 	return b.String()
@@ -44,6 +89,8 @@ func escaped(r rune) bool {
 		return r < 0x20 || r == 0x7f
 	}
 	switch {
+	case r >= 0x4E00 && r <= 0x9FFF: // Han; the tables take a while
+		return false
 	case r == utf8.RuneError, !unicode.IsPrint(r):
 		return true
 	case r == '\u2800': // a Braille sign without dots

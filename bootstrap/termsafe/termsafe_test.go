@@ -29,6 +29,25 @@ func TestStringSpellsOutWhatATerminalWouldObey(t *testing.T) {
 	}
 }
 
+func TestLogLineAndTyped(t *testing.T) {
+	for in, want := range map[string][2]string{
+		"größe 漢字":           {"größe 漢字", "größe 漢字"},
+		"a\tb\rc\nd":         {"a  b c d", "a  b c d"},
+		"a\u00a0b\u3000c":    {"a b c", "a b c"},
+		"✔\ufe0f ok":         {"✔ ok", "✔ ok"},
+		"rtl\u202ex\u200b":   {`rtl\u{202e}x\u{200b}`, "rtlx"},
+		"bell\x07 \x1b[2J":   {`bell\x07 \x1b[2J`, "bell [2J"},
+		"gr\xf6\xdfe \uFFFD": {`gr\xf6\xdfe \u{fffd}`, `gr\xf6\xdfe `},
+	} {
+		if got := LogLine(in); got != want[0] {
+			t.Errorf("LogLine(%q) = %q, want %q", in, got, want[0])
+		}
+		if got := Typed(in); got != want[1] {
+			t.Errorf("Typed(%q) = %q, want %q", in, got, want[1])
+		}
+	}
+}
+
 func TestWriterKeepsLinesAndNothingElse(t *testing.T) {
 	var b strings.Builder
 	w := Writer(&b)

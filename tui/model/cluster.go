@@ -37,6 +37,8 @@ type Options struct {
 	Now    func() time.Time
 	// Clean makes text of the cluster harmless for whatever shows it. Names, cells and addresses go through it.
 	Clean func(string) string
+	// CleanLog is Clean for the lines of logs.
+	CleanLog func(string) string
 	// Changed is called after each change, in the owner's goroutine.
 	Changed func()
 }

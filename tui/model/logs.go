@@ -47,7 +47,7 @@ func (c *Cluster) NewLogTail() *LogTail {
 			return
 		}
 		for i := range n.lines {
-			n.lines[i].Text = c.o.Clean(n.lines[i].Text)
+			n.lines[i].Text = c.o.CleanLog(n.lines[i].Text)
 		}
 		if n.first {
 			t.Lines = nil

@@ -94,7 +94,7 @@ func (s *source) DNSLog(ctx context.Context, watching func(), f func(cluster.DNS
 func begin(t *testing.T, s *source) (c *Cluster, settle func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	hub := feed.NewHub(ctx, 0)
-	c = New(Options{Source: s, Hub: hub, Now: time.Now, Clean: strings.TrimSpace, Changed: func() {}})
+	c = New(Options{Source: s, Hub: hub, Now: time.Now, Clean: strings.TrimSpace, CleanLog: strings.TrimSpace, Changed: func() {}})
 	c.Begin()
 	t.Cleanup(func() {
 		cancel()

@@ -10,20 +10,40 @@ import (
 
 func TestClean(t *testing.T) {
 	for in, want := range map[string]string{
-		"web-0":                     "web-0",
-		"größe 漢字":                  "größe 漢字",
-		"a\x1b[31mred\x1b[0m":       "ared",
-		"title\x1b]0;owned\x07!":    "title!",
-		"clip\x1b]52;c;aGk=\x1b\\!": "clip!",
-		"a\tb\nc\rd":                "a  b cd",
-		"rtl\u202eevil\u202c":       "rtlevil",
-		"join\u200dme\ufe0f":        "joinme",
-		"bad\xff":                   "bad\ufffd",
-		"c1\u009b31mx":              "c131mx",
-		"\x00\x7f":                  "",
+		"web-0":               "web-0",
+		"größe 漢字":            "größe 漢字",
+		"a\x1b[31mred\x1b[0m": `a\x1b[31mred\x1b[0m`,
+		"a\tb\nc\rd":          `a b c\x0dd`,
+		"rtl\u202eevil\u202c": `rtl\u{202e}evil\u{202c}`,
+		"join\u200dme\ufe0f":  `join\u{200d}me\u{fe0f}`,
+		"soft\u00adhyphen":    `soft\u{00ad}hyphen`,
+		"bad\xff":             `bad\xff`,
+		"c1\u009b31mx":        `c1\u{009b}31mx`,
+		"\x00\x7f":            `\x00\x7f`,
+		"👍🏽 🇩🇪":               `👍\u{1f3fd} \u{1f1e9}\u{1f1ea}`,
 	} {
 		if got := Clean(in); got != want {
 			t.Errorf("Clean(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestCleanLog(t *testing.T) {
+	for in, want := range map[string]string{
+		"GET /":                     "GET /",
+		"größe 漢字　Ω":                "größe 漢字 Ω",
+		"a\x1b[31mred\x1b[0m":       "ared",
+		"title\x1b]0;owned\x07!":    "title!",
+		"clip\x1b]52;c;aGk=\x1b\\!": "clip!",
+		"a\tb\nc\rd":                "a  b c d",
+		"done ✔\ufe0f":              "done ✔",
+		"rtl\u202eevil":             `rtl\u{202e}evil`,
+		"zero\u200bwidth":           `zero\u{200b}width`,
+		"gr\xf6\xdfe":               `gr\xf6\xdfe`,
+		"c1\u009b31mx\x07":          `c1\u{009b}31mx\x07`,
+	} {
+		if got := CleanLog(in); got != want {
+			t.Errorf("CleanLog(%q) = %q, want %q", in, got, want)
 		}
 	}
 }
@@ -33,14 +53,17 @@ func FuzzClean(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got := Clean(s)
-		for _, r := range got {
+		got, log := Clean(s), CleanLog(s)
+		for _, r := range got + log {
 			if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
-				t.Fatalf("Clean(%q) = %q has %U", s, got, r)
+				t.Fatalf("Clean(%q) = %q, and as a log line %q, has %U", s, got, log, r)
 			}
 		}
 		if again := Clean(got); again != got {
 			t.Fatalf("Clean(%q) = %q, and again %q", s, got, again)
+		}
+		if again := CleanLog(log); again != log || Clean(log) != log {
+			t.Fatalf("CleanLog(%q) = %q, and again %q, as a name %q", s, log, again, Clean(log))
 		}
 		for _, w := range []int{0, 1, 5, 20} {
 			if cut := Cut(got, w, "…"); Width(cut) > w {

@@ -2,41 +2,50 @@ package paint
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
+
+	"bonsai/bootstrap/termsafe"
 )
 
-// Clean makes text that comes out of a cluster harmless for a terminal and for columns: escape sequences and control
-// characters go, and so do characters that reorder text or join others into one sign, whose width terminals do not
-// agree on. Tabs and line breaks become spaces, invalid bytes the replacement character.
+// Clean makes a name or a message that comes out of a cluster harmless for a terminal and for columns: what a terminal
+// would obey and what nobody would see is shown as an escape, as termsafe.String does, and so are characters that join
+// with others into one sign, whose width terminals do not agree on. Tabs and line breaks become spaces.
 func Clean(s string) string {
+	if plain(s) {
+		return s
+	}
+	return apart(termsafe.String(s))
+}
+
+// CleanLog is Clean for a line of a log or of another program's output: colours and other escape sequences are removed, and
+// what only lays text out becomes spaces, as termsafe.LogLine does. What is invisible is shown as an escape here, too.
+func CleanLog(s string) string {
 	if plain(s) {
 		return s
 	}
 	if strings.IndexByte(s, 0x1b) >= 0 {
 		s = ansi.Strip(s)
 	}
+	return apart(termsafe.LogLine(s))
+}
+
+// CleanTyped is CleanLog for what the user types or pastes: what is invisible is removed.
+func CleanTyped(s string) string { return apart(termsafe.Typed(ansi.Strip(s))) }
+
+// apart shows skin tones and the letters of flags as escapes: they join with their neighbours in some terminals only.
+func apart(s string) string {
+	joins := func(r rune) bool { return r >= 0x1F3FB && r <= 0x1F3FF || r >= 0x1F1E6 && r <= 0x1F1FF }
+	if strings.IndexFunc(s, joins) < 0 {
+		return s
+	}
 	var b strings.Builder
-	b.Grow(len(s))
 	for _, r := range s {
-		switch {
-		case r >= 0x20 && r < 0x7f, cells(r) > 0:
+		if joins(r) {
+			b.WriteString(termsafe.Escape(r))
+		} else {
 			b.WriteRune(r)
-		case r == '\t':
-			b.WriteString("  ")
-		case r == '\n':
-			b.WriteByte(' ')
-		case unicode.IsControl(r), unicode.Is(unicode.Cf, r), r >= 0xFE00 && r <= 0xFE0F, r >= 0xE0100 && r <= 0xE01EF:
-			// Controls; format characters (bidi, joiners); variation selectors.
-		case unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r):
-			b.WriteByte(' ')
-		case r >= 0x1F3FB && r <= 0x1F3FF, r >= 0x1F1E6 && r <= 0x1F1FF:
-			// Skin tones and the letters of flags join with their neighbours in some terminals only.
-			b.WriteRune(utf8.RuneError)
-		default:
-			b.WriteRune(r) // a RuneError stands for an invalid byte
 		}
 	}
 	return b.String()

@@ -46,17 +46,6 @@ func TestWidthsOfAlphabets(t *testing.T) {
 	}
 }
 
-func TestCleanLeavesNothingThatMoves(t *testing.T) {
-	for text, want := range map[string]string{
-		"plain": "plain", "\x1b[31mred\x1b[0m": "red", "a\x1b]0;title\x07b": "ab", "a\tb\nc": "a  b c", "x\u202ey": "xy", "soft\u00adhyphen": "softhyphen",
-		"é 漢字 Ω Ж": "é 漢字 Ω Ж", "a\u0085b\u009b31mc": "ab31mc", "\xff": "\uFFFD", "zero\u200bwidth": "zerowidth",
-	} {
-		if got := Clean(text); got != want {
-			t.Errorf("%q becomes %q, not %q", text, got, want)
-		}
-	}
-}
-
 // TestWrapBreaksAtSpacesOnly: an option that is cut off its dash is another one for whoever types it.
 func TestWrapBreaksAtSpacesOnly(t *testing.T) {
 	for _, test := range []struct {

@@ -149,13 +149,13 @@ func skipValue(s string, i int) int {
 // text is a JSON string without quotes and escapes, harmless.
 func text(s string) string {
 	if strings.IndexByte(s, '\\') < 0 {
-		return paint.Clean(s[1 : len(s)-1])
+		return paint.CleanLog(s[1 : len(s)-1])
 	}
 	var t string
 	if json.Unmarshal([]byte(s), &t) != nil {
-		return paint.Clean(s)
+		return paint.CleanLog(s)
 	}
-	return paint.Clean(t)
+	return paint.CleanLog(t)
 }
 
 // keyText is a key that can be told from its value.
@@ -169,7 +169,7 @@ func keyText(key string) string {
 // valueText is a value in the shortest form that shows where it ends. What is nested stays JSON.
 func valueText(value string) string {
 	if value[0] != '"' {
-		return value
+		return paint.CleanLog(value)
 	}
 	t := text(value)
 	if t == "" || strings.ContainsAny(t, ` ="`) {

@@ -50,12 +50,12 @@ func NewLine(t time.Time, from kube.LogSource, text string, marker bool) Line {
 	from = kube.LogSource{
 		Namespace: paint.Clean(from.Namespace), Pod: paint.Clean(from.Pod), Node: paint.Clean(from.Node), Container: paint.Clean(from.Container),
 	}
-	l := Line{Time: t, Source: from, Text: paint.Clean(strings.TrimRight(text, "\r\n")), Marker: marker, log: !marker}
+	l := Line{Time: t, Source: from, Text: paint.CleanLog(strings.TrimRight(text, "\r\n")), Marker: marker, log: !marker}
 	l.width = paint.Width(l.Text)
 	if marker {
 		return l
 	}
-	if r, ok := readJSON(l.Text); ok {
+	if r, ok := readJSON(text); ok {
 		l.readable, l.fields = r.text, r.fields
 		l.readableWidth = paint.Width(l.readable)
 		if l.Time.IsZero() {
