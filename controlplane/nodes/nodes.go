@@ -81,11 +81,17 @@ func (k *Keeper) plan() cluster.Spec {
 
 // reconcile makes one Node object what the plan says, and reports whether it had to do anything.
 func (k *Keeper) reconcile(ctx context.Context, name string) (acted bool, err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("keep node object %s as planned: %w", name, err)
-		}
-	}()
+	acted, err = k.tryReconcile(ctx, name)
+	if apierrors.IsAlreadyExists(err) { // the kubelet was faster; its object has to be completed
+		acted, err = k.tryReconcile(ctx, name)
+	}
+	if err != nil {
+		return acted, fmt.Errorf("keep node object %s as planned: %w", name, err)
+	}
+	return acted, nil
+}
+
+func (k *Keeper) tryReconcile(ctx context.Context, name string) (acted bool, err error) {
 	spec := k.plan()
 	n, planned := spec.NodeByName(name)
 	have, err := k.client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
@@ -93,11 +99,7 @@ func (k *Keeper) reconcile(ctx context.Context, name string) (acted bool, err er
 	case apierrors.IsNotFound(err) && !planned:
 		return false, nil
 	case apierrors.IsNotFound(err):
-		err := k.create(ctx, wanted(spec, n), n)
-		if apierrors.IsAlreadyExists(err) { // the kubelet was faster; its object has to be completed
-			return k.reconcile(ctx, name)
-		}
-		return true, err
+		return true, k.create(ctx, wanted(spec, n), n)
 	case err != nil:
 		return false, err
 	case !planned && !ours(spec, have):
