@@ -92,6 +92,17 @@ var sleepers = map[string]string{
 	"tui/figures_test.go": "it measures a program that is idle",
 }
 
+// TestTheExecutableCarriesTimeZones: the API server refuses CronJobs with time zones on a machine without zoneinfo else.
+func TestTheExecutableCarriesTimeZones(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{join .Imports "\n"}}`, "./bonsai").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	if !slices.Contains(strings.Split(strings.TrimSpace(string(out)), "\n"), "time/tzdata") {
+		t.Error("cmd/bonsai does not import time/tzdata")
+	}
+}
+
 func TestTestsSleepOnlyInBubbles(t *testing.T) {
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		name := strings.TrimPrefix(filepath.ToSlash(path), "../")
