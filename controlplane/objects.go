@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -24,14 +25,14 @@ func (cp *ControlPlane) hook(ctx context.Context, client kubernetes.Interface) e
 		ctx, cancel := cp.opts.Scale.Limit(ctx, readyLimit, "the first objects")
 		defer cancel()
 		g, ctx := errgroup.WithContext(ctx)
-		ensure := func(f func() error) { g.Go(func() error { return persist(ctx, f) }) }
+		insist := func(f func() error) { g.Go(func() error { return persist(ctx, f) }) }
 		if !cp.opts.Config.Spec.UpstreamHooks {
-			ensure(func() error { return rbac.Ensure(ctx, client) })
+			insist(func() error { return rbac.Ensure(ctx, client) })
 		}
-		ensure(func() error { return ensureOwnRoles(ctx, client, cp.opts.NodeRules) })
-		ensure(func() error { return cp.nodes.Ensure(ctx) })
+		insist(func() error { return ensureOwnRoles(ctx, client, cp.opts.NodeRules) })
+		insist(func() error { return cp.nodes.Ensure(ctx) })
 		if cp.opts.ApplyAddons != nil {
-			ensure(func() error {
+			insist(func() error {
 				return cp.step("apiserver/addons", "Addons", "", func() error { return cp.opts.ApplyAddons(ctx, cp) })
 			})
 		}
@@ -59,9 +60,10 @@ func agentRules() []rbacv1.PolicyRule {
 	}
 }
 
-// ensureOwnRoles gives bonsai's two identities that upstream does not have their rights.
+// ensureOwnRoles gives bonsai's two identities that upstream does not have their rights. What exists as wanted is not
+// written: a start of an existing cluster changes nothing.
 func ensureOwnRoles(ctx context.Context, client kubernetes.Interface, parts addons.NodeRules) error {
-	const agents, kubeletClients = "bonsai:agents", "bonsai:kubelet-clients"
+	const agents, kubeletClients, agentRole, system = "bonsai:agents", "bonsai:kubelet-clients", "bonsai:agent", metav1.NamespaceSystem
 	group := func(name string) []rbacv1.Subject {
 		return []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: name}}
 	}
@@ -69,55 +71,62 @@ func ensureOwnRoles(ctx context.Context, client kubernetes.Interface, parts addo
 		return rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: kind, Name: name}
 	}
 	name := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Name: name} }
+	roles, bindings := client.RbacV1().ClusterRoles(), client.RbacV1().ClusterRoleBindings()
 	g, ctx := errgroup.WithContext(ctx)
-	ensure := func(what string, create, update func() error) {
-		g.Go(func() error {
-			err := create()
-			if apierrors.IsAlreadyExists(err) && update != nil {
-				err = update() // an older bonsai created it
-			}
-			if err != nil && !apierrors.IsAlreadyExists(err) {
-				return fmt.Errorf("ensure %s: %w", what, err)
-			}
-			return nil
+	g.Go(func() error {
+		rules := slices.Concat(agentRules(), parts.Cluster)
+		return ensure(ctx, "cluster role", roles, &rbacv1.ClusterRole{ObjectMeta: name(agentRole), Rules: rules}, func(have *rbacv1.ClusterRole) bool {
+			defer func() { have.Rules = rules }()
+			return !equality.Semantic.DeepEqual(have.Rules, rules) // an older bonsai created it
 		})
-	}
-	role := &rbacv1.ClusterRole{ObjectMeta: name("bonsai:agent"), Rules: slices.Concat(agentRules(), parts.Cluster)}
-	ensure("cluster role "+role.Name, func() error {
-		_, err := client.RbacV1().ClusterRoles().Create(ctx, role, metav1.CreateOptions{})
-		return err
-	}, func() error {
-		_, err := client.RbacV1().ClusterRoles().Update(ctx, role, metav1.UpdateOptions{})
-		return err
 	})
 	for _, binding := range []*rbacv1.ClusterRoleBinding{
-		{ObjectMeta: name(agents), RoleRef: ref("ClusterRole", role.Name), Subjects: group(agents)},
+		{ObjectMeta: name(agents), RoleRef: ref("ClusterRole", agentRole), Subjects: group(agents)},
 		// The API server's own client certificate towards kubelets: exec, logs, port-forward and nothing else.
 		{ObjectMeta: name(kubeletClients), RoleRef: ref("ClusterRole", "system:kubelet-api-admin"), Subjects: group(kubeletClients)},
 	} {
-		ensure("cluster role binding "+binding.Name, func() error {
-			_, err := client.RbacV1().ClusterRoleBindings().Create(ctx, binding, metav1.CreateOptions{})
-			return err
-		}, nil)
+		g.Go(func() error {
+			return ensure(ctx, "cluster role binding", bindings, binding, func(*rbacv1.ClusterRoleBinding) bool { return false })
+		})
 	}
-	system := metav1.NamespaceSystem
-	ensure("roles in "+system, func() error {
+	g.Go(func() error {
 		// A controller of the API server creates the namespace at about this time; roles need it.
-		_, err := client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: name(system)}, metav1.CreateOptions{})
-		if err != nil && !apierrors.IsAlreadyExists(err) {
+		if err := ensure(ctx, "namespace", client.CoreV1().Namespaces(), &corev1.Namespace{ObjectMeta: name(system)}, func(*corev1.Namespace) bool { return false }); err != nil {
 			return err
 		}
-		role := &rbacv1.Role{ObjectMeta: name("bonsai:agent"), Rules: parts.System}
-		if _, err := client.RbacV1().Roles(system).Create(ctx, role, metav1.CreateOptions{}); apierrors.IsAlreadyExists(err) {
-			if _, err := client.RbacV1().Roles(system).Update(ctx, role, metav1.UpdateOptions{}); err != nil {
-				return err
-			}
-		} else if err != nil {
+		role := &rbacv1.Role{ObjectMeta: name(agentRole), Rules: parts.System}
+		if err := ensure(ctx, "role", client.RbacV1().Roles(system), role, func(have *rbacv1.Role) bool {
+			defer func() { have.Rules = role.Rules }()
+			return !equality.Semantic.DeepEqual(have.Rules, role.Rules)
+		}); err != nil {
 			return err
 		}
-		binding := &rbacv1.RoleBinding{ObjectMeta: name(agents), RoleRef: ref("Role", role.Name), Subjects: group(agents)}
-		_, err = client.RbacV1().RoleBindings(system).Create(ctx, binding, metav1.CreateOptions{})
-		return err
-	}, nil)
+		binding := &rbacv1.RoleBinding{ObjectMeta: name(agents), RoleRef: ref("Role", agentRole), Subjects: group(agents)}
+		return ensure(ctx, "role binding", client.RbacV1().RoleBindings(system), binding, func(*rbacv1.RoleBinding) bool { return false })
+	})
 	return g.Wait()
+}
+
+// writer is what ensure needs of a typed client.
+type writer[T any] interface {
+	Get(ctx context.Context, name string, o metav1.GetOptions) (T, error)
+	Create(ctx context.Context, object T, o metav1.CreateOptions) (T, error)
+	Update(ctx context.Context, object T, o metav1.UpdateOptions) (T, error)
+}
+
+// ensure creates an object that does not exist, and updates one that complete had to change. That somebody else is faster
+// is not an error.
+func ensure[T metav1.Object](ctx context.Context, kind string, client writer[T], want T, complete func(have T) (changed bool)) error {
+	have, err := client.Get(ctx, want.GetName(), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		if _, err = client.Create(ctx, want, metav1.CreateOptions{}); apierrors.IsAlreadyExists(err) {
+			err = nil
+		}
+	} else if err == nil && complete(have) {
+		_, err = client.Update(ctx, have, metav1.UpdateOptions{})
+	}
+	if err != nil {
+		return fmt.Errorf("ensure %s %s: %w", kind, want.GetName(), err)
+	}
+	return nil
 }

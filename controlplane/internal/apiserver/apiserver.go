@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apiserver/pkg/admission"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/egressselector"
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
@@ -35,6 +36,7 @@ import (
 	controlplaneapiserver "k8s.io/kubernetes/pkg/controlplane/apiserver"
 	generatedopenapi "k8s.io/kubernetes/pkg/generated/openapi"
 
+	"bonsai/controlplane/internal/ownwrites"
 	"bonsai/controlplane/internal/rbac"
 	"bonsai/controlplane/observe/birth"
 )
@@ -76,6 +78,8 @@ type Server struct {
 func New(ctx context.Context, o Options) (*Server, error) {
 	opts := options.NewServerRunOptions()
 	flags := pflag.NewFlagSet("kube-apiserver", pflag.ContinueOnError)
+	// The last decorator is the outermost.
+	opts.Admission.GenericAdmission.Decorators = append(opts.Admission.GenericAdmission.Decorators, admission.DecoratorFunc(ownwrites.Decorate))
 	named := opts.Flags()
 	for _, fs := range named.FlagSets {
 		flags.AddFlagSet(fs)

@@ -10,9 +10,11 @@ package rbac
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 	rbacv1 "k8s.io/api/rbac/v1"
+	schedulingapi "k8s.io/api/scheduling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -28,7 +30,8 @@ var Replaces = []string{"rbac/bootstrap-roles", "scheduling/bootstrap-system-pri
 const parallel = 16
 
 // Ensure creates or completes all default roles, bindings and priority classes. It returns the first error that
-// remains after the others have been tried; calling it again is safe and cheap.
+// remains after the others have been tried; calling it again is safe and cheap: what is
+// there as wanted is not written.
 func Ensure(ctx context.Context, client kubernetes.Interface) error {
 	existingRoles, err := client.RbacV1().ClusterRoles().List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -37,6 +40,10 @@ func Ensure(ctx context.Context, client kubernetes.Interface) error {
 	existingBindings, err := client.RbacV1().ClusterRoleBindings().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return fmt.Errorf("list cluster role bindings: %w", err)
+	}
+	existingClasses, err := client.SchedulingV1().PriorityClasses().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("list priority classes: %w", err)
 	}
 	roles := &clusterRoles{ClusterRoleModifier: reconciliation.ClusterRoleModifier{Client: client.RbacV1().ClusterRoles()}, listed: map[string]*rbacv1.ClusterRole{}}
 	for i := range existingRoles.Items {
@@ -89,6 +96,9 @@ func Ensure(ctx context.Context, client kubernetes.Interface) error {
 		}
 	}
 	for _, class := range schedulingv1.SystemPriorityClasses() {
+		if slices.ContainsFunc(existingClasses.Items, func(c schedulingapi.PriorityClass) bool { return c.Name == class.Name }) {
+			continue
+		}
 		g.Go(func() error {
 			_, err := client.SchedulingV1().PriorityClasses().Create(ctx, class, metav1.CreateOptions{})
 			return wrap("priority class", class.Name, err)

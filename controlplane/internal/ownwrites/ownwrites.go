@@ -1,0 +1,56 @@
+// Package ownwrites lets what the control plane itself writes past the rules that its users define.
+//
+// Webhooks run in pods. A webhook that fails closed and covers what a start of the cluster writes would therefore keep
+// the cluster from starting for ever: its pods cannot run before the start is done, and without a start there is no API
+// with which to remove it. Upstream's own admission plugins are not affected.
+package ownwrites
+
+import (
+	"context"
+	"slices"
+
+	"k8s.io/apiserver/pkg/admission"
+	mutatingpolicy "k8s.io/apiserver/pkg/admission/plugin/policy/mutating"
+	validatingpolicy "k8s.io/apiserver/pkg/admission/plugin/policy/validating"
+	mutatingwebhook "k8s.io/apiserver/pkg/admission/plugin/webhook/mutating"
+	validatingwebhook "k8s.io/apiserver/pkg/admission/plugin/webhook/validating"
+	"k8s.io/apiserver/pkg/authentication/user"
+)
+
+// ofUsers are the plugins whose rules are objects in the cluster.
+var ofUsers = []string{mutatingwebhook.PluginName, validatingwebhook.PluginName, mutatingpolicy.PluginName, validatingpolicy.PluginName}
+
+// Decorate wraps the plugins whose rules are the users', so that they are skipped for requests of the loopback client; it
+// returns all others unchanged. It is an admission.DecoratorFunc.
+func Decorate(plugin admission.Interface, name string) admission.Interface {
+	if !slices.Contains(ofUsers, name) {
+		return plugin
+	}
+	return &skipping{plugin}
+}
+
+type skipping struct{ admission.Interface }
+
+// Admit implements admission.MutationInterface.
+func (s *skipping) Admit(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
+	next, ok := s.Interface.(admission.MutationInterface)
+	if !ok || own(a.GetUserInfo()) {
+		return nil
+	}
+	return next.Admit(ctx, a, o)
+}
+
+// Validate implements admission.ValidationInterface.
+func (s *skipping) Validate(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
+	next, ok := s.Interface.(admission.ValidationInterface)
+	if !ok || own(a.GetUserInfo()) {
+		return nil
+	}
+	return next.Validate(ctx, a, o)
+}
+
+// own says whether this is the server's client of itself, whose token is made at each start and never leaves the process.
+// The group keeps out who was only allowed to impersonate the name.
+func own(u user.Info) bool {
+	return u != nil && u.GetName() == user.APIServerUser && slices.Contains(u.GetGroups(), user.SystemPrivilegedGroup)
+}

@@ -1,0 +1,63 @@
+package ownwrites
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authentication/user"
+)
+
+var errRefused = errors.New("nobody answers")
+
+// closed is a webhook that fails closed and answers nobody.
+type closed struct{ *admission.Handler }
+
+func (closed) Admit(context.Context, admission.Attributes, admission.ObjectInterfaces) error {
+	return errRefused
+}
+
+func (closed) Validate(context.Context, admission.Attributes, admission.ObjectInterfaces) error {
+	return errRefused
+}
+
+func write(by user.Info) admission.Attributes {
+	return admission.NewAttributesRecord(&corev1.Node{}, nil, schema.GroupVersionKind{}, "", "n", schema.GroupVersionResource{Resource: "nodes"}, "",
+		admission.Create, nil, false, by)
+}
+
+func TestOwnWritesPassWhatUsersDefineAndNothingElse(t *testing.T) {
+	own := &user.DefaultInfo{Name: user.APIServerUser, Groups: []string{user.AllAuthenticated, user.SystemPrivilegedGroup}}
+	for _, c := range []struct {
+		plugin string
+		by     user.Info
+		passes bool
+	}{
+		{"MutatingAdmissionWebhook", own, true},
+		{"ValidatingAdmissionWebhook", own, true},
+		{"MutatingAdmissionPolicy", own, true},
+		{"ValidatingAdmissionPolicy", own, true},
+		{"ResourceQuota", own, false},
+		{"NodeRestriction", own, false},
+		{"ValidatingAdmissionWebhook", &user.DefaultInfo{Name: "kubernetes-admin", Groups: []string{user.SystemPrivilegedGroup}}, false},
+		{"ValidatingAdmissionWebhook", &user.DefaultInfo{Name: user.APIServerUser, Groups: []string{user.AllAuthenticated}}, false},
+		{"ValidatingAdmissionWebhook", &user.DefaultInfo{Name: "system:node:dev-1", Groups: []string{"system:nodes"}}, false},
+		{"ValidatingAdmissionWebhook", nil, false},
+	} {
+		p := Decorate(closed{admission.NewHandler(admission.Create)}, c.plugin)
+		if !p.Handles(admission.Create) || p.Handles(admission.Delete) {
+			t.Errorf("%s handles other operations than before", c.plugin)
+		}
+		for what, err := range map[string]error{
+			"mutating":   p.(admission.MutationInterface).Admit(t.Context(), write(c.by), nil),
+			"validating": p.(admission.ValidationInterface).Validate(t.Context(), write(c.by), nil),
+		} {
+			if passes := err == nil; passes != c.passes {
+				t.Errorf("%s %s for %+v: %v", c.plugin, what, c.by, err)
+			}
+		}
+	}
+}
