@@ -198,6 +198,20 @@ func TestApplyRemovesANode(t *testing.T) {
 	}
 }
 
+// TestTheLastNodeTakesTheNetworkWithIt: of a cluster without nodes nobody asks the engine any more.
+func TestTheLastNodeTakesTheNetworkWithIt(t *testing.T) {
+	m := newMachine(t)
+	m.startNodes(t, 1)
+	if _, err := m.Apply(t.Context(), "node delete", "dev", without("dev-1"), bootstrap.Run{}); err != nil {
+		t.Fatal(err)
+	}
+	if left := holdingOf(t, m, m.dir.Cluster("dev").ID()); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	m.startNodes(t, 2)
+	m.wantNodes(t, "dev-1", "dev-2")
+}
+
 func TestApplyThatFailsChangesNothing(t *testing.T) {
 	m := newMachine(t)
 	if err := m.start(t, plan.Wish{Nodes: new(2)}); err != nil {

@@ -44,6 +44,11 @@ func (o *operation) ensureNodes(ctx context.Context) error {
 // removeNodes removes what is not in the plan: nodes that are no longer wanted, and those that were being added by a
 // command that was killed before it could remove them.
 func (o *operation) removeNodes(ctx context.Context) error {
+	if len(o.Wanted.Spec.Nodes) == 0 { // and the network, because no later command asks the engine
+		return o.rec.step("containers", "Removing all nodes and their network", func(func(string)) error {
+			return o.driver.RemoveCluster(ctx, o.Wanted.Spec.ID)
+		})
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	for _, c := range o.containers {
 		if _, planned := o.Wanted.Spec.NodeByName(c.Node); planned {
