@@ -80,7 +80,7 @@ func (p *actionPage) act(id string) bool {
 func (p *actionPage) draw(w, h int) []string {
 	u := p.u
 	if len(u.tasks)+len(u.actions.entries) == 0 {
-		return fill(u.note(u.T("nothing was done from here yet; whatever you do is listed with the command that does the same"), w, h), w, h)
+		return fill(u.note(u.T("nothing has been done here yet; your actions are listed with the commands that do the same"), w, h), w, h)
 	}
 	var lines []string
 	add := func(l *paint.Line) {

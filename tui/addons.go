@@ -41,9 +41,9 @@ func (p *addonsPage) contexts() []keymap.Context { return []keymap.Context{keyma
 
 func (p *addonsPage) hints() []hint {
 	a, ok := p.current()
-	toggle := hint{"addon.toggle", p.u.T("switch it on")}
+	toggle := hint{"addon.toggle", p.u.T("enable it")}
 	if ok && a.Enabled {
-		toggle.word = p.u.T("switch it off")
+		toggle.word = p.u.T("disable it")
 	}
 	hints := []hint{toggle, {"open", p.u.T("details")}}
 	if ok && len(a.Advice) > 0 {
@@ -165,13 +165,13 @@ func (p *addonsPage) item(a cluster.AddonStatus) grid.Item {
 func (u *ui) addonState(a cluster.AddonStatus) (paint.State, string) {
 	if u.switching[a.Name] {
 		if a.Enabled {
-			return paint.StateBusy, u.T("switching off")
+			return paint.StateBusy, u.T("disabling")
 		}
-		return paint.StateBusy, u.T("switching on")
+		return paint.StateBusy, u.T("enabling")
 	}
 	switch a.State {
 	case cluster.AddonRunning:
-		return paint.StateOK, u.T("on")
+		return paint.StateOK, u.T("enabled")
 	case cluster.AddonInstalling:
 		return paint.StateBusy, u.T("installing")
 	case cluster.AddonRemoving:
@@ -185,7 +185,7 @@ func (u *ui) addonState(a cluster.AddonStatus) (paint.State, string) {
 	case cluster.AddonStopped:
 		return paint.StateOff, u.T("stopped")
 	}
-	return paint.StateOff, u.T("off")
+	return paint.StateOff, u.T("disabled")
 }
 
 func (u *ui) fateWord(fate string) string {
@@ -234,7 +234,7 @@ func (p *addonsPage) act(id string) bool {
 		if here && len(a.Advice) > 0 {
 			u.copy(cmp.Or(u.toType(a.Advice), u.firstAdvice(a.Advice)))
 		} else {
-			u.toast.say(paint.Dim, u.T("nothing has to be mended"))
+			u.toast.say(paint.Dim, u.T("nothing has to be fixed"))
 		}
 	case "addon.copy":
 		if it, ok := p.grid.Current(); ok {
@@ -254,7 +254,7 @@ func (p *addonsPage) act(id string) bool {
 func (p *addonsPage) toggle() {
 	u := p.u
 	if p.grid.Lost() {
-		u.toast.say(paint.Warn, u.T("what was under the cursor has just gone; look again"))
+		u.toast.say(paint.Warn, u.T("the object under the cursor has just been removed"))
 		return
 	}
 	it, ok := p.grid.Current()
@@ -271,7 +271,7 @@ func (p *addonsPage) toggle() {
 		case u.state.Snapshot.Phase == cluster.PhaseAbsent:
 			u.toast.say(paint.Warn, u.T("there is no cluster yet; %s leads to its start", u.keys.Key("screen.overview")))
 		case u.switching[a.Name]:
-			u.toast.say(paint.Warn, u.T("it is being switched"))
+			u.toast.say(paint.Warn, u.T("it is being enabled or disabled"))
 		default:
 			u.switchAddon(a, p.list)
 		}
@@ -310,7 +310,7 @@ func (p *addonsPage) details() {
 		}
 		add(u.T("state"), u.glyph(state)+" "+word, state.Role())
 		add(u.T("why"), a.Reason, paint.Plain)
-		add(u.T("what to type"), u.adviceText(a.Advice), paint.Accent)
+		add(u.T("command to run"), u.adviceText(a.Advice), paint.Accent)
 		add(u.T("gives you"), a.Description, paint.Plain)
 		add(u.T("version"), a.Version, paint.Plain)
 		add(u.T("delivery"), u.deliveryWord(a.Delivery), paint.Plain)
@@ -320,7 +320,7 @@ func (p *addonsPage) details() {
 		}
 		add(u.T("network"), offline, paint.Plain)
 		if a.Default {
-			add(u.T("default"), u.T("every cluster has it unless told otherwise"), paint.Plain)
+			add(u.T("default"), u.T("every cluster has it by default"), paint.Plain)
 		}
 		add(u.T("needs"), strings.Join(a.Needs, ", "), paint.Plain)
 		add(u.T("needed by"), strings.Join(needers(p.list, a.Name), ", "), paint.Plain)
@@ -346,7 +346,7 @@ func (p *addonsPage) draw(w, h int) []string {
 		u.spinning()
 		return fill(u.note(u.glyph(paint.StateBusy)+" "+u.T("asking for the addons"), w, h), w, h)
 	case p.grid.Len() == 0 && p.grid.Filter() != "":
-		return fill(u.note(u.T("nothing matches %q; %s takes the filter away", p.grid.Filter(), u.keys.Key("back")), w, h), w, h)
+		return fill(u.note(u.T("nothing matches %q; %s clears the filter", p.grid.Filter(), u.keys.Key("back")), w, h), w, h)
 	case p.grid.Len() == 0:
 		return fill(u.note(u.T("this version of bonsai has no addons"), w, h), w, h)
 	}
@@ -390,11 +390,11 @@ func (p *addonsPage) effect(a cluster.AddonStatus) string {
 	switch {
 	case a.Enabled:
 		if users := needers(p.list, a.Name); len(users) > 0 {
-			return u.T("%s switches it off, and %s with it", key, paint.Clean(strings.Join(users, ", ")))
+			return u.T("%s disables it, and %s with it", key, paint.Clean(strings.Join(users, ", ")))
 		}
-		return u.T("%s switches it off; data stays", key)
+		return u.T("%s disables it; data stays", key)
 	case a.Offline:
-		return u.T("%s switches it on; nothing is downloaded", key)
+		return u.T("%s enables it; nothing is downloaded", key)
 	}
-	return u.T("%s switches it on; its images are pulled", key)
+	return u.T("%s enables it; its images are pulled", key)
 }

@@ -45,7 +45,7 @@ func TestAddonsScreen(t *testing.T) {
 	r := newRig(t, s, 140, 24, elsewhereAddons)
 	r.keys("7")
 	r.shows("✓ dns ", "⚠ storage-provisioner", "2 of 3 nodes answer", "⠹ ingress", "installing", "pulling 61%", "✗ registry", "port 5000 is taken", "→ bonsai addons enable", "✗ volumesnapshots",
-		"blocked", "– dashboard", "off", "istio", "coming", "replaced")
+		"blocked", "– dashboard", "disabled", "istio", "coming", "replaced")
 	// What is observed changes at once.
 	s.update(func() {
 		s.snapshot.Addons[3].State, s.snapshot.Addons[3].Reason = cluster.AddonRunning, ""
@@ -70,12 +70,12 @@ func TestAddonIsSwitchedOn(t *testing.T) {
 	r.keys("7")
 	r.shows("– dashboard")
 	r.keys("/", `"dashb"`, "enter")
-	r.shows("switches it on; its images are pulled")
+	r.shows("enables it; its images are pulled")
 	r.keys(" ")
-	r.shows("switching on")
+	r.shows("enabling")
 	r.operated("addons enable dashboard")
 	r.keys(" ")
-	r.shows("it is being switched")
+	r.shows("it is being enabled or disabled")
 	s.update(func() {
 		on := s.disabled[0]
 		s.disabled = nil
@@ -98,9 +98,9 @@ func TestAddonIsSwitchedOff(t *testing.T) {
 	r.shows("storage-provisioner")
 	s.update(func() { s.snapshot.Addons[1].State, s.snapshot.Addons[1].Reason = cluster.AddonRunning, "" })
 	r.keys("/", `"storage-prov"`, "enter")
-	r.shows("switches it off, and default-storageclass with it")
+	r.shows("disables it, and default-storageclass with it")
 	r.keys(" ")
-	r.shows("disable storage-provisioner?", "claims, volumes and what is in them", "default-storageclass cannot do without it")
+	r.shows("disable storage-provisioner?", "claims, volumes and their data", "this also disables default-storageclass")
 	r.keys("enter") // Cancel
 	r.keys(" ", "right", "enter")
 	r.operated("addons disable storage-provisioner --cascade")

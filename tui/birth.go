@@ -104,7 +104,7 @@ func (p *birthPage) draw(w, h int) []string {
 			text = u.errorText(p.err)
 		} else {
 			u.spinning()
-			text = u.glyph(paint.StateBusy) + " " + u.T("reading how %s came to be", p.name)
+			text = u.glyph(paint.StateBusy) + " " + u.T("reading how %s was created", p.name)
 		}
 		return fill(u.note(text, w, h), w, h)
 	}

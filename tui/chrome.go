@@ -288,7 +288,7 @@ func (u *ui) bottomLine(w int) string {
 		if t.detail != "" {
 			l.Add(paint.Dim, ": "+paint.Clean(t.detail))
 		}
-		return l.Right(paint.Dim, u.keys.Key("log")+" "+u.T("shows it, and ends it")).String()
+		return l.Right(paint.Dim, u.keys.Key("log")+" "+u.T("shows it and can cancel it")).String()
 	}
 	l.Add(paint.Plain, " ")
 	hints, chain := u.frame().hints(), u.chain()

@@ -147,7 +147,7 @@ func (p *controlPage) draw(w, h int) []string {
 	if p.grid.Total() == 0 {
 		text := u.noCluster()
 		if text == "" {
-			text = u.T("no component has told anything yet")
+			text = u.T("no component has reported yet")
 		}
 		return fill(u.note(text, w, h), w, h)
 	}
@@ -177,7 +177,7 @@ func (p *controlPage) strip(w int) string {
 	l := u.theme.Line(w).Add(paint.Plain, " ")
 	it, ok := p.grid.Current()
 	if !ok {
-		return l.Add(paint.Dim, u.T("nothing matches %q; %s takes the filter away", p.grid.Filter(), u.keys.Key("back"))).String()
+		return l.Add(paint.Dim, u.T("nothing matches %q; %s clears the filter", p.grid.Filter(), u.keys.Key("back"))).String()
 	}
 	d := it.Data.(*partData)
 	role, text := paint.Dim, u.purpose(d.part.Name)
@@ -193,21 +193,21 @@ func (p *controlPage) strip(w int) string {
 func (u *ui) purpose(name string) string {
 	switch name {
 	case "etcd":
-		return u.T("etcd keeps every object; only the API server talks to it")
+		return u.T("etcd stores every object; only the API server talks to it")
 	case "kube-apiserver":
-		return u.T("the API server is the one entry: it asks who you are, checks what you want and keeps it in etcd")
+		return u.T("the API server is the only entry point: it authenticates requests, checks them and stores objects in etcd")
 	case "kube-scheduler":
 		return u.T("the scheduler finds a node for every new pod")
 	case "kube-controller-manager":
-		return u.T("the controllers compare what is wanted with what is there, and close the gap")
+		return u.T("the controllers compare the desired and the actual state, and make them match")
 	case "kubelet":
 		return u.T("the kubelet runs the pods of its node and reports on them")
 	case "kube-proxy":
-		return u.T("kube-proxy leads connections to a Service to one of its pods")
+		return u.T("kube-proxy routes connections to a Service to one of its pods")
 	case "containerd":
 		return u.T("containerd pulls images and runs containers")
 	case "bonsai-agent":
-		return u.T("the agent starts and watches the other parts of its node")
+		return u.T("the agent starts and watches the other components of its node")
 	}
 	return name
 }
@@ -248,7 +248,7 @@ func (u *ui) ranking(w, rows int, title string, numbers map[string]int, zeros bo
 		lines = append(lines, u.line(w).Add(paint.Plain, " ").ColRight(paint.Plain, strconv.Itoa(e.n), 6).Add(paint.Plain, " ").Add(paint.Dim, e.name).String())
 	}
 	if len(list) == 0 {
-		lines = append(lines, u.line(w).Add(paint.Plain, " ").Add(paint.Dim, u.T("nothing waits")).String())
+		lines = append(lines, u.line(w).Add(paint.Plain, " ").Add(paint.Dim, u.T("nothing is waiting")).String())
 	}
 	return lines
 }

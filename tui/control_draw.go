@@ -180,7 +180,7 @@ func (u *ui) drawWide(w int) []string {
 func (d *drawing) nodes(y, center, w int, role paint.Role) {
 	u, nodes := d.u, d.u.state.Snapshot.Nodes
 	if len(nodes) == 0 {
-		d.c.Text(center-10, y, paint.Dim, u.T("no nodes: an API server alone"), 40)
+		d.c.Text(center-10, y, paint.Dim, u.T("no nodes: only an API server"), 40)
 		return
 	}
 	const least, between = 24, 2
@@ -243,7 +243,7 @@ func (d *drawing) nodeLines(n *cluster.NodeStatus, w int) []string {
 	case !doesWell(n):
 		parts = u.nodeWord(n)
 	case ill > 0:
-		parts = u.T("%d of %d components run", len(n.Components)-ill, len(n.Components))
+		parts = u.T("%d of %d components running", len(n.Components)-ill, len(n.Components))
 	default:
 		parts = "kubelet  kube-proxy"
 	}

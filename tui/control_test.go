@@ -13,7 +13,7 @@ func TestControlPlaneIsDrawn(t *testing.T) {
 	r.keys("8")
 	r.settled()
 	r.shows("kube-scheduler", "unschedulable 1", "38 loops", "27/s  p99 9.0ms", "watches 212", "18M, 48 objects", "fsync p99 2.0ms", "dev-3", "kubectl, this screen",
-		"etcd keeps every object", "1/16")
+		"etcd stores every object", "1/16")
 	r.resize(80, 24)
 	r.shows("scheduler    ─ 2.4/s 4.0ms", "kubelets 3", "COMPONENT")
 	r.resize(50, 20)

@@ -176,7 +176,7 @@ func (u *ui) margin(nodes []cluster.NodeVerdict) string {
 	first, second := nodes[0], nodes[1]
 	lead := first.Total - second.Total
 	if lead == 0 {
-		return u.T("%s has as many points: lots decide between equals", second.Node)
+		return u.T("%s has the same total: ties are broken at random", second.Node)
 	}
 	type gain struct {
 		id string

@@ -126,7 +126,7 @@ func (q *question) draw(w, _ int) []string {
 	lines = append(lines, paint.Spaces(width))
 	l := q.u.theme.Line(width)
 	if q.typed != "" {
-		l.Add(paint.Plain, paint.Cut(q.u.T("type %s to go on: ", q.typed), width-10, q.u.theme.Glyphs.More))
+		l.Add(paint.Plain, paint.Cut(q.u.T("type %s to continue: ", q.typed), width-10, q.u.theme.Glyphs.More))
 		q.input.draw(l, l.Room(), paint.Strong, "")
 		lines = append(lines, l.String(), q.u.theme.Line(width).Hint("enter", q.accept).Hint("esc", q.u.T("cancel")).String())
 		return q.u.box(q.title, lines)

@@ -181,7 +181,7 @@ func (p *dnsPage) hints() []hint {
 	}
 	return []hint{
 		either("dns.failures", p.list.filter.Failures(), u.T("all answers")), {id: "dns.type"}, {id: "dns.pod"},
-		either("dns.group", p.grouped, u.T("one by one")), {id: "trace"}, {id: "resolve"}, either("dns.pause", p.list.paused(), u.T("go on")),
+		either("dns.group", p.grouped, u.T("one by one")), {id: "trace"}, {id: "resolve"}, either("dns.pause", p.list.paused(), u.T("continue")),
 	}
 }
 

@@ -50,14 +50,14 @@ func TestDNSExplainsWhatWasMeant(t *testing.T) {
 	r := newRig(t, dnsShop(), 120, 30)
 	r.keys("6")
 	r.shows("redis.defualt.svc", "NXDOMAIN 33%", "upstream 127.0.0.11:53 ✓ 14ms", "cache 0%",
-		"+ svc.cluster.local ✗", "as given ✗", "near miss: service redis lives in namespace default → redis.default.svc", "4 tries",
+		"+ svc.cluster.local ✗", "as given ✗", "similar name: service redis is in namespace default → redis.default.svc", "4 tries",
 		"FAILING  redis.defualt.svc 1 (cart)", "ASKING  web 67% · cart 33%")
 	r.keys("C")
 	r.shows("copied: redis.default.svc")
 	r.keys("c")
 	r.shows("copied: redis.defualt.svc")
 	r.keys("enter")
-	if s := r.screen(); strings.Contains(s, "near miss") {
+	if s := r.screen(); strings.Contains(s, "similar name") {
 		t.Errorf("enter does not close the explanation:\n%s", s)
 	}
 }
@@ -90,7 +90,7 @@ func TestDNSGroupsByName(t *testing.T) {
 	s := dnsShop()
 	r := newRig(t, s, 120, 30)
 	r.keys("6")
-	r.shows("near miss")
+	r.shows("similar name")
 	r.keys("u")
 	r.shows("LAST RESULT", "redis.default.svc.cluster.local")
 	s.asked("shop/web-9cc6f-lm2", "api.stripe.com", "NOERROR", 5, "3.5.1.8")
@@ -101,7 +101,7 @@ func TestDNSGroupsByName(t *testing.T) {
 	r.until("only what fails", func(s string) bool {
 		return strings.Contains(s, "redis.defualt.svc") && !strings.Contains(s, "▸✓") && strings.Contains(cursorLine(t, r), "redis.defualt")
 	})
-	r.shows("near miss: service redis lives in namespace default")
+	r.shows("similar name: service redis is in namespace default")
 	r.keys("C")
 	r.shows("copied: redis.default.svc")
 	r.keys("esc", "esc")
@@ -176,7 +176,7 @@ func TestDNSOfOnePod(t *testing.T) {
 	r := newRig(t, dnsShop(), 120, 30)
 	r.keys("3")
 	r.shows("cart-7d9f4-x2k")
-	r.keys("/", `"web-9cc6f-lm2"`, "enter", "a", `"what it asks"`, "enter")
+	r.keys("/", `"web-9cc6f-lm2"`, "enter", "a", `"its DNS questions"`, "enter")
 	r.shows("[6 DNS]", "/pod:shop/web-9cc6f-lm2 2", "api.stripe.com")
 	if s := r.screen(); strings.Contains(s, "▸✗") {
 		t.Errorf("another pod's question is shown:\n%s", s)
@@ -193,7 +193,7 @@ func TestDNSTraceAndResolve(t *testing.T) {
 	r.keys("6")
 	r.shows("redis.defualt.svc")
 	r.keys("x")
-	r.shows("as shop/cart-7d9f4-x2k asks it, on dev-1", "there is no namespace defualt", "not found", "near miss", "bonsai dns query redis.defualt.svc -p dev --trace --from shop/cart-7d9f4-x2k")
+	r.shows("as shop/cart-7d9f4-x2k asks it, on dev-1", "there is no namespace defualt", "not found", "similar name", "bonsai dns query redis.defualt.svc -p dev --trace --from shop/cart-7d9f4-x2k")
 	r.frame(120, 30)
 	r.keys("esc", "R", `"web AAAA from shop/web-1"`, "enter")
 	r.shows("web AAAA", "as shop/web-1 asks it")
@@ -240,7 +240,7 @@ func TestDNSStates(t *testing.T) {
 	s.queries = nil
 	r := newRig(t, s, 80, 24)
 	r.keys("6")
-	r.shows("nobody has asked for a name since DNS was opened")
+	r.shows("no questions since DNS was opened")
 	s = dnsShop()
 	s.down = fault.Newf(fault.Addon, "the addon dns is off").Advise("", cluster.Bonsai("addons", "enable").On("dns"))
 	r = newRig(t, s, 80, 24)

@@ -146,7 +146,7 @@ func (u *ui) openDNS(s *subject) {
 func (p *dnsPage) trace() {
 	q := p.current()
 	if q == nil {
-		p.u.toast.say(paint.Dim, p.u.T("nothing is chosen"))
+		p.u.toast.say(paint.Dim, p.u.T("nothing is selected"))
 		return
 	}
 	pod := ""

@@ -67,14 +67,14 @@ func (p *dnsPage) emptyText() string {
 	u := p.u
 	switch {
 	case u.state.Absent():
-		return u.T("the cluster does not run, so nobody asks")
+		return u.T("the cluster is not running, so there are no questions")
 	case p.err != nil:
 		return u.errorText(p.err)
 	case !p.watching:
 		u.spinning()
-		return u.glyph(paint.StateBusy) + " " + u.T("asking the DNS servers to tell what they are asked")
+		return u.glyph(paint.StateBusy) + " " + u.T("asking the DNS servers for their questions")
 	}
-	return u.T("nobody has asked for a name since %s was opened; what is asked now is shown as it comes. %s resolves a name as a pod would", u.T("DNS"), u.keys.Key("resolve"))
+	return u.T("no questions since %s was opened; new ones are shown as they arrive. %s resolves a name as a pod would", u.T("DNS"), u.keys.Key("resolve"))
 }
 
 // fact is a piece of the head line.
@@ -186,11 +186,11 @@ func (p *dnsPage) head(w int) string {
 	case p.list.paused():
 		right, role = u.T("paused, %d wait", p.list.waiting()), paint.Warn
 	case p.err != nil && p.ring.Next() > 1:
-		right, role = u.theme.Glyphs.Warn+" "+u.T("nothing comes"), paint.Warn
+		right, role = u.theme.Glyphs.Warn+" "+u.T("nothing new"), paint.Warn
 	case !p.watching:
 		right, role = "", paint.Plain
 	case p.missed > 0:
-		right, role = u.T("%d came too fast", p.missed), paint.Dim
+		right, role = u.T("%d arrived too fast", p.missed), paint.Dim
 	}
 	if f := p.list.filter; f.Text() != "" || f.Failures() {
 		shown := fmt.Sprintf("/%s %d", f.Text(), p.list.count())
@@ -291,7 +291,7 @@ func (p *dnsPage) main(w, h int) []string {
 	list.rows = h - 1
 	list.at = list.at[:0]
 	if list.count() == 0 {
-		return fill(append(lines, u.note(u.T("nothing matches; %s takes the filter away", u.keys.Key("back")), w, h-1)...), w, h)
+		return fill(append(lines, u.note(u.T("nothing matches; %s clears the filter", u.keys.Key("back")), w, h-1)...), w, h)
 	}
 	var details []string
 	if q := list.current(); q != nil && p.explains(q) {

@@ -95,29 +95,29 @@ func (p *dnsPage) why(q *dnslog.Query) []fact {
 	switch {
 	case q.Verdict == dnslog.Missing:
 		if m := p.guess(q); len(m) > 0 {
-			row := []fact{{paint.Warn, u.T("near miss:") + " "}, {paint.Plain, p.guessText(m[0]) + " " + u.theme.Glyphs.Right + " "}, {paint.Strong, m[0].Right}}
+			row := []fact{{paint.Warn, u.T("similar name:") + " "}, {paint.Plain, p.guessText(m[0]) + " " + u.theme.Glyphs.Right + " "}, {paint.Strong, m[0].Right}}
 			for _, other := range m[1:] {
 				row = append(row, fact{paint.Plain, " " + u.T("or") + " " + other.Right})
 			}
 			return append(row, fact{paint.Key, "   " + u.keys.Key("dns.copy.right")}, fact{paint.Dim, " " + u.T("copies the right name")})
 		}
 		if full, ok := nearmiss.Full(asked, q.Namespace(), u.state.Services.Known); ok {
-			return []fact{{paint.Plain, u.T("%s exists: some programs, nslookup among them, try the whole search path although they have found it", full.Right)}}
+			return []fact{{paint.Plain, u.T("%s exists: some programs, such as nslookup, try the whole search path even after they have found it", full.Right)}}
 		}
 		if ofCluster(asked) {
-			return []fact{{paint.Warn, u.T("no Service or pod of the cluster has this name, nor one near it")}}
+			return []fact{{paint.Warn, u.T("no Service or pod of the cluster has this name or a similar one")}}
 		}
 		if q.Outside() {
-			return []fact{{paint.Plain, u.T("the world outside has no such name")}}
+			return []fact{{paint.Plain, u.T("there is no such name outside the cluster")}}
 		}
 	case q.Verdict == dnslog.Broken && q.Outside():
-		return []fact{{paint.Warn, u.T("the upstream did not answer, or not in a way that helps; %s asks again", u.keys.Key("trace"))}}
+		return []fact{{paint.Warn, u.T("the upstream did not answer, or its answer was not usable; %s asks again", u.keys.Key("trace"))}}
 	case q.Verdict == dnslog.NoData:
 		return []fact{{paint.Plain, u.T("the name exists, but has no records of type %s; most programs ask for A and AAAA", q.Type.Value())}}
 	case q.Wasteful():
-		return []fact{{paint.Warn, u.T("%d questions for nothing each time: a dot at the end of the name, or ndots 1 in the pod's dnsConfig, saves them", q.Steps-1)}}
+		return []fact{{paint.Warn, u.T("%d useless questions each time: a dot at the end of the name, or ndots 1 in the pod's dnsConfig, avoids them", q.Steps-1)}}
 	case q.Took >= slowAnswer:
-		return []fact{{paint.Warn, u.T("slow: a program waits that long before it can connect")}}
+		return []fact{{paint.Warn, u.T("slow: a program waits this long before it can connect")}}
 	}
 	return nil
 }
@@ -132,9 +132,9 @@ func (p *dnsPage) guessText(m nearmiss.Meant) string {
 	case nearmiss.Unsearched:
 		return u.T("service %s exists, but the program asked without the search path", s.Name)
 	case nearmiss.Domain:
-		return u.T("the domain behind service %s is not right", s.Name)
+		return u.T("the domain after service %s is wrong", s.Name)
 	}
-	return u.T("service %s lives in namespace %s", s.Name, s.Namespace)
+	return u.T("service %s is in namespace %s", s.Name, s.Namespace)
 }
 
 // short is a pod without its namespace and without the random ends of its name.

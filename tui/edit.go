@@ -22,7 +22,7 @@ import (
 // was refused is kept and comes up again.
 func (u *ui) edit(s *subject) {
 	if u.opts.Editor == "" {
-		u.toast.say(paint.Warn, u.T("no editor is known; set EDITOR"))
+		u.toast.say(paint.Warn, u.T("no editor is set; set EDITOR"))
 		return
 	}
 	ref := s.ref
@@ -108,7 +108,7 @@ func (e *editing) returned(text string) {
 		u.toast.say(paint.Plain, u.T("nothing was changed"))
 	case text == e.text && len(e.trouble) > 0:
 		delete(u.drafts, draftKey(e.ref))
-		u.toast.say(paint.Plain, u.T("given up; nothing was changed"))
+		u.toast.say(paint.Plain, u.T("cancelled; nothing was changed"))
 	default:
 		e.text = text
 		e.submit()
@@ -171,7 +171,7 @@ func (e *editing) refused(err error, current string) {
 		}
 	}
 	if fault.KindOf(err) == fault.Conflict && current != "" {
-		e.trouble = append(e.trouble, u.T("It was changed by somebody else meanwhile. Saving this text takes that back:"))
+		e.trouble = append(e.trouble, u.T("It was changed by somebody else in the meantime. Saving this text reverts that:"))
 		e.trouble = append(e.trouble, changedLines(essence(e.before), essence(current))...)
 		e.text, e.before = withVersion(e.text, current), current
 	}
@@ -180,8 +180,8 @@ func (e *editing) refused(err error, current string) {
 	}
 	u.drafts[draftKey(e.ref)] = e
 	text := append([]string{}, e.trouble[:min(len(e.trouble), 12)]...)
-	text = append(text, "", u.T("The text is kept: it comes up when %s is edited again.", e.title))
-	u.open(&question{u: u, title: u.T("the change was refused"), text: text, accept: u.T("Edit again"), onYes: true, answer: e.begin})
+	text = append(text, "", u.T("The text is kept: it is opened when %s is edited again.", e.title))
+	u.open(&question{u: u, title: u.T("the change was rejected"), text: text, accept: u.T("Edit again"), onYes: true, answer: e.begin})
 }
 
 // undoEdit makes the object that was edited last what it was before.
@@ -202,14 +202,14 @@ func (u *ui) undoEdit(last *edited) {
 					return
 				}
 				u.undo = nil
-				u.toast.say(paint.OK, u.theme.Glyphs.OK+" "+u.T("%s is what it was before", last.title))
+				u.toast.say(paint.OK, u.theme.Glyphs.OK+" "+u.T("%s is restored", last.title))
 			})
 		}
 		if last.after == "" || essence(current) == essence(last.after) {
 			back()
 			return
 		}
-		text := append([]string{u.T("It has changed since. Undoing takes this back, too:")}, changedLines(essence(last.after), essence(current))...)
+		text := append([]string{u.T("It has changed since. Undoing reverts this, too:")}, changedLines(essence(last.after), essence(current))...)
 		u.ask(u.T("undo the edit of %s?", last.title), text[:min(len(text), 14)], u.T("Undo"), "", back)
 	})
 }

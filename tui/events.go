@@ -359,7 +359,7 @@ func (p *eventsPage) emptyText() string {
 	u := p.u
 	switch {
 	case u.state.Absent() && p.grid.Total() == 0:
-		return u.T("the cluster does not run, so nothing happens")
+		return u.T("the cluster is not running, so there are no events")
 	case p.err != nil && p.grid.Total() == 0:
 		return u.errorText(p.err)
 	case !p.heard:
@@ -368,7 +368,7 @@ func (p *eventsPage) emptyText() string {
 	case p.grid.Len() > 0:
 		return ""
 	case p.grid.Filter() != "":
-		return u.T("nothing matches %q; %s takes the filter away", p.grid.Filter(), u.keys.Key("back"))
+		return u.T("nothing matches %q; %s clears the filter", p.grid.Filter(), u.keys.Key("back"))
 	case p.warnings:
 		return u.theme.Glyphs.OK + " " + u.T("no warnings in the last hour; %s shows all events", u.keys.Key("events.warnings"))
 	case u.state.namespace != "":

@@ -103,7 +103,7 @@ func TestEventsStates(t *testing.T) {
 	r = newRig(t, s, 80, 24)
 	r.shows("stopped")
 	r.keys("5")
-	r.shows("the cluster does not run")
+	r.shows("the cluster is not running")
 }
 
 func TestEventsFrames(t *testing.T) {

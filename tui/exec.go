@@ -64,14 +64,14 @@ func (u *ui) openShell(s *subject) {
 // runShell lends the terminal to a shell.
 func (u *ui) runShell(e kube.Exec, title string) {
 	entry := u.record(shellCommandLine(e))
-	c := &shellCommand{u: u, exec: e, greeting: u.T("bonsai: a shell in %s; exit, or ctrl-d, leads back", paint.Clean(title))}
+	c := &shellCommand{u: u, exec: e, greeting: u.T("bonsai: a shell in %s; exit or ctrl-d returns", paint.Clean(title))}
 	u.lend(c, func(err error) {
 		entry.end(u, err)
 		switch {
 		case err != nil:
 			u.fail(err)
 		case c.code != 0:
-			u.toast.say(paint.Dim, u.T("the shell ended with exit code %d", c.code))
+			u.toast.say(paint.Dim, u.T("the shell exited with code %d", c.code))
 		}
 	})
 }

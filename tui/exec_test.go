@@ -196,7 +196,7 @@ func TestEditAndUndo(t *testing.T) {
 	r.keys("L")
 	r.shows("✓", "bonsai kubectl -p dev -- edit deployments.apps cart -n shop")
 	r.keys("esc", "ctrl+k", `"undo the edit"`, "enter")
-	r.shows("deployment shop/cart is what it was before")
+	r.shows("deployment shop/cart is restored")
 	if got, want := s.replaced[1], strings.Replace(cartYAML, `"100"`, `"101"`, 1); got != want {
 		t.Errorf("undoing replaced by %q", got)
 	}
@@ -221,20 +221,20 @@ func TestEditThatIsRefusedIsKept(t *testing.T) {
 	}
 	r, saw := editor(t, s, `sed -i 's/replicas: 1/replicas: -1/' "$2"`)
 	r.keys("e")
-	r.shows("the change was refused", "spec.replicas: Invalid value: -1", "Edit again")
+	r.shows("the change was rejected", "spec.replicas: Invalid value: -1", "Edit again")
 	r.keys("esc")
 	r.keys("e") // later: the text is there, below the reason
-	r.shows("given up; nothing was changed")
+	r.shows("cancelled; nothing was changed")
 	if text := saw(); !strings.Contains(text, "# spec.replicas: Invalid value: -1\n"+endOfTrouble+"\napiVersion") || !strings.Contains(text, "replicas: -1") {
 		t.Errorf("the editor saw %q", text)
 	}
 	r.keys("e") // given up: it begins anew
-	r.shows("the change was refused")
+	r.shows("the change was rejected")
 	if saw() != cartYAML {
 		t.Errorf("the editor saw %q", saw())
 	}
 	r.keys("enter")
-	r.shows("given up")
+	r.shows("cancelled")
 }
 
 func TestEditWithConflict(t *testing.T) {
@@ -251,7 +251,7 @@ func TestEditWithConflict(t *testing.T) {
 	r, saw := editor(t, s, `sed -i 's/replicas: 1/replicas: 3/; s/kept: 1/kept: 2/; $a\# again' "$2"`)
 	s.lockedReplace()
 	r.keys("e")
-	r.shows("the change was refused", "changed by somebody else meanwhile", "+   paused: true")
+	r.shows("the change was rejected", "changed by somebody else in the meantime", "+   paused: true")
 	r.keys("enter")
 	r.shows("changed deployment shop/cart")
 	if text := saw(); !strings.Contains(text, "# +   paused: true") {

@@ -109,7 +109,7 @@ func (s *fakeSession) Watch(ctx context.Context, f func(cluster.Snapshot) error)
 		v := s.snapshot
 		s.mu.Unlock()
 		if v.Phase == cluster.PhaseAbsent || v.Phase == cluster.PhaseStopped {
-			return fault.Newf(fault.NotRunning, "the cluster does not run")
+			return fault.Newf(fault.NotRunning, "the cluster is not running")
 		}
 		return f(v)
 	})
@@ -409,7 +409,7 @@ func shop() *fakeSession {
 		},
 		Problems: []cluster.Problem{
 			{Kind: "CrashLoop", Severity: cluster.SeverityError, Object: "pod/shop/cart-7d9f4-x2k", Summary: "crash loop, 4 restarts", Cause: "asks DNS for redis.defualt.svc: no such name; meant redis.default.svc?", Advice: []cluster.Advice{cluster.Advise("", cluster.Kubectl("edit", "deployment").On("cart").In("shop").Change())}, Evidence: []string{"ERROR lookup redis.defualt.svc: no such host"}},
-			{Kind: "Unschedulable", Severity: cluster.SeverityWarning, Object: "pod/shop/db-0", Summary: "pending for 2m", Cause: "wants 4Gi memory; the freest node, dev-2, has 2.6Gi", Advice: []cluster.Advice{cluster.Advise("lower its request")}},
+			{Kind: "Unschedulable", Severity: cluster.SeverityWarning, Object: "pod/shop/db-0", Summary: "pending for 2m", Cause: "it requests 4Gi of memory; the node with the most, dev-2, has 2.6Gi", Advice: []cluster.Advice{cluster.Advise("reduce its resources.requests, or stop something else")}},
 		},
 		LastStart: &cluster.Timeline{Operation: "start", Started: ago(12 * time.Minute), Total: 2900 * time.Millisecond},
 	}

@@ -28,7 +28,7 @@ func bonsaiCure(p *cluster.Problem) (cluster.Command, bool) {
 func (u *ui) fixOf(p *cluster.Problem) (fix, bool) {
 	if c, ok := bonsaiCure(p); ok {
 		return fix{title: paint.Clean(c.Of("").String()), run: func() {
-			u.ask(u.T("carry this out?"), []string{c.For(u.session.Name()).String(), u.T("cluster: %s", u.session.Name())}, u.T("Go on"), "", func() {
+			u.ask(u.T("run this?"), []string{c.For(u.session.Name()).String(), u.T("cluster: %s", u.session.Name())}, u.T("Run"), "", func() {
 				u.carryOut(c.Arguments())
 			})
 		}}, true

@@ -46,7 +46,7 @@ func (s *forwards) start(spec kube.ForwardSpec) {
 	u := s.u
 	for _, f := range s.list {
 		if f.spec == spec && f.err == nil {
-			u.toast.say(paint.OK, u.T("%s leads there already", f.address()))
+			u.toast.say(paint.OK, u.T("%s already leads there", f.address()))
 			return
 		}
 	}
@@ -271,7 +271,7 @@ func (u *ui) pickPort(spec kube.ForwardSpec, ports []targetPort) {
 	}
 	switch {
 	case len(list) == 0:
-		u.toast.say(paint.Dim, u.T("it names no ports"))
+		u.toast.say(paint.Dim, u.T("it declares no ports"))
 		u.promptForward(spec, "")
 		return
 	case len(list) == 1 && list[0].tcp:
@@ -332,7 +332,7 @@ func (u *ui) forwardText(spec kube.ForwardSpec, text string) {
 		spec.Local, ok2 = 0, true
 	}
 	if !ok1 || !ok2 {
-		u.toast.say(paint.Fail, u.T("%q is no pair of ports; 8080:80 leads from port 8080 of this machine to port 80", text))
+		u.toast.say(paint.Fail, u.T("%q is not a pair of ports; 8080:80 leads from port 8080 of this machine to port 80", text))
 		return
 	}
 	u.forwards.start(spec)

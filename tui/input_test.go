@@ -39,7 +39,7 @@ func TestInputEdits(t *testing.T) {
 	}{
 		"at the end":               {"ab", []string{`"c"`}, "abc|"},
 		"in the middle":            {"ac", []string{"left", `"b"`}, "ab|c"},
-		"at the begin":             {"bc", []string{"home", `"a"`}, "a|bc"},
+		"at the beginning":         {"bc", []string{"home", `"a"`}, "a|bc"},
 		"and back to the end":      {"ab", []string{"home", "end", `"c"`}, "abc|"},
 		"a space":                  {"ab", []string{"left", " "}, "a |b"},
 		"no further than the ends": {"a", []string{"left", "left", "right", "right", "right"}, "a|"},

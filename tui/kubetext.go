@@ -152,11 +152,11 @@ func markerText(w words.W, node string, m *kube.LogMarker) string {
 	case kube.LogUnreadable:
 		return w.T("the log cannot be read: %s", m.Reason)
 	case kube.LogDropped:
-		return w.T("%s lines were dropped: they came faster than they were shown", thousands(int64(m.Count)))
+		return w.T("%s lines were dropped: they arrived faster than they could be shown", thousands(int64(m.Count)))
 	case kube.LogCrowded:
-		return w.T("there are more containers; these %d are followed", m.Count)
+		return w.T("there are more containers; only these %d are followed", m.Count)
 	case kube.LogGap:
-		return w.T("here lines may be missing")
+		return w.T("lines may be missing here")
 	case kube.LogNodeOutput:
 		return w.T("node %s is stopped; this is what its container printed", node)
 	}

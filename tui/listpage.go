@@ -203,7 +203,7 @@ func (u *ui) chooseSort(g *grid.Grid) {
 	for i, c := range g.Columns() {
 		hint := ""
 		if i == by {
-			hint = u.T("again turns it around")
+			hint = u.T("choose it again to reverse the order")
 		}
 		choices = append(choices, choice{title: u.T(c.Title), hint: hint, run: func() { g.Sort(i, by == i && !descend) }})
 	}
@@ -245,7 +245,7 @@ func (p *listPage) emptyText() string {
 	case p.grid.Len() > 0:
 		return ""
 	case p.grid.Filter() != "":
-		return u.T("nothing matches %q; %s takes the filter away", p.grid.Filter(), u.keys.Key("back"))
+		return u.T("nothing matches %q; %s clears the filter", p.grid.Filter(), u.keys.Key("back"))
 	case p.store.Query.Type.Namespaced && u.state.namespace != "":
 		return u.T("no %s in %q; %s another namespace, %s all", what, u.state.namespace, u.keys.Key("namespace"), u.keys.Key("all"))
 	}

@@ -107,7 +107,7 @@ func (p *logsPage) crumb() string {
 	case p.home:
 		return p.u.T("logs")
 	case p.previous:
-		return p.u.T("logs before, of %s", p.title)
+		return p.u.T("previous logs of %s", p.title)
 	}
 	return p.u.T("logs of %s", p.title)
 }
@@ -196,7 +196,7 @@ func (p *logsPage) act(id string) bool {
 		return true
 	case "text.previous":
 		if !p.pods || p.home {
-			p.u.toast.say(paint.Dim, p.u.T("only the logs of pods have one before"))
+			p.u.toast.say(paint.Dim, p.u.T("only pods have previous logs"))
 			return true
 		}
 		p.previous = !p.previous
@@ -254,11 +254,11 @@ func (p *logsPage) drawEmpty(w, h int) []string {
 	case err != nil:
 		l.Add(paint.Warn, u.theme.Glyphs.Warn+" "+u.errorText(err))
 	case ended && p.previous:
-		l.Add(paint.Dim, u.T("there was no container before this one; %s shows this one", u.keys.Key("text.previous")))
+		l.Add(paint.Dim, u.T("there is no previous container; %s shows the current one", u.keys.Key("text.previous")))
 	case ended:
 		l.Add(paint.Dim, u.T("the log is empty"))
 	default:
-		l.Add(paint.Busy, u.glyph(paint.StateBusy)).Add(paint.Dim, " "+u.T("no line yet; lines are shown as they come"))
+		l.Add(paint.Busy, u.glyph(paint.StateBusy)).Add(paint.Dim, " "+u.T("no lines yet; new lines are shown as they arrive"))
 	}
 	lines := []string{paint.Spaces(w), l.String(), paint.Spaces(w)}
 	if len(p.events.Lines) > 0 {

@@ -169,7 +169,7 @@ func TestEmptyLogShowsEvents(t *testing.T) {
 	r.keys("3", "/", `"cart"`, "enter")
 	r.shows("cart-7d9f4-x2k")
 	r.keys("l")
-	r.shows("no line yet", "BackOff", "x4 Back-off restarting failed container")
+	r.shows("no lines yet", "BackOff", "x4 Back-off restarting failed container")
 	if strings.Contains(r.screen(), "FailedScheduling") {
 		t.Error("events of other pods are shown")
 	}

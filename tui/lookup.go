@@ -180,7 +180,7 @@ func (p *lookupPage) stepLines(w int) []string {
 	lines = append(lines, u.theme.Line(w).Add(paint.Plain, " ").Add(total.role, total.text).String())
 	if !found {
 		for _, m := range p.meant {
-			lines = append(lines, u.theme.Line(w).Add(paint.Plain, " ").Add(paint.Warn, u.T("near miss:")+" ").
+			lines = append(lines, u.theme.Line(w).Add(paint.Plain, " ").Add(paint.Warn, u.T("similar name:")+" ").
 				Add(paint.Plain, dns.guessText(m)+" "+u.theme.Glyphs.Right+" ").Add(paint.Strong, m.Right).String())
 		}
 	}

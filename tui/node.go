@@ -34,7 +34,7 @@ func (p *nodePage) draw(w, h int) []string {
 	}
 	p.top = len(head)
 	if p.store.Synced && p.grid.Total() == 0 {
-		return fill(append(head, p.u.line(w).Add(paint.Plain, " ").Add(paint.Dim, p.u.T("no pods run on %s", p.name)).String()), w, h)
+		return fill(append(head, p.u.line(w).Add(paint.Plain, " ").Add(paint.Dim, p.u.T("no pods on %s", p.name)).String()), w, h)
 	}
 	return append(head, p.listPage.draw(w, h-len(head))...)
 }

@@ -270,7 +270,7 @@ func (p *nodesPage) draw(w, h int) []string {
 			u.spinning()
 			text = u.glyph(paint.StateBusy) + " " + u.T("reading nodes")
 		default:
-			text = u.T("no nodes: an API server alone; %s finds \"start\", which adds some", u.keys.Key("palette"))
+			text = u.T("no nodes: only an API server; %s finds \"start\", which adds some", u.keys.Key("palette"))
 		}
 		return fill(u.note(text, w, h), w, h)
 	}
@@ -293,7 +293,7 @@ func (p *nodesPage) strip(w int) string {
 	l := u.theme.Line(w).Add(paint.Plain, " ")
 	it, ok := p.grid.Current()
 	if !ok {
-		return l.Add(paint.Dim, u.T("nothing matches %q; %s takes the filter away", p.grid.Filter(), u.keys.Key("back"))).String()
+		return l.Add(paint.Dim, u.T("nothing matches %q; %s clears the filter", p.grid.Filter(), u.keys.Key("back"))).String()
 	}
 	at, of := p.grid.Position()
 	where := fmt.Sprintf("%d/%d ", at, of)
@@ -301,7 +301,7 @@ func (p *nodesPage) strip(w int) string {
 		return l.Add(role, paint.Cut(text, w-paint.Width(where)-3, u.theme.Glyphs.More)).Right(paint.Dim, where).String()
 	}
 	d := it.Data.(*nodeData)
-	text := u.T("%d components run", len(d.status.Components))
+	text := u.T("%d components running", len(d.status.Components))
 	if !d.status.Heartbeat.IsZero() {
 		text += ", " + u.T("heard %s ago", u.clock.age(d.status.Heartbeat))
 	}

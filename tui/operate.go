@@ -245,7 +245,7 @@ func (u *ui) runText(args []string) {
 func (u *ui) quit() {
 	o := Outcome{}
 	if op := u.operation; op != nil && !op.done {
-		o.Message = u.T("bonsai %s goes on without the UI. See how it does:  %s", op.verb(), u.toShell(bonsaiCommand("ui")))
+		o.Message = u.T("bonsai %s continues without the UI. Check its progress:  %s", op.verb(), u.toShell(bonsaiCommand("ui")))
 	}
 	u.leave(o)
 }
@@ -255,21 +255,21 @@ func (u *ui) confirmStop() {
 	name := u.session.Name()
 	switch o := u.operation; {
 	case o != nil && !o.done && o.ending:
-		u.toast.say(paint.Warn, u.T("it is being ended; it cleans up"))
+		u.toast.say(paint.Warn, u.T("it is being aborted; it cleans up"))
 	case o != nil && !o.done:
-		u.ask(u.T("end it: %s?", o.task.title), []string{u.endEffect(o.verb())}, u.T("End it"), "", func() {
+		u.ask(u.T("abort it: %s?", o.task.title), []string{u.endEffect(o.verb())}, u.T("Abort"), "", func() {
 			if !o.done {
 				o.ending = true
 				o.task.cancel(errEnded)
 			}
 		})
 	case u.state.Absent():
-		u.toast.say(paint.Dim, u.T("the cluster does not run"))
+		u.toast.say(paint.Dim, u.T("the cluster is not running"))
 	case u.opts.ReadOnly:
 		u.refuseChange()
 	default:
 		u.ask(u.T("stop %s?", name), []string{
-			u.T("its nodes and its control plane end; objects, volumes and images are kept"), u.T("a start brings everything back as it was"),
+			u.T("its nodes and its control plane stop; objects, volumes and images are kept"), u.T("a start restores everything as it was"),
 			u.T("cluster: %s", name),
 		}, u.T("Stop"), "", func() { u.beginOperation("stop") })
 	}
@@ -277,9 +277,9 @@ func (u *ui) confirmStop() {
 
 func (u *ui) endEffect(verb string) string {
 	if verb == "start" {
-		return u.T("it removes what it has made so far, and says so when that is done")
+		return u.T("it removes what it has created so far, and reports when that is done")
 	}
-	return u.T("it breaks off where it is; the same verb again carries on")
+	return u.T("it stops where it is; running the same command again continues")
 }
 
 // confirmDelete asks for the name, and deletes the cluster.
@@ -288,7 +288,7 @@ func (u *ui) confirmDelete() {
 	if u.refuseChange() || u.refuseSecond() {
 		return
 	}
-	text := []string{u.T("all its nodes, volumes, images and data are gone then, and its entries in your kubeconfig; this cannot be undone")}
+	text := []string{u.T("this deletes all its nodes, volumes, images and data, and its entries in your kubeconfig; it cannot be undone")}
 	u.state.Summary.Refresh()
 	if n := u.state.Summary.Len(); n > 0 {
 		text = append(text, u.T("%d nodes, %d pods", len(u.state.Snapshot.Nodes), n))
@@ -312,7 +312,7 @@ func (u *ui) operations() []choice {
 	}
 	gone, runs := "", ""
 	if !u.state.Running() {
-		runs = u.T("the cluster does not run")
+		runs = u.T("the cluster is not running")
 	}
 	if u.state.Known && u.state.Snapshot.Phase == cluster.PhaseAbsent {
 		gone = u.T("there is no cluster %q", name)
@@ -320,34 +320,34 @@ func (u *ui) operations() []choice {
 	if u.state.Absent() {
 		add(u.T("start the cluster"), "start", "run create up", "", func() { u.beginOperation("start") })
 	} else {
-		add(u.T("start again what is missing of the cluster"), "start", "repair run up", "", func() { u.beginOperation("start") })
+		add(u.T("restart what is missing in the cluster"), "start", "repair run up", "", func() { u.beginOperation("start") })
 	}
 	add(u.T("start with another number of nodes"), "start --nodes", "add nodes scale", "", u.askNodes)
 	add(u.T("stop the cluster"), "stop", "halt shut down", runs, u.confirmStop)
-	add(u.T("delete the cluster and all that is in it"), "delete", "remove destroy", gone, u.confirmDelete)
+	add(u.T("delete the cluster and everything in it"), "delete", "remove destroy", gone, u.confirmDelete)
 	add(u.T("go to another cluster"), "ui -p", "switch attach profile clusters", "", u.chooseCluster)
 	add(u.T("enable an addon"), "addons enable", "install switch on", gone, func() { u.chooseAddon(true) })
 	add(u.T("disable an addon"), "addons disable", "remove switch off", gone, func() { u.chooseAddon(false) })
 	add(u.T("list every known addon"), "addons list", "all coming replaced", "", func() { u.runText([]string{"addons", "list", "--all"}) })
-	add(u.T("how the addons do"), "addons status", "state", "", func() { u.act("screen.addons") })
+	add(u.T("state of the addons"), "addons status", "state", "", func() { u.act("screen.addons") })
 	add(u.T("how busy nodes and pods are"), "top", "cpu memory usage load", runs, func() { u.act("screen.nodes") })
-	add(u.T("how a pod came to be"), "birth", "steps scheduler scores", runs, func() {
+	add(u.T("how a pod was created"), "birth", "steps scheduler scores", runs, func() {
 		u.act("screen.pods")
 		u.toast.say(paint.Plain, u.T("%s on a pod shows it", u.keys.Key("birth")))
 	})
 	add(u.T("load an image into the nodes"), "image load", "docker import", runs, u.askImage)
 	add(u.T("list the images in the nodes"), "image ls", "", runs, func() { u.runText([]string{"image", "ls"}) })
 	add(u.T("run kubectl"), "kubectl", "command k", "", u.askKubectl)
-	add(u.T("make kubectl's context lead here"), "update-context", "kubeconfig repair", gone, func() { u.run([]string{"update-context"}, u.T("update kubectl's context")) })
-	add(u.T("ask cluster DNS for a name"), "dns query", "lookup resolve dig", runs, u.askName)
+	add(u.T("point kubectl's context to this cluster"), "update-context", "kubeconfig repair", gone, func() { u.run([]string{"update-context"}, u.T("update kubectl's context")) })
+	add(u.T("query cluster DNS for a name"), "dns query", "lookup resolve dig", runs, u.askName)
 	add(u.T("state of the DNS servers"), "dns status", "", runs, func() { u.runText([]string{"dns", "status"}) })
-	add(u.T("forget what DNS has cached"), "dns flush", "cache", runs, func() { u.run([]string{"dns", "flush"}, u.T("flush the DNS caches")) })
-	add(u.T("watch what is asked of DNS"), "dns log", "queries", "", func() { u.act("screen.dns") })
+	add(u.T("clear the DNS caches"), "dns flush", "cache", runs, func() { u.run([]string{"dns", "flush"}, u.T("flush the DNS caches")) })
+	add(u.T("watch DNS questions"), "dns log", "queries", "", func() { u.act("screen.dns") })
 	add(u.T("list the nodes"), "node list", "ls", "", func() { u.act("screen.nodes") })
 	add(u.T("open a shell in a node"), "ssh", "exec terminal", runs, u.chooseShell)
 	add(u.T("log of a component"), "logs", "kubelet containerd etcd apiserver", gone, u.chooseComponentLog)
 	add(u.T("status as text"), "status", "health", gone, func() { u.runText([]string{"status"}) })
-	add(u.T("versions of bonsai and what is in it"), "version", "", "", func() { u.runText([]string{"version"}) })
+	add(u.T("versions of bonsai and its components"), "version", "", "", func() { u.runText([]string{"version"}) })
 	return list
 }
 

@@ -88,7 +88,7 @@ func TestStopIsAsked(t *testing.T) {
 	c.tell(event(0, cluster.StepStarted, "node/dev-1", "Node dev-1", ""), event(9*milli, cluster.StepDone, "node/dev-1", "", ""))
 	r.shows("stopping", "✓ Node dev-1")
 	r.keys("Q")
-	r.shows("end it: stop dev?", "it breaks off where it is")
+	r.shows("abort it: stop dev?", "it stops where it is")
 	r.keys("esc")
 	s.update(func() { s.snapshot = halted().snapshot })
 	c.end <- nil
@@ -105,7 +105,7 @@ func TestDeleteWantsTheName(t *testing.T) {
 	r := newRig(t, s, 100, 30)
 	r.shows("shop")
 	r.keys("ctrl+k", `"delete the cluster"`, "enter")
-	r.shows("delete cluster dev?", "this cannot be undone", "3 nodes, 8 pods", "type dev to go on")
+	r.shows("delete cluster dev?", "it cannot be undone", "3 nodes, 8 pods", "type dev to continue")
 	r.keys(`"de"`, "enter")
 	if len(s.operated) > 0 {
 		t.Fatal("it was deleted by half a name")

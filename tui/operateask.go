@@ -37,7 +37,7 @@ func (u *ui) promptNodes(done func(n int)) {
 		}
 		switch {
 		case err != nil:
-			u.toast.say(paint.Fail, u.T("%q is no number of nodes from 0 to %d", text, cluster.MaxNodes))
+			u.toast.say(paint.Fail, u.T("%q is not a number of nodes from 0 to %d", text, cluster.MaxNodes))
 		case n < have:
 			u.toast.say(paint.Fail, u.T("the cluster has %d nodes; a start adds some but removes none", have))
 		default:
@@ -187,10 +187,10 @@ func (u *ui) switchAddon(a cluster.AddonStatus, all []cluster.AddonStatus) {
 		return
 	}
 	args := []string{"addons", "disable", a.Name}
-	text := []string{u.T("what it has in the cluster goes; claims, volumes and what is in them stay")}
+	text := []string{u.T("its objects in the cluster are removed; claims, volumes and their data stay")}
 	if users := needers(all, a.Name); len(users) > 0 {
 		args = append(args, "--cascade")
-		text = append(text, u.T("%s cannot do without it and goes as well", paint.Clean(strings.Join(users, ", "))))
+		text = append(text, u.T("this also disables %s, which cannot work without it", paint.Clean(strings.Join(users, ", "))))
 	}
 	text = append(text, u.T("cluster: %s", u.session.Name()))
 	u.ask(u.T("disable %s?", name), text, u.T("Disable"), "", func() { u.runAddon(a.Name, args, u.T("disable %s", name)) })

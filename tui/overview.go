@@ -360,7 +360,7 @@ func (p *overviewPage) drawCalm(w, rows int) []string {
 			lines = append(lines, u.line(w).Add(paint.Plain, "   ").Col(paint.Key, key, 7).Add(paint.Dim, text).String())
 		}
 		tip(u.keys.Key("screen.control"), u.T("watch the control plane at work"))
-		tip(u.keys.Key("birth"), u.T("on a pod: how it came to be, step by step"))
+		tip(u.keys.Key("birth"), u.T("on a pod: how it was created, step by step"))
 		tip(u.keys.Key("palette"), u.T("find anything: verbs, objects, settings"))
 	}
 	return fill(lines, w, min(rows, max(len(lines), 1)))
@@ -373,9 +373,9 @@ func (p *overviewPage) tourPart() *part {
 			return u.theme.Line(w).Add(paint.Plain, "   ").Col(paint.Key, key, 7).Add(paint.Plain, text).String()
 		}
 		return []string{
-			tip(u.keys.Key("screen.overview")+"–"+u.keys.Key("screen.ports"), u.T("screens; the first one says what is wrong")),
+			tip(u.keys.Key("screen.overview")+"–"+u.keys.Key("screen.ports"), u.T("screens; the first one shows what is wrong")),
 			tip(u.keys.Key("palette"), u.T("finds anything: verbs, objects, settings")),
-			tip(u.keys.Key("help"), u.T("the keys of every screen; any key ends this")),
+			tip(u.keys.Key("help"), u.T("the keys of every screen; any key closes this")),
 		}
 	}}
 }

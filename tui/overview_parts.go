@@ -87,7 +87,7 @@ func (p *overviewPage) nodesPart() *part {
 			return append(lines, p.nodesFlow(w, rows)...)
 		}
 		if len(nodes) == 0 {
-			return append(lines, p.u.line(w).Add(paint.Plain, " ").Add(paint.Dim, p.u.T("no nodes: an API server alone")).String())
+			return append(lines, p.u.line(w).Add(paint.Plain, " ").Add(paint.Dim, p.u.T("no nodes: only an API server")).String())
 		}
 		name := nodeNameWidth(nodes, w/4)
 		for i := range nodes {

@@ -95,7 +95,7 @@ func TestOverviewShowsProblemsFirst(t *testing.T) {
 func TestOverviewTourEndsWithTheFirstKey(t *testing.T) {
 	r := newRig(t, shop(), 80, 24)
 	r.settled()
-	r.shows("screens; the first one says what is wrong")
+	r.shows("screens; the first one shows what is wrong")
 	r.keys("j")
 	if strings.Contains(r.screen(), "screens; the first one") {
 		t.Errorf("the tour is still there:\n%s", r.screen())
@@ -116,7 +116,7 @@ func TestOverviewCursorStaysOnItsProblem(t *testing.T) {
 	r.session.update(func() { r.session.snapshot.Problems = r.session.snapshot.Problems[:2] })
 	r.until("the end of a problem", func(s string) bool { return !strings.Contains(s, "shop/db-0   ") })
 	r.keys("delete")
-	r.shows("has just gone")
+	r.shows("has just been removed")
 }
 
 func TestOverviewExplains(t *testing.T) {
@@ -125,7 +125,7 @@ func TestOverviewExplains(t *testing.T) {
 	r.keys("enter")
 	r.shows("EVIDENCE", "ERROR lookup redis.defualt.svc: no such host", "to do    bonsai kubectl -p dev -- edit deployment cart -n shop", "go to pod shop/cart-7d9f4-x2k", "edit deployment shop/cart")
 	r.session.update(func() { r.session.snapshot.Problems = r.session.snapshot.Problems[1:] })
-	r.shows("this is over")
+	r.shows("this problem is gone")
 	r.keys("esc")
 	r.shows("PROBLEMS 1")
 }
@@ -200,7 +200,7 @@ func TestFixIsAskedForAndCarriedOut(t *testing.T) {
 	r.settled()
 	r.shows("its container is gone")
 	r.keys("f")
-	r.shows("carry this out?", "bonsai start -p dev")
+	r.shows("run this?", "bonsai start -p dev")
 	r.keys("enter")
 	if len(r.session.operated) != 0 {
 		t.Fatal("it was done although Cancel had the cursor")

@@ -45,7 +45,7 @@ func (u *ui) openPalette() {
 			run: func() { u.words = words.For(lang) },
 		})
 	}
-	choices = append(choices, choice{title: u.T("what was found out about this terminal"), words: "settings colour depth", hint: u.T("setting"), run: u.openSettings})
+	choices = append(choices, choice{title: u.T("what was detected about this terminal"), words: "settings colour depth", hint: u.T("setting"), run: u.openSettings})
 	m := u.choose(u.T("find"), choices)
 	m.more = u.findObjects
 }
@@ -139,7 +139,7 @@ func (u *ui) openHelp() {
 	}
 	section(u.T("here"), func(a keymap.Action) bool { return !is(keymap.Panes)(a) && !is(keymap.Global)(a) })
 	if slices.Contains(chain, keymap.Panes) {
-		section(u.T("panes beside each other"), is(keymap.Panes))
+		section(u.T("panes side by side"), is(keymap.Panes))
 	}
 	section(u.T("everywhere"), is(keymap.Global))
 	u.open(t)

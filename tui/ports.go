@@ -107,7 +107,7 @@ func (p *portsPage) refillOurs() {
 		case f.state.Reason != "":
 			state, status = paint.StateWarn, f.state.Reason
 		case f.state.Pod == "":
-			state, status = paint.StateWarn, u.T("waits for a ready pod")
+			state, status = paint.StateWarn, u.T("waiting for a ready pod")
 		}
 		role := state.Role()
 		if state == paint.StateOK {
@@ -312,7 +312,7 @@ func (p *portsPage) actOurs(id string) bool {
 		return true
 	case "forward.retry":
 		if f.err == nil {
-			u.toast.say(paint.Dim, u.T("it runs; there is nothing to retry"))
+			u.toast.say(paint.Dim, u.T("it is running; there is nothing to retry"))
 		}
 		u.forwards.retry(f)
 		return true
@@ -356,7 +356,7 @@ func (p *portsPage) back() bool { return p.services.Unmark() }
 func (p *portsPage) warning() string {
 	for _, f := range p.u.forwards.list {
 		if f.err != nil || f.state.Local > 0 && f.state.Reason != "" {
-			return p.u.T("%s leads nowhere at the moment", f.address())
+			return p.u.T("%s currently leads nowhere", f.address())
 		}
 	}
 	return ""

@@ -131,7 +131,7 @@ func TestForwardText(t *testing.T) {
 			r := newRig(t, s, 80, 24)
 			r.u.forwardText(kube.ForwardSpec{Namespace: "shop", Target: kube.Object{Kind: "Service", Name: "web"}}, text)
 			if want == "" {
-				r.shows("is no pair of ports")
+				r.shows("is not a pair of ports")
 				return
 			}
 			r.until("it", func(string) bool {

@@ -54,7 +54,7 @@ func (p *portsPage) emptyText() string {
 	u, s := p.u, p.u.state.Services
 	switch {
 	case u.state.Absent() && !s.Synced:
-		return u.T("the cluster does not run, so it has no Services")
+		return u.T("the cluster is not running, so it has no Services")
 	case s.Err != nil && len(s.List) == 0:
 		return u.errorText(s.Err)
 	case !s.Synced:
@@ -63,7 +63,7 @@ func (p *portsPage) emptyText() string {
 	case p.services.Len() > 0:
 		return ""
 	case p.services.Filter() != "":
-		return u.T("nothing matches %q; %s takes the filter away", p.services.Filter(), u.keys.Key("back"))
+		return u.T("nothing matches %q; %s clears the filter", p.services.Filter(), u.keys.Key("back"))
 	case u.state.namespace != "":
 		return u.T("no %s in %q; %s another namespace, %s all", "services", u.state.namespace, u.keys.Key("namespace"), u.keys.Key("all"))
 	}
@@ -88,7 +88,7 @@ func (p *portsPage) strip(w, n int) []string {
 	case p.focused():
 		if it, ok := p.ours.Current(); ok {
 			f := it.Data.(*forward)
-			parts = append(parts, fact{paint.Plain, u.T("%s copies %s, %s stops it; it follows its pods and lives until you leave", u.keys.Key("forward.copy"), f.url(), u.keys.Key("forward.stop"))})
+			parts = append(parts, fact{paint.Plain, u.T("%s copies %s, %s stops it; it follows its pods and lasts until you quit", u.keys.Key("forward.copy"), f.url(), u.keys.Key("forward.stop"))})
 			if f.err != nil {
 				parts = append(parts, fact{paint.Fail, u.errorText(f.err)})
 			}

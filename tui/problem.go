@@ -212,7 +212,7 @@ func (p *problemPage) text(w int) []string {
 	}
 	head := u.line(w).Add(paint.Plain, " ")
 	if p.over {
-		head.Add(paint.OK, u.theme.Glyphs.OK+" ").Add(paint.Strong, shortObject(problem)).Add(paint.OK, "   "+u.T("this is over"))
+		head.Add(paint.OK, u.theme.Glyphs.OK+" ").Add(paint.Strong, shortObject(problem)).Add(paint.OK, "   "+u.T("this problem is gone"))
 	} else {
 		head.State(state, u.tick).Add(paint.Strong, shortObject(problem)).Add(state.Role(), "   "+problem.Summary)
 	}

@@ -217,7 +217,7 @@ func (l *problemList) strip(w, n int) []string {
 	if advice := u.firstAdvice(p.Advice); advice != "" {
 		line.Add(paint.Dim, u.theme.Glyphs.Right+" ").Add(paint.Accent, advice)
 		if u.fixable(&p) {
-			line.Add(paint.Plain, "   ").Hint(u.keys.Key("fix"), u.T("does it"))
+			line.Add(paint.Plain, "   ").Hint(u.keys.Key("fix"), u.T("runs it"))
 		}
 	}
 	return append(lines, line.String())

@@ -49,7 +49,7 @@ func (p *prompt) line(u *ui, w int) string {
 		}
 	}
 	p.input.draw(l, l.Room(), paint.Plain, ghost)
-	return l.Add(paint.Dim, others).Right(paint.Dim, u.T("enter keeps it, esc takes it away")).String()
+	return l.Add(paint.Dim, others).Right(paint.Dim, u.T("enter keeps it, esc clears it")).String()
 }
 
 func (u *ui) promptKey(msg tea.KeyMsg) {

@@ -73,7 +73,7 @@ func (d *dnsPulse) summary(w int, n model.DNSCount) string {
 	case d.Since.IsZero():
 		l.Add(paint.Dim, u.T("listening"))
 	default:
-		l.Add(paint.Dim, u.T("nobody asks at the moment"))
+		l.Add(paint.Dim, u.T("no questions at the moment"))
 	}
 	return l.String()
 }
@@ -225,7 +225,7 @@ type logTail struct {
 func (t *logTail) draw(w, h int) []string {
 	u := t.u
 	if t.Name == "" {
-		return fill([]string{u.heading(w, u.T("LOG"), ""), u.line(w).Add(paint.Plain, " ").Add(paint.Dim, u.T("the log of a pod with a problem stands here")).String()}, w, h)
+		return fill([]string{u.heading(w, u.T("LOG"), ""), u.line(w).Add(paint.Plain, " ").Add(paint.Dim, u.T("the log of a pod with a problem is shown here")).String()}, w, h)
 	}
 	lines := []string{u.heading(w, u.T("LOG"), t.Namespace+"/"+t.Name)}
 	if len(t.Lines) == 0 {

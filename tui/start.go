@@ -62,7 +62,7 @@ func (p *startPage) hints() []hint {
 	case o == nil:
 		return hintsOf("start.log", "start.copy", "quit")
 	case !o.done:
-		return []hint{{"quit", u.T("leave it running")}, {"cluster.stop", u.T("end it, clean up")}, {id: "start.copy"}}
+		return []hint{{"quit", u.T("leave it running")}, {"cluster.stop", u.T("abort it and clean up")}, {id: "start.copy"}}
 	case o.err != nil:
 		return hintsOf("start.retry", "start.copy", "start.log", "start.delete", "start.back")
 	}

@@ -92,7 +92,7 @@ func TestStartViewOffers(t *testing.T) {
 	r := newRig(t, s, 80, 24, version137)
 	r.shows(`there is no cluster "dev" yet`, "start a new cluster", "OTHER CLUSTERS", "ci")
 	r.keys("n", `"101"`, "enter")
-	r.shows(`"101" is no number of nodes`)
+	r.shows(`"101" is not a number of nodes`)
 	r.keys("n", `"5"`, "enter")
 	r.shows("nodes                5")
 	r.keys("v")
@@ -231,16 +231,16 @@ func TestStartIsEnded(t *testing.T) {
 	r.keys("enter")
 	r.shows("starting")
 	r.keys("Q")
-	r.shows("end it: start dev?", "removes what it has made")
+	r.shows("abort it: start dev?", "removes what it has created")
 	r.keys("enter") // Cancel is the default
 	r.shows("starting")
 	r.keys("Q", "right", "enter")
-	r.shows("was ended after", "Removing what this start", "what this start made is removed again")
+	r.shows("was aborted after", "Removing what this start", "what this start created has been removed")
 	if cause := <-c.cause; errors.Is(cause, cluster.ErrDetach) {
 		t.Error("it was left running")
 	}
 	r.keys("Q")
-	r.shows("the cluster does not run")
+	r.shows("the cluster is not running")
 }
 
 // TestRunLeavesTheStartRunning leaves the UI during a start, by a key and from outside.

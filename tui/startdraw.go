@@ -74,7 +74,7 @@ func (p *startPage) drawOffers(w, h int) []string {
 		lines = append(lines, p.steps(fall, w, h-len(lines))...)
 	} else if !p.exists() && h-len(lines) > 3 {
 		lines = append(lines, paint.Spaces(w))
-		for _, part := range paint.Wrap(u.T("Kubernetes, etcd and what nodes run are inside bonsai. Nodes are containers of your Docker engine; with 0 nodes there is an API server alone, without Docker."), max(1, w-4)) {
+		for _, part := range paint.Wrap(u.T("Kubernetes, etcd and what nodes run are inside bonsai. Nodes are containers of your Docker engine; with 0 nodes there is only an API server, without Docker."), max(1, w-4)) {
 			lines = append(lines, t.Line(w).Add(paint.Plain, "    ").Add(paint.Dim, part).String())
 		}
 	}
@@ -151,7 +151,7 @@ func (p *startPage) drawFailure(w, h int) []string {
 	o := u.operation
 	sign, role, word := t.Glyphs.Fail, paint.Fail, u.T("failed after %s s", seconds(o.fall.elapsed(o.fall.ended)))
 	if u.problemOf(o.err).Kind == "Canceled" || o.ending {
-		sign, role, word = t.Glyphs.Off, paint.Warn, u.T("was ended after %s s", seconds(o.fall.elapsed(o.fall.ended)))
+		sign, role, word = t.Glyphs.Off, paint.Warn, u.T("was aborted after %s s", seconds(o.fall.elapsed(o.fall.ended)))
 	}
 	lines := []string{
 		t.Line(w).Add(paint.Plain, " ").Add(role, sign+" ").Add(paint.Strong, o.task.title).Add(role, "  "+word).String(),
@@ -164,9 +164,9 @@ func (p *startPage) drawFailure(w, h int) []string {
 		story = append(story, t.Line(w).Add(paint.Plain, " ").Add(paint.Warn, t.Glyphs.Warn+" ").Add(paint.Plain, text).String())
 	}
 	if o.verb() == "start" {
-		text := u.T("what this start made is removed again")
+		text := u.T("what this start created has been removed")
 		if p.exists() {
-			text = u.T("the cluster is as it was before; what this start added is removed")
+			text = u.T("the cluster is as before; what this start added has been removed")
 		}
 		story = append(story, t.Line(w).Add(paint.Plain, "   ").Add(paint.Dim, text).String())
 	}
@@ -262,7 +262,7 @@ func (p *startPage) steps(f *waterfall, w, rows int) []string {
 		lines = append(lines, l.String())
 	}
 	if hidden > 0 && rows > 1 {
-		lines = append(lines, t.Line(w).Add(paint.Plain, "   ").Add(paint.Dim, u.T("and %d steps more", hidden)).String())
+		lines = append(lines, t.Line(w).Add(paint.Plain, "   ").Add(paint.Dim, u.T("and %d more steps", hidden)).String())
 	}
 	return lines
 }

@@ -125,7 +125,7 @@ func (u *ui) openOwner(s *subject) {
 			return
 		}
 		if !open() {
-			u.toast.say(paint.Warn, u.T("nothing is known of the type %s", owner.Kind))
+			u.toast.say(paint.Warn, u.T("nothing is known about the type %s", owner.Kind))
 		}
 	})
 }
@@ -322,7 +322,7 @@ func (p *subjectPage) header(w int) string {
 	}
 	switch {
 	case p.gone:
-		l.Add(paint.Off, g.Ending+" "+u.T("it has gone; this is the last that was known"))
+		l.Add(paint.Off, g.Ending+" "+u.T("it has been deleted; this is its last known state"))
 	case p.seen && p.row.Deleting:
 		l.Add(paint.Off, g.Ending+" "+u.T("it is being deleted"))
 	default:

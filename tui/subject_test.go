@@ -58,7 +58,7 @@ func TestPodPageFollowsItsPod(t *testing.T) {
 	s.update(func() { s.rows["pods"][0].Cells[2], s.rows["pods"][0].Cells[1] = "Running", "1/1" })
 	r.shows("✓ Running x4   1/1")
 	s.update(func() { s.rows["pods"] = s.rows["pods"][1:] })
-	r.shows("it has gone")
+	r.shows("it has been deleted")
 	r.frame(120, 40)
 }
 

@@ -285,7 +285,7 @@ func (t *dnsTab) draw(w, h int) []string {
 	case !t.watching:
 		return fill(u.note(u.glyph(paint.StateBusy)+" "+u.T("reading it"), w, h), w, h)
 	}
-	return fill(u.note(u.T("the pod has asked nothing since you look; its questions come here, those of all pods are on %s", u.keys.Key("screen.dns")), w, h), w, h)
+	return fill(u.note(u.T("the pod has asked nothing since you opened this; its questions appear here, those of all pods on %s", u.keys.Key("screen.dns")), w, h), w, h)
 }
 
 // envTab lists the variables of each container.
@@ -398,7 +398,7 @@ func (p *subjectPage) summary(w int) []textview.Line {
 			r.label(0, "").wrap(paint.Plain, paint.CleanLog(e))
 		}
 		for i, a := range q.Advice {
-			word := u.T("what helps")
+			word := u.T("what to do")
 			if i > 0 {
 				word = ""
 			}

@@ -83,7 +83,7 @@ func (t *textPane) act(id string) bool {
 			by = -1
 		}
 		if !v.NextMatch(by) {
-			t.u.toast.say(paint.Warn, t.u.T("%q is nowhere in it", v.Search()))
+			t.u.toast.say(paint.Warn, t.u.T("%q was not found", v.Search()))
 		}
 	case "text.filter":
 		t.beginFilter()

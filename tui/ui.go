@@ -465,9 +465,9 @@ func (u *ui) toggleMouse() {
 	u.mouse = !u.mouse
 	u.display.setMouse(u.mouse)
 	if u.mouse {
-		u.toast.say(paint.Plain, u.T("the mouse is bonsai's again"))
+		u.toast.say(paint.Plain, u.T("bonsai uses the mouse again"))
 	} else {
-		u.toast.say(paint.Plain, u.T("the mouse is the terminal's: select and copy; %s takes it back", u.keys.Key("mouse")))
+		u.toast.say(paint.Plain, u.T("the terminal has the mouse: select and copy; %s takes it back", u.keys.Key("mouse")))
 	}
 }
 

@@ -76,11 +76,11 @@ func TestSilentClusterSaysWhyAndWhatHelps(t *testing.T) {
 	s.update(func() {
 		s.snapshot.Problems = []cluster.Problem{{Severity: cluster.SeverityError, Object: "daemon", Summary: "the control plane is gone", Advice: []cluster.Advice{cluster.Advise("start it again", cluster.Bonsai("start").Of("dev").Cure())}}}
 	})
-	r.shows("the control plane is gone", "f does it", "silent 20s")
+	r.shows("the control plane is gone", "f runs it", "silent 20s")
 	r.keys("f")
-	r.shows("carry this out?")
+	r.shows("run this?")
 	r.keys("esc", "3", "delete")
-	r.shows("the cluster is silent")
+	r.shows("the cluster does not answer")
 	r.keys("1")
 	s.update(func() {
 		s.snapshot.Problems = nil

@@ -29,21 +29,21 @@ type verb struct {
 func verbs() []*verb {
 	return []*verb{
 		{id: "open", title: "open", run: func(u *ui, l []subject) { u.openSubject(&l[0], "") }},
-		{id: "fix", title: "carry out the suggested fix", change: true, why: needsFix, run: runFix},
+		{id: "fix", title: "run the suggested fix", change: true, why: needsFix, run: runFix},
 		{id: "describe", title: "describe", run: func(u *ui, l []subject) { u.openSubject(&l[0], "describe") }},
 		{id: "yaml", title: "show as YAML", run: func(u *ui, l []subject) { u.openSubject(&l[0], "yaml") }},
 		{id: "logs", title: "logs", why: needsLogs, run: func(u *ui, l []subject) { u.openLogs(l, false) }, many: true},
-		{id: "logs.previous", title: "logs of the container before", why: needsPod, run: func(u *ui, l []subject) { u.openLogs(l, true) }},
+		{id: "logs.previous", title: "logs of the previous container", why: needsPod, run: func(u *ui, l []subject) { u.openLogs(l, true) }},
 		{id: "shell", title: "shell", change: true, why: needsShell, run: func(u *ui, l []subject) { u.openShell(&l[0]) }},
-		{id: "birth", title: "how it came to be", why: needsPod, run: func(u *ui, l []subject) { u.openSubject(&l[0], "birth") }},
-		{id: "dns", title: "what it asks DNS", why: needsPod, run: func(u *ui, l []subject) { u.openDNS(&l[0]) }},
+		{id: "birth", title: "how it was created", why: needsPod, run: func(u *ui, l []subject) { u.openSubject(&l[0], "birth") }},
+		{id: "dns", title: "its DNS questions", why: needsPod, run: func(u *ui, l []subject) { u.openDNS(&l[0]) }},
 		{id: "forward", title: "forward a port to this machine", change: true, why: needsForward, run: func(u *ui, l []subject) { u.askForward(&l[0]) }},
 		{id: "owner", title: "go to what owns it", why: needsOwner, run: func(u *ui, l []subject) { u.openOwner(&l[0]) }},
 		{id: "edit", title: "edit", change: true, run: func(u *ui, l []subject) { u.edit(&l[0]) }},
 		{id: "scale", title: "scale", change: true, why: needsScale, run: func(u *ui, l []subject) { u.askScale(&l[0]) }},
 		{id: "restart", title: "restart", change: true, why: needsRestart, run: func(u *ui, l []subject) { u.restart(&l[0]) }},
 		{id: "node.drain", title: "drain", change: true, why: needsNode, run: func(u *ui, l []subject) { u.drain(&l[0]) }},
-		{id: "cordon", title: "cordon, or uncordon", change: true, why: needsNode, run: func(u *ui, l []subject) { u.cordon(&l[0]) }},
+		{id: "cordon", title: "cordon or uncordon", change: true, why: needsNode, run: func(u *ui, l []subject) { u.cordon(&l[0]) }},
 		{id: "copy.name", title: "copy the name", run: func(u *ui, l []subject) { u.copy(l[0].ref.Name) }},
 		{id: "copy.line", title: "copy the line", run: func(u *ui, l []subject) { u.copy(strings.TrimSpace(l[0].line)) }},
 		{id: "delete", title: "delete", change: true, many: true, run: func(u *ui, l []subject) { u.askDelete(l) }},
@@ -62,14 +62,14 @@ var workloads = []string{"deployments", "statefulsets", "daemonsets", "replicase
 
 func needsPod(u *ui, s *subject) string {
 	if s.ref.Type.Resource != "pods" {
-		return u.T("only pods have that")
+		return u.T("only for pods")
 	}
 	return ""
 }
 
 func needsNode(u *ui, s *subject) string {
 	if s.ref.Type.Resource != "nodes" {
-		return u.T("only nodes have that")
+		return u.T("only for nodes")
 	}
 	return ""
 }
@@ -88,7 +88,7 @@ func needsShell(u *ui, s *subject) string {
 	case s.ref.Type.Resource != "pods":
 		return u.T("only pods and nodes have a shell")
 	case s.state != "Running" && s.state != "":
-		return u.T("the pod does not run: it is %s", s.state)
+		return u.T("the pod is not running: it is %s", s.state)
 	}
 	return ""
 }
@@ -116,10 +116,10 @@ func needsScale(u *ui, s *subject) string {
 
 func needsRestart(u *ui, s *subject) string {
 	if !slices.Contains([]string{"deployments", "statefulsets", "daemonsets", "pods"}, s.ref.Type.Resource) {
-		return u.T("only workloads are restarted")
+		return u.T("only workloads can be restarted")
 	}
 	if s.ref.Type.Resource == "pods" && s.owner == (kube.Object{}) {
-		return u.T("nothing would make the pod again")
+		return u.T("nothing would recreate the pod")
 	}
 	return ""
 }
@@ -137,17 +137,17 @@ func needsFix(u *ui, s *subject) string {
 func (u *ui) whyNot(v *verb, list []subject) string {
 	switch {
 	case len(list) == 0:
-		return u.T("nothing is chosen")
+		return u.T("nothing is selected")
 	case len(list) > 1 && !v.many:
 		return u.T("one at a time")
 	case v.change && u.opts.ReadOnly:
 		return u.T("bonsai ui runs with --readonly")
 	case v.change && !u.state.Stale().IsZero() && !fixedFromOutside(v, list):
-		return u.T("the cluster is silent; what is shown may be old")
+		return u.T("the cluster does not answer; the data shown may be old")
 	}
 	for i := range list {
 		if list[i].ref.Type.Resource == "" && !slices.Contains(withoutObject, v.id) {
-			return u.T("it is no object of the API")
+			return u.T("it is not an object of the API")
 		}
 		if v.why != nil {
 			if reason := v.why(u, &list[i]); reason != "" {
@@ -183,11 +183,11 @@ func (u *ui) chooser() (chooser, bool) {
 func (u *ui) runVerb(v *verb) {
 	c, ok := u.chooser()
 	if !ok {
-		u.toast.say(paint.Dim, u.T("%s: nothing is chosen here", u.T(v.title)))
+		u.toast.say(paint.Dim, u.T("%s: nothing is selected here", u.T(v.title)))
 		return
 	}
 	if c.lost() {
-		u.toast.say(paint.Warn, u.T("what was under the cursor has just gone; look again"))
+		u.toast.say(paint.Warn, u.T("the object under the cursor has just been removed"))
 		return
 	}
 	list := c.subjects()
@@ -209,7 +209,7 @@ func (u *ui) openActions() {
 	}
 	list := c.subjects()
 	if len(list) == 0 {
-		u.toast.say(paint.Dim, u.T("nothing is chosen"))
+		u.toast.say(paint.Dim, u.T("nothing is selected"))
 		return
 	}
 	title := list[0].name()
@@ -283,9 +283,9 @@ func (u *ui) effectOf(s *subject) (effect, typed string) {
 	switch s.ref.Type.Resource {
 	case "pods":
 		if s.owner == (kube.Object{}) {
-			return u.T("nothing makes it again"), ""
+			return u.T("nothing recreates it"), ""
 		}
-		return u.T("its %s makes another", s.owner), ""
+		return u.T("its %s creates another one", s.owner), ""
 	case "namespaces":
 		pods := 0
 		for _, ns := range u.state.Summary.Spaces {
@@ -293,15 +293,15 @@ func (u *ui) effectOf(s *subject) (effect, typed string) {
 				pods = len(ns.Pods)
 			}
 		}
-		return u.T("everything in it goes too: %d pods, and all else", pods), s.ref.Name
+		return u.T("everything in it is deleted too: %d pods and all other objects", pods), s.ref.Name
 	case "nodes":
-		return u.T("only the Node object goes: its container runs on and registers again"), s.ref.Name
+		return u.T("only the Node object is deleted: its container keeps running and registers again"), s.ref.Name
 	case "persistentvolumeclaims":
-		return u.T("its data may go with it"), ""
+		return u.T("its data may be deleted with it"), ""
 	case "deployments", "statefulsets", "daemonsets", "replicasets", "jobs":
-		return u.T("its pods go with it"), ""
+		return u.T("its pods are deleted with it"), ""
 	case "customresourcedefinitions":
-		return u.T("all objects of this type go with it"), s.ref.Name
+		return u.T("all objects of this type are deleted with it"), s.ref.Name
 	}
 	return "", ""
 }
@@ -310,7 +310,7 @@ func (u *ui) askScale(s *subject) {
 	u.openPrompt(&prompt{label: u.T("replicas of %s: ", s.ref.Name), kind: "scale", done: func(text string) {
 		n, err := strconv.Atoi(strings.TrimSpace(text))
 		if err != nil || n < 0 || n > 10000 {
-			u.toast.say(paint.Fail, u.T("%q is no number of replicas", text))
+			u.toast.say(paint.Fail, u.T("%q is not a number of replicas", text))
 			return
 		}
 		u.do(kube.Action{Verb: kube.VerbScale, Ref: s.ref, Replicas: n}, u.T("scale %s to %d", s.name(), n))

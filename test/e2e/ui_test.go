@@ -161,7 +161,7 @@ func TestTerminalUI(t *testing.T) {
 	}
 	term.Wait(10*time.Second, "kube-scheduler")
 	term.Keys("q")
-	term.Wait(10*time.Second, "runs on")
+	term.Wait(10*time.Second, "keeps running")
 	if _, code := c.Status(t); code != 0 {
 		t.Errorf("after leaving the UI the cluster has status %d", code)
 	}

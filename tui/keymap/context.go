@@ -83,7 +83,7 @@ func Places() []Place {
 		{Started, "On the start view, after a start that succeeded", []Context{Start}},
 		{Dialog, "In questions, menus and prompts", nil},
 		{Question, "In questions", []Context{Dialog}},
-		{Prompt, "In prompts, which show what was typed before", []Context{Input, Dialog}},
+		{Prompt, "In prompts, which show previous input", []Context{Input, Dialog}},
 		{Input, "Where text is typed: in prompts, in menus, in questions that want a name", nil},
 	}
 }
