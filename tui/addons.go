@@ -17,7 +17,7 @@ import (
 type addonsPage struct {
 	u    *ui
 	grid *grid.Grid
-	// list is what the session has told, with what newer snapshots say of it.
+	// list is what the session has sent, with what newer snapshots say about it.
 	list    []cluster.AddonStatus
 	known   bool
 	err     error
@@ -32,7 +32,7 @@ func newAddonsPage(u *ui) *addonsPage {
 		{Title: "Addon", Min: 14, Max: 28}, {Title: "State", Min: 10, Max: 14}, {Title: "Version", Drop: 2, Max: 12}, {Title: "Delivery", Drop: 4, Max: 10},
 		{Title: "Since", Kind: grid.Age, Drop: 3}, {Title: "What it gives you", Drop: 1, Min: 20},
 	})
-	u.state.Listen(p.told)
+	u.state.Listen(p.refreshed)
 	return p
 }
 
@@ -55,7 +55,7 @@ func (p *addonsPage) hints() []hint {
 func (p *addonsPage) show() { p.visible = true; p.reload() }
 func (p *addonsPage) hide() { p.visible = false }
 
-// reload asks anew; while an answer is under way, once more after it.
+// reload asks again; while a request is running, once more after it.
 func (p *addonsPage) reload() {
 	if !p.visible {
 		return // show does it
@@ -79,8 +79,8 @@ func (p *addonsPage) reload() {
 	})
 }
 
-// told takes in a new snapshot: states change at once, and what it has not explained is asked.
-func (p *addonsPage) told() {
+// refreshed takes in a new snapshot: states change at once, and what it does not explain is requested.
+func (p *addonsPage) refreshed() {
 	if !p.known {
 		p.reload()
 		return
@@ -278,7 +278,7 @@ func (p *addonsPage) toggle() {
 	}
 }
 
-// details tells all of the addon under the cursor.
+// details shows everything about the addon under the cursor.
 func (p *addonsPage) details() {
 	it, ok := p.grid.Current()
 	if !ok {

@@ -13,7 +13,7 @@ import (
 	"bonsai/tui/paint"
 )
 
-// birthPage shows how a pod came to be: each step as a bar in time, with who did it, and below it why the scheduler
+// birthPage shows how a pod was created: each step as a bar in time, with who did it, and below it why the scheduler
 // chose the node that it chose. It follows the story while the pod is not ready.
 type birthPage struct {
 	u               *ui
@@ -303,7 +303,7 @@ func (p *birthPage) bar(l *paint.Line, s *cluster.BirthStep, total time.Duration
 	l.Add(paint.Plain, paint.Spaces(begin)).Add(role, strings.Repeat(sign, length)).Add(paint.Plain, paint.Spaces(cells-begin-length))
 }
 
-// stepRole tells control plane from node, and what failed.
+// stepRole distinguishes control plane, node, and what failed.
 func stepRole(s *cluster.BirthStep) paint.Role {
 	name, _, _ := strings.Cut(s.Step, "/")
 	switch {

@@ -35,7 +35,7 @@ func (c *clock) age(t time.Time) string {
 	return fmt.Sprintf("%d%s", d/unit, name)
 }
 
-// changesIn notes that something drawn changes by itself after d.
+// changesIn notes that something drawn changes on its own after d.
 func (c *clock) changesIn(d time.Duration) {
 	if d = max(d, 10*time.Millisecond); c.next == 0 || d < c.next {
 		c.next = d

@@ -171,7 +171,7 @@ func (p *controlPage) draw(w, h int) []string {
 	return append(append(lines, rows...), p.strip(w))
 }
 
-// strip says what the component under the cursor is for, or why it does not run.
+// strip says what the component under the cursor is for, or why it is not running.
 func (p *controlPage) strip(w int) string {
 	u := p.u
 	l := u.theme.Line(w).Add(paint.Plain, " ")

@@ -24,7 +24,7 @@ func (u *ui) controlNote() string {
 	return u.T("one process, cpu %s, memory %s", cores(load.CPU), size(load.Memory))
 }
 
-// arrow is one link as it is drawn: its figures as text, and the role that tells how it does.
+// arrow is one link as it is drawn: its figures as text, and the role that shows its state.
 type arrow struct {
 	rate, latency string
 	role          paint.Role
@@ -325,7 +325,7 @@ func (u *ui) drawNarrow(w int) []string {
 	return append([]string{u.heading(w, u.T("CONTROL PLANE"), u.controlNote())}, c.Lines()...)
 }
 
-// prefixOf is the "p99 " of a latency, which a narrow drawing leaves away.
+// prefixOf is the "p99 " of a latency, which a narrow drawing omits.
 func prefixOf(latency string) string {
 	if len(latency) > 4 && latency[:4] == "p99 " {
 		return "p99 "

@@ -24,7 +24,7 @@ func pluginName(name string) string {
 	return paint.Clean(name)
 }
 
-// decision tells what the scheduler thought of each node: those that were possible with their scores, the best first,
+// decision shows what the scheduler thought of each node: those that were possible with their scores, the best first,
 // then those that were not, with the reason.
 func (u *ui) decision(d *cluster.Decision, w int) []string {
 	var scored, open, rejected []cluster.NodeVerdict
@@ -91,7 +91,7 @@ func (u *ui) decision(d *cluster.Decision, w int) []string {
 	return lines
 }
 
-// scores is the table of nodes and plugins. Plugins that told the nodes apart come first.
+// scores is the table of nodes and plugins. Plugins that distinguished the nodes come first.
 func (u *ui) scores(d *cluster.Decision, nodes []cluster.NodeVerdict, name, w int) []string {
 	type plugin struct {
 		id, title string

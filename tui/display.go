@@ -32,7 +32,7 @@ type display struct {
 
 const (
 	// The alternate screen, without cursor; lines that are too long by a terminal's own idea of width are cut off and do
-	// not break the picture. Focus tells when nobody looks, bracketed paste that text was not typed.
+	// not break the picture. Focus reports when nobody is looking, bracketed paste that text was not typed.
 	enterScreen = "\x1b[?1049h\x1b[2J\x1b[H\x1b[?25l\x1b[?7l\x1b[?1004h\x1b[?2004h"
 	leaveScreen = "\x1b[?2004l\x1b[?1004l\x1b[?7h\x1b[?25h\x1b[?1049l"
 	// Cell motion with SGR coordinates.

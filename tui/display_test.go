@@ -77,7 +77,7 @@ func TestDifferenceMakesTheNewPicture(t *testing.T) {
 	}
 }
 
-// slowTerminal takes a write only when it is told to.
+// slowTerminal takes a write only when the test allows it.
 type slowTerminal struct {
 	begun, go_ chan struct{}
 	mu         sync.Mutex // guards written

@@ -28,7 +28,7 @@ type dnsPage struct {
 	// err is why no questions come; watching says that they do.
 	err      error
 	watching bool
-	missed   uint64 // questions that came too fast to be told
+	missed   uint64 // questions that came too fast to be sent
 	servers  []cluster.DNSStatus
 
 	list   queryList
@@ -42,7 +42,7 @@ type dnsPage struct {
 	// alarm is what the tab warns of, "" if all is well.
 	alarm   string
 	failing []*dnslog.Name
-	asking  []*dnslog.Asker
+	asking  []*dnslog.Client
 }
 
 type guessKey struct {
@@ -271,13 +271,13 @@ func (p *dnsPage) regroupName(n *dnslog.Name) {
 	if n.Fails > 0 {
 		it.Roles[2] = paint.Fail
 	}
-	if p.u.state.namespace != "" && !slices.ContainsFunc(n.Askers(), func(a dnslog.Text) bool {
+	if p.u.state.namespace != "" && !slices.ContainsFunc(n.Clients(), func(a dnslog.Text) bool {
 		return strings.HasPrefix(a.Value(), p.u.state.namespace+"/")
 	}) {
 		return
 	}
 	var who []string
-	for i, a := range n.Askers() {
+	for i, a := range n.Clients() {
 		if i == 3 {
 			who = append(who, p.u.theme.Glyphs.More)
 			break
@@ -346,7 +346,7 @@ const (
 	alarmShare  = 0.02
 )
 
-// findAlarm looks for what is certainly wrong. Misses of the search path are no failures, and programs ask for many
+// findAlarm looks for what is certainly wrong. Misses of the search path are not failures, and programs ask for many
 // names of the world that do not exist: of missing names, only those count that a Service's name is near to, or that
 // are names of the cluster.
 func (p *dnsPage) findAlarm() string {
@@ -414,7 +414,7 @@ func (p *dnsPage) subjects() []subject {
 	if q == nil || q.Namespace() == "" {
 		return nil
 	}
-	ns, name, _ := strings.Cut(q.Asker.Value(), "/")
+	ns, name, _ := strings.Cut(q.Client.Value(), "/")
 	for _, r := range p.u.state.Pods.All {
 		if r.Namespace == ns && r.Name == name {
 			return []subject{subjectOf(kube.PodType(), p.u.state.Pods.Columns, &r)}

@@ -151,7 +151,7 @@ func (p *dnsPage) trace() {
 	}
 	pod := ""
 	if q.Namespace() != "" {
-		pod = q.Asker.Value()
+		pod = q.Client.Value()
 	}
 	p.u.push(newLookupPage(p.u, q.Asked.Value(), q.Type.Value(), pod))
 }
@@ -160,7 +160,7 @@ func (p *dnsPage) trace() {
 func (p *dnsPage) resolve() {
 	u, pod := p.u, ""
 	if q := p.current(); q != nil && q.Namespace() != "" {
-		pod = q.Asker.Value()
+		pod = q.Client.Value()
 	}
 	label := u.T("resolve NAME [TYPE] [from NAMESPACE/POD]: ")
 	if pod != "" {

@@ -341,7 +341,7 @@ func (p *dnsPage) row(q *dnslog.Query, w int, c queryColumns, selected, pale boo
 		}
 		l.Col(role(paint.Dim), time.Unix(0, q.Time).In(u.clock.now().Location()).Format(layout), c.time)
 	}
-	from := q.Asker.Value()
+	from := q.Client.Value()
 	if u.state.namespace != "" {
 		from = strings.TrimPrefix(from, u.state.namespace+"/")
 	}
@@ -404,7 +404,7 @@ func (p *dnsPage) summaryLine(w int) string {
 		l.Add(paint.Title, strings.ToUpper(u.T("failing"))+"  ")
 		for i, n := range p.failing {
 			text := fmt.Sprintf("%s %d", n.Asked.Value(), n.Fails)
-			if who := n.Askers(); len(who) > 0 {
+			if who := n.Clients(); len(who) > 0 {
 				text += " (" + short(who[0].Value()) + ")"
 			}
 			if i > 0 && w-l.Room()+paint.Width(text)+3 > half {
@@ -447,7 +447,7 @@ func (p *dnsPage) side(w, h int) []string {
 			break
 		}
 		who := ""
-		if list := n.Askers(); len(list) > 0 {
+		if list := n.Clients(); len(list) > 0 {
 			who = short(list[0].Value())
 			if len(list) > 1 {
 				who += fmt.Sprintf(" +%d", len(list)-1)

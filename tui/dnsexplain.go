@@ -138,10 +138,10 @@ func (p *dnsPage) guessText(m nearmiss.Meant) string {
 }
 
 // short is a pod without its namespace and without the random ends of its name.
-func short(asker string) string {
-	ns, name, ok := strings.Cut(asker, "/")
+func short(client string) string {
+	ns, name, ok := strings.Cut(client, "/")
 	if !ok || ns == "node" {
-		return asker
+		return client
 	}
 	parts := strings.Split(name, "-")
 	if n := len(parts); n > 1 && random(parts[n-1]) {

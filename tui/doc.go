@@ -1,5 +1,5 @@
-// Package tui is the terminal UI: is the cluster fine, and if not, why, and what does one press.
+// Package tui is the terminal UI: is the cluster fine, and if not, why, and which key helps.
 //
-// It draws what a Session tells and asks that Session for everything; it knows no network, no files of a cluster and no
+// It draws what a Session reports and asks that Session for everything; it knows no network, no files of a cluster and no
 // Kubernetes types. Begin reading at Run, then Session.
 package tui

@@ -46,7 +46,7 @@ func TestGoldenPagesOfDocs(t *testing.T) {
 			continue
 		}
 		if !*update {
-			t.Errorf("the picture in %s is not what is drawn; go test ./tui -run Golden -update writes it anew", path)
+			t.Errorf("the picture in %s is not what is drawn; go test ./tui -run Golden -update rewrites it", path)
 			continue
 		}
 		text := strings.Replace(string(data), string(place[0]), "<!-- picture: "+string(place[1])+" -->\n```\n"+want+"```\n", 1)

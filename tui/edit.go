@@ -222,7 +222,7 @@ var (
 	status   = regexp.MustCompile(`(?m)^status:.*\n(?:[ -].*\n)*`)
 )
 
-// essence is an object's YAML without what changes by itself: its status and its version.
+// essence is an object's YAML without what changes on its own: its status and its version.
 func essence(text string) string {
 	return status.ReplaceAllString(unstable.ReplaceAllString(strings.TrimRight(text, "\n")+"\n", ""), "")
 }
@@ -236,7 +236,7 @@ func withVersion(text, current string) string {
 	return versionLine.ReplaceAllLiteralString(text, version)
 }
 
-// mostDifference bounds how many lines of a difference are told.
+// mostDifference bounds how many lines of a difference are shown.
 const mostDifference = 30
 
 // changedLines is the lines that new has and old has not, and the other way around, in the order of the texts.

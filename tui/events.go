@@ -118,7 +118,7 @@ func (p *eventsPage) columns() {
 func (p *eventsPage) show() {
 	p.linger.show()
 	if len(p.u.state.types) == 0 {
-		p.u.loadTypes(nil) // to open whatever an Event is about
+		p.u.loadTypes(nil) // to open what an Event is about
 	}
 }
 
@@ -238,7 +238,7 @@ func (p *eventsPage) item(f *eventFold) grid.Item {
 	return it
 }
 
-// rebuild fills the grid anew, for other columns or another choice.
+// rebuild refills the grid, for other columns or another choice.
 func (p *eventsPage) rebuild() {
 	p.grid.Reset()
 	p.columns()

@@ -228,7 +228,7 @@ func TestEditThatIsRefusedIsKept(t *testing.T) {
 	if text := saw(); !strings.Contains(text, "# spec.replicas: Invalid value: -1\n"+endOfTrouble+"\napiVersion") || !strings.Contains(text, "replicas: -1") {
 		t.Errorf("the editor saw %q", text)
 	}
-	r.keys("e") // given up: it begins anew
+	r.keys("e") // cancelled: it starts over
 	r.shows("the change was rejected")
 	if saw() != cartYAML {
 		t.Errorf("the editor saw %q", saw())

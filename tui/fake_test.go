@@ -18,7 +18,7 @@ import (
 // fakeNow is when everything in the tests happens.
 var fakeNow = time.Date(2026, 3, 14, 12, 4, 31, 0, time.UTC)
 
-// fakeSession is a cluster in memory: what it tells can be changed, and what it is asked to do is kept.
+// fakeSession is a cluster in memory: what it reports can be changed, and what it is asked to do is recorded.
 type fakeSession struct {
 	mu       sync.Mutex // guards the rest
 	changed  chan struct{}
@@ -44,7 +44,7 @@ type fakeSession struct {
 	// containers are those of every pod, if there are any; replace, if set, is what Replace does.
 	containers []kube.ContainerDetail
 	replace    func(ref kube.Ref, yaml string) error
-	// operation tells the events of Operate; nil does nothing.
+	// operation sends the events of Operate; nil does nothing.
 	operation func(ctx context.Context, args []string, f func(cluster.Event)) error
 	fail      error // of Do and Replace
 	// forwarded is what was asked of Forward, unforwarded how many of them have ended; taken are ports of this machine
@@ -59,7 +59,7 @@ type fakeSession struct {
 
 var _ Session = (*fakeSession)(nil)
 
-// update changes the world and tells everybody.
+// update changes the world and notifies everybody.
 func (s *fakeSession) update(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,7 +152,7 @@ func (s *fakeSession) Operate(ctx context.Context, args []string, f func(cluster
 
 func (s *fakeSession) Types(context.Context) ([]kube.ResourceType, error) { return s.types, s.isDown() }
 
-// WatchRows tells everything anew after each change; the batches say what differs from the time before.
+// WatchRows sends everything again after each change; the batches say what differs from the time before.
 func (s *fakeSession) WatchRows(ctx context.Context, q kube.RowQuery, f func(kube.RowBatch) error) error {
 	known := map[string]string{}
 	first := true
@@ -218,11 +218,11 @@ func (s *fakeSession) Pod(_ context.Context, namespace, name string) (kube.PodDe
 }
 
 func (s *fakeSession) Events(ctx context.Context, f func([]kube.EventLine) error) error {
-	told := 0
+	sent := 0
 	return s.follow(ctx, func() error {
 		s.mu.Lock()
-		fresh := slices.Clone(s.events[told:])
-		told = len(s.events)
+		fresh := slices.Clone(s.events[sent:])
+		sent = len(s.events)
 		s.mu.Unlock()
 		return f(fresh)
 	})
@@ -249,11 +249,11 @@ func (s *fakeSession) PodLogs(ctx context.Context, q kube.LogQuery, f func([]kub
 	s.mu.Lock()
 	s.queried = append(s.queried, q)
 	s.mu.Unlock()
-	told := 0
+	sent := 0
 	tell := func() error {
 		s.mu.Lock()
-		fresh := slices.Clone(s.logs[told:])
-		told = len(s.logs)
+		fresh := slices.Clone(s.logs[sent:])
+		sent = len(s.logs)
 		s.mu.Unlock()
 		fresh = slices.DeleteFunc(fresh, func(l kube.LogLine) bool {
 			return len(q.Pods) > 0 && !slices.Contains(q.Pods, l.Source.Pod)
@@ -290,11 +290,11 @@ func (s *fakeSession) ComponentLogs(ctx context.Context, node, component string,
 
 func (s *fakeSession) DNSLog(ctx context.Context, watching func(), f func(cluster.DNSQuery) error) error {
 	watching()
-	told := 0
+	sent := 0
 	return s.follow(ctx, func() error {
 		s.mu.Lock()
-		fresh := slices.Clone(s.queries[told:])
-		told = len(s.queries)
+		fresh := slices.Clone(s.queries[sent:])
+		sent = len(s.queries)
 		s.mu.Unlock()
 		for _, q := range fresh {
 			if err := f(q); err != nil {

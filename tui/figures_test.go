@@ -119,7 +119,7 @@ func manyPods(n int) *fakeSession {
 	return s
 }
 
-// stream is a session whose pods are told by hand: what a fake of thousands of rows costs itself must not be measured.
+// stream is a session whose pods are sent by the test: the cost of a fake of thousands of rows must not be measured.
 type stream struct {
 	*fakeSession
 	batches chan kube.RowBatch
@@ -350,7 +350,7 @@ func BenchmarkFiguresDay(b *testing.B) {
 	}
 }
 
-// settled is what the heap holds once everything that was told is drawn.
+// settled is what the heap holds once everything that was sent is drawn.
 func (s *stream) settled(b *testing.B, f *figures) uint64 {
 	b.Helper()
 	token := fmt.Sprintf("State-%d", f.rnd.IntN(1e9))

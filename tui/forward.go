@@ -15,13 +15,13 @@ import (
 	"bonsai/tui/paint"
 )
 
-// forwards are the ports of this machine that lead into the cluster. They live as long as the UI, whatever page is in
+// forwards are the ports of this machine that lead into the cluster. They live as long as the UI, regardless of which page is in
 // front. They belong to the program's goroutine.
 type forwards struct {
 	u    *ui
 	list []*forward
 	made int // numbers them
-	// changed is told of every change, nil for nobody.
+	// changed is called after every change; nil for nobody.
 	changed func()
 }
 
@@ -31,11 +31,11 @@ type forward struct {
 	spec  kube.ForwardSpec
 	state kube.ForwardState
 	began time.Time
-	// err is why it has ended by itself.
-	err    error
-	cancel context.CancelFunc
-	entry  *actionEntry
-	told   bool // that it is there
+	// err is why it ended on its own.
+	err       error
+	cancel    context.CancelFunc
+	entry     *actionEntry
+	announced bool // that it is there
 }
 
 // errStopped is the end of a forward that the user has stopped.
@@ -67,8 +67,8 @@ func (s *forwards) run(f *forward) {
 	states := feed.NewBox(u.hub, nil, func(v kube.ForwardState) {
 		v.Pod, v.Reason = paint.Clean(v.Pod), paint.Clean(v.Reason)
 		f.state = v
-		if !f.told && v.Local > 0 && f.err == nil && s.has(f) {
-			f.told = true
+		if !f.announced && v.Local > 0 && f.err == nil && s.has(f) {
+			f.announced = true
 			u.toast.say(paint.OK, u.theme.Glyphs.OK+" "+u.T("%s leads to %s; %s lists it", f.url(), f.target(), u.keys.Key("screen.ports")))
 		}
 		s.tell()
@@ -104,7 +104,7 @@ func (s *forwards) ended(f *forward, err error) {
 	f.err = err
 	s.tell()
 	u.fail(err)
-	if fault.KindOf(err) == fault.Conflict && !f.told {
+	if fault.KindOf(err) == fault.Conflict && !f.announced {
 		s.remove(f)
 		s.askOther(f.spec, err)
 	}
@@ -134,7 +134,7 @@ func (s *forwards) remove(f *forward) {
 	s.tell()
 }
 
-// retry runs one again that has ended.
+// retry restarts one that has ended.
 func (s *forwards) retry(f *forward) {
 	if f.err != nil {
 		s.run(f)

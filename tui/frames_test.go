@@ -67,7 +67,7 @@ func nothing() *fakeSession {
 	return s
 }
 
-// stopped is a cluster that does not run.
+// stopped is a cluster that is not running.
 func stopped() *fakeSession {
 	s := nothing()
 	s.snapshot = cluster.Snapshot{Name: "dev", Phase: cluster.PhaseStopped, APIServer: cluster.PhaseStopped, Kubeconfig: "Configured"}
@@ -114,7 +114,7 @@ func TestEveryFrameIsExact(t *testing.T) {
 	}
 }
 
-// TestNoControlByteReachesTheTerminal: whatever a cluster says, only codes of themes are drawn.
+// TestNoControlByteReachesTheTerminal: no matter what a cluster says, only codes of themes are drawn.
 func TestNoControlByteReachesTheTerminal(t *testing.T) {
 	r := newRig(t, nasty(), 200, 60)
 	r.settle()

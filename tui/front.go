@@ -54,7 +54,7 @@ func (f *frontPage) namespaceChanged() {
 	}
 }
 
-// choose decides anew which of them it is.
+// choose decides again which of them is shown.
 func (f *frontPage) choose() {
 	u := f.u
 	if o := u.operation; o != nil && u.settled(o) {

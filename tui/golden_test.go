@@ -12,7 +12,7 @@ import (
 	"bonsai/tui/paint"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew; look at them as at code")
+var update = flag.Bool("update", false, "rewrite the golden files; review them like code")
 
 // goldens are the screens, and what is opened most: a cluster, the keys that lead there, and what is seen then.
 var goldens = map[string]struct {
@@ -102,18 +102,18 @@ func (r *rig) show(keys []string, text string) {
 		r.settle()
 		switch p := r.u.frame().(type) {
 		case *panes:
-			r.until("what is beside the list", func(screen string) bool { return !strings.Contains(screen, "reading it") && p.told() })
+			r.until("what is beside the list", func(screen string) bool { return !strings.Contains(screen, "reading it") && p.complete() })
 		case *subjectPage:
-			r.until("what the page tells", func(screen string) bool { return !strings.Contains(screen, "reading it") && p.told() })
+			r.until("what the page shows", func(screen string) bool { return !strings.Contains(screen, "reading it") && p.complete() })
 		}
 	}
 	r.shows(text)
 	r.settle()
 }
 
-// told says that everything beside a list has come: the log has a line of each source, but for pods that have said
+// complete says that everything beside a list has come: the log has a line of each source, but for pods that have said
 // nothing.
-func (p *panes) told() bool {
+func (p *panes) complete() bool {
 	says := strings.Contains(p.about, "/nodes/") || strings.Contains(p.about, "/cart-")
 	for _, side := range p.sides {
 		switch side := side.(type) {
@@ -122,7 +122,7 @@ func (p *panes) told() bool {
 				return false
 			}
 		case *subjectPage:
-			if !side.told() {
+			if !side.complete() {
 				return false
 			}
 		}
@@ -130,8 +130,8 @@ func (p *panes) told() bool {
 	return true
 }
 
-// told says that the summary of the pod that has events has them.
-func (p *subjectPage) told() bool {
+// complete says that the summary of the pod that has events has them.
+func (p *subjectPage) complete() bool {
 	tab := &p.tabs[p.current]
 	events := slices.IndexFunc(p.tabs, func(t objectTab) bool { return t.id == "events" })
 	return tab.id != "summary" || !strings.HasPrefix(p.s.ref.Name, "cart-") || p.tabs[events].count() > 0
@@ -164,7 +164,7 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("%s is drawn otherwise; go test ./tui -run Golden -update writes it anew:\n%s", name, firstDifference(got, string(want)))
+		t.Errorf("%s is drawn differently; go test ./tui -run Golden -update rewrites it:\n%s", name, firstDifference(got, string(want)))
 	}
 }
 

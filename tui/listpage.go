@@ -12,7 +12,7 @@ import (
 	"bonsai/tui/paint"
 )
 
-// listPage shows the objects of one type as a table, whatever the type: what the API server prints of them, and a strip
+// listPage shows the objects of any one type as a table: what the API server prints of them, and a strip
 // below that explains the row under the cursor.
 type listPage struct {
 	u     *ui
@@ -104,7 +104,7 @@ func (p *listPage) RowsChanged(set []kube.Row, deleted []string) {
 
 func (p *listPage) namespaceChanged() {
 	if !p.visible {
-		return // show reads everything anew
+		return // show reads everything again
 	}
 	p.store.Unread(p)
 	p.store.Read(p)

@@ -13,11 +13,11 @@ import (
 	"bonsai/tui/textview"
 )
 
-// logsPage shows logs, merged: those of a namespace, or of whatever was chosen elsewhere.
+// logsPage shows logs, merged: those of a namespace, or of what was selected elsewhere.
 type logsPage struct {
 	textPane
 	title string
-	// targets say what to follow; they are asked each time that everything begins anew.
+	// targets says what to follow; it is called each time that everything starts over.
 	targets func() []logTarget
 	// home is the page of the numbered screen, which changes with the namespace.
 	home bool
@@ -133,7 +133,7 @@ func (p *logsPage) hide() {
 	p.events.Feed.Leave()
 }
 
-// begin makes the streams anew.
+// begin recreates the streams.
 func (p *logsPage) begin() {
 	p.streams, p.began = []*logStream{}, p.u.clock.now()
 	for _, t := range p.targets() {
@@ -141,7 +141,7 @@ func (p *logsPage) begin() {
 	}
 }
 
-// again forgets everything and begins anew.
+// again forgets everything and starts over.
 func (p *logsPage) again() {
 	if p.visible {
 		for _, s := range p.streams {
@@ -291,7 +291,7 @@ func mergeLogs(old, new logBatch) logBatch {
 	return b
 }
 
-// sourceNames are the pods and containers that have said something, and how they are told apart.
+// sourceNames are the pods and containers that have said something, and how they are distinguished.
 type sourceNames struct {
 	known map[kube.LogSource]int // in the order in which they spoke up
 	// places are the pods and nodes.
@@ -328,7 +328,7 @@ func (s *sourceNames) see(l *textview.Line) {
 // longestName is the most that the column of names takes.
 const longestName = 32
 
-// arrange writes the names: as short as they can be and still be told apart.
+// arrange writes the names: as short as they can be and still be distinguished.
 func (s *sourceNames) arrange(v *textview.View) {
 	if !s.stale {
 		return

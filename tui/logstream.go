@@ -131,7 +131,7 @@ func selectorOf(text string) (string, error) {
 	return strings.Join(terms, ","), nil
 }
 
-// logStream follows a target while its page is seen. What it told before, it does not tell again.
+// logStream follows a target while its page is visible. It does not send a line twice.
 type logStream struct {
 	feed *feed.Feed
 	// err and ended belong to the program: why nothing comes, and that nothing more can come.

@@ -203,7 +203,7 @@ func (p *nodesPage) item(name string, d *nodeData) grid.Item {
 	}
 }
 
-// oldest is when the first of some components came to be what it is.
+// oldest is when the first of some components got into its state.
 func oldest(list []cluster.Component) time.Time {
 	var t time.Time
 	for _, c := range list {
@@ -274,7 +274,7 @@ func (p *nodesPage) draw(w, h int) []string {
 		}
 		return fill(u.note(text, w, h), w, h)
 	}
-	// Where the list leaves room, the node under the cursor is told below it, if nobody else does.
+	// Where the list leaves room, the node under the cursor is described below it, unless a pane does.
 	var below []string
 	if it, ok := p.grid.Current(); ok && !p.beside && h-strip-p.grid.Len()-1 >= detailRows {
 		below = append([]string{paint.Spaces(w)}, u.nodeHead(it.ID, w, true)...)
@@ -284,7 +284,7 @@ func (p *nodesPage) draw(w, h int) []string {
 	return append(append(lines, below...), p.strip(w))
 }
 
-// detailRows is the room from which a node is told below the list.
+// detailRows is the room from which a node is described below the list.
 const detailRows = 8
 
 // strip says in words what is the matter with the node under the cursor, or what all of them use.

@@ -33,7 +33,7 @@ func (o *operation) verb() string { return o.args[0] }
 const (
 	// readyPause is how long the end of an operation stays on the screen without a key.
 	readyPause = 2 * time.Second
-	// settleLimit is when it goes even if the cluster has not told of it.
+	// settleLimit is when it goes even if the cluster has not reported it.
 	settleLimit = 10 * time.Second
 )
 
@@ -175,8 +175,7 @@ func (u *ui) refuseSecond() bool {
 	return busy
 }
 
-// operate runs any verb of the command line with a line in the log of actions. What it tells comes to events in their
-// order.
+// operate runs any verb of the command line with a line in the log of actions. What it reports goes to events in order.
 func (u *ui) operate(args []string, title string, events func([]cluster.Event), done func(error)) *task {
 	entry := u.record(bonsaiCommand(args...))
 	news := feed.NewBox(u.hub, func(old, new []cluster.Event) []cluster.Event { return append(old, new...) }, func(list []cluster.Event) {

@@ -211,7 +211,7 @@ func needers(all []cluster.AddonStatus, name string) []string {
 	return list
 }
 
-// runAddon is run, after which the list of addons is read anew.
+// runAddon is run, after which the list of addons is read again.
 func (u *ui) runAddon(name string, args []string, title string) {
 	page := u.addons()
 	u.switching[name] = true

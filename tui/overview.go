@@ -55,7 +55,7 @@ func (p *overviewPage) hide() {
 	p.tail.Point("", "")
 }
 
-// sized is told of the terminal's size: a wide one has room for a log.
+// sized follows the terminal's size: a wide one has room for a log.
 func (p *overviewPage) sized() { p.follow() }
 
 // thirdColumn is the width from which the log of a pod has a column of its own; below that it stands below the rest

@@ -191,7 +191,7 @@ func calmness(s paint.State) int {
 	return slices.Index([]paint.State{paint.StateFail, paint.StateWarn, paint.StateBusy, paint.StateEnding, paint.StateOff, paint.StateNone, paint.StateOK}, s)
 }
 
-// traffic is what goes to a component, all askers together: requests a second, the slowest 99th percentile (-1 if
+// traffic is what goes to a component, all clients together: requests a second, the slowest 99th percentile (-1 if
 // nothing was measured), and the past of the rate.
 func (u *ui) traffic(to string) (total float64, p99 time.Duration, past *model.Series) {
 	p99 = -1

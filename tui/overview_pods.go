@@ -97,7 +97,7 @@ func (u *ui) dots(l *paint.Line, s *model.Namespace, room int) {
 	}
 }
 
-// dot is the sign of one pod. What spins elsewhere stands still here: a hundred spinners are no information.
+// dot is the sign of one pod. What spins elsewhere stands still here: a hundred spinners do not inform.
 func (u *ui) dot(s paint.State) string {
 	switch s {
 	case paint.StateNone:

@@ -13,7 +13,7 @@ import (
 	"bonsai/bootstrap/kube"
 )
 
-// settled waits until everything that a page follows has told something.
+// settled waits until everything that a page follows has sent something.
 func (r *rig) settled() {
 	r.t.Helper()
 	r.until("the state of the cluster", func(string) bool {

@@ -48,7 +48,7 @@ type facade interface{ front() page }
 // false if there is nothing.
 type backer interface{ back() bool }
 
-// follower is a page that shows what a cursor is on; it is told before each picture.
+// follower is a page that shows what a cursor is on; it is notified before each picture.
 type follower interface{ follow() }
 
 // keyTaker is a page that looks at every key before its action is looked up; true ends it.
@@ -62,7 +62,7 @@ type filterer interface {
 	filterPrompt() string
 }
 
-// sizer is a page that follows more where there is more room; it is told after the terminal's size has changed.
+// sizer is a page that follows more where there is more room; it is notified after the terminal's size has changed.
 type sizer interface{ sized() }
 
 // pointer is a page that knows the mouse; y counts from its own first line.

@@ -16,7 +16,7 @@ import (
 type panes struct {
 	u    *ui
 	list listing
-	// sides are what stands beside the list; none where there is no room, or nothing to show.
+	// sides are the panes beside the list; none where there is no room, or nothing to show.
 	sides   []page
 	about   string // key of what they show
 	focus   int    // 0 is the list, the others are sides
@@ -42,10 +42,10 @@ const (
 	panesHeight = 45
 )
 
-// restFor is how long the cursor has to rest on an object before it is read: whoever runs through a list reads nothing.
+// restFor is how long the cursor has to rest on an object before it is read: running through a list reads nothing.
 const restFor = 150 * time.Millisecond
 
-// The extents of the pane that has the keys: as large as it is by itself, half of all, all.
+// The extents of the pane that has the keys: its own size, half of all, all.
 const (
 	extentOwn = iota
 	extentHalf

@@ -54,7 +54,7 @@ func (u *ui) problemSubject(p *cluster.Problem) subject {
 }
 
 // problemType is the type of a kind in lower case. Those that most problems are about are known before the API server
-// has told all.
+// has sent all.
 func (u *ui) problemType(kind string) (kube.ResourceType, bool) {
 	if t, ok := u.findType(kind); ok {
 		return t, true

@@ -17,7 +17,7 @@ type prompt struct {
 	// kind is what the history is kept by: prompts of one kind recall what was typed into each other.
 	kind  string
 	input input
-	// changed is told of every change, done of enter; canceled of esc.
+	// changed is called after every change, done on enter, canceled on esc.
 	changed  func(text string)
 	done     func(text string)
 	canceled func()
@@ -146,7 +146,7 @@ func (u *ui) beginCommand() {
 	u.openPrompt(&prompt{label: ":", kind: "command", complete: u.completeCommand, done: u.command}, "")
 }
 
-// loadTypes asks what types there are; the answer may come while one types. then, if it is not nil, is told.
+// loadTypes asks what types there are; the answer may come while one types. then, if it is not nil, is called.
 func (u *ui) loadTypes(then func(error)) {
 	fetch(u, u.session.Types, func(types []kube.ResourceType, err error) {
 		if err == nil {
@@ -237,7 +237,7 @@ func (u *ui) command(text string) {
 		return
 	}
 	if u.state.types == nil && u.state.Running() {
-		// Typed faster than the API server tells its types: it is tried again when it has.
+		// Typed faster than the API server sends its types: it is tried again after that.
 		u.toast.say(paint.Dim, u.T("reading the types of the API server"))
 		u.loadTypes(func(err error) {
 			if err != nil {
@@ -286,7 +286,7 @@ func (u *ui) chooseNamespace() {
 		choices = append(choices, choice{title: s.Name, hint: u.T("%d pods", len(s.Pods)), run: func() { u.setNamespace(s.Name) }})
 	}
 	m := u.choose(u.T("namespace"), choices)
-	// Those without pods come when the API server has told them.
+	// Those without pods come when the API server has sent them.
 	fetchRows(u, kube.RowQuery{Type: t}, func(rows []kube.Row) {
 		for _, r := range rows {
 			if !seen[r.Name] {

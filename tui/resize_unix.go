@@ -12,7 +12,7 @@ import (
 	"golang.org/x/term"
 )
 
-// followSize tells send the size of a terminal, at once and after each change, until ctx ends.
+// followSize gives send the size of a terminal, at once and after each change, until ctx ends.
 func followSize(ctx context.Context, f *os.File, send func(tea.Msg)) {
 	changed := make(chan os.Signal, 1)
 	signal.Notify(changed, syscall.SIGWINCH)

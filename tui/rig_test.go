@@ -73,7 +73,7 @@ func newRigOn(t testing.TB, session Session, s *fakeSession, w, h int, change ..
 	r.run(u.Init())
 	r.send(tea.WindowSizeMsg{Width: w, Height: h})
 	if s.down == nil {
-		// What is done to a cluster that is not known yet is another story; a test that tells it sets down.
+		// What is done to a cluster that is not known yet is another story; a test of that sets down.
 		r.until("the cluster", func(string) bool {
 			st := u.state
 			return st.Known && (!st.Running() || st.Pods.Synced)

@@ -115,7 +115,7 @@ func Run(ctx context.Context, session Session, o Options, in io.Reader, out io.W
 	u.state.Begin()
 	_, err = p.Run()
 	if errors.Is(err, tea.ErrProgramKilled) && h.Context().Err() != nil {
-		err = nil // told to end from outside, or a goroutine crashed
+		err = nil // asked to end from outside, or a goroutine crashed
 	}
 	if err != nil {
 		err = fmt.Errorf("show the terminal UI: %w", err)

@@ -35,7 +35,7 @@ type ClusterSession interface {
 	Starts() []cluster.Timeline
 	// Clusters are all clusters of this user.
 	Clusters(ctx context.Context) ([]cluster.Info, error)
-	// Addons are all that this version has, also the disabled ones, and also of a cluster that does not run or does not
+	// Addons are all that this version has, also the disabled ones, and also of a cluster that is not running or does not
 	// exist.
 	Addons(ctx context.Context) ([]cluster.AddonStatus, error)
 	// Operate runs one verb of the command line for the cluster ("start", "--nodes", "3"), in a process of its own that
@@ -50,7 +50,7 @@ type ObjectSession interface {
 	// Types are all resource types that can be listed, CRDs included, as the API server has them now.
 	Types(ctx context.Context) ([]kube.ResourceType, error)
 	// WatchRows sends the objects of one type as table rows, as "kubectl get" prints them: first all of them in batches,
-	// the last of which has Synced, then changes. It lists again by itself where a watch has expired; the first batch
+	// the last of which has Synced, then changes. It lists again on its own where a watch has expired; the first batch
 	// of a new list has Reset.
 	WatchRows(ctx context.Context, q kube.RowQuery, f func(kube.RowBatch) error) error
 	// YAML of one object, without managed fields; it can be changed and given to Replace.
@@ -63,7 +63,7 @@ type ObjectSession interface {
 	Events(ctx context.Context, f func([]kube.EventLine) error) error
 	// Services reports where each Service is reachable, again after each change.
 	Services(ctx context.Context, f func([]kube.ServiceLine) error) error
-	// Birth reports how a pod came to be, again after each change until the story is complete.
+	// Birth reports how a pod was created, again after each change until the story is complete.
 	Birth(ctx context.Context, namespace, name string, f func(cluster.Birth) error) error
 }
 
@@ -84,7 +84,7 @@ type StreamSession interface {
 	// Exec runs a command in a container, or in a node if pod is empty, on the given streams. With a Size channel it has
 	// a terminal. The exit code of the command is not an error.
 	Exec(ctx context.Context, e kube.Exec) (code int, err error)
-	// Forward keeps a port of this machine connected to a port of whatever pod of the target is ready, until ctx ends. It
+	// Forward keeps a port of this machine connected to a port of any ready pod of the target, until ctx ends. It
 	// survives pods and restarts of the cluster, and reports each change of its state.
 	Forward(ctx context.Context, spec kube.ForwardSpec, f func(kube.ForwardState)) error
 }

@@ -348,7 +348,7 @@ func (p *startPage) fall() *waterfall {
 	return w
 }
 
-// problems are why the operation failed, each part by itself.
+// problems are why the operation failed, each part separately.
 func (p *startPage) problems() []cluster.Problem {
 	o := p.u.operation
 	if o == nil {

@@ -33,7 +33,7 @@ func absent() *fakeSession {
 	return s
 }
 
-// script is an operation of the fake session that tells events one by one, as a test lets it.
+// script is an operation of the fake session that sends events one by one, as a test lets it.
 type script struct {
 	events chan cluster.Event
 	end    chan error
@@ -175,7 +175,7 @@ func TestStart(t *testing.T) {
 	c.end <- nil
 	r.shows("dev is ready in 3.1 s", "to the overview")
 	r.keys("enter")
-	r.shows("step 3 of 3") // the cluster has not told yet that it runs
+	r.shows("step 3 of 3") // the cluster has not reported yet that it is running
 	s.update(func() { s.snapshot = shop().snapshot })
 	r.until("the overview", func(string) bool { _, ok := r.u.page().(*overviewPage); return ok })
 	if e := r.u.actions.entries; len(e) != 1 || e[0].command != "bonsai start -p dev" || e[0].ended.IsZero() || e[0].err != nil {

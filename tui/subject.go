@@ -21,7 +21,7 @@ type subjectPage struct {
 	current int
 	visible bool
 
-	// store has the object's row, which tells when it changes and when it goes; nil for types of which nothing is known.
+	// store has the object's row, which shows when it changes and when it goes; nil for types of which nothing is known.
 	store   *model.Rows
 	columns []kube.Column
 	row     kube.Row
@@ -152,7 +152,7 @@ func (p *subjectPage) ColumnsChanged(c []kube.Column) { p.columns = c }
 func (p *subjectPage) RowsReset()                     {}
 func (p *subjectPage) ErrChanged()                    { p.u.touch() }
 
-// rowsChanged is told of all rows; only one counts here.
+// RowsChanged receives all rows; only one counts here.
 func (p *subjectPage) RowsChanged(set []kube.Row, deleted []string) {
 	ref := &p.s.ref
 	for i := range set {
@@ -172,7 +172,7 @@ func (p *subjectPage) RowsChanged(set []kube.Row, deleted []string) {
 	p.u.touch()
 }
 
-// changed asks anew for what a table does not tell.
+// changed asks again for what a table does not show.
 func (p *subjectPage) changed() {
 	if p.gone || !p.visible {
 		return

@@ -35,7 +35,7 @@ func (t *textPane) setFilter(text string) {
 func (t *textPane) click(_, y int) { t.view.Click(y) }
 func (t *textPane) wheel(rows int) { t.view.Scroll(rows) }
 
-// back takes the filter away; what is searched goes before.
+// back clears the filter; a search is cleared first.
 func (t *textPane) back() bool {
 	if t.view.Search() == "" && t.view.Filter() != "" {
 		t.view.SetFilter("")

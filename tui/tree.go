@@ -81,5 +81,5 @@ func (t *podTree) remove(pods []string) (empty []string) {
 func (p *listPage) toggleTree() {
 	p.tree.on = !p.tree.on
 	p.grid.Sort(grid.ByKey, false)
-	p.namespaceChanged() // which reads everything anew
+	p.namespaceChanged() // which reads everything again
 }

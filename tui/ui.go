@@ -90,7 +90,7 @@ const (
 // frameMsg says that boxes have something.
 type frameMsg struct{}
 
-// tickMsg says that an age, or something that spins, is to be drawn anew.
+// tickMsg says that an age or a spinner has to be redrawn.
 type tickMsg time.Time
 
 // spin is the pause between two pictures of something that spins.
@@ -216,7 +216,7 @@ func singleKeys(msg tea.KeyMsg) []tea.KeyMsg {
 	return keys
 }
 
-// key gives a key to whoever wants it.
+// key gives a key to the page or dialog that wants it.
 func (u *ui) key(msg tea.KeyMsg) {
 	u.toast.clear()
 	if len(u.dialogs) > 0 {

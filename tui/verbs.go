@@ -167,7 +167,7 @@ func fixedFromOutside(v *verb, list []subject) bool {
 	return ok
 }
 
-// withoutObject are the verbs that also work on what is no object of the API: problems, addons, components.
+// withoutObject are the verbs that also work on what is not an object of the API: problems, addons, components.
 var withoutObject = []string{"open", "fix", "copy.name", "copy.line"}
 
 // chooser is the page that says what is chosen: the one that has the keys, or the one that it is a part of.

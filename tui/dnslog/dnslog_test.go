@@ -67,7 +67,7 @@ func (n *naive) figures(size int, now time.Time) (count int, fails map[string]in
 			continue
 		}
 		count++
-		asks[q.Asker.Value()]++
+		asks[q.Client.Value()]++
 		if q.Verdict.Failed() {
 			fails[q.Asked.Value()]++
 		}

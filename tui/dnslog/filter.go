@@ -29,9 +29,9 @@ var fields = map[string]string{
 
 // NewFilter reads a filter. Words are parted by spaces, and all have to match:
 //
-//	redis       in the name, the asker, the result, or the type
+//	redis       in the name, the client, the result, or the type
 //	!redis      not there
-//	pod:cart    the asker; also name:, result:, via: and node:, and type:, which has to be equal
+//	pod:cart    the client; also name:, result:, via: and node:, and type:, which has to be equal
 //
 // failures chooses what failed, namespace what its pods asked; empty is all.
 func NewFilter(text string, failures bool, namespace string) *Filter {
@@ -65,10 +65,10 @@ func (f *Filter) Match(q *Query) bool {
 		return false
 	}
 	if f.namespace != "" {
-		in, ok := f.inSpace[q.Asker]
+		in, ok := f.inSpace[q.Client]
 		if !ok {
-			in = strings.HasPrefix(q.Asker.Value(), f.namespace+"/")
-			f.inSpace[q.Asker] = in
+			in = strings.HasPrefix(q.Client.Value(), f.namespace+"/")
+			f.inSpace[q.Client] = in
 		}
 		if !in {
 			return false
@@ -85,7 +85,7 @@ func (f *Filter) Match(q *Query) bool {
 func (t *filterTerm) match(q *Query) bool {
 	switch t.field {
 	case "from":
-		return t.has(q.Asker)
+		return t.has(q.Client)
 	case "name":
 		return t.has(q.Name)
 	case "type":
@@ -97,7 +97,7 @@ func (t *filterTerm) match(q *Query) bool {
 	case "node":
 		return t.has(q.Node)
 	}
-	return t.has(q.Name) || t.has(q.Asker) || t.has(q.Result) || t.has(q.Type)
+	return t.has(q.Name) || t.has(q.Client) || t.has(q.Result) || t.has(q.Type)
 }
 
 // mostSeen bounds what is remembered: a flood of names that come once must not be kept for ever.

@@ -33,7 +33,7 @@ const (
 	verdicts
 )
 
-// Failed says that whoever asked got nothing and did not have to expect that.
+// Failed says that the client got nothing and had no reason to expect that.
 func (v Verdict) Failed() bool { return v >= Missing }
 
 // Query is one answered question, small enough to keep many. Search paths are folded: a lookup is one Query.
@@ -43,8 +43,8 @@ type Query struct {
 	// at is when it was taken in here: clocks may differ.
 	at   int64
 	Took time.Duration
-	// Asker is "namespace/pod", "node/NAME", or an address.
-	Asker Text
+	// Client is "namespace/pod", "node/NAME", or an address.
+	Client Text
 	// Asked is what the program asked its resolver for; Name the full name of the last question, without its last dot.
 	Asked, Name Text
 	Type        Text
@@ -63,20 +63,20 @@ type Query struct {
 	TCP     bool
 }
 
-// Make reads a question as the cluster tells it. at is now.
+// Make reads a question as the cluster sends it. at is now.
 func Make(q cluster.DNSQuery, at time.Time) Query {
 	text := func(s string) Text { return unique.Make(paint.Clean(s)) }
 	name := strings.TrimSuffix(q.Name, ".")
 	if name == "" {
 		name = "."
 	}
-	asker := q.Pod
-	if asker == "" && q.Client.IsValid() {
-		asker = q.Client.String()
+	client := q.Pod
+	if client == "" && q.Client.IsValid() {
+		client = q.Client.String()
 	}
 	asked := askedFor(name, q.Tries)
 	r := Query{
-		Time: q.Time.UnixNano(), at: at.UnixNano(), Took: q.Took, Asker: text(asker), Asked: text(asked), Name: text(name), Type: text(q.Type), Rcode: text(q.Rcode),
+		Time: q.Time.UnixNano(), at: at.UnixNano(), Took: q.Took, Client: text(client), Asked: text(asked), Name: text(name), Type: text(q.Type), Rcode: text(q.Rcode),
 		Answers: text(strings.Join(q.Answers, " ")), Node: text(q.Node), Source: text(string(q.Source)), Upstream: text(q.Upstream),
 		Steps: uint8(min(255, len(q.Tries)+1)), TCP: q.Proto == "tcp",
 	}
@@ -160,7 +160,7 @@ func (q *Query) Wasteful() bool { return q.Verdict == Found && q.Steps >= 3 && q
 
 // Namespace is that of the asking pod, "" for others.
 func (q *Query) Namespace() string {
-	ns, _, ok := strings.Cut(q.Asker.Value(), "/")
+	ns, _, ok := strings.Cut(q.Client.Value(), "/")
 	if !ok || ns == "node" {
 		return ""
 	}

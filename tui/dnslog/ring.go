@@ -28,7 +28,7 @@ type Ring struct {
 	window       uint64 // the first number that counts in figures
 
 	names    map[Text]*Name
-	askers   map[Text]*Asker
+	clients  map[Text]*Client
 	count    int
 	verdicts [verdicts]int
 	cached   int
@@ -47,30 +47,30 @@ type Name struct {
 	Count, Fails int
 	// Last is the number of its newest question, LastFail that of the newest one that failed; 0 if none did.
 	Last, LastFail uint64
-	askers         map[Text]int
+	clients        map[Text]int
 }
 
-// Askers are who asks for it, those who do most first.
-func (n *Name) Askers() []Text {
-	list := make([]Text, 0, len(n.askers))
-	for a := range n.askers {
+// Clients are who asks for it, those who do most first.
+func (n *Name) Clients() []Text {
+	list := make([]Text, 0, len(n.clients))
+	for a := range n.clients {
 		list = append(list, a)
 	}
 	slices.SortFunc(list, func(a, b Text) int {
-		return cmp.Or(n.askers[b]-n.askers[a], cmp.Compare(a.Value(), b.Value()))
+		return cmp.Or(n.clients[b]-n.clients[a], cmp.Compare(a.Value(), b.Value()))
 	})
 	return list
 }
 
-// Asker is one that asks, and how much.
-type Asker struct {
+// Client is one that asks, and how much.
+type Client struct {
 	Who          Text
 	Count, Fails int
 }
 
 // New makes an empty ring of a size.
 func New(size int) *Ring {
-	return &Ring{size: size, oldest: 1, next: 1, window: 1, names: map[Text]*Name{}, askers: map[Text]*Asker{}, changed: map[Text]bool{}}
+	return &Ring{size: size, oldest: 1, next: 1, window: 1, names: map[Text]*Name{}, clients: map[Text]*Client{}, changed: map[Text]bool{}}
 }
 
 // Add takes in a question and returns its number.
@@ -111,22 +111,22 @@ func (r *Ring) tally(n uint64, q *Query) {
 	r.figures(q, 1)
 	name := r.names[q.Asked]
 	if name == nil {
-		name = &Name{Asked: q.Asked, askers: map[Text]int{}}
+		name = &Name{Asked: q.Asked, clients: map[Text]int{}}
 		r.names[q.Asked] = name
 	}
 	name.Count++
 	name.Last = n
-	name.askers[q.Asker]++
-	asker := r.askers[q.Asker]
-	if asker == nil {
-		asker = &Asker{Who: q.Asker}
-		r.askers[q.Asker] = asker
+	name.clients[q.Client]++
+	client := r.clients[q.Client]
+	if client == nil {
+		client = &Client{Who: q.Client}
+		r.clients[q.Client] = client
 	}
-	asker.Count++
+	client.Count++
 	if q.Verdict.Failed() {
 		name.Fails++
 		name.LastFail = n
-		asker.Fails++
+		client.Fails++
 	}
 	r.changed[q.Asked] = true
 	s := q.at / int64(time.Second)
@@ -146,20 +146,20 @@ func (r *Ring) uncount() {
 	r.figures(q, -1)
 	name := r.names[q.Asked]
 	name.Count--
-	if name.askers[q.Asker]--; name.askers[q.Asker] == 0 {
-		delete(name.askers, q.Asker)
+	if name.clients[q.Client]--; name.clients[q.Client] == 0 {
+		delete(name.clients, q.Client)
 	}
-	asker := r.askers[q.Asker]
-	asker.Count--
+	client := r.clients[q.Client]
+	client.Count--
 	if q.Verdict.Failed() {
 		name.Fails--
-		asker.Fails--
+		client.Fails--
 	}
 	if name.Count == 0 {
 		delete(r.names, q.Asked)
 	}
-	if asker.Count == 0 {
-		delete(r.askers, q.Asker)
+	if client.Count == 0 {
+		delete(r.clients, q.Client)
 	}
 	r.changed[q.Asked] = true
 }
@@ -322,10 +322,10 @@ func (r *Ring) Failing(n int) []*Name {
 }
 
 // Asking are those who ask, most first, at most n.
-func (r *Ring) Asking(n int) []*Asker {
-	list := make([]*Asker, 0, n+1)
-	for _, a := range r.askers {
-		list = keepBest(list, a, n, func(a, b *Asker) int {
+func (r *Ring) Asking(n int) []*Client {
+	list := make([]*Client, 0, n+1)
+	for _, a := range r.clients {
+		list = keepBest(list, a, n, func(a, b *Client) int {
 			return cmp.Or(b.Count-a.Count, cmp.Compare(a.Who.Value(), b.Who.Value()))
 		})
 	}

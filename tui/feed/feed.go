@@ -9,7 +9,7 @@ import (
 // Feed is something that is followed as long as somebody looks at it. Only the owner calls its methods.
 type Feed struct {
 	hub *Hub
-	// run follows until ctx ends; when it ends before that, it is run again after a pause.
+	// run follows until ctx ends; when it returns before that, it is restarted after a pause.
 	run func(ctx context.Context)
 
 	users int
@@ -87,7 +87,7 @@ func (f *Feed) begin() {
 	})
 }
 
-// Again ends a pause before the next try, and whatever runs, and follows again at once.
+// Again ends a pause before the next try, and the current run, and follows again at once.
 func (f *Feed) Again() {
 	if f.users > 0 {
 		f.stop()

@@ -20,7 +20,7 @@ type Look struct {
 	Focused bool
 	// Pale draws everything as old news.
 	Pale bool
-	// Spins is told that a row that spins was drawn.
+	// Spins is called when a row that spins was drawn.
 	Spins func()
 }
 
@@ -176,7 +176,7 @@ func (g *Grid) layout(w int) (shown, widths []int) {
 	return shown, widths
 }
 
-// Click tells the grid of a click into what it drew; y counts from its first line. It says whether that did something:
+// Click handles a click into what the grid drew; y counts from its first line. It says whether that did something:
 // the title of a column sorts by it, a row gets the cursor.
 func (g *Grid) Click(x, y int) bool {
 	if y == 0 {

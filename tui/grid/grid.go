@@ -1,6 +1,6 @@
 // Package grid is the table of the UI: thousands of rows of which the visible ones are drawn.
 //
-// Rows are known by their ID, and so is the cursor: it stays on its object whatever happens around it. Order, filter
+// Rows are known by their ID, and so is the cursor: it stays on its object when rows around it change. Order, filter
 // and column widths are kept up to date row by row. A Grid belongs to one goroutine.
 //
 // Begin reading at Grid; filter.go has the language of filters, draw.go the drawing.
@@ -34,7 +34,7 @@ type Column struct {
 	Wide bool
 	// Drop is when the column goes where room is short: higher goes first, 0 stays.
 	Drop int
-	// Min and Max bound its width; 0 is no bound.
+	// Min and Max bound its width; 0 means no limit.
 	Min, Max int
 	// Live, if set, gives text and number of the cell when it is drawn or sorted, in place of Item.Cells. Such a column
 	// has a Min that is wide enough, and is sorted when Sort is called.
@@ -205,7 +205,7 @@ func (g *Grid) Remove(ids ...string) {
 			g.order = g.all
 		}
 		if at >= 0 {
-			// The row that takes its place gets the cursor, and whoever acts on it learns that.
+			// The row that takes its place gets the cursor, and the next action on it learns that.
 			g.lost, g.cursor = true, ""
 			if g.index = min(at, len(g.order)-1); g.index >= 0 {
 				g.cursor = g.order[g.index].ID

@@ -98,7 +98,7 @@ func TestCursorStaysOnItsObject(t *testing.T) {
 	}
 	g.Remove("id-web-1")
 	if current(g) == "" || !g.Lost() || g.Lost() {
-		t.Errorf("the object has gone: the cursor is on %q, and that is told once", current(g))
+		t.Errorf("the object has gone: the cursor is on %q, and that is reported once", current(g))
 	}
 }
 

@@ -35,7 +35,7 @@ type Options struct {
 	Source Source
 	Hub    *feed.Hub
 	Now    func() time.Time
-	// Clean makes text of the cluster harmless for whatever shows it. Names, cells and addresses go through it.
+	// Clean makes text of the cluster harmless for its display. Names, cells and addresses go through it.
 	Clean func(string) string
 	// CleanLog is Clean for the lines of logs.
 	CleanLog func(string) string
@@ -94,7 +94,7 @@ func New(o Options) *Cluster {
 		if ctx.Err() != nil {
 			return nil
 		}
-		// Nothing is sent by itself: the cluster is stopped, or starting, or gone. A look says which.
+		// Nothing is sent unasked: the cluster is stopped, or starting, or gone. A look says which.
 		seen, err2 := o.Source.Observe(ctx)
 		if err2 == nil {
 			snapshots.Put(look{seen, false})

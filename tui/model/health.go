@@ -24,7 +24,7 @@ const (
 // HealthCount is how many kinds there are.
 const HealthCount = Off + 1
 
-// HealthOf is what an object's row says of how it does. It knows the words of kubectl's columns, of whatever type:
+// HealthOf is the health that an object's row shows. It knows the words of kubectl's columns, of any type:
 // STATUS, READY, and the phases and conditions of most CRDs.
 func HealthOf(columns []kube.Column, r *kube.Row) Health {
 	if r.Deleting {

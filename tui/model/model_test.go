@@ -138,7 +138,7 @@ func TestAClusterThatStops(t *testing.T) {
 	})
 }
 
-// log is a reader of rows that writes down what it is told.
+// log is a reader of rows that records what it receives.
 type log []string
 
 func (l *log) ColumnsChanged(c []kube.Column) { *l = append(*l, fmt.Sprintf("%d columns", len(c))) }
@@ -179,7 +179,7 @@ func TestReadersOfRows(t *testing.T) {
 		var late log
 		c.Pods.Read(&late)
 		if got := late.take(); got != "reset, 2 columns, set 2 delete 0" {
-			t.Errorf("a later reader is told %q", got)
+			t.Errorf("a later reader receives %q", got)
 		}
 		c.Pods.Unread(&late)
 		s.rows <- kube.RowBatch{Delete: []string{"c"}}

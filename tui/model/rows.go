@@ -10,7 +10,7 @@ import (
 )
 
 // Rows follows the objects of one type while somebody reads them, and keeps them. Several may read one Rows; each is
-// told what changed.
+// notified of what changed.
 type Rows struct {
 	o     Options
 	feed  *feed.Feed
@@ -131,7 +131,7 @@ func (s *Rows) clean(r *kube.Row) {
 	}
 }
 
-// Read adds a reader, who is told all that is there. The first one begins to follow.
+// Read adds a reader, which receives everything that is there. The first one starts to follow.
 func (s *Rows) Read(r RowReader) {
 	s.readers = append(s.readers, r)
 	s.feed.Use()

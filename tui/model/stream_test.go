@@ -131,7 +131,7 @@ func TestTheTailOfALogIsThatOfOnePod(t *testing.T) {
 	})
 }
 
-// TestRunsOfAStream: what an earlier run has sent is no news, and a gap is marked.
+// TestRunsOfAStream: what an earlier run has sent is not sent again, and a gap is marked.
 func TestRunsOfAStream(t *testing.T) {
 	at := time.Date(2026, 8, 1, 10, 0, 0, 0, time.UTC)
 	line := func(after time.Duration, pod, text string) kube.LogLine {
@@ -144,7 +144,7 @@ func TestRunsOfAStream(t *testing.T) {
 	}{
 		{"runs that overlap", []kube.LogLine{line(-2, "a", "old"), line(0, "a", "last"), line(5, "a", "new"), line(1, "b", "other")}, "new other"},
 		{"runs that do not", []kube.LogLine{line(90, "a", "later"), line(91, "a", "on")}, "gap later on"},
-		{"a marker says it by itself", []kube.LogLine{{Time: at.Add(90), Source: kube.LogSource{Pod: "a", Container: "web"}, Marker: &kube.LogMarker{Kind: kube.LogRestarted}}}, "restarted"},
+		{"a marker says so", []kube.LogLine{{Time: at.Add(90), Source: kube.LogSource{Pod: "a", Container: "web"}, Marker: &kube.LogMarker{Kind: kube.LogRestarted}}}, "restarted"},
 		{"a line without a time", []kube.LogLine{{Source: kube.LogSource{Pod: "a", Container: "web"}, Text: "timeless"}}, "timeless"},
 	} {
 		p := LogPositions{{Pod: "a", Container: "web"}: at}

@@ -81,7 +81,7 @@ func Width(s string) int {
 	return n
 }
 
-// cells is the width of characters that stand alone whatever is beside them, as far as these do so too: those of most
+// cells is the width of characters that stand alone regardless of what is beside them, as far as these do so too: those of most
 // languages. It is 0 for all others, about which the rules of grapheme clusters have to be asked, which takes a hundred
 // times as long.
 func cells(r rune) int {

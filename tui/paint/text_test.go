@@ -46,7 +46,7 @@ func TestWidthsOfAlphabets(t *testing.T) {
 	}
 }
 
-// TestWrapBreaksAtSpacesOnly: an option that is cut off its dash is another one for whoever types it.
+// TestWrapBreaksAtSpacesOnly: an option that is cut off its dash is another one for a reader who types it.
 func TestWrapBreaksAtSpacesOnly(t *testing.T) {
 	for _, test := range []struct {
 		text string

@@ -1,8 +1,8 @@
 // Package paint makes lines for a terminal out of text and roles.
 //
 // Nothing else in the UI knows colours or escape codes: it says what a piece of text means (a Role) and a Theme says
-// how that looks, down to terminals without colour. Every state has a glyph as well, so that colour is never alone in
-// telling it. Codes are compiled once per theme; drawing a cell allocates nothing but its text.
+// how that looks, down to terminals without colour. Every state has a glyph as well, so that colour is never the
+// only sign of it. Codes are compiled once per theme; drawing a cell allocates nothing but its text.
 //
 // Begin reading at Theme, then Line. Text that comes out of a cluster goes through Clean first.
 package paint
@@ -78,7 +78,7 @@ type Theme struct {
 	on [roles]string
 }
 
-// off ends whatever a role began.
+// off ends what a role began.
 const off = "\x1b[0m"
 
 // palette is the colours of one theme; an empty one is the terminal's own. Colours are "#rrggbb", which a terminal of
@@ -122,7 +122,7 @@ func NewTheme(name string, depth Depth, ascii, calm bool) (*Theme, error) {
 	}
 	r := lipgloss.NewRenderer(io.Discard)
 	r.SetColorProfile(t.Depth.profile())
-	// Attributes are no colours: a terminal without colours still has them, which the library's Ascii profile denies.
+	// Attributes are not colours: a terminal without colours still has them, which the library's Ascii profile denies.
 	attributes := lipgloss.NewRenderer(io.Discard)
 	attributes.SetColorProfile(termenv.ANSI)
 	style := func(color string) lipgloss.Style {

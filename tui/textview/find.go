@@ -29,7 +29,7 @@ func (v *View) matching(l *Line) bool {
 	return v.search.index(text) >= 0
 }
 
-// refilter finds anew what is shown and what matches. narrower says that nothing new can be shown.
+// refilter finds out again what is shown and what matches. narrower says that nothing new can be shown.
 func (v *View) refilter(narrower bool) {
 	old := v.shown
 	v.shown = nil
@@ -51,7 +51,7 @@ func (v *View) refilter(narrower bool) {
 	v.research(false)
 }
 
-// research finds the matches anew.
+// research finds the matches again.
 func (v *View) research(narrower bool) {
 	old := v.matches
 	v.matches = nil

@@ -158,7 +158,7 @@ func text(s string) string {
 	return paint.CleanLog(t)
 }
 
-// keyText is a key that can be told from its value.
+// keyText is a key that can be distinguished from its value.
 func keyText(key string) string {
 	if key == "" || strings.ContainsAny(key, ` ="`) {
 		return strconv.Quote(key)

@@ -47,7 +47,7 @@ func TestTimesOfJSON(t *testing.T) {
 	}
 }
 
-// FuzzJSON: whatever a line is, reading it ends, and what comes out is harmless and one line.
+// FuzzJSON: reading any line ends, and what comes out is harmless and one line.
 func FuzzJSON(f *testing.F) {
 	for _, s := range []string{
 		`{"level":"warn","msg":"x","a":{"b":[1,2,{"c":"d"}]},"n":null}`, `{"msg":"\u001b]0;x\u0007\u202e","":"","a b":"c=d"}`, `{`, `{"":0,"msg":"\\"}`,

@@ -17,7 +17,7 @@ type Line struct {
 	// Text is clean, and as it came otherwise. Marker lines are drawn as rules.
 	Text   string
 	Marker bool
-	// Spans are the looks of parts of Text, in order, for text that is no log.
+	// Spans are the looks of parts of Text, in order, for text that is not a log.
 	Spans []Span
 
 	log bool

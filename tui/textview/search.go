@@ -108,7 +108,7 @@ func foldEqual(s, lower string) bool {
 // passes says whether a filter shows a line.
 func (p pattern) passes(s string) bool { return p.empty() || (p.index(s) >= 0) != p.not }
 
-// narrows says that whatever matches p has matched old as well.
+// narrows says that everything that matches p has matched old as well.
 func (p pattern) narrows(old pattern) bool {
 	if old.empty() || p.empty() || p.not || old.not {
 		return false

@@ -315,7 +315,7 @@ func (v *View) ToggleWrap() {
 	v.column, v.top.row, v.cursor.row = 0, 0, 0
 }
 
-// ToggleRaw shows JSON as it came, or readable.
+// ToggleRaw shows JSON as received, or readable.
 func (v *View) ToggleRaw() {
 	v.raw = !v.raw
 	clear(v.breaks)
