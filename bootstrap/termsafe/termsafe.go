@@ -6,10 +6,12 @@
 package termsafe
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -61,6 +63,25 @@ func Escape(r rune) string {
 		return fmt.Sprintf(`\x%02x`, r)
 	}
 	return fmt.Sprintf(`\u{%04x}`, r)
+}
+
+// JSON returns valid JSON that says the same and in which everything that String would escape is escaped as JSON does.
+func JSON(text []byte) []byte {
+	hidden := func(r rune) bool { return r >= 0x7f && escaped(r) }
+	if bytes.IndexFunc(text, hidden) < 0 {
+		return text
+	}
+	var out []byte
+	for _, r := range string(text) {
+		if !hidden(r) {
+			out = utf8.AppendRune(out, r)
+			continue
+		}
+		for _, u := range utf16.Encode([]rune{r}) {
+			out = fmt.Appendf(out, `\u%04x`, u)
+		}
+	}
+	return out
 }
 
 // replaced is s with escapes, but for the characters that other replaces.

@@ -1,6 +1,8 @@
 package termsafe
 
 import (
+	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -45,6 +47,18 @@ func TestLogLineAndTyped(t *testing.T) {
 		if got := Typed(in); got != want[1] {
 			t.Errorf("Typed(%q) = %q, want %q", in, got, want[1])
 		}
+	}
+}
+
+func TestJSONHidesNothing(t *testing.T) {
+	in := "{\n  \"a\": \"größe 漢 \u202e\u200b\U000e0041\x7f\"\n}\n"
+	want := "{\n  \"a\": \"größe 漢 " + `\u202e\u200b\udb40\udc41\u007f` + "\"\n}\n"
+	if got := string(JSON([]byte(in))); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	var before, after any
+	if json.Unmarshal([]byte(in), &before) != nil || json.Unmarshal([]byte(want), &after) != nil || !reflect.DeepEqual(before, after) {
+		t.Errorf("%v became %v", before, after)
 	}
 }
 
