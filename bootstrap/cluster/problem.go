@@ -99,19 +99,20 @@ func (p *Problem) UnmarshalJSON(data []byte) error {
 
 // Kinds of problems with workloads; the package that finds them says when. Others come from faults.
 const (
-	ProblemName          = "NameNotInDNS"     // pods ask for a name that does not exist
-	ProblemImage         = "ImageNotPulled"   // no image, no container
-	ProblemCrash         = "CrashLoop"        // a container exits again and again
-	ProblemFailed        = "Failed"           // a pod or Job that is not retried has failed
-	ProblemStart         = "CannotStart"      // a container or its sandbox cannot be created or started
-	ProblemMemory        = "OutOfMemory"      // killed because of its memory use
-	ProblemProbe         = "ProbeFailing"     // a probe keeps it from being ready, or restarts it
-	ProblemUnschedulable = "Unschedulable"    // no node can take the pod
-	ProblemClaim         = "VolumeUnbound"    // a claim does not get a volume
-	ProblemMount         = "VolumeNotMounted" // a volume cannot be mounted
-	ProblemConfig        = "ConfigMissing"    // a ConfigMap, a Secret or a key of one does not exist
-	ProblemPort          = "PortTaken"        // a port of a node, or of the pod itself, is in use
-	ProblemRefused       = "Refused"          // pods are not admitted: quota, webhook, policy, limits
+	ProblemName          = "NameNotInDNS"      // pods ask for a name that does not exist
+	ProblemImage         = "ImageNotPulled"    // no image, no container
+	ProblemCrash         = "CrashLoop"         // a container exits again and again
+	ProblemFailed        = "Failed"            // a pod or Job that is not retried has failed
+	ProblemStart         = "CannotStart"       // a container or its sandbox cannot be created or started
+	ProblemMemory        = "OutOfMemory"       // killed because of its memory use
+	ProblemProbe         = "ProbeFailing"      // a probe keeps it from being ready, or restarts it
+	ProblemUnschedulable = "Unschedulable"     // no node can take the pod
+	ProblemClaim         = "VolumeUnbound"     // a claim does not get a volume
+	ProblemMount         = "VolumeNotMounted"  // a volume cannot be mounted
+	ProblemConfig        = "ConfigMissing"     // a ConfigMap, a Secret or a key of one does not exist
+	ProblemPort          = "PortTaken"         // a port of a node, or of the pod itself, is in use
+	ProblemRefused       = "Refused"           // pods are not admitted: quota, webhook, policy, limits
+	ProblemWebhook       = "WebhookUnanswered" // a webhook that fails closed and that nobody answers
 )
 
 // SortProblems sorts the most serious first, then those that others depend on, then the oldest.

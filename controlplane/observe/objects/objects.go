@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"sync"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -148,6 +149,10 @@ func informerOf(f informers.SharedInformerFactory, id reflect.Type) cache.Shared
 		return apps.DaemonSets().Informer()
 	case reflect.TypeFor[*batchv1.Job]():
 		return f.Batch().V1().Jobs().Informer()
+	case reflect.TypeFor[*admissionv1.ValidatingWebhookConfiguration]():
+		return f.Admissionregistration().V1().ValidatingWebhookConfigurations().Informer()
+	case reflect.TypeFor[*admissionv1.MutatingWebhookConfiguration]():
+		return f.Admissionregistration().V1().MutatingWebhookConfigurations().Informer()
 	}
 	panic(fmt.Sprintf("objects: nobody follows %s", id))
 }

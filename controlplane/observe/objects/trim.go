@@ -1,6 +1,7 @@
 package objects
 
 import (
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -36,7 +37,19 @@ func trim(object any) (any, error) {
 			o.Message = o.Message[:maxMessage]
 		}
 	case *corev1.Service:
-		o.Annotations, o.Labels, o.Spec, o.Status = nil, nil, corev1.ServiceSpec{}, corev1.ServiceStatus{}
+		o.Annotations, o.Labels, o.Spec, o.Status = nil, nil, corev1.ServiceSpec{Selector: o.Spec.Selector}, corev1.ServiceStatus{}
+	case *admissionv1.ValidatingWebhookConfiguration:
+		o.Annotations = nil
+		for i := range o.Webhooks {
+			w := &o.Webhooks[i]
+			w.ClientConfig.CABundle, w.Rules, w.NamespaceSelector, w.ObjectSelector, w.MatchConditions = nil, nil, nil, nil, nil
+		}
+	case *admissionv1.MutatingWebhookConfiguration:
+		o.Annotations = nil
+		for i := range o.Webhooks {
+			w := &o.Webhooks[i]
+			w.ClientConfig.CABundle, w.Rules, w.NamespaceSelector, w.ObjectSelector, w.MatchConditions = nil, nil, nil, nil, nil
+		}
 	case *appsv1.ReplicaSet:
 		o.Annotations, o.Spec.Template = nil, corev1.PodTemplateSpec{}
 	case *appsv1.StatefulSet:

@@ -1,6 +1,7 @@
 package problems
 
 import (
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -23,6 +24,8 @@ type followed struct {
 	stateful *objects.Following[*appsv1.StatefulSet]
 	daemons  *objects.Following[*appsv1.DaemonSet]
 	jobs     *objects.Following[*batchv1.Job]
+	validate *objects.Following[*admissionv1.ValidatingWebhookConfiguration]
+	mutate   *objects.Following[*admissionv1.MutatingWebhookConfiguration]
 }
 
 // followAll begins to follow everything; each change makes a diagnosis due.
@@ -31,7 +34,8 @@ func (r *run) followAll() followed {
 		spaces: follow[*corev1.Namespace](r), pods: follow[*corev1.Pod](r), nodes: follow[*corev1.Node](r), events: follow[*corev1.Event](r),
 		claims: follow[*corev1.PersistentVolumeClaim](r), classes: follow[*storagev1.StorageClass](r), services: follow[*corev1.Service](r),
 		replicas: follow[*appsv1.ReplicaSet](r), stateful: follow[*appsv1.StatefulSet](r), daemons: follow[*appsv1.DaemonSet](r),
-		jobs: follow[*batchv1.Job](r),
+		jobs:     follow[*batchv1.Job](r),
+		validate: follow[*admissionv1.ValidatingWebhookConfiguration](r), mutate: follow[*admissionv1.MutatingWebhookConfiguration](r),
 	}
 }
 
@@ -46,7 +50,7 @@ type kind interface {
 }
 
 func (f followed) kinds() []kind {
-	return []kind{f.spaces, f.pods, f.nodes, f.events, f.claims, f.classes, f.services, f.replicas, f.stateful, f.daemons, f.jobs}
+	return []kind{f.spaces, f.pods, f.nodes, f.events, f.claims, f.classes, f.services, f.replicas, f.stateful, f.daemons, f.jobs, f.validate, f.mutate}
 }
 
 // synced are done when everything is known.

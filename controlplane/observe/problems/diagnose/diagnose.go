@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -47,6 +48,8 @@ type State struct {
 	StatefulSets []*appsv1.StatefulSet
 	DaemonSets   []*appsv1.DaemonSet
 	Jobs         []*batchv1.Job
+	Validating   []*admissionv1.ValidatingWebhookConfiguration
+	Mutating     []*admissionv1.MutatingWebhookConfiguration
 
 	// Lookups are questions of pods for names that do not exist, newest last.
 	Lookups []FailedLookup
@@ -117,6 +120,7 @@ func Workloads(s State) Report {
 	d.claims()
 	d.refusals()
 	d.jobs()
+	d.webhooks()
 	d.silentLookups()
 	r := Report{Problems: d.problems(), Questions: slices.Collect(maps.Keys(d.asked)), Next: d.next}
 	slices.SortFunc(r.Questions, func(a, b Question) int {
@@ -175,7 +179,12 @@ func newDiagnosis(s State) *diagnosis {
 // owner is the object that has a problem: the controller of a pod, otherwise the pod itself.
 type owner struct{ kind, namespace, name string }
 
-func (o owner) object() string { return o.kind + "/" + o.namespace + "/" + o.name }
+func (o owner) object() string {
+	if o.namespace == "" {
+		return o.kind + "/" + o.name
+	}
+	return o.kind + "/" + o.namespace + "/" + o.name
+}
 
 // finding is what is wrong with one pod or object. Findings of one owner with the same kind and key are one Problem.
 type finding struct {
