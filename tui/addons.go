@@ -269,7 +269,7 @@ func (p *addonsPage) toggle() {
 		case !u.state.Known:
 			u.toast.say(paint.Warn, u.T("looking"))
 		case u.state.Snapshot.Phase == cluster.PhaseAbsent:
-			u.toast.say(paint.Warn, u.T("there is no cluster yet; %s leads to its start", u.keys.Key("screen.overview")))
+			u.toast.say(paint.Warn, u.T("there is no cluster yet; %s opens the start view", u.keys.Key("screen.overview")))
 		case u.switching[a.Name]:
 			u.toast.say(paint.Warn, u.T("it is being enabled or disabled"))
 		default:
@@ -344,7 +344,7 @@ func (p *addonsPage) draw(w, h int) []string {
 		return fill(u.note(u.errorText(p.err), w, h), w, h)
 	case !p.known:
 		u.spinning()
-		return fill(u.note(u.glyph(paint.StateBusy)+" "+u.T("asking for the addons"), w, h), w, h)
+		return fill(u.note(u.glyph(paint.StateBusy)+" "+u.T("reading the addons"), w, h), w, h)
 	case p.grid.Len() == 0 && p.grid.Filter() != "":
 		return fill(u.note(u.T("nothing matches %q; %s clears the filter", p.grid.Filter(), u.keys.Key("back")), w, h), w, h)
 	case p.grid.Len() == 0:

@@ -53,7 +53,7 @@ func (u *ui) decision(d *cluster.Decision, w int) []string {
 
 	title, note := u.T("WHY %s", d.Node), u.T("one of %d possible nodes of %d, chosen in %s", len(scored)+len(open), len(d.Verdicts), span(d.Took))
 	if d.Node == "" {
-		title, note = u.T("NO NODE"), u.T("none of %d is possible, found in %s", len(d.Verdicts), span(d.Took))
+		title, note = u.T("NO NODE"), u.T("none of %d is possible, decided in %s", len(d.Verdicts), span(d.Took))
 	}
 	if d.Attempts > 1 {
 		note += ", " + u.T("attempt %d", d.Attempts)

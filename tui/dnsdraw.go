@@ -462,7 +462,7 @@ func (p *dnsPage) side(w, h int) []string {
 		}
 	}
 	if len(p.failing) == 0 {
-		lines = append(lines, u.theme.Line(w).Add(paint.OK, u.theme.Glyphs.OK+" ").Add(paint.Dim, u.T("nothing, in the last minutes")).String())
+		lines = append(lines, u.theme.Line(w).Add(paint.OK, u.theme.Glyphs.OK+" ").Add(paint.Dim, u.T("nothing in the last few minutes")).String())
 	}
 	lines = append(lines, paint.Spaces(w))
 	title(u.T("asking"))

@@ -46,7 +46,7 @@ func (s *forwards) start(spec kube.ForwardSpec) {
 	u := s.u
 	for _, f := range s.list {
 		if f.spec == spec && f.err == nil {
-			u.toast.say(paint.OK, u.T("%s already leads there", f.address()))
+			u.toast.say(paint.OK, u.T("%s is already forwarded there", f.address()))
 			return
 		}
 	}
@@ -69,7 +69,7 @@ func (s *forwards) run(f *forward) {
 		f.state = v
 		if !f.announced && v.Local > 0 && f.err == nil && s.has(f) {
 			f.announced = true
-			u.toast.say(paint.OK, u.theme.Glyphs.OK+" "+u.T("%s leads to %s; %s lists it", f.url(), f.target(), u.keys.Key("screen.ports")))
+			u.toast.say(paint.OK, u.theme.Glyphs.OK+" "+u.T("%s is forwarded to %s; %s lists it", f.url(), f.target(), u.keys.Key("screen.ports")))
 		}
 		s.tell()
 	})
@@ -126,7 +126,7 @@ func (s *forwards) askOther(spec kube.ForwardSpec, err error) {
 func (s *forwards) stop(f *forward) {
 	f.cancel()
 	s.remove(f)
-	s.u.toast.say(paint.OK, s.u.T("%s leads nowhere any more", f.address()))
+	s.u.toast.say(paint.OK, s.u.T("%s is no longer forwarded", f.address()))
 }
 
 func (s *forwards) remove(f *forward) {
@@ -332,7 +332,7 @@ func (u *ui) forwardText(spec kube.ForwardSpec, text string) {
 		spec.Local, ok2 = 0, true
 	}
 	if !ok1 || !ok2 {
-		u.toast.say(paint.Fail, u.T("%q is not a pair of ports; 8080:80 leads from port 8080 of this machine to port 80", text))
+		u.toast.say(paint.Fail, u.T("%q is not a pair of ports; 8080:80 forwards port 8080 of this machine to port 80", text))
 		return
 	}
 	u.forwards.start(spec)

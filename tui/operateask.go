@@ -73,7 +73,7 @@ func (u *ui) askKubectl() {
 }
 
 func (u *ui) askName() {
-	u.openPrompt(&prompt{label: u.T("name to ask cluster DNS for: "), kind: "name", done: func(text string) {
+	u.openPrompt(&prompt{label: u.T("name to look up in cluster DNS: "), kind: "name", done: func(text string) {
 		if fields := strings.Fields(text); len(fields) > 0 && !strings.HasPrefix(fields[0], "-") {
 			u.runText(append([]string{"dns", "query"}, fields...))
 		}

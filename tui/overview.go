@@ -300,7 +300,7 @@ func (u *ui) noCluster() string {
 		return u.errorText(u.state.Link)
 	case !u.state.Known:
 		u.spinning()
-		return u.glyph(paint.StateBusy) + " " + u.T("looking at the cluster")
+		return u.glyph(paint.StateBusy) + " " + u.T("reading the state of the cluster")
 	case u.state.Snapshot.Phase == cluster.PhaseAbsent:
 		return u.T("there is no cluster %q yet; %s finds \"start\"", u.session.Name(), u.keys.Key("palette"))
 	case u.state.Absent():

@@ -64,7 +64,7 @@ func (p *overviewPage) podsNote(w int) string {
 	s := &u.state.Summary
 	note := u.T("%d of %d ready", s.Ready, s.Total)
 	g := &u.theme.Glyphs
-	legend := fmt.Sprintf("%s %s  %s %s  %s %s  %s %s  %s %s", g.OK, u.T("ready"), g.Warn, u.T("waits"), g.Fail, u.T("fails"), g.Ending, u.T("ends"), g.Off, u.T("done"))
+	legend := fmt.Sprintf("%s %s  %s %s  %s %s  %s %s  %s %s", g.OK, u.T("ready"), g.Warn, u.T("waiting"), g.Fail, u.T("failing"), g.Ending, u.T("ending"), g.Off, u.T("done"))
 	if paint.Width(note)+paint.Width(legend)+20 < w {
 		return note + "   " + legend
 	}

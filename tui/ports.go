@@ -356,7 +356,7 @@ func (p *portsPage) back() bool { return p.services.Unmark() }
 func (p *portsPage) warning() string {
 	for _, f := range p.u.forwards.list {
 		if f.err != nil || f.state.Local > 0 && f.state.Reason != "" {
-			return p.u.T("%s currently leads nowhere", f.address())
+			return p.u.T("%s currently has no ready pod", f.address())
 		}
 	}
 	return ""

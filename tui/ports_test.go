@@ -47,7 +47,7 @@ func TestForwardLivesAsLongAsTheUI(t *testing.T) {
 	r.keys("G", "F")
 	r.shows("forward service/web, local:remote 8080:80")
 	r.keys("enter")
-	r.shows("http://127.0.0.1:8080 leads to service shop/web:80", "FORWARDED TO THIS MACHINE 1", "127.0.0.1:8080 on this machine, forwarded", "48K")
+	r.shows("http://127.0.0.1:8080 is forwarded to service shop/web:80", "FORWARDED TO THIS MACHINE 1", "127.0.0.1:8080 on this machine, forwarded", "48K")
 	r.keys("C")
 	r.shows("copied: http://127.0.0.1:8080")
 	r.keys("L")
@@ -99,7 +99,7 @@ func TestForwardAsksWhichPort(t *testing.T) {
 	r.shows("https://127.0.0.1:8443")
 	// Typed at once.
 	r.keys("F", `"9000:80"`, "enter")
-	r.shows("http://127.0.0.1:9000 leads to service shop/web:80")
+	r.shows("http://127.0.0.1:9000 is forwarded to service shop/web:80")
 	if spec := r.u.forwards.list[1].spec; spec != (kube.ForwardSpec{Namespace: "shop", Target: kube.Object{Kind: "Service", Name: "web"}, Local: 9000, Remote: 80}) {
 		t.Errorf("forwards %+v", spec)
 	}

@@ -202,7 +202,7 @@ func (t *eventsTab) hints() []hint {
 
 func (t *eventsTab) draw(w, h int) []string {
 	if t.view.Len() == 0 {
-		return fill(t.u.note(t.u.T("no events of it; the API server keeps those of the last hour"), w, h), w, h)
+		return fill(t.u.note(t.u.T("it has no events; the API server keeps those of the last hour"), w, h), w, h)
 	}
 	return t.drawText(w, h, !t.u.state.Stale().IsZero())
 }
@@ -285,7 +285,7 @@ func (t *dnsTab) draw(w, h int) []string {
 	case !t.watching:
 		return fill(u.note(u.glyph(paint.StateBusy)+" "+u.T("reading it"), w, h), w, h)
 	}
-	return fill(u.note(u.T("the pod has asked nothing since you opened this; its questions appear here, those of all pods on %s", u.keys.Key("screen.dns")), w, h), w, h)
+	return fill(u.note(u.T("no questions of the pod since you opened this; new ones appear here, those of all pods on %s", u.keys.Key("screen.dns")), w, h), w, h)
 }
 
 // envTab lists the variables of each container.

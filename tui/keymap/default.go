@@ -113,7 +113,7 @@ func pages() []Action {
 
 		{"service.copy", in(Services), keys("C"), "copy the address", "copy the address"},
 		{"forward.copy", in(Forwards), keys("C", "c"), "copy the address", "copy the address"},
-		{"forward.retry", in(Forwards), keys("r"), "retry", "try again to forward it"},
+		{"forward.retry", in(Forwards), keys("r"), "retry", "try to forward it again"},
 		{"forward.stop", in(Forwards), keys("delete", "ctrl+x"), "stop", "stop forwarding it"},
 
 		{"history.copy", in(History), keys("C", "c"), "copy", "copy the command"},

@@ -4,7 +4,7 @@ package words
 var zhOverview = map[string]string{
 	"overview": "概览", "PROBLEMS": "问题", "NODES": "节点", "CONTROL PLANE": "控制平面", "PODS": "Pod", "WARNINGS": "警告", "LOG": "日志", "EVIDENCE": "证据", "KEYS": "按键",
 	"COMPONENTS": "组件", "%d of %d": "第 %d 个，共 %d 个", "%d of %d ready": "%d/%d 就绪", "and %d more": "另有 %d 个",
-	"looking at the cluster": "正在查看集群", "there is no cluster %q yet; %s finds \"start\"": "还没有集群 %q；按 %s 查找 start",
+	"reading the state of the cluster": "正在查看集群", "there is no cluster %q yet; %s finds \"start\"": "还没有集群 %q；按 %s 查找 start",
 	"the cluster is stopped, its data is kept; %s finds \"start\"": "集群已停止，数据保留；按 %s 查找 start",
 	"nothing is wrong": "一切正常", "nothing is wrong; there is nothing to explain": "一切正常，没有需要解释的问题", "started in %s, %s ago": "启动用时 %s，%s 前",
 	"watch the control plane at work": "观察控制平面如何工作", "on a pod: how it was created, step by step": "在 Pod 上按：查看它是如何一步步创建的",
@@ -15,7 +15,7 @@ var zhOverview = map[string]string{
 	"edit %s": "编辑 %s", "scale %s": "扩缩 %s", "restart %s": "重启 %s", "delete %s": "删除 %s", "uncordon %s": "恢复调度 %s", "run this?": "要执行吗？", "Run": "执行", "cluster: %s": "集群：%s",
 	"it is not an object of the API": "它不是 API 对象",
 	"one process, %s":                "单进程，%s", "watches %d": "watch %d", "pending %d": "待调度 %d", "%d loops": "%d 个控制循环", "%d queued": "%d 个排队",
-	"waits": "等待", "fails": "失败", "ends": "终止中", "done": "完成", "reading pods": "正在读取 Pod", "no pods yet": "还没有 Pod",
+	"waiting": "等待", "failing": "失败", "ending": "终止中", "done": "完成", "reading pods": "正在读取 Pod", "no pods yet": "还没有 Pod",
 	"not measured yet": "尚无测量数据", "not ready": "未就绪", "container %s": "容器%s", "kubelet %s": "kubelet %s", "no nodes: only an API server": "没有节点：仅有 API server",
 	"%d of %d servers answer": "%d/%d 个服务器应答", "cluster DNS is off; %s addons": "集群 DNS 已关闭；按 %s 打开插件", "failed": "失败", "cache": "缓存", "listening": "正在监听", "no questions at the moment": "目前没有查询",
 	"no such record": "无此记录", "reading events": "正在读取事件", "no warnings in the last hour": "最近一小时没有警告", "no lines yet": "还没有日志",
@@ -38,7 +38,7 @@ var zhOverview = map[string]string{
 	"the agent starts and watches the other components of its node":                                             "agent 启动并监视本节点的其他组件",
 	"birth of %s": "%s 的创建过程", "reading how %s was created": "正在读取 %s 的创建过程", "more below": "下面还有", "ready after %s": "%s 后就绪", "not ready, %s so far": "未就绪，已用 %s",
 	"created %s ago": "创建于 %s 前", "on %s": "位于 %s", "WHY %s": "为什么是 %s", "NO NODE": "没有节点", "one of %d possible nodes of %d, chosen in %s": "%d 个可用节点之一（共 %d 个），选择用时 %s",
-	"none of %d is possible, found in %s": "%d 个节点都不可用，判断用时 %s", "chosen; there was nothing to compare": "已选中；没有可比较的节点", "would have been possible": "也可用",
+	"none of %d is possible, decided in %s": "%d 个节点都不可用，判断用时 %s", "chosen; there was nothing to compare": "已选中；没有可比较的节点", "would have been possible": "也可用",
 	"attempt %d": "第 %d 次尝试", "NODE": "节点", "TOTAL": "总分", "%s has the same total: ties are broken at random": "%s 总分相同：同分时随机选择", "%+d points over %s: %s": "%+d 分，与 %s 相比：%s",
 	"no server of cluster DNS is known": "尚不知道任何集群 DNS 服务器",
 }

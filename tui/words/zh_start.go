@@ -39,7 +39,7 @@ var zhStart = map[string]string{
 	"versions of bonsai and its components": "bonsai 及其内置组件的版本",
 	"number of nodes (0 to %d): ":           "节点数（0 到 %d）：", "number of nodes (%d now; more can be added): ": "节点数（现有 %d 个，可增加）：", "%q is not a number of nodes from 0 to %d": "%q 不是 0 到 %d 之间的节点数",
 	"the cluster has %d nodes; a start adds some but removes none": "集群有 %d 个节点；启动只能增加，不能减少", "image of the Docker engine, or archive: ": "Docker 引擎中的镜像，或归档文件：",
-	"load %s": "加载 %s", "name to ask cluster DNS for: ": "要向集群 DNS 查询的名称：", "another cluster, or the name of a new one": "其他集群，或新集群的名称", "there is none": "没有可选项",
+	"load %s": "加载 %s", "name to look up in cluster DNS: ": "要向集群 DNS 查询的名称：", "another cluster, or the name of a new one": "其他集群，或新集群的名称", "there is none": "没有可选项",
 	"on this machine": "本机", "on %s": "在 %s 上", "enable %s": "启用 %s", "disable %s": "停用 %s", "disable %s?": "停用 %s？", "Disable": "停用",
 	"its objects in the cluster are removed; claims, volumes and their data stay": "它在集群中的对象会移除；PVC、卷及其中的数据保留", "this also disables %s, which cannot work without it": "%s 依赖它，会一并停用",
 
@@ -48,10 +48,10 @@ var zhStart = map[string]string{
 	"coming": "即将推出", "replaced": "已被取代", "retired": "已淘汰", "pod": "Pod", "manifest": "清单", "nothing has to be fixed": "没有需要修复的问题",
 
 	"the object under the cursor has just been removed": "光标处的对象刚刚被移除", "%s is not in this version: %s": "此版本不含 %s：%s",
-	"there is no cluster yet; %s leads to its start": "还没有集群；按 %s 前往启动界面", "it is being enabled or disabled": "正在启用或停用",
+	"there is no cluster yet; %s opens the start view": "还没有集群；按 %s 前往启动界面", "it is being enabled or disabled": "正在启用或停用",
 	"state": "状态", "story": "说明", "for %s": "持续 %s", "gives you": "功能", "delivery": "交付方式", "needs the network: its images are pulled": "需要网络：会拉取镜像",
 	"works without any download": "无需下载", "network": "网络", "default": "默认", "every cluster has it by default": "每个集群默认都有", "needs": "依赖",
-	"needed by": "被依赖", "maintainer": "维护者", "docs": "文档", "asking for the addons": "正在查询插件", "this version of bonsai has no addons": "此版本的 bonsai 没有插件",
+	"needed by": "被依赖", "maintainer": "维护者", "docs": "文档", "reading the addons": "正在查询插件", "this version of bonsai has no addons": "此版本的 bonsai 没有插件",
 	"%s disables it, and %s with it": "按 %s 停用，%s 也会一并停用", "%s disables it; data stays": "按 %s 停用；数据保留",
 	"%s enables it; nothing is downloaded": "按 %s 启用；无需下载", "%s enables it; its images are pulled": "按 %s 启用；会拉取镜像",
 	"nothing matches %q; %s clears the filter": "没有匹配 %q 的项；按 %s 清除过滤", "Addon": "插件", "State": "状态", "Version": "版本", "Delivery": "交付", "Since": "持续", "What it gives you": "功能",
