@@ -26,23 +26,31 @@ func hostileStates(name string) (states []State) {
 		p.Spec.Containers[0].Name, p.Spec.Containers[0].Image = name, name
 	}
 	called := func(p *corev1.Pod) { p.Status.ContainerStatuses[0].Name = name }
-	add(func(s *State) { // a pod by the name, on a node by the name
+	home := func(s *State) { // a node by the name
 		node := *s.Nodes[0]
 		node.Name = name
 		node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
 		s.Nodes = append(s.Nodes, &node)
-		for i, change := range []func(*corev1.Pod){
-			waiting("ErrImageNeverPull", ""), waiting("InvalidImageName", name), waiting("ErrImagePull", "not found"),
-			waiting("ErrImagePull", "http: server gave HTTP response to HTTPS client"), waiting("ErrImagePull", "401 Unauthorized"),
-			looping(1, "Error"), looping(137, "OOMKilled"), looping(128, "StartError"),
-			waiting("CreateContainerError", name), waiting("CreateContainerConfigError", `configmap "`+name+`" not found`),
-			waiting("CreateContainerConfigError", "couldn't find key k in Secret shop/"+name), probing("readiness", httpGet("/", 80)),
-			func(p *corev1.Pod) { p.Status.Phase, p.Status.Reason = corev1.PodFailed, "Evicted" },
-		} {
+	}
+	for i, change := range []func(*corev1.Pod){
+		waiting("ErrImageNeverPull", ""), waiting("InvalidImageName", name), waiting("ErrImagePull", "not found"),
+		waiting("ErrImagePull", "http: server gave HTTP response to HTTPS client"), waiting("ErrImagePull", "401 Unauthorized"),
+		waiting("ErrImagePull", "429 Too Many Requests"), waiting("ErrImagePull", "x509: certificate signed by unknown authority"),
+		waiting("ErrImagePull", "pull access denied"), waiting("ErrImagePull", "no space left on device"), waiting("ErrImagePull", name),
+		looping(1, "Error"), looping(137, "OOMKilled"), looping(128, "StartError"),
+		waiting("CreateContainerError", name), waiting("CreateContainerConfigError", `configmap "`+name+`" not found`),
+		waiting("CreateContainerConfigError", "couldn't find key k in Secret shop/"+name), probing("readiness", httpGet("/", 80)),
+		func(p *corev1.Pod) { p.Status.Phase, p.Status.Reason = corev1.PodFailed, "Evicted" },
+	} {
+		add(func(s *State) { // alone, as problems of one pod are put together
+			home(s)
 			p := pod(fmt.Sprint(i), named, change, called)
 			p.Spec.Containers[0].Image = name
 			s.Pods = append(s.Pods, p)
-		}
+		})
+	}
+	add(func(s *State) {
+		home(s)
 		mount := pod("mount", named, func(p *corev1.Pod) {
 			p.Status.Phase, p.Status.ContainerStatuses = corev1.PodPending, nil
 			p.Spec.Volumes = []corev1.Volume{{Name: "host", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: name}}}}
@@ -53,8 +61,28 @@ func hostileStates(name string) (states []State) {
 		s.Pods = append(s.Pods, asks)
 		s.Lookups = []FailedLookup{{Pod: podName(asks), Name: name + ".shop.svc", Count: 9, First: now.Add(-time.Minute), Last: now.Add(-time.Second)}}
 	})
+	for i, change := range []func(*corev1.Pod){
+		func(p *corev1.Pod) { p.Spec.HostNetwork = true }, func(*corev1.Pod) {},
+		func(p *corev1.Pod) { p.Spec.Containers = append(p.Spec.Containers, p.Spec.Containers[0]) },
+	} {
+		add(func(s *State) { // a port of the pod, or of its node
+			home(s)
+			p := pod(fmt.Sprint("port", i), named, looping(1, "Error"), called, change)
+			s.Pods = append(s.Pods, p)
+			s.Answers = map[Question]Answer{}
+			for _, q := range Workloads(*s).Questions {
+				s.Answers[q] = Answer{Lines: []string{name, "listen tcp :8080: bind: address already in use"}}
+			}
+		})
+	}
+	add(func(s *State) {
+		home(s)
+		p := pod("probe", named, looping(137, "Error"), probing("liveness", httpGet("/"+name, 8080)), called)
+		s.Pods = append(s.Pods, p)
+		s.Events = append(s.Events, eventAbout("Pod", p.UID, "Unhealthy", "Liveness probe failed: "+name, 30*time.Second))
+	})
 	for _, message := range []string{
-		"0/3 nodes are available: 3 Insufficient memory.", "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.",
+		"0/3 nodes are available: 3 node(s) didn't have free ports for the requested pod ports.", "0/3 nodes are available: 3 Insufficient memory.", "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.",
 		"0/3 nodes are available: 3 node(s) had untolerated taint(s).", `0/3 nodes are available: persistentvolumeclaim "` + name + `" not found.`,
 		"0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules.", "0/3 nodes are available: something else.",
 	} {
@@ -76,6 +104,8 @@ func hostileStates(name string) (states []State) {
 	})
 	for _, message := range []string{
 		`exceeded quota: ` + name + `, requested: pods=1, used: pods=1, limited: pods=1`, `violates PodSecurity "restricted:latest": x (y)`,
+		`failed quota: ` + name + `: must specify limits.cpu`, `maximum cpu usage per Container is 1, but limit is 2`,
+		`failed calling webhook "` + name + `": failed to call webhook: Post "https://` + name + `.shop.svc:443/": context deadline exceeded`,
 		`admission webhook "` + name + `" denied the request`, `ValidatingAdmissionPolicy '` + name + `' denied request: no`,
 		`error looking up service account shop/` + name + `: not found`, "no PriorityClass with name " + name + " was found", name,
 	} {
@@ -96,6 +126,7 @@ func FuzzAdviceIsWhatItLooksLike(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name string) {
 		var commands []cluster.Command
+		var said strings.Builder
 		for _, s := range hostileStates(name) {
 			list := Workloads(s).Problems
 			s.Begun = s.Begun.Add(-time.Hour)
@@ -103,8 +134,12 @@ func FuzzAdviceIsWhatItLooksLike(f *testing.F) {
 				n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionFalse, LastTransitionTime: ago(time.Hour)}}
 			}
 			nodes, _ := Nodes(s)
-			parts := Parts(cluster.Snapshot{Name: "dev", Time: now, Components: []cluster.Component{{Name: name, Phase: cluster.PhaseFailed}}})
+			parts := Parts(cluster.Snapshot{Name: "dev", Time: now, Components: []cluster.Component{{Name: name, Phase: cluster.PhaseFailed}}, Addons: []cluster.AddonStatus{{
+				AddonDescription: cluster.AddonDescription{Name: name}, State: cluster.AddonFailed,
+				Advice: []cluster.Advice{cluster.Advise("", cluster.Bonsai("addons", "status").On(name))},
+			}}})
 			for _, p := range slices.Concat(list, nodes, parts) {
+				fmt.Fprintln(&said, p.Summary, p.Cause)
 				for _, a := range p.Advice {
 					commands = append(commands, a.Commands...)
 				}
@@ -112,6 +147,14 @@ func FuzzAdviceIsWhatItLooksLike(f *testing.F) {
 		}
 		if len(commands) < 30 {
 			t.Fatalf("only %d commands are advised", len(commands))
+		}
+		for _, kind := range []string{
+			"is taken on node", "is taken inside the pod", "host port", "does not answer", "too many pulls", "not trusted", "disk is full",
+			"LimitRange", "addon ",
+		} {
+			if name == "web" && !strings.Contains(said.String(), kind) { // stranger names may end a message early
+				t.Fatalf("no problem says %q:\n%s", kind, said.String())
+			}
 		}
 		var script, want strings.Builder
 		script.WriteString("show() { printf '%s\\0' \"$@\"; printf '\\n\\0'; }\n")
