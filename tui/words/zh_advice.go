@@ -43,6 +43,7 @@ var zhAdvice = map[string]string{
 	"stop something, or raise the quota":                                          "停止一些负载，或提高配额",
 	"make its Service run, or remove it":                                          "让其 Service 运行，或将其移除",
 	"get one":                                                                     "获取一个",
+	"get its pods running, or remove it if its owner was uninstalled":             "让其 Pod 运行；如果其所属软件已卸载，则将其移除",
 	"give it a toleration, or remove the taint":                                   "为其添加容忍度，或移除污点",
 	"hostPath is a path inside the node, which is a container; see what is there": "hostPath 是节点（即容器）内的路径；查看其中的内容",
 	"if it is private, create a login and name it in the pod's imagePullSecrets":  "如果是私有镜像，创建登录凭据，并在 Pod 的 imagePullSecrets 中引用",
