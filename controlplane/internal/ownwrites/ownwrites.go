@@ -9,6 +9,8 @@ import (
 	"context"
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
 	mutatingpolicy "k8s.io/apiserver/pkg/admission/plugin/policy/mutating"
 	validatingpolicy "k8s.io/apiserver/pkg/admission/plugin/policy/validating"
@@ -20,8 +22,8 @@ import (
 // ofUsers are the plugins whose rules are objects in the cluster.
 var ofUsers = []string{mutatingwebhook.PluginName, validatingwebhook.PluginName, mutatingpolicy.PluginName, validatingpolicy.PluginName}
 
-// Decorate wraps the plugins whose rules are the users', so that they are skipped for requests of the loopback client; it
-// returns all others unchanged. It is an admission.DecoratorFunc.
+// Decorate wraps the plugins whose rules are the users', so that they are skipped for what the control plane itself
+// writes; it returns all others unchanged. It is an admission.DecoratorFunc.
 func Decorate(plugin admission.Interface, name string) admission.Interface {
 	if !slices.Contains(ofUsers, name) {
 		return plugin
@@ -34,7 +36,7 @@ type skipping struct{ admission.Interface }
 // Admit implements admission.MutationInterface.
 func (s *skipping) Admit(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
 	next, ok := s.Interface.(admission.MutationInterface)
-	if !ok || own(a.GetUserInfo()) {
+	if !ok || own(a) {
 		return nil
 	}
 	return next.Admit(ctx, a, o)
@@ -43,14 +45,25 @@ func (s *skipping) Admit(ctx context.Context, a admission.Attributes, o admissio
 // Validate implements admission.ValidationInterface.
 func (s *skipping) Validate(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
 	next, ok := s.Interface.(admission.ValidationInterface)
-	if !ok || own(a.GetUserInfo()) {
+	if !ok || own(a) {
 		return nil
 	}
 	return next.Validate(ctx, a, o)
 }
 
-// own says whether this is the server's client of itself, whose token is made at each start and never leaves the process.
-// The group keeps out who was only allowed to impersonate the name.
-func own(u user.Info) bool {
-	return u != nil && u.GetName() == user.APIServerUser && slices.Contains(u.GetGroups(), user.SystemPrivilegedGroup)
+// own says whether the control plane itself writes: the server's client of itself, whose token is made at each start and
+// never leaves the process (the group keeps out who was only allowed to impersonate the name); and the controller manager
+// where it makes the accounts and tokens of its controllers, without which it ends, and the daemon with it.
+func own(a admission.Attributes) bool {
+	u := a.GetUserInfo()
+	if u == nil {
+		return false
+	}
+	switch u.GetName() {
+	case user.APIServerUser:
+		return slices.Contains(u.GetGroups(), user.SystemPrivilegedGroup)
+	case user.KubeControllerManager:
+		return a.GetResource().GroupResource() == schema.GroupResource{Resource: "serviceaccounts"} && a.GetNamespace() == metav1.NamespaceSystem
+	}
+	return false
 }

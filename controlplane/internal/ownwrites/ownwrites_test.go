@@ -24,9 +24,32 @@ func (closed) Validate(context.Context, admission.Attributes, admission.ObjectIn
 	return errRefused
 }
 
-func write(by user.Info) admission.Attributes {
-	return admission.NewAttributesRecord(&corev1.Node{}, nil, schema.GroupVersionKind{}, "", "n", schema.GroupVersionResource{Resource: "nodes"}, "",
+func write(by user.Info) admission.Attributes { return writeOf(by, "nodes", "", "") }
+
+func writeOf(by user.Info, resource, subresource, namespace string) admission.Attributes {
+	return admission.NewAttributesRecord(&corev1.Node{}, nil, schema.GroupVersionKind{}, namespace, "n", schema.GroupVersionResource{Resource: resource}, subresource,
 		admission.Create, nil, false, by)
+}
+
+func TestAccountsOfControllersPass(t *testing.T) {
+	manager := &user.DefaultInfo{Name: user.KubeControllerManager}
+	p := Decorate(closed{admission.NewHandler(admission.Create)}, "ValidatingAdmissionWebhook").(admission.ValidationInterface)
+	for _, c := range []struct {
+		by                               user.Info
+		resource, subresource, namespace string
+		passes                           bool
+	}{
+		{manager, "serviceaccounts", "", "kube-system", true},
+		{manager, "serviceaccounts", "token", "kube-system", true},
+		{manager, "serviceaccounts", "", "default", false},
+		{manager, "pods", "", "kube-system", false},
+		{&user.DefaultInfo{Name: "system:serviceaccount:kube-system:replicaset-controller"}, "serviceaccounts", "token", "kube-system", false},
+		{&user.DefaultInfo{Name: "kubernetes-admin"}, "serviceaccounts", "", "kube-system", false},
+	} {
+		if err := p.Validate(t.Context(), writeOf(c.by, c.resource, c.subresource, c.namespace), nil); (err == nil) != c.passes {
+			t.Errorf("%s %s/%s in %s: %v", c.by.GetName(), c.resource, c.subresource, c.namespace, err)
+		}
+	}
 }
 
 func TestOwnWritesPassWhatUsersDefineAndNothingElse(t *testing.T) {
