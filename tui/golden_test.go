@@ -34,7 +34,7 @@ var goldens = map[string]struct {
 	"pod":              {shop, []string{"3", "j", "j", "j", "enter"}, "cart:1.4.2"},
 	"yaml":             {shop, []string{"3", "j", "j", "j", "y"}, "kind: Pod"},
 	"birth":            {shop, []string{"3", "/", `"lm2"`, "enter", "b"}, "kube-scheduler"},
-	"start":            {stopped, []string{"1"}, "stopped"},
+	"start":            {stopped, []string{"1"}, "last time"},
 	"palette":          {shop, []string{"3", "j", "j", "j", "ctrl+k", `"scale"`}, "scale"},
 	"help":             {shop, []string{"3", "j", "j", "j", "?"}, "keys"},
 	"delete":           {shop, []string{"3", "j", "j", "j", "delete"}, "Cancel"},
