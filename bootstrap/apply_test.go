@@ -266,8 +266,8 @@ func TestApplyStopsAndStartsANode(t *testing.T) {
 	m.wantNodes(t, "dev-1", "dev-2")
 }
 
-// TestANodeThatIsMeantToBeDownIsNoFailure while others are waited for.
-func TestANodeThatIsMeantToBeDownIsNoFailure(t *testing.T) {
+// TestANodeThatIsMeantToBeDownIsNotAFailure while others are waited for.
+func TestANodeThatIsMeantToBeDownIsNotAFailure(t *testing.T) {
 	m := newMachine(t)
 	if err := m.start(t, plan.Wish{Nodes: new(2)}); err != nil {
 		t.Fatal(err)
@@ -303,7 +303,7 @@ func TestANodeThatIsMeantToBeDownIsNoFailure(t *testing.T) {
 	}
 }
 
-// nodeConfig is what a node was last told of its cluster.
+// nodeConfig is the configuration that a node last received.
 func (m *machine) nodeConfig(t *testing.T, name string) (c cluster.NodeConfig) {
 	t.Helper()
 	list, err := m.engine.List(t.Context(), m.dir.Cluster("dev").ID())
@@ -379,14 +379,14 @@ func TestRunningNodesTakeOverMirrors(t *testing.T) {
 		t.Errorf("ran %q, want the agent's tool in each node", ran)
 	}
 	if got := m.nodeConfig(t, "dev-1").Registries.Mirrors["docker.io"]; len(got) != 1 || got[0].URL != "https://one" {
-		t.Errorf("the node was told of %v", got)
+		t.Errorf("the node received %v", got)
 	}
 	code = 1
 	if err := m.start(t, plan.Wish{Registries: mirrors("https://two")}); fault.KindOf(err) != fault.Node {
 		t.Errorf("start = %v, want the node's failure", err)
 	}
 	if got := m.nodeConfig(t, "dev-1").Registries.Mirrors["docker.io"]; len(got) != 1 || got[0].URL != "https://one" {
-		t.Errorf("after the failure the node was told of %v", got)
+		t.Errorf("after the failure the node received %v", got)
 	}
 	// In a cluster that was stopped, nodes read it as they start.
 	if err := m.Stop(t.Context(), "dev", nil); err != nil {

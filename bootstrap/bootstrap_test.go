@@ -49,8 +49,8 @@ func TestMain(m *testing.M) {
 }
 
 // daemon is a control plane in which everything succeeds at once, unless the environment says otherwise. Like the real
-// one it reads the spec when it starts and when it is told to, and at no other time: what an interrupted command has told
-// it stays until somebody takes it back.
+// one it reads the spec when it starts and on request, and at no other time: what it read for an interrupted command
+// stays in effect until the next request.
 type daemon struct {
 	daemonAddons
 	localapi.DNSBackend // nil: bootstrap asks nothing of these

@@ -389,7 +389,7 @@ func TestAddons(t *testing.T) {
 		h.exists("StorageClass standard", false, class, err)
 		kept, err := h.client.CoreV1().ConfigMaps("kube-system").Get(t.Context(), "my-copy", metav1.GetOptions{})
 		h.exists("ConfigMap my-copy", true, kept, err)
-		// Status is told as JSON.
+		// Status is sent as JSON.
 		if data, err := json.Marshal(h.manager.Status()); err != nil || !strings.Contains(string(data), `"state":"disabled"`) {
 			t.Errorf("status is %s, %v", data, err)
 		}

@@ -97,7 +97,7 @@ func TestBirths(t *testing.T) {
 		if d.Node != "" || len(d.Verdicts) != 3 || slices.ContainsFunc(d.Verdicts, func(v cluster.NodeVerdict) bool { return len(v.Rejected) == 0 }) {
 			t.Errorf("the decision is %+v", d)
 		}
-		s.told(t, p.Name, "FailedScheduling", "0/3 nodes are available") // upstream's words, without any of ours
+		s.hasEvent(t, p.Name, "FailedScheduling", "0/3 nodes are available") // upstream's words, without any of ours
 		label(t, s, s.spec.Nodes[1].Name, "colour", "green")
 		d = settledBirth(t, s, p.Name, func(r birth.Record) bool { return r.Decision.Node != "" }).Decision
 		if d.Node != s.spec.Nodes[1].Name || d.Attempts < 2 {

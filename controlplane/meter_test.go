@@ -71,6 +71,6 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	if l = meter.Measure(); l.Objects["namespaces"] != len(list.Items) || !slices.ContainsFunc(l.Links, func(k cluster.Link) bool { return k.To == "etcd" }) {
-		t.Errorf("%d namespaces are told, want %d", l.Objects["namespaces"], len(list.Items))
+		t.Errorf("%d namespaces are reported, want %d", l.Objects["namespaces"], len(list.Items))
 	}
 }

@@ -134,12 +134,12 @@ func testVolumeDeletedFirst(t *testing.T, s *storage) {
 
 func testRefusals(t *testing.T, s *storage) {
 	s.claim(t, "block", "immediate", func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeMode = new(corev1.PersistentVolumeBlock) })
-	s.told(t, "block", "ProvisioningFailed", "does not support block volume")
+	s.hasEvent(t, "block", "ProvisioningFailed", "does not support block volume")
 	s.claim(t, "picky", "immediate", func(c *corev1.PersistentVolumeClaim) { c.Spec.Selector = &metav1.LabelSelector{} })
-	s.told(t, "picky", "ProvisioningFailed", "selector")
+	s.hasEvent(t, "picky", "ProvisioningFailed", "selector")
 	s.claim(t, "tuned", "tuned", nil)
 	s.pod(t, "tuned", "tuned")
-	s.told(t, "tuned", "ProvisioningFailed", "StorageClass tuned has parameters (type)")
+	s.hasEvent(t, "tuned", "ProvisioningFailed", "StorageClass tuned has parameters (type)")
 	if state, reason, _ := s.addon.Health(t.Context(), s.at); state != cluster.AddonRunning {
 		t.Errorf("what users ask for makes the addon %s: %s", state, reason)
 	}
@@ -154,15 +154,15 @@ func testFullDisks(t *testing.T, s *storage) {
 	}
 	s.claim(t, "crowded", "standard", nil)
 	s.pod(t, "crowded", "crowded")
-	s.told(t, "crowded", "ProvisioningFailed", "the disk is full")
+	s.hasEvent(t, "crowded", "ProvisioningFailed", "the disk is full")
 	s.claim(t, "crowded-now", "immediate", nil)
-	s.told(t, "crowded-now", "ProvisioningFailed", "node test-2: the disk is full")
+	s.hasEvent(t, "crowded-now", "ProvisioningFailed", "node test-2: the disk is full")
 	state, reason, advice := s.addon.Health(t.Context(), s.at)
 	if state != cluster.AddonDegraded || !strings.Contains(reason, "default/crowded") || len(advice) != 1 || !strings.Contains(advice[0].String(), "describe pvc crowded") {
 		t.Errorf("the addon is %s, %q, %q", state, reason, advice)
 	}
 	// The scheduler has to hear of it, and to try again.
-	s.told(t, "crowded", "FailedScheduling", "provisioning failed for PVC")
+	s.hasEvent(t, "crowded", "FailedScheduling", "provisioning failed for PVC")
 	for _, a := range s.agents {
 		a.serve(t, 0)
 	}
@@ -230,7 +230,7 @@ func testStoppedNode(t *testing.T, s *storage) {
 	node, pv := s.scheduled(t, "asleep"), s.bound(t, "asleep")
 	s.agents[node].stop()
 	s.drop(t, "asleep", "asleep")
-	s.told(t, pv.Name, "VolumeFailedDelete", "is the node running?")
+	s.hasEvent(t, pv.Name, "VolumeFailedDelete", "is the node running?")
 	if !isThere(pv.Spec.Local.Path) {
 		t.Fatal("the folder is gone already")
 	}

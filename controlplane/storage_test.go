@@ -252,8 +252,8 @@ func (s *storage) bound(t *testing.T, claim string) (pv *corev1.PersistentVolume
 	return pv
 }
 
-// told waits for an Event about an object.
-func (s *storage) told(t *testing.T, object, reason, text string) {
+// hasEvent waits for an Event about an object.
+func (s *storage) hasEvent(t *testing.T, object, reason, text string) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("event %s on %s with %q", reason, object, text), func() error {
 		events, err := s.client.CoreV1().Events("").List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.name=" + object})

@@ -107,7 +107,7 @@ type Mirror struct {
 	SkipVerify bool `json:"skipVerify,omitempty"`
 }
 
-// ProviderID is what tells Node objects of a cluster from those that somebody else made.
+// ProviderID marks the Node objects of a cluster; those that others created have a different one.
 func ProviderID(clusterName, node string) string { return "bonsai://" + clusterName + "/" + node }
 
 // NodeByName returns the planned node, or false.

@@ -42,7 +42,7 @@ func lock(path string) (unlock func() error, err error) {
 			return nil, fault.Newf(fault.Kubeconfig, "the kubeconfig %s has been locked by %s for %s", path, name, since.Round(time.Second)).
 				Advise("if no kubectl and no bonsai is using it, a crash left the lock behind", cluster.Program("rm").On(name).Change())
 		}
-		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // kubectl's lock is a file without an owner; its going is no event
+		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // kubectl's lock is a file; its removal cannot be watched
 	}
 }
 

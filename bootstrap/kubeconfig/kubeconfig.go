@@ -1,7 +1,7 @@
 // Package kubeconfig adds a cluster to the user's kubeconfig and removes it.
 //
-// What leads to a cluster is told by the cluster's CA and address, not by names: users rename contexts, and make further
-// ones. Everything else in a file stays as it was: the file is edited as a YAML tree, so that entries, fields and comments
+// Entries that lead to a cluster are recognised by its CA and address, not by names: users rename and add contexts.
+// Everything else in a file stays as it was: the file is edited as a YAML tree, so that entries, fields and comments
 // that bonsai does not know survive, as do a symbolic link, the file's mode and its owner. Files are found as kubectl
 // finds them ($KUBECONFIG, a list, or ~/.kube/config) and seen as kubectl merges them; only those that change are locked,
 // with kubectl's own lock, and written. Begin reading at Entry and Merge.

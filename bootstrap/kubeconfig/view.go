@@ -66,7 +66,7 @@ type way struct {
 	works         bool   // address and credentials are right
 }
 
-// ways are the contexts that lead to the cluster of e, those that work first. One is told by its authority: a cluster's
+// ways are the contexts that lead to the cluster of e, those that work first. One is recognised by its CA: a cluster's
 // port changes, and others may have the port that it had before.
 func (v *view) ways(e Entry) (list []way) {
 	for _, f := range v.files {

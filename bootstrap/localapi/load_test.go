@@ -11,7 +11,7 @@ import (
 	"bonsai/bootstrap/fault"
 )
 
-// loadBackend tells one Load, or an error before or after it.
+// loadBackend sends one Load, or an error before or after it.
 type loadBackend struct{ failed, broken error }
 
 var someLoad = cluster.Load{

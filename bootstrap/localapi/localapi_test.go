@@ -161,7 +161,7 @@ func TestSnapshotRoundTrip(t *testing.T) {
 	}
 }
 
-func TestWatchTellsEachChangeAndEndsWithTheClient(t *testing.T) {
+func TestWatchSendsEachChangeAndEndsWithTheClient(t *testing.T) {
 	b := newBackend()
 	c, _, _ := serve(t, b)
 	enough := errors.New("enough")
@@ -179,7 +179,7 @@ func TestWatchTellsEachChangeAndEndsWithTheClient(t *testing.T) {
 		t.Errorf("got %v, %v", seen, err)
 	}
 	if came, went := <-b.watchers, <-b.watchers; came != "came" || went != "went" {
-		t.Errorf("the backend was told %s, %s", came, went)
+		t.Errorf("the backend noted %s, %s", came, went)
 	}
 }
 

@@ -153,7 +153,7 @@ func TestBrokenSpecs(t *testing.T) {
 	}
 }
 
-func TestSecondOperationIsToldWhoIsAtWork(t *testing.T) {
+func TestSecondOperationSeesWhichOneIsRunning(t *testing.T) {
 	c := testCluster(t)
 	first, err := c.Lock(t.Context(), "start")
 	if err != nil {

@@ -153,7 +153,7 @@ func TestObjectsOfOthersAreLeftAlone(t *testing.T) {
 		begun := time.Now()
 		w := begin(t, s, nil, newThing("a", true))
 		if took := time.Since(begun); took > time.Second {
-			t.Errorf("the start was held up for %s by what no waiting can mend", took)
+			t.Errorf("the start was held up for %s by something that waiting cannot fix", took)
 		}
 		w.run(t)
 		defer w.end()
@@ -298,7 +298,7 @@ func TestARunnerThatReturnsIsStartedAgain(t *testing.T) {
 	})
 }
 
-func TestARunnerThatDoesNotEndIsTold(t *testing.T) {
+func TestARunnerThatDoesNotEndIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stuck := make(chan struct{})
 		a := &controller{thing: newThing("a", true), run: func(context.Context, Cluster) error { <-stuck; return nil }}
@@ -315,7 +315,7 @@ func TestARunnerThatDoesNotEndIsTold(t *testing.T) {
 	})
 }
 
-func TestSpecChangesAreToldToAddons(t *testing.T) {
+func TestSpecChangesReachAddons(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		news := make(chan int, 1)
 		a := &controller{thing: newThing("a", true)}
@@ -338,7 +338,7 @@ func TestSpecChangesAreToldToAddons(t *testing.T) {
 	})
 }
 
-func TestWatchersAreToldOfChangesOnly(t *testing.T) {
+func TestWatchersAreNotifiedOfChangesOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, notified := newThing("a", true), 0
 		w := begin(t, newMemory(), nil, a)

@@ -1,5 +1,5 @@
-// Package agents asks the agents of nodes, for everybody in the control plane: there is one Client, which keeps the
-// connections of each node for the next request, limits every wait, and says in words why an agent did not answer.
+// Package agents queries the agents of nodes, for all parts of the control plane: they share one Client, which keeps
+// the connections of each node for the next request, limits every wait, and explains why an agent did not answer.
 //
 // The API is that of package nodeagent/agentapi, which this side cannot import; the values that cross are in the
 // vocabulary. Begin reading at Client; dns.go asks the DNS server in the agent.
@@ -28,7 +28,7 @@ const (
 	removeLimit = 2 * time.Minute
 )
 
-// Client asks the agents of one cluster. It is safe for concurrent use. All its errors are of type *Error.
+// Client sends requests to the agents of one cluster. It is safe for concurrent use. All its errors are of type *Error.
 type Client struct {
 	transport func(cluster.Node) http.RoundTripper
 	scale     wait.Scale
@@ -37,20 +37,19 @@ type Client struct {
 	nodes map[string]agent
 }
 
-// agent is the way to the agent of one node, as long as that keeps its address.
+// agent is the connection to the agent of one node, as long as the node keeps its address.
 type agent struct {
 	node cluster.Node
 	http *http.Client
 }
 
-// New makes a Client. transport makes the way to one node's agent, whose requests have URLs of https://IP:10270; it is
-// called once for each node. Scale multiplies the limits on waits. The caller closes the Client.
+// New returns a Client. transport creates the transport to one node's agent; request URLs begin with https://IP:10270.
+// It is called once for each node. Scale multiplies the limits on waits. The caller closes the Client.
 func New(transport func(cluster.Node) http.RoundTripper, scale wait.Scale) *Client {
 	return &Client{transport: transport, scale: scale, nodes: map[string]agent{}}
 }
 
-// Close ends the connections that are kept. Requests that are under way are not its business: they end with their
-// contexts.
+// Close closes the idle connections. Requests that are under way are not affected: they end with their contexts.
 func (c *Client) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -59,7 +58,7 @@ func (c *Client) Close() {
 	}
 }
 
-// client returns the one of a node, and makes it if there is none for its address.
+// client returns the one of a node, and creates it if there is none for its address.
 func (c *Client) client(n cluster.Node) *http.Client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -75,7 +74,7 @@ func (c *Client) client(n cluster.Node) *http.Client {
 	return a.http
 }
 
-// State returns what the agent says of itself and of the processes that it supervises.
+// State returns what the agent reports about itself and the processes that it supervises.
 func (c *Client) State(ctx context.Context, n cluster.Node) ([]cluster.Component, error) {
 	var state struct {
 		Components []cluster.Component `json:"components"`
@@ -94,14 +93,14 @@ func (c *Client) Usage(ctx context.Context, n cluster.Node) (cluster.NodeCounter
 	return counters, err
 }
 
-// Pod returns when the parts of a pod were made, as the node knows it.
+// Pod returns when the parts of a pod were created, as the node knows it.
 func (c *Client) Pod(ctx context.Context, n cluster.Node, uid string) (cluster.PodOnNode, error) {
 	var pod cluster.PodOnNode
 	err := c.do(ctx, n, request{path: "/v1/pods/" + uid, limit: podLimit}, &pod)
 	return pod, err
 }
 
-// MakeVolume makes a volume, which may exist already, and returns its path on the node.
+// MakeVolume creates a volume, which may exist already, and returns its path on the node.
 func (c *Client) MakeVolume(ctx context.Context, n cluster.Node, name string) (string, error) {
 	var volume struct {
 		Path string `json:"path"`

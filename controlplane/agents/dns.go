@@ -14,30 +14,30 @@ import (
 )
 
 const (
-	// dnsLimit bounds an answer of a DNS server, and the begin of one that goes on.
+	// dnsLimit bounds an answer of a DNS server, and the start of a stream.
 	dnsLimit = time.Second
-	// lookupLimit is more than a server takes for a lookup whose every step fails.
+	// lookupLimit is more than a server needs for a lookup whose every step fails.
 	lookupLimit = 25 * time.Second
-	// maxLine bounds one line of an answer that goes on.
+	// maxLine bounds one line of a stream.
 	maxLine = 64 << 10
 )
 
-// noServer says in words what it means that the agent does not know the path.
+// noServer explains what it means that the agent does not know the path.
 func noServer(err error) error {
 	if e := answered(err, http.StatusNotFound); e != nil {
-		e.text = "no DNS server runs on the node"
+		e.text = "no DNS server is running on the node"
 	}
 	return err
 }
 
-// DNSStatus returns what the node's DNS server says of itself.
+// DNSStatus returns what the node's DNS server reports about itself.
 func (c *Client) DNSStatus(ctx context.Context, n cluster.Node) (cluster.DNSStatus, error) {
 	var status cluster.DNSStatus
 	err := c.do(ctx, n, request{path: "/v1/dns/status", limit: dnsLimit}, &status)
 	return status, noServer(err)
 }
 
-// DNSFlush makes the node's DNS server forget cached answers, and returns how many.
+// DNSFlush removes the cached answers of the node's DNS server, and returns how many.
 func (c *Client) DNSFlush(ctx context.Context, n cluster.Node) (entries int, err error) {
 	var flushed struct {
 		Entries int `json:"entries"`
@@ -46,14 +46,14 @@ func (c *Client) DNSFlush(ctx context.Context, n cluster.Node) (entries int, err
 	return flushed.Entries, noServer(err)
 }
 
-// DNSLookup asks the node's DNS server. An Error with StatusBadRequest says that the question cannot be asked.
+// DNSLookup queries the node's DNS server. An Error with StatusBadRequest means that the question is invalid.
 func (c *Client) DNSLookup(ctx context.Context, n cluster.Node, q cluster.DNSLookup) (cluster.DNSLookupResult, error) {
 	var result cluster.DNSLookupResult
 	err := c.do(ctx, n, request{method: http.MethodPost, path: "/v1/dns/lookup", question: q, limit: lookupLimit}, &result)
 	return result, noServer(err)
 }
 
-// DNSLog calls connected once no question is missed any more, and each with every question that the node's DNS server
+// DNSLog calls connected from when on no question is missed, and each with every question that the node's DNS server
 // answers from then on. It returns when ctx ends or the connection does, never without an error.
 func (c *Client) DNSLog(ctx context.Context, n cluster.Node, fold bool, connected func(), each func(cluster.DNSQuery)) error {
 	r := request{path: "/v1/dns/log?fold=" + strconv.FormatBool(fold), limit: dnsLimit}
@@ -70,8 +70,8 @@ func (c *Client) DNSLog(ctx context.Context, n cluster.Node, fold bool, connecte
 	}))
 }
 
-// DNSHealth calls each with the phase of the node's DNS server, now and after each change. It returns when ctx ends, the
-// connection does, or nothing is heard at its begin, never without an error.
+// DNSHealth calls each with the phase of the node's DNS server, now and after each change. It returns when ctx or the
+// connection ends, or if nothing is received at the start, never without an error.
 func (c *Client) DNSHealth(ctx context.Context, n cluster.Node, each func(cluster.Phase)) error {
 	return noServer(c.stream(ctx, n, request{path: "/v1/dns/health", limit: dnsLimit}, func(body io.Reader, begun func()) error {
 		lines := bufio.NewScanner(body)

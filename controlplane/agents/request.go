@@ -22,16 +22,16 @@ import (
 const (
 	// connectLimit bounds connecting to an agent, on a quiet machine; a node that is stopped does not answer at all.
 	connectLimit = 5 * time.Second
-	// maxAnswer and maxRefusal bound what is read of an answer, and of one that says why not.
+	// maxAnswer and maxRefusal bound what is read of an answer, and of a refusal.
 	maxAnswer  = 16 << 20
 	maxRefusal = 4 << 10
 )
 
-// Error is why an agent did not do what it was asked for. Its text does not name the node, which the caller knows.
+// Error is why an agent did not do what was requested. Its text does not name the node, which the caller knows.
 type Error struct {
-	// Status is that of the agent's answer, 0 if there was none. With one, nothing of the request goes on.
+	// Status is that of the agent's answer, 0 if there was none. With one, the request is over.
 	Status int
-	// Sent says that the agent got the request, or may have. Without a Status nobody knows what came of it.
+	// Sent says that the agent received the request, or may have. Without a Status its outcome is unknown.
 	Sent  bool
 	text  string // in place of cause, if that is not empty
 	cause error
@@ -46,7 +46,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.cause }
 
-// answered returns the Error in err if the agent answered with that status, else nil.
+// answered returns the Error in err if the agent answered with that status, otherwise nil.
 func answered(err error, status int) *Error {
 	if e, ok := errors.AsType[*Error](err); ok && e.Status == status {
 		return e
@@ -61,14 +61,14 @@ type request struct {
 	method   string // GET if empty
 	path     string
 	question any // is sent as JSON unless it is nil
-	// limit is how long the answer may take, or the begin of one that goes on.
+	// limit is how long the answer, or the start of a stream, may take.
 	limit time.Duration
 }
 
-// do makes a request and decodes the answer, unless that is nil.
+// do sends a request and decodes its answer into answer, unless that is nil.
 func (c *Client) do(ctx context.Context, n cluster.Node, r request, answer any) error {
 	return c.stream(ctx, n, r, func(body io.Reader, _ func()) error {
-		data, err := io.ReadAll(io.LimitReader(body, maxAnswer)) // all of it, so that the connection can be used again
+		data, err := io.ReadAll(io.LimitReader(body, maxAnswer)) // all of it, so that the connection can be reused
 		if err != nil {
 			return fmt.Errorf("its agent's answer cannot be read: %w", err)
 		}
@@ -82,7 +82,7 @@ func (c *Client) do(ctx context.Context, n cluster.Node, r request, answer any) 
 	})
 }
 
-// stream makes a request and has read take the answer. The limit holds until read returns or calls begun.
+// stream sends a request and calls read with the answer. The limit holds until read returns or calls begun.
 func (c *Client) stream(ctx context.Context, n cluster.Node, r request, read func(body io.Reader, begun func()) error) error {
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
@@ -143,12 +143,12 @@ func (c *Client) newRequest(ctx context.Context, n cluster.Node, r request) (*ht
 	return req, nil
 }
 
-// cause says in words why a request failed.
+// cause explains why a request failed.
 func cause(ctx context.Context, err error, sent bool) error {
 	if c := context.Cause(ctx); c != nil {
 		return c
 	}
-	// The address says nothing to a user, who knows nodes by name.
+	// The address means nothing to a user, who knows nodes by name.
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var n1 = cluster.Node{Name: "n1", Index: 1, IP: netip.MustParseAddr("10.201.0.10")}
 
-// realAgent is the agent's API, without TLS, whose volumes lie in dir.
+// realAgent is the agent's API, without TLS, whose volumes are in dir.
 type realAgent struct {
 	dir  string
 	addr string

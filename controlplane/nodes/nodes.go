@@ -161,7 +161,7 @@ func wanted(spec cluster.Spec, n cluster.Node) *corev1.Node {
 			Name: n.Name,
 			Labels: map[string]string{
 				corev1.LabelHostname: n.Name,
-				// What kubectl shows as the role. The control plane is no node: it runs on the host.
+				// What kubectl shows as the role. The control plane is not a node: it runs on the host.
 				"node-role.kubernetes.io/worker": "",
 				// A kubelet sets these when it registers, which it does once: it would not repeat them on an object that
 				// comes back. Nodes run this very executable.

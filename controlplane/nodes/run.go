@@ -20,8 +20,8 @@ const (
 )
 
 // Run keeps the Node objects as planned until ctx ends: one that somebody deletes comes back, and one that a kubelet made
-// itself is completed. informer tells of Node objects and is the caller's, who starts and stops it; it may leave out
-// what nobody here reads (status, managed fields).
+// itself is completed. informer watches Node objects and belongs to the caller, who starts and stops it; it may omit
+// what is not read here (status, managed fields).
 func (k *Keeper) Run(ctx context.Context, informer cache.SharedIndexInformer) error {
 	queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstPause, lastPause))
 	defer queue.ShutDown()

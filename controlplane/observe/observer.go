@@ -1,10 +1,11 @@
-// Package observe shows a running cluster: what there is and how it does (Snapshot, Watch), what is wrong with it, cluster
-// DNS at work, how pods came to be, and how busy everything is.
+// Package observe shows a running cluster: its parts and their states (Snapshot, Watch), its problems, the queries to
+// cluster DNS, the births of pods, and the load.
 //
-// Each feature has a package below this one. The Observer is the front of all of them, with one lifecycle: it exists
-// before the control plane does, can be asked from Start to Close, and says so at other times. Hardly anything runs
-// while nobody asks: one watch of the Node objects. Everything here is light; what it needs of the control plane it gets
-// as values. Begin reading at Observer; snapshot.go makes snapshots.
+// Each feature has a package below this one. The Observer gives access to all of them, with one lifecycle: it is
+// created before the control plane, accepts requests from Start to Close, and returns an error at other times. Without
+// requests only one watch runs, that of the Node objects. This package and those below it do not import
+// k8s.io/kubernetes; what they need from the control plane is passed in. Begin reading at Observer; snapshot.go creates
+// snapshots.
 package observe
 
 import (
@@ -40,44 +41,44 @@ type ControlPlane interface {
 	NewLoadMeter() *load.Meter
 }
 
-// Addons knows how the addons do.
+// Addons reports the states of the addons.
 type Addons interface {
-	// Observe looks at all addons, within about two seconds; Status returns what is known.
+	// Observe checks all addons, within about two seconds; Status returns what is known.
 	Observe(ctx context.Context) []cluster.AddonStatus
 	Status() []cluster.AddonStatus
 	// Nodes returns the phase of an addon's part on each node; nil if it has none.
 	Nodes(addon string) map[string]cluster.Phase
 }
 
-// Options are what an Observer is made of.
+// Options are the dependencies of an Observer.
 type Options struct {
-	// Spec returns the plan as it is now.
+	// Spec returns the current plan.
 	Spec   func() cluster.Spec
 	Addons Addons
-	// KubernetesVersion is what runs ("v1.37.2"), Emulated the minor that it emulates, if any.
+	// KubernetesVersion is the version that runs ("v1.37.2"), Emulated the minor version that it emulates, if any.
 	KubernetesVersion, Emulated string
 	Log                         *slog.Logger
 	// Scale multiplies the limits on waits.
 	Scale wait.Scale
 }
 
-// Observer answers questions about one cluster. It is safe for concurrent use. Its errors are faults: NotRunning before
-// Start and after Close, and what each method says.
+// Observer answers requests about one cluster. It is safe for concurrent use. Its errors are faults: NotRunning before
+// Start and after Close, and those that the methods document.
 type Observer struct {
 	Options
 	closing chan struct{}  // closed by Close
-	asked   sync.WaitGroup // the questions that Close waits for
+	asked   sync.WaitGroup // the requests that Close waits for
 
 	mu     sync.Mutex // guards the rest
 	views  *views     // nil before Start
 	closed bool
-	// components are what each node's agent last said of itself, by node.
+	// components are what each node's agent last reported, by node.
 	components map[string][]cluster.Component
-	// changed is closed and replaced whenever a snapshot may be another one.
+	// changed is closed and replaced whenever the next snapshot may differ.
 	changed chan struct{}
 }
 
-// views are what there is to ask while the control plane runs.
+// views answer the requests while the control plane runs.
 type views struct {
 	control  ControlPlane
 	entrance *entrance.Check
@@ -94,7 +95,7 @@ func New(o Options) *Observer {
 	return &Observer{Options: o, closing: make(chan struct{}), components: map[string][]cluster.Component{}, changed: make(chan struct{})}
 }
 
-// Start lets the Observer see a control plane, which has just become ready. It is called at most once, before Close.
+// Start connects the Observer to a control plane that has just become ready. Call it at most once, before Close.
 func (o *Observer) Start(control ControlPlane) {
 	store, client := objects.New(control.Client()), control.Client()
 	name := o.Spec().Name
@@ -123,11 +124,12 @@ func (o *Observer) Start(control ControlPlane) {
 	o.notify()
 }
 
-// NodeInformer follows the Node objects from Start to Close, for whoever else in this process has to.
+// NodeInformer returns the informer of the Node objects, which runs from Start to Close, for use by others in this
+// process.
 func (o *Observer) NodeInformer() cache.SharedIndexInformer { return o.running().nodes.Informer() }
 
-// Close ends all questions, and everything that follows the API server, and waits for that: it comes before the end of
-// the API server, which would wait for its watches. Snapshots go on, of what was known last. It is called once.
+// Close ends all requests and all watches of the API server, and waits until they have ended. Close it before the API
+// server stops, which would wait for its watches. Snapshots continue, with the last known states. Call it once.
 func (o *Observer) Close() {
 	o.mu.Lock()
 	o.closed = true
@@ -141,20 +143,20 @@ func (o *Observer) Close() {
 	}
 }
 
-// Notify says that a snapshot may be another one: the plan has changed, or an addon does differently.
+// Notify reports that the next snapshot may differ: the plan has changed, or the state of an addon.
 func (o *Observer) Notify() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.notify()
 }
 
-// notify wakes whoever watches; o.mu is held.
+// notify wakes all watchers; o.mu is held.
 func (o *Observer) notify() {
 	close(o.changed)
 	o.changed = make(chan struct{})
 }
 
-// enter counts a question in. Its context ends when the Observer is closed, which waits until leave is called.
+// enter counts a request. Its context ends when the Observer is closed, which waits until leave is called.
 func (o *Observer) enter(ctx context.Context) (_ context.Context, _ *views, leave func(), err error) {
 	name := o.Spec().Name
 	o.mu.Lock()
@@ -176,17 +178,17 @@ func (o *Observer) enter(ctx context.Context) (_ context.Context, _ *views, leav
 	return ctx, o.views, leave, nil
 }
 
-// Serving returns nil once the API server answers at its port, or what kept it from that for fifteen seconds.
+// Serving returns nil once the API server answers at its port, or an error if it does not within fifteen seconds.
 func (o *Observer) Serving(ctx context.Context) error {
 	return o.ask(ctx, func(ctx context.Context, v *views) error { return v.entrance.Wait(ctx) })
 }
 
-// Ready returns nil from Start to Close, and else the fault NotRunning.
+// Ready returns nil from Start to Close, and the fault NotRunning otherwise.
 func (o *Observer) Ready() error {
 	return o.ask(context.Background(), func(context.Context, *views) error { return nil })
 }
 
-// ask lets f ask the views until the Observer is closed.
+// ask calls f with the views; its context ends when the Observer is closed.
 func (o *Observer) ask(ctx context.Context, f func(context.Context, *views) error) error {
 	ctx, v, leave, err := o.enter(ctx)
 	if err != nil {
@@ -196,20 +198,20 @@ func (o *Observer) ask(ctx context.Context, f func(context.Context, *views) erro
 	return f(ctx, v)
 }
 
-// Load calls send with how busy the cluster is every cluster.LoadInterval, for the first time after about one, until ctx
-// ends or send fails, and returns that failure. A slow reader misses some.
+// Load calls send with the load every cluster.LoadInterval, for the first time after about one interval, until ctx ends
+// or send fails, and returns that failure. A slow reader misses some.
 func (o *Observer) Load(ctx context.Context, send func(cluster.Load) error) error {
 	return o.ask(ctx, func(ctx context.Context, v *views) error { return v.load.Load(ctx, send) })
 }
 
-// Birth calls send with the story of a pod as far as it is known, and again after each change, until it is complete, the
-// pod is gone, ctx ends or send fails. A pod that does not exist is the fault ObjectNotFound.
+// Birth calls send with the steps of a pod as far as they are known, and again after each change, until they are
+// complete, the pod is gone, ctx ends or send fails. A pod that does not exist is the fault ObjectNotFound.
 func (o *Observer) Birth(ctx context.Context, namespace, name string, send func(cluster.Birth) error) error {
 	return o.ask(ctx, func(ctx context.Context, v *views) error { return v.births.Birth(ctx, namespace, name, send) })
 }
 
-// DNSStatus asks the DNS servers of all nodes. One that does not answer has PhaseUnknown and the reason. Without cluster
-// DNS, this and the methods below return the fault Addon.
+// DNSStatus queries the DNS servers of all nodes. One that does not answer has PhaseUnknown and the reason. Without
+// cluster DNS, this and the methods below return the fault Addon.
 func (o *Observer) DNSStatus(ctx context.Context) (status []cluster.DNSStatus, err error) {
 	err = o.askDNS(ctx, func(ctx context.Context, v *dns.View) error {
 		status, err = v.DNSStatus(ctx)
@@ -218,13 +220,13 @@ func (o *Observer) DNSStatus(ctx context.Context) (status []cluster.DNSStatus, e
 	return status, err
 }
 
-// DNSLog calls watching once it is connected with every node that can be reached, and send with each question that is
+// DNSLog calls watching once it is connected to every node that can be reached, and send with each question that is
 // answered from then on, until ctx ends or send fails.
 func (o *Observer) DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error {
 	return o.askDNS(ctx, func(ctx context.Context, v *dns.View) error { return v.DNSLog(ctx, q, watching, send) })
 }
 
-// DNSLookup asks one DNS server. That the name does not exist is not an error.
+// DNSLookup queries one DNS server. A name that does not exist is not an error.
 func (o *Observer) DNSLookup(ctx context.Context, q cluster.DNSQuestion) (answer cluster.DNSAnswer, err error) {
 	err = o.askDNS(ctx, func(ctx context.Context, v *dns.View) error {
 		answer, err = v.DNSLookup(ctx, q)
@@ -233,7 +235,7 @@ func (o *Observer) DNSLookup(ctx context.Context, q cluster.DNSQuestion) (answer
 	return answer, err
 }
 
-// DNSFlush forgets cached answers on one node, or on all if node is empty.
+// DNSFlush removes cached answers on one node, or on all if node is empty.
 func (o *Observer) DNSFlush(ctx context.Context, node string) (flushed []cluster.DNSFlushed, err error) {
 	err = o.askDNS(ctx, func(ctx context.Context, v *dns.View) error {
 		flushed, err = v.DNSFlush(ctx, node)
@@ -256,5 +258,5 @@ func (o *Observer) wantsDNS() bool {
 	return spec.Wants(cluster.DNSAddon, true)
 }
 
-// nodes are those that the cluster has at the moment.
+// nodes returns the nodes that the cluster currently has.
 func (o *Observer) nodes() []cluster.Node { return o.Spec().Nodes }

@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	// askInterval is how often port and agents are asked while somebody watches.
+	// askInterval is how often port and agents are queried while there are watchers.
 	askInterval = 2 * time.Second
-	// settleLimit is how long workloads are not looked at while the cluster comes up: everything is starting then, and
-	// the looking would make it slower.
+	// settleLimit is how long workloads are not diagnosed while the cluster starts: everything is starting then, and
+	// the diagnosis would slow it down.
 	settleLimit = 8 * time.Second
 	// A watcher gets a few snapshots at once, and then no more than so many a second: a screen shows no more, and each is
 	// encoded, sent and decoded.
 	snapshotsAtOnce, snapshotsPerSecond = 5, 10
-	// apiServer is the component that stands for the whole control plane.
+	// apiServer is the component that represents the whole control plane.
 	apiServer = "kube-apiserver"
 )
 
-// Snapshot asks the API server's port and every agent, looks at addons and workloads, and returns what is known.
+// Snapshot queries the API server's port and every agent, checks addons and workloads, and returns what is known.
 func (o *Observer) Snapshot(ctx context.Context) cluster.Snapshot {
 	var looking sync.WaitGroup
 	looking.Go(func() { o.Addons.Observe(ctx) })
@@ -42,9 +42,9 @@ func (o *Observer) Snapshot(ctx context.Context) cluster.Snapshot {
 	return withProblems(s, workloads)
 }
 
-// Watch calls send with the newest snapshot at once, and then whenever it is another one, until ctx ends or send fails,
-// and returns that failure. Changes that come in a burst are one snapshot; the last state is always sent. The port
-// and the agents are asked every two seconds meanwhile.
+// Watch calls send with the newest snapshot at once, and then after each change, until ctx ends or send fails, and
+// returns that failure. A burst of changes is sent as one snapshot; the last state is always sent. The port and the
+// agents are queried every two seconds meanwhile.
 func (o *Observer) Watch(ctx context.Context, send func(cluster.Snapshot) error) error {
 	w := watch{Observer: o, pace: rate.NewLimiter(snapshotsPerSecond, snapshotsAtOnce)}
 	defer w.end()
@@ -106,7 +106,7 @@ func (w *watch) look() (s cluster.Snapshot, changed, news <-chan struct{}) {
 	return withProblems(s, workloads), changed, news
 }
 
-// same reports whether two snapshots tell the same, whenever they were made.
+// same reports whether two snapshots are equal apart from their times.
 func same(a, b cluster.Snapshot) bool {
 	a.Time = b.Time
 	return reflect.DeepEqual(a, b)
@@ -129,7 +129,7 @@ func (o *Observer) settled(s cluster.Snapshot) bool {
 	return up || time.Since(v.begun) > o.Scale.Of(settleLimit)
 }
 
-// look returns what is known, but for workloads, and a channel that is closed when that is no longer all.
+// look returns what is known except workloads, and a channel that is closed when that has changed.
 func (o *Observer) look() (cluster.Snapshot, <-chan struct{}) {
 	o.mu.Lock()
 	changed := o.changed // before anything is read, so that no change is missed
@@ -160,7 +160,7 @@ func (o *Observer) look() (cluster.Snapshot, <-chan struct{}) {
 		}
 		status.Components, status.DNS = o.components[n.Name], dns[n.Name]
 		if len(status.Components) > 0 {
-			status.Host = cluster.PhaseRunning // what answers runs; for the rest somebody has to ask the engine
+			status.Host = cluster.PhaseRunning // only the engine knows about an agent that does not answer
 		}
 		s.Nodes = append(s.Nodes, status)
 	}
@@ -180,13 +180,13 @@ func kubeletPhase(n *corev1.Node) (cluster.Phase, time.Time) {
 		case corev1.ConditionFalse:
 			return cluster.PhaseDegraded, c.LastHeartbeatTime.Time
 		default:
-			return cluster.PhaseUnknown, c.LastHeartbeatTime.Time // no heartbeat for some 40 s
+			return cluster.PhaseUnknown, c.LastHeartbeatTime.Time // no heartbeat for about 40 s
 		}
 	}
 	return cluster.PhaseStarting, time.Time{}
 }
 
-// askAround refreshes what is known of the API server's port and of the agents, both at once.
+// askAround refreshes the states of the API server's port and of the agents, both in parallel.
 func (o *Observer) askAround(ctx context.Context) {
 	var asking sync.WaitGroup
 	if v := o.running(); v != nil {
@@ -200,7 +200,7 @@ func (o *Observer) askAround(ctx context.Context) {
 	asking.Wait()
 }
 
-// askAgents refreshes what the agents say of their children, all at once.
+// askAgents refreshes what the agents report about their children, all in parallel.
 func (o *Observer) askAgents(ctx context.Context) {
 	v := o.running()
 	if v == nil {
@@ -211,7 +211,7 @@ func (o *Observer) askAgents(ctx context.Context) {
 	var asking sync.WaitGroup
 	for i, n := range nodes {
 		asking.Go(func() {
-			answers[i], _ = v.control.Agents().State(ctx, n) // one that does not answer says nothing of itself
+			answers[i], _ = v.control.Agents().State(ctx, n) // one that does not answer reports nothing
 		})
 	}
 	asking.Wait()

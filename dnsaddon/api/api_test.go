@@ -176,7 +176,7 @@ func TestLookup(t *testing.T) {
 	}
 }
 
-func TestHealthIsTold(t *testing.T) {
+func TestHealthIsReported(t *testing.T) {
 	s := newServer()
 	hs := serve(t, s)
 	r := bufio.NewReader(get(t, t.Context(), hs.URL+"/v1/dns/health").Body)
@@ -194,7 +194,7 @@ func TestHealthIsTold(t *testing.T) {
 	want(`{"phase":"Stopping"}`)
 }
 
-func TestLogTellsEachQuestionAtOnce(t *testing.T) {
+func TestLogSendsEachQuestionAtOnce(t *testing.T) {
 	s := newServer()
 	hs := serve(t, s)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -232,7 +232,7 @@ func TestTooManyQuestionsAreRefused(t *testing.T) {
 	}
 }
 
-func TestAskerThatGivesUpDoesNotEndTheQuestion(t *testing.T) {
+func TestClientThatGivesUpDoesNotEndTheQuestion(t *testing.T) {
 	release := make(chan struct{})
 	up := newResolver(t, func(w dns.ResponseWriter, r *dns.Msg) {
 		<-release

@@ -200,7 +200,7 @@ func TestIDsAndPortsCannotBeGuessed(t *testing.T) {
 	}
 }
 
-func TestTransportIsTheAskers(t *testing.T) {
+func TestTransportIsThatOfTheClient(t *testing.T) {
 	for _, tc := range []struct {
 		asked       string
 		force, udp  bool

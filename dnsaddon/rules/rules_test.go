@@ -117,7 +117,7 @@ func TestServe(t *testing.T) {
 		want, asked              string
 	}{
 		// Rewrites of names, and back.
-		{"exact comes back by itself", "rewrite name old.example new.example", "old.example. A",
+		{"exact also rewrites the answer", "rewrite name old.example new.example", "old.example. A",
 			"NOERROR | old.example. 30 IN A 10.0.0.1 | www.old.example. 30 IN A 10.0.0.2", "new.example. A"},
 		{"exact is not below", "rewrite name old.example new.example", "x.old.example. A", "NXDOMAIN", "x.old.example. A"},
 		{"suffix keeps the new name", "rewrite name suffix .corp.example .default.svc.cluster.local", "web.corp.example. A",

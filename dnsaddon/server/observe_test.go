@@ -21,7 +21,7 @@ import (
 	"bonsai/dnsaddon/forward"
 )
 
-func TestTheFeedTellsEveryAnswer(t *testing.T) {
+func TestTheFeedReportsEveryAnswer(t *testing.T) {
 	f := start(t, nil)
 	ask(t, "udp", f.cluster, msg("one.example.com.", dns.TypeA)) // into the cache, and not published
 	ctx, cancel := context.WithCancel(t.Context())

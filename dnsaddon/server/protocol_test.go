@@ -158,7 +158,7 @@ func TestEDNS(t *testing.T) {
 	})
 }
 
-func TestTheAskersSpellingComesBack(t *testing.T) {
+func TestTheSpellingOfTheClientIsReturned(t *testing.T) {
 	f := start(t, nil)
 	both(t, func(t *testing.T, proto string) {
 		for name, qtype := range map[string]uint16{

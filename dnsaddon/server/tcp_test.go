@@ -95,8 +95,8 @@ func TestTCPAnswersOutOfOrder(t *testing.T) {
 	}
 }
 
-// TestTCPAnswersAfterTheAskerHasFinished: a resolver may close its side as soon as it has asked.
-func TestTCPAnswersAfterTheAskerHasFinished(t *testing.T) {
+// TestTCPAnswersAfterTheClientHasFinished: a resolver may close its side as soon as it has asked.
+func TestTCPAnswersAfterTheClientHasFinished(t *testing.T) {
 	f := start(t, nil)
 	c := dial(t, f.cluster)
 	if err := c.WriteMsg(msg("one.example.com.", dns.TypeA)); err != nil {

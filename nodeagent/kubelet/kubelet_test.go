@@ -104,7 +104,7 @@ type fakeMachine struct {
 
 func (f *fakeMachine) MachineInfo(klog.Logger) (*cadvisorapi.MachineInfo, error) { return &f.info, nil }
 
-func TestMachineTellsTheContainersLimits(t *testing.T) {
+func TestMachineReportsTheContainersLimits(t *testing.T) {
 	for name, tc := range map[string]struct {
 		limits cgroupinfo.Limits
 		cores  int
@@ -133,7 +133,7 @@ func TestMachineTellsTheContainersLimits(t *testing.T) {
 	}
 }
 
-func TestPollTellsTheLastCause(t *testing.T) {
+func TestPollReportsTheLastCause(t *testing.T) {
 	cause := errors.New("connection refused")
 	err := poll(context.Background(), "containerd", 50*time.Millisecond, func(context.Context) error { return cause })
 	if !errors.Is(err, cause) || !strings.Contains(err.Error(), "containerd") {

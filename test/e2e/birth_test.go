@@ -54,10 +54,10 @@ func testBirth(t *testing.T, c *harness.Cluster) {
 		pod = list.Items[0].Name
 		return nil
 	})
-	told := n.Must(t, "birth", n.Namespace+"/"+pod, "-w")
-	t.Logf("\n%s", told)
+	out := n.Must(t, "birth", n.Namespace+"/"+pod, "-w")
+	t.Logf("\n%s", out)
 	for _, want := range []string{"start/main", "The scheduler chose ", "NodeUnschedulable", "TaintToleration"} {
-		if !strings.Contains(told, want) {
+		if !strings.Contains(out, want) {
 			t.Errorf("birth -w does not print %q", want)
 		}
 	}

@@ -83,7 +83,7 @@ func TestTwoStateFoldersUseOneName(t *testing.T) {
 	check("their delete")
 }
 
-// A lost state folder leaves containers that another one removes only when it is told to.
+// A lost state folder leaves containers that another one removes only with --foreign.
 func TestDeleteForeign(t *testing.T) {
 	lost := harness.New(t)
 	lost.Start(t, "--nodes", "1")

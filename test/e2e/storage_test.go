@@ -319,15 +319,15 @@ func testFullDisk(t *testing.T, c *harness.Cluster) {
 
 func testReadOnlyDisk(t *testing.T, c *harness.Cluster) {
 	n := c.NewNamespace(t)
-	mend := onEveryNode(t, c, "ro")
+	repair := onEveryNode(t, c, "ro")
 	claim(t, n, "waits", "")
 	if _, err := n.Client.CoreV1().Pods(n.Namespace).Create(t.Context(), withClaim(n, "waits", "waits"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	warned(t, n, "waits", "the disk is read-only")
-	mend()
+	repair()
 	n.WaitReady(t, "waits")
-	write(t, n, "waits", "mended")
+	write(t, n, "waits", "repaired")
 	drop(t, n, "waits", "waits")
 }
 

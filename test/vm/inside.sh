@@ -33,7 +33,7 @@ failed() {
 	[ "$BASH_SUBSHELL" = 0 ] || exit "$code" # within $(...): the shell outside reports
 	trap - ERR
 	set +e
-	echo "FAIL $now (exit code $code, $(seconds_since "$begun") after the begin)"
+	echo "FAIL $now (exit code $code, $(seconds_since "$begun") after the start)"
 	exec 2>&1
 	section() { printf '\n---- %s\n' "$*"; }
 	section bonsai status && timeout 60 bonsai status

@@ -153,7 +153,7 @@ build() {
 	cp "$root"/boot/initrd.img-* "$img/initrd"
 	printf '* %s\n' "$(cut -d' ' -f1,2 "$root/etc/ssh/ssh_host_ed25519_key.pub")" >"$img/known_hosts"
 	rm -f "$root"/boot/*
-	# mke2fs fills the file system by itself: no loop device, no mount.
+	# mke2fs fills the file system on its own: no loop device, no mount.
 	mke2fs -q -t ext4 -L root -d "$root" -E assume_storage_prezeroed=1 \
 		-O '^metadata_csum' "$img/base.img" "$VM_DISK" >/dev/null
 	rm -rf "$root"
@@ -222,7 +222,7 @@ running() {
 free_port() {
 	local port
 	while :; do
-		port=$((20000 + RANDOM % 12000)) # below the range that the kernel gives out by itself
+		port=$((20000 + RANDOM % 12000)) # below the range that the kernel assigns on its own
 		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo $port; return; }
 	done
 }
@@ -328,7 +328,7 @@ up() {
 		save "$stamp"
 	fi
 	if ! resume; then
-		say "the saved machine is no good; booting instead, the next up saves anew"
+		say "the saved machine cannot be resumed; booting instead, the next up saves it again"
 		down
 		rm -rf "$saved"
 		boot

@@ -18,7 +18,7 @@ import (
 	"bonsai/bootstrap/node/nodetest"
 )
 
-// BenchmarkThreeNodes tells what the engine's part of a start, a restart and a delete costs.
+// BenchmarkThreeNodes measures the engine's part of a start, a restart and a delete.
 func BenchmarkThreeNodes(b *testing.B) {
 	d, err := docker.Connect(os.Getenv, docker.Options{})
 	if err != nil {

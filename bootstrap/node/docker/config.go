@@ -40,7 +40,7 @@ func containerConfig(n node.NodeSpec, payload string, g grant) settings {
 	s := settings{
 		Config: &container.Config{
 			Image:    n.Image,
-			Hostname: n.Node.Name, // kubelet's name for the node unless told, and what `hostname` says inside
+			Hostname: n.Node.Name, // kubelet's default name for the node, and what `hostname` says inside
 			Labels:   labels,
 			// Programs of the systemd world, including containerd, check this to know that they are in a container.
 			Env:         []string{"container=docker"},

@@ -100,7 +100,7 @@ func TestConfigHashFollowsSettingsButNotGrants(t *testing.T) {
 	n := exampleNode()
 	n.Files = []node.File{{Path: "/etc/bonsai/node.json", Data: []byte("renewed")}}
 	if configHash(n, "volume") != configHash(base, "volume") {
-		t.Error("files are written anew without a new container")
+		t.Error("files change without a new container")
 	}
 	if configHash(base, "refilled") == configHash(base, "volume") {
 		t.Error("another payload volume has the same hash")

@@ -192,7 +192,7 @@ func (e *Engine) Logs(ctx context.Context, name string, tail int, follow bool, w
 	return nil
 }
 
-// SaveImages implements node.Driver; the archive names the images and is no archive otherwise.
+// SaveImages implements node.Driver; the result lists the images but is not a real archive.
 func (e *Engine) SaveImages(ctx context.Context, refs []string) (io.ReadCloser, error) {
 	done, err := e.begin(ctx, "SaveImages", strings.Join(refs, " "))
 	if err != nil {

@@ -26,7 +26,7 @@ var TestRange = netip.MustParsePrefix("10.213.0.0/16")
 type Harness struct {
 	// Driver returns a driver on the engine that knows nothing yet, as in a new process. The suite closes it.
 	Driver func(t *testing.T) node.Driver
-	// Program is a static build of guest/init, or anything where the engine runs package guest by itself.
+	// Program is a static build of guest/init, or anything where the engine itself runs package guest.
 	Program []byte
 	// Container and Network make things that are not bonsai's, until the test ends.
 	Container func(t *testing.T, name string, p node.Payload)
@@ -63,7 +63,7 @@ func Run(t *testing.T, h Harness) {
 		{"ClustersWithoutSuffixKeepTheirNames", testNoSuffix},
 		{"TakenSubnetIsAConflict", testTakenSubnet},
 		{"NetworksTellTheAPIPort", testAPIPort},
-		{"IdleNetworkWithOtherSettingsIsMadeAnew", testChangedNetwork},
+		{"IdleNetworkWithOtherSettingsIsRecreated", testChangedNetwork},
 		{"ListIsByClusterInOrder", testList},
 		{"RemovingNodeRemovesItsVolume", testRemoveNode},
 		{"RemovingIsRepeatableAndTouchesOneCluster", testRemoveCluster},

@@ -55,7 +55,7 @@ func TestDescriptionsAreComplete(t *testing.T) {
 			t.Errorf("something is missing in %+v", d)
 		}
 		if len(d.Description) > 60 || strings.HasSuffix(d.Description, ".") {
-			t.Errorf("%s: the description %q is no short line", d.Name, d.Description)
+			t.Errorf("%s: the description %q is not a short line", d.Name, d.Description)
 		}
 		if path, isFile := strings.CutPrefix(d.Docs, "docs/"); isFile {
 			if _, err := os.Stat("../../../docs/" + path); err != nil {

@@ -394,7 +394,7 @@ func TestReconnectsAreEagerFirstAndPatientLater(t *testing.T) {
 	})
 }
 
-func TestStrangeAnswersAreNoAnswers(t *testing.T) {
+func TestStrangeAnswersDoNotCount(t *testing.T) {
 	for _, answer := range []string{"404", "silent", `{"phase":"Excellent"}`, `{"phase":7}`, `{}`, "{" + strings.Repeat("x", 64<<10+1), "Stopping", "Failed"} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, 1)
@@ -502,7 +502,7 @@ func TestWritingIsTriedAgainAndThenReported(t *testing.T) {
 	})
 }
 
-func TestWatchersAreTold(t *testing.T) {
+func TestWatchersAreNotified(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2)
 		w.run()

@@ -74,7 +74,7 @@ func TestSuitableNodes(t *testing.T) {
 	tainted.Spec.Taints = []corev1.Taint{{Key: "dedicated", Effect: corev1.TaintEffectNoSchedule}}
 	preferred.Spec.Taints = []corev1.Taint{{Key: "busy", Effect: corev1.TaintEffectPreferNoSchedule}}
 	down.Status.Conditions[0].Status = corev1.ConditionUnknown
-	nodes := []corev1.Node{readyNode("stranger"), readyNode("n1"), cordoned, tainted, down, preferred}
+	nodes := []corev1.Node{readyNode("unplanned"), readyNode("n1"), cordoned, tainted, down, preferred}
 
 	suitable, unfit := suitableNodes(nodes, spec, nil)
 	if !slices.Equal(suitable, []string{"n1", "n6"}) {

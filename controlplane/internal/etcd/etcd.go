@@ -127,7 +127,7 @@ func configure(c config.Config) (*embed.Config, error) {
 	cfg.SnapshotCount, cfg.MaxSnapFiles, cfg.MaxWalFiles = 5000, 2, 2
 	// The API server compacts every five minutes itself.
 	cfg.AutoCompactionRetention = "0"
-	// This tells the watch cache of the API server how fresh it is.
+	// These notifications let the watch cache of the API server know how fresh it is.
 	cfg.WatchProgressNotifyInterval = 5 * time.Second
 	cfg.Logger, cfg.LogLevel = "zap", "warn"
 	cfg.LogOutputs = []string{c.EtcdLog}

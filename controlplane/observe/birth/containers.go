@@ -93,7 +93,7 @@ func (j *joiner) container(c corev1.Container, s *corev1.ContainerStatus, toEnd 
 func (j *joiner) timesOf(name string, s *corev1.ContainerStatus) (t times) {
 	if n := j.o.Node; n != nil {
 		i := slices.IndexFunc(n.Containers, func(c cluster.ContainerOnNode) bool { return c.Name == name })
-		if i >= 0 && !j.anew(n.Containers[i].Attempt, n.Containers[i].Created) {
+		if i >= 0 && !j.recreated(n.Containers[i].Attempt, n.Containers[i].Created) {
 			c := n.Containers[i]
 			return times{c.Prepared, c.Created, c.Started, c.Finished, true, c.ExitCode, c.Attempt}
 		}

@@ -273,7 +273,7 @@ func (j *joiner) prepared() bool {
 		begin = n.Begun
 	}
 	j.add("kubelet", j.kubelet, begin, n.Begun, true, "sees the pod and creates its folder")
-	if n.Sandbox != nil && j.anew(n.Sandbox.Attempt, n.Sandbox.Done) {
+	if n.Sandbox != nil && j.recreated(n.Sandbox.Attempt, n.Sandbox.Done) {
 		j.notes = append(j.notes, "the pod's sandbox and containers were recreated later, for example after a stop of the node; the first ones are gone")
 		return true
 	}
@@ -350,8 +350,8 @@ func (j *joiner) preparedUnseen() bool {
 	return true
 }
 
-// anew reports whether something that was created at another time is not part of the birth.
-func (j *joiner) anew(attempt uint32, made time.Time) bool {
+// recreated reports whether something replaced what the birth created, and so is not part of the birth.
+func (j *joiner) recreated(attempt uint32, made time.Time) bool {
 	return attempt > 0 && !j.ready.IsZero() && made.After(j.ready.Add(time.Second))
 }
 

@@ -12,7 +12,7 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// t0 is the begin of every story here; it is not on a whole second.
+// t0 is when every birth here begins; it is not on a whole second.
 var t0 = time.Date(2026, 1, 2, 10, 0, 0, 400e6, time.UTC)
 
 // ms is a moment of the story.
@@ -56,8 +56,8 @@ func world() Observation {
 	}
 }
 
-// told is a story in lines: begin, end, step, detail; "~" is not exact, "!" failed, "…" lasts.
-func told(b cluster.Birth) string {
+// lines renders a birth in lines: begin, end, step, detail; "~" is not exact, "!" failed, "…" lasts.
+func lines(b cluster.Birth) string {
 	var s strings.Builder
 	at := func(d time.Duration) string { return fmt.Sprint(float64(d.Microseconds()) / 1000) }
 	for _, step := range b.Steps {
@@ -221,7 +221,7 @@ complete
 420 500 ready [kubelet on n2] kubelet notices that all containers run, and reports it
 complete
 `},
-		// The API server tells kubelet of the binding before the answer of etcd is counted as done.
+		// The API server sends kubelet the binding before the answer of etcd is counted as done.
 		"kubelet was faster than the answer": {func(o *Observation) {
 			unready(o)
 			o.Node = &cluster.PodOnNode{Begun: ms(12)}
@@ -340,7 +340,7 @@ note: the pod has ended: Succeeded, Completed
 			if c.change != nil {
 				c.change(&o)
 			}
-			if got := told(Join(o)); got != c.want {
+			if got := lines(Join(o)); got != c.want {
 				t.Errorf("got\n%s\nwant\n%s", got, c.want)
 			}
 		})

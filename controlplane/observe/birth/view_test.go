@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// node is an agent that tells what it is told to.
+// node is an agent that reports the times it is given.
 type node struct {
 	mu    sync.Mutex // guards times
 	times cluster.PodOnNode
@@ -116,7 +116,7 @@ func until(t *testing.T, stories <-chan cluster.Birth, step string) cluster.Birt
 				}
 			}
 		case <-limit:
-			t.Fatalf("nothing is told of %s", step)
+			t.Fatalf("%s is not reported", step)
 		}
 	}
 }

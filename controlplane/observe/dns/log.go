@@ -16,11 +16,11 @@ const (
 	// The pause before a node is tried again grows from the first to the second.
 	firstPause = 100 * time.Millisecond
 	lastPause  = 2 * time.Second
-	// lookForNodes is how often a log looks for nodes that were added to the cluster.
+	// lookForNodes is how often a log checks for nodes that were added to the cluster.
 	lookForNodes = 2 * time.Second
 )
 
-// DNSLog calls watching once it is connected with every node that can be reached, and send with each question that is
+// DNSLog calls watching once it is connected to every node that can be reached, and send with each question that is
 // answered from then on, until ctx ends or send fails. Other nodes are waited for.
 func (v *View) DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error {
 	if _, err := v.selectNodes(q.Node); err != nil {
@@ -96,7 +96,7 @@ func (v *View) DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching func(
 	}
 }
 
-// nameOf returns who asked a question; false if a pod did whose name is not known yet.
+// nameOf returns the client of a question; false if it is a pod whose name is not known yet.
 func nameOf(q cluster.DNSQuery, nodes map[netip.Addr]string, pods *podNames, now time.Time) (string, bool) {
 	addr := q.Client.Unmap()
 	if name := nodes[addr]; name != "" {
@@ -111,13 +111,13 @@ func nameOf(q cluster.DNSQuery, nodes map[netip.Addr]string, pods *podNames, now
 	return "", !cluster.PodCIDR.Contains(addr)
 }
 
-// merger brings the streams of all nodes together.
+// merger merges the streams of all nodes.
 type merger struct {
 	streams sync.WaitGroup
 	queue   chan cluster.DNSQuery
-	// dropped counts what found the queue full since a question was last told.
+	// dropped counts questions that found the queue full since the last one was sent.
 	dropped atomic.Uint64
-	// tried gets a word from each stream when its node has answered or failed for the first time.
+	// tried gets a message from each stream when its node has answered or failed for the first time.
 	tried chan struct{}
 }
 

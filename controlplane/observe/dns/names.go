@@ -12,15 +12,15 @@ import (
 	"bonsai/controlplane/observe/objects"
 )
 
-// afterlife is how long the name of a pod that ended is good for its address: its last questions come late. Addresses
-// are given out in turn, so that it takes longer until another pod has it.
+// afterlife is how long the name of a pod that ended is used for its address: its last questions arrive late. Addresses
+// are assigned in turn, so that it takes longer until another pod has it.
 const afterlife = 3 * time.Second
 
-// podNames says which pod has an address.
+// podNames maps addresses to pods.
 type podNames struct {
 	mu   sync.Mutex // guards the rest
 	byIP map[netip.Addr]podName
-	// changed is closed and replaced when an address has got a name.
+	// changed is closed and replaced when an address gets a name.
 	changed chan struct{}
 }
 
@@ -35,7 +35,7 @@ func newPodNames() *podNames {
 	return &podNames{byIP: map[netip.Addr]podName{}, changed: make(chan struct{})}
 }
 
-// name returns "" for an address that is no pod's.
+// name returns "" for an address that does not belong to a pod.
 func (n *podNames) name(addr netip.Addr, now time.Time) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -53,7 +53,7 @@ func (n *podNames) news() <-chan struct{} {
 	return n.changed
 }
 
-// set takes in what is known of a pod; ended says that it has been deleted.
+// set records what is known about a pod; ended means that it has been deleted.
 func (n *podNames) set(pod *corev1.Pod, deleted bool, now time.Time) {
 	if pod.Spec.HostNetwork {
 		return // its address is the node's
@@ -85,7 +85,7 @@ func (n *podNames) set(pod *corev1.Pod, deleted bool, now time.Time) {
 	}
 }
 
-// podWatch follows the pods of the cluster while somebody needs their names.
+// podWatch follows the pods of the cluster while their names are needed.
 type podWatch struct {
 	objects *objects.Store
 
@@ -119,7 +119,7 @@ func nodeNames(nodes []cluster.Node) map[netip.Addr]string {
 	m := map[netip.Addr]string{}
 	for _, n := range nodes {
 		m[n.IP] = "node/" + n.Name
-		m[n.PodCIDR.Addr().Next()] = "node/" + n.Name // the node's end of its pods' cables
+		m[n.PodCIDR.Addr().Next()] = "node/" + n.Name // the node's address on its pod network
 	}
 	return m
 }

@@ -12,19 +12,19 @@ const (
 	// nameLimit is how long a question waits for the name of its pod: a pod asks as soon as it runs, but its kubelet
 	// reports the address a second or two later.
 	nameLimit = 2500 * time.Millisecond
-	// What waits is bounded; beyond it, questions go without a name.
+	// The number of waiting questions is limited; beyond it, they go without a name.
 	maxUnnamed   = 512
 	maxQuestions = 256 // of each
 )
 
-// naming gives questions the names of their askers, and holds back those whose pod is not known yet. It is a pure
-// value but for name. The questions of one asker stay in order.
+// naming adds the names of their clients to questions, and holds back those whose pod is not known yet. Apart from name
+// it is a pure value. The questions of one client stay in order.
 type naming struct {
 	limit time.Duration
-	// name returns who asked; false if that may be known later.
+	// name returns the client; false if it may be known later.
 	name func(q cluster.DNSQuery, now time.Time) (string, bool)
-	// askers have no name yet. They stay here when their time is over, so that they do not get it again.
-	askers []*unnamed
+	// clients have no name yet. They stay here when their time is over, so that they do not get it again.
+	clients []*unnamed
 }
 
 type unnamed struct {
@@ -33,39 +33,39 @@ type unnamed struct {
 	questions []cluster.DNSQuery
 }
 
-// add takes in a question and returns what can be told of its asker.
+// add adds a question and returns what can be sent now of its client.
 func (n *naming) add(now time.Time, q cluster.DNSQuery) []cluster.DNSQuery {
-	i := slices.IndexFunc(n.askers, func(u *unnamed) bool { return u.client == q.Client })
+	i := slices.IndexFunc(n.clients, func(u *unnamed) bool { return u.client == q.Client })
 	if i < 0 {
 		name, final := n.name(q, now)
-		if q.Pod = name; final || len(n.askers) == maxUnnamed {
+		if q.Pod = name; final || len(n.clients) == maxUnnamed {
 			return []cluster.DNSQuery{q}
 		}
-		i = len(n.askers)
-		n.askers = append(n.askers, &unnamed{client: q.Client, until: now.Add(n.limit)})
+		i = len(n.clients)
+		n.clients = append(n.clients, &unnamed{client: q.Client, until: now.Add(n.limit)})
 	}
-	n.askers[i].questions = append(n.askers[i].questions, q)
-	ready, named := n.release(n.askers[i], now)
+	n.clients[i].questions = append(n.clients[i].questions, q)
+	ready, named := n.release(n.clients[i], now)
 	if named {
-		n.askers = slices.Delete(n.askers, i, i+1)
+		n.clients = slices.Delete(n.clients, i, i+1)
 	}
 	return ready
 }
 
 // ready returns the questions that wait no longer.
 func (n *naming) ready(now time.Time) (ready []cluster.DNSQuery) {
-	n.askers = slices.DeleteFunc(n.askers, func(u *unnamed) bool {
+	n.clients = slices.DeleteFunc(n.clients, func(u *unnamed) bool {
 		if len(u.questions) == 0 {
 			return false
 		}
-		told, named := n.release(u, now)
-		ready = append(ready, told...)
+		sent, named := n.release(u, now)
+		ready = append(ready, sent...)
 		return named
 	})
 	return ready
 }
 
-// release takes the questions out of u if it has a name or has waited for long enough.
+// release takes the questions out of u if it has a name or has waited long enough.
 func (n *naming) release(u *unnamed, now time.Time) (ready []cluster.DNSQuery, named bool) {
 	name, named := n.name(u.questions[0], now)
 	if !named && now.Before(u.until) && len(u.questions) < maxQuestions {
@@ -78,9 +78,9 @@ func (n *naming) release(u *unnamed, now time.Time) (ready []cluster.DNSQuery, n
 	return ready, named
 }
 
-// next says when the first question will have waited long enough.
+// next returns when the first question will have waited long enough.
 func (n *naming) next() (next time.Time, ok bool) {
-	for _, u := range n.askers {
+	for _, u := range n.clients {
 		if len(u.questions) > 0 && (!ok || u.until.Before(next)) {
 			next, ok = u.until, true
 		}

@@ -15,7 +15,7 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-func TestAskerOf(t *testing.T) {
+func TestClientOf(t *testing.T) {
 	ndots := func(v string) []corev1.PodDNSConfigOption {
 		return []corev1.PodDNSConfigOption{{Name: "ndots", Value: &v}, {Name: "single-request"}}
 	}
@@ -69,7 +69,7 @@ func TestAskerOf(t *testing.T) {
 	} {
 		p := pod("shop", "cart", "dev-2", "10.244.2.5")
 		c.edit(p)
-		a := askerOf(p)
+		a := clientOf(p)
 		if got := a.search([]string{"corp.test"}); !slices.Equal(got, c.search) || a.ndots != c.ndots {
 			t.Errorf("%s: search %q ndots %d", c.what, got, a.ndots)
 		}
@@ -106,7 +106,7 @@ func TestPodNames(t *testing.T) {
 	}
 	want("unknown", "", 0)
 	if !set("a", "Pending", 100, false) {
-		t.Error("a new name is no news")
+		t.Error("a new name is not reported as a change")
 	}
 	want("pending", "shop/a", time.Hour)
 	if set("a", "Pending", 100, false) {
@@ -181,23 +181,23 @@ func TestNaming(t *testing.T) {
 	want("unknown again", n.add(at(2000), question(b, "b3")))
 	known[b] = "shop/b"
 	want("in order", n.add(at(2001), question(b, "b4")), "shop/b b3", "shop/b b4")
-	if len(n.askers) != 0 {
-		t.Errorf("%d askers are remembered", len(n.askers))
+	if len(n.clients) != 0 {
+		t.Errorf("%d clients are stored", len(n.clients))
 	}
 
 	// It is bounded.
 	delete(known, a)
-	told := 0
+	sent := 0
 	for range maxQuestions {
-		told += len(n.add(at(3000), question(a, "x")))
+		sent += len(n.add(at(3000), question(a, "x")))
 	}
-	if told != maxQuestions {
-		t.Errorf("%d of %d questions are told", told, maxQuestions)
+	if sent != maxQuestions {
+		t.Errorf("%d of %d questions are sent", sent, maxQuestions)
 	}
 	for i := range 2 * maxUnnamed {
 		n.add(at(3000), question(netip.AddrFrom4([4]byte{10, 244, byte(i >> 8), byte(i)}).String(), "x"))
 	}
-	if len(n.askers) != maxUnnamed {
-		t.Errorf("%d askers are remembered", len(n.askers))
+	if len(n.clients) != maxUnnamed {
+		t.Errorf("%d clients are stored", len(n.clients))
 	}
 }

@@ -1,9 +1,9 @@
-// Package dns shows cluster DNS at work: it asks the DNS servers of all nodes through their agents and makes
-// one picture of the answers, in which the askers are pods and not addresses.
+// Package dns shows cluster DNS at work: it queries the DNS servers of all nodes through their agents and combines the
+// answers, in which the clients are pods and not addresses.
 //
-// Nothing runs while nobody asks. Watching a log opens one stream per node, and one informer of pods for all watchers
-// together; both end with the last of them. Begin reading at View; log.go merges the streams, names.go knows the
-// pods, resolver.go what a pod's resolver does with a name.
+// Nothing runs without requests. Watching a log opens one stream per node, and one informer of pods for all watchers
+// together; both end with the last of them. Begin reading at View; log.go merges the streams, names.go knows the pods,
+// resolver.go what a pod's resolver does with a name.
 package dns
 
 import (
@@ -25,10 +25,10 @@ import (
 	"bonsai/controlplane/observe/objects"
 )
 
-// answerLimit bounds a question to the API server.
+// answerLimit bounds a request to the API server.
 const answerLimit = time.Second
 
-// Agents are the DNS servers of nodes, as their agents let them be asked. They limit every wait for an answer.
+// Agents query the DNS servers of nodes through their agents. They limit every wait for an answer.
 type Agents interface {
 	DNSStatus(ctx context.Context, n cluster.Node) (cluster.DNSStatus, error)
 	DNSFlush(ctx context.Context, n cluster.Node) (entries int, err error)
@@ -36,14 +36,14 @@ type Agents interface {
 	DNSLog(ctx context.Context, n cluster.Node, fold bool, connected func(), each func(cluster.DNSQuery)) error
 }
 
-// Options are what a View is made of.
+// Options are the dependencies of a View.
 type Options struct {
 	// Cluster is its name, for hints.
 	Cluster string
-	// Nodes are those that the cluster has at the moment.
+	// Nodes returns the nodes that the cluster currently has.
 	Nodes  func() []cluster.Node
 	Agents Agents
-	// Objects has the pods, for the names of clients; Client is asked for one.
+	// Objects has the pods, for the names of clients; Client gets a single one.
 	Objects *objects.Store
 	Client  kubernetes.Interface
 	Log     *slog.Logger
@@ -51,18 +51,18 @@ type Options struct {
 	Scale wait.Scale
 }
 
-// View answers questions about cluster DNS. Its errors are faults. It is safe for concurrent use.
+// View answers requests about cluster DNS. Its errors are faults. It is safe for concurrent use.
 type View struct {
 	Options
 	pods podWatch
 }
 
-// New makes a View. It starts nothing.
+// New returns a View. It starts nothing.
 func New(o Options) *View {
 	return &View{Options: o, pods: podWatch{objects: o.Objects}}
 }
 
-// DNSStatus asks the servers of all nodes. One that does not answer has PhaseUnknown and the reason.
+// DNSStatus queries the servers of all nodes. One that does not answer has PhaseUnknown and the reason.
 func (v *View) DNSStatus(ctx context.Context) ([]cluster.DNSStatus, error) {
 	return v.statusOf(ctx, v.Nodes()), nil
 }
@@ -79,7 +79,7 @@ func (v *View) statusOf(ctx context.Context, nodes []cluster.Node) []cluster.DNS
 	return all
 }
 
-// DNSFlush forgets cached answers on one node, or on all if node is empty.
+// DNSFlush removes cached answers on one node, or on all if node is empty.
 func (v *View) DNSFlush(ctx context.Context, node string) ([]cluster.DNSFlushed, error) {
 	nodes, err := v.selectNodes(node)
 	if err != nil {
@@ -97,7 +97,7 @@ func (v *View) DNSFlush(ctx context.Context, node string) ([]cluster.DNSFlushed,
 	return all, nil
 }
 
-// onNodes calls f for all nodes at once.
+// onNodes calls f for all nodes in parallel.
 func onNodes(nodes []cluster.Node, f func(i int, n cluster.Node)) {
 	var wg sync.WaitGroup
 	for i, n := range nodes {
@@ -124,25 +124,25 @@ func (v *View) selectNodes(name string) ([]cluster.Node, error) {
 	return nodes[i : i+1], nil
 }
 
-// DNSLookup asks one server. That the name does not exist is not an error.
+// DNSLookup queries one server. A name that does not exist is not an error.
 func (v *View) DNSLookup(ctx context.Context, q cluster.DNSQuestion) (a cluster.DNSAnswer, err error) {
-	asker := defaultAsker()
+	client := defaultClient()
 	if q.Pod != "" {
-		if asker, err = v.askerFor(ctx, q.Pod); err != nil {
+		if client, err = v.clientFor(ctx, q.Pod); err != nil {
 			return a, err
 		}
 	}
-	status, err := v.chooseServer(ctx, q.Node, asker.node)
+	status, err := v.chooseServer(ctx, q.Node, client.node)
 	if err != nil {
 		return a, err
 	}
-	if q.Node != "" && asker.node != "" && q.Node != asker.node {
-		asker.notes = append(asker.notes, "the pod is on node "+asker.node+", whose server it asks first")
+	if q.Node != "" && client.node != "" && q.Node != client.node {
+		client.notes = append(client.notes, "the pod is on node "+client.node+", whose server it asks first")
 	}
-	a.Pod, a.Notes = q.Pod, asker.notes
-	a.Asked = cluster.DNSLookup{Name: q.Name, Type: q.Type, TCP: q.TCP, Client: asker.address}
+	a.Pod, a.Notes = q.Pod, client.notes
+	a.Asked = cluster.DNSLookup{Name: q.Name, Type: q.Type, TCP: q.TCP, Client: client.address}
 	if !q.Plain {
-		a.Asked.Search, a.Asked.Ndots = asker.search(status.Search), asker.ndots
+		a.Asked.Search, a.Asked.Ndots = client.search(status.Search), client.ndots
 	}
 	nodes, err := v.selectNodes(status.Node)
 	if err != nil {
@@ -159,8 +159,8 @@ func (v *View) DNSLookup(ctx context.Context, q cluster.DNSQuestion) (a cluster.
 	return a, nil
 }
 
-// chooseServer returns the status of the wanted node's server, else of the likely one's, else of the best that
-// there is.
+// chooseServer returns the status of the wanted node's server, otherwise of the likely one's, otherwise of the best
+// available.
 func (v *View) chooseServer(ctx context.Context, wanted, likely string) (cluster.DNSStatus, error) {
 	if wanted == "" {
 		wanted = likely

@@ -161,7 +161,7 @@ func TestStatusOfAllNodes(t *testing.T) {
 	want := []cluster.DNSStatus{
 		f.servers["dev-1"].status,
 		{Node: "dev-2", Phase: cluster.PhaseUnknown, Reason: "its agent does not answer; is the node running? (connection refused)"},
-		{Node: "dev-3", Phase: cluster.PhaseUnknown, Reason: "no DNS server runs on the node"},
+		{Node: "dev-3", Phase: cluster.PhaseUnknown, Reason: "no DNS server is running on the node"},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
@@ -253,8 +253,8 @@ func TestLookupThatCannotBe(t *testing.T) {
 	wantFault(cluster.DNSQuestion{Name: "web"}, fault.Addon, "--nodes 1")
 }
 
-// watchLog follows a log beside the test.
-func (f *fleet) watchLog(t *testing.T, q cluster.DNSLogQuery) (told <-chan cluster.DNSQuery, end func() error) {
+// watchLog follows a log in parallel to the test.
+func (f *fleet) watchLog(t *testing.T, q cluster.DNSLogQuery) (sent <-chan cluster.DNSQuery, end func() error) {
 	t.Helper()
 	watching := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -284,13 +284,13 @@ func (f *fleet) ask(node, client, name string) {
 	f.servers[node].Publish(cluster.DNSQuery{Client: netip.MustParseAddr(client), Name: name, Type: "A", Rcode: "NOERROR"})
 }
 
-func next(t *testing.T, told <-chan cluster.DNSQuery) string {
+func next(t *testing.T, sent <-chan cluster.DNSQuery) string {
 	t.Helper()
 	select {
-	case q := <-told:
+	case q := <-sent:
 		return q.Node + " " + q.Pod + " " + q.Name
 	case <-time.After(20 * time.Second):
-		t.Fatal("nothing is told")
+		t.Fatal("nothing is sent")
 		return ""
 	}
 }
@@ -298,7 +298,7 @@ func next(t *testing.T, told <-chan cluster.DNSQuery) string {
 func TestLogOfAllNodesNamesPods(t *testing.T) {
 	f := newFleet(t, "dev-1", "dev-2")
 	f.create(t, pod("shop", "cart", "dev-1", "10.244.1.5"))
-	told, end := f.watchLog(t, cluster.DNSLogQuery{Fold: true})
+	sent, end := f.watchLog(t, cluster.DNSLogQuery{Fold: true})
 	f.wantActive(t, "dev-1", true)
 	f.wantActive(t, "dev-2", true)
 	for _, c := range []struct{ node, client, want string }{
@@ -311,21 +311,21 @@ func TestLogOfAllNodesNamesPods(t *testing.T) {
 		{"dev-1", "203.0.113.9", ""},
 	} {
 		f.ask(c.node, c.client, "x.")
-		if got, want := next(t, told), c.node+" "+c.want+" x."; got != want {
+		if got, want := next(t, sent), c.node+" "+c.want+" x."; got != want {
 			t.Errorf("from %s: %q, want %q", c.client, got, want)
 		}
 	}
 
-	// A pod asks before its kubelet has told its address.
+	// A pod asks before its kubelet has reported its address.
 	f.ask("dev-2", "10.244.2.7", "first.")
 	f.ask("dev-2", "10.244.2.7", "second.")
 	f.ask("dev-2", "10.201.0.11", "other.")
-	if got := next(t, told); got != "dev-2 node/dev-2 other." {
+	if got := next(t, sent); got != "dev-2 node/dev-2 other." {
 		t.Errorf("got %q", got)
 	}
 	f.create(t, pod("shop", "new", "dev-2", "10.244.2.7"))
 	for _, want := range []string{"dev-2 shop/new first.", "dev-2 shop/new second."} {
-		if got := next(t, told); got != want {
+		if got := next(t, sent); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
@@ -343,25 +343,25 @@ func TestLogOfAllNodesNamesPods(t *testing.T) {
 func TestLogOfOnePod(t *testing.T) {
 	f := newFleet(t, "dev-1")
 	f.create(t, pod("shop", "cart", "dev-1", "10.244.1.5"))
-	told, _ := f.watchLog(t, cluster.DNSLogQuery{Pod: "shop/cart"})
+	sent, _ := f.watchLog(t, cluster.DNSLogQuery{Pod: "shop/cart"})
 	f.wantActive(t, "dev-1", true)
 	f.ask("dev-1", "10.201.0.10", "other.")
 	f.ask("dev-1", "10.244.1.5", "mine.")
-	if got := next(t, told); got != "dev-1 shop/cart mine." {
+	if got := next(t, sent); got != "dev-1 shop/cart mine." {
 		t.Errorf("got %q", got)
 	}
 }
 
 func TestLogComesBackWithItsNode(t *testing.T) {
 	f := newFleet(t, "dev-1", "dev-2")
-	told, _ := f.watchLog(t, cluster.DNSLogQuery{})
+	sent, _ := f.watchLog(t, cluster.DNSLogQuery{})
 	f.wantActive(t, "dev-2", true)
 	f.stop("dev-2")
 	f.wantActive(t, "dev-2", false)
 	f.startAgent("dev-2")
 	f.wantActive(t, "dev-2", true)
 	f.ask("dev-2", "10.201.0.10", "again.")
-	if got := next(t, told); got != "dev-2 node/dev-1 again." {
+	if got := next(t, sent); got != "dev-2 node/dev-1 again." {
 		t.Errorf("got %q", got)
 	}
 }
@@ -370,10 +370,10 @@ func TestLogComesBackWithItsNode(t *testing.T) {
 func TestWatchingDoesNotWaitForNodesThatAreGone(t *testing.T) {
 	f := newFleet(t, "dev-1", "dev-2")
 	f.stop("dev-2")
-	told, _ := f.watchLog(t, cluster.DNSLogQuery{}) // returns when it is being watched
+	sent, _ := f.watchLog(t, cluster.DNSLogQuery{}) // returns when it is being watched
 	f.wantActive(t, "dev-1", true)
 	f.ask("dev-1", "127.0.0.1", "x.")
-	if got := next(t, told); got != "dev-1 node/dev-1 x." {
+	if got := next(t, sent); got != "dev-1 node/dev-1 x." {
 		t.Errorf("got %q", got)
 	}
 	f.mu.Lock()
@@ -384,26 +384,26 @@ func TestWatchingDoesNotWaitForNodesThatAreGone(t *testing.T) {
 
 func TestLogFollowsNewNodes(t *testing.T) {
 	f := newFleet(t, "dev-1")
-	told, _ := f.watchLog(t, cluster.DNSLogQuery{})
+	sent, _ := f.watchLog(t, cluster.DNSLogQuery{})
 	f.wantActive(t, "dev-1", true)
 	f.addNode("dev-2")
 	t.Cleanup(func() { f.stop("dev-2") })
 	f.wantActive(t, "dev-2", true)
 	f.ask("dev-2", "10.201.0.11", "new.")
-	if got := next(t, told); got != "dev-2 node/dev-2 new." {
+	if got := next(t, sent); got != "dev-2 node/dev-2 new." {
 		t.Errorf("got %q", got)
 	}
 }
 
 func TestLogOfOneNode(t *testing.T) {
 	f := newFleet(t, "dev-1", "dev-2")
-	told, _ := f.watchLog(t, cluster.DNSLogQuery{Node: "dev-2"})
+	sent, _ := f.watchLog(t, cluster.DNSLogQuery{Node: "dev-2"})
 	f.wantActive(t, "dev-2", true)
 	if f.servers["dev-1"].Active() {
 		t.Error("the other node is watched too")
 	}
 	f.ask("dev-2", "10.201.0.10", "x.")
-	if got := next(t, told); got != "dev-2 node/dev-1 x." {
+	if got := next(t, sent); got != "dev-2 node/dev-1 x." {
 		t.Errorf("got %q", got)
 	}
 	if err := f.view.DNSLog(t.Context(), cluster.DNSLogQuery{Node: "dev-9"}, nil, nil); fault.KindOf(err) != fault.NodeNotFound {
@@ -430,13 +430,13 @@ func TestLogEndsWithItsReader(t *testing.T) {
 func TestSlowWatcher(t *testing.T) {
 	f := newFleet(t, "dev-1")
 	const asked = 4 * queueLength
-	read, told, dropped := make(chan struct{}), uint64(0), uint64(0)
+	read, sent, dropped := make(chan struct{}), uint64(0), uint64(0)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
 		done <- f.view.DNSLog(ctx, cluster.DNSLogQuery{}, func() {}, func(q cluster.DNSQuery) error {
 			<-read
-			told++
+			sent++
 			if dropped += q.Dropped; q.Name == "end." {
 				cancel()
 			}
@@ -460,7 +460,7 @@ func TestSlowWatcher(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if dropped == 0 || told+dropped < asked || told+dropped > asked+last {
-		t.Errorf("told %d and dropped %d of %d to %d", told, dropped, asked, asked+last)
+	if dropped == 0 || sent+dropped < asked || sent+dropped > asked+last {
+		t.Errorf("sent %d and dropped %d of %d to %d", sent, dropped, asked, asked+last)
 	}
 }

@@ -1,6 +1,5 @@
-// Package entrance judges the API server by what its users get. A component that runs says nothing about whether
-// anybody gets in: the process may have no file descriptor left for a connection, or etcd may not answer. So somebody
-// asks, through the port that users use.
+// Package entrance checks the API server through the port that its users use. A component that runs does not prove that
+// clients can connect: the process may have no file descriptor left for a connection, or etcd may not answer.
 package entrance
 
 import (
@@ -13,9 +12,9 @@ import (
 )
 
 const (
-	// askLimit bounds one question. It is less than what "bonsai status" waits for the daemon.
+	// askLimit bounds one check. It is less than the time that "bonsai status" waits for the daemon.
 	askLimit = 2 * time.Second
-	// waitLimit bounds Wait; what is short for a moment is there again by then.
+	// waitLimit bounds Wait; a brief shortage is over by then.
 	waitLimit = 15 * time.Second
 	pause     = 100 * time.Millisecond
 )
@@ -31,14 +30,14 @@ type Check struct {
 	since time.Time // when it began to fail
 }
 
-// New returns a Check of the component name. ready asks once, blocks until the answer is there or its context ends, and
-// says what is wrong. As long as nobody has asked, everything is well.
+// New returns a Check of the component name. ready asks once, blocks until it has an answer or its context ends, and
+// returns what is wrong. Until the first Ask the component counts as healthy.
 func New(name string, ready func(context.Context) error, scale wait.Scale) *Check {
 	return &Check{name: name, ready: ready, scale: scale}
 }
 
-// Ask asks, and says whether the answer is another one than before. It blocks for two seconds at most. Whoever ends ctx
-// changes nothing.
+// Ask checks once, and reports whether the answer has changed. It blocks for two seconds at most. If ctx ends before
+// the answer, nothing changes.
 func (c *Check) Ask(ctx context.Context) (changed bool) {
 	err := c.once(ctx)
 	if ctx.Err() != nil {
@@ -54,7 +53,7 @@ func (c *Check) Ask(ctx context.Context) (changed bool) {
 	return changed
 }
 
-// Wait returns once the answer is that all is well, or with what it was when fifteen seconds were over or ctx ended.
+// Wait returns nil once the API server is healthy, or the last error after fifteen seconds or when ctx ends.
 func (c *Check) Wait(ctx context.Context) error {
 	ctx, cancel := c.scale.Limit(ctx, waitLimit, "the API server to answer")
 	defer cancel()

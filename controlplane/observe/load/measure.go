@@ -12,7 +12,7 @@ import (
 	"bonsai/controlplane/observe/objects"
 )
 
-// measurer makes a Load every cluster.LoadInterval.
+// measurer computes a Load every cluster.LoadInterval.
 type measurer struct {
 	mu   sync.Mutex // guards the rest
 	last *cluster.Load
@@ -35,7 +35,7 @@ func (m *measurer) publish(l *cluster.Load) {
 	m.changed = make(chan struct{})
 }
 
-// start begins to measure. The returned function ends that and waits for it.
+// start starts measuring. The returned function stops it and waits.
 func (v *View) start() (m *measurer, end func()) {
 	m = &measurer{changed: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -47,7 +47,7 @@ func (v *View) start() (m *measurer, end func()) {
 	}
 }
 
-// measure publishes until ctx ends, for the first time after an interval: a rate needs a span.
+// measure publishes until ctx ends, for the first time after an interval: a rate needs a time span.
 func (v *View) measure(ctx context.Context, m *measurer) {
 	measure := v.ControlPlane()
 	pods := objects.Follow(v.Objects, func(*corev1.Pod, bool) {})
@@ -77,7 +77,7 @@ func (v *View) measure(ctx context.Context, m *measurer) {
 	}
 }
 
-// followNodes begins to ask nodes that were added to the cluster, and ends it for those that were removed.
+// followNodes starts querying nodes that were added to the cluster, and stops for those that were removed.
 func (v *View) followNodes(nodes map[string]*node, planned []cluster.Node) {
 	for name, n := range nodes {
 		if !slices.Contains(planned, n.plan) { // also one whose address has changed

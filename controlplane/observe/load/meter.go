@@ -1,14 +1,14 @@
 // Package load measures how busy a cluster is: it asks the agents of all nodes what they and their pods use, measures
-// the control plane of this process, and makes one picture of both.
+// the control plane of this process, and combines both.
 //
-// Nothing is measured while nobody watches. The first watcher of a View starts one measurer, which the others share and
-// which ends with the last of them. Begin reading at View; measure.go is the measurer, node.go asks one node, between.go
-// makes figures of its counters, names.go knows the pods.
+// Nothing is measured without watchers. The first watcher of a View starts one measurer, which the others share and
+// which ends with the last of them. Begin reading at View; measure.go is the measurer, node.go queries one node,
+// between.go computes figures from its counters, names.go knows the pods.
 //
-// The control plane is read by a Meter: it takes counters and makes figures of what changed since it last did. Most
-// counters are metrics that the components keep in any case. There are thousands, and gathering all of them takes longer
-// than is good once a second, so a Meter asks only for the handful that it needs (registry.go). Who asks whom comes from
-// package traffic.
+// The control plane is read by a Meter: it reads counters and computes what changed since it last did. Most counters
+// are metrics that the components keep anyway. There are thousands, and gathering all of them takes too long for once a
+// second, so a Meter reads only the few that it needs (registry.go). The requests between components come from package
+// traffic.
 package load
 
 import (
@@ -22,7 +22,7 @@ import (
 	"bonsai/controlplane/observe/load/traffic"
 )
 
-// The metrics that are read, of Kubernetes' registry but for the last, which is etcd's.
+// The metrics that are read; all are in Kubernetes' registry except the last, which is etcd's.
 const (
 	resources  = "apiserver_resource_objects"           // group, resource; the values are minutes old
 	pending    = "scheduler_pending_pods"               // queue
@@ -40,22 +40,22 @@ type Registry struct {
 type Sources struct {
 	Traffic          *traffic.Counters
 	Kubernetes, Etcd Registry
-	// DBSize is how large etcd's file is.
+	// DBSize returns the size of etcd's file.
 	DBSize func() int64
 	// Objects counts those of one resource.
 	Objects func(schema.GroupResource) (int, error)
-	// Controllers is how many run.
+	// Controllers returns how many run.
 	Controllers func() int
 }
 
-// Meter measures for one asker. It is not safe for concurrent use.
+// Meter measures for one client. It is not safe for concurrent use.
 type Meter struct {
 	sources          Sources
 	kubernetes, etcd *registry
 	before           reading
 }
 
-// reading is what counters say at one moment.
+// reading holds the counters at one moment.
 type reading struct {
 	time    time.Time
 	cpu     time.Duration
@@ -63,7 +63,7 @@ type reading struct {
 	fsync   *dto.Histogram
 }
 
-// NewMeter makes a Meter whose first measurement begins now. It takes some ten milliseconds.
+// NewMeter returns a Meter whose first measurement begins now. It takes about ten milliseconds.
 func NewMeter(s Sources) *Meter {
 	m := &Meter{
 		sources: s, kubernetes: newRegistry(s.Kubernetes, resources, pending, queueDepth), etcd: newRegistry(s.Etcd, fsync),
@@ -72,7 +72,7 @@ func NewMeter(s Sources) *Meter {
 	return m
 }
 
-// Measure tells what happened since it was last called, or since the Meter was made.
+// Measure returns what happened since it was last called, or since the Meter was created.
 func (m *Meter) Measure() cluster.ControlPlaneLoad {
 	after, metrics := m.read()
 	before := m.before
@@ -102,7 +102,7 @@ func (m *Meter) Measure() cluster.ControlPlaneLoad {
 	return l
 }
 
-// read looks at all counters, and at the metrics that are no counters.
+// read reads all counters, and the metrics that are not counters.
 func (m *Meter) read() (reading, map[string][]*dto.Metric) {
 	now := time.Now()
 	r := reading{time: now, cpu: cpuTime(), traffic: m.sources.Traffic.Read()}
@@ -123,8 +123,8 @@ func label(m *dto.Metric, name string) string {
 	return ""
 }
 
-// quantile is the value in seconds that the share q of what was observed between two readings of a histogram did not
-// exceed, guessed within a bucket as Prometheus does; -1 if nothing was observed.
+// quantile is the value in seconds that the share q of the observations between two readings of a histogram did not
+// exceed, interpolated within a bucket as Prometheus does; -1 if there were none.
 func quantile(before, after *dto.Histogram, q float64) time.Duration {
 	count := func(h *dto.Histogram, i int) float64 { // up to the bound of bucket i
 		if b := h.GetBucket(); i < len(b) {

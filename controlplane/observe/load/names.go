@@ -7,7 +7,7 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// names are those of pods by UID. A pod's object goes after its cgroup, so none is missing for one that ends.
+// names maps UIDs to pods. A pod's object is deleted after its cgroup, so no name is missing for a pod that ends.
 type names map[types.UID]types.NamespacedName
 
 func namesOf(pods []*corev1.Pod) names {
@@ -18,7 +18,7 @@ func namesOf(pods []*corev1.Pod) names {
 	return n
 }
 
-// fill names the pods of a copy.
+// fill adds the names of pods to a copy.
 func (n names) fill(u cluster.NodeUsage) cluster.NodeUsage {
 	pods := make([]cluster.PodUsage, len(u.Pods))
 	for i, p := range u.Pods {

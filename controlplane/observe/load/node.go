@@ -9,13 +9,14 @@ import (
 )
 
 const (
-	// askInterval is the pause between two questions to a node.
+	// askInterval is the pause between two requests to a node.
 	askInterval = 2 * time.Second
-	// secondQuestion comes sooner, so that the first Load has figures already.
+	// secondQuestion comes sooner, so that the first Load already has figures.
 	secondQuestion = cluster.LoadInterval * 3 / 4
 )
 
-// node is one node that is asked again and again, apart from all others: one that is gone holds up nobody.
+// node is one node that is queried repeatedly, independently of the others, so that one that is gone delays none of
+// them.
 type node struct {
 	plan cluster.Node
 	stop func() // and wait
@@ -24,14 +25,14 @@ type node struct {
 	last cluster.NodeUsage
 }
 
-// newest returns what the node last told. Its Pods are not to be changed.
+// newest returns what the node last reported. Its Pods must not be changed.
 func (n *node) newest() cluster.NodeUsage {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.last
 }
 
-// ask begins to ask a node.
+// ask starts querying a node.
 func (v *View) ask(plan cluster.Node) *node {
 	n := &node{plan: plan, last: cluster.NodeUsage{Node: plan.Name}}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -9,12 +9,12 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// searchPause is how long a metric that does not exist is not looked for again. Components register theirs when they
-// start, and some have no value before something happened.
+// searchPause is how long a metric that does not exist is not searched for again. Components register theirs when they
+// start, and some have no value at first.
 const searchPause = 10 * time.Second
 
-// registry reads a few metrics of a registry, which itself can only gather all. It finds their collectors by asking to
-// register one that describes the same metric: the registry refuses, and says who was first.
+// registry reads a few metrics of a registry, which itself can only gather all. It finds their collectors by trying to
+// register one that describes the same metric: the registry refuses, and returns the existing one.
 type registry struct {
 	Registry
 	wanted   []string
@@ -39,7 +39,7 @@ func (r *registry) read(now time.Time) map[string][]*dto.Metric {
 	return all
 }
 
-// search gathers everything once, to learn how the metrics are described.
+// search gathers everything once, to find out how the metrics are described.
 func (r *registry) search() {
 	families, _ := r.Gatherer.Gather() // what could be gathered comes with the error
 	for _, f := range families {
@@ -53,7 +53,7 @@ func (r *registry) search() {
 		}
 		question := described{prometheus.NewDesc(name, f.GetHelp(), labels, nil)}
 		switch err := r.Registerer.Register(question); {
-		case err == nil: // it went away just now
+		case err == nil: // it was removed just now
 			r.Registerer.Unregister(question)
 		default:
 			if first, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
@@ -63,7 +63,7 @@ func (r *registry) search() {
 	}
 }
 
-// described is a collector of nothing.
+// described is a collector without metrics.
 type described struct{ desc *prometheus.Desc }
 
 func (d described) Describe(descs chan<- *prometheus.Desc) { descs <- d.desc }

@@ -8,12 +8,12 @@ import (
 	"bonsai/controlplane/observe/objects"
 )
 
-// Options are what a View is made of.
+// Options are the dependencies of a View.
 type Options struct {
-	// Nodes are those that the cluster has at the moment.
+	// Nodes returns the nodes that the cluster currently has.
 	Nodes  func() []cluster.Node
 	Agents Agents
-	// ControlPlane begins to measure the control plane. The function that it returns reports what happened since it was
+	// ControlPlane starts measuring the control plane. The function that it returns reports what happened since it was
 	// last called.
 	ControlPlane func() (measure func() cluster.ControlPlaneLoad)
 	// Objects has the pods, for their names.
@@ -25,7 +25,7 @@ type Agents interface {
 	Usage(ctx context.Context, n cluster.Node) (cluster.NodeCounters, error)
 }
 
-// View answers questions about load. It is safe for concurrent use.
+// View answers requests about load. It is safe for concurrent use.
 type View struct {
 	Options
 
@@ -35,21 +35,21 @@ type View struct {
 	end      func()
 }
 
-// New makes a View. It starts nothing.
+// New returns a View. It starts nothing.
 func New(o Options) *View { return &View{Options: o} }
 
-// Load calls send with a Load every cluster.LoadInterval, for the first time after about one, until ctx ends or send
-// fails, and returns that failure. A slow reader misses some.
+// Load calls send with a Load every cluster.LoadInterval, for the first time after about one interval, until ctx ends
+// or send fails, and returns that failure. A slow reader misses some.
 func (v *View) Load(ctx context.Context, send func(cluster.Load) error) error {
 	m, leave := v.enter()
 	defer leave()
-	for told := (*cluster.Load)(nil); ; {
+	for sent := (*cluster.Load)(nil); ; {
 		newest, changed := m.newest()
-		if newest != told {
+		if newest != sent {
 			if err := send(*newest); err != nil {
 				return err
 			}
-			told = newest
+			sent = newest
 		}
 		select {
 		case <-ctx.Done():
@@ -59,7 +59,7 @@ func (v *View) Load(ctx context.Context, send func(cluster.Load) error) error {
 	}
 }
 
-// enter counts a watcher in, who calls leave at the end.
+// enter counts a watcher, which calls leave at the end.
 func (v *View) enter() (m *measurer, leave func()) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -120,7 +120,7 @@ func (f *fleet) change(name string, how func(*agent)) {
 	how(f.agents[name])
 }
 
-// watcher is told Loads beside the test.
+// watcher receives Loads in parallel to the test.
 type watcher struct {
 	end func() error
 
@@ -128,7 +128,7 @@ type watcher struct {
 	loads []cluster.Load
 }
 
-func (w *watcher) told() []cluster.Load {
+func (w *watcher) received() []cluster.Load {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.loads)
@@ -165,10 +165,10 @@ func TestLoadOfNodesAndPods(t *testing.T) {
 		}
 		w := f.watch(t)
 		pass(cluster.LoadInterval)
-		if len(w.told()) != 1 {
-			t.Fatalf("after one interval there are %d", len(w.told()))
+		if len(w.received()) != 1 {
+			t.Fatalf("after one interval there are %d", len(w.received()))
 		}
-		got := w.told()[0]
+		got := w.received()[0]
 		for i, n := range got.Nodes {
 			if want := (cluster.NodeUsage{
 				Node: f.nodes[i].Name, Time: f.began.Add(secondQuestion), CPU: float64(i + 1), CPUs: 8, Memory: 5, MemoryLimit: 9, DiskUsed: 1, DiskSize: 2,
@@ -181,8 +181,8 @@ func TestLoadOfNodesAndPods(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 		pass(9 * time.Second)
-		if len(w.told()) != 10 || w.told()[9].ControlPlane.CPU != 10 || f.agents["dev-1"].asked != 6 {
-			t.Errorf("after ten seconds there are %d, the node was asked %d times", len(w.told()), f.agents["dev-1"].asked)
+		if len(w.received()) != 10 || w.received()[9].ControlPlane.CPU != 10 || f.agents["dev-1"].asked != 6 {
+			t.Errorf("after ten seconds there are %d, the node was asked %d times", len(w.received()), f.agents["dev-1"].asked)
 		}
 		if err := w.end(); err != nil {
 			t.Error(err)
@@ -204,23 +204,23 @@ func TestWatchersShareAMeasurer(t *testing.T) {
 		pass(1500 * time.Millisecond)
 		second := f.watch(t)
 		pass(0)
-		if len(second.told()) != 1 {
-			t.Errorf("who comes later is told %d at once, want the last one", len(second.told()))
+		if len(second.received()) != 1 {
+			t.Errorf("a later watcher receives %d at once, want the last one", len(second.received()))
 		}
 		if err := first.end(); err != nil {
 			t.Error(err)
 		}
 		pass(time.Second)
-		if len(first.told()) != 1 || len(second.told()) != 2 || f.meters != 1 {
-			t.Errorf("they were told %d and %d, by %d meters", len(first.told()), len(second.told()), f.meters)
+		if len(first.received()) != 1 || len(second.received()) != 2 || f.meters != 1 {
+			t.Errorf("they received %d and %d, by %d meters", len(first.received()), len(second.received()), f.meters)
 		}
 		if err := second.end(); err != nil {
 			t.Error(err)
 		}
 		third := f.watch(t)
 		pass(0)
-		if len(third.told()) != 0 || f.meters != 2 {
-			t.Errorf("a new beginning has %d old ones and %d meters", len(third.told()), f.meters)
+		if len(third.received()) != 0 || f.meters != 2 {
+			t.Errorf("a new beginning has %d old ones and %d meters", len(third.received()), f.meters)
 		}
 		if err := third.end(); err != nil {
 			t.Error(err)
@@ -242,9 +242,9 @@ func TestNodesThatCannotBeMeasured(t *testing.T) {
 		f.change("garbled", refuse(http.StatusOK, "<html>"))
 		w := f.watch(t)
 		pass(3 * cluster.LoadInterval)
-		last := w.told()[len(w.told())-1]
-		if len(w.told()) != 3 {
-			t.Errorf("a node that hangs held it up: %d", len(w.told()))
+		last := w.received()[len(w.received())-1]
+		if len(w.received()) != 3 {
+			t.Errorf("a node that hangs held it up: %d", len(w.received()))
 		}
 		for i, want := range []string{"timed out after 1s waiting for its agent", "older version", "no cgroups", "its agent's answer cannot be read", ""} {
 			if n := last.Nodes[i]; n.Node != f.nodes[i].Name || !strings.Contains(n.Reason, want) || n.Time.IsZero() != (want != "") {
@@ -256,7 +256,7 @@ func TestNodesThatCannotBeMeasured(t *testing.T) {
 		f.change("well", refuse(http.StatusInternalServerError, "no cgroups"))
 		f.change("hangs", func(a *agent) { a.hangs = false })
 		pass(10 * time.Second)
-		last = w.told()[len(w.told())-1]
+		last = w.received()[len(w.received())-1]
 		if n := last.Nodes[4]; n.Reason != "no cgroups" || n.CPU != 5 || last.Time.Sub(n.Time) < 8*time.Second {
 			t.Errorf("got %+v", n)
 		}
@@ -265,7 +265,7 @@ func TestNodesThatCannotBeMeasured(t *testing.T) {
 		}
 		f.change("well", func(a *agent) { a.answer = nil })
 		pass(4 * time.Second)
-		if n := w.told()[len(w.told())-1].Nodes[4]; n.Reason != "" || n.CPU != 5 {
+		if n := w.received()[len(w.received())-1].Nodes[4]; n.Reason != "" || n.CPU != 5 {
 			t.Errorf("got %+v", n)
 		}
 		if err := w.end(); err != nil {
@@ -281,7 +281,7 @@ func TestNodesComeAndGo(t *testing.T) {
 		pass(cluster.LoadInterval)
 		f.add("dev-2")
 		pass(3 * cluster.LoadInterval)
-		if n := w.told()[len(w.told())-1].Nodes; len(n) != 2 || n[1].CPU != 2 {
+		if n := w.received()[len(w.received())-1].Nodes; len(n) != 2 || n[1].CPU != 2 {
 			t.Errorf("got %+v", n)
 		}
 		f.mu.Lock()
@@ -290,7 +290,7 @@ func TestNodesComeAndGo(t *testing.T) {
 		pass(2 * cluster.LoadInterval)
 		asked := f.agents["dev-1"].asked
 		pass(10 * time.Second)
-		if n := w.told()[len(w.told())-1].Nodes; len(n) != 1 || n[0].Node != "dev-2" || f.agents["dev-1"].asked != asked {
+		if n := w.received()[len(w.received())-1].Nodes; len(n) != 1 || n[0].Node != "dev-2" || f.agents["dev-1"].asked != asked {
 			t.Errorf("got %+v", n)
 		}
 		if err := w.end(); err != nil {

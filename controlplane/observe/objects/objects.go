@@ -1,7 +1,7 @@
-// Package objects keeps copies of the objects of a cluster's API for as long as somebody needs them.
+// Package objects keeps copies of the objects of a cluster's API as long as they are needed.
 //
-// There is one informer for each kind, however many follow it: it begins with the first of them, and ends with the last.
-// What it keeps is trimmed to what package observe and those below it read (trim.go). Begin reading at Store and Follow.
+// All followers of a kind share one informer: it starts with the first of them, and ends with the last. What it keeps
+// is trimmed to what package observe and those below it read (trim.go). Begin reading at Store and Follow.
 package objects
 
 import (
@@ -43,21 +43,21 @@ type kind struct {
 	end      func() // ends the informer and waits for it
 }
 
-// New makes a Store. It starts nothing, and needs no end: that comes with the last Following.
+// New returns a Store. It starts nothing, and need not be closed: everything ends with the last Following.
 func New(client kubernetes.Interface) *Store {
 	return &Store{client: client, kinds: map[reflect.Type]*kind{}}
 }
 
-// Following is somebody's view of all objects of one kind. Objects belong to everybody: nobody changes them.
+// Following is one follower's view of all objects of one kind. Objects are shared and must not be changed.
 type Following[T Object] struct {
 	informer cache.SharedIndexInformer
 	handler  cache.ResourceEventHandlerRegistration
 	stop     func()
 }
 
-// Follow begins to follow all objects of kind T; of Events, the warnings. On is called for each object that is there or
-// comes, for each that changes, and with deleted for each that goes; it is one call at a time, and must not call the
-// Store. The caller stops the Following.
+// Follow starts following all objects of kind T; of Events, only the warnings. On is called for each object that exists
+// or is created, for each that changes, and with deleted for each that is deleted; never concurrently. It must not call
+// the Store. The caller stops the Following.
 func Follow[T Object](s *Store, on func(object T, deleted bool)) *Following[T] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,7 +89,7 @@ func handler[T Object](on func(T, bool)) cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc: set,
 		UpdateFunc: func(old, now any) {
-			// The list after an interrupted watch has what is known already.
+			// The list after an interrupted watch includes what is already known.
 			if v := now.(T).GetResourceVersion(); v == "" || v != old.(T).GetResourceVersion() {
 				set(now)
 			}
@@ -157,12 +157,12 @@ func informerOf(f informers.SharedInformerFactory, id reflect.Type) cache.Shared
 	panic(fmt.Sprintf("objects: nobody follows %s", id))
 }
 
-// Stop ends the following; that of the last one ends the informer. It waits until on is not called any more. What was
-// known stays readable.
+// Stop ends the following; for the last one it ends the informer. It waits until on is no longer called. What was known
+// stays readable.
 func (f *Following[T]) Stop() { f.stop() }
 
-// Informer is what follows the objects, for those that need more than All, Get and calls. It ends with the last
-// Following; nobody else stops it.
+// Informer returns the informer, for callers that need more than All, Get and calls. It ends with the last Following;
+// the caller must not stop it.
 func (f *Following[T]) Informer() cache.SharedIndexInformer { return f.informer }
 
 // Synced is done when everything that existed at the beginning has been passed to on.

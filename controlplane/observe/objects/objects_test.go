@@ -24,7 +24,7 @@ func pod(name string) *corev1.Pod {
 	}
 }
 
-// seen notes what a follower is told.
+// seen records what a follower receives.
 type seen struct {
 	mu   sync.Mutex // guards all
 	all  []string
@@ -47,7 +47,7 @@ func (s *seen) on(p *corev1.Pod, deleted bool) {
 	}
 }
 
-// until waits for the last of what is told.
+// until waits until last is the newest record.
 func (s *seen) until(t *testing.T, last string) {
 	t.Helper()
 	limit := time.After(10 * time.Second)
@@ -112,7 +112,7 @@ func TestOneInformerForAllFollowers(t *testing.T) {
 	second.Stop()
 	one.mu.Lock()
 	if last := one.all[len(one.all)-1]; last != "+b" {
-		t.Errorf("after its end the first follower was told %s", last)
+		t.Errorf("after its end the first follower received %s", last)
 	}
 	one.mu.Unlock()
 	if len(s.kinds) != 0 {

@@ -11,8 +11,8 @@ import (
 // maxMessage is how much of an Event's message is kept.
 const maxMessage = 2 << 10
 
-// trim drops what nobody below package observe reads: most of an object's memory. Objects come from the wire and are
-// nobody else's yet.
+// trim drops what no package below observe reads: most of an object's memory. Objects have just been decoded and are
+// not shared yet.
 func trim(object any) (any, error) {
 	if m, ok := object.(metav1.Object); ok {
 		m.SetManagedFields(nil)

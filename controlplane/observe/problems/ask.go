@@ -17,35 +17,35 @@ import (
 )
 
 const (
-	// logLines and logBytes bound what is fetched of a log.
+	// logLines and logBytes limit what is fetched of a log.
 	logLines = int64(40)
 	logBytes = int64(64 << 10)
-	// answerLimit bounds an answer, maxAsked how many are waited for at once.
+	// answerLimit bounds an answer, maxAsked how many are awaited at once.
 	answerLimit = 3 * time.Second
 	maxAsked    = 4
-	// maxAnswers bounds what is remembered; a cluster with more crashes than that has enough problems.
+	// maxAnswers limits what is stored; a cluster with more crashes than that has enough problems.
 	maxAnswers = 200
-	// fresh is how long an answer is good that may become another one. The log of a container that has ended does not.
+	// fresh is how long an answer that can change is used. The log of a container that has exited does not change.
 	fresh = 10 * time.Second
-	// maxNames is how many names of a namespace are looked at.
+	// maxNames is how many names of a namespace are read.
 	maxNames = int64(500)
 )
 
-// asker finds out what diagnoses ask for, and remembers it as long as they do.
-type asker struct {
+// fetcher finds the answers to the questions of diagnoses, and keeps them as long as they are asked.
+type fetcher struct {
 	client kubernetes.Interface
 	dns    func() DNS
 	scale  wait.Scale
-	// told is called when there is another answer.
-	told func()
-	slot chan struct{}
-	work sync.WaitGroup
+	// changed is called when there is another answer.
+	changed func()
+	slot    chan struct{}
+	work    sync.WaitGroup
 
 	mu      sync.Mutex // guards the rest
 	answers map[diagnose.Question]known
 }
 
-// known is an answer, or that one is waited for.
+// known is an answer, or that one is awaited.
 type known struct {
 	diagnose.Answer
 	there   bool
@@ -53,22 +53,22 @@ type known struct {
 	at      time.Time
 }
 
-func newAsker(o Options, told func()) *asker {
-	return &asker{
-		client: o.Client, dns: o.DNS, scale: o.Scale, told: told, slot: make(chan struct{}, maxAsked),
+func newFetcher(o Options, changed func()) *fetcher {
+	return &fetcher{
+		client: o.Client, dns: o.DNS, scale: o.Scale, changed: changed, slot: make(chan struct{}, maxAsked),
 		answers: map[diagnose.Question]known{},
 	}
 }
 
 // wait waits for all answers; the context of the questions has ended.
-func (a *asker) wait() { a.work.Wait() }
+func (f *fetcher) wait() { f.work.Wait() }
 
 // known returns the answers so far.
-func (a *asker) known() map[diagnose.Question]diagnose.Answer {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	m := make(map[diagnose.Question]diagnose.Answer, len(a.answers))
-	for q, k := range a.answers {
+func (f *fetcher) known() map[diagnose.Question]diagnose.Answer {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m := make(map[diagnose.Question]diagnose.Answer, len(f.answers))
+	for q, k := range f.answers {
 		if k.there {
 			m[q] = k.Answer
 		}
@@ -76,11 +76,11 @@ func (a *asker) known() map[diagnose.Question]diagnose.Answer {
 	return m
 }
 
-// ask begins to find out what is not known, and forgets what is not asked any more. It returns how many questions
-// have no answer yet, and when the first answer is too old.
-func (a *asker) ask(ctx context.Context, questions []diagnose.Question) (open int, expiry time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+// ask starts finding out what is not known, and drops what is no longer asked. It returns how many questions have no
+// answer yet, and when the first answer is too old.
+func (f *fetcher) ask(ctx context.Context, questions []diagnose.Question) (open int, expiry time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if len(questions) > maxAnswers {
 		questions = questions[:maxAnswers]
 	}
@@ -88,7 +88,7 @@ func (a *asker) ask(ctx context.Context, questions []diagnose.Question) (open in
 	now := time.Now()
 	for _, q := range questions {
 		wanted[q] = true
-		k := a.answers[q]
+		k := f.answers[q]
 		if !k.there {
 			open++
 		}
@@ -105,35 +105,35 @@ func (a *asker) ask(ctx context.Context, questions []diagnose.Question) (open in
 			continue
 		}
 		k.waiting = true
-		a.answers[q] = k
-		a.work.Go(func() { a.find(ctx, q) })
+		f.answers[q] = k
+		f.work.Go(func() { f.find(ctx, q) })
 	}
-	maps.DeleteFunc(a.answers, func(q diagnose.Question, k known) bool { return !wanted[q] && !k.waiting })
+	maps.DeleteFunc(f.answers, func(q diagnose.Question, k known) bool { return !wanted[q] && !k.waiting })
 	return open, expiry
 }
 
 // find answers one question.
-func (a *asker) find(ctx context.Context, q diagnose.Question) {
+func (f *fetcher) find(ctx context.Context, q diagnose.Question) {
 	select {
-	case a.slot <- struct{}{}:
-		defer func() { <-a.slot }()
+	case f.slot <- struct{}{}:
+		defer func() { <-f.slot }()
 	case <-ctx.Done():
 		return
 	}
-	limited, cancel := a.scale.Limit(ctx, answerLimit, "an answer from the API server")
+	limited, cancel := f.scale.Limit(ctx, answerLimit, "an answer from the API server")
 	defer cancel()
-	answer, err := a.answer(limited, q)
+	answer, err := f.answer(limited, q)
 	if err != nil {
 		answer = diagnose.Answer{Failed: true}
 	}
-	a.mu.Lock()
-	a.answers[q] = known{Answer: answer, there: true, at: time.Now()}
-	a.mu.Unlock()
-	a.told()
+	f.mu.Lock()
+	f.answers[q] = known{Answer: answer, there: true, at: time.Now()}
+	f.mu.Unlock()
+	f.changed()
 }
 
-func (a *asker) answer(ctx context.Context, q diagnose.Question) (answer diagnose.Answer, err error) {
-	core := a.client.CoreV1()
+func (f *fetcher) answer(ctx context.Context, q diagnose.Question) (answer diagnose.Answer, err error) {
+	core := f.client.CoreV1()
 	names := metav1.ListOptions{Limit: maxNames}
 	switch q.Topic {
 	case diagnose.LogOf:
@@ -175,18 +175,18 @@ func (a *asker) answer(ctx context.Context, q diagnose.Question) (answer diagnos
 		if err != nil {
 			return answer, err
 		}
-		for k := range o.Data { // their values are not looked at
+		for k := range o.Data { // their values are not read
 			answer.Lines = append(answer.Lines, k)
 		}
 	case diagnose.Lookup:
-		return a.lookUp(ctx, q)
+		return f.lookUp(ctx, q)
 	}
 	return answer, nil
 }
 
-// lookUp asks cluster DNS as the pod would.
-func (a *asker) lookUp(ctx context.Context, q diagnose.Question) (answer diagnose.Answer, err error) {
-	dns := a.dns()
+// lookUp queries cluster DNS as the pod would.
+func (f *fetcher) lookUp(ctx context.Context, q diagnose.Question) (answer diagnose.Answer, err error) {
+	dns := f.dns()
 	if dns == nil {
 		return diagnose.Answer{Failed: true}, nil
 	}

@@ -11,7 +11,7 @@ import (
 	"bonsai/controlplane/observe/objects"
 )
 
-// followed are the objects that a diagnosis looks at.
+// followed are the objects that a diagnosis reads.
 type followed struct {
 	spaces   *objects.Following[*corev1.Namespace]
 	pods     *objects.Following[*corev1.Pod]
@@ -28,7 +28,7 @@ type followed struct {
 	mutate   *objects.Following[*admissionv1.MutatingWebhookConfiguration]
 }
 
-// followAll begins to follow everything; each change makes a diagnosis due.
+// followAll starts following everything; each change makes a diagnosis due.
 func (r *run) followAll() followed {
 	return followed{
 		spaces: follow[*corev1.Namespace](r), pods: follow[*corev1.Pod](r), nodes: follow[*corev1.Node](r), events: follow[*corev1.Event](r),

@@ -13,17 +13,17 @@ import (
 )
 
 const (
-	// What is remembered of failed lookups is bounded by pods, names of each, and time.
+	// Stored failed lookups are limited by pods, names of each, and time.
 	maxPodsNamed = 200
 	maxPerPod    = 20
 	forget       = 6 * time.Minute
-	// dnsAgain is the pause before DNS is asked again that was disabled or broke off.
+	// dnsAgain is the pause before DNS is tried again after it was disabled or disconnected.
 	dnsAgain = 2 * time.Second
 )
 
-// lookups remembers the names that pods asked for in vain.
+// lookups stores the names that pods asked for without success.
 type lookups struct {
-	// poke is called when something was remembered.
+	// poke is called when something was stored.
 	poke func()
 
 	mu    sync.Mutex // guards byPod
@@ -36,7 +36,7 @@ type lookup struct {
 	byType map[string]int
 }
 
-// follow listens to cluster DNS until ctx ends.
+// follow follows cluster DNS until ctx ends.
 func (l *lookups) follow(ctx context.Context, dns func() DNS) {
 	for ctx.Err() == nil {
 		if server := dns(); server != nil {
@@ -52,13 +52,13 @@ func (l *lookups) follow(ctx context.Context, dns func() DNS) {
 	}
 }
 
-// take remembers a question if it failed and a pod asked it.
+// take stores a question if it failed and a pod asked it.
 func (l *lookups) take(q cluster.DNSQuery, now time.Time) {
 	namespace, _, ok := strings.Cut(q.Pod, "/")
 	if !ok || namespace == "node" || q.Type != "A" && q.Type != "AAAA" {
 		return
 	}
-	// The search for a name of the cluster has failed even if nobody outside answers for the last try.
+	// The search for a name of the cluster has failed even if no upstream answers the last try.
 	if q.Rcode != "NXDOMAIN" && (q.Rcode == "NOERROR" || len(q.Tries) == 0) {
 		l.found(q, namespace)
 		return
@@ -92,7 +92,7 @@ func (l *lookups) take(q cluster.DNSQuery, now time.Time) {
 	l.poke()
 }
 
-// found forgets a name that exists after all.
+// found drops a name that exists after all.
 func (l *lookups) found(q cluster.DNSQuery, namespace string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -109,14 +109,14 @@ func wanted(q cluster.DNSQuery, namespace string) string {
 	}
 	first = strings.ToLower(strings.TrimSuffix(first, "."))
 	name, searched := strings.CutSuffix(first, "."+namespace+".svc."+cluster.ClusterDomain)
-	// Without a search, or with one of which only the first try was seen, it is the name itself.
+	// Without a search, or if only its first try was seen, it is the name itself.
 	if !searched || len(q.Tries) == 0 && !strings.Contains(name, ".svc") {
 		return first
 	}
 	return name
 }
 
-// failed returns what is remembered, and forgets what is old.
+// failed returns what is stored, and drops what is old.
 func (l *lookups) failed(now time.Time) (list []diagnose.FailedLookup) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -14,10 +14,10 @@ import (
 
 const (
 	// The pause after a diagnosis is share times as long as that took, so that it costs a tenth of a core at most, and
-	// at least pause, so that a burst of changes is one.
+	// at least pause, so that a burst of changes is handled once.
 	pause = 50 * time.Millisecond
 	share = 9
-	// maxPause is the longest, whatever a diagnosis costs.
+	// maxPause is the longest, however long a diagnosis takes.
 	maxPause = 2 * time.Second
 )
 
@@ -26,8 +26,8 @@ type run struct {
 	Options
 	objects followed
 	names   *lookups
-	asker   *asker
-	dirty   chan struct{} // of one; has a word when a diagnosis is due
+	fetcher *fetcher
+	dirty   chan struct{} // of one; holds a value when a diagnosis is due
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
 
@@ -35,10 +35,10 @@ type run struct {
 	now outcome
 }
 
-// outcome is what a diagnosis had to say.
+// outcome is the result of a diagnosis.
 type outcome struct {
 	problems []cluster.Problem
-	// settled says that everything has been observed and no question is open.
+	// settled reports that everything has been observed and no question is open.
 	settled bool
 	// changed is closed when there is another outcome.
 	changed chan struct{}
@@ -50,12 +50,12 @@ func (r *run) state() outcome {
 	return r.now
 }
 
-// start begins to observe; end ends it.
+// start starts observing; end ends it.
 func start(o Options) *run {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &run{Options: o, dirty: make(chan struct{}, 1), cancel: cancel, now: outcome{changed: make(chan struct{})}}
 	r.names = &lookups{poke: r.poke}
-	r.asker = newAsker(o, r.poke)
+	r.fetcher = newFetcher(o, r.poke)
 	r.objects = r.followAll()
 	r.done.Go(func() {
 		defer r.objects.stop()
@@ -71,10 +71,10 @@ func start(o Options) *run {
 func (r *run) end() {
 	r.cancel()
 	r.done.Wait()
-	r.asker.wait()
+	r.fetcher.wait()
 }
 
-// poke says that something has changed.
+// poke reports that something has changed.
 func (r *run) poke() {
 	select {
 	case r.dirty <- struct{}{}:
@@ -89,7 +89,7 @@ func (r *run) work(ctx context.Context) {
 	for {
 		begin := time.Now()
 		report := diagnose.Workloads(r.observed(begin))
-		open, expiry := r.asker.ask(ctx, report.Questions)
+		open, expiry := r.fetcher.ask(ctx, report.Questions)
 		r.publish(report.Problems, open == 0)
 
 		rest := time.NewTimer(min(max(pause, share*time.Since(begin)), maxPause))
@@ -127,7 +127,7 @@ func (r *run) publish(problems []cluster.Problem, settled bool) {
 	r.now = outcome{problems: problems, settled: settled, changed: make(chan struct{})}
 }
 
-// observed is what is known at a moment.
+// observed is what is known at one moment.
 func (r *run) observed(now time.Time) diagnose.State {
 	o := r.objects
 	return diagnose.State{
@@ -136,6 +136,6 @@ func (r *run) observed(now time.Time) diagnose.State {
 		Claims: o.claims.All(), Classes: o.classes.All(), Services: o.services.All(),
 		ReplicaSets: o.replicas.All(), StatefulSets: o.stateful.All(), DaemonSets: o.daemons.All(), Jobs: o.jobs.All(),
 		Validating: o.validate.All(), Mutating: o.mutate.All(),
-		Lookups: r.names.failed(now), Answers: r.asker.known(),
+		Lookups: r.names.failed(now), Answers: r.fetcher.known(),
 	}
 }

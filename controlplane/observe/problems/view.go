@@ -1,9 +1,9 @@
-// Package problems finds what is wrong with workloads: it observes pods and what belongs to them, finds out what the
-// diagnosis asks for, and reports the problems. What is wrong, and why, is decided by package diagnose, which is pure.
+// Package problems finds what is wrong with workloads: it observes pods and what belongs to them, finds the answers
+// that the diagnosis needs, and reports the problems. Package diagnose, which is pure, decides what is wrong and why.
 //
-// Nothing runs while nobody watches. The first watcher starts the informers, the last one ends them and waits. What
+// Nothing runs without watchers. The first watcher starts the informers, the last one ends them and waits. What
 // they keep is shared with others (package objects). Begin reading at View; run.go is the work, ask.go answers the
-// questions of the diagnosis, names.go remembers failed lookups.
+// questions of the diagnosis, names.go stores failed lookups.
 package problems
 
 import (
@@ -20,20 +20,20 @@ import (
 	"bonsai/controlplane/observe/objects"
 )
 
-// onceLimit bounds a look without a watcher. It is less than what "bonsai status" waits for the daemon.
+// onceLimit limits a look without a watcher. It is less than the time that "bonsai status" waits for the daemon.
 const onceLimit = 2 * time.Second
 
-// DNS is what the view asks of cluster DNS; the view of package dns has it.
+// DNS is what the view needs from cluster DNS; the view of package dns implements it.
 type DNS interface {
 	DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error
 	DNSLookup(ctx context.Context, q cluster.DNSQuestion) (cluster.DNSAnswer, error)
 }
 
-// Options are what a View is made of.
+// Options are the dependencies of a View.
 type Options struct {
 	// Cluster is its name, for hints.
 	Cluster string
-	// Objects has what is looked at; Client is asked for what is not in it, such as logs.
+	// Objects has what is observed; Client is used for everything else, such as logs.
 	Objects *objects.Store
 	Client  kubernetes.Interface
 	// DNS returns nil while the cluster has none.
@@ -45,21 +45,21 @@ type Options struct {
 	Scale wait.Scale
 }
 
-// View tells the problems of workloads. It is safe for concurrent use.
+// View reports the problems of workloads. It is safe for concurrent use.
 type View struct {
 	Options
 
 	mu     sync.Mutex // guards the rest, and is held while a run starts or ends
 	closed bool
 	users  int
-	run    *run // nil while nobody watches
+	run    *run // nil without watchers
 }
 
-// New makes a View. It starts nothing.
+// New returns a View. It starts nothing.
 func New(o Options) *View { return &View{Options: o} }
 
-// Close ends all watching and waits for that. Whoever watches keeps what was known last; whoever comes later sees
-// nothing. The caller closes before the API server stops, which would wait for the informers.
+// Close ends all watching and waits for that. Existing watchers keep the last result; later ones see nothing. Close it
+// before the API server stops, which would wait for the informers.
 func (v *View) Close() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -69,13 +69,13 @@ func (v *View) Close() {
 	}
 }
 
-// Watcher is one who watches.
+// Watcher is one watcher.
 type Watcher struct {
 	run   *run
 	leave func()
 }
 
-// Watch begins to observe, unless somebody does already. The caller closes the Watcher.
+// Watch starts observing, unless that is happening already. The caller closes the Watcher.
 func (v *View) Watch() *Watcher {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -98,7 +98,7 @@ func (v *View) Watch() *Watcher {
 // Close ends the watching; for the last Watcher it waits for the informers to end.
 func (w *Watcher) Close() { w.leave() }
 
-// Problems returns what is known and a channel that is closed when that has changed. The list is the caller's.
+// Problems returns what is known and a channel that is closed when that has changed. The caller owns the list.
 func (w *Watcher) Problems() ([]cluster.Problem, <-chan struct{}) {
 	if w.run == nil {
 		return nil, nil
@@ -107,7 +107,7 @@ func (w *Watcher) Problems() ([]cluster.Problem, <-chan struct{}) {
 	return slices.Clone(s.problems), s.changed
 }
 
-// Once looks once. What cannot be found out within its limit is missing.
+// Once diagnoses once. What cannot be found out within its limit is missing.
 func (v *View) Once(ctx context.Context) []cluster.Problem {
 	w := v.Watch()
 	defer w.Close()

@@ -99,7 +99,7 @@ func until(t *testing.T, w *Watcher, what string, f func([]cluster.Problem) bool
 	}
 }
 
-func TestWatchersAreToldAtOnce(t *testing.T) {
+func TestWatchersAreNotifiedAtOnce(t *testing.T) {
 	v, client := newView(t, nil)
 	w := v.Watch()
 	defer w.Close()
@@ -120,7 +120,7 @@ func TestWatchersAreToldAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, w, "end of the problem", func(list []cluster.Problem) bool { return len(list) == 0 })
-	t.Logf("told after %s", time.Since(begin))
+	t.Logf("reported after %s", time.Since(begin))
 }
 
 func TestOnceWaitsForTheWholeStory(t *testing.T) {
@@ -226,21 +226,21 @@ func TestAfterClose(t *testing.T) {
 
 func TestAnswersThatAreNotAskedForAreForgotten(t *testing.T) {
 	_, client := newView(t, nil, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "cfg"}, Data: map[string]string{"key": ""}})
-	told := make(chan struct{}, 9)
-	a := newAsker(Options{Client: client, DNS: func() DNS { return nil }}, func() { told <- struct{}{} })
-	defer a.wait()
+	changed := make(chan struct{}, 9)
+	f := newFetcher(Options{Client: client, DNS: func() DNS { return nil }}, func() { changed <- struct{}{} })
+	defer f.wait()
 	q := diagnose.Question{Topic: diagnose.KeysOfConfigMap, Namespace: "shop", Name: "cfg"}
 	gone := diagnose.Question{Topic: diagnose.KeysOfSecret, Namespace: "shop", Name: "none"}
-	if open, _ := a.ask(t.Context(), []diagnose.Question{q, gone}); open != 2 {
+	if open, _ := f.ask(t.Context(), []diagnose.Question{q, gone}); open != 2 {
 		t.Errorf("%d are open", open)
 	}
-	<-told
-	<-told
-	known := a.known()
+	<-changed
+	<-changed
+	known := f.known()
 	if !slices.Equal(known[q].Lines, []string{"key"}) || !known[gone].Failed {
 		t.Errorf("got %+v", known)
 	}
-	if open, expiry := a.ask(t.Context(), []diagnose.Question{q}); open != 0 || expiry.IsZero() || len(a.known()) != 1 {
-		t.Errorf("%d are open, good until %s, %d known", open, expiry, len(a.known()))
+	if open, expiry := f.ask(t.Context(), []diagnose.Question{q}); open != 0 || expiry.IsZero() || len(f.known()) != 1 {
+		t.Errorf("%d are open, good until %s, %d known", open, expiry, len(f.known()))
 	}
 }

@@ -93,7 +93,7 @@ func TestOptionsSwitchOff(t *testing.T) {
 	}
 }
 
-func TestAnswerIsTheAskers(t *testing.T) {
+func TestAnswerBelongsToTheClient(t *testing.T) {
 	c := owned()
 	q := ask(t, "www.example.com.", dns.TypeA)
 	put(t, c, q, start, 0, "www.EXAMPLE.com. 300 IN CNAME cdn.example.com.", "cdn.example.com. 20 IN A 192.0.2.1")

@@ -60,7 +60,7 @@ func main() {
 	flag.IntVar(&b.updates, "updates", 100, "how many updates of an EndpointSlice are timed")
 	flag.BoolVar(&b.multisocket, "multisocket", false, "measure CoreDNS with its plugin multisocket, too, which kubeadm does not use")
 	full := flag.Bool("full", false, "five runs of 30 s")
-	echoAt := flag.String("echo", "", "be the floor: send every datagram to this address back; the bench starts it by itself")
+	echoAt := flag.String("echo", "", "be the floor: send every datagram to this address back; the bench starts it on its own")
 	flag.Parse()
 	if *echoAt != "" {
 		fmt.Fprintln(os.Stderr, "bench:", echo(*echoAt))

@@ -98,7 +98,7 @@ func (f *fakeEngine) SetAddons(_ context.Context, name string, change func(map[s
 	return os.Getenv("FAKE_ADDONS") != "", state.SaveSpec(spec)
 }
 
-// playedEngine tells moments with pauses between them.
+// playedEngine reports moments with pauses between them.
 type playedEngine struct {
 	AddonEngine
 	moments []cluster.AddonStatus

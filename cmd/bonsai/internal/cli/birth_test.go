@@ -8,12 +8,12 @@ import (
 	"bonsai/bootstrap/cluster"
 )
 
-// Birth tells one story after the other; a last one that is not Ready is that of a pod that went.
+// Birth sends one birth after the other; a last one that is not Ready belongs to a deleted pod.
 func (b *scripted) Birth(_ context.Context, namespace, name string, send func(cluster.Birth) error) error {
 	if err := b.note("birth " + namespace + " " + name); err != nil {
 		return err
 	}
-	for _, v := range b.told.Births {
+	for _, v := range b.script.Births {
 		if err := send(v); err != nil {
 			return err
 		}

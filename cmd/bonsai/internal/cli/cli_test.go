@@ -291,7 +291,7 @@ func (f *fakeEngine) Status(_ context.Context, name string) (s cluster.Snapshot,
 	if _, err := f.dir.Cluster(name).LoadSpec(); err != nil {
 		return s, err
 	}
-	data, err := os.ReadFile(f.mood) // the script names a file with what is to be told
+	data, err := os.ReadFile(f.mood) // the script names a file with the snapshot
 	if err != nil {
 		return s, err
 	}

@@ -19,11 +19,11 @@ import (
 	"bonsai/bootstrap/statedir"
 )
 
-// scripted is the daemon of a script: it tells what a file says, and writes down what it was asked.
+// scripted is the daemon of a script: it replies as a file says, and records the requests.
 type scripted struct {
 	localapi.Backend // nil: only DNS, births and load are asked for
 	asked            string
-	told             struct {
+	script           struct {
 		Status  []cluster.DNSStatus
 		Log     []cluster.DNSQuery
 		Hangs   bool // the log, or the stream of loads, goes on
@@ -38,7 +38,7 @@ type scripted struct {
 // startDaemon is: daemon FILE. It serves the local API of the script's cluster until the script ends.
 func startDaemon(ts *testscript.TestScript, _ bool, args []string) {
 	b := &scripted{asked: ts.MkAbs("asked.json")}
-	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &b.told))
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &b.script))
 	state := statedir.Dir{Root: ts.Getenv(statedir.EnvHome)}.Cluster(cluster.DefaultName)
 	ts.Check(state.CreateSocketDir())
 	server, err := localapi.Listen(state.APISocket(), b, slog.New(slog.DiscardHandler))
@@ -47,23 +47,23 @@ func startDaemon(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func (b *scripted) note(v any) error {
-	if b.told.Problem != nil {
-		return fault.FromProblem(*b.told.Problem)
+	if b.script.Problem != nil {
+		return fault.FromProblem(*b.script.Problem)
 	}
 	data, err := json.Marshal(v)
 	return errors.Join(err, os.WriteFile(b.asked, data, 0o600))
 }
 
 func (b *scripted) DNSStatus(context.Context) ([]cluster.DNSStatus, error) {
-	return b.told.Status, b.note("status")
+	return b.script.Status, b.note("status")
 }
 
 func (b *scripted) DNSLookup(_ context.Context, q cluster.DNSQuestion) (cluster.DNSAnswer, error) {
-	return b.told.Answer, b.note(q)
+	return b.script.Answer, b.note(q)
 }
 
 func (b *scripted) DNSFlush(_ context.Context, node string) ([]cluster.DNSFlushed, error) {
-	return b.told.Flushed, b.note("flush " + node)
+	return b.script.Flushed, b.note("flush " + node)
 }
 
 func (b *scripted) DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error {
@@ -71,7 +71,7 @@ func (b *scripted) DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching f
 		return err
 	}
 	watching()
-	for _, v := range b.told.Log {
+	for _, v := range b.script.Log {
 		if err := send(v); err != nil {
 			return err
 		}
@@ -83,7 +83,7 @@ func (b *scripted) Load(ctx context.Context, send func(cluster.Load) error) erro
 	if err := b.note("load"); err != nil {
 		return err
 	}
-	for _, v := range b.told.Loads {
+	for _, v := range b.script.Loads {
 		if err := send(v); err != nil {
 			return err
 		}
@@ -93,7 +93,7 @@ func (b *scripted) Load(ctx context.Context, send func(cluster.Load) error) erro
 
 // hang waits for the end if the script says so.
 func (b *scripted) hang(ctx context.Context) error {
-	if !b.told.Hangs {
+	if !b.script.Hangs {
 		return nil
 	}
 	if err := os.WriteFile(b.asked+".hangs", nil, 0o600); err != nil {

@@ -176,7 +176,7 @@ func TestExitCodeOfACancelledRun(t *testing.T) {
 	}
 }
 
-func TestJoinedErrorsAreToldOneByOne(t *testing.T) {
+func TestJoinedErrorsAreReportedOneByOne(t *testing.T) {
 	one, two := fault.Newf(fault.Usage, "one"), errors.New("two")
 	for want, err := range map[int]error{
 		1: fmt.Errorf("%w and %w", one, two), 2: errors.Join(one, two), 3: errors.Join(one, errors.Join(two, one)),

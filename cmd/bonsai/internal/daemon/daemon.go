@@ -1,9 +1,10 @@
 // Package daemon is the process behind a running cluster: it runs the control plane, and answers at the local API, over
 // which CLI and terminal UI see into the cluster. It never talks to the container engine.
 //
-// The process is the unit of restart. When a component ends by itself, the daemon writes why and ends too; the next start
-// makes a new one. What runs in it comes in as Parts, so that this package links nothing of Kubernetes; cmd/bonsai puts
-// the real ones together. Begin reading at Run; backend.go has the answers that package observe does not give.
+// The process is the unit of restart. When a component exits unexpectedly, the daemon writes why and exits too; the
+// next start creates a new one. Its contents are passed in as Parts, so that this package links nothing of Kubernetes;
+// cmd/bonsai assembles the real ones. Begin reading at Run; backend.go has the answers that package observe does not
+// give.
 package daemon
 
 import (
@@ -35,7 +36,7 @@ type ControlPlane interface {
 	Apply(ctx context.Context, spec cluster.Spec) error
 	// KeepNodes keeps the Node objects as planned until ctx ends. informer follows them, trimmed, and is not its to stop.
 	KeepNodes(ctx context.Context, informer cache.SharedIndexInformer) error
-	// Failed delivers the error of a component that ended although nobody stopped it.
+	// Failed delivers the error of a component that exited without being stopped.
 	Failed() <-chan error
 	// Stop ends it in order, and waits.
 	Stop()
@@ -89,8 +90,8 @@ type daemon struct {
 var _ localapi.Backend = (*daemon)(nil)
 
 // Run runs the daemon of a cluster until ctx ends, the local API is asked to stop it, or a component of the control plane
-// ends by itself. Why it ends other than in order is left in the cluster's crash file. The caller has locked the cluster
-// for the daemon.
+// exits on its own. The cause of an unexpected exit is written to the cluster's crash file. The caller has locked the
+// cluster for the daemon.
 func Run(ctx context.Context, o Options) error {
 	d := &daemon{Options: o, spec: o.Spec, story: newStory()}
 	err := d.run(ctx)
@@ -153,7 +154,7 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	return err
 }
 
-// keep begins to keep addons and Node objects as they are wanted. The returned function ends that and waits for it.
+// keep starts keeping addons and Node objects as planned. The returned function stops that and waits for it.
 func (d *daemon) keep(control ControlPlane) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup

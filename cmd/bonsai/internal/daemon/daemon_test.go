@@ -147,7 +147,7 @@ func (h *house) note(what string) {
 }
 
 func (h *house) parts(changed func()) (Parts, error) {
-	changed() // the addons may call it before anybody can be told
+	changed() // the addons may call it before there is a watcher
 	h.changed = changed
 	return Parts{Addons: h, Start: func(ctx context.Context, events func(cluster.Event)) (ControlPlane, error) {
 		events(cluster.Event{Kind: cluster.StepStarted, Step: "etcd"})
@@ -273,7 +273,7 @@ func TestLife(t *testing.T) {
 	if err != nil || s.Phase != cluster.PhaseRunning || s.KubernetesVersion != "v1.37.2" {
 		t.Errorf("when it is ready: %+v, %v", s, err)
 	}
-	// A stream that is open at the end is told in order, and does not hold it up.
+	// A stream that is open at the end is closed in order, and does not delay it.
 	loads, end := make(chan error, 1), make(chan struct{})
 	go func() {
 		once := sync.OnceFunc(func() { close(end) })
@@ -387,7 +387,7 @@ func TestWhyItEndedIsLeftBehind(t *testing.T) {
 	})
 }
 
-func TestAFailedStartIsToldToTheEnd(t *testing.T) {
+func TestAFailedStartIsReportedToTheEnd(t *testing.T) {
 	h := run(t)
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()

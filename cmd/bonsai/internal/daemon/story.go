@@ -19,14 +19,14 @@ type story struct {
 
 func newStory() story { return story{changed: make(chan struct{})} }
 
-// add takes in an event.
+// add adds an event.
 func (s *story) add(e cluster.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.take(e)
 }
 
-// end takes in the last event.
+// end adds the last event.
 func (s *story) end(e cluster.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

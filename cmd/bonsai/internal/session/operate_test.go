@@ -25,7 +25,7 @@ func operator(t *testing.T, text string) (*Session, string) {
 	return New(Options{Name: "dev", State: statedir.Dir{Root: filepath.Join(dir, "home")}, Executable: program}), dir
 }
 
-func TestAnOperationTellsItsSteps(t *testing.T) {
+func TestAnOperationReportsItsSteps(t *testing.T) {
 	s, _ := operator(t, `
 [ "$*" = "start --nodes 2 -p dev -o json" ] || exit 9
 [ "$BONSAI_HOME" != "" ] && [ "$(ls -A $BONSAI_HOME)" = "" ] || exit 8

@@ -42,7 +42,7 @@ func TestEventsComeInOrderAndCountUp(t *testing.T) {
 			}
 		}
 		switch len(got) {
-		case 3: // the watch expires; the new list tells only what changed
+		case 3: // the watch expires; the new list causes reports only of what changed
 			changes <- event1("ERROR", status(410, "Expired"))
 		case 4:
 			return errEnough

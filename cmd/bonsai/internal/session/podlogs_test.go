@@ -49,7 +49,7 @@ func logLine(second float64, text string) string {
 	return t.Format(time.RFC3339Nano) + " " + text + "\n"
 }
 
-// said runs PodLogs until it has told a number of lines, and returns them.
+// said runs PodLogs until it has sent a number of lines, and returns them.
 func said(t *testing.T, s *Session, q kube.LogQuery, lines int) []string {
 	t.Helper()
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, errors.New("the test took too long"))
@@ -142,7 +142,7 @@ func TestAContainerThatNobodySawIsToldFromItsPreviousLog(t *testing.T) {
 	}
 }
 
-func TestAPodThatJoinsAfterItsFirstRestartIsToldWhole(t *testing.T) {
+func TestAPodThatJoinsAfterItsFirstRestartIsShownFromItsStart(t *testing.T) {
 	changes := make(chan string, 10)
 	s := newSession(t, &logAPI{
 		pods: newScript(t, answer(t, nil, podList()), feed(changes)),
@@ -155,7 +155,7 @@ func TestAPodThatJoinsAfterItsFirstRestartIsToldWhole(t *testing.T) {
 	}
 }
 
-func TestWithoutATailOnlyWhatComesIsTold(t *testing.T) {
+func TestWithoutATailOnlyNewLinesAreSent(t *testing.T) {
 	changes := make(chan string, 10)
 	s := newSession(t, &logAPI{
 		pods: newScript(t, answer(t, nil, podList(logPodJSON("a", "1", runningAs("a1")), logPodJSON("b", "1", `"state":{"waiting":{}}`))), feed(changes)),
@@ -224,7 +224,7 @@ func TestALongLineIsCut(t *testing.T) {
 	}
 }
 
-func TestASlowReaderLosesTheOldestAndIsTold(t *testing.T) {
+func TestASlowReaderLosesTheOldestAndIsNotified(t *testing.T) {
 	b := newLogBuffer()
 	for i := range maxBuffered + 10 {
 		b.add(kube.LogLine{Time: time.Unix(int64(i), 0), Text: fmt.Sprint(i)})
@@ -236,10 +236,10 @@ func TestASlowReaderLosesTheOldestAndIsTold(t *testing.T) {
 	}
 	dropped := m.Count
 	if last := lines[len(lines)-1].Text; dropped+len(lines)-1 != maxBuffered+10 || last != fmt.Sprint(maxBuffered+9) {
-		t.Errorf("%d dropped, %d told, the last is %s", dropped, len(lines)-1, last)
+		t.Errorf("%d dropped, %d sent, the last is %s", dropped, len(lines)-1, last)
 	}
 	if more := b.take(); len(more) != 0 {
-		t.Errorf("the drop is told twice: %+v", more)
+		t.Errorf("the drop is reported twice: %+v", more)
 	}
 }
 

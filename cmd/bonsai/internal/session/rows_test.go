@@ -100,7 +100,7 @@ func TestRowsOfPagesAndChanges(t *testing.T) {
 			rows += len(b.Set)
 		case 2:
 			if b.Reset || b.Columns != nil {
-				t.Errorf("batch %d begins anew: %v %v", step, b.Reset, b.Columns)
+				t.Errorf("batch %d starts over: %v %v", step, b.Reset, b.Columns)
 			}
 			rows += len(b.Set)
 		case 3:
@@ -113,7 +113,7 @@ func TestRowsOfPagesAndChanges(t *testing.T) {
 		}
 		switch {
 		case len(b.Set) == 1 && b.Set[0].Cells[3] == "dev-2":
-			// Added and deleted at once: only the end is told. A bookmark moves the version on.
+			// Added and deleted at once: only the end is reported. A bookmark moves the version on.
 			changes <- event1("ADDED", tableOf("", "", pod("short", "85", "dev-1")))
 			changes <- event1("DELETED", tableOf("", "", pod("short", "86", "dev-1")))
 			changes <- event1("BOOKMARK", `{"kind":"Table","metadata":{"resourceVersion":"90"},"rows":[{"cells":["",0,"",""],"object":{"metadata":{"resourceVersion":"90","creationTimestamp":null}}}]}`)

@@ -9,10 +9,10 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// rangeStream is how the API server may read long lists; the other streams are open for ever.
+// rangeStream is how the API server may read long lists; the other streams stay open.
 const rangeStream = "/etcdserverpb.KV/RangeStream"
 
-// EtcdOptions count what a gRPC server of etcd is asked.
+// EtcdOptions count the requests to a gRPC server of etcd.
 func (c *Counters) EtcdOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
@@ -35,7 +35,7 @@ func (c *Counters) EtcdOptions() []grpc.ServerOption {
 	}
 }
 
-// etcdFailed leaves out what is an answer: that a revision was compacted, or that the client went away.
+// etcdFailed excludes errors that are answers: that a revision was compacted, or that the client disconnected.
 func etcdFailed(err error) bool {
 	switch status.Code(err) {
 	case codes.Unknown, codes.DeadlineExceeded, codes.ResourceExhausted, codes.Internal, codes.Unavailable, codes.DataLoss:

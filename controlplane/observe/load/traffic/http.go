@@ -8,9 +8,9 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/responsewriter"
 )
 
-// Handler counts what next serves. It belongs around all other filters of the API server, so that it sees requests
-// which these refuse, and how long they hold others up. Loopback is the server name that the API server's client of
-// itself asks for.
+// Handler counts what next serves. It belongs around all other filters of the API server, so that it sees requests that
+// these refuse, and how long they delay others. Loopback is the server name that the API server's client of itself
+// uses.
 func (c *Counters) Handler(next http.Handler, loopback string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		l := &c.callers[callerOf(r, loopback)]
@@ -43,7 +43,7 @@ func (c *Counters) Handler(next http.Handler, loopback string) http.Handler {
 	})
 }
 
-// failed says that the server could not do its work, or would not because there was too much of it.
+// failed reports that the server could not do its work, or refused because of overload.
 func failed(status int) bool { return status >= 500 || status == http.StatusTooManyRequests }
 
 // statusWriter remembers the status, which stays 0 for the implicit 200.
@@ -61,12 +61,13 @@ func (s *statusWriter) WriteHeader(status int) {
 
 func (s *statusWriter) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
-// controllersPrefix begins the last part of a controller's user agent: "bonsai/v1.37.2 (linux/amd64) kubernetes/abc/" and
-// its name (constructClient in k8s.io/controller-manager/pkg/clientbuilder). They have tokens in place of certificates.
+// controllersPrefix begins the last part of a controller's user agent: "bonsai/v1.37.2 (linux/amd64) kubernetes/abc/"
+// and its name (constructClient in k8s.io/controller-manager/pkg/clientbuilder). They have tokens instead of
+// certificates.
 const controllersPrefix = "system:serviceaccount:kube-system:"
 
-// callerOf looks at what a client shows of itself, before anybody has verified it: the figures are for people who want
-// to see what goes on, and somebody who wants to be counted as another does no harm.
+// callerOf uses what a client says about itself, unverified: the figures are for people who want to see what is going
+// on, and a client that wants to be counted as another does no harm.
 func callerOf(r *http.Request, loopback string) caller {
 	if r.TLS == nil {
 		return clients
@@ -97,7 +98,7 @@ type kind int
 
 const (
 	short  kind = iota
-	watch       // open until the client or the server has enough
+	watch       // open until the client or the server ends it
 	stream      // logs that are followed, exec, attach, port-forward, proxy
 )
 

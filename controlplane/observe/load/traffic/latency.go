@@ -26,7 +26,7 @@ func bucket(took time.Duration) int {
 	return single + 4*(n-4) + int(us>>(n-3)&3)
 }
 
-// middle is what the requests in a bucket took on average, more or less.
+// middle is roughly the average of the requests in a bucket.
 func middle(b int) time.Duration {
 	if b < single {
 		return time.Duration(b)*time.Microsecond + time.Microsecond/2

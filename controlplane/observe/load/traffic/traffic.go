@@ -1,9 +1,9 @@
-// Package traffic counts what the components ask of each other: who asks the API server, and what that asks etcd.
+// Package traffic counts the requests between components: the clients of the API server, and its requests to etcd.
 //
-// Upstream's metrics cannot tell: apiserver_request_total does not know who asked, and etcd_request_duration_seconds
-// counts everything below five milliseconds as one, which here is everything. So each of the two servers has a filter
-// around it that adds to a few counters, without locks, for less than a microsecond a request. Begin reading at
-// Counters.
+// Upstream's metrics are not enough: apiserver_request_total does not know the client, and
+// etcd_request_duration_seconds counts everything below five milliseconds as one, which here is everything. So each of
+// the two servers has a filter around it that adds to a few counters, without locks, in less than a microsecond a
+// request. Begin reading at Counters.
 package traffic
 
 import (
@@ -21,15 +21,15 @@ type Counters struct {
 	inflight atomic.Int64
 }
 
-// caller is who asks the API server.
+// caller is a client of the API server.
 type caller int
 
 const (
-	clients caller = iota // kubectl and everybody else
+	clients caller = iota // kubectl and everything else
 	kubelet
 	scheduler
 	controllerManager
-	apiServer // itself, and whoever else uses its loopback client
+	apiServer // itself, and everything else that uses its loopback client
 	callers
 )
 
@@ -52,7 +52,7 @@ func (l *link) end(took time.Duration, failed bool) {
 	}
 }
 
-// Reading is what the counters say at one moment.
+// Reading holds the counters at one moment.
 type Reading struct {
 	links []linkReading
 	// Watches are open watch requests, Inflight other requests that are being served.
@@ -65,7 +65,7 @@ type linkReading struct {
 	latency       [buckets]uint64
 }
 
-// Read looks at all counters.
+// Read reads all counters.
 func (c *Counters) Read() Reading {
 	r := Reading{Watches: int(c.watches.Load()), Inflight: int(c.inflight.Load())}
 	for i := range c.callers {
@@ -83,7 +83,7 @@ func (l *link) read(from, to string) linkReading {
 	return r
 }
 
-// Between makes figures of two readings that were taken span apart.
+// Between computes figures from two readings that are span apart.
 func Between(before, after Reading, span time.Duration) []cluster.Link {
 	links := make([]cluster.Link, len(after.links))
 	for i, now := range after.links {

@@ -53,7 +53,7 @@ func TestImages(t *testing.T) {
 			cause: "reg.test has no such image: the name or tag is wrong, or it was never pushed",
 			hint:  "bonsai image load reg.test/cart:1 -p dev", fix: "image load reg.test/cart:1",
 		},
-		"back-off tells the error before": {
+		"back-off has the error before it": {
 			reason: "ImagePullBackOff", message: `Back-off pulling image "reg.test/cart:1": ErrImagePull: ` + pull + "unexpected status from HEAD request to https://reg.test/v2/: 401 Unauthorized",
 			cause: "reg.test requires a login for it", hint: "imagePullSecrets", fix: "image load reg.test/cart:1",
 		},
@@ -230,7 +230,7 @@ func TestCrashThatRunsAMomentIsStillOne(t *testing.T) {
 		t.Errorf("it is over at %s, want %s", r.Next, want)
 	}
 	if s.Now = r.Next; len(Workloads(s).Problems) != 0 {
-		t.Error("a container that has run for ten seconds is still told to crash")
+		t.Error("a container that has run for ten seconds is still reported as crashing")
 	}
 }
 
@@ -417,7 +417,7 @@ func TestVolumes(t *testing.T) {
 			if test.state != nil {
 				test.state(&s)
 			}
-			// The pod that waits for the claim is no problem of its own.
+			// The pod that waits for the claim does not have a problem of its own.
 			s.Pods = []*corev1.Pod{pod("a", func(p *corev1.Pod) {
 				p.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}}
 			}, unscheduledFor(time.Minute, "0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found"))}

@@ -120,7 +120,7 @@ func TestNothingIsWrong(t *testing.T) {
 				test.state(&s)
 			}
 			for _, p := range Workloads(s).Problems {
-				t.Errorf("told %s: %s: %s", p.Kind, p.Summary, p.Cause)
+				t.Errorf("reported %s: %s: %s", p.Kind, p.Summary, p.Cause)
 			}
 		})
 	}

@@ -73,7 +73,7 @@ func (d *diagnosis) nameMissing(c container, e ending, lines []string, f *findin
 	seen := d.lookups[podName(c.pod)]
 	hosts := hostsIn(lines)
 	for _, l := range slices.Backward(seen) { // what the log says comes first
-		if l.Count > 1 && !slices.Contains(hosts, l.Name) && d.Now.Sub(l.Last) < backOffMax && d.worthTelling(l.Name, c.pod.Namespace) {
+		if l.Count > 1 && !slices.Contains(hosts, l.Name) && d.Now.Sub(l.Last) < backOffMax && d.worthReporting(l.Name, c.pod.Namespace) {
 			hosts = append(hosts, l.Name)
 		}
 	}
@@ -126,7 +126,7 @@ func (d *diagnosis) silentLookups() {
 			continue
 		}
 		for _, l := range d.lookups[podName(p)] {
-			if l.Count < often || d.named[podName(p)+" "+l.Name] || !d.worthTelling(l.Name, p.Namespace) {
+			if l.Count < often || d.named[podName(p)+" "+l.Name] || !d.worthReporting(l.Name, p.Namespace) {
 				continue
 			}
 			if d.over(l.Last, recently) {
@@ -160,9 +160,9 @@ func lookupWords(l FailedLookup) string {
 	return text
 }
 
-// worthTelling reports whether a name that does not exist is certainly a mistake: it is one of the cluster's, or
+// worthReporting reports whether a name that does not exist is certainly a mistake: it is one of the cluster's, or
 // resembles an existing Service. Programs try many other names on purpose.
-func (d *diagnosis) worthTelling(host, namespace string) bool {
+func (d *diagnosis) worthReporting(host, namespace string) bool {
 	if exists, sure := d.exists(host, namespace); sure {
 		return !exists
 	}

@@ -73,7 +73,7 @@ func Parts(s cluster.Snapshot) (list []cluster.Problem) {
 		default:
 			return
 		}
-		// Those of the control plane do not start again by themselves.
+		// Those of the control plane do not restart on their own.
 		if where != "" && s.Time.Sub(c.Since) < componentGrace {
 			return
 		}

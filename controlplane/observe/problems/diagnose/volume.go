@@ -13,7 +13,7 @@ import (
 
 const (
 	claimGrace     = 4 * time.Second
-	provisionGrace = 20 * time.Second // for somebody else's provisioner
+	provisionGrace = 20 * time.Second // for a provisioner of another vendor
 	// mountAgain is more than the longest pause of kubelet before it retries a mount.
 	mountAgain = 3 * time.Minute
 	// DefaultClassAnnotation marks the class of claims that name no class.

@@ -61,12 +61,12 @@ func testDrain(t *testing.T, c *harness.Cluster, s *session.Session) {
 		}
 		return nil
 	})
-	var told []string
-	if err := s.Do(bounded(t, "the drain"), kube.Action{Verb: kube.VerbDrain, Ref: ref, Grace: -1}, func(p string) { told = append(told, p) }); err != nil {
-		t.Fatalf("%v; told %q", err, told)
+	var progress []string
+	if err := s.Do(bounded(t, "the drain"), kube.Action{Verb: kube.VerbDrain, Ref: ref, Grace: -1}, func(p string) { progress = append(progress, p) }); err != nil {
+		t.Fatalf("%v; progress is %q", err, progress)
 	}
-	if text := strings.Join(told, "\n"); !strings.Contains(text, "evicting pod "+n.Namespace+"/web-") || !strings.Contains(text, "is gone") {
-		t.Errorf("told\n%s", text)
+	if text := strings.Join(progress, "\n"); !strings.Contains(text, "evicting pod "+n.Namespace+"/web-") || !strings.Contains(text, "is gone") {
+		t.Errorf("progress is\n%s", text)
 	}
 	list, err := n.Client.CoreV1().Pods(n.Namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "spec.nodeName=" + node})
 	if err != nil || len(list.Items) != 0 {
@@ -91,8 +91,8 @@ func testDrain(t *testing.T, c *harness.Cluster, s *session.Session) {
 	}
 }
 
-// testStopAndStart lets a watch of rows live through it, as the UI does: it asks again whenever it fails. A forwarded
-// port lives through it by itself.
+// testStopAndStart keeps a watch of rows through a stop and a start, as the UI does: it asks again whenever it fails. A
+// forwarded port survives on its own.
 func testStopAndStart(t *testing.T, c *harness.Cluster, s *session.Session) {
 	n := c.NewNamespace(t)
 	deployment(t, n, "web", 1)

@@ -1,5 +1,6 @@
-// Package e2e proves a Session on a real cluster of two nodes: what it tells of objects, logs, shells and ports, and that
-// it lives through a stop and a start. It stands here, and not in test/e2e, because nobody else may import the session.
+// Package e2e proves a Session on a real cluster of two nodes: what it shows of objects, logs, shells and ports, and
+// that it survives a stop and a start. It is here, and not in test/e2e, because no other package may import the
+// session.
 package e2e
 
 import (

@@ -107,13 +107,13 @@ func testDNS(t *testing.T, c *harness.Cluster, s *session.Session) {
 		t.Errorf("lookup: %+v, %v", answer, err)
 	}
 	n := c.NewNamespace(t)
-	n.Create(t, n.Pod("asker", harness.Testpod, "sleep"))
+	n.Create(t, n.Pod("client", harness.Testpod, "sleep"))
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	err = s.DNSLog(bounded(t, "a question in the log"), func() {
-		wg.Go(func() { n.Exec(t, "asker", "testpod", "resolve", "kubernetes.default") })
+		wg.Go(func() { n.Exec(t, "client", "testpod", "resolve", "kubernetes.default") })
 	}, func(q cluster.DNSQuery) error {
-		if strings.HasPrefix(q.Name, "kubernetes.default") && strings.HasSuffix(q.Pod, "/asker") {
+		if strings.HasPrefix(q.Name, "kubernetes.default") && strings.HasSuffix(q.Pod, "/client") {
 			return errDone
 		}
 		return nil
