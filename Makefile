@@ -121,7 +121,8 @@ golangci = go tool -modfile=$(CURDIR)/tools/lint.mod golangci-lint run
 deep := staticcheck,govet,bodyclose,unparam,modernize
 
 .PHONY: lint
-lint: ## check style, likely mistakes and who may import whom
+lint: ## check style, wording, likely mistakes and who may import whom
+	tools/wording.sh
 	@tools/need.sh go
 	$(golangci) ./...
 	$(golangci) --enable-only $(deep) $$(go list -f '{{.Dir}}' $$(tools/packages.sh all-light))

@@ -20,7 +20,7 @@ func TestControlPlaneIsDrawn(t *testing.T) {
 	r.until("a list alone", func(s string) bool { return strings.Contains(s, "kube-apiserver") && !strings.Contains(s, "38 loops") })
 }
 
-func TestControlPlaneTellsTrouble(t *testing.T) {
+func TestControlPlaneReportsTrouble(t *testing.T) {
 	s := shop()
 	s.snapshot.Components[0] = cluster.Component{Name: "etcd", Phase: cluster.PhaseFailed, Restarts: 3, Reason: "no space left on device"}
 	s.load.ControlPlane.Links[4].Errors = 2

@@ -262,7 +262,7 @@ func TestEditWithConflict(t *testing.T) {
 	}
 }
 
-func TestStatusIsNoConflict(t *testing.T) {
+func TestStatusIsNotAConflict(t *testing.T) {
 	s := shop()
 	tries := 0
 	s.replace = func(_ kube.Ref, yaml string) error {

@@ -119,7 +119,7 @@ func (p *startPage) drawRun(f *waterfall, w, h int) []string {
 	u, t := p.u, p.u.theme
 	lines := []string{p.headLine(f, w)}
 	if f.ended.IsZero() {
-		// The bars move by themselves.
+		// The bars move without input.
 		pause := 100 * time.Millisecond
 		if t.Calm {
 			pause = time.Second
