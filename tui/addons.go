@@ -12,7 +12,7 @@ import (
 	"bonsai/tui/paint"
 )
 
-// addonsPage lists every addon: those that are on with how they do, those that are off, and below them those that are
+// addonsPage lists every addon: the enabled ones with their state, the disabled ones, and below them those that are
 // known but not in this version. A key switches one on or off.
 type addonsPage struct {
 	u    *ui

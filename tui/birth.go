@@ -136,7 +136,7 @@ func (p *birthPage) text(w int) []string {
 	return lines
 }
 
-// lasts says that a step is under way.
+// lasts says that a step is in progress.
 func lasts(s *cluster.BirthStep) bool { return s.End == 0 && !s.Failed }
 
 // total is the span of the story: until now while something lasts.

@@ -243,7 +243,7 @@ func (u *ui) tabAt(x int) int {
 	return -1
 }
 
-// warns says that a screen has something that wants to be seen.
+// warns says that a screen has something that needs attention.
 func (u *ui) warns(id string) bool {
 	for _, p := range u.state.Snapshot.Problems {
 		if p.Severity != cluster.SeverityInfo && screenOf(p.Object) == id && id != "pods" {

@@ -11,7 +11,7 @@ import (
 )
 
 // TestTenThousandPodsUnderChurn has 10,000 pods change, come and go 500 times a second, while somebody moves about: the
-// cursor stays on its pod, every picture is exact, and what changed last is to be seen.
+// cursor stays on its pod, every picture is exact, and what changed last is visible.
 func TestTenThousandPodsUnderChurn(t *testing.T) {
 	const changes, perSecond = 1500, 500
 	s := &stream{manyPods(10_000), make(chan kube.RowBatch)}

@@ -158,7 +158,7 @@ func TestWhatIsEverywhereIsDoneEverywhere(t *testing.T) {
 	}
 }
 
-// TestHintsHaveKeys: what the line of hints names is to be had.
+// TestHintsHaveKeys: every action in the line of hints has a key.
 func TestHintsHaveKeys(t *testing.T) {
 	for name := range places {
 		r := atPlace(t, name)
@@ -212,7 +212,7 @@ func TestPaletteHasTheActionsOfThePage(t *testing.T) {
 	r.shows("0 of ")
 }
 
-// TestKeysWhereThereIsNothing: lists that are empty take all keys that lists have, one after the other.
+// TestKeysWhereThereIsNothing: lists that are empty take all keys that lists have, one after another.
 func TestKeysWhereThereIsNothing(t *testing.T) {
 	for _, world := range []func() *fakeSession{nothing, stopped} {
 		r := newRig(t, world(), 100, 30)

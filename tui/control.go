@@ -16,7 +16,7 @@ import (
 )
 
 // controlPage draws how the cluster is built, while it works: the components of the control plane and of the nodes, and
-// who asks whom how often. Below stand the components themselves, with a cursor, for their logs.
+// who asks whom how often. Below are the components themselves, with a cursor, for their logs.
 type controlPage struct {
 	u       *ui
 	grid    *grid.Grid

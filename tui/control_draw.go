@@ -15,7 +15,7 @@ const (
 	drawingHeight = 20
 )
 
-// controlNote is what is known of the one process.
+// controlNote is what is known about the one process.
 func (u *ui) controlNote() string {
 	load := &u.state.Load.ControlPlane
 	if load.Memory == 0 {

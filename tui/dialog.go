@@ -12,7 +12,7 @@ import (
 	"bonsai/tui/paint"
 )
 
-// dialog is a box in front of everything. It gets all keys until it is closed.
+// dialog is a box on top of everything. It gets all keys until it is closed.
 type dialog interface {
 	key(tea.KeyMsg)
 	mouse(tea.MouseEvent)
@@ -29,7 +29,7 @@ func (u *ui) closeDialog() {
 	u.touch()
 }
 
-// middle puts b, which may have codes, over the middle of a line of w cells. Wide characters that stand on the edges go.
+// middle puts b, which may have codes, over the middle of a line of w cells, and drops wide characters on the edges.
 func middle(line, b string, w int) string {
 	bw := ansi.StringWidth(b)
 	if bw > w {
@@ -69,7 +69,7 @@ func (u *ui) box(title string, lines []string) []string {
 	return append(out, u.theme.Paint(paint.Dim, border.BottomLeft+strings.Repeat(border.Bottom, width+2)+border.BottomRight))
 }
 
-// question asks before something that cannot be undone. The cursor stands on Cancel, and no key but the arrows takes it
+// question asks before something that cannot be undone. The cursor is on Cancel, and no key but the arrows takes it
 // away from there. Some questions want a name to be typed.
 type question struct {
 	u      *ui
@@ -144,7 +144,7 @@ type choice struct {
 	title string
 	// hint is dim and to the right: a key, a kind.
 	hint string
-	// off says why it cannot be chosen; it is shown all the same.
+	// off says why it cannot be chosen; it is shown nevertheless.
 	off string
 	// words are searched beside the title.
 	words string

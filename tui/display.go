@@ -13,7 +13,7 @@ import (
 
 // display puts pictures on a terminal, in place of Bubble Tea's own renderer, whose timer of 60 ticks a second costs
 // more than the whole idle UI (docs/decisions/012). It sends only lines that have changed, as one write between the marks
-// of a synchronized update, from a goroutine of its own: a slow terminal skips pictures and holds nobody up.
+// of a synchronized update, from a goroutine of its own: a slow terminal skips pictures and delays nobody.
 type display struct {
 	w    io.Writer
 	file *os.File // w, if it is a terminal
@@ -95,7 +95,7 @@ func (d *display) leave(in io.Reader) {
 	}
 }
 
-// leaveLimit bounds the wait for a write under way.
+// leaveLimit bounds the wait for a running write.
 const leaveLimit = time.Second
 
 // show has a picture drawn soon, in place of an older one that was not drawn yet.
@@ -174,7 +174,7 @@ func difference(old, new []string) string {
 					b.WriteString("\x1b[2J")
 				}
 			}
-			// The old line is erased before, not after: behind a full line the cursor still stands on its last cell.
+			// The old line is erased before, not after: behind a full line the cursor is still on its last cell.
 			fmt.Fprintf(&b, "\x1b[%d;1H\x1b[K", i+1)
 			b.WriteString(line)
 			b.WriteString("\x1b[0m")

@@ -49,7 +49,7 @@ type editing struct {
 	u     *ui
 	ref   kube.Ref
 	title string
-	// before is what the object was, text what it is to be, trouble why that was refused: it stands above the text.
+	// before is what the object was, text what it is to be, trouble why that was refused: it is shown above the text.
 	before, text string
 	trouble      []string
 }

@@ -137,7 +137,7 @@ func newest[T any](c chan T, v T) {
 	c <- v
 }
 
-// borrowed reads keys for another program. A read that is under way when that has ended would swallow the next key:
+// borrowed reads keys for another program. A read that is in progress when that has ended would swallow the next key:
 // giveBack ends it.
 type borrowed struct {
 	r  cancelreader.CancelReader

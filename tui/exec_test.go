@@ -64,7 +64,7 @@ func TestShellThatCannotBe(t *testing.T) {
 	r.shows("its image has no shell", "bonsai kubectl -p dev -- debug")
 }
 
-// TestKeysGoBack: a read that is under way when another program has ended does not take the next key.
+// TestKeysGoBack: a read that is in progress when another program has ended does not take the next key.
 func TestKeysGoBack(t *testing.T) {
 	in, keys, err := os.Pipe()
 	if err != nil {

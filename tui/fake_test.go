@@ -336,7 +336,7 @@ func (s *fakeSession) Forward(ctx context.Context, spec kube.ForwardSpec, f func
 	if local == 0 {
 		local = 40123
 	}
-	// What is behind it says how it does.
+	// What is behind it says its state.
 	err := s.follow(ctx, func() error {
 		s.mu.Lock()
 		state := kube.ForwardState{Local: local, Pod: "shop/web-9cc6f-lm2", Connections: 1, Bytes: 48 << 10, Reason: s.broken}

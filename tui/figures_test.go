@@ -199,7 +199,7 @@ func BenchmarkFiguresKeyToPaint(b *testing.B) {
 	}
 }
 
-// BenchmarkFiguresChangeToPaint: the same cluster; a pod that is to be seen changes.
+// BenchmarkFiguresChangeToPaint: the same cluster; a pod that is visible changes.
 func BenchmarkFiguresChangeToPaint(b *testing.B) {
 	for b.Loop() {
 		busy(b, func(f *figures, s *stream) {

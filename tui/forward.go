@@ -15,8 +15,8 @@ import (
 	"bonsai/tui/paint"
 )
 
-// forwards are the ports of this machine that lead into the cluster. They live as long as the UI, regardless of which page is in
-// front. They belong to the program's goroutine.
+// forwards are the ports of this machine that lead into the cluster. They live as long as the UI,
+// regardless of the page that is shown. They belong to the program's goroutine.
 type forwards struct {
 	u    *ui
 	list []*forward

@@ -6,7 +6,7 @@ import (
 )
 
 // frontPage is the first page of the overview's screen: the overview, or the start view in its place where there is
-// nothing to look at but a start, or an operation to be seen.
+// nothing to look at but a start, or an operation to show.
 type frontPage struct {
 	u        *ui
 	overview page
@@ -79,7 +79,7 @@ func (f *frontPage) choose() {
 	u.touch()
 }
 
-// frontChanged is to be called when the newest operation began, ended or was seen.
+// frontChanged must be called when the newest operation began, ended or was seen.
 func (u *ui) frontChanged() {
 	for _, s := range u.screens {
 		if f, ok := s.pages[0].(*frontPage); ok {

@@ -43,7 +43,7 @@ var goldens = map[string]struct {
 	"ascii":            {shop, []string{"1"}, "PROBLEMS"},
 }
 
-// TestGolden compares them with what somebody has looked at: at three sizes, each with all colours, sixteen and none.
+// TestGolden compares them with what somebody has reviewed: at three sizes, each with all colours, sixteen and none.
 // Escape is written as "␛", so that the files can be read and compared.
 func TestGolden(t *testing.T) {
 	for name, c := range goldens {
@@ -149,7 +149,7 @@ func (r *rig) picture(w, h int) string {
 	return b.String()
 }
 
-// golden compares text with a file that somebody has looked at.
+// golden compares text with a file that somebody has reviewed.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", "golden", name+".txt")

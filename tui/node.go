@@ -51,7 +51,7 @@ func (p *nodePage) head(w int) []string {
 	return append(u.nodeHead(p.name, w, false), u.heading(w, u.T("PODS"), note))
 }
 
-// nodeHead is a node in a few lines: how it does, what it uses, its components. With a rule it begins like a part of its
+// nodeHead is a node in a few lines: its state, what it uses, its components. With a rule it begins like a part of its
 // own.
 func (u *ui) nodeHead(name string, w int, rule bool) []string {
 	at := slices.IndexFunc(u.state.Snapshot.Nodes, func(n cluster.NodeStatus) bool { return paint.Clean(n.Name) == name })

@@ -114,7 +114,7 @@ func (u *ui) operationEnd(o *operation) string {
 }
 
 // leaveOperation says that the end of an operation was seen. Its picture goes when the cluster is known to be what the
-// operation made of it, so that nobody is offered to start what has just been started.
+// operation made of it, so that nobody is offered a start of what has just been started.
 func (u *ui) leaveOperation(o *operation) {
 	o.seen = true
 	if o.err != nil {
@@ -147,7 +147,7 @@ func (u *ui) doing(o *operation) string {
 	return u.T("deleting")
 }
 
-// operationShown says that the page in front shows the operation.
+// operationShown says that the current page shows the operation.
 func (u *ui) operationShown() bool {
 	_, ok := u.page().(*startPage)
 	return ok && u.operation != nil
@@ -249,7 +249,7 @@ func (u *ui) quit() {
 	u.leave(o)
 }
 
-// confirmStop asks, and stops the cluster, or the start that is under way.
+// confirmStop asks, and stops the cluster, or the start that is in progress.
 func (u *ui) confirmStop() {
 	name := u.session.Name()
 	switch o := u.operation; {

@@ -129,7 +129,7 @@ func (p *outputPage) act(id string) bool {
 
 func (p *outputPage) hide() {
 	if !p.done && p.task != nil {
-		p.task.cancel(errEnded) // nobody looks at the answer any more
+		p.task.cancel(errEnded) // nobody watches the answer any more
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 	"bonsai/tui/paint"
 )
 
-// overviewPage answers whether the cluster does well and, if not, what is wrong, why, and what to do: problems first,
+// overviewPage answers whether the cluster is healthy and, if not, what is wrong, why, and what to do: problems first,
 // with the cursor on them, then nodes, control plane, pods, DNS and warnings. Where there is little room the parts get
 // short, and the last of them go; where there is much, they stand beside each other.
 type overviewPage struct {
@@ -281,7 +281,7 @@ func (u *ui) line(w int) *paint.Line {
 	return u.theme.Line(w).Pale(!u.state.Stale().IsZero())
 }
 
-// heading is the first line of a part: its name, what is to be said of it, and a rule.
+// heading is the first line of a part: its name, what is to be said about it, and a rule.
 func (u *ui) heading(w int, title, note string) string {
 	l := u.line(w).Add(paint.Plain, " ").Add(paint.Title, title).Add(paint.Plain, " ")
 	if note != "" {

@@ -154,7 +154,7 @@ func (u *ui) nodeWord(n *cluster.NodeStatus) string {
 
 func percent(share float64) string { return fmt.Sprintf("%.0f%%", share*100) }
 
-// nodesFlow is nodes one after the other, those that do not do well first.
+// nodesFlow is nodes one after another, the unhealthy ones first.
 func (p *overviewPage) nodesFlow(w, rows int) []string {
 	u := p.u
 	nodes := slices.Clone(u.state.Snapshot.Nodes)

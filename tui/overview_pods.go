@@ -108,7 +108,7 @@ func (u *ui) dot(s paint.State) string {
 	return u.theme.Glyph(s, 0)
 }
 
-// podsFlow is namespaces one after the other, those with trouble first.
+// podsFlow is namespaces one after another, those with trouble first.
 func (p *overviewPage) podsFlow(w, rows int) []string {
 	u := p.u
 	spaces := slices.Clone(u.state.Summary.Spaces)

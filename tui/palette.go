@@ -90,7 +90,7 @@ func (u *ui) findObjects(text string) []choice {
 	return list
 }
 
-// actionsHere are those of all contexts of the page in front, each once.
+// actionsHere are those of all contexts of the current page, each once.
 func (u *ui) actionsHere() []keymap.Action {
 	var list []keymap.Action
 	for _, c := range u.chain() {
@@ -108,7 +108,7 @@ func moves(a keymap.Action) bool {
 	return slices.ContainsFunc(a.In, func(c keymap.Context) bool { return c == keymap.List || c == keymap.Scroll || c == keymap.Panes })
 }
 
-// openHelp lists the keys that count on the page in front.
+// openHelp lists the keys that count on the current page.
 func (u *ui) openHelp() {
 	t := &textBox{u: u, title: u.T("keys")}
 	width := min(76, u.width-6)

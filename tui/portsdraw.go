@@ -156,7 +156,7 @@ func (p *portsPage) whyNotReady(l *kube.ServiceLine) string {
 	return text
 }
 
-// suspect is a pod that by its name belongs to a Service and does not do well, and how it does.
+// suspect is a pod that by its name belongs to a Service and is not healthy, and its state.
 func (p *portsPage) suspect(l *kube.ServiceLine) string {
 	best, status := "", ""
 	for _, r := range p.u.state.Pods.All {

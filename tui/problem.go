@@ -172,7 +172,7 @@ func (p *problemPage) draw(w, h int) []string {
 	return fill(lines[p.top:], w, h)
 }
 
-// facts are what else is known of it: a word, and a text.
+// facts are what else is known about it: a word, and a text.
 func (p *problemPage) facts() (facts [][2]string) {
 	u, problem := p.u, &p.problem
 	add := func(word, text string) { facts = append(facts, [2]string{word, text}) }

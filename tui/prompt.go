@@ -35,7 +35,7 @@ func (u *ui) openPrompt(p *prompt, text string) {
 }
 
 func (p *prompt) line(u *ui, w int) string {
-	// What is typed is always to be seen, the part around the cursor at least.
+	// What is typed is always visible, the part around the cursor at least.
 	text := p.input.text()
 	label := paint.Cut(p.label, max(1, w-paint.Width(text)-2, w/3), u.theme.Glyphs.More)
 	l := u.theme.Line(w).Add(paint.Key, label)

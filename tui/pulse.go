@@ -144,7 +144,7 @@ func (l *warningList) newest() []kube.EventLine {
 	return slices.SortedStableFunc(slices.Values(l.Lines), func(a, b kube.EventLine) int { return b.Time.Compare(a.Time) })
 }
 
-// foldedWarning is one line of what is said of several objects of a kind.
+// foldedWarning is one line of what is said about several objects of a kind.
 type foldedWarning struct {
 	kube.EventLine
 	more int // objects beside the one that is named
@@ -158,7 +158,7 @@ func (w *foldedWarning) object() string {
 	return fmt.Sprintf("%s +%d", objectText(w.Object), w.more)
 }
 
-// foldWarnings makes one line of what is said of several objects of a kind, as kubelets do of their nodes.
+// foldWarnings makes one line of what is said about several objects of a kind, as kubelets do of their nodes.
 func foldWarnings(list []kube.EventLine) []foldedWarning {
 	type same struct{ kind, namespace, reason, message string }
 	at := map[same]int{}

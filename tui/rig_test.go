@@ -168,7 +168,7 @@ func (r *rig) shows(texts ...string) {
 	}
 }
 
-// screen is what is to be seen, without codes.
+// screen is what is visible, without codes.
 func (r *rig) screen() string {
 	r.u.touch()
 	r.u.schedule()

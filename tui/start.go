@@ -332,7 +332,7 @@ func (p *startPage) report() string {
 	return b.String()
 }
 
-// fall is the waterfall that is to be seen, nil if there is none.
+// fall is the waterfall that is visible, nil if there is none.
 func (p *startPage) fall() *waterfall {
 	switch o := p.u.operation; {
 	case o != nil:

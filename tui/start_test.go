@@ -162,7 +162,7 @@ func TestStart(t *testing.T) {
 	if strings.Contains(r.screen(), "\x1b[2J") {
 		t.Error("text of the cluster reached the terminal as it was")
 	}
-	// The rest of the UI works meanwhile, and what is under way can be seen.
+	// The rest of the UI works meanwhile, and what is in progress is visible.
 	r.keys("3")
 	r.shows("start dev")
 	r.keys("ctrl+k", `"stop the cluster"`)

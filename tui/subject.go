@@ -12,12 +12,12 @@ import (
 	"bonsai/tui/paint"
 )
 
-// subjectPage is one object: what is known of it, in tabs. The keys of lists work here too, on the object.
+// subjectPage is one object: what is known about it, in tabs. The keys of lists work here too, on the object.
 type subjectPage struct {
 	u    *ui
 	s    subject
 	tabs []objectTab
-	// current is the tab in front.
+	// current is the index of the tab that is shown.
 	current int
 	visible bool
 
@@ -214,7 +214,7 @@ func (p *subjectPage) turn(to int) {
 	p.tab().show()
 }
 
-// contexts are those of the tabs, of the tab in front, and of the object for what means nothing in that tab.
+// contexts are those of the tabs, of the current tab, and of the object for what means nothing in that tab.
 func (p *subjectPage) contexts() []keymap.Context {
 	return slices.Concat([]keymap.Context{keymap.Tabs}, p.tab().contexts(), contextsFor([]subject{p.s}, keymap.Object))
 }
@@ -307,7 +307,7 @@ func (p *subjectPage) draw(w, h int) []string {
 	return fill(lines, w, h)
 }
 
-// header names the object, says how it does, and where it is.
+// header names the object, says its state, and where it is.
 func (p *subjectPage) header(w int) string {
 	u, g := p.u, &p.u.theme.Glyphs
 	l := u.theme.Line(w).Add(paint.Plain, " ")

@@ -384,7 +384,7 @@ func (p *subjectPage) askDetail(done func()) {
 	})
 }
 
-// summary writes what is known of a pod.
+// summary writes what is known about a pod.
 func (p *subjectPage) summary(w int) []textview.Line {
 	u, d := p.u, p.detail
 	r := rich{width: w}

@@ -18,7 +18,7 @@ import (
 )
 
 // ui is the whole interface and the only Bubble Tea model: it gets every message and gives it to the first that wants
-// it, in this order: size and colours, the dialog in front, the prompt, the page, the keys that work everywhere. All
+// it, in this order: size and colours, the open dialog, the prompt, the page, the keys that work everywhere. All
 // other parts are plain structs that share it. Only the program's own goroutine touches it.
 type ui struct {
 	opts    Options
@@ -61,7 +61,7 @@ type ui struct {
 	mouse   bool
 	blurred bool
 	leaving bool
-	cmds    []tea.Cmd // to be returned from the Update under way
+	cmds    []tea.Cmd // to be returned from the current Update
 	display *display
 	in      io.Reader // where keys come from
 	deaf    time.Time // keys before that are left over from another program
@@ -78,7 +78,7 @@ type screen struct {
 	pages            []page
 }
 
-// frame is the page that is to be seen when the screen is.
+// frame is the page that is visible when the screen is.
 func (s *screen) frame() page { return s.pages[len(s.pages)-1] }
 
 const (
@@ -188,10 +188,10 @@ func (u *ui) schedule() {
 // View implements tea.Model. The display draws.
 func (u *ui) View() string { return "" }
 
-// frame is the page that is to be seen.
+// frame is the page that is visible.
 func (u *ui) frame() page { return u.screens[u.current].frame() }
 
-// page is the one that has the keys: the one that is to be seen, or a part of it.
+// page is the one that has the keys: the one that is visible, or a part of it.
 func (u *ui) page() page {
 	p := u.frame()
 	if f, ok := p.(facade); ok {
@@ -236,7 +236,7 @@ func (u *ui) key(msg tea.KeyMsg) {
 	}
 }
 
-// chain is where a key is looked up now: in the contexts of the page in front, and then everywhere.
+// chain is where a key is looked up now: in the contexts of the current page, and then everywhere.
 func (u *ui) chain() []keymap.Context {
 	return keymap.Chain(append(u.frame().contexts(), keymap.Global)...)
 }
@@ -249,7 +249,7 @@ func (u *ui) keyIn(chain []keymap.Context, id string) string {
 	return ""
 }
 
-// perform does an action that was looked up for the page in front: one of the page, one that works everywhere, or a
+// perform does an action that was looked up for the current page: one of the page, one that works everywhere, or a
 // verb for what is chosen on the page. It returns false if there is none.
 func (u *ui) perform(id string) bool {
 	if u.frame().act(id) || u.act(id) {
@@ -363,7 +363,7 @@ func (u *ui) push(p page) {
 	p.show()
 }
 
-// pop closes the page in front, and says whether there was one to go back to.
+// pop closes the current page, and says whether there was one to go back to.
 func (u *ui) pop() bool {
 	s := u.screens[u.current]
 	if len(s.pages) == 1 {

@@ -179,7 +179,7 @@ func (u *ui) chooser() (chooser, bool) {
 	return c, ok
 }
 
-// runVerb does it with what is chosen on the page in front, or says why not.
+// runVerb does it with what is chosen on the current page, or says why not.
 func (u *ui) runVerb(v *verb) {
 	c, ok := u.chooser()
 	if !ok {

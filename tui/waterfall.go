@@ -96,7 +96,7 @@ func fallOfTimeline(t *cluster.Timeline) *waterfall {
 	return w
 }
 
-// fallOfSnapshot is what is known of a start that another process runs: each component and node with how it does and
+// fallOfSnapshot is what is known about a start that another process runs: each component and node with its state and
 // since when.
 func fallOfSnapshot(s *cluster.Snapshot) *waterfall {
 	w := &waterfall{verb: "start", began: s.Time}

@@ -4,7 +4,7 @@
 // have it. Figures (rates, shares, who asks, what fails) are those of the last minutes and are kept up to date question
 // by question. Nothing here knows terminals, but all text has been made harmless for them.
 //
-// Begin reading at Ring; query.go says what is kept of a question.
+// Start reading at Ring; query.go says what is kept of a question.
 package dnslog
 
 import (
@@ -51,7 +51,7 @@ type Query struct {
 	Rcode       Text
 	// Result is the answer in a few words.
 	Result Text
-	// Answers are all that is known of the answer.
+	// Answers are all that is known about the answer.
 	Answers  Text
 	Node     Text
 	Source   Text // a cluster.DNSSource

@@ -297,7 +297,7 @@ func (r *Ring) Names(f func(*Name)) {
 	}
 }
 
-// NameOf returns what is known of a name, nil if nothing is.
+// NameOf returns what is known about a name, nil if nothing is.
 func (r *Ring) NameOf(asked Text) *Name { return r.names[asked] }
 
 // Changed calls f for every name whose figures have changed since it was called before.

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Feed is something that is followed as long as somebody looks at it. Only the owner calls its methods.
+// Feed is something that is followed as long as somebody watches it. Only the owner calls its methods.
 type Feed struct {
 	hub *Hub
 	// run follows until ctx ends; when it returns before that, it is restarted after a pause.
@@ -26,7 +26,7 @@ const (
 // ErrEnded stands for the reason of something that ended without one.
 var ErrEnded = errors.New("it ended")
 
-// New makes a feed that nobody looks at. follow runs in a goroutine and returns when its context ends or nothing more
+// New makes a feed that nobody watches. follow runs in a goroutine and returns when its context ends or nothing more
 // comes; it calls healthy when news arrive. After an error, and after an end without one, it is called again, later
 // each time. state gets the error in the owner's goroutine, and nil when news arrive again.
 func New(h *Hub, follow func(ctx context.Context, healthy func()) error, state func(error)) *Feed {

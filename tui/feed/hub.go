@@ -6,7 +6,7 @@
 // editor that holds the owner for an hour costs nothing but the merging, and a thousand changes a second cost ten
 // frames.
 //
-// A Feed is something that is followed while somebody looks at it, again after each failure. Begin reading at New.
+// A Feed is something that is followed while somebody watches it, again after each failure. Start reading at New.
 package feed
 
 import (

@@ -16,7 +16,7 @@ type Look struct {
 	Tick int
 	// Title translates the title of a column.
 	Title func(string) string
-	// Focused says that the cursor is to be seen.
+	// Focused says that the cursor is visible.
 	Focused bool
 	// Pale draws everything as old news.
 	Pale bool

@@ -3,7 +3,7 @@
 // Rows are known by their ID, and so is the cursor: it stays on its object when rows around it change. Order, filter
 // and column widths are kept up to date row by row. A Grid belongs to one goroutine.
 //
-// Begin reading at Grid; filter.go has the language of filters, draw.go the drawing.
+// Start reading at Grid; filter.go has the language of filters, draw.go the drawing.
 package grid
 
 import (
@@ -223,7 +223,7 @@ func (g *Grid) Lost() bool {
 	return lost
 }
 
-// find returns where an item stands in a sorted list, -1 if nowhere.
+// find returns the position of an item in a sorted list, -1 if nowhere.
 func (g *Grid) find(list []*Item, it *Item) int {
 	if it == nil {
 		return -1

@@ -1,7 +1,7 @@
 // Package keymap says which key does what. Code asks for the action of a key; nobody compares keys with letters.
 //
 // Actions live in contexts. A page says which contexts count on it now, and a key is looked up in these from the most
-// specific to the most general; Global comes last. A user may give any action other keys (Parse). Begin reading at
+// specific to the most general; Global comes last. A user may give any action other keys (Parse). Start reading at
 // Places and Default.
 package keymap
 

@@ -48,7 +48,7 @@ func (t *EventTail) Listen(f func()) { t.changed = append(t.changed, f) }
 // Reset forgets what has come so far.
 func (t *EventTail) Reset() { t.Lines = nil }
 
-// take adds what is wanted; an event that came again stands at the end with its new count.
+// take adds what is wanted; an event that came again is moved to the end with its new count.
 func (t *EventTail) take(list []kube.EventLine) {
 	t.Read, t.Err = true, nil
 	clean := t.o.Clean

@@ -81,9 +81,8 @@ func Width(s string) int {
 	return n
 }
 
-// cells is the width of characters that stand alone regardless of what is beside them, as far as these do so too: those of most
-// languages. It is 0 for all others, about which the rules of grapheme clusters have to be asked, which takes a hundred
-// times as long.
+// cells is the width of characters that never join their neighbours, which are those of most languages. It is 0 for all
+// others, which need the rules of grapheme clusters; those take a hundred times as long.
 func cells(r rune) int {
 	switch {
 	case r < 0xA1 || r == 0xAD: // ASCII is not asked about; controls, a space that does not break, a hyphen that is not seen

@@ -4,7 +4,7 @@
 // how that looks, down to terminals without colour. Every state has a glyph as well, so that colour is never the
 // only sign of it. Codes are compiled once per theme; drawing a cell allocates nothing but its text.
 //
-// Begin reading at Theme, then Line. Text that comes out of a cluster goes through Clean first.
+// Start reading at Theme, then Line. Text that comes out of a cluster goes through Clean first.
 package paint
 
 import (

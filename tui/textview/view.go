@@ -5,7 +5,7 @@
 // hides; both look at everything that is kept. Lines are measured once, when they are made (NewLine), and only what is
 // visible is wrapped and painted, so that neither a line of 100 kB nor ten thousand lines a second are felt.
 //
-// Begin reading at View, then Draw. A View belongs to one goroutine; lines may be made by any.
+// Start reading at View, then Draw. A View belongs to one goroutine; lines may be made by any.
 package textview
 
 import (
@@ -24,7 +24,7 @@ const (
 	None
 )
 
-// View is text and where somebody looks at it. Make one with New.
+// View is text and which part of it is shown. Make one with New.
 type View struct {
 	// Name is the column before the text: where a line comes from; nil for none. NameWidth is its width.
 	Name      func(*Line) (string, paint.Role)
