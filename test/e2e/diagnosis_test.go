@@ -195,7 +195,7 @@ func faultsAround() []planted {
 			Kind: cluster.ProblemUnschedulable, Object: web, Summary: "no node matches its requirements", Cause: "no node has the label disk=ssd", Hint: "label node",
 		}, 1},
 		{"host port", deployed(3, idle, container(func(c *corev1.Container) { c.Ports = []corev1.ContainerPort{{ContainerPort: 80, HostPort: 8099}} })), expected{
-			Kind: cluster.ProblemPort, Object: web, Summary: "host port 8099 is taken on every node", Cause: "has 8099 on", Hint: "a Service in place of hostPort",
+			Kind: cluster.ProblemPort, Object: web, Summary: "host port 8099 is taken on every node", Cause: "has 8099 on", Hint: "a Service instead of hostPort",
 		}, 1},
 		{"volume", func(t *testing.T, n *harness.Namespace) {
 			claim(t, n, "data", "standart")

@@ -3,6 +3,7 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -218,7 +219,7 @@ func testSecondStart(t *testing.T, c *harness.Cluster) {
 		t.Error("status exits with 0 although a node's container is gone")
 	}
 	r := c.Start(t)
-	if strings.Contains(r.Stderr, "rror") {
+	if regexp.MustCompile(`(?i)\berror`).MatchString(r.Stderr) {
 		t.Errorf("the repair reports an error: %s", r)
 	}
 	for _, n := range readyNodes(t, c, 3) {

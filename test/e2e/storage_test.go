@@ -444,7 +444,8 @@ func testStatefulSet(t *testing.T, c *harness.Cluster) {
 	}
 }
 
-// A volume of a node that was removed for good cannot be recovered; it was lost with the node.
+// A volume is not forgotten while its node may come back: a Node object that somebody deletes is there again, and the
+// start that repairs the node lets the volume go.
 func testDeletedNode(t *testing.T, c *harness.Cluster) {
 	n := c.NewNamespace(t)
 	claim(t, n, "stranded", "immediate")
@@ -462,5 +463,10 @@ func testDeletedNode(t *testing.T, c *harness.Cluster) {
 		return err
 	})
 	n.Kubectl(t, "delete", "node", node, "--timeout=30s")
+	n.Kubectl(t, "wait", "--for=create", "node/"+node, "--timeout=30s")
+	if _, err := n.Client.CoreV1().PersistentVolumes().Get(t.Context(), pv.Name, metav1.GetOptions{}); err != nil {
+		t.Errorf("the volume of a node that may come back: %v", err)
+	}
+	c.Start(t)
 	volumeGone(t, n, pv)
 }
