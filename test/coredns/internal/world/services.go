@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 )
 
 // clusterIP is a fresh address of the service range.
@@ -207,14 +206,14 @@ func (g *Generator) addSlice(w *World, svc *corev1.Service) {
 		}
 		e.Conditions = g.conditions(svc)
 		if g.one(2) {
-			e.Hostname = ptr.To(pick(g, hostnames...))
+			e.Hostname = new(pick(g, hostnames...))
 		}
 		if g.one(2) {
 			e.TargetRef = &corev1.ObjectReference{Kind: "Pod", Namespace: svc.Namespace, Name: pick(g, hostnames...)}
 		}
 		if g.one(2) {
-			e.NodeName = ptr.To("node-1")
-			e.Zone = ptr.To("zone-a")
+			e.NodeName = new("node-1")
+			e.Zone = new("zone-a")
 		}
 		slice.Endpoints = append(slice.Endpoints, e)
 	}
@@ -222,7 +221,7 @@ func (g *Generator) addSlice(w *World, svc *corev1.Service) {
 }
 
 func (g *Generator) conditions(svc *corev1.Service) discoveryv1.EndpointConditions {
-	yes, no := ptr.To(true), ptr.To(false)
+	yes, no := new(true), new(false)
 	if svc.Spec.PublishNotReadyAddresses && !g.one(4) { // what the EndpointSlice controller writes then
 		return discoveryv1.EndpointConditions{Ready: yes, Serving: pick(g, yes, no), Terminating: pick(g, yes, no)}
 	}
@@ -244,9 +243,9 @@ func (g *Generator) slicePorts(svc *corev1.Service) []discoveryv1.EndpointPort {
 		from = g.servicePorts(0)
 	}
 	for _, p := range from {
-		port := discoveryv1.EndpointPort{Name: ptr.To(p.Name), Protocol: ptr.To(p.Protocol), Port: ptr.To(p.Port)}
+		port := discoveryv1.EndpointPort{Name: new(p.Name), Protocol: new(p.Protocol), Port: new(p.Port)}
 		if g.one(4) {
-			port.Port = ptr.To[int32](10053)
+			port.Port = new(int32(10053))
 		}
 		switch g.IntN(40) {
 		case 0:
