@@ -172,7 +172,7 @@ func startFaults() []startFault {
 					}
 				}
 			},
-			says: []string{"its container", "exit code 137", "dmesg"},
+			says: []string{"its container", "exited with code 137", "dmesg"},
 		},
 	}
 }
