@@ -47,6 +47,18 @@ func (s Scale) factor() float64 {
 	return float64(s)
 }
 
+// Pause waits for d, between two tries of something. Its error is the cause of ctx, which ended before. d is not scaled.
+func Pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // Timeout is the error of a wait that reached its limit. It is a context.DeadlineExceeded.
 type Timeout struct {
 	After time.Duration

@@ -74,3 +74,18 @@ func TestAScaleIsANumberInJSONAndReadAgainFromItsText(t *testing.T) {
 		t.Errorf("no scale is %q", got)
 	}
 }
+
+func TestPauseEndsInTimeOrWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		if err := Pause(t.Context(), time.Minute); err != nil || time.Since(began) != time.Minute {
+			t.Errorf("got %v after %s", err, time.Since(began))
+		}
+		mine := errors.New("the user pressed Ctrl-C")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(mine)
+		if err := Pause(ctx, time.Hour); !errors.Is(err, mine) {
+			t.Errorf("got %v, want the cause", err)
+		}
+	})
+}

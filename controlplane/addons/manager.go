@@ -113,7 +113,7 @@ func (m *Manager) connect(ctx context.Context, c Cluster, s store) error {
 			errs[i] = m.apply(ctx, name, nil)
 			// Namespaces, admission plugins and the allocator of addresses may need a few more moments.
 			for ctx.Err() == nil && errs[i] != nil && !isForeign(errs[i]) {
-				pause(ctx, applyPause)
+				_ = wait.Pause(ctx, applyPause)
 				errs[i] = m.apply(ctx, name, nil)
 			}
 		})
@@ -333,15 +333,5 @@ func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default: // it is about to run anyway
-	}
-}
-
-// pause returns after d or with ctx.
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"bonsai/bootstrap/wait"
 )
 
 // Pauses between the ends of a runner and its next starts; they double.
@@ -40,7 +42,7 @@ func (m *Manager) startRunners(ctx context.Context) {
 func (m *Manager) keep(ctx context.Context, r Runner, c Cluster, life *runner) {
 	defer close(life.done)
 	defer life.stop()
-	for wait := firstPause; ; wait = min(2*wait, lastPause) {
+	for rest := firstPause; ; rest = min(2*rest, lastPause) {
 		began := time.Now()
 		err := r.Run(ctx, c)
 		if ctx.Err() != nil {
@@ -50,12 +52,12 @@ func (m *Manager) keep(ctx context.Context, r Runner, c Cluster, life *runner) {
 			err = errEnded
 		}
 		if time.Since(began) > lastPause {
-			wait = firstPause
+			rest = firstPause
 		}
-		c.Log.Warn("the addon's controller failed, restarting it", "err", err, "pause", wait)
+		c.Log.Warn("the addon's controller failed, restarting it", "err", err, "pause", rest)
 		m.update(func() { life.err, life.began = err, time.Time{} })
 		wake(m.look) // which repeats until the failure is old
-		pause(ctx, wait)
+		_ = wait.Pause(ctx, rest)
 		m.update(func() { life.began = time.Now() })
 	}
 }

@@ -73,7 +73,7 @@ func (s *Session) follow(ctx context.Context, src source, k sink) error {
 			return err
 		}
 		if time.Since(began) < relistPause {
-			if err := sleep(ctx, relistPause); err != nil {
+			if err := wait.Pause(ctx, relistPause); err != nil {
 				return err
 			}
 		}
@@ -92,7 +92,7 @@ func (s *Session) followOnce(ctx context.Context, src source, k sink) error {
 		}
 		// The server ends watches after a few minutes. One that ends at once must not make us spin.
 		if time.Since(began) < relistPause {
-			if err := sleep(ctx, relistPause); err != nil {
+			if err := wait.Pause(ctx, relistPause); err != nil {
 				return err
 			}
 		}

@@ -23,6 +23,7 @@ import (
 	"bonsai/bootstrap/accept"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/kube"
+	"bonsai/bootstrap/wait"
 )
 
 const (
@@ -132,7 +133,7 @@ func (fw *forwarder) report(ctx context.Context) error {
 		}
 		fw.f(now)
 		sent = now
-		if err := sleep(ctx, pause); err != nil {
+		if err := wait.Pause(ctx, pause); err != nil {
 			return err
 		}
 	}
@@ -147,7 +148,7 @@ func (fw *forwarder) choose(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		fw.unlink(err.Error())
-		if err := sleep(ctx, forwardRetry); err != nil {
+		if err := wait.Pause(ctx, forwardRetry); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"bonsai/bootstrap/kube"
+	"bonsai/bootstrap/wait"
 )
 
 const (
@@ -152,7 +153,7 @@ func (b *logBuffer) pump(ctx context.Context, ended <-chan struct{}, f func([]ku
 		if over {
 			return nil
 		}
-		if err := sleep(ctx, flushInterval); err != nil {
+		if err := wait.Pause(ctx, flushInterval); err != nil {
 			return err
 		}
 	}

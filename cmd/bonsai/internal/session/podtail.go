@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"bonsai/bootstrap/kube"
+	"bonsai/bootstrap/wait"
 )
 
 const (
@@ -140,7 +141,7 @@ func (t *tail) stream(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-t.left:
-			if sleep(ctx, t.l.s.o.Scale.Of(goneGrace)) == nil {
+			if wait.Pause(ctx, t.l.s.o.Scale.Of(goneGrace)) == nil {
 				cancel()
 			}
 		}

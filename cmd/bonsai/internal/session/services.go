@@ -15,6 +15,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/kube"
+	"bonsai/bootstrap/wait"
 )
 
 // shownNodes is how many nodes' addresses are shown for a NodePort; each node has it.
@@ -54,7 +55,7 @@ func (s *Session) Services(ctx context.Context, f func([]kube.ServiceLine) error
 				return err
 			}
 			first, last = false, lines
-			if err := sleep(ctx, flushInterval); err != nil {
+			if err := wait.Pause(ctx, flushInterval); err != nil {
 				return err
 			}
 		}

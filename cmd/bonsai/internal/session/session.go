@@ -94,18 +94,6 @@ func (s *Session) limit(ctx context.Context, d time.Duration, what string) (cont
 	return context.WithTimeoutCause(ctx, d, cause)
 }
 
-// sleep waits between two tries; an error is that of ctx.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // withDriver runs f with a connection to the container engine.
 func (s *Session) withDriver(f func(node.Driver) error) (err error) {
 	d, err := s.o.Driver()
