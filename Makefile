@@ -52,8 +52,13 @@ build/agent.json: # the Go compiler decides whether anything changed
 	@tools/need.sh go
 	@go run ./bootstrap/payload/builder agent
 
+# Each with how long it takes on two cores: with empty caches of Go and of the linters, and again.
+groups = "lint=cold 10 min, warm 2 min" "test-light=cold 6 min, warm 1 min" "fuzz=3 min" \
+	"test-coredns=cold 3 min, warm 1 min" "test-heavy=cold 10 min, warm 3 min" "test-e2e=15 min"
+
 .PHONY: test
-test: lint test-light fuzz test-coredns test-heavy ## lint, then all tests; needs a Docker engine
+test: ## lint, then all tests, all of them even if some fail; needs a Docker engine
+	@MAKE="$(MAKE)" tools/groups.sh $(groups)
 
 .PHONY: test-light
 test-light: ## tests that link no Kubernetes, with the race detector
@@ -84,9 +89,12 @@ test-coredns: ## compare the DNS server's replies with those of CoreDNS (ARGS="-
 	cd test/coredns && go test ./bench ./internal/... && go test . $(ARGS)
 
 .PHONY: test-heavy
-test-heavy: build ## tests that link Kubernetes, then those that start clusters
-	@tools/need.sh tmux
+test-heavy: build ## tests that link Kubernetes
 	go test -ldflags "$$(tools/ldflags.sh)" -timeout 15m $$(tools/packages.sh heavy)
+
+.PHONY: test-e2e
+test-e2e: build ## tests that start clusters; they need a Docker engine
+	@tools/need.sh tmux
 	go test -count=1 -p 1 -timeout 45m ./test/... $$(go list ./... | grep '/internal/.*/e2e$$')
 
 .PHONY: test-vm
