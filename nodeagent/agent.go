@@ -34,6 +34,7 @@ import (
 	"bonsai/nodeagent/cgroupinfo"
 	"bonsai/nodeagent/containerd"
 	"bonsai/nodeagent/hostprep"
+	"bonsai/nodeagent/listening"
 	"bonsai/nodeagent/podnet"
 	"bonsai/nodeagent/podtimes"
 	"bonsai/nodeagent/supervise"
@@ -262,8 +263,9 @@ func (a *agent) serve(ctx context.Context, tasks *sync.WaitGroup, giveUp context
 		// The host itself: the cluster must not reach what listens on the bridge there.
 		Denied:      []netip.Addr{a.cfg.Gateway},
 		DialTimeout: a.cfg.WaitScale.Of(dialLimit), State: a.state, Usage: measure, Images: a.runtime, Log: a.log,
-		Pods:  podtimes.New(podtimes.Dir, a.runtime.Conn()),
-		Parts: a.handlers(),
+		Pods:      podtimes.New(podtimes.Dir, a.runtime.Conn()),
+		Listening: listening.Reader{Proc: "/proc", Processes: func(uid string) ([]int, error) { return usage.Processes(places(), uid) }}.Pod,
+		Parts:     a.handlers(),
 	})
 	tasks.Go(func() { giveUp(s.ServeLocal(ctx, local)) })
 	tasks.Go(func() { giveUp(s.ServeTLS(ctx, remote, tlsConfig)) })
@@ -272,7 +274,11 @@ func (a *agent) serve(ctx context.Context, tasks *sync.WaitGroup, giveUp context
 
 // measure reads the counters of this node.
 func measure() (cluster.NodeCounters, error) {
-	return usage.Read(usage.Places{Cgroups: cgroupinfo.Root, Kubelet: hostprep.KubeletCgroup, Meminfo: "/proc/meminfo", Disk: "/var"})
+	return usage.Read(places())
+}
+
+func places() usage.Places {
+	return usage.Places{Cgroups: cgroupinfo.Root, Kubelet: hostprep.KubeletCgroup, Meminfo: "/proc/meminfo", Disk: "/var"}
 }
 
 // APIClient uses the agent's own certificate, whose rights are those of the ClusterRole bonsai:agent.

@@ -100,6 +100,13 @@ func (c *Client) Pod(ctx context.Context, n cluster.Node, uid string) (cluster.P
 	return pod, err
 }
 
+// Listening returns the ports that the programs of a pod listen on at this moment.
+func (c *Client) Listening(ctx context.Context, n cluster.Node, uid string) ([]cluster.Listening, error) {
+	var ports []cluster.Listening
+	err := c.do(ctx, n, request{path: "/v1/pods/" + uid + "/listening", limit: podLimit}, &ports)
+	return ports, err
+}
+
 // MakeVolume creates a volume, which may exist already, and returns its path on the node.
 func (c *Client) MakeVolume(ctx context.Context, n cluster.Node, name string) (string, error) {
 	var volume struct {

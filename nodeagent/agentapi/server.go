@@ -8,6 +8,8 @@
 //	GET  /v1/images     []containerd.Image
 //	POST /v1/images     a docker or OCI archive to import; answers with the names
 //	GET  /v1/pods/UID   cluster.PodOnNode: when the parts of a pod were made
+//	GET  /v1/pods/UID/listening
+//	                    []cluster.Listening: the ports that its programs listen on now
 //	     /v1/NAME/…     what the part of the agent with this name answers (dns, volumes)
 //
 // It keeps nothing between requests. Begin reading at Server.
@@ -34,6 +36,7 @@ import (
 	"bonsai/bootstrap/accept"
 	"bonsai/bootstrap/cluster"
 	"bonsai/nodeagent/containerd"
+	"bonsai/nodeagent/listening"
 	"bonsai/nodeagent/podtimes"
 )
 
@@ -68,6 +71,8 @@ type Config struct {
 	Usage  func() (cluster.NodeCounters, error)
 	Images Images
 	Pods   Pods
+	// Listening returns the ports that the programs of a pod listen on.
+	Listening func(uid string) ([]cluster.Listening, error)
 	// Parts answer at and below /v1/NAME; they do not see this prefix.
 	Parts map[string]http.Handler
 	Log   *slog.Logger
@@ -144,6 +149,14 @@ func (s *Server) api() http.Handler {
 			return
 		}
 		answer(w, pod, err)
+	})
+	mux.HandleFunc("GET /v1/pods/{uid}/listening", func(w http.ResponseWriter, r *http.Request) {
+		ports, err := s.cfg.Listening(r.PathValue("uid"))
+		if errors.Is(err, listening.ErrUID) {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		answer(w, ports, err)
 	})
 	for name, h := range s.cfg.Parts {
 		prefix := "/v1/" + name

@@ -181,3 +181,25 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 }
+
+func TestProcesses(t *testing.T) {
+	files := func(controller, pod string) map[string]string {
+		return map[string]string{
+			filepath.Join(controller, pod, "0123", "cgroup.procs"): "41\n42\n", filepath.Join(controller, pod, "4567", "cgroup.procs"): "43\n",
+			filepath.Join(controller, pod, "cgroup.procs"): "",
+		}
+	}
+	for name, p := range map[string]Places{
+		"v1": node(t, v1(cgroupfs...), files("cpuacct", "kubelet/kubepods/burstable/pod"+burstable)),
+		"v2": node(t, v2(cgroupfs...), files("", "kubelet/kubepods/burstable/pod"+burstable)),
+		"v2 with systemd": node(t, v2(systemd...),
+			files("", "kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod"+slice(burstable))),
+	} {
+		if got, err := Processes(p, burstable); err != nil || !reflect.DeepEqual(got, []int{41, 42, 43}) {
+			t.Errorf("%s: got %v, %v", name, got, err)
+		}
+		if got, err := Processes(p, "2a3f9c52-8f0e-4b5a-bb4e-5f1d6a7e0009"); err != nil || len(got) != 0 {
+			t.Errorf("%s: of a pod of another node: got %v, %v", name, got, err)
+		}
+	}
+}
