@@ -3,7 +3,8 @@
 // It follows upstream's cmd/kube-apiserver/app/testing/testserver.go and not the cobra command, which takes over the
 // process's signal handler when it is built. Differences from the stock server: the listener is passed in, so that
 // clients can queue on it before the server exists; connections to pods and Services go through our dialer; our own
-// hook replaces the two that wait a fixed second; and requests that are steps of a pod's birth are recorded.
+// hook replaces the two that wait a fixed second; requests that are steps of a pod's birth are recorded; and who creates a
+// NetworkPolicy is warned that nothing enforces it.
 package apiserver
 
 import (
@@ -37,6 +38,7 @@ import (
 	generatedopenapi "k8s.io/kubernetes/pkg/generated/openapi"
 
 	"bonsai/controlplane/internal/ownwrites"
+	"bonsai/controlplane/internal/policywarning"
 	"bonsai/controlplane/internal/rbac"
 	"bonsai/controlplane/observe/birth"
 )
@@ -167,7 +169,7 @@ func newConfig(opts options.CompletedOptions, o Options) (*app.Config, serversto
 	}
 	c.KubeAPIs = kube
 	cp := kube.ControlPlane
-	cp.Generic.AdmissionControl = births.admission(cp.Generic.AdmissionControl)
+	cp.Generic.AdmissionControl = births.admission(policywarning.Wrap(cp.Generic.AdmissionControl))
 	if c.ApiExtensions, err = controlplaneapiserver.CreateAPIExtensionsConfig(*cp.Generic, cp.VersionedInformers, plugins,
 		opts.CompletedOptions, opts.MasterCount, resolver, webhook.NewDefaultAuthenticationInfoResolverWrapper(
 			cp.ProxyTransport, cp.Generic.EgressSelector, cp.Generic.LoopbackClientConfig, cp.Generic.TracerProvider)); err != nil {

@@ -1,0 +1,34 @@
+// Package policywarning lets the API server answer who creates or changes a NetworkPolicy with a warning that nothing
+// enforces it here. The policy is stored as it is.
+//
+// It is a part of admission and not a ValidatingAdmissionPolicy with the action Warn, which would do the same: that is an
+// object which users can delete, and for which the API server would compile an expression.
+package policywarning
+
+import (
+	"context"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/warning"
+)
+
+// Text is the warning.
+const Text = "the pod network of this cluster does not enforce NetworkPolicies: all traffic passes, unless something installed here enforces them"
+
+// Wrap adds the warning to what admission does.
+func Wrap(next admission.Interface) admission.Interface {
+	return admission.NewChainHandler(next, warner{admission.NewHandler(admission.Create, admission.Update)})
+}
+
+type warner struct{ *admission.Handler }
+
+var _ admission.ValidationInterface = warner{}
+
+// Validate implements admission.ValidationInterface. It refuses nothing.
+func (warner) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	if r := a.GetResource(); r.Group == networkingv1.GroupName && r.Resource == "networkpolicies" && a.GetSubresource() == "" {
+		warning.AddWarning(ctx, "", Text)
+	}
+	return nil
+}
