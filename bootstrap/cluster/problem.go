@@ -113,6 +113,14 @@ const (
 	ProblemPort          = "PortTaken"         // a port of a node, or of the pod itself, is in use
 	ProblemRefused       = "Refused"           // pods are not admitted: quota, webhook, policy, limits
 	ProblemWebhook       = "WebhookUnanswered" // a webhook that fails closed and that nobody answers
+
+	ProblemService    = "ServiceWithoutPods"  // a Service selects no pod, or none that is ready
+	ProblemTarget     = "TargetPortWrong"     // a Service leads to a port that its pods do not have
+	ProblemBalancer   = "LoadBalancerPending" // nothing gives a Service of type LoadBalancer an address
+	ProblemIngress    = "IngressUnserved"     // no controller serves an Ingress
+	ProblemPolicy     = "PolicyNotEnforced"   // NetworkPolicies that nothing enforces
+	ProblemAutoscaler = "CannotScale"         // an autoscaler without metrics, or without a target
+	ProblemSchedule   = "NotRunOnSchedule"    // a CronJob that does not start when it is due
 )
 
 // SortProblems sorts the most serious first, then those that others depend on, then the oldest.

@@ -10,6 +10,7 @@ package observe
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -116,6 +117,14 @@ func (o *Observer) Start(control ControlPlane) {
 				return v.dns
 			}
 			return nil
+		},
+		Listening: func(ctx context.Context, node, uid string) ([]cluster.Listening, error) {
+			for _, n := range o.nodes() {
+				if n.Name == node {
+					return control.Agents().Listening(ctx, n, uid)
+				}
+			}
+			return nil, fmt.Errorf("the cluster has no node %s", node)
 		},
 	})
 	o.mu.Lock()

@@ -12,8 +12,10 @@ import (
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -149,6 +151,14 @@ func informerOf(f informers.SharedInformerFactory, id reflect.Type) cache.Shared
 		return apps.DaemonSets().Informer()
 	case reflect.TypeFor[*batchv1.Job]():
 		return f.Batch().V1().Jobs().Informer()
+	case reflect.TypeFor[*batchv1.CronJob]():
+		return f.Batch().V1().CronJobs().Informer()
+	case reflect.TypeFor[*autoscalingv2.HorizontalPodAutoscaler]():
+		return f.Autoscaling().V2().HorizontalPodAutoscalers().Informer()
+	case reflect.TypeFor[*networkingv1.Ingress]():
+		return f.Networking().V1().Ingresses().Informer()
+	case reflect.TypeFor[*networkingv1.NetworkPolicy]():
+		return f.Networking().V1().NetworkPolicies().Informer()
 	case reflect.TypeFor[*admissionv1.ValidatingWebhookConfiguration]():
 		return f.Admissionregistration().V1().ValidatingWebhookConfigurations().Informer()
 	case reflect.TypeFor[*admissionv1.MutatingWebhookConfiguration]():

@@ -3,8 +3,10 @@ package objects
 import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -37,7 +39,12 @@ func trim(object any) (any, error) {
 			o.Message = o.Message[:maxMessage]
 		}
 	case *corev1.Service:
-		o.Annotations, o.Labels, o.Spec, o.Status = nil, nil, corev1.ServiceSpec{Selector: o.Spec.Selector}, corev1.ServiceStatus{}
+		o.Annotations, o.Labels = nil, nil
+		o.Spec = corev1.ServiceSpec{
+			Type: o.Spec.Type, Selector: o.Spec.Selector, Ports: o.Spec.Ports, PublishNotReadyAddresses: o.Spec.PublishNotReadyAddresses,
+			LoadBalancerClass: o.Spec.LoadBalancerClass,
+		}
+		o.Status.Conditions = nil
 	case *admissionv1.ValidatingWebhookConfiguration:
 		o.Annotations = nil
 		for i := range o.Webhooks {
@@ -51,13 +58,27 @@ func trim(object any) (any, error) {
 			w.ClientConfig.CABundle, w.Rules, w.NamespaceSelector, w.ObjectSelector, w.MatchConditions = nil, nil, nil, nil, nil
 		}
 	case *appsv1.ReplicaSet:
-		o.Annotations, o.Spec.Template = nil, corev1.PodTemplateSpec{}
+		o.Annotations, o.Spec.Template = nil, labelsOf(o.Spec.Template)
 	case *appsv1.StatefulSet:
-		o.Annotations, o.Spec.Template, o.Spec.VolumeClaimTemplates = nil, corev1.PodTemplateSpec{}, nil
+		o.Annotations, o.Spec.Template, o.Spec.VolumeClaimTemplates = nil, labelsOf(o.Spec.Template), nil
 	case *appsv1.DaemonSet:
-		o.Annotations, o.Spec.Template = nil, corev1.PodTemplateSpec{}
+		o.Annotations, o.Spec.Template = nil, labelsOf(o.Spec.Template)
 	case *batchv1.Job:
-		o.Annotations, o.Spec.Template = nil, corev1.PodTemplateSpec{}
+		o.Annotations, o.Spec.Template = nil, labelsOf(o.Spec.Template)
+	case *batchv1.CronJob:
+		o.Annotations, o.Labels, o.Spec.JobTemplate = nil, nil, batchv1.JobTemplateSpec{}
+	case *autoscalingv2.HorizontalPodAutoscaler:
+		o.Annotations, o.Labels = nil, nil
+		o.Spec.Metrics, o.Spec.Behavior, o.Status.CurrentMetrics = nil, nil, nil
+	case *networkingv1.Ingress:
+		o.Labels, o.Spec = nil, networkingv1.IngressSpec{IngressClassName: o.Spec.IngressClassName}
+	case *networkingv1.NetworkPolicy:
+		o.Annotations, o.Labels, o.Spec = nil, nil, networkingv1.NetworkPolicySpec{}
 	}
 	return object, nil
+}
+
+// labelsOf is a template with its labels only, which say whether a Service would select its pods.
+func labelsOf(t corev1.PodTemplateSpec) corev1.PodTemplateSpec {
+	return corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: t.Labels}}
 }

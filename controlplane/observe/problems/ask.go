@@ -3,6 +3,7 @@ package problems
 import (
 	"context"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,9 +34,10 @@ const (
 
 // fetcher finds the answers to the questions of diagnoses, and keeps them as long as they are asked.
 type fetcher struct {
-	client kubernetes.Interface
-	dns    func() DNS
-	scale  wait.Scale
+	client    kubernetes.Interface
+	dns       func() DNS
+	listening func(ctx context.Context, node, uid string) ([]cluster.Listening, error)
+	scale     wait.Scale
 	// changed is called when there is another answer.
 	changed func()
 	slot    chan struct{}
@@ -55,7 +57,7 @@ type known struct {
 
 func newFetcher(o Options, changed func()) *fetcher {
 	return &fetcher{
-		client: o.Client, dns: o.DNS, scale: o.Scale, changed: changed, slot: make(chan struct{}, maxAsked),
+		client: o.Client, dns: o.DNS, listening: o.Listening, scale: o.Scale, changed: changed, slot: make(chan struct{}, maxAsked),
 		answers: map[diagnose.Question]known{},
 	}
 }
@@ -92,7 +94,8 @@ func (f *fetcher) ask(ctx context.Context, questions []diagnose.Question) (open 
 		if !k.there {
 			open++
 		}
-		old := k.there && (k.Failed || q.Topic != diagnose.LogOf)
+		final := q.Topic == diagnose.LogOf || q.Topic == diagnose.Listening && k.Found // a program that has begun to listen goes on
+		old := k.there && (k.Failed || !final)
 		if old {
 			if end := k.at.Add(fresh); now.Before(end) {
 				if expiry.IsZero() || end.Before(expiry) {
@@ -178,8 +181,22 @@ func (f *fetcher) answer(ctx context.Context, q diagnose.Question) (answer diagn
 		for k := range o.Data { // their values are not read
 			answer.Lines = append(answer.Lines, k)
 		}
+	case diagnose.NamesClass:
+		list, err := f.client.NetworkingV1().IngressClasses().List(ctx, names)
+		if err != nil {
+			return answer, err
+		}
+		for _, o := range list.Items {
+			answer.Lines = append(answer.Lines, o.Name)
+		}
 	case diagnose.Lookup:
 		return f.lookUp(ctx, q)
+	case diagnose.Listening:
+		answer.Ports, err = f.listening(ctx, q.Node, q.ID)
+		answer.Found = slices.ContainsFunc(answer.Ports, func(l cluster.Listening) bool {
+			return int32(l.Port) == q.Port && l.Protocol == q.Protocol && !l.Inside
+		})
+		return answer, err
 	}
 	return answer, nil
 }

@@ -3,8 +3,10 @@ package problems
 import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/client-go/tools/cache"
 
@@ -24,6 +26,10 @@ type followed struct {
 	stateful *objects.Following[*appsv1.StatefulSet]
 	daemons  *objects.Following[*appsv1.DaemonSet]
 	jobs     *objects.Following[*batchv1.Job]
+	crons    *objects.Following[*batchv1.CronJob]
+	scalers  *objects.Following[*autoscalingv2.HorizontalPodAutoscaler]
+	ingress  *objects.Following[*networkingv1.Ingress]
+	policies *objects.Following[*networkingv1.NetworkPolicy]
 	validate *objects.Following[*admissionv1.ValidatingWebhookConfiguration]
 	mutate   *objects.Following[*admissionv1.MutatingWebhookConfiguration]
 }
@@ -34,7 +40,8 @@ func (r *run) followAll() followed {
 		spaces: follow[*corev1.Namespace](r), pods: follow[*corev1.Pod](r), nodes: follow[*corev1.Node](r), events: follow[*corev1.Event](r),
 		claims: follow[*corev1.PersistentVolumeClaim](r), classes: follow[*storagev1.StorageClass](r), services: follow[*corev1.Service](r),
 		replicas: follow[*appsv1.ReplicaSet](r), stateful: follow[*appsv1.StatefulSet](r), daemons: follow[*appsv1.DaemonSet](r),
-		jobs:     follow[*batchv1.Job](r),
+		jobs: follow[*batchv1.Job](r), crons: follow[*batchv1.CronJob](r), scalers: follow[*autoscalingv2.HorizontalPodAutoscaler](r),
+		ingress: follow[*networkingv1.Ingress](r), policies: follow[*networkingv1.NetworkPolicy](r),
 		validate: follow[*admissionv1.ValidatingWebhookConfiguration](r), mutate: follow[*admissionv1.MutatingWebhookConfiguration](r),
 	}
 }
@@ -50,7 +57,10 @@ type kind interface {
 }
 
 func (f followed) kinds() []kind {
-	return []kind{f.spaces, f.pods, f.nodes, f.events, f.claims, f.classes, f.services, f.replicas, f.stateful, f.daemons, f.jobs, f.validate, f.mutate}
+	return []kind{
+		f.spaces, f.pods, f.nodes, f.events, f.claims, f.classes, f.services, f.replicas, f.stateful, f.daemons, f.jobs, f.crons, f.scalers,
+		f.ingress, f.policies, f.validate, f.mutate,
+	}
 }
 
 // synced are done when everything is known.

@@ -135,6 +135,7 @@ func (r *run) observed(now time.Time) diagnose.State {
 		Namespaces: o.spaces.All(), Pods: o.pods.All(), Nodes: o.nodes.All(), Events: o.events.All(),
 		Claims: o.claims.All(), Classes: o.classes.All(), Services: o.services.All(),
 		ReplicaSets: o.replicas.All(), StatefulSets: o.stateful.All(), DaemonSets: o.daemons.All(), Jobs: o.jobs.All(),
+		CronJobs: o.crons.All(), Autoscalers: o.scalers.All(), Ingresses: o.ingress.All(), Policies: o.policies.All(),
 		Validating: o.validate.All(), Mutating: o.mutate.All(),
 		Lookups: r.names.failed(now), Answers: r.fetcher.known(),
 	}

@@ -38,7 +38,9 @@ type Options struct {
 	Client  kubernetes.Interface
 	// DNS returns nil while the cluster has none.
 	DNS func() DNS
-	Log *slog.Logger
+	// Listening asks a node for the ports that the programs of a pod listen on.
+	Listening func(ctx context.Context, node, uid string) ([]cluster.Listening, error)
+	Log       *slog.Logger
 	// Begun is when the control plane became ready.
 	Begun time.Time
 	// Scale multiplies the limits on waits.

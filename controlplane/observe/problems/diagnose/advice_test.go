@@ -8,7 +8,12 @@ import (
 	"testing"
 	"time"
 
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/termsafe"
@@ -111,6 +116,55 @@ func hostileStates(name string) (states []State) {
 	} {
 		add(func(s *State) { s.ReplicaSets = append(s.ReplicaSets, replicaSet(3, 1, message)) })
 	}
+	return append(states, hostileRoutes(name)...)
+}
+
+// hostileRoutes are clusters with Services, autoscalers and CronJobs of one name.
+func hostileRoutes(name string) (states []State) {
+	add := func(change func(*State)) {
+		s := world()
+		change(&s)
+		states = append(states, s)
+	}
+	meta := metav1.ObjectMeta{Namespace: "shop", Name: name, UID: "it", CreationTimestamp: ago(time.Hour)}
+	for _, selector := range []map[string]string{{"app": name}, {"app": "web", name: name}, {"app": "web"}} {
+		for _, target := range []intstr.IntOrString{intstr.FromInt32(80), intstr.FromString(name)} {
+			add(func(s *State) {
+				one := service(name, selector, to(target))
+				one.Spec.Type = corev1.ServiceTypeLoadBalancer
+				s.Services = append(s.Services, one)
+				s.Pods = []*corev1.Pod{server(alone(name), labelled("app", "web", "x", name+"x"))}
+				answersPorts(s, cluster.Listening{Protocol: "TCP", Port: 8080})
+			})
+		}
+	}
+	for _, message := range []string{"(get pods.metrics.k8s.io): could not find the requested resource (get pods.metrics.k8s.io)", "missing request for cpu in " + name, name + " not found"} {
+		for _, kind := range []autoscalingv2.HorizontalPodAutoscalerConditionType{autoscalingv2.AbleToScale, autoscalingv2.ScalingActive} {
+			add(func(s *State) {
+				s.Autoscalers = []*autoscalingv2.HorizontalPodAutoscaler{{
+					ObjectMeta: meta, Spec: autoscalingv2.HorizontalPodAutoscalerSpec{ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{Kind: "Deployment", Name: name}},
+					Status: autoscalingv2.HorizontalPodAutoscalerStatus{Conditions: []autoscalingv2.HorizontalPodAutoscalerCondition{{
+						Type: kind, Status: corev1.ConditionFalse, Reason: "FailedGetScale", Message: message, LastTransitionTime: ago(time.Hour),
+					}}},
+				}}
+			})
+		}
+	}
+	for _, change := range []func(*batchv1.CronJob){
+		func(*batchv1.CronJob) {}, func(c *batchv1.CronJob) { c.Spec.Suspend = new(true) }, func(c *batchv1.CronJob) { c.Spec.Schedule = name },
+		func(c *batchv1.CronJob) {
+			c.Spec.ConcurrencyPolicy, c.Status.Active = batchv1.ForbidConcurrent, []corev1.ObjectReference{{Name: name}}
+		},
+	} {
+		add(func(s *State) {
+			c := &batchv1.CronJob{ObjectMeta: meta, Spec: batchv1.CronJobSpec{Schedule: "* * * * *"}}
+			change(c)
+			s.CronJobs = []*batchv1.CronJob{c}
+			s.Ingresses = []*networkingv1.Ingress{{ObjectMeta: meta, Spec: networkingv1.IngressSpec{IngressClassName: &name}}}
+			s.Policies = []*networkingv1.NetworkPolicy{{ObjectMeta: metav1.ObjectMeta{Namespace: name, Name: name}}}
+			s.Answers = map[Question]Answer{{Topic: NamesClass}: {Lines: []string{"nginx"}}}
+		})
+	}
 	return states
 }
 
@@ -150,7 +204,8 @@ func FuzzAdviceIsWhatItLooksLike(f *testing.F) {
 		}
 		for _, kind := range []string{
 			"is taken on node", "is taken inside the pod", "host port", "does not answer", "too many pulls", "not trusted", "disk is full",
-			"LimitRange", "addon ",
+			"LimitRange", "addon ", "selects no pod", "where nothing listens", "which its pods do not have", "load balancer stays pending", "no controller serves it",
+			"not enforced here", "there are no metrics", "do not say how much cpu", "has missed", "cannot be read",
 		} {
 			if name == "web" && !strings.Contains(said.String(), kind) { // stranger names may end a message early
 				t.Fatalf("no problem says %q:\n%s", kind, said.String())

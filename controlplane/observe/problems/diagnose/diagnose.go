@@ -18,8 +18,10 @@ import (
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -48,6 +50,10 @@ type State struct {
 	StatefulSets []*appsv1.StatefulSet
 	DaemonSets   []*appsv1.DaemonSet
 	Jobs         []*batchv1.Job
+	CronJobs     []*batchv1.CronJob
+	Autoscalers  []*autoscalingv2.HorizontalPodAutoscaler
+	Ingresses    []*networkingv1.Ingress
+	Policies     []*networkingv1.NetworkPolicy
 	Validating   []*admissionv1.ValidatingWebhookConfiguration
 	Mutating     []*admissionv1.MutatingWebhookConfiguration
 
@@ -77,6 +83,12 @@ type Question struct {
 	Previous      bool
 	// Host is the name to look up, on behalf of the pod.
 	Host string
+	// Node is where the pod is, whose UID is ID; Port and Protocol are what something in it should listen on. Start is when
+	// its newest container was started, in seconds, as another one may listen elsewhere.
+	Node     string
+	Port     int32
+	Protocol string
+	Start    int64
 }
 
 // Topic is what a Question asks for.
@@ -90,6 +102,8 @@ const (
 	KeysOfConfigMap Topic = "configmap keys"
 	KeysOfSecret    Topic = "secret keys"
 	Lookup          Topic = "lookup" // Host as the pod would ask
+	Listening       Topic = "ports that a pod listens on"
+	NamesClass      Topic = "ingress class names"
 )
 
 // Answer is the answer to a Question.
@@ -98,8 +112,10 @@ type Answer struct {
 	Failed bool
 	// Lines are those of a log, or the requested names or keys.
 	Lines []string
-	// Found means that a name exists.
+	// Found means that a name exists, or that other pods can connect to the port.
 	Found bool
+	// Ports are all that the pod listens on.
+	Ports []cluster.Listening
 }
 
 // Report is a diagnosis.
@@ -111,7 +127,7 @@ type Report struct {
 	Next time.Time
 }
 
-// Workloads examines pods, their controllers, and their volumes.
+// Workloads examines pods, their controllers and volumes, and what leads to them or acts on them.
 func Workloads(s State) Report {
 	d := newDiagnosis(s)
 	for _, p := range s.Pods {
@@ -121,10 +137,15 @@ func Workloads(s State) Report {
 	d.refusals()
 	d.jobs()
 	d.webhooks()
+	d.services()
+	d.ingresses()
+	d.policies()
+	d.autoscalers()
+	d.cronJobs()
 	d.silentLookups()
 	r := Report{Problems: d.problems(), Questions: slices.Collect(maps.Keys(d.asked)), Next: d.next}
 	slices.SortFunc(r.Questions, func(a, b Question) int {
-		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Host, b.Host))
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
 	})
 	return r
 }
@@ -141,6 +162,10 @@ type diagnosis struct {
 	findings []finding
 	asked    map[Question]bool
 	next     time.Time
+	// blamed are Services that another problem names as its cause, as "namespace/name".
+	blamed map[string]bool
+	// listening is how many pods have been asked for their ports.
+	listening int
 	// named are pods whose failed lookups have been reported.
 	named map[string]bool
 }
@@ -149,6 +174,7 @@ func newDiagnosis(s State) *diagnosis {
 	d := &diagnosis{
 		State: s, events: map[types.UID][]*corev1.Event{}, nodes: map[string]*corev1.Node{}, ending: map[string]bool{}, owners: map[types.UID]owner{},
 		lookups: map[string][]FailedLookup{}, asked: map[Question]bool{}, named: map[string]bool{},
+		blamed: map[string]bool{},
 	}
 	for _, e := range s.Events {
 		d.events[e.InvolvedObject.UID] = append(d.events[e.InvolvedObject.UID], e)

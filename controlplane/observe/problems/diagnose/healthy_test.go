@@ -8,9 +8,12 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"bonsai/bootstrap/cluster"
 )
@@ -292,6 +295,14 @@ func FuzzWorkloads(f *testing.F) {
 	}
 	seed.Claims, seed.ReplicaSets, seed.Jobs = []*corev1.PersistentVolumeClaim{claim(new(""))}, []*appsv1.ReplicaSet{replicaSet(1, 0, "exceeded quota: ")}, []*batchv1.Job{job(3)}
 	seed.Events = []*corev1.Event{warning(seed.Pods[4], "Unhealthy", "Readiness probe failed: ", time.Minute), eventAbout("Pod", seed.Pods[5].UID, "FailedMount", `for volume "`, time.Minute)}
+	seed.Services = append(seed.Services, service("typo", map[string]string{"app": "crat"}), service("balanced", map[string]string{"app": "cart"}, func(s *corev1.Service) {
+		s.Spec.Type = corev1.ServiceTypeLoadBalancer
+	}), service("named", map[string]string{"app": "cart"}, to(intstr.FromString("http"))))
+	seed.CronJobs = []*batchv1.CronJob{{ObjectMeta: metav1.ObjectMeta{Name: "c"}, Spec: batchv1.CronJobSpec{Schedule: "@every 1s", TimeZone: new("UTC")}}}
+	seed.Autoscalers = []*autoscalingv2.HorizontalPodAutoscaler{{Status: autoscalingv2.HorizontalPodAutoscalerStatus{Conditions: []autoscalingv2.HorizontalPodAutoscalerCondition{
+		{Type: autoscalingv2.ScalingActive, Status: corev1.ConditionFalse, Message: "missing request for "},
+	}}}}
+	seed.Ingresses, seed.Policies = []*networkingv1.Ingress{{}}, []*networkingv1.NetworkPolicy{{ObjectMeta: metav1.ObjectMeta{Name: "deny"}}}
 	add := func(s State) {
 		s.Answers = nil
 		data, err := json.Marshal(s)
@@ -309,14 +320,15 @@ func FuzzWorkloads(f *testing.F) {
 			return
 		}
 		s.Pods, s.Nodes, s.Events = whole(s.Pods), whole(s.Nodes), whole(s.Events)
-		s.Namespaces = whole(s.Namespaces)
+		s.Namespaces, s.CronJobs, s.Autoscalers = whole(s.Namespaces), whole(s.CronJobs), whole(s.Autoscalers)
+		s.Ingresses, s.Policies = whole(s.Ingresses), whole(s.Policies)
 		s.Claims, s.Classes, s.Services = whole(s.Claims), whole(s.Classes), whole(s.Services)
 		s.ReplicaSets, s.StatefulSets, s.DaemonSets, s.Jobs = whole(s.ReplicaSets), whole(s.StatefulSets), whole(s.DaemonSets), whole(s.Jobs)
 		Nodes(s)
 		r := Workloads(s)
 		s.Answers = map[Question]Answer{}
 		for _, q := range r.Questions {
-			s.Answers[q] = Answer{Lines: []string{log, log}}
+			s.Answers[q] = Answer{Lines: []string{log, log}, Ports: []cluster.Listening{{Protocol: "TCP", Port: 8080}}}
 		}
 		r = Workloads(s)
 		for _, p := range r.Problems {

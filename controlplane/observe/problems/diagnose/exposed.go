@@ -1,0 +1,110 @@
+package diagnose
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"bonsai/bootstrap/cluster"
+)
+
+// exposedGrace is how long a controller may need to give a Service or an Ingress an address.
+const exposedGrace = 15 * time.Second
+
+// balancer reports a Service of type LoadBalancer that has no address: it stays pending, and what waits for it, too.
+func (d *diagnosis) balancer(s *corev1.Service) {
+	if s.Spec.Type != corev1.ServiceTypeLoadBalancer || len(s.Status.LoadBalancer.Ingress) > 0 || s.DeletionTimestamp != nil ||
+		len(s.Spec.Ports) == 0 || !d.over(s.CreationTimestamp.Time, exposedGrace) {
+		return
+	}
+	f := serviceFinding(cluster.ProblemBalancer, "", s)
+	f.Summary = "its load balancer stays pending"
+	f.Cause = "nothing in this cluster gives Services of type LoadBalancer an address"
+	if c := s.Spec.LoadBalancerClass; c != nil {
+		f.Cause = "nothing in this cluster gives Services of load balancer class " + *c + " an address"
+	}
+	port := s.Spec.Ports[0]
+	if ip := d.nodeAddress(); port.NodePort > 0 && ip != "" {
+		f.Cause += "; at a node's address it can be reached already: " + ip + ":" + strconv.Itoa(int(port.NodePort))
+	}
+	if port.Protocol != corev1.ProtocolUDP { // of which kubectl forwards none
+		f.Advice = advise("reach it from this machine meanwhile", cluster.Kubectl("port-forward").
+			On("service/"+s.Name, fmt.Sprintf("%d:%d", unprivileged(port.Port), port.Port)).In(s.Namespace))
+	}
+	f.Advice = append(f.Advice, cluster.Advise("or let it have a port of the nodes only", cluster.Kubectl("patch", "service").On(s.Name).In(s.Namespace).
+		With("-p", `{"spec":{"type":"NodePort"}}`).Change()))
+	d.add(f)
+}
+
+// nodeAddress is that of a node that is ready, the first one by name.
+func (d *diagnosis) nodeAddress() string {
+	sorted := slices.SortedFunc(slices.Values(d.Nodes), func(a, b *corev1.Node) int { return cmp.Compare(a.Name, b.Name) })
+	for _, n := range sorted {
+		if c := condition(n, corev1.NodeReady); c == nil || c.Status != corev1.ConditionTrue {
+			continue
+		}
+		for _, a := range n.Status.Addresses {
+			if a.Type == corev1.NodeInternalIP {
+				return a.Address
+			}
+		}
+	}
+	return ""
+}
+
+// unprivileged is a port of this machine that a user may have.
+func unprivileged(port int32) int32 {
+	if port < 1024 {
+		return port + 8000
+	}
+	return port
+}
+
+// classAnnotation named an Ingress's class before spec.ingressClassName did; many controllers still obey it.
+const classAnnotation = "kubernetes.io/ingress.class"
+
+// ingresses looks for those that no controller serves, because they have no class or one that does not exist.
+func (d *diagnosis) ingresses() {
+	for _, i := range d.Ingresses {
+		if i.DeletionTimestamp != nil || len(i.Status.LoadBalancer.Ingress) > 0 || i.Annotations[classAnnotation] != "" ||
+			!d.over(i.CreationTimestamp.Time, exposedGrace) {
+			continue
+		}
+		if a, ok := d.ask(Question{Topic: NamesClass}); ok {
+			d.ingress(i, slices.Sorted(slices.Values(a.Lines)))
+		}
+	}
+}
+
+func (d *diagnosis) ingress(i *networkingv1.Ingress, classes []string) {
+	f := finding{of: owner{"ingress", i.Namespace, i.Name}, Problem: cluster.Problem{
+		Kind: cluster.ProblemIngress, Severity: cluster.SeverityWarning, Since: i.CreationTimestamp.Time, Summary: "no controller serves it",
+		Advice: advise("change it by hand", cluster.Kubectl("edit", "ingress").On(i.Name).In(i.Namespace).Change()),
+	}}
+	have := "the cluster has the classes " + listed(classes)
+	switch len(classes) {
+	case 0:
+		have = "the cluster has no IngressClass, so no ingress controller is installed"
+		f.Advice = advise("install an ingress controller, or reach its Services from this machine",
+			cluster.Kubectl("port-forward", "service/NAME", "8080:80").In(i.Namespace).Fill("NAME"))
+	case 1:
+		have = "the cluster has the class " + classes[0]
+	}
+	switch name := i.Spec.IngressClassName; {
+	case name == nil && len(classes) == 0:
+		f.Cause = have
+	case name == nil:
+		f.Cause = "it names no class, and none is the default; " + have
+	case slices.Contains(classes, *name):
+		return // its controller may not report addresses
+	default:
+		f.Summary += ": ingress class " + *name + " does not exist" + meant(*name, classes)
+		f.Cause = have
+	}
+	d.add(f)
+}
