@@ -99,17 +99,21 @@ func printProblem(w io.Writer, s style, p cluster.Problem) {
 	}
 }
 
-// subject is the beginning of a sentence about a workload: its namespace and name, or those of the pod if only one is
-// affected.
+// subject is the beginning of a sentence about an object that it does not name: of pods, the namespace and the name of the
+// only one, or of their controller; of anything else, its kind, too.
 func subject(p cluster.Problem) string {
 	parts := strings.Split(p.Object, "/")
 	switch {
+	case len(parts) == 2 && !strings.Contains(p.Summary, parts[1]):
+		return parts[0] + " " + parts[1] + ": "
 	case len(parts) != 3 || parts[0] == "component":
 		return ""
 	case p.Count == 1 && len(p.Pods) == 1:
 		return p.Pods[0] + ": "
+	case p.Count > 0:
+		return parts[1] + "/" + parts[2] + ": "
 	}
-	return parts[1] + "/" + parts[2] + ": "
+	return parts[0] + " " + parts[1] + "/" + parts[2] + ": "
 }
 
 // safeLines keeps the line breaks of a text and indents the lines after them.
