@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/componentlog"
 )
 
 // Spec describes one child process.
@@ -45,6 +47,10 @@ const (
 	defaultMaxPause = 10 * time.Second
 	// A child that ran this long before it exited counts as healthy: the pause starts over.
 	healthyAfter = 10 * time.Second
+	// slowAfter is when a child that does not serve yet is worth a look at its log: one that hangs has said why.
+	slowAfter = 2 * time.Second
+	// lookBack is how much of a log's end is searched for the reason of a failure.
+	lookBack = 64 << 10
 )
 
 // Process is a supervised child. Its methods may be called from any goroutine.
@@ -52,8 +58,9 @@ type Process struct {
 	spec Spec
 	log  *slog.Logger
 
-	mu     sync.Mutex // guards status; held while OnChange runs, which keeps its calls in order
+	mu     sync.Mutex // guards the rest; held while OnChange runs, which keeps its calls in order
 	status cluster.Component
+	begin  int64 // where the newest child's part of the log begins
 }
 
 // New returns a process that is not started yet.
@@ -70,11 +77,36 @@ func New(spec Spec, log *slog.Logger) *Process {
 	}
 }
 
-// Status returns the latest observation.
+// Status returns the latest observation. Its Reason holds what the child has printed last about why it failed, also while
+// it is started again, or does not get on with its start.
 func (p *Process) Status() cluster.Component {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.status
+	c := p.status
+	if c.Phase == cluster.PhaseStarting && c.Reason == "" && time.Since(c.Since) > slowAfter {
+		c.Reason = p.lastWords()
+	}
+	return c
+}
+
+// lastWords is the reason for a failure in the newest child's part of the log, empty if there is none. p.mu is held.
+func (p *Process) lastWords() string {
+	f, err := os.Open(p.spec.LogFile)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return ""
+	}
+	begin := p.begin
+	if info.Size() < begin {
+		begin = 0 // it was rotated meanwhile
+	}
+	begin = max(begin, info.Size()-lookBack)
+	text, _ := io.ReadAll(io.NewSectionReader(f, begin, info.Size()-begin)) // what can be read of it is better than nothing
+	return componentlog.LastWords(string(text))
 }
 
 // Run keeps the child running until ctx ends, then stops it and returns once it is gone.
@@ -85,9 +117,10 @@ func (p *Process) Run(ctx context.Context) {
 	defer runtime.UnlockOSThread()
 
 	pause := p.spec.MinPause
+	reason := ""
 	for restarts := 0; ; restarts++ {
 		started := time.Now()
-		err := p.once(ctx, restarts)
+		err := p.once(ctx, restarts, reason)
 		if ctx.Err() != nil {
 			p.set(cluster.Component{Phase: cluster.PhaseStopped, Restarts: restarts})
 			return
@@ -95,8 +128,16 @@ func (p *Process) Run(ctx context.Context) {
 		if time.Since(started) >= healthyAfter {
 			pause = p.spec.MinPause
 		}
-		p.log.Warn("component exited, restarting it", "cause", err, "ran", time.Since(started).Round(time.Millisecond), "pause", pause)
-		p.set(cluster.Component{Phase: cluster.PhaseFailed, Restarts: restarts, Reason: err.Error()})
+		p.mu.Lock()
+		reason = p.lastWords()
+		p.mu.Unlock()
+		if reason == "" {
+			reason = err.Error()
+		} else {
+			reason += " (" + err.Error() + ")"
+		}
+		p.log.Warn("component exited, restarting it", "cause", reason, "ran", time.Since(started).Round(time.Millisecond), "pause", pause)
+		p.set(cluster.Component{Phase: cluster.PhaseFailed, Restarts: restarts, Reason: reason})
 		select {
 		case <-ctx.Done():
 			p.set(cluster.Component{Phase: cluster.PhaseStopped, Restarts: restarts})
@@ -107,13 +148,18 @@ func (p *Process) Run(ctx context.Context) {
 	}
 }
 
-// once runs the child from start to end and returns why it ended, never nil.
-func (p *Process) once(ctx context.Context, restarts int) error {
+// once runs the child from start to end and returns why it ended, never nil. reason is why the one before it ended.
+func (p *Process) once(ctx context.Context, restarts int, reason string) error {
 	log, err := openLog(p.spec.LogFile)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
+	if info, err := log.File().Stat(); err == nil {
+		p.mu.Lock()
+		p.begin = info.Size()
+		p.mu.Unlock()
+	}
 	cmd := exec.Command(p.spec.Path, p.spec.Args...)
 	cmd.Env = p.spec.Env
 	cmd.Stdout, cmd.Stderr = log.File(), log.File() // files, not pipes: the child keeps writing when we are gone
@@ -132,8 +178,10 @@ func (p *Process) once(ctx context.Context, restarts int) error {
 	phase := cluster.PhaseRunning
 	if p.spec.Ready != nil {
 		phase = cluster.PhaseStarting
+	} else {
+		reason = ""
 	}
-	p.set(cluster.Component{Phase: phase, Restarts: restarts, PID: pid})
+	p.set(cluster.Component{Phase: phase, Restarts: restarts, PID: pid, Reason: reason})
 
 	exited := make(chan struct{})
 	ended, end := context.WithCancel(ctx)

@@ -34,6 +34,11 @@ func child(mode string) {
 	switch mode {
 	case "fail":
 		os.Exit(3)
+	case "explain":
+		fmt.Println("error: inotify_init: too many open files")
+		os.Exit(3)
+	case "hang": // as containerd does without its CRI plugin
+		fmt.Println(`level=error msg="failed to load plugin" error="too many open files"`)
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
 		_ = os.WriteFile(os.Getenv("CHILD_READY"), nil, 0o600)
@@ -45,7 +50,7 @@ func child(mode string) {
 		}
 		_ = os.WriteFile(os.Getenv("CHILD_READY"), []byte(strconv.Itoa(grandchild.Process.Pid)), 0o600)
 	}
-	select {} // until a signal
+	<-time.After(time.Hour) // until a signal; the runtime would end a program that waits for nothing at all
 }
 
 // harness runs one supervised child and hands out its changes of status.
@@ -128,6 +133,38 @@ func TestKilledChildIsStartedAgain(t *testing.T) {
 	second := h.await(t, "running again", phase(cluster.PhaseRunning))
 	if second.PID == first.PID || second.Restarts != 1 || !second.Since.After(first.Since) {
 		t.Errorf("after a restart the status is %+v, it was %+v", second, first)
+	}
+}
+
+func TestWhatAChildSaysLastIsItsReason(t *testing.T) {
+	const want = "inotify_init: too many open files (exit status 3)"
+	h := run(t, "explain", func(s *Spec) {
+		s.Ready = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		s.MinPause, s.MaxPause = time.Millisecond, time.Millisecond
+	})
+	first := h.await(t, "the first start", phase(cluster.PhaseStarting))
+	if first.Reason != "" {
+		t.Errorf("before anything failed the reason is %q", first.Reason)
+	}
+	if c := h.await(t, "the failure", phase(cluster.PhaseFailed)); c.Reason != want {
+		t.Errorf("reason is %q, want %q", c.Reason, want)
+	}
+	if c := h.await(t, "the second start", phase(cluster.PhaseStarting)); c.Reason != want {
+		t.Errorf("while it is started again the reason is %q, want %q", c.Reason, want)
+	}
+}
+
+func TestAChildThatHangsHasSaidWhy(t *testing.T) {
+	h := run(t, "hang", func(s *Spec) {
+		s.Ready = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+	})
+	h.await(t, "the start", phase(cluster.PhaseStarting))
+	deadline := time.Now().Add(20 * time.Second)
+	for h.Status().Reason == "" && time.Now().Before(deadline) {
+		<-time.After(5 * time.Millisecond)
+	}
+	if got, want := h.Status().Reason, "failed to load plugin: too many open files"; got != want {
+		t.Errorf("reason is %q, want %q", got, want)
 	}
 }
 
