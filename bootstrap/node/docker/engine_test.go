@@ -194,6 +194,17 @@ func TestConformance(t *testing.T) {
 			}
 			t.Cleanup(func() { _ = api.NetworkRemove(context.Background(), n.ID) })
 		},
+		Volume: func(t *testing.T, name string) {
+			if _, err := api.VolumeCreate(t.Context(), volume.CreateOptions{Name: name}); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = api.VolumeRemove(context.Background(), name, false) })
+		},
+		RemoveContainer: func(t *testing.T, name string) {
+			if err := api.ContainerRemove(t.Context(), name, container.RemoveOptions{Force: true}); err != nil {
+				t.Fatal(err)
+			}
+		},
 	})
 }
 
@@ -262,20 +273,6 @@ func TestStoppedNodeSurvivesTheLossOfItsNetwork(t *testing.T) {
 	must(t, err)
 	if len(all) != 1 || !all[0].Running || all[0].IP != f.spec.Nodes[0].IP {
 		t.Errorf("got %+v, want one running node at %s", all, f.spec.Nodes[0].IP)
-	}
-}
-
-// Somebody else's volume must not become a node's /var.
-func TestForeignVolumeIsAConflict(t *testing.T) {
-	f := newFixture(t, 1)
-	ctx := t.Context()
-	must(t, f.d.EnsurePayload(ctx, f.p.Payload, nil))
-	name := node.VolumeName(f.spec, f.spec.Nodes[0])
-	_, err := f.raw.VolumeCreate(ctx, volume.CreateOptions{Name: name})
-	must(t, err)
-	defer f.raw.VolumeRemove(context.Background(), name, false)
-	if err := f.d.EnsureNode(ctx, f.node(1)); fault.KindOf(err) != fault.Conflict || !strings.Contains(err.Error(), name) {
-		t.Errorf("got %v, want a conflict that names %s", err, name)
 	}
 }
 

@@ -116,6 +116,23 @@ func (e *Engine) AddNetwork(name string, subnet netip.Prefix) {
 	e.networks[name] = &network{Network: node.Network{Name: name, Subnets: []netip.Prefix{subnet}}}
 }
 
+// AddVolume makes a volume that is not bonsai's.
+func (e *Engine) AddVolume(name string) {
+	done, _ := e.begin(context.Background(), "AddVolume", name)
+	defer done()
+	e.volumes[name] = &volume{}
+}
+
+// RemoveContainer removes a container and keeps its volume, as a user does by hand.
+func (e *Engine) RemoveContainer(name string) {
+	done, _ := e.begin(context.Background(), "RemoveContainer", name)
+	defer done()
+	if c := e.containers[name]; c != nil {
+		c.stop(137)
+		delete(e.containers, name)
+	}
+}
+
 // AgePayloads makes all payloads old enough to be pruned.
 func (e *Engine) AgePayloads() {
 	done, _ := e.begin(context.Background(), "AgePayloads", "")
@@ -181,8 +198,10 @@ func (e *Engine) Holdings(ctx context.Context) ([]node.Holding, error) {
 		}
 	}
 	for name, v := range e.volumes {
-		h := found.Of(v.id, v.cluster)
-		h.Volumes = append(h.Volumes, name)
+		if v.id != "" {
+			h := found.Of(v.id, v.cluster)
+			h.Volumes = append(h.Volumes, name)
+		}
 	}
 	for name, n := range e.networks {
 		if n.ClusterID != "" {
@@ -290,6 +309,10 @@ func (e *Engine) EnsureNode(ctx context.Context, n node.NodeSpec) error {
 		return fault.Newf(fault.Conflict, "the name of container %s is %w", name, node.ErrTaken)
 	}
 	if c == nil || c.settings != settings {
+		volumeName := node.VolumeName(n.Spec, n.Node)
+		if v := e.volumes[volumeName]; v != nil && v.id != n.Spec.ID {
+			return fault.Newf(fault.Conflict, "the name of volume %s is %w", volumeName, node.ErrTaken)
+		}
 		if c != nil {
 			c.stop(137)
 		}
@@ -299,8 +322,8 @@ func (e *Engine) EnsureNode(ctx context.Context, n node.NodeSpec) error {
 			Payload: n.Payload, IP: n.Node.IP, Privileged: true,
 		}}
 		e.containers[name] = c
-		if v := node.VolumeName(n.Spec, n.Node); e.volumes[v] == nil {
-			e.volumes[v] = &volume{n.Spec.ID, n.Spec.Name, n.Node.Name, files{}}
+		if e.volumes[volumeName] == nil {
+			e.volumes[volumeName] = &volume{n.Spec.ID, n.Spec.Name, n.Node.Name, files{}}
 		}
 	}
 	for _, f := range n.Files {

@@ -19,10 +19,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestConformance(t *testing.T) {
 	e := &fake.Engine{}
 	nodetest.Run(t, nodetest.Harness{
-		Driver:    func(*testing.T) node.Driver { return e },
-		Container: func(_ *testing.T, name string, _ node.Payload) { e.AddContainer(name) },
-		Network:   func(_ *testing.T, name string, subnet netip.Prefix) { e.AddNetwork(name, subnet) },
-		Age:       func(*testing.T) { e.AgePayloads() },
+		Driver:          func(*testing.T) node.Driver { return e },
+		Container:       func(_ *testing.T, name string, _ node.Payload) { e.AddContainer(name) },
+		Network:         func(_ *testing.T, name string, subnet netip.Prefix) { e.AddNetwork(name, subnet) },
+		Volume:          func(_ *testing.T, name string) { e.AddVolume(name) },
+		Age:             func(*testing.T) { e.AgePayloads() },
+		RemoveContainer: func(_ *testing.T, name string) { e.RemoveContainer(name) },
 	})
 }
 

@@ -183,6 +183,18 @@ func testForeignNetwork(t *testing.T, s *suite) {
 	}
 }
 
+func testForeignVolume(t *testing.T, s *suite) {
+	spec := s.cluster(t, 1)
+	n := s.node(spec, 1)
+	name := node.VolumeName(spec, n.Node)
+	s.Volume(t, name)
+	wantKind(t, s.d.EnsureNode(t.Context(), n), fault.Conflict, name)
+	must(t, s.d.RemoveNode(t.Context(), spec.ID, n.Node.Name))
+	must(t, s.d.RemoveCluster(t.Context(), spec.ID))
+	must(t, s.d.EnsureNetwork(t.Context(), spec))
+	wantKind(t, s.d.EnsureNode(t.Context(), n), fault.Conflict, name) // the removals have left it
+}
+
 func testTakenSubnet(t *testing.T, s *suite) {
 	first, second := s.cluster(t, 0), s.plan(t, 0)
 	second.Subnet = first.Subnet

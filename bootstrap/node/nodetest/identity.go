@@ -92,6 +92,14 @@ func testNoSuffix(t *testing.T, s *suite) {
 	wantKind(t, s.d.EnsureNetwork(t.Context(), &other), fault.Conflict, node.NetworkName(old))
 	wantKind(t, s.d.EnsureNode(t.Context(), s.node(&other, 1)), fault.Conflict, before.Name)
 	equal(t, "the node", s.find(t, before.Name), before)
+
+	// Nor its data, if that is all that is left of it.
+	s.output(t, before.Name, "write", "/var/lib/mine", "old")
+	volume := node.VolumeName(old, old.Nodes[0])
+	s.RemoveContainer(t, before.Name)
+	wantKind(t, s.d.EnsureNode(t.Context(), s.node(&other, 1)), fault.Conflict, volume)
+	must(t, s.d.RemoveCluster(t.Context(), other.ID))
+	equal(t, "its data", s.output(t, s.start(t, s.node(old, 1)).Name, "cat", "/var/lib/mine"), "old")
 }
 
 // holding lists what the engine has of a cluster: containers, volumes, networks.

@@ -28,9 +28,12 @@ type Harness struct {
 	Driver func(t *testing.T) node.Driver
 	// Program is a static build of guest/init, or anything where the engine itself runs package guest.
 	Program []byte
-	// Container and Network make things that are not bonsai's, until the test ends.
+	// Container, Network and Volume make things that are not bonsai's, until the test ends.
 	Container func(t *testing.T, name string, p node.Payload)
 	Network   func(t *testing.T, name string, subnet netip.Prefix)
+	Volume    func(t *testing.T, name string)
+	// RemoveContainer removes a container and keeps its volumes, as a user does by hand.
+	RemoveContainer func(t *testing.T, name string)
 	// Age makes the engine's payloads so old that an unused one may be removed.
 	Age func(t *testing.T)
 }
@@ -58,6 +61,7 @@ func Run(t *testing.T, h Harness) {
 		{"LogsAreTheContainersOutput", testLogs},
 		{"ForeignContainerIsLeftAlone", testForeignContainer},
 		{"ForeignNetworkIsLeftAlone", testForeignNetwork},
+		{"ForeignVolumeIsLeftAlone", testForeignVolume},
 		{"ClustersOfOneNameLiveSideBySide", testSameName},
 		{"WithoutAnIDNothingIsRemoved", testNoID},
 		{"ClustersWithoutSuffixKeepTheirNames", testNoSuffix},
