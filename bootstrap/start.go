@@ -86,10 +86,13 @@ func (o *operation) prepareStart(ctx context.Context, w plan.Wish) error {
 			Advise("see its log", cluster.Bonsai("logs", "daemon").Of(w.Name).With("--follow")).
 			Advise("or stop it first", cluster.Bonsai("stop").Of(w.Name).Change(), cluster.Bonsai("start").Of(w.Name).With("--foreground").Change())
 	}
-	if o.Current.Spec == nil {
-		return kubeconfig.Check() // now, and not when everything else is done
+	if o.Current.Spec == nil { // one that exists can be used without it
+		if err := kubeconfig.Check(); err != nil { // now, and not when everything else is done
+			return err
+		}
 	}
-	return nil // a cluster that exists can be used without it
+	o.warnOfLoss(ctx)
+	return nil
 }
 
 // lookAroundForStart finds out what the state folder and, if there are or will be nodes, the engine know of the cluster.

@@ -100,6 +100,13 @@ func (m *Manager) hosts(ctx context.Context, spec *cluster.Spec) func(*cluster.S
 		defer func() { _ = driver.Close() }()
 		containers, err = node.ByName(ctx, driver, spec.ID)
 	}
+	var lost map[string]bool
+	var claims claimsOn
+	if err == nil {
+		if lost = lostNodes(ctx, driver, spec, containers); len(lost) > 0 {
+			claims = loadClaims(m.env.Dir.Cluster(spec.Name))
+		}
+	}
 	if err != nil {
 		problem := fault.Problem(err).For(spec.Name)
 		problem.Object, problem.Cause = "engine", cmp.Or(problem.Cause, problem.Summary)
@@ -108,21 +115,18 @@ func (m *Manager) hosts(ctx context.Context, spec *cluster.Spec) func(*cluster.S
 	}
 	return func(s *cluster.Snapshot) {
 		for i := range s.Nodes {
-			addHost(s, &s.Nodes[i], containers, spec.Name)
+			addHost(s, &s.Nodes[i], containers, lost, claims, spec.Name)
 		}
 	}
 }
 
 // addHost adds the state of a node's container.
-func addHost(s *cluster.Snapshot, n *cluster.NodeStatus, containers map[string]node.Container, name string) {
+func addHost(s *cluster.Snapshot, n *cluster.NodeStatus, containers map[string]node.Container, lost map[string]bool, claims claimsOn, name string) {
 	c, ok := containers[n.Name]
 	switch {
 	case !ok:
 		n.Host = cluster.PhaseAbsent
-		replaceProblems(s, cluster.Problem{
-			Kind: string(fault.Node), Severity: cluster.SeverityError, Object: "node/" + n.Name,
-			Summary: "the container of node " + n.Name + " is gone", Advice: []cluster.Advice{cluster.Advise("recreate it", cluster.Bonsai("start").Of(name).Cure())},
-		})
+		replaceProblems(s, lostProblem(n.Name, name, lost[n.Name], claims[n.Name]))
 	case c.Running:
 		n.Host = cluster.PhaseRunning
 	default:

@@ -31,6 +31,9 @@ func (m *Manager) Stop(ctx context.Context, name string, events func(cluster.Eve
 		return err
 	}
 	rec := newRecorder("stop", events, m.env.Log)
+	if err := m.recordClaims(ctx, state, spec); err != nil {
+		m.env.Log.Debug("the claims are not recorded", "cluster", name, "cause", err)
+	}
 	var nodesErr error
 	var nodes sync.WaitGroup
 	if len(spec.Nodes) > 0 {

@@ -17,6 +17,9 @@ import (
 
 // Labels on everything that bonsai creates in the engine. Objects are found by these, and not by their names.
 const (
+	// LabelOurs is on each of these objects, without a value, so that one filter spares all of them:
+	// "docker system prune --filter label!=io.bonsai".
+	LabelOurs = "io.bonsai"
 	// LabelCluster holds the cluster's name on containers, networks and node volumes. Clusters of several state folders
 	// may share it, so it is only for display and never decides what to change.
 	LabelCluster = "io.bonsai.cluster"

@@ -68,7 +68,7 @@ func config(payloadHash string) v1.Config {
 			"HOME=/root",       // "docker exec" sets it too, but the agent's children inherit ours
 		},
 		StopSignal: "SIGTERM", // bonsai-init passes it on to the agent
-		Labels:     map[string]string{node.LabelPayload: payloadHash},
+		Labels:     map[string]string{node.LabelOurs: "", node.LabelPayload: payloadHash},
 	}
 }
 

@@ -352,6 +352,15 @@ func testVanishedFolder(t *testing.T, c *harness.Cluster) {
 	if slices.Contains(folders(t, nodeOf(pv)), pv.Name) {
 		t.Error("the folder was recreated")
 	}
+	harness.Until(t, time.Minute, "a problem that says so", func() error {
+		s, _ := c.Status(t)
+		for _, p := range s.Problems {
+			if p.Object == "persistentvolumeclaim/"+n.Namespace+"/lost" && p.Summary == "the claim has lost its data" && strings.Contains(p.HintText(), "delete pvc lost") {
+				return nil
+			}
+		}
+		return fmt.Errorf("the problems are %+v", s.Problems)
+	})
 	drop(t, n, "lost", "lost")
 	volumeGone(t, n, pv)
 }

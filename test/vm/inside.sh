@@ -266,6 +266,46 @@ started_again_with_everything() {
 	service_works
 }
 
+# What a user types who needs space. Everything of bonsai carries a label by which it is spared.
+prune_spares_the_label() {
+	bonsai stop
+	docker system prune -af --volumes --filter 'label!=io.bonsai' >/dev/null
+	is "$(docker ps -aq --filter label=io.bonsai.cluster | wc -l)" 2 "number of containers after a prune with a filter"
+	is "$(docker network ls -q --filter label=io.bonsai.cluster | wc -l)" 1 "number of networks after it"
+	is "$(docker volume ls -q --filter label=io.bonsai.node | wc -l)" 2 "number of the nodes' volumes after it"
+	is "$(docker image ls -q bonsai-node | wc -l)" 1 "number of node images after it"
+}
+
+# Without the filter all of it is gone, which status and start say.
+prune_is_reported() {
+	local said
+	docker system prune -af --volumes >/dev/null
+	docker volume prune -af >/dev/null 2>&1 || docker volume prune -f >/dev/null # since Docker 23 only -a takes volumes with names
+	is "$(docker volume ls -q --filter label=io.bonsai.node | wc -l)" 0 "number of the nodes' volumes after a prune"
+	said=$(bonsai status || true)
+	[[ $said == *"bonsai-1 is gone, with its data"*"bonsai-2 is gone"* && $said == *"the data of claim default/data"* ]] ||
+		wrong "status after a prune does not say what was lost: $said"
+	said=$(bonsai start 2>&1)
+	[[ $said == *"is created again"* ]] || wrong "start after a prune does not say what was lost: $said"
+	bonsai image load "$work/image.tar"
+	k wait pod web-1 web-2 --for=condition=Ready --timeout=$limit
+}
+
+lost_claim_is_a_problem() {
+	local said
+	for _ in $(seq 100); do
+		said=$(bonsai status || true)
+		[[ $said == *"the claim has lost its data"* ]] && break
+		sleep 3
+	done
+	[[ $said == *"the claim has lost its data"*"delete pvc data"* ]] || wrong "status does not say that the claim has lost its data: $said"
+	k delete pvc data --wait=false
+	k delete pod keeper
+	k wait pvc/data --for=delete --timeout=$limit
+	k apply -f "$work/pods.yaml"
+	pods_are_ready
+}
+
 nothing_is_left() {
 	local kind
 	bonsai delete
@@ -304,6 +344,10 @@ step "stop ends every process" stop_keeps_everything
 step "start brings everything back" started_again_with_everything
 step "names again" names_work
 step "the claim kept its data" claim_kept_its_data
+step "status" status_is_good
+step "docker system prune with the filter spares a stopped cluster" prune_spares_the_label
+step "status and start say what a prune has taken" prune_is_reported
+step "a claim that lost its data is a problem, and can be made again" lost_claim_is_a_problem
 step "status" status_is_good
 step "delete leaves nothing" nothing_is_left
 echo "all steps passed in $(seconds_since "$begun")"

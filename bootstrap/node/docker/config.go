@@ -22,7 +22,7 @@ type settings struct {
 // nodeLabels tie an object to its cluster and node.
 func nodeLabels(n node.NodeSpec) map[string]string {
 	return map[string]string{
-		node.LabelCluster: n.Spec.Name, node.LabelID: n.Spec.ID, node.LabelNode: n.Node.Name,
+		node.LabelOurs: "", node.LabelCluster: n.Spec.Name, node.LabelID: n.Spec.ID, node.LabelNode: n.Node.Name,
 	}
 }
 

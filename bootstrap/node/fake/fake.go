@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -131,6 +132,20 @@ func (e *Engine) RemoveContainer(name string) {
 		c.stop(137)
 		delete(e.containers, name)
 	}
+}
+
+// Prune removes what no container that runs uses, as "docker system prune -af --volumes" does.
+func (e *Engine) Prune() {
+	done, _ := e.begin(context.Background(), "Prune", "")
+	defer done()
+	maps.DeleteFunc(e.containers, func(_ string, c *container) bool { return !c.Running })
+	used := map[string]bool{}
+	for name, c := range e.containers {
+		used[name+"-var"], used[c.ClusterID], used[c.Payload] = true, true, true
+	}
+	maps.DeleteFunc(e.volumes, func(name string, _ *volume) bool { return !used[name] })
+	maps.DeleteFunc(e.networks, func(_ string, n *network) bool { return !used[n.ClusterID] })
+	maps.DeleteFunc(e.payloads, func(hash string, _ bool) bool { return !used[hash] })
 }
 
 // AgePayloads makes all payloads old enough to be pruned.

@@ -111,7 +111,7 @@ func imageArchive(t testing.TB, ref, hash string) []byte {
 		"architecture": runtime.GOARCH, "os": "linux",
 		"config": map[string]any{
 			"Entrypoint": []string{entrypoint},
-			"Labels":     map[string]string{node.LabelPayload: hash},
+			"Labels":     map[string]string{node.LabelOurs: "", node.LabelPayload: hash},
 		},
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{fmt.Sprintf("sha256:%x", sha256.Sum256(layer))}},
 	})

@@ -201,6 +201,17 @@ func (d *diagnosis) unmounted(p *corev1.Pod, since time.Time) bool {
 		d.addMissing(p, "", m, "its volume "+volume)
 		return true
 	}
+	if c := d.emptied(p, volume, cause); c != nil {
+		d.add(finding{of: owner{"persistentvolumeclaim", c.Namespace, c.Name}, pod: p, Problem: cluster.Problem{
+			Kind: cluster.ProblemClaim, Severity: cluster.SeverityError, Since: since, Summary: "the claim has lost its data",
+			Cause: "node " + p.Spec.NodeName + " no longer has the folder of volume " + volume + ": the node was created again without its disk",
+			Advice: append(advise("delete the claim, and the pod that uses it; what creates them starts again with an empty volume",
+				cluster.Kubectl("delete", "pvc").On(c.Name).In(c.Namespace).With("--wait=false").Change(),
+				cluster.Kubectl("delete", "pod").On(p.Name).In(p.Namespace).Change()),
+				advise("then create the claim again, unless a StatefulSet does that")...),
+		}})
+		return true
+	}
 	f := finding{of: d.ownerOf(p), pod: p, key: volume, Problem: cluster.Problem{
 		Kind: cluster.ProblemMount, Severity: cluster.SeverityError, Since: since,
 		Summary: "volume " + volume + " cannot be mounted", Cause: oneLine(plainError(cause)), Advice: describe(p),
@@ -217,6 +228,23 @@ func (d *diagnosis) unmounted(p *corev1.Pod, since time.Time) bool {
 	}
 	d.add(f)
 	return true
+}
+
+// ownVolumes is where the addon storage-provisioner has the agents put the folders of volumes.
+const ownVolumes = "/var/lib/bonsai/volumes/"
+
+// emptied returns the claim of a volume whose folder the node no longer has (pkg/volume/local), nil
+// if that is not what is wrong. Folders of other volumes are made by the user, who may make them again.
+func (d *diagnosis) emptied(p *corev1.Pod, volume, cause string) *corev1.PersistentVolumeClaim {
+	if !strings.Contains(cause, ownVolumes) || !containsAny(cause, "does not exist", "no such file or directory") {
+		return nil
+	}
+	for _, c := range d.Claims {
+		if c.Namespace == p.Namespace && c.Spec.VolumeName == volume && slices.Contains(claimsOf(p), c.Name) {
+			return c
+		}
+	}
+	return nil
 }
 
 // missingKeyIn parses "configmap references non-existent config key: K" and "references non-existent secret key: K"
