@@ -41,16 +41,23 @@ func child(mode string) {
 		fmt.Println(`level=error msg="failed to load plugin" error="too many open files"`)
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
-		_ = os.WriteFile(os.Getenv("CHILD_READY"), nil, 0o600)
+		announce(nil)
 	case "parent": // leaves a process of its own behind, as containerd leaves its shims
 		grandchild := exec.Command(os.Args[0])
 		grandchild.Env = []string{childMode + "=run"}
 		if err := grandchild.Start(); err != nil {
 			os.Exit(4)
 		}
-		_ = os.WriteFile(os.Getenv("CHILD_READY"), []byte(strconv.Itoa(grandchild.Process.Pid)), 0o600)
+		announce([]byte(strconv.Itoa(grandchild.Process.Pid)))
 	}
 	<-time.After(time.Hour) // until a signal; the runtime would end a program that waits for nothing at all
+}
+
+// announce writes the file that says that the child is set up, whole from the start.
+func announce(data []byte) {
+	path := os.Getenv("CHILD_READY")
+	_ = os.WriteFile(path+".new", data, 0o600)
+	_ = os.Rename(path+".new", path)
 }
 
 // harness runs one supervised child and hands out its changes of status.

@@ -1,8 +1,8 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -259,30 +259,45 @@ func TestHalfWrittenPayload(t *testing.T) {
 	readyNodes(t, killed, 1)
 }
 
-// Ctrl-C at any time during a start leaves nothing behind and has its own exit code.
+// Ctrl-C during any step of a start leaves nothing behind and has its own exit code.
 func TestInterruptedStart(t *testing.T) {
-	for _, delay := range []time.Duration{
-		20 * time.Millisecond, 300 * time.Millisecond, 900 * time.Millisecond, 1800 * time.Millisecond, 3 * time.Second,
-	} {
-		t.Run(delay.String(), func(t *testing.T) {
+	for _, step := range []string{"pki", "daemon", "network", "container/NAME-1", "node/NAME-1"} {
+		t.Run(strings.ReplaceAll(step, "/", " "), func(t *testing.T) {
 			c := harness.New(t)
-			ctx, cancel := context.WithTimeout(t.Context(), delay) // the harness sends SIGINT when it ends
-			defer cancel()
-			cmd := c.Command(ctx, "start", "-p", c.Name, "--nodes", "2")
-			out, err := cmd.CombinedOutput()
-			if ctx.Err() == nil {
-				t.Logf("the start was faster than %s: %v", delay, err)
-				return
+			cmd := c.Command(t.Context(), "start", "-p", c.Name, "--nodes", "2", "-o", "json")
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			lines, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
 			}
-			if got := cmd.ProcessState.ExitCode(); got != code(fault.Canceled) && got != -1 {
-				// -1: the signal came before anything could listen to it.
-				t.Errorf("exit code %d, want %d\n%s", got, code(fault.Canceled), out)
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			wanted, interrupted := strings.ReplaceAll(step, "NAME", c.Name), false
+			var out strings.Builder
+			for scan := bufio.NewScanner(lines); scan.Scan(); {
+				out.WriteString(scan.Text() + "\n")
+				var e cluster.Event
+				if err := json.Unmarshal(scan.Bytes(), &e); err == nil && e.Step == wanted && !interrupted {
+					interrupted = true
+					if err := cmd.Process.Signal(os.Interrupt); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			_ = cmd.Wait() // its exit code is checked
+			if !interrupted {
+				t.Fatalf("the start has no step %s:\n%s%s", wanted, out.String(), stderr.String())
+			}
+			if got := cmd.ProcessState.ExitCode(); got != code(fault.Canceled) {
+				t.Errorf("exit code %d, want %d\n%s%s", got, code(fault.Canceled), out.String(), stderr.String())
 			}
 			if left := c.Leftovers(t); len(left) > 0 {
-				t.Errorf("left behind: %v\n%s", left, out)
+				t.Errorf("left behind: %v\n%s", left, out.String())
 			}
 			if entries, err := os.ReadDir(filepath.Join(c.Dir, "clusters")); err == nil && len(entries) > 0 {
-				t.Errorf("left behind in the state folder: %v\n%s", entries, out)
+				t.Errorf("left behind in the state folder: %v\n%s", entries, out.String())
 			}
 			if kc, err := clientcmd.LoadFromFile(c.Kubeconfig); err == nil && len(kc.Contexts) > 0 {
 				t.Errorf("left behind in the kubeconfig: %v", kc.Contexts)

@@ -60,6 +60,9 @@ func TestStartFaults(t *testing.T) {
 			if state.Exists() != existed {
 				t.Errorf("the cluster's folder was there before: %t, and is now: %t", existed, !existed)
 			}
+			if left := c.Leftovers(t); len(left) > 0 {
+				t.Errorf("the failed start left %v", left)
+			}
 			term.Keys("q")
 		})
 	}
