@@ -56,6 +56,9 @@ func (m *Manager) change(ctx context.Context, verb, name string, want Want, run 
 	if err := o.plan(want); err != nil || len(o.Changes) == 0 {
 		return o.Plan, err
 	}
+	if err := o.checkLimits(ctx); err != nil {
+		return o.Plan, err
+	}
 	if err := o.apply(ctx); err != nil {
 		return o.Plan, o.failed(ctx, err)
 	}

@@ -33,7 +33,7 @@ import (
 	"bonsai/bootstrap/wait"
 )
 
-// Env holds a Manager's dependencies; all fields except Scale are required.
+// Env holds a Manager's dependencies; all fields except Scale, Machine and Log are required.
 type Env struct {
 	Dir statedir.Dir
 	// Driver connects to the container engine. It is not called by operations on a cluster without nodes.
@@ -42,6 +42,8 @@ type Env struct {
 	Payload func() (node.Payload, error)
 	// PlanningLock is the file by which new clusters of all state folders take turns; see statedir.LockPlanning.
 	PlanningLock string
+	// Machine is this machine with its limits. Nil: they are not looked at.
+	Machine Machine
 	// Executable is spawned as the daemon.
 	Executable string
 	// Kubernetes is the version of the linked components ("v1.37.2").

@@ -118,6 +118,12 @@ func (d *daemon) Snapshot(context.Context) cluster.Snapshot {
 	s := cluster.Snapshot{Name: d.state.Name, APIServer: cluster.PhaseRunning, Addons: d.enabled()}
 	for _, n := range d.nodeObjects() {
 		status := cluster.NodeStatus{Name: n.Name, Kubelet: cluster.PhaseRunning, Heartbeat: time.Now(), Ready: os.Getenv("TEST_NODES_HANG") == ""}
+		if says := os.Getenv("TEST_KUBELET_SAYS"); says != "" {
+			status.Components = []cluster.Component{
+				{Name: "containerd", Phase: cluster.PhaseRunning, Reason: "running does not need one"},
+				{Name: "kubelet", Phase: cluster.PhaseFailed, Restarts: 3, Reason: says},
+			}
+		}
 		if os.Getenv("TEST_DNS_HANGS") == "" {
 			status.DNS = cluster.PhaseRunning
 		}
@@ -164,6 +170,7 @@ func (d *daemon) Stop() { d.stop() }
 // machine is a private state folder and kubeconfig with an engine in memory.
 type machine struct {
 	*bootstrap.Manager
+	env    bootstrap.Env
 	dir    statedir.Dir
 	engine *fake.Engine
 	filled atomic.Int32 // how often the payload was read
@@ -198,7 +205,7 @@ func newMachineOn(t *testing.T, engine *fake.Engine, payload string) *machine {
 
 func machineIn(root string, engine *fake.Engine, payload, lock string) *machine {
 	m := &machine{dir: statedir.Dir{Root: root}, engine: engine}
-	m.Manager = bootstrap.New(bootstrap.Env{
+	m.env = bootstrap.Env{
 		Dir: m.dir, Executable: os.Args[0], Kubernetes: "v1.37.2", PlanningLock: lock,
 		Log:    slog.New(slog.NewTextHandler(&m.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Driver: func() (node.Driver, error) { return m.engine, nil },
@@ -207,7 +214,8 @@ func machineIn(root string, engine *fake.Engine, payload, lock string) *machine 
 				Volume: func() (io.ReadCloser, error) { m.filled.Add(1); return io.NopCloser(strings.NewReader("")), nil },
 				Image:  func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), nil }}, nil
 		},
-	})
+	}
+	m.Manager = bootstrap.New(m.env)
 	return m
 }
 

@@ -51,6 +51,7 @@ func (o *operation) explain(ctx context.Context, err error) error {
 				Advise("then read its log", cluster.Bonsai("logs").On("kubelet").Of(o.state.Name).With("--node", o.state.Name+"-1"))
 		}
 	}
+	adviseOnLimit(f)
 	return f
 }
 
@@ -68,7 +69,7 @@ func (o *operation) nodeEvidence(ctx context.Context) []string {
 		if !c.Running {
 			lines = append(lines, fmt.Sprintf("%s: container is %s (exit code %d)", c.Node, c.State, c.ExitCode))
 		}
-		for _, line := range o.containerTroubles(ctx, c.Name) {
+		for _, line := range append(o.containerTroubles(ctx, c.Name), o.componentWords(ctx, c.Name)...) {
 			lines = append(lines, c.Node+": "+line)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/limits"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/pki"
 	"bonsai/bootstrap/plan"
@@ -218,6 +219,15 @@ func (o *operation) waitNodes(ctx context.Context) error {
 	ready := map[string]bool{}
 	answered := !names
 	errAllReady := errors.New("all nodes are ready")
+	missing := func() (list []string) {
+		for _, n := range nodes {
+			if !ready[n.Name] {
+				list = append(list, n.Name)
+			}
+		}
+		return list
+	}
+	var suspect *cluster.Problem // what is wrong with a node that is not ready
 	err = o.client().Watch(ctx, func(snapshot cluster.Snapshot) error {
 		for _, n := range nodes {
 			if !ready[n.Name] && nodeReady(snapshot, n.Name, since[n.Name]) {
@@ -231,6 +241,12 @@ func (o *operation) waitNodes(ctx context.Context) error {
 		}
 		if answered && len(ready) == len(nodes) {
 			return errAllReady
+		}
+		if c := culprit(snapshot, missing()); c != nil {
+			suspect = c
+			if _, limit := limits.Recognize(c.Cause); limit && c.Count >= hopeless {
+				return componentFault("wait for "+strings.Join(missing(), ", "), c)
+			}
 		}
 		return nil
 	})
@@ -246,21 +262,22 @@ func (o *operation) waitNodes(ctx context.Context) error {
 	case o.daemonEnded():
 		err = o.daemonFailure(ctx, nil, err)
 	}
-	var missing []string
-	for _, n := range nodes {
-		if !ready[n.Name] {
-			missing = append(missing, n.Name)
-			o.rec.emit(cluster.Event{Kind: cluster.StepFailed, Step: "node/" + n.Name, Detail: err.Error(), Elapsed: time.Since(begin)})
-		}
+	late := missing()
+	if _, known := errors.AsType[*fault.Fault](err); !known && len(late) > 0 && suspect != nil && errors.Is(err, context.DeadlineExceeded) {
+		// What a component has said about itself explains more than that it was waited for.
+		err = componentFault("wait for "+strings.Join(late, ", "), suspect)
+	}
+	for _, name := range late {
+		o.rec.emit(cluster.Event{Kind: cluster.StepFailed, Step: "node/" + name, Detail: err.Error(), Elapsed: time.Since(begin)})
 	}
 	if !answered {
-		missing = append(missing, "cluster DNS")
+		late = append(late, "cluster DNS")
 		o.rec.emit(cluster.Event{Kind: cluster.StepFailed, Step: stepDNS, Detail: err.Error(), Elapsed: time.Since(begin)})
 	}
 	if f, ok := errors.AsType[*fault.Fault](err); ok {
 		return f
 	}
-	return fault.New(fault.Node, "wait for "+strings.Join(missing, ", "), err)
+	return fault.New(fault.Node, "wait for "+strings.Join(late, ", "), err)
 }
 
 // containersStarted says when each node's container started.

@@ -92,7 +92,7 @@ func (o *operation) prepareStart(ctx context.Context, w plan.Wish) error {
 		}
 	}
 	o.warnOfLoss(ctx)
-	return nil
+	return o.checkLimits(ctx)
 }
 
 // lookAroundForStart finds out what the state folder and, if there are or will be nodes, the engine know of the cluster.

@@ -24,6 +24,7 @@ const (
 	Busy             Kind = "ClusterBusy"        // another bonsai command is working on the cluster
 	SpecBroken       Kind = "SpecBroken"         // spec.json cannot be read
 	State            Kind = "StateFolder"        // the state folder is read-only, full or not ours
+	Limit            Kind = "MachineLimit"       // a limit of this machine is too low
 	EngineDown       Kind = "EngineDown"         // Docker does not answer
 	EnginePermission Kind = "EnginePermission"   // this user may not use Docker
 	EngineTooOld     Kind = "EngineTooOld"       // Docker's API is older than we need
@@ -49,7 +50,7 @@ const (
 // tens are groups: 1x this machine's state, 2x the engine, 3x the cluster, 4x objects in it.
 var codes = map[Kind]int{
 	Internal: 1, Usage: 2,
-	State: 10, SpecBroken: 11, Busy: 12, Conflict: 13, Kubeconfig: 14, Version: 15,
+	State: 10, SpecBroken: 11, Busy: 12, Conflict: 13, Kubeconfig: 14, Version: 15, Limit: 16,
 	EngineDown: 20, EnginePermission: 21, EngineTooOld: 22, Engine: 23, Unreachable: 24, Image: 25,
 	NotFound: 30, NodeNotFound: 31, NotRunning: 32, ControlPlane: 33, Node: 34, Timeout: 35,
 	AddonNotFound: 36, Addon: 37, NotResolved: 38,

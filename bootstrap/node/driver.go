@@ -92,6 +92,8 @@ type EngineInfo struct {
 	MemoryBytes         int64
 	// MTU of the default bridge, 0 if unknown.
 	MTU int
+	// DataRoot is where the engine stores images, containers and volumes, on its own machine.
+	DataRoot string
 	// HostReachesNodes reports whether node addresses can be dialled from this process: the engine runs on this
 	// machine's own kernel, not in a VM or elsewhere.
 	HostReachesNodes bool

@@ -18,6 +18,7 @@ import (
 	"bonsai/bootstrap"
 	"bonsai/bootstrap/buildinfo"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/limits/machine"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/node/docker"
 	"bonsai/bootstrap/payload"
@@ -90,6 +91,7 @@ func open(log *slog.Logger) (cli.Session, error) {
 	return cli.Session{
 		Engine: bootstrap.New(bootstrap.Env{
 			Dir: dir, Driver: connect, Payload: payload.New, PlanningLock: statedir.PlanningLock, Executable: executable,
+			Machine:    machine.This(),
 			Kubernetes: buildinfo.Get().Kubernetes, Scale: scale, Log: log,
 		}),
 		State: dir, Driver: connect,

@@ -59,7 +59,7 @@ func (d *Driver) Ping(ctx context.Context) (node.EngineInfo, error) {
 		Version: info.ServerVersion, APIVersion: ping.APIVersion,
 		OS: info.OperatingSystem, Arch: info.Architecture,
 		StorageDriver: info.Driver, CgroupVersion: info.CgroupVersion,
-		CPUs: info.NCPU, MemoryBytes: info.MemTotal,
+		CPUs: info.NCPU, MemoryBytes: info.MemTotal, DataRoot: info.DockerRootDir,
 		MTU:              bridgeMTU(bridge),
 		HostReachesNodes: d.enginePID() != 0 && sameKernel(info) && bridgeErr == nil && ownsGateway(bridge),
 		Warnings:         warnings(info),

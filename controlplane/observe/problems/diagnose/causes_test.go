@@ -148,6 +148,15 @@ func TestCrashes(t *testing.T) {
 			pod: pod("a", looping(1, "Error")), log: []string{`{"level":"info","msg":"starting"}`, `{"level":"fatal","msg":"no license","error":"file is empty"}`},
 			kind: cluster.ProblemCrash, summary: "the container exits with 1, 4 times so far", cause: "no license: file is empty",
 		},
+		"a limit of the machine": {
+			pod: pod("a", looping(1, "Error")), log: []string{"Error: failed to create fsnotify watcher: too many open files"},
+			kind: cluster.ProblemCrash, summary: "the container exits with 1, 4 times so far", cause: "too many open files",
+			hint: "sudo sysctl -w fs.inotify.max_user_instances=8192",
+		},
+		"a limit of its own": {
+			pod: pod("a", looping(1, "Error")), log: []string{"Error: open /data/x: too many open files"},
+			kind: cluster.ProblemCrash, summary: "the container exits with 1, 4 times so far", cause: "too many open files", hint: "--previous",
+		},
 		"no log": {
 			pod: pod("a", looping(127, "Error")), kind: cluster.ProblemCrash, summary: "the container exits with 127, 4 times so far",
 			cause: "its command does not exist in the image cart:1",
@@ -424,6 +433,19 @@ func TestVolumes(t *testing.T) {
 			check(t, s, test.want)
 		})
 	}
+	t.Run("emptied", func(t *testing.T) {
+		s := world()
+		p := pod("a", waiting("ContainerCreating", ""), func(p *corev1.Pod) {
+			p.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}}
+		})
+		s.Pods = []*corev1.Pod{p}
+		s.Claims = []*corev1.PersistentVolumeClaim{claim(nil, func(c *corev1.PersistentVolumeClaim) { c.Status.Phase, c.Spec.VolumeName = corev1.ClaimBound, "pvc-1" })}
+		s.Events = []*corev1.Event{eventAbout("Pod", p.UID, "FailedMount", `MountVolume.NewMounter initialization failed for volume "pvc-1" : path "/var/lib/bonsai/volumes/pvc-1" does not exist`, time.Minute)}
+		check(t, s, want{cluster.ProblemClaim, object, "the claim has lost its data", "node dev-1 no longer has the folder of volume pvc-1", "kubectl -p dev -- delete pvc data -n shop --wait=false"})
+		// A folder that the user has to make is another matter.
+		s.Events[0].Message = `MountVolume.NewMounter initialization failed for volume "pvc-1" : path "/srv/disk" does not exist`
+		check(t, s, want{cluster.ProblemMount, cart, "volume pvc-1 cannot be mounted", `path "/srv/disk" does not exist`, ""})
+	})
 	t.Run("mount", func(t *testing.T) {
 		s := world()
 		p := pod("a", waiting("ContainerCreating", ""), func(p *corev1.Pod) {

@@ -26,6 +26,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/limits"
 	"bonsai/bootstrap/wait"
 )
 
@@ -222,9 +223,14 @@ type finding struct {
 
 // add adds what is wrong, unless it disappears with its namespace.
 func (d *diagnosis) add(f finding) {
-	if !d.ending[f.of.namespace] {
-		d.findings = append(d.findings, f)
+	if d.ending[f.of.namespace] {
+		return
 	}
+	// A full disk or too many open files may be the pod's own affair; what has a setting is the machine's.
+	if l, ok := limits.Recognize(f.Cause); ok && f.pod != nil && l.Setting != "" {
+		f.Advice = slices.Concat(l.Advice(), f.Advice)
+	}
+	d.findings = append(d.findings, f)
 }
 
 // maxPods is how many pods of a problem are named.

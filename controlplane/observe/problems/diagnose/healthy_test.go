@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -274,6 +275,20 @@ func TestNodesAndParts(t *testing.T) {
 	}
 	if !slices.Equal(said, wants) {
 		t.Errorf("got %q", said)
+	}
+}
+
+// A kubelet that has reached a limit fails, and is started again at once: whatever state it is in at the moment, status says why.
+func TestAComponentThatHasReachedALimit(t *testing.T) {
+	for _, phase := range []cluster.Phase{cluster.PhaseFailed, cluster.PhaseStarting} {
+		got := Parts(cluster.Snapshot{Name: "dev", Time: now, Nodes: []cluster.NodeStatus{{Name: "dev-1", Components: []cluster.Component{
+			{Name: "containerd", Phase: cluster.PhaseStarting, Reason: "slow"},
+			{Name: "kubelet", Phase: phase, Reason: "inotify_init: too many open files (exit status 1)", Restarts: 3, Since: now.Add(-time.Second)},
+		}}}})
+		if len(got) != 1 || got[0].Object != "component/dev-1/kubelet" || !strings.HasPrefix(got[0].Cause, "inotify_init: too many open files") ||
+			!strings.HasPrefix(got[0].HintText(), "raise this machine's limit:  sudo sysctl -w fs.inotify.max_user_instances=8192") {
+			t.Errorf("%s: got %+v", phase, got)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/limits"
 )
 
 // nodeGrace is how long a node may be unavailable: the kubelet restarts, or comes up with the cluster.
@@ -16,6 +18,9 @@ const nodeGrace = 15 * time.Second
 
 // componentGrace is how long a component of a node may be down: it is started again at once.
 const componentGrace = 3 * time.Second
+
+// oftenEnough is how many restarts of a component are not a passing trouble.
+const oftenEnough = 3
 
 // Nodes looks for nodes that are not ready, or short of a resource. Only Now, Begun, Scale, Cluster and Nodes of a
 // State are used; next is when the result may change because of time alone.
@@ -68,13 +73,16 @@ func plainNode(message string) string {
 // Parts examines the components and addons of a snapshot.
 func Parts(s cluster.Snapshot) (list []cluster.Problem) {
 	component := func(where string, c cluster.Component) {
+		again := c.Phase == cluster.PhaseStarting && c.Restarts >= oftenEnough && c.Reason != "" // after it has just exited
 		switch c.Phase {
 		case cluster.PhaseFailed, cluster.PhaseDegraded:
 		default:
-			return
+			if !again {
+				return
+			}
 		}
 		// Those of the control plane do not restart on their own.
-		if where != "" && s.Time.Sub(c.Since) < componentGrace {
+		if where != "" && s.Time.Sub(c.Since) < componentGrace && c.Restarts < oftenEnough {
 			return
 		}
 		p := cluster.Problem{
@@ -90,7 +98,13 @@ func Parts(s cluster.Snapshot) (list []cluster.Problem) {
 		if c.Restarts > 0 && where != "" {
 			p.Cause = strings.TrimPrefix(p.Cause+"; restarted "+times(c.Restarts), "; ")
 		}
+		if again {
+			p.Summary = fmt.Sprintf("%s on node %s exits again and again", c.Name, where)
+		}
 		p.Advice = advise("", logs)
+		if l, ok := limits.Recognize(c.Reason); ok {
+			p.Advice = slices.Concat(l.Advice(), p.Advice)
+		}
 		list = append(list, p.For(s.Name))
 	}
 	for _, c := range s.Components {
