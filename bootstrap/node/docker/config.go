@@ -22,8 +22,15 @@ type settings struct {
 // nodeLabels tie an object to its cluster and node.
 func nodeLabels(n node.NodeSpec) map[string]string {
 	return map[string]string{
-		node.LabelOurs: "", node.LabelCluster: n.Spec.Name, node.LabelID: n.Spec.ID, node.LabelNode: n.Node.Name,
+		node.LabelCluster: n.Spec.Name, node.LabelID: n.Spec.ID, node.LabelNode: n.Node.Name,
 	}
+}
+
+// ours adds the label that everything of bonsai has. It is not among a node's settings: those that were made before there was
+// such a label stay as they are.
+func ours(labels map[string]string) map[string]string {
+	labels[node.LabelOurs] = ""
+	return labels
 }
 
 // containerConfig is every setting of a node's container, each with its reason. payload is the volume to mount.

@@ -276,6 +276,40 @@ func TestStoppedNodeSurvivesTheLossOfItsNetwork(t *testing.T) {
 	}
 }
 
+// One filter spares all of it: docker system prune --filter label!=io.bonsai.
+func TestEverythingHasOurLabel(t *testing.T) {
+	f := newFixture(t, 1)
+	ctx := t.Context()
+	must(t, f.d.EnsurePayload(ctx, f.p.Payload, nil))
+	must(t, f.d.EnsureNode(ctx, f.node(1)))
+	has := func(what string, labels map[string]string) {
+		t.Helper()
+		if _, ok := labels[node.LabelOurs]; !ok {
+			t.Errorf("%s has only the labels %v", what, labels)
+		}
+	}
+	c, err := f.raw.ContainerInspect(ctx, f.container(1))
+	must(t, err)
+	has("the container", c.Config.Labels)
+	for _, m := range c.Mounts {
+		if m.Name == "" {
+			continue
+		}
+		v, err := f.raw.VolumeInspect(ctx, m.Name)
+		must(t, err)
+		has("the volume at "+m.Destination, v.Labels)
+	}
+	pointer, err := f.raw.VolumeInspect(ctx, "bonsai-payload-"+f.p.Hash[:12])
+	must(t, err)
+	has("the volume that names the payload's", pointer.Labels)
+	n, err := f.raw.NetworkInspect(ctx, node.NetworkName(f.spec), network.InspectOptions{})
+	must(t, err)
+	has("the network", n.Labels)
+	i, err := f.raw.ImageInspect(ctx, f.p.ImageRef)
+	must(t, err)
+	has("the image", i.Config.Labels)
+}
+
 func TestTerminalGetsItsSize(t *testing.T) {
 	f := newFixture(t, 1)
 	ctx := t.Context()

@@ -76,7 +76,7 @@ func (d *Driver) createNode(ctx context.Context, op string, n node.NodeSpec, pay
 		return err
 	}
 	defer cancel()
-	v, err := d.api.VolumeCreate(making, volume.CreateOptions{Name: node.VolumeName(n.Spec, n.Node), Labels: nodeLabels(n)})
+	v, err := d.api.VolumeCreate(making, volume.CreateOptions{Name: node.VolumeName(n.Spec, n.Node), Labels: ours(nodeLabels(n))})
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (d *Driver) createNode(ctx context.Context, op string, n node.NodeSpec, pay
 // createWith makes and starts the container, or leaves none.
 func (d *Driver) createWith(ctx context.Context, op string, n node.NodeSpec, payload string, g grant) error {
 	s := containerConfig(n, payload, g)
-	s.Config.Labels[node.LabelConfig] = configHash(n, payload)
+	ours(s.Config.Labels)[node.LabelConfig] = configHash(n, payload)
 	making, cancel, err := d.whole(ctx)
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ func networkOptions(spec *cluster.Spec) network.CreateOptions {
 		IPAM: &network.IPAM{Config: []network.IPAMConfig{{
 			Subnet: spec.Subnet.String(), Gateway: spec.Gateway.String(),
 		}}},
-		Labels: map[string]string{node.LabelOurs: "", node.LabelCluster: spec.Name, node.LabelID: spec.ID},
+		Labels: map[string]string{node.LabelCluster: spec.Name, node.LabelID: spec.ID},
 		Options: map[string]string{
 			// Nodes talk to each other, also where the engine's default bridge forbids it.
 			"com.docker.network.bridge.enable_icc": "true",
@@ -70,7 +70,7 @@ func (d *Driver) EnsureNetwork(ctx context.Context, spec *cluster.Spec) (err err
 		return err
 	}
 	defer cancelMaking()
-	want.Labels[node.LabelAPIPort] = strconv.Itoa(spec.APIPort)
+	ours(want.Labels)[node.LabelAPIPort] = strconv.Itoa(spec.APIPort)
 	_, err = d.api.NetworkCreate(making, name, want)
 	switch {
 	case err == nil:

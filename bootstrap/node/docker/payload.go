@@ -112,7 +112,7 @@ func (d *Driver) fillPayload(ctx context.Context, op string, p node.Payload, pro
 	defer func() { err = d.failure(ctx, op, err) }()
 
 	name := publishedName(p.Hash) + "-" + strings.ToLower(rand.Text()[:8])
-	labels := map[string]string{node.LabelOurs: "", node.LabelPayload: p.Hash, labelData: name}
+	labels := ours(map[string]string{node.LabelPayload: p.Hash, labelData: name})
 	// The volume is created with the container, so that it is in use from the start and cannot be pruned.
 	helper, err := d.api.ContainerCreate(ctx, &container.Config{Image: p.ImageRef, Labels: labels},
 		&container.HostConfig{NetworkMode: "none", Mounts: []mount.Mount{{
@@ -150,7 +150,7 @@ func (d *Driver) fillPayload(ctx context.Context, op string, p node.Payload, pro
 func (d *Driver) publish(ctx context.Context, hash, name string) (string, error) {
 	for range 3 {
 		pointer, err := d.api.VolumeCreate(ctx, volume.CreateOptions{
-			Name: publishedName(hash), Labels: map[string]string{node.LabelOurs: "", node.LabelPayload: hash, labelData: name},
+			Name: publishedName(hash), Labels: ours(map[string]string{node.LabelPayload: hash, labelData: name}),
 		})
 		if err != nil || pointer.Labels[labelData] == name {
 			return name, err
