@@ -187,7 +187,7 @@ func (o *operation) warnOfLoss(ctx context.Context) {
 	claims := loadClaims(o.state)
 	for _, n := range o.Current.Spec.Nodes {
 		if lost[n.Name] {
-			o.rec.warnOf("container/"+n.Name, errors.New("node "+n.Name+" is created again, because its container and its volume are gone: "+whatIsLost(claims[n.Name])))
+			o.rec.warnOf(n.Name, errors.New("node "+n.Name+" is created again, because its container and its volume are gone: "+whatIsLost(claims[n.Name])))
 		}
 	}
 }

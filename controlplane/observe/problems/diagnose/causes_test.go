@@ -442,6 +442,12 @@ func TestVolumes(t *testing.T) {
 		s.Claims = []*corev1.PersistentVolumeClaim{claim(nil, func(c *corev1.PersistentVolumeClaim) { c.Status.Phase, c.Spec.VolumeName = corev1.ClaimBound, "pvc-1" })}
 		s.Events = []*corev1.Event{eventAbout("Pod", p.UID, "FailedMount", `MountVolume.NewMounter initialization failed for volume "pvc-1" : path "/var/lib/bonsai/volumes/pvc-1" does not exist`, time.Minute)}
 		check(t, s, want{cluster.ProblemClaim, object, "the claim has lost its data", "node dev-1 no longer has the folder of volume pvc-1", "kubectl -p dev -- delete pvc data -n shop --wait=false"})
+		// As it is when the node was created again under a pod that ran.
+		p.Status.Phase = corev1.PodRunning
+		p.Status.ContainerStatuses[0].LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "ContainerStatusUnknown"}
+		p.Status.ContainerStatuses[0].RestartCount = 1
+		check(t, s, want{cluster.ProblemClaim, object, "the claim has lost its data", "node dev-1 no longer has the folder of volume pvc-1", "delete pod"})
+		p.Status.Phase, p.Status.ContainerStatuses[0].LastTerminationState.Terminated = corev1.PodPending, nil
 		// A folder that the user has to make is another matter.
 		s.Events[0].Message = `MountVolume.NewMounter initialization failed for volume "pvc-1" : path "/srv/disk" does not exist`
 		check(t, s, want{cluster.ProblemMount, cart, "volume pvc-1 cannot be mounted", `path "/srv/disk" does not exist`, ""})

@@ -104,7 +104,12 @@ func condition(n *corev1.Node, kind corev1.NodeConditionType) *corev1.NodeCondit
 // creating examines a pod none of whose containers has a problem, but which may not get that far.
 func (d *diagnosis) creating(p *corev1.Pod) {
 	since := scheduledAt(p)
-	if p.Status.Phase != corev1.PodPending || begun(p) {
+	switch {
+	case createdAgain(p):
+		if c := podCondition(p, corev1.PodReadyToStartContainers); c != nil && c.LastTransitionTime.After(since) {
+			since = c.LastTransitionTime.Time
+		}
+	case p.Status.Phase != corev1.PodPending || begun(p):
 		return
 	}
 	if d.unmounted(p, since) {
@@ -134,6 +139,18 @@ func begun(p *corev1.Pod) bool {
 		}
 	}
 	return false
+}
+
+// createdAgain reports whether a pod that has run gets a new sandbox, with nothing of it running meanwhile: its node was
+// started, or created, again.
+func createdAgain(p *corev1.Pod) bool {
+	all := containers(p)
+	for _, c := range all {
+		if w := c.status.State.Waiting; w == nil || w.Reason != "ContainerCreating" && w.Reason != "PodInitializing" {
+			return false
+		}
+	}
+	return len(all) > 0 && p.Status.Phase == corev1.PodRunning
 }
 
 func podCondition(p *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
