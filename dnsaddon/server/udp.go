@@ -3,11 +3,19 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
+
+// socketPause is the pause after an error of a socket.
+const socketPause = 50 * time.Millisecond
 
 // reader reads the questions of one UDP socket.
 type reader struct {
@@ -36,12 +44,35 @@ func (r *reader) run(ctx context.Context) {
 		r.listener.server.opts.Log.Error("read from DNS socket", "address", r.listener.addr, "err", err)
 		return
 	}
+	log := r.listener.server.opts.Log
+	for failed := false; ; failed = true {
+		err := r.readAll(ctx, raw)
+		if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) {
+			return
+		}
+		// The kernel has reported an error of the socket, not of a datagram. The next datagram may well be read.
+		if !failed {
+			log.Warn("read from DNS socket; trying again", "address", r.listener.addr, "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(socketPause):
+		}
+	}
+}
+
+// readAll answers until the socket cannot be polled any more, and returns why.
+func (r *reader) readAll(ctx context.Context, raw syscall.RawConn) error {
 	// The callback returns false to wait for the next datagram. A receive that filled less than the batch has emptied
 	// the socket, and datagrams that have arrived since wake us up again: polling is edge-triggered, and the edge is
 	// not lost while the callback runs.
-	_ = raw.Read(func(fd uintptr) bool {
+	return raw.Read(func(fd uintptr) bool {
 		for {
 			n, errno := r.batch.receive(fd)
+			if errno != 0 && errno != unix.EAGAIN {
+				n, errno = r.batch.receive(fd) // the kernel reports an error once, and may have datagrams all the same
+			}
 			if errno != 0 {
 				return false
 			}
