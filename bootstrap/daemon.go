@@ -194,7 +194,7 @@ func (o *operation) spawn(ctx context.Context) (*daemonProcess, error) {
 		// Ctrl-C is ours to handle: it stops the cluster in order.
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	} else {
-		log, err := os.OpenFile(o.state.LogFile("daemon"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+		log, err := os.OpenFile(o.state.LogFile("daemon"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o600) // the daemon appends, too
 		if err != nil {
 			return nil, fault.New(fault.State, "open the daemon's log", err)
 		}

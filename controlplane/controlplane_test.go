@@ -3,6 +3,7 @@ package controlplane_test
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -50,7 +51,7 @@ func startWithAddons(t *testing.T, dir string, change func(*cluster.Spec), apply
 	}
 	cp, err := controlplane.Start(t.Context(), controlplane.Options{
 		Config: config.Config{Spec: spec, PKIDir: filepath.Join(dir, "pki"), EtcdDir: filepath.Join(dir, "etcd"), RunDir: filepath.Join(dir, "run"),
-			EtcdLog: filepath.Join(dir, "etcd.log")},
+			EtcdLog: io.Discard},
 		Events: func(e cluster.Event) {
 			t.Logf("%s %s %s %s", e.Kind, e.Step, e.Elapsed.Round(time.Millisecond), e.Detail)
 		},

@@ -60,6 +60,22 @@ func (s *Set) Redirect(component string, w io.Writer) {
 	s.files[component] = &lockedWriter{w: w}
 }
 
+// Attach is for a component whose file is also the process's stdout and stderr, for what does not log, such as a panic: they
+// follow it through rotations. If stderr leads elsewhere, such as to a terminal, the component's records go there. Call it
+// before the first record.
+func (s *Set) Attach(component string) {
+	path := filepath.Join(s.dir, component+".log")
+	file, err := os.Stat(path)
+	stderr, statErr := os.Stderr.Stat()
+	if err != nil || statErr != nil || !os.SameFile(file, stderr) {
+		s.Redirect(component, os.Stderr)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.files[component] = &rotatingFile{path: path, max: maxSize, opened: becomeOutput}
+}
+
 // Handler sorts records by the package that wrote them.
 func (s *Set) Handler() slog.Handler { return &handler{set: s} }
 

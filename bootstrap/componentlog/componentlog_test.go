@@ -21,7 +21,12 @@ import (
 	"bonsai/bootstrap/componentlog"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(envDir); dir != "" {
+		logAndPanic(dir)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // self is this test's own package; "here" stands for any component that is determined by its package.
 const self = "bonsai/bootstrap/componentlog_test"

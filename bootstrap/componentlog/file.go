@@ -13,11 +13,17 @@ import (
 // at most 20 MB of disk, about a day of a busy API server.
 const maxSize = 10 << 20
 
+// File appends to a file that takes, like those of a Set, at most 20 MB with its older generation. It is created with the
+// first Write, each of which should have whole lines.
+func File(path string) io.WriteCloser { return &rotatingFile{path: path, max: maxSize} }
+
 // rotatingFile appends to a file and renames it to PATH.1 when it has grown to max. The zero file pointer means that it
 // is not open (yet).
 type rotatingFile struct {
 	path string
 	max  int64
+	// opened, if set, is called with each new file.
+	opened func(*os.File)
 
 	mu   sync.Mutex // guards what follows
 	file *os.File
@@ -74,6 +80,9 @@ func (r *rotatingFile) open() error {
 		return errors.Join(err, f.Close())
 	}
 	r.file, r.size = f, info.Size()
+	if r.opened != nil {
+		r.opened(f)
+	}
 	return nil
 }
 

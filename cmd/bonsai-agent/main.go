@@ -27,6 +27,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/componentlog"
 	"bonsai/nodeagent"
 )
 
@@ -87,10 +88,8 @@ func run(ctx context.Context) error {
 	}
 	// The container's own log (docker logs) is where to look when a node does not come up at all; the file is where all
 	// other components' logs are.
-	f, err := os.OpenFile(filepath.Join(cluster.NodeLogDir, "bonsai-agent.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
-	if err != nil {
-		return err
-	}
+	// Both are bounded: a Corefile may have every question logged.
+	f := componentlog.File(filepath.Join(cluster.NodeLogDir, "bonsai-agent.log"))
 	defer f.Close()
 	logger := slog.New(slog.NewTextHandler(io.MultiWriter(os.Stderr, f), nil))
 	klog.SetSlogLogger(logger.With("component", "client-go"))

@@ -4,8 +4,8 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -65,10 +65,11 @@ func runDaemon(ctx context.Context, args []string) error {
 		return err
 	}
 	logs := componentlog.New(state.Logs(), controlplane.APIServer, components())
-	// The daemon's own lines go to its stdout and stderr, which are its log file or the user's terminal.
-	logs.Redirect("daemon", os.Stderr)
+	// The daemon's stdout and stderr are its log file, or the user's terminal.
+	logs.Attach("daemon")
 	defer func() { _ = logs.Close() }()
 	klog.SetSlogLogger(slog.New(logs.Handler()))
+	slog.SetDefault(slog.New(logs.Handler())) // also for the standard library's log, which would write to stderr without bound
 	log, scale := slog.New(logs.ComponentHandler("daemon")), wait.FromEnv()
 
 	return daemon.Run(ctx, daemon.Options{
@@ -80,7 +81,7 @@ func runDaemon(ctx context.Context, args []string) error {
 			}
 			return daemon.Parts{Addons: manager, Start: func(ctx context.Context, events func(cluster.Event)) (daemon.ControlPlane, error) {
 				return controlplane.Start(ctx, controlplane.Options{
-					Config: configFor(state, *spec), Events: events, Log: log, LogHandler: logs.ComponentHandler, Scale: scale,
+					Config: configFor(state, *spec, logs.Writer(controlplane.Etcd)), Events: events, Log: log, LogHandler: logs.ComponentHandler, Scale: scale,
 					NodeRules: addons.NodeRulesOf(builtin.All()),
 					ApplyAddons: func(ctx context.Context, cp *controlplane.ControlPlane) error {
 						return applyAddons(ctx, manager, cp, log)
@@ -106,10 +107,10 @@ func applyAddons(ctx context.Context, m *addons.Manager, cp *controlplane.Contro
 	return nil
 }
 
-func configFor(state statedir.Cluster, spec cluster.Spec) config.Config {
+func configFor(state statedir.Cluster, spec cluster.Spec, etcdLog io.Writer) config.Config {
 	return config.Config{
 		Spec: spec, PKIDir: state.PKI(), EtcdDir: state.Etcd(), RunDir: filepath.Dir(state.EtcdSocket()),
-		EtcdLog: state.LogFile(controlplane.Etcd), Emulate: emulated(spec.KubernetesVersion),
+		EtcdLog: etcdLog, Emulate: emulated(spec.KubernetesVersion),
 	}
 }
 

@@ -6,6 +6,7 @@ package config
 
 import (
 	"fmt"
+	"io"
 	"path/filepath"
 
 	"bonsai/bootstrap/cluster"
@@ -29,8 +30,8 @@ type Config struct {
 	EtcdDir string
 	// RunDir is a private folder (0700) for sockets and generated files; its path is short enough for a socket.
 	RunDir string
-	// EtcdLog is the file that etcd's own logger appends to.
-	EtcdLog string
+	// EtcdLog gets the lines of etcd's own logger, one Write each.
+	EtcdLog io.Writer
 	// Emulate is the minor version to emulate ("1.35"), empty for the embedded one.
 	Emulate string
 }
@@ -59,7 +60,7 @@ func (c Config) APIServerFlags() []string {
 	flags := []string{
 		// The address that in-cluster clients reach through the Service default/kubernetes.
 		"--advertise-address=" + c.Spec.Gateway.String(),
-		"--service-cluster-ip-range=" + cluster.ServiceCIDR.String(),
+		"--service-cluster-ip-range=" + c.Spec.ServiceRange().String(),
 		"--etcd-servers=" + c.EtcdURL(),
 
 		// Node limits each kubelet to its own node's objects; NodeRestriction does so for writes.

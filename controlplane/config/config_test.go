@@ -3,6 +3,7 @@ package config_test
 import (
 	"encoding/json"
 	"flag"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -19,7 +20,7 @@ var update = flag.Bool("update", false, "write the golden files")
 func testConfig() config.Config {
 	spec := cluster.Spec{Name: "dev", APIPort: 6443, Subnet: netip.MustParsePrefix("10.201.0.0/22")}
 	spec.Replan()
-	return config.Config{Spec: spec, PKIDir: "/state/pki", EtcdDir: "/state/etcd", RunDir: "/state/run", EtcdLog: "/state/logs/etcd.log"}
+	return config.Config{Spec: spec, PKIDir: "/state/pki", EtcdDir: "/state/etcd", RunDir: "/state/run", EtcdLog: io.Discard}
 }
 
 func TestFlagsAreAsReviewed(t *testing.T) {

@@ -13,9 +13,12 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	"go.etcd.io/etcd/client/pkg/v3/logutil"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/storage/mvcc"
 	"go.etcd.io/etcd/server/v3/storage/wal"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"google.golang.org/grpc"
 
 	"bonsai/controlplane/config"
@@ -100,11 +103,6 @@ func configure(c config.Config) (*embed.Config, error) {
 			return nil, fmt.Errorf("remove stale socket: %w", err)
 		}
 	}
-	// Created here with the mode of everything in the state folder (etcd's logger would use 0644), and truncated at
-	// each start, because nothing else bounds it.
-	if err := os.WriteFile(c.EtcdLog, nil, 0o600); err != nil {
-		return nil, fmt.Errorf("create etcd's log: %w", err)
-	}
 	client, err := url.Parse(c.EtcdURL())
 	if err != nil {
 		return nil, err
@@ -129,8 +127,11 @@ func configure(c config.Config) (*embed.Config, error) {
 	cfg.AutoCompactionRetention = "0"
 	// These notifications let the watch cache of the API server know how fresh it is.
 	cfg.WatchProgressNotifyInterval = 5 * time.Second
+	// Its own files have no bound, so it gets a logger that writes where the others do.
 	cfg.Logger, cfg.LogLevel = "zap", "warn"
-	cfg.LogOutputs = []string{c.EtcdLog}
+	core := zapcore.NewSamplerWithOptions(zapcore.NewCore(zapcore.NewJSONEncoder(logutil.DefaultZapLoggerConfig.EncoderConfig), zapcore.AddSync(c.EtcdLog), zap.WarnLevel),
+		time.Second, 100, 100) // of one message, as etcd does
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(core, zap.AddCaller()))
 	// The next WAL segment is allocated in advance: 2 x 64 MB per cluster by default.
 	wal.SegmentSizeBytes = 8 << 20
 	return cfg, nil

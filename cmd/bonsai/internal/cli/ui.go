@@ -3,12 +3,14 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/componentlog"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/statedir"
 )
@@ -160,13 +162,13 @@ func (a *app) printLeft(s Session, message string) {
 // cluster has a folder.
 type uiLog struct {
 	state statedir.Cluster
-	file  *os.File
+	file  io.WriteCloser
 }
 
 // Write implements io.Writer; slog's handlers call it one at a time.
 func (l *uiLog) Write(p []byte) (int, error) {
 	if l.file == nil && l.state.Exists() {
-		l.file, _ = os.OpenFile(l.state.LogFile("ui"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		l.file = componentlog.File(l.state.LogFile("ui"))
 	}
 	if l.file == nil {
 		return len(p), nil
