@@ -167,7 +167,7 @@ func (o *operation) plan(want Want) error {
 // that are added later.
 func (o *operation) environment() (plan.Environment, error) {
 	env := plan.Environment{
-		Taken: hostNetworks(), ID: strings.ToLower(rand.Text()[:12]), Kubernetes: o.env.Kubernetes,
+		Taken: hostNetworks(), Routed: o.routed(), ID: strings.ToLower(rand.Text()[:12]), Kubernetes: o.env.Kubernetes,
 	}
 	if !o.Current.Running {
 		env.PortFree = portFree

@@ -29,6 +29,7 @@ import (
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/node"
+	"bonsai/bootstrap/routes"
 	"bonsai/bootstrap/statedir"
 	"bonsai/bootstrap/wait"
 )
@@ -109,6 +110,19 @@ func hostNetworks() []netip.Prefix {
 		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is4() && !p.Addr().IsLoopback() {
 			ranges = append(ranges, p.Masked())
 		}
+	}
+	return ranges
+}
+
+// routed are the ranges that this machine reaches. Without them, which no case is known of, a start goes on.
+func (o *operation) routed() []netip.Prefix {
+	all, err := routes.Read()
+	if err != nil {
+		o.rec.warn("plan", err.Error())
+	}
+	var ranges []netip.Prefix
+	for _, r := range all {
+		ranges = append(ranges, r.To)
 	}
 	return ranges
 }

@@ -224,7 +224,7 @@ func TestAddons(t *testing.T) {
 						got = append(got, fmt.Sprintf("%s %s", *e.NodeName, e.Addresses[0]))
 					}
 				}
-				if !slices.Equal(got, want) || len(slice.Ports) != 3 || *slice.Ports[0].Port != 10053 || slice.Labels["kubernetes.io/service-name"] != "kube-dns" {
+				if !slices.Equal(got, want) || len(slice.Ports) != 3 || *slice.Ports[0].Port != cluster.DNSPort || slice.Labels["kubernetes.io/service-name"] != "kube-dns" {
 					return fmt.Errorf("%v of %+v", got, slice)
 				}
 				return nil

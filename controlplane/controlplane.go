@@ -432,7 +432,7 @@ func (cp *ControlPlane) newDialer() error {
 		return fmt.Errorf("no certificate in %s", filepath.Join(dir, "ca.crt"))
 	}
 	cp.dialer = tunnel.New(&tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: cp.roots, MinVersion: tls.VersionTLS13},
-		cp.opts.Config.Spec.Nodes, cp.opts.Scale)
+		cp.opts.Config.Spec, cp.opts.Scale)
 	cp.agents = agents.New(func(n cluster.Node) http.RoundTripper { return cp.dialer.AgentTransport(n) }, cp.opts.Scale)
 	return nil
 }

@@ -47,15 +47,20 @@ type Config struct {
 	Listen, NodeListen []netip.AddrPort
 	// Metrics is where metrics and health are served over HTTP; nowhere if it is not valid.
 	Metrics netip.AddrPort
-	// Allow are the sources that get answers.
-	Allow []netip.Prefix
+	// Allow are the sources that get answers, other than Except.
+	Allow  []netip.Prefix
+	Except netip.Addr
 	// Reverse are the cluster's own ranges: their reverse names are never forwarded.
 	Reverse []netip.Prefix
 	// Host is the address of host.bonsai.internal.
 	Host netip.Addr
-	// ResolvConf names the file with the node's own resolvers.
+	// ResolvConf names the file with the node's own resolvers and search domains.
 	ResolvConf string
-	Log        *slog.Logger
+	// Search is what pods get of the search domains: one of cluster.DNSSearchAuto and its siblings, or empty. With Auto, Omit is
+	// called with the domains that they should not get whenever there is one more.
+	Search string
+	Omit   func(domains []string) error
+	Log    *slog.Logger
 }
 
 // DNS is the DNS server of one node. Its methods may be called from any goroutine, before Run and after it too.
@@ -75,6 +80,9 @@ type DNS struct {
 	// sources are the ConfigMaps in effect, problems what is wrong with them.
 	sources  []string
 	problems []cluster.Problem
+	// omitted are the search domains that pods do not get, and wildcards the problems about them.
+	omitted   []string
+	wildcards []cluster.Problem
 }
 
 // running is everything that one Run created.
@@ -155,6 +163,7 @@ func (d *DNS) Run(ctx context.Context) (err error) {
 		}
 	})
 	parts.Go(func() { d.proveReady(ctx, r) })
+	parts.Go(func() { d.examineSearch(ctx, r) })
 	if err := r.server.Run(ctx); err != nil {
 		return err
 	}
@@ -200,7 +209,7 @@ func (d *DNS) assemble() (*running, error) {
 	r.forward.Configure(plain.Forward) // until the user's configuration has been read
 	r.server = server.New(server.Options{
 		Zone: r.store, Forward: r.forward, NodeForward: r.node, Feed: d.feed,
-		Listen: d.cfg.Listen, NodeListen: d.cfg.NodeListen, Metrics: d.cfg.Metrics, Allow: d.cfg.Allow, Host: d.cfg.Host,
+		Listen: d.cfg.Listen, NodeListen: d.cfg.NodeListen, Metrics: d.cfg.Metrics, Allow: d.cfg.Allow, Except: d.cfg.Except, Host: d.cfg.Host,
 		Log: d.log, Registry: registry,
 	})
 	r.watcher = watch.New(d.cfg.API, r.store,

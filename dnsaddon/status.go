@@ -20,7 +20,7 @@ func (d *DNS) Status() cluster.DNSStatus {
 	d.mu.Lock()
 	s := cluster.DNSStatus{
 		Node: d.cfg.Node, Phase: d.health.Phase, Reason: d.health.Reason, Since: d.since, Domain: d.cfg.Domain,
-		Config: slices.Clone(d.sources), Problems: slices.Clone(d.problems),
+		Config: slices.Clone(d.sources), Problems: slices.Concat(d.problems, d.wildcards), Omitted: slices.Clone(d.omitted),
 		Upstreams: []cluster.DNSUpstream{}, Queries: map[string]uint64{},
 	}
 	d.mu.Unlock()
@@ -28,7 +28,7 @@ func (d *DNS) Status() cluster.DNSStatus {
 	if r == nil {
 		return s
 	}
-	s.Search = r.search
+	s.Search = slices.DeleteFunc(slices.Clone(r.search), func(domain string) bool { return slices.Contains(s.Omitted, domain) })
 	for _, l := range r.server.Listening() {
 		s.Listen = append(s.Listen, l.String())
 	}

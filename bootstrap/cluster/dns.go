@@ -1,25 +1,84 @@
 package cluster
 
 import (
+	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 )
 
 // DNSPort is where each node's DNS server listens on the node's address, UDP and TCP. Pods reach it through the
-// Service kube-dns; port 53 itself stays free for pods with a host port.
-const DNSPort = 10053
+// Service kube-dns. It is next to AgentPort, where no well-known program listens: port 53, 10053 and those of CoreDNS and
+// NodeLocal DNSCache stay free for pods on the node's network.
+const DNSPort = 10271
 
 // DNSAddon is the name of the addon for cluster DNS, which clusters have by default.
 const DNSAddon = "dns"
 
-// DNSMetricsPort serves the DNS server's metrics and its health on the node's address, with the port and the metric
-// names that dashboards expect from CoreDNS.
-const DNSMetricsPort = 9153
+// DNSMetricsPort serves the DNS server's metrics and its health on the node's address. The Service kube-dns has them at
+// DNSMetricsServicePort, which is CoreDNS's.
+const (
+	DNSMetricsPort        = 10272
+	DNSMetricsServicePort = 9153
+)
 
 // NodeResolver is the address inside every node at which its DNS server answers as the machine's own resolver would:
 // only external names, no cluster names. Pods with dnsPolicy Default use it, because the engine's resolver listens on
-// the node's loopback, where pods cannot reach it. NodeLocal DNSCache uses the same link-local address.
-var NodeResolver = netip.MustParseAddr("169.254.20.10")
+// the node's loopback, where pods cannot reach it. It is none of the link-local addresses that clouds and other programs are
+// known to use: NodeLocal DNSCache has 169.254.20.10 or 169.254.25.10, EdgeMesh 169.254.96.16, Calico 169.254.1.1.
+var NodeResolver = netip.MustParseAddr("169.254.102.71")
+
+// DNSConfigMap is the ConfigMap in kube-system with the Corefile, under the name that kubeadm gives it: scripts read it,
+// change it and write it back.
+const DNSConfigMap = "coredns"
+
+// DNSStandIn is the schedulerName of the pods of the Deployment coredns. No node runs them: they show scripts that wait for
+// CoreDNS whether the servers in the agents answer.
+const DNSStandIn = "bonsai-agent"
+
+// Corefile is the configuration of a new cluster, and of one without a Corefile: kubeadm's text, with the zone domain.
+func Corefile(domain string) string {
+	return strings.ReplaceAll(`.:53 {
+    errors
+    health {
+       lameduck 5s
+    }
+    ready
+    kubernetes DOMAIN in-addr.arpa ip6.arpa {
+       pods insecure
+       fallthrough in-addr.arpa ip6.arpa
+       ttl 30
+    }
+    prometheus :9153
+    forward . /etc/resolv.conf {
+       max_concurrent 1000
+    }
+    cache 30 {
+       disable success DOMAIN
+       disable denial DOMAIN
+    }
+    loop
+    reload
+    loadbalance
+}
+`, "DOMAIN", domain)
+}
+
+// What pods get of the search domains of the machine.
+const (
+	DNSSearchAuto = "auto" // those below which not every name exists
+	DNSSearchAll  = "all"
+	DNSSearchNone = "none"
+)
+
+// ParseDNSSearch returns Spec.DNSSearch for what a user wrote.
+func ParseDNSSearch(text string) (string, error) {
+	switch text {
+	case DNSSearchAuto, DNSSearchAll, DNSSearchNone:
+		return text, nil
+	}
+	return "", fmt.Errorf("search domains %q are not possible; possible are %s, %s and %s", text, DNSSearchAuto, DNSSearchAll, DNSSearchNone)
+}
 
 // DNSStatus is what the DNS server of one node reports about itself.
 type DNSStatus struct {
@@ -33,8 +92,10 @@ type DNSStatus struct {
 	// Listen are the addresses on which it answers.
 	Listen []string `json:"listen,omitempty"`
 	Domain string   `json:"domain"`
-	// Search are the node's own search domains; pods have them after those of the cluster.
+	// Search are the node's own search domains; pods have them after those of the cluster. Omitted are those that pods do not
+	// get, because every name exists below them.
 	Search  []string   `json:"search,omitempty"`
+	Omitted []string   `json:"omitted,omitempty"`
 	Records DNSRecords `json:"records"`
 	// Upstreams are those of all forwarding zones, in order of zone.
 	Upstreams []DNSUpstream `json:"upstreams"`

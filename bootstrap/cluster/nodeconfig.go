@@ -36,7 +36,9 @@ type NodeConfig struct {
 	ServiceCIDR   netip.Prefix `json:"serviceCIDR"`
 	DNSServiceIP  netip.Addr   `json:"dnsServiceIP"`
 	ClusterDomain string       `json:"clusterDomain"`
-	Registries    Registries   `json:"registries,omitzero"`
+	// DNSSearch is Spec.DNSSearch.
+	DNSSearch  string     `json:"dnsSearch,omitempty"`
+	Registries Registries `json:"registries,omitzero"`
 	// WaitScale multiplies every limit on a wait, for slow machines.
 	WaitScale wait.Scale `json:"waitScale"`
 }
@@ -51,7 +53,7 @@ func (s *Spec) NodeConfigFor(n Node, apiServer string, scale wait.Scale) NodeCon
 	}
 	return NodeConfig{
 		Cluster: s.Name, Node: n, Peers: peers, APIServer: apiServer,
-		Subnet: s.Subnet, Gateway: s.Gateway, PodCIDR: PodCIDR, ServiceCIDR: ServiceCIDR,
-		DNSServiceIP: DNSServiceIP, ClusterDomain: ClusterDomain, Registries: s.Registries, WaitScale: scale,
+		Subnet: s.Subnet, Gateway: s.Gateway, PodCIDR: s.PodRange(), ServiceCIDR: s.ServiceRange(),
+		DNSServiceIP: s.DNSServiceIP(), ClusterDomain: ClusterDomain, DNSSearch: s.DNSSearch, Registries: s.Registries, WaitScale: scale,
 	}
 }

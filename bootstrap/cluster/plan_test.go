@@ -82,7 +82,7 @@ func TestValidateSubnet(t *testing.T) {
 	for text, want := range map[string]string{
 		"10.201.0.0/22": "", "192.168.7.0/24": "", "172.20.0.0/16": "", "100.70.0.0/22": "",
 		"10.201.1.0/22": "did you mean 10.201.0.0/22", "10.201.0.0/25": "prefix length", "10.0.0.0/7": "prefix length",
-		"8.8.8.0/24": "not private", "fd00::/64": "IPv4", "10.244.4.0/24": "pods", "10.96.0.0/12": "services",
+		"8.8.8.0/24": "not private", "fd00::/64": "IPv4", "10.244.4.0/24": "", "10.96.0.0/12": "",
 	} {
 		err := ValidateSubnet(netip.MustParsePrefix(text))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
@@ -120,6 +120,16 @@ func TestPlanOfNodes(t *testing.T) {
 	}
 	if s.Gateway.String() != "10.201.4.1" {
 		t.Errorf("gateway %s", s.Gateway)
+	}
+	if s.APIServiceIP().String() != "10.96.0.1" || s.DNSServiceIP().String() != "10.96.0.10" {
+		t.Errorf("Services: %s, %s", s.APIServiceIP(), s.DNSServiceIP())
+	}
+	s.PodSubnet, s.ServiceSubnet = netip.MustParsePrefix("172.24.0.0/17"), netip.MustParsePrefix("192.168.9.0/24")
+	s.Replan()
+	c := s.NodeConfigFor(s.Nodes[99], "", 1)
+	if s.Nodes[99].PodCIDR.String() != "172.24.100.0/24" || c.PodCIDR != s.PodSubnet || c.ServiceCIDR != s.ServiceSubnet ||
+		c.DNSServiceIP.String() != "192.168.9.10" || s.Validate() != nil {
+		t.Errorf("in other ranges: %+v, %v", c, s.Validate())
 	}
 	s.Nodes[4].CPUs = 2
 	s.Subnet = netip.MustParsePrefix("10.201.8.0/22")

@@ -112,6 +112,7 @@ const (
 	ProblemConfig        = "ConfigMissing"     // a ConfigMap, a Secret or a key of one does not exist
 	ProblemPort          = "PortTaken"         // a port of a node, or of the pod itself, is in use
 	ProblemRefused       = "Refused"           // pods are not admitted: quota, webhook, policy, limits
+	ProblemRange         = "RangeRouted"       // this machine reaches something at addresses of pods or Services
 	ProblemWebhook       = "WebhookUnanswered" // a webhook that fails closed and that nobody answers
 
 	ProblemService    = "ServiceWithoutPods"  // a Service selects no pod, or none that is ready

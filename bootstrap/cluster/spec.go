@@ -11,17 +11,11 @@ import (
 	"slices"
 )
 
-// Fixed parts of every cluster's address plan. Pod and service addresses exist only inside the node
-// containers' network namespaces, so that several clusters can use the same ones side by side.
+// The ranges of pods and Services that a cluster has if nothing of this machine is there. They are kubeadm's and kind's. Their
+// addresses exist only inside the node containers' network namespaces, so that several clusters can use the same ones.
 var (
-	// PodCIDR is divided into one /24 per node; the range is kubeadm's and kind's.
-	PodCIDR = netip.MustParsePrefix("10.244.0.0/16")
-	// ServiceCIDR holds the cluster IPs; the first address is the API server's, the tenth DNS's.
-	ServiceCIDR = netip.MustParsePrefix("10.96.0.0/16")
-	// APIServiceIP is the address of the Service default/kubernetes.
-	APIServiceIP = netip.MustParseAddr("10.96.0.1")
-	// DNSServiceIP is the address of the Service kube-system/kube-dns.
-	DNSServiceIP = netip.MustParseAddr("10.96.0.10")
+	DefaultPodSubnet     = netip.MustParsePrefix("10.244.0.0/16")
+	DefaultServiceSubnet = netip.MustParsePrefix("10.96.0.0/16")
 )
 
 const (
@@ -29,11 +23,12 @@ const (
 	DefaultName = "bonsai"
 	// DefaultNodes is the number of nodes that start creates without --nodes.
 	DefaultNodes = 3
-	// MaxNodes bounds --nodes: each node has one /24 of PodCIDR and is one container on this machine.
+	// MaxNodes bounds --nodes: each node has one /24 of the pods' range and is one container on this machine.
 	MaxNodes = 100
 	// SpecVersion is written into each new spec file; a reader refuses a newer one. Version 2 has Suffix, without which
-	// an older bonsai would look for containers of other names.
-	SpecVersion = 2
+	// an older bonsai would look for containers of other names. Version 3 has the ranges of pods and Services, which an older
+	// one would take for the default ones.
+	SpecVersion = 3
 	// SuffixLength is the length of a new cluster's Suffix, the beginning of its ID.
 	SuffixLength = 4
 	// ClusterDomain is the suffix of all service names.
@@ -64,6 +59,10 @@ type Spec struct {
 	// Subnet is the container network of the nodes; Gateway, its first address, is the host's.
 	Subnet  netip.Prefix `json:"subnet"`
 	Gateway netip.Addr   `json:"gateway"`
+	// PodSubnet is divided into one /24 per node, ServiceSubnet holds the cluster IPs. They never change. Specs before version
+	// 3 have none; use PodRange and ServiceRange.
+	PodSubnet     netip.Prefix `json:"podSubnet,omitzero"`
+	ServiceSubnet netip.Prefix `json:"serviceSubnet,omitzero"`
 	// MTU of the container network, that of the engine's default bridge (0: unknown, the engine decides).
 	MTU   int    `json:"mtu,omitempty"`
 	Nodes []Node `json:"nodes"`
@@ -71,6 +70,8 @@ type Spec struct {
 	Registries Registries `json:"registries,omitzero"`
 	// Addons is what the user chose, by name; addons that are not in it follow their default.
 	Addons map[string]bool `json:"addons,omitempty"`
+	// DNSSearch is which of the machine's search domains pods get: one of the constants DNSSearch…, or empty for DNSSearchAuto.
+	DNSSearch string `json:"dnsSearch,omitempty"`
 	// UpstreamHooks runs upstream's two bootstrap hooks (RBAC, priority classes) instead of bonsai's parallel one.
 	UpstreamHooks bool `json:"upstreamHooks,omitempty"`
 }
@@ -130,17 +131,15 @@ func (s *Spec) Wants(addon string, byDefault bool) bool {
 // PlanNode gives the node of an index (from 1) its name and addresses. Addresses begin at the tenth of the subnet; pod
 // CIDRs at the second /24, so that node and index are easy to recognise in an address.
 func (s *Spec) PlanNode(index int) Node {
-	pod := PodCIDR.Addr().As4()
-	pod[2] = byte(index)
 	return Node{
 		Name:    fmt.Sprintf("%s-%d", s.Name, index),
 		Index:   index,
 		IP:      addrAt(s.Subnet, 9+index),
-		PodCIDR: netip.PrefixFrom(netip.AddrFrom4(pod), 24),
+		PodCIDR: netip.PrefixFrom(addrAt(s.PodRange(), index<<8), 24),
 	}
 }
 
-// Replan recomputes every node's addresses after Subnet has changed.
+// Replan recomputes every node's addresses after Subnet or PodSubnet has changed.
 func (s *Spec) Replan() {
 	s.Gateway = addrAt(s.Subnet, 1)
 	for i, n := range s.Nodes {
@@ -149,6 +148,28 @@ func (s *Spec) Replan() {
 		s.Nodes[i] = planned
 	}
 }
+
+// PodRange is the range of all pods.
+func (s *Spec) PodRange() netip.Prefix {
+	if !s.PodSubnet.IsValid() {
+		return DefaultPodSubnet
+	}
+	return s.PodSubnet
+}
+
+// ServiceRange is the range of the cluster IPs.
+func (s *Spec) ServiceRange() netip.Prefix {
+	if !s.ServiceSubnet.IsValid() {
+		return DefaultServiceSubnet
+	}
+	return s.ServiceSubnet
+}
+
+// APIServiceIP is the address of the Service default/kubernetes: upstream takes the first one.
+func (s *Spec) APIServiceIP() netip.Addr { return addrAt(s.ServiceRange(), 1) }
+
+// DNSServiceIP is the address of the Service kube-system/kube-dns: by convention the tenth.
+func (s *Spec) DNSServiceIP() netip.Addr { return addrAt(s.ServiceRange(), 10) }
 
 func addrAt(p netip.Prefix, n int) netip.Addr {
 	a := p.Masked().Addr().As4()

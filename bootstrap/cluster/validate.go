@@ -133,6 +133,16 @@ func (s *Spec) Validate() error {
 			bad("the gateway is %s, that of %s is %s", s.Gateway, s.Subnet, want)
 		}
 	}
+	if s.DNSSearch != "" {
+		if _, err := ParseDNSSearch(s.DNSSearch); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	for _, err := range []error{ValidatePodSubnet(s.PodRange()), ValidateServiceSubnet(s.ServiceRange()), s.Overlap()} {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
 	if len(s.Nodes) > MaxNodes {
 		bad("the spec has %d nodes, at most %d are possible", len(s.Nodes), MaxNodes)
 	}
@@ -153,23 +163,43 @@ func (s *Spec) Validate() error {
 	return errors.Join(errs...)
 }
 
-// ValidateSubnet returns why p cannot be the network of the nodes. A /24 or larger has room for MaxNodes; an overlap
-// would hide pod and service ranges.
-func ValidateSubnet(p netip.Prefix) error {
+// Overlap returns which two of the cluster's ranges have addresses in common, of which nodes could reach only one.
+func (s *Spec) Overlap() error {
+	ranges := []struct {
+		of string
+		netip.Prefix
+	}{{"subnet", s.Subnet}, {"pod subnet", s.PodRange()}, {"service subnet", s.ServiceRange()}}
+	var errs []error
+	for i, a := range ranges {
+		for _, b := range ranges[i+1:] {
+			if a.Overlaps(b.Prefix) { // never, if there is no subnet
+				errs = append(errs, fmt.Errorf("%s %s overlaps %s %s", a.of, a, b.of, b))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ValidateSubnet returns why p cannot be the network of the nodes. A /24 or larger has room for MaxNodes.
+func ValidateSubnet(p netip.Prefix) error { return validateRange("subnet", p, 8, 24) }
+
+// ValidatePodSubnet returns why p cannot be the range of pods. A /17 or larger has a /24 for each of MaxNodes.
+func ValidatePodSubnet(p netip.Prefix) error { return validateRange("pod subnet", p, 8, 17) }
+
+// ValidateServiceSubnet returns why p cannot be the range of Services. The API server takes a /12 at most; a /24 has room for
+// its own address and that of DNS, with some for users.
+func ValidateServiceSubnet(p netip.Prefix) error { return validateRange("service subnet", p, 12, 24) }
+
+func validateRange(what string, p netip.Prefix, largest, smallest int) error {
 	switch {
 	case !p.IsValid() || !p.Addr().Is4():
-		return fmt.Errorf("subnet %s is not an IPv4 range such as 10.201.0.0/22", p)
+		return fmt.Errorf("%s %s is not an IPv4 range such as 10.201.0.0/16", what, p)
 	case p != p.Masked():
-		return fmt.Errorf("subnet %s has host bits set; did you mean %s?", p, p.Masked())
-	case p.Bits() < 8 || p.Bits() > 24:
-		return fmt.Errorf("subnet %s: the prefix length has to be from 8 to 24", p)
+		return fmt.Errorf("%s %s has host bits set; did you mean %s?", what, p, p.Masked())
+	case p.Bits() < largest || p.Bits() > smallest:
+		return fmt.Errorf("%s %s: the prefix length has to be from %d to %d", what, p, largest, smallest)
 	case !p.Addr().IsPrivate() && !carrierGrade.Contains(p.Addr()):
-		return fmt.Errorf("subnet %s is not private; use one inside 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16", p)
-	}
-	for what, taken := range map[string]netip.Prefix{"pods": PodCIDR, "services": ServiceCIDR} {
-		if p.Overlaps(taken) {
-			return fmt.Errorf("subnet %s overlaps %s, the range of %s", p, taken, what)
-		}
+		return fmt.Errorf("%s %s is not private; use one inside 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16", what, p)
 	}
 	return nil
 }

@@ -122,7 +122,7 @@ type leaf struct {
 }
 
 func clusterLeafs(spec *cluster.Spec) []leaf {
-	ips := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback(), cluster.APIServiceIP}
+	ips := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback(), spec.APIServiceIP()}
 	if spec.Gateway.IsValid() {
 		ips = append(ips, spec.Gateway)
 	}

@@ -18,8 +18,11 @@ const (
 	KindStart         Kind = "control-plane-started"
 	KindVersion       Kind = "kubernetes-version"
 	KindSubnet        Kind = "subnet"
+	KindPodSubnet     Kind = "pod-subnet"
+	KindServiceSubnet Kind = "service-subnet"
 	KindMTU           Kind = "network-mtu"
 	KindAPIPort       Kind = "api-port"
+	KindDNSSearch     Kind = "dns-search"
 	KindUpstreamHooks Kind = "upstream-hooks"
 	KindRemoveNode    Kind = "node-removed"
 	KindAddNode       Kind = "node-added"
@@ -99,6 +102,32 @@ func (c Subnet) Needs() Need {
 func (c Subnet) String() string { return fmt.Sprintf("change the subnet from %s to %s", c.From, c.To) }
 func (c Subnet) flag() []string { return []string{"--subnet", c.To.String()} }
 
+// PodSubnet is another range of pods.
+type PodSubnet Subnet
+
+func (c PodSubnet) Kind() Kind     { return KindPodSubnet }
+func (c PodSubnet) Object() string { return "cluster/" + c.Name }
+func (c PodSubnet) Needs() Need {
+	return Need{Effect: Impossible, Reason: "nodes and running pods have addresses in it"}
+}
+func (c PodSubnet) String() string {
+	return fmt.Sprintf("change the pod subnet from %s to %s", c.From, c.To)
+}
+func (c PodSubnet) flag() []string { return []string{"--pod-subnet", c.To.String()} }
+
+// ServiceSubnet is another range of Services.
+type ServiceSubnet Subnet
+
+func (c ServiceSubnet) Kind() Kind     { return KindServiceSubnet }
+func (c ServiceSubnet) Object() string { return "cluster/" + c.Name }
+func (c ServiceSubnet) Needs() Need {
+	return Need{Effect: Impossible, Reason: "Services have addresses in it, and certificates depend on it"}
+}
+func (c ServiceSubnet) String() string {
+	return fmt.Sprintf("change the service subnet from %s to %s", c.From, c.To)
+}
+func (c ServiceSubnet) flag() []string { return []string{"--service-subnet", c.To.String()} }
+
 // MTU is another packet size of the nodes' network: the engine's has changed.
 type MTU struct {
 	Name string `json:"name"`
@@ -134,6 +163,21 @@ func (c APIPort) String() string {
 	return fmt.Sprintf("change the API port from %d to %d", c.From, c.To)
 }
 func (c APIPort) flag() []string { return []string{"--api-port", strconv.Itoa(c.To)} }
+
+// DNSSearch is what pods get of the search domains of the machine. Nodes read it when they start.
+type DNSSearch struct {
+	Name string `json:"name"`
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+func (c DNSSearch) Kind() Kind     { return KindDNSSearch }
+func (c DNSSearch) Object() string { return "cluster/" + c.Name }
+func (c DNSSearch) Needs() Need    { return Need{Effect: Stopped} }
+func (c DNSSearch) String() string {
+	return fmt.Sprintf("change the pods' search domains from %s to %s", c.From, c.To)
+}
+func (c DNSSearch) flag() []string { return []string{"--dns-search", c.To} }
 
 // UpstreamHooks switches between upstream's bootstrap hooks and bonsai's.
 type UpstreamHooks struct {

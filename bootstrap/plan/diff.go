@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -30,8 +31,17 @@ func diffCluster(have, want cluster.Spec, current State) (changes []Change) {
 	if have.Subnet != want.Subnet {
 		changes = append(changes, Subnet{have.Name, have.Subnet, want.Subnet})
 	}
+	if have, want := have.PodRange(), want.PodRange(); have != want {
+		changes = append(changes, PodSubnet{current.Spec.Name, have, want})
+	}
+	if have, want := have.ServiceRange(), want.ServiceRange(); have != want {
+		changes = append(changes, ServiceSubnet{current.Spec.Name, have, want})
+	}
 	if have.APIPort != want.APIPort {
 		changes = append(changes, APIPort{have.Name, have.APIPort, want.APIPort})
+	}
+	if have.DNSSearch != want.DNSSearch {
+		changes = append(changes, DNSSearch{have.Name, cmp.Or(have.DNSSearch, cluster.DNSSearchAuto), want.DNSSearch})
 	}
 	if have.UpstreamHooks != want.UpstreamHooks {
 		changes = append(changes, UpstreamHooks{have.Name, want.UpstreamHooks})

@@ -55,6 +55,70 @@ func TestANewClusterAvoidsWhatIsTaken(t *testing.T) {
 	}
 }
 
+// TestANewClusterKeepsAwayFromWhatTheMachineReaches: pods could not reach it at their own addresses.
+func TestANewClusterKeepsAwayFromWhatTheMachineReaches(t *testing.T) {
+	for name, tc := range map[string]struct {
+		wish                   Wish
+		routed                 []string
+		subnet, pods, services string
+	}{
+		"nothing":           {Wish{}, nil, "10.201.0.0/22", "10.244.0.0/16", "10.96.0.0/16"},
+		"parts of both":     {Wish{}, []string{"10.244.200.0/24", "10.96.77.10/32"}, "10.201.0.0/22", "10.245.0.0/16", "10.97.0.0/16"},
+		"all of 10/8":       {Wish{}, []string{"10.0.0.0/8"}, "10.201.0.0/22", "100.64.0.0/16", "100.65.0.0/16"},
+		"and another VPN":   {Wish{}, []string{"10.0.0.0/8", "100.64.0.0/10"}, "10.201.0.0/22", "172.24.0.0/16", "172.25.0.0/16"},
+		"everything":        {Wish{}, []string{"10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16"}, "10.201.0.0/22", "10.244.0.0/16", "10.96.0.0/16"},
+		"the user's pods":   {Wish{PodSubnet: netip.MustParsePrefix("10.96.0.0/12")}, nil, "10.201.0.0/22", "10.96.0.0/12", "10.112.0.0/16"},
+		"the user's subnet": {Wish{Subnet: netip.MustParsePrefix("10.244.8.0/22")}, nil, "10.244.8.0/22", "10.245.0.0/16", "10.96.0.0/16"},
+		"both are the user's": {Wish{PodSubnet: netip.MustParsePrefix("10.201.0.0/17"), ServiceSubnet: netip.MustParsePrefix("192.168.9.0/24")},
+			[]string{"192.168.0.0/16"}, "10.201.128.0/22", "10.201.0.0/17", "192.168.9.0/24"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := quietMachine()
+			for _, r := range tc.routed {
+				env.Routed = append(env.Routed, netip.MustParsePrefix(r))
+			}
+			spec := mustResolve(t, tc.wish, nil, env)
+			got := []string{spec.Subnet.String(), spec.PodSubnet.String(), spec.ServiceSubnet.String()}
+			if want := []string{tc.subnet, tc.pods, tc.services}; !slices.Equal(got, want) {
+				t.Errorf("got %v, want %v", got, want)
+			}
+			if n := spec.Nodes[1].PodCIDR; !spec.PodSubnet.Contains(n.Addr()) || n.Bits() != 24 {
+				t.Errorf("the second node's pods have %s", n)
+			}
+			// What was chosen stays, whatever the machine reaches later.
+			env.Routed = []netip.Prefix{spec.PodSubnet, spec.ServiceSubnet}
+			if again := mustResolve(t, Wish{}, &spec, env); !reflect.DeepEqual(again, spec) {
+				t.Errorf("the next start makes it %+v", again)
+			}
+		})
+	}
+}
+
+func TestRangesThatOverlapAreRefused(t *testing.T) {
+	p := netip.MustParsePrefix
+	for _, tc := range []struct {
+		wish Wish
+		want string
+		flag string
+	}{
+		{Wish{PodSubnet: p("10.96.0.0/16"), ServiceSubnet: p("10.96.0.0/20")}, "pod subnet 10.96.0.0/16 overlaps service subnet 10.96.0.0/20", "omit --pod-subnet"},
+		{Wish{Subnet: p("10.30.0.0/22"), PodSubnet: p("10.0.0.0/11")}, "subnet 10.30.0.0/22 overlaps pod subnet 10.0.0.0/11", "omit --pod-subnet"},
+		{Wish{Subnet: p("10.0.0.0/8")}, "", ""}, // the other ranges go elsewhere
+	} {
+		tc.wish.Name = "dev"
+		_, err := Resolve(tc.wish, nil, quietMachine())
+		if tc.want == "" {
+			if err != nil {
+				t.Errorf("%+v: %v", tc.wish, err)
+			}
+			continue
+		}
+		if err == nil || fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), tc.want) || !strings.Contains(fault.Problem(err).HintText(), tc.flag) {
+			t.Errorf("%+v: %v", tc.wish, err)
+		}
+	}
+}
+
 func TestWhatCannotBeIsRefused(t *testing.T) {
 	existing := mustResolve(t, Wish{}, nil, quietMachine())
 	noNodes := mustResolve(t, Wish{Nodes: new(0)}, nil, quietMachine())
@@ -85,6 +149,12 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 			"cannot change the API port from 6443 to 7443 while it runs", "stop it first:  bonsai stop -p dev && bonsai start -p dev --api-port 7443"},
 		{"another port while nodes run", Wish{APIPort: 7443}, State{Spec: &existing, Down: map[string]bool{"dev-1": true}}, quietMachine(), fault.Usage,
 			"cannot change the API port from 6443 to 7443 while its nodes run", "stop it first:  bonsai stop -p dev && bonsai start -p dev --api-port 7443"},
+		{"other pods", Wish{PodSubnet: netip.MustParsePrefix("10.5.0.0/16")}, State{Spec: &existing}, quietMachine(), fault.Usage,
+			"cannot change the pod subnet from 10.244.0.0/16 to 10.5.0.0/16: nodes and running pods", "bonsai delete -p dev && bonsai start -p dev --pod-subnet 10.5.0.0/16"},
+		{"other Services", Wish{ServiceSubnet: netip.MustParsePrefix("10.5.0.0/16")}, State{Spec: &existing}, quietMachine(), fault.Usage,
+			"cannot change the service subnet from 10.96.0.0/16 to 10.5.0.0/16", "bonsai start -p dev --service-subnet 10.5.0.0/16"},
+		{"search domains while running", Wish{DNSSearch: "none"}, State{Spec: &existing, Running: true}, quietMachine(), fault.Usage,
+			"from auto to none while it runs", "bonsai stop -p dev && bonsai start -p dev --dns-search none"},
 		{"upstream's hooks while running", Wish{UpstreamHooks: new(true)}, State{Spec: &existing, Running: true}, quietMachine(), fault.Usage,
 			"cannot change the bootstrap hooks to upstream's while it runs", "stop it first:  bonsai stop -p dev && bonsai start -p dev --upstream-hooks=true"},
 		{"limits of no nodes", Wish{CPUs: new(2.0)}, State{Spec: &noNodes}, quietMachine(), fault.Usage, "no nodes", "--nodes 1"},
@@ -192,6 +262,13 @@ func TestDiff(t *testing.T) {
 			"change the Kubernetes version from 1.37 to 1.36", `{"name":"dev","from":"1.37","to":"1.36"}`},
 		{"subnet", spec(func(s *cluster.Spec) { s.Subnet = netip.MustParsePrefix("10.5.0.0/22") }), KindSubnet, "cluster/dev", Impossible,
 			"change the subnet from 10.201.0.0/22 to 10.5.0.0/22", `{"name":"dev","from":"10.201.0.0/22","to":"10.5.0.0/22"}`},
+		{"pod subnet", spec(func(s *cluster.Spec) { s.PodSubnet = netip.MustParsePrefix("10.5.0.0/16") }), KindPodSubnet, "cluster/dev", Impossible,
+			"change the pod subnet from 10.244.0.0/16 to 10.5.0.0/16", `{"name":"dev","from":"10.244.0.0/16","to":"10.5.0.0/16"}`},
+		{"service subnet", spec(func(s *cluster.Spec) { s.ServiceSubnet = netip.MustParsePrefix("10.5.0.0/16") }), KindServiceSubnet, "cluster/dev", Impossible,
+			"change the service subnet from 10.96.0.0/16 to 10.5.0.0/16", `{"name":"dev","from":"10.96.0.0/16","to":"10.5.0.0/16"}`},
+		{"the default said aloud", spec(func(s *cluster.Spec) {
+			s.PodSubnet, s.ServiceSubnet, s.APIPort = cluster.DefaultPodSubnet, cluster.DefaultServiceSubnet, 7443
+		}), KindAPIPort, "cluster/dev", Stopped, "change the API port from 6443 to 7443", `{"name":"dev","from":6443,"to":7443}`},
 		{"MTU", spec(func(s *cluster.Spec) { s.MTU = 1500 }), KindMTU, "cluster/dev", Restart,
 			"change the MTU of the nodes' network from 1400 to 1500", `{"name":"dev","from":1400,"to":1500,"nodes":["dev-1","dev-2"]}`},
 		{"MTU of a stopped network", func(c, w *State) {
@@ -200,6 +277,8 @@ func TestDiff(t *testing.T) {
 		}, KindMTU, "cluster/dev", Live, "change the MTU of the nodes' network from 1400 to 1500", `{"name":"dev","from":1400,"to":1500,"nodes":[]}`},
 		{"API port", spec(func(s *cluster.Spec) { s.APIPort = 7443 }), KindAPIPort, "cluster/dev", Stopped,
 			"change the API port from 6443 to 7443", `{"name":"dev","from":6443,"to":7443}`},
+		{"search domains", spec(func(s *cluster.Spec) { s.DNSSearch = "none" }), KindDNSSearch, "cluster/dev", Stopped,
+			"change the pods' search domains from auto to none", `{"name":"dev","from":"auto","to":"none"}`},
 		{"hooks", spec(func(s *cluster.Spec) { s.UpstreamHooks = true }), KindUpstreamHooks, "cluster/dev", Stopped,
 			"change the bootstrap hooks to upstream's", `{"name":"dev","on":true}`},
 		{"removed", spec(func(s *cluster.Spec) { s.Nodes = s.Nodes[1:] }), KindRemoveNode, "node/dev-1", Live, "remove node dev-1 and its data", `{"node":"dev-1"}`},

@@ -30,6 +30,9 @@ type Wish struct {
 	KubernetesVersion string       `json:"kubernetesVersion,omitempty"`
 	APIPort           int          `json:"apiPort,omitempty"`
 	Subnet            netip.Prefix `json:"subnet,omitzero"`
+	// PodSubnet and ServiceSubnet are the ranges of pods and Services.
+	PodSubnet     netip.Prefix `json:"podSubnet,omitzero"`
+	ServiceSubnet netip.Prefix `json:"serviceSubnet,omitzero"`
 	// CPUs and MemoryBytes limit every node; 0 removes the limit.
 	CPUs        *float64 `json:"cpus,omitempty"`
 	MemoryBytes *int64   `json:"memoryBytes,omitempty"`
@@ -37,6 +40,8 @@ type Wish struct {
 	Registries cluster.Registries `json:"registries,omitzero"`
 	// Addons turns some addons on or off by name; others stay as they are.
 	Addons map[string]bool `json:"addons,omitempty"`
+	// DNSSearch is as in cluster.Spec; empty means unchanged.
+	DNSSearch string `json:"dnsSearch,omitempty"`
 	// UpstreamHooks runs upstream's bootstrap hooks in place of bonsai's.
 	UpstreamHooks *bool `json:"upstreamHooks,omitempty"`
 }
@@ -45,6 +50,8 @@ type Wish struct {
 type Environment struct {
 	// Taken are the address ranges that the network of a new cluster must not overlap.
 	Taken []netip.Prefix
+	// Routed are ranges that the machine reaches through others. A new cluster chooses its ranges elsewhere if it can.
+	Routed []netip.Prefix
 	// Reserved are the API ports of other clusters, running or not. A cluster takes one only if the wish says so.
 	Reserved []int
 	// PortFree reports whether the API server could listen on 127.0.0.1:port. Nil means that it does not matter,
@@ -86,6 +93,9 @@ func Resolve(w Wish, existing *cluster.Spec, env Environment) (cluster.Spec, err
 	}
 	if env.MTU != 0 {
 		spec.MTU = env.MTU
+	}
+	if w.DNSSearch != "" && (spec.DNSSearch != "" || w.DNSSearch != cluster.DNSSearchAuto) {
+		spec.DNSSearch = w.DNSSearch
 	}
 	if w.UpstreamHooks != nil {
 		spec.UpstreamHooks = *w.UpstreamHooks
@@ -152,6 +162,10 @@ func resolveNew(w Wish, env Environment) (cluster.Spec, error) {
 	if spec.Subnet, err = chooseSubnet(w, env); err != nil {
 		return cluster.Spec{}, err
 	}
+	chooseRanges(&spec, w, env)
+	if err := checkRanges(spec, w); err != nil {
+		return cluster.Spec{}, err
+	}
 	spec.Replan()
 	nodes := cluster.DefaultNodes
 	if w.Nodes != nil {
@@ -162,7 +176,12 @@ func resolveNew(w Wish, env Environment) (cluster.Spec, error) {
 }
 
 func chooseSubnet(w Wish, env Environment) (netip.Prefix, error) {
-	free, noneFree := cluster.ChooseSubnet(env.Taken)
+	wished := slices.DeleteFunc([]netip.Prefix{w.PodSubnet, w.ServiceSubnet}, func(p netip.Prefix) bool { return !p.IsValid() })
+	// A bridge is closer than any route, so what is routed is only avoided where that is possible.
+	free, noneFree := cluster.ChooseSubnet(slices.Concat(env.Taken, wished, env.Routed))
+	if noneFree != nil {
+		free, noneFree = cluster.ChooseSubnet(slices.Concat(env.Taken, wished))
+	}
 	i := slices.IndexFunc(env.Taken, w.Subnet.Overlaps)
 	switch {
 	case !w.Subnet.IsValid() && noneFree != nil:
@@ -180,6 +199,41 @@ func chooseSubnet(w Wish, env Environment) (netip.Prefix, error) {
 	return w.Subnet, f.Advise("omit --subnet, or use a free one", cluster.Bonsai("start").Of(w.Name).With("--subnet", free.String()).Change())
 }
 
+// chooseRanges gives a new cluster the ranges of pods and Services: those of the wish, or some that overlap nothing. If there
+// are none, the default ones have to do.
+func chooseRanges(spec *cluster.Spec, w Wish, env Environment) {
+	taken := slices.Concat(env.Taken, env.Routed, []netip.Prefix{spec.Subnet})
+	spec.PodSubnet, spec.ServiceSubnet = w.PodSubnet, w.ServiceSubnet
+	choose := func(p *netip.Prefix, other netip.Prefix, free func([]netip.Prefix) (netip.Prefix, error), otherwise netip.Prefix) {
+		if p.IsValid() {
+			return
+		}
+		not := taken
+		if other.IsValid() {
+			not = append(slices.Clip(taken), other)
+		}
+		var err error
+		if *p, err = free(not); err != nil {
+			*p = otherwise
+		}
+	}
+	choose(&spec.PodSubnet, spec.ServiceSubnet, cluster.ChoosePodSubnet, cluster.DefaultPodSubnet)
+	choose(&spec.ServiceSubnet, spec.PodSubnet, cluster.ChooseServiceSubnet, cluster.DefaultServiceSubnet)
+}
+
+// checkRanges refuses ranges of the wish that overlap each other.
+func checkRanges(spec cluster.Spec, w Wish) error {
+	err := spec.Overlap()
+	if err == nil {
+		return nil
+	}
+	f := fault.New(fault.Usage, "", err)
+	if w.PodSubnet.IsValid() || w.ServiceSubnet.IsValid() {
+		return f.Advise("omit --pod-subnet and --service-subnet, and bonsai finds ranges that are free")
+	}
+	return f.Advise("omit --subnet and bonsai finds a free one")
+}
+
 func resolveChange(w Wish, spec cluster.Spec, env Environment) (cluster.Spec, error) {
 	spec.Nodes = slices.Clone(spec.Nodes)
 	if w.KubernetesVersion != "" {
@@ -195,6 +249,13 @@ func resolveChange(w Wish, spec cluster.Spec, env Environment) (cluster.Spec, er
 	if w.Subnet.IsValid() && w.Subnet != spec.Subnet {
 		spec.Subnet = w.Subnet
 		spec.Replan()
+	}
+	if w.PodSubnet.IsValid() && w.PodSubnet != spec.PodRange() {
+		spec.PodSubnet = w.PodSubnet
+		spec.Replan()
+	}
+	if w.ServiceSubnet.IsValid() && w.ServiceSubnet != spec.ServiceRange() {
+		spec.ServiceSubnet = w.ServiceSubnet
 	}
 	if w.Nodes != nil {
 		if *w.Nodes < len(spec.Nodes) {

@@ -4,11 +4,13 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/dnsaddon"
 	"bonsai/nodeagent"
+	"bonsai/nodeagent/hostprep"
 )
 
 // hostName is the machine that the nodes run on; the driver writes it into each node's hosts file, because only the
@@ -27,10 +29,16 @@ func clusterDNS(cfg cluster.NodeConfig, log *slog.Logger) *dnsaddon.DNS {
 			cfg.Subnet,  // nodes, and pods on their network
 			netip.PrefixFrom(cluster.NodeResolver, cluster.NodeResolver.BitLen()), // the node itself
 		},
+		// The machine itself is not a part of the cluster: any of its users could ask.
+		Except:     cfg.Gateway,
 		Reverse:    []netip.Prefix{cfg.PodCIDR, cfg.ServiceCIDR},
 		Host:       hostAddress(cfg.Gateway),
 		ResolvConf: "/etc/resolv.conf",
-		Log:        log,
+		Search:     cfg.DNSSearch,
+		Omit: func(domains []string) error {
+			return hostprep.WriteResolvConf(cluster.NodeResolver, func(d string) bool { return slices.Contains(domains, d) })
+		},
+		Log: log,
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -58,7 +59,10 @@ type Options struct {
 	Addons Addons
 	// KubernetesVersion is the version that runs ("v1.37.2"), Emulated the minor version that it emulates, if any.
 	KubernetesVersion, Emulated string
-	Log                         *slog.Logger
+	// Beside returns the ranges that this machine has routes to and that meet those of the cluster's pods and Services. It is
+	// called at most every two seconds, and only while somebody watches.
+	Beside func(cluster.Spec) []netip.Prefix
+	Log    *slog.Logger
 	// Scale multiplies the limits on waits.
 	Scale wait.Scale
 }
@@ -75,6 +79,7 @@ type Observer struct {
 	closed bool
 	// components are what each node's agent last reported, by node.
 	components map[string][]cluster.Component
+	beside     []netip.Prefix
 	// changed is closed and replaced whenever the next snapshot may differ.
 	changed chan struct{}
 }
@@ -99,11 +104,13 @@ func New(o Options) *Observer {
 // Start connects the Observer to a control plane that has just become ready. Call it at most once, before Close.
 func (o *Observer) Start(control ControlPlane) {
 	store, client := objects.New(control.Client()), control.Client()
-	name := o.Spec().Name
+	spec := o.Spec()
+	name := spec.Name
 	v := &views{control: control, begun: time.Now(), entrance: entrance.New(apiServer, control.Answers, o.Scale)}
 	v.nodes = objects.Follow(store, func(*corev1.Node, bool) { o.Notify() })
 	v.dns = dns.New(dns.Options{
-		Cluster: name, Nodes: o.nodes, Agents: control.Agents(), Objects: store, Client: client, Log: o.Log, Scale: o.Scale,
+		Cluster: name, Pods: spec.PodRange(), Server: spec.DNSServiceIP(), Nodes: o.nodes, Agents: control.Agents(),
+		Objects: store, Client: client, Log: o.Log, Scale: o.Scale,
 	})
 	v.births = birth.New(birth.Options{Cluster: name, Client: client, Births: control.Births(), Nodes: o.nodes, Agents: control.Agents()})
 	v.load = load.New(load.Options{
@@ -167,7 +174,8 @@ func (o *Observer) notify() {
 
 // enter counts a request. Its context ends when the Observer is closed, which waits until leave is called.
 func (o *Observer) enter(ctx context.Context) (_ context.Context, _ *views, leave func(), err error) {
-	name := o.Spec().Name
+	spec := o.Spec()
+	name := spec.Name
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
@@ -255,7 +263,8 @@ func (o *Observer) DNSFlush(ctx context.Context, node string) (flushed []cluster
 
 func (o *Observer) askDNS(ctx context.Context, f func(context.Context, *dns.View) error) error {
 	if !o.wantsDNS() {
-		name := o.Spec().Name
+		spec := o.Spec()
+		name := spec.Name
 		return fault.Newf(fault.Addon, "cluster DNS is disabled in cluster %q", name).
 			Advise("", cluster.Bonsai("addons", "enable").On(cluster.DNSAddon).Of(name).Change())
 	}

@@ -196,6 +196,16 @@ func (o *Observer) askAround(ctx context.Context) {
 			}
 		})
 	}
+	if o.Beside != nil {
+		beside := o.Beside(o.Spec())
+		o.mu.Lock()
+		news := !slices.Equal(beside, o.beside)
+		o.beside = beside
+		o.mu.Unlock()
+		if news {
+			o.Notify()
+		}
+	}
 	o.askAgents(ctx)
 	asking.Wait()
 }
@@ -224,7 +234,7 @@ func (o *Observer) askAgents(ctx context.Context) {
 
 // ownProblems are those of the cluster itself: its nodes, components and addons. o.mu is held.
 func (o *Observer) ownProblems(s cluster.Snapshot) []cluster.Problem {
-	list := diagnose.Parts(s)
+	list := append(diagnose.Parts(s), diagnose.Ranges(o.Spec(), o.beside)...)
 	if o.views == nil {
 		return list
 	}

@@ -31,14 +31,16 @@ const perNode = 5 * time.Second
 type Dialer struct {
 	tls   *tls.Config
 	scale wait.Scale
-	nodes atomic.Pointer[[]cluster.Node]
-	next  atomic.Uint32
+	// pods and services are the ranges that exist only inside nodes.
+	pods, services netip.Prefix
+	nodes          atomic.Pointer[[]cluster.Node]
+	next           atomic.Uint32
 }
 
 // New returns a dialer that presents cfg's certificate to the agents. scale multiplies its time limits.
-func New(cfg *tls.Config, nodes []cluster.Node, scale wait.Scale) *Dialer {
-	d := &Dialer{tls: cfg, scale: scale}
-	d.SetNodes(nodes)
+func New(cfg *tls.Config, spec cluster.Spec, scale wait.Scale) *Dialer {
+	d := &Dialer{tls: cfg, scale: scale, pods: spec.PodRange(), services: spec.ServiceRange()}
+	d.SetNodes(spec.Nodes)
 	return d
 }
 
@@ -55,8 +57,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	if err != nil {
 		return direct.DialContext(ctx, network, address)
 	}
-	pod, service := cluster.PodCIDR.Contains(target.Addr()), cluster.ServiceCIDR.Contains(target.Addr())
-	if !pod && !service {
+	if !d.pods.Contains(target.Addr()) && !d.services.Contains(target.Addr()) {
 		return direct.DialContext(ctx, network, address)
 	}
 	nodes := d.order(target.Addr())

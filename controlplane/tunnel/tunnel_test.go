@@ -67,7 +67,7 @@ func (a *agents) roots(t *testing.T) *x509.CertPool {
 }
 
 func (a *agents) dialer(t *testing.T) *tunnel.Dialer {
-	return tunnel.New(&tls.Config{Certificates: []tls.Certificate{a.pair(t, "daemon")}, RootCAs: a.roots(t)}, a.spec.Nodes, 1)
+	return tunnel.New(&tls.Config{Certificates: []tls.Certificate{a.pair(t, "daemon")}, RootCAs: a.roots(t)}, a.spec, 1)
 }
 
 // serve lets node n answer one CONNECT after the other with status, a greeting and then an echo.

@@ -156,29 +156,3 @@ const (
 	maxTTL          = 3600
 	defaultHostsTTL = 3600
 )
-
-// kubeadm is the Corefile that kubeadm gives a new cluster; it is used if there is no other.
-const kubeadm = `.:53 {
-    errors
-    health {
-       lameduck 5s
-    }
-    ready
-    kubernetes %[1]s in-addr.arpa ip6.arpa {
-       pods insecure
-       fallthrough in-addr.arpa ip6.arpa
-       ttl 30
-    }
-    prometheus :9153
-    forward . /etc/resolv.conf {
-       max_concurrent 1000
-    }
-    cache 30 {
-       disable success %[1]s
-       disable denial %[1]s
-    }
-    loop
-    reload
-    loadbalance
-}
-`

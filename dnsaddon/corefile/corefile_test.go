@@ -16,7 +16,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func corefileOf(text string) Sources { return Sources{Corefile: map[string]string{"Corefile": text}} }
 
-// TestKubeadmIsTheDefault takes kubeadm's own text, which is in testdata, not the constant.
+// TestKubeadmIsTheDefault takes kubeadm's own text, which is in testdata, not ours. Every cluster has it, so it must not look
+// like the user's configuration.
 func TestKubeadmIsTheDefault(t *testing.T) {
 	none, problems := Parse(Sources{}, testDefaults())
 	if len(problems) != 0 {
@@ -27,15 +28,28 @@ func TestKubeadmIsTheDefault(t *testing.T) {
 	if len(problems) != 0 {
 		t.Errorf("kubeadm's Corefile: got problems %v", problems)
 	}
-	if none.Equal(kubeadm) {
-		t.Error("the Config does not show whether there is a ConfigMap")
-	}
-	kubeadm.Sources = nil
 	if !none.Equal(kubeadm) {
 		t.Errorf("got\n%+v\nwant what kubeadm's Corefile gives\n%+v", none, kubeadm)
 	}
 	if none.Zone.TTL != 30 || none.Zone.Pods != zone.Insecure || none.Forward[0].MaxConcurrent != 1000 {
 		t.Errorf("got %+v", none)
+	}
+}
+
+// TestTheDefaultTextDecidesNothing: where there is only the text that every cluster begins with, kube-dns is heard.
+func TestTheDefaultTextDecidesNothing(t *testing.T) {
+	text := readArchive(t, "kubeadm")
+	src := sourcesOf(text)
+	src.KubeDNS = map[string]string{"upstreamNameservers": `["10.0.0.1"]`}
+	c, problems := Parse(src, testDefaults())
+	if len(problems) != 0 || !slices.Equal(c.Forward[0].Upstreams, []string{"10.0.0.1:53"}) {
+		t.Errorf("upstreams %v, problems %v", c.Forward[0].Upstreams, problems)
+	}
+	// One more directive makes it the user's.
+	src.Corefile["Corefile"] = strings.Replace(src.Corefile["Corefile"], "    ready\n", "    ready\n    hosts {\n      192.0.2.7 fake.test\n      fallthrough\n    }\n", 1)
+	c, problems = Parse(src, testDefaults())
+	if len(problems) != 1 || slices.Contains(c.Forward[0].Upstreams, "10.0.0.1:53") || c.Blocks[0].Hosts == nil || len(c.Sources) != 2 {
+		t.Errorf("upstreams %v, blocks %+v, sources %v, problems %v", c.Forward[0].Upstreams, c.Blocks, c.Sources, problems)
 	}
 }
 

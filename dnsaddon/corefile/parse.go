@@ -2,7 +2,6 @@ package corefile
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -119,16 +118,18 @@ func (b *builder) text(at place, texts, last, good map[string]string, parse func
 
 func readable(err error) string { return clip(err.Error(), 200) }
 
-// corefile reads the Corefile, or its replacement; own reports that it is the user's.
+// corefile reads the Corefile, or its replacement; own reports that it is the user's. The text that every cluster is created
+// with counts as none: it says nothing that a user has decided.
 func (b *builder) corefile() (nodes []node, own bool) {
-	if b.src.Corefile != nil {
+	builtin := cluster.Corefile(strings.TrimSuffix(b.defaults.Zone.Domain, "."))
+	if b.src.Corefile != nil && b.src.Corefile[corefileKey] != builtin {
 		at := place{source: sourceCoreDNS, key: corefileKey}
 		if nodes, ok := b.text(at, b.src.Corefile, b.last.Corefile, b.good.Corefile, parseCorefile, "the built-in configuration is in effect"); ok {
 			b.config.Sources = append(b.config.Sources, sourceCoreDNS)
 			return nodes, true
 		}
 	}
-	nodes, err := parseBlocks(sourceBuiltin, corefileKey, fmt.Sprintf(kubeadm, b.defaults.Zone.Domain))
+	nodes, err := parseBlocks(sourceBuiltin, corefileKey, builtin)
 	if err != nil {
 		panic(err) // a mistake in the constant
 	}

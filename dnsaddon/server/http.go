@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/miekg/dns"
@@ -19,7 +20,7 @@ import (
 // webGrace is how long requests may take to end when the server stops.
 const webGrace = 200 * time.Millisecond
 
-// Handler serves /metrics, /health (the process answers) and /ready (it answers from complete records), like CoreDNS on
+// Handler serves, to everybody, /metrics, /health (the process answers) and /ready (it answers from complete records), like CoreDNS on
 // its three ports. If Options.Metrics is set, Run serves it.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
@@ -35,6 +36,17 @@ func (s *Server) Handler() http.Handler {
 		_, _ = io.WriteString(w, "OK")
 	})
 	return mux
+}
+
+// guard serves only those who get answers to questions, too.
+func (s *Server) guard(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if from, err := netip.ParseAddrPort(r.RemoteAddr); err != nil || !s.allowed(from.Addr().Unmap()) {
+			http.Error(w, "only the cluster's own addresses are answered", http.StatusForbidden)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // answering reports whether the server listens and its records are complete: it asks itself for the name that every
@@ -60,7 +72,7 @@ func (s *Server) listenHTTP(ctx context.Context) (*web, error) {
 		return nil, fmt.Errorf("serve DNS metrics at %s: %w", s.opts.Metrics, err)
 	}
 	return &web{ln: accept.Patient(ln, s.opts.Log), log: s.opts.Log, srv: &http.Server{
-		Handler:           s.Handler(),
+		Handler:           s.guard(s.Handler()),
 		ReadHeaderTimeout: 5 * time.Second,
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       time.Minute,

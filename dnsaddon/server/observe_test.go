@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -179,7 +180,7 @@ func TestHealthReadyMetricsOverHTTP(t *testing.T) {
 		probe := httptest.NewServer(http.NotFoundHandler())
 		web = netip.MustParseAddrPort(probe.Listener.Addr().String())
 		probe.Close()
-		o.Metrics = web
+		o.Metrics, o.Except = web, netip.MustParseAddr("127.0.0.4")
 		o.Zone = records(t)
 	})
 	get := func(path string) (int, string) {
@@ -208,6 +209,15 @@ func TestHealthReadyMetricsOverHTTP(t *testing.T) {
 	}
 	if code, body := get("/metrics"); code != 200 || !strings.Contains(body, "coredns_build_info{") {
 		t.Errorf("/metrics: %d %s", code, body)
+	}
+	foreigner := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 4)}}).DialContext}}
+	r, err := foreigner.Get("http://" + web.String() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusForbidden {
+		t.Errorf("/metrics for a foreigner: %s", r.Status)
 	}
 	if code, _ := get("/debug/pprof/"); code != 404 {
 		t.Errorf("/debug/pprof/: %d", code)

@@ -89,6 +89,8 @@ type Options struct {
 	Metrics netip.AddrPort
 	// Allow are the sources that get answers; there are no others, not even loopback.
 	Allow []netip.Prefix
+	// Except is one address within Allow that gets none.
+	Except netip.Addr
 	// Host is the address of host.bonsai.internal and host.docker.internal, the machine that the nodes run on. If it is
 	// not valid, those names are not special.
 	Host netip.Addr
@@ -226,7 +228,7 @@ func (s *Server) Run(ctx context.Context) (err error) {
 func (s *Server) allowed(source netip.Addr) bool {
 	for _, p := range s.opts.Allow {
 		if p.Contains(source) {
-			return true
+			return source != s.opts.Except
 		}
 	}
 	return false

@@ -325,12 +325,52 @@ func TestASecondServerOnTheSameAddressFails(t *testing.T) {
 	}
 }
 
+// TestASocketSurvivesItsErrors: the kernel reports an error of each UDP socket, here because a client has gone.
+func TestASocketSurvivesItsErrors(t *testing.T) {
+	f := start(t, nil)
+	for _, conn := range f.listeners[0].udp {
+		raw, err := conn.SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVERR, 1) }); e != nil || err != nil {
+			t.Fatal(e, err)
+		}
+		gone, err := net.ListenPacket("udp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := gone.LocalAddr().(*net.UDPAddr).AddrPort()
+		if err := gone.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.WriteToUDPAddrPort([]byte("too late"), to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Every client's port leads to one of the sockets.
+	for range 20 {
+		if r := ask(t, "udp", f.cluster, msg("kubernetes.default.svc.cluster.local.", dns.TypeA)); len(r.Answer) != 1 {
+			t.Fatalf("afterwards: %v", r)
+		}
+	}
+}
+
 func TestForeignersGetNoAnswer(t *testing.T) {
 	f := start(t, func(o *Options, _ *Server) { o.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/30")} })
+	testForeigner(t, f, net.IPv4(127, 0, 0, 4))
+}
+
+// TestTheMachineGetsNoAnswer: its address is the first of the nodes' subnet.
+func TestTheMachineGetsNoAnswer(t *testing.T) {
+	f := start(t, func(o *Options, _ *Server) { o.Except = netip.MustParseAddr("127.0.0.4") })
+	testForeigner(t, f, net.IPv4(127, 0, 0, 4))
+}
+
+func testForeigner(t *testing.T, f *fixture, foreign net.IP) {
 	if r := ask(t, "udp", f.cluster, msg("kubernetes.default.svc.cluster.local.", dns.TypeA)); len(r.Answer) != 1 {
 		t.Fatalf("127.0.0.1 gets %v", r)
 	}
-	foreign := net.IPv4(127, 0, 0, 4)
 	c, err := net.DialUDP("udp4", &net.UDPAddr{IP: foreign}, net.UDPAddrFromAddrPort(f.Listening()[0]))
 	if err != nil {
 		t.Fatal(err)

@@ -7,9 +7,7 @@
 package hostprep
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -35,8 +33,8 @@ var dirs = []string{
 }
 
 // Prepare makes the container a node. It stops at the first failure without which no pod can run and says what the
-// container lacks; what only some pods need is logged. resolver is the DNS server of pods with dnsPolicy Default.
-func Prepare(resolver netip.Addr, log *slog.Logger) error {
+// container lacks; what only some pods need is logged. resolver and omit are those of WriteResolvConf.
+func Prepare(resolver netip.Addr, omit func(domain string) bool, log *slog.Logger) error {
 	for _, d := range dirs {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			return fmt.Errorf("make folder: %w", err)
@@ -57,14 +55,7 @@ func Prepare(resolver netip.Addr, log *slog.Logger) error {
 	if err := setIdentity("/var/lib/bonsai/machine-id", log); err != nil {
 		return err
 	}
-	conf, err := os.ReadFile("/etc/resolv.conf")
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("read the node's resolv.conf: %w", err)
-	}
-	if err := os.WriteFile(ResolvConf, []byte(podResolvConf(string(conf), resolver)), 0o644); err != nil {
-		return fmt.Errorf("write the pods' resolv.conf: %w", err)
-	}
-	return nil
+	return WriteResolvConf(resolver, omit)
 }
 
 // linkVarRun makes /var/run a link to /run, as it is on every distribution. /var is a volume that outlives the

@@ -5,19 +5,37 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
 func TestPodResolvConf(t *testing.T) {
-	got := podResolvConf("# made by the engine\nsearch corp.example  lan\nnameserver 127.0.0.11\noptions ndots:0\n", netip.MustParseAddr("10.201.0.10"))
+	got := podResolvConf("# made by the engine\nsearch corp.example  lan\nnameserver 127.0.0.11\noptions ndots:0\n", netip.MustParseAddr("10.201.0.10"), keepAll)
 	want := "nameserver 10.201.0.10\nsearch corp.example lan\noptions ndots:0\n"
 	if got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got, want := podResolvConf("", netip.MustParseAddr("10.201.0.10")), "nameserver 10.201.0.10\n"; got != want {
+	if got, want := podResolvConf("", netip.MustParseAddr("10.201.0.10"), keepAll), "nameserver 10.201.0.10\n"; got != want {
 		t.Errorf("without a resolv.conf: got %q, want %q", got, want)
+	}
+}
+
+func keepAll(string) bool { return false }
+
+// TestSearchDomainsOfAMachine: as many as a company has, with options of the machine's own.
+func TestSearchDomainsOfAMachine(t *testing.T) {
+	long := strings.Repeat("a.", 98) + "test"
+	conf := "nameserver 127.0.0.11\nsearch one.test two.test wild.test four.test five.test " + long + "\noptions ndots:1 rotate trust-ad\n"
+	got := podResolvConf(conf, netip.MustParseAddr("10.201.0.10"), func(d string) bool { return d == "wild.test" })
+	want := "nameserver 10.201.0.10\nsearch one.test two.test four.test five.test " + long + "\noptions ndots:1 rotate trust-ad\n"
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	got = podResolvConf(conf, netip.MustParseAddr("10.201.0.10"), func(string) bool { return true })
+	if want := "nameserver 10.201.0.10\noptions ndots:1 rotate trust-ad\n"; got != want {
+		t.Errorf("without any: got %q, want %q", got, want)
 	}
 }
 

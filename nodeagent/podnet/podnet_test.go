@@ -40,7 +40,7 @@ var (
 func testNetwork(t *testing.T, peers ...cluster.Node) *Network {
 	t.Helper()
 	return New(Config{
-		NodeName: "c-1", NodeIP: ownIP, PodCIDR: ownPod, ClusterCIDR: cluster.PodCIDR, Peers: peers,
+		NodeName: "c-1", NodeIP: ownIP, PodCIDR: ownPod, ClusterCIDR: cluster.DefaultPodSubnet, Peers: peers,
 		CNIConfig: filepath.Join(t.TempDir(), "10-bonsai.conflist"),
 	}, slog.New(slog.DiscardHandler))
 }
@@ -75,7 +75,7 @@ func TestCNIConfig(t *testing.T) {
 
 func TestMasqueradeRules(t *testing.T) {
 	fake := knftables.NewFake(knftables.IPv4Family, tableName)
-	m := masquerade{nft: fake, podCIDR: ownPod, cluster: cluster.PodCIDR}
+	m := masquerade{nft: fake, podCIDR: ownPod, cluster: cluster.DefaultPodSubnet}
 	for range 2 { // the second time it replaces the first
 		if err := fake.Run(t.Context(), m.transaction([]netip.Addr{ownIP, two.IP})); err != nil {
 			t.Fatal(err)

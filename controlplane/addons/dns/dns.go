@@ -74,7 +74,7 @@ func (d *DNS) NodeRules() addons.NodeRules {
 		},
 		System: []rbacv1.PolicyRule{
 			// The user's configuration, and Events about what is wrong with it.
-			{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{"coredns", "coredns-custom", "kube-dns"}, Verbs: watch},
+			{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{cluster.DNSConfigMap, "coredns-custom", "kube-dns"}, Verbs: watch},
 			{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create"}},
 		},
 	}
@@ -88,20 +88,23 @@ var ports = []struct {
 }{
 	{"dns", corev1.ProtocolUDP, 53, cluster.DNSPort},
 	{"dns-tcp", corev1.ProtocolTCP, 53, cluster.DNSPort},
-	{"metrics", corev1.ProtocolTCP, cluster.DNSMetricsPort, cluster.DNSMetricsPort},
+	{"metrics", corev1.ProtocolTCP, cluster.DNSMetricsServicePort, cluster.DNSMetricsPort},
 }
 
 // Objects implements addons.Addon. The endpoints of the slice are left to Run.
-func (d *DNS) Objects(addons.Cluster) []runtime.Object {
-	labels := map[string]string{"k8s-app": service, "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"}
+func (d *DNS) Objects(c addons.Cluster) []runtime.Object {
+	spec := c.Spec()
+	address := spec.DNSServiceIP().String()
+	labels := map[string]string{appLabel: service, "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"}
 	svc := &corev1.Service{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: namespace, Name: service, Labels: maps.Clone(labels),
+			// Prometheus scrapes the endpoints of an annotated Service, so this is their port.
 			Annotations: map[string]string{"prometheus.io/scrape": "true", "prometheus.io/port": fmt.Sprint(cluster.DNSMetricsPort)},
 		},
 		Spec: corev1.ServiceSpec{
-			Type: corev1.ServiceTypeClusterIP, ClusterIP: cluster.DNSServiceIP.String(), ClusterIPs: []string{cluster.DNSServiceIP.String()},
+			Type: corev1.ServiceTypeClusterIP, ClusterIP: address, ClusterIPs: []string{address},
 			IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol}, IPFamilyPolicy: new(corev1.IPFamilyPolicySingleStack),
 			// No selector: the servers are not pods. Other nodes' servers take over when the own node's is not ready,
 			// which internalTrafficPolicy: Local would forbid.

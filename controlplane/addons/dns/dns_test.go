@@ -146,7 +146,7 @@ func newWorld(t *testing.T, nodes int, have ...runtime.Object) *world {
 
 // shell is the slice as the Manager applies it.
 func (w *world) shell() *discoveryv1.EndpointSlice {
-	for _, object := range w.Objects(addons.Cluster{}) {
+	for _, object := range w.Objects(addons.Cluster{Spec: func() cluster.Spec { return cluster.Spec{} }}) {
 		if slice, ok := object.(*discoveryv1.EndpointSlice); ok {
 			return slice
 		}
@@ -295,7 +295,7 @@ func TestTheSliceIsWhatKubeProxyUnderstands(t *testing.T) {
 		for _, p := range slice.Ports {
 			ports = append(ports, fmt.Sprintf("%s %d/%s", *p.Name, *p.Port, *p.Protocol))
 		}
-		if want := []string{"dns 10053/UDP", "dns-tcp 10053/TCP", "metrics 9153/TCP"}; !slices.Equal(ports, want) {
+		if want := []string{"dns 10271/UDP", "dns-tcp 10271/TCP", "metrics 10272/TCP"}; !slices.Equal(ports, want) {
 			t.Errorf("ports are %v, want %v", ports, want)
 		}
 		var ends []string

@@ -49,6 +49,7 @@ type runner struct {
 	known     map[string]cluster.Phase
 	following map[cluster.Node]context.CancelFunc
 	followers sync.WaitGroup
+	standIn   *standIn
 }
 
 // Run implements addons.Runner: it follows the server of every node and writes the endpoints when something has
@@ -76,6 +77,7 @@ func (d *DNS) Run(ctx context.Context, c addons.Cluster) error {
 	r := &runner{
 		DNS: d, c: c, slice: informer.Lister().EndpointSlices(namespace), news: make(chan report),
 		known: map[string]cluster.Phase{}, following: map[cluster.Node]context.CancelFunc{},
+		standIn: &standIn{DNS: d, c: c, touched: make(chan struct{}, 1)},
 	}
 	defer func() {
 		cancel()
@@ -86,6 +88,7 @@ func (d *DNS) Run(ctx context.Context, c addons.Cluster) error {
 	changed := c.Changed()
 	r.follow(ctx)
 	r.publish(r.known)
+	r.followers.Go(func() { r.standIn.run(ctx) })
 	if synced := factory.WaitForCacheSyncWithContext(ctx); synced.Err != nil {
 		return synced.Err
 	}
@@ -164,6 +167,7 @@ func (r *runner) publish(known map[string]cluster.Phase) {
 	r.phases = phases
 	r.mu.Unlock()
 	if news {
+		r.standIn.touch()
 		r.c.Notify()
 	}
 }

@@ -55,7 +55,8 @@ func (v *View) DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching func(
 	defer look.Stop()
 
 	naming := naming{limit: v.Scale.Of(nameLimit), name: func(q cluster.DNSQuery, now time.Time) (string, bool) {
-		return nameOf(q, nodes, names, now)
+		name, known := nameOf(q, nodes, names, now)
+		return name, known || !v.Pods.Contains(q.Client.Unmap())
 	}}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -96,7 +97,7 @@ func (v *View) DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching func(
 	}
 }
 
-// nameOf returns the client of a question; false if it is a pod whose name is not known yet.
+// nameOf returns the client of a question; false if it has no name, which a pod may still get.
 func nameOf(q cluster.DNSQuery, nodes map[netip.Addr]string, pods *podNames, now time.Time) (string, bool) {
 	addr := q.Client.Unmap()
 	if name := nodes[addr]; name != "" {
@@ -108,7 +109,7 @@ func nameOf(q cluster.DNSQuery, nodes map[netip.Addr]string, pods *podNames, now
 	if name := pods.name(addr, now); name != "" {
 		return name, true
 	}
-	return "", !cluster.PodCIDR.Contains(addr)
+	return "", false
 }
 
 // merger merges the streams of all nodes.

@@ -28,11 +28,11 @@ func TestClientOf(t *testing.T) {
 		notes  string
 	}{
 		{"as most are", func(*corev1.Pod) {}, append(slices.Clone(own), "corp.test"), 5, ""},
-		{"ClusterFirst on the node's network", func(p *corev1.Pod) { p.Spec.HostNetwork = true }, []string{"corp.test"}, 1, "169.254.20.10"},
+		{"ClusterFirst on the node's network", func(p *corev1.Pod) { p.Spec.HostNetwork = true }, []string{"corp.test"}, 1, "169.254.102.71"},
 		{"ClusterFirstWithHostNet", func(p *corev1.Pod) {
 			p.Spec.HostNetwork, p.Spec.DNSPolicy = true, corev1.DNSClusterFirstWithHostNet
 		}, append(slices.Clone(own), "corp.test"), 5, ""},
-		{"Default", func(p *corev1.Pod) { p.Spec.DNSPolicy = corev1.DNSDefault }, []string{"corp.test"}, 1, "169.254.20.10"},
+		{"Default", func(p *corev1.Pod) { p.Spec.DNSPolicy = corev1.DNSDefault }, []string{"corp.test"}, 1, "169.254.102.71"},
 		{"more search domains and fewer dots", func(p *corev1.Pod) {
 			p.Spec.DNSConfig = &corev1.PodDNSConfig{Searches: []string{"a.test", "corp.test", "."}, Options: ndots("2"), Nameservers: []string{"1.1.1.1"}}
 		}, append(slices.Clone(own), "corp.test", "a.test", "."), 2, ""},
@@ -69,7 +69,7 @@ func TestClientOf(t *testing.T) {
 	} {
 		p := pod("shop", "cart", "dev-2", "10.244.2.5")
 		c.edit(p)
-		a := clientOf(p)
+		a := clientOf(p, "10.96.0.10")
 		if got := a.search([]string{"corp.test"}); !slices.Equal(got, c.search) || a.ndots != c.ndots {
 			t.Errorf("%s: search %q ndots %d", c.what, got, a.ndots)
 		}

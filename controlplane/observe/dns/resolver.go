@@ -46,10 +46,11 @@ func clusterSearch(namespace string) []string {
 	return []string{namespace + ".svc." + cluster.ClusterDomain, "svc." + cluster.ClusterDomain, cluster.ClusterDomain}
 }
 
-// clientOf derives what kubelet writes into a pod's resolv.conf, and notes what makes the pod ask another server.
-func clientOf(pod *corev1.Pod) client {
+// clientOf derives what kubelet writes into a pod's resolv.conf, and notes what makes the pod ask another server than that of
+// the cluster.
+func clientOf(pod *corev1.Pod, server string) client {
 	c := client{node: pod.Spec.NodeName, ndots: plainNdots}
-	servers := []string{cluster.DNSServiceIP.String()}
+	servers := []string{server}
 	switch policy := pod.Spec.DNSPolicy; {
 	case policy == corev1.DNSNone:
 		servers = nil
@@ -70,7 +71,7 @@ func clientOf(pod *corev1.Pod) client {
 			}
 		}
 	}
-	if len(servers) > 0 && servers[0] != cluster.DNSServiceIP.String() {
+	if len(servers) > 0 && servers[0] != server {
 		c.notes = append(c.notes, fmt.Sprintf("the pod asks %s and not the cluster's DNS, because its dnsPolicy is %s%s; it may get another answer",
 			servers[0], pod.Spec.DNSPolicy, onHostNetwork(pod)))
 	}
@@ -118,7 +119,7 @@ func (v *View) clientFor(ctx context.Context, name string) (client, error) {
 	pods := v.Client.CoreV1().Pods(namespace)
 	pod, err := pods.Get(ctx, name, metav1.GetOptions{})
 	if err == nil {
-		return clientOf(pod), nil
+		return clientOf(pod, v.Server.String()), nil
 	}
 	if !apierrors.IsNotFound(err) {
 		return client{}, fault.New(fault.ControlPlane, "look up pod "+namespace+"/"+name, err)

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -40,6 +41,9 @@ type Agents interface {
 type Options struct {
 	// Cluster is its name, for hints.
 	Cluster string
+	// Pods is the range of pods, Server the address of the Service of cluster DNS.
+	Pods   netip.Prefix
+	Server netip.Addr
 	// Nodes returns the nodes that the cluster currently has.
 	Nodes  func() []cluster.Node
 	Agents Agents

@@ -83,7 +83,7 @@ func newFleet(t *testing.T, names ...string) *fleet {
 		}}
 	}, 5)
 	f.view = New(Options{
-		Cluster: "dev", Client: f.client, Objects: objects.New(f.client), Log: slog.New(slog.DiscardHandler), Scale: 5,
+		Cluster: "dev", Pods: cluster.DefaultPodSubnet, Server: netip.MustParseAddr("10.96.0.10"), Client: f.client, Objects: objects.New(f.client), Log: slog.New(slog.DiscardHandler), Scale: 5,
 		Nodes: func() []cluster.Node {
 			f.mu.Lock()
 			defer f.mu.Unlock()
@@ -306,7 +306,7 @@ func TestLogOfAllNodesNamesPods(t *testing.T) {
 		{"dev-2", "10.244.1.5", "shop/cart"}, // its own node's server was away
 		{"dev-2", "10.201.0.10", "node/dev-1"},
 		{"dev-2", "127.0.0.1", "node/dev-2"},
-		{"dev-1", "169.254.20.10", "node/dev-1"},
+		{"dev-1", "169.254.102.71", "node/dev-1"},
 		{"dev-1", "10.244.2.1", "node/dev-2"},
 		{"dev-1", "203.0.113.9", ""},
 	} {

@@ -29,6 +29,9 @@ type startOptions struct {
 	registryCA    string
 	apiPort       int
 	subnet        string
+	podSubnet     string
+	serviceSubnet string
+	dnsSearch     string
 	cpus          string
 	memory        string
 	wait          string
@@ -76,6 +79,9 @@ what it created, unless --keep is given. Ctrl-C at any time does the same.`,
 	f.StringVar(&o.registryCA, "registry-ca", "", "PEM `file` of an authority to trust for the https mirrors of this command")
 	f.IntVar(&o.apiPort, "api-port", 0, "port of the API server on 127.0.0.1 (default 6443, or a free one)")
 	f.StringVar(&o.subnet, "subnet", "", "network of the nodes, such as 172.29.0.0/22 (default a free one in "+cluster.SubnetPool.String()+")")
+	f.StringVar(&o.podSubnet, "pod-subnet", "", "range of the pods (default "+cluster.DefaultPodSubnet.String()+", or another if this machine has routes into it)")
+	f.StringVar(&o.dnsSearch, "dns-search", "", "search domains that pods get from this machine: auto (those without a wildcard), all or none (default auto)")
+	f.StringVar(&o.serviceSubnet, "service-subnet", "", "range of the Services (default "+cluster.DefaultServiceSubnet.String()+", or another if this machine has routes into it)")
 	f.StringVar(&o.cpus, "cpus", "", "processors of each node, such as 2 or 0.5; no-limit removes the limit (default no limit, or unchanged)")
 	f.StringVar(&o.memory, "memory", "", "memory of each node, such as 2g or 1500m; no-limit removes the limit (default no limit, or unchanged)")
 	f.StringSliceVar(&o.addons, "addons", nil, "enable addons, such as a,b; bonsai addons list names them. Others are not changed")
@@ -165,8 +171,20 @@ func (a *app) checkStart(flags *pflag.FlagSet, o startOptions) (plan.Wish, boots
 		bad(fmt.Errorf("port %d does not exist", o.apiPort), "choose one from 1 to 65535")
 	}
 	if o.subnet != "" {
-		wish.Subnet, err = parseSubnet(o.subnet)
+		wish.Subnet, err = parseSubnet("subnet", o.subnet, cluster.ValidateSubnet)
 		bad(err, "for example:  --subnet 172.29.0.0/22")
+	}
+	if o.podSubnet != "" {
+		wish.PodSubnet, err = parseSubnet("pod subnet", o.podSubnet, cluster.ValidatePodSubnet)
+		bad(err, "for example:  --pod-subnet 172.24.0.0/16")
+	}
+	if o.serviceSubnet != "" {
+		wish.ServiceSubnet, err = parseSubnet("service subnet", o.serviceSubnet, cluster.ValidateServiceSubnet)
+		bad(err, "for example:  --service-subnet 172.25.0.0/16")
+	}
+	if o.dnsSearch != "" {
+		wish.DNSSearch, err = cluster.ParseDNSSearch(o.dnsSearch)
+		bad(err, "for example:  --dns-search none")
 	}
 	if o.cpus != "" {
 		cpus, err := parseCPUs(o.cpus)
@@ -249,12 +267,12 @@ func readCA(path string) (string, error) {
 	return string(data), nil
 }
 
-func parseSubnet(text string) (netip.Prefix, error) {
+func parseSubnet(what, text string, validate func(netip.Prefix) error) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
 	if err != nil {
-		return p, fmt.Errorf("subnet %q is not an IPv4 range", text)
+		return p, fmt.Errorf("%s %q is not an IPv4 range", what, text)
 	}
-	return p, cluster.ValidateSubnet(p)
+	return p, validate(p)
 }
 
 // parseCPUs returns 0 for no limit.

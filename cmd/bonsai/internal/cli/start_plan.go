@@ -65,7 +65,8 @@ func (a *app) planRows(spec cluster.Spec, state string) [][]string {
 		rows = append(rows, []string{"addons", strings.Join(sortedKeys(wanted), ", ")})
 	}
 	if spec.Subnet.IsValid() {
-		rows = append(rows, []string{"network", fmt.Sprintf("%s, gateway %s", spec.Subnet, spec.Gateway)})
+		rows = append(rows, []string{"network", fmt.Sprintf("%s, gateway %s", spec.Subnet, spec.Gateway)},
+			[]string{"pods", spec.PodRange().String()}, []string{"Services", spec.ServiceRange().String()})
 	}
 	for _, host := range sortedKeys(spec.Registries.Mirrors) {
 		for _, m := range spec.Registries.Mirrors[host] {

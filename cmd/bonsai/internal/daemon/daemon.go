@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -24,6 +25,7 @@ import (
 	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/localapi"
+	"bonsai/bootstrap/routes"
 	"bonsai/bootstrap/statedir"
 	"bonsai/bootstrap/wait"
 	"bonsai/controlplane/observe"
@@ -119,6 +121,10 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	}
 	d.Observer = observe.New(observe.Options{
 		Spec: d.currentSpec, Addons: d.parts.Addons, KubernetesVersion: d.KubernetesVersion, Emulated: d.Emulated, Log: d.Log, Scale: d.Scale,
+		Beside: func(spec cluster.Spec) []netip.Prefix {
+			all, _ := routes.Read() // a problem less is found, then
+			return routes.Beside(all, spec.Subnet, spec.PodRange(), spec.ServiceRange())
+		},
 	})
 	observer.Store(d.Observer)
 	server, err := localapi.Listen(d.State.APISocket(), d, d.Log)

@@ -59,6 +59,8 @@ func (d *diagnosis) pod(p *corev1.Pod) {
 	switch {
 	case p.DeletionTimestamp != nil, p.Status.Phase == corev1.PodSucceeded:
 		return
+	case p.Spec.SchedulerName == cluster.DNSStandIn:
+		return // it shows the state of an addon, which has problems of its own
 	case p.Status.Phase == corev1.PodFailed:
 		d.failedPod(p)
 		return
