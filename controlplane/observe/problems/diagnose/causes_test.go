@@ -183,6 +183,10 @@ func TestCrashes(t *testing.T) {
 			pod: pod("a", looping(1, "Error"), func(p *corev1.Pod) { p.Spec.HostNetwork = true }), log: []string{"Error: listen EADDRINUSE: address already in use :::3000"},
 			kind: cluster.ProblemPort, summary: "port 3000 is taken on node dev-1", cause: "EADDRINUSE", hint: "node's network",
 		},
+		"a port of the node's own components": {
+			pod: pod("a", looping(1, "Error"), func(p *corev1.Pod) { p.Spec.HostNetwork = true }), log: []string{"listen udp 0.0.0.0:10271: bind: address already in use"},
+			kind: cluster.ProblemPort, summary: "port 10271 is taken on node dev-1", cause: "cluster DNS of the node has it: listen udp", hint: "node's network",
+		},
 		"liveness": {
 			pod: pod("a", looping(137, "Error"), probing("liveness", httpGet("/healthz", 8080)), func(p *corev1.Pod) {
 				p.Spec.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 80}}

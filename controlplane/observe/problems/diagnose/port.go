@@ -34,6 +34,8 @@ func (d *diagnosis) portInUse(c container, lines []string, f *finding) bool {
 		f.Advice = advise("the pod uses its node's network: stop what has the port, or use another one")
 		if other := d.holderOf(c.pod.Spec.NodeName, int32(port), c.pod); other != "" {
 			f.Cause = "pod " + other + " has it: " + f.Cause
+		} else if own := nodePorts[port]; own != "" {
+			f.Cause = own + " of the node has it: " + f.Cause
 		}
 		return true
 	}
@@ -43,6 +45,12 @@ func (d *diagnosis) portInUse(c container, lines []string, f *finding) bool {
 		f.Advice = advise("the container listens on it twice, or starts a second process that does")
 	}
 	return true
+}
+
+// nodePorts are the ports of the node's own components.
+var nodePorts = map[int]string{
+	cluster.KubeletPort: "the kubelet", 10248: "the kubelet", 10249: "kube-proxy", 10256: "kube-proxy",
+	cluster.AgentPort: "the agent", cluster.DNSPort: "cluster DNS", cluster.DNSMetricsPort: "cluster DNS",
 }
 
 // holderOf returns another pod that has a port of a node.
