@@ -26,7 +26,7 @@ func (d *DNS) examineSearch(ctx context.Context, r *running) {
 	select {
 	case <-ctx.Done():
 		return
-	case <-r.server.Ready():
+	case <-r.watcher.Synced(): // the user's configuration may say who is asked about the domain
 	}
 	search.Examine(ctx, r.search, func(ctx context.Context, name string) ([]string, bool) { return lookUp(ctx, r, name) },
 		func(domain string, answers []string) { d.wildcard(domain, answers) })

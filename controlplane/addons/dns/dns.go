@@ -41,6 +41,8 @@ type DNS struct {
 	phases map[string]cluster.Phase
 	// answered reports that some node has answered since it runs.
 	answered bool
+	// settling reports that a start should wait for the pods that stand for the servers; see standIn.
+	settling bool
 	// pending reports that the endpoints in the API are not yet up to date.
 	pending bool
 }
@@ -169,7 +171,13 @@ func silence(nodes int) string {
 func (d *DNS) Nodes() map[string]cluster.Phase {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return maps.Clone(d.phases)
+	phases := maps.Clone(d.phases)
+	for name, p := range phases {
+		if d.settling && answers(p) {
+			phases[name] = cluster.PhaseStarting
+		}
+	}
+	return phases
 }
 
 // answers reports whether a server in that phase answers questions.

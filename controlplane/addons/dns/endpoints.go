@@ -85,6 +85,7 @@ func (d *DNS) Run(ctx context.Context, c addons.Cluster) error {
 		factory.Shutdown()
 		r.publish(nil)
 	}()
+	r.setSettling(true)
 	changed := c.Changed()
 	r.follow(ctx)
 	r.publish(r.known)
@@ -193,6 +194,15 @@ func (r *runner) write(ctx context.Context) error {
 		return fmt.Errorf("write the endpoints of %s: %w", service, err)
 	}
 	return nil // the watch reports it again, which ends pending
+}
+
+// setSettling says whether a start has to wait a little longer although servers answer.
+func (d *DNS) setSettling(wait bool) (news bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	news = d.settling != wait
+	d.settling = wait
+	return news
 }
 
 func (r *runner) setPending(pending bool) {

@@ -30,6 +30,9 @@ const (
 	// firstStandInPause doubles up to lastStandInPause while the API refuses the objects.
 	firstStandInPause, lastStandInPause = 200 * time.Millisecond, 30 * time.Second
 	standInLimit                        = 5 * time.Second
+	// settleLimit is how long a start waits for the first of the pods: a script that waits for them after a start fails at once
+	// if there are none. They usually exist before any node does.
+	settleLimit = 2 * time.Second
 	// standInText is what kubectl shows of the Deployment and its pods.
 	standInText = "Cluster DNS runs in the agent of every node, not in this pod, which is Ready while a node answers: bonsai dns status"
 )
@@ -55,11 +58,14 @@ func (s *standIn) touch() {
 
 // run creates the objects and keeps the states of the pods up to date until ctx ends. No failure of it matters to DNS.
 func (s *standIn) run(ctx context.Context) {
+	late := time.AfterFunc(s.c.Scale.Of(settleLimit), s.settled)
+	defer late.Stop()
 	for pause := firstStandInPause; ; pause = min(2*pause, lastStandInPause) {
 		err := s.create(ctx)
 		if err == nil {
 			break
 		}
+		s.settled()
 		s.c.Log.Debug("the objects that stand for CoreDNS cannot be created yet", "err", err, "pause", pause)
 		if wait.Pause(ctx, pause) != nil {
 			return
@@ -95,6 +101,13 @@ func (s *standIn) run(ctx context.Context) {
 	}
 }
 
+// settled ends the wait of a start for the pods.
+func (s *standIn) settled() {
+	if s.setSettling(false) {
+		s.c.Notify()
+	}
+}
+
 // create creates what does not exist.
 func (s *standIn) create(ctx context.Context) error {
 	ctx, cancel := s.c.Scale.Limit(ctx, standInLimit, "the API server")
@@ -126,6 +139,9 @@ func (s *standIn) create(ctx context.Context) error {
 	i := slices.IndexFunc(have.OwnerReferences, func(o metav1.OwnerReference) bool {
 		return o.Kind == "Service" && o.Name == service && o.UID != owner.UID
 	})
+	if len(have.OwnerReferences) == 0 || have.Spec.Replicas != nil && *have.Spec.Replicas == 0 {
+		s.settled() // a user's, or without pods
+	}
 	if i < 0 || have.DeletionTimestamp != nil {
 		return nil // a user's, or as it should be
 	}
@@ -173,9 +189,14 @@ func (s *standIn) mark(ctx context.Context) error {
 	defer cancel()
 	for _, p := range pods {
 		// Others may carry the label, too: a CoreDNS that the user has installed.
-		if p.Spec.SchedulerName != cluster.DNSStandIn || p.Spec.NodeName != "" || p.DeletionTimestamp != nil ||
-			p.Status.Phase == corev1.PodRunning && isReady(p) == ready {
+		if p.Spec.SchedulerName != cluster.DNSStandIn || p.Spec.NodeName != "" || p.DeletionTimestamp != nil {
 			continue
+		}
+		if p.Status.Phase == corev1.PodRunning && isReady(p) == ready {
+			if ready {
+				s.settled()
+			}
+			continue // the watch has brought it, so everybody sees it
 		}
 		p = p.DeepCopy()
 		p.Status = standInStatus(p, ready)

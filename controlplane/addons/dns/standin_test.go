@@ -83,6 +83,9 @@ func TestScriptsFindCoreDNS(t *testing.T) {
 		w.pod("one", corev1.PodRunning, false)
 		w.agents["dev-2"].says("Running")
 		w.settle(patientPause)
+		if got := w.Nodes()["dev-2"]; got != cluster.PhaseRunning {
+			t.Errorf("dev-2 is %s", got)
+		}
 		w.pod("one", corev1.PodRunning, true) // the questions of every pod are answered
 		w.pod("mine", corev1.PodPending, false)
 		// What rollout restart and scale make.
@@ -95,6 +98,48 @@ func TestScriptsFindCoreDNS(t *testing.T) {
 		w.settle(grace)
 		w.pod("one", corev1.PodRunning, false)
 		w.pod("two", corev1.PodRunning, false)
+	})
+}
+
+// TestAStartWaitsForThePods: a script after it would find none. It does not wait long, nor if there will not be any.
+func TestAStartWaitsForThePods(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, (&world{DNS: New(), t: t}).applied()...)
+		w.agents["dev-1"].says("Running")
+		w.run()
+		phase := func(want cluster.Phase) {
+			t.Helper()
+			if got := w.Nodes()["dev-1"]; got != want {
+				t.Errorf("dev-1 is %s, want %s", got, want)
+			}
+		}
+		phase(cluster.PhaseStarting)
+		w.ready("dev-1") // its pods do not wait
+		if _, err := w.client.CoreV1().Pods(namespace).Create(t.Context(), podOf(w.deployment(), "one"), metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.settle(0)
+		phase(cluster.PhaseRunning)
+		w.stop()
+
+		if err := w.client.CoreV1().Pods(namespace).Delete(t.Context(), "one", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.run()
+		w.settle(settleLimit - time.Millisecond)
+		phase(cluster.PhaseStarting)
+		w.settle(time.Millisecond)
+		phase(cluster.PhaseRunning)
+		w.stop()
+
+		d := w.deployment()
+		d.Spec.Replicas = new(int32(0))
+		if _, err := w.client.AppsV1().Deployments(namespace).Update(t.Context(), d, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.run()
+		phase(cluster.PhaseRunning)
+		w.stop()
 	})
 }
 
