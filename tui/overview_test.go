@@ -272,3 +272,17 @@ func TestProblemOfAWorkload(t *testing.T) {
 	r.keys("enter")
 	r.shows("since    6m ago", "pods     12: shop/cart-7d9f4-x2k, shop/cart-\\x1b[31mb and 10 more", "in container cart", "again    in 38s", "go to deployment shop/cart")
 }
+
+// TestAProblemIsReadable: two wrong ports of one Service are two problems, and the page of one shows all that is wrong.
+func TestAProblemIsReadable(t *testing.T) {
+	s := shop()
+	long := "port 8080 leads to a port with a long name, which no pod of the Service has; meant another one?"
+	s.snapshot.Problems = nil
+	for _, summary := range []string{"port 80 leads to 80, where nothing listens", long} {
+		s.snapshot.Problems = append(s.snapshot.Problems, cluster.Problem{Kind: cluster.ProblemTarget, Severity: cluster.SeverityWarning, Object: "service/shop/web", Summary: summary})
+	}
+	r := newRig(t, s, 80, 24)
+	r.settled()
+	r.keys("j", "enter")
+	r.shows("service shop/web", "port 8080 leads to a port", "meant another one?")
+}

@@ -37,8 +37,8 @@ type problemList struct {
 // problemKey is what makes a problem the same one in the next snapshot.
 func problemKey(p *cluster.Problem) string {
 	key := p.Kind + " " + p.Object + " " + p.Container
-	if p.Kind == cluster.ProblemName {
-		key += " " + p.Summary // one program may ask for several names that do not exist
+	if p.Kind == cluster.ProblemName || p.Kind == cluster.ProblemTarget {
+		key += " " + p.Summary // one program may ask for several names that do not exist, a Service have several ports
 	}
 	return key
 }

@@ -54,11 +54,11 @@ func TestDiagnosisOfRoutes(t *testing.T) {
 			Cause: "app=web is a label of 1 pod", Hint: "set selector service typo app=web",
 		}},
 		{name: "target port", want: expected{
-			Kind: cluster.ProblemTarget, Object: "service/NS/port", Summary: "port 80 leads to port 80 of its pods, where nothing listens",
+			Kind: cluster.ProblemTarget, Object: "service/NS/port", Summary: "port 80 leads to 80, where nothing listens",
 			Cause: "pod web listens on 8080", Hint: "patch service port",
 		}},
 		{name: "named target port", want: expected{
-			Kind: cluster.ProblemTarget, Object: "service/NS/named", Summary: "port 80 leads to port http, which its pods do not have",
+			Kind: cluster.ProblemTarget, Object: "service/NS/named", Summary: "port 80 leads to http, which no pod has",
 			Cause: "it listens on 8080", Hint: "patch service named",
 		}},
 		{name: "loopback", want: expected{

@@ -204,7 +204,7 @@ func FuzzAdviceIsWhatItLooksLike(f *testing.F) {
 		}
 		for _, kind := range []string{
 			"is taken on node", "is taken inside the pod", "host port", "does not answer", "too many pulls", "not trusted", "disk is full",
-			"LimitRange", "addon ", "selects no pod", "where nothing listens", "which its pods do not have", "load balancer stays pending", "no controller serves it",
+			"LimitRange", "addon ", "selects no pod", "where nothing listens", "which no pod has", "load balancer stays pending", "no controller serves it",
 			"not enforced here", "there are no metrics", "do not say how much cpu", "has missed", "cannot be read",
 		} {
 			if name == "web" && !strings.Contains(said.String(), kind) { // stranger names may end a message early

@@ -189,7 +189,7 @@ func TestNamedTargetPorts(t *testing.T) {
 		return func(p *corev1.Pod) { p.Spec.Containers[0].Ports = ports }
 	}
 	web := corev1.ContainerPort{Name: "web", ContainerPort: 8080, Protocol: corev1.ProtocolTCP}
-	const summary = "port 80 leads to port http, which its pods do not have"
+	const summary = "port 80 leads to http, which no pod has"
 	for name, test := range map[string]struct {
 		pods  []*corev1.Pod
 		wants []want
@@ -240,7 +240,7 @@ func answersPorts(s *State, ports ...cluster.Listening) (asked int) {
 }
 
 func TestPortsWhereNothingListens(t *testing.T) {
-	const summary = "port 80 leads to port 80 of its pods, where nothing listens"
+	const summary = "port 80 leads to 80, where nothing listens"
 	tcp := func(port uint16) cluster.Listening { return cluster.Listening{Protocol: "TCP", Port: port} }
 	for name, test := range map[string]struct {
 		pods   []*corev1.Pod
@@ -262,7 +262,7 @@ func TestPortsWhereNothingListens(t *testing.T) {
 		"none at all": {asked: 1, wants: []want{{cluster.ProblemTarget, "service/shop/web", summary, "pod web listens on no port at all", "logs web -n shop"}}},
 		"UDP": {
 			change: func(s *corev1.Service) { s.Spec.Ports[0].Protocol = corev1.ProtocolUDP }, ports: []cluster.Listening{tcp(80)}, asked: 1,
-			wants: []want{{cluster.ProblemTarget, "service/shop/web", "port 80 (UDP) leads to port 80 of its pods, where nothing listens", "no port at all", ""}},
+			wants: []want{{cluster.ProblemTarget, "service/shop/web", "port 80 (UDP) leads to 80, where nothing listens", "no port at all", ""}},
 		},
 		"several pods": {
 			pods:  []*corev1.Pod{server(), server(alone("b"), labelled("app", "web")), server(alone("c"), labelled("app", "web")), server(alone("d"), labelled("app", "web"))},

@@ -88,7 +88,7 @@ func (d *diagnosis) noSuchPort(s *corev1.Service, i int, pods []*corev1.Pod) {
 		}
 	}
 	slices.Sort(words)
-	f.Summary = portWords(s.Spec.Ports[i]) + " leads to port " + name + ", which its pods do not have" + meant(name, names)
+	f.Summary = portWords(s.Spec.Ports[i]) + " leads to " + name + ", which no pod has" + meant(name, names)
 	f.Cause = "no container of " + podsWords(pods) + " declares a port of that name; declared: " + listed(words)
 	if len(words) == 0 {
 		f.Cause = "no container of " + podsWords(pods) + " declares a port; without a name, a target port needs no declaration"
@@ -145,7 +145,7 @@ func (d *diagnosis) listens(s *corev1.Service, i int, pods []*corev1.Pod) {
 	if start := newestStart(silent[0]); start.After(f.Since) {
 		f.Since = start
 	}
-	f.Summary = portWords(port) + " leads to port " + strconv.Itoa(int(target)) + " of its pods, where nothing listens"
+	f.Summary = portWords(port) + " leads to " + strconv.Itoa(int(target)) + ", where nothing listens"
 	numbers := reachable(first, port.Protocol)
 	who := "pod " + silent[0].Name
 	inside := slices.ContainsFunc(first, func(l cluster.Listening) bool {
