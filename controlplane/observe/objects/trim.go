@@ -42,7 +42,7 @@ func trim(object any) (any, error) {
 		o.Annotations, o.Labels = nil, nil
 		o.Spec = corev1.ServiceSpec{
 			Type: o.Spec.Type, Selector: o.Spec.Selector, Ports: o.Spec.Ports, PublishNotReadyAddresses: o.Spec.PublishNotReadyAddresses,
-			LoadBalancerClass: o.Spec.LoadBalancerClass,
+			LoadBalancerClass: o.Spec.LoadBalancerClass, ClusterIP: o.Spec.ClusterIP,
 		}
 		o.Status.Conditions = nil
 	case *admissionv1.ValidatingWebhookConfiguration:

@@ -244,3 +244,25 @@ func TestAnswersThatAreNotAskedForAreForgotten(t *testing.T) {
 		t.Errorf("%d are open, good until %s, %d known", open, expiry, len(f.known()))
 	}
 }
+
+// TestAPodThatListensIsAskedOnce: a request to its node is only repeated as long as a problem may end.
+func TestAPodThatListensIsAskedOnce(t *testing.T) {
+	changed := make(chan struct{}, 9)
+	var asked []string
+	f := newFetcher(Options{Client: fake.NewClientset(), Scale: 1, Listening: func(_ context.Context, node, uid string) ([]cluster.Listening, error) {
+		asked = append(asked, node+" "+uid) // read after changed, one question at a time
+		return []cluster.Listening{{Protocol: "TCP", Port: 8080}, {Protocol: "TCP", Port: 9090, Inside: true}}, nil
+	}}, func() { changed <- struct{}{} })
+	defer f.wait()
+	for port, found := range map[int32]bool{8080: true, 9090: false, 80: false} {
+		q := diagnose.Question{Topic: diagnose.Listening, Namespace: "shop", Name: "web", ID: "uid", Node: "dev-1", Port: port, Protocol: "TCP"}
+		f.ask(t.Context(), []diagnose.Question{q})
+		<-changed
+		if a := f.known()[q]; a.Found != found || len(a.Ports) != 2 || asked[len(asked)-1] != "dev-1 uid" {
+			t.Errorf("port %d: got %+v of %v", port, a, asked)
+		}
+		if open, expiry := f.ask(t.Context(), []diagnose.Question{q}); open != 0 || expiry.IsZero() != found {
+			t.Errorf("port %d: it is asked again at %s", port, expiry)
+		}
+	}
+}

@@ -63,7 +63,8 @@ func (d *diagnosis) services() {
 		switch {
 		case len(pods) == 0:
 			d.selectsNobody(s, index)
-		case !d.noneReady(s, pods, troubled):
+		case d.noneReady(s, pods, troubled), s.Spec.ClusterIP == corev1.ClusterIPNone: // whose clients choose the port themselves
+		default:
 			d.targetPorts(s, pods)
 		}
 	}

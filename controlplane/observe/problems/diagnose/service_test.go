@@ -271,6 +271,7 @@ func TestPortsWhereNothingListens(t *testing.T) {
 		},
 		"it listens":               {ports: []cluster.Listening{tcp(80)}, asked: 1},
 		"SCTP":                     {change: func(s *corev1.Service) { s.Spec.Ports[0].Protocol = corev1.ProtocolSCTP }},
+		"headless":                 {change: func(s *corev1.Service) { s.Spec.ClusterIP = corev1.ClusterIPNone }},
 		"its Service is new":       {change: func(s *corev1.Service) { s.CreationTimestamp = ago(time.Second) }},
 		"it has just been started": {pods: []*corev1.Pod{server(running(5*time.Second, 0))}},
 		"a probe connects to it": {pods: []*corev1.Pod{server(func(p *corev1.Pod) {
