@@ -126,6 +126,7 @@ func Run(ctx context.Context, cfg cluster.NodeConfig, log *slog.Logger, parts ..
 	defer tasks.Wait()
 	defer giveUp(nil)
 	tasks.Go(func() { a.ensurePauseImage(ctx) })
+	tasks.Go(func() { a.offerPlugins(ctx) })
 	if err := a.network.Setup(ctx); err != nil {
 		return fmt.Errorf("set up the pod network: %w", err)
 	}
@@ -243,6 +244,20 @@ func (a *agent) ensurePauseImage(ctx context.Context) {
 			return
 		case <-time.After(time.Second):
 		}
+	}
+}
+
+// offerPlugins puts the payload's CNI plugins where others look for them. That takes no time from the start: containerd
+// is up before the first copy.
+func (a *agent) offerPlugins(ctx context.Context) {
+	ctx, cancel := a.cfg.WaitScale.Limit(ctx, pauseImageLimit, "containerd to answer")
+	defer cancel()
+	_, err := a.runtime.WaitReady(ctx)
+	if err == nil {
+		err = hostprep.CopyPlugins(containerd.PluginDir, hostprep.AddedCNIDir)
+	}
+	if err != nil && ctx.Err() == nil {
+		a.log.Warn("CNI plugins that delegate to the node's own do not find them", "cause", err)
 	}
 }
 

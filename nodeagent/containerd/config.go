@@ -15,10 +15,14 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/wait"
+	"bonsai/nodeagent/hostprep"
 )
 
 // SandboxImage is the pause image of the payload; Kubernetes' own tests expect this name.
 const SandboxImage = "registry.k8s.io/pause:3.10.2"
+
+// PluginDir has the payload's CNI plugins.
+const PluginDir = cluster.PayloadDir + "/cni"
 
 // Config is what differs between nodes in containerd's configuration.
 type Config struct {
@@ -61,7 +65,7 @@ func (c Config) toml() string {
 	t := template.Must(template.New("config").Funcs(template.FuncMap{"q": quote}).Parse(configTemplate))
 	err := t.Execute(&b, map[string]any{
 		"Config": c, "Socket": Socket, "RootDir": RootDir, "CertsDir": CertsDir, "SandboxImage": SandboxImage,
-		"BinDir": filepath.Join(cluster.PayloadDir, "bin"), "CNIDir": filepath.Join(cluster.PayloadDir, "cni"),
+		"BinDir": filepath.Join(cluster.PayloadDir, "bin"), "CNIDir": PluginDir, "AddedCNIDir": hostprep.AddedCNIDir,
 	})
 	if err != nil {
 		panic(err) // the template and its data are both ours

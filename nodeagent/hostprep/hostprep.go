@@ -46,6 +46,9 @@ func Prepare(resolver netip.Addr, omit func(domain string) bool, log *slog.Logge
 	if err := shareMounts(); err != nil {
 		return err
 	}
+	if err := mountOnce(addedPlugins, AddedCNIDir); err != nil {
+		log.Warn("CNI plugins that are installed in "+AddedCNIDir+" will not outlive the container", "cause", err)
+	}
 	if err := prepareCgroups(log); err != nil {
 		return err
 	}

@@ -162,3 +162,35 @@ func read(t *testing.T, path string) string {
 	}
 	return string(b)
 }
+
+// Installers may replace what is there, and a copy may have been interrupted.
+func TestCopyPluginsReplacesNothing(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(filepath.Join(from, "ptp"), "ours")
+	write(filepath.Join(from, "portmap"), "ours")
+	write(filepath.Join(to, "portmap"), "installed")
+	write(filepath.Join(to, "ptp.part"), "interrupted")
+	for range 2 {
+		if err := CopyPlugins(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]string{"ptp": "ours", "portmap": "installed"} {
+		got, err := os.ReadFile(filepath.Join(to, name))
+		if err != nil || string(got) != want {
+			t.Errorf("%s has %q (%v), want %q", name, got, err, want)
+		}
+		if info, err := os.Stat(filepath.Join(to, name)); err != nil || info.Mode().Perm() != 0o755 {
+			t.Errorf("%s has mode %v (%v), want 0755", name, info.Mode(), err)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(to, "*.part")); len(left) > 0 {
+		t.Errorf("%v stays behind", left)
+	}
+}

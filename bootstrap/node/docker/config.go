@@ -57,7 +57,9 @@ func containerConfig(n node.NodeSpec, payload string, g grant) settings {
 		Host: &container.HostConfig{
 			Privileged: g.privileged,
 			// runc inside mounts, pivots, and loads its own seccomp filters; the engine's default profiles forbid that.
-			SecurityOpt: []string{"seccomp=unconfined", "apparmor=unconfined"},
+			// Hardened engines set no-new-privileges for every container; all pods would inherit it, and setuid
+			// programs and file capabilities would not work in any of them.
+			SecurityOpt: []string{"seccomp=unconfined", "apparmor=unconfined", "no-new-privileges=false"},
 			// kubelet and runc write cgroups; a private namespace shows them their own subtree as the root.
 			CgroupnsMode: container.CgroupnsModePrivate,
 			// Nothing is shared with the host's or other nodes' IPC, whatever the engine's default.

@@ -258,6 +258,9 @@ func startFailure(c container, message string) (summary, cause string, advice []
 	case command != "" && strings.Contains(text, "exec format error"):
 		return summary, "its command " + command + " is not for this machine's architecture", advise("build or choose an image that is")
 	}
+	if cause, advice, ok := seccompProfile(c, text); ok {
+		return summary, cause, advice
+	}
 	return summary, oneLine(text), nil
 }
 

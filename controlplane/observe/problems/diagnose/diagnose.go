@@ -134,6 +134,7 @@ func Workloads(s State) Report {
 	for _, p := range s.Pods {
 		d.pod(p)
 	}
+	d.endedAgain()
 	d.claims()
 	d.refusals()
 	d.jobs()
@@ -167,6 +168,7 @@ type diagnosis struct {
 	blamed map[string]bool
 	// listening is how many pods have been asked for their ports.
 	listening int
+	ended    []*corev1.Pod // see countEnded
 	// named are pods whose failed lookups have been reported.
 	named map[string]bool
 }

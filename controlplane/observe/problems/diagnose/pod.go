@@ -63,6 +63,7 @@ func (d *diagnosis) pod(p *corev1.Pod) {
 		return // it shows the state of an addon, which has problems of its own
 	case p.Status.Phase == corev1.PodFailed:
 		d.failedPod(p)
+		d.countEnded(p)
 		return
 	case p.Spec.NodeName == "":
 		d.unscheduled(p)
@@ -126,11 +127,15 @@ func (d *diagnosis) creating(p *corev1.Pod) {
 	if !ok {
 		cause = e.Message
 	}
-	d.add(finding{of: d.ownerOf(p), pod: p, key: "sandbox", Problem: cluster.Problem{
+	f := finding{of: d.ownerOf(p), pod: p, key: "sandbox", Problem: cluster.Problem{
 		Kind: cluster.ProblemStart, Severity: cluster.SeverityError, Since: since,
 		Summary: "the pod's sandbox cannot be created on node " + p.Spec.NodeName, Cause: oneLine(plainError(cause)),
 		Advice: advise("look at the node", cluster.Bonsai("logs").On("containerd").With("--node", p.Spec.NodeName)),
-	}})
+	}}
+	if cause, advice, ok := runtimeClass(p, cause); ok {
+		f.Cause, f.Advice = cause, advice
+	}
+	d.add(f)
 }
 
 // begun reports whether any container of a pod has ever run.
