@@ -64,11 +64,11 @@ func (o *operation) removeNodes(ctx context.Context) error {
 	return g.Wait()
 }
 
-// haltNodes stops running nodes that should be stopped.
+// haltNodes stops nodes that should be stopped.
 func (o *operation) haltNodes(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, c := range o.containers {
-		if !c.Running || !o.Wanted.Down[c.Node] {
+		if !c.Up() || !o.Wanted.Down[c.Node] {
 			continue
 		}
 		g.Go(func() error {

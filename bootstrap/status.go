@@ -131,10 +131,14 @@ func addHost(s *cluster.Snapshot, n *cluster.NodeStatus, containers map[string]n
 		n.Host = cluster.PhaseRunning
 	default:
 		n.Host = cluster.PhaseStopped
+		how := "has stopped"
+		if c.Up() {
+			how = "is " + c.State
+		}
 		if s.APIServer == cluster.PhaseRunning {
 			replaceProblems(s, cluster.Problem{
 				Kind: string(fault.Node), Severity: cluster.SeverityWarning, Object: "node/" + n.Name,
-				Summary: "the container of node " + n.Name + " has stopped", Advice: []cluster.Advice{cluster.Advise("start it", cluster.Bonsai("start").Of(name).Cure())},
+				Summary: "the container of node " + n.Name + " " + how, Advice: []cluster.Advice{cluster.Advise("start it", cluster.Bonsai("start").Of(name).Cure())},
 			})
 		}
 	}

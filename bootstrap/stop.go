@@ -57,7 +57,7 @@ func (m *Manager) stopNodes(ctx context.Context, rec *recorder, spec *cluster.Sp
 	}
 	var g errgroup.Group // without a context: one that fails does not keep others running
 	for _, c := range containers {
-		if !c.Running {
+		if !c.Up() {
 			continue
 		}
 		g.Go(func() error {

@@ -38,6 +38,7 @@ const (
 	Timeout          Kind = "Timeout"            // a wait reached its limit
 	Canceled         Kind = "Canceled"           // Ctrl-C
 	Kubeconfig       Kind = "Kubeconfig"         // the user's kubeconfig cannot be read or written
+	Output           Kind = "Output"             // the command's own output cannot be written
 	Image            Kind = "Image"              // an image that cannot be found or loaded
 	AddonNotFound    Kind = "AddonNotFound"      // no addon of that name in this version
 	Addon            Kind = "AddonFailed"        // an addon does not run, or is needed by others
@@ -50,7 +51,7 @@ const (
 // tens are groups: 1x this machine's state, 2x the engine, 3x the cluster, 4x objects in it.
 var codes = map[Kind]int{
 	Internal: 1, Usage: 2,
-	State: 10, SpecBroken: 11, Busy: 12, Conflict: 13, Kubeconfig: 14, Version: 15, Limit: 16,
+	State: 10, SpecBroken: 11, Busy: 12, Conflict: 13, Kubeconfig: 14, Version: 15, Limit: 16, Output: 17,
 	EngineDown: 20, EnginePermission: 21, EngineTooOld: 22, Engine: 23, Unreachable: 24, Image: 25,
 	NotFound: 30, NodeNotFound: 31, NotRunning: 32, ControlPlane: 33, Node: 34, Timeout: 35,
 	AddonNotFound: 36, Addon: 37, NotResolved: 38,

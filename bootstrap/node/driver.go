@@ -155,6 +155,12 @@ type Container struct {
 	Privileged bool
 }
 
+// Up reports whether the container has processes, whether or not they do anything: one that is paused keeps its memory,
+// and the engine starts one that is between two restarts again.
+func (c Container) Up() bool {
+	return c.Running || c.State == "paused" || c.State == "restarting"
+}
+
 // Exec is a command to run in a container.
 type Exec struct {
 	Cmd    []string

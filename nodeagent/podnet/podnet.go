@@ -69,21 +69,30 @@ func New(cfg Config, log *slog.Logger) *Network {
 // Setup writes the CNI configuration and creates routes and masquerading of the static plan. It needs only the node's
 // interface.
 func (n *Network) Setup(ctx context.Context) error {
-	link, err := linkWithAddress(n.cfg.NodeIP)
-	if err != nil {
+	if err := n.useInterface(); err != nil {
 		return err
 	}
-	n.link = link
-	attrs := link.Attrs()
-	n.update(func(s *State) { s.Interface, s.MTU = attrs.Name, attrs.MTU })
-	if err := writeCNIConfig(n.cfg.CNIConfig, n.cfg.PodCIDR, attrs.MTU); err != nil {
-		return err
-	}
+	var err error
 	if n.masq, err = newMasquerade(n.cfg.PodCIDR, n.cfg.ClusterCIDR); err != nil {
 		return err
 	}
 	_, err = n.reconcile(ctx)
 	return err
+}
+
+// useInterface finds the node's interface and makes the network one on it.
+func (n *Network) useInterface() error {
+	link, err := linkWithAddress(n.cfg.NodeIP)
+	if err != nil {
+		return err
+	}
+	attrs := link.Attrs()
+	if err := writeCNIConfig(n.cfg.CNIConfig, n.cfg.PodCIDR, attrs.MTU); err != nil {
+		return err
+	}
+	n.link = link
+	n.update(func(s *State) { s.Interface, s.MTU = attrs.Name, attrs.MTU })
+	return nil
 }
 
 // Run maintains routes and masquerading until ctx ends.
@@ -161,7 +170,17 @@ func (n *Network) reconcile(ctx context.Context) (changed bool, err error) {
 	peers := n.peers.list()
 	routes, err := reconcileRoutes(n.link, peers, n.cfg.ClusterCIDR)
 	if err != nil {
-		return routes, err
+		// If the container was disconnected from its network and connected again, another interface has its address.
+		before := n.link.Attrs().Index
+		if err := n.useInterface(); err != nil {
+			return false, err
+		}
+		if n.link.Attrs().Index == before {
+			return routes, err
+		}
+		if routes, err = reconcileRoutes(n.link, peers, n.cfg.ClusterCIDR); err != nil {
+			return routes, err
+		}
 	}
 	nodes := []netip.Addr{n.cfg.NodeIP}
 	for _, p := range peers {

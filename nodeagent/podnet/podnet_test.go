@@ -1,6 +1,7 @@
 package podnet
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -183,9 +184,17 @@ func inNamespace(t *testing.T) {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Skipf("no network namespace can be made: %v", err)
 	}
-	link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "node0", MTU: 1400}, PeerName: "bridge0"}
-	if err := netlink.LinkAdd(link); err != nil {
+	if err := addInterface(t, "node0", 1400); err != nil {
 		t.Skipf("no pair of interfaces can be made: %v", err)
+	}
+}
+
+// addInterface makes an interface with the node's address.
+func addInterface(t *testing.T, name string, mtu int) error {
+	t.Helper()
+	link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name, MTU: mtu}, PeerName: name + "-peer"}
+	if err := netlink.LinkAdd(link); err != nil {
+		return err
 	}
 	addr := &netlink.Addr{IPNet: &net.IPNet{IP: ownIP.AsSlice(), Mask: net.CIDRMask(22, 32)}}
 	if err := netlink.AddrAdd(link, addr); err != nil {
@@ -194,6 +203,7 @@ func inNamespace(t *testing.T) {
 	if err := netlink.LinkSetUp(link); err != nil {
 		t.Fatal(err)
 	}
+	return nil
 }
 
 func routes(t *testing.T) map[string]string {
@@ -275,6 +285,41 @@ func TestKernel(t *testing.T) {
 	}
 	if _, err := linkWithAddress(two.IP); err == nil {
 		t.Error("an address that no interface has is found")
+	}
+}
+
+// TestInterfaceIsReplaced is what "docker network disconnect" and "connect" do to a node: another interface has its
+// address.
+func TestInterfaceIsReplaced(t *testing.T) {
+	inNamespace(t)
+	n := testNetwork(t, two)
+	if err := n.Setup(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	link, err := netlink.LinkByName("node0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := netlink.LinkDel(link); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.reconcile(t.Context()); err == nil {
+		t.Error("there is no interface, and no error")
+	}
+	if err := addInterface(t, "node1", 1300); err != nil {
+		t.Fatal(err)
+	}
+	if changed, err := n.reconcile(t.Context()); err != nil || !changed {
+		t.Errorf("changed is %v (%v), want the routes back", changed, err)
+	}
+	if got := routes(t); len(got) != 1 || got[two.PodCIDR.String()] != two.IP.String() {
+		t.Errorf("routes are %v", got)
+	}
+	if s := n.State(); s.Interface != "node1" || s.MTU != 1300 {
+		t.Errorf("state is %+v", s)
+	}
+	if data, err := os.ReadFile(n.cfg.CNIConfig); err != nil || !bytes.Contains(data, []byte("1300")) {
+		t.Errorf("new pods get an old MTU: %s (%v)", data, err)
 	}
 }
 

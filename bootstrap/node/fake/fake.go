@@ -168,6 +168,17 @@ func (e *Engine) Kill(nodeName string) {
 	}
 }
 
+// Pause freezes the containers of a node, as "docker pause" does.
+func (e *Engine) Pause(nodeName string) {
+	done, _ := e.begin(context.Background(), "Pause", nodeName)
+	defer done()
+	for _, c := range e.containers {
+		if c.Node == nodeName && c.Running {
+			c.Running, c.State = false, "paused"
+		}
+	}
+}
+
 // Ping implements node.Driver.
 func (e *Engine) Ping(ctx context.Context) (node.EngineInfo, error) {
 	done, err := e.begin(ctx, "Ping", "")
@@ -344,6 +355,9 @@ func (e *Engine) EnsureNode(ctx context.Context, n node.NodeSpec) error {
 	for _, f := range n.Files {
 		c.root[f.Path] = file{f.Mode.Perm(), slices.Clone(f.Data)}
 	}
+	if c.State == "paused" {
+		c.Running, c.State = true, "running"
+	}
 	if !c.Running {
 		c.Running, c.State, c.Started, c.stopped = true, "running", time.Now(), make(chan struct{})
 		c.log += "node " + n.Node.Name + " is up\n"
@@ -352,7 +366,7 @@ func (e *Engine) EnsureNode(ctx context.Context, n node.NodeSpec) error {
 }
 
 func (c *container) stop(code int) {
-	if c.Running {
+	if c.Up() {
 		c.Running, c.State, c.ExitCode, c.Started = false, "exited", code, time.Time{}
 		if c.stopped != nil {
 			close(c.stopped)

@@ -85,13 +85,20 @@ type Env struct {
 // Run executes one command line, without the program's name, and returns the exit code. ctx ends at the first Ctrl-C;
 // Run then returns once everything is cleaned up.
 func Run(ctx context.Context, env Env, args []string) int {
+	out := &output{Writer: env.Stdout}
+	env.Stdout = out
 	a := &app{Env: env, style: styleFor(env.Stderr), log: slog.New(slog.DiscardHandler), logTo: &redirect{to: env.Stderr}}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	return a.finish(ctx, root.ExecuteContext(ctx))
+	a.strictCompletion(root)
+	err := root.ExecuteContext(ctx)
+	if failure := out.failure(); failure != nil && (err == nil || errors.Is(err, out.err)) {
+		err = failure
+	}
+	return a.finish(ctx, err)
 }
 
 // app is the state of one run: the global flags and where to write.
@@ -149,6 +156,16 @@ Docker engine. On a terminal, bonsai alone shows the cluster full screen (bonsai
 		a.versionCommand(), a.roleCommand(),
 	)
 	return root
+}
+
+// strictCompletion makes an unknown shell an error: cobra's own command prints its help for one, with exit code 0, and
+// eval would run that. The output has to be set before.
+func (a *app) strictCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.Args = a.groupArgs
+		completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 }
 
 // checkGlobals runs before every verb.

@@ -36,9 +36,15 @@ func styleFor(w io.Writer) style {
 	return s
 }
 
-func isTerminal(stream any) bool {
+func isTerminal(stream any) bool { return isScreen(stream) && os.Getenv("TERM") != "dumb" }
+
+// isScreen reports whether stream is a terminal, if only a dumb one.
+func isScreen(stream any) bool {
+	if o, ok := stream.(*output); ok {
+		stream = o.Writer
+	}
 	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 func (s style) paint(code, text string) string {

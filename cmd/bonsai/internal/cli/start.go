@@ -62,7 +62,13 @@ what it created, unless --keep is given. Ctrl-C at any time does the same.`,
   bonsai start --kubernetes-version 1.35
   bonsai start --registry-mirror https://me:secret@mirror.example --registry-mirror ghcr.io=http://10.0.0.2:5000
   bonsai start --nodes 0                an API server alone, without Docker`,
-		Args: argCount(0, 0, "no arguments"),
+		Args: func(cmd *cobra.Command, args []string) error {
+			// "--wait apiserver": a flag whose value may be missing takes none that follows a space.
+			if len(args) == 1 && o.wait == "all" && cmd.Flags().Changed("wait") {
+				o.wait, args = args[0], nil
+			}
+			return argCount(0, 0, "no arguments")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runStart(cmd.Context(), cmd.Flags(), o) },
 	}
 	f := cmd.Flags()

@@ -7,7 +7,6 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/componentlog"
@@ -89,15 +88,7 @@ func (a *app) runAlone(cmd *cobra.Command) error {
 }
 
 // onTerminal reports whether keys can be read and a screen be drawn.
-func (a *app) onTerminal() bool {
-	for _, stream := range []any{a.Stdin, a.Stdout} {
-		f, ok := stream.(*os.File)
-		if !ok || !term.IsTerminal(int(f.Fd())) {
-			return false
-		}
-	}
-	return true
-}
+func (a *app) onTerminal() bool { return isScreen(a.Stdin) && isScreen(a.Stdout) }
 
 func (a *app) runUI(ctx context.Context, flags uiSettings) error {
 	if err := checkUISettings("--", flags); err != nil {
