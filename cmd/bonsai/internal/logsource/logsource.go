@@ -28,8 +28,14 @@ func NodeComponents() []string {
 	return []string{"bonsai-agent", "containerd", "kubelet", "kube-proxy"}
 }
 
-// FullName completes the short form of a component's name.
+// agentParts are components of a node that have no process of their own, and write to the agent's log.
+func agentParts() []string { return []string{"pod-network", "dns"} }
+
+// FullName completes the short form of a component's name. Status names parts of the agent as well; their log is its.
 func FullName(name string) string {
+	if slices.Contains(agentParts(), name) {
+		return "bonsai-agent"
+	}
 	for _, full := range slices.Concat(HostComponents(), NodeComponents()) {
 		if name == full || "kube-"+name == full || "bonsai-"+name == full {
 			return full
