@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"unicode"
 
 	"bonsai/bootstrap/fault"
 )
@@ -39,10 +40,10 @@ func (c Cluster) socket(name string) string {
 func (c Cluster) runDir() string { return c.path("run") }
 
 // CreateSocketDir creates the folder of the cluster's sockets, private to this user: run in the cluster's folder, or a
-// folder below the temporary one if that path is too long for a socket. It is safe to repeat.
+// folder below the temporary one if sockets cannot have that path. It is safe to repeat.
 func (c Cluster) CreateSocketDir() error {
 	run := c.runDir()
-	if len(filepath.Join(run, EtcdSocketName)) <= maxSocketPath {
+	if len(filepath.Join(run, EtcdSocketName)) <= maxSocketPath && plainURL(run) {
 		return MkdirPrivate(run)
 	}
 	dir, err := os.Readlink(run)
@@ -52,6 +53,9 @@ func (c Cluster) CreateSocketDir() error {
 	if n := len(filepath.Join(dir, EtcdSocketName)); n > maxSocketPath {
 		return fault.Newf(fault.State, "socket folder %s: the path is too long (%d bytes with its sockets)", dir, n).
 			Advise("set " + EnvHome + " to a folder with a shorter path")
+	}
+	if !plainURL(dir) {
+		return fault.Newf(fault.State, "socket folder %s: no URL can have this path", dir).Advise("unset TMPDIR")
 	}
 	if err := privateInTemp(dir); err != nil {
 		return err
@@ -66,6 +70,12 @@ func (c Cluster) CreateSocketDir() error {
 		return wrap("link the socket folder", c.dir, err)
 	}
 	return nil
+}
+
+// plainURL reports whether "unix://" and path are a URL that leads to path. etcd and the API server take their socket as a
+// URL in a list that commas separate, and do not agree on how to escape what has a meaning in either.
+func plainURL(path string) bool {
+	return !strings.ContainsFunc(path, func(r rune) bool { return strings.ContainsRune(`,%?#"`, r) || unicode.IsControl(r) })
 }
 
 func (c Cluster) fallbackName() string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -230,8 +231,21 @@ func TestDaemonLock(t *testing.T) {
 
 func TestSocketsOfALongPathLieInATemporaryFolder(t *testing.T) {
 	long := Dir{Root: filepath.Join(t.TempDir(), strings.Repeat("long/", 20))}.Cluster("dev")
-	short := Dir{Root: shortTemp(t)}.Cluster("dev")
-	for what, c := range map[string]Cluster{"long": long, "short": short} {
+	short := Dir{Root: filepath.Join(shortTemp(t), "a b; ü'$")}.Cluster("dev")
+	all := map[string]Cluster{"long": long, "short": short}
+	for i, part := range []string{"a,b", "100%", "what?", "c#", `"x"`, "new\nline"} {
+		c := Dir{Root: filepath.Join(shortTemp(t), part)}.Cluster(fmt.Sprintf("odd%d", i))
+		all[part] = c
+		t.Cleanup(func() {
+			if !strings.HasPrefix(c.EtcdSocket(), os.TempDir()) || strings.Contains(c.EtcdSocket(), part) {
+				t.Errorf("%q: no URL can have the socket's path %q", part, c.EtcdSocket())
+			}
+			if err := c.Remove(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for what, c := range all {
 		if err := c.Create(); err != nil {
 			t.Fatal(err)
 		}

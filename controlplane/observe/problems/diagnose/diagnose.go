@@ -168,7 +168,7 @@ type diagnosis struct {
 	blamed map[string]bool
 	// listening is how many pods have been asked for their ports.
 	listening int
-	ended    []*corev1.Pod // see countEnded
+	ended     []*corev1.Pod // see countEnded
 	// named are pods whose failed lookups have been reported.
 	named map[string]bool
 }
