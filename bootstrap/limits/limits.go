@@ -96,7 +96,7 @@ func Judge(facts Facts, d Demand) []Verdict {
 			v.Grade = Short
 		case l.full && level.Used*100 >= level.Limit*nearlyFull,
 			l.Name == Disk && left < littleDisk,
-			v.Needs+d.room(l) > left:
+			v.Needs+d.room(l)+l.spare > left:
 			v.Grade = Near
 		default:
 			continue

@@ -22,10 +22,14 @@ func TestJudge(t *testing.T) {
 			Facts{InotifyInstances: {Limit: 128, Used: 117}}, three,
 			"short: 11 of 128 inotify instances are left, and 3 nodes take 39",
 		},
-		"it just fits": {Facts{InotifyInstances: {Limit: 128, Used: 89}}, three, ""},
-		"it just fits, and on cgroup v2 pods need more": {
-			Facts{InotifyInstances: {Limit: 128, Used: 89}}, Demand{Nodes: 3, ControlPlane: true, CgroupV2: true},
+		"it fits": {Facts{InotifyInstances: {Limit: 128, Used: 73}}, three, ""},
+		"it just fits": {
+			Facts{InotifyInstances: {Limit: 128, Used: 89}}, three,
 			"near: 39 of 128 inotify instances are left, and 3 nodes take 39, without pods",
+		},
+		"it fits, and on cgroup v2 pods need more": {
+			Facts{InotifyInstances: {Limit: 128, Used: 73}}, Demand{Nodes: 3, ControlPlane: true, CgroupV2: true},
+			"near: 55 of 128 inotify instances are left, and 3 nodes take 39, without pods",
 		},
 		"more is used than is allowed": {
 			Facts{InotifyInstances: {Limit: 128, Used: 200}}, Demand{Nodes: 1},
@@ -75,23 +79,24 @@ func TestFaultNamesTheSetting(t *testing.T) {
 // What programs really print.
 func TestRecognize(t *testing.T) {
 	for text, want := range map[string]Name{
-		"run kubelet: observe machine: inotify_init: too many open files":                                  InotifyInstances,
-		"failed to load plugin: failed to create fsnotify watcher: too many open files":                    InotifyInstances,
-		"failed to create inotify fd: too many open files":                                                 InotifyInstances,
-		"Error: ENOSPC: System limit for number of file watchers reached, watch '/app'":                    InotifyWatches,
-		"inotify_add_watch /sys/fs/cgroup/memory/kubepods: no space left on device":                        InotifyWatches,
-		"failed to add inotify watch for \"/sys/fs/cgroup/x/memory.events\": no space left on device":      InotifyWatches,
-		"accept4: too many open files in system":                                                           OpenFiles,
-		"open /data/x: too many open files":                                                                DescriptorsEach,
-		"runtime: failed to create new OS thread (have 8 already; errno=11)":                               ProcessIDs,
-		"sh: can't fork: Resource temporarily unavailable":                                                 ProcessIDs,
-		"fork/exec /usr/bin/x: resource temporarily unavailable":                                           ProcessIDs,
-		"java.lang.OutOfMemoryError: unable to create native thread: possibly out of memory":               ProcessIDs,
-		"unable to join session keyring: unable to create session key: disk quota exceeded":                Keys,
-		"write /var/lib/x: no space left on device":                                                        Disk,
-		"mount: could not find any free loop device":                                                       LoopDevices,
-		"InnoDB: io_setup() failed with EAGAIN after 5 attempts":                                           AsyncIO,
-		"Could not setup Async I/O: Not enough request slots in /proc/sys/fs/aio-max-nr. Please set to 1M": AsyncIO,
+		"Failed to watch cert and key file: error creating fsnotify watcher: couldn't initialize inotify: too many open files": InotifyInstances,
+		"run kubelet: observe machine: inotify_init: too many open files":                                                      InotifyInstances,
+		"failed to load plugin: failed to create fsnotify watcher: too many open files":                                        InotifyInstances,
+		"failed to create inotify fd: too many open files":                                                                     InotifyInstances,
+		"Error: ENOSPC: System limit for number of file watchers reached, watch '/app'":                                        InotifyWatches,
+		"inotify_add_watch /sys/fs/cgroup/memory/kubepods: no space left on device":                                            InotifyWatches,
+		"failed to add inotify watch for \"/sys/fs/cgroup/x/memory.events\": no space left on device":                          InotifyWatches,
+		"accept4: too many open files in system":                                                                               OpenFiles,
+		"open /data/x: too many open files":                                                                                    DescriptorsEach,
+		"runtime: failed to create new OS thread (have 8 already; errno=11)":                                                   ProcessIDs,
+		"sh: can't fork: Resource temporarily unavailable":                                                                     ProcessIDs,
+		"fork/exec /usr/bin/x: resource temporarily unavailable":                                                               ProcessIDs,
+		"java.lang.OutOfMemoryError: unable to create native thread: possibly out of memory":                                   ProcessIDs,
+		"unable to join session keyring: unable to create session key: disk quota exceeded":                                    Keys,
+		"write /var/lib/x: no space left on device":                                                                            Disk,
+		"mount: could not find any free loop device":                                                                           LoopDevices,
+		"InnoDB: io_setup() failed with EAGAIN after 5 attempts":                                                               AsyncIO,
+		"Could not setup Async I/O: Not enough request slots in /proc/sys/fs/aio-max-nr. Please set to 1M":                     AsyncIO,
 	} {
 		if got, ok := Recognize(text); !ok || got.Name != want {
 			t.Errorf("%q: got %q, want %q", text, got.Name, want)

@@ -40,6 +40,8 @@ type Limit struct {
 	// full marks the limits of which a start warns only when they are nearly used up: nodes take hardly anything of them,
 	// but pods may.
 	full bool
+	// spare is what others may take meanwhile, and what must be left for what is not counted.
+	spare int64
 	// signs are how programs report that it is reached.
 	signs *regexp.Regexp
 }
@@ -57,6 +59,7 @@ var table = []Limit{
 		// of its certificates. Upstream has no switches for them.
 		Name: InotifyInstances, Noun: "inotify instances", Setting: "fs.inotify.max_user_instances", Value: 8192,
 		Cost:  Cost{ControlPlane: 12, Node: 9, Pod: 0, PodV2: 2},
+		spare: 16, // each followed log of a pod takes one; without any, a kubelet runs with parts of it missing
 		signs: regexp.MustCompile(`(?i)(inotify|fsnotify|watcher|\bwatch)[^\n]*too many open files|too many open files[^\n]*(inotify|fsnotify|watcher)|max_user_instances`),
 	},
 	{
