@@ -88,8 +88,11 @@ func adviseOnLimit(f *fault.Fault) {
 		return
 	}
 	l, reached := limits.Recognize(f.Error())
-	for i := len(f.Evidence) - 1; i >= 0 && !reached; i-- {
-		l, reached = limits.Recognize(f.Evidence[i])
+	for _, line := range slices.Backward(f.Evidence) {
+		if reached {
+			break
+		}
+		l, reached = limits.Recognize(line)
 	}
 	if reached {
 		f.Advice = slices.Concat(l.Advice(), f.Advice)

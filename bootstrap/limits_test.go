@@ -2,6 +2,7 @@ package bootstrap_test
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -27,11 +28,7 @@ type kernel struct {
 func (k *kernel) Facts(string) limits.Facts {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	f := limits.Facts{}
-	for name, level := range k.facts {
-		f[name] = level
-	}
-	return f
+	return maps.Clone(k.facts)
 }
 
 func (k *kernel) Raise(l limits.Limit) error {

@@ -1,6 +1,9 @@
 package limits
 
-import "regexp"
+import (
+	"regexp"
+	"slices"
+)
 
 // Name is a limit's stable name.
 type Name string
@@ -119,7 +122,7 @@ var table = []Limit{
 }
 
 // Table lists all limits.
-func Table() []Limit { return append([]Limit(nil), table...) }
+func Table() []Limit { return slices.Clone(table) }
 
 // Of returns the limit of a name.
 func Of(n Name) Limit {
