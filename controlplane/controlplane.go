@@ -21,9 +21,11 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
+	registration "k8s.io/kube-aggregator/pkg/client/clientset_generated/clientset"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/footprint"
@@ -39,6 +41,7 @@ import (
 	"bonsai/controlplane/nodes"
 	"bonsai/controlplane/observe/birth"
 	"bonsai/controlplane/observe/load/traffic"
+	"bonsai/controlplane/observe/objects"
 	"bonsai/controlplane/tunnel"
 )
 
@@ -96,6 +99,7 @@ type ControlPlane struct {
 	dialer   *tunnel.Dialer
 	agents   *agents.Client
 	client   kubernetes.Interface
+	objects  objects.Clients
 	nodes    *nodes.Keeper
 	births   *birth.Recorder
 	traffic  traffic.Counters
@@ -179,6 +183,9 @@ func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
 
 // Client has all rights and never leaves the process.
 func (cp *ControlPlane) Client() kubernetes.Interface { return cp.client }
+
+// ObjectClients have the rights of Client.
+func (cp *ControlPlane) ObjectClients() objects.Clients { return cp.objects }
 
 // LoopbackConfig is the configuration behind Client.
 func (cp *ControlPlane) LoopbackConfig() *rest.Config { return cp.server.LoopbackConfig() }
@@ -301,15 +308,27 @@ func (cp *ControlPlane) buildAPIServer(ctx context.Context, etcdReady <-chan err
 		if err != nil {
 			return err
 		}
-		cp.client, err = kubernetes.NewForConfig(cp.server.LoopbackConfig())
-		if err == nil {
-			cp.nodes = nodes.New(cp.client, cp.opts.Config.Spec, cp.opts.Log)
+		if err := cp.newClients(cp.server.LoopbackConfig()); err != nil {
+			return err
 		}
-		return err
+		cp.nodes = nodes.New(cp.client, cp.opts.Config.Spec, cp.opts.Log)
+		return nil
 	})
 	if !waited {
 		err = errors.Join(err, <-etcdReady)
 	}
+	return err
+}
+
+func (cp *ControlPlane) newClients(config *rest.Config) (err error) {
+	if cp.client, err = kubernetes.NewForConfig(config); err != nil {
+		return err
+	}
+	cp.objects.Kubernetes = cp.client
+	if cp.objects.Metadata, err = metadata.NewForConfig(config); err != nil {
+		return err
+	}
+	cp.objects.Registration, err = registration.NewForConfig(config)
 	return err
 }
 

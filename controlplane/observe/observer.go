@@ -38,6 +38,8 @@ type ControlPlane interface {
 	// Answers asks the API server, through the port that users use, whether it is ready.
 	Answers(ctx context.Context) error
 	Client() kubernetes.Interface
+	// ObjectClients follow objects; they include Client.
+	ObjectClients() objects.Clients
 	Agents() *agents.Client
 	Births() *birth.Recorder
 	NewLoadMeter() *load.Meter
@@ -103,7 +105,8 @@ func New(o Options) *Observer {
 
 // Start connects the Observer to a control plane that has just become ready. Call it at most once, before Close.
 func (o *Observer) Start(control ControlPlane) {
-	store, client := objects.New(control.Client()), control.Client()
+	clients, client := control.ObjectClients(), control.Client()
+	store := objects.New(clients)
 	spec := o.Spec()
 	name := spec.Name
 	v := &views{control: control, begun: time.Now(), entrance: entrance.New(apiServer, control.Answers, o.Scale)}
@@ -118,7 +121,7 @@ func (o *Observer) Start(control ControlPlane) {
 		ControlPlane: func() func() cluster.ControlPlaneLoad { return control.NewLoadMeter().Measure },
 	})
 	v.problems = problems.New(problems.Options{
-		Cluster: name, Objects: store, Client: client, Log: o.Log, Begun: v.begun, Scale: o.Scale,
+		Cluster: name, Objects: store, Client: client, Metadata: clients.Metadata, Log: o.Log, Begun: v.begun, Scale: o.Scale,
 		DNS: func() problems.DNS {
 			if o.wantsDNS() {
 				return v.dns

@@ -22,6 +22,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
+	metadatafake "k8s.io/client-go/metadata/fake"
+	registrationfake "k8s.io/kube-aggregator/pkg/client/clientset_generated/clientset/fake"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
@@ -29,6 +31,7 @@ import (
 	"bonsai/controlplane/observe/birth"
 	"bonsai/controlplane/observe/load"
 	"bonsai/controlplane/observe/load/traffic"
+	"bonsai/controlplane/observe/objects"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -86,8 +89,13 @@ func (w *world) changes(reason string) {
 }
 
 func (w *world) Client() kubernetes.Interface { return w.client }
-func (w *world) Agents() *agents.Client       { return w.agents }
-func (w *world) Births() *birth.Recorder      { return birth.NewRecorder(1) }
+func (w *world) ObjectClients() objects.Clients {
+	scheme := metadatafake.NewTestScheme()
+	_ = metav1.AddMetaToScheme(scheme) // it does not fail for a new scheme
+	return objects.Clients{Kubernetes: w.client, Metadata: metadatafake.NewSimpleMetadataClient(scheme), Registration: registrationfake.NewSimpleClientset()}
+}
+func (w *world) Agents() *agents.Client  { return w.agents }
+func (w *world) Births() *birth.Recorder { return birth.NewRecorder(1) }
 func (w *world) Components() []cluster.Component {
 	return []cluster.Component{{Name: "etcd", Phase: cluster.PhaseRunning}, {Name: apiServer, Phase: cluster.PhaseRunning}}
 }

@@ -83,7 +83,7 @@ func newFleet(t *testing.T, names ...string) *fleet {
 		}}
 	}, 5)
 	f.view = New(Options{
-		Cluster: "dev", Pods: cluster.DefaultPodSubnet, Server: netip.MustParseAddr("10.96.0.10"), Client: f.client, Objects: objects.New(f.client), Log: slog.New(slog.DiscardHandler), Scale: 5,
+		Cluster: "dev", Pods: cluster.DefaultPodSubnet, Server: netip.MustParseAddr("10.96.0.10"), Client: f.client, Objects: objects.New(objects.Clients{Kubernetes: f.client}), Log: slog.New(slog.DiscardHandler), Scale: 5,
 		Nodes: func() []cluster.Node {
 			f.mu.Lock()
 			defer f.mu.Unlock()

@@ -85,7 +85,7 @@ func newFleet(t *testing.T, names ...string) *fleet {
 		f.add(name)
 	}
 	f.view = New(Options{
-		Objects: objects.New(f.client),
+		Objects: objects.New(objects.Clients{Kubernetes: f.client}),
 		Nodes: func() []cluster.Node {
 			f.mu.Lock()
 			defer f.mu.Unlock()

@@ -16,12 +16,19 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/tools/cache"
+	registrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	registration "k8s.io/kube-aggregator/pkg/client/clientset_generated/clientset"
+	registrationinformers "k8s.io/kube-aggregator/pkg/client/informers/externalversions"
 )
 
 // Object is a pointer to an object of a kind that can be followed; see informerOf for which these are.
@@ -30,9 +37,18 @@ type Object interface {
 	metav1.Object
 }
 
+// Clients of the API server. Those that no follower needs may be nil.
+type Clients struct {
+	Kubernetes kubernetes.Interface
+	// Metadata reads CustomResourceDefinitions, whose schemas can have megabytes, without these.
+	Metadata metadata.Interface
+	// Registration reads APIServices.
+	Registration registration.Interface
+}
+
 // Store holds the objects that are followed. It is safe for concurrent use.
 type Store struct {
-	client kubernetes.Interface
+	clients Clients
 
 	mu    sync.Mutex // guards kinds, and is held while an informer starts or ends
 	kinds map[reflect.Type]*kind
@@ -46,8 +62,8 @@ type kind struct {
 }
 
 // New returns a Store. It starts nothing, and need not be closed: everything ends with the last Following.
-func New(client kubernetes.Interface) *Store {
-	return &Store{client: client, kinds: map[reflect.Type]*kind{}}
+func New(clients Clients) *Store {
+	return &Store{clients: clients, kinds: map[reflect.Type]*kind{}}
 }
 
 // Following is one follower's view of all objects of one kind. Objects are shared and must not be changed.
@@ -66,7 +82,7 @@ func Follow[T Object](s *Store, on func(object T, deleted bool)) *Following[T] {
 	id := reflect.TypeFor[T]()
 	k := s.kinds[id]
 	if k == nil {
-		k = start(s.client, id)
+		k = start(s.clients, id)
 		s.kinds[id] = k
 	}
 	k.users++
@@ -108,25 +124,35 @@ func handler[T Object](on func(T, bool)) cache.ResourceEventHandler {
 }
 
 // start starts the informer of a kind.
-func start(client kubernetes.Interface, id reflect.Type) *kind {
-	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(trim),
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) {
-			if id == reflect.TypeFor[*corev1.Event]() {
-				o.FieldSelector = "type=" + corev1.EventTypeWarning
-			}
-		}))
-	k := &kind{informer: informerOf(factory, id)}
+func start(clients Clients, id reflect.Type) *kind {
+	k := &kind{informer: informerOf(clients, id)}
+	_ = k.informer.SetTransform(trim) // it fails only for informers that run
 	ctx, cancel := context.WithCancel(context.Background())
-	factory.StartWithContext(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { k.informer.RunWithContext(ctx) })
 	k.end = func() {
 		cancel()
-		factory.Shutdown()
+		running.Wait()
 	}
 	return k
 }
 
-// informerOf has the kinds that can be followed.
-func informerOf(f informers.SharedInformerFactory, id reflect.Type) cache.SharedIndexInformer {
+// definitions are the CustomResourceDefinitions.
+var definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+
+// informerOf has the kinds that can be followed. PartialObjectMetadata is that of CustomResourceDefinitions.
+func informerOf(clients Clients, id reflect.Type) cache.SharedIndexInformer {
+	switch id {
+	case reflect.TypeFor[*registrationv1.APIService]():
+		return registrationinformers.NewSharedInformerFactory(clients.Registration, 0).Apiregistration().V1().APIServices().Informer()
+	case reflect.TypeFor[*metav1.PartialObjectMetadata]():
+		return metadatainformer.NewSharedInformerFactory(clients.Metadata, 0).ForResource(definitions).Informer()
+	}
+	f := informers.NewSharedInformerFactoryWithOptions(clients.Kubernetes, 0, informers.WithTweakListOptions(func(o *metav1.ListOptions) {
+		if id == reflect.TypeFor[*corev1.Event]() {
+			o.FieldSelector = "type=" + corev1.EventTypeWarning
+		}
+	}))
 	core, apps := f.Core().V1(), f.Apps().V1()
 	switch id {
 	case reflect.TypeFor[*corev1.Namespace]():
@@ -141,8 +167,12 @@ func informerOf(f informers.SharedInformerFactory, id reflect.Type) cache.Shared
 		return core.Services().Informer()
 	case reflect.TypeFor[*corev1.PersistentVolumeClaim]():
 		return core.PersistentVolumeClaims().Informer()
+	case reflect.TypeFor[*corev1.PersistentVolume]():
+		return core.PersistentVolumes().Informer()
 	case reflect.TypeFor[*storagev1.StorageClass]():
 		return f.Storage().V1().StorageClasses().Informer()
+	case reflect.TypeFor[*appsv1.Deployment]():
+		return apps.Deployments().Informer()
 	case reflect.TypeFor[*appsv1.ReplicaSet]():
 		return apps.ReplicaSets().Informer()
 	case reflect.TypeFor[*appsv1.StatefulSet]():
@@ -159,6 +189,8 @@ func informerOf(f informers.SharedInformerFactory, id reflect.Type) cache.Shared
 		return f.Networking().V1().Ingresses().Informer()
 	case reflect.TypeFor[*networkingv1.NetworkPolicy]():
 		return f.Networking().V1().NetworkPolicies().Informer()
+	case reflect.TypeFor[*policyv1.PodDisruptionBudget]():
+		return f.Policy().V1().PodDisruptionBudgets().Informer()
 	case reflect.TypeFor[*admissionv1.ValidatingWebhookConfiguration]():
 		return f.Admissionregistration().V1().ValidatingWebhookConfigurations().Informer()
 	case reflect.TypeFor[*admissionv1.MutatingWebhookConfiguration]():

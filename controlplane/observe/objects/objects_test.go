@@ -79,7 +79,7 @@ func watches(c *fake.Clientset) (n int) {
 
 func TestOneInformerForAllFollowers(t *testing.T) {
 	client := fake.NewClientset(pod("a"))
-	s := New(client)
+	s := New(Clients{Kubernetes: client})
 	one, two := newSeen(), newSeen()
 	first := Follow(s, one.on)
 	one.until(t, "+a")
@@ -125,7 +125,7 @@ func TestOneInformerForAllFollowers(t *testing.T) {
 
 func TestItBeginsAgain(t *testing.T) {
 	client := fake.NewClientset(pod("a"))
-	s := New(client)
+	s := New(Clients{Kubernetes: client})
 	for range 2 {
 		one := newSeen()
 		f := Follow(s, one.on)

@@ -7,8 +7,11 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
+	registrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 
 	"bonsai/controlplane/observe/objects"
 )
@@ -20,8 +23,10 @@ type followed struct {
 	nodes    *objects.Following[*corev1.Node]
 	events   *objects.Following[*corev1.Event]
 	claims   *objects.Following[*corev1.PersistentVolumeClaim]
+	volumes  *objects.Following[*corev1.PersistentVolume]
 	classes  *objects.Following[*storagev1.StorageClass]
 	services *objects.Following[*corev1.Service]
+	deployed *objects.Following[*appsv1.Deployment]
 	replicas *objects.Following[*appsv1.ReplicaSet]
 	stateful *objects.Following[*appsv1.StatefulSet]
 	daemons  *objects.Following[*appsv1.DaemonSet]
@@ -30,19 +35,25 @@ type followed struct {
 	scalers  *objects.Following[*autoscalingv2.HorizontalPodAutoscaler]
 	ingress  *objects.Following[*networkingv1.Ingress]
 	policies *objects.Following[*networkingv1.NetworkPolicy]
+	budgets  *objects.Following[*policyv1.PodDisruptionBudget]
 	validate *objects.Following[*admissionv1.ValidatingWebhookConfiguration]
 	mutate   *objects.Following[*admissionv1.MutatingWebhookConfiguration]
+	apis     *objects.Following[*registrationv1.APIService]
+	defined  *objects.Following[*metav1.PartialObjectMetadata]
 }
 
 // followAll starts following everything; each change makes a diagnosis due.
 func (r *run) followAll() followed {
 	return followed{
 		spaces: follow[*corev1.Namespace](r), pods: follow[*corev1.Pod](r), nodes: follow[*corev1.Node](r), events: follow[*corev1.Event](r),
-		claims: follow[*corev1.PersistentVolumeClaim](r), classes: follow[*storagev1.StorageClass](r), services: follow[*corev1.Service](r),
+		claims: follow[*corev1.PersistentVolumeClaim](r), volumes: follow[*corev1.PersistentVolume](r),
+		classes: follow[*storagev1.StorageClass](r), services: follow[*corev1.Service](r), deployed: follow[*appsv1.Deployment](r),
 		replicas: follow[*appsv1.ReplicaSet](r), stateful: follow[*appsv1.StatefulSet](r), daemons: follow[*appsv1.DaemonSet](r),
 		jobs: follow[*batchv1.Job](r), crons: follow[*batchv1.CronJob](r), scalers: follow[*autoscalingv2.HorizontalPodAutoscaler](r),
 		ingress: follow[*networkingv1.Ingress](r), policies: follow[*networkingv1.NetworkPolicy](r),
+		budgets: follow[*policyv1.PodDisruptionBudget](r),
 		validate: follow[*admissionv1.ValidatingWebhookConfiguration](r), mutate: follow[*admissionv1.MutatingWebhookConfiguration](r),
+		apis: follow[*registrationv1.APIService](r), defined: follow[*metav1.PartialObjectMetadata](r),
 	}
 }
 
@@ -58,8 +69,8 @@ type kind interface {
 
 func (f followed) kinds() []kind {
 	return []kind{
-		f.spaces, f.pods, f.nodes, f.events, f.claims, f.classes, f.services, f.replicas, f.stateful, f.daemons, f.jobs, f.crons, f.scalers,
-		f.ingress, f.policies, f.validate, f.mutate,
+		f.spaces, f.pods, f.nodes, f.events, f.claims, f.volumes, f.classes, f.services, f.deployed, f.replicas, f.stateful, f.daemons, f.jobs,
+		f.crons, f.scalers, f.ingress, f.policies, f.budgets, f.validate, f.mutate, f.apis, f.defined,
 	}
 }
 
