@@ -68,6 +68,11 @@ func (u *ui) problemType(kind string) (kube.ResourceType, bool) {
 		{Group: "batch", Version: "v1", Resource: "cronjobs", Kind: "CronJob", Namespaced: true},
 		{Version: "v1", Resource: "services", Kind: "Service", Namespaced: true},
 		{Version: "v1", Resource: "persistentvolumeclaims", Kind: "PersistentVolumeClaim", Namespaced: true},
+		{Version: "v1", Resource: "persistentvolumes", Kind: "PersistentVolume"},
+		{Version: "v1", Resource: "namespaces", Kind: "Namespace"},
+		{Group: "policy", Version: "v1", Resource: "poddisruptionbudgets", Kind: "PodDisruptionBudget", Namespaced: true},
+		{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices", Kind: "APIService"},
+		{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions", Kind: "CustomResourceDefinition"},
 	} {
 		if kind == singular(t) {
 			return t, true

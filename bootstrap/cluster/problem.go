@@ -122,6 +122,12 @@ const (
 	ProblemPolicy     = "PolicyNotEnforced"   // NetworkPolicies that nothing enforces
 	ProblemAutoscaler = "CannotScale"         // an autoscaler without metrics, or without a target
 	ProblemSchedule   = "NotRunOnSchedule"    // a CronJob that does not start when it is due
+
+	ProblemDeletion = "CannotBeDeleted" // something holds an object that is being deleted
+	ProblemAPI      = "APIUnanswered"   // an APIService whose server does not answer
+	ProblemDrain    = "DrainBlocked"    // a PodDisruptionBudget allows no eviction from a node that is cordoned
+	ProblemRollout  = "RolloutStuck"    // new pods fail while those of an older revision run
+	ProblemAway     = "NodeAway"        // a pod waits for a node that does not work or exist, or for data on it
 )
 
 // SortProblems sorts the most serious first, then those that others depend on, then the oldest.

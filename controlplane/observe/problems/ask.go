@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -11,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/wait"
@@ -35,6 +37,7 @@ const (
 // fetcher finds the answers to the questions of diagnoses, and keeps them as long as they are asked.
 type fetcher struct {
 	client    kubernetes.Interface
+	metadata  metadata.Interface
 	dns       func() DNS
 	listening func(ctx context.Context, node, uid string) ([]cluster.Listening, error)
 	scale     wait.Scale
@@ -57,7 +60,8 @@ type known struct {
 
 func newFetcher(o Options, changed func()) *fetcher {
 	return &fetcher{
-		client: o.Client, dns: o.DNS, listening: o.Listening, scale: o.Scale, changed: changed, slot: make(chan struct{}, maxAsked),
+		client: o.Client, metadata: o.Metadata, dns: o.DNS, listening: o.Listening, scale: o.Scale,
+		changed: changed, slot: make(chan struct{}, maxAsked),
 		answers: map[diagnose.Question]known{},
 	}
 }
@@ -189,6 +193,15 @@ func (f *fetcher) answer(ctx context.Context, q diagnose.Question) (answer diagn
 		for _, o := range list.Items {
 			answer.Lines = append(answer.Lines, o.Name)
 		}
+	case diagnose.RevisionOf:
+		o, err := f.client.AppsV1().ControllerRevisions(q.Namespace).Get(ctx, q.Name, metav1.GetOptions{})
+		if err != nil {
+			return answer, err
+		}
+		answer.Lines = []string{strconv.FormatInt(o.Revision, 10)}
+	case diagnose.HeldObjects:
+		answer.Held, err = f.held(ctx, q)
+		return answer, err
 	case diagnose.Lookup:
 		return f.lookUp(ctx, q)
 	case diagnose.Listening:

@@ -51,7 +51,7 @@ func (r *run) followAll() followed {
 		replicas: follow[*appsv1.ReplicaSet](r), stateful: follow[*appsv1.StatefulSet](r), daemons: follow[*appsv1.DaemonSet](r),
 		jobs: follow[*batchv1.Job](r), crons: follow[*batchv1.CronJob](r), scalers: follow[*autoscalingv2.HorizontalPodAutoscaler](r),
 		ingress: follow[*networkingv1.Ingress](r), policies: follow[*networkingv1.NetworkPolicy](r),
-		budgets: follow[*policyv1.PodDisruptionBudget](r),
+		budgets:  follow[*policyv1.PodDisruptionBudget](r),
 		validate: follow[*admissionv1.ValidatingWebhookConfiguration](r), mutate: follow[*admissionv1.MutatingWebhookConfiguration](r),
 		apis: follow[*registrationv1.APIService](r), defined: follow[*metav1.PartialObjectMetadata](r),
 	}

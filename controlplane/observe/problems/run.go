@@ -26,6 +26,7 @@ type run struct {
 	Options
 	objects followed
 	names   *lookups
+	notes   *notes
 	fetcher *fetcher
 	dirty   chan struct{} // of one; holds a value when a diagnosis is due
 	cancel  context.CancelFunc
@@ -51,9 +52,9 @@ func (r *run) state() outcome {
 }
 
 // start starts observing; end ends it.
-func start(o Options) *run {
+func start(o Options, n *notes) *run {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &run{Options: o, dirty: make(chan struct{}, 1), cancel: cancel, now: outcome{changed: make(chan struct{})}}
+	r := &run{Options: o, notes: n, dirty: make(chan struct{}, 1), cancel: cancel, now: outcome{changed: make(chan struct{})}}
 	r.names = &lookups{poke: r.poke}
 	r.fetcher = newFetcher(o, r.poke)
 	r.objects = r.followAll()
@@ -89,6 +90,7 @@ func (r *run) work(ctx context.Context) {
 	for {
 		begin := time.Now()
 		report := diagnose.Workloads(r.observed(begin))
+		r.notes.keep(report.Noted)
 		open, expiry := r.fetcher.ask(ctx, report.Questions)
 		r.publish(report.Problems, open == 0)
 
@@ -133,10 +135,10 @@ func (r *run) observed(now time.Time) diagnose.State {
 	return diagnose.State{
 		Now: now, Cluster: r.Cluster, Begun: r.Begun, Scale: r.Scale,
 		Namespaces: o.spaces.All(), Pods: o.pods.All(), Nodes: o.nodes.All(), Events: o.events.All(),
-		Claims: o.claims.All(), Classes: o.classes.All(), Services: o.services.All(),
-		ReplicaSets: o.replicas.All(), StatefulSets: o.stateful.All(), DaemonSets: o.daemons.All(), Jobs: o.jobs.All(),
 		CronJobs: o.crons.All(), Autoscalers: o.scalers.All(), Ingresses: o.ingress.All(), Policies: o.policies.All(),
-		Validating: o.validate.All(), Mutating: o.mutate.All(),
-		Lookups: r.names.failed(now), Answers: r.fetcher.known(),
+		Claims: o.claims.All(), Volumes: o.volumes.All(), Classes: o.classes.All(), Services: o.services.All(),
+		Deployments: o.deployed.All(), ReplicaSets: o.replicas.All(), StatefulSets: o.stateful.All(), DaemonSets: o.daemons.All(), Jobs: o.jobs.All(),
+		Validating: o.validate.All(), Mutating: o.mutate.All(), Budgets: o.budgets.All(), APIServices: o.apis.All(), Definitions: o.defined.All(),
+		Lookups: r.names.failed(now), Answers: r.fetcher.known(), Noted: r.notes.all(),
 	}
 }

@@ -14,10 +14,12 @@ import (
 	"time"
 
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/wait"
 	"bonsai/controlplane/observe/objects"
+	"bonsai/controlplane/observe/problems/diagnose"
 )
 
 // onceLimit limits a look without a watcher. It is less than the time that "bonsai status" waits for the daemon.
@@ -36,6 +38,8 @@ type Options struct {
 	// Objects has what is observed; Client is used for everything else, such as logs.
 	Objects *objects.Store
 	Client  kubernetes.Interface
+	// Metadata lists objects of any kind.
+	Metadata metadata.Interface
 	// DNS returns nil while the cluster has none.
 	DNS func() DNS
 	// Listening asks a node for the ports that the programs of a pod listen on.
@@ -55,6 +59,26 @@ type View struct {
 	closed bool
 	users  int
 	run    *run // nil without watchers
+	notes  notes
+}
+
+// notes are what diagnoses learn that Events say only for a while; they last longer than a run.
+type notes struct {
+	mu     sync.Mutex // guards probes
+	probes map[diagnose.Probed]string
+}
+
+func (n *notes) all() map[diagnose.Probed]string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.probes
+}
+
+// keep replaces what is noted; nobody changes it any more.
+func (n *notes) keep(probes map[diagnose.Probed]string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.probes = probes
 }
 
 // New returns a View. It starts nothing.
@@ -85,7 +109,7 @@ func (v *View) Watch() *Watcher {
 		return &Watcher{leave: func() {}}
 	}
 	if v.users++; v.users == 1 {
-		v.run = start(v.Options)
+		v.run = start(v.Options, &v.notes)
 	}
 	return &Watcher{run: v.run, leave: sync.OnceFunc(func() {
 		v.mu.Lock()

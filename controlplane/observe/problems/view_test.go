@@ -14,6 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
+	metadatafake "k8s.io/client-go/metadata/fake"
+	registrationfake "k8s.io/kube-aggregator/pkg/client/clientset_generated/clientset/fake"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/controlplane/observe/objects"
@@ -56,8 +58,15 @@ func (n *names) DNSLookup(_ context.Context, q cluster.DNSQuestion) (a cluster.D
 func newView(t *testing.T, dns *names, present ...runtime.Object) (*View, *fake.Clientset) {
 	t.Helper()
 	client := fake.NewClientset(present...)
+	scheme := metadatafake.NewTestScheme()
+	if err := metav1.AddMetaToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	clients := objects.Clients{
+		Kubernetes: client, Metadata: metadatafake.NewSimpleMetadataClient(scheme), Registration: registrationfake.NewSimpleClientset(),
+	}
 	v := New(Options{
-		Cluster: "dev", Client: client, Objects: objects.New(client), Log: slog.New(slog.DiscardHandler), Scale: 10,
+		Cluster: "dev", Client: client, Metadata: clients.Metadata, Objects: objects.New(clients), Log: slog.New(slog.DiscardHandler), Scale: 10,
 		DNS: func() DNS {
 			if dns == nil {
 				return nil

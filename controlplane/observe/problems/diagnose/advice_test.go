@@ -12,8 +12,10 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	registrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/termsafe"
@@ -106,6 +108,32 @@ func hostileStates(name string) (states []State) {
 		j := job(3)
 		j.Name = name
 		s.Jobs = append(s.Jobs, j)
+	})
+	add(func(s *State) {
+		space := goingSpace(time.Hour, map[corev1.NamespaceConditionType]string{corev1.NamespaceContentRemaining: "Some resources are remaining: configmaps. has 1 resource instances"})
+		space.Name = name
+		s.Namespaces = append(s.Namespaces, space)
+		s.Answers = map[Question]Answer{{Topic: HeldObjects, Namespace: name, Name: "configmaps."}: {Held: []Held{{Kind: name, Namespace: name, Name: name, Finalizers: []string{name}}}}}
+		one := api(registrationv1.ConditionFalse, "ServiceNotFound", name)
+		one.Name = name
+		s.APIServices = append(s.APIServices, one)
+		s.Pods = []*corev1.Pod{pod("held", named, func(p *corev1.Pod) { p.DeletionTimestamp, p.Finalizers = new(ago(time.Hour)), []string{name} })}
+	})
+	add(func(s *State) {
+		b := budget(name, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 1, DesiredHealthy: 1})
+		s.Budgets = []*policyv1.PodDisruptionBudget{b}
+		for _, n := range s.Nodes {
+			n.Name, n.Spec.Unschedulable = name, true
+		}
+		s.Pods = []*corev1.Pod{pod("a", func(p *corev1.Pod) { p.Spec.NodeName = name }), pod("b", named, unscheduledFor(time.Hour, "0/3 nodes are available: x."), withData)}
+		s.Volumes = []*corev1.PersistentVolume{volumeOn("nowhere")}
+	})
+	add(func(s *State) {
+		*s = rolling(1, pod("a", waiting("ErrImagePull", "not found"), func(p *corev1.Pod) { p.Labels, p.OwnerReferences[0].Name = nil, name }))
+		s.Deployments[0].Name = name
+		for _, rs := range s.ReplicaSets {
+			rs.OwnerReferences[0].Name = name
+		}
 	})
 	for _, message := range []string{
 		`exceeded quota: ` + name + `, requested: pods=1, used: pods=1, limited: pods=1`, `violates PodSecurity "restricted:latest": x (y)`,
@@ -206,6 +234,7 @@ func FuzzAdviceIsWhatItLooksLike(f *testing.F) {
 			"is taken on node", "is taken inside the pod", "host port", "does not answer", "too many pulls", "not trusted", "disk is full",
 			"LimitRange", "addon ", "selects no pod", "where nothing listens", "which no pod has", "load balancer stays pending", "no controller serves it",
 			"not enforced here", "there are no metrics", "do not say how much cpu", "has missed", "cannot be read",
+			"is being deleted", "nobody answers for API", "cannot be drained", "rollout is stuck", "does not exist any more",
 		} {
 			if name == "web" && !strings.Contains(said.String(), kind) { // stranger names may end a message early
 				t.Fatalf("no problem says %q:\n%s", kind, said.String())

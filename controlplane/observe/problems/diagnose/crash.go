@@ -72,7 +72,7 @@ func (d *diagnosis) crashing(c container) (e ending, ok bool) {
 		}
 		return e, true
 	}
-	if c.init && s.State.Terminated != nil && e.ExitCode == 0 {
+	if c.first() && s.State.Terminated != nil && e.ExitCode == 0 {
 		return e, false // it has finished its work
 	}
 	memory := e.Reason == "OOMKilled"
@@ -103,8 +103,7 @@ func (d *diagnosis) backOff(c container) *corev1.Event {
 // isIn reports whether an Event about a pod is about this container.
 func (c container) isIn(e *corev1.Event) bool {
 	path := e.InvolvedObject.FieldPath
-	return path == "" && len(c.pod.Spec.Containers)+len(c.pod.Spec.InitContainers) == 1 ||
-		path == "spec.containers{"+c.spec.Name+"}" && !c.init || path == "spec.initContainers{"+c.spec.Name+"}" && c.init
+	return path == "" && len(c.pod.Spec.Containers)+len(c.pod.Spec.InitContainers) == 1 || path == "spec."+c.list+"{"+c.spec.Name+"}"
 }
 
 // addEnding adds why a container exited.

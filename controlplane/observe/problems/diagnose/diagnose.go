@@ -22,8 +22,11 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	registrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/limits"
@@ -45,8 +48,10 @@ type State struct {
 	Nodes        []*corev1.Node
 	Events       []*corev1.Event // warnings
 	Claims       []*corev1.PersistentVolumeClaim
+	Volumes      []*corev1.PersistentVolume
 	Classes      []*storagev1.StorageClass
 	Services     []*corev1.Service
+	Deployments  []*appsv1.Deployment
 	ReplicaSets  []*appsv1.ReplicaSet
 	StatefulSets []*appsv1.StatefulSet
 	DaemonSets   []*appsv1.DaemonSet
@@ -57,11 +62,22 @@ type State struct {
 	Policies     []*networkingv1.NetworkPolicy
 	Validating   []*admissionv1.ValidatingWebhookConfiguration
 	Mutating     []*admissionv1.MutatingWebhookConfiguration
+	Budgets      []*policyv1.PodDisruptionBudget
+	APIServices  []*registrationv1.APIService
+	Definitions  []*metav1.PartialObjectMetadata // of CustomResourceDefinitions
 
 	// Lookups are questions of pods for names that do not exist, newest last.
 	Lookups []FailedLookup
 	// Answers are the answers to the Questions of earlier Reports.
 	Answers map[Question]Answer `json:"-"`
+	// Noted is that of the Report before.
+	Noted map[Probed]string `json:"-"`
+}
+
+// Probed is a probe of a container: "liveness" or "startup".
+type Probed struct {
+	Pod              types.UID
+	Container, Probe string
 }
 
 // FailedLookup is a name that a pod asked for and that does not exist.
@@ -77,7 +93,8 @@ type FailedLookup struct {
 // Question is something that State does not contain and that would improve a Report.
 type Question struct {
 	Topic Topic
-	// Namespace and Name are the object's: a pod, or for KeysOf... a ConfigMap or Secret.
+	// Namespace and Name are the object's: a pod, for KeysOf... a ConfigMap or Secret, for RevisionOf a ControllerRevision;
+	// for HeldObjects, Name is a resource with its group ("configmaps.", "widgets.example.com").
 	Namespace, Name string
 	// Container and ID are a container that has exited; Previous means that another runs in its place.
 	Container, ID string
@@ -105,18 +122,28 @@ const (
 	Lookup          Topic = "lookup" // Host as the pod would ask
 	Listening       Topic = "ports that a pod listens on"
 	NamesClass      Topic = "ingress class names"
+	HeldObjects     Topic = "held" // of a namespace, or of all if it is empty
+	RevisionOf      Topic = "revision"
 )
 
 // Answer is the answer to a Question.
 type Answer struct {
 	// Failed means that it could not be found out.
 	Failed bool
-	// Lines are those of a log, or the requested names or keys.
+	// Lines are those of a log, or the requested names or keys, or the number of a revision.
 	Lines []string
+	// Held are the objects that are being deleted and have finalizers.
+	Held []Held
 	// Found means that a name exists, or that other pods can connect to the port.
 	Found bool
 	// Ports are all that the pod listens on.
 	Ports []cluster.Listening
+}
+
+// Held is an object that finalizers hold.
+type Held struct {
+	Kind, Namespace, Name string
+	Finalizers            []string
 }
 
 // Report is a diagnosis.
@@ -126,6 +153,8 @@ type Report struct {
 	Questions []Question
 	// Next is when the Report may change because of time alone; zero if it does not.
 	Next time.Time
+	// Noted is what the next State should have: why probes failed, which Events say only for a while.
+	Noted map[Probed]string
 }
 
 // Workloads examines pods, their controllers and volumes, and what leads to them or acts on them.
@@ -139,13 +168,17 @@ func Workloads(s State) Report {
 	d.refusals()
 	d.jobs()
 	d.webhooks()
+	d.apiServices()
 	d.services()
 	d.ingresses()
 	d.policies()
 	d.autoscalers()
 	d.cronJobs()
+	d.deletions()
+	d.budgets()
+	d.rollouts() // after everything that fails new pods
 	d.silentLookups()
-	r := Report{Problems: d.problems(), Questions: slices.Collect(maps.Keys(d.asked)), Next: d.next}
+	r := Report{Problems: d.problems(), Questions: slices.Collect(maps.Keys(d.asked)), Next: d.next, Noted: d.noted}
 	slices.SortFunc(r.Questions, func(a, b Question) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
 	})
@@ -171,13 +204,14 @@ type diagnosis struct {
 	ended     []*corev1.Pod // see countEnded
 	// named are pods whose failed lookups have been reported.
 	named map[string]bool
+	noted map[Probed]string
 }
 
 func newDiagnosis(s State) *diagnosis {
 	d := &diagnosis{
 		State: s, events: map[types.UID][]*corev1.Event{}, nodes: map[string]*corev1.Node{}, ending: map[string]bool{}, owners: map[types.UID]owner{},
-		lookups: map[string][]FailedLookup{}, asked: map[Question]bool{}, named: map[string]bool{},
-		blamed: map[string]bool{},
+		blamed:  map[string]bool{},
+		lookups: map[string][]FailedLookup{}, asked: map[Question]bool{}, named: map[string]bool{}, noted: map[Probed]string{},
 	}
 	for _, e := range s.Events {
 		d.events[e.InvolvedObject.UID] = append(d.events[e.InvolvedObject.UID], e)
@@ -313,6 +347,14 @@ func (d *diagnosis) over(since time.Time, grace time.Duration) bool {
 	}
 	d.until(end)
 	return false
+}
+
+// sinceBegun is t, or the beginning of the control plane if that was later: nothing could happen before.
+func (d *diagnosis) sinceBegun(t time.Time) time.Time {
+	if t.Before(d.Begun) {
+		return d.Begun
+	}
+	return t
 }
 
 // until records that the Report may change from t on.

@@ -13,8 +13,10 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	registrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 
 	"bonsai/bootstrap/cluster"
 )
@@ -309,6 +311,15 @@ func FuzzWorkloads(f *testing.F) {
 		pod("f", waiting("ContainerCreating", "")), pod("g", alone("g"), func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }),
 	}
 	seed.Claims, seed.ReplicaSets, seed.Jobs = []*corev1.PersistentVolumeClaim{claim(new(""))}, []*appsv1.ReplicaSet{replicaSet(1, 0, "exceeded quota: ")}, []*batchv1.Job{job(3)}
+	stuck := rolling(2, pod("a", waiting("ErrImagePull", "not found")))
+	seed.Deployments, seed.ReplicaSets = stuck.Deployments, append(seed.ReplicaSets, stuck.ReplicaSets...)
+	seed.Pods = append(seed.Pods, pod("away", unscheduledFor(time.Minute, "0/3 nodes are available: x"), withData))
+	seed.Volumes = []*corev1.PersistentVolume{volumeOn("dev-9")}
+	seed.Budgets = []*policyv1.PodDisruptionBudget{budget("cart", policyv1.PodDisruptionBudgetStatus{ExpectedPods: 1, DesiredHealthy: 1})}
+	seed.APIServices = []*registrationv1.APIService{api(registrationv1.ConditionFalse, "ServiceNotFound", "")}
+	seed.Namespaces = append(seed.Namespaces, goingSpace(time.Hour, map[corev1.NamespaceConditionType]string{
+		corev1.NamespaceContentRemaining: "Some resources are remaining: configmaps. has 1 resource instances", corev1.NamespaceDeletionDiscoveryFailure: "x",
+	}))
 	seed.Events = []*corev1.Event{warning(seed.Pods[4], "Unhealthy", "Readiness probe failed: ", time.Minute), eventAbout("Pod", seed.Pods[5].UID, "FailedMount", `for volume "`, time.Minute)}
 	seed.Services = append(seed.Services, service("typo", map[string]string{"app": "crat"}), service("balanced", map[string]string{"app": "cart"}, func(s *corev1.Service) {
 		s.Spec.Type = corev1.ServiceTypeLoadBalancer
@@ -338,12 +349,15 @@ func FuzzWorkloads(f *testing.F) {
 		s.Namespaces, s.CronJobs, s.Autoscalers = whole(s.Namespaces), whole(s.CronJobs), whole(s.Autoscalers)
 		s.Ingresses, s.Policies = whole(s.Ingresses), whole(s.Policies)
 		s.Claims, s.Classes, s.Services = whole(s.Claims), whole(s.Classes), whole(s.Services)
+		s.Volumes, s.Deployments, s.Budgets, s.APIServices, s.Definitions = whole(s.Volumes), whole(s.Deployments), whole(s.Budgets), whole(s.APIServices), whole(s.Definitions)
 		s.ReplicaSets, s.StatefulSets, s.DaemonSets, s.Jobs = whole(s.ReplicaSets), whole(s.StatefulSets), whole(s.DaemonSets), whole(s.Jobs)
 		Nodes(s)
 		r := Workloads(s)
 		s.Answers = map[Question]Answer{}
 		for _, q := range r.Questions {
-			s.Answers[q] = Answer{Lines: []string{log, log}, Ports: []cluster.Listening{{Protocol: "TCP", Port: 8080}}}
+			s.Answers[q] = Answer{
+				Lines: []string{log, log}, Ports: []cluster.Listening{{Protocol: "TCP", Port: 8080}}, Held: []Held{{Name: log, Finalizers: []string{log}}},
+			}
 		}
 		r = Workloads(s)
 		for _, p := range r.Problems {

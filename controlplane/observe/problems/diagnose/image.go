@@ -38,6 +38,12 @@ func (d *diagnosis) image(c container) bool {
 				p.Advice = append(p.Advice, cluster.Advise("and set imagePullPolicy: IfNotPresent, or the registry is asked anyway"))
 			}
 		}
+		// kubelet_pods.go
+		if e := d.eventOf(c.pod.UID, func(e *corev1.Event) bool { return e.Reason == "FailedToRetrieveImagePullSecret" }); e != nil {
+			if names := between(e.Message, "image pull secrets (", ")"); names != "" {
+				p.Cause += "; imagePullSecrets names " + names + ", which cannot be read"
+			}
+		}
 		if text := pullError(w.Message); text != "" {
 			p.Evidence = []string{oneLine(text)}
 		}

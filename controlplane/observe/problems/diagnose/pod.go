@@ -23,41 +23,85 @@ type container struct {
 	pod    *corev1.Pod
 	spec   *corev1.Container
 	status *corev1.ContainerStatus
-	init   bool
+	// list is where the pod has it: "containers", "initContainers" or "ephemeralContainers".
+	list string
 }
+
+// The lists of a pod's containers.
+const (
+	mainList      = "containers"
+	initList      = "initContainers"
+	ephemeralList = "ephemeralContainers"
+)
+
+// sidecar reports whether it starts before the others and runs beside them.
+func (c container) sidecar() bool {
+	return c.list == initList && c.spec.RestartPolicy != nil && *c.spec.RestartPolicy == corev1.ContainerRestartPolicyAlways
+}
+
+// first reports whether it has to end before the others start.
+func (c container) first() bool { return c.list == initList && !c.sidecar() }
 
 // word names it in a sentence; the only container of a pod needs no name.
 func (c container) word() string {
 	switch {
-	case c.init:
+	case c.sidecar():
+		return "sidecar container " + c.spec.Name
+	case c.list == initList:
 		return "init container " + c.spec.Name
+	case c.list == ephemeralList:
+		return "ephemeral container " + c.spec.Name
 	case len(c.pod.Spec.Containers) == 1:
 		return "the container"
 	}
 	return "container " + c.spec.Name
 }
 
-// containers are those of a pod that the kubelet has reported, init containers first.
+// containers are those of a pod that the kubelet has reported, init containers first, without ephemeral ones.
 func containers(p *corev1.Pod) (list []container) {
-	add := func(specs []corev1.Container, all []corev1.ContainerStatus, init bool) {
+	add := func(specs []corev1.Container, all []corev1.ContainerStatus, in string) {
 		for i := range specs {
-			for j := range all {
-				if all[j].Name == specs[i].Name {
-					list = append(list, container{p, &specs[i], &all[j], init})
-					break
-				}
+			if s := statusOf(specs[i].Name, all); s != nil {
+				list = append(list, container{p, &specs[i], s, in})
 			}
 		}
 	}
-	add(p.Spec.InitContainers, p.Status.InitContainerStatuses, true)
-	add(p.Spec.Containers, p.Status.ContainerStatuses, false)
+	add(p.Spec.InitContainers, p.Status.InitContainerStatuses, initList)
+	add(p.Spec.Containers, p.Status.ContainerStatuses, mainList)
 	return list
+}
+
+// ephemeral are the containers that were added to a pod with kubectl debug. They are never restarted.
+func ephemeral(p *corev1.Pod) (list []container) {
+	for i := range p.Spec.EphemeralContainers {
+		spec := corev1.Container(p.Spec.EphemeralContainers[i].EphemeralContainerCommon)
+		if s := statusOf(spec.Name, p.Status.EphemeralContainerStatuses); s != nil {
+			list = append(list, container{p, &spec, s, ephemeralList})
+		}
+	}
+	return list
+}
+
+func statusOf(name string, all []corev1.ContainerStatus) *corev1.ContainerStatus {
+	for i := range all {
+		if all[i].Name == name {
+			return &all[i]
+		}
+	}
+	return nil
 }
 
 // pod examines one pod.
 func (d *diagnosis) pod(p *corev1.Pod) {
 	switch {
-	case p.DeletionTimestamp != nil, p.Status.Phase == corev1.PodSucceeded:
+	case p.DeletionTimestamp != nil:
+		if p.Spec.NodeName != "" && d.nodeAway(p.Spec.NodeName) {
+			d.away(p)
+		} else {
+			d.endingPod(p)
+		}
+		return
+	case p.Status.Phase == corev1.PodSucceeded:
 		return
 	case p.Spec.SchedulerName == cluster.DNSStandIn:
 		return // it shows the state of an addon, which has problems of its own
@@ -69,7 +113,8 @@ func (d *diagnosis) pod(p *corev1.Pod) {
 		d.unscheduled(p)
 		return
 	case d.nodeAway(p.Spec.NodeName):
-		return // that is reported for the node; the state of its pods is outdated
+		d.away(p) // the state of its containers is outdated
+		return
 	}
 	found := false
 	for _, c := range containers(p) {
@@ -82,6 +127,9 @@ func (d *diagnosis) pod(p *corev1.Pod) {
 	}
 	if !found {
 		d.creating(p)
+	}
+	for _, c := range ephemeral(p) {
+		_ = d.image(c) || d.config(c) || d.start(c)
 	}
 }
 

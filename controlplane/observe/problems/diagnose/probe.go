@@ -19,7 +19,7 @@ const probeGrace = 3 * time.Second
 // probe looks for a container that runs and does not become ready.
 func (d *diagnosis) probe(c container) bool {
 	r, p := c.status.State.Running, c.spec.ReadinessProbe
-	if r == nil || c.status.Ready || p == nil || c.init {
+	if r == nil || c.status.Ready || p == nil || c.first() {
 		return false
 	}
 	if c.status.Started != nil && !*c.status.Started {
@@ -60,9 +60,13 @@ func (d *diagnosis) probeEvent(c container, kind string) *corev1.Event {
 	})
 }
 
-// killedByProbe looks for a container that the kubelet killed because a probe failed.
+// killedByProbe looks for a container that the kubelet killed because a probe failed. The Event that says so may be older
+// than the container's last life: the kubelet writes no more than 25 of them about a pod at once and then one every five
+// minutes (client-go's EventCorrelator), which back-offs use up, and Events are deleted after an hour.
 func (d *diagnosis) killedByProbe(c container, e ending, f *finding) bool {
-	if e.ExitCode != 137 && e.ExitCode != 143 && e.ExitCode != 0 && e.ExitCode != 2 && e.ExitCode != 1 {
+	switch e.ExitCode {
+	case 137, 143, 0, 1, 2:
+	default:
 		return false
 	}
 	for _, kind := range []struct {
@@ -73,32 +77,76 @@ func (d *diagnosis) killedByProbe(c container, e ending, f *finding) bool {
 			continue
 		}
 		event := d.probeEvent(c, strings.ToUpper(kind.word[:1])+kind.word[1:]+" probe ")
-		if event == nil {
-			continue
+		id := Probed{c.pod.UID, c.spec.Name, kind.word}
+		message := d.Noted[id]
+		if event != nil {
+			message = event.Message
 		}
-		// It failed in that container's life, and the container was not dead before the probe could see it.
-		grace := 30 * time.Second
-		if s := c.pod.Spec.TerminationGracePeriodSeconds; s != nil {
-			grace = time.Duration(*s) * time.Second
+		if message != "" {
+			d.noted[id] = message
 		}
-		at := lastSeen(event)
-		if at.Before(e.StartedAt.Add(-time.Second)) || e.FinishedAt.Sub(at) > grace+10*time.Second {
-			continue
-		}
-		if e.ExitCode != 137 && e.ExitCode != 143 && event.Count < max(kind.probe.FailureThreshold, 1) {
+		could, exactly := couldKill(c, e, kind.probe)
+		if !d.failedInLife(c, e, kind.probe, event) && !(could && (message != "" || exactly)) {
 			continue
 		}
 		f.Kind, f.key = cluster.ProblemProbe, kind.word+"/"+c.spec.Name
 		f.Summary = c.word() + " is restarted because its " + kind.word + " probe fails"
-		f.Cause = probeWords(kind.probe) + ": " + probeAnswer(kind.probe, event.Message)
-		f.Evidence = []string{oneLine(event.Message)}
+		f.Cause = probeWords(kind.probe) + ": " + probeAnswer(kind.probe, message)
+		f.Evidence = []string{oneLine(message)}
 		f.Advice = probeAdvice(c, kind.probe)
+		if message == "" {
+			f.Summary = c.word() + " is killed (exit code " + strconv.Itoa(int(e.ExitCode)) + "), probably because its " + kind.word + " probe fails"
+			f.Cause = probeWords(kind.probe) + ": its last life ended when the probe could have ended it"
+			f.Evidence = nil
+		}
 		if kind.word == "startup" || kind.probe.InitialDelaySeconds < 5 && c.spec.StartupProbe == nil {
 			f.Advice = append(f.Advice, cluster.Advise("if it only needs longer to start, add a startupProbe that waits"))
 		}
 		return true
 	}
 	return false
+}
+
+// failedInLife reports whether an Event says that a probe failed in a container's last life, and that the container was
+// not dead before the probe could see it.
+func (d *diagnosis) failedInLife(c container, e ending, p *corev1.Probe, event *corev1.Event) bool {
+	if event == nil {
+		return false
+	}
+	at := lastSeen(event)
+	if at.Before(e.StartedAt.Add(-time.Second)) || e.FinishedAt.Sub(at) > killGrace(c, p)+10*time.Second {
+		return false
+	}
+	return e.ExitCode == 137 || e.ExitCode == 143 || event.Count >= max(p.FailureThreshold, 1)
+}
+
+// couldKill reports whether a container was killed when the kubelet does that for a probe: after as many failures as that
+// allows, and its grace period if it did not exit on its own; exactly means that the probe then failed from the beginning,
+// again and again. Of the other kills, the kernel's for memory have a reason of their own.
+func couldKill(c container, e ending, p *corev1.Probe) (could, exactly bool) {
+	if e.ExitCode != 137 && e.ExitCode != 143 {
+		return false, false
+	}
+	seconds := func(n int32) time.Duration { return time.Duration(max(n, 1)) * time.Second }
+	fails := time.Duration(max(p.FailureThreshold, 1))
+	least := time.Duration(p.InitialDelaySeconds)*time.Second + (fails-1)*seconds(p.PeriodSeconds)
+	most := least + seconds(p.PeriodSeconds) + fails*seconds(p.TimeoutSeconds) + killGrace(c, p) + 10*time.Second
+	if e.ExitCode == 137 {
+		least += killGrace(c, p)
+	}
+	life := e.FinishedAt.Sub(e.StartedAt.Time)
+	could = life >= least-time.Second
+	return could, could && life <= most && c.status.RestartCount >= 3
+}
+
+// killGrace is how long the kubelet waits between asking a container to stop, because of a probe, and killing it.
+func killGrace(c container, p *corev1.Probe) time.Duration {
+	for _, s := range []*int64{p.TerminationGracePeriodSeconds, c.pod.Spec.TerminationGracePeriodSeconds} {
+		if s != nil {
+			return time.Duration(*s) * time.Second
+		}
+	}
+	return 30 * time.Second
 }
 
 // probeWords is the request of a probe: "GET /healthz on port 8080".

@@ -44,6 +44,9 @@ func (d *diagnosis) refusals() {
 	}
 }
 
+// refusedKey is that of findings about pods that do not exist.
+const refusedKey = "refused"
+
 // refused examines one workload that lacks pods, if their creation fails. message is the workload's own message, if it
 // has one; Events appear at longer and longer intervals.
 func (d *diagnosis) refused(m *metav1.ObjectMeta, of owner, message string) {
@@ -60,7 +63,7 @@ func (d *diagnosis) refused(m *metav1.ObjectMeta, of owner, message string) {
 	if message == "" || e != nil && d.madeSince(m, lastSeen(e)) || !d.over(since, refusedGrace) {
 		return
 	}
-	f := finding{of: of, key: "refused", Problem: cluster.Problem{
+	f := finding{of: of, key: refusedKey, Problem: cluster.Problem{
 		Kind: cluster.ProblemRefused, Severity: cluster.SeverityWarning, Since: since,
 	}}
 	f.Summary, f.Cause, f.Advice = refusalWords(m.Namespace, message)
@@ -90,6 +93,7 @@ var (
 	policyDenied  = regexp.MustCompile(`ValidatingAdmissionPolicy '([^']+)'(?: with binding '[^']+')? denied request: (.+)$`)
 	limitRange    = regexp.MustCompile(`((?:minimum|maximum) \S+ usage per \S+ is .+|\S+ max limit to request ratio per .+)$`)
 	noAccount     = regexp.MustCompile(`error looking up service account [^/]+/([^:]+):`)
+	noRuntime     = regexp.MustCompile(`pod rejected: RuntimeClass "([^"]+)" not found`)
 	noPriority    = regexp.MustCompile(`no PriorityClass with name (\S+) was found`)
 )
 
@@ -133,6 +137,9 @@ func refusalWords(namespace, message string) (summary, cause string, advice []cl
 	if m := noAccount.FindStringSubmatch(message); m != nil {
 		return "its pods are rejected: service account " + m[1] + " does not exist", "",
 			advise("create it", cluster.Kubectl("create", "serviceaccount").On(m[1]).In(namespace).Change())
+	}
+	if m := noRuntime.FindStringSubmatch(message); m != nil {
+		return "its pods are rejected: runtime class " + m[1] + " does not exist", "", advise("see those that exist", cluster.Kubectl("get", "runtimeclasses"))
 	}
 	if m := noPriority.FindStringSubmatch(message); m != nil {
 		return "its pods are rejected: priority class " + m[1] + " does not exist", "", advise("see those that exist", cluster.Kubectl("get", "priorityclasses"))

@@ -62,6 +62,7 @@ func (d *diagnosis) unscheduled(p *corev1.Pod) {
 		return slices.ContainsFunc(reasons, func(r string) bool { return strings.Contains(r, text) })
 	}
 	switch {
+	case d.volumeAway(p, &f):
 	case containsAny(c.Message, "unbound immediate PersistentVolumeClaims", "storageclass.storage.k8s.io "):
 		if d.waitsForClaim(p) {
 			return // that is reported for the claim

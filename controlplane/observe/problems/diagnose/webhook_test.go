@@ -69,3 +69,47 @@ func TestWebhooksThatNobodyAnswers(t *testing.T) {
 	missing.object, missing.hint = "mutatingwebhookconfiguration/policy", "delete mutatingwebhookconfiguration policy"
 	check(t, s, missing)
 }
+
+// TestWebhooksThatDoNotAnswerThoughTheyCould: what the API server says in Events decides about those whose pods are ready, and
+// about those outside of the cluster.
+func TestWebhooksThatDoNotAnswerThoughTheyCould(t *testing.T) {
+	configuration := func(client admissionv1.WebhookClientConfig) []*admissionv1.ValidatingWebhookConfiguration {
+		return []*admissionv1.ValidatingWebhookConfiguration{{
+			ObjectMeta: metav1.ObjectMeta{Name: "policy", CreationTimestamp: ago(time.Hour)},
+			Webhooks:   []admissionv1.ValidatingWebhook{{Name: "all.policy.test", ClientConfig: client}},
+		}}
+	}
+	refused := func(since time.Duration) *corev1.Event {
+		e := eventAbout("ReplicaSet", "rs", "FailedCreate", `Error creating: Internal error occurred: failed calling webhook "all.policy.test": failed to call webhook: Post "https://policy.shop.svc:443/": context deadline exceeded`, since)
+		e.LastTimestamp = ago(since)
+		return e
+	}
+	at := admissionv1.WebhookClientConfig{Service: &admissionv1.ServiceReference{Namespace: "shop", Name: "policy"}}
+	url := "https://policy.example.com/"
+	ready := func(s *State) {
+		s.Services = append(s.Services, &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "policy"},
+			Spec:       corev1.ServiceSpec{Selector: map[string]string{"app": "policy"}, Ports: []corev1.ServicePort{{Port: 443}}},
+		})
+		s.Pods = []*corev1.Pod{pod("engine", func(p *corev1.Pod) {
+			p.Labels = map[string]string{"app": "policy"}
+			p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue})
+		})}
+	}
+	w := want{cluster.ProblemWebhook, "validatingwebhookconfiguration/policy", "webhook all.policy.test refuses whatever it covers, because nobody answers it",
+		"the API server cannot call it: Post", "delete validatingwebhookconfiguration policy"}
+	s := world()
+	s.Validating = configuration(at)
+	ready(&s)
+	check(t, s)
+	s.Events = []*corev1.Event{refused(time.Minute)}
+	check(t, s, w)
+	s.Events = []*corev1.Event{refused(time.Hour)}
+	check(t, s)
+	s.Validating, s.Events = configuration(admissionv1.WebhookClientConfig{URL: &url}), []*corev1.Event{refused(time.Minute)}
+	check(t, s, w)
+	at.Service.Port = new(int32(8443))
+	s.Validating, s.Events = configuration(at), nil
+	w.cause = "its Service shop/policy has no port 8443"
+	check(t, s, w)
+}
