@@ -80,11 +80,42 @@ func (d *diagnosis) deleting(m metav1.Object, grace time.Duration) bool {
 	return at != nil && d.over(d.sinceBegun(at.Time), grace)
 }
 
+// kindWord is a kind as people write it.
+func kindWord(kind string) string {
+	switch kind {
+	case "persistentvolumeclaim":
+		return "claim"
+	case "persistentvolume":
+		return "volume"
+	case "customresourcedefinition":
+		return "CustomResourceDefinition"
+	case "service":
+		return "Service"
+	case "deployment":
+		return "Deployment"
+	case "statefulset":
+		return "StatefulSet"
+	case "daemonset":
+		return "DaemonSet"
+	case "job":
+		return "Job"
+	}
+	return kind
+}
+
+// going begins a sentence about an object; only what is in no namespace is named in it.
+func going(of owner) string {
+	if of.namespace == "" {
+		return kindWord(of.kind) + " " + of.name + " is being deleted, but "
+	}
+	return "the " + kindWord(of.kind) + " is being deleted, but "
+}
+
 // heldBy is a finding about an object that finalizers of others hold.
 func heldBy(of owner, since *metav1.Time, h Held, resource string) finding {
 	return finding{of: of, key: "held", Problem: cluster.Problem{
 		Kind: cluster.ProblemDeletion, Severity: cluster.SeverityWarning, Since: since.Time,
-		Summary: "is being deleted, but finalizer " + listed(foreign(h.Finalizers)) + " holds it", Cause: finalizerCause,
+		Summary: going(of) + "finalizer " + listed(foreign(h.Finalizers)) + " holds it", Cause: finalizerCause,
 		Advice: []cluster.Advice{release(resource, h)},
 	}}
 }
@@ -119,6 +150,7 @@ func (d *diagnosis) held(kind string, m metav1.Object, own func(metav1.Object) (
 		return
 	}
 	if f, ok := own(m); ok {
+		f.Summary = going(of) + f.Summary
 		f.of, f.key, f.Kind, f.Severity, f.Since = of, "held", cluster.ProblemDeletion, cluster.SeverityWarning, m.GetDeletionTimestamp().Time
 		d.add(f)
 	}
@@ -140,9 +172,9 @@ func (d *diagnosis) usersOf(m metav1.Object) (f finding, ok bool) {
 	}
 	slices.SortFunc(users, func(a, b *corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
 	first := users[0]
-	f.Summary = "is being deleted, but pod " + first.Name + " uses it"
+	f.Summary = "pod " + first.Name + " uses it"
 	if n := len(users) - 1; n > 0 {
-		f.Summary = "is being deleted, but pod " + first.Name + " and " + count(n, "other") + " use it"
+		f.Summary = "pod " + first.Name + " and " + count(n, "other") + " use it"
 	}
 	f.Cause = "it is deleted with the last pod that uses it, and its data with it"
 	switch of := d.ownerOf(first); of.kind {
@@ -163,7 +195,7 @@ func (d *diagnosis) boundTo(m metav1.Object) (f finding, ok bool) {
 		return f, false
 	}
 	to := v.Spec.ClaimRef
-	f.Summary = "is being deleted, but claim " + to.Namespace + "/" + to.Name + " has it"
+	f.Summary = "claim " + to.Namespace + "/" + to.Name + " has it"
 	f.Cause = "it is deleted with its claim"
 	f.Advice = advise("delete the claim", cluster.Kubectl("delete", "pvc").On(to.Name).In(to.Namespace).With("--wait=false").Change())
 	return f, true
@@ -173,8 +205,8 @@ func (d *diagnosis) boundTo(m metav1.Object) (f finding, ok bool) {
 func (d *diagnosis) endingPod(p *corev1.Pod) {
 	if len(foreign(p.Finalizers)) > 0 {
 		if d.deleting(p, deletionGrace) { // its grace period is part of the time
-			f := heldBy(d.ownerOf(p), p.DeletionTimestamp, Held{Namespace: p.Namespace, Name: p.Name, Finalizers: p.Finalizers}, "pod")
-			f.pod = p
+			f := heldBy(owner{"pod", p.Namespace, p.Name}, p.DeletionTimestamp, Held{Namespace: p.Namespace, Name: p.Name, Finalizers: p.Finalizers}, "pod")
+			f.of, f.pod = d.ownerOf(p), p
 			d.add(f)
 		}
 		return
@@ -184,7 +216,7 @@ func (d *diagnosis) endingPod(p *corev1.Pod) {
 	}
 	f := finding{of: d.ownerOf(p), pod: p, key: "ending", Problem: cluster.Problem{
 		Kind: cluster.ProblemDeletion, Severity: cluster.SeverityWarning, Since: p.DeletionTimestamp.Time,
-		Summary: "is being deleted, but node " + p.Spec.NodeName + " does not end it", Cause: "its grace period is over, and it still runs",
+		Summary: "the pod is being deleted, but node " + p.Spec.NodeName + " does not end it", Cause: "its grace period is over, and it still runs",
 		Advice: advise("look at the node", cluster.Bonsai("logs").On("kubelet").With("--node", p.Spec.NodeName)),
 	}}
 	f.Advice = append(f.Advice, giveUp(p))
@@ -216,7 +248,7 @@ func (d *diagnosis) endingDefinition(c *metav1.PartialObjectMetadata) {
 		return
 	}
 	f := heldBy(of, c.DeletionTimestamp, list[0].Held, c.Name)
-	f.Summary, f.Evidence = "is being deleted, but "+heldWords(list)+" it", evidenceOf(list)
+	f.Summary, f.Evidence = going(of)+heldWords(list)+" it", evidenceOf(list)
 	d.add(f)
 }
 
@@ -287,7 +319,7 @@ func (d *diagnosis) endingSpace(n *corev1.Namespace) {
 	}
 	because := func(summary, cause string, a ...cluster.Advice) {
 		if f.Summary == "" {
-			f.Summary = "is being deleted, but " + summary
+			f.Summary = going(f.of) + summary
 		}
 		if cause != "" {
 			f.Cause = strings.TrimPrefix(f.Cause+"; "+cause, "; ")

@@ -79,7 +79,7 @@ func TestNamespacesThatCannotBeDeleted(t *testing.T) {
 		"an object has a finalizer": {
 			space: goingSpace(time.Minute, content), state: func(s *State) { s.Answers = held },
 			wants: []want{{
-				cluster.ProblemDeletion, object, "is being deleted, but ConfigMap x has finalizer nobody.test/x, which holds it", "does not run here",
+				cluster.ProblemDeletion, object, "namespace doomed is being deleted, but ConfigMap x has finalizer nobody.test/x, which holds it", "does not run here",
 				`bonsai kubectl -p dev -- patch configmaps x -n doomed --type merge -p '{"metadata":{"finalizers":null}}'`,
 			}},
 		},
@@ -91,7 +91,7 @@ func TestNamespacesThatCannotBeDeleted(t *testing.T) {
 				}}}
 			},
 			wants: []want{{
-				cluster.ProblemDeletion, object, "is being deleted, but ConfigMap x and 1 other object have finalizers, which hold it", "", `{"finalizers":["foregroundDeletion"]}`,
+				cluster.ProblemDeletion, object, "namespace doomed is being deleted, but ConfigMap x and 1 other object have finalizers, which hold it", "", `{"finalizers":["foregroundDeletion"]}`,
 			}},
 		},
 		"an API does not answer": {
@@ -104,7 +104,7 @@ func TestNamespacesThatCannotBeDeleted(t *testing.T) {
 			wants: []want{
 				{cluster.ProblemAPI, "apiservice/v1beta1.dead.test", "nobody answers for API dead.test/v1beta1", "", ""},
 				{
-					cluster.ProblemDeletion, object, "is being deleted, but its content is not known without API v1beta1.dead.test",
+					cluster.ProblemDeletion, object, "namespace doomed is being deleted, but its content is not known without API v1beta1.dead.test",
 					"v1beta1.dead.test does not answer: its Service default/gone does not exist", "delete apiservice v1beta1.dead.test",
 				},
 			},
@@ -112,24 +112,24 @@ func TestNamespacesThatCannotBeDeleted(t *testing.T) {
 		"an API that nobody knows does not answer": {
 			space: goingSpace(time.Minute, map[corev1.NamespaceConditionType]string{corev1.NamespaceDeletionDiscoveryFailure: "Discovery failed for x"}),
 			wants: []want{{
-				cluster.ProblemDeletion, object, "is being deleted, but its content is not known, because an API of the cluster does not answer", "Discovery failed for x", "get apiservices",
+				cluster.ProblemDeletion, object, "namespace doomed is being deleted, but its content is not known, because an API of the cluster does not answer", "Discovery failed for x", "get apiservices",
 			}},
 		},
 		"a webhook refuses": {
 			space: goingSpace(time.Minute, map[corev1.NamespaceConditionType]string{corev1.NamespaceDeletionContentFailure: `failed calling webhook "x"`}),
-			wants: []want{{cluster.ProblemDeletion, object, "is being deleted, but some of its objects cannot be deleted", `failed calling webhook "x"`, "describe namespace doomed"}},
+			wants: []want{{cluster.ProblemDeletion, object, "namespace doomed is being deleted, but some of its objects cannot be deleted", `failed calling webhook "x"`, "describe namespace doomed"}},
 		},
 		"a pod takes its time": {space: goingSpace(time.Hour, pods), state: func(s *State) { s.Pods = []*corev1.Pod{ending(10 * time.Second)} }},
 		"a pod does not end": {
 			space: goingSpace(time.Hour, pods), state: func(s *State) { s.Pods = []*corev1.Pod{ending(2 * time.Minute)} },
-			wants: []want{{cluster.ProblemDeletion, object, "is being deleted, but node dev-1 does not end pod db", "still runs", "--force"}},
+			wants: []want{{cluster.ProblemDeletion, object, "namespace doomed is being deleted, but node dev-1 does not end pod db", "still runs", "--force"}},
 		},
 		"a pod's node is away": {
 			space: goingSpace(time.Hour, pods), state: func(s *State) {
 				s.Pods = []*corev1.Pod{ending(10 * time.Second)}
 				unreachable(s, "dev-1", time.Hour)
 			},
-			wants: []want{{cluster.ProblemDeletion, object, "is being deleted, but pod db is on node dev-1, which does not report", "", "bonsai start"}},
+			wants: []want{{cluster.ProblemDeletion, object, "namespace doomed is being deleted, but pod db is on node dev-1, which does not report", "", "bonsai start"}},
 		},
 		"a finalizer of its own": {
 			space: func() *corev1.Namespace {
@@ -137,7 +137,7 @@ func TestNamespacesThatCannotBeDeleted(t *testing.T) {
 				n.Finalizers = []string{"nobody.test/x"}
 				return n
 			}(),
-			wants: []want{{cluster.ProblemDeletion, object, "is being deleted, but its finalizer nobody.test/x holds it", "", "patch namespace doomed"}},
+			wants: []want{{cluster.ProblemDeletion, object, "namespace doomed is being deleted, but its finalizer nobody.test/x holds it", "", "patch namespace doomed"}},
 		},
 		"it goes on its own": {space: goingSpace(time.Minute, nil)},
 	} {
@@ -191,7 +191,7 @@ func TestObjectsThatCannotBeDeleted(t *testing.T) {
 	}{
 		"pod": {
 			func(s *State) { s.Pods = []*corev1.Pod{pod("a", alone("db"), going(time.Minute, finalizer))} },
-			[]want{{cluster.ProblemDeletion, "pod/shop/db", "is being deleted, but finalizer nobody.test/x holds it", own, "patch pod db -n shop"}},
+			[]want{{cluster.ProblemDeletion, "pod/shop/db", "the pod is being deleted, but finalizer nobody.test/x holds it", own, "patch pod db -n shop"}},
 		},
 		"pod for a moment": {func(s *State) { s.Pods = []*corev1.Pod{pod("a", alone("db"), going(time.Second, finalizer))} }, nil},
 		"pod that does not end": {
@@ -199,32 +199,32 @@ func TestObjectsThatCannotBeDeleted(t *testing.T) {
 				s.Pods = []*corev1.Pod{pod("a", alone("db"), going(2*time.Minute))}
 				s.Events = []*corev1.Event{eventAbout("Pod", "db", "FailedKillPod", "error killing pod: device or resource busy", time.Minute)}
 			},
-			[]want{{cluster.ProblemDeletion, "pod/shop/db", "is being deleted, but node dev-1 does not end it", "device or resource busy", "logs kubelet -p dev --node dev-1"}},
+			[]want{{cluster.ProblemDeletion, "pod/shop/db", "the pod is being deleted, but node dev-1 does not end it", "device or resource busy", "logs kubelet -p dev --node dev-1"}},
 		},
 		"claim in use": {
 			func(s *State) {
 				s.Claims, s.Pods = []*corev1.PersistentVolumeClaim{inUse}, []*corev1.Pod{pod("a", alone("db"), using)}
 			},
-			[]want{{cluster.ProblemDeletion, "persistentvolumeclaim/shop/data", "is being deleted, but pod db uses it", "its data with it", "delete pod db"}},
+			[]want{{cluster.ProblemDeletion, "persistentvolumeclaim/shop/data", "the claim is being deleted, but pod db uses it", "its data with it", "delete pod db"}},
 		},
 		"claim in use by a Deployment": {
 			func(s *State) {
 				s.Claims, s.Pods = []*corev1.PersistentVolumeClaim{inUse}, []*corev1.Pod{pod("a", using), pod("b", using)}
 			},
 			[]want{{
-				cluster.ProblemDeletion, "persistentvolumeclaim/shop/data", "is being deleted, but pod cart-7d9f4-a and 1 other use it", "", "scale deployment/cart -n shop --replicas 0",
+				cluster.ProblemDeletion, "persistentvolumeclaim/shop/data", "the claim is being deleted, but pod cart-7d9f4-a and 1 other use it", "", "scale deployment/cart -n shop --replicas 0",
 			}},
 		},
 		"claim that is free": {func(s *State) { s.Claims = []*corev1.PersistentVolumeClaim{inUse} }, nil},
 		"volume": {
 			func(s *State) { s.Volumes = []*corev1.PersistentVolume{bound} },
-			[]want{{cluster.ProblemDeletion, "persistentvolume/pv", "is being deleted, but claim shop/data has it", "with its claim", "delete pvc data -n shop --wait=false"}},
+			[]want{{cluster.ProblemDeletion, "persistentvolume/pv", "volume pv is being deleted, but claim shop/data has it", "with its claim", "delete pvc data -n shop --wait=false"}},
 		},
 		"Service": {
 			func(s *State) {
 				s.Services = append(s.Services, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "front", DeletionTimestamp: new(ago(time.Minute)), Finalizers: []string{finalizer}}})
 			},
-			[]want{{cluster.ProblemDeletion, "service/shop/front", "is being deleted, but finalizer nobody.test/x holds it", own, "patch service front -n shop"}},
+			[]want{{cluster.ProblemDeletion, "service/shop/front", "the Service is being deleted, but finalizer nobody.test/x holds it", own, "patch service front -n shop"}},
 		},
 		"objects of a CustomResourceDefinition": {
 			func(s *State) {
@@ -232,7 +232,7 @@ func TestObjectsThatCannotBeDeleted(t *testing.T) {
 				s.Answers = map[Question]Answer{{Topic: HeldObjects, Name: "widgets.example.com"}: {Held: []Held{{Kind: "Widget", Namespace: "shop", Name: "w", Finalizers: []string{finalizer}}}}}
 			},
 			[]want{{
-				cluster.ProblemDeletion, "customresourcedefinition/widgets.example.com", "is being deleted, but Widget w has finalizer nobody.test/x, which holds it", own,
+				cluster.ProblemDeletion, "customresourcedefinition/widgets.example.com", "CustomResourceDefinition widgets.example.com is being deleted, but Widget w has finalizer nobody.test/x, which holds it", own,
 				"patch widgets.example.com w -n shop",
 			}},
 		},
@@ -256,7 +256,7 @@ func TestOneProblemForANamespaceAndWhatHoldsIt(t *testing.T) {
 	})
 	s.Pods = []*corev1.Pod{p}
 	s.Answers = map[Question]Answer{{Topic: HeldObjects, Namespace: "doomed", Name: "pods."}: {Held: []Held{{Kind: "Pod", Namespace: "doomed", Name: "db", Finalizers: p.Finalizers}}}}
-	r := check(t, s, want{cluster.ProblemDeletion, "namespace/doomed", "is being deleted, but Pod db has finalizer nobody.test/x, which holds it", "", "patch pods db"})
+	r := check(t, s, want{cluster.ProblemDeletion, "namespace/doomed", "namespace doomed is being deleted, but Pod db has finalizer nobody.test/x, which holds it", "", "patch pods db"})
 	if got := strings.Join(r.Problems[0].Evidence, "; "); got != "Pod doomed/db: finalizers nobody.test/x" {
 		t.Errorf("the evidence is %q", got)
 	}

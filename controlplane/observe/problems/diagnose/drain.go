@@ -95,7 +95,7 @@ func (d *diagnosis) budget(b *policyv1.PodDisruptionBudget, selector labels.Sele
 		return
 	}
 	f := finding{of: owner{"poddisruptionbudget", b.Namespace, b.Name}, key: "drain", Problem: cluster.Problem{
-		Kind: cluster.ProblemDrain, Severity: cluster.SeverityWarning, Since: since, Summary: "never allows an eviction, so its nodes cannot be drained",
+		Kind: cluster.ProblemDrain, Severity: cluster.SeverityWarning, Since: since, Summary: "the budget never allows an eviction, so nodes with its pods cannot be drained",
 	}}
 	edit := cluster.Kubectl("edit", "pdb").On(b.Name).In(b.Namespace).Change()
 	if len(kept) == 0 {
@@ -107,8 +107,8 @@ func (d *diagnosis) budget(b *policyv1.PodDisruptionBudget, selector labels.Sele
 				nodes = append(nodes, p.Spec.NodeName)
 			}
 		}
-		f.Count, f.Pods = len(f.Pods), f.Pods[:min(len(f.Pods), maxPods)]
-		f.Summary = "keeps pods on " + listed(nodes) + ", which cannot be drained"
+		f.Summary = "the budget keeps " + count(len(kept), "pod") + " on " + listed(nodes) + ", which cannot be drained"
+		f.Pods = f.Pods[:min(len(f.Pods), maxPods)]
 	}
 	if never {
 		f.Cause = fmt.Sprintf("it wants %d of %s to be available, so none may be evicted", s.DesiredHealthy, count(int(s.ExpectedPods), "pod"))

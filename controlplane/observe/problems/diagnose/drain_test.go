@@ -45,7 +45,7 @@ func TestDrains(t *testing.T) {
 		"all are wanted, and a node is cordoned": {
 			budget("cart", never), []func(*State){cordoned, both},
 			[]want{{
-				cluster.ProblemDrain, object, "keeps pods on dev-1, which cannot be drained", "it wants 2 of 2 pods to be available, so none may be evicted",
+				cluster.ProblemDrain, object, "the budget keeps 1 pod on dev-1, which cannot be drained", "it wants 2 of 2 pods to be available, so none may be evicted",
 				"run one more:  bonsai kubectl -p dev -- scale deployment/cart -n shop --replicas 3\n" +
 					"let the budget allow one to be unavailable:  bonsai kubectl -p dev -- edit pdb cart -n shop\n" +
 					"or drain the node in spite of it:  bonsai kubectl -p dev -- drain dev-1 --disable-eviction --ignore-daemonsets --delete-emptydir-data",
@@ -53,11 +53,11 @@ func TestDrains(t *testing.T) {
 		},
 		"all are wanted": {
 			budget("cart", never), []func(*State){both},
-			[]want{{cluster.ProblemDrain, object, "never allows an eviction, so its nodes cannot be drained", "2 of 2", "scale deployment/cart"}},
+			[]want{{cluster.ProblemDrain, object, "the budget never allows an eviction, so nodes with its pods cannot be drained", "2 of 2", "scale deployment/cart"}},
 		},
 		"another pod is not ready": {
 			budget("cart", short), []func(*State){cordoned, both},
-			[]want{{cluster.ProblemDrain, object, "keeps pods on dev-1, which cannot be drained", "it wants 2 of 3 pods to be available, and 2 are", "get pods -n shop -o wide -l app=cart"}},
+			[]want{{cluster.ProblemDrain, object, "the budget keeps 1 pod on dev-1, which cannot be drained", "it wants 2 of 3 pods to be available, and 2 are", "get pods -n shop -o wide -l app=cart"}},
 		},
 		"no node is cordoned":        {budget: budget("cart", short), state: []func(*State){both}},
 		"it allows one":              {budget: budget("cart", policyv1.PodDisruptionBudgetStatus{ExpectedPods: 2, DesiredHealthy: 1, CurrentHealthy: 2, DisruptionsAllowed: 1}), state: []func(*State){cordoned, both}},
@@ -84,7 +84,7 @@ func TestDrains(t *testing.T) {
 		}
 		cordoned(&s)
 		p := Workloads(s).Problems[0]
-		if p.Severity != cluster.SeverityWarning || fmt.Sprint(p.Count, p.Pods) != "1 [shop/cart-7d9f4-a]" {
+		if p.Severity != cluster.SeverityWarning || fmt.Sprint(p.Pods) != "[shop/cart-7d9f4-a]" {
 			t.Errorf("got %+v", p)
 		}
 	})
@@ -93,7 +93,7 @@ func TestDrains(t *testing.T) {
 		s.Budgets = []*policyv1.PodDisruptionBudget{budget("cart", policyv1.PodDisruptionBudgetStatus{ExpectedPods: 3, DesiredHealthy: 2, CurrentHealthy: 1})}
 		cordoned(&s)
 		both(&s)
-		check(t, s, want{cluster.ProblemDrain, object, "keeps pods on dev-1, which cannot be drained", "and 1 is", `{"spec":{"unhealthyPodEvictionPolicy":"AlwaysAllow"}}`})
+		check(t, s, want{cluster.ProblemDrain, object, "the budget keeps 1 pod on dev-1, which cannot be drained", "and 1 is", `{"spec":{"unhealthyPodEvictionPolicy":"AlwaysAllow"}}`})
 	})
 	t.Run("a percentage", func(t *testing.T) {
 		s := world()
@@ -101,7 +101,7 @@ func TestDrains(t *testing.T) {
 		b.Spec.MinAvailable = new(intstr.FromString("100%"))
 		s.Budgets = []*policyv1.PodDisruptionBudget{b}
 		both(&s)
-		check(t, s, want{cluster.ProblemDrain, object, "never allows an eviction, so its nodes cannot be drained", "", "edit pdb cart"})
+		check(t, s, want{cluster.ProblemDrain, object, "the budget never allows an eviction, so nodes with its pods cannot be drained", "", "edit pdb cart"})
 	})
 	t.Run("two budgets", func(t *testing.T) {
 		s := world()
