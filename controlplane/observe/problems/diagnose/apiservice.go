@@ -36,7 +36,6 @@ func (d *diagnosis) unavailable(a *registrationv1.APIService) (cause string, sil
 		return "", false
 	}
 	where := a.Spec.Service.Namespace + "/" + a.Spec.Service.Name
-	d.blamed[where] = true
 	switch c.Reason {
 	case "ServiceNotFound":
 		cause = "its Service " + where + " does not exist"
@@ -45,7 +44,11 @@ func (d *diagnosis) unavailable(a *registrationv1.APIService) (cause string, sil
 	default:
 		cause = oneLine(c.Message)
 	}
-	return cause, d.over(d.sinceBegun(c.LastTransitionTime.Time), apiGrace)
+	silent = d.over(d.sinceBegun(c.LastTransitionTime.Time), apiGrace)
+	if silent {
+		d.blamed[where] = true
+	}
+	return cause, silent
 }
 
 func available(a *registrationv1.APIService) *registrationv1.APIServiceCondition {

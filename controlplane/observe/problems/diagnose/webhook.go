@@ -62,7 +62,9 @@ func (d *diagnosis) webhook(kind string, m *metav1.ObjectMeta, name string, poli
 	if !d.over(since, webhookGrace) {
 		return
 	}
-	d.blamed[where] = true
+	if at != nil {
+		d.blamed[at.Namespace+"/"+at.Name] = true
+	}
 	d.add(finding{of: owner{kind: kind, name: m.Name}, key: name, Problem: cluster.Problem{
 		Kind: cluster.ProblemWebhook, Severity: cluster.SeverityError, Since: since,
 		Summary: "webhook " + name + " refuses whatever it covers, because nobody answers it", Cause: cause + "; its failurePolicy is Fail", Evidence: evidence,
