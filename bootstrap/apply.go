@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/node"
-	"bonsai/bootstrap/pki"
 	"bonsai/bootstrap/plan"
 	"bonsai/bootstrap/statedir"
 )
@@ -79,6 +79,11 @@ type operation struct {
 	networks   []node.Network
 	plan.Plan
 	choice choice
+	// outdated are the running parts that use certificates which are no longer those on disk.
+	outdated struct {
+		daemon bool
+		nodes  []string
+	}
 	daemon *daemonProcess // set if this run spawned it
 	// context is kubectl's current context if it leads to the cluster; empty until the kubeconfig was written.
 	context string
@@ -117,6 +122,11 @@ func (o *operation) connect(ctx context.Context) error {
 		o.driver = driver
 		if o.engine, err = driver.Ping(ctx); err != nil {
 			return err
+		}
+		if o.engine.Apart {
+			return fault.Newf(fault.Unreachable, "bonsai runs in a container with a network of its own: the nodes, beside it in the engine, cannot reach the API server in it").
+				Advise("run that container in this machine's network", cluster.Program("docker", "run").With("--network", "host").On("IMAGE").Fill("IMAGE").Change()).
+				Advise("or start an API server without nodes", cluster.Bonsai("start").Of(o.state.Name).With("--nodes", "0").Change())
 		}
 		for _, w := range o.engine.Warnings {
 			o.rec.warn("engine", w)
@@ -209,7 +219,7 @@ func (o *operation) commit() error {
 			return err
 		}
 		o.wrote(o.state.SpecFile())
-		return pki.Ensure(o.state.PKI(), *o.Wanted.Spec)
+		return o.ensureCertificates()
 	})
 }
 

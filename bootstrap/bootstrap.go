@@ -47,6 +47,9 @@ type Env struct {
 	Machine Machine
 	// Executable is spawned as the daemon.
 	Executable string
+	// Adopt makes a daemon that was just spawned outlive the unit or session in which it was started; name is unique to its
+	// cluster. moved reports whether it is in a unit of its own then. Nil: it stays.
+	Adopt func(ctx context.Context, name string, pid int) (moved bool, err error)
 	// Kubernetes is the version of the linked components ("v1.37.2").
 	Kubernetes string
 	// Scale multiplies every limit on a wait.

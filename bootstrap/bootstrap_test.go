@@ -22,6 +22,7 @@ import (
 	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/lastwords"
 	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/node/fake"
@@ -74,10 +75,15 @@ func runDaemon(name string) (err error) {
 		return err
 	}
 	defer func() { _ = lock.Release() }()
-	crash := filepath.Join(state.Dir(), bootstrap.CrashFile)
+	words, err := lastwords.Open(filepath.Join(state.Dir(), bootstrap.CrashFile))
+	if err != nil {
+		return err
+	}
 	defer func() {
-		if err != nil {
-			_ = os.WriteFile(crash, []byte(err.Error()), 0o600)
+		if err == nil {
+			err = words.Withdraw()
+		} else {
+			words.Say(err.Error())
 		}
 	}()
 	spec, err := state.LoadSpec()
@@ -481,8 +487,8 @@ func TestStopEndsTheControlPlaneWithoutAnEngine(t *testing.T) {
 		}
 		return nil
 	}
-	if err := m.Stop(t.Context(), "dev", nil); fault.KindOf(err) != fault.EngineDown {
-		t.Errorf("stop = %v, want the engine's fault", err)
+	if err := m.Stop(t.Context(), "dev", nil); fault.KindOf(err) != fault.EngineDown || !strings.Contains(fault.Problem(err).HintText(), "bonsai stop -p dev") {
+		t.Errorf("stop = %v, want the engine's fault, and what is left to stop", err)
 	}
 	m.engine.Hook = nil
 	if m.dir.Cluster("dev").DaemonAlive() {

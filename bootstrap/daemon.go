@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,13 +15,18 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/lastwords"
 	"bonsai/bootstrap/localapi"
+	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/statedir"
 )
 
 // EnvReadyFD names the variable with the number of a file descriptor on which a spawned daemon reports that its local
 // API listens: one byte, then closed.
 const EnvReadyFD = "BONSAI_READY_FD"
+
+// adoptLimit bounds what systemd does within milliseconds, in a start that goes on without it.
+const adoptLimit = 2 * time.Second
 
 // StepControlPlane is the last event of a daemon's start: done when the API server is ready and all components run.
 const StepControlPlane = "controlplane"
@@ -38,7 +41,11 @@ func (o *operation) ensureDaemon(ctx context.Context) error {
 	}
 	ctx, cancel := o.limit(ctx, daemonLimit, "the control plane to get ready")
 	defer cancel()
-	if o.Current.Running {
+	if o.Current.Running && o.outdated.daemon {
+		if err := o.rec.step("daemon", "Control plane (restarting with new certificates)", func(func(string)) error { return o.stopDaemon(ctx, o.state) }); err != nil {
+			return err
+		}
+	} else if o.Current.Running {
 		return o.rec.step("daemon", "Control plane (already running)", func(func(string)) error { return o.reload(ctx) })
 	}
 	return o.rec.step("daemon", "Control plane", func(func(string)) error {
@@ -47,6 +54,7 @@ func (o *operation) ensureDaemon(ctx context.Context) error {
 			return err
 		}
 		o.daemon = d
+		o.adopt(ctx)
 		// The daemon's own steps (etcd, API server…) become ours.
 		ready, reason := false, error(nil)
 		var listens sync.Once
@@ -68,6 +76,23 @@ func (o *operation) ensureDaemon(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// adopt makes the daemon outlive what started it, where that is possible: without it the cluster works as well, until the
+// unit ends in which this command runs.
+func (o *operation) adopt(ctx context.Context) {
+	if o.env.Adopt == nil || o.run.Foreground {
+		return
+	}
+	ctx, cancel := o.limit(ctx, adoptLimit, "systemd to give the control plane a unit")
+	defer cancel()
+	moved, err := o.env.Adopt(ctx, node.NetworkName(o.Wanted.Spec), o.daemon.cmd.Process.Pid)
+	if moved {
+		err = errors.Join(err, o.state.DaemonMoved())
+	}
+	if err != nil {
+		o.env.Log.Debug("the control plane may end with the unit of this command", "err", err)
+	}
 }
 
 // reload makes a running daemon read the spec again, and returns when it has applied it.
@@ -98,7 +123,7 @@ func (o *operation) waitServing(ctx context.Context) error {
 			return nil
 		}
 		if !o.state.DaemonAlive() {
-			return errors.Join(errors.New("it has exited"), err)
+			return errors.Join(errors.New("it has exited"), lastWords(o.state), err)
 		}
 		select {
 		case <-ctx.Done():
@@ -133,7 +158,7 @@ func (o *operation) daemonFailure(ctx context.Context, said, unheard error) erro
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	case ended:
-		err = cmp.Or(said, lastWords(o.state), panicOf(lines), fmt.Errorf("its process exited: %w", o.daemon.exit()))
+		err = cmp.Or(said, lastWords(o.state), fmt.Errorf("its process exited: %w", o.daemon.exit()))
 		if killed(o.daemon.err) {
 			advice = killedAdvice()
 		}
@@ -141,26 +166,9 @@ func (o *operation) daemonFailure(ctx context.Context, said, unheard error) erro
 	if strings.Contains(fmt.Sprint(err), fmt.Sprintf("127.0.0.1:%d: bind: address already in use", o.Wanted.Spec.APIPort)) {
 		return o.portTaken(err)
 	}
-	return fault.New(fault.ControlPlane, "start the control plane", err).WithEvidence(lines...).Advise(advice.Text, advice.Commands...)
-}
-
-// lastWords is the reason that a daemon has stored, nil if there is none.
-func lastWords(state statedir.Cluster) error {
-	text, err := os.ReadFile(filepath.Join(state.Dir(), CrashFile))
-	if err != nil {
-		return nil
-	}
-	return errors.New(string(text))
-}
-
-// panicOf returns the panic that ended a program, nil if there was none.
-func panicOf(lines []string) error {
-	for _, line := range lines {
-		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
-			return errors.New("its process exited because of a " + line)
-		}
-	}
-	return nil
+	f := fault.New(fault.ControlPlane, "start the control plane", err).WithEvidence(lines...)
+	f.Advice = append(remedies(err, o.state), advice)
+	return f
 }
 
 // killed reports whether a process was killed by SIGKILL, from outside.
@@ -183,7 +191,7 @@ type daemonProcess struct {
 // spawn starts `bonsai role daemon` and returns once its local API listens.
 func (o *operation) spawn(ctx context.Context) (*daemonProcess, error) {
 	// What an earlier daemon has left is outdated.
-	if err := os.Remove(filepath.Join(o.state.Dir(), CrashFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := lastwords.Forget(crashFile(o.state)); err != nil {
 		return nil, fault.New(fault.State, "remove what the previous daemon left", err)
 	}
 	cmd := exec.Command(o.env.Executable, "role", "daemon", "--cluster", o.state.Name)
@@ -225,7 +233,7 @@ func (o *operation) spawn(ctx context.Context) (*daemonProcess, error) {
 		if errors.Is(err, io.EOF) {
 			<-d.done // it exited, which closed the pipe without a byte
 		} else {
-			_ = d.kill(context.WithoutCancel(ctx))
+			_ = o.kill(context.WithoutCancel(ctx), d)
 		}
 		o.daemon = d
 		return nil, o.daemonFailure(ctx, nil, nil)
@@ -240,11 +248,14 @@ func (d *daemonProcess) exit() error {
 	return d.err
 }
 
-// kill kills the process at once: unfinished work is removed or unchanged.
-func (d *daemonProcess) kill(ctx context.Context) error {
-	_ = d.cmd.Process.Kill()
+// kill kills the process at once: unfinished work is removed or unchanged. It leaves no reason to explain.
+func (o *operation) kill(ctx context.Context, d *daemonProcess) error {
+	running := d.cmd.Process.Kill() == nil
 	select {
 	case <-d.done:
+		if running {
+			return lastwords.Forget(crashFile(o.state))
+		}
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("wait for the daemon's end: %w", context.Cause(ctx))
@@ -285,19 +296,4 @@ func (m *Manager) stopDaemon(ctx context.Context, state statedir.Cluster) error 
 		return context.Cause(ctx)
 	}
 	return m.killDaemon(ctx, state)
-}
-
-// killDaemon kills the cluster's daemon at once.
-func (m *Manager) killDaemon(ctx context.Context, state statedir.Cluster) error {
-	d, ok := state.Daemon()
-	if !ok || !state.DaemonAlive() {
-		return nil
-	}
-	// The lock proves that a daemon is running; the file written under it names its process.
-	if err := syscall.Kill(d.PID, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return fault.New(fault.State, fmt.Sprintf("end the daemon (process %d)", d.PID), err)
-	}
-	ctx, cancel := m.limit(ctx, 5*time.Second, "the killed daemon to end")
-	defer cancel()
-	return state.WaitDaemonGone(ctx)
 }

@@ -40,6 +40,9 @@ func (m *Manager) Delete(ctx context.Context, name string, events func(cluster.E
 		return err
 	}
 	defer func() { _ = lock.Release() }()
+	if err := state.CheckRemovable(); err != nil {
+		return err
+	}
 	needsEngine := true
 	if spec, err := state.LoadSpec(); err == nil && len(spec.Nodes) == 0 {
 		needsEngine = false // made without an engine, which may not even be installed

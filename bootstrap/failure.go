@@ -85,11 +85,6 @@ func (o *operation) containerTroubles(ctx context.Context, container string) []s
 	return troubles(out.String(), evidenceLines)
 }
 
-// killedAdvice is for processes that were killed by SIGKILL.
-func killedAdvice() cluster.Advice {
-	return cluster.Advise("it was killed; check whether this machine ran out of memory (oom)", cluster.Program("sudo", "dmesg"))
-}
-
 // troubles are the last n lines of a log that report an error, or its last n lines if none does.
 func troubles(log string, n int) []string {
 	var all, bad []string
@@ -214,7 +209,7 @@ func (o *operation) undo(ctx context.Context) error {
 func (o *operation) removeAll(ctx context.Context) error {
 	var errs []error
 	if o.daemon != nil {
-		errs = append(errs, o.daemon.kill(ctx))
+		errs = append(errs, o.kill(ctx, o.daemon))
 	}
 	if o.driver != nil {
 		id := o.Wanted.Spec.ID
@@ -237,7 +232,7 @@ func (o *operation) restore(ctx context.Context) error {
 	}
 	errs = append(errs, o.state.SaveSpec(save), pki.Ensure(o.state.PKI(), *save))
 	if o.daemon != nil {
-		errs = append(errs, o.daemon.kill(ctx))
+		errs = append(errs, o.kill(ctx, o.daemon))
 	}
 	if o.driver != nil && len(old.Nodes) > 0 {
 		containers, err := node.ByName(ctx, o.driver, old.ID)

@@ -34,6 +34,9 @@ func (o *operation) ensureNodes(ctx context.Context) error {
 		if len(o.wantedNodes()) == 0 {
 			return nil
 		}
+		if err := o.haltOutdatedNodes(gctx); err != nil {
+			return err
+		}
 		if err := o.runNodes(gctx, o.Wanted.Spec, o.wantedNodes()); err != nil {
 			return err
 		}

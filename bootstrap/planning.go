@@ -119,7 +119,7 @@ func (o *operation) chooseAgain(ctx context.Context, w plan.Wish, err error) (ag
 	ctx, cancel := o.limit(ctx, cleanupLimit, "the cleanup")
 	defer cancel()
 	if o.daemon != nil {
-		undoErr = o.daemon.kill(ctx)
+		undoErr = o.kill(ctx, o.daemon)
 		o.daemon = nil
 	}
 	if o.driver != nil {

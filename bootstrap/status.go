@@ -36,16 +36,12 @@ func (m *Manager) Status(ctx context.Context, name string) (cluster.Snapshot, er
 	}
 	if len(spec.Nodes) > 0 {
 		m.hosts(ctx, spec)(&s)
-		// A start or stop in progress has such a moment, too.
-		if headless(&s) && !state.Working() {
-			s.Problems = append(s.Problems, cluster.Problem{
-				Kind: string(fault.ControlPlane), Severity: cluster.SeverityError, Object: "daemon",
-				Summary: "the control plane's process is gone; the nodes keep running without it",
-				Cause:   "it was killed, or this machine was restarted; running pods continue, but nothing is scheduled, repaired or answered",
-				Advice:  []cluster.Advice{cluster.Advise("start it again", cluster.Bonsai("start").Cure())},
-			})
-		}
 	}
+	// A start or stop in progress has such a moment, too.
+	if p := ended(state, &s); p != nil && !state.DaemonAlive() && !state.Working() {
+		s.Problems = append(s.Problems, *p)
+	}
+	s.Problems = append(s.Problems, certificateProblems(state, time.Now())...)
 	for i := range s.Problems {
 		s.Problems[i] = s.Problems[i].For(spec.Name)
 	}
@@ -70,23 +66,14 @@ func (m *Manager) daemonSnapshot(ctx context.Context, state statedir.Cluster, sp
 			Summary: "the control plane's process does not answer", Cause: err.Error(),
 			Advice: []cluster.Advice{cluster.Advise("restart it", cluster.Bonsai("stop").Change(), cluster.Bonsai("start").Change())},
 		})
-	} else if words := lastWords(state); words != nil {
+	} else if lastWords(state) != nil {
 		s.APIServer = cluster.PhaseFailed
-		s.Problems = append(s.Problems, cluster.Problem{
-			Kind: string(fault.ControlPlane), Severity: cluster.SeverityError, Object: "daemon",
-			Summary: "the control plane's process exited unexpectedly", Cause: words.Error(),
-			Evidence: tailOf(state.LogFile("daemon"), evidenceLines),
-			Advice:   []cluster.Advice{cluster.Advise("start it again", cluster.Bonsai("start").Cure())},
-		})
 	}
 	for _, n := range spec.Nodes {
 		s.Nodes = append(s.Nodes, cluster.NodeStatus{Name: n.Name, IP: n.IP.String(), Role: "worker", Host: cluster.PhaseUnknown, Kubelet: cluster.PhaseUnknown})
 	}
 	return s
 }
-
-// CrashFile is where a daemon that exits unexpectedly leaves its reason, in the cluster's folder.
-const CrashFile = "crash.txt"
 
 // hosts gets the state of a cluster's node containers from the engine, and returns a function that adds it to a
 // snapshot of the cluster. It blocks for three seconds at most; if the engine does not answer, that is added as a

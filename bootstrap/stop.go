@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
 )
 
 const (
@@ -48,12 +49,12 @@ func (m *Manager) Stop(ctx context.Context, name string, events func(cluster.Eve
 func (m *Manager) stopNodes(ctx context.Context, rec *recorder, spec *cluster.Spec) error {
 	driver, err := m.env.Driver()
 	if err != nil {
-		return err
+		return nodesLeft(err, spec)
 	}
 	defer func() { _ = driver.Close() }()
 	containers, err := driver.List(ctx, spec.ID)
 	if err != nil {
-		return err
+		return nodesLeft(err, spec)
 	}
 	var g errgroup.Group // without a context: one that fails does not keep others running
 	for _, c := range containers {
@@ -67,4 +68,12 @@ func (m *Manager) stopNodes(ctx context.Context, rec *recorder, spec *cluster.Sp
 		})
 	}
 	return g.Wait()
+}
+
+// nodesLeft adds to the error of an engine that does not answer what a stop could not stop.
+func nodesLeft(err error, spec *cluster.Spec) error {
+	if f, ok := errors.AsType[*fault.Fault](err); ok {
+		f.Advise("its nodes may still run; stop them when the container engine answers", cluster.Bonsai("stop").Of(spec.Name).Change())
+	}
+	return err
 }

@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -24,6 +25,8 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
+	_ "k8s.io/component-base/metrics/prometheus/clientgo" // what client-go measures goes nowhere otherwise; upstream's programs import it, too
+	_ "k8s.io/component-base/metrics/prometheus/version"  // the metric kubernetes_build_info, as in upstream's programs
 	"k8s.io/klog/v2"
 	registration "k8s.io/kube-aggregator/pkg/client/clientset_generated/clientset"
 
@@ -79,6 +82,10 @@ type Options struct {
 	Log    *slog.Logger
 	// LogHandler receives what one component logs through its context.
 	LogHandler func(component string) slog.Handler
+	// EtcdLog receives etcd's own log, lines of JSON.
+	EtcdLog io.Writer
+	// Say is called with the reason before etcd ends the process.
+	Say func(reason string)
 	// ApplyAddons makes the objects of addons, beside bonsai's own and before the cluster calls itself ready; it may be
 	// nil. Of the control plane it is given, only Client, LoopbackConfig and Agents may be used yet. It is repeated while
 	// it fails, and a start fails with it.
@@ -126,7 +133,7 @@ func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
 	for _, name := range []string{Etcd, APIServer, ControllerManager, Scheduler} {
 		cp.set(name, cluster.PhaseStarting, "")
 	}
-	if cp.listener, err = listener.Listen(ctx, o.Config.Spec.APIPort, o.Log); err != nil {
+	if cp.listener, err = listener.Listen(ctx, o.Config.Spec.APIPort, listener.MostConnections(), o.Log); err != nil {
 		return nil, fmt.Errorf("listen on the API port: %w", err)
 	}
 	defer func() {
@@ -209,6 +216,9 @@ func (cp *ControlPlane) Answers(ctx context.Context) error {
 	return err
 }
 
+// Store returns how full etcd is. It may take a second once that is a problem.
+func (cp *ControlPlane) Store() cluster.Store { return cp.etcd.Store() }
+
 // Components returns the state of each component.
 func (cp *ControlPlane) Components() []cluster.Component {
 	cp.mu.Lock()
@@ -281,7 +291,9 @@ func (cp *ControlPlane) startEtcd(ctx context.Context) error {
 		ctx, cancel := cp.opts.Scale.Limit(ctx, etcdLimit, "a leader of etcd")
 		defer cancel()
 		var err error
-		if cp.etcd, err = etcd.Start(ctx, cp.opts.Config, cp.traffic.EtcdOptions()...); err == nil {
+		if cp.etcd, err = etcd.Start(ctx, cp.opts.Config, etcd.Options{
+			LogTo: cp.opts.EtcdLog, Say: cp.opts.Say, Log: cp.opts.Log, GRPC: cp.traffic.EtcdOptions(),
+		}); err == nil {
 			cp.set(Etcd, cluster.PhaseRunning, "")
 		}
 		return err
@@ -350,6 +362,11 @@ func (cp *ControlPlane) runAPIServer(ctx context.Context) error {
 			case err := <-cp.listener.Failed():
 				cp.fail(APIServer, err)
 			case <-apiCtx.Done():
+			}
+		})
+		cp.watching.Go(func() {
+			if err := cp.etcd.Wait(apiCtx); err != nil {
+				cp.fail(Etcd, err)
 			}
 		})
 		ctx, cancelWait := cp.opts.Scale.Limit(ctx, readyLimit, "the API server to become ready")

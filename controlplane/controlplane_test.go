@@ -3,7 +3,6 @@ package controlplane_test
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -50,8 +49,8 @@ func startWithAddons(t *testing.T, dir string, change func(*cluster.Spec), apply
 		t.Fatal(err)
 	}
 	cp, err := controlplane.Start(t.Context(), controlplane.Options{
-		Config: config.Config{Spec: spec, PKIDir: filepath.Join(dir, "pki"), EtcdDir: filepath.Join(dir, "etcd"), RunDir: filepath.Join(dir, "run"),
-			EtcdLog: io.Discard},
+		Config:  config.Config{Spec: spec, PKIDir: filepath.Join(dir, "pki"), EtcdDir: filepath.Join(dir, "etcd"), RunDir: filepath.Join(dir, "run")},
+		EtcdLog: t.Output(), Say: func(reason string) { t.Error(reason) },
 		Events: func(e cluster.Event) {
 			t.Logf("%s %s %s %s", e.Kind, e.Step, e.Elapsed.Round(time.Millisecond), e.Detail)
 		},
@@ -153,6 +152,16 @@ func TestOwnHookMakesExactlyUpstreamsObjects(t *testing.T) {
 		if _, ok := upstreams[key]; !ok {
 			t.Errorf("%s: upstream does not make it", key)
 		}
+	}
+}
+
+// TestReadyIncludesTheAccountOfPods: "kubectl run" is forbidden in a namespace without the account "default".
+func TestReadyIncludesTheAccountOfPods(t *testing.T) {
+	cp := startControlPlane(t, func(*cluster.Spec) {})
+	defer cp.Stop()
+	// Not a pod: admission waits a second or two for the account, which is enough where nothing else runs.
+	if _, err := cp.Client().CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(t.Context(), "default", metav1.GetOptions{}); err != nil {
+		t.Errorf("at once: %v", err)
 	}
 }
 

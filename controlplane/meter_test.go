@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,5 +73,20 @@ func TestLoad(t *testing.T) {
 	}
 	if l = meter.Measure(); l.Objects["namespaces"] != len(list.Items) || !slices.ContainsFunc(l.Links, func(k cluster.Link) bool { return k.To == "etcd" }) {
 		t.Errorf("%d namespaces are reported, want %d", l.Objects["namespaces"], len(list.Items))
+	}
+}
+
+// TestMetricsAreThoseOfUpstreamsPrograms: dashboards ask for what clients and work queues do, and for the build.
+func TestMetricsAreThoseOfUpstreamsPrograms(t *testing.T) {
+	cp := startControlPlane(t, func(*cluster.Spec) {})
+	defer cp.Stop()
+	text, err := cp.Client().Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"rest_client_requests_total{", "rest_client_request_duration_seconds_bucket{", "workqueue_depth{", "kubernetes_build_info{"} {
+		if !strings.Contains(string(text), "\n"+name) {
+			t.Errorf("there is no %s…}", name)
+		}
 	}
 }

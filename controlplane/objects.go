@@ -30,6 +30,7 @@ func (cp *ControlPlane) hook(ctx context.Context, client kubernetes.Interface) e
 			insist(func() error { return rbac.Ensure(ctx, client) })
 		}
 		insist(func() error { return ensureOwnRoles(ctx, client, cp.opts.NodeRules) })
+		insist(func() error { return ensureDefaultAccount(ctx, client) })
 		insist(func() error { return cp.nodes.Ensure(ctx) })
 		if cp.opts.ApplyAddons != nil {
 			insist(func() error {
@@ -50,6 +51,18 @@ func persist(ctx context.Context, f func() error) error {
 		return last == nil, nil
 	})
 	return last
+}
+
+// ensureDefaultAccount makes the account of pods that name none, in the namespace of users who name none. The controller
+// manager makes it as well, but on a busy machine only after the first "kubectl run", which is forbidden without it.
+func ensureDefaultAccount(ctx context.Context, client kubernetes.Interface) error {
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceDefault}}
+	if err := ensure(ctx, "namespace", client.CoreV1().Namespaces(), namespace, func(*corev1.Namespace) bool { return false }); err != nil {
+		return err
+	}
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
+	return ensure(ctx, "service account", client.CoreV1().ServiceAccounts(metav1.NamespaceDefault), account,
+		func(*corev1.ServiceAccount) bool { return false })
 }
 
 // agentRules are what every node agent may do anywhere in the cluster; the parts of addons may do more.

@@ -113,6 +113,7 @@ const (
 	ProblemPort          = "PortTaken"         // a port of a node, or of the pod itself, is in use
 	ProblemRefused       = "Refused"           // pods are not admitted: quota, webhook, policy, limits
 	ProblemRange         = "RangeRouted"       // this machine reaches something at addresses of pods or Services
+	ProblemStore         = "StoreFull"         // etcd is nearly full, or full and refuses all writes
 	ProblemWebhook       = "WebhookUnanswered" // a webhook that fails closed and that nobody answers
 
 	ProblemService    = "ServiceWithoutPods"  // a Service selects no pod, or none that is ready

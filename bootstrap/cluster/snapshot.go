@@ -39,6 +39,8 @@ type Snapshot struct {
 	// Addons are the enabled ones, and others that are not removed yet.
 	Addons   []AddonStatus `json:"addons,omitempty"`
 	Problems []Problem     `json:"problems,omitempty"`
+	// Store is how full etcd is; nil while that is unknown.
+	Store *Store `json:"store,omitempty"`
 	// LastStart is the timeline of the newest start.
 	LastStart *Timeline `json:"lastStart,omitempty"`
 }

@@ -40,8 +40,9 @@ type Set struct {
 	table []Prefix
 	byPC  sync.Map // uintptr → string; a program has few thousand log statements
 
-	mu    sync.Mutex // guards files
-	files map[string]io.Writer
+	mu     sync.Mutex // guards what follows
+	files  map[string]io.Writer
+	errors []loggedError // the last few
 }
 
 // New returns a set whose files are in dir. Records that match no entry of table belong to the component def. A file is
@@ -157,12 +158,16 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 		component = h.set.componentAt(r.PC)
 	}
 	line := appendHeader(make([]byte, 0, 256), r)
+	header := len(line)
 	line = appendMessage(line, r.Message)
 	line = append(line, h.attrs...)
 	r.Attrs(func(a slog.Attr) bool {
 		line = appendAttr(line, h.prefix, a)
 		return true
 	})
+	if r.Level >= slog.LevelError {
+		h.set.noteError(r, component, string(line[header:]))
+	}
 	_, err := h.set.Writer(component).Write(append(line, '\n'))
 	if err != nil {
 		_, err = os.Stderr.Write(append(line, '\n'))

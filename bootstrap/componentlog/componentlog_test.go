@@ -228,3 +228,44 @@ func TestLogsAfterClose(t *testing.T) {
 		t.Errorf("default.log = %q, want two lines", got)
 	}
 }
+
+// giveUp is a component that ends the process.
+func giveUp(s *componentlog.Set, meanwhile func()) string {
+	klog.ErrorS(errors.New("no room"), "post-start hook failed")
+	meanwhile()
+	return s.LastError()
+}
+
+func TestTheLastErrorIsThatOfTheGoroutineThatExits(t *testing.T) {
+	s, _ := newSet(t, componentlog.Prefix{Package: self, Component: "here"})
+	if got := s.LastError(); got != "" {
+		t.Errorf("before any error: %q", got)
+	}
+	klog.SetSlogLogger(slog.New(s.Handler()))
+	t.Cleanup(klog.ClearLogger)
+	other := make(chan func())
+	go func() {
+		for f := range other {
+			f()
+		}
+	}()
+	defer close(other)
+	got := giveUp(s, func() {
+		done := make(chan struct{})
+		other <- func() {
+			slog.New(s.ComponentHandler("other")).Error("also in trouble")
+			klog.InfoS("not an error")
+			close(done)
+		}
+		<-done
+	})
+	if want := `here: post-start hook failed err="no room"`; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for range 100 { // what this goroutine has logged is forgotten
+		slog.New(s.ComponentHandler("other")).Error("still in trouble")
+	}
+	if want := "other: still in trouble"; s.LastError() != want {
+		t.Errorf("got %q, want %q", s.LastError(), want)
+	}
+}

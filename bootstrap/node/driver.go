@@ -97,7 +97,10 @@ type EngineInfo struct {
 	// HostReachesNodes reports whether node addresses can be dialled from this process: the engine runs on this
 	// machine's own kernel, not in a VM or elsewhere.
 	HostReachesNodes bool
-	Warnings         []string
+	// Apart means that this process is in a container with a network of its own: neither does it reach the nodes, nor they
+	// it.
+	Apart    bool
+	Warnings []string
 }
 
 // Network is one network of the engine.

@@ -31,7 +31,7 @@ func ensureCA(dir, name, commonName string, now time.Time) (*authority, error) {
 	cert, certErr := readCert(certFile)
 	key, keyErr := readKey(keyFile)
 	if certErr == nil && keyErr == nil && key.PublicKey.Equal(cert.PublicKey) && cert.IsCA &&
-		cert.Subject.CommonName == commonName && cert.NotAfter.Sub(now) > leafLife+renewBefore && !now.Before(cert.NotBefore) {
+		cert.Subject.CommonName == commonName && cert.NotAfter.Sub(now) > leafLife+RenewBefore && !now.Before(cert.NotBefore) {
 		return &authority{cert, key}, nil
 	}
 	// Long-lived, unlike leafs: replacing an authority would invalidate every kubeconfig that was handed out.
@@ -63,7 +63,7 @@ func (a *authority) ensureLeaf(dir string, l leaf, now time.Time) error {
 	cert, certErr := readCert(certFile)
 	key, keyErr := readKey(keyFile)
 	if certErr == nil && keyErr == nil && key.PublicKey.Equal(cert.PublicKey) && cert.CheckSignatureFrom(a.cert) == nil &&
-		same(cert, want) && cert.NotAfter.Sub(now) > renewBefore && !now.Before(cert.NotBefore) {
+		same(cert, want) && cert.NotAfter.Sub(now) > RenewBefore && !now.Before(cert.NotBefore) {
 		return nil
 	}
 	key, err := writeKey(keyFile, statedir.WriteFileFast)

@@ -26,8 +26,8 @@ import (
 const (
 	caLife   = 10 * 365 * 24 * time.Hour
 	leafLife = 365 * 24 * time.Hour
-	// renewBefore is how long a certificate must still be valid to be kept; otherwise a start renews it.
-	renewBefore = 30 * 24 * time.Hour
+	// RenewBefore is how long a certificate must still be valid to be kept; otherwise a start renews it.
+	RenewBefore = 30 * 24 * time.Hour
 	// backdate tolerates a clock that is slightly slow, like that of a VM after its host slept.
 	backdate = time.Hour
 )
@@ -88,6 +88,23 @@ func ensure(dir string, spec *cluster.Spec, now time.Time) error {
 		}
 	}
 	return removeOthers(filepath.Join(dir, "nodes"), spec)
+}
+
+// Expiry returns until when the certificates in dir are valid, by file name.
+func Expiry(dir string) (map[string]time.Time, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.crt"))
+	if err != nil {
+		return nil, err
+	}
+	until := map[string]time.Time{}
+	for _, file := range files {
+		cert, err := readCert(file)
+		if err != nil {
+			return nil, err
+		}
+		until[filepath.Base(file)] = cert.NotAfter
+	}
+	return until, nil
 }
 
 // NodeFiles returns what a node's container needs in cluster.NodePKIDir, by file name. Call Ensure first.

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -19,16 +18,28 @@ import (
 
 // Holder identifies the holder of a lock.
 type Holder struct {
-	PID       int       `json:"pid"`
+	Process
 	Operation string    `json:"operation"`
 	Since     time.Time `json:"since"`
 }
 
 // Lock is a held lock. The kernel releases it when the process ends, however it ends.
-type Lock struct{ f *flock.Flock }
+type Lock struct {
+	f *flock.Flock
+	// holder is the file that names the holder; empty if there is none.
+	holder string
+}
 
 // Release releases the lock; a second call does nothing.
-func (l *Lock) Release() error { return l.f.Unlock() }
+func (l *Lock) Release() error {
+	if !l.f.Locked() {
+		return nil
+	}
+	if l.holder != "" {
+		_ = os.Remove(l.holder) // the process may go on: nobody should take its operation for unfinished
+	}
+	return l.f.Unlock()
+}
 
 // Lock takes the cluster's operation lock, which start, stop, delete and every other change hold while they work. It
 // does not wait: a second operation gets the fault Busy, naming the first. The cluster's folder is created if it is
@@ -52,7 +63,7 @@ func (c Cluster) Lock(ctx context.Context, operation string) (*Lock, error) {
 		if l == nil {
 			return nil, c.busy(path)
 		}
-		c.record(path, operation)
+		l.holder = c.record(path, operation)
 		return l, nil
 	}
 }
@@ -75,7 +86,7 @@ func (c Cluster) LockExisting(ctx context.Context, operation string) (*Lock, err
 
 func (c Cluster) busy(path string) error {
 	h, ok := readHolder(path)
-	if !ok {
+	if !ok || h.Fate() != Running { // it is in another pid namespace, where its number is valid
 		return fault.Newf(fault.Busy, "another bonsai command is working on cluster %s", c.Name).
 			Advise("wait for it to end, then try again")
 	}
@@ -85,10 +96,10 @@ func (c Cluster) busy(path string) error {
 }
 
 // Working reports whether the process that took the operation lock last is still running: an operation may be in
-// progress.
+// progress. One in a container that shares the folder is not seen.
 func (c Cluster) Working() bool {
 	h, ok := readHolder(c.path("operation.lock"))
-	return ok && !errors.Is(syscall.Kill(h.PID, 0), syscall.ESRCH)
+	return ok && h.Fate() == Running
 }
 
 // LockDaemon takes the lock that the cluster's daemon holds while it runs, and records the process in daemon.json.
@@ -105,16 +116,18 @@ func (c Cluster) LockDaemon(ctx context.Context) (*Lock, error) {
 		d, _ := c.Daemon()
 		return nil, fault.Newf(fault.Busy, "cluster %s already has a daemon (process %d)", c.Name, d.PID)
 	}
-	if err := c.saveJSON(c.path("daemon.json"), Daemon{PID: os.Getpid(), Started: time.Now()}); err != nil {
+	if err := c.saveJSON(c.path("daemon.json"), Daemon{Process: thisProcess(), Started: time.Now(), Certificates: c.Certificates("")}); err != nil {
 		return nil, errors.Join(err, f.Unlock())
 	}
-	return &Lock{f}, nil
+	return &Lock{f: f}, nil
 }
 
 // Daemon is what daemon.json records about the newest daemon, running or not.
 type Daemon struct {
-	PID     int       `json:"pid"`
+	Process
 	Started time.Time `json:"started"`
+	// Certificates are those that it has read; see Cluster.Certificates.
+	Certificates string `json:"certificates,omitempty"`
 }
 
 // Daemon returns what the newest daemon recorded about itself.
@@ -122,6 +135,16 @@ func (c Cluster) Daemon() (Daemon, bool) {
 	var d Daemon
 	ok := c.loadJSON(c.path("daemon.json"), &d)
 	return d, ok
+}
+
+// DaemonMoved records that the daemon is in a control group of its own, which ends with it and not before.
+func (c Cluster) DaemonMoved() error {
+	d, ok := c.Daemon()
+	if !ok {
+		return nil
+	}
+	d.Cgroup = ""
+	return c.saveJSON(c.path("daemon.json"), d)
 }
 
 // DaemonAlive reports whether the cluster's daemon is running; its lock decides, not its process number.
@@ -174,16 +197,17 @@ func tryLock(path string) (*Lock, error) {
 	if there, err := os.Stat(path); err != nil || !os.SameFile(ours, there) {
 		return nil, errors.Join(errMoved, f.Unlock())
 	}
-	return &Lock{f}, nil
+	return &Lock{f: f}, nil
 }
 
 // record writes the holder beside the lock, for those who find it taken. If that fails, on a full disk, a delete must
 // still be able to free space; then at least no earlier holder is named.
-func (c Cluster) record(lock, operation string) {
-	path := lock + ".json"
-	if err := c.saveJSON(path, Holder{PID: os.Getpid(), Operation: operation, Since: time.Now()}); err != nil {
+func (c Cluster) record(lock, operation string) (path string) {
+	path = lock + ".json"
+	if err := c.saveJSON(path, Holder{Process: thisProcess(), Operation: operation, Since: time.Now()}); err != nil {
 		_ = os.Remove(path)
 	}
+	return path
 }
 
 func readHolder(lock string) (h Holder, ok bool) {

@@ -66,7 +66,7 @@ func lockShared(ctx context.Context, path string) (*Lock, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Unlock())
 	}
-	return &Lock{f}, nil
+	return &Lock{f: f}, nil
 }
 
 // createShared creates the file for all users. It appears with its final mode: with that of a strict umask, another

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/moby/sys/mountinfo"
+
 	"bonsai/bootstrap/atomicfile"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
@@ -103,8 +105,40 @@ func (c Cluster) Create() error {
 	return nil
 }
 
-// Remove deletes the cluster's folder and its sockets. A missing one is not an error.
+// CheckRemovable returns an error if something is mounted in the cluster's folder: Remove never empties what is not the
+// cluster's.
+func (c Cluster) CheckRemovable() error {
+	dir, err := filepath.EvalSymlinks(c.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return wrap("delete cluster "+c.Name, c.dir, err)
+	}
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
+	if err != nil {
+		return wrap("look for mounts in "+dir, dir, err)
+	}
+	var inside []string
+	for _, m := range mounts {
+		if m.Mountpoint != dir { // the folder may be a mount itself: everything in it is the cluster's
+			inside = append(inside, m.Mountpoint)
+		}
+	}
+	if len(inside) == 0 {
+		return nil
+	}
+	slices.Reverse(inside) // the last one mounted is unmounted first
+	return fault.Newf(fault.State, "delete cluster %s: other file systems are mounted in its folder (%s), and would be emptied", c.Name, inside[0]).
+		Advise("unmount them first", cluster.Program("sudo", "umount").On(inside...).Change())
+}
+
+// Remove deletes the cluster's folder and its sockets. A missing one is not an error. The error is CheckRemovable's if
+// something is mounted in it.
 func (c Cluster) Remove() error {
+	if err := c.CheckRemovable(); err != nil {
+		return err
+	}
 	// The spec is deleted last, except for empty folders, so that an interrupted delete can be repeated by name.
 	if err := c.empty(c.SpecFile(), c.idFile()); err != nil {
 		return err
@@ -117,6 +151,9 @@ func (c Cluster) Remove() error {
 
 // Clear is Remove for somebody who holds the operation lock and is about to create the cluster again.
 func (c Cluster) Clear() error {
+	if err := c.CheckRemovable(); err != nil {
+		return err
+	}
 	lock := c.path("operation.lock")
 	return c.empty(lock, lock+".json")
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -13,9 +12,11 @@ import (
 	"k8s.io/component-base/version"
 	"k8s.io/klog/v2"
 
+	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/componentlog"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/lastwords"
 	"bonsai/bootstrap/statedir"
 	"bonsai/bootstrap/wait"
 	"bonsai/cmd/bonsai/internal/daemon"
@@ -64,16 +65,28 @@ func runDaemon(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	words, err := lastwords.Open(filepath.Join(state.Dir(), bootstrap.CrashFile))
+	if err != nil {
+		return fault.New(fault.State, "open the file for the reason of a crash", err)
+	}
+	defer func() { _ = words.Close() }()
 	logs := componentlog.New(state.Logs(), controlplane.APIServer, components())
 	// The daemon's stdout and stderr are its log file, or the user's terminal.
 	logs.Attach("daemon")
 	defer func() { _ = logs.Close() }()
 	klog.SetSlogLogger(slog.New(logs.Handler()))
 	slog.SetDefault(slog.New(logs.Handler())) // also for the standard library's log, which would write to stderr without bound
+	// Kubernetes' components log why and end the process when they cannot go on.
+	exit := klog.OsExit
+	klog.OsExit = func(code int) {
+		words.Say(logs.LastError())
+		exit(code)
+	}
 	log, scale := slog.New(logs.ComponentHandler("daemon")), wait.FromEnv()
 
 	return daemon.Run(ctx, daemon.Options{
 		State: state, Spec: *spec, KubernetesVersion: version.Get().GitVersion, Emulated: emulated(spec.KubernetesVersion), Log: log, Scale: scale,
+		Words: words,
 		Parts: func(changed func()) (daemon.Parts, error) {
 			manager, err := addons.New(addons.Options{Addons: builtin.All(), Spec: *spec, Log: log, Scale: scale, Changed: changed})
 			if err != nil {
@@ -81,7 +94,8 @@ func runDaemon(ctx context.Context, args []string) error {
 			}
 			return daemon.Parts{Addons: manager, Start: func(ctx context.Context, events func(cluster.Event)) (daemon.ControlPlane, error) {
 				return controlplane.Start(ctx, controlplane.Options{
-					Config: configFor(state, *spec, logs.Writer(controlplane.Etcd)), Events: events, Log: log, LogHandler: logs.ComponentHandler, Scale: scale,
+					Config: configFor(state, *spec), Events: events, Log: log, LogHandler: logs.ComponentHandler, Scale: scale,
+					EtcdLog: logs.Writer(controlplane.Etcd), Say: words.Say,
 					NodeRules: addons.NodeRulesOf(builtin.All()),
 					ApplyAddons: func(ctx context.Context, cp *controlplane.ControlPlane) error {
 						return applyAddons(ctx, manager, cp, log)
@@ -107,10 +121,10 @@ func applyAddons(ctx context.Context, m *addons.Manager, cp *controlplane.Contro
 	return nil
 }
 
-func configFor(state statedir.Cluster, spec cluster.Spec, etcdLog io.Writer) config.Config {
+func configFor(state statedir.Cluster, spec cluster.Spec) config.Config {
 	return config.Config{
 		Spec: spec, PKIDir: state.PKI(), EtcdDir: state.Etcd(), RunDir: filepath.Dir(state.EtcdSocket()),
-		EtcdLog: etcdLog, Emulate: emulated(spec.KubernetesVersion),
+		Emulate: emulated(spec.KubernetesVersion),
 	}
 }
 

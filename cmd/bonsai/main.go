@@ -23,6 +23,7 @@ import (
 	"bonsai/bootstrap/node/docker"
 	"bonsai/bootstrap/payload"
 	"bonsai/bootstrap/statedir"
+	"bonsai/bootstrap/unit"
 	"bonsai/bootstrap/wait"
 	"bonsai/cmd/bonsai/internal/cli"
 	"bonsai/controlplane/addons/builtin"
@@ -91,7 +92,12 @@ func open(log *slog.Logger) (cli.Session, error) {
 	return cli.Session{
 		Engine: bootstrap.New(bootstrap.Env{
 			Dir: dir, Driver: connect, Payload: payload.New, PlanningLock: statedir.PlanningLock, Executable: executable,
-			Machine:    machine.This(),
+			Machine: machine.This(),
+			Adopt: func(ctx context.Context, name string, pid int) (bool, error) {
+				to, err := unit.Adopt(ctx, name, pid)
+				log.Debug("a unit of its own for the control plane", "of", string(to), "err", err)
+				return to != unit.None && err == nil, err
+			},
 			Kubernetes: buildinfo.Get().Kubernetes, Scale: scale, Log: log,
 		}),
 		State: dir, Driver: connect,

@@ -6,7 +6,6 @@ package config
 
 import (
 	"fmt"
-	"io"
 	"path/filepath"
 
 	"bonsai/bootstrap/cluster"
@@ -30,8 +29,6 @@ type Config struct {
 	EtcdDir string
 	// RunDir is a private folder (0700) for sockets and generated files; its path is short enough for a socket.
 	RunDir string
-	// EtcdLog gets the lines of etcd's own logger, one Write each.
-	EtcdLog io.Writer
 	// Emulate is the minor version to emulate ("1.35"), empty for the embedded one.
 	Emulate string
 }

@@ -3,7 +3,6 @@ package config_test
 import (
 	"encoding/json"
 	"flag"
-	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -20,7 +19,7 @@ var update = flag.Bool("update", false, "write the golden files")
 func testConfig() config.Config {
 	spec := cluster.Spec{Name: "dev", APIPort: 6443, Subnet: netip.MustParsePrefix("10.201.0.0/22")}
 	spec.Replan()
-	return config.Config{Spec: spec, PKIDir: "/state/pki", EtcdDir: "/state/etcd", RunDir: "/state/run", EtcdLog: io.Discard}
+	return config.Config{Spec: spec, PKIDir: "/state/pki", EtcdDir: "/state/etcd", RunDir: "/state/run"}
 }
 
 func TestFlagsAreAsReviewed(t *testing.T) {

@@ -43,6 +43,8 @@ type ControlPlane interface {
 	Agents() *agents.Client
 	Births() *birth.Recorder
 	NewLoadMeter() *load.Meter
+	// Store returns how full etcd is; it may take a second once that is a problem.
+	Store() cluster.Store
 }
 
 // Addons reports the states of the addons.
@@ -82,6 +84,8 @@ type Observer struct {
 	// components are what each node's agent last reported, by node.
 	components map[string][]cluster.Component
 	beside     []netip.Prefix
+	// store is how full etcd was last; nil before the first look.
+	store *cluster.Store
 	// changed is closed and replaced whenever the next snapshot may differ.
 	changed chan struct{}
 }

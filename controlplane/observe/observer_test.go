@@ -47,6 +47,7 @@ type world struct {
 	addons   []cluster.AddonStatus
 	restarts int   // of the kubelet, as the agent reports
 	port     error // what the API server's port answers
+	store    cluster.Store
 }
 
 func newWorld(t *testing.T) *world {
@@ -103,6 +104,11 @@ func (w *world) Answers(context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.port
+}
+func (w *world) Store() cluster.Store {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.store
 }
 func (w *world) NewLoadMeter() *load.Meter {
 	r := func() load.Registry { r := prometheus.NewRegistry(); return load.Registry{Registerer: r, Gatherer: r} }
@@ -161,6 +167,28 @@ func TestOneFaultBeforeAndAfter(t *testing.T) {
 	all("the control plane of dev is stopping")
 	if s := w.Snapshot(t.Context()); s.Phase != cluster.PhaseRunning || s.KubernetesVersion != "v1.37.2" {
 		t.Errorf("after: %+v", s)
+	}
+}
+
+func TestAFullStoreIsAProblem(t *testing.T) {
+	w := newWorld(t)
+	w.Start(w)
+	defer w.Close()
+	w.ready(t)
+	problem := func(s cluster.Snapshot) bool {
+		return slices.ContainsFunc(s.Problems, func(p cluster.Problem) bool { return p.Kind == cluster.ProblemStore })
+	}
+	w.mu.Lock()
+	w.store = cluster.Store{Size: 10, Quota: 100}
+	w.mu.Unlock()
+	if s := w.Snapshot(t.Context()); s.Store == nil || s.Store.Size != 10 || problem(s) {
+		t.Errorf("with room: %+v, %+v", s.Store, s.Problems)
+	}
+	w.mu.Lock()
+	w.store.ReadOnly = true
+	w.mu.Unlock()
+	if s := w.Snapshot(t.Context()); !problem(s) {
+		t.Errorf("full: %+v, %+v", s.Store, s.Problems)
 	}
 }
 

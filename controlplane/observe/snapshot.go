@@ -143,7 +143,7 @@ func (o *Observer) look() (cluster.Snapshot, <-chan struct{}) {
 		s.Components = o.views.control.Components()
 		o.views.entrance.Judge(s.Components)
 		i := slices.IndexFunc(s.Components, func(c cluster.Component) bool { return c.Name == apiServer })
-		s.APIServer, s.Phase = s.Components[i].Phase, s.Components[i].Phase
+		s.APIServer, s.Phase, s.Store = s.Components[i].Phase, s.Components[i].Phase, o.store
 	}
 	for _, a := range addons {
 		if a.State != cluster.AddonDisabled {
@@ -186,7 +186,7 @@ func kubeletPhase(n *corev1.Node) (cluster.Phase, time.Time) {
 	return cluster.PhaseStarting, time.Time{}
 }
 
-// askAround refreshes the states of the API server's port and of the agents, both in parallel.
+// askAround refreshes the states of the API server's port, of etcd's file and of the agents, all in parallel.
 func (o *Observer) askAround(ctx context.Context) {
 	var asking sync.WaitGroup
 	if v := o.running(); v != nil {
@@ -194,6 +194,12 @@ func (o *Observer) askAround(ctx context.Context) {
 			if v.entrance.Ask(ctx) {
 				o.Notify()
 			}
+		})
+		asking.Go(func() {
+			store := v.control.Store()
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			o.store = &store
 		})
 	}
 	if o.Beside != nil {

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,6 +35,8 @@ var (
 	ErrName     = errors.New("not the name of a volume")
 	ErrFull     = errors.New("the disk is full")
 	ErrReadOnly = errors.New("the disk is read-only")
+	// ErrMounted protects what is not the volume's: a pod that mounts something in its volume can have that appear here.
+	ErrMounted = errors.New("another file system is mounted in it; unmount that first")
 )
 
 // Store is the volumes of one node. Its methods may be called at the same time.
@@ -108,7 +111,8 @@ func build(root *os.Root, name string) error {
 }
 
 // Remove deletes a volume with everything in it; a missing one is not an error. It returns when everything is gone,
-// which takes a while for many files, or at the first file that cannot be removed. It may be repeated.
+// which takes a while for many files, or at the first file that cannot be removed. It may be repeated. A file system that
+// is mounted in the volume is never emptied: that is ErrMounted.
 func (s *Store) Remove(name string) error {
 	if err := check(name); err != nil {
 		return err
@@ -121,6 +125,13 @@ func (s *Store) Remove(name string) error {
 		return s.explain("open the folder of volumes", err)
 	}
 	defer root.Close()
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(filepath.Join(s.dir, name)))
+	if err != nil {
+		return fmt.Errorf("remove volume %s: look for mounts in it: %w", name, err)
+	}
+	if len(mounts) > 0 {
+		return fmt.Errorf("remove volume %s: %w (%s)", name, ErrMounted, mounts[0].Mountpoint)
+	}
 	if err := errors.Join(root.RemoveAll(name), root.RemoveAll(unfinished(name))); err != nil {
 		return s.explain("remove volume "+name, err)
 	}

@@ -306,6 +306,29 @@ lost_claim_is_a_problem() {
 	pods_are_ready
 }
 
+# systemd kills the rest of a unit when its main process ends. The daemon has a scope of its own then.
+outlives_its_unit() {
+	bonsai stop
+	systemd-run --user --wait --pipe -E BONSAI_WAIT_SCALE="$BONSAI_WAIT_SCALE" "$(command -v bonsai)" start
+	systemctl --user list-units --no-legend 'bonsai-*.scope' | grep -q bonsai- || wrong "the daemon has no scope of its own"
+	bonsai status
+}
+
+# terminate-session kills a session with everything in it, as KillUserProcesses=yes does at a logout. A user who lingers has
+# a systemd that can own the daemon. Only root may turn that on here, so a container does it.
+outlives_its_session() {
+	local session
+	bonsai stop
+	docker run --rm -v /var/lib/systemd:/systemd "$image" sh -c "mkdir -p /systemd/linger && touch /systemd/linger/$(id -un)"
+	ssh-keygen -q -t ed25519 -N '' -f "$work/key"
+	cat "$work/key.pub" >>~/.ssh/authorized_keys
+	session=$(ssh -i "$work/key" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR localhost \
+		"BONSAI_WAIT_SCALE=$BONSAI_WAIT_SCALE $(command -v bonsai) start >&2 && echo \$XDG_SESSION_ID")
+	loginctl terminate-session "$session" 2>/dev/null || true # without processes it has ended already
+	docker run --rm -v /var/lib/systemd:/systemd "$image" rm "/systemd/linger/$(id -un)"
+	bonsai status
+}
+
 nothing_is_left() {
 	local kind
 	bonsai delete
@@ -345,6 +368,8 @@ step "start brings everything back" started_again_with_everything
 step "names again" names_work
 step "the claim kept its data" claim_kept_its_data
 step "status" status_is_good
+step "the control plane outlives its unit" outlives_its_unit
+step "the control plane outlives its session" outlives_its_session
 step "docker system prune with the filter spares a stopped cluster" prune_spares_the_label
 step "status and start say what a prune has taken" prune_is_reported
 step "a claim that lost its data is a problem, and can be made again" lost_claim_is_a_problem

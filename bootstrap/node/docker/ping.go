@@ -62,6 +62,7 @@ func (d *Driver) Ping(ctx context.Context) (node.EngineInfo, error) {
 		CPUs: info.NCPU, MemoryBytes: info.MemTotal, DataRoot: info.DockerRootDir,
 		MTU:              bridgeMTU(bridge),
 		HostReachesNodes: d.enginePID() != 0 && sameKernel(info) && bridgeErr == nil && ownsGateway(bridge),
+		Apart:            inContainer(os.Stat) && bridgeErr == nil && !ownsGateway(bridge),
 		Warnings:         warnings(info),
 	}, nil
 }
@@ -140,6 +141,14 @@ func ownsGateway(bridge network.Inspect) bool {
 		}
 	}
 	return false
+}
+
+// inContainer reports whether this process runs in a container of Docker or Podman.
+func inContainer(stat func(string) (os.FileInfo, error)) bool {
+	return slices.ContainsFunc([]string{"/.dockerenv", "/run/.containerenv"}, func(marker string) bool {
+		_, err := stat(marker)
+		return err == nil
+	})
 }
 
 // sameKernel compares the engine's kernel release with that of this machine.

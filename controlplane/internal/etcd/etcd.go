@@ -2,49 +2,79 @@
 package etcd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
-	"go.etcd.io/etcd/client/pkg/v3/logutil"
+	bbolterrors "go.etcd.io/bbolt/errors"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/storage/mvcc"
 	"go.etcd.io/etcd/server/v3/storage/wal"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 	"google.golang.org/grpc"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/controlplane/config"
 )
 
 // Server is a running etcd.
-type Server struct{ etcd *embed.Etcd }
+type Server struct {
+	etcd  *embed.Etcd
+	quota int64
 
-// Start opens the data in c.EtcdDir and returns once the member leads and serves, or ctx ends. The options are for the
-// gRPC server that serves clients.
-func Start(ctx context.Context, c config.Config, options ...grpc.ServerOption) (*Server, error) {
+	mu      sync.Mutex // guards the rest
+	shares  []cluster.StoreShare
+	counted time.Time // when they were
+}
+
+// Options are what Start needs besides its configuration.
+type Options struct {
+	// LogTo gets etcd's own log, lines of JSON.
+	LogTo io.Writer
+	// Say is called with the reason before etcd ends the process.
+	Say func(reason string)
+	Log *slog.Logger
+	// GRPC are for the server that serves clients.
+	GRPC []grpc.ServerOption
+	// Quota is the size of the data file at which etcd refuses writes; zero is DefaultQuota.
+	Quota int64
+}
+
+// Start opens the data in c.EtcdDir and returns once the member leads and serves, or ctx ends. If the data file is
+// large, it is made smaller first.
+func Start(ctx context.Context, c config.Config, o Options) (*Server, error) {
 	cfg, err := configure(c)
 	if err != nil {
 		return nil, err
 	}
-	cfg.GRPCAdditionalServerOptions = append(cfg.GRPCAdditionalServerOptions, options...)
-	if err := checkData(filepath.Join(c.EtcdDir, "member", "snap", "db")); err != nil {
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(newLogger(o.LogTo, o.Say))
+	cfg.GRPCAdditionalServerOptions = append(cfg.GRPCAdditionalServerOptions, o.GRPC...)
+	file := filepath.Join(c.EtcdDir, "member", "snap", "db")
+	if err := checkData(file); err != nil {
 		return nil, err
 	}
-	e, err := embed.StartEtcd(cfg)
+	cfg.QuotaBackendBytes = quotaFor(file, cmp.Or(o.Quota, DefaultQuota))
+	e, err := open(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open etcd data in %s: %w", c.EtcdDir, err)
 	}
-	s := &Server{etcd: e}
+	s := &Server{etcd: e, quota: cfg.QuotaBackendBytes}
 	select {
 	case <-e.Server.ReadyNotify():
+		if err := s.makeRoom(ctx, o.Log); err != nil {
+			s.Stop()
+			return nil, err
+		}
 		return s, nil
 	case err := <-e.Err():
 		s.Stop()
@@ -53,6 +83,16 @@ func Start(ctx context.Context, c config.Config, options ...grpc.ServerOption) (
 		s.Stop()
 		return nil, fmt.Errorf("wait for etcd to elect itself: %w", context.Cause(ctx))
 	}
+}
+
+// open is embed.StartEtcd, which panics when some parts of the data cannot be read.
+func open(cfg *embed.Config) (e *embed.Etcd, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("its data is damaged: etcd panics: %v", r)
+		}
+	}()
+	return embed.StartEtcd(cfg)
 }
 
 // checkData checks whether the data file can be opened. etcd itself panics if it cannot, in its own goroutine
@@ -65,14 +105,29 @@ func checkData(path string) error {
 	if err == nil {
 		err = db.Close()
 	}
+	if errors.Is(err, bbolterrors.ErrTimeout) {
+		return fmt.Errorf("etcd's data file %s is in use by another process", path)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("etcd's data file cannot be opened: %w", err)
+	}
 	if err != nil {
 		return fmt.Errorf("etcd's data file %s is damaged: %w; restore a copy of it, or delete the cluster and start it again", path, err)
 	}
 	return nil
 }
 
-// Err delivers the error that ended the server, if it was not stopped.
-func (s *Server) Err() <-chan error { return s.etcd.Err() }
+// Wait blocks until the server has ended, and returns why if it was not stopped, or until ctx ends.
+func (s *Server) Wait(ctx context.Context) error {
+	select {
+	case err := <-s.etcd.Err():
+		return err
+	case <-s.etcd.Server.StopNotify():
+		return errors.New("it stopped on its own; its log says why")
+	case <-ctx.Done():
+		return nil
+	}
+}
 
 // Size is the size of the data file in bytes.
 func (s *Server) Size() int64 { return s.etcd.Server.Backend().Size() }
@@ -127,11 +182,6 @@ func configure(c config.Config) (*embed.Config, error) {
 	cfg.AutoCompactionRetention = "0"
 	// These notifications let the watch cache of the API server know how fresh it is.
 	cfg.WatchProgressNotifyInterval = 5 * time.Second
-	// Its own files have no bound, so it gets a logger that writes where the others do.
-	cfg.Logger, cfg.LogLevel = "zap", "warn"
-	core := zapcore.NewSamplerWithOptions(zapcore.NewCore(zapcore.NewJSONEncoder(logutil.DefaultZapLoggerConfig.EncoderConfig), zapcore.AddSync(c.EtcdLog), zap.WarnLevel),
-		time.Second, 100, 100) // of one message, as etcd does
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(core, zap.AddCaller()))
 	// The next WAL segment is allocated in advance: 2 x 64 MB per cluster by default.
 	wal.SegmentSizeBytes = 8 << 20
 	return cfg, nil

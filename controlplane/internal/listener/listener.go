@@ -23,23 +23,41 @@ type Listener struct {
 	conns  chan net.Conn
 	done   chan struct{}
 	failed chan error
-	once   sync.Once
-	wg     sync.WaitGroup
+	// slots has an element for each open connection, and room for as many as may be.
+	slots chan struct{}
+	once  sync.Once
+	wg    sync.WaitGroup
 
 	mu   sync.Mutex // guards the fields below
 	more map[netip.Addr]*accept.Listener
 	open map[net.Conn]struct{}
 }
 
-// Listen opens 127.0.0.1:port.
-func Listen(ctx context.Context, port int, log *slog.Logger) (*Listener, error) {
+// MostConnections is half of what this process may open: the other half is for etcd and its files, and for the connections
+// to nodes and pods that requests lead to. Without such a limit, clients that only keep connections open take the
+// descriptors that etcd needs for its files, and it ends the process.
+func MostConnections() int {
+	var limit syscall.Rlimit // the Go runtime has raised the soft one to the hard one
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return maxSlots
+	}
+	return int(min(limit.Cur/2, maxSlots))
+}
+
+// maxSlots is for machines without a limit. Each connection takes about 40 KB.
+const maxSlots = 1 << 16
+
+// Listen opens 127.0.0.1:port, for at most so many connections at a time on all addresses together. Others wait, most of
+// them in the kernel's queue; upstream's server closes idle ones after 90 seconds, and those that never send a request after 32.
+func Listen(ctx context.Context, port, most int, log *slog.Logger) (*Listener, error) {
 	first, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		return nil, err
 	}
 	l := &Listener{
 		log: log, first: accept.Patient(first, log), conns: make(chan net.Conn), done: make(chan struct{}), failed: make(chan error, 1),
-		more: map[netip.Addr]*accept.Listener{}, open: map[net.Conn]struct{}{},
+		slots: make(chan struct{}, most),
+		more:  map[netip.Addr]*accept.Listener{}, open: map[net.Conn]struct{}{},
 	}
 	l.wg.Go(func() { l.accept(l.first) })
 	return l, nil
@@ -73,7 +91,13 @@ func (l *Listener) Add(ctx context.Context, addr netip.Addr) error {
 func (l *Listener) Failed() <-chan error { return l.failed }
 
 // Trouble is why connections are not accepted on the loopback address at the moment; nil if they are.
-func (l *Listener) Trouble() error { return l.first.Trouble() }
+func (l *Listener) Trouble() error {
+	if len(l.slots) == cap(l.slots) {
+		return fmt.Errorf("clients keep %d connections open, as many as half of this process's limit of open files allows (ulimit -Hn); "+
+			"idle ones are closed after 90 s", cap(l.slots))
+	}
+	return l.first.Trouble()
+}
 
 func (l *Listener) accept(from *accept.Listener) {
 	for {
@@ -87,6 +111,12 @@ func (l *Listener) accept(from *accept.Listener) {
 				default: // the first is the cause
 				}
 			}
+			return
+		}
+		select {
+		case l.slots <- struct{}{}:
+		case <-l.done:
+			_ = c.Close()
 			return
 		}
 		tracked := &conn{Conn: c, l: l}
@@ -150,7 +180,12 @@ type conn struct {
 
 func (c *conn) Close() error {
 	c.l.mu.Lock()
+	_, open := c.l.open[c]
 	delete(c.l.open, c)
 	c.l.mu.Unlock()
-	return c.Conn.Close()
+	err := c.Conn.Close()
+	if open {
+		<-c.l.slots
+	}
+	return err
 }

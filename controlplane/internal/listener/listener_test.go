@@ -24,9 +24,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+const most = 20
+
 func open(t *testing.T) *Listener {
 	t.Helper()
-	l, err := Listen(t.Context(), 0, slog.New(slog.DiscardHandler))
+	l, err := Listen(t.Context(), 0, most, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,6 +90,63 @@ func TestAMomentWithoutDescriptorsIsNotTheEnd(t *testing.T) {
 	case err := <-l.Failed():
 		t.Errorf("it failed: %v", err)
 	default:
+	}
+}
+
+func TestThereIsAMostOfConnections(t *testing.T) {
+	if MostConnections() < most {
+		t.Fatalf("this process may open %d connections", MostConnections())
+	}
+	l := open(t)
+	var clients, servers []net.Conn
+	dial := func() {
+		t.Helper()
+		c, err := net.Dial("tcp4", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		clients = append(clients, c)
+	}
+	defer func() {
+		for _, c := range append(clients, servers...) {
+			_ = c.Close()
+		}
+	}()
+	for range most {
+		if err := l.Trouble(); err != nil {
+			t.Errorf("with %d connections: %v", len(servers), err)
+		}
+		dial()
+		s, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		servers = append(servers, s)
+	}
+	if err := l.Trouble(); err == nil || !strings.Contains(err.Error(), "20 connections") {
+		t.Errorf("with as many as there may be: %v", err)
+	}
+	dial()
+	next := make(chan net.Conn, 1)
+	go func() {
+		c, _ := l.Accept()
+		next <- c
+	}()
+	select {
+	case c := <-next:
+		t.Error("one more was accepted")
+		servers = append(servers, c)
+	case <-time.After(50 * time.Millisecond): // it could be, if there were no limit
+		_, _ = servers[0].Close(), servers[0].Close() // the second does nothing
+		select {
+		case c := <-next:
+			servers = append(servers, c)
+		case <-time.After(20 * time.Second):
+			t.Error("another one is not accepted after one was closed")
+		}
+	}
+	if got := len(l.slots); got != most {
+		t.Errorf("%d connections are counted, want %d", got, most)
 	}
 }
 

@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -24,6 +23,7 @@ import (
 
 	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/lastwords"
 	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/routes"
 	"bonsai/bootstrap/statedir"
@@ -70,6 +70,8 @@ type Options struct {
 	// KubernetesVersion is what runs ("v1.37.2"), Emulated the minor that it emulates, if any.
 	KubernetesVersion, Emulated string
 	Log                         *slog.Logger
+	// Words keeps the cause of an unexpected exit for the commands that come after.
+	Words *lastwords.Record
 	// Scale multiplies the limits on waits.
 	Scale wait.Scale
 }
@@ -92,19 +94,17 @@ type daemon struct {
 var _ localapi.Backend = (*daemon)(nil)
 
 // Run runs the daemon of a cluster until ctx ends, the local API is asked to stop it, or a component of the control plane
-// exits on its own. The cause of an unexpected exit is written to the cluster's crash file. The caller has locked the
-// cluster for the daemon.
+// exits on its own. The cause of an unexpected exit is the last word of the process; after an orderly end there is none.
+// The caller has locked the cluster for the daemon.
 func Run(ctx context.Context, o Options) error {
 	d := &daemon{Options: o, spec: o.Spec, story: newStory()}
 	err := d.run(ctx)
-	crash := filepath.Join(o.State.Dir(), bootstrap.CrashFile)
-	if err != nil {
+	if err != nil && !errors.Is(err, context.Canceled) { // stopped while it started, it has nothing to explain
+		o.Words.Say(err.Error())
 		o.Log.Error("the daemon failed", "err", err)
-		_ = statedir.WriteFile(crash, []byte(err.Error()))
-	} else {
-		_ = os.Remove(crash)
+		return err
 	}
-	return err
+	return errors.Join(err, o.Words.Withdraw())
 }
 
 // run is the daemon's life.

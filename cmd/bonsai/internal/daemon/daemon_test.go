@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -30,6 +29,7 @@ import (
 	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/lastwords"
 	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/statedir"
 	"bonsai/controlplane/agents"
@@ -82,11 +82,16 @@ func run(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	t.Setenv(bootstrap.EnvReadyFD, "")
+	words, err := lastwords.Open(filepath.Join(h.state.Dir(), bootstrap.CrashFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = words.Close() })
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	h.cancel = cancel
 	go func() {
 		h.ended <- Run(ctx, Options{
-			State: h.state, Spec: spec, Parts: h.parts, KubernetesVersion: "v1.37.2", Log: slog.New(slog.DiscardHandler), Scale: 1,
+			State: h.state, Spec: spec, Parts: h.parts, KubernetesVersion: "v1.37.2", Log: slog.New(slog.DiscardHandler), Words: words, Scale: 1,
 		})
 	}()
 	t.Cleanup(func() {
@@ -195,6 +200,7 @@ func (c control) Client() kubernetes.Interface { return fake.NewClientset() }
 func (c control) Agents() *agents.Client {
 	return agents.New(func(cluster.Node) http.RoundTripper { return nobody{} }, 1)
 }
+func (c control) Store() cluster.Store    { return cluster.Store{Size: 1, Quota: 2} }
 func (c control) Births() *birth.Recorder { return birth.NewRecorder(1) }
 func (c control) NewLoadMeter() *load.Meter {
 	r := func() load.Registry { r := prometheus.NewRegistry(); return load.Registry{Registerer: r, Gatherer: r} }
@@ -241,18 +247,12 @@ func (h *house) steps() (all []string) {
 
 func (h *house) crash() string {
 	h.t.Helper()
-	text, err := os.ReadFile(filepath.Join(h.state.Dir(), bootstrap.CrashFile))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		h.t.Error(err)
-	}
-	return string(text)
+	reason, _ := lastwords.Read(filepath.Join(h.state.Dir(), bootstrap.CrashFile))
+	return reason
 }
 
 func TestLife(t *testing.T) {
 	h := run(t)
-	if err := os.WriteFile(filepath.Join(h.state.Dir(), bootstrap.CrashFile), []byte("an earlier one"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	s, err := h.client.Snapshot(t.Context())
 	if err != nil || s.Phase != cluster.PhaseStarting || len(s.Nodes) != 1 || len(s.Addons) != 1 {
 		t.Errorf("before it is ready: %+v, %v", s, err)
@@ -290,8 +290,8 @@ func TestLife(t *testing.T) {
 	if want := []string{"addons run", "addons end", "nodes are kept no longer", "control plane stops"}; !slices.Equal(h.notes, want) {
 		t.Errorf("got %q, want %q", h.notes, want)
 	}
-	if got := h.crash(); got != "" {
-		t.Errorf("after an orderly end there is %q", got)
+	if reason, left := lastwords.Read(filepath.Join(h.state.Dir(), bootstrap.CrashFile)); left {
+		t.Errorf("after an orderly end there is %q", reason)
 	}
 	if _, err := h.client.Snapshot(t.Context()); fault.KindOf(err) != fault.NotRunning {
 		t.Errorf("after its end: %v", err)

@@ -115,6 +115,9 @@ func Parts(s cluster.Snapshot) (list []cluster.Problem) {
 			component(n.Name, c)
 		}
 	}
+	if s.Store != nil && s.Store.NearlyFull() {
+		list = append(list, storeProblem(*s.Store).For(s.Name))
+	}
 	for _, a := range s.Addons {
 		switch a.State {
 		case cluster.AddonDegraded, cluster.AddonFailed, cluster.AddonBlocked:

@@ -1,0 +1,141 @@
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/lastwords"
+	"bonsai/bootstrap/statedir"
+)
+
+// CrashFile is where a daemon that exits unexpectedly leaves its reason, in the cluster's folder.
+const CrashFile = "crash.txt"
+
+func crashFile(state statedir.Cluster) string { return filepath.Join(state.Dir(), CrashFile) }
+
+// lastWords is the reason that a daemon left when it ended, nil if it left none.
+func lastWords(state statedir.Cluster) error {
+	reason, left := lastwords.Read(crashFile(state))
+	switch {
+	case reason != "":
+		return errors.New(reason)
+	case left:
+		return panicOf(tailOf(state.LogFile("daemon"), evidenceLines))
+	}
+	return nil
+}
+
+// panicOf returns the panic that ended a program, nil if there was none.
+func panicOf(lines []string) error {
+	for _, line := range lines {
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			return errors.New("its process exited because of a " + line)
+		}
+	}
+	return nil
+}
+
+// ended is the problem of a cluster whose daemon is gone although nobody stopped it; nil if it was stopped in order.
+func ended(state statedir.Cluster, s *cluster.Snapshot) *cluster.Problem {
+	p := &cluster.Problem{Kind: string(fault.ControlPlane), Severity: cluster.SeverityError, Object: "daemon"}
+	again := cluster.Advise("start it again", cluster.Bonsai("start").Cure())
+	if reason := lastWords(state); reason != nil {
+		p.Summary, p.Cause, p.Evidence = "the control plane's process exited unexpectedly", reason.Error(), tailOf(state.LogFile("daemon"), evidenceLines)
+		p.Advice = append(remedies(reason, state), again)
+		return p
+	}
+	if _, left := lastwords.Read(crashFile(state)); !left && !headless(s) {
+		return nil
+	}
+	rest := "; the nodes keep running without it"
+	if !headless(s) {
+		rest = ""
+	}
+	d, _ := state.Daemon()
+	foreground := cluster.Advise("to keep it, start it where it may stay", cluster.Bonsai("start").With("--foreground").Change())
+	switch d.Fate() {
+	case statedir.Rebooted:
+		p.Summary, p.Cause, p.Advice = "the control plane ended when this machine was restarted"+rest, "nothing starts it automatically", []cluster.Advice{again}
+	case statedir.Elsewhere:
+		p.Summary, p.Advice = "the control plane was killed together with what started it"+rest, []cluster.Advice{again, foreground}
+		p.Cause = "it was started in a pid namespace of its own (a container, a sandbox or a step of a CI job), and ended with that"
+	case statedir.Cleared:
+		p.Summary, p.Advice = "the control plane was killed, probably together with what started it"+rest, []cluster.Advice{again, foreground}
+		p.Cause = "it was a part of " + filepath.Base(d.Cgroup) + ", which has ended with all its processes"
+	default:
+		p.Summary, p.Cause, p.Advice = "the control plane's process was killed"+rest, "it had no time to say why", []cluster.Advice{again, killedAdvice()}
+	}
+	if rest != "" {
+		p.Cause += "; running pods continue, but nothing is scheduled, repaired or answered"
+	}
+	return p
+}
+
+// remedies are what to do about the reason of an exit, as far as it is known. The texts are those of the kernel and of
+// etcd.
+func remedies(reason error, state statedir.Cluster) []cluster.Advice {
+	has := func(texts ...string) bool {
+		return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(reason.Error(), text) })
+	}
+	switch {
+	case has(syscall.ENOSPC.Error(), syscall.EDQUOT.Error()):
+		return []cluster.Advice{cluster.Advise("make room on the disk first", cluster.Program("df", "-h").On(state.Dir()))}
+	case has(syscall.EMFILE.Error()):
+		return []cluster.Advice{cluster.Advise("raise the limit of open files of this user first; it is", cluster.Program("ulimit", "-Hn"))}
+	case has(syscall.ENFILE.Error()):
+		return []cluster.Advice{cluster.Advise("raise the machine's limit of open files first; it is", cluster.Program("sysctl", "fs.file-max"))}
+	case has("in use by another process"):
+		return []cluster.Advice{cluster.Advise("end that process first; see which it is", cluster.Program("fuser", "-v").On(filepath.Join(state.Etcd(), "member", "snap", "db")))}
+	case has("etcd: ") && has("wal: ", "snap: ", "failed to open WAL", "crc mismatch", "corrupt"), has("data file") && has("is damaged"):
+		return []cluster.Advice{
+			cluster.Advise("etcd's data is damaged; restore a copy of its folder, or delete the cluster", cluster.Bonsai("delete").Change()),
+		}
+	}
+	return nil
+}
+
+// killedAdvice is for processes that were killed by SIGKILL.
+func killedAdvice() cluster.Advice {
+	return cluster.Advise("it was killed; check whether this machine ran out of memory (oom)", cluster.Program("sudo", "dmesg"))
+}
+
+// killDaemon kills the cluster's daemon at once; nobody has to wonder why it ended.
+func (m *Manager) killDaemon(ctx context.Context, state statedir.Cluster) error {
+	d, ok := state.Daemon()
+	if !ok || !state.DaemonAlive() {
+		return nil
+	}
+	// The lock proves that a daemon is running; the file written under it names its process.
+	if d.Fate() != statedir.Running {
+		return m.endElsewhere(ctx, state)
+	}
+	if err := syscall.Kill(d.PID, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fault.New(fault.State, fmt.Sprintf("end the daemon (process %d)", d.PID), err)
+	}
+	ctx, cancel := m.limit(ctx, 5*time.Second, "the killed daemon to end")
+	defer cancel()
+	return errors.Join(state.WaitDaemonGone(ctx), lastwords.Forget(crashFile(state)))
+}
+
+// endElsewhere ends a daemon whose process number means nothing here, or another process.
+func (m *Manager) endElsewhere(ctx context.Context, state statedir.Cluster) error {
+	ctx, cancel := m.limit(ctx, daemonStopLimit, "the daemon to end in order")
+	defer cancel()
+	err := m.clientOf(state).Stop(ctx)
+	if err == nil {
+		err = state.WaitDaemonGone(ctx)
+	}
+	if err != nil {
+		return fault.New(fault.State, "end the daemon, which runs in another pid namespace", err).
+			Advise("end it in the container or sandbox in which it was started")
+	}
+	return nil
+}
