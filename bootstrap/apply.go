@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -200,10 +201,21 @@ func (o *operation) apply(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if o.run.NoWait || !o.touchesNodes() {
+	if !o.touchesNodes() {
 		return nil
 	}
-	return o.waitNodes(ctx)
+	var filling sync.WaitGroup
+	defer filling.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	filling.Go(func() { o.fillImages(ctx) })
+	if !o.run.NoWait {
+		if err := o.waitNodes(ctx); err != nil {
+			return err // which ends the filling
+		}
+	}
+	filling.Wait()
+	return nil
 }
 
 // commit writes certificates and the spec.

@@ -147,9 +147,9 @@ func (o *operation) nodeFiles(spec *cluster.Spec, n cluster.Node) ([]node.File, 
 }
 
 // reloadRegistries makes nodes that were running before use their rewritten configuration; those that have just started
-// have read it. With mirrors every start does this, because the previous command may have been killed halfway.
+// have read it. With mirrors or a proxy every start does this, because the previous command may have been killed halfway.
 func (o *operation) reloadRegistries(ctx context.Context) error {
-	if len(o.Wanted.Spec.Registries.Mirrors) == 0 && !o.Has(plan.KindRegistry) {
+	if len(o.Wanted.Spec.Registries.Mirrors) == 0 && o.Wanted.Spec.Proxy == (cluster.Proxy{}) && !o.Has(plan.KindRegistry, plan.KindProxy) {
 		return nil
 	}
 	now, err := o.driver.List(ctx, o.Wanted.Spec.ID)
@@ -162,8 +162,8 @@ func (o *operation) reloadRegistries(ctx context.Context) error {
 			continue
 		}
 		g.Go(func() error {
-			return o.rec.step("registries/"+c.Node, "Registry mirrors of "+c.Node, func(func(string)) error {
-				ctx, cancel := o.limit(ctx, registriesLimit, "node "+c.Node+" to take over the registry mirrors")
+			return o.rec.step("registries/"+c.Node, "Registries of "+c.Node, func(func(string)) error {
+				ctx, cancel := o.limit(ctx, registriesLimit, "node "+c.Node+" to take over registry mirrors and proxy")
 				defer cancel()
 				var out bytes.Buffer
 				code, err := o.driver.Exec(ctx, c.Name, node.Exec{Cmd: []string{"bonsai-agent", "registries"}, Stdout: &out, Stderr: &out})
@@ -173,7 +173,7 @@ func (o *operation) reloadRegistries(ctx context.Context) error {
 				if err == nil {
 					err = fmt.Errorf("bonsai-agent exited with code %d", code)
 				}
-				return fault.New(fault.Node, "configure the registry mirrors of node "+c.Node, err).
+				return fault.New(fault.Node, "configure how node "+c.Node+" reaches registries", err).
 					WithEvidence(troubles(out.String(), evidenceLines)...).
 					Advise("restart the nodes", cluster.Bonsai("stop").Of(c.Cluster).Change(), cluster.Bonsai("start").Of(c.Cluster).Change())
 			})
@@ -186,7 +186,7 @@ const (
 	stepDNS = "dns"
 	// apiServiceName exists in every cluster; a node that answers it has the cluster's records.
 	apiServiceName = "kubernetes.default.svc." + cluster.ClusterDomain
-	// registriesLimit bounds the writing of a few files in a node.
+	// registriesLimit bounds the writing of a few files in a node, and a restart of its containerd.
 	registriesLimit = 10 * time.Second
 )
 

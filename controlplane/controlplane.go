@@ -40,6 +40,7 @@ import (
 	"bonsai/controlplane/internal/controllers"
 	"bonsai/controlplane/internal/etcd"
 	"bonsai/controlplane/internal/listener"
+	"bonsai/controlplane/internal/relay"
 	"bonsai/controlplane/internal/scheduler"
 	"bonsai/controlplane/nodes"
 	"bonsai/controlplane/observe/birth"
@@ -100,6 +101,7 @@ type Options struct {
 type ControlPlane struct {
 	opts     Options
 	listener *listener.Listener
+	relay    *relay.Relay
 	roots    *x509.CertPool // the cluster's CA
 	etcd     *etcd.Server
 	server   *apiserver.Server
@@ -144,6 +146,10 @@ func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
 	if err := cp.listener.Add(ctx, o.Config.Spec.Gateway); err != nil {
 		// Without nodes it is not needed; with nodes their start reports that they cannot reach the API server.
 		o.Log.Warn("no API listener on the node network", "address", o.Config.Spec.Gateway, "err", err)
+	}
+	cp.relay = relay.New(o.Log, o.Scale)
+	if err := cp.relay.Serve(ctx, o.Config.Spec); err != nil {
+		o.Log.Warn("nodes cannot pull through the proxy", "err", err)
 	}
 	if err := cp.writeFiles(); err != nil {
 		return nil, err
@@ -241,6 +247,9 @@ func (cp *ControlPlane) Apply(ctx context.Context, spec cluster.Spec) error {
 	if err := cp.listener.Add(ctx, spec.Gateway); err != nil {
 		return fmt.Errorf("listen on %s: %w", spec.Gateway, err)
 	}
+	if err := cp.relay.Serve(ctx, spec); err != nil {
+		cp.opts.Log.Warn("nodes cannot pull through the proxy", "err", err)
+	}
 	cp.dialer.SetNodes(spec.Nodes)
 	return cp.nodes.Reload(ctx, spec)
 }
@@ -269,6 +278,9 @@ func (cp *ControlPlane) stop() {
 		cp.watching.Wait()
 	}
 	_ = cp.listener.Close()
+	if cp.relay != nil {
+		cp.relay.Close()
+	}
 	if cp.agents != nil {
 		cp.agents.Close()
 	}

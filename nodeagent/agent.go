@@ -171,10 +171,12 @@ func (a *agent) configureContainerd() error {
 // stops kubelet, all containers and containerd, in this order.
 func (a *agent) startChildren(ctx context.Context) (stop func()) {
 	bin := filepath.Join(cluster.PayloadDir, "bin")
-	env := childEnv(os.Environ(), a.cfg.WaitScale)
+	env := func() []string { return childEnv(os.Environ(), a.cfg.WaitScale) }
 	a.containerd = supervise.New(supervise.Spec{
 		Name: "containerd", Path: filepath.Join(bin, "containerd"), Args: []string{"--config", containerd.ConfigFile},
-		Env: env, LogFile: filepath.Join(cluster.NodeLogDir, "containerd.log"), Grace: a.cfg.WaitScale.Of(containerdGrace),
+		// Only containerd has business outside the cluster. What it starts inherits this, except the programs in pods.
+		Env:     func() []string { return append(env(), a.proxy().Environment()...) },
+		LogFile: filepath.Join(cluster.NodeLogDir, "containerd.log"), Grace: a.cfg.WaitScale.Of(containerdGrace),
 		Ready: func(ctx context.Context) error {
 			version, err := a.runtime.WaitReady(ctx)
 			if err == nil {
@@ -206,6 +208,16 @@ func (a *agent) startChildren(ctx context.Context) (stop func()) {
 	}
 }
 
+// proxy is the one for pulls. It may have changed since the agent started.
+func (a *agent) proxy() cluster.Proxy {
+	cfg, err := LoadConfig()
+	if err != nil {
+		a.log.Warn("pulls use the proxy that was configured when the agent started", "cause", err)
+		cfg = a.cfg
+	}
+	return cfg.Proxy
+}
+
 func startOne(ctx context.Context, p *supervise.Process) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -216,7 +228,7 @@ func startOne(ctx context.Context, p *supervise.Process) (stop func()) {
 	return func() { cancel(); <-done }
 }
 
-// childEnv is the container's own environment (including proxies) plus what programs in a node rely on.
+// childEnv is the container's own environment plus what programs in a node rely on.
 func childEnv(base []string, scale wait.Scale) []string {
 	return append(base,
 		"PATH="+Path, "HOME=/root",

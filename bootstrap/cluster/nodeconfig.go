@@ -39,6 +39,8 @@ type NodeConfig struct {
 	// DNSSearch is Spec.DNSSearch.
 	DNSSearch  string     `json:"dnsSearch,omitempty"`
 	Registries Registries `json:"registries,omitzero"`
+	// Proxy is as this node uses it. Only pulls go through it.
+	Proxy Proxy `json:"proxy,omitzero"`
 	// WaitScale multiplies every limit on a wait, for slow machines.
 	WaitScale wait.Scale `json:"waitScale"`
 }
@@ -54,6 +56,7 @@ func (s *Spec) NodeConfigFor(n Node, apiServer string, scale wait.Scale) NodeCon
 	return NodeConfig{
 		Cluster: s.Name, Node: n, Peers: peers, APIServer: apiServer,
 		Subnet: s.Subnet, Gateway: s.Gateway, PodCIDR: s.PodRange(), ServiceCIDR: s.ServiceRange(),
-		DNSServiceIP: s.DNSServiceIP(), ClusterDomain: ClusterDomain, DNSSearch: s.DNSSearch, Registries: s.Registries, WaitScale: scale,
+		DNSServiceIP: s.DNSServiceIP(), ClusterDomain: ClusterDomain, DNSSearch: s.DNSSearch, Registries: s.Registries,
+		Proxy: s.Proxy.InNodes(s), WaitScale: scale,
 	}
 }

@@ -174,6 +174,9 @@ func TestParseRegistries(t *testing.T) {
 	if a := r.Mirrors["*"]; len(a) != 1 || a[0].URL != "https://all.example" {
 		t.Errorf("*: %+v", a)
 	}
+	if none, err := ParseRegistries([]string{"ghcr.io="}, "", ""); err != nil || len(none.Mirrors) != 1 || len(none.Mirrors["ghcr.io"]) != 0 {
+		t.Errorf("no mirror for a registry: %+v, %v; want its empty list", none, err)
+	}
 	if empty, err := ParseRegistries(nil, "", ""); err != nil || empty.Mirrors != nil {
 		t.Errorf("nothing asked for: %+v, %v", empty, err)
 	}
@@ -182,7 +185,7 @@ func TestParseRegistries(t *testing.T) {
 func TestParseRegistriesNeverRepeatsAPassword(t *testing.T) {
 	for _, text := range []string{
 		"", "ftp://u:geheim@x", "https://u:geheim@", "https://u:gehe#im@host", "https://u:geheim@h?q=1", "https://u:geheim%zz@h",
-		"=https://u:geheim@h", "a b=https://u:geheim@h", "docker.io=", "https://u:gehe/im@host:99999999",
+		"=https://u:geheim@h", "a b=https://u:geheim@h", "=", "https://u:gehe/im@host:99999999",
 	} {
 		_, err := ParseRegistries([]string{text}, "", "")
 		if err == nil && !strings.HasPrefix(text, "https://u:gehe/im") {

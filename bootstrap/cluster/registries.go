@@ -24,7 +24,7 @@ var countryMirrors = map[string]map[string]string{
 }
 
 // ParseRegistries parses the registry settings that a user typed: mirrors as "URL" (for docker.io), "REGISTRY=URL" or
-// "*=URL", with credentials in the URL's user part; a country whose public mirrors come after them; and the PEM of an
+// "*=URL", with credentials in the URL's user part, or "REGISTRY=" for none, which is an empty list; a country whose public mirrors come after them; and the PEM of an
 // authority to trust for the https ones. All problems are reported at once.
 func ParseRegistries(mirrors []string, country, ca string) (Registries, error) {
 	r := Registries{Mirrors: map[string][]Mirror{}}
@@ -33,6 +33,12 @@ func ParseRegistries(mirrors []string, country, ca string) (Registries, error) {
 		registry, m, err := parseMirror(text)
 		if err != nil {
 			errs = append(errs, err)
+			continue
+		}
+		if m.URL == "" {
+			if _, ok := r.Mirrors[registry]; !ok { // others of this command count
+				r.Mirrors[registry] = []Mirror{}
+			}
 			continue
 		}
 		if strings.HasPrefix(m.URL, "https:") {
@@ -65,8 +71,11 @@ func parseMirror(text string) (registry string, m Mirror, err error) {
 	if registry == "" || strings.ContainsAny(registry, " \t\"'\\") {
 		return "", m, fmt.Errorf("registry mirror: %q is not the host name of a registry", registry)
 	}
+	if rest == "" && text != "" {
+		return registry, m, nil
+	}
 	if rest == "" {
-		return "", m, fmt.Errorf("registry mirror for %s: the URL is empty", registry)
+		return "", m, errors.New("registry mirror: the URL is empty")
 	}
 	if !strings.Contains(rest, "://") {
 		rest = "https://" + rest

@@ -68,6 +68,8 @@ type Spec struct {
 	Nodes []Node `json:"nodes"`
 	// Registries defines where the nodes' containerd pulls from.
 	Registries Registries `json:"registries,omitzero"`
+	// Proxy is what the environment of the last start named; nodes pull images through it.
+	Proxy Proxy `json:"proxy,omitzero"`
 	// Addons is what the user chose, by name; addons that are not in it follow their default.
 	Addons map[string]bool `json:"addons,omitempty"`
 	// DNSSearch is which of the machine's search domains pods get: one of the constants DNSSearch…, or empty for DNSSearchAuto.

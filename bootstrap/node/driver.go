@@ -73,6 +73,8 @@ type Driver interface {
 	Exec(ctx context.Context, container string, e Exec) (int, error)
 	// Logs copies the container's own output, at most tail lines from its end (0: all), into w.
 	Logs(ctx context.Context, container string, tail int, follow bool, w io.Writer) error
+	// FindImages returns the images of the engine that refs name, in their order. Those that it does not have are missing.
+	FindImages(ctx context.Context, refs []string) ([]Image, error)
 	// SaveImages streams images of the engine as a docker archive; the caller closes it.
 	SaveImages(ctx context.Context, refs []string) (io.ReadCloser, error)
 	// Close releases the connection.
@@ -162,6 +164,14 @@ type Container struct {
 // and the engine starts one that is between two restarts again.
 func (c Container) Up() bool {
 	return c.Running || c.State == "paused" || c.State == "restarting"
+}
+
+// Image is one image of the engine.
+type Image struct {
+	// Ref is the name by which it was found, ID what the engine calls its content.
+	Ref, ID string
+	// Digests are its names by digest (NAME@sha256:…), of the registries that it was pulled from or pushed to.
+	Digests []string
 }
 
 // Exec is a command to run in a container.

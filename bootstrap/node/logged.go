@@ -112,6 +112,12 @@ func (l *logged) Logs(ctx context.Context, container string, tail int, follow bo
 	return l.Driver.Logs(ctx, container, tail, follow, w)
 }
 
+func (l *logged) FindImages(ctx context.Context, refs []string) (found []Image, err error) {
+	end := l.call(ctx, "find images", "")
+	defer func() { end(err) }()
+	return l.Driver.FindImages(ctx, refs)
+}
+
 func (l *logged) SaveImages(ctx context.Context, refs []string) (r io.ReadCloser, err error) {
 	end := l.call(ctx, "save images", "")
 	defer func() { end(err) }()

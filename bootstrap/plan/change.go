@@ -30,6 +30,7 @@ const (
 	KindStopNode      Kind = "node-stopped"
 	KindStartNode     Kind = "node-started"
 	KindRegistry      Kind = "registry"
+	KindProxy         Kind = "proxy"
 	KindAddon         Kind = "addon"
 )
 
@@ -307,6 +308,26 @@ func (c Registry) String() string {
 		urls = append(urls, m.URL)
 	}
 	return "pull " + name + " from " + strings.Join(urls, ", ")
+}
+
+// Proxy is another way to the registries. It contains no passwords.
+type Proxy struct {
+	Name string        `json:"name"`
+	From cluster.Proxy `json:"from,omitzero"`
+	To   cluster.Proxy `json:"to,omitzero"`
+}
+
+func (c Proxy) Kind() Kind     { return KindProxy }
+func (c Proxy) Object() string { return "cluster/" + c.Name }
+func (c Proxy) Needs() Need    { return Need{Effect: Live} }
+func (c Proxy) String() string {
+	switch {
+	case c.To == (cluster.Proxy{}):
+		return "pull images without a proxy"
+	case c.To.String() == c.From.String():
+		return "pull images through the proxy " + c.To.String() + " with other exceptions or another password"
+	}
+	return "pull images through the proxy " + c.To.String()
 }
 
 // Addon turns an addon on or off.

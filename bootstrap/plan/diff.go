@@ -19,6 +19,7 @@ func Diff(current, wanted State) []Change {
 		diffCluster(*current.Spec, *want, current),
 		diffNodes(current, wanted),
 		diffRegistries(current.Spec.Registries.Mirrors, want.Registries.Mirrors),
+		diffProxy(*current.Spec, *want),
 		diffAddons(current.Spec.Addons, want.Addons),
 		diffRunning(current, wanted),
 	)
@@ -99,6 +100,13 @@ func diffRegistries(have, want map[string][]cluster.Mirror) (changes []Change) {
 		}
 	}
 	return changes
+}
+
+func diffProxy(have, want cluster.Spec) []Change {
+	if have.Proxy == want.Proxy {
+		return nil
+	}
+	return []Change{Proxy{want.Name, have.Proxy.Redacted(), want.Proxy.Redacted()}}
 }
 
 func diffAddons(have, want map[string]bool) (changes []Change) {

@@ -222,6 +222,10 @@ func TestAWishAddsToWhatIsThere(t *testing.T) {
 	if m := got.Registries.Mirrors; len(m) != 2 || m["docker.io"][0].URL != "https://new" || m["ghcr.io"][0].URL != "https://g" {
 		t.Errorf("mirrors = %+v, want those of the named registry replaced and the others kept", m)
 	}
+	none := mustResolve(t, Wish{Registries: cluster.Registries{Mirrors: map[string][]cluster.Mirror{"docker.io": {}}}}, &existing, quietMachine())
+	if m := none.Registries.Mirrors; len(m) != 1 || m["ghcr.io"] == nil {
+		t.Errorf("mirrors = %+v, want those of one registry removed", m)
+	}
 	if a := got.Addons; len(a) != 2 || !a["a"] || a["b"] {
 		t.Errorf("addons = %v", a)
 	}

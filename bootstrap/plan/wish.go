@@ -36,8 +36,10 @@ type Wish struct {
 	// CPUs and MemoryBytes limit every node; 0 removes the limit.
 	CPUs        *float64 `json:"cpus,omitempty"`
 	MemoryBytes *int64   `json:"memoryBytes,omitempty"`
-	// Registries holds the mirrors of some registries; those of others stay as they are.
+	// Registries holds the mirrors of some registries, none for an empty list; those of others stay as they are.
 	Registries cluster.Registries `json:"registries,omitzero"`
+	// Proxy is that of the environment, for pulls; nil keeps the one that the cluster has.
+	Proxy *cluster.Proxy `json:"proxy,omitempty"`
 	// Addons turns some addons on or off by name; others stay as they are.
 	Addons map[string]bool `json:"addons,omitempty"`
 	// DNSSearch is as in cluster.Spec; empty means unchanged.
@@ -101,6 +103,10 @@ func Resolve(w Wish, existing *cluster.Spec, env Environment) (cluster.Spec, err
 		spec.UpstreamHooks = *w.UpstreamHooks
 	}
 	spec.Registries.Mirrors = overlay(spec.Registries.Mirrors, w.Registries.Mirrors)
+	maps.DeleteFunc(spec.Registries.Mirrors, func(_ string, m []cluster.Mirror) bool { return len(m) == 0 })
+	if w.Proxy != nil {
+		spec.Proxy = *w.Proxy
+	}
 	spec.Addons = overlay(spec.Addons, w.Addons)
 	return spec, spec.Validate()
 }

@@ -2,10 +2,13 @@
 //
 //	bonsai-agent run                  be the agent; started by bonsai-init
 //	bonsai-agent status [-o json]     the node's components
-//	bonsai-agent images import FILE|- import a docker or OCI archive
+//	bonsai-agent images import [-a] [-o json] FILE|- [ID=NAME@DIGEST...]
+//	                                  import a docker or OCI archive, with further names for the images of these IDs; with
+//	                                  -a also images that have no other name
+//	bonsai-agent images export NAME... write images of the node's store to stdout
 //	bonsai-agent images ls [-o json]  the images in the node's store
 //	bonsai-agent probe URL            exit 0 if URL answers at all
-//	bonsai-agent registries           have containerd use the registry mirrors of the node's configuration
+//	bonsai-agent registries           have containerd use the registry mirrors and the proxy of the node's configuration
 //	crictl ps [-a] | pods | images    what containerd runs (the same program under another name)
 //
 // It never links k8s.io/kubernetes: it runs in every node all the time.
@@ -28,6 +31,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/componentlog"
+	"bonsai/bootstrap/direct"
 	"bonsai/nodeagent"
 )
 
@@ -48,7 +52,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: bonsai-agent run | status [-o json] | images import FILE|- | images ls [-o json] | probe URL | registries, " +
+var errUsage = errors.New("usage: bonsai-agent run | status [-o json] | images import [-a] [-o json] FILE|- [ID=NAME@DIGEST...] | images export NAME... | images ls [-o json] | probe URL | registries, " +
 	"or crictl ps [-a] | pods | images")
 
 func dispatch(ctx context.Context, name string, args []string, stdin io.Reader, stdout io.Writer) error {
@@ -68,7 +72,7 @@ func dispatch(ctx context.Context, name string, args []string, stdin io.Reader, 
 	case "probe":
 		return probe(ctx, args, stdout)
 	case "registries":
-		return registries(args)
+		return registries(ctx, args)
 	case "crictl":
 		return crictl(ctx, args, stdout)
 	}
@@ -80,6 +84,9 @@ func run(ctx context.Context) error {
 	// thousand Services fit below the limit; beyond it, saving memory costs processor time.
 	debug.SetGCPercent(50)
 	debug.SetMemoryLimit(64 << 20)
+	if err := direct.Only(); err != nil { // some engines give containers the proxies of their own environment
+		return err
+	}
 	if err := os.Setenv("PATH", nodeagent.Path); err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"text/tabwriter"
 	"time"
 
@@ -23,6 +22,8 @@ import (
 const (
 	listLimit  = 10 * time.Second
 	probeLimit = 3 * time.Second
+	// restartLimit is for containerd to stop and start, which takes a fifth of a second.
+	restartLimit = 8 * time.Second
 )
 
 // flags parses "-o json" and "-a" anywhere in args, and returns the rest.
@@ -92,50 +93,6 @@ func dialContainerd() (*containerd.Client, error) {
 	return containerd.NewClient(containerd.Socket, c.Snapshotter)
 }
 
-func images(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
-	asJSON, _, rest, err := flags(args)
-	if err != nil || len(rest) == 0 {
-		return errUsage
-	}
-	c, err := dialContainerd()
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	switch {
-	case rest[0] == "ls" && len(rest) == 1:
-		ctx, cancel := limited(ctx, listLimit)
-		defer cancel()
-		list, err := c.Images(ctx)
-		if err != nil {
-			return err
-		}
-		if asJSON {
-			return json.NewEncoder(stdout).Encode(list)
-		}
-		for _, i := range list {
-			fmt.Fprintln(stdout, i.Name)
-		}
-		return nil
-	case rest[0] == "import" && len(rest) == 2:
-		if rest[1] != "-" {
-			f, err := os.Open(rest[1])
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			stdin = f
-		}
-		// No limit: how long it takes depends on the writer of the stream, and it ends with it.
-		names, err := c.Import(ctx, stdin)
-		for _, n := range names {
-			fmt.Fprintln(stdout, n)
-		}
-		return err
-	}
-	return errUsage
-}
-
 // probe checks whether a server can be reached from this node. Any answer will do; the server's identity does not
 // matter.
 func probe(ctx context.Context, args []string, stdout io.Writer) error {
@@ -161,8 +118,8 @@ func probe(ctx context.Context, args []string, stdout io.Writer) error {
 	return resp.Body.Close()
 }
 
-// registries takes over the registry mirrors of a configuration that was written since the agent started.
-func registries(args []string) error {
+// registries takes over the registry mirrors and the proxy of a configuration that was written since the agent started.
+func registries(ctx context.Context, args []string) error {
 	if len(args) > 0 {
 		return errUsage
 	}
@@ -170,7 +127,12 @@ func registries(args []string) error {
 	if err != nil {
 		return err
 	}
-	return containerd.WriteRegistries(cfg.Registries, cfg.WaitScale)
+	if err := containerd.WriteRegistries(cfg.Registries, cfg.WaitScale); err != nil {
+		return err
+	}
+	ctx, cancel := cfg.WaitScale.Limit(ctx, restartLimit, "containerd to run with another proxy")
+	defer cancel()
+	return nodeagent.UseProxy(ctx, cfg.Proxy, agentapi.NewClient(agentapi.Socket).State)
 }
 
 func crictl(ctx context.Context, args []string, stdout io.Writer) error {

@@ -15,6 +15,7 @@ import (
 	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/componentlog"
+	"bonsai/bootstrap/direct"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/lastwords"
 	"bonsai/bootstrap/statedir"
@@ -50,6 +51,10 @@ func runDaemon(ctx context.Context, args []string) error {
 	name := flags.String("cluster", cluster.DefaultName, "name of the cluster")
 	if err := flags.Parse(args); err != nil {
 		return fault.New(fault.Usage, "", err)
+	}
+	// Before anything asks: the control plane's requests to nodes, webhooks and aggregated APIs stay on this machine.
+	if err := direct.Only(); err != nil {
+		return err
 	}
 	dir, err := statedir.Home()
 	if err != nil {

@@ -107,6 +107,12 @@ func (c *Client) Listening(ctx context.Context, n cluster.Node, uid string) ([]c
 	return ports, err
 }
 
+// Images returns the images that the node has.
+func (c *Client) Images(ctx context.Context, n cluster.Node) (images []cluster.NodeImage, err error) {
+	err = c.do(ctx, n, request{path: "/v1/images", limit: podLimit}, &images)
+	return images, err
+}
+
 // MakeVolume creates a volume, which may exist already, and returns its path on the node.
 func (c *Client) MakeVolume(ctx context.Context, n cluster.Node, name string) (string, error) {
 	var volume struct {

@@ -140,6 +140,9 @@ func (o *Observer) Start(control ControlPlane) {
 			}
 			return nil, fmt.Errorf("the cluster has no node %s", node)
 		},
+		Images: func(ctx context.Context) map[string][]cluster.NodeImage {
+			return imagesOf(ctx, control.Agents(), o.nodes())
+		},
 	})
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -285,3 +288,20 @@ func (o *Observer) wantsDNS() bool {
 
 // nodes returns the nodes that the cluster currently has.
 func (o *Observer) nodes() []cluster.Node { return o.Spec().Nodes }
+
+// imagesOf asks nodes for their images, all in parallel. One that does not answer is missing.
+func imagesOf(ctx context.Context, client *agents.Client, nodes []cluster.Node) map[string][]cluster.NodeImage {
+	lists := make([][]cluster.NodeImage, len(nodes))
+	var asked sync.WaitGroup
+	for i, n := range nodes {
+		asked.Go(func() { lists[i], _ = client.Images(ctx, n) })
+	}
+	asked.Wait()
+	byNode := map[string][]cluster.NodeImage{}
+	for i, n := range nodes {
+		if lists[i] != nil {
+			byNode[n.Name] = lists[i]
+		}
+	}
+	return byNode
+}

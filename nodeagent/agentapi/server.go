@@ -5,8 +5,7 @@
 //	GET  /healthz       "ok"
 //	GET  /v1/state      State
 //	GET  /v1/usage      cluster.NodeCounters, measured now
-//	GET  /v1/images     []containerd.Image
-//	POST /v1/images     a docker or OCI archive to import; answers with the names
+//	GET  /v1/images     []cluster.NodeImage
 //	GET  /v1/pods/UID   cluster.PodOnNode: when the parts of a pod were made
 //	GET  /v1/pods/UID/listening
 //	                    []cluster.Listening: the ports that its programs listen on now
@@ -35,7 +34,6 @@ import (
 
 	"bonsai/bootstrap/accept"
 	"bonsai/bootstrap/cluster"
-	"bonsai/nodeagent/containerd"
 	"bonsai/nodeagent/listening"
 	"bonsai/nodeagent/podtimes"
 )
@@ -49,8 +47,7 @@ const (
 
 // Images is what the server needs of containerd.
 type Images interface {
-	Images(ctx context.Context) ([]containerd.Image, error)
-	Import(ctx context.Context, r io.Reader) ([]string, error)
+	Images(ctx context.Context) ([]cluster.NodeImage, error)
 }
 
 // Pods is what the server needs to report on pods.
@@ -137,10 +134,6 @@ func (s *Server) api() http.Handler {
 	mux.HandleFunc("GET /v1/images", func(w http.ResponseWriter, r *http.Request) {
 		images, err := s.cfg.Images.Images(r.Context())
 		answer(w, images, err)
-	})
-	mux.HandleFunc("POST /v1/images", func(w http.ResponseWriter, r *http.Request) {
-		names, err := s.cfg.Images.Import(r.Context(), r.Body)
-		answer(w, names, err)
 	})
 	mux.HandleFunc("GET /v1/pods/{uid}", func(w http.ResponseWriter, r *http.Request) {
 		pod, err := s.cfg.Pods.Pod(r.Context(), r.PathValue("uid"))

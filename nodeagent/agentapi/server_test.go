@@ -24,51 +24,27 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"bonsai/bootstrap/cluster"
-	"bonsai/nodeagent/containerd"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fixture is a served agent and the certificates to talk to it.
 type fixture struct {
-	addr   string
-	ca     *authority
-	images fakeImages
-	stop   func() error
+	addr string
+	ca   *authority
+	stop func() error
 }
 
-type fakeImages struct {
-	mu       sync.Mutex // guards imported
-	imported bytes.Buffer
-}
+type fakeImages struct{}
 
-func (f *fakeImages) Images(context.Context) ([]containerd.Image, error) {
-	return []containerd.Image{{Name: "docker.io/library/a:1"}}, nil
-}
-
-func (f *fakeImages) Import(_ context.Context, r io.Reader) ([]string, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	_, err := f.imported.ReadFrom(r)
-	if f.imported.Len() == 0 {
-		return nil, errors.New("empty archive")
-	}
-	return []string{"docker.io/library/a:1"}, err
-}
-
-// taken returns what was imported, and forgets it.
-func (f *fakeImages) taken() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	defer f.imported.Reset()
-	return f.imported.String()
+func (fakeImages) Images(context.Context) ([]cluster.NodeImage, error) {
+	return []cluster.NodeImage{{Name: "docker.io/library/a:1", Loaded: true}}, nil
 }
 
 func serve(t testing.TB) *fixture {
@@ -82,7 +58,7 @@ func serve(t testing.TB) *fixture {
 	}
 	s := New(Config{
 		Allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/30")}, Denied: []netip.Addr{netip.MustParseAddr("127.0.0.2")},
-		DialTimeout: 10 * time.Second, Images: &f.images, Log: slog.New(slog.DiscardHandler),
+		DialTimeout: 10 * time.Second, Images: fakeImages{}, Log: slog.New(slog.DiscardHandler),
 		State: func(context.Context) State {
 			return State{Node: "n1", Components: []cluster.Component{{Name: "containerd", Phase: cluster.PhaseRunning}}}
 		},
@@ -209,13 +185,10 @@ func TestUsage(t *testing.T) {
 
 func TestImages(t *testing.T) {
 	f := serve(t)
-	resp, _ := request(t, f.dial(t, daemons), http.MethodPost, "/v1/images", "a tar stream")
-	if got := strings.TrimSpace(text(t, resp)); got != `["docker.io/library/a:1"]` || f.images.taken() != "a tar stream" {
-		t.Errorf("answer %q, want the name of the image that was imported", got)
-	}
-	resp, _ = request(t, f.dial(t, daemons), http.MethodPost, "/v1/images", "")
-	if got := text(t, resp); resp.StatusCode != http.StatusInternalServerError || !strings.Contains(got, "empty archive") {
-		t.Errorf("an import that fails answers %d %q", resp.StatusCode, got)
+	resp, _ := request(t, f.dial(t, daemons), http.MethodGet, "/v1/images", "")
+	var got []cluster.NodeImage
+	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil || len(got) != 1 || got[0].Name != "docker.io/library/a:1" || !got[0].Loaded {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 

@@ -7,127 +7,125 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	imagesapi "github.com/containerd/containerd/api/services/images/v1"
-	streamingapi "github.com/containerd/containerd/api/services/streaming/v1"
-	transferapi "github.com/containerd/containerd/api/services/transfer/v1"
-	streamproxy "github.com/containerd/containerd/v2/core/streaming/proxy"
-	"github.com/containerd/containerd/v2/core/transfer"
-	"github.com/containerd/containerd/v2/core/transfer/archive"
-	"github.com/containerd/containerd/v2/core/transfer/image"
-	transferproxy "github.com/containerd/containerd/v2/core/transfer/proxy"
-	"github.com/containerd/errdefs"
-	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/wait"
 )
 
-// Image is one image name in containerd's store.
-type Image struct {
-	Name    string    `json:"name"`
-	Digest  string    `json:"digest"`
-	Created time.Time `json:"created"`
-}
+// labelLoaded marks images that "bonsai image load" brought. Only these are copied to nodes that come later.
+const labelLoaded = "io.bonsai.loaded"
 
-// Why an archive was readable but cannot be used.
-var (
-	// ErrNoName: nobody could refer to its images.
-	ErrNoName = errors.New("the archive holds no image with a name and tag")
-	// ErrPlatform: nothing in it runs on this machine.
-	ErrPlatform = errors.New("the archive holds no image for this machine's platform")
+// labelManaged is on the images that CRI knows. It gets to know them by events, within milliseconds.
+const (
+	labelManaged = "io.cri-containerd.image"
+	managedLimit = 2 * time.Second
 )
 
-// Images lists the image names in the store, sorted.
-func (c *Client) Images(ctx context.Context) ([]Image, error) {
-	resp, err := imagesapi.NewImagesClient(c.conn).List(inNamespace(ctx), &imagesapi.ListImagesRequest{})
+func (c *Client) images() imagesapi.ImagesClient { return imagesapi.NewImagesClient(c.conn) }
+
+// Images lists the image names in the store, sorted. It leaves out the names that CRI gives to the content of images.
+func (c *Client) Images(ctx context.Context) ([]cluster.NodeImage, error) {
+	resp, err := c.images().List(inNamespace(ctx), &imagesapi.ListImagesRequest{})
 	if err != nil {
 		return nil, fmt.Errorf("list images: %w", err)
 	}
-	images := make([]Image, 0, len(resp.Images))
+	list := make([]cluster.NodeImage, 0, len(resp.Images))
 	for _, i := range resp.Images {
-		images = append(images, Image{Name: i.Name, Digest: i.Target.GetDigest(), Created: i.CreatedAt.AsTime()})
-	}
-	slices.SortFunc(images, func(a, b Image) int {
-		if a.Name < b.Name {
-			return -1
+		if strings.HasPrefix(i.Name, "sha256:") {
+			continue
 		}
-		return 1
-	})
-	return images, nil
+		list = append(list, cluster.NodeImage{
+			Name: i.Name, Target: i.Target.GetDigest(), Loaded: i.Labels[labelLoaded] != "", Updated: i.UpdatedAt.AsTime(),
+		})
+	}
+	slices.SortFunc(list, func(a, b cluster.NodeImage) int { return strings.Compare(a.Name, b.Name) })
+	return list, nil
 }
 
-// unnamed prefixes images for which an OCI archive has only a tag.
-const unnamed = "docker.io/library/imported"
+// Load imports the images of an archive, as Import does, for "bonsai image load": it marks them as loaded, and names them by
+// digest too. Pods find an image that they name by digest only under exactly this name.
+//
+// digests are the names by digest that the archive's writer knows, by the image's ID: an archive of "docker save" has
+// neither the manifests of the registry nor their digests. What they lead to is what the writer has under that digest. An
+// archive in OCI form has the manifests; its images get their digests as after a pull. With nameless, images that have no
+// other name are loaded too.
+func (c *Client) Load(ctx context.Context, r io.Reader, digests map[string][]string, nameless bool) ([]cluster.LoadedImage, error) {
+	names, err := c.importArchive(ctx, r, map[string]string{labelLoaded: "true"}, nameless)
+	if err != nil {
+		return nil, err
+	}
+	ctx = inNamespace(ctx)
+	var loaded []cluster.LoadedImage
+	for _, name := range names {
+		i, err := c.nameByDigest(ctx, name, digests)
+		if err != nil {
+			return nil, fmt.Errorf("import images: %w", err)
+		}
+		if i.Name != "" {
+			loaded = append(loaded, i)
+		}
+	}
+	if len(loaded) == 0 {
+		return nil, fmt.Errorf("import images: %w", ErrNoName)
+	}
+	return loaded, nil
+}
 
-// lateProgress is how much longer than the import itself its report may take.
-const lateProgress = 5 * time.Second
+// nameByDigest gives an image its names by digest. One that has only a temporary name gets the first of them in its place;
+// without any it is dropped.
+func (c *Client) nameByDigest(ctx context.Context, name string, digests map[string][]string) (loaded cluster.LoadedImage, err error) {
+	found, err := c.images().Get(ctx, &imagesapi.GetImageRequest{Name: name})
+	if err != nil {
+		return loaded, fmt.Errorf("look up %s: %w", name, err)
+	}
+	m, err := c.manifest(ctx, found.Image.Target)
+	if err != nil {
+		return loaded, err
+	}
+	temporary := strings.HasPrefix(name, unnamed+"@")
+	wanted := slices.Concat(digests[found.Image.Target.Digest], digests[m.Config.Digest])
+	if named, err := reference.ParseNamed(name); err == nil && !temporary && !m.converted() {
+		wanted = append(wanted, reference.TrimNamed(named).String()+"@"+found.Image.Target.Digest)
+	}
+	if !temporary {
+		loaded.Name = name
+	}
+	for _, text := range wanted {
+		full, err := reference.ParseDockerRef(text)
+		if err != nil {
+			return loaded, fmt.Errorf("name %s by digest: %w", name, err)
+		}
+		if full.String() == loaded.Name || slices.Contains(loaded.Digests, full.String()) {
+			continue
+		}
+		found.Image.Name = full.String()
+		if err := c.store(ctx, found.Image); err != nil {
+			return loaded, err
+		}
+		if loaded.Name == "" {
+			loaded.Name = full.String()
+		} else {
+			loaded.Digests = append(loaded.Digests, full.String())
+		}
+	}
+	if temporary {
+		return loaded, c.forget(ctx, name)
+	}
+	return loaded, nil
+}
 
 // Import stores the images of a docker or OCI archive, compressed or not, unpacks them so that pods start at once, and
 // returns their names. Of an index it imports only this machine's platform; the others may be absent, as in the output
 // of "docker save" after a pull. The reader is read to its end or to the first error.
 func (c *Client) Import(ctx context.Context, r io.Reader) ([]string, error) {
-	platform := platforms.DefaultSpec()
-	store := image.NewStore("", image.WithNamedPrefix(unnamed, true),
-		// No manifest limit: it would count over all images of the archive, and drop all but the first.
-		image.WithPlatforms(platform), image.WithUnpack(platform, c.snapshotter))
-	// Progress comes over a stream of its own, which may lag behind the answer.
-	saved, completed := make(chan string, 16), make(chan struct{})
-	ctx, cancel := context.WithCancel(inNamespace(ctx)) // ends the streams' helpers in this process
-	defer cancel()
-	progress := func(p transfer.Progress) {
-		switch p.Event {
-		case "saved":
-			select {
-			case saved <- p.Name:
-			case <-ctx.Done():
-			}
-		case "Completed import":
-			close(completed)
-		}
-	}
-	t := transferproxy.NewTransferrer(transferapi.NewTransferClient(c.conn),
-		streamproxy.NewStreamCreator(streamingapi.NewStreamingClient(c.conn)))
-	finished := make(chan error, 1)
-	go func() {
-		finished <- t.Transfer(ctx, archive.NewImageImportStream(r, ""), store, transfer.WithProgress(progress))
-	}()
-
-	var names []string
-	var late <-chan time.Time
-	for reported := false; !reported; {
-		select {
-		case name := <-saved:
-			names = append(names, name)
-		case err := <-finished:
-			if errdefs.IsNotFound(err) {
-				err = fmt.Errorf("%w (%s): %w", ErrPlatform, platforms.Format(platform), err)
-			}
-			if err != nil {
-				return nil, fmt.Errorf("import images: %w", err)
-			}
-			late = time.After(lateProgress)
-		case <-completed: // comes after all names
-			reported = true
-		case <-late:
-			reported = true
-		}
-	}
-	for len(saved) > 0 {
-		names = append(names, <-saved)
-	}
-	if len(names) == 0 {
-		return nil, fmt.Errorf("import images: %w", ErrNoName)
-	}
-	for i, name := range names {
-		var err error
-		if names[i], err = c.normalize(ctx, name); err != nil {
-			return nil, fmt.Errorf("import images: %w", err)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
+	return c.importArchive(ctx, r, nil, false)
 }
 
 // normalize renames an image that an OCI archive calls "app:dev" to "docker.io/library/app:dev", which is what
@@ -137,29 +135,51 @@ func (c *Client) normalize(ctx context.Context, name string) (string, error) {
 	if err != nil || full.String() == name {
 		return name, nil // no pod can ask for this name, so it is harmless
 	}
-	api := imagesapi.NewImagesClient(c.conn)
-	old, err := api.Get(ctx, &imagesapi.GetImageRequest{Name: name})
+	old, err := c.images().Get(ctx, &imagesapi.GetImageRequest{Name: name})
 	if err != nil {
 		return "", fmt.Errorf("look up %s: %w", name, err)
 	}
 	named := old.Image
 	named.Name = full.String()
-	_, err = api.Create(ctx, &imagesapi.CreateImageRequest{Image: named})
+	if err := c.store(ctx, named); err != nil {
+		return "", err
+	}
+	return named.Name, c.forget(ctx, name)
+}
+
+// store creates or replaces a name.
+func (c *Client) store(ctx context.Context, i *imagesapi.Image) error {
+	_, err := c.images().Create(ctx, &imagesapi.CreateImageRequest{Image: i})
 	if status.Code(err) == codes.AlreadyExists {
-		_, err = api.Update(ctx, &imagesapi.UpdateImageRequest{Image: named})
+		_, err = c.images().Update(ctx, &imagesapi.UpdateImageRequest{Image: i})
 	}
 	if err != nil {
-		return "", fmt.Errorf("name %s: %w", named.Name, err)
+		return fmt.Errorf("name %s: %w", i.Name, err)
 	}
-	if _, err := api.Delete(ctx, &imagesapi.DeleteImageRequest{Name: name}); err != nil {
-		return "", fmt.Errorf("remove name %s: %w", name, err)
+	return nil
+}
+
+// forget removes a name that was just stored. CRI has to have seen it before, or it would make it again while it takes the
+// image over, which it marks with a label.
+func (c *Client) forget(ctx context.Context, name string) error {
+	limited, cancel := context.WithTimeout(ctx, managedLimit)
+	defer cancel()
+	for {
+		found, err := c.images().Get(limited, &imagesapi.GetImageRequest{Name: name})
+		if err != nil || found.Image.Labels[labelManaged] != "" || wait.Pause(limited, 10*time.Millisecond) != nil {
+			break
+		}
 	}
-	return named.Name, nil
+	_, err := c.images().Delete(ctx, &imagesapi.DeleteImageRequest{Name: name})
+	if err != nil && status.Code(err) != codes.NotFound {
+		return fmt.Errorf("remove name %s: %w", name, err)
+	}
+	return nil
 }
 
 // EnsureImage imports the archive file unless an image of that name exists.
 func (c *Client) EnsureImage(ctx context.Context, name, file string) error {
-	_, err := imagesapi.NewImagesClient(c.conn).Get(inNamespace(ctx), &imagesapi.GetImageRequest{Name: name})
+	_, err := c.images().Get(inNamespace(ctx), &imagesapi.GetImageRequest{Name: name})
 	if status.Code(err) != codes.NotFound {
 		return err
 	}
@@ -171,3 +191,17 @@ func (c *Client) EnsureImage(ctx context.Context, name, file string) error {
 	_, err = c.Import(ctx, f)
 	return err
 }
+
+// Why an archive was readable but cannot be used.
+var (
+	// ErrNoName: nobody could refer to its images.
+	ErrNoName = errors.New("the archive holds no image with a name and tag")
+	// ErrPlatform: nothing in it runs on this machine.
+	ErrPlatform = errors.New("the archive holds no image for this machine's platform")
+)
+
+// unnamed prefixes images for which an archive has only a tag, or nothing.
+const unnamed = "docker.io/library/imported"
+
+// lateProgress is how much longer than the import itself its report may take.
+const lateProgress = 5 * time.Second

@@ -18,6 +18,7 @@ import (
 	"k8s.io/klog/v2"
 	proxyconfig "k8s.io/kube-proxy/config/v1alpha1"
 	"k8s.io/kubernetes/cmd/kube-proxy/app"
+	"k8s.io/kubernetes/pkg/features"
 )
 
 // beLiberal is the kernel setting that kube-proxy changes for TCPBeLiberal.
@@ -48,8 +49,11 @@ func proxyConfig(cfg Config) *proxyconfig.KubeProxyConfiguration {
 		// Traffic to Services from outside the pods' range is masqueraded, so that replies find their way back.
 		DetectLocalMode: "ClusterCIDR",
 		ClusterCIDR:     cfg.Node.PodCIDR.String(),
-		// NodePorts on the node's own address, not on those of other interfaces (bridges to pods).
-		NodePortAddresses: []string{"primary"},
+		// NodePorts on the node's own address, not on those of other interfaces (bridges to pods); and on the loopback
+		// interface, where containerd pulls from a registry in the cluster that is called localhost:NODEPORT, without TLS.
+		NodePortAddresses: []string{"primary", "localhost"},
+		// In this mode kube-proxy serves the loopback interface, TCP only, behind an alpha gate (KEP-6032).
+		FeatureGates: map[string]bool{string(features.KubeProxyNFTablesLocalhostNodePorts): true},
 	}
 	// Sizes and timeouts of connection tracking belong to the machine and not to a node: leave them alone.
 	pc.Conntrack.MaxPerCore = &noLimit

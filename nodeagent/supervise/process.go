@@ -26,10 +26,11 @@ import (
 type Spec struct {
 	// Name is the component's name in status output.
 	Name string
-	// Path and Args are the command; Env is its whole environment.
+	// Path and Args are the command.
 	Path string
 	Args []string
-	Env  []string
+	// Env returns the whole environment of the process. It is called at each start of it.
+	Env func() []string
 	// LogFile gets the child's output. The folder must exist.
 	LogFile string
 	// Grace is the time between SIGTERM and SIGKILL when the process has to stop.
@@ -161,7 +162,9 @@ func (p *Process) once(ctx context.Context, restarts int, reason string) error {
 		p.mu.Unlock()
 	}
 	cmd := exec.Command(p.spec.Path, p.spec.Args...)
-	cmd.Env = p.spec.Env
+	if p.spec.Env != nil {
+		cmd.Env = p.spec.Env()
+	}
 	cmd.Stdout, cmd.Stderr = log.File(), log.File() // files, not pipes: the child keeps writing when we are gone
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		// A signal to our group (Ctrl-C in an agent started by hand) is not meant for the child: the order of stopping

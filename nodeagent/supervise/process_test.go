@@ -73,7 +73,9 @@ func run(t *testing.T, mode string, change func(*Spec)) *harness {
 	h := &harness{changes: make(chan cluster.Component, 100), dir: t.TempDir()}
 	spec := Spec{
 		Name: "child", Path: os.Args[0], LogFile: filepath.Join(h.dir, "child.log"), Grace: 10 * time.Second,
-		Env:      []string{childMode + "=" + mode, "CHILD_READY=" + filepath.Join(h.dir, "ready")},
+		Env: func() []string {
+			return []string{childMode + "=" + mode, "CHILD_READY=" + filepath.Join(h.dir, "ready")}
+		},
 		OnChange: func(c cluster.Component) { h.changes <- c },
 		MinPause: time.Millisecond, MaxPause: 2 * time.Millisecond,
 	}

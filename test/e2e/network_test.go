@@ -135,6 +135,14 @@ func testServices(t *testing.T, c *harness.Cluster) {
 		all("this machine", harness.HostFetch(t, times, nodePort(to.Status.HostIP)...))
 	}
 
+	// On each node's loopback interface too, by which containerd names a registry in the cluster: localhost:NODEPORT.
+	for _, node := range n.Nodes(t) {
+		local := fmt.Sprintf("http://localhost:%d/", service.Spec.Ports[0].NodePort)
+		if got := harness.InNode(t, node, "bonsai-agent", "probe", local); !strings.Contains(got, "200 OK") {
+			t.Errorf("%s asked %s: %q", node, local, got)
+		}
+	}
+
 	// The API server's own Service, from inside.
 	api := n.Fetch(t, pods[0].Name, 1, "https://10.96.0.1:443/readyz")["https://10.96.0.1:443/readyz"]
 	if api[0] != "ok" {

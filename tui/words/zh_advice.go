@@ -89,6 +89,12 @@ var zhAdvice = map[string]string{
 	"omit --subnet and bonsai finds a free one":                  "省略 --subnet，bonsai 会找一个空闲子网",
 	"omit --subnet, or use a free one":                           "省略 --subnet，或使用空闲子网",
 
+	"load it again":     "重新载入它",
+	"load the archive":  "载入该归档文件",
+	"or load the image": "或载入该镜像",
+	"correct the variable or unset it, then start again":                            "改正该变量或取消设置，然后重新启动",
+	"write it into HTTPS_PROXY as http://USER:PASSWORD@HOST:PORT, then start again": "把它以 http://USER:PASSWORD@HOST:PORT 的形式写入 HTTPS_PROXY，然后重新启动",
+
 	"pods do not get the domain any more; to give it to them":                       "Pod 不再获得该域；如需重新提供",
 	"keep the domain from pods":                                                     "不向 Pod 提供该域",
 	"if pods need it, recreate the cluster, without its data":                       "如果 Pod 需要访问它，请重新创建集群（不保留数据）",

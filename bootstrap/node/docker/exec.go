@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"slices"
 	"strconv"
 
 	"github.com/containerd/errdefs"
@@ -139,29 +140,37 @@ func (d *Driver) Logs(ctx context.Context, name string, tail int, follow bool, w
 	return d.failure(ctx, op, err)
 }
 
+// FindImages looks images up by names, digests or IDs.
+func (d *Driver) FindImages(ctx context.Context, refs []string) (found []node.Image, err error) {
+	for _, ref := range refs {
+		limited, cancel := d.within(ctx, callLimit)
+		i, err := d.api.ImageInspect(limited, ref)
+		cancel()
+		if errdefs.IsNotFound(err) || errdefs.IsInvalidArgument(err) { // or it cannot be the name of an image
+			continue
+		}
+		if err != nil {
+			return nil, d.failure(ctx, "find image "+ref, err)
+		}
+		found = append(found, node.Image{Ref: ref, ID: i.ID, Digests: i.RepoDigests})
+	}
+	return found, nil
+}
+
 // SaveImages streams images as a docker archive.
 func (d *Driver) SaveImages(ctx context.Context, refs []string) (io.ReadCloser, error) {
-	const op = "read images from the Docker engine"
+	// The engine starts the stream before it has checked.
+	found, err := d.FindImages(ctx, refs)
+	if err != nil {
+		return nil, err
+	}
 	for _, ref := range refs {
-		// The engine starts the stream before it has checked.
-		if err := d.hasImage(ctx, ref); errdefs.IsNotFound(err) {
+		if !slices.ContainsFunc(found, func(i node.Image) bool { return i.Ref == ref }) {
 			return nil, fault.Newf(fault.Image, "the Docker engine has no image %s", ref).
 				Advise("see what it has", cluster.Program("docker", "images")).
 				Advise("pull it", cluster.Program("docker", "pull").On(ref).Change())
-		} else if err != nil {
-			return nil, err
 		}
 	}
 	stream, err := d.api.ImageSave(ctx, refs)
-	return stream, d.failure(ctx, op, err)
-}
-
-func (d *Driver) hasImage(ctx context.Context, ref string) error {
-	ctx, cancel := d.within(ctx, callLimit)
-	defer cancel()
-	_, err := d.api.ImageInspect(ctx, ref)
-	if errdefs.IsNotFound(err) {
-		return err
-	}
-	return d.failure(ctx, "find image "+ref, err)
+	return stream, d.failure(ctx, "read images from the Docker engine", err)
 }

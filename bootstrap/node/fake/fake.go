@@ -28,6 +28,8 @@ type Engine struct {
 	Hook func(ctx context.Context, op, object string) error
 	// Info is Ping's answer; a zero one is filled with something likely.
 	Info node.EngineInfo
+	// Images are what the engine has besides those of nodes.
+	Images []node.Image
 	// Commands runs what Exec is asked for; nil runs package guest on the container's files.
 	Commands func(container string, e node.Exec) (int, error)
 

@@ -192,6 +192,23 @@ func (e *Engine) Logs(ctx context.Context, name string, tail int, follow bool, w
 	return nil
 }
 
+// FindImages implements node.Driver; the engine has what Images lists.
+func (e *Engine) FindImages(ctx context.Context, refs []string) (found []node.Image, err error) {
+	done, err := e.begin(ctx, "FindImages", strings.Join(refs, " "))
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	for _, ref := range refs {
+		for _, i := range e.Images {
+			if i.Ref == ref {
+				found = append(found, i)
+			}
+		}
+	}
+	return found, nil
+}
+
 // SaveImages implements node.Driver; the result lists the images but is not a real archive.
 func (e *Engine) SaveImages(ctx context.Context, refs []string) (io.ReadCloser, error) {
 	done, err := e.begin(ctx, "SaveImages", strings.Join(refs, " "))

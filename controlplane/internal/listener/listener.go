@@ -63,20 +63,26 @@ func Listen(ctx context.Context, port, most int, log *slog.Logger) (*Listener, e
 	return l, nil
 }
 
-// Add opens the same port on another address of this host, which need not be configured yet: the bridge of the
-// node network is created at the same time (IP_FREEBIND, ip(7)). Adding an address twice does nothing.
+// At listens at an address of this host, which need not be configured yet: the bridge of the node network is created at
+// the same time (IP_FREEBIND, ip(7)).
+func At(ctx context.Context, address netip.AddrPort) (net.Listener, error) {
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var err error
+		return errors.Join(c.Control(func(fd uintptr) { err = freebind(int(fd)) }), err)
+	}}
+	return config.Listen(ctx, "tcp4", address.String())
+}
+
+// Add opens the same port on another address of this host, which need not be configured yet. Adding an address twice
+// does nothing.
 func (l *Listener) Add(ctx context.Context, addr netip.Addr) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, ok := l.more[addr]; ok {
 		return nil
 	}
-	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		var err error
-		return errors.Join(c.Control(func(fd uintptr) { err = freebind(int(fd)) }), err)
-	}}
 	port := l.first.Addr().(*net.TCPAddr).Port
-	socket, err := config.Listen(ctx, "tcp4", netip.AddrPortFrom(addr, uint16(port)).String())
+	socket, err := At(ctx, netip.AddrPortFrom(addr, uint16(port)))
 	if err != nil {
 		return err
 	}

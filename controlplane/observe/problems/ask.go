@@ -40,6 +40,7 @@ type fetcher struct {
 	metadata  metadata.Interface
 	dns       func() DNS
 	listening func(ctx context.Context, node, uid string) ([]cluster.Listening, error)
+	images    func(context.Context) map[string][]cluster.NodeImage
 	scale     wait.Scale
 	// changed is called when there is another answer.
 	changed func()
@@ -60,7 +61,7 @@ type known struct {
 
 func newFetcher(o Options, changed func()) *fetcher {
 	return &fetcher{
-		client: o.Client, metadata: o.Metadata, dns: o.DNS, listening: o.Listening, scale: o.Scale,
+		client: o.Client, metadata: o.Metadata, dns: o.DNS, listening: o.Listening, images: o.Images, scale: o.Scale,
 		changed: changed, slot: make(chan struct{}, maxAsked),
 		answers: map[diagnose.Question]known{},
 	}
@@ -202,6 +203,10 @@ func (f *fetcher) answer(ctx context.Context, q diagnose.Question) (answer diagn
 	case diagnose.HeldObjects:
 		answer.Held, err = f.held(ctx, q)
 		return answer, err
+	case diagnose.ImageOn:
+		if f.images != nil {
+			return diagnose.FindImage(q.Name, f.images(ctx)), nil
+		}
 	case diagnose.Lookup:
 		return f.lookUp(ctx, q)
 	case diagnose.Listening:

@@ -44,7 +44,9 @@ type Options struct {
 	DNS func() DNS
 	// Listening asks a node for the ports that the programs of a pod listen on.
 	Listening func(ctx context.Context, node, uid string) ([]cluster.Listening, error)
-	Log       *slog.Logger
+	// Images returns what the nodes have, by node; it may be nil. It is called only while an image is missing somewhere.
+	Images func(context.Context) map[string][]cluster.NodeImage
+	Log    *slog.Logger
 	// Begun is when the control plane became ready.
 	Begun time.Time
 	// Scale multiplies the limits on waits.

@@ -335,7 +335,7 @@ func (fakeDriver) Exec(_ context.Context, container string, e node.Exec) (int, e
 		return 0, fault.Newf(fault.NotRunning, "container %s is not running", container).Advise("", cluster.Bonsai("start"))
 	}
 	switch line := strings.Join(e.Cmd, " "); {
-	case line == "bonsai-agent images import -":
+	case strings.HasPrefix(line, "bonsai-agent images import -o json -"):
 		r := bufio.NewReader(e.Stdin)
 		head, err := r.Peek(6)
 		if err != nil || string(head) != "images" || os.Getenv("FAKE") == container {
@@ -343,10 +343,16 @@ func (fakeDriver) Exec(_ context.Context, container string, e node.Exec) (int, e
 			return 1, nil // without reading the rest
 		}
 		n, err := io.Copy(io.Discard, r)
-		fmt.Fprintf(e.Stdout, "docker.io/library/app:%d\n", n)
-		return 0, err
-	case line == "bonsai-agent images ls":
-		fmt.Fprintf(e.Stdout, "NAME DIGEST\nregistry.k8s.io/pause:3.10 sha256:1\n\nonly/%s:1 sha256:2\n", container)
+		i := cluster.LoadedImage{Name: fmt.Sprintf("docker.io/library/app:%d", n)}
+		for _, name := range e.Cmd[6:] {
+			_, digest, _ := strings.Cut(name, "=")
+			i.Digests = append(i.Digests, digest)
+		}
+		return 0, errors.Join(err, json.NewEncoder(e.Stdout).Encode([]cluster.LoadedImage{i}))
+	case line == "bonsai-agent images ls -o json":
+		return 0, json.NewEncoder(e.Stdout).Encode([]cluster.NodeImage{
+			{Name: "registry.k8s.io/pause:3.10"}, {Name: "only/" + container + ":1", Loaded: true},
+		})
 	case line == "ls "+cluster.NodeLogDir:
 		fmt.Fprintln(e.Stdout, "bonsai-agent.log\nkubelet.log\nkubelet.log.1")
 	case e.Cmd[0] == "tail", e.Cmd[0] == "sh":
@@ -369,6 +375,21 @@ func (fakeDriver) Exec(_ context.Context, container string, e node.Exec) (int, e
 func (fakeDriver) Logs(_ context.Context, container string, tail int, follow bool, w io.Writer) error {
 	_, err := fmt.Fprintf(w, "output of %s, %d lines, follow %v\n", container, tail, follow)
 	return err
+}
+
+// FindImages knows no image whose name begins with "gone" or "no", and nothing with a slash at the beginning.
+func (fakeDriver) FindImages(_ context.Context, refs []string) (found []node.Image, err error) {
+	for _, ref := range refs {
+		if strings.HasPrefix(ref, "gone") || strings.HasPrefix(ref, "no") || strings.HasPrefix(ref, ".") || strings.Contains(ref, "images") || ref == "text.tar" {
+			continue
+		}
+		i := node.Image{Ref: ref, ID: "sha256:1"}
+		if strings.HasPrefix(ref, "pushed") {
+			i.Digests = []string{"registry.test/pushed@sha256:2"}
+		}
+		found = append(found, i)
+	}
+	return found, nil
 }
 
 func (fakeDriver) SaveImages(_ context.Context, refs []string) (io.ReadCloser, error) {

@@ -80,7 +80,7 @@ what it created, unless --keep is given. Ctrl-C at any time does the same.`,
 	})
 	f.IntVarP(&o.nodes, "nodes", "n", cluster.DefaultNodes, fmt.Sprintf("number of nodes, 0 to %d; an existing cluster keeps its own", cluster.MaxNodes))
 	f.StringVar(&o.version, "kubernetes-version", "", "stable, the built-in version, or one of the three minors before it, which it emulates")
-	f.StringArrayVar(&o.mirrors, "registry-mirror", nil, "`URL` to ask before docker.io, or REGISTRY=URL for another registry (* for all); may be repeated and hold user:password@. Of an existing cluster it replaces the mirrors of that registry")
+	f.StringArrayVar(&o.mirrors, "registry-mirror", nil, "`URL` to ask before docker.io, or REGISTRY=URL for another registry (* for all); may be repeated and hold user:password@. Of an existing cluster it replaces the mirrors of that registry; REGISTRY= removes them")
 	f.StringVar(&o.country, "image-mirror-country", "", "use the public registry mirrors of a country (cn)")
 	f.StringVar(&o.registryCA, "registry-ca", "", "PEM `file` of an authority to trust for the https mirrors of this command")
 	f.IntVar(&o.apiPort, "api-port", 0, "port of the API server on 127.0.0.1 (default 6443, or a free one)")
@@ -192,6 +192,11 @@ func (a *app) checkStart(flags *pflag.FlagSet, o startOptions) (plan.Wish, boots
 		wish.DNSSearch, err = cluster.ParseDNSSearch(o.dnsSearch)
 		bad(err, "for example:  --dns-search none")
 	}
+	proxy, err := cluster.ParseProxy(os.Getenv)
+	if err != nil { // it is not for bonsai alone, so it must not keep a cluster from starting
+		a.note("nodes pull without it: %v", err)
+	}
+	wish.Proxy = &proxy
 	if o.cpus != "" {
 		cpus, err := parseCPUs(o.cpus)
 		bad(err, "for example:  --cpus 2")

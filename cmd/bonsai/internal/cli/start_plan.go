@@ -14,7 +14,7 @@ import (
 // shown.
 func (a *app) printPlan(p plan.Plan) error {
 	spec := *p.Wanted.Spec
-	spec.Registries = plan.Redacted(spec.Registries)
+	spec.Registries, spec.Proxy = plan.Redacted(spec.Registries), spec.Proxy.Redacted()
 	if a.json() {
 		return writeJSON(a.Stdout, struct {
 			cluster.Spec
@@ -72,6 +72,9 @@ func (a *app) planRows(spec cluster.Spec, state string) [][]string {
 		for _, m := range spec.Registries.Mirrors[host] {
 			rows = append(rows, []string{"mirror", host + " from " + m.URL})
 		}
+	}
+	if spec.Proxy != (cluster.Proxy{}) {
+		rows = append(rows, []string{"proxy", "for pulls: " + spec.Proxy.String()})
 	}
 	return rows
 }

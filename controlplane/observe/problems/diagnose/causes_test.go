@@ -79,6 +79,14 @@ func TestImages(t *testing.T) {
 			reason: "ErrImagePull", message: pull + "connection refused", change: func(p *corev1.Pod) { p.Spec.Containers[0].ImagePullPolicy = corev1.PullAlways },
 			cause: "cannot reach", hint: "set imagePullPolicy: IfNotPresent", fix: "image load reg.test/cart:1",
 		},
+		"a proxy that is off": {
+			reason: "ErrImagePull", message: pull + `failed to do request: Head "https://reg.test/v2/": proxyconnect tcp: dial tcp 10.201.0.1:3128: connect: connection refused`,
+			cause: "the nodes cannot reach their proxy", hint: "correct the variable", fix: "image load reg.test/cart:1",
+		},
+		"a proxy with a password": {
+			reason: "ErrImagePull", message: pull + `failed to do request: Head "https://reg.test/v2/": Proxy Authentication Required`,
+			cause: "the proxy of the nodes requires a login", hint: "USER:PASSWORD@", fix: "image load reg.test/cart:1",
+		},
 		"certificate": {
 			reason: "ErrImagePull", message: pull + "tls: failed to verify certificate: x509: certificate signed by unknown authority", cause: "not trusted",
 			hint: "--registry-ca", fix: "image load reg.test/cart:1",

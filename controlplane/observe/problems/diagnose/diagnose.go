@@ -94,7 +94,8 @@ type FailedLookup struct {
 type Question struct {
 	Topic Topic
 	// Namespace and Name are the object's: a pod, for KeysOf... a ConfigMap or Secret, for RevisionOf a ControllerRevision;
-	// for HeldObjects, Name is a resource with its group ("configmaps.", "widgets.example.com").
+	// for HeldObjects, Name is a resource with its group ("configmaps.", "widgets.example.com");
+	// for ImageOn, Name alone is an image.
 	Namespace, Name string
 	// Container and ID are a container that has exited; Previous means that another runs in its place.
 	Container, ID string
@@ -124,6 +125,7 @@ const (
 	NamesClass      Topic = "ingress class names"
 	HeldObjects     Topic = "held" // of a namespace, or of all if it is empty
 	RevisionOf      Topic = "revision"
+	ImageOn         Topic = "image" // the nodes that have an image; see FindImage
 )
 
 // Answer is the answer to a Question.
@@ -134,6 +136,8 @@ type Answer struct {
 	Lines []string
 	// Held are the objects that are being deleted and have finalizers.
 	Held []Held
+	// Nodes are those that have an image.
+	Nodes []string
 	// Found means that a name exists, or that other pods can connect to the port.
 	Found bool
 	// Ports are all that the pod listens on.

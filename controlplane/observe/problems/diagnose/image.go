@@ -1,8 +1,11 @@
 package diagnose
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
+	"github.com/distribution/reference"
 	corev1 "k8s.io/api/core/v1"
 
 	"bonsai/bootstrap/cluster"
@@ -23,7 +26,7 @@ func (d *diagnosis) image(c container) bool {
 	switch w.Reason {
 	case "ErrImageNeverPull":
 		p.Summary = "image " + image + " is not on node " + c.pod.Spec.NodeName
-		p.Cause = "imagePullPolicy is Never, so it is not pulled"
+		p.Cause = "imagePullPolicy is Never, so it is not pulled" + d.elsewhere(image)
 		p.Advice = advise("load it", load.Cure())
 	case "InvalidImageName":
 		p.Summary = "image " + image + " is not the name of an image"
@@ -31,6 +34,7 @@ func (d *diagnosis) image(c container) bool {
 	case "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed", "ImageInspectError":
 		var loadable bool
 		p.Cause, p.Advice, loadable = pullFailure(image, c.pod.Namespace, pullError(w.Message))
+		p.Cause += d.elsewhere(image)
 		if loadable {
 			p.Advice = append(p.Advice, cluster.Advise("if this machine has it, load it", load.Cure()))
 			// A loaded image does not help if the registry is asked each time.
@@ -52,6 +56,40 @@ func (d *diagnosis) image(c container) bool {
 	}
 	d.add(finding{Problem: p, of: d.ownerOf(c.pod), pod: c.pod, key: image})
 	return true
+}
+
+// elsewhere says where an image is that a node lacks, or under which other names.
+func (d *diagnosis) elsewhere(image string) string {
+	switch known, _ := d.ask(Question{Topic: ImageOn, Name: image}); {
+	case len(known.Nodes) > 0:
+		return "; it is loaded on " + listed(known.Nodes) + " only"
+	case len(known.Lines) > 0:
+		return "; nodes have it as " + listed(known.Lines) + ", but not by this digest"
+	}
+	return ""
+}
+
+// FindImage answers where an image is: Nodes that have it under this name. If it is named by digest and none has, Lines are
+// the tags under which they have images of that repository.
+func FindImage(name string, byNode map[string][]cluster.NodeImage) (a Answer) {
+	ref, err := reference.ParseDockerRef(name)
+	if err != nil {
+		return a
+	}
+	for _, n := range slices.Sorted(maps.Keys(byNode)) {
+		for _, i := range byNode[n] {
+			switch {
+			case i.Name == ref.String():
+				a.Nodes = append(a.Nodes, n)
+			case strings.HasPrefix(i.Name, ref.Name()+":") && !slices.Contains(a.Lines, i.Name):
+				a.Lines = append(a.Lines, i.Name)
+			}
+		}
+	}
+	if _, byDigest := ref.(reference.Digested); !byDigest || len(a.Nodes) > 0 {
+		a.Lines = nil
+	}
+	return a
 }
 
 // pullError is the runtime's message, without what kubelet (image_manager.go) and containerd add to it:
@@ -91,6 +129,12 @@ func pullFailure(image, namespace, text string) (cause string, advice []cluster.
 		return "the registry did not provide it", nil, true
 	case has("no space left on device", "disk quota exceeded"):
 		return "the disk is full", advise("make room; see what takes it", cluster.Program("docker", "system", "df")), false
+	case has("proxy authentication required"):
+		return "the proxy of the nodes requires a login",
+			advise("write it into HTTPS_PROXY as http://USER:PASSWORD@HOST:PORT, then start again", start), true
+	case has("proxyconnect"):
+		return "the nodes cannot reach their proxy, which HTTPS_PROXY or HTTP_PROXY named at the last start",
+			advise("correct the variable or unset it, then start again", start), true
 	case has("429", "too many requests", "toomanyrequests"):
 		return registry + " refuses further pulls for now: too many pulls from this address",
 			advise("log in, or use a mirror", start.With("--registry-mirror", "URL").Fill("URL")), true

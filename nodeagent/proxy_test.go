@@ -1,0 +1,51 @@
+package nodeagent
+
+import (
+	"context"
+	"os/exec"
+	"testing"
+	"time"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/wait"
+	"bonsai/nodeagent/agentapi"
+)
+
+func TestUseProxyRestartsOnlyWhatHasAnother(t *testing.T) {
+	ctx, cancel := wait.FromEnv().Limit(t.Context(), 10*time.Second, "a process with another proxy")
+	defer cancel()
+	var running *exec.Cmd
+	start := func(p cluster.Proxy) {
+		running = exec.Command("sleep", "1000")
+		running.Env = append([]string{"PATH=/bin:/usr/bin", "HOME=/root"}, p.Environment()...)
+		if err := running.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	proxy := cluster.Proxy{HTTPS: "http://10.201.0.1:3128", Except: "localhost"}
+	start(cluster.Proxy{})
+	t.Cleanup(func() { _ = running.Process.Kill(); _ = running.Wait() })
+	first, asked := running, 0
+	// The agent: when asked again, it has noticed the end and started another process.
+	state := func(ctx context.Context) (agentapi.State, error) {
+		if asked++; asked > 1 && running == first {
+			_ = first.Wait()
+			start(proxy)
+		}
+		return agentapi.State{Components: []cluster.Component{
+			{Name: "kubelet", Phase: cluster.PhaseRunning, PID: 1},
+			{Name: "containerd", Phase: cluster.PhaseRunning, PID: running.Process.Pid},
+		}}, ctx.Err()
+	}
+
+	if err := UseProxy(ctx, cluster.Proxy{}, state); err != nil || running != first || asked != 1 {
+		t.Fatalf("with the wanted proxy: %v after %d questions, the same process: %v; want it untouched", err, asked, running == first)
+	}
+	asked = 0
+	if err := UseProxy(ctx, proxy, state); err != nil {
+		t.Fatal(err)
+	}
+	if running == first {
+		t.Error("the process without the proxy still runs")
+	}
+}
