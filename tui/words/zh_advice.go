@@ -204,4 +204,6 @@ var zhAdvice = map[string]string{
 	"restart with the new ones what uses the old ones":                     "用新证书重启仍在使用旧证书的部分",
 	"renew them, and restart what uses them":                               "更新证书并重启使用它们的部分",
 	"its nodes may still run; stop them when the container engine answers": "节点可能仍在运行；容器引擎恢复后请停止它们",
+	"unset TMPDIR":                     "取消设置 TMPDIR",
+	"make room, or write it elsewhere": "请清理磁盘空间，或写到别处",
 }
