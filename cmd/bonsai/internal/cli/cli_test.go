@@ -356,7 +356,7 @@ func (fakeDriver) Exec(_ context.Context, container string, e node.Exec) (int, e
 	case line == "ls "+cluster.NodeLogDir:
 		fmt.Fprintln(e.Stdout, "bonsai-agent.log\nkubelet.log\nkubelet.log.1")
 	case e.Cmd[0] == "tail", e.Cmd[0] == "sh":
-		if !strings.HasSuffix(line, "/kubelet.log") {
+		if !strings.HasSuffix(line, "/kubelet.log") && !strings.HasSuffix(line, "/bonsai-agent.log") {
 			fmt.Fprintln(e.Stderr, "tail: no such file")
 			return 1, nil
 		}
