@@ -135,6 +135,10 @@ func (f *fetcher) find(ctx context.Context, q diagnose.Question) {
 		answer = diagnose.Answer{Failed: true}
 	}
 	f.mu.Lock()
+	// A node that is busy for a moment does not take back what it has said: the problem would come and go.
+	if old := f.answers[q]; err != nil && q.Topic == diagnose.Listening && old.there {
+		answer = old.Answer
+	}
 	f.answers[q] = known{Answer: answer, there: true, at: time.Now()}
 	f.mu.Unlock()
 	f.changed()

@@ -2,11 +2,13 @@ package problems
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -274,4 +276,24 @@ func TestAPodThatListensIsAskedOnce(t *testing.T) {
 			t.Errorf("port %d: it is asked again at %s", port, expiry)
 		}
 	}
+}
+
+func TestABusyNodeDoesNotTakeBackWhatItHasSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var failure error
+		f := newFetcher(Options{Client: fake.NewClientset(), Scale: 1, Listening: func(context.Context, string, string) ([]cluster.Listening, error) {
+			return []cluster.Listening{{Protocol: "TCP", Port: 9090}}, failure
+		}}, func() {})
+		q := diagnose.Question{Topic: diagnose.Listening, Port: 80, Protocol: "TCP"}
+		for _, failure = range []error{errors.New("busy"), nil, errors.New("busy")} {
+			before := f.known()[q]
+			f.ask(t.Context(), []diagnose.Question{q})
+			synctest.Wait()
+			if got := f.known()[q]; got.Failed != (failure != nil && len(before.Ports) == 0) {
+				t.Errorf("after %+v and %v: %+v", before, failure, got)
+			}
+			time.Sleep(fresh)
+		}
+		f.wait()
+	})
 }
