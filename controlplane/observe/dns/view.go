@@ -79,6 +79,9 @@ func (v *View) statusOf(ctx context.Context, nodes []cluster.Node) []cluster.DNS
 			all[i] = cluster.DNSStatus{Phase: cluster.PhaseUnknown, Reason: err.Error()}
 		}
 		all[i].Node = n.Name
+		for j, p := range all[i].Problems { // a node does not know which cluster its commands are for
+			all[i].Problems[j] = p.For(v.Cluster)
+		}
 	})
 	return all
 }
