@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,7 +63,7 @@ func (d *Driver) Ping(ctx context.Context) (node.EngineInfo, error) {
 		CPUs: info.NCPU, MemoryBytes: info.MemTotal, DataRoot: info.DockerRootDir,
 		MTU:              bridgeMTU(bridge),
 		HostReachesNodes: d.enginePID() != 0 && sameKernel(info) && bridgeErr == nil && ownsGateway(bridge),
-		Apart:            inContainer(os.Stat) && bridgeErr == nil && !ownsGateway(bridge),
+		Apart:            d.apart(ctx),
 		Warnings:         warnings(info),
 	}, nil
 }
@@ -143,12 +144,26 @@ func ownsGateway(bridge network.Inspect) bool {
 	return false
 }
 
-// inContainer reports whether this process runs in a container of Docker or Podman.
-func inContainer(stat func(string) (os.FileInfo, error)) bool {
-	return slices.ContainsFunc([]string{"/.dockerenv", "/run/.containerenv"}, func(marker string) bool {
-		_, err := stat(marker)
-		return err == nil
-	})
+// containerFolder is in the sources of the files that Docker mounts into a container, such as /etc/hostname.
+var containerFolder = regexp.MustCompile(`/containers/([0-9a-f]{64})/`)
+
+// apart reports whether this process is in a container of this engine that has a network of its own. A container of
+// another engine, such as one that has its own engine in it, is not meant.
+func (d *Driver) apart(ctx context.Context) bool {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return false // not Linux
+	}
+	return d.isApart(ctx, string(mounts))
+}
+
+func (d *Driver) isApart(ctx context.Context, mounts string) bool {
+	own := containerFolder.FindStringSubmatch(mounts)
+	if own == nil {
+		return false
+	}
+	c, err := d.api.ContainerInspect(ctx, own[1])
+	return err == nil && c.HostConfig != nil && !c.HostConfig.NetworkMode.IsHost()
 }
 
 // sameKernel compares the engine's kernel release with that of this machine.
