@@ -21,13 +21,25 @@ const (
 	// ResolvConf is kubelet's resolvConf: the resolv.conf of pods that use the node's DNS.
 	ResolvConf = "/etc/bonsai/resolv.conf"
 
+	// kubernetesDir is where people and their charts look for a node's settings. What is in it is on the node's volume
+	// and outlives the container.
+	kubernetesDir     = "/etc/kubernetes"
+	keptKubernetesDir = "/var/lib/bonsai/kubernetes"
+	// ManifestsDir is kubelet's staticPodPath, where kubeadm has it.
+	ManifestsDir = kubernetesDir + "/manifests"
+	// DropInDir has files of the user's with kubelet settings, where upstream's documentation has them.
+	DropInDir = kubernetesDir + "/kubelet.conf.d"
+
 	cgroupRoot = "/sys/fs/cgroup"
 )
 
-// dirs are what containerd, kubelet and CNI expect to exist; on a machine their packages create them.
+// dirs are what containerd, kubelet and CNI expect to exist, and what pods mount from every machine; there their packages
+// create them.
 var dirs = []string{
-	"/etc/cni/net.d", "/etc/containerd", "/etc/kubernetes",
+	"/etc/cni/net.d", "/etc/containerd",
+	keptKubernetesDir + "/manifests", keptKubernetesDir + "/kubelet.conf.d",
 	"/run/bonsai", "/run/containerd",
+	"/run/udev", // storage drivers mount it; empty, because the machine's udev knows nothing of nodes
 	"/var/lib/bonsai", "/var/lib/cni", "/var/lib/containerd", "/var/lib/kubelet",
 	"/var/log/bonsai", "/var/log/containers", "/var/log/pods",
 }
@@ -40,7 +52,21 @@ func Prepare(resolver netip.Addr, omit func(domain string) bool, log *slog.Logge
 			return fmt.Errorf("make folder: %w", err)
 		}
 	}
-	if err := linkVarRun("/var/run", "/run"); err != nil {
+	// As on every distribution. /var is a volume that outlives the container, /run is not: sockets and network namespaces
+	// in a real /var/run would be stale after a restart.
+	if err := linkDir("/var/run", "/run"); err != nil {
+		return err
+	}
+	if err := linkDir(kubernetesDir, keptKubernetesDir); err != nil {
+		return err
+	}
+	if err := setIdentity("/var/lib/bonsai/machine-id"); err != nil {
+		return err
+	}
+	if err := moveToVolume("/etc", "/var/lib/bonsai/etc", machineFiles, log); err != nil {
+		return err
+	}
+	if err := limitOpenFiles(log); err != nil {
 		return err
 	}
 	if err := shareMounts(); err != nil {
@@ -49,21 +75,19 @@ func Prepare(resolver netip.Addr, omit func(domain string) bool, log *slog.Logge
 	if err := mountOnce(addedPlugins, AddedCNIDir); err != nil {
 		log.Warn("CNI plugins that are installed in "+AddedCNIDir+" will not outlive the container", "cause", err)
 	}
+	openSysfs(log)
+	mountKernelFiles(log)
 	if err := prepareCgroups(log); err != nil {
 		return err
 	}
 	if err := setSysctls("/proc/sys", log); err != nil {
 		return err
 	}
-	if err := setIdentity("/var/lib/bonsai/machine-id", log); err != nil {
-		return err
-	}
 	return WriteResolvConf(resolver, omit)
 }
 
-// linkVarRun makes /var/run a link to /run, as it is on every distribution. /var is a volume that outlives the
-// container, /run is not: sockets and network namespaces in a real /var/run would be stale after a restart.
-func linkVarRun(link, target string) error {
+// linkDir makes link a link to a folder, in place of whatever it is.
+func linkDir(link, target string) error {
 	if to, err := os.Readlink(link); err == nil && to == target {
 		return nil
 	}

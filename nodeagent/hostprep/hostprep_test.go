@@ -126,7 +126,7 @@ func TestSysctls(t *testing.T) {
 	}
 }
 
-func TestVarRunBecomesALink(t *testing.T) {
+func TestFolderBecomesALink(t *testing.T) {
 	dir := t.TempDir()
 	link := filepath.Join(dir, "var", "run")
 	for _, stale := range []bool{false, true, false} {
@@ -138,7 +138,7 @@ func TestVarRunBecomesALink(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := linkVarRun(link, "/run"); err != nil {
+		if err := linkDir(link, "/run"); err != nil {
 			t.Fatal(err)
 		}
 		if to, err := os.Readlink(link); err != nil || to != "/run" {

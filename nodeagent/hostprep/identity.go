@@ -6,34 +6,29 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"bonsai/bootstrap/atomicfile"
 )
 
 const (
-	machineIDFile = "/etc/machine-id"
-	// productUUID is the host's, the same in every node; kubelet reports it as the node's system UUID, by which storage
-	// and cloud drivers distinguish nodes.
-	productUUID     = "/sys/class/dmi/id/product_uuid"
-	ownProductUUID  = "/run/bonsai/product_uuid"
+	machineIDFile   = "/etc/machine-id"
 	machineIDLength = 32
 )
 
 // setIdentity gives the node its own machine id, random and stored at path on the node's volume, so that it survives
 // restarts and differs between nodes, also between two clusters of the same name.
-func setIdentity(path string, log *slog.Logger) error {
+func setIdentity(path string) error {
 	id, err := machineID(path)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(machineIDFile, []byte(id+"\n"), 0o444); err != nil {
-		return fmt.Errorf("write machine id: %w", err)
+	if have, err := os.ReadFile(machineIDFile); err == nil && strings.TrimSpace(string(have)) == id {
+		return nil
 	}
-	if err := coverProductUUID(id); err != nil {
-		log.Warn("all nodes will report the host's system UUID", "cause", err)
+	if err := atomicfile.Write(machineIDFile, []byte(id+"\n"), 0o444, atomicfile.Options{}); err != nil {
+		return fmt.Errorf("write machine id: %w", err)
 	}
 	return nil
 }
@@ -54,18 +49,17 @@ func machineID(path string) (string, error) {
 	return hex.EncodeToString(id), nil
 }
 
-// coverProductUUID mounts the machine id, written as a UUID, over the host's product UUID.
-func coverProductUUID(id string) error {
-	have, err := os.ReadFile(productUUID)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // no DMI on this machine: kubelet uses the machine id
+// SystemUUID is the node's machine id in the form of a UUID, empty if it has none. The kubelet reports it as the node's
+// system UUID, by which storage and cloud drivers distinguish nodes; the one in /sys is the machine's, the same for all.
+func SystemUUID() string {
+	data, err := os.ReadFile(machineIDFile)
+	id := strings.TrimSpace(string(data))
+	if err != nil || len(id) != machineIDLength {
+		return ""
 	}
-	uuid := strings.Join([]string{id[:8], id[8:12], id[12:16], id[16:20], id[20:]}, "-")
-	if err == nil && strings.TrimSpace(string(have)) == uuid {
-		return nil
-	}
-	if err := os.WriteFile(ownProductUUID, []byte(uuid+"\n"), 0o444); err != nil {
-		return err
-	}
-	return unix.Mount(ownProductUUID, productUUID, "", unix.MS_BIND, "")
+	return systemUUID(id)
+}
+
+func systemUUID(id string) string {
+	return strings.Join([]string{id[:8], id[8:12], id[12:16], id[16:20], id[20:]}, "-")
 }

@@ -2,6 +2,7 @@ package hostprep
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -14,6 +15,41 @@ func shareMounts() error {
 		return fmt.Errorf("make mounts shared (the container lacks CAP_SYS_ADMIN?): %w", err)
 	}
 	return nil
+}
+
+// openSysfs makes /sys writable where the engine grants no privileges, as it is with them: a privileged pod with its own
+// users gets a writable /sys, which the kernel refuses while the node's is read-only. The file system itself is read-only,
+// and not only its mount point. Few pods need it.
+func openSysfs(log *slog.Logger) {
+	var st unix.Statfs_t
+	if unix.Statfs("/sys", &st) != nil || st.Type != unix.SYSFS_MAGIC || st.Flags&unix.ST_RDONLY == 0 {
+		return
+	}
+	if err := unix.Mount("", "/sys", "", unix.MS_REMOUNT|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RELATIME, ""); err != nil {
+		log.Info("/sys stays read-only", "cause", err)
+	}
+}
+
+// kernelFiles are file systems that a machine mounts at its start and that agents of observation and networking mount
+// from their node. They cover nothing: the kernel keeps these folders empty for them, and so does not refuse a pod with
+// a user namespace its own /sys.
+var kernelFiles = []struct{ fsType, path string }{
+	{"bpf", "/sys/fs/bpf"},
+	{"debugfs", "/sys/kernel/debug"},
+	{"tracefs", "/sys/kernel/tracing"},
+}
+
+// mountKernelFiles mounts what the kernel has and the engine permits; few pods need it.
+func mountKernelFiles(log *slog.Logger) {
+	for _, k := range kernelFiles {
+		var st unix.Statfs_t
+		if unix.Statfs(k.path, &st) != nil || st.Type != unix.SYSFS_MAGIC {
+			continue // the kernel lacks it, or it is mounted
+		}
+		if err := unix.Mount(k.fsType, k.path, k.fsType, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+			log.Info("pods cannot use a file system of the kernel", "path", k.path, "cause", err)
+		}
+	}
 }
 
 // mountPoint is one line of /proc/self/mountinfo, as far as needed here.

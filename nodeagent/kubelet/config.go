@@ -21,7 +21,8 @@ const (
 	rootDir = "/var/lib/kubelet"
 )
 
-// newServer returns the kubelet's complete settings for a node; everything not set here has upstream's default.
+// newServer returns the kubelet's complete settings for a node; everything not set here, or by the user in a drop-in
+// file, has upstream's default.
 func newServer(cfg Config) (*options.KubeletServer, error) {
 	flags := options.NewKubeletFlags()
 	flags.KubeConfig = cfg.kubeconfigPath(kubeletName)
@@ -49,8 +50,12 @@ func newServer(cfg Config) (*options.KubeletServer, error) {
 	kc.RegisterNode = true
 	// By which the control plane knows one that the kubelet made for what it is.
 	kc.ProviderID = cluster.ProviderID(cfg.Node.Cluster, cfg.Node.Node.Name)
-	// Not used: static pods would need a folder that nothing fills.
-	kc.StaticPodPath = ""
+	// Empty unless the user puts a pod there; watched, so that its pods start at once.
+	kc.StaticPodPath = hostprep.ManifestsDir
+	// Last, so that the user's own settings win.
+	if err := applyDropIns(kc, cfg.DropInDir); err != nil {
+		return nil, err
+	}
 	return &options.KubeletServer{KubeletFlags: *flags, KubeletConfiguration: *kc}, nil
 }
 

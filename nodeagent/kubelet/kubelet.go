@@ -25,6 +25,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/componentlog"
+	"bonsai/nodeagent/hostprep"
 )
 
 // Names of the two components, as in status and in their log files' names.
@@ -45,12 +46,15 @@ type Config struct {
 	RunDir string
 	// LogDir holds the log file of kube-proxy; the kubelet's lines go to stderr, which the agent collects.
 	LogDir string
+	// DropInDir has the user's own kubelet settings (hostprep.DropInDir).
+	DropInDir string
 }
 
 func (c *Config) setDefaults() {
 	c.PKIDir = cmpOr(c.PKIDir, cluster.NodePKIDir)
 	c.RunDir = cmpOr(c.RunDir, "/run/bonsai")
 	c.LogDir = cmpOr(c.LogDir, cluster.NodeLogDir)
+	c.DropInDir = cmpOr(c.DropInDir, hostprep.DropInDir)
 }
 
 func cmpOr(s, otherwise string) string {

@@ -31,7 +31,7 @@ func testConfig(t *testing.T) Config {
 	spec.Replan()
 	c := Config{
 		Node:   spec.NodeConfigFor(spec.Nodes[0], "https://10.201.0.1:6443", 1),
-		PKIDir: t.TempDir(), RunDir: filepath.Join(t.TempDir(), "run"), LogDir: t.TempDir(),
+		PKIDir: t.TempDir(), RunDir: filepath.Join(t.TempDir(), "run"), LogDir: t.TempDir(), DropInDir: t.TempDir(),
 	}
 	c.setDefaults()
 	return c
@@ -118,7 +118,7 @@ func TestMachineReportsTheContainersLimits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			upstream := &fakeMachine{info: cadvisorapi.MachineInfo{NumCores: 16, MemoryCapacity: 64 << 30}}
-			m := &machine{upstream, tc.limits}
+			m := &machine{upstream, tc.limits, ""}
 			got, err := m.MachineInfo(klog.Background())
 			if err != nil {
 				t.Fatal(err)
@@ -130,6 +130,17 @@ func TestMachineReportsTheContainersLimits(t *testing.T) {
 				t.Error("cAdvisor's own value was changed")
 			}
 		})
+	}
+}
+
+func TestMachineReportsTheNodesOwnUUID(t *testing.T) {
+	upstream := &fakeMachine{info: cadvisorapi.MachineInfo{SystemUUID: "of the machine"}}
+	for own, want := range map[string]string{"of the node": "of the node", "": "of the machine"} {
+		m := &machine{upstream, cgroupinfo.Limits{}, own}
+		got, err := m.MachineInfo(klog.Background())
+		if err != nil || got.SystemUUID != want {
+			t.Errorf("with own UUID %q: %q (%v), want %q", own, got.SystemUUID, err, want)
+		}
 	}
 }
 

@@ -12,13 +12,16 @@ import (
 	"k8s.io/kubernetes/pkg/kubelet/cm"
 
 	"bonsai/nodeagent/cgroupinfo"
+	"bonsai/nodeagent/hostprep"
 )
 
-// machine is upstream's cAdvisor, except that it reports what the node's container may use instead of what the whole
-// machine has: a node that is limited to 2 CPUs must not offer 16 to the scheduler.
+// machine is upstream's cAdvisor, except that it reports what the node's container may use and is instead of what the
+// whole machine has: a node that is limited to 2 CPUs must not offer 16 to the scheduler.
 type machine struct {
 	cadvisor.Interface
 	limits cgroupinfo.Limits
+	// systemUUID is the node's own; cAdvisor finds that of the machine, which all nodes share. Empty: cAdvisor's.
+	systemUUID string
 }
 
 // newMachine creates the cAdvisor that the kubelet would create itself. On file systems that cAdvisor cannot measure it
@@ -47,7 +50,7 @@ func newMachine(ctx context.Context, server *options.KubeletServer, log *slog.Lo
 		log.Warn("ephemeral storage is not limited: its file system cannot be measured", "path", server.RootDirectory, "err", err)
 		server.LocalStorageCapacityIsolation = false
 	}
-	return &machine{upstream, cgroupinfo.Read(cgroupinfo.Root)}, nil
+	return &machine{upstream, cgroupinfo.Read(cgroupinfo.Root), hostprep.SystemUUID()}, nil
 }
 
 // Start does nothing: newMachine has done it.
@@ -67,6 +70,9 @@ func (m *machine) MachineInfo(logger klog.Logger) (*cadvisorapi.MachineInfo, err
 	}
 	if m.limits.MemoryBytes > 0 {
 		changed.MemoryCapacity = min(changed.MemoryCapacity, m.limits.MemoryBytes)
+	}
+	if m.systemUUID != "" {
+		changed.SystemUUID = m.systemUUID
 	}
 	return changed, nil
 }

@@ -33,6 +33,9 @@ type Spec struct {
 	Env func() []string
 	// LogFile gets the child's output. The folder must exist.
 	LogFile string
+	// OwnMounts gives the child its own mount namespace. Mounts in shared places still reach both sides; what the child
+	// makes private first is seen by the child alone.
+	OwnMounts bool
 	// Grace is the time between SIGTERM and SIGKILL when the process has to stop.
 	Grace time.Duration
 	// Ready, if set, blocks until the child serves or ctx ends; until then it counts as starting.
@@ -172,6 +175,10 @@ func (p *Process) once(ctx context.Context, restarts int, reason string) error {
 		Setpgid: true,
 		// If this process is killed, its successor must be able to start the child again.
 		Pdeathsig: syscall.SIGKILL,
+	}
+	if p.spec.OwnMounts {
+		// Not Unshareflags, with which Go makes every mount private: volumes that the kubelet mounts must reach the pods.
+		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNS
 	}
 	if err := cmd.Start(); err != nil {
 		return err
