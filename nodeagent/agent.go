@@ -33,6 +33,7 @@ import (
 	"bonsai/nodeagent/agentapi"
 	"bonsai/nodeagent/cgroupinfo"
 	"bonsai/nodeagent/containerd"
+	"bonsai/nodeagent/devices"
 	"bonsai/nodeagent/hostprep"
 	"bonsai/nodeagent/listening"
 	"bonsai/nodeagent/podnet"
@@ -127,6 +128,11 @@ func Run(ctx context.Context, cfg cluster.NodeConfig, log *slog.Logger, parts ..
 	defer giveUp(nil)
 	tasks.Go(func() { a.ensurePauseImage(ctx) })
 	tasks.Go(func() { a.offerPlugins(ctx) })
+	tasks.Go(func() {
+		if err := devices.New(log).Run(ctx); err != nil {
+			log.Warn("devices that the kernel makes from now on do not appear in the node", "cause", err)
+		}
+	})
 	if err := a.network.Setup(ctx); err != nil {
 		return fmt.Errorf("set up the pod network: %w", err)
 	}
@@ -189,6 +195,9 @@ func (a *agent) startChildren(ctx context.Context) (stop func()) {
 		Name: "kubelet", Path: filepath.Join(bin, "bonsai"), Args: []string{"role", "kubelet"},
 		Env: env, LogFile: filepath.Join(cluster.NodeLogDir, "kubelet.log"), Grace: a.cfg.WaitScale.Of(kubeletGrace),
 		Ready: a.health.waitKubelet,
+		// It hides settings of the kernel from itself. In the node's own namespace that would keep pods from having user
+		// namespaces: the kernel refuses them a /proc while parts of the node's are covered.
+		OwnMounts: true,
 	}, a.log)
 
 	// They outlive ctx: its end triggers the orderly stop.
@@ -204,6 +213,9 @@ func (a *agent) startChildren(ctx context.Context) (stop func()) {
 			a.log.Warn("pods were not stopped in order", "cause", err)
 		}
 		stopContainerd()
+		if err := devices.DetachLoops(devices.LoopsFile); err != nil {
+			a.log.Warn("loop devices of pods stay on the machine", "cause", err)
+		}
 		a.log.Info("node has stopped", "took", time.Since(began).Round(time.Millisecond))
 	}
 }

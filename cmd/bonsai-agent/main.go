@@ -8,6 +8,7 @@
 //	bonsai-agent images export NAME... write images of the node's store to stdout
 //	bonsai-agent images ls [-o json]  the images in the node's store
 //	bonsai-agent probe URL            exit 0 if URL answers at all
+//	bonsai-agent release              detach the pods' loop devices from the machine, before the node is removed
 //	bonsai-agent registries           have containerd use the registry mirrors and the proxy of the node's configuration
 //	crictl ps [-a] | pods | images    what containerd runs (the same program under another name)
 //
@@ -52,7 +53,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: bonsai-agent run | status [-o json] | images import [-a] [-o json] FILE|- [ID=NAME@DIGEST...] | images export NAME... | images ls [-o json] | probe URL | registries, " +
+var errUsage = errors.New("usage: bonsai-agent run | status [-o json] | images import [-a] [-o json] FILE|- [ID=NAME@DIGEST...] | images export NAME... | images ls [-o json] | probe URL | registries | release, " +
 	"or crictl ps [-a] | pods | images")
 
 func dispatch(ctx context.Context, name string, args []string, stdin io.Reader, stdout io.Writer) error {
@@ -73,6 +74,8 @@ func dispatch(ctx context.Context, name string, args []string, stdin io.Reader, 
 		return probe(ctx, args, stdout)
 	case "registries":
 		return registries(ctx, args)
+	case "release":
+		return release(args)
 	case "crictl":
 		return crictl(ctx, args, stdout)
 	}

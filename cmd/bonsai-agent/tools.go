@@ -16,6 +16,7 @@ import (
 	"bonsai/nodeagent/agentapi"
 	"bonsai/nodeagent/containerd"
 	"bonsai/nodeagent/cri"
+	"bonsai/nodeagent/devices"
 )
 
 // Limits of the tools, multiplied by the node's wait scale.
@@ -133,6 +134,14 @@ func registries(ctx context.Context, args []string) error {
 	ctx, cancel := cfg.WaitScale.Limit(ctx, restartLimit, "containerd to run with another proxy")
 	defer cancel()
 	return nodeagent.UseProxy(ctx, cfg.Proxy, agentapi.NewClient(agentapi.Socket).State)
+}
+
+// release takes back what a removed node would leave on the machine.
+func release(args []string) error {
+	if len(args) > 0 {
+		return errUsage
+	}
+	return devices.DetachLoops(devices.LoopsFile)
 }
 
 func crictl(ctx context.Context, args []string, stdout io.Writer) error {

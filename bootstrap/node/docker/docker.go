@@ -38,6 +38,8 @@ const (
 	startLimit = time.Minute      // making and starting a container on a loaded machine
 	copyLimit  = 3 * time.Minute  // moving the payload of about hundred megabytes
 	goneLimit  = 30 * time.Second // removals: a container's processes, mounts and endpoints have to end first
+	// releaseLimit bounds a command that detaches devices; a hung node must not delay its removal for long.
+	releaseLimit = 3 * time.Second
 )
 
 // pollPause is the pause between two checks of something that ends on its own.

@@ -63,7 +63,7 @@ func (d *Driver) EnsureNode(ctx context.Context, n node.NodeSpec) (err error) {
 		// which only holds settings, can be recreated; the data is on the volume.
 		d.log.Info("a stopped node does not start, recreating it", "node", n.Node.Name, "cause", err)
 	}
-	if err := d.removeContainer(ctx, found.ID); err != nil {
+	if err := d.removeNodeContainer(ctx, found.ID); err != nil {
 		return err
 	}
 	return d.createNode(ctx, op, n, payload)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -148,7 +149,7 @@ func (d *Driver) removeContainers(ctx context.Context, f filters.Args) error {
 	if err != nil {
 		return err
 	}
-	return each(len(all), func(i int) error { return d.removeContainer(ctx, all[i].ID) })
+	return each(len(all), func(i int) error { return d.removeNodeContainer(ctx, all[i].ID) })
 }
 
 func (d *Driver) removeVolumes(ctx context.Context, f filters.Args) error {
@@ -166,6 +167,29 @@ func (d *Driver) removeVolumes(ctx context.Context, f filters.Args) error {
 			return true, err
 		})
 	})
+}
+
+// removeNodeContainer removes a node's container, and first what it would leave on the engine's machine.
+func (d *Driver) removeNodeContainer(ctx context.Context, id string) error {
+	if d.mayHaveLoops() {
+		releasing, cancel := d.scale.Limit(ctx, releaseLimit, "the node to detach its loop devices")
+		defer cancel()
+		// A node that does not run, or is of an older bonsai, cannot do it; it is removed all the same.
+		if code, err := d.Exec(releasing, id, node.Exec{Cmd: []string{cluster.PayloadDir + "/bin/bonsai-agent", "release"}}); err != nil || code != 0 {
+			d.log.Debug("loop devices were not detached", "container", id, "exit code", code, "error", err)
+		}
+	}
+	return d.removeContainer(ctx, id)
+}
+
+// mayHaveLoops reports whether any loop device of the engine's machine is in use. Most machines have none, and running a
+// command in a node takes a tenth of a second.
+func (d *Driver) mayHaveLoops() bool {
+	if d.enginePID() == 0 {
+		return true // another machine
+	}
+	used, err := filepath.Glob("/sys/block/loop*/loop")
+	return err != nil || len(used) > 0
 }
 
 // removeContainer kills and removes a container and waits until it is gone, also if another process removes it.
