@@ -17,6 +17,7 @@ import (
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/limits"
+	"bonsai/bootstrap/localtime"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/pki"
 	"bonsai/bootstrap/plan"
@@ -128,7 +129,7 @@ func (o *operation) runNodes(ctx context.Context, spec *cluster.Spec, nodes []cl
 	return g.Wait()
 }
 
-// nodeFiles are the configuration and the certificates of one node.
+// nodeFiles are the configuration and the certificates of one node, and this machine's time zone.
 func (o *operation) nodeFiles(spec *cluster.Spec, n cluster.Node) ([]node.File, error) {
 	server := fmt.Sprintf("https://%s", netip.AddrPortFrom(spec.Gateway, uint16(spec.APIPort)))
 	config, err := json.MarshalIndent(spec.NodeConfigFor(n, server, o.env.Scale), "", "  ")
@@ -142,6 +143,13 @@ func (o *operation) nodeFiles(spec *cluster.Spec, n cluster.Node) ([]node.File, 
 	}
 	for name, data := range certificates {
 		files = append(files, node.File{Path: cluster.NodePKIDir + "/" + name, Mode: 0o600, Data: data})
+	}
+	// The image has UTC. Pods mount these two to have the time of the machine that they run on.
+	if zone := localtime.Of("/"); zone.Rules != nil {
+		files = append(files, node.File{Path: "/etc/localtime", Mode: 0o644, Data: zone.Rules})
+		if zone.Name != "" {
+			files = append(files, node.File{Path: "/etc/timezone", Mode: 0o644, Data: []byte(zone.Name + "\n")})
+		}
 	}
 	return files, nil
 }

@@ -42,6 +42,10 @@ func layout() []entry {
 		link("usr/lib", payload+"/lib"),
 		link("usr/lib64", payload+"/lib"),
 		dir("usr/share", 0o755),
+		// What pods mount from every machine. The driver writes the machine's own time zone over two
+		// files below. Sources of the kernel would be the machine's, and no node has them.
+		link("usr/share/zoneinfo", payload+"/share/zoneinfo"),
+		dir("usr/src", 0o755),
 
 		dir("etc", 0o755),
 		file("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n"),
@@ -53,6 +57,8 @@ func layout() []entry {
 		file("etc/protocols", protocols),
 		// mount and umount of old util-linux read it; they must never write to it as a file.
 		link("etc/mtab", "/proc/mounts"),
+		link("etc/localtime", "/usr/share/zoneinfo/Etc/UTC"),
+		file("etc/timezone", "Etc/UTC\n"),
 		dir("etc/ssl", 0o755),
 		dir("etc/ssl/certs", 0o755),
 		link("etc/ssl/certs/ca-certificates.crt", payload+"/etc/ssl/certs/ca-certificates.crt"),

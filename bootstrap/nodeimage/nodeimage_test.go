@@ -99,7 +99,7 @@ func TestLayerHasParentsBeforeChildrenAndNothingTwice(t *testing.T) {
 		}
 		seen[clean] = true
 	}
-	for _, want := range []string{"bin", "lib", "lib64", "usr/sbin", "opt/bonsai", "etc/protocols"} {
+	for _, want := range []string{"bin", "lib", "lib64", "usr/sbin", "opt/bonsai", "etc/protocols", "etc/localtime", "etc/timezone", "usr/share/zoneinfo", "usr/src"} {
 		if !seen[want] {
 			t.Errorf("the layer has no %s", want)
 		}

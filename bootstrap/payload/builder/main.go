@@ -1,7 +1,7 @@
 // Command builder builds the two archives that package payload embeds:
 //
 //	rootfs.tar.zst  third-party executables, libraries and data of a node: containerd, runc, CNI plugins, the
-//	                pause image, nft, mount, busybox, CA certificates
+//	                pause image, nft, mount, busybox, CA certificates, time zones
 //	agent.tar.zst   bonsai's own small programs for nodes, and the licences of everything bonsai links
 //
 // There are two so that a change of the agent does not rebuild third-party code. Beside each is a JSON file with what

@@ -69,6 +69,7 @@ func buildRootfs(ctx context.Context, out string) error {
 		}},
 		{"pause image", func() error { return pauseImage(ctx, filepath.Join(tree, "images", "pause.tar"), out) }},
 		{"nft, mount, busybox, CA certificates from Debian packages", func() error { return debianFiles(ctx, tree, out) }},
+		{"time zones", func() error { return machineFolders(ctx, tree) }},
 		{"licences", func() error {
 			return moduleLicences(ctx, filepath.Join(tree, "licenses", "go"), slices.Concat(runtimePackages, cniPackages, runcPackages)...)
 		}},
