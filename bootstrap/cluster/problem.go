@@ -109,6 +109,7 @@ const (
 	ProblemUnschedulable = "Unschedulable"     // no node can take the pod
 	ProblemClaim         = "VolumeUnbound"     // a claim does not get a volume
 	ProblemMount         = "VolumeNotMounted"  // a volume cannot be mounted
+	ProblemUserNS        = "NoUserNamespaces"  // a node cannot give user namespaces to pods
 	ProblemConfig        = "ConfigMissing"     // a ConfigMap, a Secret or a key of one does not exist
 	ProblemPort          = "PortTaken"         // a port of a node, or of the pod itself, is in use
 	ProblemRefused       = "Refused"           // pods are not admitted: quota, webhook, policy, limits

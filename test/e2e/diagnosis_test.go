@@ -208,7 +208,7 @@ func faultsAround() []planted {
 		{"mount", deployed(1, idle, mounted("host", corev1.VolumeSource{
 			HostPath: &corev1.HostPathVolumeSource{Path: "/srv/nothing", Type: new(corev1.HostPathDirectory)},
 		})), expected{
-			Kind: cluster.ProblemMount, Object: web, Summary: "volume host cannot be mounted", Cause: "has no /srv/nothing of the wanted type", Hint: "bonsai ssh",
+			Kind: cluster.ProblemMount, Object: web, Summary: "volume host cannot be mounted", Cause: "has no folder /srv/nothing; hostPath means the node's files", Hint: "bonsai ssh",
 		}, 1},
 		{"ConfigMap", func(t *testing.T, n *harness.Namespace) {
 			n.Kubectl(t, "-n", n.Namespace, "create", "configmap", "settings", "--from-literal=LOG_LEVEL=debug")

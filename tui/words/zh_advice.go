@@ -53,7 +53,6 @@ var zhAdvice = map[string]string{
 	"get one":                                                                                                     "获取一个",
 	"get its pods running, or remove it if its owner was uninstalled":                                             "让其 Pod 运行；如果其所属软件已卸载，则将其移除",
 	"give it a toleration, or remove the taint":                                                                   "为其添加容忍度，或移除污点",
-	"hostPath is a path inside the node, which is a container; see what is there":                                 "hostPath 是节点（即容器）内的路径；查看其中的内容",
 	"if it is private, create a login and name it in the pod's imagePullSecrets":                                  "如果是私有镜像，创建登录凭据，并在 Pod 的 imagePullSecrets 中引用",
 	"if it is yours and no longer wanted":                                                                         "如果它属于您且不再需要",
 	"if it only needs longer to start, add a startupProbe that waits":                                             "如果只是启动较慢，为其添加会等待的 startupProbe",
@@ -206,4 +205,14 @@ var zhAdvice = map[string]string{
 	"its nodes may still run; stop them when the container engine answers": "节点可能仍在运行；容器引擎恢复后请停止它们",
 	"unset TMPDIR":                     "取消设置 TMPDIR",
 	"make room, or write it elsewhere": "请清理磁盘空间，或写到别处",
+
+	// What a node does not have.
+	"see what the node has": "查看节点上有什么",
+	"create it there, or set the type DirectoryOrCreate or FileOrCreate":                             "在节点上创建它，或将类型设为 DirectoryOrCreate 或 FileOrCreate",
+	"omit hostUsers in the pods, or run the cluster on another machine":                              "在 Pod 中省略 hostUsers，或在另一台机器上运行集群",
+	"use a folder below /var of the node, or omit hostUsers":                                         "使用节点上 /var 之下的目录，或省略 hostUsers",
+	"allow some on that machine":                                                                     "在该机器上放行一些",
+	"install the CSI driver csi-driver-nfs, whose pods bring the program, and use it for the volume": "安装 CSI 驱动 csi-driver-nfs（其 Pod 自带该程序），并用它提供此卷",
+	"install the CSI driver csi-driver-smb, whose pods bring the program, and use it for the volume": "安装 CSI 驱动 csi-driver-smb（其 Pod 自带该程序），并用它提供此卷",
+	"use a CSI driver that brings the program, or a volume of the class standard":                    "使用自带该程序的 CSI 驱动，或使用 standard 存储类的卷",
 }

@@ -471,7 +471,7 @@ func TestVolumes(t *testing.T) {
 		})
 		s.Pods = []*corev1.Pod{p}
 		s.Events = []*corev1.Event{eventAbout("Pod", p.UID, "FailedMount", `MountVolume.SetUp failed for volume "host" : hostPath type check failed: /srv/x is not a directory`, time.Minute)}
-		check(t, s, want{cluster.ProblemMount, cart, "volume host cannot be mounted", "node dev-1 has no /srv/x of the wanted type", "bonsai ssh dev-1"})
+		check(t, s, want{cluster.ProblemMount, cart, "volume host cannot be mounted", "node dev-1 has no /srv/x; hostPath means the node's files", "bonsai ssh dev-1"})
 	})
 }
 

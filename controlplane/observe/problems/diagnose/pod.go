@@ -116,6 +116,9 @@ func (d *diagnosis) pod(p *corev1.Pod) {
 		d.away(p) // the state of its containers is outdated
 		return
 	}
+	if d.noUserNamespaces(p) {
+		return
+	}
 	found := false
 	for _, c := range containers(p) {
 		for _, look := range []func(container) bool{d.image, d.config, d.start, d.crash, d.probe} {

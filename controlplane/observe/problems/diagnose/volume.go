@@ -219,13 +219,7 @@ func (d *diagnosis) unmounted(p *corev1.Pod, since time.Time) bool {
 	if volume == "" {
 		f.Summary = "its volumes cannot be mounted"
 	}
-	for _, v := range p.Spec.Volumes {
-		if v.Name == volume && v.HostPath != nil && containsAny(cause, "hostPath type check failed") {
-			f.Cause = "node " + p.Spec.NodeName + " has no " + v.HostPath.Path + " of the wanted type"
-			f.Advice = advise("hostPath is a path inside the node, which is a container; see what is there",
-				cluster.Bonsai("ssh").On(p.Spec.NodeName).Running(cluster.Program("ls", "-l").On(v.HostPath.Path)))
-		}
-	}
+	explainMount(&f, p, volume, e.Message)
 	d.add(f)
 	return true
 }
