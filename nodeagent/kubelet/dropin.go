@@ -45,12 +45,13 @@ func applyDropIns(kc *kubeletconfig.KubeletConfiguration, dir string) error {
 	if err := json.Unmarshal(merged, versioned); err != nil {
 		return fmt.Errorf("decode the configuration with the files of %s: %w", dir, err)
 	}
+	// First, because the defaults depend on them and panic about one that does not exist.
+	if err := utilfeature.DefaultMutableFeatureGate.SetFromMap(versioned.FeatureGates); err != nil {
+		return fmt.Errorf("set the feature gates of %s: %w", dir, err)
+	}
 	conversion.SetDefaults_KubeletConfiguration(versioned)
 	if err := conversion.Convert_v1beta1_KubeletConfiguration_To_config_KubeletConfiguration(versioned, kc, nil); err != nil {
 		return fmt.Errorf("convert the configuration with the files of %s: %w", dir, err)
-	}
-	if err := utilfeature.DefaultMutableFeatureGate.SetFromMap(kc.FeatureGates); err != nil {
-		return fmt.Errorf("set the feature gates of %s: %w", dir, err)
 	}
 	return nil
 }

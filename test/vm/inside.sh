@@ -239,6 +239,97 @@ claim_is_bound() {
 
 claim_kept_its_data() { is "$(in_pod keeper cat /data/file)" precious "the file in the claim's volume"; }
 
+# Pods with their own users: with volumes of several kinds, and with all of /proc.
+user_namespaces_work() {
+	local pod first
+	k create secret generic word --from-literal=word=whisper
+	cat <<-END | k apply -f -
+		apiVersion: v1
+		kind: PersistentVolumeClaim
+		metadata: {name: own}
+		spec:
+		  accessModes: [ReadWriteOnce]
+		  resources: {requests: {storage: 10Mi}}
+		---
+		apiVersion: v1
+		kind: Pod
+		metadata: {name: users}
+		spec:
+		  hostUsers: false
+		  terminationGracePeriodSeconds: 1
+		  volumes:
+		  - {name: empty, emptyDir: {}}
+		  - {name: claim, persistentVolumeClaim: {claimName: own}}
+		  - {name: secret, secret: {secretName: word}}
+		  - {name: host, hostPath: {path: /etc/os-release, type: File}}
+		  - {name: image, image: {reference: "$image", pullPolicy: Never}}
+		  containers:
+		  - name: main
+		    image: $image
+		    imagePullPolicy: Never
+		    command: [sleep, "1000000"]
+		    volumeMounts:
+		    - {name: empty, mountPath: /empty}
+		    - {name: claim, mountPath: /claim}
+		    - {name: secret, mountPath: /secret}
+		    - {name: host, mountPath: /os-release}
+		    - {name: image, mountPath: /image}
+		---
+		apiVersion: v1
+		kind: Pod
+		metadata: {name: unmasked}
+		spec:
+		  hostUsers: false
+		  terminationGracePeriodSeconds: 1
+		  containers:
+		  - name: main
+		    image: $image
+		    imagePullPolicy: Never
+		    command: [sleep, "1000000"]
+		    securityContext: {procMount: Unmasked, capabilities: {add: [SYS_ADMIN]}}
+	END
+	k wait pod users unmasked --for=condition=Ready --timeout=$limit
+	for pod in users unmasked; do
+		first=$(in_pod $pod awk '{ print $2 }' /proc/self/uid_map)
+		[ "$first" -ge 65536 ] || wrong "root in $pod is user $first outside"
+	done
+	is "$(in_pod users sh -ec 'for d in /empty /claim; do echo mine >$d/f; cat $d/f; done; cat /secret/word; echo; ls /image/bin/busybox' | xargs)" \
+		"mine mine whisper /image/bin/busybox" "what is in the volumes"
+	in_pod unmasked unshare -r true
+	k delete pod users unmasked --now
+}
+
+loops_in_use() { { cat /sys/block/loop*/loop/backing_file 2>/dev/null || true; } | wc -l; }
+
+# As many loop devices as there are, and one more, which the kernel makes then. The last one stays in use: nothing of it
+# may be left when the cluster is gone. The machine itself needs none.
+loop_devices_work() {
+	cat <<-END | k apply -f -
+		apiVersion: v1
+		kind: Pod
+		metadata: {name: loops}
+		spec:
+		  terminationGracePeriodSeconds: 1
+		  volumes: [{name: dev, hostPath: {path: /dev, type: Directory}}]
+		  containers:
+		  - name: main
+		    image: $image
+		    imagePullPolicy: Never
+		    command: [sleep, "1000000"]
+		    securityContext: {privileged: true}
+		    volumeMounts: [{name: dev, mountPath: /dev}]
+	END
+	k wait pod loops --for=condition=Ready --timeout=$limit
+	# shellcheck disable=SC2016  # the dollars are for the shell in the pod
+	in_pod loops sh -ec 'dd if=/dev/zero of=/file bs=1M count=2 2>/dev/null
+		for i in $(seq 10); do
+			for t in $(seq 300); do d=$(losetup -f); [ -b "$d" ] && break; usleep 100000; done
+			losetup "$d" /file
+		done
+		for d in $(losetup -a | cut -d: -f1 | tail -n +2); do losetup -d $d; done'
+	is "$(loops_in_use)" 1 "number of loop devices in use"
+}
+
 logs_work() {
 	is "$(k logs web-2)" "serving as web-2" "log of web-2"
 	[ -n "$(bonsai logs kubelet --node bonsai-2 --tail 5)" ] || wrong "bonsai logs kubelet printed nothing"
@@ -339,6 +430,7 @@ nothing_is_left() {
 	is "$(pgrep -c -u "$(id -u)" -x bonsai || true)" 0 "number of bonsai processes left"
 	is "$(ls -A ~/.bonsai/clusters 2>/dev/null)" "" "content of the state folder"
 	cmp ~/.kube/config "$work/kubeconfig"
+	is "$(loops_in_use)" 0 "number of loop devices left"
 	# Where bonsai puts sockets if the path of the state folder is too long for them.
 	is "$(find /tmp -maxdepth 1 -type d -name "bonsai-*" | wc -l)" 0 "number of folders left in /tmp"
 }
@@ -360,6 +452,7 @@ step "pod to pod, both directions" pods_reach_each_other
 step "Service by cluster IP, from both nodes" service_works
 step "names from both nodes" names_work
 step "a claim" claim_is_bound
+step "pods with user namespaces" user_namespaces_work
 step "logs of a pod and of a kubelet" logs_work
 step "ssh" ssh_works
 before=$(kept)
@@ -374,5 +467,6 @@ step "docker system prune with the filter spares a stopped cluster" prune_spares
 step "status and start say what a prune has taken" prune_is_reported
 step "a claim that lost its data is a problem, and can be made again" lost_claim_is_a_problem
 step "status" status_is_good
+step "loop devices in a privileged pod" loop_devices_work
 step "delete leaves nothing" nothing_is_left
 echo "all steps passed in $(seconds_since "$begun")"
