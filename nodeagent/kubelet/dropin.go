@@ -15,6 +15,7 @@ import (
 	conversion "k8s.io/kubernetes/pkg/kubelet/apis/config/v1beta1"
 	"k8s.io/kubernetes/pkg/kubelet/kubeletconfig/configfiles"
 	utilfs "k8s.io/kubernetes/pkg/util/filesystem"
+	"sigs.k8s.io/yaml"
 )
 
 // dropInSuffix is that of the files which upstream's --config-dir reads; others in the folder are ignored.
@@ -84,6 +85,10 @@ func mergeDropIn(config []byte, name string) ([]byte, error) {
 	}
 	if want := configv1beta1.SchemeGroupVersion.WithKind("KubeletConfiguration"); kind == nil || *kind != want {
 		return nil, fmt.Errorf("it has to begin with apiVersion: %s and kind: %s", want.GroupVersion(), want.Kind)
+	}
+	// Stricter than upstream, which ignores a setting that does not exist.
+	if err := yaml.UnmarshalStrict(patch, &configv1beta1.KubeletConfiguration{}); err != nil {
+		return nil, err
 	}
 	return jsonpatch.MergePatch(config, patch)
 }
