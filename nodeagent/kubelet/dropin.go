@@ -47,7 +47,12 @@ func applyDropIns(kc *kubeletconfig.KubeletConfiguration, dir string) error {
 		return fmt.Errorf("decode the configuration with the files of %s: %w", dir, err)
 	}
 	// First, because the defaults depend on them and panic about one that does not exist.
-	if err := utilfeature.DefaultMutableFeatureGate.SetFromMap(versioned.FeatureGates); err != nil {
+	// A copy is asked before: the process's own keeps what it has refused.
+	gates := utilfeature.DefaultMutableFeatureGate
+	if err := gates.DeepCopy().SetFromMap(versioned.FeatureGates); err != nil {
+		return fmt.Errorf("set the feature gates of %s: %w", dir, err)
+	}
+	if err := gates.SetFromMap(versioned.FeatureGates); err != nil {
 		return fmt.Errorf("set the feature gates of %s: %w", dir, err)
 	}
 	conversion.SetDefaults_KubeletConfiguration(versioned)
