@@ -72,7 +72,7 @@ func TestDropInsChangeWhatTheyNameAndNothingElse(t *testing.T) {
 
 func TestAnInvalidDropInIsNamed(t *testing.T) {
 	for text, want := range map[string]string{
-		"maxPods: 20\n":                                   "apiVersion",
+		"maxPods: 20\n":                                   "'Kind' is missing",
 		dropInHead + "maxPodz: 20\n":                      "maxPodz",
 		dropInHead + "maxPods: many\n":                    "maxPods",
 		"apiVersion: v1\nkind: Pod\n":                     "KubeletConfiguration",

@@ -39,7 +39,8 @@ func shieldKernel(runDir string, log *slog.Logger) {
 // ownProc makes what this process mounts below /proc its own. The agent gives it a mount namespace for that.
 func ownProc() error {
 	var own, node unix.Stat_t
-	if err := errors.Join(unix.Stat("/proc/self/ns/mnt", &own), unix.Stat("/proc/1/ns/mnt", &node)); err != nil {
+	parent := fmt.Sprintf("/proc/%d/ns/mnt", os.Getppid()) // the agent
+	if err := errors.Join(unix.Stat("/proc/self/ns/mnt", &own), unix.Stat(parent, &node)); err != nil {
 		return fmt.Errorf("compare mount namespaces: %w", err)
 	}
 	if own.Ino == node.Ino {

@@ -136,14 +136,7 @@ func TestKernelSettingsAreHiddenFromTheKubeletOnly(t *testing.T) {
 }
 
 func TestOwnProcRefusesTheNodesNamespace(t *testing.T) {
-	var own, first unix.Stat_t
-	if err := errors.Join(unix.Stat("/proc/self/ns/mnt", &own), unix.Stat("/proc/1/ns/mnt", &first)); err != nil {
-		t.Skip(err)
-	}
-	if own.Ino != first.Ino {
-		t.Skip("this test runs in a mount namespace of its own")
-	}
-	if err := ownProc(); err == nil {
+	if err := ownProc(); err == nil { // shared with the go command
 		t.Error("mounts would be seen by the whole machine, want an error")
 	}
 }
