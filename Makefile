@@ -103,6 +103,11 @@ test-vm: build ## prove bin/bonsai in Debian 13 and 12 machines (emulated: about
 	test/vm/run.sh trixie
 	test/vm/run.sh bookworm
 
+.PHONY: field
+field: build ## try what users of similar tools reported, a line for each report (ARGS=-l lists them; ARGS="proxy prune")
+	@tools/need.sh field
+	test/field/run.sh $(ARGS)
+
 .PHONY: picture
 picture: build ## record the picture of the terminal UI that the README shows, from a real cluster
 	@tools/need.sh tmux

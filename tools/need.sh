@@ -1,5 +1,5 @@
 #!/bin/sh
-# need.sh WHAT... - makes sure that this machine has what a make target needs: go, payload, race, vm, dnsperf, tmux.
+# need.sh WHAT... - makes sure that this machine has what a make target needs: go, payload, race, vm, dnsperf, tmux, field.
 # Missing packages are installed where that needs no password (apt, as root or with sudo); elsewhere it prints the
 # command to run, and the exit status is 1.
 set -u
@@ -42,6 +42,12 @@ for what in "$@"; do
 		;;
 	dnsperf) need dnsperf have dnsperf ;;
 	tmux) need tmux have tmux ;;
+	field) # what its cases talk to; a case whose program is missing is skipped
+		need busybox-static have busybox
+		need docker-registry have docker-registry
+		need skopeo have skopeo
+		need etcd-client have etcdctl
+		;;
 	*)
 		echo "need.sh: $what?" >&2
 		exit 2

@@ -1,0 +1,19 @@
+# addresses and ports that NodeLocal DNSCache and others take
+# https://github.com/kubernetes/kops/issues/9245, https://github.com/bottlerocket-os/bottlerocket/issues/3711
+cluster 1
+cat >pod.yaml <<-END
+	apiVersion: v1
+	kind: Pod
+	metadata: {name: local-dns}
+	spec:
+	  hostNetwork: true
+	  containers:
+	  - {name: address, image: "$BOX", imagePullPolicy: Never, command: [sh, -c, "ip addr add 169.254.20.10/32 dev lo && exec nc -l -u -p 53 -s 169.254.20.10"], securityContext: {capabilities: {add: [NET_ADMIN]}}}
+	  - {name: metrics, image: "$BOX", imagePullPolicy: Never, command: [nc, -l, -k, -p, "9253", -e, "true"]}
+	  - {name: prometheus, image: "$BOX", imagePullPolicy: Never, command: [nc, -l, -k, -p, "9153", -e, "true"]}
+	  - {name: health, image: "$BOX", imagePullPolicy: Never, command: [nc, -l, -k, -p, "8080", -e, "true"]}
+END
+k apply -f pod.yaml
+ready local-dns
+sleep 3
+[ "$(k get pod local-dns -o jsonpath='{.status.containerStatuses[*].restartCount}')" = "0 0 0 0" ] || { k logs local-dns --all-containers; fail "a port is taken"; }
