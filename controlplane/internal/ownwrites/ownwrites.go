@@ -8,7 +8,10 @@ package ownwrites
 import (
 	"context"
 	"slices"
+	"strings"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
@@ -52,8 +55,10 @@ func (s *skipping) Validate(ctx context.Context, a admission.Attributes, o admis
 }
 
 // own says whether the control plane itself writes: the server's client of itself, whose token is made at each start and
-// never leaves the process (the group keeps out who was only allowed to impersonate the name); and the controller manager
-// where it makes the accounts and tokens of its controllers, without which it ends, and the daemon with it.
+// never leaves the process (the group keeps out who was only allowed to impersonate the name); the controller manager
+// where it makes the accounts and tokens of its controllers, without which it ends, and the daemon with it; and a kubelet
+// that says how its own node is, without which no node is ever ready again, and so no pod of the webhook runs. What a
+// kubelet may write there is up to NodeRestriction, which is not affected.
 func own(a admission.Attributes) bool {
 	u := a.GetUserInfo()
 	if u == nil {
@@ -64,6 +69,18 @@ func own(a admission.Attributes) bool {
 		return slices.Contains(u.GetGroups(), user.SystemPrivilegedGroup)
 	case user.KubeControllerManager:
 		return a.GetResource().GroupResource() == schema.GroupResource{Resource: "serviceaccounts"} && a.GetNamespace() == metav1.NamespaceSystem
+	}
+	node, isNode := strings.CutPrefix(u.GetName(), "system:node:")
+	return isNode && slices.Contains(u.GetGroups(), user.NodesGroup) && a.GetName() == node && aboutNodes(a)
+}
+
+// aboutNodes says whether a write is of a Node, its status or its lease.
+func aboutNodes(a admission.Attributes) bool {
+	switch a.GetResource().GroupResource() {
+	case schema.GroupResource{Resource: "nodes"}:
+		return true
+	case schema.GroupResource{Group: coordinationv1.GroupName, Resource: "leases"}:
+		return a.GetNamespace() == corev1.NamespaceNodeLease
 	}
 	return false
 }

@@ -52,6 +52,31 @@ func TestAccountsOfControllersPass(t *testing.T) {
 	}
 }
 
+func TestWhatAKubeletSaysOfItsNodePasses(t *testing.T) {
+	kubelet := &user.DefaultInfo{Name: "system:node:n", Groups: []string{"system:nodes", user.AllAuthenticated}}
+	p := Decorate(closed{admission.NewHandler(admission.Create)}, "ValidatingAdmissionWebhook").(admission.ValidationInterface)
+	for _, c := range []struct {
+		by                                      user.Info
+		group, resource, subresource, namespace string
+		passes                                  bool
+	}{
+		{kubelet, "", "nodes", "", "", true},
+		{kubelet, "", "nodes", "status", "", true},
+		{kubelet, "coordination.k8s.io", "leases", "", "kube-node-lease", true},
+		{kubelet, "coordination.k8s.io", "leases", "", "default", false},
+		{kubelet, "", "pods", "status", "default", false},
+		{kubelet, "", "serviceaccounts", "token", "default", false},
+		{&user.DefaultInfo{Name: "system:node:other", Groups: kubelet.Groups}, "", "nodes", "status", "", false},
+		{&user.DefaultInfo{Name: "system:node:n"}, "", "nodes", "status", "", false}, // without the group of nodes
+	} {
+		a := admission.NewAttributesRecord(&corev1.Node{}, nil, schema.GroupVersionKind{}, c.namespace, "n",
+			schema.GroupVersionResource{Group: c.group, Resource: c.resource}, c.subresource, admission.Create, nil, false, c.by)
+		if err := p.Validate(t.Context(), a, nil); (err == nil) != c.passes {
+			t.Errorf("%s %s/%s in %s: %v", c.by.GetName(), c.resource, c.subresource, c.namespace, err)
+		}
+	}
+}
+
 func TestOwnWritesPassWhatUsersDefineAndNothingElse(t *testing.T) {
 	own := &user.DefaultInfo{Name: user.APIServerUser, Groups: []string{user.AllAuthenticated, user.SystemPrivilegedGroup}}
 	for _, c := range []struct {
@@ -67,7 +92,7 @@ func TestOwnWritesPassWhatUsersDefineAndNothingElse(t *testing.T) {
 		{"NodeRestriction", own, false},
 		{"ValidatingAdmissionWebhook", &user.DefaultInfo{Name: "kubernetes-admin", Groups: []string{user.SystemPrivilegedGroup}}, false},
 		{"ValidatingAdmissionWebhook", &user.DefaultInfo{Name: user.APIServerUser, Groups: []string{user.AllAuthenticated}}, false},
-		{"ValidatingAdmissionWebhook", &user.DefaultInfo{Name: "system:node:dev-1", Groups: []string{"system:nodes"}}, false},
+		{"ValidatingAdmissionWebhook", &user.DefaultInfo{Name: "system:node:other", Groups: []string{"system:nodes"}}, false},
 		{"ValidatingAdmissionWebhook", nil, false},
 	} {
 		p := Decorate(closed{admission.NewHandler(admission.Create)}, c.plugin)
