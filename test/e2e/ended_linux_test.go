@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -77,7 +78,6 @@ func TestEtcdWithoutRoomOnTheDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer filler.Close()
 	for err == nil {
 		_, err = filler.Write(make([]byte, 4096))
 	}
@@ -95,7 +95,7 @@ func TestEtcdWithoutRoomOnTheDisk(t *testing.T) {
 	if len(s.Problems) == 0 || !problemSays(s.Problems[0], "no space left on device") || !strings.Contains(s.Problems[0].HintText(), "df -h") {
 		t.Errorf("status: %+v", s.Problems)
 	}
-	if err := os.Remove(filler.Name()); err != nil {
+	if err := errors.Join(filler.Close(), os.Remove(filler.Name())); err != nil {
 		t.Fatal(err)
 	}
 	c.Must(t, "start")

@@ -60,7 +60,7 @@ func (d *Driver) grant(ctx context.Context) grant {
 	defer d.mu.Unlock()
 	if d.granted == nil {
 		g := d.guess(ctx)
-		g.kmsg = exists("/dev/kmsg")
+		g.kmsg = exists("/dev/kmsg") || inContainer()
 		d.granted = &g
 		d.log.Debug("capabilities of the engine", "grant", g.String())
 	}

@@ -147,6 +147,12 @@ func ownsGateway(bridge network.Inspect) bool {
 // containerFolder is in the sources of the files that Docker mounts into a container, such as /etc/hostname.
 var containerFolder = regexp.MustCompile(`/containers/([0-9a-f]{64})/`)
 
+// inContainer reports whether this process is in a container of some engine, whose /dev is not the machine's.
+func inContainer() bool {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	return err == nil && containerFolder.Match(mounts)
+}
+
 // apart reports whether this process is in a container of this engine that has a network of its own. A container of
 // another engine, such as one that has its own engine in it, is not meant.
 func (d *Driver) apart(ctx context.Context) bool {
