@@ -101,10 +101,7 @@ func (a *app) runImageLoad(ctx context.Context, args []string) error {
 		case file == "-":
 			loaded, err = nodeimages.Load(ctx, driver, nodes, a.Stdin, nil)
 		case file != "":
-			if source.File, err = filepath.Abs(file); err != nil {
-				return err
-			}
-			loaded, err = loadFile(ctx, driver, nodes, file)
+			loaded, err = loadFile(ctx, driver, nodes, file, &source)
 		default:
 			source.Engine = true
 			loaded, err = nodeimages.FromEngine(ctx, driver, nodes, args)
@@ -122,12 +119,22 @@ func (a *app) runImageLoad(ctx context.Context, args []string) error {
 	})
 }
 
-func loadFile(ctx context.Context, driver node.Driver, nodes []node.Container, file string) ([]cluster.LoadedImage, error) {
+// loadFile loads an archive, and notes in source where it can be read again.
+func loadFile(ctx context.Context, driver node.Driver, nodes []node.Container, file string, source *statedir.ImageSource) ([]cluster.LoadedImage, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, fault.New(fault.Image, "open the archive", err)
 	}
 	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fault.New(fault.Image, "open the archive", err)
+	}
+	if !isStream(info) {
+		if source.File, err = filepath.Abs(file); err != nil {
+			return nil, err
+		}
+	}
 	return nodeimages.Load(ctx, driver, nodes, f, nil)
 }
 

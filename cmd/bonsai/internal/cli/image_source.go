@@ -76,6 +76,8 @@ func (a *app) isSource(arg string, image bool) (archive bool, err error) {
 		}
 	}
 	switch {
+	case statErr == nil && isStream(info):
+		return true, nil
 	case archive && image && !asPath:
 		return false, fault.Newf(fault.Usage, "%s is an archive in this folder, and the Docker engine has an image of that name", arg).
 			Advise("load the archive", cluster.Bonsai("image", "load").On("."+string(filepath.Separator)+arg).Change()).
@@ -100,6 +102,9 @@ func (a *app) isSource(arg string, image bool) (archive bool, err error) {
 	}
 	return false, nil // the engine says that it has no such image
 }
+
+// isStream reports whether a file can be read only once, such as /dev/stdin or what a shell makes of <(docker save IMAGE).
+func isStream(info os.FileInfo) bool { return info.Mode()&(os.ModeNamedPipe|os.ModeCharDevice) != 0 }
 
 // complete is the name of an image that is no path in this folder.
 func complete(name string) string {
