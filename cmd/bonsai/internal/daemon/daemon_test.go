@@ -21,10 +21,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
+	metadatafake "k8s.io/client-go/metadata/fake"
 	"k8s.io/client-go/tools/cache"
+	registrationfake "k8s.io/kube-aggregator/pkg/client/clientset_generated/clientset/fake"
 
 	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
@@ -36,6 +39,7 @@ import (
 	"bonsai/controlplane/observe/birth"
 	"bonsai/controlplane/observe/load"
 	"bonsai/controlplane/observe/load/traffic"
+	"bonsai/controlplane/observe/objects"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -197,6 +201,11 @@ func (c control) Answers(context.Context) error {
 	return errors.New("127.0.0.1:6443 does not answer")
 }
 func (c control) Client() kubernetes.Interface { return fake.NewClientset() }
+func (c control) ObjectClients() objects.Clients {
+	scheme := metadatafake.NewTestScheme()
+	_ = metav1.AddMetaToScheme(scheme) // it does not fail for a new scheme
+	return objects.Clients{Kubernetes: c.Client(), Metadata: metadatafake.NewSimpleMetadataClient(scheme), Registration: registrationfake.NewSimpleClientset()}
+}
 func (c control) Agents() *agents.Client {
 	return agents.New(func(cluster.Node) http.RoundTripper { return nobody{} }, 1)
 }
