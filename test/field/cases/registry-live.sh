@@ -1,4 +1,4 @@
-# a plain-http registry, told to a cluster that runs
+# a plain-http registry, added to a cluster that runs
 # https://github.com/kubernetes/minikube/issues/4547
 need docker-registry skopeo
 cat >reg.yml <<-END
