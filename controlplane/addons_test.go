@@ -254,8 +254,35 @@ func TestAddons(t *testing.T) {
 		ready("test-1 10.201.252.10", "test-2 10.201.252.11")
 		h.agents["test-2"].is("")
 		ready("test-1 10.201.252.10")
-		if got := h.manager.Nodes("dns"); got["test-1"] != cluster.PhaseRunning || got["test-2"] != cluster.PhaseUnknown {
-			t.Errorf("the nodes are %v", got)
+		// The phases wait for the pods that stand for the servers, which the controllers of Kubernetes make.
+		eventually(t, "the phases of the nodes", func() error {
+			if got := h.manager.Nodes("dns"); got["test-1"] != cluster.PhaseRunning || got["test-2"] != cluster.PhaseUnknown {
+				return fmt.Errorf("they are %v", got)
+			}
+			return nil
+		})
+	})
+
+	t.Run("scripts find CoreDNS", func(t *testing.T) {
+		ready := func(want int) {
+			t.Helper()
+			eventually(t, fmt.Sprintf("%d pods of coredns being ready", want), func() error {
+				d, err := h.client.AppsV1().Deployments("kube-system").Get(ctx, "coredns", metav1.GetOptions{})
+				if err != nil || int(d.Status.ReadyReplicas) != want || d.Status.ObservedGeneration != d.Generation {
+					return fmt.Errorf("%v, %w", d.Status, err)
+				}
+				return nil
+			})
+		}
+		ready(1)
+		scale := []byte(`{"spec":{"replicas":2,"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":"now"}}}}}`)
+		if _, err := h.client.AppsV1().Deployments("kube-system").Patch(ctx, "coredns", types.MergePatchType, scale, metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		ready(2)
+		config, err := h.client.CoreV1().ConfigMaps("kube-system").Get(ctx, "coredns", metav1.GetOptions{})
+		if err != nil || config.Data["Corefile"] != cluster.Corefile("cluster.local") {
+			t.Errorf("the ConfigMap has %v, %v", config.Data, err)
 		}
 	})
 
@@ -319,6 +346,12 @@ func TestAddons(t *testing.T) {
 		h.exists("Service kube-dns", false, service, err)
 		slice, err := h.client.DiscoveryV1().EndpointSlices("kube-system").Get(ctx, "kube-dns", none)
 		h.exists("EndpointSlice kube-dns", false, slice, err)
+		eventually(t, "the end of the Deployment coredns", func() error {
+			if _, err := h.client.AppsV1().Deployments("kube-system").Get(ctx, "coredns", none); !apierrors.IsNotFound(err) {
+				return fmt.Errorf("it is there, or %w", err)
+			}
+			return nil
+		})
 		class, err := h.client.StorageV1().StorageClasses().Get(ctx, "standard", none)
 		h.exists("StorageClass standard", false, class, err)
 		toy1, err := h.client.CoreV1().ConfigMaps("kube-system").Get(ctx, "toy-1", none)
