@@ -146,9 +146,9 @@ func (o *operation) nodeFiles(spec *cluster.Spec, n cluster.Node) ([]node.File, 
 	}
 	// The image has UTC. Pods mount these two to have the time of the machine that they run on.
 	if zone := localtime.Of("/"); zone.Rules != nil {
-		files = append(files, node.File{Path: "/etc/localtime", Mode: 0o644, Data: zone.Rules})
+		files = append(files, node.File{Path: cluster.NodeMachineDir + "/localtime", Mode: 0o644, Data: zone.Rules})
 		if zone.Name != "" {
-			files = append(files, node.File{Path: "/etc/timezone", Mode: 0o644, Data: []byte(zone.Name + "\n")})
+			files = append(files, node.File{Path: cluster.NodeMachineDir + "/timezone", Mode: 0o644, Data: []byte(zone.Name + "\n")})
 		}
 	}
 	return files, nil

@@ -14,6 +14,9 @@ const (
 	// NodeConfigDir holds NodeConfigFile and pki/.
 	NodeConfigDir  = "/etc/bonsai"
 	NodeConfigFile = NodeConfigDir + "/node.json"
+	// NodeMachineDir holds files of this machine that the agent puts into the node's /etc: localtime and timezone. They are
+	// not written there, because an engine cannot replace a link into a read-only volume in a running container.
+	NodeMachineDir = NodeConfigDir + "/machine"
 	// NodePKIDir holds ca.crt and, as NAME.crt and NAME.key: kubelet (serving), kubelet-client,
 	// kube-proxy (client) and agent (serving and client).
 	NodePKIDir = NodeConfigDir + "/pki"

@@ -105,8 +105,9 @@ func (c *Client) Export(ctx context.Context, w io.Writer, names []string) error 
 	}
 	// The answer may overtake the end of the stream, which containerd does not close. The archive itself says where it ends.
 	r, copied := io.Pipe()
-	ended := make(chan error, 1)
-	go func() { ended <- readArchive(r) }()
+	var readErr error
+	ended := make(chan struct{})
+	go func() { defer close(ended); readErr = readArchive(r) }()
 	out := archive.NewImageExportStream(nopCloser{io.MultiWriter(w, copied)}, "", archive.WithSkipCompatibilityManifest)
 	if err := c.transferrer().Transfer(ctx, image.NewStore("", opts...), out); err != nil {
 		_ = copied.CloseWithError(err)
@@ -114,9 +115,9 @@ func (c *Client) Export(ctx context.Context, w io.Writer, names []string) error 
 		return fmt.Errorf("export images: %w", err)
 	}
 	select {
-	case err := <-ended:
-		if err != nil {
-			return fmt.Errorf("export images: %w", err)
+	case <-ended:
+		if readErr != nil {
+			return fmt.Errorf("export images: %w", readErr)
 		}
 		return nil
 	case <-ctx.Done():

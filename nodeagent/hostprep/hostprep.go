@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+
+	"bonsai/bootstrap/cluster"
 )
 
 const (
@@ -63,7 +65,7 @@ func Prepare(resolver netip.Addr, omit func(domain string) bool, log *slog.Logge
 	if err := setIdentity("/var/lib/bonsai/machine-id"); err != nil {
 		return err
 	}
-	if err := moveToVolume("/etc", "/var/lib/bonsai/etc", machineFiles, log); err != nil {
+	if err := moveToVolume("/etc", cluster.NodeMachineDir, "/var/lib/bonsai/etc", machineFiles, log); err != nil {
 		return err
 	}
 	if err := limitOpenFiles(log); err != nil {

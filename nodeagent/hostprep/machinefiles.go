@@ -17,24 +17,28 @@ var machineFiles = []string{"localtime", "timezone", "machine-id", "os-release"}
 
 // moveToVolume replaces files of etc by links to copies in kept, which is on the node's volume. The kernel cannot map the
 // owners of files on the container's own root, which is an overlay: without this a pod with its own users that mounts one
-// of them would not start. The driver writes a new file over the link, which the next start of the agent moves.
-func moveToVolume(etc, kept string, names []string, log *slog.Logger) error {
+// of them would not start. A file of that name in given, which the driver writes, takes the place of the one of etc.
+func moveToVolume(etc, given, kept string, names []string, log *slog.Logger) error {
 	if err := os.MkdirAll(kept, 0o755); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
 	for _, name := range names {
 		path, copied := filepath.Join(etc, name), filepath.Join(kept, name)
-		if to, err := os.Readlink(path); err == nil && to == copied {
-			continue
+		to, _ := os.Readlink(path)
+		data, err := os.ReadFile(filepath.Join(given, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			if to == copied {
+				continue
+			}
+			data, err = os.ReadFile(path)
 		}
-		data, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err == nil {
 			err = writeChanged(copied, data)
 		}
-		if err == nil {
+		if err == nil && to != copied {
 			err = replaceByLink(path, copied)
 		}
 		if err != nil {

@@ -8,10 +8,10 @@ import (
 )
 
 func TestFilesMoveToTheVolume(t *testing.T) {
-	etc, kept := t.TempDir(), filepath.Join(t.TempDir(), "etc")
+	etc, given, kept := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "etc")
 	move := func() {
 		t.Helper()
-		if err := moveToVolume(etc, kept, []string{"localtime", "timezone", "absent"}, slog.New(slog.DiscardHandler)); err != nil {
+		if err := moveToVolume(etc, given, kept, []string{"localtime", "timezone", "absent"}, slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -43,9 +43,13 @@ func TestFilesMoveToTheVolume(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A new container of the same node, then a node of another zone.
-	for _, zone := range []string{"UTC", "CET"} {
+	// A new container of the same node, then a machine of another zone, then the running container of one with a third.
+	for _, zone := range []string{"UTC", "CET", "JST"} {
 		for _, name := range []string{"localtime", "timezone"} {
+			if zone == "JST" {
+				write(t, filepath.Join(given, name), zone)
+				continue
+			}
 			if err := os.Remove(filepath.Join(etc, name)); err != nil {
 				t.Fatal(err)
 			}

@@ -117,7 +117,7 @@ func run(t *testing.T, h *harness.Home, attr *syscall.SysProcAttr, script, name 
 	if attr != nil && err != nil && strings.Contains(err.Error(), "fork/exec") {
 		t.Skipf("this machine allows no namespaces: %v", err)
 	}
-	if _, ended := err.(*exec.ExitError); err != nil && !ended {
+	if _, ended := errors.AsType[*exec.ExitError](err); err != nil && !ended {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	t.Logf("%s", out)
