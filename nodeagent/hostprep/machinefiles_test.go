@@ -55,7 +55,9 @@ func TestFilesMoveToTheVolume(t *testing.T) {
 			}
 			write(t, filepath.Join(etc, name), zone)
 		}
-		write(t, filepath.Join(etc, "localtime.link"), "of an agent that was killed")
+		if zone != "JST" { // there the link is right already
+			write(t, filepath.Join(etc, "localtime.link"), "of an agent that was killed")
+		}
 		move()
 		move()
 		holds(zone)
