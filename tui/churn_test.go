@@ -60,7 +60,7 @@ func TestTenThousandPodsUnderChurn(t *testing.T) {
 	for churning := true; churning; {
 		select {
 		case m := <-r.frames:
-			r.send(m)
+			r.handle(m)
 		case <-done:
 			churning = false
 		case <-time.After(waitLimit):

@@ -135,7 +135,7 @@ func (r *rig) settle() {
 	for {
 		select {
 		case m := <-r.frames:
-			r.send(m)
+			r.handle(m)
 		case <-time.After(5 * time.Millisecond):
 			return
 		}

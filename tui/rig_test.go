@@ -96,18 +96,33 @@ func (r *rig) run(cmd tea.Cmd) {
 	go func() { done <- cmd() }()
 	select {
 	case m := <-done:
-		switch m := m.(type) {
-		case tea.BatchMsg:
-			for _, c := range m {
-				r.run(c)
+		r.handle(m)
+	case <-time.After(5 * time.Millisecond): // a timer, or a busy machine: its message comes while something else is awaited
+		go func() {
+			select {
+			case m := <-done:
+				select {
+				case r.frames <- m:
+				case <-r.t.Context().Done():
+				}
+			case <-r.t.Context().Done():
 			}
-		case tea.QuitMsg:
-			r.ended = true
-		case tickMsg, nil:
-		default:
-			r.send(m)
+		}()
+	}
+}
+
+// handle does what Bubble Tea does with a message, but that the clock stands still.
+func (r *rig) handle(m tea.Msg) {
+	switch m := m.(type) {
+	case tea.BatchMsg:
+		for _, c := range m {
+			r.run(c)
 		}
-	case <-time.After(5 * time.Millisecond): // a timer, which tests do not wait for
+	case tea.QuitMsg:
+		r.ended = true
+	case tickMsg, nil:
+	default:
+		r.send(m)
 	}
 }
 
@@ -153,7 +168,7 @@ func (r *rig) until(what string, ok func(screen string) bool) {
 	for !ok(r.screen()) {
 		select {
 		case m := <-r.frames:
-			r.send(m)
+			r.handle(m)
 		case <-limit:
 			r.t.Fatalf("%s did not come; the screen is\n%s", what, r.screen())
 		}
