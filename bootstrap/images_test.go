@@ -49,7 +49,7 @@ func (s *stores) exec(container string, e node.Exec) (int, error) {
 		return 0, err
 	case strings.HasPrefix(line, "bonsai-agent images import -o json -"):
 		var loaded []cluster.LoadedImage
-		for _, name := range strings.Fields(string(data)) {
+		for name := range strings.FieldsSeq(string(data)) {
 			s.images[container] = append(s.images[container], name)
 			loaded = append(loaded, cluster.LoadedImage{Name: name})
 		}

@@ -2,7 +2,10 @@
 // companies' networks behind a VPN. What a cluster uses for its pods and Services is out of reach for pods.
 package routes
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Route is one entry of a routing table.
 type Route struct {
@@ -22,11 +25,8 @@ func Beside(all []Route, nodes netip.Prefix, ranges ...netip.Prefix) (met []neti
 		if nodes.IsValid() && nodes.Contains(r.Via) {
 			continue
 		}
-		for _, p := range ranges {
-			if r.To.Overlaps(p) {
-				met = append(met, r.To)
-				break
-			}
+		if slices.ContainsFunc(ranges, r.To.Overlaps) {
+			met = append(met, r.To)
 		}
 	}
 	return met
