@@ -47,6 +47,7 @@ for what in "$@"; do
 		need docker-registry have docker-registry
 		need skopeo have skopeo
 		need etcd-client have etcdctl
+		need dnsmasq-base have dnsmasq
 		;;
 	*)
 		echo "need.sh: $what?" >&2

@@ -14,6 +14,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/wait"
 )
 
 // Holder identifies the holder of a lock.
@@ -41,12 +42,19 @@ func (l *Lock) Release() error {
 	return l.f.Unlock()
 }
 
+// The cluster can be used a moment before its start is over, and whoever sees that may go on at once: what is about to end
+// is waited for.
+const (
+	busyLimit = 3 * time.Second
+	busyPause = 20 * time.Millisecond
+)
+
 // Lock takes the cluster's operation lock, which start, stop, delete and every other change hold while they work. It
-// does not wait: a second operation gets the fault Busy, naming the first. The cluster's folder is created if it is
-// missing.
+// waits three seconds for another operation to end; then it returns the fault Busy, naming that one. The cluster's folder is
+// created if it is missing.
 func (c Cluster) Lock(ctx context.Context, operation string) (*Lock, error) {
 	path := c.path("operation.lock")
-	for {
+	for limit := time.Now().Add(busyLimit); ; {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("lock cluster %s: %w", c.Name, err)
 		}
@@ -61,7 +69,11 @@ func (c Cluster) Lock(ctx context.Context, operation string) (*Lock, error) {
 			return nil, wrap("lock cluster "+c.Name, c.dir, err)
 		}
 		if l == nil {
-			return nil, c.busy(path)
+			if time.Now().After(limit) {
+				return nil, c.busy(path)
+			}
+			_ = wait.Pause(ctx, busyPause) // the loop looks at ctx
+			continue
 		}
 		l.holder = c.record(path, operation)
 		return l, nil

@@ -177,6 +177,24 @@ func TestSecondOperationSeesWhichOneIsRunning(t *testing.T) {
 	}
 }
 
+// A cluster can be used shortly before its start has ended; who then stops it does not have to try twice.
+func TestAnOperationThatIsAboutToEndIsWaitedFor(t *testing.T) {
+	c := testCluster(t)
+	first, err := c.Lock(t.Context(), "start")
+	if err != nil {
+		t.Fatal(err)
+	}
+	released := make(chan error, 1)
+	time.AfterFunc(5*busyPause, func() { released <- first.Release() })
+	next, err := c.Lock(t.Context(), "stop")
+	if err := errors.Join(err, <-released); err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Release(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestLockSurvivesDeletionOfTheFolder(t *testing.T) {
 	c := testCluster(t)
 	deleting, err := c.Lock(t.Context(), "delete")

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -243,18 +244,35 @@ func testDNSConfiguration(t *testing.T, c *harness.Cluster) {
     forward . /etc/resolv.conf
 }
 `, company.Status.PodIP)
-	_, err := configMaps.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "coredns"}, Data: map[string]string{"Corefile": text}}, metav1.CreateOptions{})
+	// The ConfigMap is there, with what is in force (the addon makes it for scripts that edit it).
+	shipped, err := configMaps.Get(t.Context(), "coredns", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	inForce := shipped.Data["Corefile"]
+	if !strings.Contains(inForce, "kubernetes cluster.local") {
+		t.Errorf("the ConfigMap does not hold the Corefile in force:\n%s", inForce)
+	}
+	shipped.Data["Corefile"] = text
+	if _, err := configMaps.Update(t.Context(), shipped, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.WithoutCancel(t.Context()) // the end of the test uses it as well
 	remove := func() error {
-		err := configMaps.Delete(t.Context(), "coredns", metav1.DeleteOptions{})
+		err := configMaps.Delete(ctx, "coredns", metav1.DeleteOptions{})
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
 		return err
 	}
-	t.Cleanup(func() { _ = configMaps.Delete(t.Context(), "coredns", metav1.DeleteOptions{}) })
+	t.Cleanup(func() { // as it was, for the tests that follow
+		_ = remove()
+		shipped.ObjectMeta = metav1.ObjectMeta{Name: shipped.Name}
+		shipped.Data["Corefile"] = inForce
+		if _, err := configMaps.Create(ctx, shipped, metav1.CreateOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
 	expect := func(name, want string) {
 		t.Helper()
 		harness.Until(t, 10*time.Second, name, func() error {

@@ -322,7 +322,7 @@ func TestBadInput(t *testing.T) {
 		{[]string{"start", "--kubernetes-version", "newest"}, fault.Version, "1.36"},
 		{[]string{"start", "--registry-mirror", "ftp://x"}, fault.Usage, "ftp"},
 		{[]string{"start", "--image-mirror-country", "atlantis"}, fault.Usage, "cn"},
-		{[]string{"start", "--subnet", "10.244.0.0/20"}, fault.Usage, "pods"},
+		{[]string{"start", "--subnet", "10.244.0.0/20", "--pod-subnet", "10.244.0.0/16"}, fault.Usage, "pod"},
 		{[]string{"start", "--subnet", "8.8.8.0/24"}, fault.Usage, "private"},
 		{[]string{"stop"}, fault.NotFound, c.Name},
 		{[]string{"status"}, fault.NotFound, c.Name},

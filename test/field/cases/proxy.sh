@@ -1,6 +1,5 @@
 # HTTPS_PROXY in the shell: nothing inside the cluster goes through it, and pulls do
 # https://github.com/k3s-io/k3s/issues/325, https://github.com/kubernetes/kubernetes/issues/107446
-
 unset NO_PROXY no_proxy
 export HTTPS_PROXY=http://127.0.0.1:9 HTTP_PROXY=http://127.0.0.1:9
 cluster 1

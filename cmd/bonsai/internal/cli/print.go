@@ -12,6 +12,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"golang.org/x/term"
 
@@ -110,7 +111,7 @@ func printProblem(w io.Writer, s style, p cluster.Problem) {
 func subject(p cluster.Problem) string {
 	parts := strings.Split(p.Object, "/")
 	switch {
-	case len(parts) == 2 && !strings.Contains(p.Summary, parts[1]):
+	case len(parts) == 2 && !hasWord(p.Summary, parts[1]):
 		return parts[0] + " " + parts[1] + ": "
 	case len(parts) != 3 || parts[0] == "component":
 		return ""
@@ -120,6 +121,14 @@ func subject(p cluster.Problem) string {
 		return parts[1] + "/" + parts[2] + ": "
 	}
 	return parts[0] + " " + parts[1] + "/" + parts[2] + ": "
+}
+
+// hasWord says whether name stands in text, and not only as a part of a longer name.
+func hasWord(text, name string) bool {
+	words := strings.FieldsFunc(text, func(r rune) bool {
+		return r != '-' && r != '.' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	})
+	return slices.ContainsFunc(words, func(w string) bool { return strings.TrimRight(w, ".") == name })
 }
 
 // safeLines keeps the line breaks of a text and indents the lines after them.

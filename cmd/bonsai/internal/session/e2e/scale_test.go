@@ -57,7 +57,7 @@ func TestTenThousandPods(t *testing.T) {
 	w := &world{rows: map[string]kube.Row{}}
 	var first, synced time.Duration
 	began := time.Now()
-	err = s.WatchRows(bounded(t, "the list of pods"), kube.RowQuery{Type: pods}, func(b kube.RowBatch) error {
+	err = s.WatchRows(bounded(t, "the list of pods"), kube.RowQuery{Type: pods, Namespace: n.Namespace}, func(b kube.RowBatch) error {
 		if w.take(b); first == 0 {
 			first = time.Since(began)
 		}
