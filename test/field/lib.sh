@@ -64,7 +64,7 @@ exits() {
 within() {
 	local end=$((SECONDS + $1))
 	shift
-	until "$@" >"$WORK/try" 2>&1; do
+	until ("$@") >"$WORK/try" 2>&1; do # in a subshell, which fail ends
 		[ $SECONDS -lt $end ] || { cat "$WORK/try"; fail "still failing at the limit: $*"; }
 		sleep 0.5
 	done

@@ -2,7 +2,7 @@
 # https://github.com/kubernetes/minikube/issues/18139, https://github.com/docker/roadmap/issues/237
 need_root
 need ip
-ip link add fcorp type dummy
+ip link add fcorp type bridge
 defer 'ip link del fcorp'
 ip addr add 10.244.200.10/24 dev fcorp
 ip addr add 10.96.77.10/24 dev fcorp
@@ -14,7 +14,7 @@ cluster 1
 pod a sleep 9999
 ready a
 for address in 10.244.200.10 10.96.77.10; do
-	[ "$(k exec a -- wget -T3 -qO- "http://$address:18099/")" = corp ] || fail "$address cannot be reached"
+	[ "$(k exec a -- timeout 5 wget -qO- "http://$address:18099/")" = corp ] || fail "$address cannot be reached"
 done
 b delete
 ip link del fcorp

@@ -14,5 +14,5 @@ k scale deployment w --replicas=6
 k rollout status deployment w --timeout=60s
 from=$(k get pods -l app=w --field-selector "spec.nodeName=$P-1" -o name | sed -n 1p)
 for ip in $(k get pods -l app=w -o jsonpath='{.items[*].status.podIP}'); do
-	within 10 says '404|server' k exec "$from" -- wget -T2 -O- "http://$ip/nothing"
+	within 10 says '404|server' k exec "$from" -- timeout 2 wget -O- "http://$ip/nothing"
 done

@@ -2,6 +2,7 @@
 need_root
 need prlimit
 b start --nodes 0
+sleep 5 # the controllers have opened their files
 pid=$(tr -d '\n' <"$BONSAI_HOME/clusters/$P/daemon.json" | sed -E 's/.*"pid": *([0-9]+).*/\1/')
 server=$(k config view --raw -o jsonpath='{.clusters[0].cluster.server}' --kubeconfig "$KUBECONFIG")
 port=${server##*:}

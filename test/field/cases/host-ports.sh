@@ -8,10 +8,10 @@ cat >pod.yaml <<-END
 	spec:
 	  hostNetwork: true
 	  containers:
-	  - {name: address, image: "$BOX", imagePullPolicy: Never, command: [sh, -c, "ip addr add 169.254.20.10/32 dev lo && exec nc -l -u -p 53 -s 169.254.20.10"], securityContext: {capabilities: {add: [NET_ADMIN]}}}
-	  - {name: metrics, image: "$BOX", imagePullPolicy: Never, command: [nc, -l, -k, -p, "9253", -e, "true"]}
-	  - {name: prometheus, image: "$BOX", imagePullPolicy: Never, command: [nc, -l, -k, -p, "9153", -e, "true"]}
-	  - {name: health, image: "$BOX", imagePullPolicy: Never, command: [nc, -l, -k, -p, "8080", -e, "true"]}
+	  - {name: address, image: "$BOX", imagePullPolicy: Never, command: [sh, -c, "ip addr add 169.254.20.10/32 dev lo && exec httpd -f -p 169.254.20.10:53"], securityContext: {capabilities: {add: [NET_ADMIN]}}}
+	  - {name: metrics, image: "$BOX", imagePullPolicy: Never, command: [httpd, -f, -p, "9253"]}
+	  - {name: prometheus, image: "$BOX", imagePullPolicy: Never, command: [httpd, -f, -p, "9153"]}
+	  - {name: health, image: "$BOX", imagePullPolicy: Never, command: [httpd, -f, -p, "8080"]}
 END
 k apply -f pod.yaml
 ready local-dns

@@ -15,10 +15,11 @@ defer 'docker image rm localhost:15055/hello:1'
 within 10 docker push localhost:15055/hello:1
 digest=$(docker inspect -f '{{index .RepoDigests 0}}' localhost:15055/hello:1)
 skopeo copy --src-tls-verify=false docker://localhost:15055/hello:1 oci-archive:h.tar:localhost:15055/oci:1
-oci=$(skopeo inspect --tls-verify=false -f '{{.Digest}}' docker://localhost:15055/hello:1)
+oci=$(skopeo inspect -f '{{.Digest}}' oci-archive:h.tar)
 kill $reg
 b image load "$digest"
-b image load localhost:15055/hello:1 h.tar
+b image load localhost:15055/hello:1
+b image load h.tar
 b image ls
 k run d1 --image="$digest" --image-pull-policy=IfNotPresent --command -- sleep 9999
 k run d2 --image="localhost:15055/hello:1@${digest#*@}" --image-pull-policy=IfNotPresent --command -- sleep 9999

@@ -4,4 +4,4 @@ cluster 2
 pod web httpd -f -p 5055
 ready web
 k create service nodeport web --tcp=5055:5055 --node-port=30500
-for n in 1 2; do within 15 says '404|not found|HTTP' b ssh "$n" -- wget -T 3 -O- http://127.0.0.1:30500/v2/; done
+for n in 1 2; do within 15 says '[0-9]{3} [A-Z]' b ssh "$n" -- bonsai-agent probe http://localhost:30500/v2/; done

@@ -2,8 +2,8 @@
 # https://github.com/kubernetes/kubernetes/issues/49113, https://github.com/k3s-io/k3s/issues/1527
 [ -n "${FIELD_RESOLV:-}" ] || skip "FIELD_RESOLV=1"
 need_root
-need dnsmasq
-gateway=$(docker network inspect -f '{{(index .IPAM.Config 0).Gateway}}' bridge)
+need dnsmasq ip
+gateway=$(ip -4 -o addr show docker0 | awk '{ sub("/.*", "", $4); print $4 }')
 dnsmasq -k -C /dev/null --user=root --no-resolv --no-hosts --listen-address="$gateway" --bind-interfaces \
 	--address=/corp.test/10.9.9.9 --host-record=www.example.org,198.51.100.7 --pid-file="$WORK/dm.pid" &
 defer "kill $!"
