@@ -25,5 +25,5 @@ busybox httpd -f -vv -p 127.0.0.1:18963 -h "$WORK/bin" 2>asked &
 defer "kill $!"
 HTTPS_PROXY=http://127.0.0.1:18963 HTTP_PROXY=http://127.0.0.1:18963 b start
 k run pulled --image=proxied.test/x:1
-within 60 grep response:501 asked
-within 60 says 'proxied.test.*Not Implemented' k get events
+within 60 grep response:400 asked
+within 60 says 'proxied.test.*Bad Request' k get events
