@@ -3,6 +3,8 @@ package dns
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
+	"maps"
 	"slices"
 	"time"
 
@@ -11,6 +13,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/dump"
+	"k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/client-go/informers"
 	listers "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
@@ -30,8 +34,8 @@ const (
 	// firstStandInPause doubles up to lastStandInPause while the API refuses the objects.
 	firstStandInPause, lastStandInPause = 200 * time.Millisecond, 30 * time.Second
 	standInLimit                        = 5 * time.Second
-	// settleLimit is how long a start waits for the first of the pods: a script that waits for them after a start fails at once
-	// if there are none. They usually exist before any node does.
+	// settleLimit is how long a start waits for the objects: a script that waits for the pod after a start fails at once if there
+	// is none. It usually exists before any node does.
 	settleLimit = 2 * time.Second
 	// standInText is what kubectl shows of the Deployment and its pods.
 	standInText = "Cluster DNS runs in the agent of every node, not in this pod, which is Ready while a node answers: bonsai dns status"
@@ -41,6 +45,9 @@ const (
 // ConfigMap. It creates what does not exist and then leaves it to users: what they change or delete stays so until the next
 // start. The pods are real objects of the Deployment, but no scheduler and no kubelet takes them; their state is that of the
 // servers in the agents.
+//
+// The first pod is created here as well, with its ReplicaSet, as the controllers would do it: they begin to work some time after
+// the API, for which a start would have to wait.
 type standIn struct {
 	*DNS
 	c    addons.Cluster
@@ -62,10 +69,10 @@ func (s *standIn) run(ctx context.Context) {
 	defer late.Stop()
 	for pause := firstStandInPause; ; pause = min(2*pause, lastStandInPause) {
 		err := s.create(ctx)
+		s.settled()
 		if err == nil {
 			break
 		}
-		s.settled()
 		s.c.Log.Debug("the objects that stand for CoreDNS cannot be created yet", "err", err, "pause", pause)
 		if wait.Pause(ctx, pause) != nil {
 			return
@@ -101,7 +108,7 @@ func (s *standIn) run(ctx context.Context) {
 	}
 }
 
-// settled ends the wait of a start for the pods.
+// settled ends the wait of a start for the objects.
 func (s *standIn) settled() {
 	if s.setSettling(false) {
 		s.c.Notify()
@@ -127,7 +134,10 @@ func (s *standIn) create(ctx context.Context) error {
 	}
 	want := standInDeployment(owner)
 	client := s.c.Client.AppsV1().Deployments(namespace)
-	_, err = client.Create(ctx, want, metav1.CreateOptions{})
+	made, err := client.Create(ctx, want, metav1.CreateOptions{})
+	if err == nil {
+		return s.createPod(ctx, made)
+	}
 	if !apierrors.IsAlreadyExists(err) {
 		return err
 	}
@@ -139,15 +149,55 @@ func (s *standIn) create(ctx context.Context) error {
 	i := slices.IndexFunc(have.OwnerReferences, func(o metav1.OwnerReference) bool {
 		return o.Kind == "Service" && o.Name == service && o.UID != owner.UID
 	})
-	if len(have.OwnerReferences) == 0 || have.Spec.Replicas != nil && *have.Spec.Replicas == 0 {
-		s.settled() // a user's, or without pods
-	}
 	if i < 0 || have.DeletionTimestamp != nil {
 		return nil // a user's, or as it should be
 	}
 	have.OwnerReferences[i].UID = owner.UID
 	_, err = client.Update(ctx, have, metav1.UpdateOptions{})
 	return err
+}
+
+// createPod creates the ReplicaSet of a new Deployment and its pod, with the names and owners by which the controllers take them
+// for their own. If these are at work already, the ReplicaSet may exist, and the pod is theirs to create.
+func (s *standIn) createPod(ctx context.Context, d *appsv1.Deployment) error {
+	set := firstReplicaSet(d)
+	set, err := s.c.Client.AppsV1().ReplicaSets(namespace).Create(ctx, set, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("create a ReplicaSet of Deployment %s: %w", d.Name, err)
+	}
+	// Pods are refused in a namespace whose default ServiceAccount has not been created yet, by another controller.
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "default"}}
+	if _, err := s.c.Client.CoreV1().ServiceAccounts(namespace).Create(ctx, account, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("create ServiceAccount %s/%s: %w", namespace, account.Name, err)
+	}
+	pod := &corev1.Pod{ObjectMeta: *set.Spec.Template.ObjectMeta.DeepCopy(), Spec: *set.Spec.Template.Spec.DeepCopy()}
+	pod.Namespace, pod.Name = namespace, set.Name+"-"+rand.String(5)
+	pod.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(set, appsv1.SchemeGroupVersion.WithKind("ReplicaSet"))}
+	if _, err := s.c.Client.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("create a pod of ReplicaSet %s: %w", set.Name, err)
+	}
+	return nil
+}
+
+// firstReplicaSet is the ReplicaSet that the Deployment's controller would create, by the same name; see getNewReplicaSet in
+// k8s.io/kubernetes/pkg/controller/deployment/sync.go, and ComputeHash in pkg/controller/controller_utils.go.
+func firstReplicaSet(d *appsv1.Deployment) *appsv1.ReplicaSet {
+	sum := fnv.New32a()
+	fmt.Fprint(sum, dump.ForHash(d.Spec.Template))
+	hash := rand.SafeEncodeString(fmt.Sprint(sum.Sum32()))
+	template := *d.Spec.Template.DeepCopy()
+	template.Labels = maps.Clone(template.Labels)
+	template.Labels[appsv1.DefaultDeploymentUniqueLabelKey] = hash
+	return &appsv1.ReplicaSet{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: d.Name + "-" + hash, Labels: template.Labels, Annotations: d.Annotations,
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(d, appsv1.SchemeGroupVersion.WithKind("Deployment"))},
+		},
+		Spec: appsv1.ReplicaSetSpec{Selector: &metav1.LabelSelector{MatchLabels: template.Labels}, Template: template},
+	}
 }
 
 // standInDeployment is the Deployment, of one pod unless somebody scales it.
@@ -193,9 +243,6 @@ func (s *standIn) mark(ctx context.Context) error {
 			continue
 		}
 		if p.Status.Phase == corev1.PodRunning && isReady(p) == ready {
-			if ready {
-				s.settled()
-			}
 			continue // the watch has brought it, so everybody sees it
 		}
 		p = p.DeepCopy()
