@@ -64,6 +64,7 @@ test: ## lint, then all tests, all of them even if some fail; needs a Docker eng
 test-light: ## tests that link no Kubernetes, with the race detector
 	@tools/need.sh go race
 	CGO_ENABLED=1 go test -race $$(tools/packages.sh light)
+	cd test/conformance && CGO_ENABLED=1 go test -race ./...
 
 # Untrusted input goes through the first two: a minute for each. FUZZTIME=1h for a longer look.
 FUZZTIME ?= 60s
@@ -96,6 +97,23 @@ test-heavy: build ## tests that link Kubernetes
 test-e2e: build ## tests that start clusters; they need a Docker engine
 	@tools/need.sh tmux
 	go test -count=1 -p 1 -timeout 45m ./test/... $$(go list ./... | grep '/internal/.*/e2e$$')
+
+# Settings are variables: SUITE, FOCUS, SKIP, PROCS, FRESH, KEEP, START_ARGS, EXTRA; docs/conformance.md explains them.
+.PHONY: conformance
+conformance: build ## run upstream's conformance tests (an hour; SUITE=dns FOCUS='Secrets' PROCS=4; see docs/conformance.md)
+	@tools/need.sh go conformance
+	@test/conformance/run.sh
+
+.PHONY: conformance-quick conformance-node conformance-dns
+conformance-quick: ## 60 of them, some of every SIG, in 8 minutes
+conformance-node: ## upstream's tests of nodes, [NodeConformance]
+conformance-dns: ## upstream's tests of cluster DNS
+conformance-quick conformance-node conformance-dns:
+	@$(MAKE) --no-print-directory conformance SUITE=$(@:conformance-%=%)
+
+.PHONY: test-long
+test-long: ## make test, and the quick conformance tests
+	@MAKE="$(MAKE)" tools/groups.sh $(groups) "conformance-quick=cold 30 min, warm 8 min"
 
 .PHONY: test-vm
 test-vm: build ## prove bin/bonsai in Debian 13 and 12 machines (emulated: about ten minutes), as an unprivileged user
@@ -140,6 +158,7 @@ lint: ## check style, wording, likely mistakes and who may import whom
 	$(golangci) ./...
 	$(golangci) --enable-only $(deep) $$(go list -f '{{.Dir}}' $$(tools/packages.sh all-light))
 	cd test/coredns && $(golangci) ./... && $(golangci) --enable-only $(deep) ./...
+	cd test/conformance && $(golangci) ./... && $(golangci) --enable-only $(deep) ./...
 	go vet $$(tools/packages.sh all-heavy)
 	GOOS=linux GOARCH=arm64 go vet $$(tools/packages.sh all-light)
 	GOOS=darwin GOARCH=arm64 go vet ./bootstrap/... ./cmd/bonsai/internal/cli ./cmd/bonsai/internal/session ./controlplane/config ./controlplane/tunnel
@@ -151,4 +170,4 @@ clean: ## remove everything that make created here (clusters stay: bonsai delete
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile

@@ -1,5 +1,6 @@
 #!/bin/sh
-# need.sh WHAT... - makes sure that this machine has what a make target needs: go, payload, race, vm, dnsperf, tmux, field.
+# need.sh WHAT... - makes sure that this machine has what a make target needs: go, payload, race, vm, dnsperf, tmux, field,
+# conformance.
 # Missing packages are installed where that needs no password (apt, as root or with sudo); elsewhere it prints the
 # command to run, and the exit status is 1.
 set -u
@@ -48,6 +49,15 @@ for what in "$@"; do
 		need skopeo have skopeo
 		need etcd-client have etcdctl
 		need dnsmasq-base have dnsmasq
+		;;
+	conformance) # images are made of Debian packages and small C programs
+		have dpkg-deb >/dev/null || {
+			echo "the images of the conformance tests are made of Debian packages: run this on Debian or Ubuntu" >&2
+			exit 1
+		}
+		need gcc have gcc
+		need libc6-dev links -static
+		need musl-tools have musl-gcc
 		;;
 	*)
 		echo "need.sh: $what?" >&2

@@ -1,0 +1,93 @@
+// Package plan says which of upstream's end-to-end tests a run consists of.
+package plan
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Suite is a selection of upstream's tests that has a name and a result line of its own.
+type Suite struct {
+	Name string
+	// Labels is ginkgo's label filter, Focus and Skip are regular expressions on a test's full text.
+	Labels, Focus, Skip string
+	// Listed means that only those tests are run that a list file names.
+	Listed bool
+	// Storage means that upstream's tests for storage drivers are generated for the cluster's default class.
+	Storage bool
+}
+
+// ordinary leaves out what needs something that not every cluster has, what breaks nodes, and what upstream marks as
+// unreliable: the choice of upstream's own jobs that run on every change.
+const ordinary = "Feature: isEmpty && !Disruptive && !Flaky"
+
+// suites in the order of docs/conformance.md.
+func suites() []Suite {
+	return []Suite{
+		{Name: "conformance", Labels: "Conformance"},
+		{Name: "quick", Labels: "Conformance", Listed: true},
+		{Name: "node", Labels: "NodeConformance && " + ordinary},
+		{Name: "dns", Labels: "!Flaky", Focus: `\[sig-network\] DNS `},
+		{Name: "netpol", Labels: "!Flaky", Focus: `\[sig-network\] Netpol `},
+		{Name: "loadbalancer", Labels: "!Flaky", Focus: `\[sig-network\] LoadBalancers `},
+		{Name: "storage", Labels: ordinary + " && !Slow", Focus: `\[sig-storage\] External Storage `, Storage: true},
+	}
+}
+
+// Named finds a suite.
+func Named(name string) (Suite, error) {
+	var names []string
+	for _, s := range suites() {
+		if s.Name == name {
+			return s, nil
+		}
+		names = append(names, s.Name)
+	}
+	return Suite{}, fmt.Errorf("there is no suite %q; there are: %s", name, strings.Join(names, ", "))
+}
+
+// Title begins the result line: "conformance", "conformance-quick".
+func (s Suite) Title() string {
+	if s.Name == "conformance" {
+		return s.Name
+	}
+	return "conformance-" + s.Name
+}
+
+// ReadList reads the names of a list file: one a line, without blank lines and those that begin with #.
+func ReadList(text string) []string {
+	var names []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			names = append(names, line)
+		}
+	}
+	return names
+}
+
+// Only returns the tests with these names. A name that no test has is an error: upstream renames tests.
+func Only(tests []Test, names []string) ([]Test, error) {
+	var found []Test
+	for _, t := range tests {
+		if slices.Contains(names, t.Name) {
+			found = append(found, t)
+		}
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(tests, func(t Test) bool { return t.Name == name }) {
+			return nil, fmt.Errorf("no test has the name %q", name)
+		}
+	}
+	return found, nil
+}
+
+// Matching returns the tests whose names match a regular expression; all of them if it is empty.
+func Matching(tests []Test, expression string) ([]Test, error) {
+	re, err := regexp.Compile(expression)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(tests), func(t Test) bool { return !re.MatchString(t.Name) }), nil
+}
