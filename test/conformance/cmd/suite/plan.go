@@ -75,7 +75,7 @@ func (p planner) selected(ctx context.Context, suite plan.Suite) (_ []plan.Test,
 	args := []string{"--ginkgo.dry-run", "--ginkgo.silence-skips", "--ginkgo.json-report=" + report, "--provider=skeleton"}
 	args = append(args, p.storageFlags(suite)...)
 	for _, filter := range []struct{ flag, value string }{
-		{"label-filter", suite.Labels}, {"skip", suite.Skip}, {"skip", p.Skip}, {"focus", suite.Focus},
+		{"label-filter", suite.Labels}, {"skip", suite.Skip}, {"focus", suite.Focus},
 	} {
 		if filter.value != "" {
 			args = append(args, "--ginkgo."+filter.flag+"="+filter.value)
@@ -103,8 +103,8 @@ func (p planner) selected(ctx context.Context, suite plan.Suite) (_ []plan.Test,
 			return nil, fmt.Errorf("%s: %w", p.list, err)
 		}
 	}
-	// ginkgo runs what matches any of several expressions; here a test must match the suite's and the user's.
-	return plan.Matching(tests, p.Focus)
+	// Not by ginkgo: it runs what matches any of several expressions, and a list must be found complete first.
+	return plan.Matching(tests, p.Focus, p.Skip)
 }
 
 func (p planner) storageFlags(suite plan.Suite) []string {

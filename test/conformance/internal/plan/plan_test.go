@@ -67,13 +67,21 @@ func TestOnly(t *testing.T) {
 
 func TestMatching(t *testing.T) {
 	tests := []Test{{Name: "[sig-a] Secrets"}, {Name: "[sig-b] ConfigMap"}}
-	for expression, want := range map[string]int{"": 2, "Secrets": 1, "Secrets|Config": 2, `^\[sig-b\]`: 1, "Pods": 0} {
-		if got, err := Matching(tests, expression); err != nil || len(got) != want {
-			t.Errorf("%q: %v, %v", expression, got, err)
+	for _, tt := range []struct {
+		focus, skip string
+		want        int
+	}{
+		{"", "", 2}, {"Secrets", "", 1}, {"Secrets|Config", "", 2}, {`^\[sig-b\]`, "", 1}, {"Pods", "", 0},
+		{"", "Secrets", 1}, {"sig", "sig-b", 1}, {"Secrets", "Secrets", 0},
+	} {
+		if got, err := Matching(tests, tt.focus, tt.skip); err != nil || len(got) != tt.want {
+			t.Errorf("focus %q, skip %q: %v, %v", tt.focus, tt.skip, got, err)
 		}
 	}
-	if _, err := Matching(tests, "("); err == nil {
-		t.Error("an expression that is not one is accepted")
+	for _, tt := range [][2]string{{"(", ""}, {"", "("}} {
+		if _, err := Matching(tests, tt[0], tt[1]); err == nil {
+			t.Errorf("an expression that is not one is accepted: %q", tt)
+		}
 	}
 }
 

@@ -83,11 +83,17 @@ func Only(tests []Test, names []string) ([]Test, error) {
 	return found, nil
 }
 
-// Matching returns the tests whose names match a regular expression; all of them if it is empty.
-func Matching(tests []Test, expression string) ([]Test, error) {
-	re, err := regexp.Compile(expression)
+// Matching returns the tests whose names match one regular expression and not the other. Empty ones leave out nothing.
+func Matching(tests []Test, focus, skip string) ([]Test, error) {
+	in, err := regexp.Compile(focus)
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(slices.Clone(tests), func(t Test) bool { return !re.MatchString(t.Name) }), nil
+	out, err := regexp.Compile(skip)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(tests), func(t Test) bool {
+		return !in.MatchString(t.Name) || skip != "" && out.MatchString(t.Name)
+	}), nil
 }
