@@ -60,16 +60,16 @@ func ended(state statedir.Cluster, s *cluster.Snapshot) *cluster.Problem {
 		rest = ""
 	}
 	d, _ := state.Daemon()
-	foreground := cluster.Advise("to keep it, start it where it may stay", cluster.Bonsai("start").With("--foreground").Change())
 	switch d.Fate() {
 	case statedir.Rebooted:
 		p.Summary, p.Cause, p.Advice = "the control plane ended when this machine was restarted"+rest, "nothing starts it automatically", []cluster.Advice{again}
 	case statedir.Elsewhere:
-		p.Summary, p.Advice = "the control plane was killed together with what started it"+rest, []cluster.Advice{again, foreground}
+		p.Summary, p.Advice = "the control plane was killed together with what started it"+rest, append([]cluster.Advice{again}, outlive("")...)
 		p.Cause = "it was started in a pid namespace of its own (a container, a sandbox or a step of a CI job), and ended with that"
 	case statedir.Cleared:
-		p.Summary, p.Advice = "the control plane was killed, probably together with what started it"+rest, []cluster.Advice{again, foreground}
-		p.Cause = "it was a part of " + filepath.Base(d.Cgroup) + ", which has ended with all its processes"
+		group := filepath.Base(d.Cgroup)
+		p.Summary, p.Advice = "the control plane was killed, probably together with what started it"+rest, append([]cluster.Advice{again}, outlive(group)...)
+		p.Cause = "it was a part of " + group + ", which has ended with all its processes"
 	default:
 		p.Summary, p.Cause, p.Advice = "the control plane's process was killed"+rest, "it had no time to say why", []cluster.Advice{again, killedAdvice()}
 	}
@@ -77,6 +77,14 @@ func ended(state statedir.Cluster, s *cluster.Snapshot) *cluster.Problem {
 		p.Cause += "; running pods continue, but nothing is scheduled, repaired or answered"
 	}
 	return p
+}
+
+// outlive is what keeps a control plane that ends with its control group, or with what else started it.
+func outlive(group string) (advice []cluster.Advice) {
+	if strings.HasPrefix(group, "session-") { // of systemd-logind, with KillUserProcesses=yes
+		advice = append(advice, cluster.Advise("to keep it after a logout, let this user's programs go on first", cluster.Program("loginctl", "enable-linger").Change()))
+	}
+	return append(advice, cluster.Advise("to keep it, start it where it may stay", cluster.Bonsai("start").With("--foreground").Change()))
 }
 
 // remedies are what to do about the reason of an exit, as far as it is known. The texts are those of the kernel and of
