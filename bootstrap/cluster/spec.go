@@ -74,6 +74,8 @@ type Spec struct {
 	Addons map[string]bool `json:"addons,omitempty"`
 	// DNSSearch is which of the machine's search domains pods get: one of the constants DNSSearch…, or empty for DNSSearchAuto.
 	DNSSearch string `json:"dnsSearch,omitempty"`
+	// Ports are those of this machine that lead into the cluster, while it runs.
+	Ports []Port `json:"ports,omitempty"`
 	// UpstreamHooks runs upstream's two bootstrap hooks (RBAC, priority classes) instead of bonsai's parallel one.
 	UpstreamHooks bool `json:"upstreamHooks,omitempty"`
 }

@@ -143,6 +143,11 @@ func (s *Spec) Validate() error {
 			errs = append(errs, err)
 		}
 	}
+	for _, p := range s.Ports {
+		if err := validatePort(p); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	if len(s.Nodes) > MaxNodes {
 		bad("the spec has %d nodes, at most %d are possible", len(s.Nodes), MaxNodes)
 	}

@@ -32,6 +32,7 @@ const (
 	KindRegistry      Kind = "registry"
 	KindProxy         Kind = "proxy"
 	KindAddon         Kind = "addon"
+	KindPort          Kind = "port"
 )
 
 // Change is one difference between what a cluster is and what is wanted, of one of the types below. Its JSON form, by

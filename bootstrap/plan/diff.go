@@ -21,6 +21,7 @@ func Diff(current, wanted State) []Change {
 		diffRegistries(current.Spec.Registries.Mirrors, want.Registries.Mirrors),
 		diffProxy(*current.Spec, *want),
 		diffAddons(current.Spec.Addons, want.Addons),
+		diffPorts(current.Spec.Ports, want.Ports),
 		diffRunning(current, wanted),
 	)
 }

@@ -42,6 +42,9 @@ type Wish struct {
 	Proxy *cluster.Proxy `json:"proxy,omitempty"`
 	// Addons turns some addons on or off by name; others stay as they are.
 	Addons map[string]bool `json:"addons,omitempty"`
+	// Ports are added, or replace those that listen at the same addresses; others stay as they are. A node may be given by
+	// number.
+	Ports []cluster.Port `json:"ports,omitempty"`
 	// DNSSearch is as in cluster.Spec; empty means unchanged.
 	DNSSearch string `json:"dnsSearch,omitempty"`
 	// UpstreamHooks runs upstream's bootstrap hooks in place of bonsai's.
@@ -108,6 +111,9 @@ func Resolve(w Wish, existing *cluster.Spec, env Environment) (cluster.Spec, err
 		spec.Proxy = *w.Proxy
 	}
 	spec.Addons = overlay(spec.Addons, w.Addons)
+	if spec.Ports, err = withPorts(spec, w.Ports); err != nil {
+		return cluster.Spec{}, err
+	}
 	return spec, spec.Validate()
 }
 
