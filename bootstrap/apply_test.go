@@ -180,6 +180,10 @@ func TestApplyRemovesANode(t *testing.T) {
 	if err != nil || len(p.Changes) != 1 || p.Changes[0].String() != "remove node dev-2 and its data" {
 		t.Fatalf("changes = %v, %v", p.Changes, err)
 	}
+	// Its certificates went, which must not be taken for new ones: it would be restarted while it is removed.
+	if calls := m.engine.Calls(); slices.ContainsFunc(calls, func(c string) bool { return strings.HasPrefix(c, "StopNode") }) {
+		t.Errorf("a node was stopped: %v", calls)
+	}
 	m.wantNodes(t, "dev-1", "dev-3")
 	// The place is free for the next one.
 	if err := m.start(t, plan.Wish{Nodes: new(3)}); err != nil {

@@ -24,7 +24,10 @@ func (o *operation) ensureCertificates() error {
 	before := map[string]string{}
 	if o.Current.Spec != nil {
 		for _, n := range o.Current.Spec.Nodes {
-			before[n.Name] = o.state.Certificates(n.Name)
+			// One that is not wanted any more loses its certificates; it is removed and not restarted.
+			if _, wanted := o.Wanted.Spec.NodeByName(n.Name); wanted {
+				before[n.Name] = o.state.Certificates(n.Name)
+			}
 		}
 	}
 	if err := pki.Ensure(o.state.PKI(), *o.Wanted.Spec); err != nil {
