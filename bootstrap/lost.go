@@ -54,8 +54,13 @@ func (m *Manager) recordClaims(ctx context.Context, state statedir.Cluster, spec
 	return statedir.WriteFile(filepath.Join(state.Dir(), claimsFile), text)
 }
 
-// getVolumes lists the PersistentVolumes as the cluster's administrator. Bootstrap links nothing of Kubernetes.
+// getVolumes lists the PersistentVolumes.
 func (m *Manager) getVolumes(ctx context.Context, state statedir.Cluster, spec *cluster.Spec) ([]byte, error) {
+	return m.get(ctx, state, spec, "/api/v1/persistentvolumes")
+}
+
+// get asks the API server as the cluster's administrator. Bootstrap links nothing of Kubernetes.
+func (m *Manager) get(ctx context.Context, state statedir.Cluster, spec *cluster.Spec, path string) ([]byte, error) {
 	entry, err := m.kubeconfigEntry(state, spec)
 	if err != nil {
 		return nil, err
@@ -68,7 +73,7 @@ func (m *Manager) getVolumes(ctx context.Context, state statedir.Cluster, spec *
 	pool.AppendCertsFromPEM(entry.CA)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}}
 	defer transport.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, entry.Server+"/api/v1/persistentvolumes", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, entry.Server+path, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +83,7 @@ func (m *Manager) getVolumes(ctx context.Context, state statedir.Cluster, spec *
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("list volumes: %s", resp.Status)
+		return nil, fmt.Errorf("the API server answers %s with %s", path, resp.Status)
 	}
 	return io.ReadAll(io.LimitReader(resp.Body, 16<<20))
 }

@@ -31,6 +31,8 @@ type Command struct {
 	// which Problem.For fills in. Anywhere says that the command is not about any cluster.
 	Cluster  string `json:"cluster,omitempty"`
 	Anywhere bool   `json:"anywhere,omitempty"`
+	// Named writes the cluster's name even if it is DefaultName: the user's own default is another one.
+	Named bool `json:"named,omitempty"`
 	// Gaps are the words that the user has to replace ("IMAGE"); such a command cannot be run for the user.
 	Gaps []string `json:"gaps,omitempty"`
 	// Changes says that it changes something.
@@ -134,7 +136,7 @@ func (c Command) arguments(profile []string) []string {
 // Argv is the whole command, as programs are started.
 func (c Command) Argv() []string {
 	var profile []string
-	if c.Cluster != "" && c.Cluster != DefaultName {
+	if c.Cluster != "" && (c.Cluster != DefaultName || c.Named) {
 		profile = []string{"-p", c.Cluster}
 	}
 	if c.Tool == ToolKubectl {

@@ -45,6 +45,7 @@ type Engine interface {
 	Watch(ctx context.Context, name string, f func(cluster.Snapshot) error) error
 	UpdateContext(name string) (kubeconfig.Merged, error)
 	AddonEngine
+	Services(ctx context.Context, name, namespace string) ([]bootstrap.Service, error)
 }
 
 var _ Engine = (*bootstrap.Manager)(nil)
@@ -106,6 +107,9 @@ type app struct {
 	Env
 	style   style
 	profile string
+	// otherDefault says that a command without -p means another cluster than cluster.DefaultName.
+	otherDefault bool
+
 	output  string
 	verbose bool
 	// log is for what is done (-v); it writes to logTo, which is stderr unless the terminal is the UI's.
@@ -141,7 +145,7 @@ Docker engine. On a terminal, bonsai alone shows the cluster full screen (bonsai
 			if cmd.Name() == "role" { // another program, with a log of its own
 				return nil
 			}
-			return a.checkGlobals()
+			return a.checkGlobals(cmd.Flags().Changed("profile"))
 		},
 	}
 	root.SetVersionTemplate("bonsai {{.Version}}\n")
@@ -153,8 +157,9 @@ Docker engine. On a terminal, bonsai alone shows the cluster full screen (bonsai
 	root.AddCommand(
 		a.startCommand(), a.uiCommand(), a.stopCommand(), a.deleteCommand(), a.statusCommand(), a.nodeCommand(), a.kubectlCommand(),
 		a.logsCommand(), a.topCommand(), a.addonsCommand(), a.dnsCommand(), a.birthCommand(), a.sshCommand(), a.imageCommand(), a.updateContextCommand(),
-		a.versionCommand(), a.roleCommand(),
+		a.versionCommand(), a.roleCommand(), a.profileCommand(), a.ipCommand(), a.cpCommand(), a.serviceCommand(),
 	)
+	a.addElsewhere(root)
 	return root
 }
 
@@ -168,14 +173,17 @@ func (a *app) strictCompletion(root *cobra.Command) {
 	}
 }
 
-// checkGlobals runs before every verb.
-func (a *app) checkGlobals() error {
+// checkGlobals runs before every verb. named says that the command line names the cluster.
+func (a *app) checkGlobals(named bool) error {
 	level := slog.LevelWarn
 	if a.verbose {
 		level = slog.LevelDebug
 	}
 	a.log = slog.New(slog.NewTextHandler(a.logTo, &slog.HandlerOptions{Level: level}))
 	slog.SetDefault(a.log) // for libraries, also those that use package log
+	if err := a.chooseProfile(named); err != nil {
+		return err
+	}
 	if err := cluster.ValidateName(a.profile); err != nil {
 		return fault.New(fault.Usage, "", err).Advise("for example:  -p dev-2")
 	}
@@ -230,7 +238,7 @@ func (a *app) json() bool { return a.output == outputJSON }
 
 // command is the command line that a hint names, with the profile where it is needed.
 func (a *app) command(verb string) string {
-	if a.profile == cluster.DefaultName {
+	if a.profile == cluster.DefaultName && !a.otherDefault {
 		return "bonsai " + verb
 	}
 	return "bonsai " + verb + " -p " + a.profile

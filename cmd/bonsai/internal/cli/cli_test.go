@@ -298,6 +298,16 @@ func (f *fakeEngine) Status(_ context.Context, name string) (s cluster.Snapshot,
 	return s, json.Unmarshal(data, &s)
 }
 
+// Services are those of a file that the script names.
+func (f *fakeEngine) Services(_ context.Context, name, namespace string) (list []bootstrap.Service, err error) {
+	data, err := os.ReadFile(os.Getenv("FAKE_SERVICES"))
+	if err != nil {
+		return nil, fault.Newf(fault.NotRunning, "cluster %q is not running", name)
+	}
+	err = json.Unmarshal(data, &list)
+	return slices.DeleteFunc(list, func(s bootstrap.Service) bool { return namespace != "" && s.Namespace != namespace }), err
+}
+
 func (f *fakeEngine) UpdateContext(name string) (m kubeconfig.Merged, err error) {
 	e := kubeconfig.Entry{Name: name, Server: "https://127.0.0.1:6443", CA: []byte("ca " + name)}
 	if _, err := f.dir.Cluster(name).LoadSpec(); err != nil {
@@ -333,6 +343,9 @@ func (fakeDriver) Close() error { return nil }
 func (fakeDriver) Exec(_ context.Context, container string, e node.Exec) (int, error) {
 	if os.Getenv("FAKE") == "stopped" {
 		return 0, fault.Newf(fault.NotRunning, "container %s is not running", container).Advise("", cluster.Bonsai("start"))
+	}
+	if root := os.Getenv("FAKE_NODES"); root != "" {
+		return execInFolder(filepath.Join(root, container), e)
 	}
 	switch line := strings.Join(e.Cmd, " "); {
 	case strings.HasPrefix(line, "bonsai-agent images import -o json -"):
@@ -370,6 +383,25 @@ func (fakeDriver) Exec(_ context.Context, container string, e node.Exec) (int, e
 		fmt.Fprintf(e.Stdout, "%s: %q tty=%v\n", container, e.Cmd, e.TTY)
 	}
 	return 0, nil
+}
+
+// execInFolder runs what cp does in a node, in a folder that stands for its root.
+func execInFolder(root string, e node.Exec) (int, error) {
+	var cmd *exec.Cmd
+	switch e.Cmd[0] {
+	case "test":
+		cmd = exec.Command("test", "-d", filepath.Join(root, e.Cmd[2]))
+	case "tar":
+		cmd = exec.Command("tar", slices.Concat([]string{"-C", filepath.Join(root, e.Cmd[2])}, e.Cmd[3:])...)
+	default:
+		cmd = exec.Command(e.Cmd[0], slices.Concat(e.Cmd[1:4], []string{filepath.Join(root, e.Cmd[4])})...)
+	}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = e.Stdin, e.Stdout, e.Stderr
+	err := cmd.Run()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return exit.ExitCode(), nil
+	}
+	return 0, err
 }
 
 func (fakeDriver) Logs(_ context.Context, container string, tail int, follow bool, w io.Writer) error {

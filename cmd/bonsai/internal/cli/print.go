@@ -63,7 +63,7 @@ func (s style) dim(text string) string    { return s.paint("2", text) }
 // printError prints every part of a joined error as a separate problem.
 func (a *app) printError(err error) {
 	for _, e := range parts(err) {
-		p := fault.Problem(e).For(a.profile)
+		p := a.named(fault.Problem(e).For(a.profile))
 		if a.json() {
 			_ = writeJSONLine(a.Stderr, p)
 			continue

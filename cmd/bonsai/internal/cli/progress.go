@@ -291,7 +291,7 @@ func (a *app) operation(name string, attached bool, f func(p *progress) error) e
 	if a.json() {
 		e := cluster.Event{Kind: cluster.StepDone, Step: name, Time: time.Now(), Elapsed: time.Since(began)}
 		if err != nil {
-			problem := fault.Problem(err).For(a.profile)
+			problem := a.named(fault.Problem(err).For(a.profile))
 			e.Kind, e.Problem = cluster.StepFailed, &problem
 		}
 		p.Event(e)

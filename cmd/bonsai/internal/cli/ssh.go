@@ -52,6 +52,9 @@ Nodes contain ps, crictl ps, ip, nft and the usual small tools.`,
 }
 
 func (a *app) runSSH(ctx context.Context, name string, command []string) error {
+	if err := notInNodes(command, name); err != nil {
+		return err
+	}
 	s, err := a.open()
 	if err != nil {
 		return err
