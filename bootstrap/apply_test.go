@@ -161,22 +161,12 @@ func TestAStartRemovesWhatIsNotPlanned(t *testing.T) {
 	m.wantNodes(t, "dev-1")
 }
 
-// without is a verb that removes a node.
-func without(name string) bootstrap.Want {
-	return func(current plan.State, _ plan.Environment) (plan.State, error) {
-		spec := *current.Spec
-		spec.Nodes = slices.DeleteFunc(slices.Clone(spec.Nodes), func(n cluster.Node) bool { return n.Name == name })
-		current.Spec = &spec
-		return current, nil
-	}
-}
-
 func TestApplyRemovesANode(t *testing.T) {
 	m := newMachine(t)
 	if err := m.start(t, plan.Wish{Nodes: new(3)}); err != nil {
 		t.Fatal(err)
 	}
-	p, err := m.Apply(t.Context(), "node delete", "dev", without("dev-2"), bootstrap.Run{})
+	p, err := m.Apply(t.Context(), "node delete", "dev", plan.WithoutNodes([]string{"dev-2"}), bootstrap.Run{})
 	if err != nil || len(p.Changes) != 1 || p.Changes[0].String() != "remove node dev-2 and its data" {
 		t.Fatalf("changes = %v, %v", p.Changes, err)
 	}
@@ -185,19 +175,19 @@ func TestApplyRemovesANode(t *testing.T) {
 		t.Errorf("a node was stopped: %v", calls)
 	}
 	m.wantNodes(t, "dev-1", "dev-3")
-	// The place is free for the next one.
+	// The next one gets another name.
 	if err := m.start(t, plan.Wish{Nodes: new(3)}); err != nil {
 		t.Fatal(err)
 	}
-	m.wantNodes(t, "dev-1", "dev-2", "dev-3")
+	m.wantNodes(t, "dev-1", "dev-3", "dev-4")
 	// Of a stopped cluster, too; it stays stopped.
 	if err := m.Stop(t.Context(), "dev", nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Apply(t.Context(), "node delete", "dev", without("dev-3"), bootstrap.Run{}); err != nil {
+	if _, err := m.Apply(t.Context(), "node delete", "dev", plan.WithoutNodes([]string{"dev-3"}), bootstrap.Run{}); err != nil {
 		t.Fatal(err)
 	}
-	if got := m.containers(t); !slices.Equal(got, []string{"dev-1 stands", "dev-2 stands"}) || m.dir.Cluster("dev").DaemonAlive() {
+	if got := m.containers(t); !slices.Equal(got, []string{"dev-1 stands", "dev-4 stands"}) || m.dir.Cluster("dev").DaemonAlive() {
 		t.Errorf("containers = %v", got)
 	}
 }
@@ -206,14 +196,14 @@ func TestApplyRemovesANode(t *testing.T) {
 func TestTheLastNodeTakesTheNetworkWithIt(t *testing.T) {
 	m := newMachine(t)
 	m.startNodes(t, 1)
-	if _, err := m.Apply(t.Context(), "node delete", "dev", without("dev-1"), bootstrap.Run{}); err != nil {
+	if _, err := m.Apply(t.Context(), "node delete", "dev", plan.WithoutNodes([]string{"dev-1"}), bootstrap.Run{}); err != nil {
 		t.Fatal(err)
 	}
 	if left := holdingOf(t, m, m.dir.Cluster("dev").ID()); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 	m.startNodes(t, 2)
-	m.wantNodes(t, "dev-1", "dev-2")
+	m.wantNodes(t, "dev-2", "dev-3")
 }
 
 func TestApplyThatFailsChangesNothing(t *testing.T) {
@@ -227,12 +217,12 @@ func TestApplyThatFailsChangesNothing(t *testing.T) {
 		}
 		return nil
 	}
-	if _, err := m.Apply(t.Context(), "node delete", "dev", without("dev-2"), bootstrap.Run{}); err == nil || !strings.Contains(err.Error(), "stuck") {
+	if _, err := m.Apply(t.Context(), "node delete", "dev", plan.WithoutNodes([]string{"dev-2"}), bootstrap.Run{}); err == nil || !strings.Contains(err.Error(), "stuck") {
 		t.Errorf("got %v", err)
 	}
 	m.engine.Hook = nil
 	m.wantNodes(t, "dev-1", "dev-2")
-	if _, err := m.Apply(t.Context(), "node delete", "absent", without("dev-2"), bootstrap.Run{}); fault.KindOf(err) != fault.NotFound {
+	if _, err := m.Apply(t.Context(), "node delete", "absent", plan.WithoutNodes([]string{"dev-2"}), bootstrap.Run{}); fault.KindOf(err) != fault.NotFound {
 		t.Errorf("of an absent cluster: %v", err)
 	}
 }

@@ -35,7 +35,7 @@ func (o *operation) ensureCertificates() error {
 	}
 	o.outdated.daemon = o.Current.Running && outdatedDaemon(o.state)
 	for name, was := range before {
-		if was != "" && (o.outdated.daemon || o.state.Certificates(name) != was) {
+		if _, stays := o.Wanted.Spec.NodeByName(name); stays && was != "" && (o.outdated.daemon || o.state.Certificates(name) != was) {
 			o.outdated.nodes = append(o.outdated.nodes, name)
 		}
 	}

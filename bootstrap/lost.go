@@ -141,7 +141,7 @@ func loadClaims(state statedir.Cluster) (claims claimsOn) {
 
 // lostNodes are planned nodes of which the engine has neither container nor volume, nil if it cannot be asked.
 func lostNodes(ctx context.Context, driver node.Driver, spec *cluster.Spec, containers map[string]node.Container) map[string]bool {
-	missing := func(n cluster.Node) bool { _, ok := containers[n.Name]; return !ok }
+	missing := func(n cluster.Node) bool { _, ok := containers[n.Name]; return !ok && !n.Pending }
 	if !slices.ContainsFunc(spec.Nodes, missing) {
 		return nil
 	}

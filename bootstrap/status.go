@@ -70,7 +70,7 @@ func (m *Manager) daemonSnapshot(ctx context.Context, state statedir.Cluster, sp
 		s.APIServer = cluster.PhaseFailed
 	}
 	for _, n := range spec.Nodes {
-		s.Nodes = append(s.Nodes, cluster.NodeStatus{Name: n.Name, IP: n.IP.String(), Role: "worker", Host: cluster.PhaseUnknown, Kubelet: cluster.PhaseUnknown})
+		s.Nodes = append(s.Nodes, cluster.NodeStatus{Name: n.Name, IP: n.IP.String(), Role: n.Role(), Stopped: n.Stopped, Host: cluster.PhaseUnknown, Kubelet: cluster.PhaseUnknown})
 	}
 	return s
 }
@@ -102,7 +102,12 @@ func (m *Manager) hosts(ctx context.Context, spec *cluster.Spec) func(*cluster.S
 	}
 	return func(s *cluster.Snapshot) {
 		for i := range s.Nodes {
-			addHost(s, &s.Nodes[i], containers, lost, claims, spec.Name)
+			n := &s.Nodes[i]
+			if planned, _ := spec.NodeByName(n.Name); planned.Pending {
+				n.Host, n.Kubelet = cluster.PhaseAbsent, cluster.PhaseStopped
+				continue
+			}
+			addHost(s, n, containers, lost, claims, spec.Name)
 		}
 	}
 }
@@ -111,6 +116,8 @@ func (m *Manager) hosts(ctx context.Context, spec *cluster.Spec) func(*cluster.S
 func addHost(s *cluster.Snapshot, n *cluster.NodeStatus, containers map[string]node.Container, lost map[string]bool, claims claimsOn, name string) {
 	c, ok := containers[n.Name]
 	switch {
+	case n.Stopped && ok && !c.Up():
+		n.Host = cluster.PhaseStopped
 	case !ok:
 		n.Host = cluster.PhaseAbsent
 		replaceProblems(s, lostProblem(n.Name, name, lost[n.Name], claims[n.Name]))
@@ -155,7 +162,7 @@ func overall(s cluster.Snapshot) cluster.Phase {
 		return s.APIServer
 	}
 	for _, n := range s.Nodes {
-		if !n.Ready || n.Host != cluster.PhaseRunning {
+		if !n.Stopped && (!n.Ready || n.Host != cluster.PhaseRunning) {
 			return cluster.PhaseDegraded
 		}
 	}

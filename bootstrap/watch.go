@@ -122,5 +122,5 @@ func withHosts(ctx context.Context, news <-chan cluster.Snapshot, ask func(conte
 }
 
 func allRun(s *cluster.Snapshot) bool {
-	return !slices.ContainsFunc(s.Nodes, func(n cluster.NodeStatus) bool { return n.Host != cluster.PhaseRunning })
+	return !slices.ContainsFunc(s.Nodes, func(n cluster.NodeStatus) bool { return !n.Stopped && n.Host != cluster.PhaseRunning })
 }

@@ -56,7 +56,13 @@ type Info struct {
 type NodeStatus struct {
 	Name string `json:"name"`
 	IP   string `json:"ip"`
+	// Role is that of the plan: one of the constants Role….
 	Role string `json:"role"`
+	// Stopped says that the user has stopped the node: that it does not run is not a problem.
+	Stopped bool `json:"stopped,omitempty"`
+	// Cordoned says that no new pods are placed on it; Version is its kubelet's.
+	Cordoned bool   `json:"cordoned,omitempty"`
+	Version  string `json:"version,omitempty"`
 	// Host is the container's phase, Kubelet the Node object's Ready condition as a phase.
 	Host    Phase `json:"host"`
 	Kubelet Phase `json:"kubelet"`

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // The ranges of pods and Services that a cluster has if nothing of this machine is there. They are kubeadm's and kind's. Their
@@ -25,10 +27,12 @@ const (
 	DefaultNodes = 3
 	// MaxNodes bounds --nodes: each node has one /24 of the pods' range and is one container on this machine.
 	MaxNodes = 100
+	// MaxNodeNumber bounds the numbers in names, which are not given twice.
+	MaxNodeNumber = 9999
 	// SpecVersion is written into each new spec file; a reader refuses a newer one. Version 2 has Suffix, without which
 	// an older bonsai would look for containers of other names. Version 3 has the ranges of pods and Services, which an older
-	// one would take for the default ones.
-	SpecVersion = 3
+	// one would take for the default ones. Version 4 has nodes whose number is not their index, stopped ones, and roles.
+	SpecVersion = 4
 	// SuffixLength is the length of a new cluster's Suffix, the beginning of its ID.
 	SuffixLength = 4
 	// ClusterDomain is the suffix of all service names.
@@ -66,6 +70,11 @@ type Spec struct {
 	// MTU of the container network, that of the engine's default bridge (0: unknown, the engine decides).
 	MTU   int    `json:"mtu,omitempty"`
 	Nodes []Node `json:"nodes"`
+	// LastNumber is the highest number that any node has had, also one that was deleted: names are not given twice. 0: that
+	// of Nodes.
+	LastNumber int `json:"lastNumber,omitempty"`
+	// ControlPlaneTaint keeps pods that do not tolerate it off nodes with that role, as kubeadm does.
+	ControlPlaneTaint bool `json:"controlPlaneTaint,omitempty"`
 	// Registries defines where the nodes' containerd pulls from.
 	Registries Registries `json:"registries,omitzero"`
 	// Proxy is what the environment of the last start named; nodes pull images through it.
@@ -82,15 +91,50 @@ type Spec struct {
 
 // Node is one planned node: its container, its Kubernetes Node object and its share of the pod network.
 type Node struct {
-	// Name of the Node object and the host name.
+	// Name of the Node object and the host name: the cluster's, and the node's number.
 	Name string `json:"name"`
-	// Index counts from 1 and never changes; address and pod CIDR are derived from it.
+	// Index counts from 1 and never changes; address and pod CIDR are derived from it. It is the node's number, unless that is
+	// beyond MaxNodes.
 	Index   int          `json:"index"`
 	IP      netip.Addr   `json:"ip"`
 	PodCIDR netip.Prefix `json:"podCIDR"`
 	// CPUs and MemoryBytes limit the container; 0 means no limit of its own.
 	CPUs        float64 `json:"cpus,omitempty"`
 	MemoryBytes int64   `json:"memoryBytes,omitempty"`
+	// ControlPlane gives the node the label by which charts and scripts find control-plane nodes. The control plane itself
+	// runs on the host.
+	ControlPlane bool `json:"controlPlane,omitempty"`
+	// Stopped says that the user has stopped the node; it stays so when the cluster starts.
+	Stopped bool `json:"stopped,omitempty"`
+	// Pending says that the node was added while the cluster did not run, and has not been started yet: the engine has
+	// nothing of it.
+	Pending bool `json:"pending,omitempty"`
+	// Labels and Taints are those that the Node object is created with, in addition to its own.
+	Labels map[string]string `json:"labels,omitempty"`
+	Taints []Taint           `json:"taints,omitempty"`
+}
+
+// The roles of nodes, as kubectl shows them.
+const (
+	RoleControlPlane = "control-plane"
+	RoleWorker       = "worker"
+)
+
+// Role is one of the constants Role….
+func (n Node) Role() string {
+	if n.ControlPlane {
+		return RoleControlPlane
+	}
+	return RoleWorker
+}
+
+// Number is the last part of the node's name, 0 if that is not a number.
+func (n Node) Number() int {
+	number, err := strconv.Atoi(n.Name[strings.LastIndexByte(n.Name, '-')+1:])
+	if err != nil {
+		return 0
+	}
+	return number
 }
 
 // Registries is how containerd finds images.
@@ -132,24 +176,69 @@ func (s *Spec) Wants(addon string, byDefault bool) bool {
 	return byDefault
 }
 
-// PlanNode gives the node of an index (from 1) its name and addresses. Addresses begin at the tenth of the subnet; pod
-// CIDRs at the second /24, so that node and index are easy to recognise in an address.
+// PlanNode gives the node of an index (from 1) the name of that number, and its addresses. Addresses begin at the tenth of
+// the subnet; pod CIDRs at the second /24, so that node and index are easy to recognise in an address.
 func (s *Spec) PlanNode(index int) Node {
-	return Node{
-		Name:    fmt.Sprintf("%s-%d", s.Name, index),
-		Index:   index,
-		IP:      addrAt(s.Subnet, 9+index),
-		PodCIDR: netip.PrefixFrom(addrAt(s.PodRange(), index<<8), 24),
+	n := Node{Name: s.nodeName(index), Index: index}
+	s.address(&n)
+	return n
+}
+
+func (s *Spec) nodeName(number int) string { return fmt.Sprintf("%s-%d", s.Name, number) }
+
+func (s *Spec) address(n *Node) {
+	n.IP, n.PodCIDR = addrAt(s.Subnet, 9+n.Index), netip.PrefixFrom(addrAt(s.PodRange(), n.Index<<8), 24)
+}
+
+// NextNode plans the node that would be added next. Its number has never been used. Its index is that number, so that what
+// still knows the addresses of deleted nodes meets nobody there; only beyond MaxNodes it is the lowest free one. false
+// means that the cluster has MaxNodes.
+func (s *Spec) NextNode() (Node, bool) {
+	used := map[int]bool{}
+	for _, n := range s.Nodes {
+		used[n.Index] = true
 	}
+	number := s.HighestNumber() + 1
+	index := number
+	if index > MaxNodes {
+		for index = 1; used[index]; index++ {
+			continue
+		}
+	}
+	if index > MaxNodes || number > MaxNodeNumber {
+		return Node{}, false
+	}
+	n := Node{Name: s.nodeName(number), Index: index}
+	s.address(&n)
+	return n, true
+}
+
+// HighestNumber is the highest number that any node of the cluster has had.
+func (s *Spec) HighestNumber() int {
+	highest := s.LastNumber
+	for _, n := range s.Nodes {
+		highest = max(highest, n.Number())
+	}
+	return highest
+}
+
+// Upgrade gives a spec of an older version what it means in this one: its first node has the control-plane role.
+func (s *Spec) Upgrade() {
+	if s.Version < 4 && len(s.Nodes) > 0 {
+		s.Nodes[0].ControlPlane = true
+	}
+	s.Version = SpecVersion
 }
 
 // Replan recomputes every node's addresses after Subnet or PodSubnet has changed.
 func (s *Spec) Replan() {
 	s.Gateway = addrAt(s.Subnet, 1)
-	for i, n := range s.Nodes {
-		planned := s.PlanNode(n.Index)
-		planned.CPUs, planned.MemoryBytes = n.CPUs, n.MemoryBytes
-		s.Nodes[i] = planned
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		if n.Name == "" {
+			n.Name = s.nodeName(n.Index)
+		}
+		s.address(n)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// MaxNameLength leaves room for "-100-SUFFIX-var" within the 63 bytes of a DNS label and of a host name.
+// MaxNameLength leaves room for "-9999-SUFFIX-var" within the 63 bytes of a DNS label and of a host name.
 const MaxNameLength = 30
 
 // maxSuffixLength bounds Spec.Suffix; new ones have SuffixLength.
@@ -151,19 +151,33 @@ func (s *Spec) Validate() error {
 	if len(s.Nodes) > MaxNodes {
 		bad("the spec has %d nodes, at most %d are possible", len(s.Nodes), MaxNodes)
 	}
-	seen := map[int]bool{}
+	seen, numbers := map[int]bool{}, map[int]bool{}
 	for _, n := range s.Nodes {
+		number := n.Number()
+		if number < 1 || number > MaxNodeNumber || n.Name != s.nodeName(number) {
+			bad("node %q is not named %s-NUMBER", n.Name, s.Name)
+		} else if numbers[number] {
+			bad("two nodes are named %s", n.Name)
+		}
 		switch {
 		case n.Index < 1 || n.Index > MaxNodes:
 			bad("node %q has index %d", n.Name, n.Index)
 		case seen[n.Index]:
 			bad("two nodes have index %d", n.Index)
 		case ValidateSubnet(s.Subnet) == nil:
-			if want := s.PlanNode(n.Index); n.Name != want.Name || n.IP != want.IP || n.PodCIDR != want.PodCIDR {
-				bad("node %q is planned as %s %s %s, not %s %s", n.Name, want.Name, want.IP, want.PodCIDR, n.IP, n.PodCIDR)
+			if want := s.PlanNode(n.Index); n.IP != want.IP || n.PodCIDR != want.PodCIDR {
+				bad("node %q of index %d is planned as %s %s, not %s %s", n.Name, n.Index, want.IP, want.PodCIDR, n.IP, n.PodCIDR)
 			}
 		}
-		seen[n.Index] = true
+		seen[n.Index], numbers[number] = true, true
+		if err := ValidateNodeLabels(n.Labels); err != nil {
+			bad("node %q: %w", n.Name, err)
+		}
+		for _, t := range n.Taints {
+			if err := t.Validate(); err != nil {
+				bad("node %q: %w", n.Name, err)
+			}
+		}
 	}
 	return errors.Join(errs...)
 }

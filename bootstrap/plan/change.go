@@ -24,6 +24,7 @@ const (
 	KindAPIPort       Kind = "api-port"
 	KindDNSSearch     Kind = "dns-search"
 	KindUpstreamHooks Kind = "upstream-hooks"
+	KindTaint         Kind = "control-plane-taint"
 	KindRemoveNode    Kind = "node-removed"
 	KindAddNode       Kind = "node-added"
 	KindResizeNode    Kind = "node-resized"
@@ -198,6 +199,22 @@ func (c UpstreamHooks) String() string {
 }
 func (c UpstreamHooks) flag() []string {
 	return []string{"--upstream-hooks=" + strconv.FormatBool(c.On)}
+}
+
+// ControlPlaneTaint puts the taint on nodes with the control-plane role, or removes it.
+type ControlPlaneTaint struct {
+	Name string `json:"name"`
+	On   bool   `json:"on"`
+}
+
+func (c ControlPlaneTaint) Kind() Kind     { return KindTaint }
+func (c ControlPlaneTaint) Object() string { return "cluster/" + c.Name }
+func (c ControlPlaneTaint) Needs() Need    { return Need{Effect: Live} }
+func (c ControlPlaneTaint) String() string {
+	if c.On {
+		return "taint control-plane nodes"
+	}
+	return "remove the taint of control-plane nodes"
 }
 
 // RemoveNode removes a node: its container, its volume and its Node object.

@@ -48,6 +48,9 @@ func diffCluster(have, want cluster.Spec, current State) (changes []Change) {
 	if have.UpstreamHooks != want.UpstreamHooks {
 		changes = append(changes, UpstreamHooks{have.Name, want.UpstreamHooks})
 	}
+	if have.ControlPlaneTaint != want.ControlPlaneTaint {
+		changes = append(changes, ControlPlaneTaint{have.Name, want.ControlPlaneTaint})
+	}
 	if have.MTU != want.MTU && len(have.Nodes) > 0 {
 		nodes := []string{}
 		for _, n := range have.Nodes {
@@ -77,9 +80,9 @@ func diffNodes(current, wanted State) (changes []Change) {
 			changes = append(changes, ResizeNode{n.Name, from, to, current.runs(n.Name)})
 		}
 		switch down := wanted.Down[n.Name]; {
-		case down && !current.Down[n.Name]:
+		case n.Stopped && !old.Stopped || down && !current.Down[n.Name]:
 			changes = append(changes, StopNode{n.Name})
-		case !down && current.Down[n.Name]:
+		case !n.Stopped && old.Stopped || !down && current.Down[n.Name]:
 			changes = append(changes, StartNode{n.Name})
 		}
 	}

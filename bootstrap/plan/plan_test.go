@@ -34,7 +34,7 @@ func TestANewClusterHasTheDefaults(t *testing.T) {
 		t.Errorf("resolved to %+v", spec)
 	}
 	want := cluster.Node{Name: "dev-2", Index: 2, IP: netip.MustParseAddr("10.201.0.11"), PodCIDR: netip.MustParsePrefix("10.244.2.0/24")}
-	if spec.Nodes[1] != want {
+	if !reflect.DeepEqual(spec.Nodes[1], want) {
 		t.Errorf("second node = %+v, want %+v", spec.Nodes[1], want)
 	}
 }
@@ -138,7 +138,7 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 		{"an unknown version", Wish{KubernetesVersion: "1.99"}, State{}, quietMachine(), fault.Version, "1.34", ""},
 		{"a version change", Wish{KubernetesVersion: "1.36"}, State{Spec: &existing}, quietMachine(), fault.Usage,
 			"cannot change the Kubernetes version from 1.37 to 1.36", "bonsai delete -p dev"},
-		{"fewer nodes", Wish{Nodes: new(1)}, State{Spec: &existing}, quietMachine(), fault.Usage, "never removes", "bonsai delete -p dev"},
+		{"fewer nodes", Wish{Nodes: new(1)}, State{Spec: &existing}, quietMachine(), fault.Usage, "never removes", "bonsai node delete dev-3 -p dev"},
 		{"another subnet", Wish{Subnet: netip.MustParsePrefix("172.29.0.0/22")}, State{Spec: &existing}, quietMachine(), fault.Usage,
 			"cannot change the subnet from 10.201.0.0/22 to 172.29.0.0/22", "bonsai delete -p dev"},
 		{"a taken subnet", Wish{Subnet: netip.MustParsePrefix("172.29.4.0/22")}, State{}, busyNet, fault.Conflict, "172.29.0.0/16", "--subnet 10.201.0.0/22"},
@@ -283,6 +283,16 @@ func TestDiff(t *testing.T) {
 			"change the API port from 6443 to 7443", `{"name":"dev","from":6443,"to":7443}`},
 		{"search domains", spec(func(s *cluster.Spec) { s.DNSSearch = "none" }), KindDNSSearch, "cluster/dev", Stopped,
 			"change the pods' search domains from auto to none", `{"name":"dev","from":"auto","to":"none"}`},
+		{"taint", spec(func(s *cluster.Spec) { s.ControlPlaneTaint = true }), KindTaint, "cluster/dev", Live, "taint control-plane nodes", `{"name":"dev","on":true}`},
+		{"stopped by the user", func(c, w *State) {
+			c.Down = map[string]bool{"dev-2": true} // it has just crashed
+			w.Down, w.Spec.Nodes[1].Stopped = c.Down, true
+		}, KindStopNode, "node/dev-2", Live, "stop node dev-2", `{"node":"dev-2"}`},
+		{"started with its cluster", func(c, w *State) {
+			c.Running, w.Running = false, false
+			c.Down = map[string]bool{"dev-1": true, "dev-2": true}
+			w.Down, c.Spec.Nodes[1].Stopped = c.Down, true
+		}, KindStartNode, "node/dev-2", Live, "start node dev-2", `{"node":"dev-2"}`},
 		{"hooks", spec(func(s *cluster.Spec) { s.UpstreamHooks = true }), KindUpstreamHooks, "cluster/dev", Stopped,
 			"change the bootstrap hooks to upstream's", `{"name":"dev","on":true}`},
 		{"removed", spec(func(s *cluster.Spec) { s.Nodes = s.Nodes[1:] }), KindRemoveNode, "node/dev-1", Live, "remove node dev-1 and its data", `{"node":"dev-1"}`},

@@ -49,6 +49,8 @@ type Wish struct {
 	DNSSearch string `json:"dnsSearch,omitempty"`
 	// UpstreamHooks runs upstream's bootstrap hooks in place of bonsai's.
 	UpstreamHooks *bool `json:"upstreamHooks,omitempty"`
+	// ControlPlaneTaint keeps ordinary pods off nodes with the control-plane role.
+	ControlPlaneTaint *bool `json:"controlPlaneTaint,omitempty"`
 }
 
 // Environment is what planning has to know about the machine.
@@ -105,6 +107,9 @@ func Resolve(w Wish, existing *cluster.Spec, env Environment) (cluster.Spec, err
 	if w.UpstreamHooks != nil {
 		spec.UpstreamHooks = *w.UpstreamHooks
 	}
+	if w.ControlPlaneTaint != nil {
+		spec.ControlPlaneTaint = *w.ControlPlaneTaint
+	}
 	spec.Registries.Mirrors = overlay(spec.Registries.Mirrors, w.Registries.Mirrors)
 	maps.DeleteFunc(spec.Registries.Mirrors, func(_ string, m []cluster.Mirror) bool { return len(m) == 0 })
 	if w.Proxy != nil {
@@ -130,10 +135,20 @@ func PortAdvice(spec cluster.Spec, existing bool, other cluster.Command) []clust
 	}
 }
 
-// Started is the wanted state in which the wish is fulfilled and all of the cluster runs.
+// Started is the wanted state in which the wish is fulfilled and all of the cluster runs, except nodes that the user has
+// stopped.
 func (w Wish) Started(current State, env Environment) (State, error) {
 	spec, err := Resolve(w, current.Spec, env)
-	return State{Spec: &spec, Running: true}, err
+	down := map[string]bool{}
+	for i := range spec.Nodes {
+		n := &spec.Nodes[i]
+		if n.Stopped {
+			down[n.Name] = true
+		} else {
+			n.Pending = false
+		}
+	}
+	return State{Spec: &spec, Running: true, Down: down}, err
 }
 
 // Kept is the wanted state in which the wish is fulfilled, and what runs or does not run stays so.
@@ -183,8 +198,7 @@ func resolveNew(w Wish, env Environment) (cluster.Spec, error) {
 	if w.Nodes != nil {
 		nodes = *w.Nodes
 	}
-	addNodes(&spec, nodes)
-	return spec, nil
+	return spec, addNodes(&spec, nodes)
 }
 
 func chooseSubnet(w Wish, env Environment) (netip.Prefix, error) {
@@ -272,22 +286,11 @@ func resolveChange(w Wish, spec cluster.Spec, env Environment) (cluster.Spec, er
 	if w.Nodes != nil {
 		if *w.Nodes < len(spec.Nodes) {
 			return spec, fault.Newf(fault.Usage, "cluster %q has %d nodes; start adds nodes but never removes any", spec.Name, len(spec.Nodes)).
-				Advise("omit --nodes to start it as it is, or delete the cluster", cluster.Bonsai("delete").Of(spec.Name).Change())
+				Advise("omit --nodes to start it as it is, or delete nodes", cluster.Bonsai("node", "delete").On(spec.Nodes[len(spec.Nodes)-1].Name).Of(spec.Name).Change())
 		}
-		addNodes(&spec, *w.Nodes)
+		return spec, addNodes(&spec, *w.Nodes)
 	}
 	return spec, nil
-}
-
-// addNodes adds nodes until there are n.
-func addNodes(spec *cluster.Spec, n int) {
-	for index := 1; len(spec.Nodes) < n; index++ {
-		if slices.ContainsFunc(spec.Nodes, func(n cluster.Node) bool { return n.Index == index }) {
-			continue
-		}
-		spec.Nodes = append(spec.Nodes, spec.PlanNode(index))
-	}
-	slices.SortFunc(spec.Nodes, func(a, b cluster.Node) int { return a.Index - b.Index })
 }
 
 // limitNodes gives every node the limits of the wish.

@@ -245,6 +245,7 @@ func (c Cluster) LoadSpec() (*cluster.Spec, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, broken(err)
 	}
+	spec.Upgrade()
 	if spec.Name != c.Name {
 		return nil, broken(fmt.Errorf("it is the spec of cluster %q", spec.Name))
 	}

@@ -128,8 +128,105 @@ func TestWhatUsersChangeStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := client.CoreV1().Nodes().Get(t.Context(), "dev-1", metav1.GetOptions{})
-	if err != nil || len(got.Labels) != 1 || !got.Spec.Unschedulable {
-		t.Errorf("the object is %+v, %v; want it left alone", got, err)
+	_, role := got.Labels["node-role.kubernetes.io/worker"]
+	if err != nil || len(got.Labels) != 2 || !role || !got.Spec.Unschedulable {
+		t.Errorf("the object is %+v, %v; want it left alone, apart from its role", got, err)
+	}
+}
+
+func TestRolesLabelsAndTaints(t *testing.T) {
+	client, spec := fake.NewClientset(), planOf(2)
+	spec.Nodes[0].ControlPlane = true
+	spec.Nodes[1].Labels, spec.Nodes[1].Taints = map[string]string{"zone": "a"}, []cluster.Taint{{Key: "gpu", Value: "yes", Effect: "NoSchedule"}}
+	k := New(client, spec, slog.New(slog.DiscardHandler))
+	get := func(name string) *corev1.Node {
+		t.Helper()
+		n, err := client.CoreV1().Nodes().Get(t.Context(), name, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	reload := func() {
+		t.Helper()
+		for range 2 { // it is safe to repeat
+			if err := k.Reload(t.Context(), spec); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	has := func(n *corev1.Node, label string) bool { _, ok := n.Labels[label]; return ok }
+	reload()
+	one, two := get("dev-1"), get("dev-2")
+	if !has(one, "node-role.kubernetes.io/control-plane") || has(one, "node-role.kubernetes.io/worker") || len(one.Spec.Taints) > 0 || has(one, cluster.LabelExcludeBalancers) {
+		t.Errorf("dev-1 has the labels %v and the taints %v", one.Labels, one.Spec.Taints)
+	}
+	if !has(two, "node-role.kubernetes.io/worker") || two.Labels["zone"] != "a" || len(two.Spec.Taints) != 1 || two.Spec.Taints[0].Value != "yes" {
+		t.Errorf("dev-2 has the labels %v and the taints %v", two.Labels, two.Spec.Taints)
+	}
+	one.Spec.Taints = []corev1.Taint{{Key: "mine", Effect: corev1.TaintEffectNoExecute}}
+	if _, err := client.CoreV1().Nodes().Update(t.Context(), one, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	spec.ControlPlaneTaint = true
+	reload()
+	if one, two = get("dev-1"), get("dev-2"); len(one.Spec.Taints) != 2 || one.Spec.Taints[1].Key != cluster.LabelControlPlane || !has(one, cluster.LabelExcludeBalancers) || len(two.Spec.Taints) != 1 {
+		t.Errorf("tainted: %v and %v", one.Spec.Taints, two.Spec.Taints)
+	}
+	// What a user removes stays removed.
+	one.Spec.Taints = one.Spec.Taints[:1]
+	if _, err := client.CoreV1().Nodes().Update(t.Context(), one, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if reload(); len(get("dev-1").Spec.Taints) != 1 {
+		t.Errorf("the taint is back: %v", get("dev-1").Spec.Taints)
+	}
+	spec.ControlPlaneTaint = false
+	reload()
+	if one = get("dev-1"); len(one.Spec.Taints) != 1 || one.Spec.Taints[0].Key != "mine" || has(one, cluster.LabelExcludeBalancers) {
+		t.Errorf("untainted: %v, labels %v", one.Spec.Taints, one.Labels)
+	}
+}
+
+func TestTheLabelOfARoleComesBack(t *testing.T) {
+	client, spec := fake.NewClientset(), planOf(1)
+	k := New(client, spec, slog.New(slog.DiscardHandler))
+	if err := k.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n := wantPlanned(t, client, spec.Nodes[0])
+	if !k.asPlanned(n) {
+		t.Error("there is something to do")
+	}
+	// A cluster of an older bonsai, whose nodes are all workers.
+	spec.Nodes[0].ControlPlane = true
+	k = New(client, spec, slog.New(slog.DiscardHandler))
+	if k.asPlanned(n) {
+		t.Error("there is nothing to do")
+	}
+	if err := k.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := wantPlanned(t, client, spec.Nodes[0]); n == nil || !k.asPlanned(n) {
+		t.Errorf("labels = %v", n.Labels)
+	}
+}
+
+func TestPodsOfADeletedNodeAreDeleted(t *testing.T) {
+	pod := func(name, node string) *corev1.Pod {
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}, Spec: corev1.PodSpec{NodeName: node}}
+	}
+	client, spec := fake.NewClientset(pod("one", "dev-1"), pod("two", "dev-2"), pod("none", "")), planOf(2)
+	k := New(client, spec, slog.New(slog.DiscardHandler))
+	if err := k.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Reload(t.Context(), planOf(1)); err != nil {
+		t.Fatal(err)
+	}
+	list, err := client.CoreV1().Pods("").List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(list.Items) != 2 || list.Items[0].Name != "none" || list.Items[1].Name != "one" {
+		t.Errorf("pods = %v, %v", list.Items, err)
 	}
 }
 

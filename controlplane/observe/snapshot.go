@@ -125,7 +125,7 @@ func (o *Observer) settled(s cluster.Snapshot) bool {
 	if v == nil {
 		return false
 	}
-	up := !slices.ContainsFunc(s.Nodes, func(n cluster.NodeStatus) bool { return !n.Ready || n.DNS == cluster.PhaseStarting })
+	up := !slices.ContainsFunc(s.Nodes, func(n cluster.NodeStatus) bool { return !n.Stopped && (!n.Ready || n.DNS == cluster.PhaseStarting) })
 	return up || time.Since(v.begun) > o.Scale.Of(settleLimit)
 }
 
@@ -151,11 +151,12 @@ func (o *Observer) look() (cluster.Snapshot, <-chan struct{}) {
 		}
 	}
 	for _, n := range spec.Nodes {
-		status := cluster.NodeStatus{Name: n.Name, IP: n.IP.String(), Role: "worker", Host: cluster.PhaseUnknown, Kubelet: cluster.PhaseUnknown}
+		status := cluster.NodeStatus{Name: n.Name, IP: n.IP.String(), Role: n.Role(), Stopped: n.Stopped, Host: cluster.PhaseUnknown, Kubelet: cluster.PhaseUnknown}
 		if o.views != nil {
 			if object, ok := o.views.nodes.Get("", n.Name); ok {
 				status.Kubelet, status.Heartbeat = kubeletPhase(object)
 				status.Ready = status.Kubelet == cluster.PhaseRunning
+				status.Cordoned, status.Version = object.Spec.Unschedulable, object.Status.NodeInfo.KubeletVersion
 			}
 		}
 		status.Components, status.DNS = o.components[n.Name], dns[n.Name]
@@ -244,8 +245,11 @@ func (o *Observer) ownProblems(s cluster.Snapshot) []cluster.Problem {
 	if o.views == nil {
 		return list
 	}
+	stopped := func(n *corev1.Node) bool { // by the user: not a problem
+		return slices.ContainsFunc(s.Nodes, func(status cluster.NodeStatus) bool { return status.Name == n.Name && status.Stopped })
+	}
 	of, _ := diagnose.Nodes(diagnose.State{
-		Now: s.Time, Cluster: s.Name, Begun: o.views.begun, Scale: o.Scale, Nodes: o.views.nodes.All(),
+		Now: s.Time, Cluster: s.Name, Begun: o.views.begun, Scale: o.Scale, Nodes: slices.DeleteFunc(slices.Clone(o.views.nodes.All()), stopped),
 	})
 	return append(list, of...)
 }

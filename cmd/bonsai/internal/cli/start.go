@@ -39,6 +39,7 @@ type startOptions struct {
 	dryRun        bool
 	foreground    bool
 	upstreamHooks bool
+	taint         bool
 	addons        []string
 	driver        string
 	runtime       string
@@ -50,7 +51,8 @@ func (a *app) startCommand() *cobra.Command {
 		Use:   "start",
 		Short: "Create a cluster, start it again, or repair it",
 		Long: `Start makes the cluster exist and run. A new cluster gets three nodes, or as many as --nodes says; 0 is an API
-server without nodes and needs no container engine. A stopped cluster is started as it was; of a running one
+server without nodes and needs no container engine. The first node has the control-plane role. A stopped cluster is
+started as it was, without nodes that node stop has stopped; of a running one
 everything that is missing is repaired. Flags change a cluster that exists: --nodes adds nodes, --cpus and --memory limit all
 of them, which recreates their containers and keeps their data; what cannot be changed is refused. --dry-run shows
 what would change, and what it needs.
@@ -98,6 +100,7 @@ what it created, unless --keep is given. Ctrl-C at any time does the same.`,
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan with what would change, and change nothing")
 	f.BoolVar(&o.foreground, "foreground", false, "stay attached to the control plane and its log; Ctrl-C stops the cluster")
 	f.BoolVar(&o.upstreamHooks, "upstream-hooks", false, "run Kubernetes' own, slower RBAC and priority-class bootstrap in place of bonsai's; of an existing cluster only while it is stopped")
+	f.BoolVar(&o.taint, "control-plane-taint", false, "keep pods that do not tolerate it off the nodes with the control-plane role, as kubeadm does; =false removes the taint")
 	f.StringVar(&o.driver, "driver", "docker", "accepted for compatibility with minikube")
 	f.StringVar(&o.runtime, "container-runtime", "containerd", "accepted for compatibility with minikube")
 	_ = errors.Join(f.MarkHidden("driver"), f.MarkHidden("container-runtime"))
@@ -209,6 +212,9 @@ func (a *app) checkStart(flags *pflag.FlagSet, o startOptions) (plan.Wish, boots
 	}
 	if flags.Changed("upstream-hooks") {
 		wish.UpstreamHooks = &o.upstreamHooks
+	}
+	if flags.Changed("control-plane-taint") {
+		wish.ControlPlaneTaint = &o.taint
 	}
 	c, err := a.catalog()
 	if err != nil {

@@ -1,0 +1,118 @@
+package plan
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+)
+
+func namesOf(spec *cluster.Spec) (names []string) {
+	for _, n := range spec.Nodes {
+		names = append(names, n.Name)
+	}
+	return names
+}
+
+func TestTheFirstNodeHasTheControlPlaneRole(t *testing.T) {
+	spec := mustResolve(t, Wish{Nodes: new(2)}, nil, quietMachine())
+	if spec.Nodes[0].Role() != cluster.RoleControlPlane || spec.Nodes[1].Role() != cluster.RoleWorker || spec.ControlPlaneTaint {
+		t.Errorf("nodes = %+v, tainted %v", spec.Nodes, spec.ControlPlaneTaint)
+	}
+	spec = mustResolve(t, Wish{Nodes: new(4), ControlPlaneTaint: new(true)}, &spec, quietMachine())
+	if spec.Nodes[2].Role() != cluster.RoleWorker || !spec.ControlPlaneTaint {
+		t.Errorf("nodes = %+v, tainted %v", spec.Nodes, spec.ControlPlaneTaint)
+	}
+}
+
+// TestANameIsNotGivenTwice: not even after a long time, when addresses are.
+func TestANameIsNotGivenTwice(t *testing.T) {
+	spec := mustResolve(t, Wish{Nodes: new(3)}, nil, quietMachine())
+	state := State{Spec: &spec, Running: true}
+	given := map[string]bool{}
+	for _, n := range spec.Nodes {
+		given[n.Name] = true
+	}
+	for range 2 * cluster.MaxNodes {
+		last := state.Spec.Nodes[len(state.Spec.Nodes)-1].Name
+		without, err := WithoutNodes([]string{last})(state, quietMachine())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if state, err = (NewNodes{Count: 1}).Wanted(without, quietMachine()); err != nil {
+			t.Fatal(err)
+		}
+		if err := state.Spec.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		n := state.Spec.Nodes[2]
+		if given[n.Name] || n.Number() <= cluster.MaxNodes && n.Index != n.Number() {
+			t.Fatalf("the next node is %+v", n)
+		}
+		given[n.Name] = true
+	}
+	if got := namesOf(state.Spec); !slices.Equal(got, []string{"dev-1", "dev-2", "dev-203"}) || state.Spec.Nodes[2].Index != 4 && state.Spec.Nodes[2].Index != 3 {
+		t.Errorf("nodes = %+v", state.Spec.Nodes)
+	}
+}
+
+func TestNewNodes(t *testing.T) {
+	spec := mustResolve(t, Wish{Nodes: new(1)}, nil, quietMachine())
+	taint := cluster.Taint{Key: "gpu", Effect: "NoSchedule"}
+	add := NewNodes{Count: 2, CPUs: 2, MemoryBytes: 1 << 30, ControlPlane: true, Labels: map[string]string{"zone": "a"}, Taints: []cluster.Taint{taint}}
+	got, err := add.Wanted(State{Spec: &spec, Running: true, Down: map[string]bool{"dev-1": true}}, quietMachine())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := got.Spec.Nodes[2]
+	if n.Name != "dev-3" || n.CPUs != 2 || n.MemoryBytes != 1<<30 || !n.ControlPlane || n.Labels["zone"] != "a" || n.Taints[0] != taint || n.Pending ||
+		!reflect.DeepEqual(got.Down, map[string]bool{"dev-1": true}) || len(spec.Nodes) != 1 {
+		t.Errorf("got %+v, down %v", n, got.Down)
+	}
+	// In a stopped cluster they wait for its start.
+	if got, err = (NewNodes{Count: 1}).Wanted(State{Spec: &spec}, quietMachine()); err != nil || !got.Spec.Nodes[1].Pending {
+		t.Errorf("got %+v, %v", got.Spec.Nodes, err)
+	}
+	if got, err = (Wish{Name: "dev"}).Started(got, quietMachine()); err != nil || got.Spec.Nodes[1].Pending {
+		t.Errorf("started: %+v, %v", got.Spec.Nodes, err)
+	}
+	if _, err := (NewNodes{Count: cluster.MaxNodes}).Wanted(State{Spec: &spec}, quietMachine()); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "at most 100") {
+		t.Errorf("too many: %v", err)
+	}
+}
+
+func TestAStoppedNodeStaysStopped(t *testing.T) {
+	spec := mustResolve(t, Wish{Nodes: new(2)}, nil, quietMachine())
+	running := State{Spec: &spec, Running: true, Down: map[string]bool{}}
+	stopped, err := StoppedNodes([]string{"2", "dev-2"})(running, quietMachine())
+	if err != nil || !stopped.Spec.Nodes[1].Stopped || !stopped.Down["dev-2"] || spec.Nodes[1].Stopped || len(running.Down) > 0 {
+		t.Fatalf("got %+v, %v", stopped, err)
+	}
+	after, err := (Wish{Name: "dev"}).Started(State{Spec: stopped.Spec, Down: map[string]bool{"dev-1": true, "dev-2": true}}, quietMachine())
+	if want := map[string]bool{"dev-2": true}; err != nil || !reflect.DeepEqual(after.Down, want) {
+		t.Errorf("after a start these are down: %v, %v; want %v", after.Down, err, want)
+	}
+	started, err := StartedNodes([]string{"dev-2"})(stopped, quietMachine())
+	if err != nil || started.Spec.Nodes[1].Stopped || started.Down["dev-2"] {
+		t.Errorf("started: %+v, %v", started, err)
+	}
+}
+
+func TestAnUnknownNodeIsRefused(t *testing.T) {
+	spec := mustResolve(t, Wish{Nodes: new(2)}, nil, quietMachine())
+	for _, want := range []func(State, Environment) (State, error){
+		WithoutNodes([]string{"dev-1", "dev-9"}), StoppedNodes([]string{"dev-9"}), StartedNodes([]string{"dev-9"}), ResizedNodes([]string{"dev-9"}, new(1.0), nil),
+	} {
+		_, err := want(State{Spec: &spec}, quietMachine())
+		if p := fault.Problem(err); fault.KindOf(err) != fault.NodeNotFound || !strings.Contains(p.HintText(), "dev-1, dev-2") {
+			t.Errorf("got %v", err)
+		}
+	}
+	spec.Nodes = nil
+	if _, err := WithoutNodes([]string{"dev-1"})(State{Spec: &spec}, quietMachine()); fault.KindOf(err) != fault.NodeNotFound {
+		t.Errorf("without nodes: %v", err)
+	}
+}
