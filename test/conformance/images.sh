@@ -10,7 +10,7 @@ DEBS=$OUT/debs # packages as they come from the archive
 E2E=registry.k8s.io/e2e-test-images
 ENVPATH='ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-renew "$IMAGES" go.mod go.sum lib.sh images.sh getent.c cmd/archive/main.go
+renew "$IMAGES" go.mod go.sum lib.sh images.sh getent.c cmd/archive/main.go ../coredns/go.mod
 mkdir -p "$WORK" "$DEBS/partial"
 
 K8S=$(cd "$KIT" && go mod download k8s.io/kubernetes && go list -m -f '{{.Dir}}' k8s.io/kubernetes)
@@ -109,21 +109,28 @@ pause() {
 	image "$ref" "$dir" 'USER 65535:65535' 'ENTRYPOINT ["/pause"]'
 }
 
-# busybox: Debian's static one under all its names. (Any Debian busybox's wget crashes on -T. No conformance test uses
-# that in this image.)
+# busybox: Debian's static one under all its names; nonroot is the same for another user. (Any Debian busybox's wget
+# crashes on -T. No conformance test uses that in this image.)
 busybox() {
-	local ref=$E2E/busybox:1.37.0-2 dir
-	missing "$ref" || return 0
-	dir=$(root busybox busybox-static bash-static)
-	# Debian's busybox sh drops environment names such as data-1, which tests look for; bash keeps them, as the shell of
-	# upstream's image does.
-	ln -sf bash-static "$dir/bin/sh"
-	image "$ref" "$dir" "$ENVPATH" 'CMD ["sh"]'
+	local tag dir=''
+	local -a user
+	for tag in busybox:1.37.0-2 nonroot:1.5; do
+		missing "$E2E/$tag" || continue
+		if [[ -z $dir ]]; then
+			dir=$(root busybox busybox-static bash-static)
+			# Debian's busybox sh drops environment names such as data-1, which tests look for; bash keeps them, as the
+			# shell of upstream's image does.
+			ln -sf bash-static "$dir/bin/sh"
+		fi
+		user=()
+		[[ $tag != nonroot* ]] || user=('USER 1234')
+		image "$E2E/$tag" "$dir" "$ENVPATH" "${user[@]}" 'CMD ["sh"]'
+	done
 }
 
 # agnhost, and what upstream bases on it. Upstream's is Alpine; ours is Debian with busybox (the shared build: the static
-# one runs its own commands before those in PATH). Left out, as no conformance test needs them: the CoreDNS program, the
-# content of the fake registry, ipcs.
+# one runs its own commands before those in PATH). Left out, as no conformance test needs them: the content of the fake
+# registry, ipcs.
 agnhost() {
 	local tag dir='' name
 	local expose=('EXPOSE 80' 'EXPOSE 8080' 'EXPOSE 8081' 'EXPOSE 9376' 'EXPOSE 5000')
@@ -159,6 +166,9 @@ agnhost_root() {
 	echo 'tries = 1' >>"$dir/etc/wgetrc" # Alpine's wget does not try again
 	ln -s /usr/bin/iperf "$dir/usr/local/bin/iperf"
 	ln -s agnhost "$dir/agnhost-2"
+	# Upstream's is CoreDNS 1.6.2; tests configure two of its plugins.
+	[[ -e $BIN/coredns ]] || (cd "$ROOT/test/coredns" && say "compiling CoreDNS" && go build -ldflags '-s -w' -o "$BIN/coredns" ./cmd/hosts)
+	install -m 755 "$BIN/coredns" "$dir/coredns"
 	musl-gcc -Os -Wall -static -o "$dir/usr/bin/getent" "$KIT/getent.c"
 	cp "$K8S"/test/images/agnhost/porter/localhost.{crt,key} "$dir/"
 	chmod 644 "$dir"/localhost.*

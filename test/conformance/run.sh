@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run.sh - runs upstream's end-to-end tests on a cluster of its own: builds the programs and the images, starts two nodes,
-# loads the images, serves those that tests always pull, runs the tests, deletes the cluster. "make conformance" calls it,
+# loads the images, serves them to tests that always pull, runs the tests, deletes the cluster. "make conformance" calls it,
 # with bin/bonsai built. Settings are variables of the environment; docs/conformance.md explains them:
 #
 #   SUITE       which tests: conformance, quick, node, dns, netpol, loadbalancer, storage
@@ -15,76 +15,102 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 suite=${SUITE:-conformance}
-bonsai=$ROOT/bin/bonsai
 cluster=conformance
 export BONSAI_HOME=$OUT/home KUBECONFIG=$OUT/kubeconfig
 # Each selection has a report folder of its own, so that a look at one test does not replace the results of a whole run.
 report=$OUT/report
 [[ $suite = conformance ]] || report+=-$suite
 [[ -z ${FOCUS:-}${SKIP:-} ]] || report+=-selected
+child='' registry='' interrupted=''
 
-[[ -x $bonsai ]] || die "bin/bonsai is missing: run make conformance"
-mkdir -p "$OUT"
-exec 9>"$OUT/lock"
-flock -n 9 || die "another run uses $OUT"
+# bonsai VERB ARGUMENT...: for the cluster of this run. The daemon must not inherit the lock.
+bonsai() { "$ROOT/bin/bonsai" "$1" -p "$cluster" "${@:2}" 9>&-; }
 
-"$KIT/programs.sh"
-"$KIT/images.sh"
-"$BIN/suite" plan -bin "$BIN" -report "$report" -suite "$suite" -focus "${FOCUS:-}" -skip "${SKIP:-}" \
-	-list "$KIT/quick.txt" -storage-driver "$KIT/storage-driver.yaml" ${FRESH:+-fresh} \
-	-of "$(cat "$bonsai" "$BIN/e2e.test" "$IMAGES/.made-from" | sha256sum | cut -c1-16) ${START_ARGS:-}" || exit
-
-# Whatever happens, nothing is left behind. The daemon must not inherit the lock.
-child='' registry=''
-bonsai() { "$bonsai" "$1" -p "$cluster" "${@:2}" 9>&-; }
+# Whatever happens, nothing is left behind.
 finish() {
 	local code=$?
 	trap '' INT TERM HUP
 	[[ -z $registry ]] || kill "$registry" 2>/dev/null || true
 	if [[ -n ${KEEP:-} ]]; then
-		say "the cluster is kept: BONSAI_HOME=$BONSAI_HOME KUBECONFIG=$KUBECONFIG bin/bonsai -p $cluster"
+		say "the cluster is kept: BONSAI_HOME=$BONSAI_HOME KUBECONFIG=$KUBECONFIG bin/bonsai status -p $cluster"
 	else
 		bonsai delete >/dev/null || true
 	fi
 	exit "$code"
 }
-trap finish EXIT
-# The tests end first, and then the trap above deletes the cluster.
-interrupted=
+
+# The tests end first, and then finish deletes the cluster.
 interrupt() {
 	interrupted=1
 	[[ -n $child ]] || exit 130
 	kill "$child" 2>/dev/null || true
 }
-trap interrupt INT TERM HUP
 
-if [[ -d $BONSAI_HOME ]]; then
-	bonsai delete >/dev/null 2>&1 || true # what a run left behind that was killed
-fi
-# Unquoted on purpose: flags.
-# shellcheck disable=SC2086
-bonsai start --nodes 2 ${START_ARGS:-}
-say "loading the images"
-for archive in "$IMAGES"/*.tar; do
-	bonsai image load "$archive" >/dev/null
-done
+# prepare: builds what is missing, and selects the tests.
+prepare() {
+	"$KIT/programs.sh"
+	"$KIT/images.sh"
+	local build
+	build=$(cat "$ROOT/bin/bonsai" "$BIN/e2e.test" "$IMAGES/.made-from" | sha256sum | cut -c1-16)
+	"$BIN/suite" plan -bin "$BIN" -report "$report" -suite "$suite" -focus "${FOCUS:-}" -skip "${SKIP:-}" \
+		-list "$KIT/quick.txt" -storage-driver "$KIT/storage-driver.yaml" ${FRESH:+-fresh} -of "$build ${START_ARGS:-}"
+}
 
-# Two tests pull with policy Always: one kitten, one agnhost. Nodes reach the machine by the gateway of their network.
-gateway=$(bonsai ssh 1 -- ip route | awk '$1 == "default" { print $3 }')
-exec {served}< <(exec "$BIN/registry" "$gateway:0" "$IMAGES"/{agnhost-*,kitten-*}.tar 9>&-)
-registry=$!
-read -r address <&"$served" || die "the registry did not start"
-bonsai start --registry-mirror "registry.k8s.io=http://$address" >/dev/null
+start() {
+	if [[ -d $BONSAI_HOME ]]; then
+		bonsai delete >/dev/null 2>&1 || true # what a run left behind that was killed
+	fi
+	# Unquoted on purpose: flags.
+	# shellcheck disable=SC2086
+	bonsai start --nodes 2 ${START_ARGS:-}
+	say "loading the images"
+	local archive
+	for archive in "$IMAGES"/*.tar; do
+		bonsai image load "$archive" >/dev/null
+	done
+}
 
-flags=()
-[[ $suite != storage ]] || flags+=("--storage.testdriver=$KIT/storage-driver.yaml")
-# shellcheck disable=SC2086
-"$BIN/suite" run -bin "$BIN" -report "$report" -kubeconfig "$KUBECONFIG" -procs "${PROCS:-4}" -- "${flags[@]}" ${EXTRA:-} &
-child=$!
-code=0
-wait "$child" || code=$?
-if [[ -n $interrupted ]]; then # a signal ends "wait" early
-	code=0
+# serve: some tests always pull, of the conformance tests two. Nodes reach the machine by the gateway of their network.
+serve() {
+	local gateway address served
+	gateway=$(bonsai ssh 1 -- ip route | awk '$1 == "default" { print $3 }')
+	exec {served}< <(exec "$BIN/registry" "$gateway:0" "$IMAGES"/*.tar 9>&-)
+	registry=$!
+	read -r address <&"$served" || die "the registry did not start"
+	bonsai start --registry-mirror "registry.k8s.io=http://$address" >"$WORK/mirror.log" 2>&1 || {
+		cat "$WORK/mirror.log" >&2
+		die "the nodes did not get the registry"
+	}
+}
+
+tests() {
+	local flags=() code=0
+	[[ $suite != storage ]] || flags+=("--storage.testdriver=$KIT/storage-driver.yaml")
+	# shellcheck disable=SC2086
+	"$BIN/suite" run -bin "$BIN" -report "$report" -kubeconfig "$KUBECONFIG" -procs "${PROCS:-4}" -- \
+		"${flags[@]}" ${EXTRA:-} &
+	child=$!
 	wait "$child" || code=$?
-fi
-exit "$code"
+	if [[ -n $interrupted ]]; then # a signal ends "wait" early
+		code=0
+		wait "$child" || code=$?
+	fi
+	return "$code"
+}
+
+# One command to the end, so that a change of this file during a run changes nothing.
+main() {
+	[[ -x $ROOT/bin/bonsai ]] || die "bin/bonsai is missing: run make conformance"
+	mkdir -p "$OUT"
+	exec 9>"$OUT/lock"
+	flock -n 9 || die "another run uses $OUT"
+	prepare
+	trap finish EXIT
+	trap interrupt INT TERM HUP
+	start
+	serve
+	tests
+	exit
+}
+
+main; exit

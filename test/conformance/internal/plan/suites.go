@@ -32,7 +32,7 @@ func suites() []Suite {
 		{Name: "dns", Labels: "!Flaky", Focus: `\[sig-network\] DNS `},
 		{Name: "netpol", Labels: "!Flaky", Focus: `\[sig-network\] Netpol `},
 		{Name: "loadbalancer", Labels: "!Flaky", Focus: `\[sig-network\] LoadBalancers `},
-		{Name: "storage", Labels: ordinary + " && !Slow", Focus: `\[sig-storage\] External Storage `, Storage: true},
+		{Name: "storage", Labels: ordinary + " && !Slow", Focus: `External Storage `, Storage: true},
 	}
 }
 
