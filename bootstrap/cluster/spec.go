@@ -114,6 +114,9 @@ type Node struct {
 	Taints []Taint           `json:"taints,omitempty"`
 }
 
+// Same reports whether two plans are of the same node, at the same address. Its limits and other settings may differ.
+func (n Node) Same(other Node) bool { return n.Name == other.Name && n.IP == other.IP }
+
 // The roles of nodes, as kubectl shows them.
 const (
 	RoleControlPlane = "control-plane"

@@ -47,7 +47,7 @@ type runner struct {
 	// known has the phase of each node that has answered, or has not answered in time. Until then a node's endpoint
 	// stays as it is in the slice: nodes keep running while this process is restarted, and their pods keep asking.
 	known     map[string]cluster.Phase
-	following map[cluster.Node]context.CancelFunc
+	following map[string]followed // by name
 	followers sync.WaitGroup
 	standIn   *standIn
 }
@@ -76,7 +76,7 @@ func (d *DNS) Run(ctx context.Context, c addons.Cluster) error {
 	factory.StartWithContext(ctx)
 	r := &runner{
 		DNS: d, c: c, slice: informer.Lister().EndpointSlices(namespace), news: make(chan report),
-		known: map[string]cluster.Phase{}, following: map[cluster.Node]context.CancelFunc{},
+		known: map[string]cluster.Phase{}, following: map[string]followed{},
 		standIn: &standIn{DNS: d, c: c, touched: make(chan struct{}, 1)},
 	}
 	defer func() {
@@ -120,22 +120,28 @@ func (d *DNS) Run(ctx context.Context, c addons.Cluster) error {
 	}
 }
 
+// followed is a node whose agent is followed until stop is called.
+type followed struct {
+	node cluster.Node
+	stop context.CancelFunc
+}
+
 // follow starts following new nodes and stops following those that are no longer planned.
 func (r *runner) follow(ctx context.Context) {
 	planned := r.c.Spec().Nodes
-	for n, stop := range r.following {
-		if !slices.Contains(planned, n) {
-			stop()
-			delete(r.following, n)
-			delete(r.known, n.Name)
+	for name, f := range r.following {
+		if !slices.ContainsFunc(planned, f.node.Same) {
+			f.stop()
+			delete(r.following, name)
+			delete(r.known, name)
 		}
 	}
 	for _, n := range planned {
-		if r.following[n] != nil {
+		if r.following[n.Name].stop != nil {
 			continue
 		}
 		ctx, stop := context.WithCancel(ctx)
-		r.following[n] = stop
+		r.following[n.Name] = followed{n, stop}
 		f := &follower{node: n, agents: r.c.Agents, scale: r.c.Scale, log: r.c.Log}
 		f.publish = func(p cluster.Phase) {
 			select {

@@ -80,7 +80,7 @@ func (v *View) measure(ctx context.Context, m *measurer) {
 // followNodes starts querying nodes that were added to the cluster, and stops for those that were removed.
 func (v *View) followNodes(nodes map[string]*node, planned []cluster.Node) {
 	for name, n := range nodes {
-		if !slices.Contains(planned, n.plan) { // also one whose address has changed
+		if !slices.ContainsFunc(planned, n.plan.Same) { // also one whose address has changed
 			n.stop()
 			delete(nodes, name)
 		}
