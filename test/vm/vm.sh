@@ -53,7 +53,7 @@ die() { say "$*"; exit 125; }
 
 # The machine's packages, comma separated.
 packages() {
-	printf '%s' linux-image-cloud-amd64,initramfs-tools,systemd-sysv,udev,dbus,libpam-systemd
+	printf '%s' linux-image-cloud-amd64,initramfs-tools,systemd-sysv,udev,dbus,dbus-user-session,libpam-systemd
 	printf ',%s' openssh-server,iproute2,iptables,nftables,procps,kmod,ca-certificates
 	printf ',%s' docker.io,apparmor,busybox-static
 	[ "$VM_SUITE" = bookworm ] || printf ',docker-cli' # a package of its own since Debian 13

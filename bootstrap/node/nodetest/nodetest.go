@@ -96,6 +96,9 @@ func (s *suite) namesake(t *testing.T, of *cluster.Spec) *cluster.Spec {
 	t.Helper()
 	spec := s.plan(t, len(of.Nodes))
 	spec.Name = of.Name
+	for i := range spec.Nodes {
+		spec.Nodes[i].Name = of.Nodes[i].Name
+	}
 	return s.made(t, spec)
 }
 
