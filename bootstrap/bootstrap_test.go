@@ -27,6 +27,7 @@ import (
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/node/fake"
 	"bonsai/bootstrap/plan"
+	"bonsai/bootstrap/ports"
 	"bonsai/bootstrap/statedir"
 )
 
@@ -54,6 +55,7 @@ func TestMain(m *testing.M) {
 // stays in effect until the next request.
 type daemon struct {
 	daemonAddons
+	daemonPorts
 	localapi.DNSBackend // nil: bootstrap asks nothing of these
 	localapi.BirthBackend
 	localapi.LoadBackend
@@ -94,6 +96,9 @@ func runDaemon(name string) (err error) {
 	if err := d.live(state); err != nil {
 		return err
 	}
+	d.forwarder = ports.New(ports.Options{Log: slog.New(slog.DiscardHandler), Scale: 1})
+	defer d.forwarder.Close()
+	_ = d.forwarder.Apply(*spec) // a port that is taken keeps no cluster from starting
 	server, err := localapi.Listen(state.APISocket(), d, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
@@ -168,7 +173,7 @@ func (d *daemon) Reload(context.Context) error {
 			return errors.New("the control plane is still starting")
 		}
 	}
-	return d.live(d.state)
+	return errors.Join(d.live(d.state), d.open(d.state))
 }
 
 func (d *daemon) Stop() { d.stop() }

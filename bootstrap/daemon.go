@@ -101,6 +101,9 @@ func (o *operation) reload(ctx context.Context) error {
 	if err == nil {
 		err = o.client().Reload(ctx)
 	}
+	if fault.KindOf(err) == fault.Conflict { // a port that it should listen on is taken
+		return err
+	}
 	if err != nil {
 		return fault.New(fault.ControlPlane, "have the running control plane read its new plan", err).
 			Advise("restart it", cluster.Bonsai("stop").Of(o.state.Name).Change(), cluster.Bonsai("start").Of(o.state.Name).Change())

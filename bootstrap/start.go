@@ -91,6 +91,9 @@ func (o *operation) prepareStart(ctx context.Context, w plan.Wish) error {
 			return err
 		}
 	}
+	if err := o.checkPorts(); err != nil {
+		return err
+	}
 	o.warnOfLoss(ctx)
 	return o.checkLimits(ctx)
 }

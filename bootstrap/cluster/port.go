@@ -199,3 +199,14 @@ func validatePort(p Port) error {
 	}
 	return nil
 }
+
+// PortStatus is a port with what is known of it.
+type PortStatus struct {
+	Port
+	// Open says that the control plane's process listens; Reason why it does not.
+	Open   bool   `json:"open"`
+	Reason string `json:"reason,omitempty"`
+	// Connections are open ones, or peers of UDP; Served counts all of them since it listens.
+	Connections int   `json:"connections"`
+	Served      int64 `json:"served"`
+}

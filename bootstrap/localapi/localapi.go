@@ -12,6 +12,7 @@
 //	POST /v1/dns/lookup  a cluster.DNSQuestion; a cluster.DNSAnswer
 //	POST /v1/dns/flush   []cluster.DNSFlushed; node
 //	GET  /v1/birth      a cluster.Birth per line, until the pod is ready or gone; namespace, name
+//	GET  /v1/ports      []cluster.PortStatus
 //	POST /v1/reload     read spec.json again; answers when that is done
 //	POST /v1/stop       stop in order; answers at once
 //
@@ -40,6 +41,7 @@ type Backend interface {
 	AddonBackend
 	DNSBackend
 	BirthBackend
+	PortBackend
 	Reload(ctx context.Context) error
 	// Stop begins an orderly stop and returns at once.
 	Stop()

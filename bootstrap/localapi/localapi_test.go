@@ -365,3 +365,15 @@ func TestForeignPathIsRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func (b *backend) Ports(context.Context) []cluster.PortStatus {
+	return []cluster.PortStatus{{Port: cluster.Port{Port: 8080, Service: "default/web"}, Open: true}}
+}
+
+func TestPorts(t *testing.T) {
+	client, _, _ := serve(t, newBackend())
+	list, err := client.Ports(t.Context())
+	if err != nil || len(list) != 1 || list[0].Service != "default/web" || !list[0].Open {
+		t.Errorf("got %+v, %v", list, err)
+	}
+}

@@ -140,6 +140,7 @@ func handler(b Backend) http.Handler {
 	addonRoutes(mux, b)
 	dnsRoutes(mux, b)
 	birthRoutes(mux, b)
+	portRoutes(mux, b)
 	return mux
 }
 

@@ -45,6 +45,7 @@ type Engine interface {
 	Watch(ctx context.Context, name string, f func(cluster.Snapshot) error) error
 	UpdateContext(name string) (kubeconfig.Merged, error)
 	AddonEngine
+	PortEngine
 	Services(ctx context.Context, name, namespace string) ([]bootstrap.Service, error)
 }
 
@@ -157,7 +158,7 @@ Docker engine. On a terminal, bonsai alone shows the cluster full screen (bonsai
 	root.AddCommand(
 		a.startCommand(), a.uiCommand(), a.stopCommand(), a.deleteCommand(), a.statusCommand(), a.nodeCommand(), a.kubectlCommand(),
 		a.logsCommand(), a.topCommand(), a.addonsCommand(), a.dnsCommand(), a.birthCommand(), a.sshCommand(), a.imageCommand(), a.updateContextCommand(),
-		a.versionCommand(), a.roleCommand(), a.profileCommand(), a.ipCommand(), a.cpCommand(), a.serviceCommand(),
+		a.versionCommand(), a.roleCommand(), a.profileCommand(), a.ipCommand(), a.cpCommand(), a.serviceCommand(), a.portCommand(),
 	)
 	a.addElsewhere(root)
 	return root

@@ -298,6 +298,34 @@ func (f *fakeEngine) Status(_ context.Context, name string) (s cluster.Snapshot,
 	return s, json.Unmarshal(data, &s)
 }
 
+// Ports are those of the spec; the first one is closed if FAKE_CLOSED is set.
+func (f *fakeEngine) Ports(_ context.Context, name string) (list []cluster.PortStatus, err error) {
+	spec, err := f.dir.Cluster(name).LoadSpec()
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range spec.Ports {
+		s := cluster.PortStatus{Port: p, Open: true, Connections: i}
+		if s.Reason = os.Getenv("FAKE_CLOSED"); i == 0 && s.Reason != "" {
+			s.Open = false
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+func (f *fakeEngine) SetPorts(_ context.Context, name string, change func(cluster.Spec) ([]cluster.Port, error)) (bool, error) {
+	state := f.dir.Cluster(name)
+	spec, err := state.LoadSpec()
+	if err != nil {
+		return false, err
+	}
+	if spec.Ports, err = change(*spec); err != nil {
+		return false, err
+	}
+	return os.Getenv("FAKE_RUNNING") != "", state.SaveSpec(spec)
+}
+
 // Services are those of a file that the script names.
 func (f *fakeEngine) Services(_ context.Context, name, namespace string) (list []bootstrap.Service, err error) {
 	data, err := os.ReadFile(os.Getenv("FAKE_SERVICES"))

@@ -41,6 +41,7 @@ type startOptions struct {
 	upstreamHooks bool
 	taint         bool
 	addons        []string
+	ports         []string
 	driver        string
 	runtime       string
 }
@@ -61,6 +62,7 @@ It returns when every node is Ready, and prints each step with its time. If it f
 what it created, unless --keep is given. Ctrl-C at any time does the same.`,
 		Example: `  bonsai start
   bonsai start --nodes 1 -p ci -o json
+  bonsai start --port 8080:30080 --port 0.0.0.0:5353:30053/udp
   bonsai start --kubernetes-version 1.35
   bonsai start --registry-mirror https://me:secret@mirror.example --registry-mirror ghcr.io=http://10.0.0.2:5000
   bonsai start --nodes 0                an API server alone, without Docker`,
@@ -94,6 +96,7 @@ what it created, unless --keep is given. Ctrl-C at any time does the same.`,
 	f.StringVar(&o.memory, "memory", "", "memory of each node, such as 2g or 1500m; no-limit removes the limit (default no limit, or unchanged)")
 	f.StringSliceVar(&o.addons, "addons", nil, "enable addons, such as a,b; bonsai addons list names them. Others are not changed")
 	_ = cmd.RegisterFlagCompletionFunc("addons", a.completeAddons)
+	f.StringArrayVar(&o.ports, "port", nil, "`PORT` of this machine that leads into the cluster, as [ADDRESS:]PORT:TARGET[@NODE][/udp]; may be repeated. bonsai port --help explains it")
 	f.StringVar(&o.wait, "wait", "all", "all: until every node is Ready; apiserver: until the API server answers")
 	f.Lookup("wait").NoOptDefVal = "all"
 	f.BoolVar(&o.keep, "keep", false, "leave everything in place if the start fails, for inspection")
@@ -194,6 +197,9 @@ func (a *app) checkStart(flags *pflag.FlagSet, o startOptions) (plan.Wish, boots
 	if o.dnsSearch != "" {
 		wish.DNSSearch, err = cluster.ParseDNSSearch(o.dnsSearch)
 		bad(err, "for example:  --dns-search none")
+	}
+	if wish.Ports, err = parsePorts(o.ports, cluster.Advise("for example:  --port 8080:30080")); err != nil {
+		errs = append(errs, err)
 	}
 	proxy, err := cluster.ParseProxy(os.Getenv)
 	if err != nil { // it is not for bonsai alone, so it must not keep a cluster from starting

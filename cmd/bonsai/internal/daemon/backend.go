@@ -60,7 +60,7 @@ func (d *daemon) Reload(ctx context.Context) error {
 	d.mu.Unlock()
 	d.Notify()
 	d.parts.Addons.Reload(*spec)
-	return nil
+	return d.ports.Apply(*spec)
 }
 
 // Stop ends the daemon; it returns at once.

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"strconv"
@@ -25,6 +26,7 @@ import (
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/lastwords"
 	"bonsai/bootstrap/localapi"
+	"bonsai/bootstrap/ports"
 	"bonsai/bootstrap/routes"
 	"bonsai/bootstrap/statedir"
 	"bonsai/bootstrap/wait"
@@ -38,6 +40,8 @@ type ControlPlane interface {
 	Apply(ctx context.Context, spec cluster.Spec) error
 	// KeepNodes keeps the Node objects as planned until ctx ends. informer follows them, trimmed, and is not its to stop.
 	KeepNodes(ctx context.Context, informer cache.SharedIndexInformer) error
+	// DialService connects to a port of a Service, NAMESPACE/NAME.
+	DialService(ctx context.Context, service string, port int) (net.Conn, error)
 	// Failed delivers the error of a component that exited without being stopped.
 	Failed() <-chan error
 	// Stop ends it in order, and waits.
@@ -83,6 +87,7 @@ type daemon struct {
 	parts Parts
 	stop  context.CancelFunc
 	story story
+	ports *ports.Forwarder
 	// reloading is held by Reload.
 	reloading sync.Mutex
 
@@ -127,6 +132,8 @@ func (d *daemon) run(ctx context.Context) (err error) {
 		},
 	})
 	observer.Store(d.Observer)
+	d.ports = ports.New(ports.Options{Service: d.dialService, Log: d.Log, Scale: d.Scale})
+	defer d.ports.Close()
 	server, err := localapi.Listen(d.State.APISocket(), d, d.Log)
 	if err != nil {
 		return err
@@ -135,6 +142,7 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	if err := announce(); err != nil {
 		return err
 	}
+	d.openPorts()
 
 	begin := time.Now()
 	control, err := d.parts.Start(ctx, d.story.add)

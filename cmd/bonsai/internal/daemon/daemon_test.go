@@ -209,7 +209,10 @@ func (c control) ObjectClients() objects.Clients {
 func (c control) Agents() *agents.Client {
 	return agents.New(func(cluster.Node) http.RoundTripper { return nobody{} }, 1)
 }
-func (c control) Store() cluster.Store    { return cluster.Store{Size: 1, Quota: 2} }
+func (c control) Store() cluster.Store { return cluster.Store{Size: 1, Quota: 2} }
+func (c control) DialService(context.Context, string, int) (net.Conn, error) {
+	return nil, errors.New("no Services here")
+}
 func (c control) Births() *birth.Recorder { return birth.NewRecorder(1) }
 func (c control) NewLoadMeter() *load.Meter {
 	r := func() load.Registry { r := prometheus.NewRegistry(); return load.Registry{Registerer: r, Gatherer: r} }
@@ -371,6 +374,45 @@ func TestReload(t *testing.T) {
 	}
 	if err := h.client.Reload(t.Context()); fault.KindOf(err) != fault.SpecBroken {
 		t.Errorf("a broken plan: %v", err)
+	}
+}
+
+func TestReloadOpensPorts(t *testing.T) {
+	h := run(t)
+	h.start <- nil
+	h.steps()
+	taken, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := specOf(1)
+	spec.Ports = []cluster.Port{{
+		Address: netip.MustParseAddr("127.0.0.1"), Port: taken.Addr().(*net.TCPAddr).Port, Protocol: cluster.TCP, Service: "default/web", Target: 80,
+	}}
+	if err := h.state.SaveSpec(&spec); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.client.Reload(t.Context()); fault.KindOf(err) != fault.Conflict {
+		t.Errorf("a port that is taken: %v", err)
+	}
+	_ = taken.Close()
+	spec.Ports[0].Target = 81
+	if err := h.state.SaveSpec(&spec); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.client.Reload(t.Context()); err != nil {
+		t.Errorf("a port that is free: %v", err)
+	}
+	c, err := net.Dial("tcp4", spec.Ports[0].Listen())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	if _, err := c.Read(make([]byte, 1)); err == nil { // the control plane of this test has no Services
+		t.Error("something answers")
+	}
+	if list, err := h.client.Ports(t.Context()); err != nil || len(list) != 1 || !list[0].Open || list[0].Served != 1 {
+		t.Errorf("ports are %+v, %v", list, err)
 	}
 }
 
