@@ -133,6 +133,9 @@ func (f *Forwarder) Status() []cluster.PortStatus {
 		s := cluster.PortStatus{Port: w.port, Open: w.err == nil, Connections: int(w.used.Load()), Served: w.seen.Load()}
 		if w.err != nil {
 			s.Reason = w.err.Error()
+			if cause := errors.Unwrap(w.err); cause != nil { // where it should listen is known
+				s.Reason = cause.Error()
+			}
 		}
 		list = append(list, s)
 	}
