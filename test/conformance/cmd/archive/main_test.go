@@ -47,7 +47,7 @@ func TestTheArchiveHasTheFilesAndTheSettings(t *testing.T) {
 		t.Errorf("settings: %+v", file)
 	}
 	contents := mutate.Extract(image)
-	defer contents.Close() //nolint:errcheck // it was only read
+	defer contents.Close()
 	modes := map[string]int64{}
 	for r := tar.NewReader(contents); ; {
 		h, err := r.Next()

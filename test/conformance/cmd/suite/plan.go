@@ -81,7 +81,7 @@ func (p planner) selected(ctx context.Context, suite plan.Suite) (_ []plan.Test,
 			args = append(args, "--ginkgo."+filter.flag+"="+filter.value)
 		}
 	}
-	dry := exec.CommandContext(ctx, filepath.Join(p.bin, "e2e.test"), args...) //nolint:gosec // our own build
+	dry := exec.CommandContext(ctx, filepath.Join(p.bin, "e2e.test"), args...)
 	if text, err := dry.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("asking e2e.test for its tests: %w\n%s", err, tail(text))
 	}
@@ -89,7 +89,7 @@ func (p planner) selected(ctx context.Context, suite plan.Suite) (_ []plan.Test,
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // it was only read
+	defer f.Close()
 	tests, err := plan.ReadTests(f)
 	if err != nil {
 		return nil, err

@@ -149,7 +149,7 @@ func (r runner) ginkgo(ctx context.Context, folder string, tests []string, watch
 		// The cluster is deleted, and its logs with it; the dumps of whole namespaces hide the message.
 		"--disable-log-dump", "--dump-logs-on-failure=false")
 	args = append(args, r.extra...)
-	cmd := exec.CommandContext(ctx, filepath.Join(r.bin, "ginkgo"), args...) //nolint:gosec // our own build
+	cmd := exec.CommandContext(ctx, filepath.Join(r.bin, "ginkgo"), args...)
 	cmd.Stdout = io.MultiWriter(log, watch)
 	cmd.Stderr = cmd.Stdout
 	// A group of its own: Ctrl-C comes to us, and we say when ginkgo stops.
