@@ -61,6 +61,6 @@ func (m *Manager) SetAddons(ctx context.Context, name string, change func(chosen
 			return current, err
 		}
 		return plan.Wish{Name: name, Addons: chosen}.Kept(current, env)
-	}, Run{}, false)
+	}, Run{}, parts{})
 	return p.Current.Running && err == nil, err
 }

@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -34,11 +35,20 @@ type Want func(current plan.State, env plan.Environment) (plan.State, error)
 // the cluster busy. It blocks until the changes have been made, including that nodes that it starts are Ready. If it
 // fails, or ctx ends, the cluster is restored (except with Run.Keep, and except data of removed nodes).
 func (m *Manager) Apply(ctx context.Context, verb, name string, want Want, run Run) (plan.Plan, error) {
-	return m.change(ctx, verb, name, want, run, true)
+	return m.change(ctx, verb, name, want, run, parts{engine: true})
 }
 
-// change implements Apply. Without engine, changes must not affect nodes.
-func (m *Manager) change(ctx context.Context, verb, name string, want Want, run Run, engine bool) (plan.Plan, error) {
+// parts are what differs between changes.
+type parts struct {
+	// engine connects to the container engine. Without it, changes must not affect nodes.
+	engine bool
+	// before runs when the changes are planned, and before any is made. It undoes what it did if it fails; after undoes it
+	// if the changes cannot be made. Either may be nil.
+	before, after func(context.Context, *operation) error
+}
+
+// change implements Apply.
+func (m *Manager) change(ctx context.Context, verb, name string, want Want, run Run, p parts) (plan.Plan, error) {
 	o := m.operation(verb, name, run)
 	defer o.close()
 	lock, err := o.state.LockExisting(ctx, verb)
@@ -49,7 +59,7 @@ func (m *Manager) change(ctx context.Context, verb, name string, want Want, run 
 	if err := o.lookAround(); err != nil {
 		return plan.Plan{}, err
 	}
-	if engine {
+	if p.engine {
 		if err := o.connect(ctx); err != nil {
 			return plan.Plan{}, err
 		}
@@ -60,8 +70,17 @@ func (m *Manager) change(ctx context.Context, verb, name string, want Want, run 
 	if err := o.checkLimits(ctx); err != nil {
 		return o.Plan, err
 	}
+	if p.before != nil {
+		if err := p.before(ctx, o); err != nil {
+			return o.Plan, o.explain(ctx, err)
+		}
+	}
 	if err := o.apply(ctx); err != nil {
-		return o.Plan, o.failed(ctx, err)
+		err = o.failed(ctx, err)
+		if p.after != nil && !o.run.Keep {
+			err = errors.Join(err, p.after(ctx, o))
+		}
+		return o.Plan, err
 	}
 	return o.Plan, nil
 }
@@ -242,6 +261,19 @@ func (o *operation) touchesNodes() bool {
 	}
 	return o.Has(plan.KindCreate, plan.KindStart) || o.rec.operation == "start" || o.Has(plan.KindAddNode, plan.KindRemoveNode,
 		plan.KindResizeNode, plan.KindStopNode, plan.KindStartNode, plan.KindMTU, plan.KindRegistry)
+}
+
+// affectedNodes are those that should run and that this run makes so: all of them in a start, which repairs, and if they all
+// have to know what changes. Other verbs leave the rest alone.
+func (o *operation) affectedNodes() []cluster.Node {
+	all := o.wantedNodes()
+	if o.rec.operation == "start" || o.Has(plan.KindCreate, plan.KindStart, plan.KindMTU, plan.KindRegistry, plan.KindProxy) {
+		return all
+	}
+	return slices.DeleteFunc(all, func(n cluster.Node) bool {
+		changes := func(c plan.Change) bool { return c.Object() == "node/"+n.Name }
+		return !slices.ContainsFunc(o.Changes, changes) && !slices.Contains(o.outdated.nodes, n.Name)
+	})
 }
 
 // wantedNodes are those that should run.

@@ -64,6 +64,16 @@ type daemon struct {
 	listens chan struct{} // closed when the API port is open
 }
 
+// Drain succeeds, unless TEST_DAEMON_BLOCKS is set.
+func (d *daemon) Drain(_ context.Context, r cluster.DrainRequest, send func(cluster.DrainProgress) error) error {
+	if os.Getenv("TEST_DAEMON_BLOCKS") != "" && !r.Force {
+		return fault.Newf(fault.Blocked, "1 thing would be lost").WithEvidence("pod default/a")
+	}
+	return send(cluster.DrainProgress{Node: r.Nodes[0], Detail: "waiting"})
+}
+
+func (d *daemon) Uncordon(context.Context, []string) error { return nil }
+
 func runDaemon(name string) (err error) {
 	dir, err := statedir.Home()
 	if err != nil {

@@ -269,5 +269,8 @@ func (o *operation) restoreNodes(ctx context.Context) error {
 	if err := o.runNodes(ctx, o.Current.Spec, ran); err != nil {
 		return err
 	}
+	if err := o.reloadLimits(ctx); err != nil {
+		return err
+	}
 	return o.reloadRegistries(ctx)
 }

@@ -32,13 +32,17 @@ func (o *operation) ensureNodes(ctx context.Context) error {
 	g.Go(func() error { return o.removeNodes(gctx) })
 	g.Go(func() error { return o.haltNodes(gctx) })
 	g.Go(func() error {
-		if len(o.wantedNodes()) == 0 {
+		nodes := o.affectedNodes()
+		if len(nodes) == 0 {
 			return nil
 		}
 		if err := o.haltOutdatedNodes(gctx); err != nil {
 			return err
 		}
-		if err := o.runNodes(gctx, o.Wanted.Spec, o.wantedNodes()); err != nil {
+		if err := o.runNodes(gctx, o.Wanted.Spec, nodes); err != nil {
+			return err
+		}
+		if err := o.reloadLimits(gctx); err != nil {
 			return err
 		}
 		return o.reloadRegistries(gctx)
@@ -154,40 +158,64 @@ func (o *operation) nodeFiles(spec *cluster.Spec, n cluster.Node) ([]node.File, 
 	return files, nil
 }
 
+// reloadLimits makes the kubelets of nodes whose containers were resized while they ran report what they have now, for the
+// scheduler.
+func (o *operation) reloadLimits(ctx context.Context) error {
+	if !o.Has(plan.KindResizeNode) {
+		return nil
+	}
+	return o.inStillRunning(ctx, func(c node.Container) error {
+		if !slices.ContainsFunc(o.Changes, func(ch plan.Change) bool { return ch.Kind() == plan.KindResizeNode && ch.Object() == "node/"+c.Node }) {
+			return nil
+		}
+		return o.rec.step("limits/"+c.Node, "Limits of "+c.Node, func(func(string)) error {
+			return o.agentTool(ctx, c, "limits", limitsLimit, "have the kubelet of node "+c.Node+" read its limits")
+		})
+	})
+}
+
+// inStillRunning calls f, side by side, for each node container that has been running since before this run.
+func (o *operation) inStillRunning(ctx context.Context, f func(node.Container) error) error {
+	now, err := o.driver.List(ctx, o.Wanted.Spec.ID)
+	if err != nil {
+		return err
+	}
+	var g errgroup.Group
+	for _, c := range now {
+		if c.Running && slices.ContainsFunc(o.containers, func(b node.Container) bool { return b.ID == c.ID && b.Started.Equal(c.Started) }) {
+			g.Go(func() error { return f(c) })
+		}
+	}
+	return g.Wait()
+}
+
+// agentTool runs one of the agent's tools in a node; op is what it does.
+func (o *operation) agentTool(ctx context.Context, c node.Container, tool string, limit time.Duration, op string) error {
+	ctx, cancel := o.limit(ctx, limit, "node "+c.Node+" to run bonsai-agent "+tool)
+	defer cancel()
+	var out bytes.Buffer
+	code, err := o.driver.Exec(ctx, c.Name, node.Exec{Cmd: []string{"bonsai-agent", tool}, Stdout: &out, Stderr: &out})
+	if err == nil && code == 0 {
+		return nil
+	}
+	if err == nil {
+		err = fmt.Errorf("bonsai-agent exited with code %d", code)
+	}
+	return fault.New(fault.Node, op, err).WithEvidence(troubles(out.String(), evidenceLines)...).
+		Advise("restart the nodes", cluster.Bonsai("stop").Of(c.Cluster).Change(), cluster.Bonsai("start").Of(c.Cluster).Change())
+}
+
 // reloadRegistries makes nodes that were running before use their rewritten configuration; those that have just started
 // have read it. With mirrors or a proxy every start does this, because the previous command may have been killed halfway.
 func (o *operation) reloadRegistries(ctx context.Context) error {
 	if len(o.Wanted.Spec.Registries.Mirrors) == 0 && o.Wanted.Spec.Proxy == (cluster.Proxy{}) && !o.Has(plan.KindRegistry, plan.KindProxy) {
 		return nil
 	}
-	now, err := o.driver.List(ctx, o.Wanted.Spec.ID)
-	if err != nil {
-		return err
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	for _, c := range now {
-		if !c.Running || !slices.ContainsFunc(o.containers, func(b node.Container) bool { return b.ID == c.ID && b.Started.Equal(c.Started) }) {
-			continue
-		}
-		g.Go(func() error {
-			return o.rec.step("registries/"+c.Node, "Registries of "+c.Node, func(func(string)) error {
-				ctx, cancel := o.limit(ctx, registriesLimit, "node "+c.Node+" to take over registry mirrors and proxy")
-				defer cancel()
-				var out bytes.Buffer
-				code, err := o.driver.Exec(ctx, c.Name, node.Exec{Cmd: []string{"bonsai-agent", "registries"}, Stdout: &out, Stderr: &out})
-				if err == nil && code == 0 {
-					return nil
-				}
-				if err == nil {
-					err = fmt.Errorf("bonsai-agent exited with code %d", code)
-				}
-				return fault.New(fault.Node, "configure how node "+c.Node+" reaches registries", err).
-					WithEvidence(troubles(out.String(), evidenceLines)...).
-					Advise("restart the nodes", cluster.Bonsai("stop").Of(c.Cluster).Change(), cluster.Bonsai("start").Of(c.Cluster).Change())
-			})
+	return o.inStillRunning(ctx, func(c node.Container) error {
+		return o.rec.step("registries/"+c.Node, "Registries of "+c.Node, func(func(string)) error {
+			return o.agentTool(ctx, c, "registries", registriesLimit, "configure how node "+c.Node+" reaches registries")
 		})
-	}
-	return g.Wait()
+	})
 }
 
 const (
@@ -196,12 +224,14 @@ const (
 	apiServiceName = "kubernetes.default.svc." + cluster.ClusterDomain
 	// registriesLimit bounds the writing of a few files in a node, and a restart of its containerd.
 	registriesLimit = 10 * time.Second
+	// limitsLimit bounds a restart of its kubelet.
+	limitsLimit = 20 * time.Second
 )
 
-// waitNodes returns when every node that should run is Ready and cluster names are answered on one of them, with one
-// step per node and one for DNS.
+// waitNodes returns when every affected node is Ready and cluster names are answered on a node, with one step per node and
+// one for DNS.
 func (o *operation) waitNodes(ctx context.Context) error {
-	nodes := o.wantedNodes()
+	nodes := o.affectedNodes()
 	if len(nodes) == 0 {
 		return nil
 	}

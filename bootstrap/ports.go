@@ -48,7 +48,7 @@ func (m *Manager) SetPorts(ctx context.Context, name string, change func(spec cl
 		}
 		wanted.Spec.Ports = ports
 		return wanted, nil
-	}, Run{}, false)
+	}, Run{}, parts{})
 	return p.Current.Running && err == nil, err
 }
 

@@ -103,7 +103,8 @@ func (m *Manager) hosts(ctx context.Context, spec *cluster.Spec) func(*cluster.S
 	return func(s *cluster.Snapshot) {
 		for i := range s.Nodes {
 			n := &s.Nodes[i]
-			if planned, _ := spec.NodeByName(n.Name); planned.Pending {
+			planned, _ := spec.NodeByName(n.Name)
+			if n.Stopped = planned.Stopped; planned.Pending {
 				n.Host, n.Kubelet = cluster.PhaseAbsent, cluster.PhaseStopped
 				continue
 			}

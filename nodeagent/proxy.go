@@ -50,6 +50,33 @@ func UseProxy(ctx context.Context, proxy cluster.Proxy, state func(context.Conte
 	}
 }
 
+// Restart ends a component, which the agent, whose state is asked for, starts again; it returns when the new one runs. Pods
+// are not affected.
+func Restart(ctx context.Context, component string, state func(context.Context) (agentapi.State, error)) error {
+	ended := 0
+	for {
+		s, err := state(ctx)
+		if err != nil {
+			return errors.Join(err, context.Cause(ctx))
+		}
+		for _, c := range s.Components {
+			switch {
+			case c.Name != component || c.PID == 0:
+			case ended == 0:
+				if err := unix.Kill(c.PID, unix.SIGTERM); err != nil && !errors.Is(err, unix.ESRCH) {
+					return fmt.Errorf("end %s (process %d): %w", component, c.PID, err)
+				}
+				ended = c.PID
+			case c.PID != ended && c.Phase == cluster.PhaseRunning:
+				return nil
+			}
+		}
+		if err := wait.Pause(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
 // hasProxy reports whether a process was started with exactly this proxy.
 func hasProxy(pid int, proxy cluster.Proxy) (bool, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))

@@ -6,6 +6,7 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -193,6 +194,11 @@ func (s *Spec) address(n *Node) {
 	n.IP, n.PodCIDR = addrAt(s.Subnet, 9+n.Index), netip.PrefixFrom(addrAt(s.PodRange(), n.Index<<8), 24)
 }
 
+// ActiveNodes are those that the user has not stopped.
+func (s *Spec) ActiveNodes() []Node {
+	return slices.DeleteFunc(slices.Clone(s.Nodes), func(n Node) bool { return n.Stopped })
+}
+
 // NextNode plans the node that would be added next. Its number has never been used. Its index is that number, so that what
 // still knows the addresses of deleted nodes meets nobody there; only beyond MaxNodes it is the lowest free one. false
 // means that the cluster has MaxNodes.
@@ -233,14 +239,12 @@ func (s *Spec) Upgrade() {
 	s.Version = SpecVersion
 }
 
-// Replan recomputes every node's addresses after Subnet or PodSubnet has changed.
+// Replan recomputes every node's name and addresses after Name, Subnet or PodSubnet has changed.
 func (s *Spec) Replan() {
 	s.Gateway = addrAt(s.Subnet, 1)
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
-		if n.Name == "" {
-			n.Name = s.nodeName(n.Index)
-		}
+		n.Name = s.nodeName(cmp.Or(n.Number(), n.Index))
 		s.address(n)
 	}
 }

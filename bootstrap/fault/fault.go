@@ -43,6 +43,7 @@ const (
 	AddonNotFound    Kind = "AddonNotFound"      // no addon of that name in this version
 	Addon            Kind = "AddonFailed"        // an addon does not run, or is needed by others
 	NotResolved      Kind = "NotResolved"        // cluster DNS has no answer for a name
+	Blocked          Kind = "NodeNotEmptied"     // pods or data keep a node from being deleted
 	ObjectNotFound   Kind = "ObjectNotFound"     // the API does not have the object, or no longer has it
 	Refused          Kind = "RequestRefused"     // the API server rejected a request
 )
@@ -54,7 +55,7 @@ var codes = map[Kind]int{
 	State: 10, SpecBroken: 11, Busy: 12, Conflict: 13, Kubeconfig: 14, Version: 15, Limit: 16, Output: 17,
 	EngineDown: 20, EnginePermission: 21, EngineTooOld: 22, Engine: 23, Unreachable: 24, Image: 25,
 	NotFound: 30, NodeNotFound: 31, NotRunning: 32, ControlPlane: 33, Node: 34, Timeout: 35,
-	AddonNotFound: 36, Addon: 37, NotResolved: 38,
+	AddonNotFound: 36, Addon: 37, NotResolved: 38, Blocked: 39,
 	ObjectNotFound: 40, Refused: 41,
 	Canceled: 130,
 }

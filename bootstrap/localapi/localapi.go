@@ -13,6 +13,8 @@
 //	POST /v1/dns/flush   []cluster.DNSFlushed; node
 //	GET  /v1/birth      a cluster.Birth per line, until the pod is ready or gone; namespace, name
 //	GET  /v1/ports      []cluster.PortStatus
+//	POST /v1/drain      a cluster.DrainRequest; a cluster.DrainProgress per line, until the nodes are empty
+//	POST /v1/uncordon   let nodes take pods again; node
 //	POST /v1/reload     read spec.json again; answers when that is done
 //	POST /v1/stop       stop in order; answers at once
 //
@@ -42,6 +44,7 @@ type Backend interface {
 	DNSBackend
 	BirthBackend
 	PortBackend
+	DrainBackend
 	Reload(ctx context.Context) error
 	// Stop begins an orderly stop and returns at once.
 	Stop()

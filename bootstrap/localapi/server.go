@@ -141,6 +141,7 @@ func handler(b Backend) http.Handler {
 	dnsRoutes(mux, b)
 	birthRoutes(mux, b)
 	portRoutes(mux, b)
+	drainRoutes(mux, b)
 	return mux
 }
 

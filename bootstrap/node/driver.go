@@ -53,7 +53,7 @@ type Driver interface {
 	// or its name, are taken by another cluster, the fault is a Conflict that wraps ErrTaken.
 	EnsureNetwork(ctx context.Context, spec *cluster.Spec) error
 	// EnsureNode makes sure that the node's container exists with these settings and runs. A container whose settings
-	// differ is replaced; its volume is kept. It returns once the container runs. Call EnsurePayload and EnsureNetwork
+	// differ is replaced; its volume is kept. Limits are changed in place, and only the removal of one replaces it. It returns once the container runs. Call EnsurePayload and EnsureNetwork
 	// first.
 	EnsureNode(ctx context.Context, n NodeSpec) error
 	// List returns the containers of the cluster with this ID, or of all clusters if id is "", sorted by cluster and

@@ -267,14 +267,16 @@ type ResizeNode struct {
 	Node string `json:"node"`
 	From Limits `json:"from"`
 	To   Limits `json:"to"`
-	// Running says that its container is running; it will be replaced by another one.
+	// Running says that its container is running. Other limits take effect in it; one without a limit replaces it.
 	Running bool `json:"running"`
 }
 
 func (c ResizeNode) Kind() Kind     { return KindResizeNode }
 func (c ResizeNode) Object() string { return "node/" + c.Node }
 func (c ResizeNode) Needs() Need {
-	if !c.Running {
+	// An engine can change a limit of a running container, and cannot remove it.
+	removes := c.From.CPUs != 0 && c.To.CPUs == 0 || c.From.MemoryBytes != 0 && c.To.MemoryBytes == 0
+	if !c.Running || !removes {
 		return Need{Effect: Live}
 	}
 	return Need{Effect: Restart, Nodes: []string{c.Node}}

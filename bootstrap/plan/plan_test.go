@@ -298,7 +298,7 @@ func TestDiff(t *testing.T) {
 		{"removed", spec(func(s *cluster.Spec) { s.Nodes = s.Nodes[1:] }), KindRemoveNode, "node/dev-1", Live, "remove node dev-1 and its data", `{"node":"dev-1"}`},
 		{"added", spec(func(s *cluster.Spec) { s.Nodes = append(s.Nodes, s.PlanNode(3)) }), KindAddNode, "node/dev-3", Live, "add node dev-3 (10.201.0.12)",
 			`{"node":{"name":"dev-3","index":3,"ip":"10.201.0.12","podCIDR":"10.244.3.0/24"}}`},
-		{"resized", spec(func(s *cluster.Spec) { s.Nodes[1].CPUs, s.Nodes[1].MemoryBytes = 2, 1<<30 }), KindResizeNode, "node/dev-2", Restart,
+		{"resized", spec(func(s *cluster.Spec) { s.Nodes[1].CPUs, s.Nodes[1].MemoryBytes = 2, 1<<30 }), KindResizeNode, "node/dev-2", Live,
 			"change the limits of node dev-2 from none to 2 CPUs and 1024 MB", `{"node":"dev-2","from":{"cpus":0,"memoryBytes":0},"to":{"cpus":2,"memoryBytes":1073741824},"running":true}`},
 		{"stopped", func(_, w *State) { w.Down = map[string]bool{"dev-2": true} }, KindStopNode, "node/dev-2", Live, "stop node dev-2", `{"node":"dev-2"}`},
 		{"started", func(c, _ *State) { c.Down = map[string]bool{"dev-2": true} }, KindStartNode, "node/dev-2", Live, "start node dev-2", `{"node":"dev-2"}`},
@@ -336,10 +336,10 @@ func TestDiff(t *testing.T) {
 }
 
 func TestAChangeInJSON(t *testing.T) {
-	data, err := json.Marshal(Describe(ResizeNode{Node: "dev-1", To: Limits{CPUs: 2}, Running: true}))
-	want := `{"kind":"node-resized","object":"node/dev-1","summary":"change the limits of node dev-1 from none to 2 CPUs",` +
+	data, err := json.Marshal(Describe(ResizeNode{Node: "dev-1", From: Limits{CPUs: 2}, Running: true}))
+	want := `{"kind":"node-resized","object":"node/dev-1","summary":"change the limits of node dev-1 from 2 CPUs to none",` +
 		`"needs":{"effect":"restart","nodes":["dev-1"]},` +
-		`"details":{"node":"dev-1","from":{"cpus":0,"memoryBytes":0},"to":{"cpus":2,"memoryBytes":0},"running":true}}`
+		`"details":{"node":"dev-1","from":{"cpus":2,"memoryBytes":0},"to":{"cpus":0,"memoryBytes":0},"running":true}}`
 	if err != nil || string(data) != want {
 		t.Errorf("got  %s, %v\nwant %s", data, err, want)
 	}

@@ -10,6 +10,7 @@
 //	bonsai-agent probe URL            exit 0 if URL answers at all
 //	bonsai-agent release              detach the pods' loop devices from the machine, before the node is removed
 //	bonsai-agent registries           have containerd use the registry mirrors and the proxy of the node's configuration
+//	bonsai-agent limits               have the kubelet read the limits of the node's container again
 //	crictl ps [-a] | pods | images    what containerd runs (the same program under another name)
 //
 // It never links k8s.io/kubernetes: it runs in every node all the time.
@@ -53,7 +54,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: bonsai-agent run | status [-o json] | images import [-a] [-o json] FILE|- [ID=NAME@DIGEST...] | images export NAME... | images ls [-o json] | probe URL | registries | release, " +
+var errUsage = errors.New("usage: bonsai-agent run | status [-o json] | images import [-a] [-o json] FILE|- [ID=NAME@DIGEST...] | images export NAME... | images ls [-o json] | probe URL | registries | limits | release, " +
 	"or crictl ps [-a] | pods | images")
 
 func dispatch(ctx context.Context, name string, args []string, stdin io.Reader, stdout io.Writer) error {
@@ -74,6 +75,8 @@ func dispatch(ctx context.Context, name string, args []string, stdin io.Reader, 
 		return probe(ctx, args, stdout)
 	case "registries":
 		return registries(ctx, args)
+	case "limits":
+		return readLimits(ctx, args)
 	case "release":
 		return release(args)
 	case "crictl":

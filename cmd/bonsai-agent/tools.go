@@ -25,6 +25,8 @@ const (
 	probeLimit = 3 * time.Second
 	// restartLimit is for containerd to stop and start, which takes a fifth of a second.
 	restartLimit = 8 * time.Second
+	// kubeletLimit is for the kubelet, which takes a second.
+	kubeletLimit = 15 * time.Second
 )
 
 // flags parses "-o json" and "-a" anywhere in args, and returns the rest.
@@ -134,6 +136,16 @@ func registries(ctx context.Context, args []string) error {
 	ctx, cancel := cfg.WaitScale.Limit(ctx, restartLimit, "containerd to run with another proxy")
 	defer cancel()
 	return nodeagent.UseProxy(ctx, cfg.Proxy, agentapi.NewClient(agentapi.Socket).State)
+}
+
+// readLimits restarts the kubelet, which reads what the node's container may use when it starts.
+func readLimits(ctx context.Context, args []string) error {
+	if len(args) > 0 {
+		return errUsage
+	}
+	ctx, cancel := limited(ctx, kubeletLimit)
+	defer cancel()
+	return nodeagent.Restart(ctx, "kubelet", agentapi.NewClient(agentapi.Socket).State)
 }
 
 // release takes back what a removed node would leave on the machine.

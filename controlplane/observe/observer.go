@@ -286,8 +286,11 @@ func (o *Observer) wantsDNS() bool {
 	return spec.Wants(cluster.DNSAddon, true)
 }
 
-// nodes returns the nodes that the cluster currently has.
-func (o *Observer) nodes() []cluster.Node { return o.Spec().Nodes }
+// nodes returns the nodes that the cluster currently has, without those that the user has stopped.
+func (o *Observer) nodes() []cluster.Node {
+	spec := o.Spec()
+	return spec.ActiveNodes()
+}
 
 // imagesOf asks nodes for their images, all in parallel. One that does not answer is missing.
 func imagesOf(ctx context.Context, client *agents.Client, nodes []cluster.Node) map[string][]cluster.NodeImage {

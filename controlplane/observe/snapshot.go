@@ -159,7 +159,9 @@ func (o *Observer) look() (cluster.Snapshot, <-chan struct{}) {
 				status.Cordoned, status.Version = object.Spec.Unschedulable, object.Status.NodeInfo.KubeletVersion
 			}
 		}
-		status.Components, status.DNS = o.components[n.Name], dns[n.Name]
+		if !n.Stopped {
+			status.Components, status.DNS = o.components[n.Name], dns[n.Name]
+		}
 		if len(status.Components) > 0 {
 			status.Host = cluster.PhaseRunning // only the engine knows about an agent that does not answer
 		}

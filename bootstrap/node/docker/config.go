@@ -9,6 +9,7 @@ import (
 	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/network"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/node"
 )
 
@@ -96,7 +97,7 @@ func containerConfig(n node.NodeSpec, payload string, g grant) settings {
 				Type: "json-file", Config: map[string]string{"max-size": "10m", "max-file": "2"},
 			},
 			Resources: container.Resources{
-				NanoCPUs: int64(n.Node.CPUs * 1e9),
+				NanoCPUs: nanoCPUs(n.Node),
 				Memory:   n.Node.MemoryBytes,
 				// No swap on top of the limit: kubelet counts memory only.
 				MemorySwap: n.Node.MemoryBytes,
@@ -112,6 +113,9 @@ func containerConfig(n node.NodeSpec, payload string, g grant) settings {
 	}
 	return s
 }
+
+// nanoCPUs is the limit in the engine's unit.
+func nanoCPUs(n cluster.Node) int64 { return int64(n.CPUs * 1e9) }
 
 // aliases are the additional names by which the engine's resolver knows a node. The other nodes, and pods that ask
 // them, find it by its Kubernetes name.
@@ -140,9 +144,10 @@ func restrict(h *container.HostConfig, g grant) {
 }
 
 // configHash identifies the settings that require a new container when they change. What the engine grants is not among
-// them, so that it need not be determined for a container that is up to date; the network is, because its settings must
-// not change under a stopped container.
+// them, so that it need not be determined for a container that is up to date; nor are limits, which setLimits changes; the
+// network is, because its settings must not change under a stopped container.
 func configHash(n node.NodeSpec, payload string) string {
+	n.Node.CPUs, n.Node.MemoryBytes = 0, 0
 	data, err := json.Marshal([]any{containerConfig(n, payload, grant{privileged: true}), networkOptions(n.Spec)})
 	if err != nil {
 		panic(err) // plain structs of strings and numbers

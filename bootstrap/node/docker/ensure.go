@@ -45,8 +45,12 @@ func (d *Driver) EnsureNode(ctx context.Context, n node.NodeSpec) (err error) {
 	if labels[node.LabelID] != n.Spec.ID {
 		return foreign(op, "container "+name, labels)
 	}
+	resized, err := d.setLimits(ctx, found, n.Node)
+	if err != nil {
+		return err
+	}
 	switch state := found.State; {
-	case labels[node.LabelConfig] != configHash(n, payload), state.Dead, state.Status == container.StateRemoving:
+	case labels[node.LabelConfig] != configHash(n, payload), !resized, state.Dead, state.Status == container.StateRemoving:
 	case state.Paused:
 		if err := d.api.ContainerUnpause(ctx, found.ID); err != nil {
 			return err
@@ -67,6 +71,25 @@ func (d *Driver) EnsureNode(ctx context.Context, n node.NodeSpec) (err error) {
 		return err
 	}
 	return d.createNode(ctx, op, n, payload)
+}
+
+// setLimits gives a container, running or not, the limits of its node. It reports false if only another container can have
+// them: the engine changes limits, and removes none.
+func (d *Driver) setLimits(ctx context.Context, found container.InspectResponse, n cluster.Node) (bool, error) {
+	have := found.HostConfig.Resources
+	switch {
+	case have.NanoCPUs == nanoCPUs(n) && have.Memory == n.MemoryBytes:
+		return true, nil
+	case have.NanoCPUs != 0 && n.CPUs == 0, have.Memory != 0 && n.MemoryBytes == 0:
+		return false, nil
+	}
+	_, err := d.api.ContainerUpdate(ctx, found.ID, container.UpdateConfig{Resources: container.Resources{
+		NanoCPUs: nanoCPUs(n), Memory: n.MemoryBytes, MemorySwap: n.MemoryBytes,
+	}})
+	if err != nil {
+		return false, fmt.Errorf("change the limits of node %s: %w", n.Name, err)
+	}
+	return true, nil
 }
 
 // createNode creates the volume and the container and starts it, with what the engine grants.

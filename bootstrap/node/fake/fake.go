@@ -48,6 +48,8 @@ type container struct {
 	node.Container
 	foreign  bool
 	settings string
+	cpus     float64
+	memory   int64
 	root     files
 	log      string
 	stopped  chan struct{} // closed when it stops
@@ -331,12 +333,13 @@ func (e *Engine) EnsureNode(ctx context.Context, n node.NodeSpec) error {
 	if e.networks[node.NetworkName(n.Spec)] == nil {
 		return fault.Newf(fault.Engine, "network %s is not there", node.NetworkName(n.Spec))
 	}
-	settings := fmt.Sprint(n.Spec.Subnet, n.Spec.MTU, n.Node, n.Payload, n.Image)
+	settings := fmt.Sprint(n.Spec.Subnet, n.Spec.MTU, n.Node.Name, n.Node.IP, n.Payload, n.Image)
 	c := e.containers[name]
 	if c != nil && (c.foreign || c.ClusterID != n.Spec.ID) {
 		return fault.Newf(fault.Conflict, "the name of container %s is %w", name, node.ErrTaken)
 	}
-	if c == nil || c.settings != settings {
+	unlimited := c != nil && (c.cpus != 0 && n.Node.CPUs == 0 || c.memory != 0 && n.Node.MemoryBytes == 0)
+	if c == nil || c.settings != settings || unlimited {
 		volumeName := node.VolumeName(n.Spec, n.Node)
 		if v := e.volumes[volumeName]; v != nil && v.id != n.Spec.ID {
 			return fault.Newf(fault.Conflict, "the name of volume %s is %w", volumeName, node.ErrTaken)
@@ -354,6 +357,7 @@ func (e *Engine) EnsureNode(ctx context.Context, n node.NodeSpec) error {
 			e.volumes[volumeName] = &volume{n.Spec.ID, n.Spec.Name, n.Node.Name, files{}}
 		}
 	}
+	c.cpus, c.memory = n.Node.CPUs, n.Node.MemoryBytes
 	for _, f := range n.Files {
 		c.root[f.Path] = file{f.Mode.Perm(), slices.Clone(f.Data)}
 	}

@@ -48,9 +48,15 @@ func testChangedSettings(t *testing.T, s *suite) {
 	before := s.start(t, n)
 	s.output(t, before.Name, "write", "/var/lib/kept", "kept")
 	n.Node.MemoryBytes = 256 << 20
+	limited := s.start(t, n)
+	equal(t, "container with a limit", limited.ID, before.ID)
+	equal(t, "start time with a limit", limited.Started, before.Started)
+	n.Node.MemoryBytes = 300 << 20
+	equal(t, "container with another limit", s.start(t, n).ID, before.ID)
+	n.Node.MemoryBytes = 0
 	after := s.start(t, n)
 	if after.ID == before.ID {
-		t.Error("the container was not replaced")
+		t.Error("the container was not replaced, although an engine cannot remove a limit")
 	}
 	equal(t, "volume content", s.output(t, after.Name, "cat", "/var/lib/kept"), "kept")
 	equal(t, "file", s.output(t, after.Name, "cat", n.Files[0].Path), "first")

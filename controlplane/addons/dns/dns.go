@@ -134,12 +134,13 @@ func (d *DNS) Health(_ context.Context, c addons.Cluster) (cluster.AddonState, s
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var silent []string
-	for _, n := range spec.Nodes {
+	nodes := spec.ActiveNodes()
+	for _, n := range nodes {
 		if !answers(d.phases[n.Name]) {
 			silent = append(silent, n.Name)
 		}
 	}
-	total := len(spec.Nodes)
+	total := len(nodes)
 	switch {
 	case len(silent) == 0 && d.pending:
 		return cluster.AddonInstalling, "its endpoints are being written", nil

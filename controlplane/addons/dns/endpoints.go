@@ -128,7 +128,7 @@ type followed struct {
 
 // follow starts following new nodes and stops following those that are no longer planned.
 func (r *runner) follow(ctx context.Context) {
-	planned := r.c.Spec().Nodes
+	planned := r.nodes()
 	for name, f := range r.following {
 		if !slices.ContainsFunc(planned, f.node.Same) {
 			f.stop()
@@ -156,7 +156,7 @@ func (r *runner) follow(ctx context.Context) {
 // publish publishes what nodes reported; nil at the end.
 func (r *runner) publish(known map[string]cluster.Phase) {
 	phases := map[string]cluster.Phase{}
-	for _, n := range r.c.Spec().Nodes {
+	for _, n := range r.nodes() {
 		phases[n.Name] = cluster.PhaseStarting
 		if p, ok := known[n.Name]; ok {
 			phases[n.Name] = p
@@ -221,10 +221,16 @@ func (r *runner) setPending(pending bool) {
 	}
 }
 
-// endpoints are those of all planned nodes, by index. have are the existing ones.
+// nodes are the planned ones that should run.
+func (r *runner) nodes() []cluster.Node {
+	spec := r.c.Spec()
+	return spec.ActiveNodes()
+}
+
+// endpoints are those of all planned nodes that should run, by index. have are the existing ones.
 func (r *runner) endpoints(have []discoveryv1.Endpoint) []discoveryv1.Endpoint {
 	list := []discoveryv1.Endpoint{}
-	for _, n := range r.c.Spec().Nodes {
+	for _, n := range r.nodes() {
 		address := n.IP.String()
 		phase, known := r.known[n.Name]
 		ready := answers(phase)

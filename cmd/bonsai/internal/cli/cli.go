@@ -46,6 +46,7 @@ type Engine interface {
 	UpdateContext(name string) (kubeconfig.Merged, error)
 	AddonEngine
 	PortEngine
+	NodeEngine
 	Services(ctx context.Context, name, namespace string) ([]bootstrap.Service, error)
 }
 
@@ -146,7 +147,7 @@ Docker engine. On a terminal, bonsai alone shows the cluster full screen (bonsai
 			if cmd.Name() == "role" { // another program, with a log of its own
 				return nil
 			}
-			return a.checkGlobals(cmd.Flags().Changed("profile"))
+			return a.checkGlobals(cmd)
 		},
 	}
 	root.SetVersionTemplate("bonsai {{.Version}}\n")
@@ -174,24 +175,24 @@ func (a *app) strictCompletion(root *cobra.Command) {
 	}
 }
 
-// checkGlobals runs before every verb. named says that the command line names the cluster.
-func (a *app) checkGlobals(named bool) error {
+// checkGlobals runs before every verb.
+func (a *app) checkGlobals(cmd *cobra.Command) error {
 	level := slog.LevelWarn
 	if a.verbose {
 		level = slog.LevelDebug
 	}
 	a.log = slog.New(slog.NewTextHandler(a.logTo, &slog.HandlerOptions{Level: level}))
 	slog.SetDefault(a.log) // for libraries, also those that use package log
-	if err := a.chooseProfile(named); err != nil {
+	if err := a.chooseProfile(cmd.Flags().Changed("profile")); err != nil {
 		return err
 	}
 	if err := cluster.ValidateName(a.profile); err != nil {
 		return fault.New(fault.Usage, "", err).Advise("for example:  -p dev-2")
 	}
-	if a.output != "" && a.output != outputText && a.output != outputJSON {
+	if formats := outputs(cmd); a.output != "" && !slices.Contains(formats, a.output) {
 		wrong := a.output
 		a.output = outputText
-		return fault.Newf(fault.Usage, "output format %q is not valid: use %s or %s", wrong, outputText, outputJSON)
+		return fault.Newf(fault.Usage, "output format %q is not valid: use %s", wrong, oneOf(formats))
 	}
 	return nil
 }
@@ -227,12 +228,32 @@ func (r *redirect) redirect(to io.Writer) (back func()) {
 const (
 	outputText = "text"
 	outputJSON = "json"
+	// outputAnnotation has the formats that a verb knows besides.
+	outputAnnotation = "outputs"
 )
 
-// addOutput gives a verb the flag -o.
-func (a *app) addOutput(cmd *cobra.Command, what string) {
-	cmd.Flags().StringVarP(&a.output, "output", "o", outputText, "text or json: "+what)
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{outputText, outputJSON}, cobra.ShellCompDirectiveNoFileComp))
+// addOutput gives a verb the flag -o. more are formats besides text and json.
+func (a *app) addOutput(cmd *cobra.Command, what string, more ...string) {
+	if len(more) > 0 {
+		cmd.Annotations = map[string]string{outputAnnotation: strings.Join(more, ",")}
+	}
+	cmd.Flags().StringVarP(&a.output, "output", "o", outputText, oneOf(outputs(cmd))+": "+what)
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputs(cmd), cobra.ShellCompDirectiveNoFileComp))
+}
+
+// outputs are the formats that a verb knows.
+func outputs(cmd *cobra.Command) []string {
+	formats := []string{outputText, outputJSON}
+	if more := cmd.Annotations[outputAnnotation]; more != "" {
+		formats = append(formats, strings.Split(more, ",")...)
+	}
+	return formats
+}
+
+// oneOf is "a, b or c".
+func oneOf(list []string) string {
+	last := len(list) - 1
+	return strings.Join(list[:last], ", ") + " or " + list[last]
 }
 
 func (a *app) json() bool { return a.output == outputJSON }
@@ -331,14 +352,14 @@ func (a *app) spec(s Session) (*cluster.Spec, error) { return s.State.Cluster(a.
 func (a *app) findNode(spec *cluster.Spec, arg string) (cluster.Node, error) {
 	if len(spec.Nodes) == 0 {
 		return cluster.Node{}, fault.Newf(fault.NodeNotFound, "cluster %q has no nodes", spec.Name).
-			Advise("add some", cluster.Bonsai("start").With("--nodes", "1").Change())
+			Advise("add one", cluster.Bonsai("node", "add").Change())
 	}
 	if arg == "" {
 		return spec.Nodes[0], nil
 	}
 	var names []string
 	for _, n := range spec.Nodes {
-		if n.Name == arg || fmt.Sprint(n.Index) == arg {
+		if n.Name == arg || fmt.Sprint(n.Number()) == arg {
 			return n, nil
 		}
 		names = append(names, n.Name)

@@ -288,8 +288,16 @@ func (f *fakeEngine) DeleteForeign(_ context.Context, id string, events func(clu
 func (f *fakeEngine) Watch(context.Context, string, func(cluster.Snapshot) error) error { return nil }
 
 func (f *fakeEngine) Status(_ context.Context, name string) (s cluster.Snapshot, err error) {
-	if _, err := f.dir.Cluster(name).LoadSpec(); err != nil {
+	spec, err := f.dir.Cluster(name).LoadSpec()
+	if err != nil {
 		return s, err
+	}
+	if f.mood == "" {
+		s = cluster.Snapshot{Name: name, Phase: cluster.PhaseStopped, APIServer: cluster.PhaseStopped}
+		for _, n := range spec.Nodes {
+			s.Nodes = append(s.Nodes, cluster.NodeStatus{Name: n.Name, Role: n.Role(), Host: cluster.PhaseStopped})
+		}
+		return s, nil
 	}
 	data, err := os.ReadFile(f.mood) // the script names a file with the snapshot
 	if err != nil {

@@ -1,51 +1,76 @@
 package cli
 
 import (
-	"fmt"
+	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
+
+	"bonsai/bootstrap"
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/plan"
 )
+
+// NodeEngine changes the nodes of a cluster.
+type NodeEngine interface {
+	Apply(ctx context.Context, verb, name string, want bootstrap.Want, run bootstrap.Run) (plan.Plan, error)
+	DeleteNodes(ctx context.Context, name string, nodes []string, d bootstrap.DeleteOptions, run bootstrap.Run) (plan.Plan, error)
+	RestartNodes(ctx context.Context, name string, nodes []string, run bootstrap.Run) error
+}
 
 func (a *app) nodeCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "node",
-		Short:   "Look at the nodes of a cluster",
-		Example: `  bonsai node list`,
-		Args:    a.groupArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	list := &cobra.Command{
-		Use:     "list",
-		Aliases: []string{"ls"},
-		Short:   "List the nodes with their addresses",
-		Long: `List prints a line per node: its name, a tab, its address. It lists the nodes of the cluster, running or not; their
-state is shown by status.`,
+		Use:   "node",
+		Short: "List, add, delete, stop, start and change nodes",
 		Example: `  bonsai node list
-  bonsai node list -o json`,
-		Args: argCount(0, 0, "no arguments"),
-		RunE: func(*cobra.Command, []string) error { return a.runNodeList() },
+  bonsai node add --count 2 --memory 2g
+  bonsai node delete bonsai-3`,
+		Args: a.groupArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	a.addOutput(list, "format of the list")
-	cmd.AddCommand(list)
+	cmd.AddCommand(a.nodeListCommand(), a.nodeAddCommand(), a.nodeDeleteCommand(), a.nodeStopCommand(), a.nodeStartCommand(), a.nodeRestartCommand(), a.nodeUpdateCommand())
 	return cmd
 }
 
-func (a *app) runNodeList() error {
+// nodeVerb runs a verb that changes nodes, with a display of its steps.
+func (a *app) nodeVerb(verb string, f func(s Session, run bootstrap.Run) error) error {
 	s, err := a.open()
 	if err != nil {
 		return err
 	}
-	spec, err := a.spec(s)
-	if err != nil {
-		return err
-	}
-	if a.json() {
-		return writeJSON(a.Stdout, append(spec.Nodes[:0:0], spec.Nodes...))
-	}
-	for _, n := range spec.Nodes {
-		if _, err := fmt.Fprintf(a.Stdout, "%s\t%s\n", n.Name, n.IP); err != nil {
-			return err
+	return a.operation("node "+verb, false, func(p *progress) error { return f(s, bootstrap.Run{Events: p.Event}) })
+}
+
+// changed are the nodes of which a plan has changes of a kind, by name.
+func changed(p plan.Plan, kind plan.Kind) (names []string) {
+	for _, c := range p.Changes {
+		if c.Kind() == kind {
+			names = append(names, strings.TrimPrefix(c.Object(), "node/"))
 		}
 	}
-	return nil
+	return names
+}
+
+// areIs is "dev-1 is" or "dev-1, dev-2 are".
+func areIs(names []string) string {
+	if len(names) == 1 {
+		return names[0] + " is"
+	}
+	return strings.Join(names, ", ") + " are"
+}
+
+// manyNodes accepts one node or more, by name or number.
+func manyNodes(cmd *cobra.Command, args []string) error {
+	return argCount(1, cluster.MaxNodes, "one node or more, by name or number")(cmd, args)
+}
+
+func (a *app) completeManyNodes(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	all, directive := a.completeNodes(cmd, nil, typed)
+	var left []string
+	for _, n := range all {
+		if !strings.Contains(" "+strings.Join(args, " ")+" ", " "+n+" ") {
+			left = append(left, n)
+		}
+	}
+	return left, directive
 }

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"io"
 
+	"k8s.io/client-go/kubernetes"
+
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/componentlog"
 	"bonsai/bootstrap/localapi"
+	"bonsai/controlplane/drain"
 )
 
 // currentSpec is the plan as it is now.
@@ -61,6 +64,34 @@ func (d *daemon) Reload(ctx context.Context) error {
 	d.Notify()
 	d.parts.Addons.Reload(*spec)
 	return d.ports.Apply(*spec)
+}
+
+// Drain implements localapi.DrainBackend.
+func (d *daemon) Drain(ctx context.Context, r cluster.DrainRequest, send func(cluster.DrainProgress) error) error {
+	client, err := d.client()
+	if err != nil {
+		return err
+	}
+	return drain.Nodes(ctx, client, r, send)
+}
+
+// Uncordon implements localapi.DrainBackend.
+func (d *daemon) Uncordon(ctx context.Context, nodes []string) error {
+	client, err := d.client()
+	if err != nil {
+		return err
+	}
+	return drain.Uncordon(ctx, client, nodes)
+}
+
+// client has all rights in the cluster, once it is ready.
+func (d *daemon) client() (kubernetes.Interface, error) {
+	if err := d.Ready(); err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.control.Client(), nil
 }
 
 // Stop ends the daemon; it returns at once.
