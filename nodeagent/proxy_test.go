@@ -49,3 +49,34 @@ func TestUseProxyRestartsOnlyWhatHasAnother(t *testing.T) {
 		t.Error("the process without the proxy still runs")
 	}
 }
+
+func TestRestartWaitsForTheNextProcess(t *testing.T) {
+	ctx, cancel := wait.FromEnv().Limit(t.Context(), 10*time.Second, "another process")
+	defer cancel()
+	first := exec.Command("sleep", "1000")
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = first.Process.Kill(); _ = first.Wait() })
+	asked := 0
+	state := func(ctx context.Context) (agentapi.State, error) {
+		asked++
+		c := cluster.Component{Name: "kubelet", Phase: cluster.PhaseRunning, PID: first.Process.Pid}
+		switch asked {
+		case 1, 2: // it has not noticed yet
+		case 3:
+			c.Phase, c.PID = cluster.PhaseFailed, 0
+		case 4:
+			c.Phase, c.PID = cluster.PhaseStarting, first.Process.Pid+1
+		default:
+			c.PID = first.Process.Pid + 1
+		}
+		return agentapi.State{Components: []cluster.Component{{Name: "containerd", PID: 1, Phase: cluster.PhaseRunning}, c}}, ctx.Err()
+	}
+	if err := Restart(ctx, "kubelet", state); err != nil || asked != 5 {
+		t.Errorf("%v after %d questions, want 5", err, asked)
+	}
+	if err := first.Wait(); err == nil {
+		t.Error("the first process has not been ended")
+	}
+}

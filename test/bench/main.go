@@ -28,6 +28,7 @@ type bench struct {
 	runs            int
 	idle            time.Duration
 	busybox         string
+	onlyNodes       bool
 }
 
 func main() {
@@ -36,6 +37,7 @@ func main() {
 	flag.IntVar(&b.runs, "runs", 5, "how often each start is measured")
 	flag.DurationVar(&b.idle, "idle", 60*time.Second, "how long idle CPU is observed")
 	flag.StringVar(&b.busybox, "busybox", "build/rootfs/bin/busybox", "a static busybox, for the image of pods")
+	flag.BoolVar(&b.onlyNodes, "nodes", false, "measure only the verbs of single nodes")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -56,6 +58,12 @@ func (b *bench) run(ctx context.Context) (err error) {
 		_ = b.bonsai(context.WithoutCancel(ctx), "delete", "-p", b.name)
 		_ = os.RemoveAll(b.home)
 	}()
+	if b.onlyNodes {
+		if _, err := b.timed(ctx, "start", "-p", b.name, "--nodes", "3"); err != nil {
+			return err
+		}
+		return b.nodes(ctx, 3)
+	}
 	report("bonsai version", 100*time.Millisecond, b.median(func() (time.Duration, error) { return b.timed(ctx, "version") }))
 
 	var phases []cluster.Timeline
@@ -94,6 +102,9 @@ func (b *bench) run(ctx context.Context) (err error) {
 	}
 	report("stop, 3 nodes", 3*time.Second, result{took: middle(stops)})
 	report("start again, 3 nodes", 4*time.Second, result{took: middle(starts)})
+	if err := b.nodes(ctx, 3); err != nil {
+		return err
+	}
 	took, err := b.timed(ctx, "delete", "-p", b.name)
 	report("delete, 3 nodes", 3*time.Second, result{took, err})
 	return err

@@ -87,15 +87,18 @@ func TestChange(t *testing.T) {
 	})
 
 	t.Run("limits", func(t *testing.T) {
-		if r := c.Bonsai(t, "start", "--cpus", "1", "--dry-run"); !strings.Contains(r.Stdout, "restarts node "+second) {
-			t.Errorf("the plan does not say that nodes restart: %s", r)
+		if r := c.Bonsai(t, "start", "--cpus", "1", "--dry-run"); !strings.Contains(r.Stdout, "change the limits of node "+second) || strings.Contains(r.Stdout, "restarts") {
+			t.Errorf("the plan is not that the limits change live: %s", r)
 		}
 		c.Start(t, "--cpus", "1", "--memory", "2g")
-		for _, n := range readyNodes(t, c, 3) {
-			if cpus := n.Status.Capacity.Cpu().Value(); cpus != 1 {
-				t.Errorf("node %s promises %d CPUs, its limit is 1", n.Name, cpus)
+		harness.Until(t, 5*time.Second, "the new capacity of all nodes", func() error {
+			for _, n := range readyNodes(t, c, 3) {
+				if cpus := n.Status.Capacity.Cpu().Value(); cpus != 1 {
+					return fmt.Errorf("node %s promises %d CPUs, its limit is 1", n.Name, cpus)
+				}
 			}
-		}
+			return nil
+		})
 		ns.WaitReady(t, "kept")
 	})
 
