@@ -20,8 +20,8 @@ const imagesLimit = 10 * time.Minute
 // fillImages gives nodes the images that "image load" brought before they existed: nodes that this run added or
 // recreated, and all of a running cluster, which a start repairs. Without them the nodes work, so trouble is a warning.
 func (o *operation) fillImages(ctx context.Context) {
-	sources := o.state.LoadedImages()
-	if len(sources) == 0 {
+	sources, removed := o.state.LoadedImages(), o.state.RemovedImages()
+	if len(sources)+len(removed) == 0 {
 		return // and no node is asked, so that this costs nothing where nothing was loaded
 	}
 	ctx, cancel := o.limit(ctx, imagesLimit, "images that were loaded before to be copied")
@@ -44,12 +44,16 @@ func (o *operation) fillImages(ctx context.Context) {
 			targets = append(targets, c.Node)
 		}
 	}
-	if len(targets) == 0 {
+	if len(targets) == 0 && len(removed) == 0 {
 		return
 	}
 	have, err := nodeimages.List(ctx, o.driver, running)
 	if err != nil {
 		o.rec.warnOf("images", err)
+		return
+	}
+	o.removeImages(ctx, have, nodes, removed)
+	if len(targets) == 0 {
 		return
 	}
 	transfers, lost := nodeimages.Transfers(have, targets, slices.Collect(maps.Keys(sources)))
@@ -76,6 +80,28 @@ func (o *operation) fillImages(ctx context.Context) {
 	}
 }
 
+// removeImages removes from nodes, and from have, what "image rm" removed while they did not run.
+func (o *operation) removeImages(ctx context.Context, have map[string][]cluster.NodeImage, nodes map[string]node.Container, removed map[string]time.Time) {
+	for name, list := range have {
+		var gone []string
+		have[name] = slices.DeleteFunc(list, func(i cluster.NodeImage) bool {
+			at, was := removed[i.Name]
+			was = was && i.Loaded && i.Updated.Before(at)
+			if was {
+				gone = append(gone, i.Name)
+			}
+			return was
+		})
+		if len(gone) == 0 {
+			continue
+		}
+		o.imageStep([]string{name}, func() error {
+			_, err := nodeimages.Remove(ctx, o.driver, []node.Container{nodes[name]}, gone)
+			return err
+		})
+	}
+}
+
 func loadAgain(file string) cluster.Advice {
 	if file == "" {
 		return cluster.Advise("load it again", cluster.Bonsai("image", "load", "ARCHIVE").Fill("ARCHIVE").Change())
@@ -86,9 +112,9 @@ func loadAgain(file string) cluster.Advice {
 // imageStep runs f as a step that does not fail the start.
 func (o *operation) imageStep(to []string, f func() error) {
 	id := "images/" + to[0]
-	_ = o.rec.step(id, "Images for "+strings.Join(to, ", "), func(func(string)) error {
+	_ = o.rec.step(id, "Images of "+strings.Join(to, ", "), func(func(string)) error {
 		if err := f(); err != nil {
-			o.rec.warnOf(id, fmt.Errorf("images that were loaded before are missing: %w", err))
+			o.rec.warnOf(id, fmt.Errorf("images that were loaded or removed before are not as they should be: %w", err))
 		}
 		return nil
 	})

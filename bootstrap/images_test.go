@@ -35,6 +35,7 @@ func (s *stores) exec(container string, e node.Exec) (int, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	gone, isRemove := strings.CutPrefix(line, "bonsai-agent images rm ")
 	names, isExport := strings.CutPrefix(line, "bonsai-agent images export ")
 	switch {
 	case line == "bonsai-agent images ls -o json":
@@ -44,6 +45,9 @@ func (s *stores) exec(container string, e node.Exec) (int, error) {
 			list = append(list, cluster.NodeImage{Name: name, Target: "content", Loaded: true})
 		}
 		return 0, json.NewEncoder(e.Stdout).Encode(list)
+	case isRemove:
+		s.images[container] = slices.DeleteFunc(s.images[container], func(name string) bool { return slices.Contains(strings.Fields(gone), name) })
+		return 0, json.NewEncoder(e.Stdout).Encode(strings.Fields(gone))
 	case isExport:
 		_, err := fmt.Fprint(e.Stdout, strings.ReplaceAll(names, " ", "\n"))
 		return 0, err
@@ -152,6 +156,45 @@ func TestNodesThatComeLaterGetLoadedImages(t *testing.T) {
 	if len(lost) != 1 || !strings.Contains(lost[0].Summary, "image docker.io/library/filed:1 was loaded from an archive") ||
 		!strings.Contains(lost[0].HintText(), `bonsai image load '/tmp/it'\''s.tar'`) {
 		t.Errorf("warned %+v, want the image that is lost and the command", w.list)
+	}
+}
+
+// A node that was away while an image was removed must not bring it back.
+func TestRemovedImagesDoNotComeBack(t *testing.T) {
+	m := newMachine(t)
+	s := &stores{images: map[string][]string{}}
+	m.engine.Commands = s.exec
+	if err := m.start(t, plan.Wish{Nodes: new(2)}); err != nil {
+		t.Fatal(err)
+	}
+	nodes, err := node.ByName(t.Context(), m.engine, m.dir.Cluster("dev").ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const gone, stays = "docker.io/library/gone:1", "docker.io/library/stays:1"
+	s.images[nodes["dev-1"].Name] = []string{stays}
+	s.images[nodes["dev-2"].Name] = []string{gone, stays} // it was away
+	state := m.dir.Cluster("dev")
+	err = errors.Join(
+		state.RecordImages(t.Context(), map[string]statedir.ImageSource{gone: {Engine: true}, stays: {Engine: true}}),
+		state.ForgetImages(t.Context(), []string{gone}, true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.start(t, plan.Wish{Nodes: new(3)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"dev-1", "dev-2", "dev-3"} {
+		if got := s.on(t, m, name); got != stays {
+			t.Errorf("%s has %q, want %q", name, got, stays)
+		}
+	}
+	// Loaded again, it is like any other.
+	if err := state.RecordImages(t.Context(), map[string]statedir.ImageSource{gone: {Engine: true}}); err != nil {
+		t.Fatal(err)
+	}
+	if len(state.RemovedImages()) != 0 || len(state.LoadedImages()) != 2 {
+		t.Errorf("removed are %v, loaded %v", state.RemovedImages(), state.LoadedImages())
 	}
 }
 

@@ -14,6 +14,8 @@ type ImageSource struct {
 	// input if that is empty.
 	Engine bool   `json:"engine,omitempty"`
 	File   string `json:"file,omitempty"`
+	// Removed is when "image rm" removed it while some nodes did not run: they lose it when they do. Zero if it is there.
+	Removed time.Time `json:"removed,omitzero"`
 }
 
 // recordLimit bounds the wait for other commands that record images, each of which takes milliseconds.
@@ -21,6 +23,23 @@ const recordLimit = 5 * time.Second
 
 // RecordImages remembers images that were loaded, by their names in nodes. Nodes that are recreated get them again.
 func (c Cluster) RecordImages(ctx context.Context, images map[string]ImageSource) error {
+	return c.changeImages(ctx, func(all map[string]ImageSource) { maps.Copy(all, images) })
+}
+
+// ForgetImages remembers that images were removed: nodes do not get them again. With later, some nodes still have them.
+func (c Cluster) ForgetImages(ctx context.Context, names []string, later bool) error {
+	now := time.Now()
+	return c.changeImages(ctx, func(all map[string]ImageSource) {
+		for _, name := range names {
+			delete(all, name)
+			if later {
+				all[name] = ImageSource{Removed: now}
+			}
+		}
+	})
+}
+
+func (c Cluster) changeImages(ctx context.Context, change func(all map[string]ImageSource)) error {
 	ctx, cancel := context.WithTimeout(ctx, recordLimit)
 	defer cancel()
 	lock := flock.New(c.path("images.lock"), flock.SetPermissions(0o600))
@@ -28,17 +47,34 @@ func (c Cluster) RecordImages(ctx context.Context, images map[string]ImageSource
 		return wrap("record the loaded images", c.dir, err)
 	}
 	defer func() { _ = lock.Unlock() }()
-	all := c.LoadedImages()
-	if all == nil {
-		all = map[string]ImageSource{}
-	}
-	maps.Copy(all, images)
+	all := c.recordedImages()
+	change(all)
 	return c.saveJSON(c.path("images.json"), all)
 }
 
-// LoadedImages are the images that were ever loaded, by their names in nodes; none if that cannot be read.
-func (c Cluster) LoadedImages() map[string]ImageSource {
-	var all map[string]ImageSource
-	c.loadJSON(c.path("images.json"), &all)
+// recordedImages are those of the file; none if it cannot be read.
+func (c Cluster) recordedImages() map[string]ImageSource {
+	all := map[string]ImageSource{}
+	if !c.loadJSON(c.path("images.json"), &all) || all == nil {
+		return map[string]ImageSource{}
+	}
 	return all
+}
+
+// LoadedImages are the images that were loaded and not removed, by their names in nodes; none if that cannot be read.
+func (c Cluster) LoadedImages() map[string]ImageSource {
+	all := c.recordedImages()
+	maps.DeleteFunc(all, func(_ string, s ImageSource) bool { return !s.Removed.IsZero() })
+	return all
+}
+
+// RemovedImages are those that nodes may still have, with when they were removed.
+func (c Cluster) RemovedImages() map[string]time.Time {
+	removed := map[string]time.Time{}
+	for name, s := range c.recordedImages() {
+		if !s.Removed.IsZero() {
+			removed[name] = s.Removed
+		}
+	}
+	return removed
 }

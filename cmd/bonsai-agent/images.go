@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"bonsai/nodeagent/containerd"
+	"bonsai/nodeagent/cri"
 )
 
 // images is the tool through which "bonsai image" and a start see and change a node's store.
@@ -18,7 +19,8 @@ func images(ctx context.Context, args []string, stdin io.Reader, stdout io.Write
 		return errUsage
 	}
 	verb, rest := rest[0], rest[1:]
-	if known := map[string]bool{"ls": len(rest) == 0, "import": len(rest) > 0, "export": len(rest) > 0}; !known[verb] {
+	some := len(rest) > 0
+	if known := map[string]bool{"ls": !some, "import": some, "export": some, "rm": some, "pull": some, "held": some}; !known[verb] {
 		return errUsage
 	}
 	c, err := dialContainerd()
@@ -36,7 +38,18 @@ func images(ctx context.Context, args []string, stdin io.Reader, stdout io.Write
 		return listImages(limited, c, asJSON, stdout)
 	case "export":
 		// No limit: how long it takes depends on the reader of the stream.
-		return c.Export(ctx, stdout, rest)
+		return c.Export(ctx, stdout, rest, all)
+	case "rm":
+		return removeImages(limited, c, rest, stdout)
+	case "pull":
+		// No limit: how long it takes depends on the registry, and containerd gives up on one that sends nothing.
+		return pullImages(ctx, c, rest)
+	case "held":
+		sizes, err := c.Held(limited, rest)
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(stdout).Encode(sizes)
 	}
 	return importImages(ctx, c, rest, all, asJSON, stdin, stdout)
 }
@@ -82,6 +95,29 @@ func importImages(ctx context.Context, c *containerd.Client, args []string, name
 	}
 	for _, i := range loaded {
 		fmt.Fprintln(stdout, strings.Join(append([]string{i.Name}, i.Digests...), "\n"))
+	}
+	return nil
+}
+
+// removeImages prints the names that it removed, as JSON.
+func removeImages(ctx context.Context, c *containerd.Client, refs []string, stdout io.Writer) error {
+	removed := []string{}
+	for _, ref := range refs {
+		names, err := c.Remove(ctx, ref)
+		if err != nil {
+			return err
+		}
+		removed = append(removed, names...)
+	}
+	return json.NewEncoder(stdout).Encode(removed)
+}
+
+// pullImages pulls as for a pod: with the mirrors, credentials and proxy of the node.
+func pullImages(ctx context.Context, c *containerd.Client, refs []string) error {
+	for _, ref := range refs {
+		if err := cri.New(c.Conn()).Pull(ctx, ref); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -5,7 +5,12 @@
 //	bonsai-agent images import [-a] [-o json] FILE|- [ID=NAME@DIGEST...]
 //	                                  import a docker or OCI archive, with further names for the images of these IDs; with
 //	                                  -a also images that have no other name
-//	bonsai-agent images export NAME... write images of the node's store to stdout
+//	bonsai-agent images export [-a] NAME...
+//	                                  write images of the node's store to stdout, with -a also in the form that "docker load" reads
+//	bonsai-agent images rm NAME...    remove names from the node's store, and what has no other name; prints them as JSON
+//	bonsai-agent images pull NAME...  pull images as for a pod
+//	bonsai-agent images held DIGEST...
+//	                                  the sizes of those contents that the node's store has, by digest, as JSON
 //	bonsai-agent images ls [-o json]  the images in the node's store
 //	bonsai-agent probe URL            exit 0 if URL answers at all
 //	bonsai-agent release              detach the pods' loop devices from the machine, before the node is removed
@@ -54,7 +59,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: bonsai-agent run | status [-o json] | images import [-a] [-o json] FILE|- [ID=NAME@DIGEST...] | images export NAME... | images ls [-o json] | probe URL | registries | limits | release, " +
+var errUsage = errors.New("usage: bonsai-agent run | status [-o json] | images import [-a] [-o json] FILE|- [ID=NAME@DIGEST...] | images export [-a] NAME... | images rm NAME... | images pull NAME... | images held DIGEST... | images ls [-o json] | probe URL | registries | limits | release, " +
 	"or crictl ps [-a] | pods | images")
 
 func dispatch(ctx context.Context, name string, args []string, stdin io.Reader, stdout io.Writer) error {

@@ -95,8 +95,9 @@ func (c *Client) importArchive(ctx context.Context, r io.Reader, labels map[stri
 	return slices.Compact(names), nil
 }
 
-// Export writes images of the store as one archive in OCI form, with the names that they have here.
-func (c *Client) Export(ctx context.Context, w io.Writer, names []string) error {
+// Export writes images of the store as one archive in OCI form, with the names that they have here. With docker it has what
+// an older "docker load" reads, too.
+func (c *Client) Export(ctx context.Context, w io.Writer, names []string, docker bool) error {
 	ctx, cancel := context.WithCancel(inNamespace(ctx)) // ends the stream's helpers in this process
 	defer cancel()
 	var opts []image.StoreOpt
@@ -108,7 +109,11 @@ func (c *Client) Export(ctx context.Context, w io.Writer, names []string) error 
 	var readErr error
 	ended := make(chan struct{})
 	go func() { defer close(ended); readErr = readArchive(r) }()
-	out := archive.NewImageExportStream(nopCloser{io.MultiWriter(w, copied)}, "", archive.WithSkipCompatibilityManifest)
+	var form []archive.ExportOpt
+	if !docker {
+		form = append(form, archive.WithSkipCompatibilityManifest)
+	}
+	out := archive.NewImageExportStream(nopCloser{io.MultiWriter(w, copied)}, "", form...)
 	if err := c.transferrer().Transfer(ctx, image.NewStore("", opts...), out); err != nil {
 		_ = copied.CloseWithError(err)
 		<-ended

@@ -34,8 +34,7 @@ func TestPorts(t *testing.T) {
 	c.Start(t, "--nodes", "2", "--port", fmt.Sprintf("%d:18080@2", first))
 	c.LoadImages(t)
 	n := c.NewNamespace(t)
-	nodes := c.Nodes(t)
-	p := harness.On(nodes[1], n.Pod("lonely", harness.Testpod, "serve"))
+	p := harness.On(c.Name+"-2", n.Pod("lonely", harness.Testpod, "serve"))
 	p.Labels["role"] = "server"
 	p.Spec.Containers[0].Ports = []corev1.ContainerPort{
 		{ContainerPort: 8080, HostPort: 18080}, {ContainerPort: 8081, HostPort: 18081, Protocol: corev1.ProtocolUDP},

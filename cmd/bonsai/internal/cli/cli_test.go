@@ -400,8 +400,18 @@ func (fakeDriver) Exec(_ context.Context, container string, e node.Exec) (int, e
 		return 0, errors.Join(err, json.NewEncoder(e.Stdout).Encode([]cluster.LoadedImage{i}))
 	case line == "bonsai-agent images ls -o json":
 		return 0, json.NewEncoder(e.Stdout).Encode([]cluster.NodeImage{
-			{Name: "registry.k8s.io/pause:3.10"}, {Name: "only/" + container + ":1", Loaded: true},
+			{Name: "registry.k8s.io/pause:3.10"}, {Name: "docker.io/only/" + container + ":1", Loaded: true},
 		})
+	case strings.HasPrefix(line, "bonsai-agent images rm "):
+		return 0, json.NewEncoder(e.Stdout).Encode(e.Cmd[3:])
+	case strings.HasPrefix(line, "bonsai-agent images pull "):
+		if strings.Contains(line, "/gone") {
+			fmt.Fprintln(e.Stderr, "bonsai-agent: pull gone: not found")
+			return 1, nil
+		}
+		return 0, nil
+	case strings.HasPrefix(line, "bonsai-agent images export -a "):
+		fmt.Fprintln(e.Stdout, container, e.Cmd[4:])
 	case line == "ls "+cluster.NodeLogDir:
 		fmt.Fprintln(e.Stdout, "bonsai-agent.log\nkubelet.log\nkubelet.log.1")
 	case e.Cmd[0] == "tail", e.Cmd[0] == "sh":

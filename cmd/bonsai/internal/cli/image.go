@@ -19,11 +19,13 @@ import (
 
 func (a *app) imageCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "image",
-		Short:   "Load images into a cluster without a registry",
-		Example: `  bonsai image load my-app:dev`,
-		Args:    a.groupArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:   "image",
+		Short: "Build, load, pull, list, save and remove the images of the nodes",
+		Example: `  bonsai image load my-app:dev
+  bonsai image build -t my-app:dev .
+  bonsai image ls`,
+		Args: a.groupArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	load := &cobra.Command{
 		Use:   "load ARCHIVE | - | IMAGE...",
@@ -49,12 +51,12 @@ A pod uses a loaded image if its imagePullPolicy is IfNotPresent or Never; for t
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.runImageList(cmd.Context()) },
 	}
 	a.addOutput(list, "format of the list")
-	cmd.AddCommand(load, list)
+	cmd.AddCommand(load, a.imageBuildCommand(), a.imagePullCommand(), list, a.imageSaveCommand(), a.imageRemoveCommand())
 	return cmd
 }
 
-// onNodes runs f on every node in parallel and joins the errors.
-func (a *app) onNodes(ctx context.Context, f func(driver node.Driver, nodes []node.Container) error) error {
+// onNodes runs f with all nodes but those that the user has stopped, or not started yet, which are in away.
+func (a *app) onNodes(ctx context.Context, f func(driver node.Driver, nodes []node.Container, away []string) error) error {
 	s, err := a.open()
 	if err != nil {
 		return err
@@ -76,21 +78,29 @@ func (a *app) onNodes(ctx context.Context, f func(driver node.Driver, nodes []no
 		return err
 	}
 	var nodes []node.Container
+	var away []string
 	for _, n := range spec.Nodes {
 		c, ok := containers[n.Name]
-		if !ok {
+		switch {
+		case n.Pending && !ok, n.Stopped && !c.Running:
+			away = append(away, n.Name)
+		case !ok:
 			return node.Gone(spec, n.Name)
+		default:
+			nodes = append(nodes, c)
 		}
-		nodes = append(nodes, c)
 	}
-	return a.explain(f(driver, nodes))
+	if len(nodes) == 0 {
+		return a.explain(fault.Newf(fault.NotRunning, "no node of cluster %q is running", spec.Name))
+	}
+	return a.explain(f(driver, nodes, away))
 }
 
 func (a *app) runImageLoad(ctx context.Context, args []string) error {
 	if err := checkNames(args); err != nil {
 		return err
 	}
-	return a.onNodes(ctx, func(driver node.Driver, nodes []node.Container) error {
+	return a.onNodes(ctx, func(driver node.Driver, nodes []node.Container, _ []string) error {
 		file, err := a.chooseSource(ctx, driver, args)
 		if err != nil {
 			return err
@@ -106,17 +116,22 @@ func (a *app) runImageLoad(ctx context.Context, args []string) error {
 			source.Engine = true
 			loaded, err = nodeimages.FromEngine(ctx, driver, nodes, args)
 		}
-		for _, i := range loaded {
-			fmt.Fprintln(a.Stdout, strings.Join(append([]string{i.Name}, i.Digests...), "\n"))
-		}
-		if err != nil {
-			return err
-		}
-		if !source.Engine {
-			a.noteDigests(loaded)
-		}
-		return a.recordImages(ctx, loaded, source)
+		return a.printLoaded(ctx, loaded, source, err)
 	})
+}
+
+// printLoaded prints what was loaded, and remembers it unless err says that not all of it was; it returns err.
+func (a *app) printLoaded(ctx context.Context, loaded []cluster.LoadedImage, source statedir.ImageSource, err error) error {
+	for _, i := range loaded {
+		fmt.Fprintln(a.Stdout, strings.Join(append([]string{i.Name}, i.Digests...), "\n"))
+	}
+	if err != nil {
+		return err
+	}
+	if !source.Engine {
+		a.noteDigests(loaded)
+	}
+	return a.recordImages(ctx, loaded, source)
 }
 
 // loadFile loads an archive, and notes in source where it can be read again.
@@ -158,9 +173,14 @@ func (a *app) recordImages(ctx context.Context, loaded []cluster.LoadedImage, so
 	if err != nil {
 		return err
 	}
-	images := map[string]statedir.ImageSource{}
+	images, removed := map[string]statedir.ImageSource{}, s.State.Cluster(a.profile).RemovedImages()
 	for _, i := range loaded {
 		images[i.Name] = source
+		for _, digest := range i.Digests {
+			if _, was := removed[digest]; was { // it is back
+				images[digest] = source
+			}
+		}
 	}
 	if err := s.State.Cluster(a.profile).RecordImages(ctx, images); err != nil {
 		a.note("nodes that are added later will lack these images: %v", err)
@@ -169,7 +189,7 @@ func (a *app) recordImages(ctx context.Context, loaded []cluster.LoadedImage, so
 }
 
 func (a *app) runImageList(ctx context.Context) error {
-	return a.onNodes(ctx, func(driver node.Driver, nodes []node.Container) error {
+	return a.onNodes(ctx, func(driver node.Driver, nodes []node.Container, _ []string) error {
 		byNode, err := nodeimages.List(ctx, driver, nodes)
 		if err != nil {
 			return err
