@@ -172,6 +172,8 @@ type Image struct {
 	Ref, ID string
 	// Digests are its names by digest (NAME@sha256:…), of the registries that it was pulled from or pushed to.
 	Digests []string
+	// Layers are the digests of its layers, uncompressed.
+	Layers []string
 }
 
 // Exec is a command to run in a container.

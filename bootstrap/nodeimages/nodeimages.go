@@ -35,11 +35,6 @@ func FromEngine(ctx context.Context, d Driver, nodes []node.Container, refs []st
 	if err != nil {
 		return nil, err
 	}
-	source, err := d.SaveImages(ctx, refs)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = source.Close() }()
 	var names []string
 	for _, i := range found {
 		for _, digest := range i.Digests {
@@ -51,7 +46,62 @@ func FromEngine(ctx context.Context, d Driver, nodes []node.Container, refs []st
 	if slices.ContainsFunc(refs, func(ref string) bool { return strings.Contains(ref, "@") }) {
 		names = append(names, "-a") // it has no tag in the archive
 	}
+	var layers []string
+	for _, i := range found {
+		layers = append(layers, i.Layers...)
+	}
+	if held := heldByAll(ctx, d, nodes, layers); len(held) > 0 {
+		if loaded, err := loadMissing(ctx, d, nodes, refs, names, held); err == nil || ctx.Err() != nil {
+			return loaded, err
+		}
+		// Whatever is special about this archive, or has changed in a node: all of it can be loaded.
+	}
+	source, err := d.SaveImages(ctx, refs)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = source.Close() }()
 	return Load(ctx, d, nodes, source, names)
+}
+
+// loadMissing is FromEngine without the layers that all nodes have.
+func loadMissing(ctx context.Context, d Driver, nodes []node.Container, refs, names []string, held map[string]bool) ([]cluster.LoadedImage, error) {
+	source, err := d.SaveImages(ctx, refs)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = source.Close() }()
+	r, w := io.Pipe()
+	rewritten := make(chan error, 1)
+	go func() {
+		err := withoutLayers(w, source, held)
+		_ = w.CloseWithError(err) // nil reads as the end
+		rewritten <- err
+	}()
+	loaded, err := Load(ctx, d, nodes, r, names)
+	_ = r.CloseWithError(errImportEnded)
+	return loaded, errors.Join(<-rewritten, err)
+}
+
+// heldByAll returns those layers that every node has; none if that cannot be found out.
+func heldByAll(ctx context.Context, d Driver, nodes []node.Container, layers []string) map[string]bool {
+	if len(layers) == 0 {
+		return nil
+	}
+	lists := make([][]string, len(nodes))
+	each(nodes, func(i int, n node.Container) {
+		out, err := run(ctx, d, n, nil, slices.Concat([]string{"held"}, layers)...)
+		if err != nil || json.Unmarshal(out, &lists[i]) != nil {
+			lists[i] = nil
+		}
+	})
+	held := map[string]bool{}
+	for _, layer := range layers {
+		if !slices.ContainsFunc(lists, func(list []string) bool { return !slices.Contains(list, layer) }) {
+			held[layer] = true
+		}
+	}
+	return held
 }
 
 // Load streams one archive into nodes in parallel and returns its images. names are further names for them,

@@ -45,11 +45,11 @@ func images(ctx context.Context, args []string, stdin io.Reader, stdout io.Write
 		// No limit: how long it takes depends on the registry, and containerd gives up on one that sends nothing.
 		return pullImages(ctx, c, rest)
 	case "held":
-		sizes, err := c.Held(limited, rest)
+		held, err := c.Held(limited, rest)
 		if err != nil {
 			return err
 		}
-		return json.NewEncoder(stdout).Encode(sizes)
+		return json.NewEncoder(stdout).Encode(held)
 	}
 	return importImages(ctx, c, rest, all, asJSON, stdin, stdout)
 }

@@ -10,7 +10,7 @@
 //	bonsai-agent images rm NAME...    remove names from the node's store, and what has no other name; prints them as JSON
 //	bonsai-agent images pull NAME...  pull images as for a pod
 //	bonsai-agent images held DIGEST...
-//	                                  the sizes of those contents that the node's store has, by digest, as JSON
+//	                                  those whose contents the node's store has, as JSON
 //	bonsai-agent images ls [-o json]  the images in the node's store
 //	bonsai-agent probe URL            exit 0 if URL answers at all
 //	bonsai-agent release              detach the pods' loop devices from the machine, before the node is removed

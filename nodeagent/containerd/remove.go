@@ -70,18 +70,18 @@ func (c *Client) Remove(ctx context.Context, ref string) (removed []string, err 
 	return removed, nil
 }
 
-// Held returns the sizes of the contents of these digests that the store has.
-func (c *Client) Held(ctx context.Context, digests []string) (map[string]int64, error) {
-	sizes := map[string]int64{}
+// Held returns those digests whose contents the store has.
+func (c *Client) Held(ctx context.Context, digests []string) ([]string, error) {
+	held := []string{}
 	for _, d := range digests {
-		resp, err := contentapi.NewContentClient(c.conn).Info(inNamespace(ctx), &contentapi.InfoRequest{Digest: d})
+		_, err := contentapi.NewContentClient(c.conn).Info(inNamespace(ctx), &contentapi.InfoRequest{Digest: d})
 		switch {
 		case status.Code(err) == codes.NotFound, status.Code(err) == codes.InvalidArgument:
 		case err != nil:
 			return nil, fmt.Errorf("look up content %s: %w", d, err)
 		default:
-			sizes[d] = resp.Info.Size
+			held = append(held, d)
 		}
 	}
-	return sizes, nil
+	return held, nil
 }
