@@ -86,18 +86,20 @@ func Nodes(ctx context.Context, client kubernetes.Interface, r cluster.DrainRequ
 		g.Go(func() error { return d.empty(gctx) })
 	}
 	err = g.Wait()
+	passed := errors.Is(context.Cause(limited), errLimit)
 	switch {
-	case err == nil, context.Cause(limited) == errLimit && r.Force:
+	case err == nil, passed && r.Force:
 		return nil
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case context.Cause(limited) != errLimit:
+	case !passed:
 		return fault.New(fault.Node, "empty "+nodes(r.Nodes), err)
 	}
+	obstacles = nil
 	for _, d := range drains {
 		obstacles = append(obstacles, d.left()...)
 	}
-	return blocked(r, fmt.Errorf("timed out after %s waiting for %s to end", r.Limit, count(len(obstacles), "pod")), obstacles)
+	return blocked(r, fmt.Errorf("timed out after %s waiting for %s to end", r.Limit, pods(len(obstacles))), obstacles)
 }
 
 var errLimit = errors.New("the limit has passed")
@@ -122,11 +124,11 @@ func things(n int) string {
 	return fmt.Sprintf("%d things on it", n)
 }
 
-func count(n int, thing string) string {
+func pods(n int) string {
 	if n == 1 {
-		return "1 " + thing
+		return "1 pod"
 	}
-	return fmt.Sprintf("%d %ss", n, thing)
+	return fmt.Sprintf("%d pods", n)
 }
 
 // Uncordon lets nodes take pods again. Those that do not exist are not an error.

@@ -28,7 +28,7 @@ as a problem.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.nodeVerb("stop", func(s Session, run bootstrap.Run) error {
 				p, err := s.Engine.Apply(cmd.Context(), "node stop", a.profile, plan.StoppedNodes(args), run)
-				return a.printNodes(p, err, plan.KindStopNode, "stopped", "They are stopped already.")
+				return a.printNodes(p, err, plan.KindStopNode, "stopped.", "They are stopped already.")
 			})
 		},
 	}
@@ -49,7 +49,7 @@ does not run, they will start with it.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.nodeVerb("start", func(s Session, run bootstrap.Run) error {
 				p, err := s.Engine.Apply(cmd.Context(), "node start", a.profile, plan.StartedNodes(args), run)
-				done := "ready"
+				done := "ready."
 				if !p.Current.Running {
 					done = "no longer stopped, and will start with the cluster:  " + a.command("start")
 				}
@@ -94,7 +94,7 @@ started again where they were. Nodes that were stopped are started.`,
 	return cmd
 }
 
-// printNodes says what was done to the nodes that a plan changes.
+// printNodes prints the result of a verb: done follows the names of the nodes that the plan changes.
 func (a *app) printNodes(p plan.Plan, err error, kind plan.Kind, done, nothing string) error {
 	if err != nil || a.json() {
 		return err
@@ -104,10 +104,8 @@ func (a *app) printNodes(p plan.Plan, err error, kind plan.Kind, done, nothing s
 		fmt.Fprintln(a.Stdout, nothing)
 		return nil
 	}
-	if text := areIs(names) + " " + done; text[len(text)-1] != '.' {
-		_, err = fmt.Fprintln(a.Stdout, text+".")
-	}
-	return err
+	fmt.Fprintln(a.Stdout, areIs(names), done)
+	return nil
 }
 
 type nodeUpdateOptions struct{ cpus, memory string }
@@ -158,6 +156,6 @@ func (a *app) runNodeUpdate(ctx context.Context, names []string, o nodeUpdateOpt
 	}
 	return a.nodeVerb("update", func(s Session, run bootstrap.Run) error {
 		p, err := s.Engine.Apply(ctx, "node update", a.profile, plan.ResizedNodes(names, cpus, memory), run)
-		return a.printNodes(p, err, plan.KindResizeNode, "changed", "They have these limits already.")
+		return a.printNodes(p, err, plan.KindResizeNode, "changed.", "They have these limits already.")
 	})
 }
