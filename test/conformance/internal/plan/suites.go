@@ -28,11 +28,11 @@ func suites() []Suite {
 	return []Suite{
 		{Name: "conformance", Labels: "Conformance"},
 		{Name: "quick", Labels: "Conformance", Listed: true},
-		{Name: "node", Labels: "NodeConformance && " + ordinary},
+		{Name: "node", Labels: "NodeConformance && !Slow && " + ordinary},
 		{Name: "dns", Labels: "!Flaky", Focus: `\[sig-network\] DNS `},
 		{Name: "netpol", Labels: "!Flaky", Focus: `\[sig-network\] Netpol `},
 		{Name: "loadbalancer", Labels: "!Flaky", Focus: `\[sig-network\] LoadBalancers `},
-		{Name: "storage", Labels: ordinary + " && !Slow", Focus: `External Storage `, Storage: true},
+		{Name: "storage", Labels: "!Slow && " + ordinary, Focus: `External Storage `, Storage: true},
 	}
 }
 
