@@ -365,6 +365,21 @@ started_again_with_everything() {
 	service_works
 }
 
+# One of each verb. The node is empty, so that nothing keeps it.
+nodes_come_and_go() {
+	bonsai node add --labels disk=ssd
+	is "$(k get nodes -l disk=ssd -o name)" node/bonsai-3 "the node that was added"
+	bonsai node update bonsai-3 --cpus 1
+	bonsai node stop bonsai-3
+	bonsai status >/dev/null || wrong "a stopped node is a problem in status"
+	bonsai node start bonsai-3
+	is "$(bonsai node list -o name | tr '\n' ' ')" "bonsai-1 bonsai-2 bonsai-3 " "node list"
+	bonsai node delete bonsai-3
+	is "$(docker ps -aq --filter label=io.bonsai.node=bonsai-3 | wc -l)" 0 "number of containers of a deleted node"
+	is "$(docker volume ls -q --filter label=io.bonsai.node=bonsai-3 | wc -l)" 0 "number of its volumes"
+	nodes_are_ready
+}
+
 # What a user types who needs space. Everything of bonsai carries a label by which it is spared.
 prune_spares_the_label() {
 	bonsai stop
@@ -464,6 +479,7 @@ step "pods with user namespaces" user_namespaces_work
 step "logs of a pod and of a kubelet" logs_work
 step "ssh" ssh_works
 before=$(kept)
+step "a node is added, changed, stopped, started and deleted" nodes_come_and_go
 step "stop ends every process" stop_keeps_everything
 step "start brings everything back" started_again_with_everything
 step "names again" names_work
