@@ -20,10 +20,10 @@ func (cp *ControlPlane) DialService(ctx context.Context, service string, port in
 		return nil, err
 	}
 	if s.Spec.ClusterIP == "" || s.Spec.ClusterIP == corev1.ClusterIPNone {
-		return nil, fmt.Errorf("Service %s has no address of its own", service)
+		return nil, fmt.Errorf("the Service %s has no address of its own", service)
 	}
 	if !slices.ContainsFunc(s.Spec.Ports, func(p corev1.ServicePort) bool { return int(p.Port) == port && p.Protocol != corev1.ProtocolUDP }) {
-		return nil, fmt.Errorf("Service %s has no port %d", service, port)
+		return nil, fmt.Errorf("the Service %s has no port %d", service, port)
 	}
 	return cp.dialer.DialContext(ctx, "tcp", net.JoinHostPort(s.Spec.ClusterIP, strconv.Itoa(port)))
 }
