@@ -186,6 +186,9 @@ func (o *operation) plan(want Want) error {
 	if err != nil {
 		return err
 	}
+	if err := plan.CheckProcessors(o.Current, wanted, env); err != nil {
+		return err
+	}
 	o.Plan, err = plan.New(o.Current, wanted)
 	for _, c := range o.Changes {
 		o.env.Log.Debug("plan", "cluster", o.state.Name, "change", c.String())
@@ -198,6 +201,7 @@ func (o *operation) plan(want Want) error {
 func (o *operation) environment() (plan.Environment, error) {
 	env := plan.Environment{
 		Taken: hostNetworks(), Routed: o.routed(), ID: strings.ToLower(rand.Text()[:12]), Kubernetes: o.env.Kubernetes,
+		CPUs: o.engine.CPUs,
 	}
 	if !o.Current.Running {
 		env.PortFree = portFree

@@ -116,3 +116,31 @@ func TestAnUnknownNodeIsRefused(t *testing.T) {
 		t.Errorf("without nodes: %v", err)
 	}
 }
+
+func TestMoreProcessorsThanThereAreAreRefused(t *testing.T) {
+	env := Environment{CPUs: 4}
+	spec := func(cpus float64) *cluster.Spec {
+		return &cluster.Spec{Nodes: []cluster.Node{{Name: "dev-1", CPUs: 1}, {Name: "dev-2", CPUs: cpus}}}
+	}
+	for name, tc := range map[string]struct {
+		current *cluster.Spec
+		cpus    float64
+		env     Environment
+		says    string
+	}{
+		"as many as there are":            {spec(1), 4, env, ""},
+		"more":                            {spec(1), 4.5, env, "node dev-2 cannot have 4.5 processors: the container engine has 4"},
+		"of a new cluster":                {nil, 8, env, "node dev-2 cannot have 8 processors"},
+		"had before, on a larger machine": {spec(8), 8, env, ""},
+		"the engine was not asked":        {spec(1), 8, Environment{}, ""},
+	} {
+		err := CheckProcessors(State{Spec: tc.current}, State{Spec: spec(tc.cpus)}, tc.env)
+		if tc.says == "" {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		} else if err == nil || !strings.Contains(err.Error(), tc.says) || fault.KindOf(err) != fault.Usage {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -72,6 +72,8 @@ type Environment struct {
 	Kubernetes string
 	// MTU of the container network, 0 if it is unknown or must stay as it is.
 	MTU int
+	// CPUs is how many processors the engine has, 0 if it was not asked.
+	CPUs int
 }
 
 // defaultAPIPort is the usual one; a second cluster uses any free one.
