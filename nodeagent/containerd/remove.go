@@ -3,6 +3,7 @@ package containerd
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	contentapi "github.com/containerd/containerd/api/services/content/v1"
@@ -58,7 +59,7 @@ func (c *Client) Remove(ctx context.Context, ref string) (removed []string, err 
 	}
 	all := removed
 	if others == 0 && len(digests) == 0 {
-		all = append(all[:len(all):len(all)], content...)
+		all = append(slices.Clip(all), content...)
 	}
 	for i, name := range all {
 		// With the last one, the content is freed before the answer.
