@@ -148,7 +148,7 @@ func TestReadWhatIsNotThere(t *testing.T) {
 		"no cgroups":   {nil, "cpuacct.usage"},
 		"no memory":    {map[string]string{"cgroup.controllers": "cpu", "cpu.stat": "usage_usec 1\n"}, "memory.current"},
 		"no number":    {merged(v1(root), map[string]string{"cpuacct/cpuacct.usage": "many\n"}), "cpuacct.usage"},
-		"another file": {merged(v2(root), map[string]string{"memory.stat": "anon 1\n"}), `no line "inactive_file"`},
+		"another file": {merged(v2(root), map[string]string{filepath.Join(root.path, "memory.stat"): "anon 1\n"}), `no line "inactive_file"`},
 		"no pod's number": {
 			merged(v1(root, group{path: "kubelet/kubepods/podx"}), map[string]string{"cpuacct/kubelet/kubepods/podx/cpuacct.usage": "\n"}), "measure pod x",
 		},
