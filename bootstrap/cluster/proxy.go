@@ -76,6 +76,19 @@ func parseProxy(text string) (*url.URL, error) {
 	return u, nil
 }
 
+// ProxyURL reads the URL of a proxy, which may be HOST:PORT. Its errors do not repeat the text, which may contain a
+// password.
+func ProxyURL(text string) (string, error) {
+	u, err := parseProxy(strings.TrimSpace(text))
+	if err != nil {
+		return "", err
+	}
+	if u.User != nil && u.User.String() == hiddenUser {
+		return "", errors.New("its user and password are hidden; write the real ones")
+	}
+	return u.String(), nil
+}
+
 // proxyPorts are the schemes of proxies with their default ports.
 var proxyPorts = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}
 
@@ -145,11 +158,14 @@ func (p Proxy) Environment() (env []string) {
 	return env
 }
 
+// hiddenUser stands for the user and password of a URL where they are not shown.
+const hiddenUser = "xxxxx"
+
 // Redacted is the proxy without names and passwords.
 func (p Proxy) Redacted() Proxy {
 	for _, text := range []*string{&p.HTTP, &p.HTTPS} {
 		if u, err := url.Parse(*text); err == nil && u.User != nil {
-			u.User = url.User("xxxxx")
+			u.User = url.User(hiddenUser)
 			*text = u.String()
 		}
 	}

@@ -78,14 +78,18 @@ type Spec struct {
 	ControlPlaneTaint bool `json:"controlPlaneTaint,omitempty"`
 	// Registries defines where the nodes' containerd pulls from.
 	Registries Registries `json:"registries,omitzero"`
-	// Proxy is what the environment of the last start named; nodes pull images through it.
+	// Proxy is what the environment of the last start named, or the user's cluster file; nodes pull images through it.
 	Proxy Proxy `json:"proxy,omitzero"`
+	// ProxyChosen says that it is the file's: the environment does not change it.
+	ProxyChosen bool `json:"proxyChosen,omitempty"`
 	// Addons is what the user chose, by name; addons that are not in it follow their default.
 	Addons map[string]bool `json:"addons,omitempty"`
 	// DNSSearch is which of the machine's search domains pods get: one of the constants DNSSearch…, or empty for DNSSearchAuto.
 	DNSSearch string `json:"dnsSearch,omitempty"`
 	// Ports are those of this machine that lead into the cluster, while it runs.
 	Ports []Port `json:"ports,omitempty"`
+	// Chosen are those of the values that bonsai finds itself otherwise which the user has given: the constants Chosen….
+	Chosen []string `json:"chosen,omitempty"`
 	// UpstreamHooks runs upstream's two bootstrap hooks (RBAC, priority classes) instead of bonsai's parallel one.
 	UpstreamHooks bool `json:"upstreamHooks,omitempty"`
 }
@@ -159,6 +163,15 @@ type Mirror struct {
 	// SkipVerify accepts any certificate of this endpoint.
 	SkipVerify bool `json:"skipVerify,omitempty"`
 }
+
+// The values in Spec.Chosen.
+const (
+	ChosenVersion       = "kubernetesVersion"
+	ChosenAPIPort       = "apiPort"
+	ChosenSubnet        = "subnet"
+	ChosenPodSubnet     = "podSubnet"
+	ChosenServiceSubnet = "serviceSubnet"
+)
 
 // ProviderID marks the Node objects of a cluster; those that others created have a different one.
 func ProviderID(clusterName, node string) string { return "bonsai://" + clusterName + "/" + node }

@@ -28,6 +28,8 @@ const (
 	KindRemoveNode    Kind = "node-removed"
 	KindAddNode       Kind = "node-added"
 	KindResizeNode    Kind = "node-resized"
+	KindLabelNode     Kind = "node-labels"
+	KindTaintNode     Kind = "node-taints"
 	KindStopNode      Kind = "node-stopped"
 	KindStartNode     Kind = "node-started"
 	KindRegistry      Kind = "registry"

@@ -18,6 +18,8 @@ type State struct {
 	// Down are the planned nodes whose containers do not run, by name. If the engine was not asked it is nil, and
 	// starts of nodes are not reported.
 	Down map[string]bool
+	// File is the cluster file that says what is wanted, if one does; advice names it.
+	File string
 }
 
 // Plan is how a cluster gets from one state to another.
@@ -32,7 +34,7 @@ func New(current, wanted State) (Plan, error) {
 	p := Plan{Current: current, Wanted: wanted, Changes: Diff(current, wanted)}
 	var errs []error
 	for _, c := range p.Changes {
-		if err := refuse(c, current); err != nil {
+		if err := refuse(c, current, wanted.File); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -40,17 +42,24 @@ func New(current, wanted State) (Plan, error) {
 }
 
 // refuse returns why a change cannot be made, nil if it can.
-func refuse(c Change, current State) error {
+func refuse(c Change, current State, file string) error {
 	name := ""
 	if current.Spec != nil {
 		name = current.Spec.Name
 	}
 	bonsai := func(verb string) cluster.Command { return cluster.Bonsai(verb).Of(name).Change() }
 	again := bonsai("start")
-	if f, ok := c.(interface{ flag() []string }); ok {
+	f, flagged := c.(interface{ flag() []string })
+	switch {
+	case file != "":
+		again = again.With("-f", file)
+	case flagged:
 		again = again.With(f.flag()...)
 	}
-	runs := ""
+	runs, omit := "", "or omit the flag to start it as it is"
+	if file != "" {
+		omit = "or keep it in the file as it is in the cluster"
+	}
 	switch {
 	case current.Running:
 		runs = "it runs"
@@ -61,7 +70,7 @@ func refuse(c Change, current State) error {
 	case need.Effect == Impossible:
 		return fault.Newf(fault.Usage, "cluster %q cannot change %s: %s", name, what(c), need.Reason).
 			Advise("recreate it, without its data", bonsai("delete"), again).
-			Advise("or omit the flag to start it as it is")
+			Advise(omit)
 	case need.Effect == Stopped && runs != "":
 		return fault.Newf(fault.Usage, "cluster %q cannot change %s while %s", name, what(c), runs).
 			Advise("stop it first", bonsai("stop"), again)
@@ -144,7 +153,7 @@ func (n Need) String() string {
 	case Stopped:
 		return "a stopped cluster"
 	case Impossible:
-		return "impossible: " + n.Reason
+		return "a new cluster: " + n.Reason
 	}
 	return "nothing"
 }

@@ -46,11 +46,14 @@ func diffPorts(have, want []cluster.Port) (changes []Change) {
 	return changes
 }
 
-// withPorts returns the ports of spec with those that were wished. The nodes have been planned.
-func withPorts(spec cluster.Spec, wished []cluster.Port) ([]cluster.Port, error) {
-	ports := spec.Ports
+// withPorts returns the ports of spec with those that were wished, or only these. The nodes have been planned.
+func withPorts(spec cluster.Spec, w Wish) ([]cluster.Port, error) {
+	ports := slices.DeleteFunc(slices.Clone(spec.Ports), func(p cluster.Port) bool {
+		_, exists := spec.NodeByName(p.Node)
+		return w.Exact && (w.Ports != nil || p.Node != "" && !exists)
+	})
 	var errs []error
-	for _, p := range wished {
+	for _, p := range w.Ports {
 		p, err := spec.ResolvePort(p)
 		if err != nil {
 			errs = append(errs, fault.New(fault.Usage, "", err))

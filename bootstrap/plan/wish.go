@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
@@ -26,6 +27,11 @@ type Wish struct {
 	Name string `json:"name"`
 	// Nodes is how many the cluster should have.
 	Nodes *int `json:"nodes,omitempty"`
+	// NodeList, if it is not nil, is each of them, in order. Nodes is nil then. Each node that exists is matched with the one
+	// that it is most like.
+	NodeList []NodeWish `json:"nodeList,omitempty"`
+	// Exact says that Nodes, and Ports if it is not nil, are all that the cluster has: others are removed.
+	Exact bool `json:"exact,omitempty"`
 	// KubernetesVersion is anything that cluster.ParseKubernetesVersion reads.
 	KubernetesVersion string       `json:"kubernetesVersion,omitempty"`
 	APIPort           int          `json:"apiPort,omitempty"`
@@ -40,6 +46,8 @@ type Wish struct {
 	Registries cluster.Registries `json:"registries,omitzero"`
 	// Proxy is that of the environment, for pulls; nil keeps the one that the cluster has.
 	Proxy *cluster.Proxy `json:"proxy,omitempty"`
+	// ProxyChosen says that it is not that of the environment, which does not replace it then.
+	ProxyChosen bool `json:"proxyChosen,omitempty"`
 	// Addons turns some addons on or off by name; others stay as they are.
 	Addons map[string]bool `json:"addons,omitempty"`
 	// Ports are added, or replace those that listen at the same addresses; others stay as they are. A node may be given by
@@ -51,6 +59,19 @@ type Wish struct {
 	UpstreamHooks *bool `json:"upstreamHooks,omitempty"`
 	// ControlPlaneTaint keeps ordinary pods off nodes with the control-plane role.
 	ControlPlaneTaint *bool `json:"controlPlaneTaint,omitempty"`
+	// File is the cluster file that says all this, empty if it was said otherwise. Advice names it.
+	File string `json:"file,omitempty"`
+}
+
+// NodeCount is how many nodes a cluster has with this wish that has so many without it.
+func (w Wish) NodeCount(have int) int {
+	switch {
+	case w.NodeList != nil:
+		return len(w.NodeList)
+	case w.Nodes != nil:
+		return *w.Nodes
+	}
+	return have
 }
 
 // Environment is what planning has to know about the machine.
@@ -114,11 +135,12 @@ func Resolve(w Wish, existing *cluster.Spec, env Environment) (cluster.Spec, err
 	}
 	spec.Registries.Mirrors = overlay(spec.Registries.Mirrors, w.Registries.Mirrors)
 	maps.DeleteFunc(spec.Registries.Mirrors, func(_ string, m []cluster.Mirror) bool { return len(m) == 0 })
-	if w.Proxy != nil {
-		spec.Proxy = *w.Proxy
+	if w.Proxy != nil && (w.ProxyChosen || !spec.ProxyChosen || w.File != "") {
+		spec.Proxy, spec.ProxyChosen = *w.Proxy, w.ProxyChosen
 	}
+	spec.Chosen = chosen(spec.Chosen, w)
 	spec.Addons = overlay(spec.Addons, w.Addons)
-	if spec.Ports, err = withPorts(spec, w.Ports); err != nil {
+	if spec.Ports, err = withPorts(spec, w); err != nil {
 		return cluster.Spec{}, err
 	}
 	return spec, spec.Validate()
@@ -141,6 +163,9 @@ func PortAdvice(spec cluster.Spec, existing bool, other cluster.Command) []clust
 // stopped.
 func (w Wish) Started(current State, env Environment) (State, error) {
 	spec, err := Resolve(w, current.Spec, env)
+	if err == nil {
+		err = w.refuseRemoval(current.Spec, spec)
+	}
 	down := map[string]bool{}
 	for i := range spec.Nodes {
 		n := &spec.Nodes[i]
@@ -150,14 +175,40 @@ func (w Wish) Started(current State, env Environment) (State, error) {
 			n.Pending = false
 		}
 	}
-	return State{Spec: &spec, Running: true, Down: down}, err
+	return State{Spec: &spec, Running: true, Down: down, File: w.File}, err
 }
 
-// Kept is the wanted state in which the wish is fulfilled, and what runs or does not run stays so.
+// refuseRemoval keeps a start from removing nodes with what is on them.
+func (w Wish) refuseRemoval(have *cluster.Spec, want cluster.Spec) error {
+	if have == nil {
+		return nil
+	}
+	var leaving []string
+	for _, n := range have.Nodes {
+		if _, stays := want.NodeByName(n.Name); !stays {
+			leaving = append(leaving, n.Name)
+		}
+	}
+	if len(leaving) == 0 {
+		return nil
+	}
+	return fault.Newf(fault.Usage, "cluster %q has nodes that the file does not have: %s; start never removes any", want.Name, strings.Join(leaving, ", ")).
+		Advise("move their pods elsewhere and remove them", cluster.Bonsai("apply").With("-f", w.File).Change()).
+		Advise("or delete them first", cluster.Bonsai("node", "delete").On(leaving...).Of(want.Name).Change())
+}
+
+// Kept is the wanted state in which the wish is fulfilled, and what runs or does not run stays so. The cluster exists.
 func (w Wish) Kept(current State, env Environment) (State, error) {
 	env.PortFree = nil
 	spec, err := Resolve(w, current.Spec, env)
-	return State{Spec: &spec, Running: current.Running, Down: current.Down}, err
+	down := maps.Clone(current.Down)
+	maps.DeleteFunc(down, func(name string, _ bool) bool { _, stays := spec.NodeByName(name); return !stays })
+	for i := range spec.Nodes {
+		if _, had := current.Spec.NodeByName(spec.Nodes[i].Name); !had {
+			spec.Nodes[i].Pending = !current.Running
+		}
+	}
+	return State{Spec: &spec, Running: current.Running, Down: down, File: w.File}, err
 }
 
 // overlay returns base with the entries of top in it. Neither is changed.
@@ -196,11 +247,27 @@ func resolveNew(w Wish, env Environment) (cluster.Spec, error) {
 		return cluster.Spec{}, err
 	}
 	spec.Replan()
-	nodes := cluster.DefaultNodes
-	if w.Nodes != nil {
-		nodes = *w.Nodes
+	if err := addNodes(&spec, w.NodeCount(cluster.DefaultNodes)); err != nil {
+		return spec, err
 	}
-	return spec, addNodes(&spec, nodes)
+	return spec, w.fitNodes(&spec)
+}
+
+// chosen adds to the values that the user has given already those of the wish.
+func chosen(before []string, w Wish) []string {
+	after := slices.Clone(before)
+	for _, v := range []struct {
+		given bool
+		name  string
+	}{
+		{w.KubernetesVersion != "", cluster.ChosenVersion}, {w.APIPort != 0, cluster.ChosenAPIPort}, {w.Subnet.IsValid(), cluster.ChosenSubnet},
+		{w.PodSubnet.IsValid(), cluster.ChosenPodSubnet}, {w.ServiceSubnet.IsValid(), cluster.ChosenServiceSubnet},
+	} {
+		if v.given && !slices.Contains(after, v.name) {
+			after = append(after, v.name)
+		}
+	}
+	return after
 }
 
 func chooseSubnet(w Wish, env Environment) (netip.Prefix, error) {
@@ -285,14 +352,12 @@ func resolveChange(w Wish, spec cluster.Spec, env Environment) (cluster.Spec, er
 	if w.ServiceSubnet.IsValid() && w.ServiceSubnet != spec.ServiceRange() {
 		spec.ServiceSubnet = w.ServiceSubnet
 	}
-	if w.Nodes != nil {
-		if *w.Nodes < len(spec.Nodes) {
-			return spec, fault.Newf(fault.Usage, "cluster %q has %d nodes; start adds nodes but never removes any", spec.Name, len(spec.Nodes)).
-				Advise("omit --nodes to start it as it is, or delete nodes", cluster.Bonsai("node", "delete").On(spec.Nodes[len(spec.Nodes)-1].Name).Of(spec.Name).Change())
-		}
-		return spec, addNodes(&spec, *w.Nodes)
+	wanted := w.NodeCount(len(spec.Nodes))
+	if wanted < len(spec.Nodes) && !w.Exact {
+		return spec, fault.Newf(fault.Usage, "cluster %q has %d nodes; start adds nodes but never removes any", spec.Name, len(spec.Nodes)).
+			Advise("omit --nodes to start it as it is, or delete nodes", cluster.Bonsai("node", "delete").On(spec.Nodes[len(spec.Nodes)-1].Name).Of(spec.Name).Change())
 	}
-	return spec, nil
+	return spec, w.fitNodes(&spec)
 }
 
 // limitNodes gives every node the limits of the wish.

@@ -5,12 +5,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"math"
 	"net/netip"
 	"os"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -300,37 +297,20 @@ func parseSubnet(what, text string, validate func(netip.Prefix) error) (netip.Pr
 
 // parseCPUs returns 0 for no limit.
 func parseCPUs(text string) (float64, error) {
-	if text == "max" || text == "no-limit" {
-		return 0, nil
+	cpus, err := cluster.ParseCPUs(text)
+	if err != nil {
+		err = fmt.Errorf("--cpus %w", err)
 	}
-	cpus, err := strconv.ParseFloat(text, 64)
-	if err != nil || cpus < 0.1 || cpus > 1024 || math.IsNaN(cpus) {
-		return 0, fmt.Errorf("--cpus %q is not a number from 0.1 to 1024", text)
-	}
-	return cpus, nil
+	return cpus, err
 }
 
-// minMemory is what kubelet, containerd and one small pod need.
-const minMemory = 256 << 20
-
-// parseMemory parses "2g", "1500mb", "2Gi" or, as minikube does, "2048" for megabytes. 0 means no limit.
+// parseMemory returns 0 for no limit.
 func parseMemory(text string) (int64, error) {
-	if text == "max" || text == "no-limit" {
-		return 0, nil
+	bytes, err := cluster.ParseMemory(text)
+	if err != nil {
+		err = fmt.Errorf("--memory %w", err)
 	}
-	digits := strings.TrimRight(strings.ToLower(text), "bimgtk")
-	shift, ok := map[string]int{
-		"": 20, "k": 10, "kb": 10, "ki": 10, "m": 20, "mb": 20, "mi": 20, "g": 30, "gb": 30, "gi": 30, "t": 40, "tb": 40, "ti": 40,
-	}[strings.ToLower(text)[len(digits):]]
-	n, err := strconv.ParseFloat(digits, 64)
-	if err != nil || !ok || !(n > 0) || n > 1<<60/float64(int64(1)<<shift) {
-		return 0, fmt.Errorf("--memory %q is not an amount of memory", text)
-	}
-	bytes := int64(n * float64(int64(1)<<shift))
-	if bytes < minMemory {
-		return 0, fmt.Errorf("--memory %q is too little: a node needs %d MB", text, minMemory>>20)
-	}
-	return bytes, nil
+	return bytes, err
 }
 
 // printStarted is the answer of start: the total, and what to type next.
