@@ -74,6 +74,13 @@ func TestAListSaysEverythingOfEachNode(t *testing.T) {
 	}
 }
 
+func TestNodesOfANewClusterAreInTheOrderOfTheList(t *testing.T) {
+	spec := mustResolve(t, Wish{NodeList: []NodeWish{{CPUs: 1}, {ControlPlane: true}, {CPUs: 2}}}, nil, quietMachine())
+	if n := spec.Nodes; n[0].CPUs != 1 || n[0].ControlPlane || !n[1].ControlPlane || n[2].CPUs != 2 {
+		t.Errorf("nodes %+v", n)
+	}
+}
+
 func TestNodesOfAStoppedClusterComeWithIt(t *testing.T) {
 	spec := mustResolve(t, Wish{Nodes: new(1)}, nil, quietMachine())
 	p := kept(t, Wish{Nodes: new(3), Exact: true}, State{Spec: &spec})

@@ -247,10 +247,10 @@ func resolveNew(w Wish, env Environment) (cluster.Spec, error) {
 		return cluster.Spec{}, err
 	}
 	spec.Replan()
-	if err := addNodes(&spec, w.NodeCount(cluster.DefaultNodes)); err != nil {
-		return spec, err
+	if w.NodeList != nil {
+		return spec, w.fitNodes(&spec)
 	}
-	return spec, w.fitNodes(&spec)
+	return spec, addNodes(&spec, w.NodeCount(cluster.DefaultNodes))
 }
 
 // chosen adds to the values that the user has given already those of the wish.

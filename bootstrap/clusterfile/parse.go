@@ -1,0 +1,67 @@
+package clusterfile
+
+import (
+	"errors"
+	"reflect"
+
+	"go.yaml.in/yaml/v3"
+
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/plan"
+)
+
+// Options are what Parse has to know of the program that reads the file.
+type Options struct {
+	// Kubernetes is the version of the linked components ("v1.37.2").
+	Kubernetes string
+	// Addon returns why there is no addon of that name, nil if there is.
+	Addon func(name string) error
+}
+
+// Parse reads a file; name is what errors call it. The wish has no name if the file has none, and no proxy if the file has
+// none. All mistakes are reported, each as one of the joined faults, with its line. They never contain passwords.
+func Parse(name string, data []byte, o Options) (plan.Wish, error) {
+	d := &decoder{name: name, lines: map[string]int{}}
+	doc, ok := d.document(data)
+	if !ok {
+		return plan.Wish{}, d.failure()
+	}
+	wish := d.wish(doc, o)
+	if err := d.failure(); err != nil {
+		return plan.Wish{}, err
+	}
+	wish.File = name
+	return wish, nil
+}
+
+func (d *decoder) failure() error { return errors.Join(d.errs...) }
+
+// document decodes a file. It reports false if it is not one of ours at all.
+func (d *decoder) document(data []byte) (doc document, ok bool) {
+	root := d.root(data)
+	if root == nil {
+		return doc, false
+	}
+	if d.foreign(root) {
+		return doc, false
+	}
+	d.value(root, reflect.ValueOf(&doc).Elem(), "", "")
+	return doc, true
+}
+
+// foreign refuses files of other kinds with one error, in place of one for each of their fields.
+func (d *decoder) foreign(root *yaml.Node) bool {
+	if root.Kind != yaml.MappingNode {
+		return false
+	}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		key, item := root.Content[i], root.Content[i+1]
+		want := map[string]string{"apiVersion": APIVersion, "kind": Kind}[key.Value]
+		if want != "" && item.Kind == yaml.ScalarNode && item.ShortTag() != "!!null" && item.Value != want {
+			d.errs = append(d.errs, fault.Newf(fault.Usage, "%s:%d: %s %q is not that of a cluster file of this bonsai, which is %s", d.name, key.Line, key.Value, item.Value, want).
+				Advise("docs/cluster-file.md describes the file"))
+			return true
+		}
+	}
+	return false
+}
