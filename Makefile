@@ -71,7 +71,7 @@ FUZZTIME ?= 60s
 fuzz = go test -run '^$$' -fuzztime $(1) -fuzz '^$(2)$$' ./$(3)
 
 .PHONY: fuzz
-fuzz: ## look for input that breaks the parsers of the DNS server, or commands that people copy (FUZZTIME=60s)
+fuzz: ## look for input that breaks the parsers of the DNS server and of cluster files, or commands that people copy (FUZZTIME=60s)
 	@tools/need.sh go
 	$(call fuzz,$(FUZZTIME),FuzzParse,dnsaddon/wire)
 	$(call fuzz,$(FUZZTIME),FuzzLookup,dnsaddon/zone)
@@ -79,6 +79,7 @@ fuzz: ## look for input that breaks the parsers of the DNS server, or commands t
 	$(call fuzz,10s,FuzzAnswer,dnsaddon/forward/cache)
 	$(call fuzz,10s,FuzzParseReply,dnsaddon/forward)
 	$(call fuzz,10s,FuzzParse,dnsaddon/corefile)
+	$(call fuzz,20s,FuzzParse,bootstrap/clusterfile)
 	$(call fuzz,10s,FuzzServe,dnsaddon/rules)
 	$(call fuzz,2000x,FuzzCommandIsOneLineOfItsArguments,bootstrap/cluster)
 	$(call fuzz,300x,FuzzAdviceIsWhatItLooksLike,controlplane/observe/problems/diagnose)

@@ -103,15 +103,9 @@ func (o *operation) lookAroundForStart(ctx context.Context, w plan.Wish) error {
 	if err := o.lookAround(); err != nil {
 		return err
 	}
-	nodes := cluster.DefaultNodes
+	nodes := w.NodeCount(cluster.DefaultNodes)
 	if o.Current.Spec != nil {
-		nodes = len(o.Current.Spec.Nodes)
-	}
-	if w.Nodes != nil {
-		nodes = max(nodes, *w.Nodes)
-		if o.Current.Spec == nil {
-			nodes = *w.Nodes
-		}
+		nodes = max(len(o.Current.Spec.Nodes), w.NodeCount(0))
 	}
 	if nodes == 0 {
 		return nil

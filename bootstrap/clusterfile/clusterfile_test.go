@@ -186,7 +186,9 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-func machine() plan.Environment { return plan.Environment{Kubernetes: "v1.37.2", ID: "fresh", FreePort: 40123} }
+func machine() plan.Environment {
+	return plan.Environment{Kubernetes: "v1.37.2", ID: "fresh", FreePort: 40123}
+}
 
 // again makes a cluster of the file of another one, and requires that they are the same.
 func again(t *testing.T, spec cluster.Spec) []byte {

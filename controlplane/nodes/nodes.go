@@ -4,7 +4,8 @@
 // Objects are made ahead of their kubelets (Ensure), so that no node waits for a controller. From then on the plan is
 // compared with what is there: at once when the plan changes (Reload), and whenever somebody changes a Node object (Run).
 // Only objects that bonsai made are ever deleted; their provider ID says so. What users add to a Node object (labels,
-// taints, a cordon) is theirs and stays, as long as the object does.
+// taints, a cordon) is theirs and stays, as long as the object does. What the plan adds is recorded in an annotation of the
+// object, so that it can go again when the plan no longer has it.
 package nodes
 
 import (
@@ -110,19 +111,26 @@ func (k *Keeper) tryReconcile(ctx context.Context, name string) (acted bool, err
 	case !planned:
 		return true, k.remove(ctx, have)
 	}
-	patch := completion(have, n, wanted(spec, n))
-	if patch == nil {
-		patch = retaint(have, wanted(spec, n))
+	want := wanted(spec, n)
+	for _, next := range []func() map[string]any{
+		func() map[string]any { return completion(have, n, want) },
+		func() map[string]any { return retaint(have, want) },
+		func() map[string]any { return remark(have, want) },
+	} {
+		patch := next()
+		if patch == nil {
+			continue
+		}
+		data, err := json.Marshal(patch)
+		if err != nil {
+			return acted, err
+		}
+		if have, err = k.client.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, data, metav1.PatchOptions{}); err != nil {
+			return true, err
+		}
+		acted = true
 	}
-	if patch == nil {
-		return false, nil
-	}
-	data, err := json.Marshal(patch)
-	if err != nil {
-		return false, err
-	}
-	_, err = k.client.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, data, metav1.PatchOptions{})
-	return true, err
+	return acted, nil
 }
 
 // create makes a Node object with its address, so that kube-proxy and the routes of other nodes find it at once.
@@ -204,6 +212,7 @@ func roleLabel(n cluster.Node) string {
 func wanted(spec cluster.Spec, n cluster.Node) *corev1.Node {
 	node := planned(spec, n)
 	maps.Copy(node.Labels, n.Labels)
+	node.Annotations[marksAnnotation] = marksOf(n).String()
 	for _, t := range n.Taints {
 		node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: t.Key, Value: t.Value, Effect: corev1.TaintEffect(t.Effect)})
 	}

@@ -198,7 +198,11 @@ func TestTheLabelOfARoleComesBack(t *testing.T) {
 	if !k.asPlanned(n) {
 		t.Error("there is something to do")
 	}
-	// A cluster of an older bonsai, whose nodes are all workers.
+	// A cluster of an older bonsai, whose nodes are all workers, and say nothing of it.
+	delete(n.Annotations, marksAnnotation)
+	if _, err := client.CoreV1().Nodes().Update(t.Context(), n, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	spec.Nodes[0].ControlPlane = true
 	k = New(client, spec, slog.New(slog.DiscardHandler))
 	if k.asPlanned(n) {
