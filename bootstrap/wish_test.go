@@ -138,7 +138,7 @@ func TestAProxyOfAFileReachesRunningNodes(t *testing.T) {
 	}
 	ran := 0
 	m.engine.Commands = func(string, node.Exec) (int, error) { ran++; return 0, nil }
-	w := plan.Wish{Name: "dev", Exact: true, Proxy: &cluster.Proxy{HTTPS: "http://proxy.example:3128"}, ProxyChosen: true}
+	w := plan.Wish{Name: "dev", Exact: true, Proxy: &cluster.Proxy{HTTPS: "http://proxy.example:3128"}, ProxyFrom: plan.ProxyOfFile}
 	if _, err := m.ApplyWish(t.Context(), w, bootstrap.DeleteOptions{}, bootstrap.Run{}); err != nil {
 		t.Fatal(err)
 	}

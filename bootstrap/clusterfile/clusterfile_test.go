@@ -62,7 +62,7 @@ func TestEverythingIsRead(t *testing.T) {
 			"docker.io": {{URL: "https://mirror.example"}, {URL: "http://10.0.0.2:5000/v2", Username: "me", Password: "geheim"}},
 			"ghcr.io":   {},
 		}},
-		Proxy: &cluster.Proxy{HTTPS: "http://proxy.example:3128", Except: ".example"}, ProxyChosen: true,
+		Proxy: &cluster.Proxy{HTTPS: "http://proxy.example:3128", Except: ".example"}, ProxyFrom: plan.ProxyOfFile,
 		Addons: map[string]bool{"dns": true, "storage-provisioner": false},
 	}
 	if got := parse(t, full(t)); !reflect.DeepEqual(got, want) {
@@ -86,8 +86,11 @@ func TestWhatIsNotMentionedIsNotWished(t *testing.T) {
 	if w := parse(t, head+"nodes:\n- {}\n- role: control-plane\n"); w.NodeList[0].ControlPlane || !w.NodeList[1].ControlPlane {
 		t.Errorf("nodes are %+v", w.NodeList)
 	}
-	if w := parse(t, head+"proxy: {}\n"); w.Proxy == nil || *w.Proxy != (cluster.Proxy{}) || !w.ProxyChosen {
+	if w := parse(t, head+"proxy: {}\n"); w.Proxy == nil || *w.Proxy != (cluster.Proxy{}) || w.ProxyFrom != plan.ProxyOfFile {
 		t.Errorf("no proxy is %+v", w)
+	}
+	if w := parse(t, head+"proxy: environment\n"); w.Proxy != nil || w.ProxyFrom != plan.ProxyOfEnvironment {
+		t.Errorf("that of the environment is %+v", w)
 	}
 }
 

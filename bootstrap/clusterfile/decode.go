@@ -35,7 +35,12 @@ type decoder struct {
 
 // bad records a mistake.
 func (d *decoder) bad(line int, format string, args ...any) {
-	d.errs = append(d.errs, fault.Newf(fault.Usage, "%s:%d: %w", d.name, line, fmt.Errorf(format, args...)))
+	cause := fmt.Errorf(format, args...)
+	f := fault.Newf(fault.Usage, "%s:%d: %w", d.name, line, cause)
+	if inner, ok := errors.AsType[*fault.Fault](cause); ok {
+		f.Advice = inner.Advice
+	}
+	d.errs = append(d.errs, f)
 }
 
 // badAt records a mistake in a field.

@@ -35,7 +35,7 @@ type document struct {
 	DNS               *dns                `yaml:"dns,omitempty" doc:"Names that pods look up."`
 	Ports             []string            `yaml:"ports,omitempty" doc:"Ports of this machine that lead into the cluster, each as [ADDRESS:]PORT:TARGET[@NODE][/udp]. A target is a port of the nodes or NAMESPACE/NAME:PORT of a Service. A port that is no longer there is closed."`
 	Registries        map[string]registry `yaml:"registries,omitempty" doc:"Where images come from, by the host name of their registry; * stands for every registry."`
-	Proxy             *proxy              `yaml:"proxy,omitempty" doc:"Proxy for pulls; otherwise that of the environment."`
+	Proxy             *proxy              `yaml:"proxy,omitempty" enum:"environment" doc:"Proxy for pulls, or environment for that of the environment, which counts otherwise unless a file has chosen one before."`
 	Addons            map[string]bool     `yaml:"addons,omitempty" doc:"Addons to enable (true) or disable (false). Those that an enabled one needs are enabled too."`
 	UpstreamHooks     *bool               `yaml:"upstreamHooks,omitempty" doc:"Use Kubernetes' own, slower bootstrap of roles and priority classes. It can be changed while the cluster is stopped."`
 }
@@ -118,11 +118,29 @@ func (m mirror) MarshalYAML() (any, error) {
 	return mirrorFields(m), nil
 }
 
+// proxy is a word or the proxies.
 type proxy struct {
+	Environment string
+	proxyFields
+}
+
+type proxyFields struct {
 	HTTP    string `yaml:"http,omitempty" doc:"Proxy for registries that speak http, as a URL or HOST:PORT."`
 	HTTPS   string `yaml:"https,omitempty" doc:"Proxy for registries that speak https, as a URL or HOST:PORT."`
 	NoProxy string `yaml:"noProxy,omitempty" doc:"What is reached directly, in the form of the variable NO_PROXY."`
 }
+
+func (p *proxy) as(kind yaml.Kind) any {
+	switch kind {
+	case yaml.ScalarNode:
+		return &p.Environment
+	case yaml.MappingNode:
+		return &p.proxyFields
+	}
+	return nil
+}
+
+func (p proxy) MarshalYAML() (any, error) { return p.proxyFields, nil }
 
 // union is a type that several kinds of YAML can fill.
 type union interface {

@@ -51,6 +51,8 @@ func TestTheSchemaAgreesWithTheParser(t *testing.T) {
 		{head, true},
 		{head + "nodes: 0\nports: []\nproxy: {}\n", true},
 		{head + "nodes: [{memory: 2048, labels: {a: 1, b: true, c: x}}]\nkubernetesVersion: 1.37\n", true},
+		{head + "proxy: environment\n", true},
+		{head + "proxy: none\n", false},
 		{head + "node: 3\n", false},
 		{head + "nodes: many\n", false},
 		{head + "nodes: -1\n", false},
@@ -86,7 +88,7 @@ func TestEveryFieldIsDescribed(t *testing.T) {
 	example := full(t)
 	for _, of := range []reflect.Type{
 		reflect.TypeFor[document](), reflect.TypeFor[nodeGroup](), reflect.TypeFor[network](), reflect.TypeFor[dns](),
-		reflect.TypeFor[registry](), reflect.TypeFor[mirror](), reflect.TypeFor[proxy](),
+		reflect.TypeFor[registry](), reflect.TypeFor[mirror](), reflect.TypeFor[proxyFields](),
 	} {
 		for i := range of.NumField() {
 			name := fieldName(of.Field(i))

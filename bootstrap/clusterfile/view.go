@@ -67,7 +67,7 @@ func View(spec cluster.Spec, o ViewOptions) ([]byte, error) {
 		if !o.Raw {
 			p = p.Redacted()
 		}
-		doc.Proxy = &proxy{HTTP: p.HTTP, HTTPS: p.HTTPS, NoProxy: p.Except}
+		doc.Proxy = &proxy{proxyFields: proxyFields{HTTP: p.HTTP, HTTPS: p.HTTPS, NoProxy: p.Except}}
 	}
 	var out bytes.Buffer
 	e := yaml.NewEncoder(&out)

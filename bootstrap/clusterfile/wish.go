@@ -44,8 +44,12 @@ func (d *decoder) wish(doc document, o Options) plan.Wish {
 	}
 	w.Ports = d.ports(doc.Ports)
 	w.Registries = d.registries(doc.Registries)
-	if doc.Proxy != nil {
-		w.Proxy, w.ProxyChosen = d.proxy(*doc.Proxy), true
+	switch {
+	case doc.Proxy == nil:
+	case doc.Proxy.Environment != "":
+		w.ProxyFrom = plan.ProxyOfEnvironment
+	default:
+		w.Proxy, w.ProxyFrom = d.proxy(doc.Proxy.proxyFields), plan.ProxyOfFile
 	}
 	for _, name := range slices.Sorted(maps.Keys(doc.Addons)) {
 		if o.Addon != nil {
@@ -193,7 +197,7 @@ func (d *decoder) mirror(path, registry string, m mirror) cluster.Mirror {
 	return c
 }
 
-func (d *decoder) proxy(p proxy) *cluster.Proxy {
+func (d *decoder) proxy(p proxyFields) *cluster.Proxy {
 	read := func(path, text string) string {
 		if text == "" {
 			return ""

@@ -123,12 +123,12 @@ func TestPortsOfAnExactWishAreAll(t *testing.T) {
 
 func TestTheProxyOfAFileIsNotReplacedByTheEnvironment(t *testing.T) {
 	file, env := cluster.Proxy{HTTPS: "http://file:1"}, cluster.Proxy{HTTPS: "http://env:1"}
-	spec := mustResolve(t, Wish{Proxy: &file, ProxyChosen: true, File: "c.yaml"}, nil, quietMachine())
+	spec := mustResolve(t, Wish{Proxy: &file, ProxyFrom: ProxyOfFile}, nil, quietMachine())
 	if spec = mustResolve(t, Wish{Proxy: &env}, &spec, quietMachine()); spec.Proxy != file {
 		t.Errorf("proxy %v", spec.Proxy)
 	}
-	if spec = mustResolve(t, Wish{Proxy: &env, File: "c.yaml"}, &spec, quietMachine()); spec.Proxy != env || spec.ProxyChosen {
-		t.Errorf("a file that has the environment's: %v", spec.Proxy)
+	if spec = mustResolve(t, Wish{Proxy: &env, ProxyFrom: ProxyOfEnvironment}, &spec, quietMachine()); spec.Proxy != env || spec.ProxyChosen {
+		t.Errorf("a file that wants the environment's: %v", spec.Proxy)
 	}
 }
 

@@ -56,10 +56,7 @@ func refuse(c Change, current State, file string) error {
 	case flagged:
 		again = again.With(f.flag()...)
 	}
-	runs, omit := "", "or omit the flag to start it as it is"
-	if file != "" {
-		omit = "or keep it in the file as it is in the cluster"
-	}
+	runs := ""
 	switch {
 	case current.Running:
 		runs = "it runs"
@@ -68,9 +65,12 @@ func refuse(c Change, current State, file string) error {
 	}
 	switch need := c.Needs(); {
 	case need.Effect == Impossible:
-		return fault.Newf(fault.Usage, "cluster %q cannot change %s: %s", name, what(c), need.Reason).
-			Advise("recreate it, without its data", bonsai("delete"), again).
-			Advise(omit)
+		f := fault.Newf(fault.Usage, "cluster %q cannot change %s: %s", name, what(c), need.Reason).
+			Advise("recreate it, without its data", bonsai("delete"), again)
+		if file != "" {
+			return f.Advise("or keep it in the file as it is in the cluster")
+		}
+		return f.Advise("or omit the flag to start it as it is")
 	case need.Effect == Stopped && runs != "":
 		return fault.Newf(fault.Usage, "cluster %q cannot change %s while %s", name, what(c), runs).
 			Advise("stop it first", bonsai("stop"), again)

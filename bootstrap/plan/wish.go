@@ -46,8 +46,9 @@ type Wish struct {
 	Registries cluster.Registries `json:"registries,omitzero"`
 	// Proxy is that of the environment, for pulls; nil keeps the one that the cluster has.
 	Proxy *cluster.Proxy `json:"proxy,omitempty"`
-	// ProxyChosen says that it is not that of the environment, which does not replace it then.
-	ProxyChosen bool `json:"proxyChosen,omitempty"`
+	// ProxyFrom is where Proxy is from: one of the constants Proxy…. Empty means the environment, which does not replace one
+	// that a file has chosen.
+	ProxyFrom string `json:"proxyFrom,omitempty"`
 	// Addons turns some addons on or off by name; others stay as they are.
 	Addons map[string]bool `json:"addons,omitempty"`
 	// Ports are added, or replace those that listen at the same addresses; others stay as they are. A node may be given by
@@ -73,6 +74,14 @@ func (w Wish) NodeCount(have int) int {
 	}
 	return have
 }
+
+// The values of Wish.ProxyFrom.
+const (
+	// ProxyOfFile is chosen in a cluster file.
+	ProxyOfFile = "file"
+	// ProxyOfEnvironment is that of the environment again, whatever a file has chosen before.
+	ProxyOfEnvironment = "environment"
+)
 
 // Environment is what planning has to know about the machine.
 type Environment struct {
@@ -135,8 +144,8 @@ func Resolve(w Wish, existing *cluster.Spec, env Environment) (cluster.Spec, err
 	}
 	spec.Registries.Mirrors = overlay(spec.Registries.Mirrors, w.Registries.Mirrors)
 	maps.DeleteFunc(spec.Registries.Mirrors, func(_ string, m []cluster.Mirror) bool { return len(m) == 0 })
-	if w.Proxy != nil && (w.ProxyChosen || !spec.ProxyChosen || w.File != "") {
-		spec.Proxy, spec.ProxyChosen = *w.Proxy, w.ProxyChosen
+	if w.Proxy != nil && (w.ProxyFrom != "" || !spec.ProxyChosen) {
+		spec.Proxy, spec.ProxyChosen = *w.Proxy, w.ProxyFrom == ProxyOfFile
 	}
 	spec.Chosen = chosen(spec.Chosen, w)
 	spec.Addons = overlay(spec.Addons, w.Addons)

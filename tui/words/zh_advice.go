@@ -239,4 +239,13 @@ var zhAdvice = map[string]string{
 	"install the CSI driver csi-driver-nfs, whose pods bring the program, and use it for the volume": "安装 CSI 驱动 csi-driver-nfs（其 Pod 自带该程序），并用它提供此卷",
 	"install the CSI driver csi-driver-smb, whose pods bring the program, and use it for the volume": "安装 CSI 驱动 csi-driver-smb（其 Pod 自带该程序），并用它提供此卷",
 	"use a CSI driver that brings the program, or a volume of the class standard":                    "使用自带该程序的 CSI 驱动，或使用 standard 存储类的卷",
+
+	// Cluster files.
+	"docs/cluster-file.md describes the file":        "docs/cluster-file.md 说明了该文件的格式",
+	"move their pods elsewhere and remove them":      "将其 Pod 迁移到别处并移除这些节点",
+	"or delete them first":                           "或先删除它们",
+	"see the file of a cluster":                      "查看某个集群的文件",
+	"write it into the file, or omit -f":             "请写入该文件，或省略 -f",
+	"write them into the file as false, too":         "请在文件中也将它们设为 false",
+	"or keep it in the file as it is in the cluster": "或在文件中保持与集群一致",
 }

@@ -47,6 +47,7 @@ type Engine interface {
 	AddonEngine
 	PortEngine
 	NodeEngine
+	WishEngine
 	Services(ctx context.Context, name, namespace string) ([]bootstrap.Service, error)
 }
 
@@ -109,6 +110,8 @@ type app struct {
 	Env
 	style   style
 	profile string
+	// profileGiven says that the command line has -p.
+	profileGiven bool
 	// otherDefault says that a command without -p means another cluster than cluster.DefaultName.
 	otherDefault bool
 
@@ -160,6 +163,7 @@ Docker engine. On a terminal, bonsai alone shows the cluster full screen (bonsai
 		a.startCommand(), a.uiCommand(), a.stopCommand(), a.deleteCommand(), a.statusCommand(), a.nodeCommand(), a.kubectlCommand(),
 		a.logsCommand(), a.topCommand(), a.addonsCommand(), a.dnsCommand(), a.birthCommand(), a.sshCommand(), a.imageCommand(), a.updateContextCommand(),
 		a.versionCommand(), a.roleCommand(), a.profileCommand(), a.ipCommand(), a.cpCommand(), a.serviceCommand(), a.portCommand(),
+		a.planCommand(), a.applyCommand(), a.configCommand(),
 	)
 	a.addElsewhere(root)
 	return root
@@ -183,7 +187,8 @@ func (a *app) checkGlobals(cmd *cobra.Command) error {
 	}
 	a.log = slog.New(slog.NewTextHandler(a.logTo, &slog.HandlerOptions{Level: level}))
 	slog.SetDefault(a.log) // for libraries, also those that use package log
-	if err := a.chooseProfile(cmd.Flags().Changed("profile")); err != nil {
+	a.profileGiven = cmd.Flags().Changed("profile")
+	if err := a.chooseProfile(a.profileGiven); err != nil {
 		return err
 	}
 	if err := cluster.ValidateName(a.profile); err != nil {

@@ -35,6 +35,26 @@ func (f *fakeEngine) Apply(_ context.Context, verb, name string, want bootstrap.
 	return p, f.dir.Cluster(name).SaveSpec(wanted.Spec)
 }
 
+func (f *fakeEngine) ApplyWish(ctx context.Context, w plan.Wish, d bootstrap.DeleteOptions, run bootstrap.Run) (plan.Plan, error) {
+	if f.mood == "blocked" && !d.Force {
+		return plan.Plan{}, fault.Newf(fault.Blocked, "1 thing on it would be lost").WithEvidence("pod default/a has no controller that would create it again")
+	}
+	return f.Apply(ctx, "apply", w.Name, w.Kept, run)
+}
+
+func (f *fakeEngine) PlanWish(ctx context.Context, w plan.Wish) (plan.Plan, error) {
+	spec, err := f.dir.Cluster(w.Name).LoadSpec()
+	if err != nil {
+		return f.Plan(ctx, w)
+	}
+	current := plan.State{Spec: spec, Running: os.Getenv("FAKE_RUNNING") != ""}
+	wanted, err := w.Kept(current, plan.Environment{Kubernetes: "v1.37.2"})
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	return plan.New(current, wanted)
+}
+
 func (f *fakeEngine) DeleteNodes(ctx context.Context, name string, nodes []string, d bootstrap.DeleteOptions, run bootstrap.Run) (plan.Plan, error) {
 	if f.mood == "blocked" && !d.Force {
 		return plan.Plan{}, fault.Newf(fault.Blocked, "1 thing on it would be lost").WithEvidence("pod default/a has no controller that would create it again").

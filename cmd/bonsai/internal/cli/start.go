@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -19,6 +20,7 @@ import (
 )
 
 type startOptions struct {
+	file          string
 	nodes         int
 	version       string
 	mirrors       []string
@@ -61,6 +63,7 @@ what it created, unless --keep is given. Ctrl-C at any time does the same.`,
   bonsai start --nodes 1 -p ci -o json
   bonsai start --port 8080:30080 --port 0.0.0.0:5353:30053/udp
   bonsai start --kubernetes-version 1.35
+  bonsai start -f cluster.yaml
   bonsai start --registry-mirror https://me:secret@mirror.example --registry-mirror ghcr.io=http://10.0.0.2:5000
   bonsai start --nodes 0                an API server alone, without Docker`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -77,8 +80,9 @@ what it created, unless --keep is given. Ctrl-C at any time does the same.`,
 		if name == "apiserver-port" { // minikube's name of it
 			name = "api-port"
 		}
-		return pflag.NormalizedName(name)
+		return fileFlagName(name)
 	})
+	a.addFile(cmd, &o.file, "what the cluster should be; of the flags that say so too, none is possible then")
 	f.IntVarP(&o.nodes, "nodes", "n", cluster.DefaultNodes, fmt.Sprintf("number of nodes, 0 to %d; an existing cluster keeps its own", cluster.MaxNodes))
 	f.StringVar(&o.version, "kubernetes-version", "", "stable, the built-in version, or one of the three minors before it, which it emulates")
 	f.StringArrayVar(&o.mirrors, "registry-mirror", nil, "`URL` to ask before docker.io, or REGISTRY=URL for another registry (* for all); may be repeated and hold user:password@. Of an existing cluster it replaces the mirrors of that registry; REGISTRY= removes them")
@@ -117,9 +121,14 @@ func (a *app) runStart(ctx context.Context, flags *pflag.FlagSet, o startOptions
 	if err != nil {
 		return err
 	}
-	if wish.Addons, err = a.startAddons(s, o.addons); err != nil {
+	if wish.Addons, err = a.wishAddons(s, wish.Addons); err != nil {
 		return err
 	}
+	return a.startAs(ctx, s, wish, run, o)
+}
+
+// startAs starts the cluster, or prints the plan of that.
+func (a *app) startAs(ctx context.Context, s Session, wish plan.Wish, run bootstrap.Run, o startOptions) error {
 	if o.dryRun {
 		p, err := s.Engine.Plan(ctx, wish)
 		if err != nil {
@@ -127,7 +136,7 @@ func (a *app) runStart(ctx context.Context, flags *pflag.FlagSet, o startOptions
 		}
 		return a.printPlan(p)
 	}
-	if minor, emulated, err := cluster.ParseKubernetesVersion(o.version, a.Info.Kubernetes); err == nil && emulated {
+	if minor, emulated, err := cluster.ParseKubernetesVersion(wish.KubernetesVersion, a.Info.Kubernetes); err == nil && emulated {
 		a.note("Kubernetes %s is emulated by the built-in %s: its API and feature set, not its code", minor, a.Info.Kubernetes)
 	}
 	return a.operation("start", o.foreground, func(p *progress) error {
@@ -198,11 +207,7 @@ func (a *app) checkStart(flags *pflag.FlagSet, o startOptions) (plan.Wish, boots
 	if wish.Ports, err = parsePorts(o.ports, cluster.Advise("for example:  --port 8080:30080")); err != nil {
 		errs = append(errs, err)
 	}
-	proxy, err := cluster.ParseProxy(os.Getenv)
-	if err != nil { // it is not for bonsai alone, so it must not keep a cluster from starting
-		a.note("nodes pull without it: %v", err)
-	}
-	wish.Proxy = &proxy
+	wish.Proxy = a.environmentProxy()
 	if o.cpus != "" {
 		cpus, err := parseCPUs(o.cpus)
 		bad(err, "for example:  --cpus 2")
@@ -224,6 +229,16 @@ func (a *app) checkStart(flags *pflag.FlagSet, o startOptions) (plan.Wish, boots
 		return wish, run, err
 	}
 	errs = append(errs, findAddons(c, o.addons)...)
+	wish.Addons = map[string]bool{}
+	for _, name := range o.addons {
+		wish.Addons[name] = true
+	}
+	if o.file != "" {
+		errs = append(errs, wishFlags(flags)...)
+		if wish, err = a.readWish(o.file, c); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	switch o.wait {
 	case "all", "true", "nodes":
 	case "apiserver", "none", "false":
@@ -253,21 +268,43 @@ func trusts(r cluster.Registries, ca string) bool {
 	return false
 }
 
-// startAddons enables the addons that --addons names, with those that they need.
-func (a *app) startAddons(s Session, names []string) (map[string]bool, error) {
-	if len(names) == 0 {
+// environmentProxy is the proxy that the environment names.
+func (a *app) environmentProxy() *cluster.Proxy {
+	proxy, err := cluster.ParseProxy(os.Getenv)
+	if err != nil { // it is not for bonsai alone, so it must not keep a cluster from starting
+		a.note("nodes pull without it: %v", err)
+	}
+	return &proxy
+}
+
+// wishAddons adds to the addons that a wish turns on those that they need, and refuses a wish that turns one of these off.
+func (a *app) wishAddons(s Session, wished map[string]bool) (map[string]bool, error) {
+	if len(wished) == 0 {
 		return nil, nil
 	}
 	c, err := a.catalog()
 	if err != nil {
 		return nil, err
 	}
-	var chosen map[string]bool
+	chosen := map[string]bool{}
 	if spec, err := a.spec(s); err == nil {
-		chosen = spec.Addons
+		maps.Copy(chosen, spec.Addons)
 	}
-	wanted := map[string]bool{}
-	for _, name := range a.withNeeds(c, chosen, names) {
+	maps.Copy(chosen, wished)
+	var on, off []string
+	for _, name := range sortedKeys(wished) {
+		if wished[name] {
+			on = append(on, name)
+		} else {
+			off = append(off, name)
+		}
+	}
+	if users := c.Needing(c.Wanted(chosen), off...); len(users) > 0 {
+		return nil, fault.Newf(fault.Addon, "%s cannot be disabled: %s needs it", addonNames(off), addonNames(users)).
+			Advise("write them into the file as false, too")
+	}
+	wanted := maps.Clone(wished)
+	for _, name := range a.withNeeds(c, chosen, on) {
 		wanted[name] = true
 	}
 	return wanted, nil

@@ -39,12 +39,8 @@ func (a *app) printPlan(p plan.Plan) error {
 	case len(p.Changes) == 0:
 		fmt.Fprintln(a.Stdout, "\nNothing to change: the cluster is already in this state, and running.")
 	default:
-		rows := [][]string{{"CHANGE", "NEEDS"}}
-		for _, c := range p.Changes {
-			rows = append(rows, []string{c.String(), c.Needs().String()})
-		}
 		fmt.Fprintln(a.Stdout)
-		if err := table(a.Stdout, rows); err != nil {
+		if err := table(a.Stdout, changeRows(p)); err != nil {
 			return err
 		}
 	}
