@@ -2,6 +2,7 @@ package clusterfile
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"reflect"
@@ -149,6 +150,7 @@ func TestEveryMistakeIsReportedWithItsLine(t *testing.T) {
 		{head + "base: &b {cpus: 1}\nnodes:\n- <<: *b\n", "merge keys are not possible"},
 		{head + "? [a]\n: b\n", "c.yaml:3: a name in the file is a list"},
 		{head + "nodes:\n" + strings.Repeat("- {}\n", 1001), "c.yaml:3: nodes has 1001 entries, at most 1000 are possible"},
+		{head + "nodes:\n- labels: &l {" + labels(900) + "}\n" + strings.Repeat("- labels: *l\n", 90), "the file has more than 20000 values"},
 		{strings.Repeat("#", 1<<20+1), "c.yaml:1: the file has 1048577 bytes"},
 	} {
 		_, err := Parse("c.yaml", []byte(tc.text), options())
@@ -159,6 +161,15 @@ func TestEveryMistakeIsReportedWithItsLine(t *testing.T) {
 			t.Errorf("a password: %v", err)
 		}
 	}
+}
+
+// labels are so many.
+func labels(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "l%d: x, ", i)
+	}
+	return b.String()
 }
 
 // FuzzParse: whatever is in a file, the answer comes soon, is a mistake with a line or a wish that can be planned, and its

@@ -21,8 +21,9 @@ import (
 const (
 	// maxSize bounds a file; certificates are the largest part of one.
 	maxSize = 1 << 20
-	// maxEntries bounds a list or a mapping. With it, aliases cannot make a small file a large document.
+	// maxEntries bounds a list or a mapping, and maxValues all of them: aliases could make a small file a large document.
 	maxEntries = 1000
+	maxValues  = 20_000
 )
 
 // decoder reads YAML into documents, strictly, and collects what is wrong.
@@ -31,6 +32,8 @@ type decoder struct {
 	errs []error
 	// lines are those of all fields, by path ("nodes[1].taints[0]").
 	lines map[string]int
+	// values counts what was decoded.
+	values int
 }
 
 // bad records a mistake.
@@ -91,6 +94,12 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, tag reflect.
 	line := n.Line
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
+	}
+	if d.values++; d.values >= maxValues {
+		if d.values == maxValues { // once is enough
+			d.bad(line, "the file has more than %d values", maxValues)
+		}
+		return
 	}
 	d.lines[path] = line
 	if n.ShortTag() == "!!null" {
