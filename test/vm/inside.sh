@@ -380,6 +380,18 @@ nodes_come_and_go() {
 	nodes_are_ready
 }
 
+# The cluster's own file changes nothing; with one more node it adds that, and without it removes it.
+a_file_says_what_should_be() {
+	local file=$HOME/cluster.yaml
+	bonsai config view >"$file"
+	is "$(bonsai plan -f "$file")" "Nothing to change: bonsai is as $file says." "plan of the cluster's own file"
+	sed 's/^nodes: 2$/nodes: [{role: control-plane}, {}, {labels: {disk: ssd}}]/' "$file" | bonsai apply -f -
+	is "$(k get nodes -l disk=ssd -o name | wc -l)" 1 "number of nodes with the label of the file"
+	bonsai apply -f "$file"
+	is "$(bonsai node list -o name | tr '\n' ' ')" "bonsai-1 bonsai-2 " "nodes without those that the file no longer has"
+	nodes_are_ready
+}
+
 # What a user types who needs space. Everything of bonsai carries a label by which it is spared.
 prune_spares_the_label() {
 	bonsai stop
@@ -480,6 +492,7 @@ step "logs of a pod and of a kubelet" logs_work
 step "ssh" ssh_works
 before=$(kept)
 step "a node is added, changed, stopped, started and deleted" nodes_come_and_go
+step "a file says what the cluster should be" a_file_says_what_should_be
 step "stop ends every process" stop_keeps_everything
 step "start brings everything back" started_again_with_everything
 step "names again" names_work
