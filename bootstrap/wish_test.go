@@ -25,11 +25,15 @@ func TestAClusterBecomesWhatAFileSays(t *testing.T) {
 		}
 		p, err := m.ApplyWish(t.Context(), w, d, bootstrap.Run{})
 		var done, promised []string
+		text := func(c plan.Change) string { // without addresses, which depend on the machine
+			text, _, _ := strings.Cut(c.String(), " (")
+			return text
+		}
 		for _, c := range p.Changes {
-			done = append(done, c.String())
+			done = append(done, text(c))
 		}
 		for _, c := range planned.Changes {
-			promised = append(promised, c.String())
+			promised = append(promised, text(c))
 		}
 		if !slices.Equal(done, promised) {
 			t.Errorf("planned %q, done %q", promised, done)
@@ -53,7 +57,7 @@ func TestAClusterBecomesWhatAFileSays(t *testing.T) {
 	}
 	worker := plan.NodeWish{Labels: map[string]string{"disk": "ssd"}}
 	list := []plan.NodeWish{{ControlPlane: true}, worker, {}}
-	must(plan.Wish{NodeList: list}, "add node dev-2 (10.201.0.11)", "add node dev-3 (10.201.0.12)")
+	must(plan.Wish{NodeList: list}, "add node dev-2", "add node dev-3")
 	m.wantNodes(t, "dev-1", "dev-2", "dev-3")
 	must(plan.Wish{NodeList: list})
 
@@ -80,7 +84,7 @@ func TestAClusterBecomesWhatAFileSays(t *testing.T) {
 	if err := m.Stop(t.Context(), "dev", nil); err != nil {
 		t.Fatal(err)
 	}
-	must(plan.Wish{Nodes: new(3), DNSSearch: "none"}, "change the pods' search domains from auto to none", "add node dev-4 (10.201.0.13)")
+	must(plan.Wish{Nodes: new(3), DNSSearch: "none"}, "change the pods' search domains from auto to none", "add node dev-4")
 	if got := m.containers(t); !slices.Equal(got, []string{"dev-1 stands", "dev-3 stands"}) {
 		t.Errorf("containers = %v", got)
 	}

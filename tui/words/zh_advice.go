@@ -240,6 +240,8 @@ var zhAdvice = map[string]string{
 	"install the CSI driver csi-driver-smb, whose pods bring the program, and use it for the volume": "安装 CSI 驱动 csi-driver-smb（其 Pod 自带该程序），并用它提供此卷",
 	"use a CSI driver that brings the program, or a volume of the class standard":                    "使用自带该程序的 CSI 驱动，或使用 standard 存储类的卷",
 
+	"name fewer, or omit --cpus": "请指定更少的处理器，或省略 --cpus",
+
 	// Cluster files.
 	"docs/cluster-file.md describes the file":        "docs/cluster-file.md 说明了该文件的格式",
 	"move their pods elsewhere and remove them":      "将其 Pod 迁移到别处并移除这些节点",
