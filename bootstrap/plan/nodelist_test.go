@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -151,5 +152,22 @@ func TestAdviceNamesTheFile(t *testing.T) {
 	p, err := New(current, wanted)
 	if err == nil || len(p.Changes) != 2 || !strings.Contains(fault.Problem(err).HintText(), "bonsai delete -p dev && bonsai start -p dev -f 'my c.yaml'") {
 		t.Errorf("%v: %s", err, fault.Problem(err).HintText())
+	}
+}
+
+func TestAdviceForAFileNamesNoFlags(t *testing.T) {
+	busy := quietMachine()
+	busy.PortFree = func(int) bool { return false }
+	busy.Taken = []netip.Prefix{netip.MustParsePrefix("172.29.0.0/16")}
+	for _, w := range []Wish{
+		{Subnet: netip.MustParsePrefix("172.29.0.0/22")},
+		{PodSubnet: netip.MustParsePrefix("10.96.0.0/16"), ServiceSubnet: netip.MustParsePrefix("10.96.0.0/20")},
+		{APIPort: 7443},
+	} {
+		w.Name, w.File = "dev", "c.yaml"
+		_, err := Resolve(w, nil, busy)
+		if hint := fault.Problem(err).HintText(); err == nil || strings.Contains(hint, "--") || !strings.Contains(hint, "the file") {
+			t.Errorf("%v: %s", err, hint)
+		}
 	}
 }

@@ -125,6 +125,9 @@ func Resolve(w Wish, existing *cluster.Spec, env Environment) (cluster.Spec, err
 	if env.PortFree != nil && !env.PortFree(spec.APIPort) {
 		f := fault.Newf(fault.Conflict, "port %d on 127.0.0.1, where the API server of cluster %q has to listen, is taken", spec.APIPort, spec.Name)
 		f.Advice = PortAdvice(spec, existing != nil, cluster.Bonsai("start").With("--api-port", strconv.Itoa(env.FreePort)))
+		if w.File != "" && w.APIPort != 0 {
+			f.Advice = append(f.Advice[:1:1], cluster.Advise("or write another apiPort into the file"))
+		}
 		return cluster.Spec{}, f
 	}
 	if err := limitNodes(&spec, w); err != nil {
@@ -297,6 +300,9 @@ func chooseSubnet(w Wish, env Environment) (netip.Prefix, error) {
 		return w.Subnet, nil
 	}
 	f := fault.Newf(fault.Conflict, "subnet %s overlaps %s, which is in use on this machine", w.Subnet, env.Taken[i])
+	if w.File != "" {
+		return w.Subnet, f.Advise("omit it in the file and bonsai finds a free one")
+	}
 	if noneFree != nil {
 		return w.Subnet, f.Advise("omit --subnet and bonsai finds a free one")
 	}
@@ -332,6 +338,9 @@ func checkRanges(spec cluster.Spec, w Wish) error {
 		return nil
 	}
 	f := fault.New(fault.Usage, "", err)
+	if w.File != "" {
+		return f.Advise("omit it in the file and bonsai finds a free one")
+	}
 	if w.PodSubnet.IsValid() || w.ServiceSubnet.IsValid() {
 		return f.Advise("omit --pod-subnet and --service-subnet, and bonsai finds ranges that are free")
 	}

@@ -243,11 +243,13 @@ var zhAdvice = map[string]string{
 	"name fewer, or omit --cpus": "请指定更少的处理器，或省略 --cpus",
 
 	// Cluster files.
-	"docs/cluster-file.md describes the file":        "docs/cluster-file.md 说明了该文件的格式",
-	"move their pods elsewhere and remove them":      "将其 Pod 迁移到别处并移除这些节点",
-	"or delete them first":                           "或先删除它们",
-	"see the file of a cluster":                      "查看某个集群的文件",
-	"write it into the file, or omit -f":             "请写入该文件，或省略 -f",
-	"write them into the file as false, too":         "请在文件中也将它们设为 false",
-	"or keep it in the file as it is in the cluster": "或在文件中保持与集群一致",
+	"omit it in the file and bonsai finds a free one": "在文件中省略它，bonsai 会选择空闲的",
+	"or write another apiPort into the file":          "或在文件中写入另一个 apiPort",
+	"docs/cluster-file.md describes the file":         "docs/cluster-file.md 说明了该文件的格式",
+	"move their pods elsewhere and remove them":       "将其 Pod 迁移到别处并移除这些节点",
+	"or delete them first":                            "或先删除它们",
+	"see the file of a cluster":                       "查看某个集群的文件",
+	"write it into the file, or omit -f":              "请写入该文件，或省略 -f",
+	"write them into the file as false, too":          "请在文件中也将它们设为 false",
+	"or keep it in the file as it is in the cluster":  "或在文件中保持与集群一致",
 }
