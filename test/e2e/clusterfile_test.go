@@ -45,7 +45,12 @@ func TestAClusterIsWhatAFileSays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return n.Labels["disk"], len(n.Spec.Taints)
+		for _, taint := range n.Spec.Taints {
+			if taint.Key == "gpu" { // upstream's own, of a node that has just become ready, may still be there
+				taints++
+			}
+		}
+		return n.Labels["disk"], taints
 	}
 	one, two, three := c.Name+"-1", c.Name+"-2", c.Name+"-3"
 	if disk, taints := marks(two); disk != "ssd" || taints != 1 {

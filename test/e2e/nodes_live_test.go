@@ -40,25 +40,27 @@ func TestNodesOfALiveCluster(t *testing.T) {
 	}
 
 	t.Run("the first node has the control-plane role", func(t *testing.T) {
+		// The taint of a node that is not ready is upstream's, and may go a moment after the node has become so.
+		tainted := func() bool {
+			return slices.ContainsFunc(get(t, 1).Spec.Taints, func(taint corev1.Taint) bool { return taint.Key == cluster.LabelControlPlane })
+		}
 		_, first := get(t, 1).Labels[cluster.LabelControlPlane]
 		_, second := get(t, 2).Labels[cluster.LabelControlPlane]
-		if !first || second || len(get(t, 1).Spec.Taints) > 0 {
+		if !first || second || tainted() {
 			t.Errorf("labels %v and %v, taints %v", get(t, 1).Labels, get(t, 2).Labels, get(t, 1).Spec.Taints)
 		}
-		c.Start(t, "--control-plane-taint")
-		if taints := get(t, 1).Spec.Taints; len(taints) != 1 || taints[0].Key != cluster.LabelControlPlane {
-			t.Errorf("taints %v", taints)
+		if c.Start(t, "--control-plane-taint"); !tainted() {
+			t.Errorf("it has the taints %v", get(t, 1).Spec.Taints)
 		}
-		c.Start(t, "--control-plane-taint=false")
-		if taints := get(t, 1).Spec.Taints; len(taints) > 0 {
-			t.Errorf("taints %v", taints)
+		if c.Start(t, "--control-plane-taint=false"); tainted() {
+			t.Errorf("it still has the taints %v", get(t, 1).Spec.Taints)
 		}
 	})
 
 	t.Run("add", func(t *testing.T) {
 		c.Must(t, "node", "add", "--cpus", "1", "--memory", "1g", "--labels", "disk=ssd", "--taints", "gpu=yes:PreferNoSchedule")
 		n := get(t, 3)
-		if nodeReady(n) != nil || n.Labels["disk"] != "ssd" || len(n.Spec.Taints) != 1 || n.Status.Capacity.Cpu().Value() != 1 || n.Status.Capacity.Memory().Value() != 1<<30 {
+		if nodeReady(n) != nil || n.Labels["disk"] != "ssd" || !slices.ContainsFunc(n.Spec.Taints, func(taint corev1.Taint) bool { return taint.Key == "gpu" }) || n.Status.Capacity.Cpu().Value() != 1 || n.Status.Capacity.Memory().Value() != 1<<30 {
 			t.Errorf("the node is %+v", n)
 		}
 		// With the images that were loaded before.

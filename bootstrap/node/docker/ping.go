@@ -144,13 +144,15 @@ func ownsGateway(bridge network.Inspect) bool {
 	return false
 }
 
-// containerFolder is in the sources of the files that Docker mounts into a container, such as /etc/hostname.
-var containerFolder = regexp.MustCompile(`/containers/([0-9a-f]{64})/`)
+// ownFile is a line of mountinfo (proc(5)) about a file that Docker mounts into each container, with the container's ID in the
+// path of its source. On the machine itself there are lines with such paths as well, of what belongs to its containers
+// (/var/lib/docker/containers/ID/mounts/shm), but not as the sources of these files.
+var ownFile = regexp.MustCompile(`(?m)^\S+ \S+ \S+ \S*/containers/([0-9a-f]{64})/(?:hostname|hosts|resolv\.conf) /etc/(?:hostname|hosts|resolv\.conf) `)
 
 // inContainer reports whether this process is in a container of some engine, whose /dev is not the machine's.
 func inContainer() bool {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	return err == nil && containerFolder.Match(mounts)
+	return err == nil && ownFile.Match(mounts)
 }
 
 // apart reports whether this process is in a container of this engine that has a network of its own. A container of
@@ -164,7 +166,7 @@ func (d *Driver) apart(ctx context.Context) bool {
 }
 
 func (d *Driver) isApart(ctx context.Context, mounts string) bool {
-	own := containerFolder.FindStringSubmatch(mounts)
+	own := ownFile.FindStringSubmatch(mounts)
 	if own == nil {
 		return false
 	}
