@@ -110,7 +110,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, tag reflect.
 		v.Set(reflect.New(v.Type().Elem()))
 		v = v.Elem()
 	}
-	if u, ok := v.Addr().Interface().(union); ok {
+	if u, ok := reflect.TypeAssert[union](v.Addr()); ok {
 		into := u.as(n.Kind)
 		if into == nil {
 			d.bad(line, "%s cannot be %s", path, kindName(n))

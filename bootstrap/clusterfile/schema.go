@@ -28,7 +28,7 @@ func schemaOf(t reflect.Type, tag reflect.StructTag) map[string]any {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if u, ok := reflect.New(t).Interface().(union); ok {
+	if u, ok := reflect.TypeAssert[union](reflect.New(t)); ok {
 		var alternatives []any
 		for _, kind := range []yaml.Kind{yaml.ScalarNode, yaml.SequenceNode, yaml.MappingNode} {
 			if into := u.as(kind); into != nil {
@@ -69,8 +69,7 @@ func schemaOf(t reflect.Type, tag reflect.StructTag) map[string]any {
 
 func schemaOfStruct(t reflect.Type) map[string]any {
 	properties, required := map[string]any{}, []string{}
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		s := schemaOf(f.Type, f.Tag)
 		s["description"] = f.Tag.Get("doc")
 		properties[fieldName(f)] = s

@@ -90,9 +90,9 @@ func TestEveryFieldIsDescribed(t *testing.T) {
 		reflect.TypeFor[document](), reflect.TypeFor[nodeGroup](), reflect.TypeFor[network](), reflect.TypeFor[dns](),
 		reflect.TypeFor[registry](), reflect.TypeFor[mirror](), reflect.TypeFor[proxyFields](),
 	} {
-		for i := range of.NumField() {
-			name := fieldName(of.Field(i))
-			if of.Field(i).Tag.Get("doc") == "" || !strings.Contains(string(manual), "`"+name+"`") {
+		for f := range of.Fields() {
+			name := fieldName(f)
+			if f.Tag.Get("doc") == "" || !strings.Contains(string(manual), "`"+name+"`") {
 				t.Errorf("%s of %s has no description, or is not in docs/cluster-file.md", name, of.Name())
 			}
 			if !strings.Contains(example, name+":") && name != "ca" && name != "skipVerify" && name != "http" {
