@@ -270,9 +270,13 @@ func testStaticPodsAndDropIns(t *testing.T, n *harness.Namespace, node string) {
 		}
 		return nil
 	})
-	if log := n.Must(t, "logs", "kubelet", "--node", node, "--tail", "20"); !strings.Contains(log, "20-wrong.conf") || !strings.Contains(log, "maxPodz") {
-		t.Errorf("the kubelet's log does not name the file and the setting:\n%s", log)
-	}
+	// The problem may be that the kubelet has just been killed; it says more when it begins again.
+	harness.Until(t, time.Minute, "the kubelet's log to name the file and the setting", func() error {
+		if log := n.Must(t, "logs", "kubelet", "--node", node, "--tail", "20"); !strings.Contains(log, "20-wrong.conf") || !strings.Contains(log, "maxPodz") {
+			return fmt.Errorf("it says:\n%s", log)
+		}
+		return nil
+	})
 	n.Must(t, "ssh", node, "--", "rm", "/etc/kubernetes/kubelet.conf.d/20-wrong.conf", "/etc/kubernetes/manifests/static.json")
 	harness.Until(t, time.Minute, "the kubelet to run again", func() error {
 		if wrong, problems := kubelet(); wrong {
