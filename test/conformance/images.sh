@@ -10,7 +10,7 @@ DEBS=$OUT/debs # packages as they come from the archive
 E2E=registry.k8s.io/e2e-test-images
 ENVPATH='ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-renew "$IMAGES" go.mod go.sum lib.sh images.sh getent.c cmd/archive/main.go ../coredns/go.mod
+renew "$IMAGES" go.mod go.sum lib.sh images.sh getent/getent.c cmd/archive/main.go ../coredns/go.mod
 mkdir -p "$WORK" "$DEBS/partial"
 
 K8S=$(cd "$KIT" && go mod download k8s.io/kubernetes && go list -m -f '{{.Dir}}' k8s.io/kubernetes)
@@ -169,7 +169,7 @@ agnhost_root() {
 	# Upstream's is CoreDNS 1.6.2; tests configure two of its plugins.
 	[[ -e $BIN/coredns ]] || (cd "$ROOT/test/coredns" && say "compiling CoreDNS" && go build -ldflags '-s -w' -o "$BIN/coredns" ./cmd/hosts)
 	install -m 755 "$BIN/coredns" "$dir/coredns"
-	musl-gcc -Os -Wall -static -o "$dir/usr/bin/getent" "$KIT/getent.c"
+	musl-gcc -Os -Wall -static -o "$dir/usr/bin/getent" "$KIT/getent/getent.c"
 	cp "$K8S"/test/images/agnhost/porter/localhost.{crt,key} "$dir/"
 	chmod 644 "$dir"/localhost.*
 	# The account of the tests of supplemental groups.
