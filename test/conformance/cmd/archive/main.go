@@ -33,7 +33,7 @@ func main() {
 
 func run(args []string, files io.Reader) (err error) {
 	if len(args) < 2 {
-		return errors.New("usage: archive FILE REFERENCE INSTRUCTION...")
+		return errors.New("usage: archive FILE REFERENCE [INSTRUCTION]")
 	}
 	tag, err := name.NewTag(args[1])
 	if err != nil {
