@@ -26,11 +26,15 @@ const uncordonLimit = 5 * time.Second
 // DeleteNodes empties the nodes of these names or numbers and removes every trace of them. If something keeps them from
 // being emptied, the fault is Blocked and names it; nothing has changed then, except pods that have moved.
 func (m *Manager) DeleteNodes(ctx context.Context, name string, nodes []string, d DeleteOptions, run Run) (plan.Plan, error) {
-	return m.change(ctx, "node delete", name, plan.WithoutNodes(nodes), run, parts{
-		engine: true,
-		before: func(ctx context.Context, o *operation) error { return o.emptyNodes(ctx, d) },
-		after:  func(ctx context.Context, o *operation) error { return o.uncordon(ctx) },
-	})
+	p := parts{engine: true}
+	p.before, p.after = d.emptying()
+	return m.change(ctx, "node delete", name, plan.WithoutNodes(nodes), run, p)
+}
+
+// emptying is what happens around a change that may remove nodes: they are emptied first, and take pods again if it fails.
+func (d DeleteOptions) emptying() (before, after func(context.Context, *operation) error) {
+	before = func(ctx context.Context, o *operation) error { return o.emptyNodes(ctx, d) }
+	return before, func(ctx context.Context, o *operation) error { return o.uncordon(ctx) }
 }
 
 // RestartNodes stops the nodes of these names or numbers and starts them; those that were stopped are started.
@@ -59,6 +63,9 @@ func (o *operation) leaving() (names []string) {
 // was there when the cluster was stopped keeps a node.
 func (o *operation) emptyNodes(ctx context.Context, d DeleteOptions) error {
 	names := o.leaving()
+	if len(names) == 0 {
+		return nil
+	}
 	if !o.Current.Running {
 		if d.Force {
 			return nil
@@ -98,10 +105,11 @@ func lostClaims(names []string, on claimsOn) error {
 
 // uncordon lets nodes take pods again that could not be removed after all.
 func (o *operation) uncordon(ctx context.Context) error {
-	if !o.Current.Running {
+	names := o.leaving()
+	if !o.Current.Running || len(names) == 0 {
 		return nil
 	}
 	ctx, cancel := o.limit(context.WithoutCancel(ctx), uncordonLimit, "nodes to take pods again")
 	defer cancel()
-	return o.client().Uncordon(ctx, o.leaving())
+	return o.client().Uncordon(ctx, names)
 }

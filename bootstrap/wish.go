@@ -14,18 +14,7 @@ func (m *Manager) ApplyWish(ctx context.Context, w plan.Wish, d DeleteOptions, r
 	if spec, err := m.env.Dir.Cluster(w.Name).LoadSpec(); err == nil {
 		p.engine = max(len(spec.Nodes), w.NodeCount(len(spec.Nodes))) > 0
 	}
-	p.before = func(ctx context.Context, o *operation) error {
-		if len(o.leaving()) == 0 {
-			return nil
-		}
-		return o.emptyNodes(ctx, d)
-	}
-	p.after = func(ctx context.Context, o *operation) error {
-		if len(o.leaving()) == 0 {
-			return nil
-		}
-		return o.uncordon(ctx)
-	}
+	p.before, p.after = d.emptying()
 	return m.change(ctx, "apply", w.Name, w.Kept, run, p)
 }
 

@@ -78,7 +78,7 @@ func (d *decoder) prefix(path, text string, validate func(netip.Prefix) error) n
 	return p
 }
 
-// nodes is nil if there is no list.
+// nodes returns nil for a file that does not list them.
 func (d *decoder) nodes(groups []nodeGroup) []plan.NodeWish {
 	if groups == nil {
 		return nil
@@ -121,7 +121,7 @@ func (d *decoder) nodes(groups []nodeGroup) []plan.NodeWish {
 	return list
 }
 
-// ports is nil if there is no list.
+// ports returns nil for a file that does not list them.
 func (d *decoder) ports(texts []string) []cluster.Port {
 	if texts == nil {
 		return nil

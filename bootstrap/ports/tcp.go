@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
-	"sync"
 
 	"bonsai/bootstrap/accept"
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/splice"
 )
 
 func tcpAddr(p cluster.Port) *net.TCPAddr {
@@ -52,26 +51,7 @@ func (w *forward) serve(client net.Conn) {
 		return
 	}
 	defer func() { _ = target.Close() }()
-	stop := context.AfterFunc(w.ctx, func() {
-		_ = client.Close()
-		_ = target.Close()
-	})
-	defer stop()
-	var both sync.WaitGroup
-	both.Go(func() { pipe(target, client) })
-	both.Go(func() { pipe(client, target) })
-	both.Wait()
-}
-
-// pipe copies one direction, and passes its end on: the other one may go on for long. Between TCP sockets the kernel moves
-// the data.
-func pipe(to, from net.Conn) {
-	_, err := io.Copy(to, from)
-	half, ok := to.(interface{ CloseWrite() error })
-	if err != nil || !ok || half.CloseWrite() != nil {
-		_ = to.Close()
-		_ = from.Close()
-	}
+	splice.Both(w.ctx, client, target)
 }
 
 // dial connects to the first node that answers, or to the Service.

@@ -130,7 +130,7 @@ func TestThisProcess(t *testing.T) {
 	instances, watches := inotifyOf("/proc/self")
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
 	if errors.Is(err, unix.EMFILE) {
-		t.Skip("this machine has none left")
+		t.Skip("needs a free inotify instance, of which this user has none left")
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -19,6 +18,7 @@ import (
 
 	"bonsai/bootstrap/accept"
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/splice"
 	"bonsai/bootstrap/wait"
 	"bonsai/controlplane/internal/listener"
 )
@@ -147,16 +147,5 @@ func (l *line) forward(ctx context.Context, client net.Conn) {
 		return // the client's pull says that the connection was closed
 	}
 	defer func() { _ = proxy.Close() }()
-	stop := context.AfterFunc(ctx, func() { _ = client.Close(); _ = proxy.Close() })
-	defer stop()
-	var copying sync.WaitGroup
-	for _, way := range [][2]net.Conn{{client, proxy}, {proxy, client}} {
-		copying.Go(func() {
-			_, _ = io.Copy(way[1], way[0])
-			if half, ok := way[1].(interface{ CloseWrite() error }); ok {
-				_ = half.CloseWrite()
-			}
-		})
-	}
-	copying.Wait()
+	splice.Both(ctx, client, proxy)
 }
