@@ -275,7 +275,10 @@ func (o *operation) affectedNodes() []cluster.Node {
 		return all
 	}
 	return slices.DeleteFunc(all, func(n cluster.Node) bool {
-		changes := func(c plan.Change) bool { return c.Object() == "node/"+n.Name }
+		changes := func(c plan.Change) bool {
+			marks := c.Kind() == plan.KindLabelNode || c.Kind() == plan.KindTaintNode // the daemon does these
+			return c.Object() == "node/"+n.Name && !marks
+		}
 		return !slices.ContainsFunc(o.Changes, changes) && !slices.Contains(o.outdated.nodes, n.Name)
 	})
 }

@@ -84,17 +84,27 @@ func matchNodes(nodes []cluster.Node, list []NodeWish) []int {
 	return match
 }
 
-// removeNodes takes nodes out of the plan. Their numbers are not given again.
+// removeNodes takes nodes out of the plan, with the ports that lead to them: nothing would answer there again. Their numbers
+// are not given again. If the control-plane role left with them, the oldest node that is not stopped gets it: charts and
+// scripts expect that some node has it.
 func removeNodes(spec *cluster.Spec, leaving []cluster.Node) {
 	if len(leaving) == 0 {
 		return
 	}
 	gone := map[string]bool{}
+	had := false
 	for _, n := range leaving {
 		gone[n.Name] = true
+		had = had || n.ControlPlane
 	}
 	spec.LastNumber = spec.HighestNumber()
 	spec.Nodes = slices.DeleteFunc(slices.Clone(spec.Nodes), func(n cluster.Node) bool { return gone[n.Name] })
+	spec.Ports = slices.DeleteFunc(slices.Clone(spec.Ports), func(p cluster.Port) bool { return gone[p.Node] })
+	if has := func(n cluster.Node) bool { return n.ControlPlane }; !had || len(spec.Nodes) == 0 || slices.ContainsFunc(spec.Nodes, has) {
+		return
+	}
+	heir := slices.IndexFunc(spec.Nodes, func(n cluster.Node) bool { return !n.Stopped })
+	spec.Nodes[max(heir, 0)].ControlPlane = true
 }
 
 // LabelNode gives the Node object of a node other labels, or another role, which is one too.

@@ -43,11 +43,18 @@ func (a NewNodes) Wanted(current State, env Environment) (State, error) {
 
 // WithoutNodes wants a cluster without the nodes of these names or numbers.
 func WithoutNodes(names []string) func(State, Environment) (State, error) {
-	return eachNamed(names, func(s *State, i int) {
-		s.Spec.LastNumber = s.Spec.HighestNumber()
-		delete(s.Down, s.Spec.Nodes[i].Name)
-		s.Spec.Nodes = slices.Delete(s.Spec.Nodes, i, i+1)
-	})
+	return func(current State, _ Environment) (State, error) {
+		leaving, err := FindNodes(current.Spec, names)
+		if err != nil {
+			return current, err
+		}
+		wanted := copied(current)
+		removeNodes(wanted.Spec, leaving)
+		for _, n := range leaving {
+			delete(wanted.Down, n.Name)
+		}
+		return wanted, nil
+	}
 }
 
 // StoppedNodes wants the nodes of these names or numbers to be down, and to stay so when the cluster starts.

@@ -59,6 +59,69 @@ func TestANameIsNotGivenTwice(t *testing.T) {
 	}
 }
 
+// TestTheControlPlaneRoleDoesNotLeaveWithItsNode: charts and scripts look for it.
+func TestTheControlPlaneRoleDoesNotLeaveWithItsNode(t *testing.T) {
+	spec := mustResolve(t, Wish{Nodes: new(4)}, nil, quietMachine())
+	spec.Nodes[1].Stopped = true
+	without := func(spec *cluster.Spec, names ...string) (State, []Change) {
+		t.Helper()
+		current := State{Spec: spec, Running: true, Down: map[string]bool{}}
+		wanted, err := WithoutNodes(names)(current, quietMachine())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return wanted, Diff(current, wanted)
+	}
+	roles := func(s State) (names []string) {
+		for _, n := range s.Spec.Nodes {
+			if n.ControlPlane {
+				names = append(names, n.Name)
+			}
+		}
+		return names
+	}
+	got, changes := without(&spec, "1")
+	if !slices.Equal(roles(got), []string{"dev-3"}) {
+		t.Errorf("nodes with the role: %v, want the oldest that runs", roles(got))
+	}
+	if want := []Change{RemoveNode{"dev-1"}, LabelNode{Node: "dev-3", Role: cluster.RoleControlPlane}}; !reflect.DeepEqual(changes, want) {
+		t.Errorf("changes: %v, want %v", changes, want)
+	}
+	if got, _ = without(&spec, "1", "3", "4"); !slices.Equal(roles(got), []string{"dev-2"}) {
+		t.Errorf("nodes with the role: %v, want the only one although it is stopped", roles(got))
+	}
+	if got, _ = without(&spec, "1", "2", "3", "4"); len(got.Spec.Nodes) > 0 {
+		t.Errorf("nodes: %v", namesOf(got.Spec))
+	}
+	if got, _ = without(&spec, "4"); !slices.Equal(roles(got), []string{"dev-1"}) || !spec.Nodes[0].ControlPlane || spec.Nodes[2].ControlPlane {
+		t.Errorf("nodes with the role: %v", roles(got))
+	}
+	spec.Nodes[3].ControlPlane = true
+	if got, _ = without(&spec, "1"); !slices.Equal(roles(got), []string{"dev-4"}) {
+		t.Errorf("nodes with the role: %v, want the other one that had it", roles(got))
+	}
+	spec.Nodes[0].ControlPlane, spec.Nodes[3].ControlPlane = false, false
+	if got, _ = without(&spec, "1"); len(roles(got)) > 0 {
+		t.Errorf("nodes with the role: %v, although none had it before", roles(got))
+	}
+}
+
+func TestPortsOfADeletedNodeGo(t *testing.T) {
+	spec := mustResolve(t, Wish{Nodes: new(3), Ports: ports(t, "8080:80@1", "8081:80@2", "8082:80")}, nil, quietMachine())
+	current := State{Spec: &spec, Running: true, Down: map[string]bool{}}
+	wanted, err := WithoutNodes([]string{"2"})(current, quietMachine())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []cluster.Port{spec.Ports[0], spec.Ports[2]}; !slices.Equal(wanted.Spec.Ports, want) || len(spec.Ports) != 3 {
+		t.Errorf("ports are %v, want %v", wanted.Spec.Ports, want)
+	}
+	want := Port{Listen: spec.Ports[1].Listen(), From: spec.Ports[1].To()}
+	if changes := Diff(current, wanted); !slices.Contains(changes, Change(want)) {
+		t.Errorf("changes are %v, want %v among them", changes, want)
+	}
+}
+
 func TestNewNodes(t *testing.T) {
 	spec := mustResolve(t, Wish{Nodes: new(1)}, nil, quietMachine())
 	taint := cluster.Taint{Key: "gpu", Effect: "NoSchedule"}

@@ -22,7 +22,8 @@ func (a *app) nodeDeleteCommand() *cobra.Command {
 		Aliases: []string{"rm"},
 		Short:   "Empty nodes and delete them",
 		Long: `Delete moves the pods of nodes elsewhere, as kubectl drain does, and removes the nodes with their data: container,
-volume, Node object, certificates and addresses. The cluster need not run.
+volume, Node object, certificates, addresses, and ports of this machine that lead to them. The cluster need not run. If no
+other node has the role control-plane, the oldest one gets it.
 
 A node is not deleted, and takes pods again, if something on it would be lost: pods without a controller, pods with
 data in emptyDir volumes, claims whose data is on its disk. The same is true if pods do not end within --timeout, for
@@ -53,6 +54,14 @@ func (a *app) runNodeDelete(ctx context.Context, names []string, o bootstrap.Del
 		p, err := s.Engine.DeleteNodes(ctx, a.profile, names, o, run)
 		if err == nil && !a.json() {
 			fmt.Fprintf(a.Stdout, "%s deleted.\n", areIs(changed(p, plan.KindRemoveNode)))
+			for _, c := range p.Changes {
+				switch c := c.(type) {
+				case plan.LabelNode:
+					fmt.Fprintf(a.Stdout, "%s has the role %s now.\n", c.Node, c.Role)
+				case plan.Port:
+					fmt.Fprintf(a.Stdout, "%s is no longer forwarded to %s.\n", c.Listen, c.From)
+				}
+			}
 		}
 		return err
 	})
