@@ -99,8 +99,7 @@ func lostClaims(names []string, on claimsOn) error {
 		return nil
 	}
 	slices.Sort(evidence)
-	return fault.Newf(fault.Blocked, "the data of %s would be lost", plural(len(evidence), "a claim", "claims")).WithEvidence(evidence...).
-		Advise("delete it with everything that is on it", cluster.Bonsai("node", "delete").On(names...).With("--force").Change())
+	return fault.NotEmptied(names, fmt.Errorf("the data of %s would be lost", plural(len(evidence), "a claim", "claims")), evidence)
 }
 
 // uncordon lets nodes take pods again that could not be removed after all.

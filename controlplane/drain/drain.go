@@ -77,7 +77,7 @@ func Nodes(ctx context.Context, client kubernetes.Interface, r cluster.DrainRequ
 		obstacles = append(obstacles, d.obstacles...)
 	}
 	if len(obstacles) > 0 && !r.Force {
-		return blocked(r, fmt.Errorf("%s would be lost", things(len(obstacles))), obstacles)
+		return fault.NotEmptied(r.Nodes, fmt.Errorf("%s would be lost", things(len(obstacles))), obstacles)
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, r.Limit, errLimit)
 	defer cancel()
@@ -93,29 +93,16 @@ func Nodes(ctx context.Context, client kubernetes.Interface, r cluster.DrainRequ
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case !passed:
-		return fault.New(fault.Node, "empty "+nodes(r.Nodes), err)
+		return fault.New(fault.Node, fault.Emptying(r.Nodes), err)
 	}
 	obstacles = nil
 	for _, d := range drains {
 		obstacles = append(obstacles, d.left()...)
 	}
-	return blocked(r, fmt.Errorf("timed out after %s waiting for %s to end", r.Limit, pods(len(obstacles))), obstacles)
+	return fault.NotEmptied(r.Nodes, fmt.Errorf("timed out after %s waiting for %s to end", r.Limit, pods(len(obstacles))), obstacles)
 }
 
 var errLimit = errors.New("the limit has passed")
-
-// blocked is the fault that names what is in the way.
-func blocked(r cluster.DrainRequest, err error, obstacles []string) error {
-	return fault.New(fault.Blocked, "empty "+nodes(r.Nodes), err).WithEvidence(obstacles...).
-		Advise("delete it with everything that is on it", cluster.Bonsai("node", "delete").On(r.Nodes...).With("--force").Change())
-}
-
-func nodes(names []string) string {
-	if len(names) == 1 {
-		return "node " + names[0]
-	}
-	return "nodes " + strings.Join(names, ", ")
-}
 
 func things(n int) string {
 	if n == 1 {
