@@ -1,7 +1,6 @@
 package session
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/componentlog"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/kube"
 	"bonsai/bootstrap/node"
@@ -72,7 +72,7 @@ func (s *Session) copyLog(ctx context.Context, b *logBuffer, like kube.LogLine, 
 		return readLines(r, func(line []byte, cut int) {
 			l := like
 			l.Text = lineText(line, cut)
-			if t := componentTime(line, time.Now()); !t.IsZero() {
+			if t := componentlog.LineTime(line, time.Now()); !t.IsZero() {
 				last = t
 			}
 			l.Time = last // a line without a time belongs to the one before it
@@ -88,32 +88,4 @@ func (s *Session) copyLog(ctx context.Context, b *logBuffer, like kube.LogLine, 
 		return s.explain(ctx, "read a log", err)
 	}
 	return err
-}
-
-// componentTime parses the time of a line: klog's header, which has no year, or the time of logfmt and JSON lines. It
-// is zero for lines without one.
-func componentTime(line []byte, now time.Time) time.Time {
-	const klogStamp = "0102 15:04:05.000000"
-	if len(line) > len(klogStamp) && bytes.IndexByte([]byte("IWEF"), line[0]) >= 0 {
-		if t, err := time.ParseInLocation(klogStamp, string(line[1:1+len(klogStamp)]), time.Local); err == nil {
-			t = t.AddDate(now.Year(), 0, 0)
-			if t.After(now.Add(24 * time.Hour)) { // it was last year
-				t = t.AddDate(-1, 0, 0)
-			}
-			return t
-		}
-	}
-	for _, key := range []string{`time="`, `"ts":"`, `"time":"`, `time=`} {
-		i := bytes.Index(line[:min(len(line), 64)], []byte(key))
-		if i < 0 {
-			continue
-		}
-		rest := line[i+len(key):]
-		if end := bytes.IndexAny(rest, "\" "); end > 0 {
-			if t, err := time.Parse(time.RFC3339Nano, string(rest[:end])); err == nil {
-				return t
-			}
-		}
-	}
-	return time.Time{}
 }

@@ -242,19 +242,3 @@ func TestASlowReaderLosesTheOldestAndIsNotified(t *testing.T) {
 		t.Errorf("the drop is reported twice: %+v", more)
 	}
 }
-
-func TestComponentTimes(t *testing.T) {
-	now := time.Date(2026, 1, 2, 12, 0, 0, 0, time.Local)
-	for line, want := range map[string]time.Time{
-		`I0102 11:00:00.250000 server.go:1] hello`:        time.Date(2026, 1, 2, 11, 0, 0, 250_000_000, time.Local),
-		`E1231 23:00:00.000000 server.go:1] last year`:    time.Date(2025, 12, 31, 23, 0, 0, 0, time.Local),
-		`time="2026-01-02T10:00:00Z" level=info msg="hi"`: time.Date(2026, 1, 2, 10, 0, 0, 0, time.UTC),
-		`{"level":"warn","ts":"2026-01-02T10:00:00.5Z"}`:  time.Date(2026, 1, 2, 10, 0, 0, 500_000_000, time.UTC),
-		`goroutine 1 [running]:`:                          {},
-		``:                                                {},
-	} {
-		if got := componentTime([]byte(line), now); !got.Equal(want) {
-			t.Errorf("%q: %s, want %s", line, got, want)
-		}
-	}
-}
