@@ -186,7 +186,7 @@ func (o *operation) plan(want Want) error {
 	if err != nil {
 		return err
 	}
-	if err := plan.CheckProcessors(o.Current, wanted, env); err != nil {
+	if err := errors.Join(plan.CheckProcessors(o.Current, wanted, env), o.checkMounts(wanted)); err != nil {
 		return err
 	}
 	o.Plan, err = plan.New(o.Current, wanted)
@@ -264,7 +264,7 @@ func (o *operation) touchesNodes() bool {
 		return false
 	}
 	return o.Has(plan.KindCreate, plan.KindStart) || o.rec.operation == "start" || o.Has(plan.KindAddNode, plan.KindRemoveNode,
-		plan.KindResizeNode, plan.KindStopNode, plan.KindStartNode, plan.KindMTU, plan.KindRegistry, plan.KindProxy)
+		plan.KindResizeNode, plan.KindMountNode, plan.KindStopNode, plan.KindStartNode, plan.KindMTU, plan.KindRegistry, plan.KindProxy)
 }
 
 // affectedNodes are those that should run and that this run makes so: all of them in a start, which repairs, and if they all

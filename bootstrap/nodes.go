@@ -39,6 +39,9 @@ func (o *operation) ensureNodes(ctx context.Context) error {
 		if err := o.haltOutdatedNodes(gctx); err != nil {
 			return err
 		}
+		if err := o.haltRemounted(gctx); err != nil {
+			return err
+		}
 		if err := o.runNodes(gctx, o.Wanted.Spec, nodes); err != nil {
 			return err
 		}

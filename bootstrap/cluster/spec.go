@@ -33,7 +33,8 @@ const (
 	// SpecVersion is written into each new spec file; a reader refuses a newer one. Version 2 has Suffix, without which
 	// an older bonsai would look for containers of other names. Version 3 has the ranges of pods and Services, which an older
 	// one would take for the default ones. Version 4 has nodes whose number is not their index, stopped ones, and roles.
-	SpecVersion = 4
+	// Version 5 has mounts, and settings of the components, which an older one would take away.
+	SpecVersion = 5
 	// SuffixLength is the length of a new cluster's Suffix, the beginning of its ID.
 	SuffixLength = 4
 	// ClusterDomain is the suffix of all service names.
@@ -117,6 +118,8 @@ type Node struct {
 	// Labels and Taints are those that the Node object is created with, in addition to its own.
 	Labels map[string]string `json:"labels,omitempty"`
 	Taints []Taint           `json:"taints,omitempty"`
+	// Mounts are what the container has of the engine's machine, sorted by Path, each Path once.
+	Mounts []Mount `json:"mounts,omitempty"`
 }
 
 // Same reports whether two plans are of the same node, at the same address. Its limits and other settings may differ.

@@ -178,6 +178,14 @@ func (s *Spec) Validate() error {
 				bad("node %q: %w", n.Name, err)
 			}
 		}
+		for i, m := range n.Mounts {
+			if err := m.Validate(); err != nil {
+				bad("node %q: %w", n.Name, err)
+			}
+			if i > 0 && n.Mounts[i-1].Path >= m.Path {
+				bad("node %q: the mounts are not sorted by path, or two have the path %s", n.Name, m.Path)
+			}
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -1,11 +1,13 @@
 package clusterfile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +19,7 @@ import (
 const head = "apiVersion: bonsai.dev/v1alpha1\nkind: Cluster\n"
 
 func options() Options {
-	return Options{Kubernetes: "v1.37.2", Addon: func(name string) error {
+	return Options{Kubernetes: "v1.37.2", Dir: "/home/me", Addon: func(name string) error {
 		if name == "lamp" {
 			return errors.New("there is no such addon")
 		}
@@ -48,10 +50,14 @@ func TestEverythingIsRead(t *testing.T) {
 	worker := plan.NodeWish{CPUs: 1.5, MemoryBytes: 2 << 30, Labels: ssd, Taints: []cluster.Taint{
 		{Key: "gpu", Value: "yes", Effect: "NoSchedule"}, {Key: "slow", Effect: "PreferNoSchedule"},
 	}}
+	src := cluster.Mount{Host: "/home/me/src", Path: "/src", ReadOnly: true}
+	all := []cluster.Mount{src, {Host: "/data", Path: "/srv"}}
+	worker.Mounts = []cluster.Mount{{Host: "/home/me/scratch", Path: "/mnt/scratch"}, src, {Host: "/srv/other", Path: "/srv", ReadOnly: true}}
+	slices.SortFunc(worker.Mounts, func(a, b cluster.Mount) int { return cmp.Compare(a.Path, b.Path) })
 	local := netip.MustParseAddr("127.0.0.1")
 	want := plan.Wish{
 		Name: "shop", KubernetesVersion: "1.36", APIPort: 7443, Exact: true, File: "c.yaml",
-		NodeList:          []plan.NodeWish{{ControlPlane: true}, worker, worker, {Labels: ssd}},
+		NodeList: []plan.NodeWish{{ControlPlane: true, Mounts: all}, worker, worker, {Labels: ssd, Mounts: all}}, Mounts: all,
 		ControlPlaneTaint: new(true), UpstreamHooks: new(true), DNSSearch: "none",
 		Subnet: netip.MustParsePrefix("172.29.0.0/22"), PodSubnet: netip.MustParsePrefix("172.24.0.0/16"), ServiceSubnet: netip.MustParsePrefix("172.25.0.0/16"),
 		Ports: []cluster.Port{
@@ -134,6 +140,8 @@ func TestEveryMistakeIsReportedWithItsLine(t *testing.T) {
 		{head + "network: {podSubnet: 10.0.0.0/24}\n", "the prefix length has to be from 8 to 17"},
 		{head + "controlPlaneTaint: yes\n", `c.yaml:3: controlPlaneTaint: "yes" is not true or false`},
 		{head + "ports:\n- 8080\n- 53:53/udp\n- 53:54/udp\n", "c.yaml:4: ports[0]: port \"8080\": it has no target; a port is written as [ADDRESS:]PORT:TARGET[@NODE][/udp]\nc.yaml:6: ports[2]: 127.0.0.1:53/udp is in line 5 already"},
+		{head + "mounts:\n- src\n- a:/x\n- b:/x\n- c:/proc\n- {hostPath: d}\n", "c.yaml:8: mounts[4].containerPath is missing\nc.yaml:4: mounts[0]: mount \"src\" is not written as HOST:PATH[:ro]\nc.yaml:6: mounts[2]: /x of the node has a mount in line 5 already\nc.yaml:7: mounts[3]: mount \"/home/me/c:/proc\": /proc of a node is the system's"},
+		{head + "nodes:\n- mounts: [/a]\n", "c.yaml:4: nodes[0].mounts[0]: mount \"/a\" is not written as"},
 		{head + "ports: 8080:80\n", "c.yaml:3: ports has to be a list, not a single value"},
 		{head + "registries:\n  docker.io: https://me:geheim@m.example\n", "c.yaml:4: registries.docker.io has to be a mapping, not a single value"},
 		{head + "registries:\n  docker.io: {}\n", "c.yaml:4: registries.docker.io.mirrors is missing"},

@@ -34,6 +34,7 @@ type document struct {
 	Network           *network            `yaml:"network,omitempty" doc:"Ranges of addresses; otherwise free ones. They cannot be changed later."`
 	DNS               *dns                `yaml:"dns,omitempty" doc:"Names that pods look up."`
 	Ports             []string            `yaml:"ports,omitempty" doc:"Ports of this machine that lead into the cluster, each as [ADDRESS:]PORT:TARGET[@NODE][/udp]. A target is a port of the nodes or NAMESPACE/NAME:PORT of a Service. A port that is no longer there is closed."`
+	Mounts            []mount             `yaml:"mounts,omitempty" doc:"Files and folders of the engine's machine that all nodes have, each as HOST:PATH[:ro]. One that is no longer there is removed, which recreates the containers of the nodes."`
 	Registries        map[string]registry `yaml:"registries,omitempty" doc:"Where images come from, by the host name of their registry; * stands for every registry."`
 	Proxy             *proxy              `yaml:"proxy,omitempty" enum:"environment" doc:"Proxy for pulls, or environment for that of the environment, which counts otherwise unless a file has chosen one before."`
 	Addons            map[string]bool     `yaml:"addons,omitempty" doc:"Addons to enable (true) or disable (false). Those that an enabled one needs are enabled too."`
@@ -73,6 +74,7 @@ type nodeGroup struct {
 	Memory string            `yaml:"memory,omitempty" of:"integer" doc:"Memory of each, such as 2Gi or 1500Mi, at least 256Mi; no limit if it is not given. A number alone is megabytes."`
 	Labels map[string]string `yaml:"labels,omitempty" of:"number,boolean" doc:"Labels of the Node objects."`
 	Taints []string          `yaml:"taints,omitempty" doc:"Taints of the Node objects, each as KEY=VALUE:EFFECT with the effect NoSchedule, PreferNoSchedule or NoExecute."`
+	Mounts []mount           `yaml:"mounts,omitempty" doc:"Files and folders of the engine's machine that these nodes have besides those of all nodes, each as HOST:PATH[:ro]."`
 }
 
 type network struct {

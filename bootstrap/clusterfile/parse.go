@@ -14,6 +14,8 @@ import (
 type Options struct {
 	// Kubernetes is the version of the linked components ("v1.37.2").
 	Kubernetes string
+	// Dir is the folder below which the file's own paths are that are not absolute.
+	Dir string
 	// Addon returns why there is no addon of that name, nil if there is.
 	Addon func(name string) error
 }

@@ -53,6 +53,9 @@ func View(spec cluster.Spec, o ViewOptions) ([]byte, error) {
 	if spec.UpstreamHooks {
 		doc.UpstreamHooks = &spec.UpstreamHooks
 	}
+	if doc.Nodes.Count != nil && len(spec.Nodes) > 0 {
+		doc.Mounts = viewMounts(spec.Nodes[0].Mounts)
+	}
 	for _, p := range spec.Ports {
 		doc.Ports = append(doc.Ports, viewPort(p, spec.Nodes))
 	}
@@ -95,7 +98,8 @@ func viewNodes(all []cluster.Node) *nodes {
 		for _, t := range n.Taints {
 			g.Taints = append(g.Taints, t.String())
 		}
-		usual = usual && g.CPUs == nil && g.Memory == "" && len(g.Labels)+len(g.Taints) == 0
+		g.Mounts = viewMounts(n.Mounts)
+		usual = usual && g.CPUs == nil && g.Memory == "" && len(g.Labels)+len(g.Taints) == 0 && slices.Equal(n.Mounts, all[0].Mounts)
 		if n.ControlPlane || !controlPlane { // a list without any role would have one
 			g.Role = n.Role()
 		}

@@ -29,6 +29,7 @@ func TestTheFileOfAClusterMakesItAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	delete(w.Registries.Mirrors, "ghcr.io") // has none, as without a word of it
+	w.Mounts = nil                          // each node has them
 	if !reflect.DeepEqual(read, w) {
 		t.Errorf("got  %+v\nwant %+v", read, w)
 	}
@@ -42,6 +43,7 @@ func TestTheFileHasOnlyWhatWasChosen(t *testing.T) {
 		{plan.Wish{}, "name: dev\nnodes: 3\n"},
 		{plan.Wish{Nodes: new(0), APIPort: 6443}, "name: dev\napiPort: 6443\nnodes: 0\n"},
 		{plan.Wish{Proxy: &cluster.Proxy{HTTPS: "http://env:1"}, KubernetesVersion: "1.36"}, "name: dev\nkubernetesVersion: \"1.36\"\nnodes: 3\n"},
+		{plan.Wish{Nodes: new(2), Mounts: []cluster.Mount{{Host: "/b", Path: "/x", ReadOnly: true}, {Host: "/a", Path: "/w"}}}, "name: dev\nnodes: 2\nmounts:\n  - /a:/w\n  - /b:/x:ro\n"},
 		{plan.Wish{CPUs: new(2.0)}, "name: dev\nnodes:\n  - role: control-plane\n    cpus: 2\n  - count: 2\n    cpus: 2\n"},
 		{plan.Wish{NodeList: []plan.NodeWish{{}, {}, {MemoryBytes: 300 << 20}}}, "name: dev\nnodes:\n  - role: worker\n    count: 2\n  - role: worker\n    memory: 300Mi\n"},
 	} {

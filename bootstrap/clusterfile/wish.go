@@ -40,7 +40,13 @@ func (d *decoder) wish(doc document, o Options) plan.Wish {
 	}
 	if doc.Nodes != nil {
 		w.Nodes = doc.Nodes.Count
-		w.NodeList = d.nodes(doc.Nodes.List)
+		w.NodeList = d.nodes(doc.Nodes.List, o.Dir)
+	}
+	w.Mounts = d.mounts("mounts", doc.Mounts, o.Dir)
+	for i := range w.NodeList { // its own mounts have precedence
+		if n := &w.NodeList[i]; len(w.Mounts) > 0 {
+			n.Mounts = cluster.MountWith(slices.Clone(w.Mounts), n.Mounts...)
+		}
 	}
 	w.Ports = d.ports(doc.Ports)
 	w.Registries = d.registries(doc.Registries)
@@ -79,7 +85,7 @@ func (d *decoder) prefix(path, text string, validate func(netip.Prefix) error) n
 }
 
 // nodes returns nil for a file that does not list them.
-func (d *decoder) nodes(groups []nodeGroup) []plan.NodeWish {
+func (d *decoder) nodes(groups []nodeGroup, dir string) []plan.NodeWish {
 	if groups == nil {
 		return nil
 	}
@@ -103,6 +109,9 @@ func (d *decoder) nodes(groups []nodeGroup) []plan.NodeWish {
 			t, err := cluster.ParseTaint(text)
 			d.badAt(fmt.Sprintf("%s.taints[%d]", path, j), err)
 			n.Taints = append(n.Taints, t)
+		}
+		if own := d.mounts(path+".mounts", g.Mounts, dir); len(own) > 0 {
+			n.Mounts = own
 		}
 		count := 1
 		if g.Count != nil {

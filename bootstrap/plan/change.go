@@ -30,6 +30,7 @@ const (
 	KindResizeNode    Kind = "node-resized"
 	KindLabelNode     Kind = "node-labels"
 	KindTaintNode     Kind = "node-taints"
+	KindMountNode     Kind = "node-mounts"
 	KindStopNode      Kind = "node-stopped"
 	KindStartNode     Kind = "node-started"
 	KindRegistry      Kind = "registry"
@@ -148,7 +149,7 @@ func (c MTU) Needs() Need {
 	if len(c.Nodes) == 0 {
 		return Need{Effect: Live}
 	}
-	return Need{Effect: Restart, Nodes: c.Nodes}
+	return Need{Effect: Recreate, Nodes: c.Nodes}
 }
 func (c MTU) String() string {
 	return fmt.Sprintf("change the MTU of the nodes' network from %d to %d", c.From, c.To)
@@ -281,7 +282,7 @@ func (c ResizeNode) Needs() Need {
 	if !c.Running || !removes {
 		return Need{Effect: Live}
 	}
-	return Need{Effect: Restart, Nodes: []string{c.Node}}
+	return Need{Effect: Recreate, Nodes: []string{c.Node}}
 }
 func (c ResizeNode) String() string {
 	return fmt.Sprintf("change the limits of node %s from %s to %s", c.Node, c.From, c.To)

@@ -79,6 +79,7 @@ func diffNodes(current, wanted State) (changes []Change) {
 		if from != to {
 			changes = append(changes, ResizeNode{n.Name, from, to, current.runs(n.Name)})
 		}
+		changes = append(changes, diffMounts(old, n, current.runs(n.Name))...)
 		changes = append(changes, diffMarks(old, n)...)
 		switch down := wanted.Down[n.Name]; {
 		case n.Stopped && !old.Stopped || down && !current.Down[n.Name]:

@@ -16,6 +16,8 @@ type NodeWish struct {
 	MemoryBytes int64             `json:"memoryBytes,omitempty"`
 	Labels      map[string]string `json:"labels,omitempty"`
 	Taints      []cluster.Taint   `json:"taints,omitempty"`
+	// Mounts are sorted by path.
+	Mounts []cluster.Mount `json:"mounts,omitempty"`
 }
 
 // fitNodes makes the nodes of spec those of the wish: their number, and what is said of each. Nodes that exist are matched
@@ -55,12 +57,12 @@ func (w Wish) fitNodes(spec *cluster.Spec) error {
 
 // of is the node with what is said of it here.
 func (w NodeWish) of(n cluster.Node) cluster.Node {
-	n.ControlPlane, n.CPUs, n.MemoryBytes, n.Labels, n.Taints = w.ControlPlane, w.CPUs, w.MemoryBytes, w.Labels, w.Taints
+	n.ControlPlane, n.CPUs, n.MemoryBytes, n.Labels, n.Taints, n.Mounts = w.ControlPlane, w.CPUs, w.MemoryBytes, w.Labels, w.Taints, w.Mounts
 	return n
 }
 
 // matchNodes returns for each node which of the list it becomes, -1 for none: the one that it is already, else one that
-// only differs in its limits, else the first that is left.
+// only differs in its limits or mounts, else the first that is left.
 func matchNodes(nodes []cluster.Node, list []NodeWish) []int {
 	match, taken := make([]int, len(nodes)), make([]bool, len(list))
 	for i := range match {
@@ -68,7 +70,7 @@ func matchNodes(nodes []cluster.Node, list []NodeWish) []int {
 	}
 	for _, fits := range []func(n, as cluster.Node) bool{
 		func(n, as cluster.Node) bool {
-			return len(diffMarks(n, as)) == 0 && n.CPUs == as.CPUs && n.MemoryBytes == as.MemoryBytes
+			return len(diffMarks(n, as)) == 0 && n.CPUs == as.CPUs && n.MemoryBytes == as.MemoryBytes && slices.Equal(n.Mounts, as.Mounts)
 		},
 		func(n, as cluster.Node) bool { return len(diffMarks(n, as)) == 0 },
 		func(_, _ cluster.Node) bool { return true },

@@ -171,3 +171,48 @@ func TestAdviceForAFileNamesNoFlags(t *testing.T) {
 		}
 	}
 }
+
+func TestMountsOfNodes(t *testing.T) {
+	src, data, other := cluster.Mount{Host: "/src", Path: "/src"}, cluster.Mount{Host: "/data", Path: "/data", ReadOnly: true}, cluster.Mount{Host: "/other", Path: "/src"}
+	spec := mustResolve(t, Wish{Nodes: new(2), Mounts: []cluster.Mount{src}}, nil, quietMachine())
+	state := State{Spec: &spec, Running: true, Down: map[string]bool{"dev-2": true}}
+
+	// Flags add and replace, and what nothing is said of stays.
+	w := Wish{Name: "dev", Mounts: []cluster.Mount{data, other}}
+	wanted, err := w.Started(state, quietMachine())
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes := Diff(state, wanted)
+	want := "mount read-only /data at /data, and mount /other at /src of node dev-1"
+	if len(changes) != 3 || changes[0].String() != want || changes[0].Needs().String() != "recreates node dev-1, with the data" || changes[1].Needs().Effect != Live {
+		t.Errorf("changes %v, want %q first", changes, want)
+	}
+	if got := kept(t, Wish{Exact: true}, state); len(got.Changes) != 0 {
+		t.Errorf("a file without mounts changes %v", got.Changes)
+	}
+	// Those of a file are all.
+	got := changesOf(kept(t, Wish{Exact: true, Mounts: []cluster.Mount{data}}, state))
+	if len(got) != 2 || got[0] != "mount read-only /data at /data, and remove the mount at /src of node dev-1" {
+		t.Errorf("changes %q", got)
+	}
+	if got := changesOf(kept(t, Wish{Exact: true, Mounts: []cluster.Mount{}}, state)); len(got) != 2 || got[1] != "remove the mount at /src of node dev-2" {
+		t.Errorf("changes %q", got)
+	}
+	got = changesOf(kept(t, Wish{Exact: true, NodeList: []NodeWish{{ControlPlane: true, Mounts: []cluster.Mount{src}}, {}}}, state))
+	if !slices.Equal(got, []string{"remove the mount at /src of node dev-2"}) {
+		t.Errorf("changes %q", got)
+	}
+	if _, err := Resolve(Wish{Name: "dev", Nodes: new(0), Mounts: []cluster.Mount{src}}, nil, quietMachine()); fault.KindOf(err) != fault.Usage {
+		t.Errorf("mounts of no nodes: %v", err)
+	}
+
+	// One by one.
+	one, err := RemountedNodes([]string{"1"}, []cluster.Mount{data}, []string{"/src"})(state, quietMachine())
+	if err != nil || !slices.Equal(one.Spec.Nodes[0].Mounts, []cluster.Mount{data}) || !slices.Equal(spec.Nodes[0].Mounts, []cluster.Mount{src}) {
+		t.Errorf("%v, %+v", err, one.Spec.Nodes)
+	}
+	if _, err := RemountedNodes([]string{"1"}, nil, []string{"/nowhere"})(state, quietMachine()); err == nil || !strings.Contains(fault.Problem(err).HintText(), "/src:/src") {
+		t.Errorf("an unmount of nothing: %v", err)
+	}
+}

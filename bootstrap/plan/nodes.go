@@ -19,6 +19,7 @@ type NewNodes struct {
 	ControlPlane bool
 	Labels       map[string]string
 	Taints       []cluster.Taint
+	Mounts       []cluster.Mount
 }
 
 // Wanted is the state with these nodes: they run if the cluster does.
@@ -34,7 +35,7 @@ func (a NewNodes) Wanted(current State, env Environment) (State, error) {
 	}
 	for i := range spec.Nodes[had:] {
 		n := &spec.Nodes[had+i]
-		n.CPUs, n.MemoryBytes, n.Labels, n.Taints = a.CPUs, a.MemoryBytes, a.Labels, a.Taints
+		n.CPUs, n.MemoryBytes, n.Labels, n.Taints, n.Mounts = a.CPUs, a.MemoryBytes, a.Labels, a.Taints, cluster.MountWith(nil, a.Mounts...)
 		n.ControlPlane = n.ControlPlane || a.ControlPlane
 		n.Pending = !current.Running
 	}

@@ -125,8 +125,8 @@ type Effect string
 const (
 	// Live interrupts nothing.
 	Live Effect = "live"
-	// Restart recreates the containers of some nodes, whose volumes are kept.
-	Restart Effect = "restart"
+	// Recreate recreates the containers of some nodes: their pods start again, and their volumes are kept.
+	Recreate Effect = "recreate"
 	// Stopped is possible only while the cluster is stopped.
 	Stopped Effect = "stopped"
 	// Impossible requires recreating the cluster.
@@ -136,7 +136,7 @@ const (
 // Need is what has to happen for a change.
 type Need struct {
 	Effect Effect `json:"effect"`
-	// Nodes are those that Restart restarts.
+	// Nodes are those whose containers Recreate recreates.
 	Nodes []string `json:"nodes,omitempty"`
 	// Reason says why it is Impossible.
 	Reason string `json:"reason,omitempty"`
@@ -144,12 +144,12 @@ type Need struct {
 
 func (n Need) String() string {
 	switch n.Effect {
-	case Restart:
+	case Recreate:
 		noun := "node"
 		if len(n.Nodes) != 1 {
 			noun = "nodes"
 		}
-		return fmt.Sprintf("restarts %s %s", noun, strings.Join(n.Nodes, ", "))
+		return fmt.Sprintf("recreates %s %s, with the data", noun, strings.Join(n.Nodes, ", "))
 	case Stopped:
 		return "a stopped cluster"
 	case Impossible:

@@ -273,7 +273,7 @@ func TestDiff(t *testing.T) {
 		{"the default said aloud", spec(func(s *cluster.Spec) {
 			s.PodSubnet, s.ServiceSubnet, s.APIPort = cluster.DefaultPodSubnet, cluster.DefaultServiceSubnet, 7443
 		}), KindAPIPort, "cluster/dev", Stopped, "change the API port from 6443 to 7443", `{"name":"dev","from":6443,"to":7443}`},
-		{"MTU", spec(func(s *cluster.Spec) { s.MTU = 1500 }), KindMTU, "cluster/dev", Restart,
+		{"MTU", spec(func(s *cluster.Spec) { s.MTU = 1500 }), KindMTU, "cluster/dev", Recreate,
 			"change the MTU of the nodes' network from 1400 to 1500", `{"name":"dev","from":1400,"to":1500,"nodes":["dev-1","dev-2"]}`},
 		{"MTU of a stopped network", func(c, w *State) {
 			c.Down = map[string]bool{"dev-1": true, "dev-2": true}
@@ -338,7 +338,7 @@ func TestDiff(t *testing.T) {
 func TestAChangeInJSON(t *testing.T) {
 	data, err := json.Marshal(Describe(ResizeNode{Node: "dev-1", From: Limits{CPUs: 2}, Running: true}))
 	want := `{"kind":"node-resized","object":"node/dev-1","summary":"change the limits of node dev-1 from 2 CPUs to none",` +
-		`"needs":{"effect":"restart","nodes":["dev-1"]},` +
+		`"needs":{"effect":"recreate","nodes":["dev-1"]},` +
 		`"details":{"node":"dev-1","from":{"cpus":2,"memoryBytes":0},"to":{"cpus":0,"memoryBytes":0},"running":true}}`
 	if err != nil || string(data) != want {
 		t.Errorf("got  %s, %v\nwant %s", data, err, want)

@@ -42,6 +42,9 @@ type Wish struct {
 	// CPUs and MemoryBytes limit every node; 0 removes the limit.
 	CPUs        *float64 `json:"cpus,omitempty"`
 	MemoryBytes *int64   `json:"memoryBytes,omitempty"`
+	// Mounts are those of every node: added to what it has, or all of them if the wish is Exact and not nil. Those of a
+	// NodeList are in it.
+	Mounts []cluster.Mount `json:"mounts,omitempty"`
 	// Registries holds the mirrors of some registries, none for an empty list; those of others stay as they are.
 	Registries cluster.Registries `json:"registries,omitzero"`
 	// Proxy is that of the environment, for pulls; nil keeps the one that the cluster has.
@@ -131,6 +134,9 @@ func Resolve(w Wish, existing *cluster.Spec, env Environment) (cluster.Spec, err
 		return cluster.Spec{}, f
 	}
 	if err := limitNodes(&spec, w); err != nil {
+		return cluster.Spec{}, err
+	}
+	if err := w.mountNodes(&spec); err != nil {
 		return cluster.Spec{}, err
 	}
 	if env.MTU != 0 {

@@ -108,6 +108,11 @@ func containerConfig(n node.NodeSpec, payload string, g grant) settings {
 			net: {IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: n.Node.IP.String()}, Aliases: aliases(n)},
 		}},
 	}
+	for _, m := range n.Node.Mounts {
+		s.Host.Mounts = append(s.Host.Mounts, mount.Mount{ // the user's; a missing source is an error and not an empty folder
+			Type: mount.TypeBind, Source: m.Host, Target: m.Path, ReadOnly: m.ReadOnly,
+		})
+	}
 	if !g.privileged {
 		restrict(s.Host, g)
 	}

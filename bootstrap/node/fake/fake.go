@@ -333,7 +333,7 @@ func (e *Engine) EnsureNode(ctx context.Context, n node.NodeSpec) error {
 	if e.networks[node.NetworkName(n.Spec)] == nil {
 		return fault.Newf(fault.Engine, "network %s is not there", node.NetworkName(n.Spec))
 	}
-	settings := fmt.Sprint(n.Spec.Subnet, n.Spec.MTU, n.Node.Name, n.Node.IP, n.Payload, n.Image)
+	settings := fmt.Sprint(n.Spec.Subnet, n.Spec.MTU, n.Node.Name, n.Node.IP, n.Payload, n.Image, n.Node.Mounts)
 	c := e.containers[name]
 	if c != nil && (c.foreign || c.ClusterID != n.Spec.ID) {
 		return fault.Newf(fault.Conflict, "the name of container %s is %w", name, node.ErrTaken)

@@ -60,6 +60,13 @@ func testChangedSettings(t *testing.T, s *suite) {
 	}
 	equal(t, "volume content", s.output(t, after.Name, "cat", "/var/lib/kept"), "kept")
 	equal(t, "file", s.output(t, after.Name, "cat", n.Files[0].Path), "first")
+	n.Node.Mounts = []cluster.Mount{{Host: "/etc", Path: "/mnt/etc", ReadOnly: true}} // which every machine has
+	mounted := s.start(t, n)
+	if mounted.ID == after.ID {
+		t.Error("the container was not replaced, although an engine cannot add a mount")
+	}
+	equal(t, "volume content with a mount", s.output(t, mounted.Name, "cat", "/var/lib/kept"), "kept")
+	equal(t, "container with the same mounts", s.start(t, n).ID, mounted.ID)
 }
 
 func testNewPayload(t *testing.T, s *suite) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -51,7 +52,7 @@ func wishFlags(flags *pflag.FlagSet) (errs []error) {
 	for _, f := range []struct{ flag, field string }{
 		{"nodes", "nodes"}, {"kubernetes-version", "kubernetesVersion"}, {"registry-mirror", "registries"}, {"image-mirror-country", "registries"},
 		{"registry-ca", "registries"}, {"api-port", "apiPort"}, {"subnet", "network"}, {"pod-subnet", "network"}, {"service-subnet", "network"},
-		{"dns-search", "dns"}, {"cpus", "nodes"}, {"memory", "nodes"}, {"addons", "addons"}, {"port", "ports"}, {"upstream-hooks", "upstreamHooks"},
+		{"dns-search", "dns"}, {"cpus", "nodes"}, {"memory", "nodes"}, {"addons", "addons"}, {"port", "ports"}, {"mount", "mounts"}, {"upstream-hooks", "upstreamHooks"},
 		{"control-plane-taint", "controlPlaneTaint"},
 	} {
 		if flags.Changed(f.flag) {
@@ -68,9 +69,13 @@ func (a *app) readWish(path string, c *catalog.Catalog) (plan.Wish, error) {
 	if err != nil {
 		return plan.Wish{}, fault.New(fault.Usage, "read the cluster file", err)
 	}
+	dir, err := fileDir(path)
+	if err != nil {
+		return plan.Wish{}, err
+	}
 	wish, err := clusterfile.Parse(path, data, clusterfile.Options{
-		Kubernetes: a.Info.Kubernetes,
-		Addon:      func(name string) error { _, err := c.Find(name); return err },
+		Kubernetes: a.Info.Kubernetes, Dir: dir,
+		Addon: func(name string) error { _, err := c.Find(name); return err },
 	})
 	if err != nil {
 		return plan.Wish{}, err
@@ -83,6 +88,19 @@ func (a *app) readWish(path string, c *catalog.Catalog) (plan.Wish, error) {
 		wish.Proxy = a.environmentProxy()
 	}
 	return wish, nil
+}
+
+// fileDir is the folder that paths in a file start from: its own, or the current one for the standard input.
+func fileDir(path string) (string, error) {
+	dir := "."
+	if path != standardInput {
+		dir = filepath.Dir(path)
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fault.New(fault.State, "find the folder of "+fileName(path), err)
+	}
+	return dir, nil
 }
 
 func (a *app) readFile(path string) ([]byte, error) {

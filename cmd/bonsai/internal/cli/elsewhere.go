@@ -28,7 +28,7 @@ func commandsElsewhere() []elsewhere {
 		{words: "docker-env", of: "minikube", is: bonsai("image", "build").On("."), why: "nodes run containerd and not Docker; images are built by your engine and loaded into all nodes"},
 		{words: "podman-env", of: "minikube", is: bonsai("image", "build").On("."), why: "nodes run containerd; images are built by your engine and loaded into all nodes"},
 		{words: "tunnel", of: "minikube", is: bonsai("port", "add").On("8080:NAMESPACE/NAME:PORT").Fill("8080:NAMESPACE/NAME:PORT"), why: "a Service is reached by a port of this machine"},
-		{words: "mount", of: "minikube", is: bonsai("cp").On("FOLDER", "NODE:FOLDER").Fill("FOLDER", "NODE:FOLDER"), why: "folders of this machine are not mounted but copied"},
+		{words: "mount", of: "minikube", is: bonsai("node", "update").On("NODE").With("--mount", "FOLDER:PATH").Fill("NODE", "FOLDER:PATH"), why: "a node has the mounts that its container was created with; node update recreates it with its data"},
 		{words: "cache add", of: "minikube", is: bonsai("image", "load"), kept: true},
 		{words: "cache list", of: "minikube", is: bonsai("image", "ls")},
 		{words: "cache delete", of: "minikube", is: bonsai("image", "rm"), kept: true},

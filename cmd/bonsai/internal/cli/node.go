@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -41,11 +42,12 @@ func (a *app) nodeVerb(verb string, f func(s Session, run bootstrap.Run) error) 
 	return a.operation("node "+verb, false, func(p *progress) error { return f(s, bootstrap.Run{Events: p.Event}) })
 }
 
-// changed are the nodes of which a plan has changes of a kind, by name.
-func changed(p plan.Plan, kind plan.Kind) (names []string) {
+// changed are the nodes of which a plan has changes of some kinds, by name, each once.
+func changed(p plan.Plan, kinds ...plan.Kind) (names []string) {
 	for _, c := range p.Changes {
-		if c.Kind() == kind {
-			names = append(names, strings.TrimPrefix(c.Object(), "node/"))
+		name := strings.TrimPrefix(c.Object(), "node/")
+		if slices.Contains(kinds, c.Kind()) && !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
 	return names

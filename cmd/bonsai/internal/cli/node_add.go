@@ -20,6 +20,7 @@ type nodeAddOptions struct {
 	labels []string
 	taints []string
 	role   string
+	mounts []string
 }
 
 func (a *app) nodeAddCommand() *cobra.Command {
@@ -44,6 +45,7 @@ If it fails, what it created is removed.`,
 	f.StringVar(&o.memory, "memory", "", "memory of each, such as 2g or 1500m (default no limit)")
 	f.StringSliceVar(&o.labels, "labels", nil, "labels, such as disk=ssd,zone=a")
 	f.StringSliceVar(&o.taints, "taints", nil, "taints, such as gpu=yes:NoSchedule, with one of the effects NoSchedule, PreferNoSchedule and NoExecute")
+	f.StringArrayVar(&o.mounts, "mount", nil, "file or folder of the engine's machine that they have, as `HOST:PATH[:ro]`; may be repeated")
 	f.StringVar(&o.role, "role", cluster.RoleWorker, cluster.RoleWorker+" or "+cluster.RoleControlPlane+": which label of a role they get; the control plane itself is not on nodes")
 	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions([]string{cluster.RoleWorker, cluster.RoleControlPlane}, cobra.ShellCompDirectiveNoFileComp))
 	a.addOutput(cmd, "json prints each step as a line")
@@ -99,6 +101,9 @@ func (o nodeAddOptions) check() (nodes plan.NewNodes, _ error) {
 		t, err := cluster.ParseTaint(text)
 		bad(err, "for example:  --taints gpu=yes:NoSchedule")
 		nodes.Taints = append(nodes.Taints, t)
+	}
+	if nodes.Mounts, err = parseMounts(o.mounts); err != nil {
+		errs = append(errs, err)
 	}
 	switch o.role {
 	case cluster.RoleWorker:

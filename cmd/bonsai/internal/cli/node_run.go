@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"bonsai/bootstrap"
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/plan"
 )
@@ -28,7 +30,7 @@ as a problem.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.nodeVerb("stop", func(s Session, run bootstrap.Run) error {
 				p, err := s.Engine.Apply(cmd.Context(), "node stop", a.profile, plan.StoppedNodes(args), run)
-				return a.printNodes(p, err, plan.KindStopNode, "stopped.", "They are stopped already.")
+				return a.printNodes(p, err, []plan.Kind{plan.KindStopNode}, "stopped.", "They are stopped already.")
 			})
 		},
 	}
@@ -53,7 +55,7 @@ does not run, they will start with it.`,
 				if !p.Current.Running {
 					done = "no longer stopped, and will start with the cluster:  " + a.command("start")
 				}
-				return a.printNodes(p, err, plan.KindStartNode, done, "There is nothing to start.")
+				return a.printNodes(p, err, []plan.Kind{plan.KindStartNode}, done, "There is nothing to start.")
 			})
 		},
 	}
@@ -95,11 +97,11 @@ started again where they were. Nodes that were stopped are started.`,
 }
 
 // printNodes prints the result of a verb: done follows the names of the nodes that the plan changes.
-func (a *app) printNodes(p plan.Plan, err error, kind plan.Kind, done, nothing string) error {
+func (a *app) printNodes(p plan.Plan, err error, kinds []plan.Kind, done, nothing string) error {
 	if err != nil || a.json() {
 		return err
 	}
-	names := changed(p, kind)
+	names := changed(p, kinds...)
 	if len(names) == 0 {
 		fmt.Fprintln(a.Stdout, nothing)
 		return nil
@@ -108,17 +110,26 @@ func (a *app) printNodes(p plan.Plan, err error, kind plan.Kind, done, nothing s
 	return nil
 }
 
-type nodeUpdateOptions struct{ cpus, memory string }
+type nodeUpdateOptions struct {
+	cpus, memory    string
+	mounts, unmount []string
+}
 
 func (a *app) nodeUpdateCommand() *cobra.Command {
 	var o nodeUpdateOptions
 	cmd := &cobra.Command{
 		Use:   "update NODE...",
-		Short: "Change the processors and the memory of nodes",
+		Short: "Change the processors, the memory and the mounts of nodes",
 		Long: `Update changes how much of the machine's processors and memory nodes may use. The scheduler sees it: what a node offers
-changes with it. Pods keep running; only the kubelet is restarted. Removing a limit restarts the node.`,
+changes with it. Pods keep running; only the kubelet is restarted. Removing a limit recreates the container of the node, with
+its data; its pods start again.
+
+It also mounts files and folders of the engine's machine in nodes, or removes such mounts, which recreates them in the same
+way. Pods use what is mounted by hostPath volumes.`,
 		Example: `  bonsai node update bonsai-2 --cpus 2 --memory 4g
-  bonsai node update 2 3 --memory no-limit`,
+  bonsai node update 2 3 --memory no-limit
+  bonsai node update 1 --mount ~/src:/src:ro
+  bonsai node update 1 --unmount /src`,
 		Args:              manyNodes,
 		ValidArgsFunction: a.completeManyNodes,
 		RunE:              func(cmd *cobra.Command, args []string) error { return a.runNodeUpdate(cmd.Context(), args, o) },
@@ -126,6 +137,8 @@ changes with it. Pods keep running; only the kubelet is restarted. Removing a li
 	f := cmd.Flags()
 	f.StringVar(&o.cpus, "cpus", "", "processors, such as 2 or 0.5; no-limit removes the limit")
 	f.StringVar(&o.memory, "memory", "", "memory, such as 2g or 1500m; no-limit removes the limit")
+	f.StringArrayVar(&o.mounts, "mount", nil, "file or folder of the engine's machine to mount, as `HOST:PATH[:ro]`; may be repeated")
+	f.StringArrayVar(&o.unmount, "unmount", nil, "`PATH` in the nodes at which nothing is to be mounted any more; may be repeated")
 	a.addOutput(cmd, "json prints each step as a line")
 	return cmd
 }
@@ -148,14 +161,45 @@ func (a *app) runNodeUpdate(ctx context.Context, names []string, o nodeUpdateOpt
 		}
 		memory = &n
 	}
-	if cpus == nil && memory == nil {
+	mounts, err := parseMounts(o.mounts)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	if cpus == nil && memory == nil && len(mounts)+len(o.unmount)+len(errs) == 0 {
 		errs = append(errs, fault.Newf(fault.Usage, "there is nothing to change").Advise("for example:  --cpus 2 --memory 4g"))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	return a.nodeVerb("update", func(s Session, run bootstrap.Run) error {
-		p, err := s.Engine.Apply(ctx, "node update", a.profile, plan.ResizedNodes(names, cpus, memory), run)
-		return a.printNodes(p, err, plan.KindResizeNode, "changed.", "They have these limits already.")
+		p, err := s.Engine.Apply(ctx, "node update", a.profile, func(current plan.State, env plan.Environment) (plan.State, error) {
+			wanted, err := plan.RemountedNodes(names, mounts, o.unmount)(current, env)
+			if err != nil {
+				return current, err
+			}
+			return plan.ResizedNodes(names, cpus, memory)(wanted, env)
+		}, run)
+		return a.printNodes(p, err, []plan.Kind{plan.KindResizeNode, plan.KindMountNode}, "changed.", "They have these limits and mounts already.")
 	})
+}
+
+// parseMounts reads what mounts are given as, and reports all mistakes at once. nil are none.
+func parseMounts(texts []string) (list []cluster.Mount, err error) {
+	dir, err := fileDir(standardInput)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, text := range texts {
+		m, err := cluster.ParseMount(text, dir)
+		if err == nil && slices.ContainsFunc(list, func(o cluster.Mount) bool { return o.Path == m.Path }) {
+			err = fmt.Errorf("--mount has the path %s twice", m.Path)
+		}
+		if err != nil {
+			errs = append(errs, fault.New(fault.Usage, "", err).Advise("for example:  --mount /home/me/src:/src:ro"))
+			continue
+		}
+		list = append(list, m)
+	}
+	return list, errors.Join(errs...)
 }

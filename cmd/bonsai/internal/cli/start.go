@@ -41,6 +41,7 @@ type startOptions struct {
 	taint         bool
 	addons        []string
 	ports         []string
+	mounts        []string
 	driver        string
 	runtime       string
 }
@@ -98,6 +99,7 @@ what it created, unless --keep is given. Ctrl-C at any time does the same.`,
 	f.StringSliceVar(&o.addons, "addons", nil, "enable addons, such as a,b; bonsai addons list names them. Others are not changed")
 	_ = cmd.RegisterFlagCompletionFunc("addons", a.completeAddons)
 	f.StringArrayVar(&o.ports, "port", nil, "`PORT` of this machine that leads into the cluster, as [ADDRESS:]PORT:TARGET[@NODE][/udp]; may be repeated. bonsai port --help explains it")
+	f.StringArrayVar(&o.mounts, "mount", nil, "file or folder of the engine's machine that every node has, as `HOST:PATH[:ro]`; may be repeated. Nodes that exist are recreated with their data. node update adds and removes mounts of one node")
 	f.StringVar(&o.wait, "wait", "all", "all: until every node is Ready; apiserver: until the API server answers")
 	f.Lookup("wait").NoOptDefVal = "all"
 	f.BoolVar(&o.keep, "keep", false, "leave everything in place if the start fails, for inspection")
@@ -205,6 +207,9 @@ func (a *app) checkStart(flags *pflag.FlagSet, o startOptions) (plan.Wish, boots
 		bad(err, "for example:  --dns-search none")
 	}
 	if wish.Ports, err = parsePorts(o.ports, cluster.Advise("for example:  --port 8080:30080")); err != nil {
+		errs = append(errs, err)
+	}
+	if wish.Mounts, err = parseMounts(o.mounts); err != nil {
 		errs = append(errs, err)
 	}
 	wish.Proxy = a.environmentProxy()
