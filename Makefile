@@ -16,7 +16,7 @@ export GOFLAGS := $(strip $(shell go env GOFLAGS 2>/dev/null) -trimpath -buildvc
 
 NODES ?= 3
 embedded := bootstrap/payload/embedded
-parts := rootfs.tar.zst rootfs.json agent.tar.zst agent.json
+parts := rootfs.tar.zst rootfs.json agent.tar.zst agent.json guardian.zst
 
 .PHONY: build
 build: payload ## build bin/bonsai with the node payload embedded

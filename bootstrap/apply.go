@@ -15,6 +15,7 @@ import (
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/plan"
+	"bonsai/bootstrap/spawn"
 	"bonsai/bootstrap/statedir"
 )
 
@@ -104,7 +105,7 @@ type operation struct {
 		daemon bool
 		nodes  []string
 	}
-	daemon *daemonProcess // set if this run spawned it
+	daemon *spawn.Process // set if this run spawned it
 	// context is kubectl's current context if it leads to the cluster; empty until the kubeconfig was written.
 	context string
 }

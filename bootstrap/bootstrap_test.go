@@ -28,12 +28,13 @@ import (
 	"bonsai/bootstrap/node/fake"
 	"bonsai/bootstrap/plan"
 	"bonsai/bootstrap/ports"
+	"bonsai/bootstrap/spawn"
 	"bonsai/bootstrap/statedir"
 )
 
 // TestMain lets the test binary stand in for the daemon: Start spawns it as `EXECUTABLE role daemon --cluster NAME`.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 5 && os.Args[1] == "role" {
+	if len(os.Args) >= 5 && os.Args[1] == "role" {
 		if err := runDaemon(os.Args[4]); err != nil {
 			fmt.Fprintln(os.Stderr, "E daemon:", err)
 			os.Exit(1)
@@ -87,7 +88,7 @@ func runDaemon(name string) (err error) {
 		return err
 	}
 	defer func() { _ = lock.Release() }()
-	words, err := lastwords.Open(filepath.Join(state.Dir(), bootstrap.CrashFile))
+	words, err := lastwords.Open(filepath.Join(state.Dir(), spawn.CrashFile))
 	if err != nil {
 		return err
 	}
@@ -114,7 +115,7 @@ func runDaemon(name string) (err error) {
 		return err
 	}
 	defer func() { _ = server.Close() }()
-	fd, err := strconv.Atoi(os.Getenv(bootstrap.EnvReadyFD))
+	fd, err := strconv.Atoi(os.Getenv(spawn.EnvReadyFD))
 	if err != nil {
 		return err
 	}

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -14,19 +12,20 @@ import (
 	"time"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/componentlog"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/lastwords"
 	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/node"
+	"bonsai/bootstrap/spawn"
 	"bonsai/bootstrap/statedir"
 )
 
-// EnvReadyFD names the variable with the number of a file descriptor on which a spawned daemon reports that its local
-// API listens: one byte, then closed.
-const EnvReadyFD = "BONSAI_READY_FD"
-
 // adoptLimit bounds what systemd does within milliseconds, in a start that goes on without it.
 const adoptLimit = 2 * time.Second
+
+// guardianLimit bounds the end of a guardian, which has nothing to do for it.
+const guardianLimit = time.Second
 
 // StepControlPlane is the last event of a daemon's start: done when the API server is ready and all components run.
 const StepControlPlane = "controlplane"
@@ -86,7 +85,7 @@ func (o *operation) adopt(ctx context.Context) {
 	}
 	ctx, cancel := o.limit(ctx, adoptLimit, "systemd to give the control plane a unit")
 	defer cancel()
-	moved, err := o.env.Adopt(ctx, node.NetworkName(o.Wanted.Spec), o.daemon.cmd.Process.Pid)
+	moved, err := o.env.Adopt(ctx, node.NetworkName(o.Wanted.Spec), o.daemon.PID())
 	if moved {
 		err = errors.Join(err, o.state.DaemonMoved())
 	}
@@ -143,7 +142,7 @@ func (o *operation) daemonEnded() bool {
 		return false
 	}
 	select {
-	case <-o.daemon.done:
+	case <-o.daemon.Done:
 		return true
 	case <-time.After(time.Second):
 		return false
@@ -155,14 +154,14 @@ func (o *operation) daemonEnded() bool {
 func (o *operation) daemonFailure(ctx context.Context, said, unheard error) error {
 	advice := cluster.Advise("to see its whole log", cluster.Bonsai("start").Of(o.state.Name).With("--keep", "--foreground").Change())
 	ended := ctx.Err() == nil && o.daemonEnded()
-	lines := tailOf(o.state.LogFile("daemon"), evidenceLines)
+	lines := componentlog.LastTroubles(o.state.LogFile("daemon"), evidenceLines)
 	err := errors.Join(said, unheard)
 	switch {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	case ended:
-		err = cmp.Or(said, lastWords(o.state), fmt.Errorf("its process exited: %w", o.daemon.exit()))
-		if killed(o.daemon.err) {
+		err = cmp.Or(said, lastWords(o.state), fmt.Errorf("its process exited: %w", exitOf(o.daemon)))
+		if killed(o.daemon.Err) {
 			advice = killedAdvice()
 		}
 	}
@@ -184,58 +183,14 @@ func killed(err error) bool {
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
-// daemonProcess is a daemon that this process spawned.
-type daemonProcess struct {
-	cmd  *exec.Cmd
-	done chan struct{} // closed when the process has ended; err is set then
-	err  error
-}
-
 // spawn starts `bonsai role daemon` and returns once its local API listens.
-func (o *operation) spawn(ctx context.Context) (*daemonProcess, error) {
-	// What an earlier daemon has left is outdated.
-	if err := lastwords.Forget(crashFile(o.state)); err != nil {
-		return nil, fault.New(fault.State, "remove what the previous daemon left", err)
-	}
-	cmd := exec.Command(o.env.Executable, "role", "daemon", "--cluster", o.state.Name)
-	cmd.Env = append(os.Environ(), statedir.EnvHome+"="+o.env.Dir.Root, EnvReadyFD+"=3")
-	cmd.Dir = o.state.Dir() // not the user's folder, which could not be unmounted then
-	if o.run.Foreground {
-		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-		// Ctrl-C is ours to handle: it stops the cluster in order.
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	} else {
-		log, err := os.OpenFile(o.state.LogFile("daemon"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o600) // the daemon appends, too
-		if err != nil {
-			return nil, fault.New(fault.State, "open the daemon's log", err)
-		}
-		defer func() { _ = log.Close() }()
-		cmd.Stdout, cmd.Stderr = log, log
-		// A session of its own: closing the terminal must not end the cluster.
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	}
-	ready, child, err := os.Pipe()
+func (o *operation) spawn(ctx context.Context) (*spawn.Process, error) {
+	d, err := spawn.Start(spawn.Daemon{Executable: o.env.Executable, State: o.state, Attached: o.run.Foreground})
 	if err != nil {
-		return nil, fmt.Errorf("create the ready pipe: %w", err)
+		return nil, err
 	}
-	defer func() { _ = ready.Close() }()
-	cmd.ExtraFiles = []*os.File{child}
-	err = cmd.Start()
-	_ = child.Close()
-	if err != nil {
-		return nil, fault.New(fault.Internal, "spawn the daemon", err)
-	}
-	d := &daemonProcess{cmd: cmd, done: make(chan struct{})}
-	go func() { // ends with the process, which usually outlives this one
-		d.err = cmd.Wait()
-		close(d.done)
-	}()
-	stop := context.AfterFunc(ctx, func() { _ = ready.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
-	if _, err := ready.Read(make([]byte, 1)); err != nil {
-		if errors.Is(err, io.EOF) {
-			<-d.done // it exited, which closed the pipe without a byte
-		} else {
+	if err := d.Listening(ctx); err != nil {
+		if !errors.Is(err, spawn.ErrExited) {
 			_ = o.kill(context.WithoutCancel(ctx), d)
 		}
 		o.daemon = d
@@ -244,25 +199,40 @@ func (o *operation) spawn(ctx context.Context) (*daemonProcess, error) {
 	return d, nil
 }
 
-func (d *daemonProcess) exit() error {
-	if d.err == nil {
+func exitOf(d *spawn.Process) error {
+	if d.Err == nil {
 		return errors.New("without an error")
 	}
-	return d.err
+	return d.Err
 }
 
-// kill kills the process at once: unfinished work is removed or unchanged. It leaves no reason to explain.
-func (o *operation) kill(ctx context.Context, d *daemonProcess) error {
-	running := d.cmd.Process.Kill() == nil
+// kill kills the process at once: unfinished work is removed or unchanged. It leaves no reason to explain, and no
+// guardian.
+func (o *operation) kill(ctx context.Context, d *spawn.Process) error {
+	if err := o.state.DropIntent(); err != nil {
+		return err
+	}
+	running := d.Kill()
 	select {
-	case <-d.done:
+	case <-d.Done:
 		if running {
-			return lastwords.Forget(crashFile(o.state))
+			return errors.Join(lastwords.Forget(crashFile(o.state)), o.waitUnguarded(ctx, o.state))
 		}
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("wait for the daemon's end: %w", context.Cause(ctx))
 	}
+}
+
+// waitUnguarded waits for the end of a guardian after that of a daemon that is not meant to run. It ends on its own, and
+// within milliseconds, so that nothing depends on it.
+func (m *Manager) waitUnguarded(ctx context.Context, state statedir.Cluster) error {
+	ctx, cancel := m.limit(ctx, guardianLimit, "the guardian to end")
+	defer cancel()
+	if err := state.WaitGuardianGone(ctx); err != nil {
+		m.env.Log.Debug("the guardian has not ended yet", "err", err)
+	}
+	return state.DropIntent() // a daemon that became ready meanwhile has written it again
 }
 
 // attend waits for the end of an attached daemon, and stops the cluster when ctx ends.
@@ -272,8 +242,8 @@ func (o *operation) attend(ctx context.Context, lock *statedir.Lock) error {
 		return err
 	}
 	select {
-	case <-o.daemon.done:
-		if o.daemon.err != nil {
+	case <-o.daemon.Done:
+		if o.daemon.Err != nil {
 			return o.daemonFailure(ctx, nil, nil)
 		}
 		return nil
@@ -283,16 +253,20 @@ func (o *operation) attend(ctx context.Context, lock *statedir.Lock) error {
 }
 
 // stopDaemon asks the cluster's daemon to stop in order, and kills it if it does not. A missing daemon is not an error.
+// Afterwards the cluster is not meant to run.
 func (m *Manager) stopDaemon(ctx context.Context, state statedir.Cluster) error {
+	if err := state.DropIntent(); err != nil {
+		return err
+	}
 	if !state.DaemonAlive() {
-		return nil
+		return m.waitUnguarded(ctx, state)
 	}
 	asked, cancel := m.limit(ctx, daemonStopLimit, "the daemon to end in order")
 	defer cancel()
 	err := m.clientOf(state).Stop(asked)
 	if err == nil {
 		if err = state.WaitDaemonGone(asked); err == nil {
-			return nil
+			return m.waitUnguarded(ctx, state)
 		}
 	}
 	if ctx.Err() != nil {

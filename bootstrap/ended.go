@@ -11,15 +11,14 @@ import (
 	"time"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/componentlog"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/lastwords"
+	"bonsai/bootstrap/spawn"
 	"bonsai/bootstrap/statedir"
 )
 
-// CrashFile is where a daemon that exits unexpectedly leaves its reason, in the cluster's folder.
-const CrashFile = "crash.txt"
-
-func crashFile(state statedir.Cluster) string { return filepath.Join(state.Dir(), CrashFile) }
+func crashFile(state statedir.Cluster) string { return filepath.Join(state.Dir(), spawn.CrashFile) }
 
 // lastWords is the reason that a daemon left when it ended, nil if it left none.
 func lastWords(state statedir.Cluster) error {
@@ -28,27 +27,79 @@ func lastWords(state statedir.Cluster) error {
 	case reason != "":
 		return errors.New(reason)
 	case left:
-		return panicOf(tailOf(state.LogFile("daemon"), evidenceLines))
-	}
-	return nil
-}
-
-// panicOf returns the panic that ended a program, nil if there was none.
-func panicOf(lines []string) error {
-	for _, line := range lines {
-		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
-			return errors.New("its process exited because of a " + line)
+		if panicked := componentlog.PanicIn(componentlog.LastTroubles(state.LogFile("daemon"), evidenceLines)); panicked != "" {
+			return errors.New(panicked)
 		}
 	}
 	return nil
 }
 
+// restartConcerns is for how long after a restart of the control plane it is a problem. The record stays.
+const restartConcerns = time.Hour
+
+// RestartProblem is that of a control plane which runs, but was restarted not long ago; nil if it was not.
+func RestartProblem(state statedir.Cluster, r *cluster.Restarts, now time.Time) *cluster.Problem {
+	if r == nil || len(r.List) == 0 || now.Sub(r.List[0].Last) > restartConcerns {
+		return nil
+	}
+	last := r.List[0]
+	p := &cluster.Problem{
+		Kind: cluster.ProblemRestarted, Severity: cluster.SeverityWarning, Object: "daemon", Since: last.Last, Evidence: last.Log,
+		Summary: "the control plane's process exited unexpectedly, and was restarted", Cause: last.Reason,
+	}
+	if last.Reason != "" {
+		p.Advice = remedies(errors.New(last.Reason), state)
+	} else {
+		p.Cause, p.Evidence, p.Advice = "it was killed, and had no time to say why", nil, []cluster.Advice{killedAdvice()}
+	}
+	if last.Times > 1 {
+		p.Cause += fmt.Sprintf(" (%d times since %s)", last.Times, last.First.Local().Format(time.DateTime))
+	}
+	p.Advice = append(p.Advice, cluster.Advise("see the whole record", cluster.Bonsai("status").With("-o", "json")))
+	return p
+}
+
+// restarting adds to the problem of a daemon that is gone what its guardian does about it.
+func restarting(p *cluster.Problem, r *cluster.Restarts, now time.Time) {
+	p.Summary += ", and is being restarted"
+	if r == nil || len(r.List) == 0 {
+		return
+	}
+	if r.Next.After(now) {
+		p.Retry = r.Next
+		p.Summary = fmt.Sprintf("%s at %s", p.Summary, r.Next.Local().Format(time.TimeOnly))
+	}
+	if last := r.List[0]; last.Error != "" {
+		p.Cause = last.Error
+	}
+	if n := r.List[0].Times; n > 1 {
+		p.Cause += fmt.Sprintf(" (%d times since %s)", n, r.List[0].First.Local().Format(time.DateTime))
+	}
+}
+
 // ended is the problem of a cluster whose daemon is gone although nobody stopped it; nil if it was stopped in order.
 func ended(state statedir.Cluster, s *cluster.Snapshot) *cluster.Problem {
+	p := gone(state, s)
+	_, wanted := state.Intent()
+	if p == nil && wanted && s.Restarts != nil && len(s.Restarts.List) > 0 && s.Restarts.List[0].Error != "" {
+		// What the last try has left is only its error.
+		p = &cluster.Problem{
+			Kind: string(fault.ControlPlane), Severity: cluster.SeverityError, Object: "daemon", Summary: "the control plane's process exited unexpectedly",
+			Advice: append(remedies(errors.New(s.Restarts.List[0].Error), state), cluster.Advise("start it again", cluster.Bonsai("start").Cure())),
+		}
+	}
+	if p != nil && wanted && state.GuardianAlive() {
+		restarting(p, s.Restarts, s.Time)
+	}
+	return p
+}
+
+// gone is ended without a look at the guardian.
+func gone(state statedir.Cluster, s *cluster.Snapshot) *cluster.Problem {
 	p := &cluster.Problem{Kind: string(fault.ControlPlane), Severity: cluster.SeverityError, Object: "daemon"}
 	again := cluster.Advise("start it again", cluster.Bonsai("start").Cure())
 	if reason := lastWords(state); reason != nil {
-		p.Summary, p.Cause, p.Evidence = "the control plane's process exited unexpectedly", reason.Error(), tailOf(state.LogFile("daemon"), evidenceLines)
+		p.Summary, p.Cause, p.Evidence = "the control plane's process exited unexpectedly", reason.Error(), componentlog.LastTroubles(state.LogFile("daemon"), evidenceLines)
 		p.Advice = append(remedies(reason, state), again)
 		return p
 	}
@@ -117,9 +168,12 @@ func killedAdvice() cluster.Advice {
 
 // killDaemon kills the cluster's daemon at once; nobody has to wonder why it ended.
 func (m *Manager) killDaemon(ctx context.Context, state statedir.Cluster) error {
+	if err := state.DropIntent(); err != nil {
+		return err
+	}
 	d, ok := state.Daemon()
 	if !ok || !state.DaemonAlive() {
-		return nil
+		return m.waitUnguarded(ctx, state)
 	}
 	// The lock proves that a daemon is running; the file written under it names its process.
 	if d.Fate() != statedir.Running {
@@ -130,7 +184,7 @@ func (m *Manager) killDaemon(ctx context.Context, state statedir.Cluster) error 
 	}
 	ctx, cancel := m.limit(ctx, 5*time.Second, "the killed daemon to end")
 	defer cancel()
-	return errors.Join(state.WaitDaemonGone(ctx), lastwords.Forget(crashFile(state)))
+	return errors.Join(state.WaitDaemonGone(ctx), lastwords.Forget(crashFile(state)), m.waitUnguarded(ctx, state))
 }
 
 // endElsewhere ends a daemon whose process number means nothing here, or another process.

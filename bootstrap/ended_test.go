@@ -12,6 +12,7 @@ import (
 	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/plan"
+	"bonsai/bootstrap/spawn"
 	"bonsai/bootstrap/statedir"
 )
 
@@ -45,7 +46,7 @@ func TestStatusSaysHowTheControlPlaneEnded(t *testing.T) {
 	if err := m.dir.Cluster("dev").WaitDaemonGone(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	crash, record := filepath.Join(m.dir.Cluster("dev").Dir(), bootstrap.CrashFile), filepath.Join(m.dir.Cluster("dev").Dir(), "daemon.json")
+	crash, record := filepath.Join(m.dir.Cluster("dev").Dir(), spawn.CrashFile), filepath.Join(m.dir.Cluster("dev").Dir(), "daemon.json")
 	was := func(change func(*statedir.Daemon)) {
 		t.Helper()
 		other := d
@@ -120,4 +121,54 @@ func TestADaemonOfAnotherNamespaceIsNotKilledByItsNumber(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.wantNothingLeft(t)
+}
+
+func TestStatusSaysWhatTheGuardianDoes(t *testing.T) {
+	m := newMachine(t)
+	if err := m.start(t, plan.Wish{Nodes: new(1)}); err != nil {
+		t.Fatal(err)
+	}
+	state := m.dir.Cluster("dev")
+	record := cluster.Restarts{}
+	record.Add(cluster.Restart{Last: time.Now(), Reason: "etcd: write /x: no space left on device", Log: []string{"error: no space"}})
+	record.List[0].Error, record.Next = "no space left on device, still", time.Now().Add(time.Minute)
+	lock, err := state.LockGuardian()
+	if err == nil && lock != nil {
+		err = state.SaveIntent("/bonsai")
+	}
+	if err == nil {
+		err = state.SaveRestarts(record)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lock.Release() }()
+	d, _ := state.Daemon()
+	if err := syscall.Kill(d.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := state.WaitDaemonGone(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := m.daemonProblems(t)
+	if len(got) != 1 || !got[0].Retry.Equal(record.Next) || got[0].Cause != record.List[0].Error ||
+		!strings.Contains(got[0].Summary, "is being restarted at ") || !strings.Contains(got[0].HintText(), "bonsai start") {
+		t.Errorf("between two tries: %+v", got)
+	}
+	// Once it runs again, that it was restarted is a warning for an hour.
+	now := record.List[0].Last
+	p := bootstrap.RestartProblem(state, &record, now.Add(time.Minute))
+	if p == nil || p.Kind != cluster.ProblemRestarted || p.Severity != cluster.SeverityWarning || !strings.Contains(p.HintText(), "df -h") || len(p.Evidence) != 1 {
+		t.Errorf("after the restart: %+v", p)
+	}
+	if p := bootstrap.RestartProblem(state, &record, now.Add(2*time.Hour)); p != nil {
+		t.Errorf("two hours later: %+v", p)
+	}
+	// A stop ends the guardian's work, also between two tries.
+	if err := m.Stop(t.Context(), "dev", nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, wanted := state.Intent(); wanted {
+		t.Error("a stopped cluster is still meant to run")
+	}
 }

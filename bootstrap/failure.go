@@ -6,14 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/componentlog"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/pki"
@@ -82,36 +81,7 @@ func (o *operation) containerTroubles(ctx context.Context, container string) []s
 	if err := o.driver.Logs(ctx, container, 40, false, &out); err != nil {
 		return nil
 	}
-	return troubles(out.String(), evidenceLines)
-}
-
-// troubles are the last n lines of a log that report an error, or its last n lines if none does.
-func troubles(log string, n int) []string {
-	var all, bad []string
-	for line := range strings.Lines(log) {
-		line = strings.TrimSpace(line)
-		if line == "" {
-			continue
-		}
-		all = append(all, line)
-		lower := strings.ToLower(line)
-		if line[0] == 'E' || line[0] == 'F' || strings.Contains(lower, "error") || strings.Contains(lower, "fail") || strings.Contains(lower, "panic") {
-			bad = append(bad, line)
-		}
-	}
-	if len(bad) == 0 {
-		bad = all
-	}
-	return bad[max(0, len(bad)-n):]
-}
-
-// tailOf are the relevant last lines of a file.
-func tailOf(path string, n int) []string {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil
-	}
-	return troubles(string(data[max(0, len(data)-64<<10):]), n)
+	return componentlog.Troubles(out.String(), evidenceLines)
 }
 
 // containerLook is the pause between two checks of the nodes' containers.
@@ -174,7 +144,7 @@ func (o *operation) watchReachability(ctx context.Context, giveUp context.Cancel
 		if err == nil && code != 0 && ctx.Err() == nil {
 			from, port := o.Wanted.Spec.Subnet.String(), strconv.Itoa(o.Wanted.Spec.APIPort)
 			giveUp(fault.Newf(fault.Unreachable, "nodes cannot reach the API server at %s on this host", server).
-				WithEvidence(troubles(out.String(), 3)...).
+				WithEvidence(componentlog.Troubles(out.String(), 3)...).
 				Advise("a firewall on this host probably drops what comes from container networks; allow it, then start again").
 				Advise("with ufw", cluster.Program("sudo", "ufw", "allow", "from", from, "to", "any", "port", port, "proto", "tcp").Change()).
 				Advise("with firewalld", cluster.Program("sudo", "firewall-cmd", "--zone=trusted", "--add-source="+from).Change()).

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/componentlog"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/limits"
 	"bonsai/bootstrap/localtime"
@@ -204,7 +205,7 @@ func (o *operation) agentTool(ctx context.Context, c node.Container, tool string
 	if err == nil {
 		err = fmt.Errorf("bonsai-agent exited with code %d", code)
 	}
-	return fault.New(fault.Node, op, err).WithEvidence(troubles(out.String(), evidenceLines)...).
+	return fault.New(fault.Node, op, err).WithEvidence(componentlog.Troubles(out.String(), evidenceLines)...).
 		Advise("restart the nodes", cluster.Bonsai("stop").Of(c.Cluster).Change(), cluster.Bonsai("start").Of(c.Cluster).Change())
 }
 

@@ -27,6 +27,9 @@ func (m *Manager) Status(ctx context.Context, name string) (cluster.Snapshot, er
 	}
 	s := m.daemonSnapshot(ctx, state, spec)
 	s.LastStart = state.LoadTimeline()
+	if s.Restarts == nil {
+		s.Restarts = state.Restarts()
+	}
 	s.Server = serverURL(spec)
 	if entry, err := m.kubeconfigEntry(state, spec); err == nil {
 		access := kubeconfig.Inspect(entry)

@@ -20,12 +20,13 @@ var update = flag.Bool("update", false, "write the lists of modules")
 // light are the packages that stay small because of what they do not link. The list of modules of each is in testdata:
 // a new line there is a decision, to be explained in the commit.
 var light = map[string]string{
-	"bonsai-agent": "./bonsai-agent",
-	"bonsai-init":  "./bonsai-init",
-	"bootstrap":    "../bootstrap",
-	"cli":          "./bonsai/internal/cli",
-	"dnsaddon":     "../dnsaddon",
-	"tui":          "../tui",
+	"bonsai-agent":    "./bonsai-agent",
+	"bonsai-guardian": "./bonsai-guardian",
+	"bonsai-init":     "./bonsai-init",
+	"bootstrap":       "../bootstrap",
+	"cli":             "./bonsai/internal/cli",
+	"dnsaddon":        "../dnsaddon",
+	"tui":             "../tui",
 }
 
 // forbidden says of packages, also of their subpackages, why the light ones do without them.

@@ -99,23 +99,24 @@ func (p *Problem) UnmarshalJSON(data []byte) error {
 
 // Kinds of problems with workloads; the package that finds them says when. Others come from faults.
 const (
-	ProblemName          = "NameNotInDNS"      // pods ask for a name that does not exist
-	ProblemImage         = "ImageNotPulled"    // no image, no container
-	ProblemCrash         = "CrashLoop"         // a container exits again and again
-	ProblemFailed        = "Failed"            // a pod or Job that is not retried has failed
-	ProblemStart         = "CannotStart"       // a container or its sandbox cannot be created or started
-	ProblemMemory        = "OutOfMemory"       // killed because of its memory use
-	ProblemProbe         = "ProbeFailing"      // a probe keeps it from being ready, or restarts it
-	ProblemUnschedulable = "Unschedulable"     // no node can take the pod
-	ProblemClaim         = "VolumeUnbound"     // a claim does not get a volume
-	ProblemMount         = "VolumeNotMounted"  // a volume cannot be mounted
-	ProblemUserNS        = "NoUserNamespaces"  // a node cannot give user namespaces to pods
-	ProblemConfig        = "ConfigMissing"     // a ConfigMap, a Secret or a key of one does not exist
-	ProblemPort          = "PortTaken"         // a port of a node, or of the pod itself, is in use
-	ProblemRefused       = "Refused"           // pods are not admitted: quota, webhook, policy, limits
-	ProblemRange         = "RangeRouted"       // this machine reaches something at addresses of pods or Services
-	ProblemStore         = "StoreFull"         // etcd is nearly full, or full and refuses all writes
-	ProblemWebhook       = "WebhookUnanswered" // a webhook that fails closed and that nobody answers
+	ProblemName          = "NameNotInDNS"          // pods ask for a name that does not exist
+	ProblemImage         = "ImageNotPulled"        // no image, no container
+	ProblemCrash         = "CrashLoop"             // a container exits again and again
+	ProblemFailed        = "Failed"                // a pod or Job that is not retried has failed
+	ProblemStart         = "CannotStart"           // a container or its sandbox cannot be created or started
+	ProblemMemory        = "OutOfMemory"           // killed because of its memory use
+	ProblemProbe         = "ProbeFailing"          // a probe keeps it from being ready, or restarts it
+	ProblemUnschedulable = "Unschedulable"         // no node can take the pod
+	ProblemClaim         = "VolumeUnbound"         // a claim does not get a volume
+	ProblemMount         = "VolumeNotMounted"      // a volume cannot be mounted
+	ProblemUserNS        = "NoUserNamespaces"      // a node cannot give user namespaces to pods
+	ProblemConfig        = "ConfigMissing"         // a ConfigMap, a Secret or a key of one does not exist
+	ProblemPort          = "PortTaken"             // a port of a node, or of the pod itself, is in use
+	ProblemRefused       = "Refused"               // pods are not admitted: quota, webhook, policy, limits
+	ProblemRange         = "RangeRouted"           // this machine reaches something at addresses of pods or Services
+	ProblemStore         = "StoreFull"             // etcd is nearly full, or full and refuses all writes
+	ProblemRestarted     = "ControlPlaneRestarted" // the control plane exited unexpectedly, and runs again
+	ProblemWebhook       = "WebhookUnanswered"     // a webhook that fails closed and that nobody answers
 
 	ProblemService    = "ServiceWithoutPods"  // a Service selects no pod, or none that is ready
 	ProblemTarget     = "TargetPortWrong"     // a Service leads to a port that its pods do not have

@@ -41,6 +41,8 @@ type Snapshot struct {
 	Problems []Problem     `json:"problems,omitempty"`
 	// Store is how full etcd is; nil while that is unknown.
 	Store *Store `json:"store,omitempty"`
+	// Restarts is what the guardian recorded of the control plane's process; nil if that never exited unexpectedly.
+	Restarts *Restarts `json:"restarts,omitempty"`
 	// LastStart is the timeline of the newest start.
 	LastStart *Timeline `json:"lastStart,omitempty"`
 }
@@ -79,7 +81,8 @@ type NodeStatus struct {
 type Component struct {
 	Name  string `json:"name"`
 	Phase Phase  `json:"phase"`
-	// Restarts counts how often the supervisor restarted it since its host started.
+	// Restarts counts how often the supervisor restarted it since its host started; for components of the control plane,
+	// since the cluster was created.
 	Restarts int `json:"restarts"`
 	// Since is when it entered Phase; zero if unknown.
 	Since time.Time `json:"since,omitzero"`

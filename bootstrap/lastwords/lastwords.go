@@ -96,18 +96,24 @@ func Forget(path string) error {
 // Read returns the reason in the file at path, "" if it has none. left reports whether there is a file at all: the
 // process has not ended in order, or it is still running.
 func Read(path string) (reason string, left bool) {
+	reason, _, left = Report(path)
+	return reason, left
+}
+
+// Report is Read, with what follows the reason: the stack of the goroutine that panicked, if any.
+func Report(path string) (reason, stack string, left bool) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", false
+		return "", "", false
 	}
 	defer func() { _ = f.Close() }()
 	text, err := io.ReadAll(io.LimitReader(f, room))
 	if err != nil {
-		return "", true
+		return "", "", true
 	}
-	reason, _, _ = strings.Cut(strings.TrimSpace(string(text)), end)
+	reason, stack, _ = strings.Cut(strings.TrimSpace(string(text)), end)
 	if strings.HasPrefix(reason, "goroutine ") {
-		return "", true // the runtime writes the reasons of its own fatal errors to stderr only
+		return "", string(text), true // the runtime writes the reasons of its own fatal errors to stderr only
 	}
-	return reason, true
+	return reason, strings.TrimSpace(stack), true
 }

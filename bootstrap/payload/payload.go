@@ -86,6 +86,24 @@ func open(executable string, files fs.FS) (node.Payload, error) {
 	return p, nil
 }
 
+// Guardian returns the program cmd/bonsai-guardian for this machine. The error is fs.ErrNotExist if this executable was
+// built without it.
+func Guardian() ([]byte, error) {
+	if runtime.GOOS != "linux" { // it is built together with what nodes run
+		return nil, fs.ErrNotExist
+	}
+	packed, err := embedded.ReadFile("embedded/guardian.zst")
+	if err != nil {
+		return nil, err
+	}
+	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		return nil, err
+	}
+	defer decoder.Close()
+	return decoder.DecodeAll(packed, nil)
+}
+
 func describe(files fs.FS, name string) (d description, err error) {
 	data, err := fs.ReadFile(files, "embedded/"+name+".json")
 	if errors.Is(err, fs.ErrNotExist) {

@@ -160,28 +160,25 @@ func (c Cluster) DaemonMoved() error {
 }
 
 // DaemonAlive reports whether the cluster's daemon is running; its lock decides, not its process number.
-func (c Cluster) DaemonAlive() bool {
-	path := c.path("daemon.lock")
-	if _, err := os.Stat(path); err != nil {
-		return false
-	}
-	f := flock.New(path)
-	// Shared, so that two callers do not take each other for the daemon.
-	free, err := f.TryRLock()
-	if free {
-		_ = f.Unlock()
-	}
-	return err == nil && !free
-}
+func (c Cluster) DaemonAlive() bool { return locked(c.path("daemon.lock")) }
 
 // WaitDaemonGone waits until the daemon has exited or ctx ends.
 func (c Cluster) WaitDaemonGone(ctx context.Context) error {
+	return c.waitFree(ctx, "the daemon", c.DaemonAlive)
+}
+
+// WaitGuardianGone waits until the guardian has exited or ctx ends.
+func (c Cluster) WaitGuardianGone(ctx context.Context) error {
+	return c.waitFree(ctx, "the guardian", c.GuardianAlive)
+}
+
+func (c Cluster) waitFree(ctx context.Context, who string, alive func() bool) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for c.DaemonAlive() {
+	for alive() {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for the daemon of cluster %s to end: %w", c.Name, context.Cause(ctx))
+			return fmt.Errorf("wait for %s of cluster %s to end: %w", who, c.Name, context.Cause(ctx))
 		case <-tick.C:
 		}
 	}

@@ -12,12 +12,12 @@ import (
 	"k8s.io/component-base/version"
 	"k8s.io/klog/v2"
 
-	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/componentlog"
 	"bonsai/bootstrap/direct"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/lastwords"
+	"bonsai/bootstrap/spawn"
 	"bonsai/bootstrap/statedir"
 	"bonsai/bootstrap/wait"
 	"bonsai/cmd/bonsai/internal/daemon"
@@ -49,6 +49,7 @@ func components() []componentlog.Prefix {
 func runDaemon(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("daemon", flag.ContinueOnError)
 	name := flags.String("cluster", cluster.DefaultName, "name of the cluster")
+	guarded := flags.Bool(strings.TrimLeft(spawn.FlagGuarded, "-"), false, "keep a guardian, which restarts this process when it exits unexpectedly")
 	if err := flags.Parse(args); err != nil {
 		return fault.New(fault.Usage, "", err)
 	}
@@ -70,7 +71,7 @@ func runDaemon(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	words, err := lastwords.Open(filepath.Join(state.Dir(), bootstrap.CrashFile))
+	words, err := lastwords.Open(filepath.Join(state.Dir(), spawn.CrashFile))
 	if err != nil {
 		return fault.New(fault.State, "open the file for the reason of a crash", err)
 	}
@@ -89,9 +90,15 @@ func runDaemon(ctx context.Context, args []string) error {
 	}
 	log, scale := slog.New(logs.ComponentHandler("daemon")), wait.FromEnv()
 
+	var guard func(context.Context)
+	if *guarded {
+		if guard, err = guardBy(state, log); err != nil {
+			return err
+		}
+	}
 	return daemon.Run(ctx, daemon.Options{
 		State: state, Spec: *spec, KubernetesVersion: version.Get().GitVersion, Emulated: emulated(spec.KubernetesVersion), Log: log, Scale: scale,
-		Words: words,
+		Words: words, Guard: guard,
 		Parts: func(changed func()) (daemon.Parts, error) {
 			manager, err := addons.New(addons.Options{Addons: builtin.All(), Spec: *spec, Log: log, Scale: scale, Changed: changed})
 			if err != nil {

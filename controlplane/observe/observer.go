@@ -66,7 +66,11 @@ type Options struct {
 	// Beside returns the ranges that this machine has routes to and that meet those of the cluster's pods and Services. It is
 	// called at most every two seconds, and only while somebody watches.
 	Beside func(cluster.Spec) []netip.Prefix
-	Log    *slog.Logger
+	// Restarts is how often this process was restarted; nil if never. Own returns the problems of the process itself; nil
+	// if it has none.
+	Restarts *cluster.Restarts
+	Own      func(now time.Time) []cluster.Problem
+	Log      *slog.Logger
 	// Scale multiplies the limits on waits.
 	Scale wait.Scale
 }

@@ -137,10 +137,13 @@ func (o *Observer) look() (cluster.Snapshot, <-chan struct{}) {
 	spec, addons, dns := o.Spec(), o.Addons.Status(), o.Addons.Nodes(cluster.DNSAddon)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	s := cluster.Snapshot{Name: spec.Name, Time: time.Now(), APIServer: cluster.PhaseStarting, Phase: cluster.PhaseStarting}
+	s := cluster.Snapshot{Name: spec.Name, Time: time.Now(), APIServer: cluster.PhaseStarting, Phase: cluster.PhaseStarting, Restarts: o.Restarts}
 	if o.views != nil {
 		s.KubernetesVersion, s.Emulated = o.KubernetesVersion, o.Emulated
 		s.Components = o.views.control.Components()
+		for i := range s.Components {
+			s.Components[i].Restarts = o.Restarts.Total()
+		}
 		o.views.entrance.Judge(s.Components)
 		i := slices.IndexFunc(s.Components, func(c cluster.Component) bool { return c.Name == apiServer })
 		s.APIServer, s.Phase, s.Store = s.Components[i].Phase, s.Components[i].Phase, o.store
@@ -244,6 +247,9 @@ func (o *Observer) askAgents(ctx context.Context) {
 // ownProblems are those of the cluster itself: its nodes, components and addons. o.mu is held.
 func (o *Observer) ownProblems(s cluster.Snapshot) []cluster.Problem {
 	list := append(diagnose.Parts(s), diagnose.Ranges(o.Spec(), o.beside)...)
+	if o.Own != nil {
+		list = append(list, o.Own(s.Time)...)
+	}
 	if o.views == nil {
 		return list
 	}

@@ -1,13 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/klauspost/compress/zstd"
 )
+
+// guardianPackage runs on the host beside each cluster; it is not in the archive, but embedded by itself.
+const guardianPackage = "./cmd/bonsai-guardian"
 
 var agentPackages = []string{"./cmd/bonsai-init", "./cmd/bonsai-agent"}
 
@@ -18,6 +24,9 @@ func buildAgent(ctx context.Context, out string) error {
 	bin := filepath.Join(tree, "bin")
 	// Without a build id the programs, and so all hashes, do not change if only comments are edited.
 	if err := goBuild(ctx, bin, goStatic, "", "-s -w -buildid=", agentPackages...); err != nil {
+		return err
+	}
+	if err := buildGuardian(ctx, out); err != nil {
 		return err
 	}
 	// The key of this archive is its contents. go.sum stands for the licences.
@@ -42,7 +51,7 @@ func buildAgent(ctx context.Context, out string) error {
 	if err := os.RemoveAll(licences); err != nil {
 		return err
 	}
-	if err := moduleLicences(ctx, licences, append(agentPackages, "./cmd/bonsai")...); err != nil {
+	if err := moduleLicences(ctx, licences, append(agentPackages, guardianPackage, "./cmd/bonsai")...); err != nil {
 		return err
 	}
 	if err := copyFile(filepath.Join(licences, "LICENSE"), "LICENSE", 0o644); err != nil {
@@ -53,4 +62,27 @@ func buildAgent(ctx context.Context, out string) error {
 		return err
 	}
 	return pack(tree, out, "agent", key)
+}
+
+// buildGuardian builds guardian.zst below out.
+func buildGuardian(ctx context.Context, out string) error {
+	bin := filepath.Join(out, "host")
+	if err := goBuild(ctx, bin, goStatic, "", "-s -w -buildid=", guardianPackage); err != nil {
+		return err
+	}
+	program, err := os.ReadFile(filepath.Join(bin, filepath.Base(guardianPackage)))
+	if err != nil {
+		return err
+	}
+	compressor, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return err
+	}
+	packed := compressor.EncodeAll(program, nil)
+	target := filepath.Join(out, "guardian.zst")
+	if have, err := os.ReadFile(target); err == nil && bytes.Equal(have, packed) {
+		return nil
+	}
+	fmt.Println("payload: bonsai-guardian")
+	return os.WriteFile(target, packed, 0o644)
 }

@@ -94,8 +94,14 @@ func (d *daemon) client() (kubernetes.Interface, error) {
 	return d.control.Client(), nil
 }
 
-// Stop ends the daemon; it returns at once.
-func (d *daemon) Stop() { d.stop() }
+// Stop ends the daemon, and the cluster is not meant to run any more; it returns at once.
+func (d *daemon) Stop() {
+	d.asked.Store(true)
+	if err := d.State.DropIntent(); err != nil {
+		d.Log.Warn("the cluster still counts as running", "err", err)
+	}
+	d.stop()
+}
 
 // Logs copies the log of a component of this process.
 func (d *daemon) Logs(ctx context.Context, q localapi.LogQuery, w io.Writer) error {

@@ -1,8 +1,8 @@
 // Package daemon is the process behind a running cluster: it runs the control plane, and answers at the local API, over
 // which CLI and terminal UI see into the cluster. It never talks to the container engine.
 //
-// The process is the unit of restart. When a component exits unexpectedly, the daemon writes why and exits too; the
-// next start creates a new one. Its contents are passed in as Parts, so that this package links nothing of Kubernetes;
+// The process is the unit of restart. When a component exits unexpectedly, the daemon writes why and exits too; its
+// guardian creates a new one. Its contents are passed in as Parts, so that this package links nothing of Kubernetes;
 // cmd/bonsai assembles the real ones. Begin reading at Run; backend.go has the answers that package observe does not
 // give.
 package daemon
@@ -28,6 +28,7 @@ import (
 	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/ports"
 	"bonsai/bootstrap/routes"
+	"bonsai/bootstrap/spawn"
 	"bonsai/bootstrap/statedir"
 	"bonsai/bootstrap/wait"
 	"bonsai/controlplane/observe"
@@ -76,6 +77,8 @@ type Options struct {
 	Log                         *slog.Logger
 	// Words keeps the cause of an unexpected exit for the commands that come after.
 	Words *lastwords.Record
+	// Guard keeps a guardian beside this process until ctx ends; it is called when the control plane is ready. Nil: none.
+	Guard func(ctx context.Context)
 	// Scale multiplies the limits on waits.
 	Scale wait.Scale
 }
@@ -88,6 +91,8 @@ type daemon struct {
 	stop  context.CancelFunc
 	story story
 	ports *ports.Forwarder
+	// asked says that the local API was asked to stop the daemon.
+	asked atomic.Bool
 	// reloading is held by Reload.
 	reloading sync.Mutex
 
@@ -124,12 +129,14 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	}); err != nil {
 		return err
 	}
+	past := d.restarts()
 	d.Observer = observe.New(observe.Options{
 		Spec: d.currentSpec, Addons: d.parts.Addons, KubernetesVersion: d.KubernetesVersion, Emulated: d.Emulated, Log: d.Log, Scale: d.Scale,
 		Beside: func(spec cluster.Spec) []netip.Prefix {
 			all, _ := routes.Read() // a problem less is found, then
 			return routes.Beside(all, spec.Subnet, spec.PodRange(), spec.ServiceRange())
 		},
+		Restarts: past, Own: func(now time.Time) []cluster.Problem { return d.ownProblems(past, now) },
 	})
 	observer.Store(d.Observer)
 	d.ports = ports.New(ports.Options{Service: d.dialService, Log: d.Log, Scale: d.Scale})
@@ -168,11 +175,14 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	return err
 }
 
-// keep starts keeping addons and Node objects as planned. The returned function stops that and waits for it.
+// keep starts keeping addons and Node objects as planned, and a guardian. The returned function stops that and waits for it.
 func (d *daemon) keep(control ControlPlane) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { d.parts.Addons.Run(ctx) })
+	if d.Guard != nil && !d.asked.Load() {
+		running.Go(func() { d.Guard(ctx) })
+	}
 	running.Go(func() {
 		if err := control.KeepNodes(ctx, d.NodeInformer()); err != nil {
 			d.Log.Error("node objects that somebody deletes do not come back", "err", err)
@@ -193,15 +203,32 @@ func (d *daemon) finishStart(kind cluster.EventKind, err error) {
 	d.story.end(e)
 }
 
+// restarts is what the guardian has recorded; it does not change while this process runs.
+func (d *daemon) restarts() *cluster.Restarts {
+	r := d.State.Restarts()
+	if r != nil {
+		r.Next = time.Time{} // the try that it announces is this process
+	}
+	return r
+}
+
+// ownProblems are those of this process.
+func (d *daemon) ownProblems(past *cluster.Restarts, now time.Time) []cluster.Problem {
+	if p := bootstrap.RestartProblem(d.State, past, now); p != nil {
+		return []cluster.Problem{p.For(d.State.Name)}
+	}
+	return nil
+}
+
 // announce lets the process that spawned this one know that the local API listens.
 func announce() error {
-	text := os.Getenv(bootstrap.EnvReadyFD)
+	text := os.Getenv(spawn.EnvReadyFD)
 	if text == "" {
 		return nil // started by hand
 	}
 	fd, err := strconv.Atoi(text)
 	if err != nil {
-		return fmt.Errorf("%s is %q, want a number: %w", bootstrap.EnvReadyFD, text, err)
+		return fmt.Errorf("%s is %q, want a number: %w", spawn.EnvReadyFD, text, err)
 	}
 	pipe := os.NewFile(uintptr(fd), "ready")
 	_, err = pipe.Write([]byte{1})

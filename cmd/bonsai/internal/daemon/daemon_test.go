@@ -35,6 +35,7 @@ import (
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/lastwords"
 	"bonsai/bootstrap/localapi"
+	"bonsai/bootstrap/spawn"
 	"bonsai/bootstrap/statedir"
 	"bonsai/controlplane/agents"
 	"bonsai/controlplane/observe/birth"
@@ -86,8 +87,8 @@ func run(t *testing.T) *house {
 	if err := h.state.SaveSpec(&spec); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv(bootstrap.EnvReadyFD, "")
-	words, err := lastwords.Open(filepath.Join(h.state.Dir(), bootstrap.CrashFile))
+	t.Setenv(spawn.EnvReadyFD, "")
+	words, err := lastwords.Open(filepath.Join(h.state.Dir(), spawn.CrashFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +261,7 @@ func (h *house) steps() (all []string) {
 
 func (h *house) crash() string {
 	h.t.Helper()
-	reason, _ := lastwords.Read(filepath.Join(h.state.Dir(), bootstrap.CrashFile))
+	reason, _ := lastwords.Read(filepath.Join(h.state.Dir(), spawn.CrashFile))
 	return reason
 }
 
@@ -303,7 +304,7 @@ func TestLife(t *testing.T) {
 	if want := []string{"addons run", "addons end", "nodes are kept no longer", "control plane stops"}; !slices.Equal(h.notes, want) {
 		t.Errorf("got %q, want %q", h.notes, want)
 	}
-	if reason, left := lastwords.Read(filepath.Join(h.state.Dir(), bootstrap.CrashFile)); left {
+	if reason, left := lastwords.Read(filepath.Join(h.state.Dir(), spawn.CrashFile)); left {
 		t.Errorf("after an orderly end there is %q", reason)
 	}
 	if _, err := h.client.Snapshot(t.Context()); fault.KindOf(err) != fault.NotRunning {

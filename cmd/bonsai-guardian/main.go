@@ -1,0 +1,21 @@
+// Command bonsai-guardian restarts the control plane of a cluster when that ends unexpectedly. Package
+// bootstrap/guardian says how.
+//
+// It is a program of its own because it sleeps beside every running cluster: it takes a few megabytes, and the whole of
+// bonsai would take fifty. The executable bonsai contains it, and writes it into the cluster's folder.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"bonsai/bootstrap/guardian"
+)
+
+func main() {
+	if err := guardian.Main(context.Background(), os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bonsai-guardian:", err)
+		os.Exit(1)
+	}
+}
