@@ -87,6 +87,11 @@ func (c Config) APIServerFlags() []string {
 		// The default begins with Hostname, which only Docker's DNS inside the node network resolves.
 		"--kubelet-preferred-address-types=InternalIP",
 
+		// How long pods stay on a node that no longer reports. Upstream's 300 s suit machines that reboot; a node here is back
+		// in a second or not at all.
+		"--default-not-ready-toleration-seconds=30",
+		"--default-unreachable-toleration-seconds=30",
+
 		// As kubeadm does: without it no CNI, CSI or monitoring agent could ever be installed.
 		"--allow-privileged=true",
 		// Limits the stop to seconds while watches are open; without it the server waits a request timeout (60 s).

@@ -105,26 +105,7 @@ func TestStory(t *testing.T) {
 	})
 
 	t.Run("a killed daemon", func(t *testing.T) {
-		pid := daemonPID(t, c)
-		process, err := os.FindProcess(pid)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		harness.Until(t, 10*time.Second, "status noticing", func() error {
-			s, code := c.Status(t)
-			if code == 0 || s.APIServer == cluster.PhaseRunning {
-				return fmt.Errorf("status exits with %d, API server %s", code, s.APIServer)
-			}
-			if !slices.ContainsFunc(s.Problems, func(p cluster.Problem) bool { return p.Object == "daemon" && p.FixText() == "start" }) {
-				return fmt.Errorf("nothing says that the control plane is gone: %+v", s.Problems)
-			}
-			return nil
-		})
-		c.Start(t)
-		readyNodes(t, c, 1)
+		testKilledDaemon(t, c)
 		kept(t, c, uid, 1)
 	})
 

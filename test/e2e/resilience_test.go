@@ -18,7 +18,7 @@ import (
 )
 
 // deployment creates a Deployment of sleeping pods and waits until all of them are available.
-// Its pods leave a node that is gone after a second; by default they would wait five minutes.
+// Its pods leave a node that is gone after a second; by default they would wait half a minute.
 func deployment(t *testing.T, n *harness.Namespace, name string, replicas int32) {
 	t.Helper()
 	labels := map[string]string{"app": name}

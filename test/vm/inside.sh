@@ -440,6 +440,22 @@ outlives_its_unit() {
 	status_is_good
 }
 
+# The guardian is in the daemon's scope, outlives the daemon, and starts the next one there.
+a_killed_daemon_comes_back() {
+	local before
+	before=$(daemon_pid)
+	kill -9 "$before"
+	for _ in $(seq 120); do
+		[ "$(daemon_pid)" != "$before" ] && bonsai status >/dev/null 2>&1 && break
+		sleep 5
+	done
+	status_is_good
+	bonsai status -o json | tr -d ' \n' | grep -q '"restarts":{"count":[1-9]' || wrong "status does not count the restart"
+	systemctl --user list-units --no-legend 'bonsai-*.scope' | grep -q bonsai- || wrong "the restarted daemon is in no scope"
+}
+
+daemon_pid() { sed -n 's/.*"pid": *\([0-9]*\).*/\1/p' ~/.bonsai/clusters/bonsai/daemon.json; }
+
 # terminate-session kills a session with everything in it, as KillUserProcesses=yes does at a logout. A user who lingers has
 # a systemd that can own the daemon. Only root may turn that on here, so a container does it.
 outlives_its_session() {
@@ -462,7 +478,7 @@ nothing_is_left() {
 	for kind in network volume; do
 		is "$(docker $kind ls -q --filter label=io.bonsai.cluster | wc -l)" 0 "number of ${kind}s left"
 	done
-	is "$(pgrep -c -u "$(id -u)" -x bonsai || true)" 0 "number of bonsai processes left"
+	is "$(pgrep -c -u "$(id -u)" -x 'bonsai|guardian' || true)" 0 "number of bonsai processes left"
 	is "$(ls -A ~/.bonsai/clusters 2>/dev/null)" "" "content of the state folder"
 	cmp ~/.kube/config "$work/kubeconfig"
 	is "$(loops_in_use)" 0 "number of loop devices left"
@@ -499,6 +515,7 @@ step "names again" names_work
 step "the claim kept its data" claim_kept_its_data
 step "status" status_is_good
 step "the control plane outlives its unit" outlives_its_unit
+step "a killed control plane comes back" a_killed_daemon_comes_back
 step "the control plane outlives its session" outlives_its_session
 step "docker system prune with the filter spares a stopped cluster" prune_spares_the_label
 step "status and start say what a prune has taken" prune_is_reported

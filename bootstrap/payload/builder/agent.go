@@ -12,7 +12,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// guardianPackage runs on the host beside each cluster; it is not in the archive, but embedded by itself.
+// guardianPackage runs on the host beside each cluster; it is embedded, but not in the archive.
 const guardianPackage = "./cmd/bonsai-guardian"
 
 var agentPackages = []string{"./cmd/bonsai-init", "./cmd/bonsai-agent"}
