@@ -1,6 +1,7 @@
 package kubelet
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -47,6 +48,31 @@ func TestKubeletSettingsAreValid(t *testing.T) {
 	}
 	if server.Authentication.Anonymous.Enabled || server.ReadOnlyPort != 0 {
 		t.Error("the kubelet's API is open to anybody")
+	}
+}
+
+// /flagz serves the settings, and flags that are bound to settings leave them as they are.
+func TestFlagzHasTheSettings(t *testing.T) {
+	server, err := newServer(testConfig(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := json.Marshal(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := flagsOf(server).GetFlagz()
+	for name, want := range map[string]string{"node-ip": server.NodeIP, "root-dir": rootDir, "cluster-domain": server.ClusterDomain} {
+		if served[name] != want {
+			t.Errorf("--%s=%s, want %s", name, served[name], want)
+		}
+	}
+	after, err := json.Marshal(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(before, after) {
+		t.Errorf("the settings were\n%s\nand are\n%s", before, after)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 	componentbaseconfigv1alpha1 "k8s.io/component-base/config/v1alpha1"
@@ -89,6 +90,7 @@ func runProxy(ctx context.Context, cfg Config, settle func()) error {
 	if err := o.Validate(); err != nil {
 		return fmt.Errorf("validate configuration: %w", err)
 	}
+	utilfeature.DefaultMutableFeatureGate.AddMetrics() // as its command does
 
 	client, err := proxyClient(cfg)
 	if err != nil {

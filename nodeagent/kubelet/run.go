@@ -8,9 +8,12 @@ import (
 	"net"
 	"time"
 
+	"github.com/spf13/pflag"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"k8s.io/apiserver/pkg/server/flagz"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	cliflag "k8s.io/component-base/cli/flag"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/kubernetes/cmd/kubelet/app"
 	"k8s.io/kubernetes/cmd/kubelet/app/options"
@@ -29,6 +32,11 @@ func runKubelet(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err := waitForRuntime(ctx, cfg.Node.WaitScale.Of(time.Minute)); err != nil {
 		return err
 	}
+	// As its command does: what follows asks for gates, and the metrics say which are on.
+	if err := utilfeature.DefaultMutableFeatureGate.SetFromMap(server.FeatureGates); err != nil {
+		return fmt.Errorf("set feature gates: %w", err)
+	}
+	utilfeature.DefaultMutableFeatureGate.AddMetrics()
 	deps, err := app.UnsecuredDependencies(ctx, server, utilfeature.DefaultFeatureGate)
 	if err != nil {
 		return fmt.Errorf("create dependencies: %w", err)
@@ -36,7 +44,17 @@ func runKubelet(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if deps.CAdvisorInterface, err = newMachine(ctx, server, log); err != nil {
 		return fmt.Errorf("observe machine: %w", err)
 	}
+	deps.Flagz = flagsOf(server)
 	return app.Run(ctx, server, deps, utilfeature.DefaultFeatureGate)
+}
+
+// flagsOf is what the kubelet serves at /flagz: its settings as flags, of which none was passed. Those of a copy, because
+// flags set what they are bound to.
+func flagsOf(server *options.KubeletServer) flagz.Reader {
+	flags, kubelet := pflag.NewFlagSet(kubeletName, pflag.ContinueOnError), server.KubeletFlags
+	kubelet.AddFlags(flags)
+	options.AddKubeletConfigFlags(flags, server.KubeletConfiguration.DeepCopy())
+	return flagz.NamedFlagSetsReader{FlagSets: cliflag.NamedFlagSets{FlagSets: map[string]*pflag.FlagSet{kubeletName: flags}}}
 }
 
 // waitForRuntime waits until containerd's CRI service answers.

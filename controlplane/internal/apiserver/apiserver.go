@@ -23,7 +23,9 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/egressselector"
+	"k8s.io/apiserver/pkg/server/flagz"
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/apiserver/pkg/util/webhook"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -83,6 +85,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	// The last decorator is the outermost.
 	opts.Admission.GenericAdmission.Decorators = append(opts.Admission.GenericAdmission.Decorators, admission.DecoratorFunc(ownwrites.Decorate))
 	named := opts.Flags()
+	opts.Flagz = flagz.NamedFlagSetsReader{FlagSets: named} // served at /flagz
 	for _, fs := range named.FlagSets {
 		flags.AddFlagSet(fs)
 	}
@@ -114,6 +117,9 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if errs := completed.Validate(); len(errs) > 0 {
 		return nil, fmt.Errorf("kube-apiserver options: %w", utilerrors.NewAggregate(errs))
 	}
+	// Also a job of the cobra command: the gates and versions in force, as metrics. The other components share them.
+	utilfeature.DefaultMutableFeatureGate.AddMetrics()
+	opts.GenericServerRunOptions.ComponentGlobalsRegistry.AddMetrics()
 	config, storage, err := newConfig(completed, o)
 	if err != nil {
 		return nil, err
