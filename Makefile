@@ -112,9 +112,14 @@ conformance-dns: ## upstream's tests of cluster DNS
 conformance-quick conformance-node conformance-dns:
 	@$(MAKE) --no-print-directory conformance SUITE=$(@:conformance-%=%)
 
+.PHONY: conformance-defaults
+conformance-defaults: build ## compare what is on by default with a control plane of kubeadm (KUBERNETES=1.36)
+	@tools/need.sh go
+	@test/conformance/defaults.sh
+
 .PHONY: test-long
-test-long: ## make test, and the quick conformance tests
-	@MAKE="$(MAKE)" tools/groups.sh $(groups) "conformance-quick=cold 30 min, warm 8 min"
+test-long: ## make test, the quick conformance tests, and the comparison with kubeadm
+	@MAKE="$(MAKE)" tools/groups.sh $(groups) "conformance-quick=cold 30 min, warm 8 min" "conformance-defaults=cold 8 min, warm 1 min"
 
 .PHONY: test-vm
 test-vm: build ## prove bin/bonsai in Debian 13 and 12 machines (emulated: about ten minutes), as an unprivileged user

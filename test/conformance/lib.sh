@@ -33,6 +33,16 @@ renew() {
 	echo "$key" >"$dir/.made-from"
 }
 
+# version_flags: the linker's flags by which a program of Kubernetes knows its version. Tests compare the client's with
+# the server's.
+version_flags() {
+	local package minor=${VERSION#v1.}
+	for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+		printf ' -X %s.gitVersion=%s -X %s.gitMajor=1 -X %s.gitMinor=%s' \
+			"$package" "$VERSION" "$package" "$package" "${minor%%.*}"
+	done
+}
+
 # program NAME PACKAGE [LDFLAGS]: compiles it into $BIN, unless it is there.
 program() {
 	[[ ! -e $BIN/$1 ]] || return 0

@@ -5,19 +5,12 @@
 
 renew "$BIN" go.mod go.sum lib.sh programs.sh
 
-minor=${VERSION#v1.}
-minor=${minor%%.*}
-# Tests compare the client's version with the server's.
-version_flags=
-for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
-	version_flags+=" -X $package.gitVersion=$VERSION -X $package.gitMajor=1 -X $package.gitMinor=$minor"
-done
-
+flags=$(version_flags)
 if [[ ! -e $BIN/e2e.test ]]; then
 	say "compiling e2e.test (cold: ten minutes)"
-	(cd "$KIT" && go test -c -vet=off -ldflags "-s -w $version_flags" -o "$BIN/e2e.test" k8s.io/kubernetes/test/e2e)
+	(cd "$KIT" && go test -c -vet=off -ldflags "-s -w $flags" -o "$BIN/e2e.test" k8s.io/kubernetes/test/e2e)
 fi
 program ginkgo github.com/onsi/ginkgo/v2/ginkgo
-program kubectl k8s.io/kubernetes/cmd/kubectl "$version_flags"
+program kubectl k8s.io/kubernetes/cmd/kubectl "$flags"
 # Our own are small: the compiler knows whether anything changed.
 (cd "$KIT" && go build -o "$BIN/" ./cmd/...)
