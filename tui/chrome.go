@@ -89,7 +89,7 @@ func (u *ui) health() (paint.State, string) {
 		return phaseState(s.Phase), u.T(lower(string(s.Phase)))
 	}
 	for _, n := range s.Nodes {
-		if !n.Ready {
+		if !n.Ready && !n.Stopped {
 			return paint.StateWarn, u.T("node not ready")
 		}
 	}
@@ -191,7 +191,7 @@ func (u *ui) summaryLine(w int) string {
 	return l.String()
 }
 
-// tab is how the screen i is named for a width, and what goes with it.
+// tabName is how the screen i is named for a width.
 func (u *ui) tabName(i, w int) string {
 	name := u.T(u.screens[i].title)
 	if w < 100 && u.words.Lang() == "en" {
@@ -200,23 +200,55 @@ func (u *ui) tabName(i, w int) string {
 	return name
 }
 
+// tab is one of the tabs as it is drawn.
+type tab struct {
+	before, text, mark, after string
+	role                      paint.Role
+}
+
+func (t *tab) width() int { return paint.Width(t.before + t.text + t.mark + t.after) }
+
+// tabs are those of all screens. Where they need more than the line has, those behind the current one lose their margins,
+// and then their names.
+func (u *ui) tabs(w int) []tab {
+	list := make([]tab, len(u.screens))
+	need := 0
+	for i := range u.screens {
+		t := tab{" ", fmt.Sprintf("%d %s", i+1, u.tabName(i, w)), "", " ", paint.Dim}
+		if u.warns(u.screens[i].id) {
+			t.mark = u.theme.Glyphs.Warn
+		}
+		if i == u.current {
+			t.before, t.after, t.role = "[", "]", paint.Title
+		} else if w < 76 {
+			t.text = fmt.Sprint(i + 1)
+		}
+		list[i] = t
+		need += t.width()
+	}
+	for i := range list {
+		if t := &list[i]; need > w && i != u.current {
+			t.after = ""
+			need--
+		}
+	}
+	for i := len(list) - 1; i >= 0; i-- {
+		if t := &list[i]; need > w && i != u.current {
+			need += 1 - paint.Width(t.text)
+			t.text = fmt.Sprint(i + 1)
+		}
+	}
+	return list
+}
+
 func (u *ui) tabLine(w int) string {
 	l := u.theme.Line(w)
-	narrow := w < 76
-	for i := range u.screens {
-		name := fmt.Sprintf("%d %s", i+1, u.tabName(i, w))
-		mark := ""
-		if u.warns(u.screens[i].id) {
-			mark = u.theme.Glyphs.Warn
+	for _, t := range u.tabs(w) {
+		mark := paint.Warn
+		if t.role == paint.Title {
+			mark = t.role
 		}
-		switch {
-		case i == u.current:
-			l.Add(paint.Title, "["+name+mark+"]")
-		case narrow:
-			l.Add(paint.Dim, fmt.Sprintf(" %d", i+1)).Add(paint.Warn, mark).Add(paint.Plain, " ")
-		default:
-			l.Add(paint.Dim, " "+name).Add(paint.Warn, mark).Add(paint.Plain, " ")
-		}
+		l.Add(t.role, t.before+t.text).Add(mark, t.mark).Add(t.role, t.after)
 	}
 	if hint := u.keys.Key("palette") + " " + u.T("find") + "  " + u.keys.Key("help") + " " + u.T("keys"); l.Room() > paint.Width(hint)+1 {
 		l.Right(paint.Dim, hint)
@@ -227,14 +259,8 @@ func (u *ui) tabLine(w int) string {
 // tabAt returns the screen whose tab is at a column, -1 if there is none.
 func (u *ui) tabAt(x int) int {
 	at := 0
-	for i := range u.screens {
-		n := len(fmt.Sprintf(" %d ", i+1))
-		if i == u.current || u.width >= 76 {
-			n = paint.Width(fmt.Sprintf("[%d %s]", i+1, u.tabName(i, u.width)))
-		}
-		if u.warns(u.screens[i].id) {
-			n += paint.Width(u.theme.Glyphs.Warn)
-		}
+	for i, t := range u.tabs(u.width) {
+		n := t.width()
 		if x >= at && x < at+n {
 			return i
 		}

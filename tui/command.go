@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strconv"
 
 	"bonsai/bootstrap/cluster"
@@ -18,8 +19,22 @@ func (u *ui) record(c cluster.Command) *actionEntry {
 }
 
 // bonsaiCommand is a command line of bonsai that is given whole: the cluster's name stands behind the verb, in front of
-// what may be a kubectl command.
-func bonsaiCommand(args ...string) cluster.Command { return cluster.Bonsai(args[0]).With(args[1:]...) }
+// what may be a kubectl command. A cluster that it names itself stands there too.
+func bonsaiCommand(args ...string) cluster.Command {
+	other := ""
+	if i := slices.Index(args, "-p"); i > 0 && i+1 < len(args) {
+		other, args = args[i+1], slices.Concat(args[:i], args[i+2:])
+	}
+	verb := 1
+	if len(args) > 1 && slices.Contains([]string{"addons", "config", "dns", "image", "node", "port", "profile"}, args[0]) {
+		verb = 2
+	}
+	c := cluster.Bonsai(args[:verb]...).With(args[verb:]...)
+	if other != "" {
+		c = c.Of(other)
+	}
+	return c
+}
 
 func actionCommand(a kube.Action) cluster.Command {
 	kind := singular(a.Ref.Type)

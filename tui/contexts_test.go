@@ -46,6 +46,9 @@ var places = map[string]struct {
 	"control":           {world: shop, keys: []string{"8"}, shows: "kube-apiserver", is: keymap.Control},
 	"component log":     {world: shop, keys: []string{"8", "enter"}, is: keymap.Logs},
 	"services":          {world: shop, keys: []string{"9"}, shows: "kubernetes", is: keymap.Services},
+	"images":            {world: shop, keys: []string{"I"}, shows: "cart:1.4.2", is: keymap.Images},
+	"clusters":          {world: shop, keys: []string{"P"}, shows: "shown here", is: keymap.Clusters},
+	"cluster file":      {world: shop, keys: []string{"V"}, shows: "config view", is: keymap.File},
 	"forwarded ports": {world: shop, keys: []string{"9"}, shows: "kubernetes", is: keymap.Forwards, then: func(r *rig) {
 		r.u.forwards.start(kube.ForwardSpec{Namespace: "shop", Target: kube.Object{Kind: "Service", Name: "web"}, Local: 8080, Remote: 80})
 		r.keys("k", "g")
@@ -173,7 +176,7 @@ func TestHintsHaveKeys(t *testing.T) {
 // TestOneKeyIsRemappedAlone: what has the same key by default on another page keeps it.
 func TestOneKeyIsRemappedAlone(t *testing.T) {
 	r := newRig(t, dnsShop(), 120, 30, func(o *Options) {
-		o.Keys = []byte("cordon: U\nfix: m\nrestart: D\nmark: v\ndns.pause: P\ndescribe: o")
+		o.Keys = []byte("cordon: U\nfix: m\nrestart: E\nmark: v\ndns.pause: P\ndescribe: o")
 	})
 	r.keys("6")
 	r.shows("redis.defualt.svc", "u group by name", "f failures only", "P pause")
@@ -188,14 +191,14 @@ func TestOneKeyIsRemappedAlone(t *testing.T) {
 	r.keys("esc", "7")
 	r.shows("space disable it")
 	r.keys("2")
-	r.shows("U cordon", "r drain")
+	r.shows("x stop", "D drain")
 	r.keys("u")
 	r.shows("u does nothing here")
 	r.keys("U")
-	r.shows("cordon dev-1")
-	r.keys("D")
-	r.shows("restart: only workloads can be restarted")
-	r.keys("r")
+	r.shows("cordon dev-1?")
+	r.keys("esc", "r")
+	r.shows("restart dev-1?")
+	r.keys("esc", "D")
 	r.shows("drain dev-1?")
 }
 

@@ -81,6 +81,8 @@ type question struct {
 	input  input
 	onYes  bool
 	answer func()
+	top    int // the first line of the text that is seen, where not all have room
+	rows   int
 }
 
 func (u *ui) ask(title string, text []string, accept, typed string, answer func()) {
@@ -106,6 +108,10 @@ func (q *question) key(msg tea.KeyMsg) {
 		}
 	case "dialog.next", "dialog.prev", "question.other":
 		q.onYes = !q.onYes
+	case "dialog.page.down":
+		q.top += max(1, q.rows-1)
+	case "dialog.page.up":
+		q.top -= max(1, q.rows-1)
 	default:
 		if q.typed != "" {
 			q.input.key(msg)
@@ -115,7 +121,7 @@ func (q *question) key(msg tea.KeyMsg) {
 
 func (q *question) mouse(tea.MouseEvent) {}
 
-func (q *question) draw(w, _ int) []string {
+func (q *question) draw(w, h int) []string {
 	width := min(72, w-6)
 	var lines []string
 	for _, t := range q.text {
@@ -123,7 +129,20 @@ func (q *question) draw(w, _ int) []string {
 			lines = append(lines, q.u.theme.Line(width).Add(paint.Plain, part).String())
 		}
 	}
-	lines = append(lines, paint.Spaces(width))
+	// The answers are always seen; text that has no room above them is scrolled.
+	rest := 3 // the answers and the borders
+	if q.typed != "" {
+		rest++
+	}
+	if q.rows = max(1, h-rest); len(lines) < q.rows {
+		q.top = 0
+		lines = append(lines, paint.Spaces(width))
+	} else if all := len(lines); all > q.rows {
+		q.rows--
+		q.top = max(0, min(q.top, all-q.rows))
+		lines = append(lines[q.top:q.top+q.rows:q.top+q.rows], q.u.theme.Line(width).
+			Hint(q.u.keyIn(keymap.Chain(keymap.Dialog), "dialog.page.down"), q.u.T("lines %d-%d of %d", q.top+1, q.top+q.rows, all)).String())
+	}
 	l := q.u.theme.Line(width)
 	if q.typed != "" {
 		l.Add(paint.Plain, paint.Cut(q.u.T("type %s to continue: ", q.typed), width-10, q.u.theme.Glyphs.More))
@@ -238,6 +257,12 @@ func (m *menu) key(msg tea.KeyMsg) {
 		return
 	case "dialog.prev":
 		m.move(-1)
+		return
+	case "dialog.page.down":
+		m.move(max(1, m.rows-1))
+		return
+	case "dialog.page.up":
+		m.move(-max(1, m.rows-1))
 		return
 	case "dialog.accept":
 		m.pick(m.cursor)

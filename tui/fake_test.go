@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -53,6 +55,9 @@ type fakeSession struct {
 	unforwarded int
 	taken       []int
 	broken      string
+	// ports are those of this machine that lead into the cluster, images those of the nodes.
+	ports  []cluster.PortStatus
+	images map[string][]cluster.NodeImage
 	// disabled are addons beside those of the snapshot.
 	disabled []cluster.AddonStatus
 }
@@ -133,7 +138,23 @@ func (s *fakeSession) Starts() []cluster.Timeline {
 }
 
 func (s *fakeSession) Clusters(context.Context) ([]cluster.Info, error) {
-	return []cluster.Info{{Name: "dev", Phase: cluster.PhaseRunning, Nodes: 3}, {Name: "ci", Phase: cluster.PhaseStopped, Nodes: 1}}, nil
+	return []cluster.Info{{Name: "dev", Phase: cluster.PhaseRunning, Nodes: 3, KubernetesVersion: "v1.37.2"}, {Name: "ci", Phase: cluster.PhaseStopped, Nodes: 1}}, nil
+}
+
+func (s *fakeSession) Ports(context.Context) ([]cluster.PortStatus, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.ports), s.down
+}
+
+func (s *fakeSession) Images(context.Context) (map[string][]cluster.NodeImage, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.images), s.down
+}
+
+func (s *fakeSession) EngineImages(context.Context) ([]string, error) {
+	return []string{"hello:1", "my-app:dev", "other.example/tool:2"}, s.isDown()
 }
 
 func (s *fakeSession) Addons(context.Context) ([]cluster.AddonStatus, error) {
@@ -456,6 +477,18 @@ func shop() *fakeSession {
 	s.rows["deployments"] = []kube.Row{
 		{UID: "d-cart", Namespace: "shop", Name: "cart", Created: ago(12 * time.Minute), Cells: []string{"cart", "0/1", "1", "0", ""}},
 		{UID: "d-web", Namespace: "shop", Name: "web", Created: ago(12 * time.Minute), Cells: []string{"web", "2/2", "2", "2", ""}},
+	}
+	s.ports = []cluster.PortStatus{
+		{Port: cluster.Port{Address: netip.MustParseAddr("127.0.0.1"), Port: 8081, Protocol: cluster.TCP, Service: "shop/web", Target: 80}, Open: true, Connections: 2, Served: 41},
+		{Port: cluster.Port{Address: netip.MustParseAddr("0.0.0.0"), Port: 5353, Protocol: cluster.UDP, Target: 30053}, Reason: "address already in use"},
+	}
+	image := func(name string, loaded bool) cluster.NodeImage {
+		return cluster.NodeImage{Name: name, Target: "sha256:0a1b2c", Loaded: loaded, Updated: ago(3 * time.Minute)}
+	}
+	s.images = map[string][]cluster.NodeImage{
+		"dev-1": {image("docker.io/library/hello:1", true), image("docker.io/library/cart:1.4.2", true), image("registry.k8s.io/pause:3.10", false)},
+		"dev-2": {image("docker.io/library/hello:1", true), image("docker.io/library/cart:1.4.2", true), image("registry.k8s.io/pause:3.10", false)},
+		"dev-3": {image("docker.io/library/hello:1", true), image("registry.k8s.io/pause:3.10", false), image("docker.io/library/redis:8", false)},
 	}
 	s.load.Time = fakeNow
 	s.load.ControlPlane = cluster.ControlPlaneLoad{

@@ -41,6 +41,17 @@ var goldens = map[string]struct {
 	"actions":          {shop, []string{"3", "j", "j", "j", "a"}, "describe"},
 	"chinese":          {shop, []string{"1"}, "问题"},
 	"ascii":            {shop, []string{"1"}, "PROBLEMS"},
+	"images":           {shop, []string{"I"}, "redis:8"},
+	"clusters":         {shop, []string{"P"}, "shown here"},
+	"node-add":         {shop, []string{"2", "+", "tab", "tab", `"many"`, "enter"}, "not a number from 0.1"},
+	"node-delete":      {shop, []string{"2", "j", "delete"}, "Cancel"},
+	"port-add":         {shop, []string{"9", "G", "+"}, "shop/web:80"},
+	"images-zh":        {shop, []string{"I"}, "redis:8"},
+	"clusters-zh":      {shop, []string{"P"}, "当前显示"},
+	"nodes-zh":         {shop, []string{"2"}, "dev-2"},
+	"node-add-zh":      {shop, []string{"2", "+", "tab", "tab", `"many"`, "enter"}, "不是 0.1"},
+	"node-delete-zh":   {shop, []string{"2", "j", "delete"}, "取消"},
+	"port-add-zh":      {shop, []string{"9", "G", "+"}, "shop/web:80"},
 }
 
 // TestGolden compares them with what somebody has reviewed: at three sizes, each with all colours, sixteen and none.
@@ -49,14 +60,18 @@ func TestGolden(t *testing.T) {
 	for name, c := range goldens {
 		t.Run(name, func(t *testing.T) {
 			var b strings.Builder
-			for _, size := range [][2]int{{80, 24}, {120, 40}, {200, 60}} {
+			sizes := [][2]int{{80, 24}, {120, 40}, {200, 60}}
+			if strings.ContainsAny(name, "-") && name != "overview-healthy" {
+				sizes = [][2]int{{40, 10}, {80, 24}, {120, 40}}
+			}
+			for _, size := range sizes {
 				for _, d := range []struct {
 					depth paint.Depth
 					name  string
 				}{{paint.TrueColor, "true"}, {paint.Colors16, "16"}, {paint.Mono, "mono"}} {
 					r := newRig(t, c.world(), size[0], size[1], func(o *Options) {
 						o.Depth, o.Theme = d.depth, "dark"
-						if name == "chinese" {
+						if name == "chinese" || strings.HasSuffix(name, "-zh") {
 							o.Lang = "zh"
 						}
 						o.ASCII = name == "ascii"

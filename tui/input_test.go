@@ -139,7 +139,7 @@ func TestNarrowPromptsShowWhatIsTyped(t *testing.T) {
 	r.keys("esc", "ctrl+k", `"nothing at all has such a long name"`, "ctrl+left")
 	r.frame(40, 12)
 	r.shows("long name")
-	r.keys("esc", "2", "r", `"dev-1 or whatever this is"`, "home")
+	r.keys("esc", "2", "D", `"dev-1 or whatever this is"`, "home")
 	r.frame(40, 12)
 	r.shows("dev-1 o")
 }
@@ -199,7 +199,7 @@ func TestMenusAndQuestionsAreTypedIntoLikePrompts(t *testing.T) {
 	if got := r.u.dialogs[0].(*menu).input.text(); got != "restart" {
 		t.Errorf("the query is %q", got)
 	}
-	r.keys("esc", "2", "r", `"ev-1"`, "home", `"d"`, "enter")
+	r.keys("esc", "2", "D", `"ev-1"`, "home", `"d"`, "enter")
 	r.until("it drains", func(string) bool { return len(r.u.dialogs) == 0 })
 	if !slices.ContainsFunc(r.u.actions.entries, func(e *actionEntry) bool { return strings.Contains(e.command, "drain dev-1") }) {
 		t.Errorf("nothing drains")

@@ -54,6 +54,7 @@ func (p *nodesPage) columns() []grid.Column {
 	return []grid.Column{
 		{Title: "Node", Min: 8, Max: 40},
 		{Title: "Status", Min: 8, Max: 26, Drop: 1},
+		{Title: "Role", Min: 6, Max: 13, Drop: 6},
 		{Title: "Cores", Min: 5 + 1 + sparkWidth + 1 + 5, Drop: 3, Live: func(it *grid.Item) (string, float64) {
 			n, ok := usage(it)
 			if !ok {
@@ -105,7 +106,11 @@ func (p *nodesPage) crumb() string              { return p.u.T("nodes") }
 func (p *nodesPage) contexts() []keymap.Context { return []keymap.Context{keymap.Node, keymap.Objects} }
 func (p *nodesPage) back() bool                 { return p.grid.Unmark() }
 func (p *nodesPage) hints() []hint {
-	return hintsOf("open", "logs", "shell", "cordon", "node.drain", "actions")
+	power := hint{id: "node.stop"}
+	if it, ok := p.grid.Current(); ok && p.u.planned(it.ID) != nil && p.u.planned(it.ID).Stopped {
+		power.id = "node.start"
+	}
+	return append(hintsOf("open", "node.add"), append([]hint{power}, hintsOf("delete", "actions", "node.limits", "node.drain", "shell")...)...)
 }
 
 func (p *nodesPage) show() {
@@ -162,6 +167,10 @@ func (p *nodesPage) item(name string, d *nodeData) grid.Item {
 		state = rowState(p.store.Columns, &d.row)
 	}
 	switch {
+	case u.changing[name] != "":
+		word, state = u.changing[name], paint.StateBusy
+	case n.Stopped && n.Host != cluster.PhaseRunning:
+		word, state = u.T("stopped"), paint.StateOff
 	case !n.Ready && n.Host != "" && n.Host != cluster.PhaseRunning:
 		word = u.T(lower(string(n.Host)))
 	case word == "" && n.Ready:
@@ -198,8 +207,8 @@ func (p *nodesPage) item(name string, d *nodeData) grid.Item {
 	}
 	return grid.Item{
 		ID: name, Key: name, State: state, Time: created, Labels: d.row.Labels, Data: d,
-		Cells: []string{name, word, "", "", "", phase(n.DNS), phase(n.Host), phase(n.Kubelet), strconv.Itoa(restarts), n.IP, version, "", ""},
-		Roles: []paint.Role{paint.Strong, state.Role(), paint.Plain, paint.Plain, paint.Plain, role(n.DNS), role(n.Host), role(n.Kubelet), restartRole, paint.Dim, paint.Dim, paint.Dim},
+		Cells: []string{name, word, n.Role, "", "", "", phase(n.DNS), phase(n.Host), phase(n.Kubelet), strconv.Itoa(restarts), n.IP, version, "", ""},
+		Roles: []paint.Role{paint.Strong, state.Role(), paint.Dim, paint.Plain, paint.Plain, paint.Plain, role(n.DNS), role(n.Host), role(n.Kubelet), restartRole, paint.Dim, paint.Dim, paint.Dim},
 	}
 }
 
@@ -270,7 +279,7 @@ func (p *nodesPage) draw(w, h int) []string {
 			u.spinning()
 			text = u.glyph(paint.StateBusy) + " " + u.T("reading nodes")
 		default:
-			text = u.T("no nodes: only an API server; %s finds \"start\", which adds some", u.keys.Key("palette"))
+			text = u.T("no nodes: only an API server; %s adds some", u.keys.Key("node.add"))
 		}
 		return fill(u.note(text, w, h), w, h)
 	}

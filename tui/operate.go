@@ -39,7 +39,7 @@ const (
 
 // beginOperation runs a verb that has a waterfall.
 func (u *ui) beginOperation(args ...string) {
-	if u.refuseChange() || u.refuseSecond() {
+	if u.refuseChange() || u.refuseSecond(u.session.Name()) {
 		return
 	}
 	o := &operation{args: args}
@@ -51,6 +51,7 @@ func (u *ui) beginOperation(args ...string) {
 			o.fall.event(e)
 		}
 	}, func(err error) { u.endOperation(o, err) })
+	o.task.changes, o.task.verb = u.session.Name(), o.verb()
 	u.toOverview()
 	u.frontChanged()
 }
@@ -166,13 +167,22 @@ func (u *ui) refuseChange() bool {
 	return u.opts.ReadOnly
 }
 
-// refuseSecond says that there is an operation already, if so: the cluster's lock lets one at a time work on it.
-func (u *ui) refuseSecond() bool {
-	busy := u.operation != nil && !u.operation.done
-	if busy {
-		u.toast.say(paint.Warn, u.T("wait for it: %s", u.operation.task.title))
+// refuseSecond says that something changes a cluster already, if so: its lock lets one at a time work on it.
+func (u *ui) refuseSecond(name string) bool {
+	i := slices.IndexFunc(u.tasks, func(t *task) bool { return t.changes == name })
+	if i >= 0 {
+		u.toast.say(paint.Warn, u.T("wait for it: %s", u.tasks[i].title))
 	}
-	return busy
+	return i >= 0
+}
+
+// changeCluster runs a verb that holds the lock of a cluster meanwhile. Its steps are in the line at the bottom.
+func (u *ui) changeCluster(name string, args []string, title string, done func(error)) {
+	t := u.operate(args, title, func([]cluster.Event) {}, done)
+	t.changes, t.verb = name, args[0]
+	if args[0] == "node" {
+		t.verb += " " + args[1]
+	}
 }
 
 // operate runs any verb of the command line with a line in the log of actions. What it reports goes to events in order.
@@ -228,7 +238,12 @@ func (u *ui) runText(args []string) {
 	title := bonsaiCommand(args...).String()
 	p := newOutputPage(u, title)
 	u.push(p)
-	p.task = u.operate(args, title, func(list []cluster.Event) {
+	u.runInto(p, args)
+}
+
+// runInto is operate with the answer on a page.
+func (u *ui) runInto(p *outputPage, args []string) {
+	p.task = u.operate(args, p.title, func(list []cluster.Event) {
 		for _, e := range list {
 			p.add(e.Detail)
 		}
@@ -243,8 +258,10 @@ func (u *ui) runText(args []string) {
 // quit leaves the UI. What runs for the cluster goes on.
 func (u *ui) quit() {
 	o := Outcome{}
-	if op := u.operation; op != nil && !op.done {
-		o.Message = u.T("bonsai %s continues without the UI. Check its progress:  %s", op.verb(), u.toShell(bonsaiCommand("ui")))
+	for _, t := range u.tasks {
+		if t.changes != "" {
+			o.Message = u.T("bonsai %s continues without the UI. Check its progress:  %s", t.verb, u.toShell(bonsaiCommand("ui")))
+		}
 	}
 	u.leave(o)
 }
@@ -284,7 +301,7 @@ func (u *ui) endEffect(verb string) string {
 // confirmDelete asks for the name, and deletes the cluster.
 func (u *ui) confirmDelete() {
 	name := u.session.Name()
-	if u.refuseChange() || u.refuseSecond() {
+	if u.refuseChange() || u.refuseSecond(name) {
 		return
 	}
 	text := []string{u.T("this deletes all its nodes, volumes, images and data, and its entries in your kubeconfig; it cannot be undone")}
@@ -321,10 +338,14 @@ func (u *ui) operations() []choice {
 	} else {
 		add(u.T("restart what is missing in the cluster"), "start", "repair run up", "", func() { u.beginOperation("start") })
 	}
-	add(u.T("start with another number of nodes"), "start --nodes", "add nodes scale", "", u.askNodes)
+	add(u.T("start with another number of nodes"), "start --nodes", "scale", "", u.askNodes)
+	add(u.T("add nodes"), "node add", "new create join scale", gone, u.askAddNodes)
 	add(u.T("stop the cluster"), "stop", "halt shut down", runs, u.confirmStop)
 	add(u.T("delete the cluster and everything in it"), "delete", "remove destroy", gone, u.confirmDelete)
-	add(u.T("go to another cluster"), "ui -p", "switch attach profile clusters", "", u.chooseCluster)
+	add(u.T("go to another cluster"), "ui -p", "switch attach profile", "", u.chooseCluster)
+	add(u.T("list the clusters; switch, start, stop and delete them"), "profile list", "profiles", "", func() { u.act("clusters") })
+	add(u.T("the file that makes this cluster again"), "config view", "export yaml cluster file", gone, u.openFile)
+	add(u.T("what a cluster file would change"), "plan -f", "diff yaml cluster file compare apply", "", u.askPlan)
 	add(u.T("enable an addon"), "addons enable", "install switch on", gone, func() { u.chooseAddon(true) })
 	add(u.T("disable an addon"), "addons disable", "remove switch off", gone, func() { u.chooseAddon(false) })
 	add(u.T("list every known addon"), "addons list", "all coming replaced", "", func() { u.runText([]string{"addons", "list", "--all"}) })
@@ -335,7 +356,8 @@ func (u *ui) operations() []choice {
 		u.toast.say(paint.Plain, u.T("%s on a pod shows it", u.keys.Key("birth")))
 	})
 	add(u.T("load an image into the nodes"), "image load", "docker import", runs, u.askImage)
-	add(u.T("list the images in the nodes"), "image ls", "", runs, func() { u.runText([]string{"image", "ls"}) })
+	add(u.T("list the images in the nodes; load, pull and remove them"), "image ls", "rm missing", runs, func() { u.act("images") })
+	add(u.T("list the ports of this machine; open and close them"), "port list", "add remove forward", gone, func() { u.act("screen.ports") })
 	add(u.T("run kubectl"), "kubectl", "command k", "", u.askKubectl)
 	add(u.T("point kubectl's context to this cluster"), "update-context", "kubeconfig repair", gone, func() { u.run([]string{"update-context"}, u.T("update kubectl's context")) })
 	add(u.T("query cluster DNS for a name"), "dns query", "lookup resolve dig", runs, u.askName)
@@ -352,7 +374,7 @@ func (u *ui) operations() []choice {
 
 // readingVerbs change nothing.
 var readingVerbs = []string{
-	"ui -p", "addons list", "addons status", "top", "birth", "image ls", "dns query", "dns status", "dns log", "node list", "logs", "status", "version",
+	"ui -p", "profile list", "config view", "plan -f", "port list", "addons list", "addons status", "top", "birth", "image ls", "dns query", "dns status", "dns log", "node list", "logs", "status", "version",
 }
 
 // splitArgs takes a command line apart: blanks separate, quotes and backslashes protect. Nothing is expanded.

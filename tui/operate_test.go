@@ -67,7 +67,7 @@ func TestPaletteHasTheCommandLine(t *testing.T) {
 				r.settle()
 			}
 			r.operated(c.want)
-			if e := r.u.actions.entries; len(e) != 1 || !strings.HasPrefix(e[0].command, "bonsai "+strings.Fields(c.want)[0]+" -p dev") {
+			if e := r.u.actions.entries; len(e) != 1 || !strings.HasPrefix(e[0].command, "bonsai "+strings.Fields(c.want)[0]) || !strings.Contains(e[0].command, " -p dev") {
 				t.Errorf("log of actions: %+v", e)
 			}
 		})

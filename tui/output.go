@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"bonsai/tui/keymap"
@@ -60,7 +61,9 @@ func (p *outputPage) end(err error) {
 	p.done, p.err = true, err
 	if err != nil {
 		for _, e := range p.u.problemOf(err).Evidence {
-			p.add(e)
+			if !slices.Contains(p.lines, paint.CleanLog(e)) { // often it is the answer itself
+				p.add(e)
+			}
 		}
 	}
 }

@@ -143,6 +143,12 @@ func (u *ui) spinState(s paint.State) paint.State {
 
 // nodeWord says in a word or two why a node is not ready.
 func (u *ui) nodeWord(n *cluster.NodeStatus) string {
+	if word := u.changing[n.Name]; word != "" {
+		return word
+	}
+	if n.Stopped && n.Host != cluster.PhaseRunning {
+		return u.T("stopped")
+	}
 	if n.Host != cluster.PhaseRunning {
 		return u.T("container %s", u.T(lower(string(n.Host))))
 	}

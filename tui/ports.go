@@ -5,7 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/kube"
+	"bonsai/tui/feed"
 	"bonsai/tui/grid"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
@@ -24,17 +26,20 @@ type portsPage struct {
 	width          int // that the columns are made for
 	oursAt         int // first line of the rows of ours, servicesAt that of the Services, in the last drawing
 	servicesAt     int
+	// kept are ports that the cluster keeps open, which is asked for while the page is looked at.
+	kept     []cluster.PortStatus
+	keptFeed *feed.Feed
 }
 
 func newPortsPage(u *ui) *portsPage {
 	p := &portsPage{u: u, known: map[string]int{}}
 	p.ours = grid.New([]grid.Column{
-		{Title: "This machine", Min: 15, Max: 22},
-		{Title: "Leads to", Min: 18, Max: 50},
+		{Title: "This machine", Min: 17, Max: 26},
+		{Title: "Leads to", Min: 22, Max: 50},
 		{Title: "Pod", Min: 12, Max: 40, Drop: 3},
 		{Title: "Open", Kind: grid.Number, Min: 4, Max: 6, Drop: 2},
 		{Title: "Moved", Kind: grid.Number, Min: 5, Max: 7, Drop: 2},
-		{Title: "Status", Min: 10, Drop: 1},
+		{Title: "Status", Min: 16, Drop: 1},
 		{Title: "Age", Kind: grid.Age, Drop: 4},
 	})
 	p.services = grid.New(nil)
@@ -42,7 +47,8 @@ func newPortsPage(u *ui) *portsPage {
 	store := u.state.Services
 	store.Listen(p.refill)
 	u.forwards.changed = p.refillOurs
-	p.linger = linger{u: u, on: store.Feed.Use, off: store.Feed.Leave}
+	p.keptFeed = poll(u, u.session.Ports, p.refreshKept)
+	p.linger = linger{u: u, on: func() { store.Feed.Use(); p.keptFeed.Use() }, off: func() { store.Feed.Leave(); p.keptFeed.Leave() }}
 	return p
 }
 
@@ -83,9 +89,9 @@ func (p *portsPage) contexts() []keymap.Context {
 
 func (p *portsPage) hints() []hint {
 	if p.focused() {
-		return hintsOf("open", "forward.copy", "forward.stop", "forward.retry")
+		return hintsOf("forward.copy", "forward.stop", "port.add", "forward.retry", "open")
 	}
-	return hintsOf("forward", "open", "logs", "service.copy", "yaml", "actions")
+	return hintsOf("forward", "port.add", "open", "logs", "service.copy", "yaml", "actions")
 }
 
 // focused says that the cursor is on a forwarded port.
@@ -114,11 +120,16 @@ func (p *portsPage) refillOurs() {
 			role = paint.Dim
 		}
 		p.ours.Set(grid.Item{
-			ID: f.id, Key: fmt.Sprintf("%06d", i), State: state, Time: f.began, Data: f,
+			ID: f.id, Key: fmt.Sprintf("forward/%06d", i), State: state, Time: f.began, Data: f,
 			Cells:  []string{f.address(), f.target(), f.state.Pod, itoa(f.state.Connections), size(uint64(max(0, f.state.Bytes))), status, ""},
 			Roles:  []paint.Role{paint.Accent, paint.Strong, paint.Plain, paint.Plain, paint.Plain, role, paint.Dim},
 			Values: []float64{0, 0, 0, float64(f.state.Connections), float64(f.state.Bytes), 0, 0},
 		})
+	}
+	for i := range p.kept {
+		it := p.keptItem(&p.kept[i])
+		delete(gone, it.ID)
+		p.ours.Set(it)
 	}
 	for id := range gone {
 		p.ours.Remove(id)
@@ -253,6 +264,13 @@ func (p *portsPage) subjects() []subject {
 		if !ok {
 			return nil
 		}
+		if c, ok := it.Data.(cluster.PortStatus); ok {
+			namespace, name, ok := strings.Cut(c.Service, "/")
+			if !ok {
+				return nil
+			}
+			return []subject{{ref: kube.Ref{Type: kube.ServiceType(), Namespace: namespace, Name: name}, line: keptURL(c.Port)}}
+		}
 		f := it.Data.(*forward)
 		if f.spec.Target.Kind == kube.ServiceType().Kind {
 			return []subject{{ref: kube.Ref{Type: kube.ServiceType(), Namespace: f.spec.Namespace, Name: f.spec.Target.Name}, line: f.url()}}
@@ -271,6 +289,10 @@ func (p *portsPage) subjects() []subject {
 }
 
 func (p *portsPage) act(id string) bool {
+	if id == "port.add" {
+		p.askKept()
+		return true
+	}
 	if p.focused() {
 		return p.actOurs(id)
 	}
@@ -303,7 +325,20 @@ func (p *portsPage) actOurs(id string) bool {
 	if !ok {
 		return false
 	}
-	f := it.Data.(*forward)
+	if c, kept := it.Data.(cluster.PortStatus); kept {
+		switch id {
+		case "forward.stop":
+			p.askCloseKept(c)
+			return true
+		case "forward.retry":
+			u.toast.say(paint.Dim, u.T("the cluster tries again on its own"))
+			return true
+		case "forward.copy":
+			u.copy(keptURL(c.Port))
+			return true
+		}
+	}
+	f, _ := it.Data.(*forward)
 	switch id {
 	case "forward.stop":
 		if u.forwards.has(f) {
@@ -354,6 +389,11 @@ func (p *portsPage) back() bool { return p.services.Unmark() }
 
 // warning says that a forwarded port leads nowhere.
 func (p *portsPage) warning() string {
+	for i := range p.kept {
+		if c := &p.kept[i]; !c.Open && !p.u.state.Absent() {
+			return p.u.T("%s is closed: %s", c.Listen(), paint.Clean(c.Reason))
+		}
+	}
 	for _, f := range p.u.forwards.list {
 		if f.err != nil || f.state.Local > 0 && f.state.Reason != "" {
 			return p.u.T("%s currently has no ready pod", f.address())

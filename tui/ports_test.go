@@ -47,7 +47,7 @@ func TestForwardLivesAsLongAsTheUI(t *testing.T) {
 	r.keys("G", "F")
 	r.shows("forward service/web, local:remote 8080:80")
 	r.keys("enter")
-	r.shows("http://127.0.0.1:8080 is forwarded to service shop/web:80", "FORWARDED TO THIS MACHINE 1", "127.0.0.1:8080 on this machine, forwarded", "48K")
+	r.shows("http://127.0.0.1:8080 is forwarded to service shop/web:80", "PORTS OF THIS MACHINE 3", "127.0.0.1:8080 on this machine, forwarded", "48K")
 	r.keys("C")
 	r.shows("copied: http://127.0.0.1:8080")
 	r.keys("L")
@@ -65,7 +65,7 @@ func TestForwardLivesAsLongAsTheUI(t *testing.T) {
 	r.until("the end of it", func(screen string) bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.unforwarded == 1 && !strings.Contains(screen, "FORWARDED")
+		return s.unforwarded == 1 && strings.Contains(screen, "THIS MACHINE 2")
 	})
 	if len(r.u.forwards.list) != 0 {
 		t.Errorf("%d are left", len(r.u.forwards.list))
@@ -170,7 +170,7 @@ func TestPortsFrames(t *testing.T) {
 	for i := range 12 {
 		r.u.forwards.start(kube.ForwardSpec{Namespace: "shop", Target: kube.Object{Kind: "Service", Name: "\x1b[2J漢字"}, Local: 9000 + i, Remote: 80})
 	}
-	r.shows("FORWARDED TO THIS MACHINE 12", "connected to a ready pod")
+	r.shows("PORTS OF THIS MACHINE 14", "connected to a ready pod")
 	s.update(func() { s.broken = "a\x1b[2J漢字" + strings.Repeat("x", 300) })
 	frames(t, r, []string{"g"}, []string{"G"}, []string{"/", `"zzz"`, "enter"})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/kube"
 	"bonsai/tui/paint"
 )
@@ -21,7 +22,7 @@ func (p *portsPage) draw(w, h int) []string {
 		title := func(text string) string {
 			return u.theme.Line(w).Add(paint.Title, " "+strings.ToUpper(text)).Add(paint.Plain, " ").Rule().String()
 		}
-		lines = append(lines, title(u.T("forwarded to this machine")+" "+itoa(n)))
+		lines = append(lines, title(u.T("ports of this machine")+" "+itoa(n)))
 		rows := min(n, max(1, (h-6)/3))
 		l := u.look(false)
 		l.Focused = p.focused()
@@ -87,6 +88,10 @@ func (p *portsPage) strip(w, n int) []string {
 		parts = append(parts, fact{paint.Warn, u.errorText(u.state.Services.Err)})
 	case p.focused():
 		if it, ok := p.ours.Current(); ok {
+			if c, ok := it.Data.(cluster.PortStatus); ok {
+				parts = append(parts, fact{paint.Plain, u.T("%s copies %s, %s closes it for good; %d connections so far", u.keys.Key("forward.copy"), keptURL(c.Port), u.keys.Key("forward.stop"), c.Served)})
+				break
+			}
 			f := it.Data.(*forward)
 			parts = append(parts, fact{paint.Plain, u.T("%s copies %s, %s stops it; it follows its pods and lasts until you quit", u.keys.Key("forward.copy"), f.url(), u.keys.Key("forward.stop"))})
 			if f.err != nil {

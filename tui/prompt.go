@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -194,6 +195,11 @@ func (u *ui) completeCommand(text string) []string {
 			list = append(list, s.id)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(placeNames)) {
+		if strings.HasPrefix(name, lower(text)) {
+			list = append(list, name)
+		}
+	}
 	for _, t := range u.state.types {
 		for _, n := range typeNames(t)[:1+len(t.Short)] {
 			if strings.HasPrefix(n, lower(text)) && !slices.Contains(list, n) {
@@ -204,6 +210,9 @@ func (u *ui) completeCommand(text string) []string {
 	slices.SortStableFunc(list, func(a, b string) int { return len(a) - len(b) })
 	return list
 }
+
+// placeNames are what pages that are no screens are called after a colon, with their actions.
+var placeNames = map[string]string{"images": "images", "clusters": "clusters", "profiles": "clusters", "ctx": "clusters", "file": "file", "config": "file"}
 
 // command goes to what was typed: a screen, or a type with an optional namespace ("deploy shop").
 func (u *ui) command(text string) {
@@ -223,6 +232,10 @@ func (u *ui) command(text string) {
 	}
 	if i := slices.IndexFunc(u.screens, func(s *screen) bool { return s.id == lower(words[0]) }); i >= 0 {
 		u.goTo(i)
+		return
+	}
+	if id, ok := placeNames[lower(words[0])]; ok {
+		u.act(id)
 		return
 	}
 	if t, ok := u.findType(words[0]); ok {

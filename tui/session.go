@@ -35,11 +35,17 @@ type ClusterSession interface {
 	Starts() []cluster.Timeline
 	// Clusters are all clusters of this user.
 	Clusters(ctx context.Context) ([]cluster.Info, error)
+	// Ports are the ports of this machine that lead into the cluster whenever it runs.
+	Ports(ctx context.Context) ([]cluster.PortStatus, error)
+	// Images are those of the nodes that run, by the node's name. EngineImages are the names of those that the container
+	// engine has, which can be loaded into the nodes.
+	Images(ctx context.Context) (map[string][]cluster.NodeImage, error)
+	EngineImages(ctx context.Context) ([]string, error)
 	// Addons are all that this version has, also the disabled ones, and also of a cluster that is not running or does not
 	// exist.
 	Addons(ctx context.Context) ([]cluster.AddonStatus, error)
-	// Operate runs one verb of the command line for the cluster ("start", "--nodes", "3"), in a process of its own that
-	// outlives the UI, and reports its steps. A verb that has no steps reports each line of its output as StepProgress of a
+	// Operate runs one verb of the command line ("start", "--nodes", "3") for the cluster, or the one that args name after
+	// "-p", in a process of its own that outlives the UI, and reports its steps. A verb that has no steps reports each line of its output as StepProgress of a
 	// step that is named after it. When ctx ends the process is interrupted, cleans up, and is waited for; with the cause
 	// cluster.ErrDetach it is left running. An error is the verb's own, a fault.
 	Operate(ctx context.Context, args []string, f func(cluster.Event)) error

@@ -49,8 +49,11 @@ type ui struct {
 	// operation is the newest start, stop or delete from here, until its end was seen; nil if there is none.
 	operation *operation
 	forwards  *forwards
-	// switching are the addons that are being switched from here.
+	// switching are the addons that are being switched from here, changing the nodes that are being changed, with a word
+	// for how.
 	switching map[string]bool
+	changing  map[string]string
+	waiting   []dialog // that open when nothing else is being answered or typed
 
 	// view is what was drawn last; stale says that it has to be drawn again.
 	view    []string
@@ -138,6 +141,7 @@ func (u *ui) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		msg()
 		u.touch()
 	}
+	u.openWaiting()
 	return u, u.flush()
 }
 
@@ -315,6 +319,14 @@ func (u *ui) act(id string) bool {
 		u.quit()
 	case "cluster.stop":
 		u.confirmStop()
+	case "images":
+		u.push(newImagesPage(u, ""))
+	case "clusters":
+		u.push(newClustersPage(u))
+	case "file":
+		u.openFile()
+	case "node.add":
+		u.askAddNodes()
 	default:
 		return false
 	}
@@ -355,10 +367,23 @@ func (u *ui) switchTo(i int) {
 	u.frame().show()
 }
 
+// placed is a page that is at one place: opened again, it takes the place of the one that is open, and of all that were
+// opened from that, so that the way back does not grow.
+type placed interface{ place() string }
+
 // push opens a page over the current one; esc goes back.
 func (u *ui) push(p page) {
 	u.frame().hide()
 	s := u.screens[u.current]
+	if at, ok := p.(placed); ok {
+		same := func(o page) bool {
+			q, ok := o.(placed)
+			return ok && q.place() == at.place()
+		}
+		if i := slices.IndexFunc(s.pages, same); i > 0 {
+			s.pages = s.pages[:i]
+		}
+	}
 	s.pages = append(s.pages, p)
 	p.show()
 }
@@ -407,9 +432,12 @@ type toast struct {
 func (t *toast) say(role paint.Role, text string) { t.role, t.text = role, text }
 func (t *toast) clear()                           { t.text = "" }
 
+// isEnd says that an error is only that somebody wanted an end.
+func isEnd(err error) bool { return errors.Is(err, context.Canceled) }
+
 // fail shows an error, with what to do about it.
 func (u *ui) fail(err error) {
-	if err == nil || errors.Is(err, context.Canceled) {
+	if err == nil || isEnd(err) {
 		return
 	}
 	u.toast.say(paint.Fail, u.errorText(err))
@@ -494,51 +522,6 @@ func (u *ui) onMouse(e tea.MouseEvent) {
 	case e.Button == tea.MouseButtonLeft && ok && e.Y >= bodyTop:
 		p.click(e.X, e.Y-bodyTop)
 	}
-}
-
-// task is work in the background, which the user sees and can end.
-type task struct {
-	title  string
-	detail string
-	began  time.Time
-	cancel context.CancelCauseFunc
-}
-
-var errEnded = errors.New("ended by hand")
-
-// work runs f in a goroutine of its own and then done in the program's. f may report what it is at.
-func (u *ui) work(title string, f func(ctx context.Context, report func(string)) error, done func(error)) *task {
-	ctx, cancel := context.WithCancelCause(u.hub.Context())
-	t := &task{title: title, began: u.clock.now(), cancel: cancel}
-	u.tasks = append(u.tasks, t)
-	progress := feed.NewBox(u.hub, nil, func(text string) {
-		t.detail = text
-		u.touch()
-	})
-	end := feed.NewBox(u.hub, nil, func(err error) {
-		cancel(nil)
-		u.tasks = slices.DeleteFunc(u.tasks, func(o *task) bool { return o == t })
-		done(err)
-		u.touch()
-	})
-	u.hub.Go(func() { end.Put(f(ctx, progress.Put)) })
-	return t
-}
-
-// fetch is work that is not worth a line: a question that is answered soon.
-func fetch[T any](u *ui, f func(ctx context.Context) (T, error), done func(T, error)) {
-	type result struct {
-		value T
-		err   error
-	}
-	end := feed.NewBox(u.hub, nil, func(r result) {
-		done(r.value, r.err)
-		u.touch()
-	})
-	u.hub.Go(func() {
-		v, err := f(u.hub.Context())
-		end.Put(result{v, err})
-	})
 }
 
 // errorText is an error in one line, with what to do next.

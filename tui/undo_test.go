@@ -29,7 +29,7 @@ func TestUndoOfCordoning(t *testing.T) {
 	r := newRig(t, s, 120, 40)
 	r.keys("2")
 	r.shows("dev-1")
-	r.keys("g", "u")
+	r.keys("g", "u", "left", "enter")
 	r.shows("can undo it")
 	first := s.done[0]
 	r.keys("ctrl+k", `"undo"`, "enter")

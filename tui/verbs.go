@@ -18,8 +18,8 @@ type verb struct {
 	id, title string
 	// change says that it changes something: not for a read-only UI.
 	change bool
-	// many says that it can be done with several objects at once.
-	many bool
+	// many says that it can be done with several objects at once; outside that it needs no API server.
+	many, outside bool
 	// why says why it cannot be done with an object, "" if it can.
 	why func(u *ui, s *subject) string
 	run func(u *ui, list []subject)
@@ -43,7 +43,12 @@ func verbs() []*verb {
 		{id: "scale", title: "scale", change: true, why: needsScale, run: func(u *ui, l []subject) { u.askScale(&l[0]) }},
 		{id: "restart", title: "restart", change: true, why: needsRestart, run: func(u *ui, l []subject) { u.restart(&l[0]) }},
 		{id: "node.drain", title: "drain", change: true, why: needsNode, run: func(u *ui, l []subject) { u.drain(&l[0]) }},
-		{id: "cordon", title: "cordon or uncordon", change: true, why: needsNode, run: func(u *ui, l []subject) { u.cordon(&l[0]) }},
+		{id: "cordon", title: "cordon or uncordon", change: true, why: needsNode, run: func(u *ui, l []subject) { u.askCordon(&l[0]) }},
+		{id: "node.stop", title: "stop the node", change: true, many: true, outside: true, why: needsRunningNode, run: func(u *ui, l []subject) { u.askStopNodes(l) }},
+		{id: "node.start", title: "start the node", change: true, many: true, outside: true, why: needsStoppedNode, run: func(u *ui, l []subject) { u.startNodes(l) }},
+		{id: "node.restart", title: "restart the node", change: true, many: true, outside: true, why: needsPlannedNode, run: func(u *ui, l []subject) { u.askRestartNodes(l) }},
+		{id: "node.limits", title: "processors and memory of the node", change: true, many: true, outside: true, why: needsPlannedNode, run: func(u *ui, l []subject) { u.askLimits(l) }},
+		{id: "node.images", title: "images of the node", why: needsPlannedNode, run: func(u *ui, l []subject) { u.push(newImagesPage(u, l[0].ref.Name)) }},
 		{id: "copy.name", title: "copy the name", run: func(u *ui, l []subject) { u.copy(l[0].ref.Name) }},
 		{id: "copy.line", title: "copy the line", run: func(u *ui, l []subject) { u.copy(strings.TrimSpace(l[0].line)) }},
 		{id: "delete", title: "delete", change: true, many: true, run: func(u *ui, l []subject) { u.askDelete(l) }},
@@ -142,7 +147,7 @@ func (u *ui) whyNot(v *verb, list []subject) string {
 		return u.T("one at a time")
 	case v.change && u.opts.ReadOnly:
 		return u.T("bonsai ui runs with --readonly")
-	case v.change && !u.state.Stale().IsZero() && !fixedFromOutside(v, list):
+	case v.change && !u.state.Stale().IsZero() && !v.outside && !fixedFromOutside(v, list) && !u.deletesNodes(v, list):
 		return u.T("the cluster does not answer; the data shown may be old")
 	}
 	for i := range list {
@@ -248,6 +253,10 @@ func (u *ui) do(a kube.Action, said string) {
 
 // askDelete names what goes, and what that does, and asks.
 func (u *ui) askDelete(list []subject) {
+	if u.allPlanned(list) {
+		u.askDeleteNodes(nodeNames(list))
+		return
+	}
 	var text []string
 	title := u.T("delete %s?", list[0].name())
 	if len(list) > 1 {
@@ -333,6 +342,17 @@ func (u *ui) drain(s *subject) {
 	}, u.T("Drain"), s.ref.Name, func() {
 		u.do(kube.Action{Verb: kube.VerbDrain, Ref: s.ref}, u.T("drain %s", s.ref.Name))
 	})
+}
+
+// askCordon asks before a node gets no more pods.
+func (u *ui) askCordon(s *subject) {
+	if s.cordoned {
+		u.cordon(s)
+		return
+	}
+	u.ask(u.T("cordon %s?", s.ref.Name), []string{
+		u.T("it gets no new pods until it is uncordoned; those on it stay"), u.T("cluster: %s", u.session.Name()),
+	}, u.T("Cordon"), "", func() { u.cordon(s) })
 }
 
 func (u *ui) cordon(s *subject) {

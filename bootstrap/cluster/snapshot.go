@@ -52,6 +52,8 @@ type Info struct {
 	Name  string `json:"name"`
 	Phase Phase  `json:"phase"`
 	Nodes int    `json:"nodes"`
+	// KubernetesVersion is that of its plan ("v1.37.2"); empty if the plan cannot be read.
+	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
 }
 
 // NodeStatus is what was observed of one node.

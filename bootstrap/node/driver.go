@@ -75,6 +75,8 @@ type Driver interface {
 	Logs(ctx context.Context, container string, tail int, follow bool, w io.Writer) error
 	// FindImages returns the images of the engine that refs name, in their order. Those that it does not have are missing.
 	FindImages(ctx context.Context, refs []string) ([]Image, error)
+	// ImageNames returns the names of all images of the engine, sorted, except bonsai's own.
+	ImageNames(ctx context.Context) ([]string, error)
 	// SaveImages streams images of the engine as a docker archive; the caller closes it.
 	SaveImages(ctx context.Context, refs []string) (io.ReadCloser, error)
 	// Close releases the connection.

@@ -118,6 +118,12 @@ func (l *logged) FindImages(ctx context.Context, refs []string) (found []Image, 
 	return l.Driver.FindImages(ctx, refs)
 }
 
+func (l *logged) ImageNames(ctx context.Context) (names []string, err error) {
+	end := l.call(ctx, "list images", "")
+	defer func() { end(err) }()
+	return l.Driver.ImageNames(ctx)
+}
+
 func (l *logged) SaveImages(ctx context.Context, refs []string) (r io.ReadCloser, err error) {
 	end := l.call(ctx, "save images", "")
 	defer func() { end(err) }()

@@ -23,6 +23,9 @@ const (
 	Lookup   Context = "lookup" // the steps of one lookup
 	Addons   Context = "addons"
 	Control  Context = "control"
+	Images   Context = "images"   // images of the nodes
+	Clusters Context = "clusters" // the clusters of this user
+	File     Context = "file"     // a cluster file
 	Services Context = "services"
 	Forwards Context = "forwards" // ports that are forwarded
 	History  Context = "history"  // what was done from here
@@ -68,8 +71,11 @@ func Places() []Place {
 		{Lookup, "On the page of a lookup", []Context{List}},
 		{Addons, "On the screen of addons", []Context{Table}},
 		{Control, "On the screen of the control plane", []Context{Table}},
+		{Images, "On the page of images", []Context{Table}},
+		{Clusters, "On the page of clusters", []Context{Table}},
+		{File, "On the page of the cluster file", []Context{Text}},
 		{Services, "On the screen of ports, for Services", []Context{Objects}},
-		{Forwards, "On the screen of ports, for forwarded ports", []Context{About, Table}},
+		{Forwards, "On the screen of ports, for ports of this machine", []Context{About, Table}},
 		{History, "In the list of what was done", []Context{List}},
 		{Panes, "Where panes stand beside each other", nil},
 		{Scroll, "In every text", nil},

@@ -41,6 +41,9 @@ func everywhere() []Action {
 		{"mouse", in(Global), keys("M"), "", "give the mouse to the terminal, or take it back"},
 		{"log", in(Global), keys("L"), "", "what was done, as commands"},
 		{"quit", in(Global), keys("q", "ctrl+c"), "quit", "quit; the cluster keeps running"},
+		{"images", in(Global), keys("I"), "", "images in the nodes"},
+		{"clusters", in(Global), keys("P"), "", "clusters: switch, start, stop, delete"},
+		{"file", in(Global), keys("V"), "", "the cluster file: view, plan, apply"},
 		{"cluster.stop", in(Global), keys("Q"), "", "stop the cluster"},
 	}
 }
@@ -58,7 +61,7 @@ func lists() []Action {
 		{"sort", in(Table), keys("S"), "sort", "sort by another column"},
 		{"wide", in(Table), keys("w"), "wide", "all columns"},
 
-		{"mark", in(Objects), keys(" "), "mark", "mark"},
+		{"mark", in(Objects, Images), keys(" "), "mark", "mark"},
 		{"delete", in(Object), keys("delete", "ctrl+x"), "delete", "delete"},
 
 		{"describe", in(About, DNS), keys("d"), "describe", "describe"},
@@ -78,7 +81,13 @@ func lists() []Action {
 		{"fix", in(About), keys("f"), "fix", "the suggested fix"},
 
 		{"cordon", in(Node), keys("u"), "cordon", "cordon or uncordon"},
-		{"node.drain", in(Node), keys("r"), "drain", "drain"},
+		{"node.drain", in(Node), keys("D"), "drain", "drain: move its pods to other nodes"},
+		{"node.add", in(Node), keys("+"), "add", "add nodes"},
+		{"node.images", in(Node), keys("i"), "images", "images of the node"},
+		{"node.stop", in(Node), keys("x"), "stop", "stop the node"},
+		{"node.start", in(Node), keys("o"), "start", "start the node"},
+		{"node.restart", in(Node), keys("r"), "restart", "restart the node"},
+		{"node.limits", in(Node), keys("m"), "limits", "processors and memory of the node"},
 
 		{"tab.next", in(Tabs), keys("tab", "right"), "next tab", "the next tab of the object"},
 		{"tab.prev", in(Tabs), keys("shift+tab", "left"), "", "the previous tab"},
@@ -112,9 +121,26 @@ func pages() []Action {
 		{"addon.copy", in(Addons), keys("c", "C"), "copy", "copy the name"},
 
 		{"service.copy", in(Services), keys("C"), "copy the address", "copy the address"},
+		{"image.load", in(Images), keys("+"), "load", "load an image of the container engine, or an archive"},
+		{"image.pull", in(Images), keys("p"), "pull", "have every node pull an image"},
+		{"image.remove", in(Images), keys("delete", "ctrl+x"), "remove", "remove the image, or those that are marked, from every node"},
+		{"image.node", in(Images), keys("t"), "node", "the images of one node, or of all"},
+		{"image.copy", in(Images), keys("c", "C"), "copy", "copy the name"},
+
+		{"profile.start", in(Clusters), keys("o"), "start", "start the cluster"},
+		{"profile.stop", in(Clusters), keys("x"), "stop", "stop the cluster under the cursor"},
+		{"profile.delete", in(Clusters), keys("delete", "ctrl+x"), "delete", "delete the cluster"},
+		{"profile.new", in(Clusters), keys("+"), "new", "go to a new cluster"},
+		{"profile.copy", in(Clusters), keys("c", "C"), "copy", "copy the name"},
+
+		{"file.plan", in(File), keys("p"), "plan a file", "what a cluster file would change"},
+		{"file.apply", in(File), keys("a"), "apply it", "make the cluster what the file says"},
+		{"file.view", in(File), keys("v"), "the cluster's own", "the file that makes this cluster again"},
+
+		{"port.add", in(Services, Forwards), keys("+"), "open a port", "open a port of this machine for as long as the cluster runs"},
 		{"forward.copy", in(Forwards), keys("C", "c"), "copy the address", "copy the address"},
 		{"forward.retry", in(Forwards), keys("r"), "retry", "try to forward it again"},
-		{"forward.stop", in(Forwards), keys("delete", "ctrl+x"), "stop", "stop forwarding it"},
+		{"forward.stop", in(Forwards), keys("delete", "ctrl+x"), "stop", "stop forwarding it, or close it"},
 
 		{"history.copy", in(History), keys("C", "c"), "copy", "copy the command"},
 		{"history.end", in(History), keys("delete", "ctrl+x"), "cancel", "cancel what is running"},
@@ -173,6 +199,8 @@ func dialogs() []Action {
 	return []Action{
 		{"dialog.next", in(Dialog), keys("down", "tab", "ctrl+n"), "", "next"},
 		{"dialog.prev", in(Dialog), keys("up", "shift+tab", "ctrl+p"), "", "before"},
+		{"dialog.page.down", in(Dialog), keys("pgdown"), "", "a page down"},
+		{"dialog.page.up", in(Dialog), keys("pgup"), "", "a page up"},
 		{"dialog.accept", in(Dialog), keys("enter"), "", "accept"},
 		{"dialog.cancel", in(Dialog), keys("esc", "ctrl+c"), "", "cancel"},
 

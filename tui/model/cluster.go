@@ -80,10 +80,7 @@ func New(o Options) *Cluster {
 			c.Heard = o.Now()
 		}
 		c.Snapshot, c.Known = v.Snapshot, true
-		for _, f := range c.listeners {
-			f()
-		}
-		o.Changed()
+		c.Notify()
 	})
 	c.snapshots = feed.New(o.Hub, func(ctx context.Context, healthy func()) error {
 		err := o.Source.Watch(ctx, func(v cluster.Snapshot) error {
@@ -134,6 +131,14 @@ func (c *Cluster) Begin() {
 
 // Listen has f called after each new snapshot.
 func (c *Cluster) Listen(f func()) { c.listeners = append(c.listeners, f) }
+
+// Notify calls the listeners though nothing new was heard: what they add to it has changed.
+func (c *Cluster) Notify() {
+	for _, f := range c.listeners {
+		f()
+	}
+	c.o.Changed()
+}
 
 // Again looks at once, where the next try may be seconds away.
 func (c *Cluster) Again() {

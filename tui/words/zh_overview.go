@@ -21,7 +21,7 @@ var zhOverview = map[string]string{
 	"no such record": "无此记录", "reading events": "正在读取事件", "no warnings in the last hour": "最近一小时没有警告", "no lines yet": "还没有日志",
 	"the log of a pod with a problem is shown here": "这里显示有问题的 Pod 的日志",
 	"cordoned": "已禁止调度", "nodes": "节点", "Node": "节点", "Status": "状态", "Cores": "CPU 核", "Memory": "内存", "Container": "容器", "Kubelet": "kubelet", "Restarts": "重启", "Address": "地址", "Version": "版本", "Disk": "磁盘", "Age": "存在时间",
-	"of %s": "共 %s", "reading nodes": "正在读取节点", "no nodes: only an API server; %s finds \"start\", which adds some": "没有节点：仅有 API server；按 %s 查找 start 来添加节点",
+	"of %s": "共 %s", "reading nodes": "正在读取节点",
 	"nothing matches %q; %s clears the filter": "没有匹配 %q 的内容；按 %s 取消过滤", "%d components running": "%d 个组件正在运行", "heard %s ago": "%s 前有心跳",
 	"the cluster does not know this node": "集群中没有这个节点", "no pods on %s": "%s 上没有 Pod", "disk": "磁盘", "%d restarts": "重启 %d 次",
 	"its log": "它的日志", "%s on %s": "%s（%s）", "host": "宿主机", "clients": "客户端", "kubectl, this screen": "kubectl、本界面", "Component": "组件", "Runs on": "运行于", "Reason": "原因",

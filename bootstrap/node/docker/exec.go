@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"bonsai/bootstrap/cluster"
@@ -155,6 +156,29 @@ func (d *Driver) FindImages(ctx context.Context, refs []string) (found []node.Im
 		found = append(found, node.Image{Ref: ref, ID: i.ID, Digests: i.RepoDigests, Layers: i.RootFS.Layers})
 	}
 	return found, nil
+}
+
+// ImageNames lists the images that have a name.
+func (d *Driver) ImageNames(ctx context.Context) ([]string, error) {
+	ctx, cancel := d.within(ctx, callLimit)
+	defer cancel()
+	list, err := d.api.ImageList(ctx, image.ListOptions{})
+	if err != nil {
+		return nil, d.failure(ctx, "list the images of the Docker engine", err)
+	}
+	var names []string
+	for _, i := range list {
+		if i.Labels[node.LabelPayload] != "" {
+			continue
+		}
+		for _, name := range i.RepoTags {
+			if name != "<none>:<none>" {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }
 
 // SaveImages streams images as a docker archive.

@@ -209,6 +209,21 @@ func (e *Engine) FindImages(ctx context.Context, refs []string) (found []node.Im
 	return found, nil
 }
 
+// ImageNames implements node.Driver.
+func (e *Engine) ImageNames(ctx context.Context) ([]string, error) {
+	done, err := e.begin(ctx, "ImageNames", "")
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	var names []string
+	for _, i := range e.Images {
+		names = append(names, i.Ref)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
 // SaveImages implements node.Driver; the result lists the images but is not a real archive.
 func (e *Engine) SaveImages(ctx context.Context, refs []string) (io.ReadCloser, error) {
 	done, err := e.begin(ctx, "SaveImages", strings.Join(refs, " "))

@@ -68,7 +68,7 @@ func (s *Session) Clusters(ctx context.Context) ([]cluster.Info, error) {
 		wg.Go(func() {
 			infos[i] = cluster.Info{Name: name, Phase: cluster.PhaseUnknown}
 			if spec, err := s.o.State.Cluster(name).LoadSpec(); err == nil {
-				infos[i].Nodes = len(spec.Nodes)
+				infos[i].Nodes, infos[i].KubernetesVersion = len(spec.Nodes), spec.KubernetesVersion
 			}
 			if snapshot, err := s.o.Engine.Status(ctx, name); err == nil {
 				infos[i].Phase = snapshot.Phase

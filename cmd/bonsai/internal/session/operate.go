@@ -63,26 +63,34 @@ func (s *Session) Operate(ctx context.Context, args []string, f func(cluster.Eve
 	return o.failure(op, code)
 }
 
-// arguments are those of the verb plus those for cluster and output format. Everything after two dashes belongs to
-// another command.
+// arguments are those of the verb plus those for output format and cluster, unless they name one. Everything after two
+// dashes belongs to another command.
 func (s *Session) arguments(args []string) []string {
-	ours := []string{"-p", s.o.Name}
-	if speaksJSON(args) {
-		ours = append(ours, "-o", "json")
-	}
 	end := slices.Index(args, "--")
 	if end < 0 {
 		end = len(args)
+	}
+	var ours []string
+	if !slices.Contains(args[:end], "-p") {
+		ours = append(ours, "-p", s.o.Name)
+	}
+	if speaksJSON(args) {
+		ours = append(ours, "-o", "json")
 	}
 	return slices.Concat(args[:end], ours, args[end:])
 }
 
 // speaksJSON reports whether a verb prints its steps as JSON.
 func speaksJSON(args []string) bool {
-	if len(args) > 1 && args[0] == "addons" {
-		return args[1] == "enable" || args[1] == "disable"
+	if len(args) > 1 {
+		switch args[0] {
+		case "addons":
+			return args[1] == "enable" || args[1] == "disable"
+		case "node":
+			return args[1] != "list"
+		}
 	}
-	return slices.Contains([]string{"start", "stop", "delete"}, args[0])
+	return slices.Contains([]string{"start", "stop", "delete", "apply"}, args[0])
 }
 
 // scratch creates a file without a name.

@@ -31,6 +31,7 @@ type Engine interface {
 	Status(ctx context.Context, name string) (cluster.Snapshot, error)
 	Watch(ctx context.Context, name string, f func(cluster.Snapshot) error) error
 	Addons(ctx context.Context, name string) ([]cluster.AddonStatus, error)
+	Ports(ctx context.Context, name string) ([]cluster.PortStatus, error)
 }
 
 // Options define which cluster a Session is for, and its dependencies.
