@@ -41,6 +41,7 @@ type actionPage struct {
 func newActionPage(u *ui) *actionPage { return &actionPage{u: u} }
 
 func (p *actionPage) crumb() string { return p.u.T("what was done") }
+func (p *actionPage) place() string { return "actions" }
 
 func (p *actionPage) contexts() []keymap.Context { return []keymap.Context{keymap.History} }
 

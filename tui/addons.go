@@ -341,7 +341,7 @@ func (p *addonsPage) draw(w, h int) []string {
 	u := p.u
 	switch {
 	case p.err != nil && !p.known:
-		return fill(u.note(u.errorText(p.err), w, h), w, h)
+		return fill(u.note(u.troubleText(p.err), w, h), w, h)
 	case !p.known:
 		u.spinning()
 		return fill(u.note(u.glyph(paint.StateBusy)+" "+u.T("reading the addons"), w, h), w, h)
@@ -378,7 +378,7 @@ func (p *addonsPage) strip(w int) []string {
 		}
 	}
 	if p.err != nil {
-		second = t.Line(w).Add(paint.Plain, " ").Add(paint.Warn, u.errorText(p.err))
+		second = t.Line(w).Add(paint.Plain, " ").Add(paint.Warn, u.troubleText(p.err))
 	}
 	return []string{first.String(), second.Right(paint.Dim, fmt.Sprintf("%d/%d ", at, of)).String()}
 }

@@ -7,6 +7,34 @@ import (
 	"bonsai/tui/paint"
 )
 
+// mostSaid bounds how many diagnoses are kept in the user's language.
+const mostSaid = 2000
+
+// said is a diagnosis in the user's language.
+func (u *ui) said(english string) string {
+	if u.words.Lang() == "en" {
+		return english
+	}
+	text, ok := u.diagnoses[english]
+	if !ok {
+		if len(u.diagnoses) >= mostSaid {
+			clear(u.diagnoses)
+		}
+		text = u.words.Diagnosis(english)
+		u.diagnoses[english] = text
+	}
+	return text
+}
+
+// whatAndWhy is a problem in one line.
+func (u *ui) whatAndWhy(p *cluster.Problem) string {
+	text := u.said(p.Summary)
+	if p.Cause != "" {
+		text += ": " + u.said(p.Cause)
+	}
+	return text
+}
+
 // advice is a piece of advice in one line, in the user's language.
 func (u *ui) advice(a cluster.Advice) string {
 	a = a.For(u.session.Name())

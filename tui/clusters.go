@@ -222,7 +222,7 @@ func (p *clustersPage) draw(w, h int) []string {
 	text := ""
 	switch {
 	case p.err != nil && !p.known:
-		text = u.errorText(p.err)
+		text = u.troubleText(p.err)
 	case !p.known:
 		u.spinning()
 		text = u.glyph(paint.StateBusy) + " " + u.T("reading %s", u.T("clusters"))
@@ -238,7 +238,7 @@ func (p *clustersPage) draw(w, h int) []string {
 	at, of := p.grid.Position()
 	l := u.theme.Line(w).Add(paint.Plain, " ")
 	if p.err != nil {
-		l.Add(paint.Warn, u.errorText(p.err))
+		l.Add(paint.Warn, u.troubleText(p.err))
 	} else {
 		l.Add(paint.Dim, u.T("what runs in one cluster goes on while another one is shown"))
 	}

@@ -41,14 +41,17 @@ var places = map[string]struct {
 	"events":            {world: shop, keys: []string{"5"}, shows: "BackOff", is: keymap.Events},
 	"dns":               {world: shop, keys: []string{"6"}, shows: "redis.defualt.svc", is: keymap.DNS},
 	"dns by name":       {world: shop, keys: []string{"6", "u"}, shows: "LAST RESULT", is: keymap.Table},
-	"lookup":            {world: shop, keys: []string{"6", "x"}, shows: "found", is: keymap.Lookup},
-	"addons":            {world: shop, keys: []string{"7"}, shows: "storage-provisioner", is: keymap.Addons},
-	"control":           {world: shop, keys: []string{"8"}, shows: "kube-apiserver", is: keymap.Control},
-	"component log":     {world: shop, keys: []string{"8", "enter"}, is: keymap.Logs},
-	"services":          {world: shop, keys: []string{"9"}, shows: "kubernetes", is: keymap.Services},
-	"images":            {world: shop, keys: []string{"I"}, shows: "cart:1.4.2", is: keymap.Images},
-	"clusters":          {world: shop, keys: []string{"P"}, shows: "shown here", is: keymap.Clusters},
-	"cluster file":      {world: shop, keys: []string{"V"}, shows: "config view", is: keymap.File},
+	"lookup": {world: shop, keys: []string{"6"}, shows: "redis.defualt.svc", is: keymap.Lookup, then: func(r *rig) {
+		r.keys("x")
+		r.shows("found")
+	}},
+	"addons":        {world: shop, keys: []string{"7"}, shows: "storage-provisioner", is: keymap.Addons},
+	"control":       {world: shop, keys: []string{"8"}, shows: "kube-apiserver", is: keymap.Control},
+	"component log": {world: shop, keys: []string{"8", "enter"}, is: keymap.Logs},
+	"services":      {world: shop, keys: []string{"9"}, shows: "kubernetes", is: keymap.Services},
+	"images":        {world: shop, keys: []string{"I"}, shows: "cart:1.4.2", is: keymap.Images},
+	"clusters":      {world: shop, keys: []string{"P"}, shows: "shown here", is: keymap.Clusters},
+	"cluster file":  {world: shop, keys: []string{"V"}, shows: "config view", is: keymap.File},
 	"forwarded ports": {world: shop, keys: []string{"9"}, shows: "kubernetes", is: keymap.Forwards, then: func(r *rig) {
 		r.u.forwards.start(kube.ForwardSpec{Namespace: "shop", Target: kube.Object{Kind: "Service", Name: "web"}, Local: 8080, Remote: 80})
 		r.keys("k", "g")

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -207,7 +208,9 @@ func (m *menu) narrow() {
 			hits = append(hits, hit{i, r})
 		}
 	}
-	slices.SortStableFunc(hits, func(a, b hit) int { return a.rank - b.rank })
+	// What cannot be done now comes behind what can.
+	off := func(h hit) int { return min(1, len(m.choices[h.at].off)) }
+	slices.SortStableFunc(hits, func(a, b hit) int { return cmp.Or(a.rank-b.rank, off(a)-off(b)) })
 	m.shown = m.shown[:0]
 	for _, h := range hits {
 		m.shown = append(m.shown, h.at)

@@ -383,7 +383,7 @@ func (p *dnsPage) warning() string {
 	}
 	for _, problem := range p.u.state.Snapshot.Problems {
 		if problem.Kind == cluster.ProblemName && problem.Severity != cluster.SeverityInfo {
-			return paint.Clean(problem.Summary)
+			return paint.Clean(p.u.said(problem.Summary))
 		}
 	}
 	return p.alarm

@@ -69,7 +69,7 @@ func (p *dnsPage) emptyText() string {
 	case u.state.Absent():
 		return u.T("the cluster is not running, so there are no questions")
 	case p.err != nil:
-		return u.errorText(p.err)
+		return u.troubleText(p.err)
 	case !p.watching:
 		u.spinning()
 		return u.glyph(paint.StateBusy) + " " + u.T("asking the DNS servers for their questions")

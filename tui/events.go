@@ -361,7 +361,7 @@ func (p *eventsPage) emptyText() string {
 	case u.state.Absent() && p.grid.Total() == 0:
 		return u.T("the cluster is not running, so there are no events")
 	case p.err != nil && p.grid.Total() == 0:
-		return u.errorText(p.err)
+		return u.troubleText(p.err)
 	case !p.heard:
 		u.spinning()
 		return u.glyph(paint.StateBusy) + " " + u.T("reading events")
@@ -392,7 +392,7 @@ func (p *eventsPage) strip(w, n int) []string {
 	var parts []string
 	role := paint.Plain
 	if p.err != nil {
-		parts, role = []string{u.errorText(p.err)}, paint.Warn
+		parts, role = []string{u.troubleText(p.err)}, paint.Warn
 	} else if it, ok := p.grid.Current(); ok {
 		f := it.Data.(*eventFold)
 		text := f.last.In(u.clock.now().Location()).Format("15:04:05") + "  " + f.message

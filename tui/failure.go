@@ -3,6 +3,8 @@ package tui
 import (
 	"strings"
 
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
 	"bonsai/tui/paint"
 )
 
@@ -27,9 +29,9 @@ func (u *ui) explainFailure(title string, err error) {
 	}
 	for _, one := range joined(err) {
 		p := u.problemOf(one)
-		add(paint.Fail, u.theme.Glyphs.Fail+" ", p.Summary)
+		add(paint.Fail, u.theme.Glyphs.Fail+" ", u.said(p.Summary))
 		if p.Cause != "" {
-			add(paint.Plain, u.T("why")+"  ", p.Cause)
+			add(paint.Plain, u.T("why")+"  ", u.said(p.Cause))
 		}
 		for i, e := range p.Evidence {
 			if i == mostShown {
@@ -45,6 +47,31 @@ func (u *ui) explainFailure(title string, err error) {
 	add(paint.Dim, "", "")
 	add(paint.Dim, "", u.T("%s lists it with its command; any key closes this", u.keys.Key("log")))
 	u.openLater(t)
+}
+
+// troubleText says why a page has nothing. An error that says that the cluster does not run may be older than what is known
+// of the cluster since then, which counts.
+func (u *ui) troubleText(err error) string {
+	switch fault.KindOf(err) {
+	case fault.NotRunning, fault.NotFound:
+	default:
+		return u.errorText(err)
+	}
+	if o := u.operation; o != nil && !o.done {
+		u.spinning()
+		return u.glyph(paint.StateBusy) + " " + u.T("the cluster is %s", u.doing(o))
+	}
+	switch phase := u.state.Snapshot.Phase; {
+	case !u.state.Known, u.state.Absent():
+		return u.noCluster()
+	case u.state.Running():
+		u.spinning()
+		return u.glyph(paint.StateBusy) + " " + u.T("connecting to the API server")
+	case phase == cluster.PhaseStarting || phase == cluster.PhaseStopping:
+		u.spinning()
+		return u.glyph(paint.StateBusy) + " " + u.T("the cluster is %s", u.T(lower(string(phase))))
+	}
+	return u.errorText(err)
 }
 
 // openLater opens a dialog once none is open and nothing is being typed: what arrives on its own never takes a key that was

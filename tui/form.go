@@ -85,15 +85,7 @@ func (f *form) key(msg tea.KeyMsg) {
 			d.turn(1)
 		}
 	default:
-		if msg.Type == tea.KeyRunes || msg.Type == tea.KeySpace {
-			if d.only != nil {
-				msg.Runes = slices.DeleteFunc(slices.Clone(msg.Runes), func(r rune) bool { return !d.only(r) })
-				if len(msg.Runes) == 0 {
-					return
-				}
-			}
-		}
-		if d.input.key(msg) && d.wrong != "" {
+		if d.input.keyOf(msg, d.only) && d.wrong != "" {
 			d.wrong = f.refusal(d) // it goes as soon as the value is possible
 		}
 	}

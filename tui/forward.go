@@ -304,7 +304,7 @@ func localFor(port int) int {
 // promptForward asks for "local:remote" and forwards that.
 func (u *ui) promptForward(spec kube.ForwardSpec, text string) {
 	u.openPrompt(&prompt{
-		label: u.T("forward %s, local:remote ", paint.Clean(objectText(spec.Target))), kind: "forward",
+		label: u.T("forward %s, local:remote ", paint.Clean(objectText(spec.Target))), kind: "forward", only: func(r rune) bool { return digit(r) || r == ':' },
 		done: func(text string) { u.forwardText(spec, text) },
 	}, text)
 }

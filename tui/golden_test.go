@@ -42,16 +42,16 @@ var goldens = map[string]struct {
 	"chinese":          {shop, []string{"1"}, "问题"},
 	"ascii":            {shop, []string{"1"}, "PROBLEMS"},
 	"images":           {shop, []string{"I"}, "redis:8"},
-	"clusters":         {shop, []string{"P"}, "shown here"},
+	"clusters":         {shop, []string{"P"}, "stopped"},
 	"node-add":         {shop, []string{"2", "+", "tab", "tab", `"many"`, "enter"}, "not a number from 0.1"},
 	"node-delete":      {shop, []string{"2", "j", "delete"}, "Cancel"},
-	"port-add":         {shop, []string{"9", "G", "+"}, "shop/web:80"},
+	"port-add":         {shop, []string{"9", "G", "+"}, "tcp"},
 	"images-zh":        {shop, []string{"I"}, "redis:8"},
-	"clusters-zh":      {shop, []string{"P"}, "当前显示"},
+	"clusters-zh":      {shop, []string{"P"}, "已停止"},
 	"nodes-zh":         {shop, []string{"2"}, "dev-2"},
 	"node-add-zh":      {shop, []string{"2", "+", "tab", "tab", `"many"`, "enter"}, "不是 0.1"},
 	"node-delete-zh":   {shop, []string{"2", "j", "delete"}, "取消"},
-	"port-add-zh":      {shop, []string{"9", "G", "+"}, "shop/web:80"},
+	"port-add-zh":      {shop, []string{"9", "G", "+"}, "tcp"},
 }
 
 // TestGolden compares them with what somebody has reviewed: at three sizes, each with all colours, sixteen and none.

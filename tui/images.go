@@ -333,7 +333,7 @@ func (p *imagesPage) draw(w, h int) []string {
 	text := ""
 	switch {
 	case p.err != nil && !p.known:
-		text = u.errorText(p.err)
+		text = u.troubleText(p.err)
 	case !p.known:
 		u.spinning()
 		text = u.glyph(paint.StateBusy) + " " + u.T("reading %s", u.T("images"))
@@ -351,7 +351,7 @@ func (p *imagesPage) draw(w, h int) []string {
 	if it, ok := p.grid.Current(); ok {
 		switch i := it.Data.(*nodeImages); {
 		case p.err != nil:
-			l.Add(paint.Warn, u.errorText(p.err))
+			l.Add(paint.Warn, u.troubleText(p.err))
 		case len(i.missing) > 0:
 			l.Add(paint.Warn, u.T("not on %s", paint.Clean(strings.Join(i.missing, ", "))))
 		default:

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -99,6 +100,18 @@ func (i *input) key(msg tea.KeyMsg) bool {
 		i.u.cut = text[len(left) : len(left)+len(text)-len(i.text())]
 	}
 	return i.text() != text
+}
+
+// keyOf is key, of characters that are allowed; all are if only is nil.
+func (i *input) keyOf(msg tea.KeyMsg, only func(rune) bool) bool {
+	if only != nil && (msg.Type == tea.KeyRunes || msg.Type == tea.KeySpace) {
+		msg.Runes = slices.DeleteFunc(slices.Clone(msg.Runes), func(r rune) bool { return !only(r) })
+		if len(msg.Runes) == 0 {
+			return false
+		}
+		msg.Type = tea.KeyRunes
+	}
+	return i.key(msg)
 }
 
 // insert puts text in at the cursor; of several lines it makes one.

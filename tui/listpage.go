@@ -31,6 +31,8 @@ type listPage struct {
 	// only, if set, says which rows are shown.
 	only func(*kube.Row) bool
 	tree podTree
+	// titled says that the list begins with what it is of: it has no screen of its own whose name says it.
+	titled bool
 }
 
 // strip is the number of lines of the explanation below a list.
@@ -116,6 +118,9 @@ func (p *listPage) filterPrompt() string  { return "/" }
 func (p *listPage) setFilter(text string) { p.grid.SetFilter(text); p.u.touch() }
 
 func (p *listPage) click(x, y int) {
+	if p.titled {
+		y--
+	}
 	if p.grid.Click(x, y) {
 		p.u.touch()
 	}
@@ -225,12 +230,32 @@ func (p *listPage) contexts() []keymap.Context {
 }
 
 func (p *listPage) draw(w, h int) []string {
-	if text := p.emptyText(); text != "" {
-		return fill(p.u.note(text, w, h), w, h)
+	var lines []string
+	if p.titled {
+		lines = append(lines, p.title(w))
 	}
-	rows := h - strip
-	lines := p.grid.Draw(p.u.look(!p.u.state.Stale().IsZero() || p.store.Err != nil), w, rows)
+	if text := p.emptyText(); text != "" {
+		return fill(append(lines, p.u.note(text, w, h-len(lines))...), w, h)
+	}
+	rows := h - strip - len(lines)
+	lines = append(lines, p.grid.Draw(p.u.look(!p.u.state.Stale().IsZero() || p.store.Err != nil), w, rows)...)
 	return append(lines, p.stripLine(w))
+}
+
+// title says of what the list is, and of which namespace.
+func (p *listPage) title(w int) string {
+	note := ""
+	if p.store.Query.Type.Namespaced {
+		if note = p.u.T("in all namespaces"); p.u.state.namespace != "" {
+			note = p.u.T("in namespace %s", p.u.state.namespace)
+		}
+	}
+	return p.u.heading(w, strings.ToUpper(p.store.Query.Type.Resource), note)
+}
+
+// place is that of the type: each has one list.
+func (p *listPage) place() string {
+	return "list/" + p.store.Query.Type.Group + "/" + p.store.Query.Type.Resource
 }
 
 // emptyText says why there are no rows, in one line; "" if there are some.
@@ -238,7 +263,7 @@ func (p *listPage) emptyText() string {
 	u, what := p.u, p.store.Query.Type.Resource
 	switch {
 	case p.store.Err != nil && len(p.store.All) == 0:
-		return u.errorText(p.store.Err)
+		return u.troubleText(p.store.Err)
 	case !p.store.Synced && p.grid.Total() == 0:
 		u.spinning()
 		return u.glyph(paint.StateBusy) + " " + u.T("reading %s", what)
@@ -264,7 +289,7 @@ func (p *listPage) stripLine(w int) string {
 		where = p.u.T("%d so far", p.grid.Total()) + " " + p.u.glyph(paint.StateBusy)
 	}
 	if p.store.Err != nil {
-		l.Add(paint.Warn, p.u.errorText(p.store.Err))
+		l.Add(paint.Warn, p.u.troubleText(p.store.Err))
 	} else if it, ok := p.grid.Current(); ok && p.explain != nil {
 		if r, ok := it.Data.(kube.Row); ok {
 			for _, text := range p.explain(&r, w-paint.Width(where)-4) {

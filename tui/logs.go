@@ -252,7 +252,7 @@ func (p *logsPage) drawEmpty(w, h int) []string {
 	l := u.theme.Line(w).Add(paint.Plain, " ")
 	switch {
 	case err != nil:
-		l.Add(paint.Warn, u.theme.Glyphs.Warn+" "+u.errorText(err))
+		l.Add(paint.Warn, u.theme.Glyphs.Warn+" "+u.troubleText(err))
 	case ended && p.previous:
 		l.Add(paint.Dim, u.T("there is no previous container; %s shows the current one", u.keys.Key("text.previous")))
 	case ended:

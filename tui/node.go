@@ -25,6 +25,7 @@ func newNodePage(u *ui, name string) *nodePage {
 }
 
 func (p *nodePage) crumb() string { return p.name }
+func (p *nodePage) place() string { return "node/" + p.name }
 
 // draw puts the node above its pods. At least half of the rows are for these.
 func (p *nodePage) draw(w, h int) []string {
@@ -65,7 +66,7 @@ func (u *ui) nodeHead(name string, w int, rule bool) []string {
 		word = u.nodeWord(n)
 	}
 	l := u.line(w).Add(paint.Plain, " ").State(state, u.tick).Add(paint.Strong, name).Add(state.Role(), "  "+word).Add(paint.Dim, "  "+paint.Clean(n.IP))
-	if !n.Heartbeat.IsZero() {
+	if !n.Heartbeat.IsZero() && !doesWell(n) { // one that is Ready reports it again after minutes only
 		l.Add(paint.Dim, "  "+u.T("heard %s ago", u.clock.age(n.Heartbeat)))
 	}
 	if rule {

@@ -102,6 +102,7 @@ func (u *ui) barText(share float64, w int) string {
 	return strings.Repeat(u.theme.Glyphs.Full, full) + strings.Repeat(u.theme.Glyphs.Empty, w-full)
 }
 
+func (p *nodesPage) place() string              { return "nodes" }
 func (p *nodesPage) crumb() string              { return p.u.T("nodes") }
 func (p *nodesPage) contexts() []keymap.Context { return []keymap.Context{keymap.Node, keymap.Objects} }
 func (p *nodesPage) back() bool                 { return p.grid.Unmark() }
@@ -274,7 +275,7 @@ func (p *nodesPage) draw(w, h int) []string {
 		switch {
 		case text != "":
 		case p.store.Err != nil:
-			text = u.errorText(p.store.Err)
+			text = u.troubleText(p.store.Err)
 		case !p.store.Synced && u.state.Running():
 			u.spinning()
 			text = u.glyph(paint.StateBusy) + " " + u.T("reading nodes")
@@ -311,7 +312,7 @@ func (p *nodesPage) strip(w int) string {
 	}
 	d := it.Data.(*nodeData)
 	text := u.T("%d components running", len(d.status.Components))
-	if !d.status.Heartbeat.IsZero() {
+	if !d.status.Heartbeat.IsZero() && !doesWell(&d.status) {
 		text += ", " + u.T("heard %s ago", u.clock.age(d.status.Heartbeat))
 	}
 	return l.Add(paint.Dim, paint.Cut(text, w-paint.Width(where)-3, u.theme.Glyphs.More)).Right(paint.Dim, where).String()
@@ -322,10 +323,7 @@ func (u *ui) nodeStory(name string) (paint.Role, string) {
 	for i := range u.state.Snapshot.Problems {
 		p := &u.state.Snapshot.Problems[i]
 		if p.Object == "node/"+name || strings.HasPrefix(p.Object, "component/"+name+"/") {
-			text := p.Summary
-			if p.Cause != "" {
-				text += ": " + p.Cause
-			}
+			text := u.whatAndWhy(p)
 			s := severityState(p.Severity)
 			return s.Role(), u.theme.Glyph(s, 0) + " " + paint.Clean(text)
 		}

@@ -112,7 +112,7 @@ func (u *ui) checkMemory(text string) string {
 		return ""
 	}
 	if _, err := cluster.ParseMemory(text); err != nil {
-		return u.T("not an amount of memory of at least %d MB, such as 2g or 1500m", cluster.MinMemory>>20)
+		return u.T("from %d MB on, such as 2g or 1500m", cluster.MinMemory>>20)
 	}
 	return ""
 }

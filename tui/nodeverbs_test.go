@@ -23,7 +23,7 @@ func TestNodesAreAdded(t *testing.T) {
 		t.Errorf("letters are taken for a number:\n%s", r.screen())
 	}
 	r.keys("backspace", `"2"`, "tab", "right", "tab", `"many"`, "tab", `"64m"`, "enter")
-	r.shows("not a number from 0.1 to 1024", "not an amount of memory of at least 256")
+	r.shows("not a number from 0.1 to 1024", "from 256 MB on, such as 2g")
 	if len(s.operated) > 0 {
 		t.Fatalf("it ran %q", s.operated)
 	}
@@ -62,7 +62,9 @@ func TestNodesAreStoppedAndStarted(t *testing.T) {
 		n.Stopped, n.Host, n.Ready = true, cluster.PhaseStopped, false
 	})
 	c.end <- nil
-	r.shows("✓ stop dev-2", "– dev-2", "o start")
+	r.shows("✓ stop dev-2", "– dev-2")
+	r.keys("k", "j")
+	r.shows("o start")
 	if strings.Contains(r.screen(), "node not ready") {
 		t.Errorf("a node that was stopped is a problem:\n%s", r.screen())
 	}

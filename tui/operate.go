@@ -24,8 +24,8 @@ type operation struct {
 	// done says that it has ended, err how; ending that somebody wants its end and it cleans up.
 	done, ending bool
 	err          error
-	// seen says that its end need not be shown any longer.
-	seen bool
+	// seen says that its end need not be shown any longer; existed that there was a cluster before.
+	seen, existed bool
 }
 
 func (o *operation) verb() string { return o.args[0] }
@@ -42,7 +42,7 @@ func (u *ui) beginOperation(args ...string) {
 	if u.refuseChange() || u.refuseSecond(u.session.Name()) {
 		return
 	}
-	o := &operation{args: args}
+	o := &operation{args: args, existed: u.state.Known && u.state.Snapshot.Phase != cluster.PhaseAbsent}
 	o.fall = newWaterfall(o.verb(), u.clock.now())
 	u.operation = o
 	u.fetchStarts(func(starts []cluster.Timeline) { o.fall.expect(pastOf(o.verb(), starts)) })
@@ -273,7 +273,7 @@ func (u *ui) confirmStop() {
 	case o != nil && !o.done && o.ending:
 		u.toast.say(paint.Warn, u.T("it is being aborted; it cleans up"))
 	case o != nil && !o.done:
-		u.ask(u.T("abort it: %s?", o.task.title), []string{u.endEffect(o.verb())}, u.T("Abort"), "", func() {
+		u.ask(u.T("abort it: %s?", o.task.title), []string{u.endEffect(o)}, u.T("Abort"), "", func() {
 			if !o.done {
 				o.ending = true
 				o.task.cancel(errEnded)
@@ -291,9 +291,13 @@ func (u *ui) confirmStop() {
 	}
 }
 
-func (u *ui) endEffect(verb string) string {
-	if verb == "start" {
-		return u.T("it removes what it has created so far, and reports when that is done")
+// endEffect says what aborting an operation does: only a start of a cluster that was not there before removes one.
+func (u *ui) endEffect(o *operation) string {
+	switch {
+	case o.verb() == "start" && o.existed:
+		return u.T("what it has added is taken back; the cluster that was there before stays, with all its data")
+	case o.verb() == "start":
+		return u.T("cluster %s is new: what it has created so far, nodes, volumes and data, is removed", u.session.Name())
 	}
 	return u.T("it stops where it is; running the same command again continues")
 }

@@ -26,7 +26,7 @@ func (u *ui) promptNodes(done func(n int)) {
 	if have > 0 {
 		label = u.T("number of nodes (%d now; more can be added): ", have)
 	}
-	u.openPrompt(&prompt{label: label, kind: "nodes", done: func(text string) {
+	u.openPrompt(&prompt{label: label, kind: "nodes", only: digit, done: func(text string) {
 		text = strings.TrimSpace(text)
 		if text == "" {
 			return

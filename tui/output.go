@@ -21,6 +21,8 @@ type outputPage struct {
 
 	top, left, rows int
 	search          string
+	// seek are lines at the first of which the answer is shown once it is complete.
+	seek []string
 }
 
 // keptLines bounds what is kept of an answer; the oldest lines go.
@@ -59,6 +61,12 @@ func (p *outputPage) add(text string) {
 
 func (p *outputPage) end(err error) {
 	p.done, p.err = true, err
+	for _, line := range p.seek {
+		if at := slices.Index(p.lines, paint.CleanLog(line)); at >= 0 {
+			p.top = max(0, at-1)
+			break
+		}
+	}
 	if err != nil {
 		for _, e := range p.u.problemOf(err).Evidence {
 			if !slices.Contains(p.lines, paint.CleanLog(e)) { // often it is the answer itself

@@ -24,7 +24,7 @@ func (p *overviewPage) podsPart() *part {
 		}
 		switch {
 		case !u.state.Pods.Synced && len(spaces) == 0 && u.state.Pods.Err != nil:
-			return append(lines, u.line(w).Add(paint.Plain, " ").Add(paint.Warn, u.errorText(u.state.Pods.Err)).String())
+			return append(lines, u.line(w).Add(paint.Plain, " ").Add(paint.Warn, u.troubleText(u.state.Pods.Err)).String())
 		case !u.state.Pods.Synced && len(spaces) == 0:
 			u.spinning()
 			return append(lines, u.line(w).Add(paint.Plain, " ").Add(paint.Dim, u.glyph(paint.StateBusy)+" "+u.T("reading pods")).String())

@@ -42,12 +42,54 @@ func (u *ui) openPalette() {
 	for _, lang := range words.Languages() {
 		choices = append(choices, choice{
 			title: map[string]string{"en": "English", "zh": "简体中文"}[lang], words: "language lang " + lang, hint: u.T("setting"),
-			run: func() { u.words = words.For(lang) },
+			run: func() {
+				u.words = words.For(lang)
+				clear(u.diagnoses)
+			},
 		})
 	}
 	choices = append(choices, choice{title: u.T("what was detected about this terminal"), words: "settings colour depth", hint: u.T("setting"), run: u.openSettings})
 	m := u.choose(u.T("find"), choices)
-	m.more = u.findObjects
+	others := map[string][]kube.Row{}
+	m.more = func(text string) []choice { return append(u.findObjects(text), u.findWorkloads(text, others)...) }
+	for _, t := range foundTypes() {
+		fetchRows(u, kube.RowQuery{Type: t}, func(rows []kube.Row) {
+			others[t.Resource] = rows
+			at := m.cursor
+			m.narrow()
+			m.cursor = max(0, min(at, len(m.shown)-1))
+		})
+	}
+}
+
+// foundTypes are types whose objects are found by name, beside pods and nodes.
+func foundTypes() []kube.ResourceType {
+	return []kube.ResourceType{
+		{Group: "apps", Version: "v1", Resource: "deployments", Kind: "Deployment", Namespaced: true},
+		{Group: "apps", Version: "v1", Resource: "statefulsets", Kind: "StatefulSet", Namespaced: true},
+		{Group: "apps", Version: "v1", Resource: "daemonsets", Kind: "DaemonSet", Namespaced: true},
+		kube.ServiceType(),
+	}
+}
+
+// findWorkloads are the objects of foundTypes whose names have every word of text.
+func (u *ui) findWorkloads(text string, rows map[string][]kube.Row) []choice {
+	var list []choice
+	for _, t := range foundTypes() {
+		for _, r := range rows[t.Resource] {
+			if len(list) < mostFound && hasWords(lower(r.Namespace+"/"+r.Name), text) {
+				s := subject{ref: kube.Ref{Type: t, Namespace: r.Namespace, Name: r.Name, UID: r.UID}}
+				list = append(list, choice{title: paint.Clean(r.Namespace + "/" + r.Name), hint: t.Kind, run: func() { u.openSubject(&s, "") }})
+			}
+		}
+	}
+	return list
+}
+
+// hasWords says that a name has every word of a text; none has nothing.
+func hasWords(name, text string) bool {
+	parts := strings.Fields(lower(text))
+	return len(parts) > 0 && !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(name, p) })
 }
 
 // mostFound bounds what a search for objects offers.
@@ -55,15 +97,7 @@ const mostFound = 40
 
 // findObjects are the types, pods and nodes whose names have every word of text.
 func (u *ui) findObjects(text string) []choice {
-	parts := strings.Fields(lower(text))
-	match := func(name string) bool {
-		for _, p := range parts {
-			if !strings.Contains(name, p) {
-				return false
-			}
-		}
-		return len(parts) > 0
-	}
+	match := func(name string) bool { return hasWords(name, text) }
 	var list []choice
 	for _, t := range u.state.types {
 		if slices.ContainsFunc(typeNames(t), match) {

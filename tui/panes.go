@@ -31,6 +31,7 @@ type panes struct {
 // listing is a page that can have panes beside it.
 type listing interface {
 	page
+	placed
 	chooser
 	filterer
 	pointer
@@ -63,6 +64,7 @@ func (p *panes) front() page {
 }
 
 func (p *panes) crumb() string       { return p.list.crumb() }
+func (p *panes) place() string       { return p.list.place() }
 func (p *panes) lost() bool          { return p.list.lost() }
 func (p *panes) subjects() []subject { return p.list.subjects() }
 

@@ -36,11 +36,7 @@ func newPodsPage(u *ui) *listPage {
 		for _, problem := range u.state.Snapshot.Problems {
 			pod := r.Namespace + "/" + r.Name
 			if problem.Object == "pod/"+pod || slices.Contains(problem.Pods, pod) {
-				text := problem.Summary
-				if problem.Cause != "" {
-					text += ": " + problem.Cause
-				}
-				return []string{u.theme.Glyphs.Warn + " " + paint.Clean(text)}
+				return []string{u.theme.Glyphs.Warn + " " + paint.Clean(u.whatAndWhy(&problem))}
 			}
 		}
 		text := r.Owner.String()

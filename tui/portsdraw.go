@@ -57,7 +57,7 @@ func (p *portsPage) emptyText() string {
 	case u.state.Absent() && !s.Synced:
 		return u.T("the cluster is not running, so it has no Services")
 	case s.Err != nil && len(s.List) == 0:
-		return u.errorText(s.Err)
+		return u.troubleText(s.Err)
 	case !s.Synced:
 		u.spinning()
 		return u.glyph(paint.StateBusy) + " " + u.T("reading %s", "services")
@@ -85,7 +85,7 @@ func (p *portsPage) strip(w, n int) []string {
 	var parts []fact
 	switch {
 	case u.state.Services.Err != nil:
-		parts = append(parts, fact{paint.Warn, u.errorText(u.state.Services.Err)})
+		parts = append(parts, fact{paint.Warn, u.troubleText(u.state.Services.Err)})
 	case p.focused():
 		if it, ok := p.ours.Current(); ok {
 			if c, ok := it.Data.(cluster.PortStatus); ok {
@@ -145,7 +145,7 @@ func (p *portsPage) whyNotReady(l *kube.ServiceLine) string {
 	}
 	for _, problem := range u.state.Snapshot.Problems {
 		if problem.Object == "service/"+l.Namespace+"/"+l.Name {
-			return paint.Clean(problem.Summary)
+			return paint.Clean(u.said(problem.Summary))
 		}
 	}
 	if l.Total == 0 {

@@ -217,19 +217,19 @@ func (p *problemPage) text(w int) []string {
 	}
 	head := u.line(w).Add(paint.Plain, " ")
 	// What is wrong is never cut off.
-	long := !p.over && paint.Width(shortObject(problem))+paint.Width(problem.Summary)+7 > w
+	long := !p.over && paint.Width(shortObject(problem))+paint.Width(u.said(problem.Summary))+7 > w
 	if p.over {
 		head.Add(paint.OK, u.theme.Glyphs.OK+" ").Add(paint.Strong, shortObject(problem)).Add(paint.OK, "   "+u.T("this problem is gone"))
 	} else if head.State(state, u.tick).Add(paint.Strong, shortObject(problem)); !long {
-		head.Add(state.Role(), "   "+problem.Summary)
+		head.Add(state.Role(), "   "+u.said(problem.Summary))
 	}
 	lines = append(lines, head.Right(paint.Dim, paint.Clean(problem.Kind)+" ").String())
 	if long {
-		wrapped("", state.Role(), problem.Summary)
+		wrapped("", state.Role(), u.said(problem.Summary))
 	}
 	blank()
 	if problem.Cause != "" {
-		wrapped(u.T("why"), paint.Plain, problem.Cause)
+		wrapped(u.T("why"), paint.Plain, u.said(problem.Cause))
 	}
 	for _, fact := range p.facts() {
 		wrapped(fact[0], paint.Dim, fact[1])

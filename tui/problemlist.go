@@ -153,7 +153,7 @@ func (l *problemList) heading(w, rows int) string {
 func (l *problemList) columns(w int) (object, summary int) {
 	for i := range l.list {
 		object = max(object, paint.Width(shortObject(&l.list[i])))
-		summary = max(summary, paint.Width(l.list[i].Summary))
+		summary = max(summary, paint.Width(l.u.said(l.list[i].Summary)))
 	}
 	if w < causeWidth {
 		return min(object, max(12, w/2)), w
@@ -187,10 +187,10 @@ func (l *problemList) row(i, w, object, summary int) string {
 	}
 	line.State(state, u.tick).Col(paint.Strong, shortObject(p), object).Add(paint.Plain, " ")
 	if w < causeWidth {
-		return line.Add(state.Role(), p.Summary).String()
+		return line.Add(state.Role(), u.said(p.Summary)).String()
 	}
 	// A summary that is longer than most takes room from its cause: it is what has to be read.
-	return line.Col(state.Role(), p.Summary, max(summary, paint.Width(p.Summary))).Add(paint.Plain, " ").Add(paint.Plain, p.Cause).Right(paint.Dim, u.clock.age(p.Since)+" ").String()
+	return line.Col(state.Role(), u.said(p.Summary), max(summary, paint.Width(u.said(p.Summary)))).Add(paint.Plain, " ").Add(paint.Plain, u.said(p.Cause)).Right(paint.Dim, u.clock.age(p.Since)+" ").String()
 }
 
 // stripLines is how many lines explain the problem under the cursor: one for what to do, and one more if any cause
@@ -198,7 +198,7 @@ func (l *problemList) row(i, w, object, summary int) string {
 func (l *problemList) stripLines(w int) int {
 	object, summary := l.columns(w)
 	for i := range l.list {
-		if cause := paint.Width(l.list[i].Cause); cause > 0 && (w < causeWidth || cause > w-object-summary-7) {
+		if cause := paint.Width(l.u.said(l.list[i].Cause)); cause > 0 && (w < causeWidth || cause > w-object-summary-7) {
 			return 2
 		}
 	}
@@ -211,7 +211,7 @@ func (l *problemList) strip(w, n int) []string {
 	p, _ := l.current()
 	var lines []string
 	if n > 1 {
-		lines = append(lines, u.line(w).Add(paint.Plain, "   ").Add(paint.Plain, p.Cause).String())
+		lines = append(lines, u.line(w).Add(paint.Plain, "   ").Add(paint.Plain, u.said(p.Cause)).String())
 	}
 	line := u.line(w).Add(paint.Plain, "   ")
 	if advice := u.firstAdvice(p.Advice); advice != "" {

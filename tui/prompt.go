@@ -22,6 +22,8 @@ type prompt struct {
 	changed  func(text string)
 	done     func(text string)
 	canceled func()
+	// only, if set, says which characters can be typed.
+	only func(r rune) bool
 	// complete offers endings of what was typed; tab takes the first.
 	complete func(text string) []string
 	// back is how far back in the history it is; 0 is what is being typed, which draft keeps meanwhile.
@@ -82,7 +84,7 @@ func (u *ui) promptKey(msg tea.KeyMsg) {
 			p.input.set(list[0])
 		}
 	default:
-		if p.input.key(msg) {
+		if p.input.keyOf(msg, p.only) {
 			p.back = 0
 		}
 	}
@@ -170,7 +172,12 @@ func typeNames(t kube.ResourceType) []string {
 	if t.Group != "" {
 		names = append(names, t.Resource+"."+t.Group)
 	}
-	return names
+	return append(names, nicknames[t.Resource]...)
+}
+
+// nicknames are short names that the API server does not have and users of k9s type.
+var nicknames = map[string][]string{
+	"deployments": {"dp"}, "secrets": {"sec"}, "jobs": {"jo"}, "roles": {"ro"}, "rolebindings": {"rb"}, "clusterroles": {"cr"}, "clusterrolebindings": {"crb"},
 }
 
 func (u *ui) findType(name string) (kube.ResourceType, bool) {
@@ -231,7 +238,10 @@ func (u *ui) command(text string) {
 		}
 	}
 	if i := slices.IndexFunc(u.screens, func(s *screen) bool { return s.id == lower(words[0]) }); i >= 0 {
-		u.goTo(i)
+		if len(words) > 1 {
+			u.setNamespace(words[1])
+		}
+		u.home(i)
 		return
 	}
 	if id, ok := placeNames[lower(words[0])]; ok {
@@ -265,15 +275,17 @@ func (u *ui) command(text string) {
 	u.toast.say(paint.Fail, u.T("there is no type or screen %q", words[0]))
 }
 
-// openType shows the objects of a type on the screen where it is at home, or over the current page.
+// openType shows the objects of a type on the screen where it is at home: that of pods for all without one of their own.
 func (u *ui) openType(t kube.ResourceType) {
-	switch {
-	case t.Resource == "pods":
-		u.act("screen.pods")
-	case t.Resource == "nodes" && t.Group == "":
-		u.act("screen.nodes")
-	default:
-		u.push(newPanes(u, newListPage(u, u.state.NewRows(kube.RowQuery{Type: t}))))
+	home := "pods"
+	if t.Resource == "nodes" && t.Group == "" {
+		home = "nodes"
+	}
+	u.home(slices.IndexFunc(u.screens, func(s *screen) bool { return s.id == home }))
+	if t.Resource != home || t.Group != "" {
+		list := newListPage(u, u.state.NewRows(kube.RowQuery{Type: t}))
+		list.titled = true
+		u.push(newPanes(u, list))
 	}
 }
 

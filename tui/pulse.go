@@ -69,7 +69,7 @@ func (d *dnsPulse) summary(w int, n model.DNSCount) string {
 			l.Add(paint.Dim, "   p99 ").Add(paint.Plain, span(p))
 		}
 	case d.Err != nil:
-		l.Add(paint.Warn, u.errorText(d.Err))
+		l.Add(paint.Warn, u.troubleText(d.Err))
 	case d.Since.IsZero():
 		l.Add(paint.Dim, u.T("listening"))
 	default:
@@ -100,6 +100,9 @@ func (d *dnsPulse) rows(w, n int) []string {
 		switch {
 		case q.Rcode == "NOERROR" && len(q.Answers) > 0:
 			s.state, s.answer = paint.StateOK, q.Answers[0]
+		case q.Rcode == "NOERROR" && q.Type == "AAAA":
+			// Programs ask for both families; that there is one is normal.
+			s.state, s.answer = paint.StateOff, u.T("no such record")
 		case q.Rcode == "NOERROR":
 			s.state, s.answer = paint.StateWarn, u.T("no such record")
 		}
@@ -181,7 +184,7 @@ func (l *warningList) draw(w, rows int) []string {
 		line := u.line(w).Add(paint.Plain, " ")
 		switch {
 		case l.Err != nil:
-			line.Add(paint.Warn, u.errorText(l.Err))
+			line.Add(paint.Warn, u.troubleText(l.Err))
 		case !l.Read:
 			u.spinning()
 			line.Add(paint.Dim, u.glyph(paint.StateBusy)+" "+u.T("reading events"))
@@ -231,7 +234,7 @@ func (t *logTail) draw(w, h int) []string {
 	if len(t.Lines) == 0 {
 		text := u.T("no lines yet")
 		if t.Err != nil {
-			text = u.errorText(t.Err)
+			text = u.troubleText(t.Err)
 		}
 		return fill(append(lines, u.line(w).Add(paint.Plain, " ").Add(paint.Dim, text).String()), w, h)
 	}

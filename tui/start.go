@@ -62,9 +62,21 @@ func (p *startPage) hints() []hint {
 	case o == nil:
 		return hintsOf("start.log", "start.copy", "quit")
 	case !o.done:
-		return []hint{{"quit", u.T("leave it running")}, {"cluster.stop", u.T("abort it and clean up")}, {id: "start.copy"}}
+		abort := hint{"cluster.stop", u.T("abort it and clean up")}
+		if o.existed {
+			abort.word = u.T("abort it")
+		}
+		return []hint{{"quit", u.T("leave it running")}, abort, {id: "start.copy"}}
 	case o.err != nil:
-		return hintsOf("start.retry", "start.copy", "start.log", "start.delete", "start.back")
+		hints := hintsOf("start.retry")
+		if p.canKeep(o) {
+			hints = append(hints, hint{id: "start.keep"})
+		}
+		hints = append(hints, hintsOf("start.copy", "start.log")...)
+		if p.exists() {
+			hints = append(hints, hint{id: "start.delete"})
+		}
+		return append(hints, hint{id: "start.back"})
 	}
 	return []hint{{"start.open", u.T("to the overview")}}
 }
@@ -86,7 +98,7 @@ func (p *startPage) act(id string) bool {
 		p.u.copyText(p.report(), p.u.T("the report"))
 		return true
 	case id == "start.log":
-		p.u.runText([]string{"logs", "daemon"})
+		p.openLog()
 		return true
 	}
 	o := p.u.operation
@@ -97,6 +109,26 @@ func (p *startPage) act(id string) bool {
 		return p.actEnded(id, o)
 	}
 	return false
+}
+
+// keepFlag has a start that fails keep what it has made.
+const keepFlag = "--keep"
+
+// canKeep says that a failed operation can be repeated so that what it makes is there to be looked at.
+func (p *startPage) canKeep(o *operation) bool {
+	return o.verb() == "start" && !slices.Contains(o.args, keepFlag)
+}
+
+// openLog shows the log of the control plane, at the first line that a failure was explained with.
+func (p *startPage) openLog() {
+	page := newOutputPage(p.u, bonsaiCommand("logs", "daemon").String())
+	if o := p.u.operation; o != nil && o.err != nil {
+		for _, problem := range p.problems() {
+			page.seek = append(page.seek, problem.Evidence...)
+		}
+	}
+	p.u.push(page)
+	p.u.runInto(page, []string{"logs", "daemon"})
 }
 
 func (p *startPage) actOffers(id string) bool {
@@ -140,6 +172,13 @@ func (p *startPage) actEnded(id string, o *operation) bool {
 	case "start.retry", "start.open":
 		p.u.operation = nil
 		p.u.beginOperation(o.args...)
+	case "start.keep":
+		if !p.canKeep(o) {
+			p.u.toast.say(paint.Dim, p.u.T("only what a start has made is kept"))
+			break
+		}
+		p.u.operation = nil
+		p.u.beginOperation(append(slices.Clone(o.args), keepFlag)...)
 	case "start.back":
 		p.scroll = 0
 		p.u.leaveOperation(o)

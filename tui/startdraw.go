@@ -192,9 +192,9 @@ func (p *startPage) problemLines(problem cluster.Problem, w int) []string {
 			}
 		}
 	}
-	add(paint.Strong, "", problem.Summary)
+	add(paint.Strong, "", u.said(problem.Summary))
 	if problem.Cause != "" {
-		add(paint.Plain, u.T("why")+"  ", problem.Cause)
+		add(paint.Plain, u.T("why")+"  ", u.said(problem.Cause))
 	}
 	for _, a := range problem.Advice {
 		add(paint.Accent, t.Glyphs.Right+"  ", u.advice(a))

@@ -146,6 +146,7 @@ func (p *subjectPage) hide() {
 }
 
 func (p *subjectPage) crumb() string                  { return p.s.name() }
+func (p *subjectPage) place() string                  { return "object/" + p.s.ref.Type.Group + "/" + p.s.name() }
 func (p *subjectPage) hints() []hint                  { return append(hintsOf("tab.next"), p.tab().hints()...) }
 func (p *subjectPage) lost() bool                     { return false }
 func (p *subjectPage) ColumnsChanged(c []kube.Column) { p.columns = c }
@@ -292,10 +293,7 @@ func (p *subjectPage) wheel(rows int) {
 func (p *subjectPage) draw(w, h int) []string {
 	lines := []string{p.header(w)}
 	if q := p.problem(); q != nil && h >= 10 && p.tabs[p.current].id != "summary" {
-		text := q.Summary
-		if q.Cause != "" {
-			text += ": " + q.Cause
-		}
+		text := p.u.whatAndWhy(q)
 		lines = append(lines, p.u.theme.Line(w).Add(paint.Plain, " ").Add(paint.Strong, p.u.T("why:")+" ").
 			Add(severityState(q.Severity).Role(), paint.Clean(text)).String())
 	}

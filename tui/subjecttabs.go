@@ -389,11 +389,7 @@ func (p *subjectPage) summary(w int) []textview.Line {
 	u, d := p.u, p.detail
 	r := rich{width: w}
 	if q := p.problem(); q != nil {
-		text := q.Summary
-		if q.Cause != "" {
-			text += ": " + q.Cause
-		}
-		r.label(0, u.T("why")).wrap(severityState(q.Severity).Role(), text)
+		r.label(0, u.T("why")).wrap(severityState(q.Severity).Role(), u.whatAndWhy(q))
 		for _, e := range q.Evidence {
 			r.label(0, "").wrap(paint.Plain, paint.CleanLog(e))
 		}

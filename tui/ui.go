@@ -53,7 +53,8 @@ type ui struct {
 	// for how.
 	switching map[string]bool
 	changing  map[string]string
-	waiting   []dialog // that open when nothing else is being answered or typed
+	diagnoses map[string]string // in the user's language, by what they are in English
+	waiting   []dialog          // that open when nothing else is being answered or typed
 
 	// view is what was drawn last; stale says that it has to be drawn again.
 	view    []string
@@ -121,7 +122,7 @@ func (u *ui) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			break
 		}
 		for _, k := range singleKeys(msg) {
-			u.key(k)
+			u.keyApart(k)
 		}
 		u.touch()
 	case tea.MouseMsg:
@@ -220,6 +221,24 @@ func singleKeys(msg tea.KeyMsg) []tea.KeyMsg {
 	return keys
 }
 
+// keyApart is key. Terminals send the same for Alt with a key and for escape and that key typed fast. Where nothing is bound
+// to it with Alt, it was escape, and the key; but nobody ends the program like that.
+func (u *ui) keyApart(msg tea.KeyMsg) {
+	chain := u.chain()
+	if u.prompt != nil || len(u.dialogs) > 0 {
+		chain = keymap.Chain(keymap.Question, keymap.Prompt)
+	}
+	if !msg.Alt || msg.Paste || u.keys.Find(chain, msg.String()) != "" {
+		u.key(msg)
+		return
+	}
+	u.key(tea.KeyMsg{Type: tea.KeyEscape})
+	msg.Alt = false
+	if len(u.dialogs) > 0 || u.prompt != nil || u.keys.Find(u.chain(), msg.String()) != "quit" {
+		u.key(msg)
+	}
+}
+
 // key gives a key to the page or dialog that wants it.
 func (u *ui) key(msg tea.KeyMsg) {
 	u.toast.clear()
@@ -285,7 +304,7 @@ func (u *ui) act(id string) bool {
 	case "prev.screen":
 		u.goTo((u.current + len(u.screens) - 1) % len(u.screens))
 	case "last":
-		u.goTo(u.before)
+		u.visit(u.before)
 	case "history.back":
 		u.goBack()
 	case "history.forward":
@@ -342,12 +361,29 @@ func (u *ui) goTo(i int) {
 		}
 		return
 	}
+	// What was opened there before is not what its key is for: "last" and the history lead back to that.
+	u.screens[i].pages = u.screens[i].pages[:1]
+	u.visit(i)
+}
+
+// visit switches to a screen as it was left.
+func (u *ui) visit(i int) {
+	if i == u.current {
+		return
+	}
 	u.history = append(u.history, u.current)
 	if len(u.history) > 100 {
 		u.history = u.history[1:]
 	}
 	u.future = nil
 	u.switchTo(i)
+}
+
+// home goes to the first page of a screen.
+func (u *ui) home(i int) {
+	u.goTo(i)
+	for u.pop() {
+	}
 }
 
 func (u *ui) goBack() {
@@ -527,10 +563,7 @@ func (u *ui) onMouse(e tea.MouseEvent) {
 // errorText is an error in one line, with what to do next.
 func (u *ui) errorText(err error) string {
 	p := u.problemOf(err)
-	text := p.Summary
-	if p.Cause != "" {
-		text += ": " + p.Cause
-	}
+	text := u.whatAndWhy(&p)
 	if len(p.Advice) > 0 {
 		text += fmt.Sprintf("  %s %s", u.theme.Glyphs.Right, u.adviceText(p.Advice))
 	}

@@ -316,7 +316,7 @@ func (u *ui) effectOf(s *subject) (effect, typed string) {
 }
 
 func (u *ui) askScale(s *subject) {
-	u.openPrompt(&prompt{label: u.T("replicas of %s: ", s.ref.Name), kind: "scale", done: func(text string) {
+	u.openPrompt(&prompt{label: u.T("replicas of %s: ", s.ref.Name), kind: "scale", only: digit, done: func(text string) {
 		n, err := strconv.Atoi(strings.TrimSpace(text))
 		if err != nil || n < 0 || n > 10000 {
 			u.toast.say(paint.Fail, u.T("%q is not a number of replicas", text))

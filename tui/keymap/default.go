@@ -189,7 +189,8 @@ func startView() []Action {
 		{"start.open", in(Offers, Failed, Started), keys("enter"), "go", "run the selected action"},
 		{"start.nodes", in(Offers), keys("n", "+"), "nodes", "choose the number of nodes"},
 		{"start.version", in(Offers), keys("v"), "version", "choose the Kubernetes version"},
-		{"start.retry", in(Offers, Failed), keys("r"), "", "try again"},
+		{"start.retry", in(Offers, Failed), keys("r"), "again", "try again"},
+		{"start.keep", in(Failed), keys("K"), "again and keep", "try again, and keep what it makes if it fails"},
 		{"start.delete", in(Offers, Failed), keys("delete", "ctrl+x"), "delete it", "delete the cluster"},
 		{"start.back", in(Failed), keys("esc"), "", "back"},
 	}

@@ -20,7 +20,7 @@ func TestFindFromTheMostSpecificContext(t *testing.T) {
 		{at(Lines), "right", "text.right"}, {at(Lines), "l", ""}, {at(Lines), "n", "namespace"}, {at(Search, Lines), "n", "text.next"},
 		// One key, as many actions as there are places.
 		{at(Node, Objects), "u", "cordon"}, {at(DNS), "u", "dns.group"}, {at(Pods), "u", ""},
-		{at(Node, Objects), "r", "node.drain"}, {at(Pods), "r", "restart"}, {at(Lookup), "r", "lookup.again"}, {at(Forwards), "r", "forward.retry"},
+		{at(Node, Objects), "r", "node.restart"}, {at(Node, Objects), "D", "node.drain"}, {at(Pods), "r", "restart"}, {at(Lookup), "r", "lookup.again"}, {at(Forwards), "r", "forward.retry"},
 		{at(Pods), "f", "fix"}, {at(Events), "f", "events.warnings"}, {at(Events), "delete", ""}, {at(DNS), "f", "dns.failures"}, {at(Addons), "f", "addon.fix"},
 		{at(Pods), " ", "mark"}, {at(Addons), " ", "addon.toggle"}, {at(DNS), " ", "dns.pause"}, {at(Logs), " ", "text.pause"},
 	} {
@@ -83,14 +83,14 @@ func TestParse(t *testing.T) {
 		in       []Context
 		find     map[string]string
 	}{
-		"free key":     {"logs: o", nil, at(Pods), map[string]string{"o": "logs", "l": ""}},
-		"several":      {"logs: [l, o]", nil, at(Pods), map[string]string{"o": "logs", "l": "logs"}},
+		"free key":     {"logs: O", nil, at(Pods), map[string]string{"O": "logs", "l": ""}},
+		"several":      {"logs: [l, O]", nil, at(Pods), map[string]string{"O": "logs", "l": "logs"}},
 		"none":         {"logs: []", nil, at(Pods), map[string]string{"l": ""}},
 		"names":        {"mark: space\ndelete: ctrl-q", nil, at(Pods), map[string]string{" ": "mark", "ctrl+q": "delete"}},
 		"a digit":      {"logs: 5", nil, at(Pods), map[string]string{"5": "logs"}},
 		"taken":        {"logs: d", []string{"d now is logs; describe has lost it"}, at(Pods), map[string]string{"d": "logs"}},
 		"swap":         {"logs: d\ndescribe: l", nil, at(Pods), map[string]string{"d": "logs", "l": "describe"}},
-		"both want it": {"logs: o\ndescribe: o", []string{"o is wanted for"}, at(Pods), map[string]string{"o": "describe"}},
+		"both want it": {"logs: O\ndescribe: O", []string{"O is wanted for"}, at(Pods), map[string]string{"O": "describe"}},
 		"unknown":      {"logz: o", []string{`no action "logz"; did you mean "logs"?`}, at(Pods), map[string]string{"l": "logs"}},
 		"from nowhere": {"xyzzyxyzzy: o", []string{`no action "xyzzyxyzzy"; docs/keys.md lists all`}, at(Pods), nil},
 		"reserved":     {"logs: ctrl-a", []string{"ctrl-a cannot be used"}, at(Pods), map[string]string{"l": "logs"}},
@@ -102,16 +102,16 @@ func TestParse(t *testing.T) {
 		"cordon alone":      {"cordon: U", nil, at(DNS), map[string]string{"u": "dns.group", "U": ""}},
 		"cordon on a node":  {"cordon: U", nil, at(Node, Objects), map[string]string{"U": "cordon", "u": ""}},
 		"group alone":       {"dns.group: U", nil, at(Node, Objects), map[string]string{"u": "cordon"}},
-		"restart alone":     {"restart: D", nil, at(Node, Objects), map[string]string{"r": "node.drain"}},
+		"restart alone":     {"restart: E", nil, at(Node, Objects), map[string]string{"r": "node.restart"}},
 		"mark alone":        {"mark: m", nil, at(Addons), map[string]string{" ": "addon.toggle"}},
-		"fix alone":         {"fix: m", nil, at(Events), map[string]string{"f": "events.warnings", "m": "fix"}},
+		"fix alone":         {"fix: E", nil, at(Events), map[string]string{"f": "events.warnings", "E": "fix"}},
 		"its own place":     {"dns.group: d", []string{"d now is dns.group; describe has lost it (dns)"}, at(DNS), map[string]string{"d": "dns.group"}},
 		"and not elsewhere": {"dns.group: d", []string{"(dns)"}, at(Pods), map[string]string{"d": "describe"}},
 
 		// A key that is given to what a place is made of counts in that place too.
 		"of an object": {"logs: u", []string{"u now is logs; cordon has lost it", "u now is logs; dns.group has lost it"}, at(Node, Objects), map[string]string{"u": "logs"}},
 		"everywhere":   {"theme: t", nil, at(Pods), map[string]string{"t": "tree"}},
-		"the default":  {"open: [enter, o]", nil, at(DNS, Table), map[string]string{"enter": "dns.explain", "o": "open"}},
+		"the default":  {"open: [enter, O]", nil, at(DNS, Table), map[string]string{"enter": "dns.explain", "O": "open"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, problems := Parse(Default(), []byte(c.file))

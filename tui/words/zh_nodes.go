@@ -4,8 +4,8 @@ package words
 var zhNodes = map[string]string{
 	// Nodes.
 	"it is stopped already": "它已经停止", "it is running": "它正在运行", "not a number from 0.1 to 1024": "不是 0.1 到 1024 之间的数",
-	"not an amount of memory of at least %d MB, such as 2g or 1500m": "不是至少 %d MB 的内存量，例如 2g 或 1500m",
-	"add nodes to %s": "为 %s 添加节点", "Add": "添加", "other nodes are not touched; a new one has all images that were loaded": "不影响其他节点；新节点拥有所有已加载的镜像",
+	"from %d MB on, such as 2g or 1500m": "至少 %d MB，例如 2g 或 1500m",
+	"add nodes to %s":                    "为 %s 添加节点", "Add": "添加", "other nodes are not touched; a new one has all images that were loaded": "不影响其他节点；新节点拥有所有已加载的镜像",
 	"how many": "数量", "not a number from 1 to %d": "不是 1 到 %d 之间的数", "role": "角色", "worker": "工作节点", "control-plane": "控制平面",
 	"a role is only a label: the control plane itself is not on nodes": "角色只是标签：控制平面本身不在节点上", "processors": "处理器", "memory": "内存",
 	"empty: no limit; otherwise such as 2 or 0.5": "留空：不限；否则例如 2 或 0.5", "empty: no limit; otherwise such as 2g or 1500m": "留空：不限；否则例如 2g 或 1500m",
@@ -24,6 +24,15 @@ var zhNodes = map[string]string{
 	"images of the node": "节点的镜像", "drain: move its pods to other nodes": "腾空：将其 Pod 迁移到其他节点",
 	"cordon %s?": "禁止调度 %s？", "it gets no new pods until it is uncordoned; those on it stay": "恢复调度前不再接收新的 Pod；已有的保留", "Cordon": "禁止调度",
 	"failed: %s": "失败：%s", "%s lists it with its command; any key closes this": "%s 列出它及其命令；按任意键关闭", "arrows choose": "方向键选择", "lines %d-%d of %d": "第 %d-%d 行，共 %d 行",
+
+	// One state of the cluster, and starts that fail.
+	"the cluster is %s": "集群%s", "connecting to the API server": "正在连接 API server", "in all namespaces": "所有命名空间", "in namespace %s": "命名空间 %s",
+	"what it has added is taken back; the cluster that was there before stays, with all its data": "撤回它所添加的内容；原有的集群及其所有数据保留",
+	"cluster %s is new: what it has created so far, nodes, volumes and data, is removed":          "集群 %s 是新的：移除目前为止创建的节点、卷和数据", "abort it": "中止",
+	"only what a start has made is kept": "只有启动所创建的内容可以保留", "again and keep": "重试并保留", "try again, and keep what it makes if it fails": "重试，失败时保留其创建的内容",
+
+	// Titles of columns.
+	"Cluster": "集群", "Image": "镜像", "On": "所在节点", "Missing on": "缺少的节点", "Came by": "来源", "Role": "角色",
 
 	// Clusters.
 	"CLUSTERS": "集群", "clusters": "集群", "clusters: switch, start, stop, delete": "集群：切换、启动、停止、删除", "switch to it": "切换到它", "shown here": "当前显示",

@@ -46,6 +46,10 @@ func TestArgumentsOfAnotherCommandStayLast(t *testing.T) {
 	for _, test := range []struct{ given, want []string }{
 		{[]string{"addons", "enable", "dns"}, []string{"addons", "enable", "dns", "-p", "dev", "-o", "json"}},
 		{[]string{"addons", "list"}, []string{"addons", "list", "-p", "dev"}},
+		{[]string{"node", "add", "--count", "2"}, []string{"node", "add", "--count", "2", "-p", "dev", "-o", "json"}},
+		{[]string{"node", "list"}, []string{"node", "list", "-p", "dev"}},
+		{[]string{"stop", "-p", "ci"}, []string{"stop", "-p", "ci", "-o", "json"}},
+		{[]string{"kubectl", "--", "get", "-p", "pods"}, []string{"kubectl", "-p", "dev", "--", "get", "-p", "pods"}},
 		{[]string{"kubectl", "--", "get", "pods"}, []string{"kubectl", "-p", "dev", "--", "get", "pods"}},
 	} {
 		if got := s.arguments(test.given); !slices.Equal(got, test.want) {

@@ -65,7 +65,8 @@ func TestSession(t *testing.T) {
 		t.Errorf("a start has the steps %v", steps)
 	}
 	c.LoadImages(t)
-	if infos, err := s.Clusters(t.Context()); err != nil || len(infos) != 1 || infos[0] != (cluster.Info{Name: c.Name, Phase: cluster.PhaseRunning, Nodes: 2}) {
+	if infos, err := s.Clusters(t.Context()); err != nil || len(infos) != 1 || infos[0].KubernetesVersion == "" ||
+		infos[0] != (cluster.Info{Name: c.Name, Phase: cluster.PhaseRunning, Nodes: 2, KubernetesVersion: infos[0].KubernetesVersion}) {
 		t.Errorf("clusters: %+v, %v", infos, err)
 	}
 	if starts := s.Starts(); len(starts) != 1 || len(starts[0].Steps) == 0 {
