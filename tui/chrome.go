@@ -244,11 +244,11 @@ func (u *ui) tabs(w int) []tab {
 func (u *ui) tabLine(w int) string {
 	l := u.theme.Line(w)
 	for _, t := range u.tabs(w) {
-		mark := paint.Warn
 		if t.role == paint.Title {
-			mark = t.role
+			l.Add(t.role, t.before+t.text+t.mark+t.after)
+			continue
 		}
-		l.Add(t.role, t.before+t.text).Add(mark, t.mark).Add(t.role, t.after)
+		l.Add(t.role, t.before+t.text).Add(paint.Warn, t.mark).Add(paint.Plain, t.after)
 	}
 	if hint := u.keys.Key("palette") + " " + u.T("find") + "  " + u.keys.Key("help") + " " + u.T("keys"); l.Room() > paint.Width(hint)+1 {
 		l.Right(paint.Dim, hint)

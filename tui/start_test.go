@@ -197,7 +197,7 @@ func TestStartFails(t *testing.T) {
 		fault.New(fault.ControlPlane, "start the control plane", errors.New("etcd: disk full")).Advise("make room", cluster.Program("df", "-h")).WithEvidence("E1 no space left on device\x1b]0;x\x07"),
 		fault.Newf(fault.Engine, "the cleanup failed too"))
 	r.shows("✗ start dev  failed after 2.0 s", "start the control plane", "why  etcd: disk full", "│ E1 no space left on device", "→  make room:  df -h",
-		"the cleanup failed too", "✗ Control plane", "try again", "⚠ cgroup v1 is old")
+		"the cleanup failed too", "✗ Control plane", "r again", "⚠ cgroup v1 is old")
 	for _, size := range [][2]int{{40, 8}, {41, 9}, {80, 24}, {120, 40}, {200, 60}} {
 		r.send(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
 		r.frame(size[0], size[1])
@@ -231,7 +231,7 @@ func TestStartIsEnded(t *testing.T) {
 	r.keys("enter")
 	r.shows("starting")
 	r.keys("Q")
-	r.shows("abort it: start dev?", "removes what it has created")
+	r.shows("abort it: start dev?", "what it has created so far")
 	r.keys("enter") // Cancel is the default
 	r.shows("starting")
 	r.keys("Q", "right", "enter")
