@@ -172,8 +172,8 @@ func TestPaletteFindsWorkloads(t *testing.T) {
 	r.until("an object", func(string) bool { _, ok := r.u.page().(*subjectPage); return ok })
 }
 
-// TestProblemsAreToldInChinese: what, why and what to do; names and figures stay.
-func TestProblemsAreToldInChinese(t *testing.T) {
+// TestProblemsAreInChinese: what, why and what to do; names and figures stay.
+func TestProblemsAreInChinese(t *testing.T) {
 	s := shop()
 	s.snapshot.Problems[0].Summary, s.snapshot.Problems[0].Cause = "container cart exits with 1, 4 times so far", "it was killed (SIGKILL)"
 	s.snapshot.Problems[1].Summary, s.snapshot.Problems[1].Cause = "no node has enough memory left", "the cluster has no nodes"

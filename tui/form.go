@@ -164,7 +164,7 @@ func (f *form) draw(w, h int) []string {
 		}
 		fields = append(fields, l.String())
 	}
-	// What is too long for its place beside the field is told in full below.
+	// What is too long for its place beside the field is repeated in full below.
 	d := f.fields[f.at]
 	note, role := d.hint, paint.Dim
 	if d.wrong != "" {

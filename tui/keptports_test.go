@@ -56,7 +56,7 @@ func TestKeptPortsAreOpened(t *testing.T) {
 	r.shows("failed: open 0.0.0.0:8085/udp", "port 8085 is taken")
 }
 
-func TestKeptPortsOfAStoppedClusterAreNoWarning(t *testing.T) {
+func TestKeptPortsOfAStoppedClusterDoNotWarn(t *testing.T) {
 	s := stopped()
 	s.ports = []cluster.PortStatus{{Port: shop().ports[0].Port, Reason: "the cluster is not running"}}
 	r := newRig(t, s, 120, 30)

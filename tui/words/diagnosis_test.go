@@ -17,7 +17,7 @@ import (
 // someValue stands for a name or figure that is not known before.
 const someValue = "Xy9"
 
-// sample is what an expression can be at run time: its literals, with something for all else. said tells whether it has words.
+// sample is what an expression can be at run time: its literals, with a value for everything else.
 func sample(e ast.Expr) string {
 	switch e := e.(type) {
 	case *ast.BasicLit:

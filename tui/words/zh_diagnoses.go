@@ -1,6 +1,6 @@
 package words
 
-// zhDiagnoses are the sentences in which problems are told; zhDiagnosisParts, in the next file, what stands in their gaps.
+// zhDiagnoses are the sentences that describe problems; zhDiagnosisParts, in the next file, what stands in their gaps.
 var zhDiagnoses = []phrase{
 	// The control plane and nodes.
 	{"the control plane was killed, probably together with what started it{}", "控制平面被杀死，很可能是随启动它的进程一起{}"},
