@@ -113,7 +113,9 @@ func gone(state statedir.Cluster, s *cluster.Snapshot) *cluster.Problem {
 	d, _ := state.Daemon()
 	switch d.Fate() {
 	case statedir.Rebooted:
-		p.Summary, p.Cause, p.Advice = "the control plane ended when this machine was restarted"+rest, "nothing starts it automatically", []cluster.Advice{again}
+		p.Summary, p.Cause, p.Advice = "the control plane ended when this machine was restarted"+rest, "nothing starts it automatically", []cluster.Advice{
+			again, cluster.Advise("have clusters started with this machine", cluster.Bonsai("autostart", "enable").OfNone().Change()),
+		}
 	case statedir.Elsewhere:
 		p.Summary, p.Advice = "the control plane was killed together with what started it"+rest, append([]cluster.Advice{again}, outlive("")...)
 		p.Cause = "it was started in a pid namespace of its own (a container, a sandbox or a step of a CI job), and ended with that"

@@ -22,6 +22,8 @@ type Run struct {
 	// Foreground keeps the daemon attached: its output goes to this process's stderr, and Start returns after it was
 	// stopped, by the end of ctx or from elsewhere. Only Start reads it.
 	Foreground bool
+	// OwnKubeconfig writes only the cluster's own kubeconfig: nobody at a terminal expects kubectl's context to change.
+	OwnKubeconfig bool
 	// Events is called with progress; it may be nil and must not block.
 	Events func(cluster.Event)
 	// Started is called when the cluster is ready, before Start returns, which Foreground delays; it may be nil.
@@ -152,6 +154,9 @@ func (o *operation) writeKubeconfig() error {
 		return err
 	}
 	o.wrote(o.state.Kubeconfig())
+	if o.run.OwnKubeconfig {
+		return nil
+	}
 	m, err := kubeconfig.Merge(entry)
 	if err != nil {
 		o.rec.warnOf("kubeconfig", err,

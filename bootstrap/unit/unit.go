@@ -58,7 +58,7 @@ func Adopt(ctx context.Context, name string, pid int) (Manager, error) {
 	if _, err := os.Stat("/run/systemd/system"); err != nil { // as sd_booted(3)
 		return None, nil
 	}
-	place := Place{Cgroup: cgroupOf(pid), UID: os.Getuid(), Lingers: lingers(os.Getuid())}
+	place := Place{Cgroup: cgroupOf(pid), UID: os.Getuid(), Lingers: Lingers(os.Getuid())}
 	to := ManagerFor(place)
 	// The managers' own sockets: they need no bus, and no variables of the environment, which a service does not have.
 	socket := "/run/systemd/private"
@@ -103,8 +103,9 @@ func Adopt(ctx context.Context, name string, pid int) (Manager, error) {
 	}
 }
 
-// lingers reads what "loginctl enable-linger" wrote.
-func lingers(uid int) bool {
+// Lingers reports whether a user's own systemd starts with the machine and goes on when the user logs out, as "loginctl
+// enable-linger" has it.
+func Lingers(uid int) bool {
 	accounts, err := os.ReadFile("/etc/passwd")
 	if err != nil {
 		return false
