@@ -54,7 +54,7 @@ func (p *nodesPage) columns() []grid.Column {
 	return []grid.Column{
 		{Title: "Node", Min: 8, Max: 40},
 		{Title: "Status", Min: 8, Max: 26, Drop: 1},
-		{Title: "Role", Min: 6, Max: 13, Drop: 6},
+		{Title: "Role", Min: 7, Max: 13, Drop: 6},
 		{Title: "Cores", Min: 5 + 1 + sparkWidth + 1 + 5, Drop: 3, Live: func(it *grid.Item) (string, float64) {
 			n, ok := usage(it)
 			if !ok {
@@ -174,6 +174,8 @@ func (p *nodesPage) item(name string, d *nodeData) grid.Item {
 		word, state = u.T("stopped"), paint.StateOff
 	case !n.Ready && n.Host != "" && n.Host != cluster.PhaseRunning:
 		word = u.T(lower(string(n.Host)))
+	case state == paint.StateBusy:
+		word = u.T("starting")
 	case word == "" && n.Ready:
 		word = "Ready"
 	case word == "":
@@ -208,9 +210,17 @@ func (p *nodesPage) item(name string, d *nodeData) grid.Item {
 	}
 	return grid.Item{
 		ID: name, Key: name, State: state, Time: created, Labels: d.row.Labels, Data: d,
-		Cells: []string{name, word, n.Role, "", "", "", phase(n.DNS), phase(n.Host), phase(n.Kubelet), strconv.Itoa(restarts), n.IP, version, "", ""},
+		Cells: []string{name, word, u.roleWord(n.Role), "", "", "", phase(n.DNS), phase(n.Host), phase(n.Kubelet), strconv.Itoa(restarts), n.IP, version, "", ""},
 		Roles: []paint.Role{paint.Strong, state.Role(), paint.Dim, paint.Plain, paint.Plain, paint.Plain, role(n.DNS), role(n.Host), role(n.Kubelet), restartRole, paint.Dim, paint.Dim, paint.Dim},
 	}
+}
+
+// roleWord is a role as short as there is room for.
+func (u *ui) roleWord(role string) string {
+	if role == cluster.RoleControlPlane {
+		return u.T("control")
+	}
+	return u.T(role)
 }
 
 // oldest is when the first of some components got into its state.
@@ -320,6 +330,9 @@ func (p *nodesPage) strip(w int) string {
 
 // nodeStory says what is wrong with a node, "" if nothing is.
 func (u *ui) nodeStory(name string) (paint.Role, string) {
+	if u.changing[name] != "" {
+		return paint.Plain, "" // what is seen of it meanwhile is no trouble
+	}
 	for i := range u.state.Snapshot.Problems {
 		p := &u.state.Snapshot.Problems[i]
 		if p.Object == "node/"+name || strings.HasPrefix(p.Object, "component/"+name+"/") {

@@ -207,6 +207,9 @@ func (u *ui) onNodes(names []string) []string {
 }
 
 func (u *ui) askStopNodes(list []subject) {
+	if u.refuseSecond(u.session.Name()) {
+		return
+	}
 	names := nodeNames(list)
 	all := strings.Join(names, ", ")
 	u.ask(u.T("stop %s?", all), append([]string{
@@ -223,6 +226,9 @@ func (u *ui) startNodes(list []subject) {
 }
 
 func (u *ui) askRestartNodes(list []subject) {
+	if u.refuseSecond(u.session.Name()) {
+		return
+	}
 	names := nodeNames(list)
 	all := strings.Join(names, ", ")
 	u.ask(u.T("restart %s?", all), append([]string{

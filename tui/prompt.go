@@ -52,7 +52,11 @@ func (p *prompt) line(u *ui, w int) string {
 		}
 	}
 	p.input.draw(l, l.Room(), paint.Plain, ghost)
-	return l.Add(paint.Dim, others).Right(paint.Dim, u.T("enter keeps it, esc clears it")).String()
+	keys := u.T("enter accepts it, esc cancels")
+	if p.changed != nil { // a filter counts while it is typed
+		keys = u.T("enter keeps it, esc clears it")
+	}
+	return l.Add(paint.Dim, others).Right(paint.Dim, keys).String()
 }
 
 func (u *ui) promptKey(msg tea.KeyMsg) {

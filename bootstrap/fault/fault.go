@@ -132,6 +132,16 @@ func ExitCode(err error) int {
 	return 1
 }
 
+// KindOfCode returns the kind that a command with this exit code has failed with, Internal for any other code.
+func KindOfCode(code int) Kind {
+	for kind, c := range codes {
+		if c == code {
+			return kind
+		}
+	}
+	return Internal
+}
+
 // Problem turns any error into the value that CLI, JSON and terminal UI show.
 func Problem(err error) cluster.Problem {
 	p := cluster.Problem{Kind: string(Internal), Severity: cluster.SeverityError, Summary: err.Error()}

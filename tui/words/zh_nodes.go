@@ -31,6 +31,8 @@ var zhNodes = map[string]string{
 	"cluster %s is new: what it has created so far, nodes, volumes and data, is removed":          "集群 %s 是新的：移除目前为止创建的节点、卷和数据", "abort it": "中止",
 	"only what a start has made is kept": "只有启动所创建的内容可以保留", "again and keep": "重试并保留", "try again, and keep what it makes if it fails": "重试，失败时保留其创建的内容",
 
+	"enter accepts it, esc cancels": "回车确认，esc 取消",
+
 	// Titles of columns.
 	"Cluster": "集群", "Image": "镜像", "On": "所在节点", "Missing on": "缺少的节点", "Came by": "来源", "Role": "角色",
 

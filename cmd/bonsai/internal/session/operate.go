@@ -215,7 +215,53 @@ func (o *operation) failure(op string, code int) error {
 	case o.failed != nil:
 		return fault.FromProblem(*o.failed)
 	}
+	if printed := printedErrors(o.lines, fault.KindOfCode(code)); len(printed) > 0 {
+		return errors.Join(printed...)
+	}
 	return fault.Newf(fault.Internal, "%s exited with code %d", op, code).WithEvidence(o.lines...)
+}
+
+// printedErrors reads the errors that a verb without JSON has printed for people: each is a line "error: …", and indented
+// ones after it with its cause, evidence and hint.
+func printedErrors(lines []string, kind fault.Kind) (list []error) {
+	var f *fault.Fault
+	cause, hint := "", ""
+	end := func() {
+		if f == nil {
+			return
+		}
+		if cause != "" {
+			f.Err = errors.New(cause)
+		}
+		if hint != "" {
+			f.Advise(hint)
+		}
+		list = append(list, f)
+		f, cause, hint = nil, "", ""
+	}
+	var more *string // what an indented line goes on with
+	for _, line := range lines {
+		text, isError := strings.CutPrefix(line, "error: ")
+		indented := strings.TrimSpace(line)
+		switch {
+		case isError:
+			end()
+			f = &fault.Fault{Kind: kind, Op: text}
+			more = &f.Op
+		case f == nil || !strings.HasPrefix(line, "  "):
+			end()
+		case strings.HasPrefix(indented, "cause: "):
+			cause, more = strings.TrimPrefix(indented, "cause: "), &cause
+		case strings.HasPrefix(indented, "hint: "):
+			hint, more = strings.TrimPrefix(indented, "hint: "), &hint
+		case strings.HasPrefix(indented, "| "):
+			f.Evidence = append(f.Evidence, strings.TrimPrefix(indented, "| "))
+		default:
+			*more += "\n" + indented
+		}
+	}
+	end()
+	return list
 }
 
 // tailed reads lines of a growing file. It has its own position; that of the file is the writer's.

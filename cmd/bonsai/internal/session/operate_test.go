@@ -41,6 +41,32 @@ printf '{"kind":"done","step":"etcd","time":"2026-08-01T10:00:01Z"}'
 	}
 }
 
+// TestPrintedErrorsAreFaults: verbs without JSON fail with their own words and kind, too.
+func TestPrintedErrorsAreFaults(t *testing.T) {
+	s, _ := operator(t, `
+echo "a line before"
+echo "error: pull images on dev-1" >&2
+echo "  cause: no such host" >&2
+echo "    at all" >&2
+echo "  | evidence" >&2
+echo "  hint: try again:  bonsai image pull x" >&2
+echo "error: pull images on dev-2" >&2
+exit 25`)
+	err := s.Operate(t.Context(), []string{"image", "pull", "x"}, func(cluster.Event) {})
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || len(joined.Unwrap()) != 2 {
+		t.Fatalf("%v", err)
+	}
+	first := fault.Problem(joined.Unwrap()[0])
+	if first.Summary != "pull images on dev-1" || first.Cause != "no such host\nat all" || first.Kind != string(fault.Image) || !slices.Equal(first.Evidence, []string{"evidence"}) ||
+		first.HintText() != "try again:  bonsai image pull x" {
+		t.Errorf("%+v", first)
+	}
+	if second := joined.Unwrap()[1]; second.Error() != "pull images on dev-2" || fault.KindOf(second) != fault.Image {
+		t.Errorf("%v", second)
+	}
+}
+
 func TestArgumentsOfAnotherCommandStayLast(t *testing.T) {
 	s := New(Options{Name: "dev"})
 	for _, test := range []struct{ given, want []string }{
