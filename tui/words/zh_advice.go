@@ -255,4 +255,9 @@ var zhAdvice = map[string]string{
 	"write it into the file, or omit -f":              "请写入该文件，或省略 -f",
 	"write them into the file as false, too":          "请在文件中也将它们设为 false",
 	"or keep it in the file as it is in the cluster":  "或在文件中保持与集群一致",
+	"create it, or correct the path":                  "请创建它，或更正路径",
+	"or remove the mount":                             "或移除该挂载",
+	"it has no mounts":                                "它没有挂载",
+	"omit the mounts, or add nodes:  --nodes 1":       "省略挂载，或添加节点：  --nodes 1",
+	"for example:  --mount /home/me/src:/src:ro":      "例如：  --mount /home/me/src:/src:ro",
 }

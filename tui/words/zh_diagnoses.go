@@ -9,6 +9,8 @@ var zhDiagnoses = []phrase{
 	{"the control plane was killed together with what started it{}", "控制平面随启动它的进程一起被杀死{}"}, {"the control plane was killed together with what started it", "控制平面随启动它的进程一起被杀死"},
 	{"the control plane was killed, probably together with what started it", "控制平面被杀死，很可能是随启动它的进程一起"},
 	{"it was started in a pid namespace of its own (a container, a sandbox or a step of a CI job), and ended with that", "它在独立的 PID 命名空间（容器、沙箱或 CI 任务的步骤）中启动，并随之结束"},
+	{"the control plane's process exited unexpectedly, and was restarted", "控制平面的进程意外退出，并已被重启"}, {"it was killed, and had no time to say why", "它被杀死，没来得及说明原因"},
+	{"{}, and is being restarted at {_}", "{}，将于 {} 重启"}, {"{}, and is being restarted", "{}，正在重启"}, {"and is being restarted", "正在重启"},
 	{"it was a part of {}, which has ended with all its processes", "它属于 {}，而后者已连同其所有进程结束"},
 	{"the control plane's process was killed{}", "控制平面的进程被杀死{}"}, {"the control plane's process was killed", "控制平面的进程被杀死"}, {"it had no time to say why", "它没来得及说明原因"},
 	{"running pods continue, but nothing is scheduled, repaired or answered", "运行中的 Pod 继续，但不再调度、修复或响应任何请求"},

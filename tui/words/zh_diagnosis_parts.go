@@ -4,6 +4,7 @@ package words
 var zhDiagnosisParts = []phrase{
 	{"{} ({} pods)", "{}（{} 个 Pod）"}, {"{} ({} pod)", "{}（{} 个 Pod）"}, {"({} pods)", "（{} 个 Pod）"},
 	{"{} pods", "{} 个 Pod"}, {"{} pod", "{} 个 Pod"}, {"{} others", "{} 个"}, {"{} other", "{} 个"},
+	{"{} ({_} times since {})", "{1}（自 {3} 以来 {2} 次）"}, {"({_} times since {})", "（自 {2} 以来 {1} 次）"}, {"{_} at {_}", "{} 于 {}"},
 	{"once", "1 次"}, {"twice", "2 次"}, {"{} times", "{} 次"}, {"{} so far", "至今 {}"}, {"or more", "或更多"},
 	{"run", "在运行"}, {"runs", "在运行"},
 	{"memory", "内存"}, {"disk space", "磁盘空间"}, {"processes", "进程"},
