@@ -331,7 +331,7 @@ func (p *nodesPage) strip(w int) string {
 // nodeStory says what is wrong with a node, "" if nothing is.
 func (u *ui) nodeStory(name string) (paint.Role, string) {
 	if u.changing[name] != "" {
-		return paint.Plain, "" // what is seen of it meanwhile is no trouble
+		return paint.Plain, "" // what is observed meanwhile is meant
 	}
 	for i := range u.state.Snapshot.Problems {
 		p := &u.state.Snapshot.Problems[i]
