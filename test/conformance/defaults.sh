@@ -28,7 +28,7 @@ main() {
 	exec 9>"$dir/lock"
 	flock -n 9 || die "another run uses $dir"
 
-	renew "$BIN" go.mod go.sum lib.sh defaults.sh
+	renew "$BIN" go.mod go.sum lib.sh
 	local component flags
 	flags=$(version_flags)
 	for component in kubeadm kube-apiserver kube-controller-manager kube-scheduler; do
@@ -43,7 +43,7 @@ main() {
 	rm -rf "$dir/kubeadm"
 	mkdir -m 700 "$dir/kubeadm"
 	trap finish EXIT
-	bonsai start --nodes 1 ${KUBERNETES:+--kubernetes-version "$KUBERNETES"} >&2
+	bonsai start --nodes 1 ${KUBERNETES:+--kubernetes-version "$KUBERNETES"} >&2 || die "the cluster did not start"
 	"$BIN/defaults" -bin "$BIN" -dir "$dir/kubeadm" -version "$VERSION" -emulate "${KUBERNETES:-}" \
 		-kubeconfig "$KUBECONFIG" -node "$(bonsai kubectl -- get nodes -o 'jsonpath={.items[0].metadata.name}')" 9>&-
 }

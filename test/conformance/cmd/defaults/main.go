@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -73,7 +74,7 @@ func run(ctx context.Context, args []string, out io.Writer) (ok bool, err error)
 		// Another one.
 		"kubelet and kube-proxy": "/api/v1/nodes/" + *node + "/proxy/metrics",
 	}}
-	result, err := settle(ctx, theirs, ours)
+	result, err := settle(ctx, theirs, ours, o.Emulate != "")
 	if err != nil {
 		return false, err
 	}
@@ -85,13 +86,13 @@ func run(ctx context.Context, args []string, out io.Writer) (ok bool, err error)
 const limit = time.Minute
 
 // settle compares until the planes differ as documented, or the limit is reached.
-func settle(ctx context.Context, theirs, ours defaults.Plane) (defaults.Result, error) {
+func settle(ctx context.Context, theirs, ours defaults.Plane, emulated bool) (defaults.Result, error) {
 	expired := time.NewTimer(limit)
 	defer expired.Stop()
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
 	for {
-		result, err := compare(ctx, theirs, ours)
+		result, err := compare(ctx, theirs, ours, emulated)
 		if err == nil && result.OK() {
 			return result, nil
 		}
@@ -105,7 +106,7 @@ func settle(ctx context.Context, theirs, ours defaults.Plane) (defaults.Result, 
 	}
 }
 
-func compare(ctx context.Context, theirs, ours defaults.Plane) (defaults.Result, error) {
+func compare(ctx context.Context, theirs, ours defaults.Plane, emulated bool) (defaults.Result, error) {
 	there, err := defaults.Observe(ctx, theirs)
 	if err != nil {
 		return defaults.Result{}, fmt.Errorf("observe kubeadm's control plane: %w", err)
@@ -114,7 +115,13 @@ func compare(ctx context.Context, theirs, ours defaults.Plane) (defaults.Result,
 	if err != nil {
 		return defaults.Result{}, fmt.Errorf("observe bonsai's cluster: %w", err)
 	}
-	return defaults.Compare(there, here, defaults.Table), nil
+	if !emulated {
+		return defaults.Compare(there, here, defaults.Table), nil
+	}
+	result := defaults.Compare(there, here, slices.Concat(defaults.Table, defaults.Emulated))
+	// The table is that of the newest version. Not all in it exists in older ones.
+	result.Stale = nil
+	return result, nil
 }
 
 func report(out io.Writer, r defaults.Result) {

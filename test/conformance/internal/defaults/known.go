@@ -37,3 +37,10 @@ var Table = []Known{
 	{"object services kube-system/kube-dns", OnlyBonsai, "cluster DNS; `kubeadm init` adds CoreDNS later"},
 	{"object *s kube-system/coredns*", OnlyBonsai, "what scripts expect of CoreDNS, see [DNS](dns.md#scripts-that-expect-coredns)"},
 }
+
+// Emulated are the further differences of clusters that emulate an older version.
+var Emulated = []Known{
+	{"feature gate of kubelet and kube-proxy: *", Changed,
+		"when an older version is emulated: upstream's kubelet and kube-proxy cannot do that, so theirs are the gates of the built-in version"},
+	{"feature gate of kubelet and kube-proxy: *", OnlyBonsai, "the same"},
+}
