@@ -131,9 +131,8 @@ func prepare(ctx context.Context, o Options, p ports) (map[string][]string, erro
 			return nil, fmt.Errorf("kubeadm init phase %s: %w\n%s", phase[0], err, out)
 		}
 	}
-	// These two lead to the advertised address, where nothing listens.
 	for _, name := range []string{controllerManagerConf, schedulerConf, adminConf} {
-		if err := replace(filepath.Join(o.Dir, name), advertised, loopback); err != nil {
+		if err := leadToLoopback(filepath.Join(o.Dir, name)); err != nil {
 			return nil, err
 		}
 	}
@@ -166,12 +165,13 @@ func command(manifest string) ([]string, error) {
 	return pod.Spec.Containers[0].Command, nil
 }
 
-func replace(path, old, with string) error {
-	data, err := os.ReadFile(path)
+// leadToLoopback changes a kubeconfig of kubeadm, which leads to the advertised address, where nothing listens.
+func leadToLoopback(kubeconfig string) error {
+	data, err := os.ReadFile(kubeconfig)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, bytes.ReplaceAll(data, []byte(old), []byte(with)), 0o600)
+	return os.WriteFile(kubeconfig, bytes.ReplaceAll(data, []byte(advertised), []byte(loopback)), 0o600)
 }
 
 // freePorts are n different ports of the loopback interface on which nothing listens now.
