@@ -1,0 +1,235 @@
+// Package imagestore keeps the content of images on this machine: what "bonsai image load" and "image build" brought, so that
+// nodes that come later get it when neither the engine nor another node has it any more.
+//
+// Content is addressed by digest, as in an OCI layout (blobs/sha256/HEX): manifests and configurations as their writer made
+// them, layers as they came. The store does not know names: which image is called what is recorded by each cluster, and
+// Collect removes what none of them names. All files are private.
+//
+// Begin reading at Store. archive.go reads and writes archives; image.go finds what belongs to an image.
+package imagestore
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// Store is a folder of content. It need not exist. The methods may be called by several processes at once.
+type Store struct{ dir string }
+
+// New returns the store in a folder.
+func New(dir string) Store { return Store{dir: dir} }
+
+// Dir is the store's folder.
+func (s Store) Dir() string { return s.dir }
+
+// ErrMissing means that the store lacks some content.
+var ErrMissing = errors.New("not in the image store")
+
+// lockPause is between two attempts to take the lock.
+const lockPause = 20 * time.Millisecond
+
+// Use keeps content that is there, or is put there, from being collected until release is called.
+func (s Store) Use(ctx context.Context) (release func(), err error) {
+	return s.lock(ctx, (*flock.Flock).TryRLockContext)
+}
+
+func (s Store) lock(ctx context.Context, take func(*flock.Flock, context.Context, time.Duration) (bool, error)) (release func(), err error) {
+	for _, dir := range []string{s.dir, s.blobs(), s.partial()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("open the image store: %w", err)
+		}
+	}
+	lock := flock.New(filepath.Join(s.dir, "lock"), flock.SetPermissions(0o600))
+	if _, err := take(lock, ctx, lockPause); err != nil {
+		return nil, fmt.Errorf("lock the image store: %w", err)
+	}
+	return sync.OnceFunc(func() { _ = lock.Unlock() }), nil
+}
+
+func (s Store) blobs() string { return filepath.Join(s.dir, "blobs", "sha256") }
+
+// partial has the files that are being written.
+func (s Store) partial() string { return filepath.Join(s.dir, "partial") }
+
+// path is where content is stored; empty if the digest is not one.
+func (s Store) path(digest string) string {
+	name, ok := strings.CutPrefix(digest, "sha256:")
+	if sum, err := hex.DecodeString(name); !ok || err != nil || len(sum) != sha256.Size || strings.ToLower(name) != name {
+		return ""
+	}
+	return filepath.Join(s.blobs(), name)
+}
+
+// Has reports whether the store has content. Call Use first, if it has to stay.
+func (s Store) Has(digest string) bool {
+	p := s.path(digest)
+	if p == "" {
+		return false
+	}
+	_, err := os.Stat(p)
+	return err == nil
+}
+
+// Open returns content; the caller closes it. What it reads is not compared with the digest again.
+func (s Store) Open(digest string) (*os.File, error) {
+	p := s.path(digest)
+	if p == "" {
+		return nil, fmt.Errorf("%q is not a digest of sha256", digest)
+	}
+	f, err := os.Open(p)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%s: %w", digest, ErrMissing)
+	}
+	return f, err
+}
+
+// Blob is a piece of content.
+type Blob struct {
+	Digest string
+	Size   int64
+}
+
+// Put stores all of r. If want is not empty, another content is an error, and is not stored. Call Use first.
+//
+// It does not wait until the disk has the content, which would take most of the time of a load: a node compares what it gets
+// with the digest, and Verify finds what was damaged.
+func (s Store) Put(r io.Reader, want string) (b Blob, err error) {
+	f, err := os.CreateTemp(s.partial(), "blob-*")
+	if err != nil {
+		return b, fmt.Errorf("write to the image store: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = errors.Join(f.Close(), os.Remove(f.Name()))
+		}
+	}()
+	hash := sha256.New()
+	// Not ReadFrom of the file, so that what is hashed is what is written.
+	if b.Size, err = io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(f, hash)}, r, make([]byte, copySize)); err != nil {
+		return b, err
+	}
+	b.Digest = digestOf(hash.Sum(nil))
+	if want != "" && b.Digest != want {
+		return b, fmt.Errorf("content of %s has the digest %s", want, b.Digest)
+	}
+	if err := f.Close(); err != nil {
+		return b, fmt.Errorf("write to the image store: %w", err)
+	}
+	// Content of the same digest is replaced: it is the same, or was damaged.
+	if err := os.Rename(f.Name(), s.path(b.Digest)); err != nil {
+		return b, fmt.Errorf("write to the image store: %w", err)
+	}
+	return b, nil
+}
+
+// copySize is large, so that copying takes few calls.
+const copySize = 1 << 20
+
+func digestOf(sum []byte) string { return "sha256:" + hex.EncodeToString(sum) }
+
+// Verify reads content again, and removes and returns what is not what its digest says, or is missing.
+func (s Store) Verify(digests []string) (damaged []string) {
+	for _, d := range digests {
+		if s.verify(d) != nil {
+			damaged = append(damaged, d)
+			if p := s.path(d); p != "" {
+				_ = os.Remove(p)
+			}
+		}
+	}
+	return damaged
+}
+
+func (s Store) verify(digest string) error {
+	f, err := s.Open(digest)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, f); err != nil {
+		return err
+	}
+	if got := digestOf(hash.Sum(nil)); got != digest {
+		return fmt.Errorf("content of %s has the digest %s", digest, got)
+	}
+	return nil
+}
+
+// Collect removes what no image of targets needs, and what interrupted writers left, and returns how many bytes that freed.
+// It waits until nobody uses the store. targets is called then, so that it knows of what was just recorded.
+func (s Store) Collect(ctx context.Context, targets func() ([]string, error)) (freed int64, err error) {
+	if _, err := os.Stat(s.dir); errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	release, err := s.lock(ctx, (*flock.Flock).TryLockContext)
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	roots, err := targets()
+	if err != nil {
+		return 0, err
+	}
+	keep := map[string]bool{}
+	for _, target := range roots {
+		for _, d := range s.reachable(target) {
+			keep[strings.TrimPrefix(d, "sha256:")] = true
+		}
+	}
+	for _, dir := range []string{s.blobs(), s.partial()} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return freed, fmt.Errorf("collect the image store: %w", err)
+		}
+		for _, e := range entries {
+			if keep[e.Name()] {
+				continue
+			}
+			if info, err := e.Info(); err == nil {
+				freed += info.Size()
+			}
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return freed, fmt.Errorf("collect the image store: %w", err)
+			}
+		}
+	}
+	return freed, nil
+}
+
+// Size returns the bytes on disk, all together, and what each of the targets takes; what several share counts for each.
+func (s Store) Size(targets []string) (total int64, each map[string]int64, err error) {
+	sizes := map[string]int64{}
+	for _, dir := range []string{s.blobs(), s.partial()} {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return 0, nil, fmt.Errorf("measure the image store: %w", err)
+		}
+		for _, e := range entries {
+			if info, err := e.Info(); err == nil {
+				sizes["sha256:"+e.Name()] = info.Size()
+				total += info.Size()
+			}
+		}
+	}
+	each = map[string]int64{}
+	for _, target := range targets {
+		each[target] = 0
+		for _, d := range s.reachable(target) {
+			each[target] += sizes[d]
+		}
+	}
+	return total, each, nil
+}
