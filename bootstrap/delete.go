@@ -73,7 +73,13 @@ func (m *Manager) Delete(ctx context.Context, name string, events func(cluster.E
 		if _, err := kubeconfig.Remove(ca); err != nil {
 			rec.warnOf("kubeconfig", err)
 		}
-		return state.Remove()
+		if err := state.Remove(); err != nil {
+			return err
+		}
+		if _, err := CollectImages(limited, m.env.Dir); err != nil {
+			rec.warnOf("images", err) // everything of the cluster is gone
+		}
+		return nil
 	})
 	if err == nil && engineErr == nil && needsEngine {
 		err = m.prunePayloads(limited)

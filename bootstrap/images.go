@@ -10,8 +10,10 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/imagestore"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/nodeimages"
+	"bonsai/bootstrap/statedir"
 )
 
 // imagesLimit bounds the copying of all images. They may be large, but the start waits for them.
@@ -56,28 +58,110 @@ func (o *operation) fillImages(ctx context.Context) {
 	if len(targets) == 0 {
 		return
 	}
-	transfers, lost := nodeimages.Transfers(have, targets, slices.Collect(maps.Keys(sources)))
-	of := func(names []string) (list []node.Container) {
-		for _, n := range names {
-			list = append(list, nodes[n])
-		}
-		return list
+	store := imagestore.New(o.env.Dir.ImageStore())
+	release, err := store.Use(ctx)
+	if err != nil {
+		o.rec.warnOf("images", err)
+		return
 	}
-	for _, t := range transfers {
-		o.imageStep(t.To, func() error { return nodeimages.Copy(ctx, o.driver, nodes[t.From], of(t.To), t.Names) })
+	defer release()
+	f := &filler{operation: o, store: store, nodes: nodes, sources: sources}
+	f.fill(ctx, have, targets)
+}
+
+// filler gives nodes images. Trouble with one image does not affect the others.
+type filler struct {
+	*operation
+	store   imagestore.Store
+	nodes   map[string]node.Container
+	sources map[string]statedir.ImageSource
+}
+
+func (f *filler) fill(ctx context.Context, have map[string][]cluster.NodeImage, targets []string) {
+	recorded := map[string]string{}
+	for name, s := range f.sources {
+		recorded[name] = s.Target
 	}
-	for _, name := range lost { // one that the engine no longer has does not affect the others
-		if s := sources[name]; !s.Engine {
-			f := fault.Newf(fault.Image, "image %s was loaded from an archive, and no node has it any more", name)
-			f.Advice = []cluster.Advice{loadAgain(s.File)}
-			o.rec.warnOf("images", f)
-			continue
+	fill := nodeimages.Fill(have, targets, recorded, f.store.Has)
+	for _, from := range slices.Sorted(maps.Keys(fill.Adoptions)) {
+		f.imageStep([]string{from}, func() error { return f.adopt(ctx, f.nodes[from], fill.Adoptions[from], recorded) })
+	}
+	for _, d := range fill.Deliveries {
+		f.imageStep(d.To, func() error { return f.deliver(ctx, d, recorded) })
+	}
+	for _, name := range fill.Lost {
+		f.findAgain(ctx, name, targets)
+	}
+}
+
+// adopt brings into the store what only a node has, and records it.
+func (f *filler) adopt(ctx context.Context, from node.Container, names []string, recorded map[string]string) error {
+	found, err := nodeimages.Adopt(ctx, f.driver, f.store, from, names)
+	if err != nil {
+		return err
+	}
+	known := map[string]statedir.ImageSource{}
+	for name, target := range found {
+		recorded[name] = target
+		s := f.sources[name]
+		s.Target = target
+		known[name] = s
+	}
+	return f.state.RecordImages(ctx, known)
+}
+
+func (f *filler) deliver(ctx context.Context, d nodeimages.Delivery, recorded map[string]string) error {
+	targets := map[string]string{}
+	for _, name := range d.Names {
+		if f.store.Has(recorded[name]) { // or its adoption has failed, which is reported
+			targets[name] = recorded[name]
 		}
-		o.imageStep(targets, func() error {
-			_, err := nodeimages.FromEngine(ctx, o.driver, of(targets), []string{name})
+	}
+	images, err := nodeimages.Stored(f.store, targets)
+	if err != nil || len(images) == 0 {
+		return err
+	}
+	return nodeimages.Deliver(ctx, f.driver, f.store, f.containersOf(d.To), images)
+}
+
+func (f *filler) containersOf(names []string) (list []node.Container) {
+	for _, n := range names {
+		list = append(list, f.nodes[n])
+	}
+	return list
+}
+
+// findAgain loads an image that neither the store nor a node has from the engine, if it came from there.
+func (f *filler) findAgain(ctx context.Context, name string, targets []string) {
+	s := f.sources[name]
+	if !s.Engine {
+		fault := fault.Newf(fault.Image, "image %s was loaded from an archive, and no node has it any more", name)
+		fault.Advice = []cluster.Advice{loadAgain(s.File)}
+		f.rec.warnOf("images", fault)
+		return
+	}
+	f.imageStep(targets, func() error {
+		images, err := nodeimages.FromEngine(ctx, f.driver, f.store, []string{name})
+		if err != nil {
 			return err
-		})
+		}
+		if err := nodeimages.Deliver(ctx, f.driver, f.store, f.containersOf(targets), images); err != nil {
+			return err
+		}
+		return f.state.RecordImages(ctx, RecordOf(images, s))
+	})
+}
+
+// RecordOf is what is remembered of images, under each of their names.
+func RecordOf(images []nodeimages.Image, source statedir.ImageSource) map[string]statedir.ImageSource {
+	record := map[string]statedir.ImageSource{}
+	for _, i := range images {
+		source.Target = i.Target.Digest
+		for _, name := range i.Names {
+			record[name] = source
+		}
 	}
+	return record
 }
 
 // removeImages removes from nodes, and from have, what "image rm" removed while they did not run.

@@ -1,10 +1,13 @@
 package bootstrap_test
 
 import (
+	"archive/tar"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -12,52 +15,67 @@ import (
 
 	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/imagestore"
+	"bonsai/bootstrap/imagestore/imagetest"
 	"bonsai/bootstrap/node"
+	"bonsai/bootstrap/nodeimages"
 	"bonsai/bootstrap/plan"
 	"bonsai/bootstrap/statedir"
 )
 
-// stores are the image stores of all containers of an engine, by the container's name. An archive is the names in it.
+// stores are the image stores of all containers of an engine, by the container's name: what each name leads to.
 type stores struct {
 	mu     sync.Mutex // guards the rest
-	images map[string][]string
+	images map[string]map[string]string
 	listed []string // the containers that were asked
 }
 
 func (s *stores) exec(container string, e node.Exec) (int, error) {
 	line := strings.Join(e.Cmd, " ")
-	var data []byte
+	var delivery cluster.ImageDelivery
 	if e.Stdin != nil {
-		var err error
-		if data, err = io.ReadAll(e.Stdin); err != nil {
+		in := tar.NewReader(e.Stdin)
+		if _, err := in.Next(); err != nil {
+			return 0, err
+		}
+		if err := json.NewDecoder(in).Decode(&delivery); err != nil {
+			return 0, err
+		}
+		if _, err := io.Copy(io.Discard, e.Stdin); err != nil {
 			return 0, err
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	gone, isRemove := strings.CutPrefix(line, "bonsai-agent images rm ")
-	names, isExport := strings.CutPrefix(line, "bonsai-agent images export ")
+	name, isExport := strings.CutPrefix(line, "bonsai-agent images export ")
 	switch {
 	case line == "bonsai-agent images ls -o json":
 		s.listed = append(s.listed, container)
 		list := []cluster.NodeImage{{Name: "registry.k8s.io/pause:3"}}
-		for _, name := range s.images[container] {
-			list = append(list, cluster.NodeImage{Name: name, Target: "content", Loaded: true})
+		for name, target := range s.images[container] {
+			list = append(list, cluster.NodeImage{Name: name, Target: target, Loaded: true})
 		}
 		return 0, json.NewEncoder(e.Stdout).Encode(list)
 	case isRemove:
-		s.images[container] = slices.DeleteFunc(s.images[container], func(name string) bool { return slices.Contains(strings.Fields(gone), name) })
+		maps.DeleteFunc(s.images[container], func(name, _ string) bool { return slices.Contains(strings.Fields(gone), name) })
 		return 0, json.NewEncoder(e.Stdout).Encode(strings.Fields(gone))
 	case isExport:
-		_, err := fmt.Fprint(e.Stdout, strings.ReplaceAll(names, " ", "\n"))
+		archive, _ := imagetest.OCI(name, "content of "+name)
+		_, err := e.Stdout.Write(archive)
 		return 0, err
-	case strings.HasPrefix(line, "bonsai-agent images import -o json -"):
-		var loaded []cluster.LoadedImage
-		for name := range strings.FieldsSeq(string(data)) {
-			s.images[container] = append(s.images[container], name)
-			loaded = append(loaded, cluster.LoadedImage{Name: name})
+	case strings.HasPrefix(line, "bonsai-agent images unpacked "):
+		return 0, json.NewEncoder(e.Stdout).Encode([]string{})
+	case line == "bonsai-agent images receive":
+		if s.images[container] == nil {
+			s.images[container] = map[string]string{}
 		}
-		return 0, json.NewEncoder(e.Stdout).Encode(loaded)
+		for _, i := range delivery.Images {
+			for _, name := range i.Names {
+				s.images[container][name] = i.Documents[0].Digest
+			}
+		}
+		return 0, nil
 	}
 	return 1, errors.New("unknown command " + line)
 }
@@ -72,7 +90,7 @@ func (s *stores) on(t *testing.T, m *machine, name string) string {
 	i := slices.IndexFunc(list, func(c node.Container) bool { return c.Node == name })
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return strings.Join(slices.Sorted(slices.Values(s.images[list[i].Name])), " ")
+	return strings.Join(slices.Sorted(maps.Keys(s.images[list[i].Name])), " ")
 }
 
 // lose removes a node with its volume, as somebody does with docker rm and docker volume rm.
@@ -90,45 +108,67 @@ func (s *stores) lose(t *testing.T, m *machine, name string) {
 	delete(s.images, c[name].Name)
 }
 
+// loaded puts an archive into the image store, as "image load" does, and returns what is recorded of its image.
+func loaded(t *testing.T, m *machine, archive []byte, source statedir.ImageSource) map[string]statedir.ImageSource {
+	t.Helper()
+	store := imagestore.New(m.dir.ImageStore())
+	release, err := store.Use(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	images, err := nodeimages.FromArchive(store, bytes.NewReader(archive))
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := bootstrap.RecordOf(images, source)
+	if err := m.dir.Cluster("dev").RecordImages(t.Context(), record); err != nil {
+		t.Fatal(err)
+	}
+	return record
+}
+
 func TestNodesThatComeLaterGetLoadedImages(t *testing.T) {
 	m := newMachine(t)
-	s := &stores{images: map[string][]string{}}
+	s := &stores{images: map[string]map[string]string{}}
 	m.engine.Commands = s.exec
-	m.engine.Images = []node.Image{{Ref: "docker.io/library/app:1", ID: "sha256:1"}}
 	if err := m.start(t, plan.Wish{Nodes: new(1)}); err != nil {
 		t.Fatal(err)
 	}
 	if len(s.listed) > 0 {
 		t.Errorf("nodes were asked for images although none was ever loaded: %q", s.listed)
 	}
-	// What "image load" does.
-	first, err := node.ByName(t.Context(), m.engine, m.dir.Cluster("dev").ID())
-	if err != nil {
-		t.Fatal(err)
+	// What "image load" does: of the engine, and of an archive that has the image's digest.
+	const app, filed, legacy, lonely = "docker.io/library/app:1", "docker.io/library/filed:1", "docker.io/library/legacy:1", "docker.io/library/lonely:1"
+	first := m.container(t, "dev-1")
+	oci, digest := imagetest.OCI(filed, "base", "top")
+	s.images[first] = map[string]string{}
+	for _, record := range []map[string]statedir.ImageSource{
+		loaded(t, m, imagetest.Docker([]string{app}, "base"), statedir.ImageSource{Engine: true}), loaded(t, m, oci, statedir.ImageSource{File: "/tmp/it's.tar"}),
+	} {
+		for name, i := range record {
+			s.images[first][name] = i.Target
+		}
 	}
-	s.images[first["dev-1"].Name] = []string{"docker.io/library/app:1", "docker.io/library/filed:1"}
-	err = m.dir.Cluster("dev").RecordImages(t.Context(), map[string]statedir.ImageSource{
-		"docker.io/library/app:1": {Engine: true}, "docker.io/library/filed:1": {File: "/tmp/it's.tar"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	// Another program loaded this one into a node.
+	_, target := imagetest.OCI(lonely, "content of "+lonely)
+	s.images[first][lonely] = target
 
-	const both = "docker.io/library/app:1 docker.io/library/filed:1"
+	all := strings.Join([]string{app, filed, "docker.io/library/filed@" + digest, lonely}, " ")
 	if err := m.start(t, plan.Wish{Nodes: new(3)}); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"dev-1", "dev-2", "dev-3"} {
-		if got := s.on(t, m, name); got != both {
-			t.Errorf("%s has %q, want %q", name, got, both)
+		if got := s.on(t, m, name); got != all {
+			t.Errorf("%s has %q, want %q", name, got, all)
 		}
 	}
 	s.lose(t, m, "dev-2")
 	if err := m.start(t, plan.Wish{}); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.on(t, m, "dev-2"); got != both {
-		t.Errorf("a recreated node has %q, want %q", got, both)
+	if got := s.on(t, m, "dev-2"); got != all {
+		t.Errorf("a recreated node has %q, want %q", got, all)
 	}
 
 	// A plain stop and start asks no node.
@@ -140,45 +180,79 @@ func TestNodesThatComeLaterGetLoadedImages(t *testing.T) {
 		t.Errorf("start of a stopped cluster: %v, asked %q", err, s.listed)
 	}
 
-	// If no node has an image any more, the engine may, and a warning names what comes from elsewhere.
+	// No node has an image any more, and the engine never had: the store has. A warning names what is not in it, and what came
+	// from the engine is read there again.
 	for _, name := range []string{"dev-1", "dev-2", "dev-3"} {
 		s.lose(t, m, name)
 	}
+	err := m.dir.Cluster("dev").RecordImages(t.Context(), map[string]statedir.ImageSource{legacy: {File: "/tmp/it's.tar"}, "docker.io/library/engine:1": {Engine: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.engine.Images = []node.Image{{Ref: "docker.io/library/engine:1", ID: imagetest.ID("of the engine")}}
+	m.engine.Archive = imagetest.Docker([]string{"engine:1"}, "of the engine")
 	var w warnings
 	if _, err := m.Start(t.Context(), plan.Wish{Name: "dev"}, bootstrap.Run{Events: w.event}); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.on(t, m, "dev-3"); got != "docker.io/library/app:1" {
-		t.Errorf("after the loss of all nodes dev-3 has %q", got)
+	want := strings.Join([]string{app, "docker.io/library/engine:1", filed, "docker.io/library/filed@" + digest, lonely}, " ")
+	if got := s.on(t, m, "dev-3"); got != want {
+		t.Errorf("after the loss of all nodes dev-3 has %q, want %q", got, want)
 	}
 	// The other warnings name the nodes.
 	lost := slices.DeleteFunc(w.list, func(p cluster.Problem) bool { return !strings.Contains(p.Summary, "image ") })
-	if len(lost) != 1 || !strings.Contains(lost[0].Summary, "image docker.io/library/filed:1 was loaded from an archive") ||
+	if len(lost) != 1 || !strings.Contains(lost[0].Summary, "image "+legacy+" was loaded from an archive") ||
 		!strings.Contains(lost[0].HintText(), `bonsai image load '/tmp/it'\''s.tar'`) {
 		t.Errorf("warned %+v, want the image that is lost and the command", w.list)
 	}
+
+	// What each image takes, and that nothing is left when no cluster needs it.
+	total, uses, err := bootstrap.ImageUsage(m.dir)
+	if err != nil || total == 0 || len(uses) != 4 {
+		t.Errorf("usage is %d, %+v, %v", total, uses, err)
+	}
+	for _, u := range uses {
+		if u.Bytes == 0 || !slices.Equal(u.Clusters, []string{"dev"}) || len(u.Names) == 0 {
+			t.Errorf("usage is %+v", u)
+		}
+	}
+	if freed, err := bootstrap.CollectImages(t.Context(), m.dir); err != nil || !imagestore.New(m.dir.ImageStore()).Has(digest) {
+		t.Errorf("collected %d, %v, and %s is gone", freed, err, digest)
+	}
+	if err := m.Delete(t.Context(), "dev", nil); err != nil {
+		t.Fatal(err)
+	}
+	if total, uses, err := bootstrap.ImageUsage(m.dir); total != 0 || len(uses) != 0 || err != nil {
+		t.Errorf("after the delete, usage is %d, %+v, %v", total, uses, err)
+	}
+}
+
+// container is the name of a node's container.
+func (m *machine) container(t *testing.T, name string) string {
+	t.Helper()
+	all, err := node.ByName(t.Context(), m.engine, m.dir.Cluster("dev").ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all[name].Name
 }
 
 // A node that was away while an image was removed must not bring it back.
 func TestRemovedImagesDoNotComeBack(t *testing.T) {
 	m := newMachine(t)
-	s := &stores{images: map[string][]string{}}
+	s := &stores{images: map[string]map[string]string{}}
 	m.engine.Commands = s.exec
 	if err := m.start(t, plan.Wish{Nodes: new(2)}); err != nil {
 		t.Fatal(err)
 	}
-	nodes, err := node.ByName(t.Context(), m.engine, m.dir.Cluster("dev").ID())
-	if err != nil {
-		t.Fatal(err)
-	}
 	const gone, stays = "docker.io/library/gone:1", "docker.io/library/stays:1"
-	s.images[nodes["dev-1"].Name] = []string{stays}
-	s.images[nodes["dev-2"].Name] = []string{gone, stays} // it was away
+	of := func(name string) string {
+		return loaded(t, m, imagetest.Docker([]string{name}, name), statedir.ImageSource{Engine: true})[name].Target
+	}
+	s.images[m.container(t, "dev-1")] = map[string]string{stays: of(stays)}
+	s.images[m.container(t, "dev-2")] = map[string]string{stays: of(stays), gone: of(gone)} // it was away
 	state := m.dir.Cluster("dev")
-	err = errors.Join(
-		state.RecordImages(t.Context(), map[string]statedir.ImageSource{gone: {Engine: true}, stays: {Engine: true}}),
-		state.ForgetImages(t.Context(), []string{gone}, true))
-	if err != nil {
+	if err := state.ForgetImages(t.Context(), []string{gone}, true); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.start(t, plan.Wish{Nodes: new(3)}); err != nil {

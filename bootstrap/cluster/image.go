@@ -14,9 +14,39 @@ type NodeImage struct {
 	Updated time.Time `json:"updated,omitzero"`
 }
 
-// LoadedImage is one image that was imported into a node.
-type LoadedImage struct {
-	Name string `json:"name"`
-	// Digests are further names of it, with digests ("docker.io/library/app@sha256:…").
-	Digests []string `json:"digests,omitempty"`
+// ImageDelivery is what a node needs to know of images that it gets. "bonsai-agent images receive" reads a tar archive: first
+// this, in a file of the name DeliveryFile; then the documents of the images, named by their digests, and the layers, named by
+// their chains, each after the one below it. What the node has may be missing.
+type ImageDelivery struct {
+	Images []DeliveredImage `json:"images"`
+	Layers []DeliveredLayer `json:"layers"`
+}
+
+// DeliveryFile is the first file of a delivery.
+const DeliveryFile = "delivery.json"
+
+// DeliveredImage is an image with the names that it gets in a node.
+type DeliveredImage struct {
+	Names []string `json:"names"`
+	// Documents are, from what the names lead to, any indexes, the manifest and the configuration; each leads to the next.
+	Documents []ImageDocument `json:"documents"`
+	// Chain is the uppermost layer; empty if the image has none.
+	Chain string `json:"chain,omitempty"`
+}
+
+// ImageDocument refers to a document of an image.
+type ImageDocument struct {
+	MediaType string `json:"mediaType"`
+	Digest    string `json:"digest"`
+	Size      int64  `json:"size"`
+}
+
+// DeliveredLayer is one layer on top of others.
+type DeliveredLayer struct {
+	// Chain is the digest of this layer on those below it, Parent that of the layers below; empty for the lowest.
+	Chain  string `json:"chain"`
+	Parent string `json:"parent,omitempty"`
+	// DiffID is the digest of the layer's uncompressed content, MediaType says how it is compressed.
+	DiffID    string `json:"diffID"`
+	MediaType string `json:"mediaType"`
 }

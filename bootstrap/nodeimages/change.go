@@ -10,32 +10,11 @@ import (
 	"strings"
 	"sync"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/imagestore"
 	"bonsai/bootstrap/node"
 )
-
-// FullName completes the name of an image as pods and containerd do: "app" is docker.io/library/app:latest.
-func FullName(ref string) string {
-	name := ref
-	first, _, hasSlash := strings.Cut(name, "/")
-	switch {
-	case !hasSlash:
-		name = "docker.io/library/" + name
-	case !strings.ContainsAny(first, ".:") && first != "localhost":
-		name = "docker.io/" + name
-	case first == "docker.io" && strings.Count(name, "/") == 1:
-		name = "docker.io/library/" + strings.TrimPrefix(name, "docker.io/")
-	}
-	base, digest, byDigest := strings.Cut(name, "@")
-	tagged := strings.Contains(base[strings.LastIndex(base, "/")+1:], ":")
-	switch {
-	case byDigest && tagged: // the digest decides
-		return base[:strings.LastIndex(base, ":")] + "@" + digest
-	case byDigest || tagged:
-		return name
-	}
-	return name + ":latest"
-}
 
 // Remove removes names from nodes, and returns what each node removed, by the node's name. A node that does not have a name
 // removes nothing.
@@ -71,40 +50,48 @@ func Pull(ctx context.Context, d Driver, nodes []node.Container, refs []string, 
 	return errors.Join(errs...)
 }
 
-// Save writes images of one node as an archive that Load and "docker load" read.
-func Save(ctx context.Context, d Driver, from node.Container, names []string, w io.Writer) error {
-	_, err := run(ctx, d, from, w, slices.Concat([]string{"export", "-a"}, names)...)
-	return explain(fault.Node, "read images of "+from.Node, err)
-}
-
-// HoldsAll returns the first node that has all names, which are complete, or the names that no node has; neither, if only
-// several nodes together have them.
-func HoldsAll(ctx context.Context, d Driver, nodes []node.Container, names []string) (holder *node.Container, missing []string, err error) {
+// Gather stores the images that nodes have under names, which are complete, unless the store has them: those that were loaded are
+// there, and those that were pulled come from the first node that has them. missing are the names that no node has. Call the
+// store's Use first.
+func Gather(ctx context.Context, d Driver, store imagestore.Store, nodes []node.Container, names []string) (images []Image, missing []string, err error) {
 	have, err := List(ctx, d, nodes)
 	if err != nil {
 		return nil, nil, err
 	}
-	found := map[string]bool{}
-	for _, n := range nodes {
-		all := true
-		for _, name := range names {
-			has := false
-			for _, i := range have[n.Node] {
-				has = has || i.Name == name
-			}
-			found[name] = found[name] || has
-			all = all && has
-		}
-		if all && holder == nil {
-			holder = &n
-		}
-	}
+	targets := map[string]string{}
 	for _, name := range names {
-		if !found[name] {
+		for _, n := range nodes {
+			i := slices.IndexFunc(have[n.Node], func(i cluster.NodeImage) bool { return i.Name == name })
+			if i < 0 {
+				continue
+			}
+			targets[name] = have[n.Node][i].Target
+			if _, err := complete(store, targets[name]); err != nil {
+				if _, err := Adopt(ctx, d, store, n, []string{name}); err != nil {
+					return nil, nil, err
+				}
+			}
+			break
+		}
+		if targets[name] == "" {
 			missing = append(missing, name)
 		}
 	}
-	return holder, missing, nil
+	if len(missing) > 0 {
+		return nil, missing, nil
+	}
+	images, err = Stored(store, targets)
+	return images, nil, err
+}
+
+// Save writes images of the store as an archive that "image load" and "docker load" read.
+func Save(store imagestore.Store, images []Image, w io.Writer) error {
+	var list []imagestore.Image
+	var names [][]string
+	for _, i := range images {
+		list, names = append(list, i.Image), append(names, i.Names)
+	}
+	return explain(fault.Output, "write the archive", store.WriteArchive(w, list, names))
 }
 
 // each runs f for all nodes at once, and waits.
@@ -130,9 +117,11 @@ func run(ctx context.Context, d Driver, n node.Container, w io.Writer, args ...s
 }
 
 // explain turns an error that is not a fault into one.
-func explain(kind fault.Kind, op string, err error) error {
+func explain(kind fault.Kind, op string, err error, advice ...cluster.Advice) error {
 	if _, ok := errors.AsType[*fault.Fault](err); ok || err == nil {
 		return err
 	}
-	return fault.New(kind, op, err)
+	f := fault.New(kind, op, err)
+	f.Advice = append(f.Advice, advice...)
+	return f
 }

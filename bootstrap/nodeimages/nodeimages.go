@@ -1,8 +1,8 @@
-// Package nodeimages brings images into the nodes of a cluster without a registry, and knows which node has which. The
-// work in a node is done by bonsai-agent, which knows containerd; this side moves archives between the engine, files and
-// nodes.
+// Package nodeimages brings images into the nodes of a cluster without a registry, and knows which node has which. Images come
+// from the engine or an archive into this machine's image store, and from there into all nodes that lack them. The work in a
+// node is done by bonsai-agent, which knows containerd.
 //
-// Begin reading at Load; fill.go gives nodes what others have.
+// Begin reading at FromEngine and FromArchive, which fill the store, and Deliver; fill.go plans what nodes lack that come later.
 package nodeimages
 
 import (
@@ -12,12 +12,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/imagestore"
 	"bonsai/bootstrap/node"
 )
 
@@ -28,144 +30,157 @@ type Driver interface {
 	SaveImages(ctx context.Context, refs []string) (io.ReadCloser, error)
 }
 
-// FromEngine loads images of the Docker engine into nodes. Pods find them under the names of refs, and under the digests
-// by which the engine knows them.
-func FromEngine(ctx context.Context, d Driver, nodes []node.Container, refs []string) ([]cluster.LoadedImage, error) {
+// Image is an image of the store, with the names that it has in nodes: complete, the ones by digest last.
+type Image struct {
+	imagestore.Image
+	Names []string
+}
+
+// arch is that of all nodes: they run this executable.
+const arch = runtime.GOARCH
+
+// Why an archive was readable but cannot be used.
+var errNoName = errors.New("it holds no image with a name and tag")
+
+// FromArchive stores the images of an archive of "docker save" or in OCI form, and returns those that have names. Call the
+// store's Use first.
+func FromArchive(store imagestore.Store, r io.Reader) ([]Image, error) {
+	archived, err := store.ReadArchive(r)
+	if err != nil {
+		return nil, archiveFault(err)
+	}
+	var images []Image
+	var skipped error
+	for _, a := range archived {
+		i, err := complete(store, a.Target)
+		if errors.Is(err, imagestore.ErrPlatform) {
+			skipped = err
+			continue
+		}
+		if err != nil {
+			return nil, archiveFault(err)
+		}
+		if names := i.Names(a.Tags, nil); len(names) > 0 && len(a.Tags) > 0 {
+			images = append(images, Image{i, names})
+		}
+	}
+	if len(images) == 0 && skipped != nil {
+		return nil, archiveFault(skipped)
+	}
+	if len(images) == 0 {
+		return nil, archiveFault(errNoName)
+	}
+	return images, nil
+}
+
+func archiveFault(err error) error {
+	return explain(fault.Image, "read the archive", err, cluster.Advise("check that it is an archive of docker save or OCI, for this machine's architecture"))
+}
+
+// complete finds an image of which the store has everything.
+func complete(store imagestore.Store, target string) (imagestore.Image, error) {
+	i, err := store.Resolve(target, arch)
+	if err != nil {
+		return i, err
+	}
+	for _, l := range i.Layers {
+		if !store.Has(l.Content.Digest) {
+			return i, fmt.Errorf("layer %s is %w", l.Content.Digest, imagestore.ErrMissing)
+		}
+	}
+	return i, nil
+}
+
+// FromEngine stores images of the Docker engine, reading from it only what the store lacks, if the engine can do that. Pods
+// find them under the names of refs, and under the digests by which the engine knows them. Call the store's Use first.
+func FromEngine(ctx context.Context, d Driver, store imagestore.Store, refs []string) ([]Image, error) {
 	found, err := d.FindImages(ctx, refs)
 	if err != nil {
 		return nil, err
 	}
-	var names []string
-	for _, i := range found {
-		for _, digest := range i.Digests {
-			if name := i.ID + "=" + digest; !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-		}
-	}
-	if slices.ContainsFunc(refs, func(ref string) bool { return strings.Contains(ref, "@") }) {
-		names = append(names, "-a") // it has no tag in the archive
-	}
-	var layers []string
-	for _, i := range found {
-		layers = append(layers, i.Layers...)
-	}
-	if held := heldByAll(ctx, d, nodes, layers); len(held) > 0 {
-		if loaded, err := loadMissing(ctx, d, nodes, refs, names, held); err == nil || ctx.Err() != nil {
-			return loaded, err
-		}
-		// Whatever is special about this archive, or has changed in a node: all of it can be loaded.
-	}
-	source, err := d.SaveImages(ctx, refs)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = source.Close() }()
-	return Load(ctx, d, nodes, source, names)
-}
-
-// loadMissing is FromEngine without the layers that all nodes have.
-func loadMissing(ctx context.Context, d Driver, nodes []node.Container, refs, names []string, held map[string]bool) ([]cluster.LoadedImage, error) {
-	source, err := d.SaveImages(ctx, refs)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = source.Close() }()
-	r, w := io.Pipe()
-	rewritten := make(chan error, 1)
-	go func() {
-		err := withoutLayers(w, source, held)
-		_ = w.CloseWithError(err) // nil reads as the end
-		rewritten <- err
-	}()
-	loaded, err := Load(ctx, d, nodes, r, names)
-	_ = r.CloseWithError(errImportEnded)
-	return loaded, errors.Join(<-rewritten, err)
-}
-
-// heldByAll returns those layers that every node has; none if that cannot be found out.
-func heldByAll(ctx context.Context, d Driver, nodes []node.Container, layers []string) map[string]bool {
-	if len(layers) == 0 {
-		return nil
-	}
-	lists := make([][]string, len(nodes))
-	each(nodes, func(i int, n node.Container) {
-		out, err := run(ctx, d, n, nil, slices.Concat([]string{"held"}, layers)...)
-		if err != nil || json.Unmarshal(out, &lists[i]) != nil {
-			lists[i] = nil
-		}
-	})
-	held := map[string]bool{}
-	for _, layer := range layers {
-		if !slices.ContainsFunc(lists, func(list []string) bool { return !slices.Contains(list, layer) }) {
-			held[layer] = true
-		}
-	}
-	return held
-}
-
-// Load streams one archive into nodes in parallel and returns its images. names are further names for them,
-// ID=NAME@DIGEST; -a among them stands for images without any other. A node that fails does not affect the others.
-func Load(ctx context.Context, d Driver, nodes []node.Container, source io.Reader, names []string) ([]cluster.LoadedImage, error) {
-	var wg sync.WaitGroup
-	writers := make([]*io.PipeWriter, len(nodes))
-	outputs, errs := make([]bytes.Buffer, len(nodes)), make([]error, len(nodes))
-	for i, n := range nodes {
-		r, w := io.Pipe()
-		writers[i] = w
-		wg.Go(func() {
-			var stderr bytes.Buffer
-			code, err := d.Exec(ctx, n.Name, node.Exec{
-				Cmd: append([]string{"bonsai-agent", "images", "import", "-o", "json", "-"}, names...), Stdin: r, Stdout: &outputs[i], Stderr: &stderr,
-			})
-			_ = r.CloseWithError(errImportEnded)
-			if err == nil && code != 0 {
-				err = fault.New(fault.Image, "load images into "+n.Node, errors.New(lastLine(stderr.String()))).
-					Advise("check that it is an archive of docker save or OCI, for this machine's architecture")
-			}
-			errs[i] = err
-		})
-	}
-	err := fanOut(writers, source)
-	wg.Wait()
-	if joined := errors.Join(errs...); joined != nil {
-		return nil, joined
-	}
-	if err != nil {
-		return nil, fault.New(fault.Image, "read the archive", err)
-	}
-	var loaded []cluster.LoadedImage
-	for i := range min(1, len(nodes)) { // all nodes have got the same
-		if err := json.Unmarshal(outputs[i].Bytes(), &loaded); err != nil {
-			return nil, fault.New(fault.Node, "load images into "+nodes[i].Node, fmt.Errorf("read the answer: %w", err))
-		}
-	}
-	return loaded, nil
-}
-
-// errImportEnded is what the writing side gets from a node that accepts no more.
-var errImportEnded = errors.New("the import has ended")
-
-// fanOut copies source to all writers and closes them. A writer that fails is skipped from then on.
-func fanOut(writers []*io.PipeWriter, source io.Reader) error {
-	buf := make([]byte, 256<<10)
-	live := slices.Clone(writers)
-	for len(live) > 0 {
-		n, err := source.Read(buf)
-		live = slices.DeleteFunc(live, func(w *io.PipeWriter) bool {
-			_, err := w.Write(buf[:n])
-			return err != nil
-		})
-		if err == nil {
+	targets := map[string]string{} // by the engine's ID
+	var absent []string
+	for _, ref := range refs {
+		i := slices.IndexFunc(found, func(i node.Image) bool { return i.Ref == ref })
+		if i < 0 {
+			absent = append(absent, ref) // the engine says what it does not have
 			continue
 		}
-		if errors.Is(err, io.EOF) {
-			err = nil
+		if target := stored(store, found[i]); target != "" {
+			targets[found[i].ID] = target
+		} else {
+			absent = append(absent, ref)
 		}
-		for _, w := range live {
-			_ = w.CloseWithError(err) // nil reads as the end
+	}
+	if len(absent) > 0 {
+		if err := save(ctx, d, store, absent, targets); err != nil {
+			return nil, err
 		}
+	}
+	var images []Image
+	for _, f := range found {
+		target, ok := targets[f.ID]
+		if !ok {
+			return nil, archiveFault(fmt.Errorf("the engine's archive lacks %s", f.Ref))
+		}
+		i, err := complete(store, target)
+		if err != nil {
+			return nil, archiveFault(err)
+		}
+		var tags []string
+		digests := map[string][]string{target: f.Digests}
+		switch {
+		case strings.Contains(f.Ref, "@"):
+			digests[target] = append(digests[target], f.Ref)
+		case !strings.HasPrefix(f.Ref, "sha256:") && !strings.HasPrefix(strings.TrimPrefix(f.ID, "sha256:"), f.Ref):
+			tags = append(tags, f.Ref)
+		}
+		names := i.Names(tags, digests)
+		if len(names) == 0 {
+			return nil, archiveFault(errNoName)
+		}
+		if n := slices.IndexFunc(images, func(i Image) bool { return i.Target.Digest == target }); n >= 0 {
+			images[n].Names = append(images[n].Names, names...)
+			continue
+		}
+		images = append(images, Image{i, names})
+	}
+	return images, nil
+}
+
+// stored returns what names of an engine's image lead to in the store, if that has all of it, or else "".
+func stored(store imagestore.Store, i node.Image) string {
+	// With containerd's image store, the ID is that of a manifest or an index.
+	if _, err := complete(store, i.ID); err == nil {
+		return i.ID
+	}
+	// Otherwise it is that of the configuration, and layers are not compressed.
+	target, err := store.Assemble(i.ID, i.Layers)
+	if err != nil {
+		return ""
+	}
+	return target
+}
+
+// save reads images as an archive, with everything that belongs to them, and adds them to targets.
+func save(ctx context.Context, d Driver, store imagestore.Store, refs []string, targets map[string]string) error {
+	source, err := d.SaveImages(ctx, refs)
+	if err != nil {
 		return err
+	}
+	defer func() { _ = source.Close() }()
+	archived, err := store.ReadArchive(source)
+	if err != nil {
+		return explain(fault.Engine, "read images from the Docker engine", err)
+	}
+	for _, a := range archived {
+		i, err := store.Resolve(a.Target, arch)
+		if err != nil {
+			return archiveFault(err)
+		}
+		for _, id := range []string{i.Target.Digest, i.Manifest.Digest, i.Config.Digest} {
+			targets[id] = a.Target
+		}
 	}
 	return nil
 }

@@ -15,12 +15,12 @@ import (
 // images is the tool through which "bonsai image" and a start see and change a node's store.
 func images(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	asJSON, all, rest, err := flags(args)
-	if err != nil || len(rest) == 0 {
+	if err != nil || len(rest) == 0 || all {
 		return errUsage
 	}
 	verb, rest := rest[0], rest[1:]
 	some := len(rest) > 0
-	if known := map[string]bool{"ls": !some, "import": some, "export": some, "rm": some, "pull": some, "held": some}; !known[verb] {
+	if known := map[string]bool{"ls": !some, "import": len(rest) == 1, "receive": !some, "export": some, "rm": some, "pull": some, "unpacked": some}; !known[verb] {
 		return errUsage
 	}
 	c, err := dialContainerd()
@@ -38,20 +38,23 @@ func images(ctx context.Context, args []string, stdin io.Reader, stdout io.Write
 		return listImages(limited, c, asJSON, stdout)
 	case "export":
 		// No limit: how long it takes depends on the reader of the stream.
-		return c.Export(ctx, stdout, rest, all)
+		return c.Export(ctx, stdout, rest)
 	case "rm":
 		return removeImages(limited, c, rest, stdout)
 	case "pull":
 		// No limit: how long it takes depends on the registry, and containerd gives up on one that sends nothing.
 		return pullImages(ctx, c, rest)
-	case "held":
-		held, err := c.Held(limited, rest)
+	case "unpacked":
+		held, err := c.Unpacked(limited, rest)
 		if err != nil {
 			return err
 		}
 		return json.NewEncoder(stdout).Encode(held)
+	case "receive":
+		// No limit: how long it takes depends on the writer of the stream, and it ends with it.
+		return c.Receive(ctx, stdin)
 	}
-	return importImages(ctx, c, rest, all, asJSON, stdin, stdout)
+	return importImages(ctx, c, rest[0], stdin, stdout)
 }
 
 func listImages(ctx context.Context, c *containerd.Client, asJSON bool, stdout io.Writer) error {
@@ -68,35 +71,23 @@ func listImages(ctx context.Context, c *containerd.Client, asJSON bool, stdout i
 	return nil
 }
 
-// importImages has no limit: how long it takes depends on the writer of the stream, and it ends with it.
-func importImages(ctx context.Context, c *containerd.Client, args []string, nameless, asJSON bool, stdin io.Reader, stdout io.Writer) error {
-	digests := map[string][]string{}
-	for _, n := range args[1:] {
-		id, name, ok := strings.Cut(n, "=")
-		if !ok {
-			return errUsage
-		}
-		digests[id] = append(digests[id], name)
-	}
-	if args[0] != "-" {
-		f, err := os.Open(args[0])
+// importImages loads an archive that is in the node, or comes in a stream, and prints the names of its images. It has no limit:
+// how long it takes depends on the writer of the stream, and it ends with it.
+func importImages(ctx context.Context, c *containerd.Client, file string, stdin io.Reader, stdout io.Writer) error {
+	if file != "-" {
+		f, err := os.Open(file)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
 		stdin = f
 	}
-	loaded, err := c.Load(ctx, stdin, digests, nameless)
+	names, err := c.Load(ctx, stdin)
 	if err != nil {
 		return err
 	}
-	if asJSON {
-		return json.NewEncoder(stdout).Encode(loaded)
-	}
-	for _, i := range loaded {
-		fmt.Fprintln(stdout, strings.Join(append([]string{i.Name}, i.Digests...), "\n"))
-	}
-	return nil
+	_, err = fmt.Fprintln(stdout, strings.Join(names, "\n"))
+	return err
 }
 
 // removeImages prints the names that it removed, as JSON.

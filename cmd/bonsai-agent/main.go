@@ -2,15 +2,14 @@
 //
 //	bonsai-agent run                  be the agent; started by bonsai-init
 //	bonsai-agent status [-o json]     the node's components
-//	bonsai-agent images import [-a] [-o json] FILE|- [ID=NAME@DIGEST...]
-//	                                  import a docker or OCI archive, with further names for the images of these IDs; with
-//	                                  -a also images that have no other name
-//	bonsai-agent images export [-a] NAME...
-//	                                  write images of the node's store to stdout, with -a also in the form that "docker load" reads
+//	bonsai-agent images import FILE|- import a docker or OCI archive; prints the names of its images
+//	bonsai-agent images receive       read a delivery of the machine's image store from stdin
+//	bonsai-agent images unpacked CHAIN...
+//	                                  those layers that the node has, as JSON
+//	bonsai-agent images export NAME...
+//	                                  write images of the node's store to stdout, as an archive in OCI form
 //	bonsai-agent images rm NAME...    remove names from the node's store, and what has no other name; prints them as JSON
 //	bonsai-agent images pull NAME...  pull images as for a pod
-//	bonsai-agent images held DIGEST...
-//	                                  those whose contents the node's store has, as JSON
 //	bonsai-agent images ls [-o json]  the images in the node's store
 //	bonsai-agent probe URL            exit 0 if URL answers at all
 //	bonsai-agent release              detach the pods' loop devices from the machine, before the node is removed
@@ -59,7 +58,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: bonsai-agent run | status [-o json] | images import [-a] [-o json] FILE|- [ID=NAME@DIGEST...] | images export [-a] NAME... | images rm NAME... | images pull NAME... | images held DIGEST... | images ls [-o json] | probe URL | registries | limits | release, " +
+var errUsage = errors.New("usage: bonsai-agent run | status [-o json] | images import FILE|- | images receive | images unpacked CHAIN... | images export NAME... | images rm NAME... | images pull NAME... | images ls [-o json] | probe URL | registries | limits | release, " +
 	"or crictl ps [-a] | pods | images")
 
 func dispatch(ctx context.Context, name string, args []string, stdin io.Reader, stdout io.Writer) error {

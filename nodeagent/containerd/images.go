@@ -49,83 +49,49 @@ func (c *Client) Images(ctx context.Context) ([]cluster.NodeImage, error) {
 	return list, nil
 }
 
-// Load imports the images of an archive, as Import does, for "bonsai image load": it marks them as loaded, and names them by
-// digest too. Pods find an image that they name by digest only under exactly this name.
-//
-// digests are the names by digest that the archive's writer knows, by the image's ID: an archive of "docker save" has
-// neither the manifests of the registry nor their digests. What they lead to is what the writer has under that digest. An
-// archive in OCI form has the manifests; its images get their digests as after a pull. With nameless, images that have no
-// other name are loaded too.
-func (c *Client) Load(ctx context.Context, r io.Reader, digests map[string][]string, nameless bool) ([]cluster.LoadedImage, error) {
-	names, err := c.importArchive(ctx, r, map[string]string{labelLoaded: "true"}, nameless)
+// Load imports the images of an archive, as Import does, marks them as loaded, and returns their names. Those of an archive in
+// OCI form get their names by digest, too, as after a pull: pods that name an image by digest find it only under this name.
+func (c *Client) Load(ctx context.Context, r io.Reader) ([]string, error) {
+	names, err := c.importArchive(ctx, r, map[string]string{labelLoaded: "true"})
 	if err != nil {
 		return nil, err
 	}
 	ctx = inNamespace(ctx)
-	var loaded []cluster.LoadedImage
 	for _, name := range names {
-		i, err := c.nameByDigest(ctx, name, digests)
+		digest, err := c.nameByDigest(ctx, name)
 		if err != nil {
 			return nil, fmt.Errorf("import images: %w", err)
 		}
-		if i.Name != "" {
-			loaded = append(loaded, i)
+		if digest != "" {
+			names = append(names, digest)
 		}
 	}
-	if len(loaded) == 0 {
-		return nil, fmt.Errorf("import images: %w", ErrNoName)
-	}
-	return loaded, nil
+	return names, nil
 }
 
-// nameByDigest gives an image its names by digest. One that has only a temporary name gets the first of them in its place;
-// without any it is dropped.
-func (c *Client) nameByDigest(ctx context.Context, name string, digests map[string][]string) (loaded cluster.LoadedImage, err error) {
+// nameByDigest gives an image its name by digest and returns that; "" if no registry can have the image.
+func (c *Client) nameByDigest(ctx context.Context, name string) (string, error) {
 	found, err := c.images().Get(ctx, &imagesapi.GetImageRequest{Name: name})
 	if err != nil {
-		return loaded, fmt.Errorf("look up %s: %w", name, err)
+		return "", fmt.Errorf("look up %s: %w", name, err)
 	}
 	m, err := c.manifest(ctx, found.Image.Target)
 	if err != nil {
-		return loaded, err
+		return "", err
 	}
-	temporary := strings.HasPrefix(name, unnamed+"@")
-	wanted := slices.Concat(digests[found.Image.Target.Digest], digests[m.Config.Digest])
-	if named, err := reference.ParseNamed(name); err == nil && !temporary && !m.converted() {
-		wanted = append(wanted, reference.TrimNamed(named).String()+"@"+found.Image.Target.Digest)
+	named, err := reference.ParseNamed(name)
+	if err != nil || m.converted() {
+		return "", nil // no pod can ask for it
 	}
-	if !temporary {
-		loaded.Name = name
-	}
-	for _, text := range wanted {
-		full, err := reference.ParseDockerRef(text)
-		if err != nil {
-			return loaded, fmt.Errorf("name %s by digest: %w", name, err)
-		}
-		if full.String() == loaded.Name || slices.Contains(loaded.Digests, full.String()) {
-			continue
-		}
-		found.Image.Name = full.String()
-		if err := c.store(ctx, found.Image); err != nil {
-			return loaded, err
-		}
-		if loaded.Name == "" {
-			loaded.Name = full.String()
-		} else {
-			loaded.Digests = append(loaded.Digests, full.String())
-		}
-	}
-	if temporary {
-		return loaded, c.forget(ctx, name)
-	}
-	return loaded, nil
+	found.Image.Name = reference.TrimNamed(named).String() + "@" + found.Image.Target.Digest
+	return found.Image.Name, c.store(ctx, found.Image)
 }
 
 // Import stores the images of a docker or OCI archive, compressed or not, unpacks them so that pods start at once, and
 // returns their names. Of an index it imports only this machine's platform; the others may be absent, as in the output
 // of "docker save" after a pull. The reader is read to its end or to the first error.
 func (c *Client) Import(ctx context.Context, r io.Reader) ([]string, error) {
-	return c.importArchive(ctx, r, nil, false)
+	return c.importArchive(ctx, r, nil)
 }
 
 // normalize renames an image that an OCI archive calls "app:dev" to "docker.io/library/app:dev", which is what

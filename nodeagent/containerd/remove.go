@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	contentapi "github.com/containerd/containerd/api/services/content/v1"
 	imagesapi "github.com/containerd/containerd/api/services/images/v1"
 	"github.com/distribution/reference"
 	"google.golang.org/grpc/codes"
@@ -69,20 +68,4 @@ func (c *Client) Remove(ctx context.Context, ref string) (removed []string, err 
 		}
 	}
 	return removed, nil
-}
-
-// Held returns those digests whose contents the store has.
-func (c *Client) Held(ctx context.Context, digests []string) ([]string, error) {
-	held := []string{}
-	for _, d := range digests {
-		_, err := contentapi.NewContentClient(c.conn).Info(inNamespace(ctx), &contentapi.InfoRequest{Digest: d})
-		switch {
-		case status.Code(err) == codes.NotFound, status.Code(err) == codes.InvalidArgument:
-		case err != nil:
-			return nil, fmt.Errorf("look up content %s: %w", d, err)
-		default:
-			held = append(held, d)
-		}
-	}
-	return held, nil
 }

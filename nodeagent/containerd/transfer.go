@@ -28,16 +28,13 @@ func (c *Client) transferrer() transfer.Transferrer {
 	return transferproxy.NewTransferrer(transferapi.NewTransferClient(c.conn), streamproxy.NewStreamCreator(streamingapi.NewStreamingClient(c.conn)))
 }
 
-// importArchive stores what an archive contains, with labels. With nameless it includes images without any name, under
-// temporary ones: unnamed and a digest.
-func (c *Client) importArchive(ctx context.Context, r io.Reader, labels map[string]string, nameless bool) ([]string, error) {
+// importArchive stores what an archive contains, with labels.
+func (c *Client) importArchive(ctx context.Context, r io.Reader, labels map[string]string) ([]string, error) {
 	platform := platforms.DefaultSpec()
 	// No manifest limit: it would count over all images of the archive, and drop all but the first.
-	prefix := image.WithNamedPrefix(unnamed, true)
-	if nameless {
-		prefix = image.WithDigestRef(unnamed, true, true)
+	opts := []image.StoreOpt{
+		image.WithPlatforms(platform), image.WithUnpack(platform, c.snapshotter), image.WithImageLabels(labels), image.WithNamedPrefix(unnamed, true),
 	}
-	opts := []image.StoreOpt{image.WithPlatforms(platform), image.WithUnpack(platform, c.snapshotter), image.WithImageLabels(labels), prefix}
 	store := image.NewStore("", opts...)
 	// Progress comes over a stream of its own, which may lag behind the answer.
 	saved, completed := make(chan string, 16), make(chan struct{})
@@ -95,9 +92,9 @@ func (c *Client) importArchive(ctx context.Context, r io.Reader, labels map[stri
 	return slices.Compact(names), nil
 }
 
-// Export writes images of the store as one archive in OCI form, with the names that they have here. With docker it has what
-// an older "docker load" reads, too.
-func (c *Client) Export(ctx context.Context, w io.Writer, names []string, docker bool) error {
+// Export writes images of the store as one archive in OCI form, with the names that they have here. Those that were received
+// have no layers to write; the machine's image store has them.
+func (c *Client) Export(ctx context.Context, w io.Writer, names []string) error {
 	ctx, cancel := context.WithCancel(inNamespace(ctx)) // ends the stream's helpers in this process
 	defer cancel()
 	var opts []image.StoreOpt
@@ -109,11 +106,7 @@ func (c *Client) Export(ctx context.Context, w io.Writer, names []string, docker
 	var readErr error
 	ended := make(chan struct{})
 	go func() { defer close(ended); readErr = readArchive(r) }()
-	var form []archive.ExportOpt
-	if !docker {
-		form = append(form, archive.WithSkipCompatibilityManifest)
-	}
-	out := archive.NewImageExportStream(nopCloser{io.MultiWriter(w, copied)}, "", form...)
+	out := archive.NewImageExportStream(nopCloser{io.MultiWriter(w, copied)}, "", archive.WithSkipCompatibilityManifest)
 	if err := c.transferrer().Transfer(ctx, image.NewStore("", opts...), out); err != nil {
 		_ = copied.CloseWithError(err)
 		<-ended
@@ -152,7 +145,6 @@ func (nopCloser) Close() error { return nil }
 // manifest is what matters here of an image's manifest, or of an index.
 type manifest struct {
 	MediaType string
-	Config    struct{ Digest string }
 	Layers    []struct{ MediaType string }
 }
 

@@ -30,6 +30,8 @@ type Engine struct {
 	Info node.EngineInfo
 	// Images are what the engine has besides those of nodes.
 	Images []node.Image
+	// Archive is what SaveImages reads.
+	Archive []byte
 	// Commands runs what Exec is asked for; nil runs package guest on the container's files.
 	Commands func(container string, e node.Exec) (int, error)
 

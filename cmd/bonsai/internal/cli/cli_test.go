@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -27,6 +27,7 @@ import (
 	"bonsai/bootstrap/buildinfo"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/imagestore/imagetest"
 	"bonsai/bootstrap/kubeconfig"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/pki"
@@ -66,9 +67,16 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"code": wantCode, "plain": wantPlain, "waitfor": waitFor, "replace": replaceText,
-			"daemon": startDaemon,
+			"daemon": startDaemon, "imagearchive": writeImageArchive,
 		},
 	})
+}
+
+// writeImageArchive writes files that are archives of "docker save", each with an image app:1.
+func writeImageArchive(ts *testscript.TestScript, _ bool, files []string) {
+	for _, f := range files {
+		ts.Check(os.WriteFile(ts.MkAbs(f), imagetest.Docker([]string{"app:1"}, "layer of an archive"), 0o600))
+	}
 }
 
 // wantCode runs a command that has to end with that exit code.
@@ -384,24 +392,21 @@ func (fakeDriver) Exec(_ context.Context, container string, e node.Exec) (int, e
 		return execInFolder(filepath.Join(root, container), e)
 	}
 	switch line := strings.Join(e.Cmd, " "); {
-	case strings.HasPrefix(line, "bonsai-agent images import -o json -"):
-		r := bufio.NewReader(e.Stdin)
-		head, err := r.Peek(6)
-		if err != nil || string(head) != "images" || os.Getenv("FAKE") == container {
-			fmt.Fprintf(e.Stderr, "progress\nno archive on %s\n", container)
+	case strings.HasPrefix(line, "bonsai-agent images unpacked "):
+		return 0, json.NewEncoder(e.Stdout).Encode([]string{})
+	case line == "bonsai-agent images receive":
+		if os.Getenv("FAKE") == container {
+			fmt.Fprintf(e.Stderr, "progress\nno room on %s\n", container)
 			return 1, nil // without reading the rest
 		}
-		n, err := io.Copy(io.Discard, r)
-		i := cluster.LoadedImage{Name: fmt.Sprintf("docker.io/library/app:%d", n)}
-		for _, name := range e.Cmd[6:] {
-			_, digest, _ := strings.Cut(name, "=")
-			i.Digests = append(i.Digests, digest)
-		}
-		return 0, errors.Join(err, json.NewEncoder(e.Stdout).Encode([]cluster.LoadedImage{i}))
+		_, err := io.Copy(io.Discard, e.Stdin)
+		return 0, err
 	case line == "bonsai-agent images ls -o json":
-		return 0, json.NewEncoder(e.Stdout).Encode([]cluster.NodeImage{
-			{Name: "registry.k8s.io/pause:3.10"}, {Name: "docker.io/only/" + container + ":1", Loaded: true},
-		})
+		list := []cluster.NodeImage{{Name: "registry.k8s.io/pause:3.10"}, {Name: "docker.io/only/" + container + ":1", Loaded: true}}
+		for n := range list {
+			_, list[n].Target = imagetest.OCI(list[n].Name, "layer of "+container)
+		}
+		return 0, json.NewEncoder(e.Stdout).Encode(list)
 	case strings.HasPrefix(line, "bonsai-agent images rm "):
 		return 0, json.NewEncoder(e.Stdout).Encode(e.Cmd[3:])
 	case strings.HasPrefix(line, "bonsai-agent images pull "):
@@ -410,8 +415,10 @@ func (fakeDriver) Exec(_ context.Context, container string, e node.Exec) (int, e
 			return 1, nil
 		}
 		return 0, nil
-	case strings.HasPrefix(line, "bonsai-agent images export -a "):
-		fmt.Fprintln(e.Stdout, container, e.Cmd[4:])
+	case strings.HasPrefix(line, "bonsai-agent images export "):
+		archive, _ := imagetest.OCI(e.Cmd[3], "layer of "+container)
+		_, err := e.Stdout.Write(archive)
+		return 0, err
 	case line == "ls "+cluster.NodeLogDir:
 		fmt.Fprintln(e.Stdout, "bonsai-agent.log\nkubelet.log\nkubelet.log.1")
 	case e.Cmd[0] == "tail", e.Cmd[0] == "sh":
@@ -455,13 +462,13 @@ func (fakeDriver) Logs(_ context.Context, container string, tail int, follow boo
 	return err
 }
 
-// FindImages knows no image whose name begins with "gone" or "no", and nothing with a slash at the beginning.
+// FindImages knows no image whose name begins with "gone" or "no", and nothing with a slash at the beginning. All have one layer.
 func (fakeDriver) FindImages(_ context.Context, refs []string) (found []node.Image, err error) {
 	for _, ref := range refs {
 		if strings.HasPrefix(ref, "gone") || strings.HasPrefix(ref, "no") || strings.HasPrefix(ref, ".") || strings.Contains(ref, "images") || ref == "text.tar" {
 			continue
 		}
-		i := node.Image{Ref: ref, ID: "sha256:1"}
+		i := node.Image{Ref: ref, ID: imagetest.ID("layer"), Layers: []string{imagetest.Digest("layer")}}
 		if strings.HasPrefix(ref, "pushed") {
 			i.Digests = []string{"registry.test/pushed@sha256:2"}
 		}
@@ -474,7 +481,7 @@ func (fakeDriver) SaveImages(_ context.Context, refs []string) (io.ReadCloser, e
 	if slices.Contains(refs, "gone:1") {
 		return nil, fault.Newf(fault.Image, "the Docker engine has no image gone:1").Advise("", cluster.Program("docker", "images"))
 	}
-	return io.NopCloser(strings.NewReader("images " + strings.Join(refs, " "))), nil
+	return io.NopCloser(bytes.NewReader(imagetest.Docker(refs, "layer"))), nil
 }
 
 // TestDependencies keeps the command line light: what it links is built and started for every completion key.

@@ -10,8 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/imagestore"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/nodeimages"
 	"bonsai/bootstrap/statedir"
@@ -105,37 +107,64 @@ func (a *app) runImageLoad(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		var loaded []cluster.LoadedImage
-		source := statedir.ImageSource{}
-		switch {
-		case file == "-":
-			loaded, err = nodeimages.Load(ctx, driver, nodes, a.Stdin, nil)
-		case file != "":
-			loaded, err = loadFile(ctx, driver, nodes, file, &source)
-		default:
-			source.Engine = true
-			loaded, err = nodeimages.FromEngine(ctx, driver, nodes, args)
-		}
-		return a.printLoaded(ctx, loaded, source, err)
+		return a.load(ctx, driver, nodes, func(store imagestore.Store, source *statedir.ImageSource) ([]nodeimages.Image, error) {
+			switch file {
+			case "":
+				source.Engine = true
+				return nodeimages.FromEngine(ctx, driver, store, args)
+			case "-":
+				return nodeimages.FromArchive(store, a.Stdin)
+			}
+			return readFile(store, file, source)
+		})
 	})
 }
 
-// printLoaded prints what was loaded, and remembers it unless err says that not all of it was; it returns err.
-func (a *app) printLoaded(ctx context.Context, loaded []cluster.LoadedImage, source statedir.ImageSource, err error) error {
-	for _, i := range loaded {
-		fmt.Fprintln(a.Stdout, strings.Join(append([]string{i.Name}, i.Digests...), "\n"))
-	}
+// load brings into all nodes what read puts into the image store, prints the names of the images, and remembers them for nodes
+// that come later.
+func (a *app) load(ctx context.Context, driver node.Driver, nodes []node.Container,
+	read func(imagestore.Store, *statedir.ImageSource) ([]nodeimages.Image, error)) error {
+	s, err := a.open()
 	if err != nil {
 		return err
 	}
-	if !source.Engine {
-		a.noteDigests(loaded)
+	store := imagestore.New(s.State.ImageStore())
+	release, err := store.Use(ctx)
+	if err != nil {
+		return fault.New(fault.State, "load images", err)
 	}
-	return a.recordImages(ctx, loaded, source)
+	// What this replaces, or leaves unfinished, goes when nobody uses the store any more.
+	defer func() { a.collectImages(context.WithoutCancel(ctx), s) }()
+	defer release()
+	source := statedir.ImageSource{}
+	images, err := read(store, &source)
+	if err != nil {
+		return err
+	}
+	if err := nodeimages.Deliver(ctx, driver, store, nodes, images); err != nil {
+		return err
+	}
+	for _, i := range images {
+		fmt.Fprintln(a.Stdout, strings.Join(i.Names, "\n"))
+	}
+	if !source.Engine {
+		a.noteDigests(images)
+	}
+	if err := s.State.Cluster(a.profile).RecordImages(ctx, bootstrap.RecordOf(images, source)); err != nil {
+		a.note("nodes that are added later will lack these images: %v", err)
+	}
+	return nil
 }
 
-// loadFile loads an archive, and notes in source where it can be read again.
-func loadFile(ctx context.Context, driver node.Driver, nodes []node.Container, file string, source *statedir.ImageSource) ([]cluster.LoadedImage, error) {
+// collectImages removes from the image store what no cluster needs any more.
+func (a *app) collectImages(ctx context.Context, s Session) {
+	if _, err := bootstrap.CollectImages(ctx, s.State); err != nil {
+		a.note("the image store keeps what no cluster needs: %v", err)
+	}
+}
+
+// readFile reads an archive, and notes in source where it can be read again.
+func readFile(store imagestore.Store, file string, source *statedir.ImageSource) ([]nodeimages.Image, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, fault.New(fault.Image, "open the archive", err)
@@ -150,42 +179,21 @@ func loadFile(ctx context.Context, driver node.Driver, nodes []node.Container, f
 			return nil, err
 		}
 	}
-	return nodeimages.Load(ctx, driver, nodes, f, nil)
+	return nodeimages.FromArchive(store, f)
 }
 
 // noteDigests says which images of an archive pods do not find by digest.
-func (a *app) noteDigests(loaded []cluster.LoadedImage) {
+func (a *app) noteDigests(images []nodeimages.Image) {
 	var names []string
-	for _, i := range loaded {
-		if len(i.Digests) == 0 && !strings.Contains(i.Name, "@") {
-			names = append(names, i.Name)
+	for _, i := range images {
+		if !slices.ContainsFunc(i.Names, func(name string) bool { return strings.Contains(name, "@") }) {
+			names = append(names, i.Names...)
 		}
 	}
 	if len(names) > 0 {
 		a.note("pods that name an image with @sha256:… do not find it, because this archive does not contain the registry's digests; they find: %s",
 			strings.Join(names, ", "))
 	}
-}
-
-// recordImages remembers what was loaded, for nodes that come later. Without that the images work nevertheless.
-func (a *app) recordImages(ctx context.Context, loaded []cluster.LoadedImage, source statedir.ImageSource) error {
-	s, err := a.open()
-	if err != nil {
-		return err
-	}
-	images, removed := map[string]statedir.ImageSource{}, s.State.Cluster(a.profile).RemovedImages()
-	for _, i := range loaded {
-		images[i.Name] = source
-		for _, digest := range i.Digests {
-			if _, was := removed[digest]; was { // it is back
-				images[digest] = source
-			}
-		}
-	}
-	if err := s.State.Cluster(a.profile).RecordImages(ctx, images); err != nil {
-		a.note("nodes that are added later will lack these images: %v", err)
-	}
-	return nil
 }
 
 func (a *app) runImageList(ctx context.Context) error {

@@ -14,6 +14,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/imagestore"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/nodeimages"
 	"bonsai/bootstrap/statedir"
@@ -49,8 +50,7 @@ func (a *app) imageSaveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "save IMAGE... -o FILE",
 		Short: "Write images of the nodes into an archive",
-		Long: `Save writes images of a node into an archive, in OCI form, which "bonsai image load" and "docker load" read. It takes
-the first node that has all of them. Without -o the archive goes to standard output.`,
+		Long:  `Save writes images that nodes have into an archive, in OCI form, which "bonsai image load" and "docker load" read. Without -o the archive goes to standard output.`,
 		Example: `  bonsai image save my-app:dev -o my-app.tar
   bonsai image save nginx:alpine | docker load`,
 		Args: argCount(1, 100, "names of images"),
@@ -96,25 +96,16 @@ standard error.`,
 func fullNames(verb string, refs []string) ([]string, error) {
 	var names []string
 	for _, ref := range refs {
-		if ref == "" || strings.ToLower(repositoryOf(ref)) != repositoryOf(ref) || strings.ContainsAny(ref, " \t\n\"'") || strings.HasPrefix(ref, "-") {
+		if ref == "" || strings.ToLower(imagestore.Repository(ref)) != imagestore.Repository(ref) || strings.ContainsAny(ref, " \t\n\"'") || strings.HasPrefix(ref, "-") {
 			f := fault.Newf(fault.Usage, "%q is not the name of an image", ref)
 			f.Advice = []cluster.Advice{cluster.Advise("", help("bonsai image "+verb))}
 			return nil, f
 		}
-		if name := nodeimages.FullName(ref); !slices.Contains(names, name) {
+		if name := imagestore.FullName(ref); !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
 	return names, nil
-}
-
-// repositoryOf is a name without its tag and digest, which alone may have capital letters.
-func repositoryOf(ref string) string {
-	base, _, _ := strings.Cut(ref, "@")
-	if i := strings.LastIndex(base, ":"); i > strings.LastIndex(base, "/") {
-		base = base[:i]
-	}
-	return base
 }
 
 // noSuchImages is the fault for names that no node has.
@@ -158,6 +149,7 @@ func (a *app) runImageRemove(ctx context.Context, args []string) error {
 		if forgetErr := s.State.Cluster(a.profile).ForgetImages(ctx, all, len(away) > 0); forgetErr != nil {
 			a.note("nodes that are added later may get these images again: %v", forgetErr)
 		}
+		a.collectImages(ctx, s)
 		for _, name := range all {
 			if _, err := fmt.Fprintln(a.Stdout, name); err != nil {
 				return err
@@ -200,20 +192,28 @@ func (a *app) runImageSave(ctx context.Context, args []string, file string) erro
 			Advise("name a file", cluster.Bonsai("image", "save").On(args...).With("-o", "images.tar"))
 	}
 	return a.onNodes(ctx, func(driver node.Driver, nodes []node.Container, _ []string) error {
-		from, missing, err := nodeimages.HoldsAll(ctx, driver, nodes, names)
+		s, err := a.open()
+		if err != nil {
+			return err
+		}
+		store := imagestore.New(s.State.ImageStore())
+		release, err := store.Use(ctx)
+		if err != nil {
+			return fault.New(fault.State, "save images", err)
+		}
+		defer func() { a.collectImages(context.WithoutCancel(ctx), s) }()
+		defer release()
+		images, missing, err := nodeimages.Gather(ctx, driver, store, nodes, names)
 		switch {
 		case err != nil:
 			return err
 		case len(missing) > 0:
 			return noSuchImages(missing)
-		case from == nil:
-			return fault.Newf(fault.Image, "no single node has all of %s", strings.Join(names, ", ")).
-				Advise("save them one by one, or see who has them", cluster.Bonsai("image", "ls"))
 		}
 		if file == "-" {
-			return nodeimages.Save(ctx, driver, *from, names, a.Stdout)
+			return nodeimages.Save(store, images, a.Stdout)
 		}
-		return saveTo(file, func(f *os.File) error { return nodeimages.Save(ctx, driver, *from, names, f) })
+		return saveTo(file, func(f *os.File) error { return nodeimages.Save(store, images, f) })
 	})
 }
 
@@ -261,8 +261,10 @@ func (a *app) runImageBuild(ctx context.Context, folder string, o buildOptions) 
 			}
 			return fault.New(fault.Image, "build "+o.tags[0], fmt.Errorf("docker build: %w", err))
 		}
-		loaded, err := nodeimages.FromEngine(ctx, driver, nodes, o.tags)
-		return a.printLoaded(ctx, loaded, statedir.ImageSource{Engine: true}, err)
+		return a.load(ctx, driver, nodes, func(store imagestore.Store, source *statedir.ImageSource) ([]nodeimages.Image, error) {
+			source.Engine = true
+			return nodeimages.FromEngine(ctx, driver, store, o.tags)
+		})
 	})
 }
 
