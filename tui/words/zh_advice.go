@@ -6,18 +6,11 @@ var zhAdvice = map[string]string{
 	"a cluster that is created again chooses a free subnet": "重新创建的集群会自动选择空闲子网",
 	"a command comes after two dashes":                      "命令写在两个短横线之后",
 	"a firewall on this host probably drops what comes from container networks; allow it, then start again": "本机防火墙可能丢弃了来自容器网络的流量；请放行后重新启动",
-<<<<<<< HEAD
 	"have clusters started with this machine": "让集群随本机启动",
 	"have what starts programs here run this as your user, after Docker; with cron it is a line of crontab -e that begins with @reboot": "让本机的启动管理程序在 Docker 之后以您的用户运行它；使用 cron 时，它是 crontab -e 中以 @reboot 开头的一行",
-	"see the whole record":                                "查看完整记录",
-	"see what they have":                                  "查看它们有什么",
-	"name a file":                                         "指定一个文件",
-	"save them one by one, or see who has them":           "逐个保存，或查看哪些节点有它们",
-=======
 	"see the whole record": "查看完整记录",
 	"see what they have":   "查看它们有什么",
 	"name a file":          "指定一个文件",
->>>>>>> f127421 (nodeimages, agent: nodes are filled from the image store)
 	"build it with another program, and load the archive": "用其他程序构建，然后加载归档",
 	"name it":                         "为其命名",
 	"or choose another port":          "或换一个端口",
