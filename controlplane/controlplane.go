@@ -42,6 +42,7 @@ import (
 	"bonsai/controlplane/internal/listener"
 	"bonsai/controlplane/internal/relay"
 	"bonsai/controlplane/internal/scheduler"
+	"bonsai/controlplane/mirror"
 	"bonsai/controlplane/nodes"
 	"bonsai/controlplane/observe/birth"
 	"bonsai/controlplane/observe/load/traffic"
@@ -93,6 +94,8 @@ type Options struct {
 	ApplyAddons func(ctx context.Context, cp *ControlPlane) error
 	// NodeRules are the rights of the parts of addons on nodes.
 	NodeRules addons.NodeRules
+	// Mirror shows the components as pods; nil if they are not shown.
+	Mirror *mirror.Keeper
 	// Scale multiplies every limit, for slow machines.
 	Scale wait.Scale
 }
@@ -242,6 +245,15 @@ func (cp *ControlPlane) KeepNodes(ctx context.Context, informer cache.SharedInde
 	return cp.nodes.Run(ctx, informer)
 }
 
+// ShowComponents keeps the pods that show the components until ctx ends. informer follows Node objects; the caller starts and
+// stops it.
+func (cp *ControlPlane) ShowComponents(ctx context.Context, informer cache.SharedIndexInformer) error {
+	if cp.opts.Mirror == nil {
+		return nil
+	}
+	return cp.opts.Mirror.Run(ctx, mirror.Source{Client: cp.client, Agents: cp.agents, Components: cp.Components, Nodes: informer})
+}
+
 // Apply makes a changed plan true without a restart: the Node objects, the listener on a new gateway.
 func (cp *ControlPlane) Apply(ctx context.Context, spec cluster.Spec) error {
 	if err := cp.listener.Add(ctx, spec.Gateway); err != nil {
@@ -251,6 +263,9 @@ func (cp *ControlPlane) Apply(ctx context.Context, spec cluster.Spec) error {
 		cp.opts.Log.Warn("nodes cannot pull through the proxy", "err", err)
 	}
 	cp.dialer.SetNodes(spec.Nodes)
+	if cp.opts.Mirror != nil {
+		defer cp.opts.Mirror.Reload(spec)
+	}
 	return cp.nodes.Reload(ctx, spec)
 }
 
@@ -324,6 +339,8 @@ func (cp *ControlPlane) buildAPIServer(ctx context.Context, etcdReady <-chan err
 			Count:         cp.traffic.Handler,
 			UpstreamHooks: cp.opts.Config.Spec.UpstreamHooks,
 			Births:        cp.births,
+			Components:    cp.Components,
+			ComponentLogs: cp.componentLogs(),
 			WaitStorage: func(context.Context) error {
 				waited = true
 				return <-etcdReady

@@ -32,6 +32,12 @@ func startControlPlane(t *testing.T, change func(*cluster.Spec)) *controlplane.C
 // startWithAddons is startControlPlane in a folder that may have been used before.
 func startWithAddons(t *testing.T, dir string, change func(*cluster.Spec), apply func(context.Context, *controlplane.ControlPlane) error) *controlplane.ControlPlane {
 	t.Helper()
+	return startWith(t, dir, change, func(o *controlplane.Options) { o.ApplyAddons = apply })
+}
+
+// startWith starts a control plane with other options.
+func startWith(t *testing.T, dir string, change func(*cluster.Spec), set func(*controlplane.Options)) *controlplane.ControlPlane {
+	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -48,16 +54,17 @@ func startWithAddons(t *testing.T, dir string, change func(*cluster.Spec), apply
 	if err := pki.Ensure(filepath.Join(dir, "pki"), spec); err != nil {
 		t.Fatal(err)
 	}
-	cp, err := controlplane.Start(t.Context(), controlplane.Options{
+	o := controlplane.Options{
 		Config:  config.Config{Spec: spec, PKIDir: filepath.Join(dir, "pki"), EtcdDir: filepath.Join(dir, "etcd"), RunDir: filepath.Join(dir, "run")},
 		EtcdLog: t.Output(), Say: func(reason string) { t.Error(reason) },
 		Events: func(e cluster.Event) {
 			t.Logf("%s %s %s %s", e.Kind, e.Step, e.Elapsed.Round(time.Millisecond), e.Detail)
 		},
-		Log:         slog.New(slog.DiscardHandler),
-		LogHandler:  func(string) slog.Handler { return slog.DiscardHandler },
-		ApplyAddons: apply,
-	})
+		Log:        slog.New(slog.DiscardHandler),
+		LogHandler: func(string) slog.Handler { return slog.DiscardHandler },
+	}
+	set(&o)
+	cp, err := controlplane.Start(t.Context(), o)
 	if err != nil {
 		t.Fatalf("start the control plane: %v", err)
 	}

@@ -88,12 +88,23 @@ type agent struct {
 	network    *podnet.Network
 	health     *health
 	parts      []Part
+
+	mu      sync.Mutex    // guards changed
+	changed chan struct{} // closed and replaced whenever the state of a child has changed
+}
+
+// childChanged wakes those who watch the components.
+func (a *agent) childChanged(cluster.Component) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	close(a.changed)
+	a.changed = make(chan struct{})
 }
 
 // Run makes this container the node of cfg until ctx ends, then stops everything in order: parts last, because pods use
 // them until the end. It returns early only with an error that prevents the container from being a node.
 func Run(ctx context.Context, cfg cluster.NodeConfig, log *slog.Logger, parts ...Part) (err error) {
-	a := &agent{cfg: cfg, log: log, started: time.Now(), parts: parts}
+	a := &agent{cfg: cfg, log: log, started: time.Now(), parts: parts, changed: make(chan struct{})}
 	if err := hostprep.AddAddress(cluster.NodeResolver); err != nil {
 		log.Error("pods with dnsPolicy Default cannot resolve names", "cause", err)
 	}
@@ -194,7 +205,7 @@ func (a *agent) startChildren(ctx context.Context) (stop func()) {
 	a.kubelet = supervise.New(supervise.Spec{
 		Name: "kubelet", Path: filepath.Join(bin, "bonsai"), Args: []string{"role", "kubelet"},
 		Env: env, LogFile: filepath.Join(cluster.NodeLogDir, "kubelet.log"), Grace: a.cfg.WaitScale.Of(kubeletGrace),
-		Ready: a.health.waitKubelet,
+		Ready: a.health.waitKubelet, OnChange: a.childChanged,
 		// It hides settings of the kernel from itself. In the node's own namespace that would keep pods from having user
 		// namespaces: the kernel refuses them a /proc while parts of the node's are covered.
 		OwnMounts: true,
@@ -305,6 +316,7 @@ func (a *agent) serve(ctx context.Context, tasks *sync.WaitGroup, giveUp context
 		// The host itself: the cluster must not reach what listens on the bridge there.
 		Denied:      []netip.Addr{a.cfg.Gateway},
 		DialTimeout: a.cfg.WaitScale.Of(dialLimit), State: a.state, Usage: measure, Images: a.runtime, Log: a.log,
+		Components: a.shown, LogDir: cluster.NodeLogDir,
 		Pods:      podtimes.New(podtimes.Dir, a.runtime.Conn()),
 		Listening: listening.Reader{Proc: "/proc", Processes: func(uid string) ([]int, error) { return usage.Processes(places(), uid) }}.Pod,
 		Parts:     a.handlers(),

@@ -83,9 +83,7 @@ func (h *health) waitKubelet(ctx context.Context) error {
 // state observes the node. It queries everything in parallel, so that it takes as long as the slowest answer.
 func (a *agent) state(ctx context.Context) agentapi.State {
 	s := agentapi.State{Node: a.cfg.Node.Name, PodNetwork: a.network.State()}
-	kubelet := a.kubelet.Status()
-	proxy := kubelet // one process
-	proxy.Name = "kube-proxy"
+	kubelet, proxy := a.kubelet.Status(), a.kubeProxy()
 	var asked sync.WaitGroup
 	asked.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, a.health.limit)
@@ -105,11 +103,32 @@ func (a *agent) state(ctx context.Context) agentapi.State {
 		network.Phase, network.Reason = cluster.PhaseDegraded, s.PodNetwork.Error
 	}
 	s.Components = []cluster.Component{
-		{Name: "bonsai-agent", Phase: cluster.PhaseRunning, Restarts: a.restarts, Since: a.started, PID: os.Getpid()},
-		a.containerd.Status(), kubelet, proxy, network,
+		a.itself(), a.containerd.Status(), kubelet, proxy, network,
 	}
 	s.Components = append(s.Components, a.partComponents()...)
 	return s
+}
+
+// shown observes what agentapi.Config.Components is for.
+func (a *agent) shown(ctx context.Context) ([]cluster.Component, <-chan struct{}) {
+	a.mu.Lock()
+	changed := a.changed // before anything is read, so that no change is missed
+	a.mu.Unlock()
+	proxy := a.kubeProxy()
+	a.health.judge(ctx, &proxy, kubeProxyHealth)
+	return []cluster.Component{a.itself(), proxy}, changed
+}
+
+// itself is the agent.
+func (a *agent) itself() cluster.Component {
+	return cluster.Component{Name: "bonsai-agent", Phase: cluster.PhaseRunning, Restarts: a.restarts, Since: a.started, PID: os.Getpid()}
+}
+
+// kubeProxy is in the kubelet's process.
+func (a *agent) kubeProxy() cluster.Component {
+	c := a.kubelet.Status()
+	c.Name = "kube-proxy"
+	return c
 }
 
 // judge lowers a running component to degraded if it does not report that it is healthy.

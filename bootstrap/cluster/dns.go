@@ -36,6 +36,10 @@ const DNSConfigMap = "coredns"
 // CoreDNS whether the servers in the agents answer.
 const DNSStandIn = "bonsai-agent"
 
+// ComponentPods is the schedulerName of the pods that show the components of a cluster. No node runs them; their logs are those
+// of the components.
+const ComponentPods = "bonsai-components"
+
 // Corefile is the configuration of a new cluster, and of one without a Corefile: kubeadm's text, with the zone domain.
 func Corefile(domain string) string {
 	return strings.ReplaceAll(`.:53 {

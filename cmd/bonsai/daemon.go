@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"k8s.io/client-go/dynamic"
 	"k8s.io/component-base/version"
@@ -25,6 +26,7 @@ import (
 	"bonsai/controlplane/addons"
 	"bonsai/controlplane/addons/builtin"
 	"bonsai/controlplane/config"
+	"bonsai/controlplane/mirror"
 )
 
 // components maps the packages that write log records to components.
@@ -100,15 +102,26 @@ func runDaemon(ctx context.Context, args []string) error {
 		State: state, Spec: *spec, KubernetesVersion: version.Get().GitVersion, Emulated: emulated(spec.KubernetesVersion), Log: log, Scale: scale,
 		Words: words, Guard: guard,
 		Parts: func(changed func()) (daemon.Parts, error) {
-			manager, err := addons.New(addons.Options{Addons: builtin.All(), Spec: *spec, Log: log, Scale: scale, Changed: changed})
+			var shown atomic.Pointer[mirror.Keeper] // which shows the addon dns, and that may have changed before it is there
+			manager, err := addons.New(addons.Options{Addons: builtin.All(), Spec: *spec, Log: log, Scale: scale, Changed: func() {
+				changed()
+				if k := shown.Load(); k != nil {
+					k.Touch()
+				}
+			}})
 			if err != nil {
 				return daemon.Parts{}, fmt.Errorf("prepare the addons: %w", err)
 			}
+			keeper := mirror.New(mirror.Options{
+				Spec: *spec, Version: version.Get().GitVersion, Parts: controlplane.Parts(configFor(state, *spec), version.Get().GitVersion),
+				LogFile: state.LogFile, DNS: func() map[string]cluster.Phase { return manager.Nodes(cluster.DNSAddon) }, Log: log, Scale: scale,
+			})
+			shown.Store(keeper)
 			return daemon.Parts{Addons: manager, Start: func(ctx context.Context, events func(cluster.Event)) (daemon.ControlPlane, error) {
 				return controlplane.Start(ctx, controlplane.Options{
 					Config: configFor(state, *spec), Events: events, Log: log, LogHandler: logs.ComponentHandler, Scale: scale,
 					EtcdLog: logs.Writer(controlplane.Etcd), Say: words.Say,
-					NodeRules: addons.NodeRulesOf(builtin.All()),
+					NodeRules: addons.NodeRulesOf(builtin.All()), Mirror: keeper,
 					ApplyAddons: func(ctx context.Context, cp *controlplane.ControlPlane) error {
 						return applyAddons(ctx, manager, cp, log)
 					},

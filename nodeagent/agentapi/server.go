@@ -4,6 +4,9 @@
 //	CONNECT host:port   a TCP connection from the node's network to a pod, Service or node (TLS only)
 //	GET  /healthz       "ok"
 //	GET  /v1/state      State
+//	GET  /v1/components []cluster.Component: those that are shown as pods; again after each change, until the client ends it
+//	GET  /v1/logs/NAME?lines=N&follow=true
+//	                    the last lines of a component's log, all of them if N is negative, and new ones
 //	GET  /v1/usage      cluster.NodeCounters, measured now
 //	GET  /v1/images     []cluster.NodeImage
 //	GET  /v1/pods/UID   cluster.PodOnNode: when the parts of a pod were made
@@ -64,6 +67,11 @@ type Config struct {
 	DialTimeout time.Duration
 	// State observes the node; it must answer within about half a second.
 	State func(ctx context.Context) State
+	// Components observes the agent itself, and the components that are shown as pods but do not report on themselves. The
+	// channel is closed when one of them changes, as far as their supervisor sees it.
+	Components func(ctx context.Context) ([]cluster.Component, <-chan struct{})
+	// LogDir has the logs of the components.
+	LogDir string
 	// Usage measures the node and its pods.
 	Usage  func() (cluster.NodeCounters, error)
 	Images Images
@@ -127,6 +135,8 @@ func (s *Server) api() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
 	mux.HandleFunc("GET /v1/state", func(w http.ResponseWriter, r *http.Request) { answer(w, s.cfg.State(r.Context()), nil) })
+	mux.HandleFunc("GET /v1/components", s.components)
+	mux.HandleFunc("GET /v1/logs/{name}", s.log)
 	mux.HandleFunc("GET /v1/usage", func(w http.ResponseWriter, _ *http.Request) {
 		r, err := s.cfg.Usage()
 		answer(w, r, err)

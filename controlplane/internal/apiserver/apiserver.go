@@ -3,8 +3,8 @@
 // It follows upstream's cmd/kube-apiserver/app/testing/testserver.go and not the cobra command, which takes over the
 // process's signal handler when it is built. Differences from the stock server: the listener is passed in, so that
 // clients can queue on it before the server exists; connections to pods and Services go through our dialer; our own
-// hook replaces the two that wait a fixed second; requests that are steps of a pod's birth are recorded; and who creates a
-// NetworkPolicy is warned that nothing enforces it.
+// hook replaces the two that wait a fixed second; requests that are steps of a pod's birth are recorded; component
+// statuses and the pods of components are those of this process; and who creates a NetworkPolicy is warned that nothing enforces it.
 package apiserver
 
 import (
@@ -39,6 +39,9 @@ import (
 	controlplaneapiserver "k8s.io/kubernetes/pkg/controlplane/apiserver"
 	generatedopenapi "k8s.io/kubernetes/pkg/generated/openapi"
 
+	"bonsai/bootstrap/cluster"
+	"bonsai/controlplane/internal/componentpods"
+	"bonsai/controlplane/internal/componentstatus"
 	"bonsai/controlplane/internal/ownwrites"
 	"bonsai/controlplane/internal/policywarning"
 	"bonsai/controlplane/internal/rbac"
@@ -66,6 +69,10 @@ type Options struct {
 	UpstreamHooks bool
 	// Births records how pods come to be.
 	Births *birth.Recorder
+	// Components returns the states of the components in this process, for "kubectl get componentstatuses".
+	Components func() []cluster.Component
+	// ComponentLogs are the logs of the components that are shown as pods; nil if none are.
+	ComponentLogs componentpods.Logs
 }
 
 // Server is a built, not yet running API server.
@@ -156,7 +163,14 @@ func newConfig(opts options.CompletedOptions, o Options) (*app.Config, serversto
 		generic.DisabledPostStartHooks.Insert(rbac.Replaces...)
 	}
 	births := births{o.Births}
-	generic.BuildHandlerChainFunc = births.chain(generic.BuildHandlerChainFunc)
+	chain := births.chain(generic.BuildHandlerChainFunc)
+	generic.BuildHandlerChainFunc = func(api http.Handler, c *genericapiserver.Config) http.Handler {
+		api = componentstatus.Wrap(api, o.Components, storage.Configs())
+		if o.ComponentLogs != nil {
+			api = componentpods.Wrap(api, o.ComponentLogs)
+		}
+		return chain(api, c)
+	}
 	generic.RESTOptionsGetter = births.storage(generic.RESTOptionsGetter)
 	if err := generic.AddPostStartHook(HookName, func(hook genericapiserver.PostStartHookContext) error {
 		client, err := kubernetes.NewForConfig(hook.LoopbackClientConfig)

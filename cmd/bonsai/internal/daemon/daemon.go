@@ -41,6 +41,8 @@ type ControlPlane interface {
 	Apply(ctx context.Context, spec cluster.Spec) error
 	// KeepNodes keeps the Node objects as planned until ctx ends. informer follows them, trimmed, and is not its to stop.
 	KeepNodes(ctx context.Context, informer cache.SharedIndexInformer) error
+	// ShowComponents keeps the pods that show the components, as KeepNodes does with nodes.
+	ShowComponents(ctx context.Context, informer cache.SharedIndexInformer) error
 	// DialService connects to a port of a Service, NAMESPACE/NAME.
 	DialService(ctx context.Context, service string, port int) (net.Conn, error)
 	// Failed delivers the error of a component that exited without being stopped.
@@ -175,7 +177,8 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	return err
 }
 
-// keep starts keeping addons and Node objects as planned, and a guardian. The returned function stops that and waits for it.
+// keep starts keeping addons, Node objects and the pods of components as planned, and a guardian. The returned function stops
+// that and waits for it.
 func (d *daemon) keep(control ControlPlane) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -186,6 +189,11 @@ func (d *daemon) keep(control ControlPlane) (stop func()) {
 	running.Go(func() {
 		if err := control.KeepNodes(ctx, d.NodeInformer()); err != nil {
 			d.Log.Error("node objects that somebody deletes do not come back", "err", err)
+		}
+	})
+	running.Go(func() {
+		if err := control.ShowComponents(ctx, d.NodeInformer()); err != nil {
+			d.Log.Error("components cannot be shown as pods", "err", err)
 		}
 	})
 	return func() {

@@ -237,6 +237,10 @@ func (c control) KeepNodes(ctx context.Context, _ cache.SharedIndexInformer) err
 	c.h.note("nodes are kept no longer")
 	return nil
 }
+func (c control) ShowComponents(ctx context.Context, _ cache.SharedIndexInformer) error {
+	<-ctx.Done()
+	return nil
+}
 func (c control) Failed() <-chan error { return c.h.failed }
 func (c control) Stop()                { c.h.note("control plane stops") }
 
