@@ -68,8 +68,12 @@ func statusOf(s shown, is state, have corev1.PodStatus, before life) corev1.PodS
 		c.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{
 			Reason: "Error", ExitCode: 1, Message: is.Reason, StartedAt: old.State.Running.StartedAt, FinishedAt: metav1.NewTime(is.Since).Rfc3339Copy(),
 		}
-	default: // nobody has seen how it ended, and when
-		c.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{Reason: "Restarted", StartedAt: old.State.Running.StartedAt, FinishedAt: now}
+	default: // nobody has seen how it ended, and when; not later than this
+		finished := now
+		if c.State.Running != nil {
+			finished = c.State.Running.StartedAt
+		}
+		c.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{Reason: "Restarted", StartedAt: old.State.Running.StartedAt, FinishedAt: finished}
 	}
 	status := corev1.PodStatus{
 		Phase: corev1.PodRunning, StartTime: have.StartTime, QOSClass: have.QOSClass, HostIP: is.address, PodIP: is.address,

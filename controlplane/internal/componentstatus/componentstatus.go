@@ -14,6 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/endpoints/handlers"
@@ -52,7 +53,7 @@ func Wrap(next http.Handler, components func() []cluster.Component, stores []sto
 		Resource:         corev1.SchemeGroupVersion.WithResource(resource),
 		Kind:             corev1.SchemeGroupVersion.WithKind("ComponentStatus"),
 		HubGroupVersion:  schema.GroupVersion{Version: runtime.APIVersionInternal},
-		MetaGroupVersion: schema.GroupVersion{Version: "v1"},
+		MetaGroupVersion: metav1.SchemeGroupVersion,
 	}
 	get := instrument("GET", "resource", handlers.GetResource(storage, scope))
 	list := instrument("LIST", "cluster", handlers.ListResource(storage, nil, scope, false, 0))
