@@ -50,7 +50,7 @@ func TestComponentStatuses(t *testing.T) {
 	config := rest.CopyConfig(cp.LoopbackConfig())
 	config.WarningHandler = &warned
 	body, err := restClient(t, config).Get().AbsPath("/api/v1/componentstatuses").
-		SetHeader("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io").DoRaw(t.Context())
+		SetHeader("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io").Do(t.Context()).Raw()
 	if err != nil {
 		t.Fatal(err)
 	}
