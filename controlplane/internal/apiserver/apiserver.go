@@ -4,7 +4,8 @@
 // process's signal handler when it is built. Differences from the stock server: the listener is passed in, so that
 // clients can queue on it before the server exists; connections to pods and Services go through our dialer; our own
 // hook replaces the two that wait a fixed second; requests that are steps of a pod's birth are recorded; component
-// statuses and the pods of components are those of this process; and who creates a NetworkPolicy is warned that nothing enforces it.
+// statuses and the pods of components are those of this process; and who creates a NetworkPolicy is warned that nothing
+// enforces it.
 package apiserver
 
 import (
