@@ -172,6 +172,21 @@ func TestReadyIncludesTheAccountOfPods(t *testing.T) {
 	}
 }
 
+// TestGatesAndFlagsAreServed: upstream's commands do this, not the code that they call.
+func TestGatesAndFlagsAreServed(t *testing.T) {
+	cp := startControlPlane(t, func(*cluster.Spec) {})
+	defer cp.Stop()
+	for path, want := range map[string]string{
+		"/metrics": `kubernetes_feature_enabled{name="ComponentFlagz",stage="BETA"} 1`,
+		"/flagz":   "service-cluster-ip-range",
+	} {
+		body, err := cp.Client().Discovery().RESTClient().Get().AbsPath(path).SetHeader("Accept", "text/plain").DoRaw(t.Context())
+		if err != nil || !strings.Contains(string(body), want) {
+			t.Errorf("%s does not contain %s: %v\n%.1000s", path, want, err, body)
+		}
+	}
+}
+
 func TestStopIsQuickWithWatchesOpen(t *testing.T) {
 	cp := startControlPlane(t, func(*cluster.Spec) {})
 	watch, err := cp.Client().CoreV1().Pods("").Watch(t.Context(), metav1.ListOptions{})
