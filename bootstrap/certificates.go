@@ -2,8 +2,10 @@ package bootstrap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/kubeconfig"
 	"bonsai/bootstrap/pki"
 	"bonsai/bootstrap/statedir"
 )
@@ -64,6 +67,30 @@ func (o *operation) haltOutdatedNodes(ctx context.Context) error {
 	return g.Wait()
 }
 
+// RenewCertificates renews those of a running control plane that are about to expire, and returns their names. Its
+// components read the files again within a minute; the daemon's own connections to agents do with the next one. Clients
+// get theirs in the cluster's kubeconfig, and in the user's where a context leads to the cluster.
+func RenewCertificates(ctx context.Context, state statedir.Cluster, now time.Time) (renewed []string, err error) {
+	lock, err := state.LockExisting(ctx, "certificates")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	spec, err := state.LoadSpec()
+	if err != nil {
+		return nil, err
+	}
+	before := state.Certificates("")
+	if renewed, err = pki.Renew(state.PKI(), *spec, now); err != nil || len(renewed) == 0 {
+		return renewed, err
+	}
+	entry, err := kubeconfigEntry(state, spec)
+	if err != nil {
+		return renewed, err
+	}
+	return renewed, errors.Join(state.DaemonRenewed(before), statedir.WriteFile(state.Kubeconfig(), entry.File()), kubeconfig.Repair(entry))
+}
+
 // certificateProblems are those of certificates that expire soon, and of ones on disk that the running control plane does
 // not use.
 func certificateProblems(state statedir.Cluster, now time.Time) (list []cluster.Problem) {
@@ -75,9 +102,22 @@ func certificateProblems(state statedir.Cluster, now time.Time) (list []cluster.
 			Advice:  []cluster.Advice{cluster.Advise("restart with the new ones what uses the old ones", cluster.Bonsai("start").Cure())},
 		})
 	}
-	expiry, err := pki.Expiry(state.PKI())
-	if err != nil || len(expiry) == 0 {
-		return list // the next start creates them again
+	expiry := map[string]time.Time{}
+	nodes, _ := filepath.Glob(filepath.Join(state.PKI(), "nodes", "*"))
+	for _, dir := range append(nodes, state.PKI()) {
+		part, err := pki.Expiry(dir)
+		if err != nil {
+			return list // the next start creates them again
+		}
+		for name, until := range part {
+			if dir != state.PKI() {
+				name += " of node " + filepath.Base(dir)
+			}
+			expiry[name] = until
+		}
+	}
+	if len(expiry) == 0 {
+		return list
 	}
 	first := slices.MinFunc(slices.Collect(maps.Keys(expiry)), func(a, b string) int { return expiry[a].Compare(expiry[b]) })
 	if left := expiry[first].Sub(now); left < expiryWarning {

@@ -1,12 +1,15 @@
 package bootstrap_test
 
 import (
+	"encoding/base64"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"bonsai/bootstrap"
 	"bonsai/bootstrap/plan"
 )
 
@@ -52,5 +55,43 @@ func TestCertificatesThatChangedUnderARunningCluster(t *testing.T) {
 	}
 	if got := m.daemonProblems(t); len(got) != 0 {
 		t.Errorf("after a start: %+v", got)
+	}
+}
+
+func TestCertificatesAreRenewedUnderARunningControlPlane(t *testing.T) {
+	m := newMachine(t)
+	if err := m.start(t, plan.Wish{Nodes: new(1)}); err != nil {
+		t.Fatal(err)
+	}
+	state := m.dir.Cluster("dev")
+	before := state.Certificates("")
+	if renewed, err := bootstrap.RenewCertificates(t.Context(), state, time.Now()); err != nil || len(renewed) != 0 || state.Certificates("") != before {
+		t.Fatalf("fresh certificates: renewed %v, %v", renewed, err)
+	}
+	soon := time.Now().Add(340 * 24 * time.Hour)
+	renewed, err := bootstrap.RenewCertificates(t.Context(), state, soon)
+	if err != nil || !slices.Contains(renewed, "apiserver") || !slices.Contains(renewed, "admin") || !slices.Contains(renewed, "front-proxy-client") {
+		t.Fatalf("25 days before their end: renewed %v, %v", renewed, err)
+	}
+	admin, err := os.ReadFile(filepath.Join(state.PKI(), "admin.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded := base64.StdEncoding.EncodeToString(admin)
+	for _, file := range []string{state.Kubeconfig(), os.Getenv("KUBECONFIG")} {
+		if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), encoded) {
+			t.Errorf("%s does not have the administrator's new certificate (%v)", file, err)
+		}
+	}
+	if got := m.daemonProblems(t); len(got) != 0 {
+		t.Errorf("after the renewal: %+v", got)
+	}
+	// Without the authority nothing is touched: a new one would lock everybody out.
+	if err := os.Remove(filepath.Join(state.PKI(), "ca.key")); err != nil {
+		t.Fatal(err)
+	}
+	before = state.Certificates("")
+	if renewed, err := bootstrap.RenewCertificates(t.Context(), state, soon.Add(340*24*time.Hour)); err == nil || len(renewed) != 0 || state.Certificates("") != before {
+		t.Errorf("without the authority's key: renewed %v, %v", renewed, err)
 	}
 }

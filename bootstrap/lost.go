@@ -61,7 +61,7 @@ func (m *Manager) getVolumes(ctx context.Context, state statedir.Cluster, spec *
 
 // get asks the API server as the cluster's administrator. Bootstrap links nothing of Kubernetes.
 func (m *Manager) get(ctx context.Context, state statedir.Cluster, spec *cluster.Spec, path string) ([]byte, error) {
-	entry, err := m.kubeconfigEntry(state, spec)
+	entry, err := kubeconfigEntry(state, spec)
 	if err != nil {
 		return nil, err
 	}

@@ -146,7 +146,7 @@ func (o *operation) start(ctx context.Context) error {
 // writeKubeconfig writes the cluster's own kubeconfig, and merges its context into the user's. The cluster runs whether
 // that can be changed or not, so trouble with it is a warning.
 func (o *operation) writeKubeconfig() error {
-	entry, err := o.kubeconfigEntry(o.state, o.Wanted.Spec)
+	entry, err := kubeconfigEntry(o.state, o.Wanted.Spec)
 	if err != nil {
 		return err
 	}

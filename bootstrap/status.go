@@ -31,7 +31,7 @@ func (m *Manager) Status(ctx context.Context, name string) (cluster.Snapshot, er
 		s.Restarts = state.Restarts()
 	}
 	s.Server = serverURL(spec)
-	if entry, err := m.kubeconfigEntry(state, spec); err == nil {
+	if entry, err := kubeconfigEntry(state, spec); err == nil {
 		access := kubeconfig.Inspect(entry)
 		s.Kubeconfig, s.Contexts = access.State, access.Contexts
 	} else {
@@ -178,7 +178,7 @@ func serverURL(spec *cluster.Spec) string {
 }
 
 // kubeconfigEntry is the context of this cluster for the user's kubeconfig.
-func (m *Manager) kubeconfigEntry(state statedir.Cluster, spec *cluster.Spec) (kubeconfig.Entry, error) {
+func kubeconfigEntry(state statedir.Cluster, spec *cluster.Spec) (kubeconfig.Entry, error) {
 	read := func(name string) (data []byte, err error) { return os.ReadFile(filepath.Join(state.PKI(), name)) }
 	ca, err1 := read("ca.crt")
 	cert, err2 := read("admin.crt")
@@ -197,7 +197,7 @@ func (m *Manager) UpdateContext(name string) (kubeconfig.Merged, error) {
 	if err != nil {
 		return kubeconfig.Merged{}, err
 	}
-	entry, err := m.kubeconfigEntry(state, spec)
+	entry, err := kubeconfigEntry(state, spec)
 	if err != nil {
 		return kubeconfig.Merged{}, err
 	}

@@ -484,9 +484,16 @@ func (cp *ControlPlane) writeFiles() error {
 // newDialer makes the ways into the nodes, which show the daemon's certificate to node agents.
 func (cp *ControlPlane) newDialer() error {
 	dir := cp.opts.Config.PKIDir
-	cert, err := tls.LoadX509KeyPair(filepath.Join(dir, "daemon.crt"), filepath.Join(dir, "daemon.key"))
-	if err != nil {
-		return fmt.Errorf("load the daemon's certificate: %w", err)
+	// Read for each connection, of which there are few: it is renewed while this process runs.
+	own := func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		cert, err := tls.LoadX509KeyPair(filepath.Join(dir, "daemon.crt"), filepath.Join(dir, "daemon.key"))
+		if err != nil {
+			return nil, fmt.Errorf("load the daemon's certificate: %w", err)
+		}
+		return &cert, nil
+	}
+	if _, err := own(nil); err != nil {
+		return err
 	}
 	ca, err := os.ReadFile(filepath.Join(dir, "ca.crt"))
 	if err != nil {
@@ -496,7 +503,7 @@ func (cp *ControlPlane) newDialer() error {
 	if !cp.roots.AppendCertsFromPEM(ca) {
 		return fmt.Errorf("no certificate in %s", filepath.Join(dir, "ca.crt"))
 	}
-	cp.dialer = tunnel.New(&tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: cp.roots, MinVersion: tls.VersionTLS13},
+	cp.dialer = tunnel.New(&tls.Config{GetClientCertificate: own, RootCAs: cp.roots, MinVersion: tls.VersionTLS13},
 		cp.opts.Config.Spec, cp.opts.Scale)
 	cp.agents = agents.New(func(n cluster.Node) http.RoundTripper { return cp.dialer.AgentTransport(n) }, cp.opts.Scale)
 	return nil

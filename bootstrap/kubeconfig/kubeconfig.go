@@ -91,6 +91,19 @@ func Merge(e Entry) (m Merged, err error) {
 	return m, err
 }
 
+// Repair makes the contexts that lead to the cluster of e work again, whatever their names. It adds nothing, and the current
+// context stays.
+func Repair(e Entry) error {
+	paths, err := files()
+	if err != nil {
+		return err
+	}
+	return paths.update(func(v *view) error {
+		v.repair(e)
+		return nil
+	})
+}
+
 // Check reports what would prevent Merge from adding a cluster, without changing anything.
 func Check() error {
 	paths, err := files()

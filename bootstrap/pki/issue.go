@@ -27,13 +27,10 @@ type authority struct {
 // otherwise it creates another. It is a real authority, with the CA bit and key ids: the trust-bundle controller and
 // strict clients reject a self-signed leaf.
 func ensureCA(dir, name, commonName string, now time.Time) (*authority, error) {
-	certFile, keyFile := filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key")
-	cert, certErr := readCert(certFile)
-	key, keyErr := readKey(keyFile)
-	if certErr == nil && keyErr == nil && key.PublicKey.Equal(cert.PublicKey) && cert.IsCA &&
-		cert.Subject.CommonName == commonName && cert.NotAfter.Sub(now) > leafLife+RenewBefore && !now.Before(cert.NotBefore) {
-		return &authority{cert, key}, nil
+	if a := readCA(dir, name, commonName, now); a != nil {
+		return a, nil
 	}
+	certFile, keyFile := filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key")
 	// Long-lived, unlike leafs: replacing an authority would invalidate every kubeconfig that was handed out.
 	key, err := writeKey(keyFile, statedir.WriteFile)
 	if err != nil {
@@ -48,11 +45,22 @@ func ensureCA(dir, name, commonName string, now time.Time) (*authority, error) {
 		IsCA:                  true,
 		MaxPathLenZero:        true, // it signs leafs, no further authorities
 	}
-	cert, err = sign(certFile, template, template, &key.PublicKey, key, statedir.WriteFile)
+	cert, err := sign(certFile, template, template, &key.PublicKey, key, statedir.WriteFile)
 	if err != nil {
 		return nil, err
 	}
 	return &authority{cert, key}, nil
+}
+
+// readCA returns the authority in NAME.crt and NAME.key, nil if it is not complete or not valid long enough for a new leaf.
+func readCA(dir, name, commonName string, now time.Time) *authority {
+	cert, certErr := readCert(filepath.Join(dir, name+".crt"))
+	key, keyErr := readKey(filepath.Join(dir, name+".key"))
+	if certErr != nil || keyErr != nil || !key.PublicKey.Equal(cert.PublicKey) || !cert.IsCA || cert.Subject.CommonName != commonName ||
+		cert.NotAfter.Sub(now) <= leafLife+RenewBefore || now.Before(cert.NotBefore) {
+		return nil
+	}
+	return &authority{cert, key}
 }
 
 // ensureLeaf keeps the certificate if it matches l, is signed by this authority and is fresh, otherwise it creates it

@@ -56,11 +56,11 @@ func ensure(dir string, spec *cluster.Spec, now time.Time) error {
 	if err := statedir.MkdirPrivate(dir); err != nil {
 		return err
 	}
-	ca, err := ensureCA(dir, "ca", "bonsai "+spec.Name, now)
+	ca, err := ensureCA(dir, "ca", authorityName(*spec, false), now)
 	if err != nil {
 		return err
 	}
-	front, err := ensureCA(dir, "front-proxy-ca", "bonsai "+spec.Name+" front proxy", now)
+	front, err := ensureCA(dir, "front-proxy-ca", authorityName(*spec, true), now)
 	if err != nil {
 		return err
 	}
@@ -88,6 +88,37 @@ func ensure(dir string, spec *cluster.Spec, now time.Time) error {
 		}
 	}
 	return removeOthers(filepath.Join(dir, "nodes"), spec)
+}
+
+// Renew renews the certificates of the control plane that are about to expire, for one that goes on with them, and returns
+// their names. What identifies the cluster does not change: it is an error if an authority is missing or itself too old,
+// and nothing is renewed then. Those of nodes are renewed by Ensure only, when a start can give them to the nodes.
+func Renew(dir string, spec cluster.Spec, now time.Time) (renewed []string, err error) {
+	authorities := map[bool]*authority{}
+	for front, name := range map[bool]string{false: "ca", true: "front-proxy-ca"} {
+		if authorities[front] = readCA(dir, name, authorityName(spec, front), now); authorities[front] == nil {
+			return nil, fmt.Errorf("%s.crt in %s is not an authority that can renew certificates", name, dir)
+		}
+	}
+	for _, l := range clusterLeafs(&spec) {
+		file := filepath.Join(dir, l.name+".crt")
+		before, _ := os.ReadFile(file)
+		if err := authorities[l.frontProxy].ensureLeaf(dir, l, now); err != nil {
+			return renewed, err
+		}
+		if after, err := os.ReadFile(file); err != nil || string(after) != string(before) {
+			renewed = append(renewed, l.name)
+		}
+	}
+	return renewed, nil
+}
+
+// authorityName is the common name of an authority of the cluster.
+func authorityName(spec cluster.Spec, frontProxy bool) string {
+	if frontProxy {
+		return "bonsai " + spec.Name + " front proxy"
+	}
+	return "bonsai " + spec.Name
 }
 
 // Expiry returns until when the certificates in dir are valid, by file name.

@@ -300,3 +300,30 @@ func TestUnwritableFolder(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+func TestRenewKeepsWhatIdentifiesTheCluster(t *testing.T) {
+	dir, spec, now := t.TempDir(), testSpec(1), time.Now()
+	mustEnsure(t, dir, spec, now)
+	before := files(t, dir)
+	for _, days := range []int{0, 334} {
+		if renewed, err := Renew(dir, *spec, now.Add(time.Duration(days)*24*time.Hour)); err != nil || len(renewed) != 0 {
+			t.Errorf("after %d days: renewed %v, %v", days, renewed, err)
+		}
+	}
+	renewed, err := Renew(dir, *spec, now.Add(336*24*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, l := range clusterLeafs(spec) {
+		want = append(want, l.name)
+	}
+	if slices.Sort(want); !slices.Equal(changed(before, files(t, dir)), want) || len(renewed) != len(want) {
+		t.Errorf("renewed %v\nchanged %v\nwant    %v", renewed, changed(before, files(t, dir)), want)
+	}
+	// An authority that cannot sign for a year any more is replaced by a start, and not under a running cluster.
+	before = files(t, dir)
+	if renewed, err := Renew(dir, *spec, now.Add(caLife-leafLife)); err == nil || len(renewed) != 0 || len(changed(before, files(t, dir))) != 0 {
+		t.Errorf("with an old authority: renewed %v, %v", renewed, err)
+	}
+}

@@ -159,6 +159,17 @@ func (c Cluster) DaemonMoved() error {
 	return c.saveJSON(c.path("daemon.json"), d)
 }
 
+// DaemonRenewed records that the running daemon uses the certificates that are on disk now, if it used those that were there
+// before.
+func (c Cluster) DaemonRenewed(before string) error {
+	d, ok := c.Daemon()
+	if !ok || d.Certificates != before {
+		return nil
+	}
+	d.Certificates = c.Certificates("")
+	return c.saveJSON(c.path("daemon.json"), d)
+}
+
 // DaemonAlive reports whether the cluster's daemon is running; its lock decides, not its process number.
 func (c Cluster) DaemonAlive() bool { return locked(c.path("daemon.lock")) }
 

@@ -177,12 +177,13 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	return err
 }
 
-// keep starts keeping addons, Node objects and the pods of components as planned, and a guardian. The returned function stops
-// that and waits for it.
+// keep starts keeping addons, Node objects and the pods of components as planned, certificates valid, and a guardian. The
+// returned function stops that and waits for it.
 func (d *daemon) keep(control ControlPlane) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { d.parts.Addons.Run(ctx) })
+	running.Go(func() { d.keepCertificates(ctx) })
 	if d.Guard != nil && !d.asked.Load() {
 		running.Go(func() { d.Guard(ctx) })
 	}
