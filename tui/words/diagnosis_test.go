@@ -68,7 +68,15 @@ func sample(e ast.Expr) string {
 }
 
 // phraseFuncs return parts of what is said.
-var phraseFuncs = regexp.MustCompile(`(Words|Meaning|Answer)$|^(going|word|plainNode|meant|whatIsLost|hasClasses|elsewhere)$`)
+var phraseFuncs = regexp.MustCompile(`([wW]ords|Meaning|Answer|Cause|Reason|reachable|[wW]hy)$|^(pullCause|going|word|plainNode|meant|whatIsLost|hasClasses|elsewhere)$`)
+
+// returnsCause says that the first result of a function is a part of what is said, by its name.
+func returnsCause(f *ast.FuncDecl) bool {
+	if f.Type.Results == nil || len(f.Type.Results.List[0].Names) == 0 {
+		return false
+	}
+	return slices.Contains([]string{"cause", "why", "reason", "summary"}, f.Type.Results.List[0].Names[0].Name)
+}
 
 // diagnosed are samples of all that is said of problems, with where.
 func diagnosed(t *testing.T) map[string]string {
@@ -109,12 +117,15 @@ func diagnosed(t *testing.T) map[string]string {
 				}
 			case *ast.AssignStmt:
 				for i, to := range n.Lhs {
+					if id, ok := to.(*ast.Ident); ok && i < len(n.Rhs) && len(n.Lhs) == len(n.Rhs) && slices.Contains([]string{"cause", "why", "reason"}, id.Name) {
+						note(n.Rhs[i])
+					}
 					if s, ok := to.(*ast.SelectorExpr); ok && (s.Sel.Name == "Summary" || s.Sel.Name == "Cause") && i < len(n.Rhs) && len(n.Lhs) == len(n.Rhs) {
 						note(n.Rhs[i])
 					}
 				}
 			case *ast.FuncDecl:
-				if !phraseFuncs.MatchString(n.Name.Name) {
+				if !phraseFuncs.MatchString(n.Name.Name) && !returnsCause(n) {
 					break
 				}
 				ast.Inspect(n.Body, func(n ast.Node) bool {
@@ -168,7 +179,7 @@ func TestEveryDiagnosisIsInEveryLanguage(t *testing.T) {
 
 // sameInChinese are words that Chinese texts have as they are.
 var sameInChinese = []string{
-	"server", "API server", "ephemeral-storage", "gRPC", "https", "http", "API metrics.k8s.io", "k8s.io", "metrics", "-server", "该 pod", "PodDisruptionBudget", "provisioner", "false", "finalizer", "etcd", "webhook", "kubelet", "hostPath", "metrics-server", "initialDelaySeconds", "docker system prune", "spec.scaleTargetRef",
+	"server", "API server", "ephemeral-storage", "ext4", "xfs", "btrfs", "rootless", "runc", "seccomp", "/proc", "/sys", "gRPC", "https", "http", "API metrics.k8s.io", "k8s.io", "metrics", "-server", "该 pod", "PodDisruptionBudget", "provisioner", "false", "finalizer", "etcd", "webhook", "kubelet", "hostPath", "metrics-server", "initialDelaySeconds", "docker system prune", "spec.scaleTargetRef",
 	"concurrencyPolicy", "Forbid", "startingDeadlineSeconds", "imagePullPolicy", "imagePullSecrets", "hostUsers", "failurePolicy", "Never", "cordon",
 	"progressDeadlineSeconds", "metrics.k8s.io", "root", "DaemonSet", "StatefulSet",
 }

@@ -35,6 +35,8 @@ var zhDiagnoses = []phrase{
 	{"the API metrics.k8s.io, from which it gets the use of CPU and memory, does not exist: metrics-server is not installed", "用于获取 CPU 和内存用量的 API metrics.k8s.io 不存在：未安装 metrics-server"},
 	{"webhook {} refuses whatever it covers, because nobody answers it", "webhook {} 因无人响应而拒绝其覆盖的一切请求"}, {"its failurePolicy is Fail", "其 failurePolicy 为 Fail"},
 
+	{"its Service {} does not exist", "其 Service {} 不存在"}, {"no pod of its Service {} is ready", "其 Service {} 的 Pod 都未就绪"}, {"the API server cannot call it: {}", "API server 无法调用它：{}"},
+
 	// Volumes and claims.
 	{"its volume was on node {}, which does not exist any more", "其卷在节点 {} 上，而该节点已不存在"}, {"the data of claim {} is lost with the node", "声明 {} 的数据已随节点丢失"},
 	{"its volume is on node {}, which does not work", "其卷在节点 {} 上，而该节点不工作"}, {"the data of claim {} is kept there", "声明 {} 的数据保留在那里"}, {"the pod starts when the node is back", "节点恢复后该 Pod 会启动"},
@@ -55,6 +57,20 @@ var zhDiagnoses = []phrase{
 	{"{} cannot be configured", "{} 无法配置"}, {"{} must not run as root, but its image does", "{} 不得以 root 运行，但其镜像以 root 运行"}, {"{} does not exist", "{} 不存在"}, {"the pod needs it for {}", "该 Pod 需要它用于{}"}, {"{} has no key {}", "{} 没有键 {}"},
 	{"image {} cannot be pulled", "无法拉取镜像 {}"}, {"image {} is not on node {}", "镜像 {} 不在节点 {} 上"}, {"imagePullPolicy is Never, so it is not pulled{}", "imagePullPolicy 为 Never，因此不会拉取{}"},
 	{"imagePullPolicy is Never, so it is not pulled", "imagePullPolicy 为 Never，因此不会拉取"}, {"image {} is not the name of an image", "{} 不是镜像名称"}, {"imagePullSecrets names {}, which cannot be read", "imagePullSecrets 指定的 {} 无法读取"},
+
+	{"the names of Services end in {}", "Service 的名称以 {} 结尾"}, {"Service {} is in namespace {}, not in {}", "Service {} 在命名空间 {} 中，而不在 {} 中"}, {"there is no Service {} in namespace {}, but {}", "命名空间 {2} 中没有 Service {1}，但{3}"},
+	{"the nodes cannot reach their proxy, which HTTPS_PROXY or HTTP_PROXY named at the last start", "节点无法访问其代理，即上次启动时 HTTPS_PROXY 或 HTTP_PROXY 所指定的代理"}, {"the nodes cannot reach {}", "节点无法访问 {}"},
+
+	{"the registry did not provide it", "镜像仓库没有提供它"}, {"the disk is full", "磁盘已满"}, {"the proxy of the nodes requires a login", "节点的代理要求登录"},
+	{"{} refuses further pulls for now: too many pulls from this address", "{} 暂时拒绝继续拉取：来自此地址的拉取过多"}, {"the certificate of {} is not trusted by the nodes", "节点不信任 {} 的证书"}, {"{} speaks http, but nodes use https", "{} 使用 http，而节点使用 https"},
+	{"the image is not made for this machine's architecture", "该镜像不适用于本机的架构"}, {"{} has no such image, or requires a login for it", "{} 没有此镜像，或要求登录"}, {"{} requires a login for it", "{} 要求登录"},
+	{"{} has no such image: the name or tag is wrong, or it was never pushed", "{} 没有此镜像：名称或标签有误，或从未推送"},
+	{"the kernel, or the file system of the engine's disk, cannot map the owners of files (Linux 6.3 with ext4, xfs or btrfs can)", "内核或引擎磁盘的文件系统无法映射文件所有者（Linux 6.3 与 ext4、xfs 或 btrfs 可以）"},
+	{"the kernel refuses the pod its own /proc or /sys, because parts of the node's are covered: the engine runs in a container itself", "内核拒绝为该 Pod 提供自己的 /proc 或 /sys，因为节点的部分被遮盖：引擎本身运行在容器中"},
+	{"the engine has too few user ids of its own to give some to pods, as a rootless engine{}", "引擎自己的用户 ID 太少，无法分给 Pod，如 rootless 引擎{}"}, {"the engine has too few user ids of its own to give some to pods, as a rootless engine", "引擎自己的用户 ID 太少，无法分给 Pod，如 rootless 引擎"},
+	{"the kernel of the engine's machine permits no more user namespaces", "引擎所在机器的内核不允许更多用户命名空间"}, {"RuntimeClass {} needs the runtime {}", "RuntimeClass {} 需要运行时 {}"}, {"the nodes of this cluster have only runc", "此集群的节点只有 runc"},
+	{"node {} has no seccomp profile {}", "节点 {} 没有 seccomp 配置 {}"}, {"a profile of type Localhost has to be put on every node", "Localhost 类型的配置必须放到每个节点上"}, {"its Service {} has no port {}", "其 Service {} 没有端口 {}"},
+	{"its command {} does not exist in the image {}", "其命令 {} 在镜像 {} 中不存在"}, {"its command {} is not executable", "其命令 {} 不可执行"}, {"its command {} is not for this machine's architecture", "其命令 {} 不适用于本机的架构"},
 
 	// Containers and probes.
 	{"{} is killed because of its memory use", "{} 因内存用量被杀死"}, {"it needs more than its limit of {}", "它需要的超过其限制 {}"}, {"it has no limit of its own", "它自己没有限制"}, {"node {} or its pod had no more", "节点 {} 或其 Pod 已没有更多内存"},
@@ -113,6 +129,8 @@ var zhDiagnoses = []phrase{
 	{"no container of {} declares a port", "{} 的容器都没有声明端口"}, {"without a name, a target port needs no declaration", "没有名称的目标端口无需声明"}, {"it listens on {}", "它监听 {}"},
 
 	// Scheduling.
+	{"it requests {}, and no node has any", "它请求 {}，而没有节点拥有"}, {"it requests {}", "它请求 {}"}, {"and no node has any", "而没有节点拥有"}, {"the node with the most, {_}, has {} left, and none is larger than {}", "剩余最多的节点 {} 还有 {}，且没有节点大于 {}"},
+	{"the node with the most, {_}, has {} left", "剩余最多的节点 {} 还有 {}"}, {"the node with the most, {_}, has {}", "剩余最多的节点 {} 有 {}"}, {"left, and none is larger than {}", "，且没有节点大于 {}"}, {"it was killed because of its memory use", "它因内存用量被杀死"},
 	{"no node may run more pods", "没有节点可运行更多 Pod"}, {"no node has enough {} left", "没有节点剩余足够的 {}"}, {"no node is suitable", "没有合适的节点"}, {"{} has the taint {}, which it does not tolerate", "{} 有它不容忍的污点 {}"},
 	{"{} accepts no new pods (cordoned)", "{} 不接受新的 Pod（已禁止调度）"}, {"no node matches its requirements", "没有节点符合其要求"}, {"its node selector and affinity match no node that has room", "其节点选择器和亲和性不匹配任何有空间的节点"},
 	{"the cluster has no nodes", "集群没有节点"}, {"its topology spread constraints allow none of the nodes", "其拓扑分布约束不允许任何节点"}, {"it must not share a node with pods that are already there (pod anti-affinity)", "它不得与已在那里的 Pod 共用节点（Pod 反亲和性）"},

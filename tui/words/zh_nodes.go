@@ -34,7 +34,7 @@ var zhNodes = map[string]string{
 	"enter accepts it, esc cancels": "回车确认，esc 取消",
 
 	// Titles of columns.
-	"Cluster": "集群", "Image": "镜像", "On": "所在节点", "Missing on": "缺少的节点", "Came by": "来源", "Role": "角色",
+	"Cluster": "集群", "Image": "镜像", "On": "所在", "Missing on": "缺少的节点", "Came by": "来源", "Role": "角色",
 
 	// Clusters.
 	"CLUSTERS": "集群", "clusters": "集群", "clusters: switch, start, stop, delete": "集群：切换、启动、停止、删除", "switch to it": "切换到它", "shown here": "当前显示",
