@@ -62,6 +62,26 @@ func (s Store) ReadArchive(r io.Reader) ([]Archived, error) {
 	return a.fromDocker()
 }
 
+// ReadBlobs stores the files of a tar archive, which are named by their digests. Call Use first.
+func (s Store) ReadBlobs(r io.Reader) error {
+	for t := tar.NewReader(r); ; {
+		h, err := t.Next()
+		if errors.Is(err, io.EOF) {
+			_, err := io.Copy(io.Discard, r) // what comes after the end of the archive
+			return err
+		}
+		if err == nil && s.path(h.Name) == "" {
+			err = fmt.Errorf("%q is not a digest of sha256", h.Name)
+		}
+		if err == nil {
+			_, err = s.Put(t, h.Name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
 // decompress detects how an archive is compressed.
 func decompress(r io.Reader) (io.ReadCloser, error) {
 	b := bufio.NewReaderSize(r, copySize)

@@ -79,6 +79,11 @@ type Driver interface {
 	ImageNames(ctx context.Context) ([]string, error)
 	// SaveImages streams images of the engine as a docker archive; the caller closes it.
 	SaveImages(ctx context.Context, refs []string) (io.ReadCloser, error)
+	// ReadLayers writes parts of an image of the engine as a tar archive whose files are named by digest: its configuration,
+	// which has the digest id, and those of its layers whose uncompressed content has the digests layers. container is a node
+	// whose software is used. Not every engine can do that; an error says only that SaveImages has to be used, and w may have got
+	// some of it. The content is not compared with the digests.
+	ReadLayers(ctx context.Context, container, id string, layers []string, w io.Writer) error
 	// Close releases the connection.
 	Close() error
 }
@@ -174,8 +179,9 @@ type Image struct {
 	Ref, ID string
 	// Digests are its names by digest (NAME@sha256:…), of the registries that it was pulled from or pushed to.
 	Digests []string
-	// Layers are the digests of its layers, uncompressed.
+	// Layers are the digests of its layers, uncompressed; Size is that of all their files.
 	Layers []string
+	Size   int64
 }
 
 // Exec is a command to run in a container.

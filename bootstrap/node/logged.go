@@ -129,3 +129,9 @@ func (l *logged) SaveImages(ctx context.Context, refs []string) (r io.ReadCloser
 	defer func() { end(err) }()
 	return l.Driver.SaveImages(ctx, refs)
 }
+
+func (l *logged) ReadLayers(ctx context.Context, container, id string, layers []string, w io.Writer) (err error) {
+	end := l.call(ctx, "read layers", id)
+	defer func() { end(err) }()
+	return l.Driver.ReadLayers(ctx, container, id, layers, w)
+}

@@ -26,6 +26,9 @@ import (
 type engine struct {
 	images map[string][]string // layers by tag
 	saved  [][]string          // what was read from it
+	size   int64               // of its images
+	read   [][]string          // layers that were read from it alone
+	lies   bool                // these layers are not what they should be
 
 	mu     sync.Mutex // guards the rest
 	nodes  map[string]map[string]string
@@ -39,7 +42,7 @@ func (e *engine) FindImages(_ context.Context, refs []string) (found []node.Imag
 		if !ok {
 			continue
 		}
-		i := node.Image{Ref: ref, ID: imagetest.ID(layers...), Digests: []string{"registry.test/app@" + imagetest.Digest("of the registry")}}
+		i := node.Image{Ref: ref, ID: imagetest.ID(layers...), Size: e.size, Digests: []string{"registry.test/app@" + imagetest.Digest("of the registry")}}
 		for _, l := range layers {
 			i.Layers = append(i.Layers, imagetest.Digest(l))
 		}
@@ -55,6 +58,32 @@ func (e *engine) SaveImages(_ context.Context, refs []string) (io.ReadCloser, er
 		return nil, fault.Newf(fault.Image, "the engine has no image %s", refs[0])
 	}
 	return io.NopCloser(bytes.NewReader(imagetest.Docker(refs, layers...))), nil
+}
+
+func (e *engine) ReadLayers(_ context.Context, container, id string, layers []string, w io.Writer) error {
+	if container != "one" {
+		return errors.New("no such container")
+	}
+	e.read = append(e.read, layers)
+	var files [][2]string
+	for _, all := range e.images {
+		if imagetest.ID(all...) != id {
+			continue
+		}
+		files = [][2]string{{id, imagetest.Config(all...)}}
+		for _, l := range all {
+			if !slices.Contains(layers, imagetest.Digest(l)) {
+				continue
+			}
+			f := [2]string{imagetest.Digest(l), l}
+			if e.lies {
+				f[1] = "lies"
+			}
+			files = append(files, f)
+		}
+	}
+	_, err := w.Write(imagetest.Tar(files...))
+	return err
 }
 
 func (e *engine) Exec(_ context.Context, container string, x node.Exec) (int, error) {
@@ -127,7 +156,7 @@ func setup(t *testing.T) (*engine, imagestore.Store, []node.Container) {
 
 func load(t *testing.T, e *engine, store imagestore.Store, nodes []node.Container, ref string) []string {
 	t.Helper()
-	images, err := FromEngine(t.Context(), e, store, []string{ref})
+	images, err := FromEngine(t.Context(), e, store, nodes, []string{ref})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,15 +203,34 @@ func TestNodesGetTheLayersThatTheyLack(t *testing.T) {
 	if e.layers["late"] != 3 || e.nodes["late"]["docker.io/library/app:2"] == "" {
 		t.Errorf("late received %d layers", e.layers["late"])
 	}
-	if _, err := FromEngine(t.Context(), e, store, []string{"gone:1"}); fault.KindOf(err) != fault.Image {
+	if _, err := FromEngine(t.Context(), e, store, nodes, []string{"gone:1"}); fault.KindOf(err) != fault.Image {
 		t.Errorf("an image that the engine does not have: %v", err)
+	}
+}
+
+// Of a large image, the engine gives only what the store lacks.
+func TestLayersAreReadAlone(t *testing.T) {
+	e, store, nodes := setup(t)
+	e.size = smallImage
+	e.images["app:1"], e.images["app:2"] = []string{"base", "one"}, []string{"base", "two", "two"}
+	load(t, e, store, nodes, "app:1")
+	load(t, e, store, nodes, "app:2")
+	want := fmt.Sprint([][]string{{imagetest.Digest("base"), imagetest.Digest("one")}, {imagetest.Digest("two")}})
+	if len(e.saved) > 0 || fmt.Sprint(e.read) != want {
+		t.Errorf("read %s, want %s; saved %q", e.read, want, e.saved)
+	}
+	// What is not as expected is read as a whole.
+	e.lies, e.images["app:3"] = true, []string{"base", "three"}
+	load(t, e, store, nodes, "app:3")
+	if len(e.saved) != 1 || e.nodes["two"]["docker.io/library/app:3"] == "" {
+		t.Errorf("saved %q", e.saved)
 	}
 }
 
 func TestANodeThatFailsDoesNotAffectTheOthers(t *testing.T) {
 	e, store, nodes := setup(t)
 	e.images["app:1"], e.broken = []string{"base"}, "one"
-	images, err := FromEngine(t.Context(), e, store, []string{"app:1"})
+	images, err := FromEngine(t.Context(), e, store, nodes, []string{"app:1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +245,7 @@ func TestANodeThatFailsDoesNotAffectTheOthers(t *testing.T) {
 func TestDamagedContentIsNotSentTwice(t *testing.T) {
 	e, store, nodes := setup(t)
 	e.images["app:1"] = []string{"base"}
-	images, err := FromEngine(t.Context(), e, store, []string{"app:1"})
+	images, err := FromEngine(t.Context(), e, store, nodes, []string{"app:1"})
 	if err != nil {
 		t.Fatal(err)
 	}

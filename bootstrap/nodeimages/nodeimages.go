@@ -28,6 +28,7 @@ type Driver interface {
 	Exec(ctx context.Context, container string, e node.Exec) (int, error)
 	FindImages(ctx context.Context, refs []string) ([]node.Image, error)
 	SaveImages(ctx context.Context, refs []string) (io.ReadCloser, error)
+	ReadLayers(ctx context.Context, container, id string, layers []string, w io.Writer) error
 }
 
 // Image is an image of the store, with the names that it has in nodes: complete, the ones by digest last.
@@ -91,9 +92,10 @@ func complete(store imagestore.Store, target string) (imagestore.Image, error) {
 	return i, nil
 }
 
-// FromEngine stores images of the Docker engine, reading from it only what the store lacks, if the engine can do that. Pods
-// find them under the names of refs, and under the digests by which the engine knows them. Call the store's Use first.
-func FromEngine(ctx context.Context, d Driver, store imagestore.Store, refs []string) ([]Image, error) {
+// FromEngine stores images of the Docker engine, reading from it only what the store lacks, if the engine can do that with the
+// software of one of the nodes. Pods find them under the names of refs, and under the digests by which the engine knows them. Call
+// the store's Use first.
+func FromEngine(ctx context.Context, d Driver, store imagestore.Store, nodes []node.Container, refs []string) ([]Image, error) {
 	found, err := d.FindImages(ctx, refs)
 	if err != nil {
 		return nil, err
@@ -106,7 +108,11 @@ func FromEngine(ctx context.Context, d Driver, store imagestore.Store, refs []st
 			absent = append(absent, ref) // the engine says what it does not have
 			continue
 		}
-		if target := stored(store, found[i]); target != "" {
+		target := stored(store, found[i])
+		if target == "" && len(nodes) > 0 && found[i].Size >= smallImage {
+			target = readLayers(ctx, d, store, nodes[0], found[i])
+		}
+		if target != "" {
 			targets[found[i].ID] = target
 		} else {
 			absent = append(absent, ref)
@@ -160,6 +166,34 @@ func stored(store imagestore.Store, i node.Image) string {
 		return ""
 	}
 	return target
+}
+
+// smallImage is the size in bytes from which it takes less time to start a container that reads layers than to have the engine
+// save all of them.
+const smallImage = 16 << 20
+
+// readLayers stores what the store lacks of an image, and returns what its names lead to; "" if the engine cannot do that, or
+// something was not as expected.
+func readLayers(ctx context.Context, d Driver, store imagestore.Store, software node.Container, i node.Image) string {
+	var missing []string
+	for _, l := range i.Layers {
+		if !store.Has(l) && !slices.Contains(missing, l) {
+			missing = append(missing, l)
+		}
+	}
+	r, w := io.Pipe()
+	read := make(chan error, 1)
+	go func() {
+		err := d.ReadLayers(ctx, software.Name, i.ID, missing, w)
+		_ = w.CloseWithError(err) // nil reads as the end
+		read <- err
+	}()
+	err := store.ReadBlobs(r)
+	_ = r.CloseWithError(errImportEnded)
+	if err := errors.Join(err, <-read); err != nil {
+		return ""
+	}
+	return stored(store, i)
 }
 
 // save reads images as an archive, with everything that belongs to them, and adds them to targets.

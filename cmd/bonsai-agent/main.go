@@ -15,6 +15,9 @@
 //	bonsai-agent release              detach the pods' loop devices from the machine, before the node is removed
 //	bonsai-agent registries           have containerd use the registry mirrors and the proxy of the node's configuration
 //	bonsai-agent limits               have the kubelet read the limits of the node's container again
+//	bonsai-agent layers FOLDER DRIVER ID [DIGEST...]
+//	                                  write layers of an image from the data folder of a Docker engine to stdout; not in a node,
+//	                                  but in a container that lives for this
 //	crictl ps [-a] | pods | images    what containerd runs (the same program under another name)
 //
 // It never links k8s.io/kubernetes: it runs in every node all the time.
@@ -58,7 +61,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: bonsai-agent run | status [-o json] | images import FILE|- | images receive | images unpacked CHAIN... | images export NAME... | images rm NAME... | images pull NAME... | images ls [-o json] | probe URL | registries | limits | release, " +
+var errUsage = errors.New("usage: bonsai-agent run | status [-o json] | images import FILE|- | images receive | images unpacked CHAIN... | images export NAME... | images rm NAME... | images pull NAME... | images ls [-o json] | layers FOLDER DRIVER ID [DIGEST...] | probe URL | registries | limits | release, " +
 	"or crictl ps [-a] | pods | images")
 
 func dispatch(ctx context.Context, name string, args []string, stdin io.Reader, stdout io.Writer) error {
@@ -83,6 +86,8 @@ func dispatch(ctx context.Context, name string, args []string, stdin io.Reader, 
 		return readLimits(ctx, args)
 	case "release":
 		return release(args)
+	case "layers":
+		return layers(args, stdout)
 	case "crictl":
 		return crictl(ctx, args, stdout)
 	}

@@ -153,7 +153,7 @@ func (d *Driver) FindImages(ctx context.Context, refs []string) (found []node.Im
 		if err != nil {
 			return nil, d.failure(ctx, "find image "+ref, err)
 		}
-		found = append(found, node.Image{Ref: ref, ID: i.ID, Digests: i.RepoDigests, Layers: i.RootFS.Layers})
+		found = append(found, node.Image{Ref: ref, ID: i.ID, Digests: i.RepoDigests, Layers: i.RootFS.Layers, Size: i.Size})
 	}
 	return found, nil
 }

@@ -235,5 +235,15 @@ func (e *Engine) SaveImages(ctx context.Context, refs []string) (io.ReadCloser, 
 	return io.NopCloser(bytes.NewReader(e.Archive)), nil
 }
 
+// ReadLayers implements node.Driver; this engine cannot do it.
+func (e *Engine) ReadLayers(ctx context.Context, container, id string, _ []string, _ io.Writer) error {
+	done, err := e.begin(ctx, "ReadLayers", container+" "+id)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return fault.Newf(fault.Engine, "this engine does not give single layers")
+}
+
 // Close implements node.Driver.
 func (e *Engine) Close() error { return nil }
