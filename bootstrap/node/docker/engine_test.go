@@ -276,6 +276,26 @@ func TestStoppedNodeSurvivesTheLossOfItsNetwork(t *testing.T) {
 	}
 }
 
+// docker network disconnect leaves a container that runs and reaches nobody.
+func TestANodeThatWasDisconnectedIsConnectedAgain(t *testing.T) {
+	f := newFixture(t, 1)
+	ctx := t.Context()
+	must(t, f.d.EnsurePayload(ctx, f.p.Payload, nil))
+	for what, stop := range map[string]bool{"running": false, "stopped": true} {
+		must(t, f.d.EnsureNode(ctx, f.node(1)))
+		if stop {
+			must(t, f.d.StopNode(ctx, f.container(1), 0))
+		}
+		must(t, f.raw.NetworkDisconnect(ctx, node.NetworkName(f.spec), f.container(1), true))
+		must(t, f.d.EnsureNode(ctx, f.node(1)))
+		all, err := f.d.List(ctx, f.spec.ID)
+		must(t, err)
+		if len(all) != 1 || !all[0].Running || all[0].IP != f.spec.Nodes[0].IP {
+			t.Errorf("%s: got %+v, want one running node at %s", what, all, f.spec.Nodes[0].IP)
+		}
+	}
+}
+
 // One filter spares all of it: docker system prune --filter label!=io.bonsai.
 func TestEverythingHasOurLabel(t *testing.T) {
 	f := newFixture(t, 1)

@@ -51,6 +51,8 @@ func (d *Driver) EnsureNode(ctx context.Context, n node.NodeSpec) (err error) {
 	}
 	switch state := found.State; {
 	case labels[node.LabelConfig] != configHash(n, payload), !resized, state.Dead, state.Status == container.StateRemoving:
+	case !connected(found, n):
+		d.log.Info("a node is not on its network any more, recreating it", "node", n.Node.Name)
 	case state.Paused:
 		if err := d.api.ContainerUnpause(ctx, found.ID); err != nil {
 			return err
@@ -71,6 +73,12 @@ func (d *Driver) EnsureNode(ctx context.Context, n node.NodeSpec) (err error) {
 		return err
 	}
 	return d.createNode(ctx, op, n, payload)
+}
+
+// connected reports whether a container, running or not, belongs to the cluster's network. "docker network disconnect" ends
+// that; one that is connected again would have another interface than the one that the node has set up.
+func connected(c container.InspectResponse, n node.NodeSpec) bool {
+	return c.NetworkSettings != nil && c.NetworkSettings.Networks[node.NetworkName(n.Spec)] != nil
 }
 
 // setLimits gives a container, running or not, the limits of its node. It reports false if only another container can have
