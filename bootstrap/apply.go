@@ -46,6 +46,8 @@ type parts struct {
 	// before runs when the changes are planned, and before any is made. It undoes what it did if it fails; after undoes it
 	// if the changes cannot be made. Either may be nil.
 	before, after func(context.Context, *operation) error
+	// finally runs when the changes have been made, which its error does not undo. It may be nil.
+	finally func(context.Context, *operation) error
 }
 
 // change implements Apply.
@@ -82,6 +84,9 @@ func (m *Manager) change(ctx context.Context, verb, name string, want Want, run 
 			err = errors.Join(err, p.after(ctx, o))
 		}
 		return o.Plan, err
+	}
+	if p.finally != nil {
+		return o.Plan, p.finally(ctx, o)
 	}
 	return o.Plan, nil
 }
@@ -251,7 +256,7 @@ func (o *operation) commit() error {
 		if err := o.state.CreateSocketDir(); err != nil {
 			return err
 		}
-		if err := o.state.SaveSpec(o.Wanted.Spec); err != nil {
+		if err := o.state.SaveSpec(unapplied(o.Current.Spec, *o.Wanted.Spec)); err != nil {
 			return err
 		}
 		o.wrote(o.state.SpecFile())
@@ -264,7 +269,7 @@ func (o *operation) touchesNodes() bool {
 	if o.driver == nil {
 		return false
 	}
-	return o.Has(plan.KindCreate, plan.KindStart) || o.rec.operation == "start" || o.Has(plan.KindAddNode, plan.KindRemoveNode,
+	return o.Has(plan.KindCreate, plan.KindStart) || o.rec.operation == "start" || o.Restarts(plan.PartKubelet) || o.Has(plan.KindAddNode, plan.KindRemoveNode,
 		plan.KindResizeNode, plan.KindMountNode, plan.KindStopNode, plan.KindStartNode, plan.KindMTU, plan.KindRegistry, plan.KindProxy)
 }
 
@@ -272,7 +277,7 @@ func (o *operation) touchesNodes() bool {
 // have to know what changes. Other verbs leave the rest alone.
 func (o *operation) affectedNodes() []cluster.Node {
 	all := o.wantedNodes()
-	if o.rec.operation == "start" || o.Has(plan.KindCreate, plan.KindStart, plan.KindMTU, plan.KindRegistry, plan.KindProxy) {
+	if o.rec.operation == "start" || o.Restarts(plan.PartKubelet) || o.Has(plan.KindCreate, plan.KindStart, plan.KindMTU, plan.KindRegistry, plan.KindProxy) {
 		return all
 	}
 	return slices.DeleteFunc(all, func(n cluster.Node) bool {

@@ -20,6 +20,7 @@ package bootstrap
 import (
 	"cmp"
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -47,6 +48,8 @@ type Env struct {
 	Machine Machine
 	// Executable is spawned as the daemon.
 	Executable string
+	// Kubectl runs the kubectl of this executable on a cluster, and returns what it said. Only manifests need it.
+	Kubectl func(ctx context.Context, cluster string, args []string, stdin io.Reader) (said string, err error)
 	// Adopt makes a daemon that was just spawned outlive the unit or session in which it was started; name is unique to its
 	// cluster. moved reports whether it is in a unit of its own then. Nil: it stays.
 	Adopt func(ctx context.Context, name string, pid int) (moved bool, err error)

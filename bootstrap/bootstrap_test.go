@@ -123,7 +123,7 @@ func runDaemon(name string) (err error) {
 	if _, err := pipe.Write([]byte{1}); err != nil {
 		return err
 	}
-	if os.Getenv("TEST_DAEMON_DIES") != "" {
+	if os.Getenv("TEST_DAEMON_DIES") != "" || spec.Settings.Args[cluster.ComponentAPIServer]["deadly"] != "" {
 		return errors.New("etcd fell over")
 	}
 	port, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", spec.APIPort))

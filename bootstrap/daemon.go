@@ -17,6 +17,7 @@ import (
 	"bonsai/bootstrap/lastwords"
 	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/node"
+	"bonsai/bootstrap/plan"
 	"bonsai/bootstrap/spawn"
 	"bonsai/bootstrap/statedir"
 )
@@ -40,8 +41,12 @@ func (o *operation) ensureDaemon(ctx context.Context) error {
 	}
 	ctx, cancel := o.limit(ctx, daemonLimit, "the control plane to get ready")
 	defer cancel()
-	if o.Current.Running && o.outdated.daemon {
-		if err := o.rec.step("daemon", "Control plane (restarting with new certificates)", func(func(string)) error { return o.stopDaemon(ctx, o.state) }); err != nil {
+	if o.Current.Running && (o.outdated.daemon || o.Restarts(plan.PartControlPlane)) {
+		with := "other settings"
+		if o.outdated.daemon {
+			with = "new certificates"
+		}
+		if err := o.rec.step("daemon", "Control plane (restarting with "+with+")", func(func(string)) error { return o.stopDaemon(ctx, o.state) }); err != nil {
 			return err
 		}
 	} else if o.Current.Running {
@@ -133,6 +138,20 @@ func (o *operation) waitServing(ctx context.Context) error {
 		case <-tick.C: // its local API does not listen yet, or it is about to end
 		}
 	}
+}
+
+// revive has the control plane run by the spec on disk: the one that runs, or a new one if this run has ended it.
+func (o *operation) revive(ctx context.Context) error {
+	if o.daemon == nil && o.state.DaemonAlive() {
+		return o.reload(ctx)
+	}
+	d, err := o.spawn(ctx)
+	if err != nil {
+		return err
+	}
+	o.daemon = d
+	o.adopt(ctx)
+	return o.waitServing(ctx)
 }
 
 // daemonEnded says whether the daemon that this run spawned has exited, usually the reason why the connection to it broke.

@@ -217,7 +217,7 @@ func (o *operation) restore(ctx context.Context) error {
 	}
 	if o.Current.Running {
 		// Without the Node objects of nodes that are gone, and with the previous addons.
-		errs = append(errs, o.reload(ctx))
+		errs = append(errs, o.revive(ctx))
 	}
 	if o.touchesNodes() && slices.ContainsFunc(o.Changes, func(c plan.Change) bool { return c.Kind() != plan.KindStart }) {
 		errs = append(errs, o.restoreNodes(ctx))
@@ -239,7 +239,7 @@ func (o *operation) restoreNodes(ctx context.Context) error {
 	if err := o.runNodes(ctx, o.Current.Spec, ran); err != nil {
 		return err
 	}
-	if err := o.reloadLimits(ctx); err != nil {
+	if err := o.reloadKubelets(ctx); err != nil {
 		return err
 	}
 	return o.reloadRegistries(ctx)

@@ -46,7 +46,7 @@ func (o *operation) ensureNodes(ctx context.Context) error {
 		if err := o.runNodes(gctx, o.Wanted.Spec, nodes); err != nil {
 			return err
 		}
-		if err := o.reloadLimits(gctx); err != nil {
+		if err := o.reloadKubelets(gctx); err != nil {
 			return err
 		}
 		return o.reloadRegistries(gctx)
@@ -162,18 +162,19 @@ func (o *operation) nodeFiles(spec *cluster.Spec, n cluster.Node) ([]node.File, 
 	return files, nil
 }
 
-// reloadLimits makes the kubelets of nodes whose containers were resized while they ran report what they have now, for the
-// scheduler.
-func (o *operation) reloadLimits(ctx context.Context) error {
-	if !o.Has(plan.KindResizeNode) {
+// reloadKubelets makes the kubelets of nodes that kept running read their settings and limits, if these have changed. The
+// scheduler sees the limits.
+func (o *operation) reloadKubelets(ctx context.Context) error {
+	all := o.Restarts(plan.PartKubelet)
+	if !all && !o.Has(plan.KindResizeNode) {
 		return nil
 	}
 	return o.inStillRunning(ctx, func(c node.Container) error {
-		if !slices.ContainsFunc(o.Changes, func(ch plan.Change) bool { return ch.Kind() == plan.KindResizeNode && ch.Object() == "node/"+c.Node }) {
+		if !all && !slices.ContainsFunc(o.Changes, func(ch plan.Change) bool { return ch.Kind() == plan.KindResizeNode && ch.Object() == "node/"+c.Node }) {
 			return nil
 		}
-		return o.rec.step("limits/"+c.Node, "Limits of "+c.Node, func(func(string)) error {
-			return o.agentTool(ctx, c, "limits", limitsLimit, "have the kubelet of node "+c.Node+" read its limits")
+		return o.rec.step("kubelet/"+c.Node, "Kubelet of "+c.Node, func(func(string)) error {
+			return o.agentTool(ctx, c, "limits", kubeletLimit, "have the kubelet of node "+c.Node+" read its settings")
 		})
 	})
 }
@@ -228,8 +229,8 @@ const (
 	apiServiceName = "kubernetes.default.svc." + cluster.ClusterDomain
 	// registriesLimit bounds the writing of a few files in a node, and a restart of its containerd.
 	registriesLimit = 10 * time.Second
-	// limitsLimit bounds a restart of its kubelet.
-	limitsLimit = 20 * time.Second
+	// kubeletLimit bounds a restart of its kubelet.
+	kubeletLimit = 20 * time.Second
 )
 
 // waitNodes returns when every affected node is Ready and cluster names are answered on a node, with one step per node and

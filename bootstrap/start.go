@@ -49,6 +49,9 @@ func (m *Manager) Start(ctx context.Context, w plan.Wish, run Run) (*cluster.Tim
 		o.choice.endTurn() // explaining and undoing take their time
 		return o.rec.timeline(), o.failed(ctx, err)
 	}
+	if err := o.applyManifests(ctx, w.Manifests); err != nil {
+		return o.rec.timeline(), o.explain(ctx, err)
+	}
 	timeline := o.rec.timeline()
 	timeline.Context = o.context
 	if err := o.state.SaveTimeline(timeline); err != nil {

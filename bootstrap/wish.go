@@ -15,6 +15,7 @@ func (m *Manager) ApplyWish(ctx context.Context, w plan.Wish, d DeleteOptions, r
 		p.engine = max(len(spec.Nodes), w.NodeCount(len(spec.Nodes))) > 0
 	}
 	p.before, p.after = d.emptying()
+	p.finally = func(ctx context.Context, o *operation) error { return o.applyManifests(ctx, w.Manifests) }
 	return m.change(ctx, "apply", w.Name, w.Kept, run, p)
 }
 

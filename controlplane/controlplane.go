@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -468,12 +469,18 @@ func (cp *ControlPlane) writeFiles() error {
 	if err := os.MkdirAll(c.RunDir, 0o700); err != nil {
 		return fmt.Errorf("make the socket folder: %w", err)
 	}
-	for path, data := range map[string][]byte{
-		c.AuthenticationFile():                 c.AuthenticationConfiguration(),
+	authentication, err := c.AuthenticationConfiguration()
+	if err != nil {
+		return err
+	}
+	files := map[string][]byte{
+		c.AuthenticationFile():                 authentication,
 		c.SchedulerConfigFile():                c.SchedulerConfiguration(),
 		c.KubeconfigFile("scheduler"):          c.Kubeconfig("scheduler"),
 		c.KubeconfigFile("controller-manager"): c.Kubeconfig("controller-manager"),
-	} {
+	}
+	maps.Copy(files, c.SettingsFiles())
+	for path, data := range files {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			return fmt.Errorf("write component configuration: %w", err)
 		}

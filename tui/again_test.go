@@ -182,25 +182,3 @@ func TestProblemsAreInChinese(t *testing.T) {
 	r.keys("enter")
 	r.shows("容器 cart 以 1 退出，至今 4 次")
 }
-
-// newborn is a cluster that was never started.
-type newborn struct{ *fakeSession }
-
-func (newborn) Starts() []cluster.Timeline { return nil }
-
-// TestStepsOfAFirstStart: how many there will be is not known, so no number of them grows.
-func TestStepsOfAFirstStart(t *testing.T) {
-	s := nothing()
-	s.snapshot = cluster.Snapshot{Name: "dev", Phase: cluster.PhaseAbsent}
-	c := scripted(s)
-	r := newRigOn(t, newborn{s}, s, 100, 30)
-	r.shows("there is no cluster")
-	r.keys("enter")
-	r.operated("start")
-	c.tell(halfWay()...)
-	r.shows("Control plane", "step 2")
-	if strings.Contains(r.screen(), "step 2 of") {
-		t.Errorf("it counts steps that it does not know:\n%s", r.screen())
-	}
-	c.end <- nil
-}

@@ -111,10 +111,6 @@ func (p *startPage) headLine(f *waterfall, w int) string {
 		l.Add(paint.Dim, "  "+runs)
 	}
 	done, all := f.counts()
-	if len(f.past.totals) == 0 && f.ended.IsZero() {
-		// How many steps there will be is only known from runs before: the number of those so far would grow.
-		return l.Right(paint.Dim, u.T("step %d", done+1)+" ").String()
-	}
 	return l.Right(paint.Dim, u.T("step %d of %d", min(done+1, all), all)+" ").String()
 }
 

@@ -44,6 +44,9 @@ type NodeConfig struct {
 	Registries Registries `json:"registries,omitzero"`
 	// Proxy is as this node uses it. Only pulls go through it.
 	Proxy Proxy `json:"proxy,omitzero"`
+	// FeatureGates and Kubelet are the user's: those of Spec.Settings, and its part of a KubeletConfiguration.
+	FeatureGates map[string]bool `json:"featureGates,omitempty"`
+	Kubelet      string          `json:"kubelet,omitempty"`
 	// WaitScale multiplies every limit on a wait, for slow machines.
 	WaitScale wait.Scale `json:"waitScale"`
 }
@@ -61,5 +64,6 @@ func (s *Spec) NodeConfigFor(n Node, apiServer string, scale wait.Scale) NodeCon
 		Subnet: s.Subnet, Gateway: s.Gateway, PodCIDR: s.PodRange(), ServiceCIDR: s.ServiceRange(),
 		DNSServiceIP: s.DNSServiceIP(), ClusterDomain: ClusterDomain, DNSSearch: s.DNSSearch, Registries: s.Registries,
 		Proxy: s.Proxy.InNodes(s), WaitScale: scale,
+		FeatureGates: s.Settings.FeatureGates, Kubelet: s.Settings.Files[FileKubelet],
 	}
 }

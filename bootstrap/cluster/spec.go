@@ -83,12 +83,16 @@ type Spec struct {
 	Proxy Proxy `json:"proxy,omitzero"`
 	// ProxyChosen says that it is the file's: the environment does not change it.
 	ProxyChosen bool `json:"proxyChosen,omitempty"`
+	// Settings are the user's, of Kubernetes' components.
+	Settings Settings `json:"settings,omitzero"`
 	// Addons is what the user chose, by name; addons that are not in it follow their default.
 	Addons map[string]bool `json:"addons,omitempty"`
 	// DNSSearch is which of the machine's search domains pods get: one of the constants DNSSearch…, or empty for DNSSearchAuto.
 	DNSSearch string `json:"dnsSearch,omitempty"`
 	// Ports are those of this machine that lead into the cluster, while it runs.
 	Ports []Port `json:"ports,omitempty"`
+	// Manifests are the files of objects that were applied to the cluster.
+	Manifests []Manifest `json:"manifests,omitempty"`
 	// Chosen are those of the values that bonsai finds itself otherwise which the user has given: the constants Chosen….
 	Chosen []string `json:"chosen,omitempty"`
 	// UpstreamHooks runs upstream's two bootstrap hooks (RBAC, priority classes) instead of bonsai's parallel one.
@@ -165,6 +169,14 @@ type Mirror struct {
 	CA string `json:"ca,omitempty"`
 	// SkipVerify accepts any certificate of this endpoint.
 	SkipVerify bool `json:"skipVerify,omitempty"`
+}
+
+// Manifest is a file of objects.
+type Manifest struct {
+	// Source is its absolute path or URL.
+	Source string `json:"source"`
+	// Hash is that of what was applied, empty if it has not been.
+	Hash string `json:"hash,omitempty"`
 }
 
 // The values in Spec.Chosen.

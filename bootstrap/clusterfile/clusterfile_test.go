@@ -19,7 +19,31 @@ import (
 const head = "apiVersion: bonsai.dev/v1alpha1\nkind: Cluster\n"
 
 func options() Options {
-	return Options{Kubernetes: "v1.37.2", Dir: "/home/me", Addon: func(name string) error {
+	return Options{ReadFile: func(name string) ([]byte, error) {
+		switch name {
+		case "/home/me/audit.yaml":
+			return []byte("kind: Policy # of shop\nrules: []\n"), nil
+		case "/home/me/empty.yaml":
+			return nil, nil
+		case "/home/me/list.yaml":
+			return []byte("- a\n"), nil
+		}
+		return nil, errors.New("there is no file " + name)
+	}, Manifests: func(source string) ([]plan.Manifest, error) {
+		data, ok := map[string]string{
+			"/home/me/app.yaml": "# an app\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n", "https://x.example/b.yaml": "{apiVersion: v1, kind: List, items: []}",
+			"/bad.yaml": "apiVersion: v1\nkind: Pod\n---\n- a\n---\nkind: Pod\n---\napiVersion: v1\n---\napiVersion: v1\nkind: Pod\nmetadata: {generateName: x-}\n", "/broken.yaml": "a: b: c\n", "/none.yaml": "# nothing\n",
+		}[source]
+		if !ok {
+			return nil, errors.New("there is no " + source)
+		}
+		return []plan.Manifest{{Source: source, Data: data}}, nil
+	}, Settings: func(w plan.Wish) map[string]error {
+		if _, ok := w.Settings.FeatureGates["Typo"]; ok {
+			return map[string]error{"featureGates.Typo": errors.New("there is no feature gate"), "scheduler.extraArgs.x": errors.New("there is no flag")}
+		}
+		return nil
+	}, Kubernetes: "v1.37.2", Dir: "/home/me", Addon: func(name string) error {
 		if name == "lamp" {
 			return errors.New("there is no such addon")
 		}
@@ -71,6 +95,20 @@ func TestEverythingIsRead(t *testing.T) {
 		}},
 		Proxy: &cluster.Proxy{HTTPS: "http://proxy.example:3128", Except: ".example"}, ProxyFrom: plan.ProxyOfFile,
 		Addons: map[string]bool{"dns": true, "storage-provisioner": false},
+		Manifests: []plan.Manifest{
+			{Source: "/home/me/app.yaml", Data: "# an app\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n"},
+			{Source: "https://x.example/b.yaml", Data: "{apiVersion: v1, kind: List, items: []}"},
+		},
+		Settings: &cluster.Settings{
+			FeatureGates: map[string]bool{"InPlacePodVerticalScaling": true, "AllAlpha": false},
+			Args: map[string]map[string]string{
+				cluster.ComponentAPIServer: {"v": "4", "profiling": "true"}, cluster.ComponentControllerManager: {"controllers": "*,-ttl"}, cluster.ComponentScheduler: {"v": "3"},
+			},
+			Files: map[string]string{
+				cluster.FileAudit: "kind: Policy\nrules: []\n", cluster.FileEncryption: "resources:\n    - secret: geheim\n", cluster.FileAdmission: "",
+				cluster.FileKubelet: "evictionHard:\n    memory.available: 50Mi\nmaxPods: 20\n",
+			},
+		},
 	}
 	if got := parse(t, full(t)); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -142,6 +180,18 @@ func TestEveryMistakeIsReportedWithItsLine(t *testing.T) {
 		{head + "ports:\n- 8080\n- 53:53/udp\n- 53:54/udp\n", "c.yaml:4: ports[0]: port \"8080\": it has no target; a port is written as [ADDRESS:]PORT:TARGET[@NODE][/udp]\nc.yaml:6: ports[2]: 127.0.0.1:53/udp is in line 5 already"},
 		{head + "mounts:\n- src\n- a:/x\n- b:/x\n- c:/proc\n- {hostPath: d}\n", "c.yaml:8: mounts[4].containerPath is missing\nc.yaml:4: mounts[0]: mount \"src\" is not written as HOST:PATH[:ro]\nc.yaml:6: mounts[2]: /x of the node has a mount in line 5 already\nc.yaml:7: mounts[3]: mount \"/home/me/c:/proc\": /proc of a node is the system's"},
 		{head + "nodes:\n- mounts: [/a]\n", "c.yaml:4: nodes[0].mounts[0]: mount \"/a\" is not written as"},
+		{head + "scheduler:\n  extraArgs:\n    x: 1\nfeatureGates:\n  Typo: true\n", "c.yaml:7: featureGates.Typo: there is no feature gate\nc.yaml:5: scheduler.extraArgs.x: there is no flag"},
+		{head + "featureGates: {Typo: yes}\n", "c.yaml:3: featureGates.Typo: \"yes\" is not true or false"},
+		{head + "apiserver: {}\n", "c.yaml:3: unknown field \"apiserver\"; did you mean \"apiServer\"?"},
+		{head + "apiServer:\n  auditPolicy: gone.yaml\n", "c.yaml:4: apiServer.auditPolicy: there is no file /home/me/gone.yaml"},
+		{head + "apiServer:\n  auditPolicy: empty.yaml\n  admission: list.yaml\n", "c.yaml:4: apiServer.auditPolicy: the file empty.yaml is empty\nc.yaml:5: apiServer.admission: list.yaml is not a mapping in YAML"},
+		{head + "apiServer:\n  encryption: \"***\"\n", "c.yaml:4: apiServer.encryption: it is hidden"},
+		{head + "manifests: [gone.yaml]\n", "c.yaml:3: manifests[0]: there is no /home/me/gone.yaml"},
+		{head + "manifests: [app.yaml, ./app.yaml]\n", "manifests[1]: /home/me/app.yaml is in line 3 already"},
+		{head + "manifests:\n- /bad.yaml\n- /broken.yaml\n- /none.yaml\n", "c.yaml:4: manifests[0]: bad.yaml:1: the Pod has no metadata.name\nbad.yaml:4: an object of Kubernetes has to be a mapping, not a list\nbad.yaml:6: the object has no apiVersion\nbad.yaml:8: the object has no kind\nbad.yaml:10: the Pod has generateName"},
+		{head + "manifests:\n- /broken.yaml\n", "c.yaml:4: manifests[0]: broken.yaml:1: this is not YAML"},
+		{head + "manifests:\n- /none.yaml\n", "c.yaml:4: manifests[0]: none.yaml has no objects"},
+		{head + "kubelet: [a]\n", "c.yaml:3: kubelet cannot be a list"},
 		{head + "ports: 8080:80\n", "c.yaml:3: ports has to be a list, not a single value"},
 		{head + "registries:\n  docker.io: https://me:geheim@m.example\n", "c.yaml:4: registries.docker.io has to be a mapping, not a single value"},
 		{head + "registries:\n  docker.io: {}\n", "c.yaml:4: registries.docker.io.mirrors is missing"},

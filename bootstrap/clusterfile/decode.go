@@ -118,6 +118,10 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, tag reflect.
 		}
 		v = reflect.ValueOf(into).Elem()
 	}
+	if in, ok := reflect.TypeAssert[*inline](v.Addr()); ok {
+		in.Node = *n
+		return
+	}
 	switch v.Kind() {
 	case reflect.Struct:
 		d.fields(n, line, v, path)

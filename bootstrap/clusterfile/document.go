@@ -37,7 +37,13 @@ type document struct {
 	Mounts            []mount             `yaml:"mounts,omitempty" doc:"Files and folders of the engine's machine that all nodes have, each as HOST:PATH[:ro]. One that is no longer there is removed, which recreates the containers of the nodes."`
 	Registries        map[string]registry `yaml:"registries,omitempty" doc:"Where images come from, by the host name of their registry; * stands for every registry."`
 	Proxy             *proxy              `yaml:"proxy,omitempty" enum:"environment" doc:"Proxy for pulls, or environment for that of the environment, which counts otherwise unless a file has chosen one before."`
+	FeatureGates      map[string]bool     `yaml:"featureGates,omitempty" doc:"Feature gates of Kubernetes that are turned on (true) or off (false) in all components. A change restarts the control plane and the kubelets."`
+	APIServer         *apiServer          `yaml:"apiServer,omitempty" doc:"Settings of kube-apiserver. A change restarts the control plane."`
+	ControllerManager *component          `yaml:"controllerManager,omitempty" doc:"Settings of kube-controller-manager. A change restarts the control plane."`
+	Scheduler         *component          `yaml:"scheduler,omitempty" doc:"Settings of kube-scheduler. A change restarts the control plane."`
+	Kubelet           *settings           `yaml:"kubelet,omitempty" doc:"A part of a KubeletConfiguration, or the path of a file that has it, for all nodes. A change restarts the kubelets."`
 	Addons            map[string]bool     `yaml:"addons,omitempty" doc:"Addons to enable (true) or disable (false). Those that an enabled one needs are enabled too."`
+	Manifests         []string            `yaml:"manifests,omitempty" doc:"Files and folders with objects of Kubernetes, or https URLs of them, that are applied when the cluster runs, in this order, and again when they change. Paths are absolute or beside the file. Objects stay when a manifest is removed."`
 	UpstreamHooks     *bool               `yaml:"upstreamHooks,omitempty" doc:"Use Kubernetes' own, slower bootstrap of roles and priority classes. It can be changed while the cluster is stopped."`
 }
 

@@ -16,6 +16,12 @@ type Options struct {
 	Kubernetes string
 	// Dir is the folder below which the file's own paths are that are not absolute.
 	Dir string
+	// ReadFile reads a file that the cluster file names; nil if there is none to read.
+	ReadFile func(name string) ([]byte, error)
+	// Manifests reads what is at an absolute path, a file or a folder, or at a URL. It may be nil.
+	Manifests func(source string) ([]plan.Manifest, error)
+	// Settings returns what is wrong with the settings of components of a wish, by their paths in the file. It may be nil.
+	Settings func(w plan.Wish) map[string]error
 	// Addon returns why there is no addon of that name, nil if there is.
 	Addon func(name string) error
 }

@@ -37,6 +37,9 @@ func schemaOf(t reflect.Type, tag reflect.StructTag) map[string]any {
 		}
 		return map[string]any{"oneOf": alternatives}
 	}
+	if t == reflect.TypeFor[inline]() {
+		return map[string]any{"type": "object"}
+	}
 	switch t.Kind() {
 	case reflect.Struct:
 		return schemaOfStruct(t)

@@ -72,6 +72,10 @@ func View(spec cluster.Spec, o ViewOptions) ([]byte, error) {
 		}
 		doc.Proxy = &proxy{proxyFields: proxyFields{HTTP: p.HTTP, HTTPS: p.HTTPS, NoProxy: p.Except}}
 	}
+	doc.Manifests = viewManifests(spec.Manifests)
+	if err := viewSettings(spec.Settings, &doc, o.Raw); err != nil {
+		return nil, err
+	}
 	var out bytes.Buffer
 	e := yaml.NewEncoder(&out)
 	e.SetIndent(2)

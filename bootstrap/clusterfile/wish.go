@@ -49,6 +49,7 @@ func (d *decoder) wish(doc document, o Options) plan.Wish {
 		}
 	}
 	w.Ports = d.ports(doc.Ports)
+	w.Manifests = d.manifests(doc.Manifests, o)
 	w.Registries = d.registries(doc.Registries)
 	switch {
 	case doc.Proxy == nil:
@@ -57,6 +58,7 @@ func (d *decoder) wish(doc document, o Options) plan.Wish {
 	default:
 		w.Proxy, w.ProxyFrom = d.proxy(doc.Proxy.proxyFields), plan.ProxyOfFile
 	}
+	d.settings(doc, &w, o)
 	for _, name := range slices.Sorted(maps.Keys(doc.Addons)) {
 		if o.Addon != nil {
 			d.badAt("addons."+name, o.Addon(name))

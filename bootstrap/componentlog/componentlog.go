@@ -35,6 +35,9 @@ type Set struct {
 	// time; zero is klog's V(0).
 	Level slog.LevelVar
 
+	// levels are those of components that log more than Level says.
+	levels map[string]slog.Level
+
 	dir   string
 	def   string
 	table []Prefix
@@ -51,6 +54,25 @@ func New(dir, def string, table []Prefix) *Set {
 	sorted := slices.Clone(table)
 	slices.SortStableFunc(sorted, func(a, b Prefix) int { return cmp.Compare(len(b.Package), len(a.Package)) })
 	return &Set{dir: dir, def: def, table: sorted, files: map[string]io.Writer{}}
+}
+
+// Verbose makes a component log more, as klog's -v does. Call it before the first record.
+func (s *Set) Verbose(component string, v int) {
+	if s.levels == nil {
+		s.levels = map[string]slog.Level{}
+	}
+	s.levels[component] = slog.Level(-v)
+}
+
+// level is the least important level that a component writes; that of any component for "".
+func (s *Set) level(component string) slog.Level {
+	level := s.Level.Level()
+	for name, more := range s.levels {
+		if component == "" || name == component {
+			level = min(level, more)
+		}
+	}
+	return level
 }
 
 // Redirect sends a component's records to w instead of a file; w gets whole lines, one Write each, never concurrently.
@@ -150,12 +172,17 @@ type handler struct {
 
 var _ slog.Handler = (*handler)(nil)
 
-func (h *handler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.set.Level.Level() }
+func (h *handler) Enabled(_ context.Context, l slog.Level) bool {
+	return l >= h.set.level(h.component)
+}
 
 func (h *handler) Handle(_ context.Context, r slog.Record) error {
 	component := h.component
 	if component == "" {
 		component = h.set.componentAt(r.PC)
+		if r.Level < h.set.level(component) {
+			return nil
+		}
 	}
 	line := appendHeader(make([]byte, 0, 256), r)
 	header := len(line)

@@ -24,6 +24,9 @@ const (
 	KindAPIPort       Kind = "api-port"
 	KindDNSSearch     Kind = "dns-search"
 	KindUpstreamHooks Kind = "upstream-hooks"
+	KindFeatureGates  Kind = "feature-gates"
+	KindArgs          Kind = "component-arguments"
+	KindFile          Kind = "component-settings"
 	KindTaint         Kind = "control-plane-taint"
 	KindRemoveNode    Kind = "node-removed"
 	KindAddNode       Kind = "node-added"
@@ -37,6 +40,7 @@ const (
 	KindProxy         Kind = "proxy"
 	KindAddon         Kind = "addon"
 	KindPort          Kind = "port"
+	KindManifest      Kind = "manifest"
 )
 
 // Change is one difference between what a cluster is and what is wanted, of one of the types below. Its JSON form, by

@@ -17,11 +17,13 @@ func Diff(current, wanted State) []Change {
 	}
 	return slices.Concat(
 		diffCluster(*current.Spec, *want, current),
+		diffSettings(*current.Spec, *want, current.Running),
 		diffNodes(current, wanted),
 		diffRegistries(current.Spec.Registries.Mirrors, want.Registries.Mirrors),
 		diffProxy(*current.Spec, *want),
 		diffAddons(current.Spec.Addons, want.Addons),
 		diffPorts(current.Spec.Ports, want.Ports),
+		diffManifests(current.Spec.Manifests, want.Manifests),
 		diffRunning(current, wanted),
 	)
 }

@@ -125,6 +125,8 @@ type Effect string
 const (
 	// Live interrupts nothing.
 	Live Effect = "live"
+	// Restart restarts processes that read what changes when they start: Need.Parts. Pods keep running.
+	Restart Effect = "restart"
 	// Recreate recreates the containers of some nodes: their pods start again, and their volumes are kept.
 	Recreate Effect = "recreate"
 	// Stopped is possible only while the cluster is stopped.
@@ -138,12 +140,20 @@ type Need struct {
 	Effect Effect `json:"effect"`
 	// Nodes are those whose containers Recreate recreates.
 	Nodes []string `json:"nodes,omitempty"`
+	// Parts are what Restart restarts: the constants Part….
+	Parts []string `json:"parts,omitempty"`
 	// Reason says why it is Impossible.
 	Reason string `json:"reason,omitempty"`
 }
 
 func (n Need) String() string {
 	switch n.Effect {
+	case Restart:
+		var parts []string
+		for _, p := range n.Parts {
+			parts = append(parts, map[string]string{PartControlPlane: "the control plane", PartKubelet: "the kubelets"}[p])
+		}
+		return "restarts " + strings.Join(parts, " and ")
 	case Recreate:
 		noun := "node"
 		if len(n.Nodes) != 1 {

@@ -45,6 +45,9 @@ type Wish struct {
 	// Mounts are those of every node: added to what it has, or all of them if the wish is Exact and not nil. Those of a
 	// NodeList are in it.
 	Mounts []cluster.Mount `json:"mounts,omitempty"`
+	// Settings are those of components that change: of an exact wish, each map that is not nil is all that there is. An
+	// empty file is none.
+	Settings *cluster.Settings `json:"settings,omitempty"`
 	// Registries holds the mirrors of some registries, none for an empty list; those of others stay as they are.
 	Registries cluster.Registries `json:"registries,omitzero"`
 	// Proxy is that of the environment, for pulls; nil keeps the one that the cluster has.
@@ -57,6 +60,8 @@ type Wish struct {
 	// Ports are added, or replace those that listen at the same addresses; others stay as they are. A node may be given by
 	// number.
 	Ports []cluster.Port `json:"ports,omitempty"`
+	// Manifests, if it is not nil, are all that the cluster has. They are applied in their order.
+	Manifests []Manifest `json:"manifests,omitempty"`
 	// DNSSearch is as in cluster.Spec; empty means unchanged.
 	DNSSearch string `json:"dnsSearch,omitempty"`
 	// UpstreamHooks runs upstream's bootstrap hooks in place of bonsai's.
@@ -156,6 +161,8 @@ func Resolve(w Wish, existing *cluster.Spec, env Environment) (cluster.Spec, err
 	if w.Proxy != nil && (w.ProxyFrom != "" || !spec.ProxyChosen) {
 		spec.Proxy, spec.ProxyChosen = *w.Proxy, w.ProxyFrom == ProxyOfFile
 	}
+	spec.Settings = w.withSettings(spec.Settings)
+	spec.Manifests = w.withManifests(spec.Manifests)
 	spec.Chosen = chosen(spec.Chosen, w)
 	spec.Addons = overlay(spec.Addons, w.Addons)
 	if spec.Ports, err = withPorts(spec, w); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -83,6 +84,7 @@ func runDaemon(ctx context.Context, args []string) error {
 	logs.Attach("daemon")
 	defer func() { _ = logs.Close() }()
 	klog.SetSlogLogger(slog.New(logs.Handler()))
+	setVerbosity(logs, spec.Settings)
 	slog.SetDefault(slog.New(logs.Handler())) // also for the standard library's log, which would write to stderr without bound
 	// Kubernetes' components log why and end the process when they cannot go on.
 	exit := klog.OsExit
@@ -131,6 +133,23 @@ func runDaemon(ctx context.Context, args []string) error {
 	})
 }
 
+// setVerbosity makes components log what the user wants. klog's own level is that of the process: the most verbose one's.
+func setVerbosity(logs *componentlog.Set, s cluster.Settings) {
+	most := 0
+	for of, name := range map[string]string{
+		cluster.ComponentAPIServer: controlplane.APIServer, cluster.ComponentControllerManager: controlplane.ControllerManager,
+		cluster.ComponentScheduler: controlplane.Scheduler,
+	} {
+		if v := s.Verbosity(of); v > 0 {
+			logs.Verbose(name, v)
+			most = max(most, v)
+		}
+	}
+	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
+	klog.InitFlags(flags)
+	_ = flags.Set("v", strconv.Itoa(most)) // a number, which it takes
+}
+
 // applyAddons is controlplane.Options.ApplyAddons. The state of an addon says why it cannot be applied; the cluster starts
 // without it.
 func applyAddons(ctx context.Context, m *addons.Manager, cp *controlplane.ControlPlane, log *slog.Logger) error {
@@ -148,7 +167,7 @@ func applyAddons(ctx context.Context, m *addons.Manager, cp *controlplane.Contro
 
 func configFor(state statedir.Cluster, spec cluster.Spec) config.Config {
 	return config.Config{
-		Spec: spec, PKIDir: state.PKI(), EtcdDir: state.Etcd(), RunDir: filepath.Dir(state.EtcdSocket()),
+		Spec: spec, PKIDir: state.PKI(), EtcdDir: state.Etcd(), RunDir: filepath.Dir(state.EtcdSocket()), LogDir: state.Logs(),
 		Emulate: emulated(spec.KubernetesVersion),
 	}
 }

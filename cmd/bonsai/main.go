@@ -6,8 +6,10 @@ package main
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"os/signal"
 	"syscall"
 	// CronJobs name time zones, and this machine need not have any. Upstream's programs carry the data, too; 450 KB.
@@ -40,8 +42,9 @@ func main() {
 			ignoreSignals() // kubectl handles Ctrl-C itself
 			return kubectl(args, kubeconfig)
 		},
-		UI:    showUI,
-		Roles: roles(), Addons: builtin.Descriptions(), Info: buildinfo.Get(),
+		UI:            showUI,
+		CheckSettings: checkSettings,
+		Roles:         roles(), Addons: builtin.Descriptions(), Info: buildinfo.Get(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	}, os.Args[1:]))
 }
@@ -63,6 +66,16 @@ func withSignals() (ctx context.Context, stop func()) {
 		os.Exit(fault.ExitCode(&fault.Fault{Kind: fault.Canceled}))
 	}()
 	return ctx, func() { signal.Stop(c) }
+}
+
+// runKubectl is bootstrap.Env.Kubectl: a process of its own, because kubectl ends the one that it is in.
+func runKubectl(executable string) func(ctx context.Context, cluster string, args []string, stdin io.Reader) (string, error) {
+	return func(ctx context.Context, cluster string, args []string, stdin io.Reader) (string, error) {
+		cmd := exec.CommandContext(ctx, executable, append([]string{"kubectl", "-p", cluster, "--"}, args...)...)
+		cmd.Stdin = stdin
+		said, err := cmd.CombinedOutput()
+		return string(said), err
+	}
 }
 
 // interrupted is context.Canceled in a user's words.
@@ -92,7 +105,7 @@ func open(log *slog.Logger) (cli.Session, error) {
 	return cli.Session{
 		Engine: bootstrap.New(bootstrap.Env{
 			Dir: dir, Driver: connect, Payload: payload.New, PlanningLock: statedir.PlanningLock, Executable: executable,
-			Machine: machine.This(),
+			Machine: machine.This(), Kubectl: runKubectl(executable),
 			Adopt: func(ctx context.Context, name string, pid int) (bool, error) {
 				to, err := unit.Adopt(ctx, name, pid)
 				log.Debug("a unit of its own for the control plane", "of", string(to), "err", err)

@@ -6,7 +6,7 @@ import (
 	"bonsai/nodeagent/kubelet"
 )
 
-// roles lists the other programs that this executable can be. With daemon.go and kubectl.go it is the only file that links
+// roles lists the other programs that this executable can be. Only it, daemon.go, settings.go and kubectl.go link
 // Kubernetes.
 func roles() []cli.Role {
 	return []cli.Role{

@@ -5,6 +5,7 @@
 package config
 
 import (
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 
@@ -29,6 +30,8 @@ type Config struct {
 	EtcdDir string
 	// RunDir is a private folder (0700) for sockets and generated files; its path is short enough for a socket.
 	RunDir string
+	// LogDir is where the components' logs are.
+	LogDir string
 	// Emulate is the minor version to emulate ("1.35"), empty for the embedded one.
 	Emulate string
 }
@@ -42,14 +45,15 @@ func (c Config) pki(name string) string { return filepath.Join(c.PKIDir, name) }
 // AuthenticationFile is where AuthenticationConfiguration has to be written.
 func (c Config) AuthenticationFile() string { return filepath.Join(c.RunDir, "authentication.json") }
 
-// AuthenticationConfiguration allows requests without credentials on the health endpoints only (KEP-4633).
-func (c Config) AuthenticationConfiguration() []byte {
-	return []byte(`{
-  "apiVersion": "apiserver.config.k8s.io/v1",
-  "kind": "AuthenticationConfiguration",
-  "anonymous": {"enabled": true, "conditions": [{"path": "/livez"}, {"path": "/readyz"}, {"path": "/healthz"}]}
-}
-`)
+// AuthenticationConfiguration allows requests without credentials on the health endpoints only, unless the user's own says
+// otherwise.
+func (c Config) AuthenticationConfiguration() ([]byte, error) {
+	if text := c.Spec.Settings.Files[cluster.FileAuthentication]; text != "" {
+		return withAnonymous(text)
+	}
+	return json.MarshalIndent(map[string]any{
+		"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration", "anonymous": anonymous(),
+	}, "", "  ")
 }
 
 // APIServerFlags are kube-apiserver's flags. The listener is passed in code and has no flags.
@@ -103,12 +107,13 @@ func (c Config) APIServerFlags() []string {
 		// KEP-4330: the APIs, feature gates and storage versions of an older minor.
 		flags = append(flags, "--emulated-version=kube="+c.Emulate)
 	}
-	return flags
+	flags = append(flags, c.settingsFlags()...)
+	return append(flags, c.extra(cluster.ComponentAPIServer)...)
 }
 
 // ControllerManagerFlags are kube-controller-manager's flags.
 func (c Config) ControllerManagerFlags() []string {
-	return []string{
+	flags := []string{
 		"--kubeconfig=" + c.KubeconfigFile("controller-manager"),
 		// One process, one controller manager: an election would only add seconds, and losing it exits the process.
 		"--leader-elect=false",
@@ -129,14 +134,16 @@ func (c Config) ControllerManagerFlags() []string {
 		"--node-monitor-period=2s",
 		"--profiling=false",
 	}
+	return append(flags, c.extra(cluster.ComponentControllerManager)...)
 }
 
 // SchedulerFlags are kube-scheduler's flags.
 func (c Config) SchedulerFlags() []string {
-	return []string{
+	flags := []string{
 		"--config=" + c.SchedulerConfigFile(),
 		"--secure-port=0", // as for the controller manager
 	}
+	return append(flags, c.extra(cluster.ComponentScheduler)...)
 }
 
 // SchedulerConfigFile is where SchedulerConfiguration has to be written.

@@ -83,8 +83,12 @@ func TestSchedulerHasOurPlugins(t *testing.T) {
 func TestGeneratedFilesAreJSON(t *testing.T) {
 	c := testConfig()
 	c.PKIDir = `/with "quotes"/pki`
+	authentication, err := c.AuthenticationConfiguration()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, data := range map[string][]byte{
-		"authentication": c.AuthenticationConfiguration(), "scheduler": c.SchedulerConfiguration(), "kubeconfig": c.Kubeconfig("admin"),
+		"authentication": authentication, "scheduler": c.SchedulerConfiguration(), "kubeconfig": c.Kubeconfig("admin"),
 	} {
 		if !json.Valid(data) {
 			t.Errorf("%s is not JSON:\n%s", name, data)

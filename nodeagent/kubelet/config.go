@@ -52,8 +52,9 @@ func newServer(cfg Config) (*options.KubeletServer, error) {
 	kc.ProviderID = cluster.ProviderID(cfg.Node.Cluster, cfg.Node.Node.Name)
 	// Empty unless the user puts a pod there; watched, so that its pods start at once.
 	kc.StaticPodPath = hostprep.ManifestsDir
+	kc.FeatureGates = cfg.Node.FeatureGates
 	// Last, so that the user's own settings win.
-	if err := applyDropIns(kc, cfg.DropInDir); err != nil {
+	if err := applyDropIns(kc, cfg.Node.Kubelet, cfg.DropInDir); err != nil {
 		return nil, err
 	}
 	return &options.KubeletServer{KubeletFlags: *flags, KubeletConfiguration: *kc}, nil

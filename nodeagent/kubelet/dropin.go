@@ -5,28 +5,32 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	configv1beta1 "k8s.io/kubelet/config/v1beta1"
+	"k8s.io/kubernetes/cmd/kubelet/app/options"
 	kubeletconfig "k8s.io/kubernetes/pkg/kubelet/apis/config"
 	conversion "k8s.io/kubernetes/pkg/kubelet/apis/config/v1beta1"
 	"k8s.io/kubernetes/pkg/kubelet/kubeletconfig/configfiles"
 	utilfs "k8s.io/kubernetes/pkg/util/filesystem"
 	"sigs.k8s.io/yaml"
+
+	"bonsai/bootstrap/cluster"
 )
 
 // dropInSuffix is that of the files which upstream's --config-dir reads; others in the folder are ignored.
 const dropInSuffix = ".conf"
 
-// applyDropIns merges the user's files in dir into kc as upstream's --config-dir does: in lexical order, the last one
-// wins. Upstream has it in its command only, which reads its other settings from a file and flags. An invalid file is an
+// applyDropIns merges the user's settings of the cluster, and then the files in dir, into kc as upstream's --config-dir does:
+// in lexical order, the last one wins. Upstream has it in its command only, which reads its other settings from a file and flags. An invalid file is an
 // error, as upstream: a setting that silently does nothing is worse than a kubelet that says what is wrong.
-func applyDropIns(kc *kubeletconfig.KubeletConfiguration, dir string) error {
+func applyDropIns(kc *kubeletconfig.KubeletConfiguration, settings, dir string) error {
 	files, err := dropIns(dir)
-	if err != nil || len(files) == 0 {
+	if err != nil || len(files) == 0 && settings == "" {
 		return err
 	}
 	versioned := &configv1beta1.KubeletConfiguration{}
@@ -36,6 +40,11 @@ func applyDropIns(kc *kubeletconfig.KubeletConfiguration, dir string) error {
 	merged, err := json.Marshal(versioned)
 	if err != nil {
 		return fmt.Errorf("encode configuration: %w", err)
+	}
+	if settings != "" {
+		if merged, err = mergeSettings(merged, settings); err != nil {
+			return fmt.Errorf("read the cluster's settings of kubelets: %w", err)
+		}
 	}
 	for _, name := range files {
 		if merged, err = mergeDropIn(merged, name); err != nil {
@@ -74,6 +83,37 @@ func dropIns(dir string) (files []string, err error) {
 		return nil, nil
 	}
 	return files, err
+}
+
+// mergeSettings merges a part of a KubeletConfiguration, which need not say that it is one.
+func mergeSettings(config []byte, text string) ([]byte, error) {
+	patch, err := yaml.YAMLToJSONStrict([]byte(text))
+	if err != nil {
+		return nil, err
+	}
+	want := configv1beta1.SchemeGroupVersion.WithKind("KubeletConfiguration")
+	var head struct{ APIVersion, Kind string }
+	if err := json.Unmarshal(patch, &head); err != nil {
+		return nil, err
+	}
+	if head.APIVersion != "" && head.APIVersion != want.GroupVersion().String() || head.Kind != "" && head.Kind != want.Kind {
+		return nil, fmt.Errorf("it is a %s of %s, not a %s of %s", head.Kind, head.APIVersion, want.Kind, want.GroupVersion())
+	}
+	if err := yaml.UnmarshalStrict(patch, &configv1beta1.KubeletConfiguration{}); err != nil {
+		return nil, err
+	}
+	return jsonpatch.MergePatch(config, patch)
+}
+
+// CheckSettings returns why nodes of a cluster cannot have these settings, a part of a KubeletConfiguration; nil if they can.
+func CheckSettings(text string) error {
+	cfg := Config{Node: cluster.NodeConfig{Kubelet: text, Node: cluster.Node{Name: "node", IP: netip.MustParseAddr("10.201.0.10")}}, DropInDir: os.DevNull}
+	cfg.Node.DNSServiceIP = netip.MustParseAddr("10.96.0.10")
+	server, err := newServer(cfg)
+	if err != nil {
+		return err
+	}
+	return options.ValidateKubeletServer(server)
 }
 
 func mergeDropIn(config []byte, name string) ([]byte, error) {

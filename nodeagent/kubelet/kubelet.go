@@ -96,6 +96,7 @@ func Run(ctx context.Context, cfg Config) error {
 	log := setUpLogging(logs)
 	settle := startWithoutGC(log)
 
+	cfg.Node.FeatureGates = setGates(cfg.Node.FeatureGates, log)
 	shieldKernel(cfg.RunDir, log)
 	if err := writeKubeconfigs(cfg); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -56,6 +57,7 @@ func proxyConfig(cfg Config) *proxyconfig.KubeProxyConfiguration {
 		// In this mode kube-proxy serves the loopback interface, TCP only, behind an alpha gate (KEP-6032).
 		FeatureGates: map[string]bool{string(features.KubeProxyNFTablesLocalhostNodePorts): true},
 	}
+	maps.Copy(pc.FeatureGates, cfg.Node.FeatureGates)
 	// Sizes and timeouts of connection tracking belong to the machine and not to a node: leave them alone.
 	pc.Conntrack.MaxPerCore = &noLimit
 	pc.Conntrack.TCPEstablishedTimeout = &none

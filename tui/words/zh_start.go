@@ -13,7 +13,7 @@ var zhStart = map[string]string{
 	"there is no cluster %q yet": "还没有集群 %q", "OTHER CLUSTERS": "其他集群", "THE LAST START, %s s": "上次启动，%s 秒",
 	"Kubernetes, etcd and what nodes run are inside bonsai. Nodes are containers of your Docker engine; with 0 nodes there is only an API server, without Docker.": "Kubernetes、etcd 和节点所需的软件都在 bonsai 内。节点是 Docker 引擎中的容器；节点数为 0 时只有 API server，不需要 Docker。",
 	"is being started by another bonsai": "正由另一个 bonsai 启动", "is being cleaned up": "正在清理", "%s s of ~%s s": "%s 秒，预计约 %s 秒", "%s s": "%s 秒",
-	"step %d": "第 %d 步", "step %d of %d": "第 %d 步，共 %d 步", "failed after %s s": "%s 秒后失败", "was aborted after %s s": "%s 秒后被中止",
+	"step %d of %d": "第 %d 步，共 %d 步", "failed after %s s": "%s 秒后失败", "was aborted after %s s": "%s 秒后被中止",
 	"what this start created has been removed":                         "此次启动所创建的内容已移除",
 	"the cluster is as before; what this start added has been removed": "集群已恢复原状；此次启动所添加的内容已移除",
 	"why": "原因", "and %d more steps": "另有 %d 步",

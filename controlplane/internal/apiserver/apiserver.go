@@ -104,6 +104,8 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err := opts.GenericServerRunOptions.ComponentGlobalsRegistry.Set(); err != nil {
 		return nil, fmt.Errorf("set feature gates and emulated version: %w", err)
 	}
+	// The metric kubernetes_feature_enabled, by which users see which gates are on; the command's run does it.
+	utilfeature.DefaultMutableFeatureGate.AddMetrics()
 	rest.SetDefaultWarningHandler(rest.NoWarnings{})
 
 	tcp, ok := o.Listener.Addr().(*net.TCPAddr)

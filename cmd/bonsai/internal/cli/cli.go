@@ -71,13 +71,16 @@ type Role struct {
 
 // Env is everything that the command line needs from its process.
 type Env struct {
-	// Open is called once, by verbs that deal with clusters. What it returns logs to log what it does.
+	// Open is called by verbs that deal with clusters. What it returns logs to log what it does.
 	Open func(log *slog.Logger) (Session, error)
 	// Kubectl runs the built-in kubectl on the process's own standard streams and returns its exit code.
 	Kubectl func(ctx context.Context, args []string, kubeconfig string) int
 	// UI shows the terminal UI on the process's own terminal until the user leaves it or ctx ends.
-	UI    func(ctx context.Context, s Session, o UIOptions) (UIOutcome, error)
-	Roles []Role
+	UI func(ctx context.Context, s Session, o UIOptions) (UIOutcome, error)
+	// CheckSettings returns what is wrong with settings of Kubernetes' components in a cluster of that minor version, by their
+	// paths in cluster files; nil, and there is no check.
+	CheckSettings func(s cluster.Settings, minor string) map[string]error
+	Roles         []Role
 	// Addons are those that this executable has.
 	Addons []cluster.AddonDescription
 	Info   buildinfo.Info

@@ -161,6 +161,12 @@ func fakeMain() int {
 			}
 			return nil
 		}}},
+		CheckSettings: func(s cluster.Settings, _ string) map[string]error {
+			if _, ok := s.FeatureGates["Typo"]; ok {
+				return map[string]error{"featureGates.Typo": errors.New("there is no feature gate")}
+			}
+			return nil
+		},
 		Addons: testAddons,
 		Info: buildinfo.Info{
 			Version: "v1.2.3", Commit: "abc", Kubernetes: "v1.37.2", Etcd: "v3.7.3", Containerd: "v2.4.2",

@@ -52,7 +52,7 @@ func wishFlags(flags *pflag.FlagSet) (errs []error) {
 	for _, f := range []struct{ flag, field string }{
 		{"nodes", "nodes"}, {"kubernetes-version", "kubernetesVersion"}, {"registry-mirror", "registries"}, {"image-mirror-country", "registries"},
 		{"registry-ca", "registries"}, {"api-port", "apiPort"}, {"subnet", "network"}, {"pod-subnet", "network"}, {"service-subnet", "network"},
-		{"dns-search", "dns"}, {"cpus", "nodes"}, {"memory", "nodes"}, {"addons", "addons"}, {"port", "ports"}, {"mount", "mounts"}, {"upstream-hooks", "upstreamHooks"},
+		{"dns-search", "dns"}, {"cpus", "nodes"}, {"memory", "nodes"}, {"addons", "addons"}, {"port", "ports"}, {"mount", "mounts"}, {"feature-gates", "featureGates"}, {"extra-config", "extraArgs of a component"}, {"upstream-hooks", "upstreamHooks"},
 		{"control-plane-taint", "controlPlaneTaint"},
 	} {
 		if flags.Changed(f.flag) {
@@ -64,7 +64,7 @@ func wishFlags(flags *pflag.FlagSet) (errs []error) {
 }
 
 // readWish reads a cluster file. From then on the cluster of the command is that of the file, unless -p names another.
-func (a *app) readWish(path string, c *catalog.Catalog) (plan.Wish, error) {
+func (a *app) readWish(ctx context.Context, path string, c *catalog.Catalog) (plan.Wish, error) {
 	data, err := a.readFile(path)
 	if err != nil {
 		return plan.Wish{}, fault.New(fault.Usage, "read the cluster file", err)
@@ -74,8 +74,9 @@ func (a *app) readWish(path string, c *catalog.Catalog) (plan.Wish, error) {
 		return plan.Wish{}, err
 	}
 	wish, err := clusterfile.Parse(path, data, clusterfile.Options{
-		Kubernetes: a.Info.Kubernetes, Dir: dir,
-		Addon: func(name string) error { _, err := c.Find(name); return err },
+		Kubernetes: a.Info.Kubernetes, Dir: dir, ReadFile: os.ReadFile, Settings: a.wrongSettings,
+		Manifests: func(source string) ([]plan.Manifest, error) { return readManifests(ctx, source) },
+		Addon:     func(name string) error { _, err := c.Find(name); return err },
 	})
 	if err != nil {
 		return plan.Wish{}, err
@@ -117,7 +118,7 @@ func (a *app) readFile(path string) ([]byte, error) {
 }
 
 // openWish is the beginning of the verbs that work on a file.
-func (a *app) openWish(path string) (s Session, wish plan.Wish, err error) {
+func (a *app) openWish(ctx context.Context, path string) (s Session, wish plan.Wish, err error) {
 	if path == "" {
 		return s, wish, fault.Newf(fault.Usage, "-f FILE is missing").
 			Advise("see the file of a cluster", cluster.Bonsai("config", "view"))
@@ -126,7 +127,7 @@ func (a *app) openWish(path string) (s Session, wish plan.Wish, err error) {
 	if err != nil {
 		return s, wish, err
 	}
-	if wish, err = a.readWish(path, c); err != nil {
+	if wish, err = a.readWish(ctx, path, c); err != nil {
 		return s, wish, err
 	}
 	if s, err = a.open(); err != nil {
@@ -157,7 +158,7 @@ If something is impossible in the cluster as it is, the exit code is 2; the plan
 }
 
 func (a *app) runPlan(ctx context.Context, path string) error {
-	s, wish, err := a.openWish(path)
+	s, wish, err := a.openWish(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -214,7 +215,9 @@ func (a *app) applyCommand() *cobra.Command {
 created and started; one that is stopped stays stopped. plan shows the changes before. docs/cluster-file.md describes the file.
 
 Nodes that the file no longer has are emptied and removed, as by node delete. One is not removed if something on it would be
-lost, or if its pods do not end within --timeout; the error names what keeps it, and nothing has changed then.`,
+lost, or if its pods do not end within --timeout; the error names what keeps it, and nothing has changed then.
+
+It returns when nodes that it adds are Ready, addons that it enables are running, and the objects of manifests are applied.`,
 		Example: `  bonsai apply -f cluster.yaml
   bonsai config view -p dev | bonsai apply -p test -f -`,
 		Args: argCount(0, 0, "no arguments; the file follows -f"),
@@ -234,7 +237,7 @@ lost, or if its pods do not end within --timeout; the error names what keeps it,
 }
 
 func (a *app) runApply(ctx context.Context, path string, d bootstrap.DeleteOptions) error {
-	s, wish, err := a.openWish(path)
+	s, wish, err := a.openWish(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -243,12 +246,34 @@ func (a *app) runApply(ctx context.Context, path string, d bootstrap.DeleteOptio
 	}
 	return a.operation("apply", false, func(p *progress) error {
 		done, err := s.Engine.ApplyWish(ctx, wish, d, bootstrap.Run{Events: p.Event})
+		if err == nil {
+			err = a.awaitChanged(ctx, s, p, done)
+		}
 		if err != nil || a.json() {
 			return err
 		}
 		p.Close()
 		return a.printApplied(done, path)
 	})
+}
+
+// awaitChanged returns when the addons that a plan has enabled are running, and those that it has disabled are gone.
+func (a *app) awaitChanged(ctx context.Context, s Session, p *progress, done plan.Plan) error {
+	names := map[bool][]string{}
+	for _, c := range done.Changes {
+		if addon, ok := c.(plan.Addon); ok {
+			names[addon.Enabled] = append(names[addon.Enabled], addon.Addon)
+		}
+	}
+	for _, on := range []bool{true, false} {
+		if len(names[on]) == 0 || !done.Current.Running {
+			continue
+		}
+		if err := a.awaitAddons(ctx, s.Engine, p, names[on], on); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *app) printApplied(p plan.Plan, path string) error {

@@ -42,6 +42,8 @@ type startOptions struct {
 	addons        []string
 	ports         []string
 	mounts        []string
+	gates         []string
+	args          []string
 	driver        string
 	runtime       string
 }
@@ -100,6 +102,8 @@ what it created, unless --keep is given. Ctrl-C at any time does the same.`,
 	_ = cmd.RegisterFlagCompletionFunc("addons", a.completeAddons)
 	f.StringArrayVar(&o.ports, "port", nil, "`PORT` of this machine that leads into the cluster, as [ADDRESS:]PORT:TARGET[@NODE][/udp]; may be repeated. bonsai port --help explains it")
 	f.StringArrayVar(&o.mounts, "mount", nil, "file or folder of the engine's machine that every node has, as `HOST:PATH[:ro]`; may be repeated. Nodes that exist are recreated with their data. node update adds and removes mounts of one node")
+	f.StringArrayVar(&o.gates, "feature-gates", nil, "turn feature gates of Kubernetes on or off in all components, as `NAME=true`,NAME=false")
+	f.StringArrayVar(&o.args, "extra-config", nil, "flag of a component, as `COMPONENT.FLAG=VALUE` with apiserver, controller-manager or scheduler; may be repeated")
 	f.StringVar(&o.wait, "wait", "all", "all: until every node is Ready; apiserver: until the API server answers")
 	f.Lookup("wait").NoOptDefVal = "all"
 	f.BoolVar(&o.keep, "keep", false, "leave everything in place if the start fails, for inspection")
@@ -115,7 +119,7 @@ what it created, unless --keep is given. Ctrl-C at any time does the same.`,
 }
 
 func (a *app) runStart(ctx context.Context, flags *pflag.FlagSet, o startOptions) error {
-	wish, run, err := a.checkStart(flags, o)
+	wish, run, err := a.checkStart(ctx, flags, o)
 	if err != nil {
 		return err
 	}
@@ -160,7 +164,7 @@ func (a *app) startAs(ctx context.Context, s Session, wish plan.Wish, run bootst
 
 // checkStart turns the command line into a wish and a Run. It reports all mistakes at once, before anything has
 // changed.
-func (a *app) checkStart(flags *pflag.FlagSet, o startOptions) (plan.Wish, bootstrap.Run, error) {
+func (a *app) checkStart(ctx context.Context, flags *pflag.FlagSet, o startOptions) (plan.Wish, bootstrap.Run, error) {
 	wish := plan.Wish{Name: a.profile, APIPort: o.apiPort}
 	run := bootstrap.Run{Keep: o.keep, Foreground: o.foreground}
 	var errs []error
@@ -212,6 +216,7 @@ func (a *app) checkStart(flags *pflag.FlagSet, o startOptions) (plan.Wish, boots
 	if wish.Mounts, err = parseMounts(o.mounts); err != nil {
 		errs = append(errs, err)
 	}
+	errs = append(errs, a.wishSettings(&wish, o)...)
 	wish.Proxy = a.environmentProxy()
 	if o.cpus != "" {
 		cpus, err := parseCPUs(o.cpus)
@@ -240,7 +245,7 @@ func (a *app) checkStart(flags *pflag.FlagSet, o startOptions) (plan.Wish, boots
 	}
 	if o.file != "" {
 		errs = append(errs, wishFlags(flags)...)
-		if wish, err = a.readWish(o.file, c); err != nil {
+		if wish, err = a.readWish(ctx, o.file, c); err != nil {
 			errs = append(errs, err)
 		}
 	}
