@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"bonsai/bootstrap/cluster"
@@ -55,6 +56,10 @@ func deliver(ctx context.Context, d Driver, store imagestore.Store, n node.Conta
 		out, err := run(ctx, d, n, nil, slices.Concat([]string{"unpacked"}, chains)...)
 		if err == nil {
 			err = json.Unmarshal(out, &held)
+		}
+		if err != nil && strings.HasPrefix(err.Error(), "usage: ") {
+			return fault.Newf(fault.Node, "load images into %s: its bonsai-agent is of another version", n.Node).
+				Advise("have a start replace the nodes' containers", cluster.Bonsai("start").Change())
 		}
 		if err != nil {
 			return explain(fault.Node, "load images into "+n.Node, err)

@@ -34,6 +34,7 @@ type engine struct {
 	nodes  map[string]map[string]string
 	layers map[string]int // how many each node received
 	broken string         // a node that receives nothing
+	old    string         // one whose agent knows nothing of all this
 }
 
 func (e *engine) FindImages(_ context.Context, refs []string) (found []node.Image, err error) {
@@ -90,6 +91,10 @@ func (e *engine) Exec(_ context.Context, container string, x node.Exec) (int, er
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	have := e.nodes[container]
+	if container == e.old {
+		fmt.Fprintln(x.Stderr, "bonsai-agent: usage: bonsai-agent run | status")
+		return 2, nil
+	}
 	if x.Cmd[2] == "unpacked" {
 		held := slices.DeleteFunc(slices.Clone(x.Cmd[3:]), func(chain string) bool { return have[chain] == "" })
 		return 0, json.NewEncoder(x.Stdout).Encode(held)
@@ -239,6 +244,10 @@ func TestANodeThatFailsDoesNotAffectTheOthers(t *testing.T) {
 	}
 	if e.nodes["two"]["docker.io/library/app:1"] == "" {
 		t.Error("the other node lacks the image")
+	}
+	e.broken, e.old = "", "one"
+	if err := Deliver(t.Context(), e, store, nodes, images); err == nil || !strings.Contains(err.Error(), "into one: its bonsai-agent is of another version") {
+		t.Errorf("got %v", err)
 	}
 }
 
