@@ -89,3 +89,39 @@ func TestAnInvalidDropInIsNamed(t *testing.T) {
 		}
 	}
 }
+
+func TestSettingsOfTheClusterAreThoseOfEachNode(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Node.Kubelet = "maxPods: 20\ncontainerLogMaxSize: 1Mi\n"
+	got, err := newServer(cfg)
+	if err != nil || got.MaxPods != 20 || got.ContainerLogMaxSize != "1Mi" {
+		t.Fatalf("%v, maxPods %d", err, got.MaxPods)
+	}
+	// A node's own file has precedence.
+	if err := os.MkdirAll(cfg.DropInDir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(cfg.DropInDir, "mine.conf"), []byte(dropInHead+"maxPods: 30\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = newServer(cfg); err != nil || got.MaxPods != 30 || got.ContainerLogMaxSize != "1Mi" {
+		t.Errorf("%v, maxPods %d, containerLogMaxSize %s", err, got.MaxPods, got.ContainerLogMaxSize)
+	}
+}
+
+func TestSettingsAreCheckedBeforeTheyAreUsed(t *testing.T) {
+	for text, want := range map[string]string{
+		"maxPods: 20\n":                  "",
+		dropInHead + "maxPods: 20\n":     "",
+		"maxPodz: 20\n":                  "maxPodz",
+		"maxPods: -1\n":                  "maxPods",
+		"kind: KubeProxyConfiguration\n": "KubeProxyConfiguration",
+		"featureGates: {NoSuch: true}\n": "NoSuch",
+		"evictionHard: [memory]\n":       "evictionHard",
+	} {
+		err := CheckSettings(text)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
