@@ -94,6 +94,7 @@ func layerHost(payload, dataRoot string) *container.HostConfig {
 	return &container.HostConfig{
 		NetworkMode:    "none", // it speaks to nobody, and starts faster
 		ReadonlyRootfs: true,
+		LogConfig:      container.LogConfig{Type: "none"}, // or the engine would write the layers into a log
 		CapDrop:        []string{"ALL"},
 		CapAdd:         []string{"DAC_OVERRIDE"}, // files in layers belong to anybody; with nothing mounted to write to, it is for reading
 		// SELinux: the engine's folder has a label that containers may not read.
