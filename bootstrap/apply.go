@@ -94,6 +94,7 @@ func (m *Manager) change(ctx context.Context, verb, name string, want Want, run 
 // operation is one run of Start or of Apply.
 type operation struct {
 	*Manager
+	verb    string
 	run     Run
 	rec     *recorder
 	state   statedir.Cluster
@@ -110,13 +111,14 @@ type operation struct {
 		daemon bool
 		nodes  []string
 	}
-	daemon *spawn.Process // set if this run spawned it
+	daemon    *spawn.Process // set if this run spawned it
+	restoring restoring
 	// context is kubectl's current context if it leads to the cluster; empty until the kubeconfig was written.
 	context string
 }
 
 func (m *Manager) operation(verb, name string, run Run) *operation {
-	return &operation{Manager: m, run: run, rec: newRecorder(verb, run.Events, m.env.Log), state: m.env.Dir.Cluster(name)}
+	return &operation{Manager: m, verb: verb, run: run, rec: newRecorder(verb, run.Events, m.env.Log), state: m.env.Dir.Cluster(name)}
 }
 
 func (o *operation) close() {
@@ -260,6 +262,11 @@ func (o *operation) commit() error {
 			return err
 		}
 		o.wrote(o.state.SpecFile())
+		if o.restoring.bring != nil {
+			if err := o.restoring.bring(o.state); err != nil {
+				return err
+			}
+		}
 		return o.ensureCertificates()
 	})
 }

@@ -35,7 +35,7 @@ import (
 // TestMain lets the test binary stand in for the daemon: Start spawns it as `EXECUTABLE role daemon --cluster NAME`.
 func TestMain(m *testing.M) {
 	if len(os.Args) >= 5 && os.Args[1] == "role" {
-		if err := runDaemon(os.Args[4]); err != nil {
+		if err := runDaemon(os.Args[4], os.Args[5:]); err != nil {
 			fmt.Fprintln(os.Stderr, "E daemon:", err)
 			os.Exit(1)
 		}
@@ -57,6 +57,7 @@ func TestMain(m *testing.M) {
 type daemon struct {
 	daemonAddons
 	daemonPorts
+	daemonObjects
 	localapi.DNSBackend // nil: bootstrap asks nothing of these
 	localapi.BirthBackend
 	localapi.LoadBackend
@@ -75,7 +76,7 @@ func (d *daemon) Drain(_ context.Context, r cluster.DrainRequest, send func(clus
 
 func (d *daemon) Uncordon(context.Context, []string) error { return nil }
 
-func runDaemon(name string) (err error) {
+func runDaemon(name string, restore []string) (err error) {
 	dir, err := statedir.Home()
 	if err != nil {
 		return err
@@ -103,7 +104,7 @@ func runDaemon(name string) (err error) {
 	if err != nil {
 		return err
 	}
-	d := &daemon{state: state, stop: stop, listens: make(chan struct{})}
+	d := &daemon{state: state, stop: stop, listens: make(chan struct{}), daemonObjects: daemonObjects{objectsFile(state)}}
 	if err := d.live(state); err != nil {
 		return err
 	}
@@ -125,6 +126,9 @@ func runDaemon(name string) (err error) {
 	}
 	if os.Getenv("TEST_DAEMON_DIES") != "" || spec.Settings.Args[cluster.ComponentAPIServer]["deadly"] != "" {
 		return errors.New("etcd fell over")
+	}
+	if err := d.restore(state, restore); err != nil {
+		return err
 	}
 	port, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", spec.APIPort))
 	if err != nil {

@@ -49,10 +49,18 @@ func (o *operation) ensureDaemon(ctx context.Context) error {
 		if err := o.rec.step("daemon", "Control plane (restarting with "+with+")", func(func(string)) error { return o.stopDaemon(ctx, o.state) }); err != nil {
 			return err
 		}
+	} else if o.Current.Running && o.restoring.checkpoint != "" {
+		if err := o.rec.step("daemon/stop", "Control plane (stopping)", func(func(string)) error { return o.stopDaemon(ctx, o.state) }); err != nil {
+			return err
+		}
 	} else if o.Current.Running {
 		return o.rec.step("daemon", "Control plane (already running)", func(func(string)) error { return o.reload(ctx) })
 	}
-	return o.rec.step("daemon", "Control plane", func(func(string)) error {
+	title := "Control plane"
+	if o.restoring.checkpoint != "" {
+		title += " with the objects of checkpoint " + o.restoring.checkpoint
+	}
+	return o.rec.step("daemon", title, func(func(string)) error {
 		d, err := o.spawn(ctx)
 		if err != nil {
 			return err
@@ -204,7 +212,9 @@ func killed(err error) bool {
 
 // spawn starts `bonsai role daemon` and returns once its local API listens.
 func (o *operation) spawn(ctx context.Context) (*spawn.Process, error) {
-	d, err := spawn.Start(spawn.Daemon{Executable: o.env.Executable, State: o.state, Attached: o.run.Foreground})
+	d, err := spawn.Start(spawn.Daemon{
+		Executable: o.env.Executable, State: o.state, Attached: o.run.Foreground, Restore: o.restoring.checkpoint,
+	})
 	if err != nil {
 		return nil, err
 	}

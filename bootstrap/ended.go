@@ -156,9 +156,13 @@ func remedies(reason error, state statedir.Cluster) []cluster.Advice {
 	case has("in use by another process"):
 		return []cluster.Advice{cluster.Advise("end that process first; see which it is", cluster.Program("fuser", "-v").On(filepath.Join(state.Etcd(), "member", "snap", "db")))}
 	case has("etcd: ") && has("wal: ", "snap: ", "failed to open WAL", "crc mismatch", "corrupt"), has("data file") && has("is damaged"):
-		return []cluster.Advice{
+		advice := []cluster.Advice{
 			cluster.Advise("etcd's data is damaged; restore a copy of its folder, or delete the cluster", cluster.Bonsai("delete").Change()),
 		}
+		if last := lastCheckpoint(state); last != "" {
+			advice = slices.Insert(advice, 0, cluster.Advise("etcd's data is damaged; go back to the last checkpoint", cluster.Bonsai("checkpoint", "restore").On(last).Change()))
+		}
+		return advice
 	}
 	return nil
 }

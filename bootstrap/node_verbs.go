@@ -33,7 +33,14 @@ func (m *Manager) DeleteNodes(ctx context.Context, name string, nodes []string, 
 
 // emptying is what happens around a change that may remove nodes: they are emptied first, and take pods again if it fails.
 func (d DeleteOptions) emptying() (before, after func(context.Context, *operation) error) {
-	before = func(ctx context.Context, o *operation) error { return o.emptyNodes(ctx, d) }
+	before = func(ctx context.Context, o *operation) error {
+		if d.Force && o.Current.Running && len(o.leaving()) > 0 {
+			if err := o.protect(ctx); err != nil {
+				o.rec.warnOf("checkpoint", err)
+			}
+		}
+		return o.emptyNodes(ctx, d)
+	}
 	return before, func(ctx context.Context, o *operation) error { return o.uncordon(ctx) }
 }
 

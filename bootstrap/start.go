@@ -33,13 +33,19 @@ type Run struct {
 // Start makes sure that the cluster exists, is as wished, and runs, and returns the record of the start. It blocks
 // until every node is Ready. If it fails, or ctx ends, what this run created is removed (except with Run.Keep).
 func (m *Manager) Start(ctx context.Context, w plan.Wish, run Run) (*cluster.Timeline, error) {
-	o := m.operation("start", w.Name, run)
-	defer o.close()
-	lock, err := o.state.Lock(ctx, "start")
+	lock, err := m.env.Dir.Cluster(w.Name).Lock(ctx, "start")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = lock.Release() }()
+	return m.startLocked(ctx, lock, w, run, restoring{})
+}
+
+// startLocked is Start for somebody who has locked the cluster.
+func (m *Manager) startLocked(ctx context.Context, lock *statedir.Lock, w plan.Wish, run Run, restoring restoring) (*cluster.Timeline, error) {
+	o := m.operation("start", w.Name, run)
+	defer o.close()
+	o.restoring = restoring
 	defer o.choice.endTurn()
 
 	if err := o.prepareStart(ctx, w); err != nil {

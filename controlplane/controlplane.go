@@ -97,6 +97,9 @@ type Options struct {
 	NodeRules addons.NodeRules
 	// Mirror shows the components as pods; nil if they are not shown.
 	Mirror *mirror.Keeper
+	// Restore replaces all objects by those of a checkpoint first; nil: they stay. If the process ends before Start has
+	// returned without an error, the next one has the old objects again.
+	Restore *Restore
 	// Scale multiplies every limit, for slow machines.
 	Scale wait.Scale
 }
@@ -194,7 +197,12 @@ func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
 	if err := cp.runAPIServer(ctx); err != nil {
 		return nil, err
 	}
-	cp.runClients()
+	clients, cancel := context.WithCancel(context.Background())
+	cp.stopClients = cancel
+	if err := cp.endRestore(clients); err != nil {
+		return nil, err
+	}
+	cp.runClients(clients)
 	return cp, nil
 }
 
@@ -320,7 +328,7 @@ func (cp *ControlPlane) startEtcd(ctx context.Context) error {
 		defer cancel()
 		var err error
 		if cp.etcd, err = etcd.Start(ctx, cp.opts.Config, etcd.Options{
-			LogTo: cp.opts.EtcdLog, Say: cp.opts.Say, Log: cp.opts.Log, GRPC: cp.traffic.EtcdOptions(),
+			LogTo: cp.opts.EtcdLog, Say: cp.opts.Say, Log: cp.opts.Log, GRPC: cp.traffic.EtcdOptions(), Restoring: cp.restoring(),
 		}); err == nil {
 			cp.set(Etcd, cluster.PhaseRunning, "")
 		}
@@ -418,10 +426,8 @@ func (cp *ControlPlane) runAPIServer(ctx context.Context) error {
 	})
 }
 
-// runClients starts the clients of the API server.
-func (cp *ControlPlane) runClients() {
-	ctx, cancel := context.WithCancel(context.Background())
-	cp.stopClients = cancel
+// runClients starts the clients of the API server, until ctx ends.
+func (cp *ControlPlane) runClients(ctx context.Context) {
 	run := func(name string, flags []string, f func(context.Context, []string) error) {
 		cp.set(name, cluster.PhaseRunning, "")
 		cp.clients.Go(func() {

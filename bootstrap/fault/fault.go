@@ -46,6 +46,9 @@ const (
 	Blocked          Kind = "NodeNotEmptied"     // pods or data keep a node from being deleted
 	ObjectNotFound   Kind = "ObjectNotFound"     // the API does not have the object, or no longer has it
 	Refused          Kind = "RequestRefused"     // the API server rejected a request
+	// CheckpointNotFound means that there is no checkpoint of that name, Checkpoint that one cannot be saved or used.
+	CheckpointNotFound Kind = "CheckpointNotFound"
+	Checkpoint         Kind = "CheckpointUnusable"
 )
 
 // codes are documented in docs/commands.md. 1 is anything unclassified, 2 is reserved for usage as in most tools; the
@@ -56,7 +59,7 @@ var codes = map[Kind]int{
 	EngineDown: 20, EnginePermission: 21, EngineTooOld: 22, Engine: 23, Unreachable: 24, Image: 25,
 	NotFound: 30, NodeNotFound: 31, NotRunning: 32, ControlPlane: 33, Node: 34, Timeout: 35,
 	AddonNotFound: 36, Addon: 37, NotResolved: 38, Blocked: 39,
-	ObjectNotFound: 40, Refused: 41,
+	ObjectNotFound: 40, Refused: 41, CheckpointNotFound: 42, Checkpoint: 43,
 	Canceled: 130,
 }
 

@@ -45,6 +45,7 @@ type Backend interface {
 	BirthBackend
 	PortBackend
 	DrainBackend
+	CheckpointBackend
 	Reload(ctx context.Context) error
 	// Stop begins an orderly stop and returns at once.
 	Stop()

@@ -142,6 +142,7 @@ func handler(b Backend) http.Handler {
 	birthRoutes(mux, b)
 	portRoutes(mux, b)
 	drainRoutes(mux, b)
+	checkpointRoutes(mux, b)
 	return mux
 }
 

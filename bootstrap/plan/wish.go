@@ -68,6 +68,9 @@ type Wish struct {
 	UpstreamHooks *bool `json:"upstreamHooks,omitempty"`
 	// ControlPlaneTaint keeps ordinary pods off nodes with the control-plane role.
 	ControlPlaneTaint *bool `json:"controlPlaneTaint,omitempty"`
+	// Like is the cluster that a new one is made after: it gets all of its settings, and as many nodes. What identifies a
+	// cluster and its ports on this machine are its own. The other fields but Name and Proxy are not set then.
+	Like *cluster.Spec `json:"-"`
 	// File is the cluster file that says all this, empty if it was said otherwise. Advice names it.
 	File string `json:"file,omitempty"`
 }
@@ -79,6 +82,8 @@ func (w Wish) NodeCount(have int) int {
 		return len(w.NodeList)
 	case w.Nodes != nil:
 		return *w.Nodes
+	case w.Like != nil:
+		return len(w.Like.Nodes)
 	}
 	return have
 }
@@ -266,6 +271,9 @@ func resolveNew(w Wish, env Environment) (cluster.Spec, error) {
 	}
 	if spec.Subnet, err = chooseSubnet(w, env); err != nil {
 		return cluster.Spec{}, err
+	}
+	if w.Like != nil {
+		return like(*w.Like, spec, env)
 	}
 	chooseRanges(&spec, w, env)
 	if err := checkRanges(spec, w); err != nil {

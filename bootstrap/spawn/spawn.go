@@ -34,6 +34,9 @@ type Daemon struct {
 	State      statedir.Cluster
 	// Attached connects the daemon to this process's stderr and terminal, and leaves it without a guardian.
 	Attached bool
+	// Restore is the checkpoint whose objects it starts with; empty: those that are there. A guardian never sets it: a
+	// daemon that failed to start with a checkpoint is followed by one with the objects of before.
+	Restore string
 }
 
 // Process is a daemon that this process started.
@@ -56,6 +59,9 @@ func Start(d Daemon) (*Process, error) {
 		return nil, fault.New(fault.State, "remove what the previous daemon left", err)
 	}
 	cmd := exec.Command(d.Executable, "role", "daemon", "--cluster", d.State.Name)
+	if d.Restore != "" {
+		cmd.Args = append(cmd.Args, "--restore", d.Restore)
+	}
 	root := filepath.Dir(filepath.Dir(d.State.Dir()))
 	cmd.Env = append(os.Environ(), statedir.EnvHome+"="+root, EnvReadyFD+"=3")
 	cmd.Dir = d.State.Dir() // not the user's folder, which could not be unmounted then

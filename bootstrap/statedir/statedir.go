@@ -335,6 +335,14 @@ func write(path string, data []byte, durable bool) error {
 	return nil
 }
 
+// Fault returns the fault of something in the state folder, where, that cannot be read or written.
+func Fault(op, where string, err error) *fault.Fault {
+	if f, ok := errors.AsType[*fault.Fault](wrap(op, where, err)); ok {
+		return f
+	}
+	return fault.New(fault.State, op, err)
+}
+
 // wrap returns the fault for a state folder that cannot be used as requested; a cancelled wait stays what it is.
 func wrap(op, where string, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {

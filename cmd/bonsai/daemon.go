@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"path/filepath"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/component-base/version"
 	"k8s.io/klog/v2"
 
+	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/componentlog"
 	"bonsai/bootstrap/direct"
@@ -53,6 +55,7 @@ func runDaemon(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("daemon", flag.ContinueOnError)
 	name := flags.String("cluster", cluster.DefaultName, "name of the cluster")
 	guarded := flags.Bool(strings.TrimLeft(spawn.FlagGuarded, "-"), false, "keep a guardian, which restarts this process when it exits unexpectedly")
+	restore := flags.String("restore", "", "name of the checkpoint to start with")
 	if err := flags.Parse(args); err != nil {
 		return fault.New(fault.Usage, "", err)
 	}
@@ -104,6 +107,10 @@ func runDaemon(ctx context.Context, args []string) error {
 		State: state, Spec: *spec, KubernetesVersion: version.Get().GitVersion, Emulated: emulated(spec.KubernetesVersion), Log: log, Scale: scale,
 		Words: words, Guard: guard,
 		Parts: func(changed func()) (daemon.Parts, error) {
+			checkpoint, err := restoreOf(state, *restore)
+			if err != nil {
+				return daemon.Parts{}, err
+			}
 			var shown atomic.Pointer[mirror.Keeper] // which shows the addon dns, and that may have changed before it is there
 			manager, err := addons.New(addons.Options{Addons: builtin.All(), Spec: *spec, Log: log, Scale: scale, Changed: func() {
 				changed()
@@ -123,7 +130,7 @@ func runDaemon(ctx context.Context, args []string) error {
 				return controlplane.Start(ctx, controlplane.Options{
 					Config: configFor(state, *spec), Events: events, Log: log, LogHandler: logs.ComponentHandler, Scale: scale,
 					EtcdLog: logs.Writer(controlplane.Etcd), Say: words.Say,
-					NodeRules: addons.NodeRulesOf(builtin.All()), Mirror: keeper,
+					NodeRules: addons.NodeRulesOf(builtin.All()), Mirror: keeper, Restore: checkpoint,
 					ApplyAddons: func(ctx context.Context, cp *controlplane.ControlPlane) error {
 						return applyAddons(ctx, manager, cp, log)
 					},
@@ -148,6 +155,27 @@ func setVerbosity(logs *componentlog.Set, s cluster.Settings) {
 	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
 	klog.InitFlags(flags)
 	_ = flags.Set("v", strconv.Itoa(most)) // a number, which it takes
+}
+
+// restoreOf is the checkpoint that a command asks the daemon to start with, nil if it does not.
+func restoreOf(state statedir.Cluster, name string) (*controlplane.Restore, error) {
+	if name == "" {
+		return nil, nil
+	}
+	checkpoints := bootstrap.CheckpointsOf(state)
+	_, from, err := checkpoints.Get(name)
+	if err != nil {
+		return nil, fmt.Errorf("restore checkpoint %s: %w", name, err)
+	}
+	r := &controlplane.Restore{From: from, Open: func() (io.ReadCloser, error) { return checkpoints.Open(name) }}
+	list, err := checkpoints.List()
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range list {
+		r.Newest = max(r.Newest, c.Revision)
+	}
+	return r, nil
 }
 
 // applyAddons is controlplane.Options.ApplyAddons. The state of an addon says why it cannot be applied; the cluster starts

@@ -48,18 +48,29 @@ type Options struct {
 	GRPC []grpc.ServerOption
 	// Quota is the size of the data file at which etcd refuses writes; zero is DefaultQuota.
 	Quota int64
+	// Restoring replaces the data first; the caller calls Keep once the cluster works with it. Nil: the data stays.
+	Restoring *Restoring
 }
 
 // Start opens the data in c.EtcdDir and returns once the member leads and serves, or ctx ends. If the data file is
-// large, it is made smaller first.
+// large, it is made smaller first. If an earlier process has replaced the data and ended before Keep, the old data is
+// back.
 func Start(ctx context.Context, c config.Config, o Options) (*Server, error) {
 	cfg, err := configure(c)
 	if err != nil {
 		return nil, err
 	}
+	if err := goBack(c.EtcdDir); err != nil {
+		return nil, err
+	}
+	if o.Restoring != nil {
+		if err := Restore(c.EtcdDir, *o.Restoring); err != nil {
+			return nil, fmt.Errorf("replace etcd's data: %w", err)
+		}
+	}
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(newLogger(o.LogTo, o.Say))
 	cfg.GRPCAdditionalServerOptions = append(cfg.GRPCAdditionalServerOptions, o.GRPC...)
-	file := filepath.Join(c.EtcdDir, "member", "snap", "db")
+	file := dataFile(c.EtcdDir)
 	if err := checkData(file); err != nil {
 		return nil, err
 	}
@@ -95,13 +106,16 @@ func open(cfg *embed.Config) (e *embed.Etcd, err error) {
 	return embed.StartEtcd(cfg)
 }
 
+// openLimit bounds the wait for another process that has the data file open.
+const openLimit = time.Second
+
 // checkData checks whether the data file can be opened. etcd itself panics if it cannot, in its own goroutine
 // (server/storage/backend).
 func checkData(path string) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: time.Second})
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: openLimit})
 	if err == nil {
 		err = db.Close()
 	}

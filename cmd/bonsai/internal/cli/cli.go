@@ -48,6 +48,7 @@ type Engine interface {
 	PortEngine
 	NodeEngine
 	WishEngine
+	CheckpointEngine
 	Services(ctx context.Context, name, namespace string) ([]bootstrap.Service, error)
 }
 
@@ -166,7 +167,7 @@ Docker engine. On a terminal, bonsai alone shows the cluster full screen (bonsai
 		a.startCommand(), a.uiCommand(), a.stopCommand(), a.deleteCommand(), a.statusCommand(), a.nodeCommand(), a.kubectlCommand(),
 		a.logsCommand(), a.topCommand(), a.addonsCommand(), a.dnsCommand(), a.birthCommand(), a.sshCommand(), a.imageCommand(), a.updateContextCommand(),
 		a.versionCommand(), a.roleCommand(), a.profileCommand(), a.ipCommand(), a.cpCommand(), a.serviceCommand(), a.portCommand(),
-		a.planCommand(), a.applyCommand(), a.configCommand(), a.autostartCommand(),
+		a.planCommand(), a.applyCommand(), a.configCommand(), a.autostartCommand(), a.checkpointCommand(), a.forkCommand(),
 	)
 	a.addElsewhere(root)
 	return root

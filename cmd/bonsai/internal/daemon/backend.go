@@ -94,6 +94,17 @@ func (d *daemon) client() (kubernetes.Interface, error) {
 	return d.control.Client(), nil
 }
 
+// CopyStore implements localapi.CheckpointBackend.
+func (d *daemon) CopyStore(ctx context.Context, begin func(cluster.StoreCopy) (io.Writer, error)) error {
+	if err := d.Ready(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	control := d.control
+	d.mu.Unlock()
+	return control.CopyStore(ctx, begin)
+}
+
 // Stop ends the daemon, and the cluster is not meant to run any more; it returns at once.
 func (d *daemon) Stop() {
 	d.asked.Store(true)

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -43,6 +44,8 @@ type ControlPlane interface {
 	KeepNodes(ctx context.Context, informer cache.SharedIndexInformer) error
 	// ShowComponents keeps the pods that show the components, as KeepNodes does with nodes.
 	ShowComponents(ctx context.Context, informer cache.SharedIndexInformer) error
+	// CopyStore writes a consistent copy of all objects to what begin returns.
+	CopyStore(ctx context.Context, begin func(cluster.StoreCopy) (io.Writer, error)) error
 	// DialService connects to a port of a Service, NAMESPACE/NAME.
 	DialService(ctx context.Context, service string, port int) (net.Conn, error)
 	// Failed delivers the error of a component that exited without being stopped.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -212,6 +213,13 @@ func (c control) Agents() *agents.Client {
 	return agents.New(func(cluster.Node) http.RoundTripper { return nobody{} }, 1)
 }
 func (c control) Store() cluster.Store { return cluster.Store{Size: 1, Quota: 2} }
+func (c control) CopyStore(_ context.Context, begin func(cluster.StoreCopy) (io.Writer, error)) error {
+	w, err := begin(cluster.StoreCopy{Objects: 7})
+	if err == nil {
+		_, err = w.Write([]byte("objects"))
+	}
+	return err
+}
 func (c control) DialService(context.Context, string, int) (net.Conn, error) {
 	return nil, errors.New("no Services here")
 }

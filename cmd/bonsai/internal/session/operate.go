@@ -88,9 +88,11 @@ func speaksJSON(args []string) bool {
 			return args[1] == "enable" || args[1] == "disable"
 		case "node":
 			return args[1] != "list"
+		case "checkpoint":
+			return args[1] == "restore"
 		}
 	}
-	return slices.Contains([]string{"start", "stop", "delete", "apply"}, args[0])
+	return slices.Contains([]string{"start", "stop", "delete", "apply", "fork"}, args[0])
 }
 
 // scratch creates a file without a name.

@@ -32,6 +32,7 @@ type Engine interface {
 	Watch(ctx context.Context, name string, f func(cluster.Snapshot) error) error
 	Addons(ctx context.Context, name string) ([]cluster.AddonStatus, error)
 	Ports(ctx context.Context, name string) ([]cluster.PortStatus, error)
+	Checkpoints(name string) ([]cluster.Checkpoint, error)
 }
 
 // Options define which cluster a Session is for, and its dependencies.

@@ -1,0 +1,460 @@
+// Package checkpoint stores the checkpoints of one cluster: a folder for each, with a description and a compressed copy of
+// etcd's data, private and with a checksum.
+//
+// A checkpoint is complete or not there: it is written under another name, flushed to the disk, and renamed. What an
+// interrupted Save has left is removed by the next one. The caller makes sure that one command at a time changes a
+// Folder. Nothing here knows what the data means. Begin reading at Folder.
+package checkpoint
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+
+	"bonsai/bootstrap/cluster"
+)
+
+// Limits bound what a folder takes.
+type Limits struct {
+	// Count is how many checkpoints of the user there may be, Automatic how many of bonsai's own are kept.
+	Count, Automatic int
+	// Bytes is what all of them may take on the disk.
+	Bytes int64
+}
+
+// DefaultLimits are enough for a checkpoint before each of many experiments. An ordinary one takes one to five MB.
+var DefaultLimits = Limits{Count: 50, Automatic: 3, Bytes: 4 << 30}
+
+// Names of files in a checkpoint's folder.
+const (
+	descriptionFile = "checkpoint.json"
+	storeFile       = "store.zst"
+)
+
+// partial begins the name of a folder that is being written. No checkpoint can have such a name.
+const partial = ".partial-"
+
+// formatVersion is written into each description; a reader refuses a newer one.
+const formatVersion = 1
+
+// maxDescription bounds a description, maxStore what a store is unpacked to: etcd's data never grows beyond eight GB.
+const (
+	maxDescription = 1 << 20
+	maxStore       = 8 << 30
+)
+
+// Why a checkpoint cannot be saved or used.
+var (
+	ErrNotFound = errors.New("there is no checkpoint of that name")
+	ErrExists   = errors.New("there is a checkpoint of that name")
+	ErrFull     = errors.New("no more checkpoints are possible")
+	ErrDamaged  = errors.New("the checkpoint is damaged")
+	ErrNewer    = errors.New("the checkpoint was taken by a newer bonsai")
+)
+
+// Folder is where the checkpoints of one cluster are. It need not exist.
+type Folder struct {
+	Path   string
+	Limits Limits
+}
+
+// description is what a checkpoint's folder says about it.
+type description struct {
+	Format int `json:"format"`
+	cluster.Checkpoint
+	// Spec is the cluster's plan at that time.
+	Spec json.RawMessage `json:"spec,omitempty"`
+	// SHA256 is that of the compressed store.
+	SHA256 string `json:"sha256"`
+}
+
+// List returns all checkpoints, the newest first. One that cannot be used has a Problem.
+func (f Folder) List() ([]cluster.Checkpoint, error) {
+	entries, err := os.ReadDir(f.Path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	list := []cluster.Checkpoint{}
+	for _, e := range entries {
+		if !e.IsDir() || cluster.ValidateCheckpointName(e.Name()) != nil {
+			continue
+		}
+		d, err := f.describe(e.Name())
+		c := d.Checkpoint
+		if err != nil {
+			c = cluster.Checkpoint{Name: e.Name(), Problem: err.Error()}
+			if info, err := e.Info(); err == nil {
+				c.Created = info.ModTime()
+			}
+		}
+		c.FileBytes = sizeOf(filepath.Join(f.Path, e.Name()))
+		list = append(list, c)
+	}
+	slices.SortFunc(list, func(a, b cluster.Checkpoint) int {
+		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.Name, a.Name))
+	})
+	return list, nil
+}
+
+func sizeOf(dir string) (sum int64) {
+	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return nil
+		}
+		if info, err := e.Info(); err == nil {
+			sum += info.Size()
+		}
+		return nil
+	})
+	return sum
+}
+
+// describe reads a description. The error is ErrNotFound, ErrNewer or ErrDamaged.
+func (f Folder) describe(name string) (d description, err error) {
+	if cluster.ValidateCheckpointName(name) != nil {
+		return d, ErrNotFound
+	}
+	file, err := os.Open(filepath.Join(f.Path, name, descriptionFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(f.Path, name)); err != nil {
+			return d, ErrNotFound
+		}
+		return d, fmt.Errorf("%w: it has no %s", ErrDamaged, descriptionFile)
+	}
+	if err != nil {
+		return d, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxDescription))
+	if err != nil {
+		return d, err
+	}
+	return decode(name, data)
+}
+
+// decode reads the description of a checkpoint.
+func decode(name string, data []byte) (d description, err error) {
+	var head struct{ Format int }
+	if err := json.Unmarshal(data, &head); err != nil {
+		return d, fmt.Errorf("%w: %s: %w", ErrDamaged, descriptionFile, err)
+	}
+	if head.Format > formatVersion {
+		return d, fmt.Errorf("%w (format %d, this one reads up to %d)", ErrNewer, head.Format, formatVersion)
+	}
+	if err := json.Unmarshal(data, &d); err != nil {
+		return d, fmt.Errorf("%w: %s: %w", ErrDamaged, descriptionFile, err)
+	}
+	if sum, err := hex.DecodeString(d.SHA256); err != nil || len(sum) != sha256.Size || d.Format < 1 {
+		return d, fmt.Errorf("%w: %s is incomplete", ErrDamaged, descriptionFile)
+	}
+	if d.Name != name {
+		return d, fmt.Errorf("%w: its folder was renamed from %q", ErrDamaged, d.Name)
+	}
+	return d, nil
+}
+
+// Get returns a checkpoint, and the plan of its cluster at that time. The error is ErrNotFound, ErrNewer or ErrDamaged.
+func (f Folder) Get(name string) (cluster.Checkpoint, cluster.Spec, error) {
+	d, err := f.describe(name)
+	if err != nil {
+		return cluster.Checkpoint{}, cluster.Spec{}, err
+	}
+	var spec cluster.Spec
+	if err := json.Unmarshal(d.Spec, &spec); err != nil {
+		return cluster.Checkpoint{}, cluster.Spec{}, fmt.Errorf("%w: the spec in %s: %w", ErrDamaged, descriptionFile, err)
+	}
+	if spec.Version > cluster.SpecVersion {
+		return cluster.Checkpoint{}, cluster.Spec{}, fmt.Errorf("%w (spec version %d)", ErrNewer, spec.Version)
+	}
+	if err := spec.Validate(); err != nil {
+		return cluster.Checkpoint{}, cluster.Spec{}, fmt.Errorf("%w: the spec in %s: %w", ErrDamaged, descriptionFile, err)
+	}
+	spec.Upgrade()
+	return d.Checkpoint, spec, nil
+}
+
+// Verify reads a whole checkpoint and compares it with its checksum. It returns what Get returns.
+func (f Folder) Verify(ctx context.Context, name string) (cluster.Checkpoint, cluster.Spec, error) {
+	c, spec, err := f.Get(name)
+	if err != nil {
+		return c, spec, err
+	}
+	r, err := f.Open(name)
+	if err != nil {
+		return c, spec, err
+	}
+	_, err = io.Copy(io.Discard, reading{ctx, r})
+	return c, spec, errors.Join(err, r.Close())
+}
+
+// reading is a reader until its context ends.
+type reading struct {
+	ctx context.Context //nolint:containedctx // it bounds one copy
+	r   io.Reader
+}
+
+func (r reading) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.r.Read(p)
+}
+
+// Open returns the copy of etcd's data in a checkpoint. Its end is io.EOF only if the checksum was right; the caller must
+// not use what it read before that. The caller closes it.
+func (f Folder) Open(name string) (io.ReadCloser, error) {
+	d, err := f.describe(name)
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.Open(filepath.Join(f.Path, name, storeFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: it has no %s", ErrDamaged, storeFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &stored{file: file, sum: sha256.New(), want: d.SHA256, left: maxStore}
+	if s.zr, err = zstd.NewReader(io.TeeReader(file, s.sum), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxStore)); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return s, nil
+}
+
+// stored reads the data of a store and verifies the checksum at its end.
+type stored struct {
+	file *os.File
+	zr   *zstd.Decoder
+	sum  hash.Hash
+	want string
+	left int64
+}
+
+func (s *stored) Read(p []byte) (int, error) {
+	if s.left <= 0 {
+		return 0, fmt.Errorf("%w: %s is too large", ErrDamaged, storeFile)
+	}
+	n, err := s.zr.Read(p)
+	s.left -= int64(n)
+	switch {
+	case errors.Is(err, io.EOF):
+		if got := hex.EncodeToString(s.sum.Sum(nil)); got != s.want {
+			return n, fmt.Errorf("%w: the checksum of %s is wrong", ErrDamaged, storeFile)
+		}
+	case err != nil:
+		err = fmt.Errorf("%w: %s: %w", ErrDamaged, storeFile, err)
+	}
+	return n, err
+}
+
+func (s *stored) Close() error {
+	s.zr.Close()
+	return s.file.Close()
+}
+
+// Save writes a checkpoint. write is called once, and writes the copy of etcd's data. Older automatic checkpoints that are
+// too many are removed. Errors are ErrExists, ErrFull, that of write, and those of the file system; nothing of the new one
+// is left then.
+func (f Folder) Save(c cluster.Checkpoint, spec cluster.Spec, write func(io.Writer) (cluster.StoreCopy, error)) (_ cluster.Checkpoint, err error) {
+	if err := cluster.ValidateCheckpointName(c.Name); err != nil {
+		return c, err
+	}
+	if err := f.room(c); err != nil {
+		return c, err
+	}
+	if err := os.MkdirAll(f.Path, 0o700); err != nil {
+		return c, err
+	}
+	dir, err := os.MkdirTemp(f.Path, partial) // with mode 0700
+	if err != nil {
+		return c, err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(dir)
+		}
+	}()
+	sum := sha256.New()
+	if err := writeFile(filepath.Join(dir, storeFile), func(w io.Writer) error {
+		zw, err := zstd.NewWriter(io.MultiWriter(w, sum), zstd.WithEncoderLevel(zstd.SpeedFastest))
+		if err != nil {
+			return err
+		}
+		copied, err := write(zw)
+		c.StoreCopy = copied
+		return errors.Join(err, zw.Close())
+	}); err != nil {
+		return c, err
+	}
+	plan, err := json.Marshal(spec)
+	if err != nil {
+		return c, err
+	}
+	if err := f.finish(dir, description{Format: formatVersion, Checkpoint: c, Spec: plan, SHA256: hex.EncodeToString(sum.Sum(nil))}); err != nil {
+		return c, err
+	}
+	c.FileBytes = sizeOf(filepath.Join(f.Path, c.Name))
+	return c, f.prune()
+}
+
+// Import copies a checkpoint of another cluster's folder, which may be restored into this one. The data is not copied but
+// linked where that is possible: it never changes. Errors are those of Get and Save.
+func (f Folder) Import(from Folder, name string) (err error) {
+	d, err := from.describe(name)
+	if err != nil {
+		return err
+	}
+	if err := f.room(d.Checkpoint); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(f.Path, 0o700); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(f.Path, partial)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(dir)
+		}
+	}()
+	source, target := filepath.Join(from.Path, name, storeFile), filepath.Join(dir, storeFile)
+	if os.Link(source, target) != nil {
+		if err := copyFile(target, source); err != nil {
+			return err
+		}
+	}
+	d.Imported = true
+	return f.finish(dir, d)
+}
+
+func copyFile(to, from string) error {
+	r, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return writeFile(to, func(w io.Writer) error {
+		_, err := io.Copy(w, r)
+		return err
+	})
+}
+
+// finish writes the description of a checkpoint into dir, and gives dir its name.
+func (f Folder) finish(dir string, d description) error {
+	text, err := json.MarshalIndent(d, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(dir, descriptionFile), func(w io.Writer) error {
+		_, err := w.Write(append(text, '\n'))
+		return err
+	}); err != nil {
+		return err
+	}
+	return errors.Join(syncDir(dir), os.Rename(dir, filepath.Join(f.Path, d.Name)), syncDir(f.Path))
+}
+
+// room removes what interrupted commands have left, and returns an error if there is no room for c.
+func (f Folder) room(c cluster.Checkpoint) error {
+	entries, err := os.ReadDir(f.Path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), partial) {
+			if err := os.RemoveAll(filepath.Join(f.Path, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	list, err := f.List()
+	if err != nil {
+		return err
+	}
+	users, bytes := 0, int64(0)
+	for _, have := range list {
+		if have.Name == c.Name {
+			return ErrExists
+		}
+		if !have.Automatic() {
+			users++
+		}
+		bytes += have.FileBytes
+	}
+	switch {
+	case !c.Automatic() && users >= f.Limits.Count:
+		return fmt.Errorf("%w: there are %d, and at most %d may be", ErrFull, users, f.Limits.Count)
+	case bytes >= f.Limits.Bytes:
+		return fmt.Errorf("%w: they take %d MB, and at most %d may be taken", ErrFull, bytes>>20, f.Limits.Bytes>>20)
+	}
+	return nil
+}
+
+// prune removes the oldest automatic checkpoints that are too many.
+func (f Folder) prune() error {
+	list, err := f.List()
+	if err != nil {
+		return err
+	}
+	list = slices.DeleteFunc(list, func(c cluster.Checkpoint) bool { return !c.Automatic() })
+	for _, c := range list[min(len(list), f.Limits.Automatic):] {
+		if err := f.Delete(c.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Delete removes a checkpoint, damaged or not. The error is ErrNotFound if there is none.
+func (f Folder) Delete(name string) error {
+	if cluster.ValidateCheckpointName(name) != nil {
+		return ErrNotFound
+	}
+	gone := filepath.Join(f.Path, partial+name)
+	err := os.Rename(filepath.Join(f.Path, name), gone) // never a part of one under its name
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	return os.RemoveAll(gone)
+}
+
+// writeFile writes a new private file and flushes it to the disk.
+func writeFile(path string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	err = write(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// syncDir makes names in a folder durable. A file system that cannot do that for folders is not an error.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	_ = d.Sync()
+	return d.Close()
+}

@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"bonsai/bootstrap"
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/plan"
+)
+
+// The fake engine has real checkpoints, of nothing.
+
+func (f *fakeEngine) Checkpoints(name string) ([]cluster.Checkpoint, error) {
+	if _, err := f.dir.Cluster(name).LoadSpec(); err != nil {
+		return nil, err
+	}
+	return bootstrap.CheckpointsOf(f.dir.Cluster(name)).List()
+}
+
+func (f *fakeEngine) SaveCheckpoint(_ context.Context, name, checkpoint string) (cluster.Checkpoint, error) {
+	spec, err := f.dir.Cluster(name).LoadSpec()
+	if err != nil {
+		return cluster.Checkpoint{}, err
+	}
+	if os.Getenv("FAKE_RUNNING") == "" {
+		return cluster.Checkpoint{}, fault.Newf(fault.NotRunning, "it is not running")
+	}
+	c := cluster.Checkpoint{Name: checkpoint, Created: time.Now(), Cluster: name, KubernetesVersion: "1.37"}
+	return bootstrap.CheckpointsOf(f.dir.Cluster(name)).Save(c, *spec, func(w io.Writer) (cluster.StoreCopy, error) {
+		_, err := w.Write(make([]byte, 1<<20))
+		return cluster.StoreCopy{Objects: 321, StoreBytes: 1 << 20}, err
+	})
+}
+
+func (f *fakeEngine) RestoreCheckpoint(ctx context.Context, name, cp string, run bootstrap.Run) error {
+	if _, _, err := bootstrap.CheckpointsOf(f.dir.Cluster(name)).Verify(ctx, cp); err != nil {
+		return fault.New(fault.CheckpointNotFound, "restore checkpoint "+cp, err)
+	}
+	run.Events(cluster.Event{Kind: cluster.StepDone, Step: "daemon", Title: "Control plane", Time: time.Now()})
+	return nil
+}
+
+// Fork starts a cluster of the name, with nothing in it.
+func (f *fakeEngine) Fork(ctx context.Context, name, cp, as string, run bootstrap.Run) (*cluster.Timeline, error) {
+	_, spec, err := bootstrap.CheckpointsOf(f.dir.Cluster(name)).Verify(ctx, cp)
+	if err != nil {
+		return nil, fault.New(fault.CheckpointNotFound, "fork checkpoint "+cp, err)
+	}
+	run.Started = func(*cluster.Timeline) {}
+	return f.Start(ctx, plan.Wish{Name: as, Like: &spec}, run)
+}
+
+func (f *fakeEngine) DeleteCheckpoint(_ context.Context, name, cp string) error {
+	if err := bootstrap.CheckpointsOf(f.dir.Cluster(name)).Delete(cp); err != nil {
+		return fault.New(fault.CheckpointNotFound, fmt.Sprintf("delete checkpoint %s", cp), err)
+	}
+	return nil
+}
