@@ -73,7 +73,7 @@ func TestCheckpoints(t *testing.T) {
 	t.Logf("%d objects, %d bytes", saved.Objects, saved.FileBytes)
 	wantCode(t, c.Bonsai(t, "checkpoint", "save", "base"), code(fault.Conflict))
 
-	maps := follow(t, n)
+	maps := followMaps(t, n)
 	maps.wait(t, "a")
 
 	// Everything changes.
@@ -284,7 +284,7 @@ type follower struct {
 	names map[string]bool
 }
 
-func follow(t *testing.T, n *harness.Namespace) *follower {
+func followMaps(t *testing.T, n *harness.Namespace) *follower {
 	t.Helper()
 	f := &follower{names: map[string]bool{}}
 	factory := informers.NewSharedInformerFactoryWithOptions(n.Client, 0, informers.WithNamespace(n.Namespace))
