@@ -54,7 +54,20 @@ func (o *operation) ensureDaemon(ctx context.Context) error {
 			return err
 		}
 	} else if o.Current.Running {
-		return o.rec.step("daemon", "Control plane (already running)", func(func(string)) error { return o.reload(ctx) })
+		gone := false
+		err := o.rec.step("daemon", "Control plane (already running)", func(waitingFor func(string)) error {
+			err := o.reload(ctx)
+			if fault.KindOf(errors.Unwrap(err)) != fault.NotRunning {
+				return err
+			}
+			// Whoever stopped it, a stop or a restore, was killed before it had ended.
+			waitingFor("it is stopping")
+			gone = true
+			return o.state.WaitDaemonGone(ctx)
+		})
+		if err != nil || !gone {
+			return err
+		}
 	}
 	title := "Control plane"
 	if o.restoring.checkpoint != "" {
