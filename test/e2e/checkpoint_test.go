@@ -126,9 +126,12 @@ func TestCheckpoints(t *testing.T) {
 		}
 		return nil
 	})
-	if s, code := c.Status(t); code != 0 {
-		t.Errorf("status exits with %d: %+v", code, s.Problems)
-	}
+	harness.Until(t, 30*time.Second, "status finds nothing wrong", func() error {
+		if s, code := c.Status(t); code != 0 {
+			return fmt.Errorf("it exits with %d: %+v", code, s.Problems)
+		}
+		return nil
+	})
 
 	t.Run("killed", func(t *testing.T) { testRestoreKilled(t, c, n) })
 	t.Run("of a stopped cluster", func(t *testing.T) {
