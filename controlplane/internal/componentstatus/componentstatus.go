@@ -44,7 +44,7 @@ func Wrap(next http.Handler, components func() []cluster.Component, stores []sto
 		Namer:            handlers.ContextBasedNaming{Namer: runtime.Namer(meta.NewAccessor()), ClusterScoped: true},
 		Serializer:       legacyscheme.Codecs,
 		ParameterCodec:   legacyscheme.ParameterCodec,
-		Creater:          legacyscheme.Scheme,
+		Creater:          legacyscheme.Scheme, //nolint:misspell // the name is upstream's
 		Convertor:        legacyscheme.Scheme,
 		Defaulter:        legacyscheme.Scheme,
 		Typer:            legacyscheme.Scheme,
