@@ -64,7 +64,7 @@ keep running: they start and stop pods as the objects say. What watches objects 
 Nodes, addons, ports and settings of the cluster stay as they are now. Data of claims stays as it is; the folder of one
 that was deleted since then is created again, empty.
 
-Before that a checkpoint of the present objects is saved, so that the restore can be undone. If the control plane cannot
+If the cluster runs, a checkpoint of the present objects is saved before, so that the restore can be undone. If the control plane cannot
 start with the checkpoint, it goes on with the objects that it had. A cluster that does not run is started.
 
 Exit codes: 42 if there is no such checkpoint; 43 if it is damaged, or of another cluster or version; 33 if the control plane

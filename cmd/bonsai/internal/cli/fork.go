@@ -20,7 +20,7 @@ those that it has now. The other cluster goes on. The new one has as many nodes,
 API port of its own; tokens of the other one are not valid in it. Pods are started on the node in the same place.
 
 Claims are there without their data. Ports of this machine lead to the other cluster only. Images that "image load" has
-brought come along if the container engine still has them.
+brought come along.
 
 Exit codes: 13 if there is a cluster NAME; 32 if the cluster does not run and no CHECKPOINT is given; 42 if there is no such
 checkpoint; otherwise those of start.`,
