@@ -1,6 +1,9 @@
 package imagestore
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // FullName completes the name of an image as pods and containerd do: "app" is docker.io/library/app:latest.
 func FullName(ref string) string {
@@ -39,12 +42,9 @@ func Repository(ref string) string {
 // of the registry nor their digests. An image in OCI form has the manifest; it gets the name by digest that a pull gives.
 func (i Image) Names(tags []string, digests map[string][]string) (names []string) {
 	add := func(name string) {
-		for _, n := range names {
-			if n == name {
-				return
-			}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
 		}
-		names = append(names, name)
 	}
 	for _, t := range tags {
 		add(FullName(t))

@@ -37,11 +37,12 @@ func store(t *testing.T, root string, layers ...[]byte) (id string, diffIDs []st
 		write(t, filepath.Join(root, "image/overlay2/layerdb/sha256", chain[7:], "cache-id"), []byte(cache))
 		var split bytes.Buffer
 		z := gzip.NewWriter(&split)
-		in, err := asm.NewInputTarStream(bytes.NewReader(layer), storage.NewJSONPacker(z), storage.NewDiscardFilePutter())
+		in, done, err := asm.NewInputTarStreamWithDone(bytes.NewReader(layer), storage.NewJSONPacker(z), storage.NewDiscardFilePutter())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.Copy(io.Discard, in); err != nil {
+		_, err = io.Copy(io.Discard, in)
+		if err := errors.Join(err, <-done); err != nil {
 			t.Fatal(err)
 		}
 		if err := z.Close(); err != nil {
