@@ -58,9 +58,8 @@ func (k *Keeper) Log(pod string) (Log, bool) {
 	s, live := plan[i], k.live
 	l := Log{Container: s.Name}
 	if s.host {
-		if live != nil {
-			l.started = hostState(live.Components(), s.Name).started()
-		}
+		// Not the time from which the component has been ready: by then it has written a part of this run's log.
+		l.started = k.born
 		l.tail = func(ctx context.Context, lines int, follow bool, w io.Writer) error {
 			return componentlog.Tail(ctx, k.o.LogFile(s.Name), lines, follow, w)
 		}

@@ -71,7 +71,7 @@ spec:
 		if got := strings.TrimSpace(c.Kubectl(t, "get", "lamp", "desk", "-o", "jsonpath={.lit}")); got != lit {
 			t.Errorf("the lamp's lit is %q, want %q", got, lit)
 		}
-		if got := harness.InNode(t, one, "cat", "/mnt/data/hello"); got != "from the machine\n" {
+		if got := harness.InNode(t, one, "cat", "/mnt/data/hello"); got != "from the machine" {
 			t.Errorf("the node's mount has %q", got)
 		}
 	}
@@ -100,7 +100,7 @@ spec:
 		p.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "data", MountPath: "/data"}}
 		ns.Create(t, p)
 		// The pod has no shell; its files are those of its process's root.
-		if out := harness.InNode(t, one, "sh", "-c", "cat /proc/[0-9]*/root/data/hello 2>/dev/null | head -n 1"); out != "from the machine\n" {
+		if out := harness.InNode(t, one, "sh", "-c", "cat /proc/[0-9]*/root/data/hello 2>/dev/null | head -n 1"); out != "from the machine" {
 			t.Errorf("a pod with the folder reads %q", out)
 		}
 	})
