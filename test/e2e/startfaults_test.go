@@ -55,7 +55,7 @@ func TestStartFaults(t *testing.T) {
 				}()
 			}
 			term.Keys("Enter")
-			term.Wait(60*time.Second, append([]string{"failed after", "r try again"}, f.says...)...)
+			term.Wait(60*time.Second, append([]string{"failed after", "r again"}, f.says...)...)
 			t.Logf("\n%s", term.Screen())
 			if state.Exists() != existed {
 				t.Errorf("the cluster's folder was there before: %t, and is now: %t", existed, !existed)
