@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"fmt"
 	"strings"
 	"time"
 )
@@ -48,23 +47,7 @@ type StoreCopy struct {
 }
 
 // ValidateCheckpointName returns why name cannot be a checkpoint's name, or nil.
-func ValidateCheckpointName(name string) error {
-	switch {
-	case name == "":
-		return fmt.Errorf("the name is empty")
-	case len(name) > maxCheckpointName:
-		return fmt.Errorf("the name %q has %d characters, at most %d are possible", name, len(name), maxCheckpointName)
-	}
-	for _, c := range []byte(name) {
-		if c != '-' && !alphanumeric(c) {
-			return fmt.Errorf("the name %q may only have lower-case letters, digits and '-'", name)
-		}
-	}
-	if !alphanumeric(name[0]) || !alphanumeric(name[len(name)-1]) {
-		return fmt.Errorf("the name %q has to begin and end with a letter or a digit", name)
-	}
-	return nil
-}
+func ValidateCheckpointName(name string) error { return validateLabel(name, maxCheckpointName) }
 
 // Newer reports whether the objects of the checkpoint are of a newer minor version of Kubernetes than that of a cluster.
 func (c Checkpoint) Newer(version string) bool {

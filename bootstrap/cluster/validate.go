@@ -19,12 +19,15 @@ const EmulatedMinors = 3
 
 // ValidateName returns why name cannot be a cluster's name, or nil. Node names, host names and labels are derived from
 // it, so it has to be a DNS label.
-func ValidateName(name string) error {
+func ValidateName(name string) error { return validateLabel(name, MaxNameLength) }
+
+// validateLabel returns why name is not a DNS label of at most so many characters, or nil.
+func validateLabel(name string, most int) error {
 	switch {
 	case name == "":
 		return errors.New("the name is empty")
-	case len(name) > MaxNameLength:
-		return fmt.Errorf("the name %q has %d characters, at most %d are possible", name, len(name), MaxNameLength)
+	case len(name) > most:
+		return fmt.Errorf("the name %q has %d characters, at most %d are possible", name, len(name), most)
 	}
 	for _, c := range []byte(name) {
 		if c != '-' && !alphanumeric(c) {
