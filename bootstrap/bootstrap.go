@@ -35,7 +35,7 @@ import (
 	"bonsai/bootstrap/wait"
 )
 
-// Env holds a Manager's dependencies; all fields except Scale, Machine and Log are required.
+// Env holds a Manager's dependencies; all fields except Scale, Machine, Host and Log are required.
 type Env struct {
 	Dir statedir.Dir
 	// Driver connects to the container engine. It is not called by operations on a cluster without nodes.
@@ -46,6 +46,8 @@ type Env struct {
 	PlanningLock string
 	// Machine is this machine with its limits. Nil: they are not looked at.
 	Machine Machine
+	// Host is this machine as Doctor looks at it; only that needs it.
+	Host Host
 	// Executable is spawned as the daemon.
 	Executable string
 	// Kubectl runs the kubectl of this executable on a cluster, and returns what it said. Only manifests need it.

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"syscall"
 	"time"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/componentlog"
+	"bonsai/bootstrap/doctor"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/pki"
@@ -136,22 +136,25 @@ func (o *operation) watchReachability(ctx context.Context, giveUp context.Cancel
 		if i < 0 {
 			return // which watchContainers reports
 		}
-		server := netip.AddrPortFrom(o.Wanted.Spec.Gateway, uint16(o.Wanted.Spec.APIPort))
-		var out bytes.Buffer
-		code, err := o.driver.Exec(ctx, containers[i].Name, node.Exec{
-			Cmd: []string{"bonsai-agent", "probe", "https://" + server.String()}, Stdout: &out, Stderr: &out,
-		})
-		if err == nil && code != 0 && ctx.Err() == nil {
-			from, port := o.Wanted.Spec.Subnet.String(), strconv.Itoa(o.Wanted.Spec.APIPort)
-			giveUp(fault.Newf(fault.Unreachable, "nodes cannot reach the API server at %s on this host", server).
-				WithEvidence(componentlog.Troubles(out.String(), 3)...).
-				Advise("a firewall on this host probably drops what comes from container networks; allow it, then start again").
-				Advise("with ufw", cluster.Program("sudo", "ufw", "allow", "from", from, "to", "any", "port", port, "proto", "tcp").Change()).
-				Advise("with firewalld", cluster.Program("sudo", "firewall-cmd", "--zone=trusted", "--add-source="+from).Change()).
-				Advise("with iptables", cluster.Program("sudo", "iptables", "-I", "INPUT", "-s", from, "-p", "tcp", "--dport", port, "-j", "ACCEPT").Change()))
+		if err := reachesServer(ctx, o.driver, containers[i].Name, o.Wanted.Spec); err != nil {
+			giveUp(err)
 			return
 		}
 	}
+}
+
+// reachesServer asks a node whether it reaches the API server on this machine. The error is a fault if it does not; what cannot
+// be asked is not an error.
+func reachesServer(ctx context.Context, driver node.Driver, container string, spec *cluster.Spec) error {
+	server := netip.AddrPortFrom(spec.Gateway, uint16(spec.APIPort))
+	var out bytes.Buffer
+	code, err := driver.Exec(ctx, container, node.Exec{
+		Cmd: []string{"bonsai-agent", "probe", "https://" + server.String()}, Stdout: &out, Stderr: &out,
+	})
+	if err != nil || code == 0 || ctx.Err() != nil {
+		return nil
+	}
+	return doctor.Unreachable(spec, componentlog.Troubles(out.String(), 3))
 }
 
 // forget removes the folder that taking the lock created, if no cluster was created.

@@ -39,7 +39,7 @@ func (o *operation) checkLimits(ctx context.Context) error {
 	facts := o.env.Machine.Facts(o.engine.DataRoot)
 	if facts[limits.InotifyInstances].AtLeast {
 		demand.ControlPlane = false // it counts towards this user's, and nodes towards root's
-		if err := o.countNodes(ctx, facts); err != nil {
+		if err := countNodes(ctx, o.driver, facts); err != nil {
 			return err
 		}
 	}
@@ -62,8 +62,8 @@ func (o *operation) checkLimits(ctx context.Context) error {
 }
 
 // countNodes adds what the running nodes of all clusters take at least, where their processes cannot be seen.
-func (o *operation) countNodes(ctx context.Context, facts limits.Facts) error {
-	all, err := o.driver.List(ctx, "")
+func countNodes(ctx context.Context, driver node.Driver, facts limits.Facts) error {
+	all, err := driver.List(ctx, "")
 	if err != nil {
 		return err
 	}

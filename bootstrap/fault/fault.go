@@ -6,8 +6,11 @@
 package fault
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"bonsai/bootstrap/cluster"
 )
@@ -25,6 +28,7 @@ const (
 	SpecBroken       Kind = "SpecBroken"         // spec.json cannot be read
 	State            Kind = "StateFolder"        // the state folder is read-only, full or not ours
 	Limit            Kind = "MachineLimit"       // a limit of this machine is too low
+	Machine          Kind = "MachineUnfit"       // something else on this machine keeps clusters from running
 	EngineDown       Kind = "EngineDown"         // Docker does not answer
 	EnginePermission Kind = "EnginePermission"   // this user may not use Docker
 	EngineTooOld     Kind = "EngineTooOld"       // Docker's API is older than we need
@@ -51,16 +55,21 @@ const (
 	Checkpoint         Kind = "CheckpointUnusable"
 )
 
-// codes are documented in docs/commands.md. 1 is anything unclassified, 2 is reserved for usage as in most tools; the
+// codes are documented in docs/problems.md, which package kinds makes. 1 is anything unclassified, 2 is reserved for usage as in most tools; the
 // tens are groups: 1x this machine's state, 2x the engine, 3x the cluster, 4x objects in it.
 var codes = map[Kind]int{
 	Internal: 1, Usage: 2,
-	State: 10, SpecBroken: 11, Busy: 12, Conflict: 13, Kubeconfig: 14, Version: 15, Limit: 16, Output: 17,
+	State: 10, SpecBroken: 11, Busy: 12, Conflict: 13, Kubeconfig: 14, Version: 15, Limit: 16, Output: 17, Machine: 18,
 	EngineDown: 20, EnginePermission: 21, EngineTooOld: 22, Engine: 23, Unreachable: 24, Image: 25,
 	NotFound: 30, NodeNotFound: 31, NotRunning: 32, ControlPlane: 33, Node: 34, Timeout: 35,
 	AddonNotFound: 36, Addon: 37, NotResolved: 38, Blocked: 39,
 	ObjectNotFound: 40, Refused: 41, CheckpointNotFound: 42, Checkpoint: 43,
 	Canceled: 130,
+}
+
+// Kinds lists all kinds, in the order of their exit codes.
+func Kinds() []Kind {
+	return slices.SortedFunc(maps.Keys(codes), func(a, b Kind) int { return cmp.Compare(codes[a], codes[b]) })
 }
 
 // Fault is an error with a kind and advice.

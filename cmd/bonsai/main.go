@@ -19,6 +19,7 @@ import (
 
 	"bonsai/bootstrap"
 	"bonsai/bootstrap/buildinfo"
+	"bonsai/bootstrap/doctor/look"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/limits/machine"
 	"bonsai/bootstrap/node"
@@ -105,7 +106,7 @@ func open(log *slog.Logger) (cli.Session, error) {
 	return cli.Session{
 		Engine: bootstrap.New(bootstrap.Env{
 			Dir: dir, Driver: connect, Payload: payload.New, PlanningLock: statedir.PlanningLock, Executable: executable,
-			Machine: machine.This(), Kubectl: runKubectl(executable),
+			Machine: machine.This(), Host: look.This(unit.Lingers), Kubectl: runKubectl(executable),
 			Adopt: func(ctx context.Context, name string, pid int) (bool, error) {
 				to, err := unit.Adopt(ctx, name, pid)
 				log.Debug("a unit of its own for the control plane", "of", string(to), "err", err)

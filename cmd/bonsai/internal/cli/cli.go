@@ -49,6 +49,7 @@ type Engine interface {
 	NodeEngine
 	WishEngine
 	CheckpointEngine
+	MachineEngine
 	Services(ctx context.Context, name, namespace string) ([]bootstrap.Service, error)
 }
 
@@ -168,6 +169,7 @@ Docker engine. On a terminal, bonsai alone shows the cluster full screen (bonsai
 		a.logsCommand(), a.topCommand(), a.addonsCommand(), a.dnsCommand(), a.birthCommand(), a.sshCommand(), a.imageCommand(), a.updateContextCommand(),
 		a.versionCommand(), a.roleCommand(), a.profileCommand(), a.ipCommand(), a.cpCommand(), a.serviceCommand(), a.portCommand(),
 		a.planCommand(), a.applyCommand(), a.configCommand(), a.autostartCommand(), a.checkpointCommand(), a.forkCommand(),
+		a.doctorCommand(), a.explainCommand(),
 	)
 	a.addElsewhere(root)
 	return root
