@@ -199,7 +199,9 @@ func CheckKubeconfig(err error, clusters []Known) Check {
 				Repair = Repair{Do: WriteContext, Of: k.Spec.Name}
 		}
 	}
-	c.Detail = fmt.Sprintf("it can be changed; contexts lead to %d of %s", leads, plural(len(clusters), "cluster"))
+	if c.Detail = "it can be changed"; len(clusters) > 0 {
+		c.Detail += fmt.Sprintf("; contexts lead to %d of %s", leads, plural(len(clusters), "cluster"))
+	}
 	return c
 }
 
