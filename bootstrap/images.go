@@ -141,7 +141,7 @@ func (f *filler) findAgain(ctx context.Context, name string, targets []string) {
 		return
 	}
 	f.imageStep(targets, func() error {
-		images, err := nodeimages.FromEngine(ctx, f.driver, f.store, f.containersOf(targets), []string{name})
+		images, err := nodeimages.FromEngine(ctx, f.driver, f.store, f.containersOf(targets), []string{name}, f.env.Log)
 		if err != nil {
 			return err
 		}

@@ -129,6 +129,8 @@ type ControlPlane struct {
 	stopShrinking func()
 
 	failed chan error // receives the error of the first component that exits unexpectedly
+	// began is before the first line that a component writes to its log.
+	began time.Time
 
 	mu         sync.Mutex // guards components
 	components map[string]cluster.Component
@@ -138,7 +140,7 @@ type ControlPlane struct {
 // planned Node objects, and controllers and scheduler run. The listener is open from the start, so that early nodes
 // wait instead of failing. On error everything that was started has been stopped.
 func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
-	cp := &ControlPlane{opts: o, apiDone: make(chan struct{}), failed: make(chan error, 4), components: map[string]cluster.Component{}, births: birth.NewRecorder(birth.Limit)}
+	cp := &ControlPlane{opts: o, began: time.Now(), apiDone: make(chan struct{}), failed: make(chan error, 4), components: map[string]cluster.Component{}, births: birth.NewRecorder(birth.Limit)}
 	for _, name := range []string{Etcd, APIServer, ControllerManager, Scheduler} {
 		cp.set(name, cluster.PhaseStarting, "")
 	}
@@ -454,7 +456,11 @@ func (cp *ControlPlane) fail(name string, err error) {
 func (cp *ControlPlane) set(name string, phase cluster.Phase, reason string) {
 	cp.mu.Lock()
 	defer cp.mu.Unlock()
-	cp.components[name] = cluster.Component{Name: name, Phase: phase, Reason: reason, Since: time.Now(), PID: os.Getpid()}
+	c := cluster.Component{Name: name, Phase: phase, Reason: reason, Since: time.Now(), Started: cp.began, PID: os.Getpid()}
+	if phase == cluster.PhaseFailed {
+		c.Started, c.Ended = time.Time{}, c.Since
+	}
+	cp.components[name] = c
 }
 
 // step runs f between a started and a done or failed event.

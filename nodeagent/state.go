@@ -121,7 +121,7 @@ func (a *agent) shown(ctx context.Context) ([]cluster.Component, <-chan struct{}
 
 // itself is the agent.
 func (a *agent) itself() cluster.Component {
-	return cluster.Component{Name: "bonsai-agent", Phase: cluster.PhaseRunning, Restarts: a.restarts, Since: a.started, PID: os.Getpid()}
+	return cluster.Component{Name: "bonsai-agent", Phase: cluster.PhaseRunning, Restarts: a.restarts, Since: a.started, Started: a.started, PID: os.Getpid()}
 }
 
 // kubeProxy is in the kubelet's process.

@@ -88,6 +88,11 @@ type Component struct {
 	Restarts int `json:"restarts"`
 	// Since is when it entered Phase; zero if unknown.
 	Since time.Time `json:"since,omitzero"`
+	// Started is when its present run began: before the first line that this run writes to its log. Zero if it does not run,
+	// or that is unknown.
+	Started time.Time `json:"started,omitzero"`
+	// Ended is when the run before that one ended; zero if there was none, or its end was not observed.
+	Ended time.Time `json:"ended,omitzero"`
 	// PID of its process, 0 if unknown; components of one process share it.
 	PID int `json:"pid,omitempty"`
 	// Reason explains any phase but Running.

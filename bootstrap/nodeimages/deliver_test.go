@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,12 +30,17 @@ type engine struct {
 	size   int64               // of its images
 	read   [][]string          // layers that were read from it alone
 	lies   bool                // these layers are not what they should be
+	log    bytes.Buffer        // what is said while it is read
 
 	mu     sync.Mutex // guards the rest
 	nodes  map[string]map[string]string
 	layers map[string]int // how many each node received
 	broken string         // a node that receives nothing
 	old    string         // one whose agent knows nothing of all this
+}
+
+func (e *engine) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(&e.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 func (e *engine) FindImages(_ context.Context, refs []string) (found []node.Image, err error) {
@@ -161,7 +167,7 @@ func setup(t *testing.T) (*engine, imagestore.Store, []node.Container) {
 
 func load(t *testing.T, e *engine, store imagestore.Store, nodes []node.Container, ref string) []string {
 	t.Helper()
-	images, err := FromEngine(t.Context(), e, store, nodes, []string{ref})
+	images, err := FromEngine(t.Context(), e, store, nodes, []string{ref}, e.logger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +214,7 @@ func TestNodesGetTheLayersThatTheyLack(t *testing.T) {
 	if e.layers["late"] != 3 || e.nodes["late"]["docker.io/library/app:2"] == "" {
 		t.Errorf("late received %d layers", e.layers["late"])
 	}
-	if _, err := FromEngine(t.Context(), e, store, nodes, []string{"gone:1"}); fault.KindOf(err) != fault.Image {
+	if _, err := FromEngine(t.Context(), e, store, nodes, []string{"gone:1"}, e.logger()); fault.KindOf(err) != fault.Image {
 		t.Errorf("an image that the engine does not have: %v", err)
 	}
 }
@@ -224,18 +230,24 @@ func TestLayersAreReadAlone(t *testing.T) {
 	if len(e.saved) != 1 || fmt.Sprint(e.read) != want {
 		t.Errorf("read %s, want %s; saved %q", e.read, want, e.saved)
 	}
-	// What is not as expected is read as a whole.
+	if e.log.Len() > 0 {
+		t.Errorf("nothing was unexpected, and the log has %s", &e.log)
+	}
+	// What is not as expected is read as a whole, and the log says why.
 	e.lies, e.images["app:3"] = true, []string{"base", "three"}
 	load(t, e, store, nodes, "app:3")
 	if len(e.saved) != 2 || e.nodes["two"]["docker.io/library/app:3"] == "" {
 		t.Errorf("saved %q", e.saved)
+	}
+	if said := e.log.String(); !strings.Contains(said, "reading the whole image") || !strings.Contains(said, "image=app:3") {
+		t.Errorf("the log has %q", said)
 	}
 }
 
 func TestANodeThatFailsDoesNotAffectTheOthers(t *testing.T) {
 	e, store, nodes := setup(t)
 	e.images["app:1"], e.broken = []string{"base"}, "one"
-	images, err := FromEngine(t.Context(), e, store, nodes, []string{"app:1"})
+	images, err := FromEngine(t.Context(), e, store, nodes, []string{"app:1"}, e.logger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +266,7 @@ func TestANodeThatFailsDoesNotAffectTheOthers(t *testing.T) {
 func TestDamagedContentIsNotSentTwice(t *testing.T) {
 	e, store, nodes := setup(t)
 	e.images["app:1"] = []string{"base"}
-	images, err := FromEngine(t.Context(), e, store, nodes, []string{"app:1"})
+	images, err := FromEngine(t.Context(), e, store, nodes, []string{"app:1"}, e.logger())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"runtime"
 	"slices"
 	"strings"
@@ -93,9 +94,9 @@ func complete(store imagestore.Store, target string) (imagestore.Image, error) {
 }
 
 // FromEngine stores images of the Docker engine, reading from it only what the store lacks, if the engine can do that with the
-// software of one of the nodes. Pods find them under the names of refs, and under the digests by which the engine knows them. Call
-// the store's Use first.
-func FromEngine(ctx context.Context, d Driver, store imagestore.Store, nodes []node.Container, refs []string) ([]Image, error) {
+// software of one of the nodes. Pods find them under the names of refs, and under the digests by which the engine knows them. log
+// says why an image was read as a whole although the store has parts of it. Call the store's Use first.
+func FromEngine(ctx context.Context, d Driver, store imagestore.Store, nodes []node.Container, refs []string, log *slog.Logger) ([]Image, error) {
 	found, err := d.FindImages(ctx, refs)
 	if err != nil {
 		return nil, err
@@ -108,9 +109,11 @@ func FromEngine(ctx context.Context, d Driver, store imagestore.Store, nodes []n
 			absent = append(absent, ref) // the engine says what it does not have
 			continue
 		}
-		target := stored(store, found[i])
+		target, _ := stored(store, found[i]) // what it lacks is read next
 		if target == "" && len(nodes) > 0 && found[i].Size >= smallImage && slices.ContainsFunc(found[i].Layers, store.Has) {
-			target = readLayers(ctx, d, store, nodes[0], found[i])
+			if target, err = readLayers(ctx, d, store, nodes[0], found[i]); err != nil {
+				log.Debug("layers cannot be read separately, reading the whole image", "image", ref, "err", err)
+			}
 		}
 		if target != "" {
 			targets[found[i].ID] = target
@@ -154,27 +157,27 @@ func FromEngine(ctx context.Context, d Driver, store imagestore.Store, nodes []n
 	return images, nil
 }
 
-// stored returns what names of an engine's image lead to in the store, if that has all of it, or else "".
-func stored(store imagestore.Store, i node.Image) string {
+// stored returns what names of an engine's image lead to in the store; the error says what of it that lacks.
+func stored(store imagestore.Store, i node.Image) (string, error) {
 	// With containerd's image store, the ID is that of a manifest or an index.
 	if _, err := complete(store, i.ID); err == nil {
-		return i.ID
+		return i.ID, nil
 	}
 	// Otherwise it is that of the configuration, and layers are not compressed.
 	target, err := store.Assemble(i.ID, i.Layers)
 	if err != nil {
-		return ""
+		return "", err
 	}
-	return target
+	return target, nil
 }
 
 // smallImage is the size in bytes from which it takes less time to start a container that reads layers than to have the engine
 // save all of them. If the store has none of the layers, saving takes half the time: a container's output goes a longer way.
 const smallImage = 16 << 20
 
-// readLayers stores what the store lacks of an image, and returns what its names lead to; "" if the engine cannot do that, or
-// something was not as expected.
-func readLayers(ctx context.Context, d Driver, store imagestore.Store, software node.Container, i node.Image) string {
+// readLayers stores what the store lacks of an image, and returns what its names lead to. An error is no reason to give
+// up: the engine may be one that cannot do that.
+func readLayers(ctx context.Context, d Driver, store imagestore.Store, software node.Container, i node.Image) (string, error) {
 	var missing []string
 	for _, l := range i.Layers {
 		if !store.Has(l) && !slices.Contains(missing, l) {
@@ -191,7 +194,7 @@ func readLayers(ctx context.Context, d Driver, store imagestore.Store, software 
 	err := store.ReadBlobs(r)
 	_ = r.CloseWithError(errImportEnded)
 	if err := errors.Join(err, <-read); err != nil {
-		return ""
+		return "", err
 	}
 	return stored(store, i)
 }

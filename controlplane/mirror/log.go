@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/componentlog"
 )
 
@@ -15,7 +16,9 @@ import (
 type Log struct {
 	// Container is the only one of the pod.
 	Container string
-	// started is when the component started, zero if that is unknown; what is older in the log is of those before it.
+	// known is false before the first news of the component. Lines of its log from before started are of earlier runs; zero:
+	// it has not run yet.
+	known   bool
 	started time.Time
 	// only is in the lines that are about the component, if others are in its log too.
 	only []byte
@@ -43,6 +46,7 @@ var ErrNoPrevious = errors.New("there is no log from before the last restart")
 
 var (
 	errNotRunning = errors.New("the control plane is starting or stopping")
+	errUnknown    = errors.New("when the component was started is not known yet; try again in a few seconds")
 	errLimit      = errors.New("the limit is reached")
 )
 
@@ -58,8 +62,9 @@ func (k *Keeper) Log(pod string) (Log, bool) {
 	s, live := plan[i], k.live
 	l := Log{Container: s.Name}
 	if s.host {
-		// Not the time from which the component has been ready: by then it has written a part of this run's log.
-		l.started = k.born
+		if live != nil {
+			l.since(nodeState{components: live.Components()}.component(s.Name))
+		}
 		l.tail = func(ctx context.Context, lines int, follow bool, w io.Writer) error {
 			return componentlog.Tail(ctx, k.o.LogFile(s.Name), lines, follow, w)
 		}
@@ -69,9 +74,7 @@ func (k *Keeper) Log(pod string) (Log, bool) {
 	if s.Name == dns {
 		file, l.only = agent, []byte(" component=dns")
 	}
-	if c, ok := k.nodes[s.node.Name].component(file); ok {
-		l.started = c.Since
-	}
+	l.since(k.nodes[s.node.Name].component(file))
 	l.tail = func(ctx context.Context, lines int, follow bool, w io.Writer) error {
 		if live == nil {
 			return errNotRunning
@@ -81,9 +84,21 @@ func (k *Keeper) Log(pod string) (Log, bool) {
 	return l, true
 }
 
+// since takes over when the component began its present run or, if it does not run, ended the last one. That is not the time
+// from which it has been ready: by then it has written a part of this run's log.
+func (l *Log) since(c cluster.Component, known bool) {
+	l.known, l.started = known, c.Started
+	if c.Started.IsZero() {
+		l.started = c.Ended
+	}
+}
+
 // Copy writes what q selects to w, and with q.Follow goes on with new lines until ctx ends, which is not an error then.
 func (l Log) Copy(ctx context.Context, q Query, w io.Writer) error {
 	if q.Previous {
+		if !l.known {
+			return errUnknown
+		}
 		q.Follow = false // nothing is added to it
 	}
 	var last time.Time

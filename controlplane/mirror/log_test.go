@@ -27,7 +27,7 @@ func testLog(t *testing.T) (Log, string) {
 	if err := os.WriteFile(path, []byte(logText), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return Log{tail: func(ctx context.Context, lines int, follow bool, w io.Writer) error {
+	return Log{known: true, tail: func(ctx context.Context, lines int, follow bool, w io.Writer) error {
 		return componentlog.Tail(ctx, path, lines, follow, w)
 	}}, path
 }
@@ -85,6 +85,14 @@ func TestWithoutARestartThereIsNoPreviousLog(t *testing.T) {
 		if err := l.Copy(t.Context(), Query{Lines: -1, Previous: true}, io.Discard); !errors.Is(err, ErrNoPrevious) {
 			t.Errorf("started %s: %v, want ErrNoPrevious", started, err)
 		}
+	}
+}
+
+func TestBeforeAnyNewsNothingIsSaidOfAPreviousRun(t *testing.T) {
+	l, _ := testLog(t)
+	l.known = false
+	if err := l.Copy(t.Context(), Query{Lines: -1, Previous: true}, io.Discard); !errors.Is(err, errUnknown) {
+		t.Errorf("%v, want errUnknown", err)
 	}
 }
 

@@ -69,8 +69,6 @@ type Source struct {
 // Keeper keeps the pods of one cluster. Its methods may be called from any goroutine, and before Run; Run runs once.
 type Keeper struct {
 	o Options
-	// born is before the first line that this process writes to the log of a component.
-	born time.Time
 	// touched has room for one; it has a value when something has changed.
 	touched chan struct{}
 
@@ -82,7 +80,7 @@ type Keeper struct {
 
 // New returns a keeper that does nothing yet.
 func New(o Options) *Keeper {
-	return &Keeper{o: o, born: time.Now(), spec: o.Spec, touched: make(chan struct{}, 1), nodes: map[string]nodeState{}}
+	return &Keeper{o: o, spec: o.Spec, touched: make(chan struct{}, 1), nodes: map[string]nodeState{}}
 }
 
 // Touch says that something the pods show may have changed. It does not block.

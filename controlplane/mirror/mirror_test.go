@@ -70,6 +70,7 @@ func TestWhatIsShownWhere(t *testing.T) {
 
 // house is a cluster of two nodes with real agent APIs and a fake API server.
 type house struct {
+	logs    string // the folder of all logs
 	t       *testing.T
 	client  *fake.Clientset
 	keeper  *Keeper
@@ -81,7 +82,7 @@ type house struct {
 func (h *house) components(context.Context) ([]cluster.Component, <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return []cluster.Component{{Name: agent, Phase: cluster.PhaseRunning, Since: t0}, h.proxy}, h.changed
+	return []cluster.Component{{Name: agent, Phase: cluster.PhaseRunning, Since: t0, Started: t0}, h.proxy}, h.changed
 }
 
 func (h *house) set(proxy cluster.Component) {
@@ -94,7 +95,7 @@ func (h *house) set(proxy cluster.Component) {
 
 func build(t *testing.T) *house {
 	t.Helper()
-	h := &house{t: t, changed: make(chan struct{}), proxy: cluster.Component{Name: kubeProxy, Phase: cluster.PhaseRunning, Since: t0}}
+	h := &house{t: t, changed: make(chan struct{}), proxy: cluster.Component{Name: kubeProxy, Phase: cluster.PhaseRunning, Since: t0, Started: t0}}
 	h.client = fake.NewClientset()
 	spec := specOf(2)
 	for _, n := range spec.Nodes {
@@ -106,6 +107,7 @@ func build(t *testing.T) *house {
 		}
 	}
 	dir := t.TempDir()
+	h.logs = dir
 	if err := os.WriteFile(filepath.Join(dir, "etcd.log"), []byte("of etcd\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +142,7 @@ func build(t *testing.T) *house {
 	source := Source{
 		Client: h.client, Agents: client, Nodes: factory.Core().V1().Nodes().Informer(),
 		Components: func() []cluster.Component {
-			return []cluster.Component{{Name: "etcd", Phase: cluster.PhaseRunning, Since: t0}}
+			return []cluster.Component{{Name: "etcd", Phase: cluster.PhaseRunning, Since: t0.Add(time.Minute), Started: t0}}
 		},
 	}
 	factory.StartWithContext(ctx)
@@ -211,7 +213,7 @@ func TestPodsShowTheComponentsAndComeBack(t *testing.T) {
 	}
 
 	// A restart is counted, also after somebody has deleted the pod.
-	h.set(cluster.Component{Name: kubeProxy, Phase: cluster.PhaseRunning, Restarts: 1, Since: t0.Add(time.Minute)})
+	h.set(cluster.Component{Name: kubeProxy, Phase: cluster.PhaseRunning, Restarts: 1, Since: t0.Add(time.Minute), Started: t0.Add(time.Minute)})
 	pods = h.pods("a restart", func(p map[string]corev1.Pod) bool {
 		return restarts(p["kube-proxy-dev-1"]) == 1 && restarts(p["kube-proxy-dev-2"]) == 1
 	})
@@ -267,5 +269,42 @@ func TestLogsOfPods(t *testing.T) {
 		if _, ok := h.keeper.Log(pod); ok {
 			t.Errorf("%q is a component", pod)
 		}
+	}
+}
+
+// TestPreviousLogs: what a component writes until it is ready is of its present run.
+func TestPreviousLogs(t *testing.T) {
+	h := build(t)
+	h.pods("five pods", func(p map[string]corev1.Pod) bool { return len(p) == 5 && ready(p["kube-proxy-dev-1"]) })
+	line := func(after time.Duration, text string) string {
+		return "time=" + t0.Add(after).Format(time.RFC3339Nano) + " msg=" + text + "\n"
+	}
+	before, starting := line(-time.Second, "before"), line(time.Second, "starting")
+	for _, name := range []string{"etcd", kubeProxy} {
+		if err := os.WriteFile(filepath.Join(h.logs, name+".log"), []byte(before+starting), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	previous := func(pod string) string {
+		l, ok := h.keeper.Log(pod)
+		var out bytes.Buffer
+		if err := l.Copy(t.Context(), Query{Lines: -1, Previous: true}, &out); !ok || err != nil {
+			t.Fatalf("the previous log of %s: %v", pod, err)
+		}
+		return out.String()
+	}
+	proxy := cluster.Component{Name: kubeProxy, Phase: cluster.PhaseRunning, Restarts: 1, Since: t0.Add(time.Minute), Started: t0, Ended: t0.Add(-time.Millisecond)}
+	h.set(proxy)
+	h.pods("a restart", func(p map[string]corev1.Pod) bool { return restarts(p["kube-proxy-dev-1"]) == 1 })
+	for _, pod := range []string{"etcd-dev-1", "kube-proxy-dev-1"} {
+		if got := previous(pod); got != before {
+			t.Errorf("%s: %q, want %q", pod, got, before)
+		}
+	}
+	// Between two runs, the newest of them is the previous one.
+	h.set(cluster.Component{Name: kubeProxy, Phase: cluster.PhaseFailed, Restarts: 1, Since: t0.Add(time.Hour), Ended: t0.Add(time.Hour), Reason: "boom"})
+	h.pods("the failure", func(p map[string]corev1.Pod) bool { return !ready(p["kube-proxy-dev-1"]) })
+	if got := previous("kube-proxy-dev-1"); got != before+starting {
+		t.Errorf("%q, want all of the log", got)
 	}
 }

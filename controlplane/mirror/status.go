@@ -65,13 +65,21 @@ func statusOf(s shown, is state, have corev1.PodStatus, before life) corev1.PodS
 	case is.Phase == cluster.PhaseUnknown, c.State.Running != nil && c.RestartCount == old.RestartCount:
 		c.State = old.State // as far as known, the same run
 	case is.Phase == cluster.PhaseFailed:
-		c.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{
-			Reason: "Error", ExitCode: 1, Message: is.Reason, StartedAt: old.State.Running.StartedAt, FinishedAt: metav1.NewTime(is.Since).Rfc3339Copy(),
+		finished := is.Ended
+		if finished.IsZero() { // nobody has seen it; not later than this
+			finished = is.Since
 		}
-	default: // nobody has seen how it ended, and when; not later than this
-		finished := now
-		if c.State.Running != nil {
+		c.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{
+			Reason: "Error", ExitCode: 1, Message: is.Reason, StartedAt: old.State.Running.StartedAt, FinishedAt: metav1.NewTime(finished).Rfc3339Copy(),
+		}
+	default: // nobody has seen how it ended
+		finished := metav1.NewTime(is.Ended).Rfc3339Copy()
+		switch {
+		case !finished.Before(&old.State.Running.StartedAt) && !is.Ended.IsZero():
+		case c.State.Running != nil: // nor when; not later than this
 			finished = c.State.Running.StartedAt
+		default:
+			finished = now
 		}
 		c.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{Reason: "Restarted", StartedAt: old.State.Running.StartedAt, FinishedAt: finished}
 	}
@@ -109,7 +117,7 @@ func (l life) next(is state) life {
 // started is when the component started, zero if it does not run.
 func (s state) started() time.Time {
 	if s.Phase == cluster.PhaseRunning || s.Phase == cluster.PhaseDegraded {
-		return s.Since
+		return s.Started
 	}
 	return time.Time{}
 }

@@ -13,10 +13,16 @@ import (
 var t0 = time.Date(2026, 11, 29, 12, 0, 0, 300_000_000, time.UTC)
 
 func component(phase cluster.Phase, restarts int, since time.Time, reason string) state {
-	return state{
+	s := state{
 		known: true, Component: cluster.Component{Name: "x", Phase: phase, Restarts: restarts, Since: since, Reason: reason},
 		ready: phase == cluster.PhaseRunning, address: "10.201.0.10",
 	}
+	if phase != cluster.PhaseFailed {
+		s.Started = since
+	} else {
+		s.Ended = since
+	}
+	return s
 }
 
 // story applies looks one after the other, as a Keeper does, and returns the last status.
@@ -81,6 +87,14 @@ func TestAStatusSaysWhatIsKnown(t *testing.T) {
 		c.LastTerminationState.Terminated == nil || c.LastTerminationState.Terminated.Message != "boom" ||
 		!c.LastTerminationState.Terminated.FinishedAt.Equal(new(metav1.NewTime(t0.Add(time.Minute).Truncate(time.Second)))) {
 		t.Errorf("failed: %+v", failed)
+	}
+
+	// Seen late: the supervisor knows the end.
+	late := component(cluster.PhaseRunning, 1, t0.Add(time.Minute), "")
+	late.Ended = t0.Add(30 * time.Second)
+	if last := story(running, component(cluster.PhaseRunning, 0, t0, ""), late).ContainerStatuses[0].LastTerminationState.Terminated; last == nil ||
+		!last.FinishedAt.Equal(new(metav1.NewTime(t0.Add(30*time.Second).Truncate(time.Second)))) {
+		t.Errorf("restarted: %+v", last)
 	}
 
 	// That an agent does not answer says nothing about the run.

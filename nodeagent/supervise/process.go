@@ -65,6 +65,8 @@ type Process struct {
 	mu     sync.Mutex // guards the rest; held while OnChange runs, which keeps its calls in order
 	status cluster.Component
 	begin  int64 // where the newest child's part of the log begins
+	// started is when the newest child was started, zero once it has exited; ended is when the one before exited.
+	started, ended time.Time
 }
 
 // New returns a process that is not started yet.
@@ -180,9 +182,11 @@ func (p *Process) once(ctx context.Context, restarts int, reason string) error {
 		// Not Unshareflags, with which Go makes every mount private: volumes that the kubelet mounts must reach the pods.
 		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNS
 	}
+	began := time.Now() // before it can write anything
 	if err := cmd.Start(); err != nil {
 		return err
 	}
+	p.setRun(began, time.Time{})
 	pid := cmd.Process.Pid
 	p.log.Info("component started", "pid", pid)
 	phase := cluster.PhaseRunning
@@ -206,6 +210,7 @@ func (p *Process) once(ctx context.Context, restarts int, reason string) error {
 	helpers.Go(func() { log.keepBounded(ended) })
 	helpers.Go(func() { p.stopOnEnd(ctx, exited, cmd.Process) })
 	err = cmd.Wait()
+	p.setRun(time.Time{}, time.Now())
 	close(exited)
 	end()
 	helpers.Wait()
@@ -229,11 +234,21 @@ func (p *Process) stopOnEnd(ctx context.Context, exited <-chan struct{}, child *
 	}
 }
 
+// setRun records that a child was started or, with a zero time, that it has exited. The next status reports it.
+func (p *Process) setRun(started, ended time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.started = started
+	if !ended.IsZero() {
+		p.ended = ended
+	}
+}
+
 // set publishes a status; since moves only when the phase or the process changes.
 func (p *Process) set(c cluster.Component) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c.Name, c.Since = p.spec.Name, p.status.Since
+	c.Name, c.Since, c.Started, c.Ended = p.spec.Name, p.status.Since, p.started, p.ended
 	if c.Phase != p.status.Phase || c.PID != p.status.PID || c.Since.IsZero() {
 		c.Since = time.Now()
 	}

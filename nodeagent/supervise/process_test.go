@@ -136,11 +136,15 @@ func TestKilledChildIsStartedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	failed := h.await(t, "failed", phase(cluster.PhaseFailed))
+	if failed.Started != (time.Time{}) || !failed.Ended.After(first.Started) || first.Started.IsZero() || !first.Ended.IsZero() {
+		t.Errorf("the first run was %+v, and its end is %+v", first, failed)
+	}
 	if want := "killed by signal killed"; failed.Reason != want {
 		t.Errorf("reason is %q, want %q", failed.Reason, want)
 	}
 	second := h.await(t, "running again", phase(cluster.PhaseRunning))
-	if second.PID == first.PID || second.Restarts != 1 || !second.Since.After(first.Since) {
+	if second.PID == first.PID || second.Restarts != 1 || !second.Since.After(first.Since) ||
+		!second.Started.After(first.Started) || !second.Ended.Equal(failed.Ended) {
 		t.Errorf("after a restart the status is %+v, it was %+v", second, first)
 	}
 }
@@ -251,7 +255,9 @@ func TestReadyTurnsStartingIntoRunning(t *testing.T) {
 		t.Fatalf("first phase is %s, want Starting", c.Phase)
 	}
 	close(serve)
-	h.await(t, "running", phase(cluster.PhaseRunning))
+	if c := h.await(t, "running", phase(cluster.PhaseRunning)); c.Started.IsZero() || !c.Started.Before(c.Since) {
+		t.Errorf("it was started at %s and runs since %s", c.Started, c.Since)
+	}
 }
 
 func TestLogIsBounded(t *testing.T) {

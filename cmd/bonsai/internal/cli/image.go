@@ -111,7 +111,7 @@ func (a *app) runImageLoad(ctx context.Context, args []string) error {
 			switch file {
 			case "":
 				source.Engine = true
-				return nodeimages.FromEngine(ctx, driver, store, nodes, args)
+				return nodeimages.FromEngine(ctx, driver, store, nodes, args, a.log)
 			case "-":
 				return nodeimages.FromArchive(store, a.Stdin)
 			}

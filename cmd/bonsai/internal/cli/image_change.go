@@ -263,7 +263,7 @@ func (a *app) runImageBuild(ctx context.Context, folder string, o buildOptions) 
 		}
 		return a.load(ctx, driver, nodes, func(store imagestore.Store, source *statedir.ImageSource) ([]nodeimages.Image, error) {
 			source.Engine = true
-			return nodeimages.FromEngine(ctx, driver, store, nodes, o.tags)
+			return nodeimages.FromEngine(ctx, driver, store, nodes, o.tags, a.log)
 		})
 	})
 }
