@@ -30,6 +30,7 @@ import (
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/node"
+	"bonsai/bootstrap/plan"
 	"bonsai/bootstrap/routes"
 	"bonsai/bootstrap/statedir"
 	"bonsai/bootstrap/wait"
@@ -52,6 +53,9 @@ type Env struct {
 	Executable string
 	// Kubectl runs the kubectl of this executable on a cluster, and returns what it said. Only manifests need it.
 	Kubectl func(ctx context.Context, cluster string, args []string, stdin io.Reader) (said string, err error)
+	// Manifests reads the objects at an absolute path or a URL, for a start without the file that names them. Nil: they wait for
+	// the next command that has it.
+	Manifests func(ctx context.Context, source string) ([]plan.Manifest, error)
 	// Adopt makes a daemon that was just spawned outlive the unit or session in which it was started; name is unique to its
 	// cluster. moved reports whether it is in a unit of its own then. Nil: it stays.
 	Adopt func(ctx context.Context, name string, pid int) (moved bool, err error)

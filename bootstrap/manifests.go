@@ -63,9 +63,36 @@ func (o *operation) applyManifests(ctx context.Context, list []plan.Manifest) er
 		}
 	}
 	if waiting > 0 {
-		o.rec.warn("manifests", "the cluster does not run: its manifests are applied by  bonsai start -f FILE  or by the next apply while it runs")
+		o.rec.warn("manifests", "the cluster does not run: its manifests are applied when it starts")
 	}
 	return nil
+}
+
+// applyPending applies manifests that the cluster should have and has not received: it did not run when a file named them, or one
+// was refused. They are read again. The cluster runs whatever becomes of them, so trouble with one is a warning.
+func (o *operation) applyPending(ctx context.Context) {
+	if o.env.Manifests == nil {
+		return
+	}
+	again := cluster.Advise("repeat it with the file that names it", cluster.Bonsai("apply").Of(o.state.Name).With("-f", "FILE").Fill("FILE").Change())
+	var list []plan.Manifest
+	for _, m := range o.Wanted.Spec.Manifests {
+		if m.Hash != "" {
+			continue
+		}
+		read, err := o.env.Manifests(ctx, m.Source)
+		if err != nil {
+			o.rec.warnOf("manifest/"+m.Source, fault.New(fault.State, "read the objects of "+m.Source, err), again)
+			continue
+		}
+		list = append(list, read...)
+	}
+	if len(list) == 0 {
+		return
+	}
+	if err := o.applyManifests(ctx, list); err != nil {
+		o.rec.warnOf("manifests", o.explain(ctx, err), again)
+	}
 }
 
 // applyManifest applies one. Kinds that are defined at the same time exist a moment later.

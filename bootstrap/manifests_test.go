@@ -3,7 +3,9 @@ package bootstrap_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
@@ -83,8 +85,77 @@ func TestManifestsAreAppliedWhenTheClusterRuns(t *testing.T) {
 	if err := m.start(t, plan.Wish{Exact: true, Manifests: []plan.Manifest{other}}); err != nil || !slices.Equal(k.applied, []string{other.Data}) {
 		t.Errorf("at the start: %v, %q", err, k.applied)
 	}
-	spec, err := m.dir.Cluster("dev").LoadSpec()
-	if want := []cluster.Manifest{{Source: other.Source, Hash: other.Hash()}}; err != nil || !slices.Equal(spec.Manifests, want) {
-		t.Errorf("%v, manifests %+v", err, spec.Manifests)
+	got, err := m.dir.Cluster("dev").LoadSpec()
+	if want := []cluster.Manifest{{Source: other.Source, Hash: other.Hash()}}; err != nil || !slices.Equal(got.Manifests, want) {
+		t.Errorf("%v, manifests %+v", err, got.Manifests)
+	}
+}
+
+// TestAStartAppliesWhatIsPending: the file is not at hand then, and what it names is read again.
+func TestAStartAppliesWhatIsPending(t *testing.T) {
+	m, k := newMachine(t), &kubectl{}
+	files := map[string]string{"/one.yaml": "kind: ConfigMap", "/two.yaml": "kind: Secret"}
+	m.with(func(e *bootstrap.Env) {
+		e.Kubectl = k.run
+		e.Manifests = func(_ context.Context, source string) ([]plan.Manifest, error) {
+			data, ok := files[source]
+			if !ok {
+				return nil, fmt.Errorf("open %s: %w", source, fs.ErrNotExist)
+			}
+			return []plan.Manifest{{Source: source, Data: data}}, nil
+		}
+	})
+	if err := m.start(t, plan.Wish{Nodes: new(1)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Stop(t.Context(), "dev", nil); err != nil {
+		t.Fatal(err)
+	}
+	list := []plan.Manifest{{Source: "/one.yaml", Data: "kind: ConfigMap"}, {Source: "/two.yaml", Data: "kind: Secret"}, {Source: "/gone.yaml", Data: "kind: Role"}}
+	wish := plan.Wish{Name: "dev", Exact: true, Manifests: list}
+	if _, err := m.ApplyWish(t.Context(), wish, bootstrap.DeleteOptions{}, bootstrap.Run{}); err != nil || len(k.applied) != 0 {
+		t.Fatalf("of a stopped cluster: %v, %q", err, k.applied)
+	}
+	hashes := func() (list []string) {
+		t.Helper()
+		spec, err := m.dir.Cluster("dev").LoadSpec()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range spec.Manifests {
+			list = append(list, m.Hash)
+		}
+		return list
+	}
+	// One that is refused, and one that cannot be read, are warnings.
+	k.answers = []string{"", `Error from server (Invalid): Secret "a" is invalid`}
+	var warnings []string
+	start := func() {
+		t.Helper()
+		k.applied, warnings = nil, nil
+		_, err := m.Start(t.Context(), plan.Wish{Name: "dev"}, bootstrap.Run{Events: func(e cluster.Event) {
+			if e.Kind == cluster.StepWarning && strings.HasPrefix(e.Step, "manifest") {
+				warnings = append(warnings, e.Detail)
+			}
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	start()
+	if said := strings.Join(warnings, "\n"); len(warnings) != 2 || !strings.Contains(said, "apply the objects of /two.yaml") || !strings.Contains(said, "open /gone.yaml") {
+		t.Errorf("warnings are %q", warnings)
+	}
+	if want := []string{list[0].Hash(), "", ""}; !slices.Equal(hashes(), want) || len(k.applied) != 2 {
+		t.Errorf("applied %q, recorded %q, want %q", k.applied, hashes(), want)
+	}
+	// The next one applies what is left, as it is by then.
+	files["/two.yaml"], files["/gone.yaml"] = "kind: Service", "kind: Role"
+	start()
+	if want := []string{"kind: Service", "kind: Role"}; len(warnings) != 0 || !slices.Equal(k.applied, want) {
+		t.Errorf("applied %q, want %q; warnings are %q", k.applied, want, warnings)
+	}
+	if start(); len(k.applied) != 0 {
+		t.Errorf("applied again: %q", k.applied)
 	}
 }

@@ -55,7 +55,9 @@ func (m *Manager) startLocked(ctx context.Context, lock *statedir.Lock, w plan.W
 		o.choice.endTurn() // explaining and undoing take their time
 		return o.rec.timeline(), o.failed(ctx, err)
 	}
-	if err := o.applyManifests(ctx, w.Manifests); err != nil {
+	if w.Manifests == nil {
+		o.applyPending(ctx)
+	} else if err := o.applyManifests(ctx, w.Manifests); err != nil {
 		return o.rec.timeline(), o.explain(ctx, err)
 	}
 	timeline := o.rec.timeline()

@@ -56,10 +56,10 @@ type Config struct {
 	Host netip.Addr
 	// ResolvConf names the file with the node's own resolvers and search domains.
 	ResolvConf string
-	// Search is what pods get of the search domains: one of cluster.DNSSearchAuto and its siblings, or empty. With Auto, Omit is
-	// called with the domains that they should not get whenever there is one more.
+	// Search is what pods get of the search domains: one of cluster.DNSSearchAuto and its siblings, or empty. Give is called with
+	// those that they should get whenever that changes, by the machine or, with Auto, by what is found below a domain.
 	Search string
-	Omit   func(domains []string) error
+	Give   func(domains []string) error
 	Log    *slog.Logger
 }
 
@@ -72,6 +72,10 @@ type DNS struct {
 	// up is the running server; nil while there is none.
 	up atomic.Pointer[running]
 
+	// configuring guards the next, and what of running belongs to it. It is taken before mu.
+	configuring sync.Mutex
+	machine     cluster.Resolvers
+
 	mu     sync.Mutex // guards what follows
 	health api.Health
 	since  time.Time
@@ -80,6 +84,8 @@ type DNS struct {
 	// sources are the ConfigMaps in effect, problems what is wrong with them.
 	sources  []string
 	problems []cluster.Problem
+	// resolver is what is wrong with the machine's.
+	resolver []cluster.Problem
 	// omitted are the search domains that pods do not get, and wildcards the problems about them.
 	omitted   []string
 	wildcards []cluster.Problem
@@ -94,11 +100,17 @@ type running struct {
 	node    *forward.Forwarder
 	server  *server.Server
 	watcher *watch.Watcher
-	reader  *corefile.Reader
-	search  []string // of the node
 	started time.Time
+	engine  node
 
-	// The following belongs to the watcher, which applies one configuration at a time.
+	// Guarded by DNS.mu: the search domains of the node, or of the machine by now. searched has room for one; it has a value when
+	// they have changed.
+	search   []string
+	searched chan struct{}
+
+	// Guarded by DNS.configuring: the user's configuration in effect, and from what it was read.
+	reader     *corefile.Reader
+	sources    corefile.Sources
 	configured bool
 	config     corefile.Config
 }
@@ -143,7 +155,10 @@ func (d *DNS) Run(ctx context.Context) (err error) {
 		return err
 	}
 	d.setHealth(api.Health{Phase: cluster.PhaseStarting, Reason: "waiting for the records of the API server"})
+	d.configuring.Lock()
+	d.useMachine(r)
 	d.up.Store(r)
+	d.configuring.Unlock()
 	var parts sync.WaitGroup
 	defer func() {
 		cancel(nil)
@@ -175,7 +190,7 @@ func (d *DNS) Run(ctx context.Context) (err error) {
 
 // assemble creates everything that one Run needs and starts nothing.
 func (d *DNS) assemble() (*running, error) {
-	upstreams, search, err := readResolvConf(d.cfg.ResolvConf)
+	engine, err := readNode(d.cfg.ResolvConf)
 	if err != nil {
 		// Cluster names are answered anyway; everything that needs an upstream fails at once.
 		d.log.Warn("the node's own resolvers are unknown", "cause", err)
@@ -201,12 +216,9 @@ func (d *DNS) assemble() (*running, error) {
 		store:   zone.NewStore(zoneDefaults),
 		forward: forward.New(forward.Options{Log: d.log}),
 		node:    forward.New(forward.Options{Log: d.log}),
-		search:  search,
-		reader:  &corefile.Reader{Defaults: corefile.Defaults{Zone: zoneDefaults, Upstreams: upstreams}},
+		engine:  engine, search: engine.search, searched: make(chan struct{}, 1),
+		reader: &corefile.Reader{Defaults: corefile.Defaults{Zone: zoneDefaults}},
 	}
-	plain, _ := corefile.Parse(corefile.Sources{}, r.reader.Defaults)
-	r.node.Configure(plain.Forward)
-	r.forward.Configure(plain.Forward) // until the user's configuration has been read
 	r.server = server.New(server.Options{
 		Zone: r.store, Forward: r.forward, NodeForward: r.node, Feed: d.feed,
 		Listen: d.cfg.Listen, NodeListen: d.cfg.NodeListen, Metrics: d.cfg.Metrics, Allow: d.cfg.Allow, Except: d.cfg.Except, Host: d.cfg.Host,
@@ -220,6 +232,13 @@ func (d *DNS) assemble() (*running, error) {
 
 // configure applies the user's configuration and returns what is wrong with it.
 func (d *DNS) configure(r *running, s corefile.Sources) []cluster.Problem {
+	d.configuring.Lock()
+	defer d.configuring.Unlock()
+	return d.configureLocked(r, s)
+}
+
+// configureLocked is configure while d.configuring is held.
+func (d *DNS) configureLocked(r *running, s corefile.Sources) []cluster.Problem {
 	config, problems := r.reader.Read(s)
 	if !r.configured || !config.Equal(r.config) {
 		r.store.SetOptions(config.Zone)
@@ -227,7 +246,7 @@ func (d *DNS) configure(r *running, s corefile.Sources) []cluster.Problem {
 		r.server.SetRules(rules.New(config), rules.NewLog(config, d.log))
 		d.log.Info("configuration is in effect", "sources", config.Sources, "problems", len(problems))
 	}
-	r.configured, r.config = true, config
+	r.configured, r.config, r.sources = true, config, s
 	d.mu.Lock()
 	d.sources, d.problems = config.Sources, problems
 	d.mu.Unlock()

@@ -15,21 +15,70 @@ import (
 // ProblemWildcard is the Kind of a problem with a search domain.
 const ProblemWildcard = "DNSSearchWildcard"
 
-// examineSearch finds the search domains below which every name exists, and keeps them from pods.
+// examineSearch gives pods the search domains of the machine, at the start and when they change, but not those below which every
+// name exists.
 func (d *DNS) examineSearch(ctx context.Context, r *running) {
-	if d.cfg.Search == cluster.DNSSearchNone {
+	if d.cfg.Search != cluster.DNSSearchNone {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.watcher.Synced(): // the user's configuration may say who is asked about the domain
+		}
+	}
+	for changed := false; ; changed = true {
 		d.mu.Lock()
-		d.omitted = r.search
+		domains := r.search
+		d.omitted, d.wildcards = nil, nil
+		if d.cfg.Search == cluster.DNSSearchNone {
+			d.omitted = domains
+		}
 		d.mu.Unlock()
-		return
+		if changed {
+			d.give(r) // at the start they have the node's
+		}
+		if d.cfg.Search != cluster.DNSSearchNone {
+			d.examine(ctx, r, domains)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.searched:
+		}
 	}
+}
+
+// examine asks about domains until all have been answered, or others have come.
+func (d *DNS) examine(ctx context.Context, r *running, domains []string) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		search.Examine(ctx, domains, func(ctx context.Context, name string) ([]string, bool) { return lookUp(ctx, r, name) },
+			func(domain string, answers []string) { d.wildcard(r, domain, answers) })
+	}()
 	select {
-	case <-ctx.Done():
-		return
-	case <-r.watcher.Synced(): // the user's configuration may say who is asked about the domain
+	case <-done:
+	case <-r.searched:
+		select {
+		case r.searched <- struct{}{}:
+		default: // another change has refilled it
+		}
 	}
-	search.Examine(ctx, r.search, func(ctx context.Context, name string) ([]string, bool) { return lookUp(ctx, r, name) },
-		func(domain string, answers []string) { d.wildcard(domain, answers) })
+	cancel()
+	<-done
+}
+
+// give makes pods that start from now on get the search domains.
+func (d *DNS) give(r *running) {
+	if d.cfg.Give == nil {
+		return
+	}
+	d.mu.Lock()
+	domains := slices.DeleteFunc(slices.Clone(r.search), func(domain string) bool { return slices.Contains(d.omitted, domain) })
+	d.mu.Unlock()
+	if err := d.cfg.Give(domains); err != nil {
+		d.log.Error("pods still get other search domains", "want", domains, "err", err)
+	}
 }
 
 // lookUp asks the upstreams for the addresses of a name.
@@ -46,7 +95,7 @@ func lookUp(ctx context.Context, r *running, name string) (answers []string, kno
 }
 
 // wildcard is called for each domain below which every name exists.
-func (d *DNS) wildcard(domain string, answers []string) {
+func (d *DNS) wildcard(r *running, domain string, answers []string) {
 	p := cluster.Problem{
 		Kind: ProblemWildcard, Severity: cluster.SeverityWarning, Object: "node/" + d.cfg.Node,
 		Summary: fmt.Sprintf("every name below the search domain %s exists (%s)", domain, answers[0]),
@@ -66,10 +115,7 @@ func (d *DNS) wildcard(domain string, answers []string) {
 	d.omitted, d.wildcards = omitted, append(d.wildcards, p)
 	d.mu.Unlock()
 	d.log.Warn("every name below a search domain exists", "domain", domain, "answers", answers, "setting", d.cfg.Search)
-	if d.cfg.Search == cluster.DNSSearchAll || d.cfg.Omit == nil {
-		return
-	}
-	if err := d.cfg.Omit(omitted); err != nil {
-		d.log.Error("pods still get the search domain", "domain", domain, "err", err)
+	if d.cfg.Search != cluster.DNSSearchAll {
+		d.give(r)
 	}
 }

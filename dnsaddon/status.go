@@ -2,11 +2,7 @@ package dnsaddon
 
 import (
 	"context"
-	"net"
-	"net/netip"
-	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -20,15 +16,19 @@ func (d *DNS) Status() cluster.DNSStatus {
 	d.mu.Lock()
 	s := cluster.DNSStatus{
 		Node: d.cfg.Node, Phase: d.health.Phase, Reason: d.health.Reason, Since: d.since, Domain: d.cfg.Domain,
-		Config: slices.Clone(d.sources), Problems: slices.Concat(d.problems, d.wildcards), Omitted: slices.Clone(d.omitted),
+		Config: slices.Clone(d.sources), Problems: slices.Concat(d.problems, d.resolver, d.wildcards), Omitted: slices.Clone(d.omitted),
 		Upstreams: []cluster.DNSUpstream{}, Queries: map[string]uint64{},
 	}
-	d.mu.Unlock()
 	r := d.up.Load()
+	var search []string
+	if r != nil {
+		search = slices.Clone(r.search)
+	}
+	d.mu.Unlock()
 	if r == nil {
 		return s
 	}
-	s.Search = slices.DeleteFunc(slices.Clone(r.search), func(domain string) bool { return slices.Contains(s.Omitted, domain) })
+	s.Search = slices.DeleteFunc(search, func(domain string) bool { return slices.Contains(s.Omitted, domain) })
 	for _, l := range r.server.Listening() {
 		s.Listen = append(s.Listen, l.String())
 	}
@@ -85,24 +85,4 @@ func (d *DNS) setHealth(h api.Health) {
 	d.health = h
 	close(d.changed)
 	d.changed = make(chan struct{})
-}
-
-// readResolvConf returns the resolvers of a resolv.conf, as "address:port", and its search domains.
-func readResolvConf(path string) (upstreams, search []string, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close()
-	config, err := dns.ClientConfigFromReader(f)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, server := range config.Servers {
-		// A zone after the address ("fe80::1%eth0") is part of it.
-		if _, err := netip.ParseAddr(strings.TrimSpace(server)); err == nil {
-			upstreams = append(upstreams, net.JoinHostPort(server, config.Port))
-		}
-	}
-	return upstreams, config.Search, nil
 }

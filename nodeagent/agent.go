@@ -110,10 +110,15 @@ func Run(ctx context.Context, cfg cluster.NodeConfig, log *slog.Logger, parts ..
 	}
 	// Unless the domains have to stay or go, they stay until the DNS server has examined them, which takes less than a kubelet
 	// needs to start.
-	none := func(string) bool { return cfg.DNSSearch == cluster.DNSSearchNone }
+	search := func(own []string) []string {
+		if cfg.DNSSearch == cluster.DNSSearchNone {
+			return nil
+		}
+		return own
+	}
 	// First of all: if only the agent was restarted, pods are waiting for answers.
 	defer a.startParts(ctx)()
-	if err := hostprep.Prepare(cluster.NodeResolver, none, log); err != nil {
+	if err := hostprep.Prepare(cluster.NodeResolver, search, log); err != nil {
 		return fmt.Errorf("prepare the node: %w", err)
 	}
 	a.restarts = countStart(startsFile)

@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -260,4 +261,20 @@ type DNSFlushed struct {
 	Node    string `json:"node"`
 	Entries int    `json:"entries"`
 	Reason  string `json:"reason,omitempty"`
+}
+
+// Resolvers are the DNS servers and search domains of a machine.
+type Resolvers struct {
+	// Servers are those that nodes can reach, in the order in which they are asked.
+	Servers []netip.AddrPort `json:"servers,omitempty"`
+	// Loopback is one on the machine's loopback that is asked instead. Nodes reach it only through the engine, if that knows it.
+	Loopback netip.Addr `json:"loopback,omitzero"`
+	Search   []string   `json:"search,omitempty"`
+	// Since is when that was written. Nodes that started later have it from the engine.
+	Since time.Time `json:"since"`
+}
+
+// Equal reports whether two values are the same.
+func (r Resolvers) Equal(o Resolvers) bool {
+	return slices.Equal(r.Servers, o.Servers) && r.Loopback == o.Loopback && slices.Equal(r.Search, o.Search) && r.Since.Equal(o.Since)
 }

@@ -175,8 +175,8 @@ func stored(store imagestore.Store, i node.Image) (string, error) {
 // save all of them. If the store has none of the layers, saving takes half the time: a container's output goes a longer way.
 const smallImage = 16 << 20
 
-// readLayers stores what the store lacks of an image, and returns what its names lead to. An error is no reason to give
-// up: the engine may be one that cannot do that.
+// readLayers stores what the store lacks of an image, and returns what its names lead to. After an error, the
+// image can still be read as a whole: the engine may be one that cannot do this.
 func readLayers(ctx context.Context, d Driver, store imagestore.Store, software node.Container, i node.Image) (string, error) {
 	var missing []string
 	for _, l := range i.Layers {

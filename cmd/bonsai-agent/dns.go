@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 
 	"bonsai/bootstrap/cluster"
@@ -35,8 +34,8 @@ func clusterDNS(cfg cluster.NodeConfig, log *slog.Logger) *dnsaddon.DNS {
 		Host:       hostAddress(cfg.Gateway),
 		ResolvConf: "/etc/resolv.conf",
 		Search:     cfg.DNSSearch,
-		Omit: func(domains []string) error {
-			return hostprep.WriteResolvConf(cluster.NodeResolver, func(d string) bool { return slices.Contains(domains, d) })
+		Give: func(domains []string) error {
+			return hostprep.WriteResolvConf(cluster.NodeResolver, func([]string) []string { return domains })
 		},
 		Log: log,
 	})

@@ -106,7 +106,7 @@ func open(log *slog.Logger) (cli.Session, error) {
 	return cli.Session{
 		Engine: bootstrap.New(bootstrap.Env{
 			Dir: dir, Driver: connect, Payload: payload.New, PlanningLock: statedir.PlanningLock, Executable: executable,
-			Machine: machine.This(), Host: look.This(unit.Lingers), Kubectl: runKubectl(executable),
+			Machine: machine.This(), Host: look.This(unit.Lingers), Kubectl: runKubectl(executable), Manifests: cli.ReadManifests,
 			Adopt: func(ctx context.Context, name string, pid int) (bool, error) {
 				to, err := unit.Adopt(ctx, name, pid)
 				log.Debug("a unit of its own for the control plane", "of", string(to), "err", err)

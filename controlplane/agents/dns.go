@@ -46,6 +46,11 @@ func (c *Client) DNSFlush(ctx context.Context, n cluster.Node) (entries int, err
 	return flushed.Entries, noServer(err)
 }
 
+// SetDNSMachine sends to the node's DNS server which resolvers this machine has by now.
+func (c *Client) SetDNSMachine(ctx context.Context, n cluster.Node, m cluster.Resolvers) error {
+	return noServer(c.do(ctx, n, request{method: http.MethodPut, path: "/v1/dns/resolvers", question: m, limit: dnsLimit}, nil))
+}
+
 // DNSLookup queries the node's DNS server. An Error with StatusBadRequest means that the question is invalid.
 func (c *Client) DNSLookup(ctx context.Context, n cluster.Node, q cluster.DNSLookup) (cluster.DNSLookupResult, error) {
 	var result cluster.DNSLookupResult

@@ -5,6 +5,7 @@
 //	GET  /health       a Health per line: one at once, then whenever it changed
 //	GET  /log?fold=    a cluster.DNSQuery per line: what is answered from now on
 //	POST /lookup       a cluster.DNSLookup; answers with the cluster.DNSLookupResult
+//	PUT  /resolvers    a cluster.Resolvers: those of the machine by now
 //	POST /flush        forgets cached answers; answers with a Flushed
 //
 // Streams end with their client or with the HTTP server that serves the handler. An error is a status code and a line
@@ -45,6 +46,8 @@ const (
 type Server interface {
 	Status() cluster.DNSStatus
 	Lookup(ctx context.Context, q cluster.DNSLookup) cluster.DNSLookupResult
+	// SetMachine says which resolvers the machine of the node has.
+	SetMachine(r cluster.Resolvers)
 	// Flush removes the cached answers of upstreams and returns their number.
 	Flush() int
 	// Subscribe is feed.Feed's.
@@ -78,6 +81,7 @@ func New(s Server) http.Handler {
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, r *http.Request) { h.stream(w, r, h.healths, h.health) })
 	mux.HandleFunc("GET /log", func(w http.ResponseWriter, r *http.Request) { h.stream(w, r, h.logs, h.log) })
 	mux.HandleFunc("POST /lookup", h.lookup)
+	mux.HandleFunc("PUT /resolvers", h.resolvers)
 	mux.HandleFunc("POST /flush", func(w http.ResponseWriter, _ *http.Request) { answer(w, Flushed{s.Flush()}) })
 	return mux
 }
@@ -139,6 +143,16 @@ func (h *handler) lookup(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), lookupLimit)
 	defer cancel()
 	answer(w, h.server.Lookup(ctx, q))
+}
+
+func (h *handler) resolvers(w http.ResponseWriter, r *http.Request) {
+	var machine cluster.Resolvers
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&machine); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	h.server.SetMachine(machine)
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // check returns why q is not a valid lookup.

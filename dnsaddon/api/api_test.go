@@ -33,6 +33,7 @@ type server struct {
 
 	mu      sync.Mutex // guards the rest
 	lookups []cluster.DNSLookup
+	machine cluster.Resolvers
 	health  api.Health
 	changed chan struct{}
 }
@@ -59,6 +60,12 @@ func (s *server) asked() []cluster.DNSLookup {
 }
 
 func (s *server) Flush() int { return 12 }
+
+func (s *server) SetMachine(r cluster.Resolvers) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.machine = r
+}
 
 func (s *server) Health() (api.Health, <-chan struct{}) {
 	s.mu.Lock()
@@ -119,6 +126,37 @@ func TestStatusAndFlush(t *testing.T) {
 	}
 	if resp := get(t, t.Context(), hs.URL+"/v1/dns/flush"); resp.StatusCode != http.StatusMethodNotAllowed {
 		t.Errorf("GET of flush answers %d", resp.StatusCode)
+	}
+}
+
+func TestTheMachineIsPassedOn(t *testing.T) {
+	s := newServer()
+	hs := serve(t, s)
+	put := func(body string) int {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, hs.URL+"/v1/dns/resolvers", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode
+	}
+	want := cluster.Resolvers{Servers: []netip.AddrPort{netip.MustParseAddrPort("10.8.0.1:53")}, Search: []string{"corp.test"}, Since: time.Unix(1, 0)}
+	body, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := put(string(body)); code != http.StatusNoContent || !s.machine.Equal(want) {
+		t.Errorf("status %d, it knows %+v", code, s.machine)
+	}
+	for _, bad := range []string{"", "{", `{"servers":["x"]}`, `{"since":"` + strings.Repeat("1", 70<<10) + `"}`} {
+		if code := put(bad); code != http.StatusBadRequest || !s.machine.Equal(want) {
+			t.Errorf("%.40q is answered with %d", bad, code)
+		}
 	}
 }
 

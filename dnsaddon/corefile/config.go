@@ -148,6 +148,10 @@ type Defaults struct {
 	Zone zone.Options
 	// Upstreams are the node's own resolvers, "host:port", to which /etc/resolv.conf in a Corefile refers.
 	Upstreams []string
+	// Machine says that they are those of the machine, and not one of its engine: they are asked as its C library does, each when
+	// the one before fails, and OneLabel, the engine's, for names of a single label, such as those of containers.
+	Machine  bool
+	OneLabel []string
 }
 
 // The defaults of plugins, as CoreDNS documents them.

@@ -26,6 +26,9 @@ func (b *builder) forwardDirective(s *block, n node) {
 	f := &forwarding{from: b.zones(n, n.words[1:2], nil), where: n.where}
 	for _, to := range n.words[2:] {
 		f.zone.Upstreams = append(f.zone.Upstreams, b.upstreams(n, to)...)
+		if isResolvConf(to) {
+			b.asMachine(&f.zone)
+		}
 	}
 	if len(f.zone.Upstreams) > forward.MaxUpstreams {
 		b.problems.add(n.where, "", "%s: has %d upstreams; those after the first %d are ignored", n, len(f.zone.Upstreams), forward.MaxUpstreams)
@@ -37,13 +40,25 @@ func (b *builder) forwardDirective(s *block, n node) {
 	if len(f.zone.Upstreams) == 0 && slices.Contains(f.from, ".") && slices.Contains(s.out.Zones, ".") && len(b.defaults.Upstreams) > 0 {
 		b.problems.add(n.where, "name an upstream by its address", "%s: no usable upstream; the node's resolvers are used instead", n)
 		f.zone.Upstreams = b.defaults.Upstreams
+		b.asMachine(&f.zone)
 	}
 	s.forwards = append(s.forwards, f)
 }
 
+// asMachine sets how the machine's resolvers are asked; the options of the directive may change that.
+func (b *builder) asMachine(z *forward.Zone) {
+	if !b.defaults.Machine {
+		return
+	}
+	z.Policy, z.OneLabel = forward.Sequential, b.defaults.OneLabel
+	z.Failover = []int{dns.RcodeServerFailure, dns.RcodeNotImplemented, dns.RcodeRefused}
+}
+
+func isResolvConf(to string) bool { return path.Base(to) == "resolv.conf" }
+
 // upstreams reads one TO. A resolver file means the node's: there is no other file.
 func (b *builder) upstreams(n node, to string) []string {
-	if path.Base(to) == "resolv.conf" {
+	if isResolvConf(to) {
 		return b.defaults.Upstreams
 	}
 	addr, err := parseUpstream(to)

@@ -29,6 +29,8 @@ type Zone struct {
 	Name string
 	// Upstreams are "address:port", or an address alone for port 53. A zone without any is answered with SERVFAIL.
 	Upstreams []string
+	// OneLabel are upstreams for names of a single label in place of Upstreams; none: such names are like all others.
+	OneLabel []string
 	// Except are names that this zone does not forward, including everything below them. The next shorter zone may.
 	Except []string
 	Policy Policy
@@ -79,6 +81,7 @@ func (z Zone) withDefaults() Zone {
 		z.Except[i] = dns.CanonicalName(name)
 	}
 	z.Upstreams = slices.Clone(z.Upstreams)
+	z.OneLabel = slices.Clone(z.OneLabel)
 	z.Failover = slices.Clone(z.Failover)
 	if z.MaxConcurrent <= 0 {
 		z.MaxConcurrent = DefaultMaxConcurrent

@@ -111,7 +111,7 @@ func (f *Forwarder) Configure(zones []Zone) {
 	f.configuring.Lock()
 	defer f.configuring.Unlock()
 	old := f.table.Load()
-	next := &table{byName: map[string]*zone{}}
+	next := &table{byName: map[string]*zone{}, oneLabel: map[string]*zone{}}
 	kept := map[*upstream]bool{}
 	var success, denial int
 	for _, cfg := range zones {
@@ -124,12 +124,20 @@ func (f *Forwarder) Configure(zones []Zone) {
 		z := f.newZone(cfg, old.byName[string(name)])
 		next.byName[string(name)] = z
 		next.zones = append(next.zones, z)
-		for _, u := range z.upstreams {
-			kept[u] = true
+		if len(cfg.OneLabel) > 0 {
+			cfg.Upstreams = cfg.OneLabel
+			one := f.newZone(cfg, old.oneLabel[string(name)])
+			next.oneLabel[string(name)] = one
+			next.zones = append(next.zones, one)
 		}
 		success, denial = max(success, cfg.Cache.Success.Capacity), max(denial, cfg.Cache.Denial.Capacity)
 	}
-	slices.SortFunc(next.zones, func(a, b *zone) int { return cmp.Compare(a.Name, b.Name) })
+	for _, z := range next.zones {
+		for _, u := range z.upstreams {
+			kept[u] = true
+		}
+	}
+	slices.SortStableFunc(next.zones, func(a, b *zone) int { return cmp.Compare(a.Name, b.Name) })
 	f.table.Store(next)
 	f.cache.SetCapacity(cmp.Or(success, cache.DefaultCapacity), cmp.Or(denial, cache.DefaultCapacity))
 	f.cache.Reassign()

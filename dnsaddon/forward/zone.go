@@ -12,7 +12,9 @@ import (
 type table struct {
 	// byName has the zones by their names in lower-case wire form.
 	byName map[string]*zone
-	zones  []*zone // sorted by name
+	// oneLabel are, for some of these, the zones of names with a single label.
+	oneLabel map[string]*zone
+	zones    []*zone // all of them, sorted by name
 }
 
 // zone is one active Zone. A new configuration creates new zones, which take over what the pointers refer to.
@@ -37,6 +39,9 @@ type zoneState struct {
 func (t *table) route(folded []byte) *zone {
 	for off := 0; ; off += 1 + int(folded[off]) {
 		if z := t.byName[string(folded[off:])]; z != nil && !z.excepts(folded) {
+			if one := t.oneLabel[string(folded[off:])]; one != nil && hasOneLabel(folded) {
+				return one
+			}
 			return z
 		}
 		if folded[off] == 0 {
@@ -44,6 +49,8 @@ func (t *table) route(folded []byte) *zone {
 		}
 	}
 }
+
+func hasOneLabel(folded []byte) bool { return folded[0] != 0 && folded[1+int(folded[0])] == 0 }
 
 func (z *zone) excepts(folded []byte) bool {
 	if len(z.except) == 0 {

@@ -47,8 +47,8 @@ var dirs = []string{
 }
 
 // Prepare makes the container a node. It stops at the first failure without which no pod can run and says what the
-// container lacks; what only some pods need is logged. resolver and omit are those of WriteResolvConf.
-func Prepare(resolver netip.Addr, omit func(domain string) bool, log *slog.Logger) error {
+// container lacks; what only some pods need is logged. resolver and search are those of WriteResolvConf.
+func Prepare(resolver netip.Addr, search func(own []string) []string, log *slog.Logger) error {
 	for _, d := range dirs {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			return fmt.Errorf("make folder: %w", err)
@@ -85,7 +85,7 @@ func Prepare(resolver netip.Addr, omit func(domain string) bool, log *slog.Logge
 	if err := setSysctls("/proc/sys", log); err != nil {
 		return err
 	}
-	return WriteResolvConf(resolver, omit)
+	return WriteResolvConf(resolver, search)
 }
 
 // linkDir makes link a link to a folder, in place of whatever it is.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,20 +23,27 @@ func TestPodResolvConf(t *testing.T) {
 	}
 }
 
-func keepAll(string) bool { return false }
+func keepAll(own []string) []string { return own }
 
 // TestSearchDomainsOfAMachine: as many as a company has, with options of the machine's own.
 func TestSearchDomainsOfAMachine(t *testing.T) {
 	long := strings.Repeat("a.", 98) + "test"
 	conf := "nameserver 127.0.0.11\nsearch one.test two.test wild.test four.test five.test " + long + "\noptions ndots:1 rotate trust-ad\n"
-	got := podResolvConf(conf, netip.MustParseAddr("10.201.0.10"), func(d string) bool { return d == "wild.test" })
+	got := podResolvConf(conf, netip.MustParseAddr("10.201.0.10"), func(own []string) []string {
+		return slices.DeleteFunc(slices.Clone(own), func(d string) bool { return d == "wild.test" })
+	})
 	want := "nameserver 10.201.0.10\nsearch one.test two.test four.test five.test " + long + "\noptions ndots:1 rotate trust-ad\n"
 	if got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	got = podResolvConf(conf, netip.MustParseAddr("10.201.0.10"), func(string) bool { return true })
+	got = podResolvConf(conf, netip.MustParseAddr("10.201.0.10"), func([]string) []string { return nil })
 	if want := "nameserver 10.201.0.10\noptions ndots:1 rotate trust-ad\n"; got != want {
 		t.Errorf("without any: got %q, want %q", got, want)
+	}
+	// Those of a machine that has others by now.
+	got = podResolvConf("nameserver 127.0.0.11\noptions ndots:0\n", netip.MustParseAddr("10.201.0.10"), func([]string) []string { return []string{"vpn.test"} })
+	if want := "nameserver 10.201.0.10\nsearch vpn.test\noptions ndots:0\n"; got != want {
+		t.Errorf("others: got %q, want %q", got, want)
 	}
 }
 

@@ -135,6 +135,7 @@ var zhAdvice = map[string]string{
 	"for example:  --timeout 5m":                                   "例如：  --timeout 5m",
 	"for example:  --feature-gates InPlacePodVerticalScaling=true": "例如：--feature-gates InPlacePodVerticalScaling=true",
 	"for example:  --extra-config apiserver.v=4":                   "例如：--extra-config apiserver.v=4",
+	"repeat it with the file that names it":                        "请用写有它的文件重新执行",
 	"correct it and repeat the command; the cluster runs":          "请更正后重新执行该命令；集群仍在运行",
 	"for example:  --cpus 2":                                       "例如：  --cpus 2",
 	"for example:  --memory 2g":                                    "例如：  --memory 2g",

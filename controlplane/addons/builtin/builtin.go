@@ -3,6 +3,7 @@ package builtin
 
 import (
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/resolvers"
 	"bonsai/controlplane/addons"
 	"bonsai/controlplane/addons/defaultstorageclass"
 	"bonsai/controlplane/addons/dns"
@@ -11,7 +12,7 @@ import (
 
 // All returns every addon. Each call creates new ones, for one cluster; that costs nothing.
 func All() []addons.Addon {
-	return []addons.Addon{dns.New(), storageprovisioner.New(), defaultstorageclass.New()}
+	return []addons.Addon{dns.New(resolvers.Usual().Follow), storageprovisioner.New(), defaultstorageclass.New()}
 }
 
 // Descriptions are those of All.

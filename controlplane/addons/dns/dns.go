@@ -36,6 +36,8 @@ const (
 
 // DNS is the addon. Create it with New.
 type DNS struct {
+	machine Machine
+
 	mu sync.Mutex // guards everything below
 	// phases are the known phases of the nodes' servers; nil while the addon does not run.
 	phases map[string]cluster.Phase
@@ -54,8 +56,8 @@ var (
 	_ addons.NodePhases = (*DNS)(nil)
 )
 
-// New returns the addon.
-func New() *DNS { return &DNS{} }
+// New returns the addon. The nodes' servers follow machine, unless it is nil.
+func New(machine Machine) *DNS { return &DNS{machine: machine} }
 
 // Describe implements addons.Addon.
 func (d *DNS) Describe() cluster.AddonDescription {

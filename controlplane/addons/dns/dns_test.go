@@ -2,6 +2,7 @@ package dns
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -37,12 +38,16 @@ type agent struct {
 	phase   string     // what is said first; "" is a refused connection
 	streams []*io.PipeWriter
 	asked   []time.Time
+	machine []cluster.Resolvers // what it has received
 }
 
-// RoundTrip answers GET /v1/dns/health.
+// RoundTrip answers GET /v1/dns/health, and PUT /v1/dns/resolvers.
 func (a *agent) RoundTrip(r *http.Request) (*http.Response, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if r.Method == http.MethodPut && r.URL.Path == "/v1/dns/resolvers" {
+		return a.receives(r)
+	}
 	a.asked = append(a.asked, time.Now())
 	if got := r.URL.Path; r.Method != http.MethodGet || got != "/v1/dns/health" || r.URL.Port() != "10270" {
 		return nil, fmt.Errorf("unexpected request %s %s", r.Method, r.URL)
@@ -60,6 +65,29 @@ func (a *agent) RoundTrip(r *http.Request) (*http.Response, error) {
 		go func() { _, _ = io.WriteString(w, line(first)) }()
 	}
 	return &http.Response{StatusCode: http.StatusOK, Body: body}, nil
+}
+
+// receives takes over the resolvers of the machine. a.mu is held.
+func (a *agent) receives(r *http.Request) (*http.Response, error) {
+	var m cluster.Resolvers
+	if a.phase == "" {
+		return nil, &netError{syscall.ECONNREFUSED}
+	}
+	if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
+		return nil, err
+	}
+	a.machine = append(a.machine, m)
+	return &http.Response{StatusCode: http.StatusNoContent, Status: "204 No Content", Body: http.NoBody}, nil
+}
+
+// received is what it has received last, and how often it has.
+func (a *agent) received() (last cluster.Resolvers, times int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.machine) == 0 {
+		return last, 0
+	}
+	return a.machine[len(a.machine)-1], len(a.machine)
 }
 
 type netError struct{ error }
@@ -119,7 +147,7 @@ type world struct {
 
 func newWorld(t *testing.T, nodes int, have ...runtime.Object) *world {
 	t.Helper()
-	w := &world{DNS: New(), t: t, agents: map[string]*agent{}, changed: make(chan struct{}), err: make(chan error, 1)}
+	w := &world{DNS: New(nil), t: t, agents: map[string]*agent{}, changed: make(chan struct{}), err: make(chan error, 1)}
 	if len(have) == 0 {
 		have = []runtime.Object{w.shell()}
 	}
@@ -390,6 +418,62 @@ func TestReconnectsAreEagerFirstAndPatientLater(t *testing.T) {
 		w.settle(time.Second)
 		if got := len(w.agents["dev-1"].times()) - before; got < 19 || got > 21 {
 			t.Errorf("%d tries in the second after the agent died", got)
+		}
+	})
+}
+
+// TestServersKnowTheResolversOfTheMachine: at once, after a change, and after the agent was restarted.
+func TestServersKnowTheResolversOfTheMachine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		news := make(chan cluster.Resolvers)
+		w.machine = func(ctx context.Context, _ *slog.Logger, each func(cluster.Resolvers)) {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case r := <-news:
+					each(r)
+				}
+			}
+		}
+		home := cluster.Resolvers{Servers: []netip.AddrPort{netip.MustParseAddrPort("192.168.1.1:53")}, Since: time.Now()}
+		vpn := cluster.Resolvers{Servers: []netip.AddrPort{netip.MustParseAddrPort("10.8.0.1:53")}, Search: []string{"corp.test"}, Since: time.Now()}
+		one, two := w.agents["dev-1"], w.agents["dev-2"]
+		one.says("Running")
+		w.run()
+		defer w.stop()
+		if _, times := one.received(); times != 0 {
+			t.Error("it received something before anything was known")
+		}
+		news <- home
+		w.settle(0)
+		if got, _ := one.received(); !got.Equal(home) {
+			t.Errorf("the first node knows %+v", got)
+		}
+		two.says("Running") // which comes later
+		w.settle(2 * patientPause)
+		if got, _ := two.received(); !got.Equal(home) {
+			t.Errorf("the second node knows %+v", got)
+		}
+		news <- vpn
+		w.settle(0)
+		for name, a := range w.agents {
+			if got, _ := a.received(); !got.Equal(vpn) {
+				t.Errorf("%s knows %+v", name, got)
+			}
+		}
+		_, before := one.received()
+		w.settle(time.Minute)
+		if _, times := one.received(); times != before {
+			t.Errorf("without news it received %d times", times-before)
+		}
+		one.dies()
+		w.settle(0)
+		one.says("Running")
+		w.settle(2 * patientPause)
+		if got, times := one.received(); times == before || !got.Equal(vpn) {
+			t.Errorf("after its restart it knows %+v, received %d times", got, times-before)
 		}
 	})
 }

@@ -50,6 +50,7 @@ type runner struct {
 	following map[string]followed // by name
 	followers sync.WaitGroup
 	standIn   *standIn
+	resolvers *machine
 }
 
 // Run implements addons.Runner: it follows the server of every node and writes the endpoints when something has
@@ -76,7 +77,7 @@ func (d *DNS) Run(ctx context.Context, c addons.Cluster) error {
 	factory.StartWithContext(ctx)
 	r := &runner{
 		DNS: d, c: c, slice: informer.Lister().EndpointSlices(namespace), news: make(chan report),
-		known: map[string]cluster.Phase{}, following: map[string]followed{},
+		known: map[string]cluster.Phase{}, following: map[string]followed{}, resolvers: newMachine(),
 		standIn: &standIn{DNS: d, c: c, touched: make(chan struct{}, 1)},
 	}
 	defer func() {
@@ -90,6 +91,9 @@ func (d *DNS) Run(ctx context.Context, c addons.Cluster) error {
 	r.follow(ctx)
 	r.publish(r.known)
 	r.followers.Go(func() { r.standIn.run(ctx) })
+	if d.machine != nil {
+		r.followers.Go(func() { d.machine(ctx, c.Log, r.resolvers.set) })
+	}
 	if synced := factory.WaitForCacheSyncWithContext(ctx); synced.Err != nil {
 		return synced.Err
 	}
@@ -142,7 +146,7 @@ func (r *runner) follow(ctx context.Context) {
 		}
 		ctx, stop := context.WithCancel(ctx)
 		r.following[n.Name] = followed{n, stop}
-		f := &follower{node: n, agents: r.c.Agents, scale: r.c.Scale, log: r.c.Log}
+		f := &follower{node: n, agents: r.c.Agents, scale: r.c.Scale, log: r.c.Log, machine: r.resolvers, heard: make(chan struct{}, 1)}
 		f.publish = func(p cluster.Phase) {
 			select {
 			case r.news <- report{n, p}:
@@ -150,6 +154,9 @@ func (r *runner) follow(ctx context.Context) {
 			}
 		}
 		r.followers.Go(func() { f.run(ctx) })
+		if r.machine != nil {
+			r.followers.Go(func() { f.inform(ctx) })
+		}
 	}
 }
 

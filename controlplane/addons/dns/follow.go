@@ -28,6 +28,9 @@ type follower struct {
 	agents *agents.Client
 	scale  wait.Scale
 	log    *slog.Logger
+	// machine is what the server is sent; heard has room for one, and a value when the server has reported something.
+	machine *machine
+	heard   chan struct{}
 	// publish is called with each new phase.
 	publish func(cluster.Phase)
 }
@@ -43,6 +46,10 @@ func (f *follower) run(ctx context.Context) {
 		err := f.agents.DNSHealth(ctx, f.node, func(p cluster.Phase) {
 			since, lost = time.Now(), cluster.PhaseUnknown
 			publish(p)
+			select {
+			case f.heard <- struct{}{}:
+			default:
+			}
 		})
 		if ctx.Err() != nil {
 			return

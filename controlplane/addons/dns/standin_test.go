@@ -58,7 +58,7 @@ func (w *world) pod(name string, phase corev1.PodPhase, ready bool) {
 
 func TestScriptsFindCoreDNS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 2, (&world{DNS: New(), t: t}).applied()...)
+		w := newWorld(t, 2, (&world{DNS: New(nil), t: t}).applied()...)
 		w.run()
 		defer w.stop()
 		config, err := w.client.CoreV1().ConfigMaps(namespace).Get(t.Context(), "coredns", metav1.GetOptions{})
@@ -104,7 +104,7 @@ func TestScriptsFindCoreDNS(t *testing.T) {
 // TestAStartBringsThePod: a script after it would find none, because the controllers may not be at work yet.
 func TestAStartBringsThePod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 1, (&world{DNS: New(), t: t}).applied()...)
+		w := newWorld(t, 1, (&world{DNS: New(nil), t: t}).applied()...)
 		w.agents["dev-1"].says("Running")
 		list := func() []corev1.Pod {
 			t.Helper()
@@ -157,7 +157,7 @@ func TestTheStandInBelongsToTheUser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mine := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "coredns"}, Data: map[string]string{"Corefile": "mine"}}
 		theirs := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "coredns", Labels: map[string]string{"of": "a chart"}}}
-		w := newWorld(t, 1, append((&world{DNS: New(), t: t}).applied(), mine, theirs)...)
+		w := newWorld(t, 1, append((&world{DNS: New(nil), t: t}).applied(), mine, theirs)...)
 		w.run()
 		w.settle(time.Minute)
 		w.stop()
@@ -174,7 +174,7 @@ func TestTheStandInBelongsToTheUser(t *testing.T) {
 // TestADisabledAddonComesBack: the garbage collector may not have removed the Deployment of the earlier Service yet.
 func TestADisabledAddonComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 1, (&world{DNS: New(), t: t}).applied()...)
+		w := newWorld(t, 1, (&world{DNS: New(nil), t: t}).applied()...)
 		w.run()
 		w.stop()
 		services := w.client.CoreV1().Services(namespace)

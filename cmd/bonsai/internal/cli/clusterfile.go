@@ -75,7 +75,7 @@ func (a *app) readWish(ctx context.Context, path string, c *catalog.Catalog) (pl
 	}
 	wish, err := clusterfile.Parse(path, data, clusterfile.Options{
 		Kubernetes: a.Info.Kubernetes, Dir: dir, ReadFile: os.ReadFile, Settings: a.wrongSettings,
-		Manifests: func(source string) ([]plan.Manifest, error) { return readManifests(ctx, source) },
+		Manifests: func(source string) ([]plan.Manifest, error) { return ReadManifests(ctx, source) },
 		Addon:     func(name string) error { _, err := c.Find(name); return err },
 	})
 	if err != nil {
@@ -242,7 +242,7 @@ func (a *app) runApply(ctx context.Context, path string, d bootstrap.DeleteOptio
 		return err
 	}
 	if !s.State.Cluster(a.profile).Exists() {
-		return a.startAs(ctx, s, wish, bootstrap.Run{}, startOptions{})
+		return a.startAs(ctx, s, wish, bootstrap.Run{}, startOptions{file: path})
 	}
 	return a.operation("apply", false, func(p *progress) error {
 		done, err := s.Engine.ApplyWish(ctx, wish, d, bootstrap.Run{Events: p.Event})

@@ -23,8 +23,8 @@ const (
 	downloadLimit = 30 * time.Second
 )
 
-// readManifests reads the manifest at an absolute path or a URL, or those in a folder, sorted by name.
-func readManifests(ctx context.Context, source string) ([]plan.Manifest, error) {
+// ReadManifests reads the manifest at an absolute path or a URL, or those in a folder, sorted by name.
+func ReadManifests(ctx context.Context, source string) ([]plan.Manifest, error) {
 	if strings.Contains(source, "://") {
 		return download(ctx, source)
 	}

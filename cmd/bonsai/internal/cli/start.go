@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -61,7 +62,8 @@ of them, which recreates their containers and keeps their data; what cannot be c
 what would change, and what it needs.
 
 It returns when every node is Ready, and prints each step with its time. If it fails, it says why and removes
-what it created, unless --keep is given. Ctrl-C at any time does the same.`,
+what it created, unless --keep is given. Ctrl-C at any time does the same. With -f, it also waits for the addons that the
+file enables. Manifests of a file that the cluster has not received yet are applied.`,
 		Example: `  bonsai start
   bonsai start --nodes 1 -p ci -o json
   bonsai start --port 8080:30080 --port 0.0.0.0:5353:30053/udp
@@ -145,10 +147,14 @@ func (a *app) startAs(ctx context.Context, s Session, wish plan.Wish, run bootst
 	if minor, emulated, err := cluster.ParseKubernetesVersion(wish.KubernetesVersion, a.Info.Kubernetes); err == nil && emulated {
 		a.note("Kubernetes %s is emulated by the built-in %s: its API and feature set, not its code", minor, a.Info.Kubernetes)
 	}
+	enabled, err := a.enabledBy(s, wish, run, o)
+	if err != nil {
+		return err
+	}
 	return a.operation("start", o.foreground, func(p *progress) error {
 		run.Events = p.Event
 		run.Started = func(t *cluster.Timeline) {
-			if a.json() {
+			if a.json() || len(enabled) > 0 {
 				return
 			}
 			if !o.foreground {
@@ -157,9 +163,42 @@ func (a *app) startAs(ctx context.Context, s Session, wish plan.Wish, run bootst
 			a.printStarted(s, t, o.foreground)
 			p.PrintAdvice()
 		}
-		_, err := s.Engine.Start(ctx, wish, run)
-		return err
+		t, err := s.Engine.Start(ctx, wish, run)
+		if err != nil || len(enabled) == 0 {
+			return err
+		}
+		began := time.Now()
+		if err := a.awaitAddons(ctx, s.Engine, p, enabled, true); err != nil || a.json() {
+			return err
+		}
+		t.Total += time.Since(began)
+		p.Close()
+		a.printStarted(s, t, false)
+		return nil
 	})
+}
+
+// enabledBy are the addons that a start by a file waits for: those that it enables. One that does not wait for nodes, or stays
+// attached to the control plane, does not wait for addons either.
+func (a *app) enabledBy(s Session, wish plan.Wish, run bootstrap.Run, o startOptions) ([]string, error) {
+	if o.file == "" || run.NoWait || run.Foreground {
+		return nil, nil
+	}
+	before := map[string]bool{}
+	if spec, err := a.spec(s); err == nil { // a start says what is wrong with a cluster
+		c, err := a.catalog()
+		if err != nil {
+			return nil, err
+		}
+		before = c.Wanted(spec.Addons)
+	}
+	var names []string
+	for _, name := range sortedKeys(wish.Addons) {
+		if wish.Addons[name] && !before[name] {
+			names = append(names, name)
+		}
+	}
+	return names, nil
 }
 
 // checkStart turns the command line into a wish and a Run. It reports all mistakes at once, before anything has
