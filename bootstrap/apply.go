@@ -277,14 +277,14 @@ func (o *operation) touchesNodes() bool {
 		return false
 	}
 	return o.Has(plan.KindCreate, plan.KindStart) || o.rec.operation == "start" || o.Restarts(plan.PartKubelet) || o.Has(plan.KindAddNode, plan.KindRemoveNode,
-		plan.KindResizeNode, plan.KindMountNode, plan.KindStopNode, plan.KindStartNode, plan.KindMTU, plan.KindRegistry, plan.KindProxy)
+		plan.KindResizeNode, plan.KindMountNode, plan.KindStopNode, plan.KindStartNode, plan.KindMTU, plan.KindRegistry, plan.KindTrust, plan.KindProxy)
 }
 
 // affectedNodes are those that should run and that this run makes so: all of them in a start, which repairs, and if they all
 // have to know what changes. Other verbs leave the rest alone.
 func (o *operation) affectedNodes() []cluster.Node {
 	all := o.wantedNodes()
-	if o.rec.operation == "start" || o.Restarts(plan.PartKubelet) || o.Has(plan.KindCreate, plan.KindStart, plan.KindMTU, plan.KindRegistry, plan.KindProxy) {
+	if o.rec.operation == "start" || o.Restarts(plan.PartKubelet) || o.Has(plan.KindCreate, plan.KindStart, plan.KindMTU, plan.KindRegistry, plan.KindTrust, plan.KindProxy) {
 		return all
 	}
 	return slices.DeleteFunc(all, func(n cluster.Node) bool {

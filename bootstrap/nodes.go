@@ -211,9 +211,10 @@ func (o *operation) agentTool(ctx context.Context, c node.Container, tool string
 }
 
 // reloadRegistries makes nodes that were running before use their rewritten configuration; those that have just started
-// have read it. With mirrors or a proxy every start does this, because the previous command may have been killed halfway.
+// have read it. With mirrors, authorities or a proxy every start does this, because the previous command may have been killed halfway.
 func (o *operation) reloadRegistries(ctx context.Context) error {
-	if len(o.Wanted.Spec.Registries.Mirrors) == 0 && o.Wanted.Spec.Proxy == (cluster.Proxy{}) && !o.Has(plan.KindRegistry, plan.KindProxy) {
+	r := o.Wanted.Spec.Registries
+	if len(r.Mirrors) == 0 && r.Authorities == "" && o.Wanted.Spec.Proxy == (cluster.Proxy{}) && !o.Has(plan.KindRegistry, plan.KindTrust, plan.KindProxy) {
 		return nil
 	}
 	return o.inStillRunning(ctx, func(c node.Container) error {

@@ -17,6 +17,8 @@ const (
 	// NodeMachineDir holds files of this machine that the agent puts into the node's /etc: localtime and timezone. They are
 	// not written there, because an engine cannot replace a link into a read-only volume in a running container.
 	NodeMachineDir = NodeConfigDir + "/machine"
+	// NodeTrustDir has ca-certificates.crt: the authorities that nodes trust, for pods that mount the folder.
+	NodeTrustDir = NodeConfigDir + "/trust"
 	// NodePKIDir holds ca.crt and, as NAME.crt and NAME.key: kubelet (serving), kubelet-client,
 	// kube-proxy (client) and agent (serving and client).
 	NodePKIDir = NodeConfigDir + "/pki"

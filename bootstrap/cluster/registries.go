@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"maps"
@@ -21,6 +23,47 @@ var countryMirrors = map[string]map[string]string{
 		"quay.io":           "https://quay.m.daocloud.io",
 		"registry.k8s.io":   "https://k8s.m.daocloud.io",
 	},
+}
+
+// ParseAuthorities returns the certificates in a PEM text, one after the other and each once, in a form that does not depend on
+// how they were written. Other texts around them are left out.
+func ParseAuthorities(text string) (string, error) {
+	var list []string
+	for rest := []byte(text); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != certificate {
+			return "", fmt.Errorf("it has %q; only certificates are possible", block.Type)
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return "", fmt.Errorf("certificate %d cannot be read: %w", len(list)+1, err)
+		}
+		if !c.IsCA && c.Issuer.String() != c.Subject.String() {
+			return "", fmt.Errorf("the certificate of %s is not that of an authority", c.Subject)
+		}
+		if one := string(pem.EncodeToMemory(&pem.Block{Type: certificate, Bytes: block.Bytes})); !slices.Contains(list, one) {
+			list = append(list, one)
+		}
+	}
+	if len(list) == 0 {
+		return "", errors.New("it contains no PEM certificate")
+	}
+	return strings.Join(list, ""), nil
+}
+
+const certificate = "CERTIFICATE"
+
+// SplitAuthorities returns each certificate of a text that ParseAuthorities has returned.
+func SplitAuthorities(text string) (list []string) {
+	for _, one := range strings.SplitAfter(text, "-----END "+certificate+"-----\n") {
+		if one != "" {
+			list = append(list, one)
+		}
+	}
+	return list
 }
 
 // ParseRegistries parses the registry settings that a user typed: mirrors as "URL" (for docker.io), "REGISTRY=URL" or

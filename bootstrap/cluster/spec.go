@@ -157,6 +157,9 @@ type Registries struct {
 	// Mirrors maps a registry's host name ("docker.io") to the endpoints that are asked before it, in order. "*" stands
 	// for every registry.
 	Mirrors map[string][]Mirror `json:"mirrors,omitempty"`
+	// Authorities are the certificates, in PEM as ParseAuthorities returns it, of authorities that are trusted for every registry
+	// and mirror besides the usual ones. Nodes have them for pods, too.
+	Authorities string `json:"authorities,omitempty"`
 }
 
 // Mirror is an endpoint that serves another registry's images.

@@ -18,11 +18,28 @@ import (
 
 const head = "apiVersion: bonsai.dev/v1alpha1\nkind: Cluster\n"
 
+// authority is a certificate of Example Root CA.
+const authority = `-----BEGIN CERTIFICATE-----
+MIIBsDCCAVWgAwIBAgIUbmAcJR9uTUGgF0cDk+i5TijknJAwCgYIKoZIzj0EAwIw
+LDEQMA4GA1UECgwHRXhhbXBsZTEYMBYGA1UEAwwPRXhhbXBsZSBSb290IENBMCAX
+DTI2MTEyOTE5MjUyNloYDzIxMjYxMTA1MTkyNTI2WjAsMRAwDgYDVQQKDAdFeGFt
+cGxlMRgwFgYDVQQDDA9FeGFtcGxlIFJvb3QgQ0EwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAQby7pi72jdJk4l/dcBTg/hwYWs1/XdIvkMiOtNwjLE17cwN3zz2Ykw
+LgP7uAFOjsWsKVBRO8dPlK6hrwCajm4go1MwUTAdBgNVHQ4EFgQUcgA86kcKdr8i
+QYINhnlPlxJXCpEwHwYDVR0jBBgwFoAUcgA86kcKdr8iQYINhnlPlxJXCpEwDwYD
+VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNJADBGAiEA+AJ5yUm5TvYzg8r2qxOC
+uHQLsgdbkR9DR+lpNGAn/ygCIQCiBy0khVr5XFy7hHPV7dLFUHZEdzUxwbV92yvm
+SGMovg==
+-----END CERTIFICATE-----
+`
+
 func options() Options {
 	return Options{ReadFile: func(name string) ([]byte, error) {
 		switch name {
 		case "/home/me/audit.yaml":
 			return []byte("kind: Policy # of shop\nrules: []\n"), nil
+		case "/home/me/corp.pem":
+			return []byte("Example Root CA\n" + authority + "\n"), nil
 		case "/home/me/empty.yaml":
 			return nil, nil
 		case "/home/me/list.yaml":
@@ -93,7 +110,8 @@ func TestEverythingIsRead(t *testing.T) {
 			"docker.io": {{URL: "https://mirror.example"}, {URL: "http://10.0.0.2:5000/v2", Username: "me", Password: "geheim"}},
 			"ghcr.io":   {},
 		}},
-		Proxy: &cluster.Proxy{HTTPS: "http://proxy.example:3128", Except: ".example"}, ProxyFrom: plan.ProxyOfFile,
+		Authorities: new(authority),
+		Proxy:       &cluster.Proxy{HTTPS: "http://proxy.example:3128", Except: ".example"}, ProxyFrom: plan.ProxyOfFile,
 		Addons: map[string]bool{"dns": true, "storage-provisioner": false},
 		Manifests: []plan.Manifest{
 			{Source: "/home/me/app.yaml", Data: "# an app\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n"},
@@ -120,6 +138,9 @@ func TestWhatIsNotMentionedIsNotWished(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	if w := parse(t, head+"nodes: 0\nports: []\n"); *w.Nodes != 0 || w.Ports == nil || w.NodeList != nil {
+		t.Errorf("got %+v", w)
+	}
+	if w := parse(t, head+"caCertificates: []\n"); w.Authorities == nil || *w.Authorities != "" {
 		t.Errorf("got %+v", w)
 	}
 	if w := parse(t, head+"nodes: []\n"); w.Nodes != nil || w.NodeList == nil || w.NodeCount(3) != 0 {
@@ -196,6 +217,8 @@ func TestEveryMistakeIsReportedWithItsLine(t *testing.T) {
 		{head + "registries:\n  docker.io: https://me:geheim@m.example\n", "c.yaml:4: registries.docker.io has to be a mapping, not a single value"},
 		{head + "registries:\n  docker.io: {}\n", "c.yaml:4: registries.docker.io.mirrors is missing"},
 		{head + "registries:\n  docker.io:\n    mirrors:\n    - \"\"\n    - {username: me}\n    - url: ftp://x\n", "c.yaml:6: registries.docker.io.mirrors[0]: it is empty\nc.yaml:7: registries.docker.io.mirrors[1].url is missing\nc.yaml:8: registries.docker.io.mirrors[2]: registry mirror for docker.io: scheme \"ftp\""},
+		{head + "caCertificates:\n- gone.pem\n- empty.yaml\n- audit.yaml\n- \"-----BEGIN PRIVATE KEY-----\\nAAAA\\n-----END PRIVATE KEY-----\"\n",
+			"c.yaml:4: caCertificates[0]: there is no file /home/me/gone.pem\nc.yaml:5: caCertificates[1]: the file empty.yaml is empty\nc.yaml:6: caCertificates[2]: it contains no PEM certificate\nc.yaml:7: caCertificates[3]: it has \"PRIVATE KEY\"; only certificates are possible"},
 		{head + "registries:\n  docker.io/library:\n    mirrors: []\n", `c.yaml:4: registries.docker.io/library: "docker.io/library" is not the host name of a registry`},
 		{head + "registries:\n  Docker.io: {mirrors: []}\n  docker.io: {mirrors: []}\n", "the file has it already"},
 		{head + "registries:\n  docker.io:\n    mirrors:\n    - {url: m.example, password: \"***\", username: me}\n", "c.yaml:6: registries.docker.io.mirrors[0]: the password is hidden"},

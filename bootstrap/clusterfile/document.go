@@ -36,6 +36,7 @@ type document struct {
 	Ports             []string            `yaml:"ports,omitempty" doc:"Ports of this machine that lead into the cluster, each as [ADDRESS:]PORT:TARGET[@NODE][/udp]. A target is a port of the nodes or NAMESPACE/NAME:PORT of a Service. A port that is no longer there is closed."`
 	Mounts            []mount             `yaml:"mounts,omitempty" doc:"Files and folders of the engine's machine that all nodes have, each as HOST:PATH[:ro]. One that is no longer there is removed, which recreates the containers of the nodes."`
 	Registries        map[string]registry `yaml:"registries,omitempty" doc:"Where images come from, by the host name of their registry; * stands for every registry."`
+	CACertificates    []string            `yaml:"caCertificates,omitempty" doc:"PEM certificates of authorities that nodes trust when they pull, or paths of files that have them, absolute or beside the file. Pods find them in /etc/bonsai/trust of the node."`
 	Proxy             *proxy              `yaml:"proxy,omitempty" enum:"environment" doc:"Proxy for pulls, or environment for that of the environment, which counts otherwise unless a file has chosen one before."`
 	FeatureGates      map[string]bool     `yaml:"featureGates,omitempty" doc:"Feature gates of Kubernetes that are turned on (true) or off (false) in all components. A change restarts the control plane and the kubelets."`
 	APIServer         *apiServer          `yaml:"apiServer,omitempty" doc:"Settings of kube-apiserver. A change restarts the control plane."`

@@ -65,6 +65,7 @@ func View(spec cluster.Spec, o ViewOptions) ([]byte, error) {
 		}
 		doc.Registries[name] = registry{Mirrors: viewMirrors(spec.Registries.Mirrors[name], o.Raw)}
 	}
+	doc.CACertificates = cluster.SplitAuthorities(spec.Registries.Authorities)
 	if spec.ProxyChosen {
 		p := spec.Proxy
 		if !o.Raw {

@@ -51,6 +51,7 @@ func (d *decoder) wish(doc document, o Options) plan.Wish {
 	w.Ports = d.ports(doc.Ports)
 	w.Manifests = d.manifests(doc.Manifests, o)
 	w.Registries = d.registries(doc.Registries)
+	w.Authorities = d.authorities(doc.CACertificates, o)
 	switch {
 	case doc.Proxy == nil:
 	case doc.Proxy.Environment != "":
@@ -176,6 +177,31 @@ func (d *decoder) registries(byName map[string]registry) (r cluster.Registries) 
 		r.Mirrors[name] = mirrors
 	}
 	return r
+}
+
+// authorities reads the certificates that a file has or names; nil for a file that does not say.
+func (d *decoder) authorities(list []string, o Options) *string {
+	if list == nil {
+		return nil
+	}
+	var all strings.Builder
+	for i, entry := range list {
+		at := fmt.Sprintf("caCertificates[%d]", i)
+		if !strings.Contains(entry, "-----BEGIN") {
+			name := entry
+			if entry = d.read(at, name, o); entry == "" {
+				continue // with a mistake
+			}
+		}
+		text, err := cluster.ParseAuthorities(entry)
+		d.badAt(at, err)
+		all.WriteString(text)
+	}
+	text := all.String()
+	if text != "" { // each of them once
+		text, _ = cluster.ParseAuthorities(text)
+	}
+	return &text
 }
 
 func (d *decoder) mirror(path, registry string, m mirror) cluster.Mirror {

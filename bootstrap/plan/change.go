@@ -1,6 +1,9 @@
 package plan
 
 import (
+	"cmp"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -38,6 +41,7 @@ const (
 	KindStartNode     Kind = "node-started"
 	KindRegistry      Kind = "registry"
 	KindProxy         Kind = "proxy"
+	KindTrust         Kind = "ca-certificates"
 	KindAddon         Kind = "addon"
 	KindPort          Kind = "port"
 	KindManifest      Kind = "manifest"
@@ -337,6 +341,37 @@ func (c Registry) String() string {
 	return "pull " + name + " from " + strings.Join(urls, ", ")
 }
 
+// Trust is a change of the authorities that nodes trust, by the names in their certificates.
+type Trust struct {
+	Name string   `json:"name"`
+	From []string `json:"from,omitempty"`
+	To   []string `json:"to,omitempty"`
+}
+
+func (c Trust) Kind() Kind     { return KindTrust }
+func (c Trust) Object() string { return "cluster/" + c.Name }
+func (c Trust) Needs() Need    { return Need{Effect: Live} }
+func (c Trust) String() string {
+	if len(c.To) == 0 {
+		return "trust no certificate authorities but the usual ones"
+	}
+	return "trust the certificate authorities " + strings.Join(c.To, ", ")
+}
+
+// authorityNames are those of a spec's authorities.
+func authorityNames(s cluster.Spec) (names []string) {
+	for _, text := range cluster.SplitAuthorities(s.Registries.Authorities) {
+		name := "unknown"
+		if block, _ := pem.Decode([]byte(text)); block != nil {
+			if c, err := x509.ParseCertificate(block.Bytes); err == nil {
+				name = cmp.Or(c.Subject.CommonName, c.Subject.String(), name)
+			}
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
 // Proxy is another way to the registries. It contains no passwords.
 type Proxy struct {
 	Name string        `json:"name"`
@@ -375,7 +410,7 @@ func (c Addon) String() string {
 
 // Redacted are the registries with asterisks instead of passwords.
 func Redacted(r cluster.Registries) cluster.Registries {
-	hidden := cluster.Registries{}
+	hidden := cluster.Registries{Authorities: r.Authorities}
 	for registry, mirrors := range r.Mirrors {
 		if hidden.Mirrors == nil {
 			hidden.Mirrors = map[string][]cluster.Mirror{}

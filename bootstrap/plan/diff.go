@@ -20,6 +20,7 @@ func Diff(current, wanted State) []Change {
 		diffSettings(*current.Spec, *want, current.Running),
 		diffNodes(current, wanted),
 		diffRegistries(current.Spec.Registries.Mirrors, want.Registries.Mirrors),
+		diffAuthorities(*current.Spec, *want),
 		diffProxy(*current.Spec, *want),
 		diffAddons(current.Spec.Addons, want.Addons),
 		diffPorts(current.Spec.Ports, want.Ports),
@@ -108,6 +109,13 @@ func diffRegistries(have, want map[string][]cluster.Mirror) (changes []Change) {
 		}
 	}
 	return changes
+}
+
+func diffAuthorities(have, want cluster.Spec) []Change {
+	if have.Registries.Authorities == want.Registries.Authorities {
+		return nil
+	}
+	return []Change{Trust{want.Name, authorityNames(have), authorityNames(want)}}
 }
 
 func diffProxy(have, want cluster.Spec) []Change {

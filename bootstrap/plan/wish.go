@@ -50,6 +50,8 @@ type Wish struct {
 	Settings *cluster.Settings `json:"settings,omitempty"`
 	// Registries holds the mirrors of some registries, none for an empty list; those of others stay as they are.
 	Registries cluster.Registries `json:"registries,omitzero"`
+	// Authorities are all that there are of cluster.Registries.Authorities; nil: those that there are stay.
+	Authorities *string `json:"authorities,omitempty"`
 	// Proxy is that of the environment, for pulls; nil keeps the one that the cluster has.
 	Proxy *cluster.Proxy `json:"proxy,omitempty"`
 	// ProxyFrom is where Proxy is from: one of the constants Proxy…. Empty means the environment, which does not replace one
@@ -163,6 +165,9 @@ func Resolve(w Wish, existing *cluster.Spec, env Environment) (cluster.Spec, err
 	}
 	spec.Registries.Mirrors = overlay(spec.Registries.Mirrors, w.Registries.Mirrors)
 	maps.DeleteFunc(spec.Registries.Mirrors, func(_ string, m []cluster.Mirror) bool { return len(m) == 0 })
+	if w.Authorities != nil {
+		spec.Registries.Authorities = *w.Authorities
+	}
 	if w.Proxy != nil && (w.ProxyFrom != "" || !spec.ProxyChosen) {
 		spec.Proxy, spec.ProxyChosen = *w.Proxy, w.ProxyFrom == ProxyOfFile
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -83,6 +84,48 @@ func TestRegistryFiles(t *testing.T) {
 		}
 	}
 	golden(t, "registries.txt", b.String())
+}
+
+// TestAuthoritiesAreTrustedEverywhere: by the registries themselves and by their mirrors, but not where it would mean to try TLS.
+func TestAuthoritiesAreTrustedEverywhere(t *testing.T) {
+	files := registryFiles(cluster.Registries{Authorities: "-----BEGIN CERTIFICATE-----\n", Mirrors: map[string][]cluster.Mirror{
+		"docker.io": {{URL: "https://own", CA: "-----BEGIN CERTIFICATE-----\nown"}, {URL: "https://usual"}, {URL: "http://plain"}},
+	}}, 1)
+	const all = CertsDir + "/_authorities/all.crt"
+	if files["_authorities/all.crt"] == "" {
+		t.Errorf("the files are %q", files)
+	}
+	if v := parse(t, "default", files["_default/hosts.toml"]); v["ca"] != all {
+		t.Errorf("registries without mirrors trust %v", v["ca"])
+	}
+	v := parse(t, "docker.io", files["docker.io/hosts.toml"])
+	hosts := v["host"].(map[string]any)
+	for url, want := range map[string]any{"https://own": []any{CertsDir + "/docker.io/0.crt", all}, "https://usual": all, "http://plain": nil} {
+		if got := hosts[url].(map[string]any)["ca"]; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s trusts %v, want %v", url, got, want)
+		}
+	}
+	if v["ca"] != all {
+		t.Errorf("the registry itself trusts %v", v["ca"])
+	}
+}
+
+func TestPodsFindWhatNodesTrust(t *testing.T) {
+	dir, usual := filepath.Join(t.TempDir(), "trust"), filepath.Join(t.TempDir(), "usual")
+	if err := os.WriteFile(usual, []byte("usual\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ own, want string }{{"", "usual\n"}, {"own\n", "usual\nown\n"}, {"", "usual\n"}} {
+		if err := writeTrust(dir, usual, cluster.Registries{Authorities: c.own}); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, "ca-certificates.crt")
+		got, err := os.ReadFile(path)
+		info, statErr := os.Stat(path)
+		if err != nil || statErr != nil || string(got) != c.want || info.Mode().Perm() != 0o644 {
+			t.Errorf("with %q: %q, %v, %v", c.own, got, err, statErr)
+		}
+	}
 }
 
 func TestNoMirrorsStillBoundsDialing(t *testing.T) {

@@ -27,7 +27,29 @@ const dialLimit = 5 * time.Second
 // WriteRegistries makes the registry hosts of r those that containerd uses, which reads them at each pull: a running
 // containerd follows at once. A pull meanwhile finds the old files of a registry or the new ones.
 func WriteRegistries(r cluster.Registries, scale wait.Scale) error {
+	if err := writeTrust(cluster.NodeTrustDir, usualAuthorities, r); err != nil {
+		return err
+	}
 	return writeRegistries(CertsDir, r, scale)
+}
+
+// usualAuthorities are the node's own, from the payload.
+const usualAuthorities = "/etc/ssl/certs/ca-certificates.crt"
+
+// writeTrust writes the authorities that nodes trust, the usual ones and those of r, into one file of a folder that pods can mount.
+func writeTrust(dir, usual string, r cluster.Registries) error {
+	all, err := os.ReadFile(usual)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read the usual authorities: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("write the authorities: %w", err)
+	}
+	// Programs of pods, which have any user, read it.
+	if err := writeFile(filepath.Join(dir, "ca-certificates.crt"), append(all, r.Authorities...), 0o644); err != nil {
+		return fmt.Errorf("write the authorities: %w", err)
+	}
+	return nil
 }
 
 func writeRegistries(dir string, r cluster.Registries, scale wait.Scale) error {
@@ -79,6 +101,9 @@ func writeRegistries(dir string, r cluster.Registries, scale wait.Scale) error {
 // Format: https://github.com/containerd/containerd/blob/main/docs/hosts.md
 func registryFiles(r cluster.Registries, scale wait.Scale) map[string]string {
 	files := map[string]string{}
+	if r.Authorities != "" {
+		files[authoritiesFile] = r.Authorities
+	}
 	dialTimeout := fmt.Sprintf("dial_timeout = %q\n", fmt.Sprintf("%gs", scale.Of(dialLimit).Seconds()))
 	names := slices.Sorted(maps.Keys(r.Mirrors))
 	if _, ok := r.Mirrors["*"]; !ok {
@@ -91,6 +116,9 @@ func registryFiles(r cluster.Registries, scale wait.Scale) map[string]string {
 		}
 		var b strings.Builder
 		b.WriteString(dialTimeout)
+		if r.Authorities != "" { // of the registry itself
+			fmt.Fprintf(&b, "ca = %s\n", quote(path.Join(CertsDir, authoritiesFile)))
+		}
 		seen := map[string]bool{}
 		for i, m := range mirrors {
 			if seen[m.URL] { // a TOML table may appear only once
@@ -103,10 +131,21 @@ func registryFiles(r cluster.Registries, scale wait.Scale) map[string]string {
 			if m.SkipVerify {
 				b.WriteString("  skip_verify = true\n")
 			}
+			var trusted []string
 			if m.CA != "" {
 				file := path.Join(dir, fmt.Sprintf("%d.crt", i))
 				files[file] = m.CA
-				fmt.Fprintf(&b, "  ca = %s\n", quote(path.Join(CertsDir, file)))
+				trusted = append(trusted, quote(path.Join(CertsDir, file)))
+			}
+			if r.Authorities != "" && strings.HasPrefix(m.URL, "https:") { // for others it would mean to try https
+				trusted = append(trusted, quote(path.Join(CertsDir, authoritiesFile)))
+			}
+			switch len(trusted) {
+			case 0:
+			case 1:
+				fmt.Fprintf(&b, "  ca = %s\n", trusted[0])
+			default:
+				fmt.Fprintf(&b, "  ca = [%s]\n", strings.Join(trusted, ", "))
 			}
 			if m.Username != "" {
 				// containerd sends it only to the mirror and to the token server that the mirror names.
@@ -118,6 +157,9 @@ func registryFiles(r cluster.Registries, scale wait.Scale) map[string]string {
 	}
 	return files
 }
+
+// authoritiesFile has those of every registry. No registry has a name that leads to its folder.
+const authoritiesFile = "_authorities/all.crt"
 
 // hostDir is the folder that containerd looks for, in which the colon before a port is written as an underscore.
 func hostDir(registry string) string {
