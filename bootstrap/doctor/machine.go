@@ -122,7 +122,8 @@ func CheckDisk(disks ...Disk) Check {
 		}
 		c.add(cluster.ProblemRoom, severity, fmt.Sprintf("only %s are free on the disk of %s (%s)", size(d.Free), d.Of, d.Path),
 			"etcd stops when its disk is full, and pods get no images",
-			cluster.Advise("see what uses the space", cluster.Program("docker", "system", "df")))
+			cluster.Advise("see what takes the room", cluster.Bonsai("df").OfNone()),
+			cluster.Advise("remove what nothing needs", cluster.Bonsai("prune").OfNone().Change()))
 	}
 	if c.Detail = strings.Join(seen, "; "); c.Detail == "" {
 		return Unknown(IDDisk, "the disks cannot be read")

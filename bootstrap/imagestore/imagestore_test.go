@@ -244,8 +244,12 @@ func TestCollectRemovesWhatNobodyNeeds(t *testing.T) {
 	if _, err := s.Collect(t.Context(), func() ([]string, error) { return nil, unknown }); !errors.Is(err, unknown) || !s.Has(goes) {
 		t.Errorf("without knowing what is needed: %v", err)
 	}
-	if freed, err := s.Collect(t.Context(), func() ([]string, error) { return []string{stays}, nil }); err != nil || freed == 0 {
-		t.Errorf("freed %d, %v", freed, err)
+	unneeded, err := s.Unneeded([]string{stays})
+	if err != nil || unneeded == 0 || unneeded >= total || !s.Has(goes) {
+		t.Errorf("%d bytes of %d are unneeded, %v", unneeded, total, err)
+	}
+	if freed, err := s.Collect(t.Context(), func() ([]string, error) { return []string{stays}, nil }); err != nil || freed != unneeded {
+		t.Errorf("freed %d, %v, want %d", freed, err, unneeded)
 	}
 	if i, err := s.Resolve(stays, arch); err != nil || !s.Has(i.Layers[0].Content.Digest) || !s.Has(i.Layers[1].Content.Digest) {
 		t.Errorf("what is needed is gone: %v", err)

@@ -183,30 +183,49 @@ func (s Store) Collect(ctx context.Context, targets func() ([]string, error)) (f
 	if err != nil {
 		return 0, err
 	}
+	err = s.each(roots, func(path string, bytes int64) error {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("collect the image store: %w", err)
+		}
+		freed += bytes
+		return nil
+	})
+	return freed, err
+}
+
+// Unneeded is how many bytes Collect would free if nobody used the store.
+func (s Store) Unneeded(targets []string) (bytes int64, err error) {
+	err = s.each(targets, func(_ string, n int64) error {
+		bytes += n
+		return nil
+	})
+	return bytes, err
+}
+
+// each calls f with each file that no image of targets needs, and its size.
+func (s Store) each(targets []string, f func(path string, bytes int64) error) error {
 	keep := map[string]bool{}
-	for _, target := range roots {
+	for _, target := range targets {
 		for _, d := range s.reachable(target) {
 			keep[strings.TrimPrefix(d, "sha256:")] = true
 		}
 	}
 	for _, dir := range []string{s.blobs(), s.partial()} {
 		entries, err := os.ReadDir(dir)
-		if err != nil {
-			return freed, fmt.Errorf("collect the image store: %w", err)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("read the image store: %w", err)
 		}
 		for _, e := range entries {
-			if keep[e.Name()] {
+			info, err := e.Info()
+			if keep[e.Name()] || err != nil {
 				continue
 			}
-			if info, err := e.Info(); err == nil {
-				freed += info.Size()
-			}
-			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return freed, fmt.Errorf("collect the image store: %w", err)
+			if err := f(filepath.Join(dir, e.Name()), info.Size()); err != nil {
+				return err
 			}
 		}
 	}
-	return freed, nil
+	return nil
 }
 
 // Size returns the bytes on disk, all together, and what each of the targets takes; what several share counts for each.

@@ -51,7 +51,8 @@ configuration, among loaded modules and in ` + "`/lib/modules`" + `.`},
 	{name: cluster.ProblemModules, means: "the modules of the running kernel are not on the disk any more", more: `
 An update has replaced the kernel that runs, and what is not loaded yet cannot be loaded until the machine restarts.`},
 	{name: cluster.ProblemRAM, means: "less memory is available than another cluster of three nodes takes"},
-	{name: cluster.ProblemRoom, means: "less than 1 GiB is free on the disk of the engine or of the state folder; an error below 100 MiB"},
+	{name: cluster.ProblemRoom, means: "less than 1 GiB is free on the disk of the engine or of the state folder; an error below 100 MiB", more: `
+` + "`bonsai df`" + ` shows what takes the room, and ` + "`bonsai prune`" + ` removes what nothing needs.`},
 	{name: cluster.ProblemClock, means: "the clock is behind the time at which a cluster's files were written", more: `
 It was set back, or is wrong. Certificates may not be valid yet then, and leases do not expire.`},
 	{name: cluster.ProblemFolder, means: "other users may look into a cluster's folder"},

@@ -53,7 +53,7 @@ See [Docker permission](troubleshooting.md#docker-permission).`},
 	fault.EngineTooOld: {means: "Docker is older than 20.10", more: `
 That is the oldest that works: nodes need private cgroup namespaces.`},
 	fault.Engine: {means: "Docker answered with an error", more: `
-The error is printed. A full disk is a common cause: ` + "`docker system df`" + `.
+The error is printed. A full disk is a common cause: ` + "`bonsai df`" + ` shows what bonsai takes, and ` + "`docker system df`" + ` the rest.
 bonsai needs about 350 MB for its payload, plus the space for the images of your pods in each node.`},
 	fault.Unreachable: {means: "nodes cannot reach the API server", more: `
 See [firewall](troubleshooting.md#a-firewall-on-the-host).`},

@@ -69,6 +69,9 @@ type Driver interface {
 	RemoveCluster(ctx context.Context, id string) error
 	// PrunePayloads removes payload volumes and node images that no container uses, except those of keep.
 	PrunePayloads(ctx context.Context, keep string) error
+	// DiskUse lists what volumes, containers and images of bonsai take on the engine's disk, whoever created them. What
+	// PrunePayloads(keep) would remove is Prunable. It may take seconds: the engine reads all files.
+	DiskUse(ctx context.Context, keep string) ([]Use, error)
 	// Exec runs a command in a container and returns its exit code.
 	Exec(ctx context.Context, container string, e Exec) (int, error)
 	// Logs copies the container's own output, at most tail lines from its end (0: all), into w.
@@ -110,6 +113,23 @@ type EngineInfo struct {
 	// it.
 	Apart    bool
 	Warnings []string
+}
+
+// The kinds of Use.
+const (
+	UseVolume    = "volume"
+	UseContainer = "container"
+	UseImage     = "image"
+)
+
+// Use is what one object of the engine takes on its disk.
+type Use struct {
+	Kind, Name string
+	// Cluster, ClusterID and Node are those of its labels; Payload is that of what nodes share.
+	Cluster, ClusterID, Node, Payload string
+	// Bytes of a container are what it has written itself; -1 means that the engine does not know.
+	Bytes    int64
+	Prunable bool
 }
 
 // Network is one network of the engine.

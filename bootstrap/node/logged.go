@@ -100,6 +100,12 @@ func (l *logged) PrunePayloads(ctx context.Context, keep string) (err error) {
 	return l.Driver.PrunePayloads(ctx, keep)
 }
 
+func (l *logged) DiskUse(ctx context.Context, keep string) (list []Use, err error) {
+	end := l.call(ctx, "measure", "")
+	defer func() { end(err) }()
+	return l.Driver.DiskUse(ctx, keep)
+}
+
 func (l *logged) Exec(ctx context.Context, container string, e Exec) (code int, err error) {
 	end := l.call(ctx, "exec", container)
 	defer func() { end(err) }()

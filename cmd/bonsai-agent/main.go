@@ -11,6 +11,7 @@
 //	bonsai-agent images rm NAME...    remove names from the node's store, and what has no other name; prints them as JSON
 //	bonsai-agent images pull NAME...  pull images as for a pod
 //	bonsai-agent images ls [-o json]  the images in the node's store
+//	bonsai-agent disk                 what takes room in the node, as JSON
 //	bonsai-agent probe URL            exit 0 if URL answers at all
 //	bonsai-agent release              detach the pods' loop devices from the machine, before the node is removed
 //	bonsai-agent registries           have containerd use the registry mirrors and the proxy of the node's configuration
@@ -61,7 +62,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: bonsai-agent run | status [-o json] | images import FILE|- | images receive | images unpacked CHAIN... | images export NAME... | images rm NAME... | images pull NAME... | images ls [-o json] | layers FOLDER DRIVER ID [DIGEST...] | probe URL | registries | limits | release, " +
+var errUsage = errors.New("usage: bonsai-agent run | status [-o json] | images import FILE|- | images receive | images unpacked CHAIN... | images export NAME... | images rm NAME... | images pull NAME... | images ls [-o json] | layers FOLDER DRIVER ID [DIGEST...] | disk | probe URL | registries | limits | release, " +
 	"or crictl ps [-a] | pods | images")
 
 func dispatch(ctx context.Context, name string, args []string, stdin io.Reader, stdout io.Writer) error {
@@ -78,6 +79,8 @@ func dispatch(ctx context.Context, name string, args []string, stdin io.Reader, 
 		return status(ctx, args, stdout)
 	case "images":
 		return images(ctx, args, stdin, stdout)
+	case "disk":
+		return disk(ctx, args, stdout)
 	case "probe":
 		return probe(ctx, args, stdout)
 	case "registries":

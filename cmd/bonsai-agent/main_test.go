@@ -40,7 +40,7 @@ func TestFlagsStandAnywhere(t *testing.T) {
 }
 
 func TestWrongUse(t *testing.T) {
-	for _, args := range [][]string{{}, {"dance"}, {"images"}, {"images", "eat"}, {"images", "rm"}, {"images", "pull"}, {"images", "held"}, {"status", "now"}, {"probe"}, {"probe", "::"}, {"registries", "now"}, {"crictl"}} {
+	for _, args := range [][]string{{}, {"dance"}, {"images"}, {"images", "eat"}, {"images", "rm"}, {"images", "pull"}, {"images", "held"}, {"status", "now"}, {"probe"}, {"disk", "now"}, {"probe", "::"}, {"registries", "now"}, {"crictl"}} {
 		if err := dispatch(t.Context(), "bonsai-agent", args, nil, &bytes.Buffer{}); !errors.Is(err, errUsage) {
 			t.Errorf("%q: got %v, want the usage", args, err)
 		}

@@ -2,7 +2,11 @@ package words
 
 // zhAdvice is what problems and failures advise; a test collects the phrases from all packages.
 var zhAdvice = map[string]string{
-	"turn it on in the kernel's configuration":                                                           "在内核配置中启用它",
+	"for example":                                     "例如",
+	"see what takes the room":                         "查看什么占用了空间",
+	"remove what nothing needs":                       "删除不再需要的内容",
+	"see what it is with --dry-run; agree with --yes": "用 --dry-run 查看是什么；用 --yes 表示同意",
+	"turn it on in the kernel's configuration":        "在内核配置中启用它",
 	"add cgroup_enable=memory to the kernel's command line, and restart this machine":                    "在内核命令行中加入 cgroup_enable=memory，然后重启本机",
 	"remove systemd.unified_cgroup_hierarchy=0 from the kernel's command line, and restart this machine": "从内核命令行中移除 systemd.unified_cgroup_hierarchy=0，然后重启本机",
 	"install the package with the other modules of this kernel, or use a kernel of a distribution":       "安装包含此内核其余模块的软件包，或使用发行版的内核",

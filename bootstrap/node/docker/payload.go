@@ -221,11 +221,41 @@ func (d *Driver) PrunePayloads(ctx context.Context, keep string) (err error) {
 	defer cancel()
 	defer func() { err = d.failure(ctx, "prune payloads", err) }()
 
+	spare, err := d.unneeded(ctx, keep)
+	if err != nil {
+		return err
+	}
+	for _, id := range spare.containers {
+		if err := d.removeContainer(ctx, id); err != nil {
+			return err
+		}
+	}
+	for _, name := range spare.volumes {
+		if err := unlessUsed(d.api.VolumeRemove(ctx, name, false)); err != nil {
+			return err
+		}
+	}
+	d.mu.Lock()
+	clear(d.volumes) // found again at the next look
+	d.mu.Unlock()
+	for _, id := range spare.images {
+		_, err := d.api.ImageRemove(ctx, id, image.RemoveOptions{PruneChildren: true})
+		if err := unlessUsed(err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unneeded is what PrunePayloads removes.
+type unneeded struct{ containers, volumes, images []string }
+
+func (d *Driver) unneeded(ctx context.Context, keep string) (spare unneeded, err error) {
 	ours := filters.NewArgs(filters.Arg("label", node.LabelPayload))
 	old := time.Now().Add(-d.scale.Of(abandoned))
 	containers, err := d.api.ContainerList(ctx, container.ListOptions{All: true, Filters: ours})
 	if err != nil {
-		return err
+		return spare, err
 	}
 	used := map[string]bool{keep: true}
 	for _, c := range containers {
@@ -233,14 +263,12 @@ func (d *Driver) PrunePayloads(ctx context.Context, keep string) (err error) {
 		case c.Labels[node.LabelCluster] != "", time.Unix(c.Created, 0).After(old):
 			used[c.Labels[node.LabelPayload]] = true
 		default: // a writer's container whose writer died
-			if err := d.removeContainer(ctx, c.ID); err != nil {
-				return err
-			}
+			spare.containers = append(spare.containers, c.ID)
 		}
 	}
 	volumes, err := d.api.VolumeList(ctx, volume.ListOptions{Filters: ours})
 	if err != nil {
-		return err
+		return spare, err
 	}
 	published := map[string]bool{}
 	for _, v := range volumes.Volumes {
@@ -252,18 +280,13 @@ func (d *Driver) PrunePayloads(ctx context.Context, keep string) (err error) {
 		hash := v.Labels[node.LabelPayload]
 		if made, err := time.Parse(time.RFC3339, v.CreatedAt); err != nil || made.After(old) {
 			used[hash] = true
-		} else if used[hash] && published[v.Name] {
-			continue
-		} else if err := unlessUsed(d.api.VolumeRemove(ctx, v.Name, false)); err != nil {
-			return err
+		} else if !used[hash] || !published[v.Name] {
+			spare.volumes = append(spare.volumes, v.Name)
 		}
 	}
-	d.mu.Lock()
-	clear(d.volumes) // found again at the next look
-	d.mu.Unlock()
 	images, err := d.api.ImageList(ctx, image.ListOptions{Filters: ours})
 	if err != nil {
-		return err
+		return spare, err
 	}
 	for _, i := range images {
 		if used[i.Labels[node.LabelPayload]] {
@@ -271,14 +294,16 @@ func (d *Driver) PrunePayloads(ctx context.Context, keep string) (err error) {
 		}
 		// An image is loaded before its volume is created.
 		found, err := d.api.ImageInspect(ctx, i.ID)
-		if err == nil && !found.Metadata.LastTagTime.After(old) {
-			_, err = d.api.ImageRemove(ctx, i.ID, image.RemoveOptions{PruneChildren: true})
-		}
-		if err := unlessUsed(err); err != nil {
-			return err
+		switch {
+		case err != nil:
+			if err := unlessUsed(err); err != nil {
+				return spare, err
+			}
+		case !found.Metadata.LastTagTime.After(old):
+			spare.images = append(spare.images, i.ID)
 		}
 	}
-	return nil
+	return spare, nil
 }
 
 // unlessUsed drops the errors of a removal that say that the object is gone or in use.

@@ -2,6 +2,7 @@ package fake
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -85,6 +86,36 @@ func (e *Engine) PrunePayloads(ctx context.Context, keep string) error {
 	}
 	maps.DeleteFunc(e.payloads, func(hash string, old bool) bool { return old && !used[hash] })
 	return nil
+}
+
+// DiskUse implements node.Driver. Volumes take the bytes of their files, payloads a mebibyte.
+func (e *Engine) DiskUse(ctx context.Context, keep string) (list []node.Use, err error) {
+	done, err := e.begin(ctx, "DiskUse", keep)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	used := map[string]bool{keep: true}
+	for name, c := range e.containers {
+		used[c.Payload] = true
+		if !c.foreign {
+			list = append(list, node.Use{Kind: node.UseContainer, Name: name, Cluster: c.Cluster, ClusterID: c.ClusterID, Node: c.Node, Payload: c.Payload})
+		}
+	}
+	for name, v := range e.volumes {
+		u := node.Use{Kind: node.UseVolume, Name: name, Cluster: v.cluster, ClusterID: v.id, Node: v.node}
+		for _, f := range v.files {
+			u.Bytes += int64(len(f.data))
+		}
+		if v.id != "" {
+			list = append(list, u)
+		}
+	}
+	for hash, old := range e.payloads {
+		list = append(list, node.Use{Kind: node.UseVolume, Name: "payload-" + hash, Payload: hash, Bytes: 1 << 20, Prunable: old && !used[hash]})
+	}
+	slices.SortFunc(list, func(a, b node.Use) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })
+	return list, nil
 }
 
 // Exec implements node.Driver.

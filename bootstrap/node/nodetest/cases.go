@@ -329,13 +329,38 @@ func testPrune(t *testing.T, s *suite) {
 	must(t, s.d.EnsurePayload(t.Context(), wanted.Payload, nil))
 	must(t, s.d.EnsurePayload(t.Context(), unused.Payload, nil))
 	s.Age(t)
+	wantUse(t, s, wanted.Hash, map[string]bool{s.p.Hash: false, wanted.Hash: false, unused.Hash: true})
 	must(t, s.d.PrunePayloads(t.Context(), wanted.Hash))
+	wantUse(t, s, wanted.Hash, map[string]bool{s.p.Hash: false, wanted.Hash: false})
 	for _, p := range []Payload{s.p, wanted, unused} {
 		must(t, s.d.EnsurePayload(t.Context(), p.Payload, nil))
 	}
 	equal(t, "times the used one was read", s.p.Opened.Load(), 1)
 	equal(t, "times the wanted one was read", wanted.Opened.Load(), 1)
 	equal(t, "times the unused one was read", unused.Opened.Load(), 2)
+}
+
+// wantUse compares which payloads take room, and whether they can be pruned; and that the first node does.
+func wantUse(t *testing.T, s *suite, keep string, want map[string]bool) {
+	t.Helper()
+	list, err := s.d.DiskUse(t.Context(), keep)
+	must(t, err)
+	got, nodes := map[string]bool{}, map[string]bool{}
+	for _, u := range list {
+		if u.Kind == node.UseVolume && u.Payload != "" {
+			got[u.Payload] = got[u.Payload] || u.Prunable
+		}
+		if u.ClusterID != "" && u.Node != "" {
+			nodes[u.Kind] = true
+			equal(t, "prunable of "+u.Name, u.Prunable, false)
+		}
+	}
+	for hash, prunable := range want {
+		if is, found := got[hash]; !found || is != prunable {
+			t.Errorf("payload %s: found %v, prunable %v, want %v", hash, found, is, prunable)
+		}
+	}
+	equal(t, "a volume and a container of a node", nodes[node.UseVolume] && nodes[node.UseContainer], true)
 }
 
 func testCancel(t *testing.T, s *suite) {

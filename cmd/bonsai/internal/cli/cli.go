@@ -50,6 +50,7 @@ type Engine interface {
 	WishEngine
 	CheckpointEngine
 	MachineEngine
+	DiskEngine
 	Services(ctx context.Context, name, namespace string) ([]bootstrap.Service, error)
 }
 
@@ -169,7 +170,7 @@ Docker engine. On a terminal, bonsai alone shows the cluster full screen (bonsai
 		a.logsCommand(), a.topCommand(), a.addonsCommand(), a.dnsCommand(), a.birthCommand(), a.sshCommand(), a.imageCommand(), a.updateContextCommand(),
 		a.versionCommand(), a.roleCommand(), a.profileCommand(), a.ipCommand(), a.cpCommand(), a.serviceCommand(), a.portCommand(),
 		a.planCommand(), a.applyCommand(), a.configCommand(), a.autostartCommand(), a.checkpointCommand(), a.forkCommand(),
-		a.doctorCommand(), a.explainCommand(),
+		a.doctorCommand(), a.explainCommand(), a.dfCommand(), a.pruneCommand(),
 	)
 	a.addElsewhere(root)
 	return root

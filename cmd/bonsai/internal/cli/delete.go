@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -139,7 +138,7 @@ func (a *app) runDeleteForeign(ctx context.Context, o deleteOptions) error {
 
 // confirm lists what would be removed and returns nil if the user agrees.
 func (a *app) confirm(ctx context.Context, h node.Holding) error {
-	if !isTerminal(a.Stdin) || !isTerminal(a.Stderr) || a.json() {
+	if !a.canAsk() {
 		return fault.Newf(fault.Usage, "removing what another state folder made needs an answer, and there is no terminal to ask on").
 			Advise("if you are sure", cluster.Bonsai("delete").With("--foreign", h.ID, "--yes").OfNone().Change())
 	}
@@ -152,19 +151,5 @@ func (a *app) confirm(ctx context.Context, h node.Holding) error {
 			fmt.Fprintf(a.Stderr, "  %-10s %s\n", kind.name, name)
 		}
 	}
-	fmt.Fprint(a.Stderr, "If its control plane is still running, it keeps running and loses its nodes. Remove all of this? [y/N] ")
-	answer := make(chan string, 1)
-	go func() { // a read of a terminal cannot be interrupted; after Ctrl-C it ends with the process
-		line, _ := bufio.NewReader(a.Stdin).ReadString('\n')
-		answer <- strings.ToLower(strings.TrimSpace(line))
-	}()
-	select {
-	case line := <-answer:
-		if line == "y" || line == "yes" {
-			return nil
-		}
-		return fault.Newf(fault.Canceled, "nothing was removed")
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return a.ask(ctx, "If its control plane is still running, it keeps running and loses its nodes. Remove all of this?")
 }

@@ -71,6 +71,25 @@ func TestDeleteForeignAsks(t *testing.T) {
 	}
 }
 
+func TestPruneOfAClusterAsks(t *testing.T) {
+	home := t.TempDir()
+	onTerminal(t, home, nil, "start", "-p", "dev")
+	use := `{"items": [{"cluster": "dev", "kind": "checkpoint", "name": "auto-1", "bytes": 300000, "offered": true}]}`
+	for answer, removed := range map[string]bool{"y\n": true, "\n": false, "n\n": false, "\x04": false} {
+		if err := os.WriteFile(filepath.Join(home, "disk.json"), []byte(use), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := typedOnTerminal(t, home, nil, answer, "prune", "-p", "dev", "--checkpoints")
+		if !strings.Contains(out, "checkpoint auto-1, 300 kB") || !strings.Contains(out, "[y/N]") {
+			t.Errorf("it asked %q", out)
+		}
+		left, readErr := os.ReadFile(filepath.Join(home, "disk.json"))
+		if readErr != nil || strings.Contains(string(left), "auto-1") == removed || (err == nil) != removed {
+			t.Errorf("after the answer %q: %v, %v\n%s", answer, err, readErr, out)
+		}
+	}
+}
+
 func TestTerminal(t *testing.T) {
 	home := t.TempDir()
 	out := onTerminal(t, home, nil, "start")
