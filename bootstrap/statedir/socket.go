@@ -42,6 +42,9 @@ func (c Cluster) runDir() string { return c.path("run") }
 // CreateSocketDir creates the folder of the cluster's sockets, private to this user: run in the cluster's folder, or a
 // folder below the temporary one if sockets cannot have that path. It is safe to repeat.
 func (c Cluster) CreateSocketDir() error {
+	if err := MkdirPrivate(c.dir); err != nil {
+		return err
+	}
 	run := c.runDir()
 	if len(filepath.Join(run, EtcdSocketName)) <= maxSocketPath && plainURL(run) {
 		return MkdirPrivate(run)

@@ -28,7 +28,7 @@ type bench struct {
 	runs            int
 	idle            time.Duration
 	busybox         string
-	onlyNodes       bool
+	only            string
 }
 
 func main() {
@@ -37,7 +37,7 @@ func main() {
 	flag.IntVar(&b.runs, "runs", 5, "how often each start is measured")
 	flag.DurationVar(&b.idle, "idle", 60*time.Second, "how long idle CPU is observed")
 	flag.StringVar(&b.busybox, "busybox", "build/rootfs/bin/busybox", "a static busybox, for the image of pods")
-	flag.BoolVar(&b.onlyNodes, "nodes", false, "measure only the verbs of single nodes")
+	flag.StringVar(&b.only, "only", "", "measure only one part, on a cluster of three nodes: "+strings.Join(partNames(), ", "))
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -58,11 +58,15 @@ func (b *bench) run(ctx context.Context) (err error) {
 		_ = b.bonsai(context.WithoutCancel(ctx), "delete", "-p", b.name)
 		_ = os.RemoveAll(b.home)
 	}()
-	if b.onlyNodes {
+	if b.only != "" {
+		part, ok := partNamed(b.only)
+		if !ok {
+			return fmt.Errorf("there is no part %q; parts are %s", b.only, strings.Join(partNames(), ", "))
+		}
 		if _, err := b.timed(ctx, "start", "-p", b.name, "--nodes", "3"); err != nil {
 			return err
 		}
-		return b.nodes(ctx, 3)
+		return part(b, ctx)
 	}
 	report("bonsai version", 100*time.Millisecond, b.median(func() (time.Duration, error) { return b.timed(ctx, "version") }))
 
@@ -102,12 +106,41 @@ func (b *bench) run(ctx context.Context) (err error) {
 	}
 	report("stop, 3 nodes", 3*time.Second, result{took: middle(stops)})
 	report("start again, 3 nodes", 4*time.Second, result{took: middle(starts)})
-	if err := b.nodes(ctx, 3); err != nil {
-		return err
+	for _, p := range parts() {
+		if err := p.measure(b, ctx); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
 	}
 	took, err := b.timed(ctx, "delete", "-p", b.name)
 	report("delete, 3 nodes", 3*time.Second, result{took, err})
 	return err
+}
+
+// part is what can be measured alone, on a running and idle cluster of three nodes.
+type part struct {
+	name    string
+	measure func(*bench, context.Context) error
+}
+
+func parts() []part {
+	return []part{{"nodes", (*bench).nodes}, {"images", (*bench).images}, {"checkpoints", (*bench).checkpoints}, {"guardian", (*bench).guardian}}
+}
+
+func partNames() []string {
+	var names []string
+	for _, p := range parts() {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+func partNamed(name string) (func(*bench, context.Context) error, bool) {
+	for _, p := range parts() {
+		if p.name == name {
+			return p.measure, true
+		}
+	}
+	return nil, false
 }
 
 // startAndDelete times a start of a new cluster; phases, if given, collects its timeline.

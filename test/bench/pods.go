@@ -1,21 +1,13 @@
 package main
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,18 +23,18 @@ const samples = 21
 // pods times the creation of single pods until their Ready condition, seen over a watch, with the image present; in
 // turn without and with a claim that has no volume yet.
 func (b *bench) pods(ctx context.Context) error {
+	busybox, err := os.ReadFile(b.busybox)
+	if err != nil {
+		return err
+	}
 	archive := filepath.Join(b.home, "image.tar")
-	if err := b.writeImage(archive); err != nil {
+	if err := writeImage(archive, benchImage, map[string][]byte{"busybox": busybox}); err != nil {
 		return err
 	}
 	if err := b.bonsai(ctx, "image", "load", "-p", b.name, archive); err != nil {
 		return err
 	}
-	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(b.home, "clusters", b.name, "kubeconfig"))
-	if err != nil {
-		return err
-	}
-	client, err := kubernetes.NewForConfig(config)
+	client, err := b.client()
 	if err != nil {
 		return err
 	}
@@ -62,6 +54,15 @@ func (b *bench) pods(ctx context.Context) error {
 	report("pod: create to Ready, p50", 700*time.Millisecond, result{took: pod})
 	report("pod and its claim: create to Ready, p50", pod.Round(time.Millisecond)+500*time.Millisecond, result{took: claimed})
 	return nil
+}
+
+func (b *bench) client() (*kubernetes.Clientset, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(b.home, "clusters", b.name, "kubeconfig"))
+	if err != nil {
+		return nil, err
+	}
+	config.QPS = -1 // no limit: the client is not what is measured
+	return kubernetes.NewForConfig(config)
 }
 
 // podLatency times one pod, or one pod and its claim.
@@ -122,45 +123,4 @@ func addClaim(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod)
 		},
 	}, metav1.CreateOptions{})
 	return err
-}
-
-// writeImage writes a docker archive of an image that holds a busybox.
-func (b *bench) writeImage(path string) error {
-	data, err := os.ReadFile(b.busybox)
-	if err != nil {
-		return err
-	}
-	var layer bytes.Buffer
-	w := tar.NewWriter(&layer)
-	if err := w.WriteHeader(&tar.Header{Name: "busybox", Mode: 0o755, Size: int64(len(data))}); err != nil {
-		return err
-	}
-	if _, err := w.Write(data); err != nil {
-		return err
-	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(layer.Bytes())), nil })
-	if err != nil {
-		return err
-	}
-	image, err := mutate.AppendLayers(empty.Image, l)
-	if err != nil {
-		return err
-	}
-	file, err := image.ConfigFile()
-	if err != nil {
-		return err
-	}
-	file = file.DeepCopy()
-	file.OS, file.Architecture = "linux", runtime.GOARCH
-	if image, err = mutate.ConfigFile(image, file); err != nil {
-		return err
-	}
-	tag, err := name.NewTag(benchImage)
-	if err != nil {
-		return err
-	}
-	return tarball.WriteToFile(path, tag, image)
 }
