@@ -100,10 +100,10 @@ test-e2e: build ## tests that start clusters; they need a Docker engine
 	@tools/need.sh tmux
 	go test -count=1 -p 1 -timeout 45m ./test/... $$(go list ./... | grep '/internal/.*/e2e$$')
 
-# Settings are variables: SUITE, FOCUS, SKIP, PROCS, FRESH, KEEP, START_ARGS, EXTRA; docs/conformance.md explains them.
+# Settings are variables: SUITE, FOCUS, SKIP, PROCS, FRESH, KEEP, KUBERNETES, VM, START_ARGS, EXTRA; docs/conformance.md explains them.
 .PHONY: conformance
-conformance: build ## run upstream's conformance tests (an hour; SUITE=dns FOCUS='Secrets' PROCS=4; see docs/conformance.md)
-	@tools/need.sh go conformance
+conformance: build ## run upstream's conformance tests (an hour; SUITE=dns FOCUS='Secrets' KUBERNETES=1.36 VM=trixie; see docs/conformance.md)
+	@tools/need.sh go conformance $(if $(VM),vm)
 	@test/conformance/run.sh
 
 .PHONY: conformance-quick conformance-node conformance-dns

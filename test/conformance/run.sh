@@ -5,9 +5,11 @@
 #
 #   SUITE       which tests: conformance, quick, node, dns, netpol, loadbalancer, storage
 #   FOCUS SKIP  regular expressions on the names of tests, within the suite
-#   PROCS       how many tests run at a time (4)
+#   PROCS       how many tests run at a time (4; in a machine 2)
 #   FRESH=1     do not continue a run that was interrupted
 #   KEEP=1      keep the cluster
+#   KUBERNETES  a minor version that the cluster emulates, such as 1.36; of the tests those that are in its list, too
+#   VM          the Debian release (trixie, bookworm) of a virtual machine in which the cluster runs; else it runs here
 #   START_ARGS  more flags of "bonsai start"
 #   EXTRA       more flags of e2e.test
 #
@@ -20,18 +22,31 @@ export BONSAI_HOME=$OUT/home KUBECONFIG=$OUT/kubeconfig
 # Each selection has a report folder of its own, so that a look at one test does not replace the results of a whole run.
 report=$OUT/report
 [[ $suite = conformance ]] || report+=-$suite
+[[ -z ${KUBERNETES:-} ]] || report+=-$KUBERNETES
+[[ -z ${VM:-} ]] || report+=-$VM
 [[ -z ${FOCUS:-}${SKIP:-} ]] || report+=-selected
 child='' registry='' interrupted=''
 
 # bonsai VERB ARGUMENT...: for the cluster of this run. The daemon must not inherit the lock.
-bonsai() { "$ROOT/bin/bonsai" "$1" -p "$cluster" "${@:2}" 9>&-; }
+bonsai() {
+	if [[ -n ${VM:-} ]]; then
+		# Emulation is up to 40 times slower than the machines for which the limits on bonsai's waits are chosen.
+		vm run-as-dev env BONSAI_WAIT_SCALE=30 bonsai "$1" -p "$cluster" "${@:2}" 9>&-
+	else
+		"$ROOT/bin/bonsai" "$1" -p "$cluster" "${@:2}" 9>&-
+	fi
+}
+
+vm() { "$ROOT/test/vm/vm.sh" "$@"; }
 
 # Whatever happens, nothing is left behind.
 finish() {
 	local code=$?
 	trap '' INT TERM HUP
 	[[ -z $registry ]] || kill "$registry" 2>/dev/null || true
-	if [[ -n ${KEEP:-} ]]; then
+	if [[ -n ${VM:-} ]]; then
+		[[ -n ${KEEP:-} ]] && say "the machine is kept: VM_SUITE=$VM test/vm/vm.sh run-as-dev bonsai status" || vm down
+	elif [[ -n ${KEEP:-} ]]; then
 		say "the cluster is kept: BONSAI_HOME=$BONSAI_HOME KUBECONFIG=$KUBECONFIG bin/bonsai status -p $cluster"
 	else
 		bonsai delete >/dev/null || true
@@ -50,31 +65,63 @@ interrupt() {
 prepare() {
 	"$KIT/programs.sh"
 	"$KIT/images.sh"
-	local build
+	local build known=''
+	[[ -z ${KUBERNETES:-} ]] || known=$(tests_of "$KUBERNETES")
 	build=$(cat "$ROOT/bin/bonsai" "$BIN/e2e.test" "$IMAGES/.made-from" | sha256sum | cut -c1-16)
 	"$BIN/suite" plan -bin "$BIN" -report "$report" -suite "$suite" -focus "${FOCUS:-}" -skip "${SKIP:-}" \
-		-list "$KIT/quick.txt" -storage-driver "$KIT/storage-driver.yaml" ${FRESH:+-fresh} -of "$build ${START_ARGS:-}"
+		-list "$KIT/quick.txt" ${known:+-known "$known"} -storage-driver "$KIT/storage-driver.yaml" ${FRESH:+-fresh} -of "$build ${START_ARGS:-}"
+}
+
+# tests_of MINOR: upstream's list of the conformance tests of that minor's newest release.
+tests_of() {
+	local dir
+	dir=$(cd "$OUT" && go mod download -json "k8s.io/kubernetes@v$1" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+	[[ -n $dir ]] || die "the module of Kubernetes $1 cannot be had"
+	echo "$dir/test/conformance/testdata/conformance.yaml"
 }
 
 start() {
-	if [[ -d $BONSAI_HOME ]]; then
+	[[ -z ${VM:-} ]] || boot
+	if [[ -d $BONSAI_HOME && -z ${VM:-} ]]; then
 		bonsai delete >/dev/null 2>&1 || true # what a run left behind that was killed
 	fi
 	# Unquoted on purpose: flags.
 	# shellcheck disable=SC2086
-	bonsai start --nodes 2 ${START_ARGS:-}
+	bonsai start --nodes 2 ${KUBERNETES:+--kubernetes-version "$KUBERNETES"} ${START_ARGS:-}
 	say "loading the images"
 	local archive
 	for archive in "$IMAGES"/*.tar; do
+		[[ -z ${VM:-} ]] || vm put "$archive" "$archive"
 		bonsai image load "$archive" >/dev/null
 	done
+	[[ -z ${VM:-} ]] || reach
+}
+
+# boot: a machine from a clean disk. The tests themselves run here, where they take less time: their timeouts are those
+# of machines that are not emulated.
+boot() {
+	vm down
+	vm up
+	vm put "$ROOT/bin/bonsai" /usr/local/bin/bonsai
+	vm put "$BIN/registry" "$BIN/registry"
+}
+
+# reach: the API server in the machine, from here.
+reach() {
+	local port
+	bonsai kubectl -- config view --raw --minify --flatten >"$KUBECONFIG"
+	port=$(sed -n 's|^ *server: https://127.0.0.1:||p' "$KUBECONFIG")
+	port=$(vm forward "$port")
+	sed -i "s|^\( *server: https://127.0.0.1\):.*|\1:$port|" "$KUBECONFIG"
+	chmod 600 "$KUBECONFIG"
 }
 
 # serve: some tests always pull, of the conformance tests two. Nodes reach the machine by the gateway of their network.
 serve() {
 	local gateway address served
 	gateway=$(bonsai ssh 1 -- ip route | awk '$1 == "default" { print $3 }')
-	exec {served}< <(exec "$BIN/registry" "$gateway:0" "$IMAGES"/*.tar 9>&-)
+	# In the machine it ends with the machine.
+	exec {served}< <(exec ${VM:+"$ROOT/test/vm/vm.sh" run-as-dev} "$BIN/registry" "$gateway:0" "$IMAGES"/*.tar 9>&-)
 	registry=$!
 	read -r address <&"$served" || die "the registry did not start"
 	bonsai start --registry-mirror "registry.k8s.io=http://$address" >"$WORK/mirror.log" 2>&1 || {
@@ -84,10 +131,11 @@ serve() {
 }
 
 tests() {
-	local flags=() code=0
+	local flags=() code=0 procs=4
+	[[ -z ${VM:-} ]] || procs=2
 	[[ $suite != storage ]] || flags+=("--storage.testdriver=$KIT/storage-driver.yaml")
 	# shellcheck disable=SC2086
-	"$BIN/suite" run -bin "$BIN" -report "$report" -kubeconfig "$KUBECONFIG" -procs "${PROCS:-4}" -- \
+	"$BIN/suite" run -bin "$BIN" -report "$report" -kubeconfig "$KUBECONFIG" -procs "${PROCS:-$procs}" -- \
 		"${flags[@]}" ${EXTRA:-} &
 	child=$!
 	wait "$child" || code=$?
@@ -100,6 +148,7 @@ tests() {
 
 # One command to the end, so that a change of this file during a run changes nothing.
 main() {
+	[[ -z ${VM:-} ]] || export VM_SUITE=$VM
 	[[ -x $ROOT/bin/bonsai ]] || die "bin/bonsai is missing: run make conformance"
 	mkdir -p "$OUT"
 	exec 9>"$OUT/lock"

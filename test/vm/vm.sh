@@ -6,6 +6,7 @@
 #   test/vm/vm.sh run CMD...       run as root; stdin, output and exit code pass through
 #   test/vm/vm.sh run-as-dev CMD.. the same as the user dev
 #   test/vm/vm.sh put FILE DEST    copy one file in (mode kept, parent folders made)
+#   test/vm/vm.sh forward PORT     lets a free port of this host's loopback lead to PORT of the machine's, and prints it
 #   test/vm/vm.sh down             stop; discards everything that was written in the machine
 #   test/vm/vm.sh build            only build the disk image, or rebuild it if it is stale
 #   test/vm/vm.sh status           print whether it is running
@@ -209,6 +210,16 @@ put() {
 		"$dest" "$how" "$(stat -Lc %a "$1")")" <"$src" 8>&-
 }
 
+# For as long as the machine is up.
+forward() {
+	local port
+	running || die "the machine is not up"
+	connect dev || die "no connection to the machine"
+	port=$(free_port)
+	ssh_to dev -O forward -L "127.0.0.1:$port:127.0.0.1:$1" >&2
+	echo "$port"
+}
+
 # ----------------------------------------------------------------- qemu ----
 
 # True if the process of the pid file is there and is our qemu.
@@ -363,6 +374,7 @@ build | up | down | status) "$verb" ;;
 run) run_as root "$@" ;;
 run-as-dev) run_as dev "$@" ;;
 put) [ $# = 2 ] || die "usage: put FILE DEST"; put "$@" ;;
+forward) [ $# = 1 ] || die "usage: forward PORT"; forward "$1" ;;
 _customize) customize "$1" ;;
 *) sed -n '2,/^set /{/^#/p}' "$self" >&2; exit 2 ;;
 esac

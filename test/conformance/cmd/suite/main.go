@@ -1,6 +1,6 @@
 // Command suite runs upstream's end-to-end tests against a cluster and says what came of them.
 //
-//	suite plan -bin DIR -report DIR -suite NAME -of ID [-focus RE] [-skip RE] [-list FILE] [-fresh]
+//	suite plan -bin DIR -report DIR -suite NAME -of ID [-focus RE] [-skip RE] [-list FILE] [-known FILE] [-fresh]
 //	suite run  -bin DIR -report DIR -kubeconfig FILE [-procs N] [-- FLAG OF e2e.test...]
 //
 // "plan" selects the tests and writes them down; it needs no cluster. If the report folder holds an unfinished run of the
@@ -69,11 +69,12 @@ func command(ctx context.Context, args []string, out io.Writer) (int, error) {
 		flags.StringVar(&p.Of, "of", "", "what identifies the build that is tested")
 		list := flags.String("list", "", "file with the names of the tests of a listed suite")
 		driver := flags.String("storage-driver", "", "file that describes the storage driver to test")
+		known := flags.String("known", "", "conformance.yaml of another version of Kubernetes: no tests that it does not have")
 		fresh := flags.Bool("fresh", false, "do not continue an unfinished run")
 		if err := flags.Parse(args[1:]); err != nil {
 			return 0, err
 		}
-		p.bin, p.report, p.list, p.driver, p.fresh = *bin, *report, *list, *driver, *fresh
+		p.bin, p.report, p.list, p.known, p.driver, p.fresh = *bin, *report, *list, *known, *driver, *fresh
 		return 0, p.run(ctx, out)
 	case "run":
 		kubeconfig := flags.String("kubeconfig", "", "the cluster to test")

@@ -16,8 +16,8 @@ import (
 // planner selects tests. Plan has everything but the tests.
 type planner struct {
 	plan.Plan
-	bin, report, list, driver string
-	fresh                     bool
+	bin, report, list, known, driver string
+	fresh                            bool
 }
 
 func (p planner) run(ctx context.Context, out io.Writer) error {
@@ -27,6 +27,11 @@ func (p planner) run(ctx context.Context, out io.Writer) error {
 	}
 	if p.Tests, err = p.selected(ctx, suite); err != nil {
 		return err
+	}
+	if p.known != "" {
+		if err := p.omitUnknown(out); err != nil {
+			return err
+		}
 	}
 	if len(p.Tests) == 0 {
 		return errors.New("no test matches")
@@ -105,6 +110,24 @@ func (p planner) selected(ctx context.Context, suite plan.Suite) (_ []plan.Test,
 	}
 	// Not by ginkgo: it runs what matches any of several expressions, and a list must be found complete first.
 	return plan.Matching(tests, p.Focus, p.Skip)
+}
+
+// omitUnknown leaves only the tests that another version of Kubernetes has as well, and says which those are that go.
+func (p *planner) omitUnknown(out io.Writer) error {
+	data, err := os.ReadFile(p.known)
+	if err != nil {
+		return err
+	}
+	var unknown []string
+	if p.Tests, unknown, err = plan.Known(p.Tests, data); err != nil {
+		return fmt.Errorf("%s: %w", p.known, err)
+	}
+	for _, name := range unknown {
+		if _, err := fmt.Fprintln(out, "not a conformance test of that version:", name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p planner) storageFlags(suite plan.Suite) []string {

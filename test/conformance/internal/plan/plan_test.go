@@ -133,3 +133,18 @@ func TestNamed(t *testing.T) {
 		t.Errorf("the error does not say which suites there are: %v", err)
 	}
 }
+
+func TestKnown(t *testing.T) {
+	tests := []Test{{Name: "[sig-a] A works [Conformance]"}, {Name: "[sig-b] B when so, works [Conformance]"}, {Name: "[sig-c] new"}}
+	const older = "- testname: A\n  codename: '[sig-a] A works [Conformance]'\n- testname: B\n  codename: '[sig-b] B when so, works\n    [Conformance]'\n"
+	known, unknown, err := Known(tests, []byte(older))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(known, tests[:2]) || !slices.Equal(unknown, []string{"[sig-c] new"}) {
+		t.Errorf("known %v, unknown %v", known, unknown)
+	}
+	if _, _, err := Known(tests, []byte("no list")); err == nil {
+		t.Error("what is not a list is accepted")
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"sigs.k8s.io/yaml"
 )
 
 // Suite is a selection of upstream's tests that has a name and a result line of its own.
@@ -81,6 +83,29 @@ func Only(tests []Test, names []string) ([]Test, error) {
 		}
 	}
 	return found, nil
+}
+
+// Known returns the tests that another version of Kubernetes has, too, and the names of the others. The argument is that
+// version's test/conformance/testdata/conformance.yaml, which lists its conformance tests.
+func Known(tests []Test, conformance []byte) (known []Test, unknown []string, err error) {
+	var listed []struct {
+		Codename string `json:"codename"`
+	}
+	if err := yaml.Unmarshal(conformance, &listed); err != nil {
+		return nil, nil, fmt.Errorf("reading the list of another version's tests: %w", err)
+	}
+	names := make(map[string]bool, len(listed))
+	for _, t := range listed {
+		names[t.Codename] = true
+	}
+	for _, t := range tests {
+		if names[t.Name] {
+			known = append(known, t)
+		} else {
+			unknown = append(unknown, t.Name)
+		}
+	}
+	return known, unknown, nil
 }
 
 // Matching returns the tests whose names match one regular expression and not the other. Empty ones leave out nothing.
