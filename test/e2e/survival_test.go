@@ -1,10 +1,15 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -12,9 +17,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/statedir"
 	"bonsai/test/e2e/harness"
 )
@@ -153,4 +160,247 @@ func hasProblem(s cluster.Snapshot, kind string) bool {
 		}
 	}
 	return false
+}
+
+// TestSurvival injures a cluster of three nodes in every way that an ordinary machine does, and looks afterwards that
+// nothing is lost: objects, pods, the data of claims, names.
+func TestSurvival(t *testing.T) {
+	c := harness.New(t)
+	c.Start(t, "--nodes", "3")
+	c.LoadImages(t)
+	s := newSurvivor(t, c)
+	s.wantWhole(t)
+	w := startWriter(t, c.Client(t))
+
+	node := s.nodes[1]
+	for _, injury := range []struct {
+		name string
+		do   func(*testing.T)
+		// start tells that a person has to: it is what "bonsai status" advises.
+		start bool
+	}{
+		{"the control plane is killed", func(t *testing.T) { kill(t, daemonPID(t, c)) }, false},
+		{"an agent, with DNS, is killed", func(t *testing.T) { killInNode(t, node, "bonsai-agent run") }, false},
+		{"a kubelet is killed", func(t *testing.T) { killComponent(t, c, node, "kubelet") }, false},
+		{"a containerd is killed", func(t *testing.T) { killComponent(t, c, node, "containerd") }, false},
+		{"a kube-proxy is killed", func(t *testing.T) { killComponent(t, c, node, "kube-proxy") }, false},
+		{"process 1 of a node is killed", func(t *testing.T) { killFirstProcess(t, node) }, false},
+		{"a node's container is restarted", func(t *testing.T) { harness.Docker(t, "restart", "-t", "0", harness.Container(t, node)) }, false},
+		{"a node's container is stopped", func(t *testing.T) { harness.Docker(t, "stop", "-t", "0", harness.Container(t, node)) }, true},
+		{"a node's container is removed", func(t *testing.T) { harness.Docker(t, "rm", "-f", harness.Container(t, node)) }, true},
+		{"a node's container is paused", func(t *testing.T) { harness.Docker(t, "pause", harness.Container(t, node)) }, true},
+		{"a node loses its network", func(t *testing.T) { disconnect(t, node) }, true},
+		{"the cluster is stopped", func(t *testing.T) { c.Must(t, "stop") }, true},
+		{"everything is killed at once", func(t *testing.T) { s.killEverything(t) }, true},
+		{"the end of etcd's log is torn", func(t *testing.T) { c.Must(t, "stop"); tearLog(t, state(c).Etcd()) }, true},
+	} {
+		ok := t.Run(injury.name, func(t *testing.T) {
+			begun := time.Now()
+			injury.do(t)
+			if injury.start {
+				c.Start(t)
+			}
+			s.wantWhole(t)
+			t.Logf("whole after %s", time.Since(begun).Round(10*time.Millisecond))
+		})
+		if !ok {
+			break // the next injuries would be those of a cluster that is broken already
+		}
+	}
+	t.Logf("the longest time without a confirmed write: %s", w.ends(t, c.Client(t)).Round(time.Millisecond))
+	if !t.Failed() {
+		t.Run("etcd's log is damaged", s.testDamagedLog)
+	}
+}
+
+// survivor is what has to be there after each injury.
+type survivor struct {
+	*harness.Cluster
+	n     *harness.Namespace
+	nodes []string
+	uid   map[string]string // of the pods that have claims
+}
+
+func newSurvivor(t *testing.T, c *harness.Cluster) *survivor {
+	t.Helper()
+	s := &survivor{Cluster: c, n: keptNamespace(t, c, "survival"), nodes: c.Nodes(t), uid: map[string]string{}}
+	deployment(t, s.n, "web", 3)
+	s.n.Service(t, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: "web"},
+		Spec:       corev1.ServiceSpec{Selector: map[string]string{"app": "web"}, Ports: []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromInt32(8080)}}},
+	})
+	for _, node := range s.nodes {
+		claim(t, s.n, "data-"+node, "")
+		pod := s.n.Create(t, harness.On(node, withClaim(s.n, "keeper-"+node, "data-"+node)))[0]
+		write(t, s.n, pod.Name, "written on "+node)
+		s.n.Create(t, harness.On(node, s.n.Pod("client-"+node, harness.Testpod, "serve")))
+		s.uid[pod.Name] = string(pod.UID)
+	}
+	return s
+}
+
+// wantWhole waits until the cluster is as it was, and fails if it does not become that.
+func (s *survivor) wantWhole(t *testing.T) {
+	t.Helper()
+	readyNodes(t, s.Cluster, len(s.nodes))
+	available(t, s.n, "web", 3)
+	for _, node := range s.nodes {
+		harness.Until(t, time.Minute, "the claim on "+node, func() error { return s.keeps(t, node) })
+		harness.Until(t, time.Minute, "the Service's name on "+node, func() error {
+			r := s.Bonsai(t, "kubectl", "--", "-n", s.n.Namespace, "exec", "client-"+node, "--", "testpod", "fetch", "-n", "3", "http://web.survival/")
+			if r.Code != 0 {
+				return errors.New(r.Stderr)
+			}
+			return nil
+		})
+	}
+	harness.Until(t, time.Minute, "status to find nothing that is wrong now", func() error {
+		if got, code := s.Status(t); code != 0 {
+			return fmt.Errorf("it exits with %d: %+v", code, got.Problems)
+		}
+		return nil
+	})
+}
+
+// keeps checks that the pod with the claim is still the same one, and has what was written.
+func (s *survivor) keeps(t *testing.T, node string) error {
+	pod, err := s.n.Client.CoreV1().Pods(s.n.Namespace).Get(t.Context(), "keeper-"+node, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	if string(pod.UID) != s.uid[pod.Name] {
+		return fmt.Errorf("pod %s is another one", pod.Name)
+	}
+	r := s.Bonsai(t, "kubectl", "--", "-n", s.n.Namespace, "exec", pod.Name, "--", "cat", "/data/file")
+	if want := "written on " + node; r.Code != 0 || strings.TrimSpace(r.Stdout) != want {
+		return fmt.Errorf("the claim has %q, want %q: %s", r.Stdout, want, r.Stderr)
+	}
+	return nil
+}
+
+// killEverything is what a power failure does to the processes.
+func (s *survivor) killEverything(t *testing.T) {
+	t.Helper()
+	kill(t, guardianPID(t, s.Cluster)) // first, or it would act
+	kill(t, daemonPID(t, s.Cluster))
+	args := []string{"kill"}
+	for _, node := range s.nodes {
+		args = append(args, harness.Container(t, node))
+	}
+	harness.Docker(t, args...)
+}
+
+// testDamagedLog: what cannot be read is named, and the last checkpoint leads out of it.
+func (s *survivor) testDamagedLog(t *testing.T) {
+	s.Must(t, "checkpoint", "save", "whole")
+	s.Must(t, "stop")
+	file := lastLog(t, state(s.Cluster).Etcd())
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := len(bytes.TrimRight(data, "\x00"))
+	copy(data[end/2:end], bytes.Repeat([]byte("damaged "), 4))
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := s.Bonsai(t, "start")
+	wantCode(t, r, code(fault.ControlPlane))
+	if !strings.Contains(r.Stderr, "checkpoint restore whole") {
+		t.Errorf("a start with a damaged log does not advise to restore the last checkpoint:\n%s", r.Stderr)
+	}
+	s.Must(t, "checkpoint", "restore", "whole")
+	s.wantWhole(t)
+}
+
+// tearLog takes away the end of the last record in etcd's log, as a power failure in the middle of a write does.
+func tearLog(t *testing.T, etcd string) {
+	t.Helper()
+	file := lastLog(t, etcd)
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := len(bytes.TrimRight(data, "\x00"))
+	clear(data[end-10 : end])
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lastLog is the file of etcd's write-ahead log that is written to.
+func lastLog(t *testing.T, etcd string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(etcd, "member", "wal", "*.wal"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("etcd has the logs %v, %v", files, err)
+	}
+	return slices.Max(files)
+}
+
+// guardianPID finds the process that restarts the control plane.
+func guardianPID(t *testing.T, c *harness.Cluster) int {
+	t.Helper()
+	processes, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range processes {
+		data, _ := os.ReadFile(file) // processes end
+		args := strings.Split(string(bytes.TrimRight(data, "\x00")), "\x00")
+		if filepath.Base(args[0]) == "guardian" && slices.Contains(args, c.Name) {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return pid
+		}
+	}
+	t.Fatalf("cluster %s has no guardian", c.Name)
+	panic("unreachable")
+}
+
+func kill(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatalf("kill process %d: %v", pid, err)
+	}
+}
+
+// killInNode kills the node's process with that command line.
+func killInNode(t *testing.T, node, command string) {
+	t.Helper()
+	// In brackets, so that the shell itself does not match.
+	harness.InNode(t, node, "sh", "-c", fmt.Sprintf("kill -9 $(pgrep -f '[%s]%s')", command[:1], command[1:]))
+}
+
+func killComponent(t *testing.T, c *harness.Cluster, node, name string) {
+	t.Helper()
+	was := component(t, c, node, name)
+	harness.InNode(t, node, "kill", "-9", strconv.Itoa(was.PID))
+	harness.Until(t, 30*time.Second, "another "+name, func() error {
+		if is := component(t, c, node, name); is.PID == was.PID || is.Phase != cluster.PhaseRunning {
+			return fmt.Errorf("it is %+v", is)
+		}
+		return nil
+	})
+}
+
+// killFirstProcess kills what the container consists of, from outside: in a container process 1 cannot be killed.
+func killFirstProcess(t *testing.T, node string) {
+	t.Helper()
+	pid, err := strconv.Atoi(strings.TrimSpace(harness.Docker(t, "inspect", harness.Container(t, node), "--format", "{{.State.Pid}}")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Skipf("killing process %d of the engine needs root, and an engine on this machine: %v", pid, err)
+	}
+}
+
+func disconnect(t *testing.T, node string) {
+	t.Helper()
+	container := harness.Container(t, node)
+	network := strings.TrimSpace(harness.Docker(t, "inspect", container, "--format", "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}}{{end}}"))
+	harness.Docker(t, "network", "disconnect", "-f", network, container)
 }
