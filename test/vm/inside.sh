@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# inside.sh - the test itself: what an ordinary user does with bonsai, from the first start until nothing is left.
+# inside.sh [rebooted] - the test itself: what an ordinary user does with bonsai, from the first start until nothing is left.
 # It runs in the machine that vm.sh drives (or any other Debian with busybox-static, as a user who may use
 # Docker and has no cluster). Each line is printed with the time that it took; the first failure prints the logs
-# and ends the run.
+# and ends the run. With "rebooted" it is the part after a reboot, which expects what the first part has left.
 set -Eeuo pipefail
 
 # Emulation is up to 40 times slower than the machines for which the limits on bonsai's waits are chosen.
 export BONSAI_WAIT_SCALE=${BONSAI_WAIT_SCALE:-30}
 limit=600s  # for each wait of this script
 image=bonsai-vm/busybox:1
-work=$(mktemp -d)
+work=$HOME/proof # not in /tmp, which a reboot empties
 begun=$EPOCHREALTIME
 
 # ------------------------------------------------------------ reporting ----
@@ -52,7 +52,6 @@ failed() {
 	exit 1
 }
 trap failed ERR
-trap 'rm -rf "$work"' EXIT
 
 # -------------------------------------------------------------- helpers ----
 
@@ -471,6 +470,81 @@ outlives_its_session() {
 	status_is_good
 }
 
+# as_root COMMAND...: in the machine itself. Who may use Docker is root.
+as_root() { docker run --rm --privileged --pid=host "$image" nsenter -t 1 -m -u -i -n -- "$@"; }
+
+a_checkpoint_brings_everything_back() {
+	bonsai checkpoint save proof
+	k delete configmap mine
+	k delete pod keeper --now
+	bonsai checkpoint restore proof
+	is "$(k get configmap mine -o jsonpath='{.data.kept}')" yes "the object of before"
+	pods_are_ready
+	claim_kept_its_data
+	bonsai checkpoint delete proof
+}
+
+# The containers end with the engine, and it starts them again.
+survives_the_engine() {
+	as_root systemd-run --quiet --no-block systemctl restart docker
+	for _ in $(seq 120); do
+		sleep 2
+		docker info >/dev/null 2>&1 && [ "$(docker ps -q --filter label=io.bonsai.node | wc -l)" = 2 ] && break
+	done
+	k wait pod web-1 --for=jsonpath='{.status.containerStatuses[0].restartCount}'="$(($1 + 1))" --timeout=$limit
+	pods_are_ready
+	status_is_good
+	service_works
+}
+
+restarts_of_web_1() { k get pod web-1 -o jsonpath='{.status.containerStatuses[0].restartCount}'; }
+
+# An hour forward and back, as after a sleep, or when time is set at last.
+survives_the_clock() {
+	as_root date -s "@$(($(date +%s) + 3600))"
+	status_is_good
+	k create configmap later
+	names_work
+	as_root date -s "@$(($(date +%s) - 3600))"
+	status_is_good
+	k delete configmap later
+	pods_are_ready
+	names_work
+}
+
+# Somebody who lingers has a systemd from the boot on.
+autostart_is_enabled() {
+	docker run --rm -v /var/lib/systemd:/systemd "$image" sh -c "mkdir -p /systemd/linger && touch /systemd/linger/$(id -un)"
+	bonsai autostart enable
+	bonsai autostart status
+	# For machines that are emulated. The unit has the variables that people set, and this one is for tests.
+	mkdir -p ~/.config/systemd/user/bonsai.service.d
+	printf '[Service]\nEnvironment=BONSAI_WAIT_SCALE=%s\n' "$BONSAI_WAIT_SCALE" >~/.config/systemd/user/bonsai.service.d/scale.conf
+	kept >"$work/kept"
+	sync
+}
+
+# The machine lost its power, and nobody has typed anything since.
+comes_back_after_a_reboot() {
+	for _ in $(seq 200); do
+		bonsai status >/dev/null 2>&1 && break
+		sleep 3
+	done
+	status_is_good
+	pods_are_ready
+	is "$(kept)" "$(cat "$work/kept")" "identity of pods and objects"
+	claim_kept_its_data
+	service_works
+	names_work
+}
+
+autostart_is_disabled() {
+	bonsai autostart disable
+	rm -r ~/.config/systemd/user/bonsai.service.d
+	is "$(systemctl --user list-unit-files --no-legend 'bonsai*' | wc -l)" 0 "number of units left"
+	docker run --rm -v /var/lib/systemd:/systemd "$image" rm "/systemd/linger/$(id -un)"
+}
+
 nothing_is_left() {
 	local kind
 	bonsai delete
@@ -488,6 +562,16 @@ nothing_is_left() {
 
 # shellcheck disable=SC1091
 echo "$(. /etc/os-release && echo "$PRETTY_NAME"), Linux $(uname -r), Docker $(docker version -f '{{.Server.Version}}'), user $(id -un)"
+if [ "${1:-}" = rebooted ]; then
+	step "a machine that lost its power brings everything back" comes_back_after_a_reboot
+	step "autostart is disabled" autostart_is_disabled
+	step "loop devices in a privileged pod" loop_devices_work
+	step "delete leaves nothing" nothing_is_left
+	echo "all steps after the reboot passed in $(seconds_since "$begun")"
+	exit
+fi
+rm -rf "$work"
+mkdir -p "$work"
 foreign_kubeconfig
 step "version" bonsai version
 step "start, two nodes" bonsai start --nodes 2
@@ -514,6 +598,9 @@ step "start brings everything back" started_again_with_everything
 step "names again" names_work
 step "the claim kept its data" claim_kept_its_data
 step "status" status_is_good
+step "a checkpoint brings back what was deleted" a_checkpoint_brings_everything_back
+step "the engine restarts" survives_the_engine "$(restarts_of_web_1)"
+step "the clock goes an hour forward, and back" survives_the_clock
 step "the control plane outlives its unit" outlives_its_unit
 step "a killed control plane comes back" a_killed_daemon_comes_back
 step "the control plane outlives its session" outlives_its_session
@@ -521,6 +608,6 @@ step "docker system prune with the filter spares a stopped cluster" prune_spares
 step "status and start say what a prune has taken" prune_is_reported
 step "a claim that lost its data is a problem, and can be made again" lost_claim_is_a_problem
 step "status" status_is_good
-step "loop devices in a privileged pod" loop_devices_work
-step "delete leaves nothing" nothing_is_left
+step "a claim" claim_is_bound
+step "autostart is enabled" autostart_is_enabled
 echo "all steps passed in $(seconds_since "$begun")"

@@ -20,7 +20,7 @@ vm up
 began=$SECONDS
 vm put "$bonsai" /usr/local/bin/bonsai
 vm put "$here/inside.sh" /usr/local/bin/inside.sh
-if vm run-as-dev /usr/local/bin/inside.sh; then
+if vm run-as-dev /usr/local/bin/inside.sh && vm power-cycle && vm run-as-dev /usr/local/bin/inside.sh rebooted; then
 	echo "PASS Debian $VM_SUITE in $((SECONDS - began)) s"
 else
 	code=$?

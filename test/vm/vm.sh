@@ -7,6 +7,7 @@
 #   test/vm/vm.sh run-as-dev CMD.. the same as the user dev
 #   test/vm/vm.sh put FILE DEST    copy one file in (mode kept, parent folders made)
 #   test/vm/vm.sh forward PORT     lets a free port of this host's loopback lead to PORT of the machine's, and prints it
+#   test/vm/vm.sh power-cycle      end it as a power failure does, and boot it from its disk
 #   test/vm/vm.sh down             stop; discards everything that was written in the machine
 #   test/vm/vm.sh build            only build the disk image, or rebuild it if it is stale
 #   test/vm/vm.sh status           print whether it is running
@@ -347,18 +348,33 @@ up() {
 	say "Debian $VM_SUITE is up after $((SECONDS - begun)) s"
 }
 
-down() {
+# Ends qemu, if it runs, by that signal.
+end() {
 	local pid user
 	if running; then
 		pid=$(cat "$live/qemu.pid")
 		for user in root dev; do ssh_to $user -O exit 2>/dev/null || true; done
-		kill "$pid" 2>/dev/null || true
+		kill "-$1" "$pid" 2>/dev/null || true
 		for _ in $(seq 50); do
 			running || break
 			sleep 0.1
 		done
 		! running || kill -9 "$pid"
 	fi
+}
+
+# The machine's disk keeps what the machine has flushed. What qemu has written is in this host's memory at least.
+power-cycle() {
+	local begun=$SECONDS
+	running || die "the machine is not up"
+	end KILL
+	start_qemu
+	wait_ssh "$VM_TIMEOUT"
+	say "Debian $VM_SUITE is up again after $((SECONDS - begun)) s"
+}
+
+down() {
+	end TERM
 	[ ! -f "$live/sockets" ] || rm -rf "$(cat "$live/sockets")"
 	rm -rf "$live"
 }
@@ -370,7 +386,7 @@ status() {
 verb=${1:-}
 [ $# = 0 ] || shift
 case $verb in
-build | up | down | status) "$verb" ;;
+build | up | power-cycle | down | status) "$verb" ;;
 run) run_as root "$@" ;;
 run-as-dev) run_as dev "$@" ;;
 put) [ $# = 2 ] || die "usage: put FILE DEST"; put "$@" ;;
