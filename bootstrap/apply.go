@@ -223,7 +223,7 @@ func (o *operation) environment() (plan.Environment, error) {
 // apply makes the planned changes, and repairs what is missing. Once the spec is written, any later start continues
 // from there.
 func (o *operation) apply(ctx context.Context) error {
-	if err := o.commit(); err != nil {
+	if err := o.commit(ctx); err != nil {
 		return err
 	}
 	g, gctx := errgroup.WithContext(ctx)
@@ -250,7 +250,7 @@ func (o *operation) apply(ctx context.Context) error {
 }
 
 // commit writes certificates and the spec.
-func (o *operation) commit() error {
+func (o *operation) commit(ctx context.Context) error {
 	return o.rec.step("pki", "Certificates", func(func(string)) error {
 		if err := o.state.Create(); err != nil {
 			return err
@@ -263,7 +263,7 @@ func (o *operation) commit() error {
 		}
 		o.wrote(o.state.SpecFile())
 		if o.restoring.bring != nil {
-			if err := o.restoring.bring(o.state); err != nil {
+			if err := o.restoring.bring(ctx, o.state); err != nil {
 				return err
 			}
 		}

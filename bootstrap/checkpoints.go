@@ -154,7 +154,10 @@ func (m *Manager) RestoreCheckpoint(ctx context.Context, name, checkpoint string
 type restoring struct {
 	checkpoint string
 	// bring is called before the daemon is spawned, to have the checkpoint there; it may be nil.
-	bring func(statedir.Cluster) error
+	bring func(context.Context, statedir.Cluster) error
+	// claims opens what a new node has to have in its folders of claims, by the place of the node in the plan; see
+	// node.NodeSpec.Data. It may be nil.
+	claims func(place int) func() (io.ReadCloser, error)
 }
 
 // Fork creates a cluster of the name as with the settings and the objects of another one, and returns the record of its
@@ -188,12 +191,13 @@ func (m *Manager) Fork(ctx context.Context, name, checkpoint, as string, run Run
 		return nil, err
 	}
 	defer func() { _ = newLock.Release() }()
-	return m.startLocked(ctx, newLock, plan.Wish{Name: as, Like: &spec}, run, restoring{checkpoint: checkpoint, bring: func(to statedir.Cluster) error {
-		if err := CheckpointsOf(to).Import(CheckpointsOf(from), checkpoint); err != nil {
+	bring := func(ctx context.Context, to statedir.Cluster) error {
+		if err := CheckpointsOf(to).Import(CheckpointsOf(from), checkpoint, originName(checkpoint)); err != nil {
 			return checkpointFault(to, "copy checkpoint "+checkpoint, checkpoint, err)
 		}
 		return to.RecordImages(ctx, from.LoadedImages())
-	}})
+	}
+	return m.startLocked(ctx, newLock, plan.Wish{Name: as, Like: &spec}, run, restoring{checkpoint: originName(checkpoint), bring: bring})
 }
 
 // checkRestorable reads a whole checkpoint before anything changes.

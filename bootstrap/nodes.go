@@ -130,7 +130,11 @@ func (o *operation) runNodes(ctx context.Context, spec *cluster.Spec, nodes []cl
 				if err != nil {
 					return err
 				}
-				return o.driver.EnsureNode(gctx, node.NodeSpec{Spec: spec, Node: n, Payload: payload.Hash, Image: payload.ImageRef, Files: files})
+				wanted := node.NodeSpec{Spec: spec, Node: n, Payload: payload.Hash, Image: payload.ImageRef, Files: files}
+				if o.restoring.claims != nil {
+					wanted.Data = o.restoring.claims(slices.IndexFunc(spec.Nodes, func(m cluster.Node) bool { return m.Name == n.Name }))
+				}
+				return o.driver.EnsureNode(gctx, wanted)
 			})
 		})
 	}

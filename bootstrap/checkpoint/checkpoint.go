@@ -310,13 +310,14 @@ func (f Folder) Save(c cluster.Checkpoint, spec cluster.Spec, write func(io.Writ
 	return c, f.prune()
 }
 
-// Import copies a checkpoint of another cluster's folder, which may be restored into this one. The data is not copied but
-// linked where that is possible: it never changes. Errors are those of Get and Save.
-func (f Folder) Import(from Folder, name string) (err error) {
+// Import copies a checkpoint of another cluster's folder, which may be restored into this one, and calls it as. The data is not
+// copied but linked where that is possible: it never changes. Errors are those of Get and Save.
+func (f Folder) Import(from Folder, name, as string) (err error) {
 	d, err := from.describe(name)
 	if err != nil {
 		return err
 	}
+	d.Name = as
 	if err := f.room(d.Checkpoint); err != nil {
 		return err
 	}

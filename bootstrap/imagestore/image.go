@@ -192,8 +192,8 @@ func Chain(parent, diffID string) string {
 	return digestOf(sum[:])
 }
 
-// reachable are the digests of all content that a target leads to, as far as the store has it.
-func (s Store) reachable(target string) (all []string) {
+// Reachable are the digests of all content that a target leads to, as far as the store has it.
+func (s Store) Reachable(target string) (all []string) {
 	seen := map[string]bool{}
 	for next := []string{target}; len(next) > 0; next = next[1:] {
 		d := next[0]

@@ -206,7 +206,7 @@ func (s Store) Unneeded(targets []string) (bytes int64, err error) {
 func (s Store) each(targets []string, f func(path string, bytes int64) error) error {
 	keep := map[string]bool{}
 	for _, target := range targets {
-		for _, d := range s.reachable(target) {
+		for _, d := range s.Reachable(target) {
 			keep[strings.TrimPrefix(d, "sha256:")] = true
 		}
 	}
@@ -246,7 +246,7 @@ func (s Store) Size(targets []string) (total int64, each map[string]int64, err e
 	each = map[string]int64{}
 	for _, target := range targets {
 		each[target] = 0
-		for _, d := range s.reachable(target) {
+		for _, d := range s.Reachable(target) {
 			each[target] += sizes[d]
 		}
 	}

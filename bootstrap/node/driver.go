@@ -163,6 +163,9 @@ type NodeSpec struct {
 	Image   string // Payload.ImageRef
 	// Files are written into the container before it starts, and again whenever they changed.
 	Files []File
+	// Data opens a tar archive of the root folder that a container gets once, when it is created and before it starts; it may be
+	// nil. It may be called more than once.
+	Data func() (io.ReadCloser, error)
 }
 
 // File is one file for a container; folders are created as needed.

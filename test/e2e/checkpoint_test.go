@@ -145,6 +145,7 @@ func TestCheckpoints(t *testing.T) {
 	})
 	t.Run("damaged data", func(t *testing.T) { testRestoreOverDamage(t, c, n) })
 	t.Run("fork", func(t *testing.T) { testFork(t, c, n) })
+	t.Run("export", func(t *testing.T) { testExport(t, c, n) })
 	wantCode(t, c.Bonsai(t, "checkpoint", "restore", "none"), code(fault.CheckpointNotFound))
 	c.Must(t, "checkpoint", "delete", "base")
 }
@@ -234,6 +235,57 @@ func testFork(t *testing.T, c *harness.Cluster, n *harness.Namespace) {
 	fork.Must(t, "checkpoint", "restore", "base") // which came along
 	wantMaps(t, there, "a")
 	fork.Must(t, "delete")
+}
+
+// testExport: a cluster goes through a file to a machine that has nothing of it, with its images and the data of its claims.
+func testExport(t *testing.T, c *harness.Cluster, n *harness.Namespace) {
+	n.WaitReady(t, "writer")
+	n.Exec(t, "writer", "sh", "-c", "mkdir -p /data/private && echo precious >/data/private/file && chown -R 1234:5678 /data/private && chmod 640 /data/private/file && sync")
+	file := filepath.Join(t.TempDir(), "cluster.bonsai")
+	began := time.Now()
+	said := c.Must(t, "checkpoint", "export", file)
+	t.Logf("export took %s: %s", time.Since(began), said)
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("the file has the mode %s, %v", info.Mode(), err)
+	}
+
+	there := &harness.Cluster{Home: harness.NewHome(t)}
+	there.Name = there.Home.Name()
+	began = time.Now()
+	there.Must(t, "start", "--from", file)
+	readyNodes(t, there, len(c.Nodes(t)))
+	copied := &harness.Namespace{Cluster: there, Namespace: n.Namespace, Client: there.Client(t)}
+	available(t, copied, "web", 3)
+	copied.WaitReady(t, "writer")
+	t.Logf("everything runs %s after the command began", time.Since(began))
+	wantMaps(t, copied, configMaps(t, n)...)
+	if got := copied.Exec(t, "writer", "sh", "-c", "cat /data/file /data/private/file; stat -c '%u:%g %a' /data/private/file"); got != "first\nprecious\n1234:5678 640\n" {
+		t.Errorf("the claim has %q", got)
+	}
+	if out := there.Must(t, "checkpoint", "list"); !strings.Contains(out, "origin") {
+		t.Errorf("the checkpoint that it was made of is not there:\n%s", out)
+	}
+	there.Must(t, "checkpoint", "restore", "origin")
+	if s, code := there.Status(t); code != 0 {
+		t.Errorf("status exits with %d: %+v", code, s.Problems)
+	}
+	wantCode(t, there.Bonsai(t, "start", "--from", file), code(fault.Conflict))
+	there.Must(t, "delete")
+
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, data[:len(data)/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, there.Bonsai(t, "start", "--from", file), code(fault.Checkpoint))
+	if left := there.Leftovers(t); len(left) > 0 {
+		t.Errorf("left are %v", left)
+	}
+	if left, err := filepath.Glob(filepath.Join(there.Dir, "clusters", "*")); err != nil || len(left) > 0 {
+		t.Errorf("left are %v, %v", left, err)
+	}
 }
 
 func podsOf(t *testing.T, n *harness.Namespace) []corev1.Pod {

@@ -36,6 +36,7 @@ const (
 	pingLimit  = 10 * time.Second // to notice an engine that hangs
 	callLimit  = 30 * time.Second // anything that neither moves data nor waits for processes
 	startLimit = time.Minute      // making and starting a container on a loaded machine
+	dataLimit  = 20 * time.Minute // writing the data of claims, which may be gigabytes, into one
 	copyLimit  = 3 * time.Minute  // moving the payload of about hundred megabytes
 	goneLimit  = 30 * time.Second // removals: a container's processes, mounts and endpoints have to end first
 	// releaseLimit bounds a command that detaches devices; a hung node must not delay its removal for long.

@@ -25,7 +25,11 @@ import (
 // EnsureNode makes the node's container exist with these settings and run.
 func (d *Driver) EnsureNode(ctx context.Context, n node.NodeSpec) (err error) {
 	op := "start node " + n.Node.Name
-	ctx, cancel := d.within(ctx, startLimit)
+	limit := startLimit
+	if n.Data != nil {
+		limit += dataLimit
+	}
+	ctx, cancel := d.within(ctx, limit)
 	defer cancel()
 	defer func() { err = d.failure(ctx, op, err) }()
 
@@ -143,7 +147,11 @@ func (d *Driver) createWith(ctx context.Context, op string, n node.NodeSpec, pay
 		}
 		return err
 	}
-	if err = d.checkPayload(ctx, payload); err == nil {
+	err = d.checkPayload(ctx, payload)
+	if err == nil {
+		err = d.fill(ctx, c.ID, n.Data)
+	}
+	if err == nil {
 		err = d.startNode(ctx, c.ID, n.Files)
 	}
 	if err != nil {
@@ -153,6 +161,22 @@ func (d *Driver) createWith(ctx context.Context, op string, n node.NodeSpec, pay
 		d.discardVolume(ctx, payload)
 	}
 	return err
+}
+
+// fill extracts an archive into a container that was not started yet.
+func (d *Driver) fill(ctx context.Context, id string, open func() (io.ReadCloser, error)) error {
+	if open == nil {
+		return nil
+	}
+	r, err := open()
+	if err != nil {
+		return fmt.Errorf("write data: %w", err)
+	}
+	err = d.api.CopyToContainer(ctx, id, "/", r, container.CopyToContainerOptions{})
+	if err := errors.Join(err, r.Close()); err != nil {
+		return fmt.Errorf("write data: %w", err)
+	}
+	return nil
 }
 
 // startNode always writes the files of a stopped container, and starts it.

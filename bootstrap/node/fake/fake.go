@@ -360,6 +360,11 @@ func (e *Engine) EnsureNode(ctx context.Context, n node.NodeSpec) error {
 		}
 	}
 	c.cpus, c.memory = n.Node.CPUs, n.Node.MemoryBytes
+	if n.Data != nil && c.State == "" {
+		if err := fill(e.volumes[node.VolumeName(n.Spec, n.Node)].files, n.Data); err != nil {
+			return err
+		}
+	}
 	for _, f := range n.Files {
 		c.root[f.Path] = file{f.Mode.Perm(), slices.Clone(f.Data)}
 	}

@@ -1,13 +1,16 @@
 package fake
 
 import (
+	"archive/tar"
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -278,3 +281,27 @@ func (e *Engine) ReadLayers(ctx context.Context, container, id string, _ []strin
 
 // Close implements node.Driver.
 func (e *Engine) Close() error { return nil }
+
+// fill extracts an archive into the /var of a node, as an engine does before the node starts.
+func fill(into files, open func() (io.ReadCloser, error)) error {
+	r, err := open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }()
+	archive := tar.NewReader(r)
+	for {
+		h, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		data, err := io.ReadAll(archive)
+		if err != nil {
+			return err
+		}
+		into[path.Clean("/"+h.Name)] = file{h.FileInfo().Mode().Perm(), data}
+	}
+}

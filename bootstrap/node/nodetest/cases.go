@@ -1,9 +1,11 @@
 package nodetest
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -119,6 +121,41 @@ func testFiles(t *testing.T, s *suite) {
 	n.Files[0].Data = []byte("third")
 	equal(t, "container", s.start(t, n).ID, before.ID)
 	equal(t, "content, after a stop", s.output(t, before.Name, "cat", path), "third")
+}
+
+func testData(t *testing.T, s *suite) {
+	n := s.node(s.cluster(t, 1), 1)
+	data := func(text string) func() (io.ReadCloser, error) {
+		return func() (io.ReadCloser, error) {
+			var b bytes.Buffer
+			w := tar.NewWriter(&b)
+			for _, h := range []*tar.Header{
+				{Typeflag: tar.TypeDir, Name: "var/lib/bonsai/", Mode: 0o755}, {Typeflag: tar.TypeDir, Name: "var/lib/bonsai/volumes/", Mode: 0o711},
+				{Typeflag: tar.TypeReg, Name: "var/lib/bonsai/volumes/file", Mode: 0o640, Uid: 1000, Size: int64(len(text))},
+			} {
+				if err := w.WriteHeader(h); err != nil {
+					return nil, err
+				}
+			}
+			if _, err := io.WriteString(w, text); err != nil {
+				return nil, err
+			}
+			return io.NopCloser(&b), w.Close()
+		}
+	}
+	n.Data = data("data")
+	c := s.start(t, n)
+	const path = "/var/lib/bonsai/volumes/file"
+	equal(t, "content", s.output(t, c.Name, "cat", path), "data")
+	equal(t, "mode", s.output(t, c.Name, "mode", path), "640")
+	equal(t, "mode of the folder", s.output(t, c.Name, "mode", "/var/lib/bonsai"), "755")
+
+	// Once: what is there now is the node's.
+	n.Data = data("other data")
+	s.start(t, n)
+	must(t, s.d.StopNode(t.Context(), c.Name, grace))
+	s.start(t, n)
+	equal(t, "content, after a stop", s.output(t, c.Name, "cat", path), "data")
 }
 
 func testExec(t *testing.T, s *suite) {

@@ -57,6 +57,7 @@ func Run(t *testing.T, h Harness) {
 		{"ANewPayloadReplacesTheContainer", testNewPayload},
 		{"StopAndStartKeepAddressAndVolume", testStopStart},
 		{"FilesAreUpdated", testFiles},
+		{"ANewContainerGetsItsData", testData},
 		{"ExecPassesStreamsAndExitCode", testExec},
 		{"LogsAreTheContainersOutput", testLogs},
 		{"ForeignContainerIsLeftAlone", testForeignContainer},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,6 +20,8 @@ type CheckpointEngine interface {
 	SaveCheckpoint(ctx context.Context, name, checkpoint string) (cluster.Checkpoint, error)
 	RestoreCheckpoint(ctx context.Context, name, checkpoint string, run bootstrap.Run) error
 	DeleteCheckpoint(ctx context.Context, name, checkpoint string) error
+	ExportCluster(ctx context.Context, name, checkpoint string, w io.Writer, run bootstrap.Run) (bootstrap.Export, error)
+	StartFrom(ctx context.Context, name string, r io.Reader, run bootstrap.Run) (*cluster.Timeline, error)
 	Fork(ctx context.Context, name, checkpoint, as string, run bootstrap.Run) (*cluster.Timeline, error)
 }
 
@@ -28,7 +31,8 @@ func (a *app) checkpointCommand() *cobra.Command {
 		Short: "Save all objects of a cluster, and go back to them",
 		Example: `  bonsai checkpoint save before-upgrade
   bonsai checkpoint list
-  bonsai checkpoint restore before-upgrade`,
+  bonsai checkpoint restore before-upgrade
+  bonsai checkpoint export cluster.bonsai`,
 		Args: a.groupArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -84,7 +88,7 @@ did not start with it.`,
 		ValidArgsFunction: a.completeCheckpoints,
 		RunE:              func(cmd *cobra.Command, args []string) error { return a.runCheckpointDelete(cmd.Context(), args) },
 	}
-	cmd.AddCommand(save, list, restore, remove)
+	cmd.AddCommand(save, list, restore, remove, a.checkpointExportCommand())
 	return cmd
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -53,6 +54,34 @@ func (f *fakeEngine) Fork(ctx context.Context, name, cp, as string, run bootstra
 	}
 	run.Started = func(*cluster.Timeline) {}
 	return f.Start(ctx, plan.Wish{Name: as, Like: &spec}, run)
+}
+
+// ExportCluster writes the plan of the cluster, and StartFrom reads that.
+func (f *fakeEngine) ExportCluster(ctx context.Context, name, cp string, w io.Writer, run bootstrap.Run) (bootstrap.Export, error) {
+	var c cluster.Checkpoint
+	var err error
+	if cp == "" {
+		c, err = f.SaveCheckpoint(ctx, name, fmt.Sprintf("%s%d", cluster.AutomaticCheckpoint, time.Now().UnixNano()))
+	} else if c, _, err = bootstrap.CheckpointsOf(f.dir.Cluster(name)).Verify(ctx, cp); err != nil {
+		err = fault.New(fault.CheckpointNotFound, "export checkpoint "+cp, err)
+	}
+	if err != nil {
+		return bootstrap.Export{}, err
+	}
+	spec, err := f.dir.Cluster(name).LoadSpec()
+	if err != nil {
+		return bootstrap.Export{}, err
+	}
+	run.Events(cluster.Event{Kind: cluster.StepDone, Step: "export", Title: "Writing the file", Time: time.Now()})
+	return bootstrap.Export{Checkpoint: c, Images: 2, NodesWithClaims: 1}, json.NewEncoder(w).Encode(spec)
+}
+
+func (f *fakeEngine) StartFrom(ctx context.Context, name string, r io.Reader, run bootstrap.Run) (*cluster.Timeline, error) {
+	var spec cluster.Spec
+	if err := json.NewDecoder(r).Decode(&spec); err != nil {
+		return nil, fault.New(fault.Checkpoint, "read the exported cluster", err)
+	}
+	return f.Start(ctx, plan.Wish{Name: name, Like: &spec}, run)
 }
 
 func (f *fakeEngine) DeleteCheckpoint(_ context.Context, name, cp string) error {

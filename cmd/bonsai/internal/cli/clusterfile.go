@@ -47,14 +47,29 @@ func fileFlagName(name string) pflag.NormalizedName {
 	return pflag.NormalizedName(name)
 }
 
-// wishFlags refuses the flags of start that say what a file says.
-func wishFlags(flags *pflag.FlagSet) (errs []error) {
-	for _, f := range []struct{ flag, field string }{
+// wishFlag is a flag of start that says what a file can say, in that field.
+type wishFlag struct{ flag, field string }
+
+func wishFlagList() []wishFlag {
+	return []wishFlag{
 		{"nodes", "nodes"}, {"kubernetes-version", "kubernetesVersion"}, {"registry-mirror", "registries"}, {"image-mirror-country", "registries"},
 		{"registry-ca", "registries"}, {"api-port", "apiPort"}, {"subnet", "network"}, {"pod-subnet", "network"}, {"service-subnet", "network"},
-		{"dns-search", "dns"}, {"cpus", "nodes"}, {"memory", "nodes"}, {"addons", "addons"}, {"port", "ports"}, {"mount", "mounts"}, {"feature-gates", "featureGates"}, {"extra-config", "extraArgs of a component"}, {"upstream-hooks", "upstreamHooks"},
+		{"dns-search", "dns"}, {"cpus", "nodes"}, {"memory", "nodes"}, {"addons", "addons"}, {"port", "ports"}, {"mount", "mounts"},
+		{"feature-gates", "featureGates"}, {"extra-config", "extraArgs of a component"}, {"upstream-hooks", "upstreamHooks"},
 		{"control-plane-taint", "controlPlaneTaint"},
-	} {
+	}
+}
+
+func wishFlagNames() (names []string) {
+	for _, f := range wishFlagList() {
+		names = append(names, f.flag)
+	}
+	return names
+}
+
+// wishFlags refuses the flags of start that say what a file says.
+func wishFlags(flags *pflag.FlagSet) (errs []error) {
+	for _, f := range wishFlagList() {
 		if flags.Changed(f.flag) {
 			errs = append(errs, fault.Newf(fault.Usage, "--%s and -f exclude each other: the file says it as %s", f.flag, f.field).
 				Advise("write it into the file, or omit -f"))

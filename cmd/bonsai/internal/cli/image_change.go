@@ -213,12 +213,12 @@ func (a *app) runImageSave(ctx context.Context, args []string, file string) erro
 		if file == "-" {
 			return nodeimages.Save(store, images, a.Stdout)
 		}
-		return saveTo(file, func(f *os.File) error { return nodeimages.Save(store, images, f) })
+		return saveTo(file, 0o644, func(f *os.File) error { return nodeimages.Save(store, images, f) })
 	})
 }
 
 // saveTo writes a file that is complete or not there, and replaces an existing one only when it is complete.
-func saveTo(file string, write func(f *os.File) error) error {
+func saveTo(file string, mode os.FileMode, write func(f *os.File) error) error {
 	f, err := os.CreateTemp(filepath.Dir(file), ".bonsai-*")
 	if err != nil {
 		return fault.New(fault.Output, "write the archive", err).Advise("make room, or write it elsewhere")
@@ -227,7 +227,7 @@ func saveTo(file string, write func(f *os.File) error) error {
 	if err := write(f); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	if err := errors.Join(f.Chmod(0o644), f.Close(), os.Rename(f.Name(), file)); err != nil {
+	if err := errors.Join(f.Chmod(mode), f.Close(), os.Rename(f.Name(), file)); err != nil {
 		return fault.New(fault.Output, "write the archive", err).Advise("make room, or write it elsewhere")
 	}
 	return nil

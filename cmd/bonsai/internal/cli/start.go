@@ -22,6 +22,7 @@ import (
 
 type startOptions struct {
 	file          string
+	from          string
 	nodes         int
 	version       string
 	mirrors       []string
@@ -69,6 +70,7 @@ file enables. Manifests of a file that the cluster has not received yet are appl
   bonsai start --port 8080:30080 --port 0.0.0.0:5353:30053/udp
   bonsai start --kubernetes-version 1.35
   bonsai start -f cluster.yaml
+  bonsai start -p copy --from cluster.bonsai
   bonsai start --registry-mirror https://me:secret@mirror.example --registry-mirror ghcr.io=http://10.0.0.2:5000
   bonsai start --nodes 0                an API server alone, without Docker`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -78,7 +80,12 @@ file enables. Manifests of a file that the cluster has not received yet are appl
 			}
 			return argCount(0, 0, "no arguments")(cmd, args)
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.runStart(cmd.Context(), cmd.Flags(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.from != "" {
+				return a.runStartFrom(cmd.Context(), cmd.Flags(), o)
+			}
+			return a.runStart(cmd.Context(), cmd.Flags(), o)
+		},
 	}
 	f := cmd.Flags()
 	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
@@ -88,6 +95,7 @@ file enables. Manifests of a file that the cluster has not received yet are appl
 		return fileFlagName(name)
 	})
 	a.addFile(cmd, &o.file, "what the cluster should be; of the flags that say so too, none is possible then")
+	f.StringVar(&o.from, "from", "", "create the cluster from a `file` that checkpoint export has written; - reads standard input")
 	f.IntVarP(&o.nodes, "nodes", "n", cluster.DefaultNodes, fmt.Sprintf("number of nodes, 0 to %d; an existing cluster keeps its own", cluster.MaxNodes))
 	f.StringVar(&o.version, "kubernetes-version", "", "stable, the built-in version, or one of the three minors before it, which it emulates")
 	f.StringArrayVar(&o.mirrors, "registry-mirror", nil, "`URL` to ask before docker.io, or REGISTRY=URL for another registry (* for all); may be repeated and hold user:password@. Of an existing cluster it replaces the mirrors of that registry; REGISTRY= removes them")
@@ -288,12 +296,8 @@ func (a *app) checkStart(ctx context.Context, flags *pflag.FlagSet, o startOptio
 			errs = append(errs, err)
 		}
 	}
-	switch o.wait {
-	case "all", "true", "nodes":
-	case "apiserver", "none", "false":
-		run.NoWait = true
-	default:
-		bad(fmt.Errorf("--wait %q is not valid: use all or apiserver", o.wait), "omit it to wait for everything")
+	if run.NoWait, err = o.noWait(); err != nil {
+		errs = append(errs, err)
 	}
 	if o.driver != "docker" {
 		bad(fmt.Errorf("driver %q is not possible: nodes are Docker containers", o.driver), "omit --driver")
@@ -305,6 +309,17 @@ func (a *app) checkStart(ctx context.Context, flags *pflag.FlagSet, o startOptio
 		bad(errors.New("--foreground and --dry-run exclude each other"), "use one of them")
 	}
 	return wish, run, errors.Join(errs...)
+}
+
+// noWait reports whether the start returns before the nodes are ready.
+func (o startOptions) noWait() (bool, error) {
+	switch o.wait {
+	case "all", "true", "nodes":
+		return false, nil
+	case "apiserver", "none", "false":
+		return true, nil
+	}
+	return false, fault.Newf(fault.Usage, "--wait %q is not valid: use all or apiserver", o.wait).Advise("omit it to wait for everything")
 }
 
 // trusts reports whether an authority was given for any mirror.
