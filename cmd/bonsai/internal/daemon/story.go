@@ -40,9 +40,10 @@ func (s *story) take(e cluster.Event) {
 	s.changed = make(chan struct{})
 }
 
-// follow calls send with every event from the first on, and returns after the last, when ctx ends, or with send's error.
+// follow calls send with every event from the first on, and returns after the last, when ctx ends, or with send's error. What
+// happened before ctx ended is sent: a daemon whose start fails ends at once.
 func (s *story) follow(ctx context.Context, send func(cluster.Event) error) error {
-	for sent := 0; ; {
+	for sent, last := 0, false; ; {
 		s.mu.Lock()
 		fresh, ended, changed := slices.Clone(s.events[sent:]), s.ended, s.changed
 		s.mu.Unlock()
@@ -52,12 +53,12 @@ func (s *story) follow(ctx context.Context, send func(cluster.Event) error) erro
 			}
 		}
 		sent += len(fresh)
-		if ended {
+		if ended || last {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			last = true
 		case <-changed:
 		}
 	}
