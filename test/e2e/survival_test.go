@@ -176,7 +176,7 @@ func TestSurvival(t *testing.T) {
 	for _, injury := range []struct {
 		name string
 		do   func(*testing.T)
-		// start tells that a person has to: it is what "bonsai status" advises.
+		// start says that a person has to start it, as "bonsai status" advises.
 		start bool
 	}{
 		{"the control plane is killed", func(t *testing.T) { kill(t, daemonPID(t, c)) }, false},
