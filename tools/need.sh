@@ -26,12 +26,16 @@ for what in "$@"; do
 		;;
 	payload) # runc needs a static libseccomp, pause a static libc
 		need gcc have gcc
+		need make have make
+		need bzip2 have bzip2
 		need libc6-dev links -static
 		need pkg-config have pkg-config
 		need libseccomp-dev links -static -lseccomp
 		;;
 	race) # the race detector needs cgo
 		need gcc have gcc
+		need make have make
+		need bzip2 have bzip2
 		need libc6-dev links
 		;;
 	vm)
@@ -56,6 +60,8 @@ for what in "$@"; do
 			exit 1
 		}
 		need gcc have gcc
+		need make have make
+		need bzip2 have bzip2
 		need libc6-dev links -static
 		need musl-tools have musl-gcc
 		;;

@@ -109,18 +109,50 @@ pause() {
 	image "$ref" "$dir" 'USER 65535:65535' 'ENTRYPOINT ["/pause"]'
 }
 
-# busybox: Debian's static one under all its names; nonroot is the same for another user. (Any Debian busybox's wget
-# crashes on -T. No conformance test uses that in this image.)
+# busybox_program: busybox as its authors release it, with all its commands, static. The source is Debian's without Debian's
+# patches: one of these has the shell drop environment names such as data-1, which tests look for, and its wget crashes on -T.
+busybox_program() {
+	[[ ! -e $BIN/busybox ]] || return 0
+	local dir=$WORK/busybox-source file
+	say "compiling busybox"
+	rm -rf "$dir"
+	mkdir -p "$dir"/{parts,lists/partial,cache/archives/partial}
+	for file in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
+		[[ ! -f $file ]] || sed -E 's/^deb[[:space:]]/deb-src /; s/^Types:.*/Types: deb-src/' "$file" >"$dir/parts/${file##*/}"
+	done
+	: >"$dir/status"
+	local opts=(-o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$dir/parts" -o "Dir::State::lists=$dir/lists"
+		-o "Dir::Cache=$dir/cache" -o "Dir::State::status=$dir/status" -o APT::Sandbox::User=root)
+	apt-get -qq "${opts[@]}" update >&2 || true # other sources may have no such index; what follows shows whether it worked
+	(
+		cd "$dir"
+		apt-get -qq "${opts[@]}" source --download-only busybox >&2
+		tar -xf busybox_*.orig.tar.*
+		cd busybox-*/
+		make -s defconfig >/dev/null
+		# Traffic control does not compile with the headers of newer kernels.
+		sed -i 's/^# CONFIG_STATIC is not set/CONFIG_STATIC=y/; s/^CONFIG_TC=y/# CONFIG_TC is not set/' .config
+		make -s -j"$(nproc)" busybox >"$dir/log" 2>&1 || { tail -n 20 "$dir/log" >&2; exit 1; }
+		mv busybox "$BIN/busybox"
+	)
+}
+
+# busybox: everything in /bin, as in Docker's official image; nonroot is the same for another user.
 busybox() {
-	local tag dir=''
+	local tag dir='' applet
 	local -a user
 	for tag in busybox:1.37.0-2 nonroot:1.5; do
 		missing "$E2E/$tag" || continue
 		if [[ -z $dir ]]; then
-			dir=$(root busybox busybox-static bash-static)
-			# Debian's busybox sh drops environment names such as data-1, which tests look for; bash keeps them, as the
-			# shell of upstream's image does.
-			ln -sf bash-static "$dir/bin/sh"
+			busybox_program
+			dir=$(scratch busybox)
+			mkdir -p "$dir"/{bin,dev,home,proc,root,sys,usr/bin,usr/sbin,var/tmp}
+			chmod 1777 "$dir/var/tmp"
+			cp "$BIN/busybox" "$dir/bin/busybox"
+			for applet in $("$BIN/busybox" --list); do
+				[[ $applet = busybox ]] || ln -s busybox "$dir/bin/$applet"
+			done
+			ln -s ../../bin/env "$dir/usr/bin/env"
 		fi
 		user=()
 		[[ $tag != nonroot* ]] || user=('USER 1234')

@@ -266,9 +266,12 @@ func testExport(t *testing.T, c *harness.Cluster, n *harness.Namespace) {
 		t.Errorf("the checkpoint that it was made of is not there:\n%s", out)
 	}
 	there.Must(t, "checkpoint", "restore", "origin")
-	if s, code := there.Status(t); code != 0 {
-		t.Errorf("status exits with %d: %+v", code, s.Problems)
-	}
+	harness.Until(t, 30*time.Second, "status finds nothing wrong", func() error {
+		if s, code := there.Status(t); code != 0 {
+			return fmt.Errorf("it exits with %d: %+v", code, s.Problems)
+		}
+		return nil
+	})
 	wantCode(t, there.Bonsai(t, "start", "--from", file), code(fault.Conflict))
 	there.Must(t, "delete")
 

@@ -172,7 +172,8 @@ func (d *Driver) fill(ctx context.Context, id string, open func() (io.ReadCloser
 	if err != nil {
 		return fmt.Errorf("write data: %w", err)
 	}
-	err = d.api.CopyToContainer(ctx, id, "/", r, container.CopyToContainerOptions{})
+	// Not r itself, which the client of HTTP would close.
+	err = d.api.CopyToContainer(ctx, id, "/", struct{ io.Reader }{r}, container.CopyToContainerOptions{})
 	if err := errors.Join(err, r.Close()); err != nil {
 		return fmt.Errorf("write data: %w", err)
 	}
