@@ -46,6 +46,7 @@ import (
 	"bonsai/controlplane/mirror"
 	"bonsai/controlplane/nodes"
 	"bonsai/controlplane/observe/birth"
+	"bonsai/controlplane/observe/history"
 	"bonsai/controlplane/observe/load/traffic"
 	"bonsai/controlplane/observe/objects"
 	"bonsai/controlplane/tunnel"
@@ -100,6 +101,8 @@ type Options struct {
 	// Restore replaces all objects by those of a checkpoint first; nil: they stay. If the process ends before Start has
 	// returned without an error, the next one has the old objects again.
 	Restore *Restore
+	// HistoryDir is the folder in which changes of objects are recorded; empty if they are not.
+	HistoryDir string
 	// Scale multiplies every limit, for slow machines.
 	Scale wait.Scale
 }
@@ -118,12 +121,15 @@ type ControlPlane struct {
 	objects  objects.Clients
 	nodes    *nodes.Keeper
 	births   *birth.Recorder
+	writers  history.Writers
+	history  *history.History // nil if nothing is recorded
 	traffic  traffic.Counters
 
 	// Each part has its own context, so that they can be stopped in order.
 	stopAPI, stopClients context.CancelFunc
 	apiDone              chan struct{}
 	watching             sync.WaitGroup // for the listener's end
+	stopHistory          func()
 	clients              sync.WaitGroup
 
 	stopShrinking func()
@@ -204,6 +210,7 @@ func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
 	if err := cp.endRestore(clients); err != nil {
 		return nil, err
 	}
+	cp.runHistory()
 	cp.runClients(clients)
 	return cp, nil
 }
@@ -310,6 +317,9 @@ func (cp *ControlPlane) stop() {
 	if cp.agents != nil {
 		cp.agents.Close()
 	}
+	if cp.stopHistory != nil { // the last changes have been made
+		cp.stopHistory()
+	}
 	if cp.etcd != nil {
 		cp.etcd.Stop()
 	}
@@ -350,6 +360,7 @@ func (cp *ControlPlane) buildAPIServer(ctx context.Context, etcdReady <-chan err
 			Count:         cp.traffic.Handler,
 			UpstreamHooks: cp.opts.Config.Spec.UpstreamHooks,
 			Births:        cp.births,
+			Writers:       &cp.writers,
 			Components:    cp.Components,
 			ComponentLogs: cp.componentLogs(),
 			WaitStorage: func(context.Context) error {

@@ -15,6 +15,9 @@
 //	GET  /v1/ports      []cluster.PortStatus
 //	POST /v1/drain      a cluster.DrainRequest; a cluster.DrainProgress per line, until the nodes are empty
 //	POST /v1/uncordon   let nodes take pods again; node
+//	POST /v1/history    a cluster.HistoryQuery; a cluster.History
+//	POST /v1/diff       a cluster.DifferenceQuery; []cluster.Difference
+//	POST /v1/revert     a cluster.RevertRequest; a cluster.Reverted
 //	POST /v1/reload     read spec.json again; answers when that is done
 //	POST /v1/stop       stop in order; answers at once
 //
@@ -46,6 +49,7 @@ type Backend interface {
 	PortBackend
 	DrainBackend
 	CheckpointBackend
+	HistoryBackend
 	Reload(ctx context.Context) error
 	// Stop begins an orderly stop and returns at once.
 	Stop()

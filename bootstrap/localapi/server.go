@@ -143,6 +143,7 @@ func handler(b Backend) http.Handler {
 	portRoutes(mux, b)
 	drainRoutes(mux, b)
 	checkpointRoutes(mux, b)
+	historyRoutes(mux, b)
 	return mux
 }
 

@@ -81,6 +81,7 @@ func (c Cluster) SpecFile() string   { return c.path("spec.json") }
 func (c Cluster) PKI() string        { return c.path("pki") }
 func (c Cluster) Etcd() string       { return c.path("etcd") }
 func (c Cluster) Logs() string       { return c.path("logs") }
+func (c Cluster) History() string    { return c.path("history") }
 func (c Cluster) Kubeconfig() string { return c.path("kubeconfig") }
 
 // LogFile returns the log of one control-plane component ("daemon", "etcd", "kube-apiserver"…).

@@ -131,6 +131,7 @@ func runDaemon(ctx context.Context, args []string) error {
 					Config: configFor(state, *spec), Events: events, Log: log, LogHandler: logs.ComponentHandler, Scale: scale,
 					EtcdLog: logs.Writer(controlplane.Etcd), Say: words.Say,
 					NodeRules: addons.NodeRulesOf(builtin.All()), Mirror: keeper, Restore: checkpoint,
+					HistoryDir: state.History(),
 					ApplyAddons: func(ctx context.Context, cp *controlplane.ControlPlane) error {
 						return applyAddons(ctx, manager, cp, log)
 					},

@@ -27,6 +27,7 @@ import (
 	"bonsai/controlplane/observe/birth"
 	"bonsai/controlplane/observe/dns"
 	"bonsai/controlplane/observe/entrance"
+	"bonsai/controlplane/observe/history"
 	"bonsai/controlplane/observe/load"
 	"bonsai/controlplane/observe/objects"
 	"bonsai/controlplane/observe/problems"
@@ -42,6 +43,8 @@ type ControlPlane interface {
 	ObjectClients() objects.Clients
 	Agents() *agents.Client
 	Births() *birth.Recorder
+	// History is what has happened to objects; nil if that is not recorded.
+	History() *history.History
 	NewLoadMeter() *load.Meter
 	// Store returns how full etcd is; it may take a second once that is a problem.
 	Store() cluster.Store
@@ -239,6 +242,45 @@ func (o *Observer) Load(ctx context.Context, send func(cluster.Load) error) erro
 // complete, the pod is gone, ctx ends or send fails. A pod that does not exist is the fault ObjectNotFound.
 func (o *Observer) Birth(ctx context.Context, namespace, name string, send func(cluster.Birth) error) error {
 	return o.ask(ctx, func(ctx context.Context, v *views) error { return v.births.Birth(ctx, namespace, name, send) })
+}
+
+// History returns what has happened to objects. Its faults, and those of the next two, are those of history.History, and
+// State if nothing is recorded.
+func (o *Observer) History(ctx context.Context, q cluster.HistoryQuery) (all cluster.History, err error) {
+	err = o.askHistory(ctx, func(ctx context.Context, h *history.History) error {
+		all, err = h.Changes(ctx, q)
+		return err
+	})
+	return all, err
+}
+
+// Differences returns how objects differ from what they were.
+func (o *Observer) Differences(ctx context.Context, q cluster.DifferenceQuery) (list []cluster.Difference, err error) {
+	err = o.askHistory(ctx, func(ctx context.Context, h *history.History) error {
+		list, err = h.Differences(ctx, q)
+		return err
+	})
+	return list, err
+}
+
+// Revert makes an object as it was.
+func (o *Observer) Revert(ctx context.Context, r cluster.RevertRequest) (done cluster.Reverted, err error) {
+	err = o.askHistory(ctx, func(ctx context.Context, h *history.History) error {
+		done, err = h.Revert(ctx, r)
+		return err
+	})
+	return done, err
+}
+
+func (o *Observer) askHistory(ctx context.Context, f func(context.Context, *history.History) error) error {
+	return o.ask(ctx, func(ctx context.Context, v *views) error {
+		h := v.control.History()
+		if h == nil {
+			return fault.Newf(fault.State, "changes of objects are not recorded").
+				Advise("the daemon's log says why", cluster.Bonsai("logs", "daemon").Of(o.Spec().Name))
+		}
+		return f(ctx, h)
+	})
 }
 
 // DNSStatus queries the DNS servers of all nodes. One that does not answer has PhaseUnknown and the reason. Without

@@ -29,6 +29,7 @@ import (
 	"bonsai/bootstrap/fault"
 	"bonsai/controlplane/agents"
 	"bonsai/controlplane/observe/birth"
+	"bonsai/controlplane/observe/history"
 	"bonsai/controlplane/observe/load"
 	"bonsai/controlplane/observe/load/traffic"
 	"bonsai/controlplane/observe/objects"
@@ -95,8 +96,9 @@ func (w *world) ObjectClients() objects.Clients {
 	_ = metav1.AddMetaToScheme(scheme) // it does not fail for a new scheme
 	return objects.Clients{Kubernetes: w.client, Metadata: metadatafake.NewSimpleMetadataClient(scheme), Registration: registrationfake.NewSimpleClientset()}
 }
-func (w *world) Agents() *agents.Client  { return w.agents }
-func (w *world) Births() *birth.Recorder { return birth.NewRecorder(1) }
+func (w *world) Agents() *agents.Client    { return w.agents }
+func (w *world) Births() *birth.Recorder   { return birth.NewRecorder(1) }
+func (w *world) History() *history.History { return nil }
 func (w *world) Components() []cluster.Component {
 	return []cluster.Component{{Name: "etcd", Phase: cluster.PhaseRunning}, {Name: apiServer, Phase: cluster.PhaseRunning}}
 }

@@ -3,8 +3,8 @@
 // It follows upstream's cmd/kube-apiserver/app/testing/testserver.go and not the cobra command, which takes over the
 // process's signal handler when it is built. Differences from the stock server: the listener is passed in, so that
 // clients can queue on it before the server exists; connections to pods and Services go through our dialer; our own
-// hook replaces the two that wait a fixed second; requests that are steps of a pod's birth are recorded; component
-// statuses and the pods of components are those of this process; and who creates a NetworkPolicy is warned that nothing
+// hook replaces the two that wait a fixed second; requests that are steps of a pod's birth are recorded, and who makes
+// which change; component statuses and the pods of components are those of this process; and who creates a NetworkPolicy is warned that nothing
 // enforces it.
 package apiserver
 
@@ -47,6 +47,7 @@ import (
 	"bonsai/controlplane/internal/policywarning"
 	"bonsai/controlplane/internal/rbac"
 	"bonsai/controlplane/observe/birth"
+	"bonsai/controlplane/observe/history"
 )
 
 // HookName is our post-start hook; /readyz waits for it as for upstream's.
@@ -70,6 +71,8 @@ type Options struct {
 	UpstreamHooks bool
 	// Births records how pods come to be.
 	Births *birth.Recorder
+	// Writers gets who makes each change.
+	Writers *history.Writers
 	// Components returns the states of the components in this process, for "kubectl get componentstatuses".
 	Components func() []cluster.Component
 	// ComponentLogs are the logs of the components that are shown as pods; nil if none are.
@@ -165,8 +168,8 @@ func newConfig(opts options.CompletedOptions, o Options) (*app.Config, serversto
 	if !o.UpstreamHooks {
 		generic.DisabledPostStartHooks.Insert(rbac.Replaces...)
 	}
-	births := births{o.Births}
-	chain := births.chain(generic.BuildHandlerChainFunc)
+	births, writes := births{o.Births}, writes{o.Writers}
+	chain := births.chain(writes.chain(generic.BuildHandlerChainFunc))
 	generic.BuildHandlerChainFunc = func(api http.Handler, c *genericapiserver.Config) http.Handler {
 		api = componentstatus.Wrap(api, o.Components, storage.Configs())
 		if o.ComponentLogs != nil {
@@ -174,7 +177,7 @@ func newConfig(opts options.CompletedOptions, o Options) (*app.Config, serversto
 		}
 		return chain(api, c)
 	}
-	generic.RESTOptionsGetter = births.storage(generic.RESTOptionsGetter)
+	generic.RESTOptionsGetter = births.storage(writes.storage(generic.RESTOptionsGetter))
 	if err := generic.AddPostStartHook(HookName, func(hook genericapiserver.PostStartHookContext) error {
 		client, err := kubernetes.NewForConfig(hook.LoopbackClientConfig)
 		if err != nil {
@@ -198,10 +201,14 @@ func newConfig(opts options.CompletedOptions, o Options) (*app.Config, serversto
 			cp.ProxyTransport, cp.Generic.EgressSelector, cp.Generic.LoopbackClientConfig, cp.Generic.TracerProvider)); err != nil {
 		return nil, nil, fmt.Errorf("configure API extensions: %w", err)
 	}
+	// These two servers have storage options of their own: for definitions, for custom resources, and for APIServices.
+	c.ApiExtensions.GenericConfig.RESTOptionsGetter = writes.storage(c.ApiExtensions.GenericConfig.RESTOptionsGetter)
+	c.ApiExtensions.ExtraConfig.CRDRESTOptionsGetter = writes.storage(c.ApiExtensions.ExtraConfig.CRDRESTOptionsGetter)
 	if c.Aggregator, err = controlplaneapiserver.CreateAggregatorConfig(*cp.Generic, opts.CompletedOptions, cp.VersionedInformers,
 		resolver, cp.ProxyTransport, cp.Extra.PeerProxy, plugins); err != nil {
 		return nil, nil, fmt.Errorf("configure API aggregation: %w", err)
 	}
+	c.Aggregator.GenericConfig.RESTOptionsGetter = writes.storage(c.Aggregator.GenericConfig.RESTOptionsGetter)
 	// The last server of the chain has all filters; the others are called after them.
 	build := c.Aggregator.GenericConfig.BuildHandlerChainFunc
 	c.Aggregator.GenericConfig.BuildHandlerChainFunc = func(api http.Handler, c *genericapiserver.Config) http.Handler {

@@ -171,6 +171,7 @@ Docker engine. On a terminal, bonsai alone shows the cluster full screen (bonsai
 		a.versionCommand(), a.roleCommand(), a.profileCommand(), a.ipCommand(), a.cpCommand(), a.serviceCommand(), a.portCommand(),
 		a.planCommand(), a.applyCommand(), a.configCommand(), a.autostartCommand(), a.checkpointCommand(), a.forkCommand(),
 		a.doctorCommand(), a.explainCommand(), a.dfCommand(), a.pruneCommand(),
+		a.historyCommand(), a.diffCommand(), a.revertCommand(),
 	)
 	a.addElsewhere(root)
 	return root

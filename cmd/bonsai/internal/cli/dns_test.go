@@ -21,17 +21,20 @@ import (
 
 // scripted is the daemon of a script: it replies as a file says, and records the requests.
 type scripted struct {
-	localapi.Backend // nil: only DNS, births and load are asked for
+	localapi.Backend // nil: only DNS, births, load and history are asked for
 	asked            string
 	script           struct {
-		Status  []cluster.DNSStatus
-		Log     []cluster.DNSQuery
-		Hangs   bool // the log, or the stream of loads, goes on
-		Loads   []cluster.Load
-		Answer  cluster.DNSAnswer
-		Flushed []cluster.DNSFlushed
-		Births  []cluster.Birth
-		Problem *cluster.Problem
+		Status      []cluster.DNSStatus
+		Log         []cluster.DNSQuery
+		Hangs       bool // the log, or the stream of loads, goes on
+		Loads       []cluster.Load
+		Answer      cluster.DNSAnswer
+		Flushed     []cluster.DNSFlushed
+		Births      []cluster.Birth
+		History     cluster.History
+		Differences []cluster.Difference
+		Reverted    cluster.Reverted
+		Problem     *cluster.Problem
 	}
 }
 

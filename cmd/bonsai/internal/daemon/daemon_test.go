@@ -40,6 +40,7 @@ import (
 	"bonsai/bootstrap/statedir"
 	"bonsai/controlplane/agents"
 	"bonsai/controlplane/observe/birth"
+	"bonsai/controlplane/observe/history"
 	"bonsai/controlplane/observe/load"
 	"bonsai/controlplane/observe/load/traffic"
 	"bonsai/controlplane/observe/objects"
@@ -223,7 +224,8 @@ func (c control) CopyStore(_ context.Context, begin func(cluster.StoreCopy) (io.
 func (c control) DialService(context.Context, string, int) (net.Conn, error) {
 	return nil, errors.New("no Services here")
 }
-func (c control) Births() *birth.Recorder { return birth.NewRecorder(1) }
+func (c control) Births() *birth.Recorder   { return birth.NewRecorder(1) }
+func (c control) History() *history.History { return nil }
 func (c control) NewLoadMeter() *load.Meter {
 	r := func() load.Registry { r := prometheus.NewRegistry(); return load.Registry{Registerer: r, Gatherer: r} }
 	return load.NewMeter(load.Sources{
