@@ -55,6 +55,8 @@ const (
 	kubeletGrace    = 500 * time.Millisecond
 	podGrace        = time.Second
 	containerdGrace = time.Second
+	// checkFilesLimit is for a program that reads a few files and ends.
+	checkFilesLimit = 10 * time.Second
 
 	// pauseImageLimit bounds one attempt to import the pause image, which takes a tenth of a second.
 	pauseImageLimit = 30 * time.Second
@@ -199,6 +201,11 @@ func (a *agent) startChildren(ctx context.Context) (stop func()) {
 		// Only containerd has business outside the cluster. What it starts inherits this, except the programs in pods.
 		Env:     func() []string { return append(env(), a.proxy().Environment()...) },
 		LogFile: filepath.Join(cluster.NodeLogDir, "containerd.log"), Grace: a.cfg.WaitScale.Of(containerdGrace),
+		Check: func(ctx context.Context) error {
+			ctx, cancel := a.cfg.WaitScale.Limit(ctx, checkFilesLimit, "containerd to read its settings")
+			defer cancel()
+			return containerd.CheckDropIns(ctx, filepath.Join(bin, "containerd"))
+		},
 		Ready: func(ctx context.Context) error {
 			version, err := a.runtime.WaitReady(ctx)
 			if err == nil {

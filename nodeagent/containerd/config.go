@@ -65,7 +65,7 @@ func (c Config) toml() string {
 	t := template.Must(template.New("config").Funcs(template.FuncMap{"q": quote}).Parse(configTemplate))
 	err := t.Execute(&b, map[string]any{
 		"Config": c, "Socket": Socket, "RootDir": RootDir, "CertsDir": CertsDir, "SandboxImage": SandboxImage,
-		"BinDir": filepath.Join(cluster.PayloadDir, "bin"), "CNIDir": PluginDir, "AddedCNIDir": hostprep.AddedCNIDir,
+		"BinDir": filepath.Join(cluster.PayloadDir, "bin"), "CNIDir": PluginDir, "AddedCNIDir": hostprep.AddedCNIDir, "DropIns": DropIns,
 	})
 	if err != nil {
 		panic(err) // the template and its data are both ours

@@ -31,6 +31,8 @@ const (
 	ManifestsDir = kubernetesDir + "/manifests"
 	// DropInDir has files of the user's with kubelet settings, where upstream's documentation has them.
 	DropInDir = kubernetesDir + "/kubelet.conf.d"
+	// ContainerdDropInDir has those with containerd settings.
+	ContainerdDropInDir = kubernetesDir + "/containerd.conf.d"
 
 	cgroupRoot = "/sys/fs/cgroup"
 )
@@ -39,7 +41,7 @@ const (
 // create them.
 var dirs = []string{
 	"/etc/cni/net.d", "/etc/containerd",
-	keptKubernetesDir + "/manifests", keptKubernetesDir + "/kubelet.conf.d",
+	keptKubernetesDir + "/manifests", keptKubernetesDir + "/kubelet.conf.d", keptKubernetesDir + "/containerd.conf.d",
 	"/run/bonsai", "/run/containerd",
 	"/run/udev", // storage drivers mount it; empty, because the machine's udev knows nothing of nodes
 	"/var/lib/bonsai", "/var/lib/cni", "/var/lib/containerd", "/var/lib/kubelet",

@@ -36,6 +36,8 @@ type Spec struct {
 	// OwnMounts gives the child its own mount namespace. Mounts in shared places still reach both sides; what the child
 	// makes private first is seen by the child alone.
 	OwnMounts bool
+	// Check, if set, is called before each start. Its error is why the child does not run; it is tried again later.
+	Check func(ctx context.Context) error
 	// Grace is the time between SIGTERM and SIGKILL when the process has to stop.
 	Grace time.Duration
 	// Ready, if set, blocks until the child serves or ctx ends; until then it counts as starting.
@@ -165,6 +167,11 @@ func (p *Process) once(ctx context.Context, restarts int, reason string) error {
 		p.mu.Lock()
 		p.begin = info.Size()
 		p.mu.Unlock()
+	}
+	if p.spec.Check != nil {
+		if err := p.spec.Check(ctx); err != nil {
+			return err
+		}
 	}
 	cmd := exec.Command(p.spec.Path, p.spec.Args...)
 	if p.spec.Env != nil {

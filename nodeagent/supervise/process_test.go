@@ -204,6 +204,24 @@ func TestMissingProgramIsAFailureNotAPanic(t *testing.T) {
 	}
 }
 
+func TestAChildStartsWhenItsCheckPasses(t *testing.T) {
+	tries := 0
+	h := run(t, "run", func(s *Spec) {
+		s.Check = func(context.Context) error {
+			if tries++; tries < 3 {
+				return fmt.Errorf("try %d", tries)
+			}
+			return nil
+		}
+	})
+	if c := h.await(t, "the second failure", func(c cluster.Component) bool { return c.Phase == cluster.PhaseFailed && c.Restarts == 1 }); c.Reason != "try 2" {
+		t.Errorf("reason is %q", c.Reason)
+	}
+	if c := h.await(t, "running", phase(cluster.PhaseRunning)); c.Restarts != 2 || tries != 3 {
+		t.Errorf("after %d tries it is %+v", tries, c)
+	}
+}
+
 func TestStopEndsTheChild(t *testing.T) {
 	h := run(t, "run", nil)
 	c := h.await(t, "running", phase(cluster.PhaseRunning))

@@ -37,6 +37,7 @@ func TestANodeIsAMachine(t *testing.T) {
 		{"open files", testOpenFiles},
 		{"NFS", testMountHelper},
 		{"static pods and kubelet settings", testStaticPodsAndDropIns},
+		{"containerd settings", testContainerdSettings},
 		{"devices", testDevices},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, n, node) })
@@ -284,6 +285,46 @@ func testStaticPodsAndDropIns(t *testing.T, n *harness.Namespace, node string) {
 		}
 		return nil
 	})
+}
+
+// testContainerdSettings: a good file is in force, and with a wrong one containerd does not run until it is gone.
+func testContainerdSettings(t *testing.T, n *harness.Namespace, node string) {
+	const file = "/etc/kubernetes/containerd.conf.d/10-mine.toml"
+	put := func(setting string) {
+		t.Helper()
+		text := "version = 3\n[plugins.\"io.containerd.cri.v1.images\"]\n  " + setting + " = 7\n"
+		if r := n.RunWithInput(t, strings.NewReader(text), "ssh", "-p", n.Name, node, "--", "tee", file); r.Code != 0 {
+			t.Fatal(r)
+		}
+		n.Must(t, "ssh", node, "--", "killall", "containerd")
+	}
+	is := func(what string, ok func(reason string, failed bool) bool) {
+		t.Helper()
+		harness.Until(t, time.Minute, what, func() error {
+			s, _ := n.Status(t)
+			i := slices.IndexFunc(s.Problems, func(p cluster.Problem) bool { return p.Object == "component/"+node+"/containerd" })
+			reason := ""
+			if i >= 0 {
+				reason = fmt.Sprintf("%+v", s.Problems[i])
+			}
+			if !ok(reason, i >= 0) {
+				return fmt.Errorf("problems are %+v", s.Problems)
+			}
+			return nil
+		})
+	}
+	put("max_concurrent_downloads")
+	is("containerd to run with the setting", func(_ string, failed bool) bool { return !failed })
+	if text := n.Must(t, "ssh", node, "--", "containerd", "--config", "/etc/containerd/config.toml", "config", "dump"); !strings.Contains(text, "max_concurrent_downloads = 7") {
+		t.Errorf("its configuration is\n%s", text)
+	}
+	put("max_concurrent_downloadz")
+	is("status to name the setting", func(reason string, _ bool) bool {
+		return strings.Contains(reason, "10-mine.toml") && strings.Contains(reason, "there is no setting max_concurrent_downloadz")
+	})
+	n.Must(t, "ssh", node, "--", "rm", file)
+	is("containerd to run again", func(_ string, failed bool) bool { return !failed })
+	n.Create(t, sleeping(n, "after-containerd"))
 }
 
 // The last one: a loop device stays in use, which must not outlive the cluster.
