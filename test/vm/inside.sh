@@ -391,6 +391,36 @@ a_file_says_what_should_be() {
 	nodes_are_ready
 }
 
+# Both nodes are recreated with the folder, and keep their pods; objects are applied once, and stay.
+mounts_and_manifests_are_in_a_file() {
+	local file=$HOME/cluster.yaml version
+	mkdir -p ~/shared
+	echo mine >~/shared/file
+	cat >~/objects.yaml <<-END
+		apiVersion: v1
+		kind: ConfigMap
+		metadata: {name: of-a-file}
+		data: {key: value}
+	END
+	bonsai config view >"$file"
+	printf 'mounts: [shared:/shared:ro]\nmanifests: [objects.yaml]\n' >>"$file"
+	bonsai apply -f "$file"
+	is "$(bonsai ssh bonsai-1 -- cat /shared/file)" mine "the mounted file in bonsai-1"
+	is "$(bonsai ssh bonsai-2 -- cat /shared/file)" mine "the mounted file in bonsai-2"
+	! bonsai ssh bonsai-1 -- touch /shared/other || wrong "a read-only mount can be written to"
+	is "$(k get configmap of-a-file -o jsonpath='{.data.key}')" value "the object of the manifest"
+	version=$(k get configmap of-a-file -o jsonpath='{.metadata.resourceVersion}')
+	is "$(bonsai apply -f "$file")" "Nothing to change: bonsai is as $file says." "the same file again"
+	is "$(k get configmap of-a-file -o jsonpath='{.metadata.resourceVersion}')" "$version" "version of the object after it"
+	pods_are_ready
+	claim_kept_its_data
+	sed -i -e 's/^mounts: .*/mounts: []/' -e 's/^manifests: .*/manifests: []/' "$file"
+	bonsai apply -f "$file"
+	! bonsai ssh bonsai-1 -- test -e /shared/file || wrong "a mount that the file no longer has is still there"
+	k get configmap of-a-file
+	pods_are_ready
+}
+
 # What a user types who needs space. Everything of bonsai carries a label by which it is spared.
 prune_spares_the_label() {
 	bonsai stop
@@ -597,6 +627,7 @@ step "stop ends every process" stop_keeps_everything
 step "start brings everything back" started_again_with_everything
 step "names again" names_work
 step "the claim kept its data" claim_kept_its_data
+step "mounts and manifests in a file" mounts_and_manifests_are_in_a_file
 step "status" status_is_good
 step "a checkpoint brings back what was deleted" a_checkpoint_brings_everything_back
 step "the engine restarts" survives_the_engine "$(restarts_of_web_1)"

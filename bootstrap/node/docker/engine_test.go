@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"io"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -199,6 +200,27 @@ func TestConformance(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = api.VolumeRemove(context.Background(), name, false) })
+		},
+		Image: func(t *testing.T, names ...string) {
+			t.Cleanup(func() {
+				for _, name := range names {
+					_, _ = api.ImageRemove(context.Background(), name, image.RemoveOptions{Force: true})
+				}
+			})
+			empty := bytes.NewReader(make([]byte, 1024)) // a tar archive without files
+			said, err := api.ImageImport(t.Context(), image.ImportSource{Source: empty, SourceName: "-"}, names[0], image.ImportOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = io.Copy(io.Discard, said) // it is made by then
+			if err := errors.Join(err, said.Close()); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range names[1:] {
+				if err := api.ImageTag(t.Context(), names[0], name); err != nil {
+					t.Fatal(err)
+				}
+			}
 		},
 		RemoveContainer: func(t *testing.T, name string) {
 			if err := api.ContainerRemove(t.Context(), name, container.RemoveOptions{Force: true}); err != nil {

@@ -130,6 +130,15 @@ func (e *Engine) AddVolume(name string) {
 	e.volumes[name] = &volume{}
 }
 
+// AddImage adds an image with these names.
+func (e *Engine) AddImage(names ...string) {
+	done, _ := e.begin(context.Background(), "AddImage", strings.Join(names, " "))
+	defer done()
+	for _, name := range names {
+		e.Images = append(e.Images, node.Image{Ref: name, ID: "sha256:" + names[0]})
+	}
+}
+
 // RemoveContainer removes a container and keeps its volume, as a user does by hand.
 func (e *Engine) RemoveContainer(name string) {
 	done, _ := e.begin(context.Background(), "RemoveContainer", name)

@@ -23,6 +23,7 @@ func TestConformance(t *testing.T) {
 		Container:       func(_ *testing.T, name string, _ node.Payload) { e.AddContainer(name) },
 		Network:         func(_ *testing.T, name string, subnet netip.Prefix) { e.AddNetwork(name, subnet) },
 		Volume:          func(_ *testing.T, name string) { e.AddVolume(name) },
+		Image:           func(_ *testing.T, names ...string) { e.AddImage(names...) },
 		Age:             func(*testing.T) { e.AgePayloads() },
 		RemoveContainer: func(_ *testing.T, name string) { e.RemoveContainer(name) },
 	})

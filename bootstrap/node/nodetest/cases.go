@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"slices"
@@ -243,6 +244,24 @@ func testForeignVolume(t *testing.T, s *suite) {
 	must(t, s.d.RemoveCluster(t.Context(), spec.ID))
 	must(t, s.d.EnsureNetwork(t.Context(), spec))
 	wantKind(t, s.d.EnsureNode(t.Context(), n), fault.Conflict, name) // the removals have left it
+}
+
+func testImageNames(t *testing.T, s *suite) {
+	must(t, s.d.EnsurePayload(t.Context(), s.p.Payload, nil))
+	id := strings.ToLower(rand.Text())
+	one, two := "bonsai-nodetest/"+id+":1", "bonsai-nodetest/"+id+":2"
+	s.Image(t, two, one)
+	names, err := s.d.ImageNames(t.Context())
+	must(t, err)
+	if !slices.IsSorted(names) || !slices.Contains(names, one) || !slices.Contains(names, two) {
+		t.Errorf("got %v, want them sorted, with %s and %s", names, one, two)
+	}
+	if slices.Contains(names, s.p.ImageRef) {
+		t.Errorf("the image of nodes is in %v", names)
+	}
+	if found, err := s.d.FindImages(t.Context(), []string{one, "bonsai-nodetest/" + id + ":3", two}); err != nil || len(found) != 2 || found[0].Ref != one || found[1].Ref != two || found[0].ID != found[1].ID {
+		t.Errorf("found %+v, %v", found, err)
+	}
 }
 
 func testTakenSubnet(t *testing.T, s *suite) {

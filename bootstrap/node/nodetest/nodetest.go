@@ -28,10 +28,12 @@ type Harness struct {
 	Driver func(t *testing.T) node.Driver
 	// Program is a static build of guest/init, or anything where the engine itself runs package guest.
 	Program []byte
-	// Container, Network and Volume make things that are not bonsai's, until the test ends.
+	// Container, Network, Volume and Image make things that are not bonsai's, until the test ends.
 	Container func(t *testing.T, name string, p node.Payload)
 	Network   func(t *testing.T, name string, subnet netip.Prefix)
 	Volume    func(t *testing.T, name string)
+	// Image makes one with several names.
+	Image func(t *testing.T, names ...string)
 	// RemoveContainer removes a container and keeps its volumes, as a user does by hand.
 	RemoveContainer func(t *testing.T, name string)
 	// Age makes the engine's payloads so old that an unused one may be removed.
@@ -66,6 +68,7 @@ func Run(t *testing.T, h Harness) {
 		{"ClustersOfOneNameLiveSideBySide", testSameName},
 		{"WithoutAnIDNothingIsRemoved", testNoID},
 		{"ClustersWithoutSuffixKeepTheirNames", testNoSuffix},
+		{"ImagesAreListedByAllTheirNamesExceptItsOwn", testImageNames},
 		{"TakenSubnetIsAConflict", testTakenSubnet},
 		{"NetworksTellTheAPIPort", testAPIPort},
 		{"IdleNetworkWithOtherSettingsIsRecreated", testChangedNetwork},
