@@ -269,7 +269,7 @@ func (p *addonsPage) toggle() {
 		case !u.state.Known:
 			u.toast.say(paint.Warn, u.T("looking"))
 		case u.state.Snapshot.Phase == cluster.PhaseAbsent:
-			u.toast.say(paint.Warn, u.T("there is no cluster yet; %s opens the start view", u.keys.Key("screen.overview")))
+			u.toast.say(paint.Warn, u.T("no cluster exists yet; %s opens the start view", u.keys.Key("screen.overview")))
 		case u.switching[a.Name]:
 			u.toast.say(paint.Warn, u.T("it is being enabled or disabled"))
 		default:

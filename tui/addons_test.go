@@ -128,7 +128,7 @@ func TestAddonsWithoutACluster(t *testing.T) {
 	r.keys("7")
 	r.shows("dashboard", "absent")
 	r.keys(" ")
-	r.shows("there is no cluster yet")
+	r.shows("no cluster exists yet")
 	s = withAddons()
 	r = newRig(t, s, 100, 24, func(o *Options) { o.ReadOnly = true })
 	r.keys("7")

@@ -50,7 +50,7 @@ func TestAStartOfAClusterThatWasThere(t *testing.T) {
 	s.snapshot = cluster.Snapshot{Name: "dev", Phase: cluster.PhaseAbsent}
 	scripted(s)
 	r = newRig(t, s, 100, 30)
-	r.shows("there is no cluster")
+	r.shows("does not exist yet")
 	r.keys("enter")
 	r.operated("start")
 	r.shows("abort it and clean up")
@@ -64,7 +64,7 @@ func TestAFailedStartCanBeKept(t *testing.T) {
 	s.snapshot = cluster.Snapshot{Name: "dev", Phase: cluster.PhaseAbsent}
 	c := scripted(s)
 	r := newRig(t, s, 100, 30)
-	r.shows("there is no cluster")
+	r.shows("does not exist yet")
 	r.keys("enter")
 	r.operated("start")
 	c.end <- fault.Newf(fault.ControlPlane, "kube-apiserver ended").WithEvidence("F1129 the last words")

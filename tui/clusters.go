@@ -227,7 +227,7 @@ func (p *clustersPage) draw(w, h int) []string {
 		u.spinning()
 		text = u.glyph(paint.StateBusy) + " " + u.T("reading %s", u.T("clusters"))
 	case p.grid.Total() == 0:
-		text = u.T("there is no cluster; %s goes to a new one", u.keyIn(u.chain(), "profile.new"))
+		text = u.T("no cluster exists yet; %s goes to a new one", u.keyIn(u.chain(), "profile.new"))
 	case p.grid.Len() == 0:
 		text = u.T("nothing matches %q; %s clears the filter", p.grid.Filter(), u.keys.Key("back"))
 	}

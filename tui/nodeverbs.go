@@ -123,7 +123,7 @@ func (u *ui) askAddNodes() {
 		return
 	}
 	if u.state.Known && u.state.Snapshot.Phase == cluster.PhaseAbsent {
-		u.toast.say(paint.Dim, u.T("there is no cluster %q", u.session.Name()))
+		u.toast.say(paint.Dim, u.T("cluster %q does not exist", u.session.Name()))
 		return
 	}
 	left := cluster.MaxNodes - len(u.state.Snapshot.Nodes)

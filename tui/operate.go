@@ -335,7 +335,7 @@ func (u *ui) operations() []choice {
 		runs = u.T("the cluster is not running")
 	}
 	if u.state.Known && u.state.Snapshot.Phase == cluster.PhaseAbsent {
-		gone = u.T("there is no cluster %q", name)
+		gone = u.T("cluster %q does not exist", name)
 	}
 	if u.state.Absent() {
 		add(u.T("start the cluster"), "start", "run create up", "", func() { u.beginOperation("start") })

@@ -302,7 +302,7 @@ func (u *ui) noCluster() string {
 		u.spinning()
 		return u.glyph(paint.StateBusy) + " " + u.T("reading the state of the cluster")
 	case u.state.Snapshot.Phase == cluster.PhaseAbsent:
-		return u.T("there is no cluster %q yet; %s finds \"start\"", u.session.Name(), u.keys.Key("palette"))
+		return u.T("cluster %q does not exist yet; %s finds \"start\"", u.session.Name(), u.keys.Key("palette"))
 	case u.state.Absent():
 		return u.T("the cluster is stopped, its data is kept; %s finds \"start\"", u.keys.Key("palette"))
 	}

@@ -140,7 +140,7 @@ func TestOverviewWithoutProblems(t *testing.T) {
 }
 
 func TestNodesWithoutCluster(t *testing.T) {
-	for phase, text := range map[cluster.Phase]string{cluster.PhaseAbsent: "there is no cluster", cluster.PhaseStopped: "the cluster is stopped"} {
+	for phase, text := range map[cluster.Phase]string{cluster.PhaseAbsent: "does not exist yet", cluster.PhaseStopped: "the cluster is stopped"} {
 		s := shop()
 		s.snapshot = cluster.Snapshot{Name: "dev", Phase: phase}
 		s.rows["nodes"] = nil

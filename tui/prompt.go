@@ -276,7 +276,7 @@ func (u *ui) command(text string) {
 		})
 		return
 	}
-	u.toast.say(paint.Fail, u.T("there is no type or screen %q", words[0]))
+	u.toast.say(paint.Fail, u.T("unknown type or screen %q", words[0]))
 }
 
 // openType shows the objects of a type on the screen where it is at home: that of pods for all without one of their own.

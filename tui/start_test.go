@@ -90,7 +90,7 @@ func halfWay() []cluster.Event {
 func TestStartViewOffers(t *testing.T) {
 	s := absent()
 	r := newRig(t, s, 80, 24, version137)
-	r.shows(`there is no cluster "dev" yet`, "start a new cluster", "OTHER CLUSTERS", "ci")
+	r.shows(`cluster "dev" does not exist yet`, "start a new cluster", "OTHER CLUSTERS", "ci")
 	r.keys("n", `"101"`, "enter")
 	r.shows(`"101" is not a number of nodes`)
 	r.keys("n", `"5"`, "enter")

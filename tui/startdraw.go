@@ -27,7 +27,7 @@ func (p *startPage) drawOffers(w, h int) []string {
 	if p.exists() {
 		head.Add(paint.Title, u.T("%s is stopped", u.session.Name())).Add(paint.Dim, "  "+u.T("everything in it is kept"))
 	} else {
-		head.Add(paint.Title, u.T("there is no cluster %q yet", u.session.Name()))
+		head.Add(paint.Title, u.T("cluster %q does not exist yet", u.session.Name()))
 	}
 	lines := []string{head.String(), paint.Spaces(w)}
 	offers := p.offers()

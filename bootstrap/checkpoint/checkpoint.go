@@ -58,7 +58,7 @@ const (
 
 // Why a checkpoint cannot be saved or used.
 var (
-	ErrNotFound = errors.New("there is no checkpoint of that name")
+	ErrNotFound = errors.New("no checkpoint has this name")
 	ErrExists   = errors.New("there is a checkpoint of that name")
 	ErrFull     = errors.New("no more checkpoints are possible")
 	ErrDamaged  = errors.New("the checkpoint is damaged")

@@ -189,7 +189,7 @@ func (s *Spec) ResolvePort(p Port) (Port, error) {
 	if len(names) == 0 {
 		return p, fmt.Errorf("port %s: the cluster has no nodes", p)
 	}
-	return p, fmt.Errorf("port %s: there is no node %q; the nodes are %s", p, p.Node, strings.Join(names, ", "))
+	return p, fmt.Errorf("port %s: unknown node %q; the nodes are %s", p, p.Node, strings.Join(names, ", "))
 }
 
 // validatePort reports what a spec file must not contain.

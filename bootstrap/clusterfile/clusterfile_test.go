@@ -45,7 +45,7 @@ func options() Options {
 		case "/home/me/list.yaml":
 			return []byte("- a\n"), nil
 		}
-		return nil, errors.New("there is no file " + name)
+		return nil, errors.New("no file " + name)
 	}, Manifests: func(source string) ([]plan.Manifest, error) {
 		data, ok := map[string]string{
 			"/home/me/app.yaml": "# an app\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n", "https://x.example/b.yaml": "{apiVersion: v1, kind: List, items: []}",
@@ -57,7 +57,7 @@ func options() Options {
 		return []plan.Manifest{{Source: source, Data: data}}, nil
 	}, Settings: func(w plan.Wish) map[string]error {
 		if _, ok := w.Settings.FeatureGates["Typo"]; ok {
-			return map[string]error{"featureGates.Typo": errors.New("there is no feature gate"), "scheduler.extraArgs.x": errors.New("there is no flag")}
+			return map[string]error{"featureGates.Typo": errors.New("unknown feature gate"), "scheduler.extraArgs.x": errors.New("there is no flag")}
 		}
 		return nil
 	}, Kubernetes: "v1.37.2", Dir: "/home/me", Addon: func(name string) error {
@@ -201,10 +201,10 @@ func TestEveryMistakeIsReportedWithItsLine(t *testing.T) {
 		{head + "ports:\n- 8080\n- 53:53/udp\n- 53:54/udp\n", "c.yaml:4: ports[0]: port \"8080\": it has no target; a port is written as [ADDRESS:]PORT:TARGET[@NODE][/udp]\nc.yaml:6: ports[2]: 127.0.0.1:53/udp is in line 5 already"},
 		{head + "mounts:\n- src\n- a:/x\n- b:/x\n- c:/proc\n- {hostPath: d}\n", "c.yaml:8: mounts[4].containerPath is missing\nc.yaml:4: mounts[0]: mount \"src\" is not written as HOST:PATH[:ro]\nc.yaml:6: mounts[2]: /x of the node has a mount in line 5 already\nc.yaml:7: mounts[3]: mount \"/home/me/c:/proc\": /proc of a node is the system's"},
 		{head + "nodes:\n- mounts: [/a]\n", "c.yaml:4: nodes[0].mounts[0]: mount \"/a\" is not written as"},
-		{head + "scheduler:\n  extraArgs:\n    x: 1\nfeatureGates:\n  Typo: true\n", "c.yaml:7: featureGates.Typo: there is no feature gate\nc.yaml:5: scheduler.extraArgs.x: there is no flag"},
+		{head + "scheduler:\n  extraArgs:\n    x: 1\nfeatureGates:\n  Typo: true\n", "c.yaml:7: featureGates.Typo: unknown feature gate\nc.yaml:5: scheduler.extraArgs.x: there is no flag"},
 		{head + "featureGates: {Typo: yes}\n", "c.yaml:3: featureGates.Typo: \"yes\" is not true or false"},
 		{head + "apiserver: {}\n", "c.yaml:3: unknown field \"apiserver\"; did you mean \"apiServer\"?"},
-		{head + "apiServer:\n  auditPolicy: gone.yaml\n", "c.yaml:4: apiServer.auditPolicy: there is no file /home/me/gone.yaml"},
+		{head + "apiServer:\n  auditPolicy: gone.yaml\n", "c.yaml:4: apiServer.auditPolicy: no file /home/me/gone.yaml"},
 		{head + "apiServer:\n  auditPolicy: empty.yaml\n  admission: list.yaml\n", "c.yaml:4: apiServer.auditPolicy: the file empty.yaml is empty\nc.yaml:5: apiServer.admission: list.yaml is not a mapping in YAML"},
 		{head + "apiServer:\n  encryption: \"***\"\n", "c.yaml:4: apiServer.encryption: it is hidden"},
 		{head + "manifests: [gone.yaml]\n", "c.yaml:3: manifests[0]: there is no /home/me/gone.yaml"},
@@ -218,7 +218,7 @@ func TestEveryMistakeIsReportedWithItsLine(t *testing.T) {
 		{head + "registries:\n  docker.io: {}\n", "c.yaml:4: registries.docker.io.mirrors is missing"},
 		{head + "registries:\n  docker.io:\n    mirrors:\n    - \"\"\n    - {username: me}\n    - url: ftp://x\n", "c.yaml:6: registries.docker.io.mirrors[0]: it is empty\nc.yaml:7: registries.docker.io.mirrors[1].url is missing\nc.yaml:8: registries.docker.io.mirrors[2]: registry mirror for docker.io: scheme \"ftp\""},
 		{head + "caCertificates:\n- gone.pem\n- empty.yaml\n- audit.yaml\n- \"-----BEGIN PRIVATE KEY-----\\nAAAA\\n-----END PRIVATE KEY-----\"\n",
-			"c.yaml:4: caCertificates[0]: there is no file /home/me/gone.pem\nc.yaml:5: caCertificates[1]: the file empty.yaml is empty\nc.yaml:6: caCertificates[2]: it contains no PEM certificate\nc.yaml:7: caCertificates[3]: it has \"PRIVATE KEY\"; only certificates are possible"},
+			"c.yaml:4: caCertificates[0]: no file /home/me/gone.pem\nc.yaml:5: caCertificates[1]: the file empty.yaml is empty\nc.yaml:6: caCertificates[2]: it contains no PEM certificate\nc.yaml:7: caCertificates[3]: it has \"PRIVATE KEY\"; only certificates are possible"},
 		{head + "registries:\n  docker.io/library:\n    mirrors: []\n", `c.yaml:4: registries.docker.io/library: "docker.io/library" is not the host name of a registry`},
 		{head + "registries:\n  Docker.io: {mirrors: []}\n  docker.io: {mirrors: []}\n", "the file has it already"},
 		{head + "registries:\n  docker.io:\n    mirrors:\n    - {url: m.example, password: \"***\", username: me}\n", "c.yaml:6: registries.docker.io.mirrors[0]: the password is hidden"},

@@ -55,7 +55,7 @@ func TestBirth(t *testing.T) {
 		t.Errorf("an error at the end of the stream becomes %v", err)
 	}
 	b.has()
-	b.fail(fault.Newf(fault.ObjectNotFound, "there is no pod shop/x").Advise("look"))
+	b.fail(fault.Newf(fault.ObjectNotFound, "pod shop/x does not exist").Advise("look"))
 	err := c.Birth(t.Context(), "shop", "x", collect)
 	if fault.KindOf(err) != fault.ObjectNotFound || fault.Problem(err).HintText() != "look" {
 		t.Errorf("a pod that does not exist: %v", err)

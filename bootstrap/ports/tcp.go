@@ -72,7 +72,7 @@ func (w *forward) dial(ctx context.Context) (net.Conn, error) {
 		}
 	}
 	if len(errs) == 0 {
-		return nil, errors.New("there is no such node")
+		return nil, errors.New("the node does not exist")
 	}
 	return nil, errors.Join(errs...)
 }

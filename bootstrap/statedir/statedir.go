@@ -255,7 +255,7 @@ func (c Cluster) LoadSpec() (*cluster.Spec, error) {
 
 // NotFound is the fault for a cluster that does not exist.
 func NotFound(name string) *fault.Fault {
-	return fault.Newf(fault.NotFound, "there is no cluster %q", name).Advise("create it", cluster.Bonsai("start").Of(name).Change())
+	return fault.Newf(fault.NotFound, "cluster %q does not exist", name).Advise("create it", cluster.Bonsai("start").Of(name).Change())
 }
 
 // maxTimelines is how many past starts are remembered.

@@ -120,9 +120,9 @@ func unknown[S ~string](kind, name string, known []S) error {
 		names[i] = string(k)
 	}
 	if near := nearmiss.Nearest(name, names); near != "" {
-		return fmt.Errorf("there is no %s %q; did you mean %q?", kind, name, near)
+		return fmt.Errorf("unknown %s %q; did you mean %q?", kind, name, near)
 	}
-	return fmt.Errorf("there is no %s %q", kind, name)
+	return fmt.Errorf("unknown %s %q", kind, name)
 }
 
 // flagsOf are the real flags of a component.

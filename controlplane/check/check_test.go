@@ -46,12 +46,12 @@ func TestWhatTheyDoNotTakeIsNamed(t *testing.T) {
 		path, want string
 	}{
 		{gate("StorageVersionApi", true), "1.37", "featureGates.StorageVersionApi", `did you mean "StorageVersionAPI"?`},
-		{gate("Nonsense", true), "1.37", "featureGates.Nonsense", `there is no feature gate "Nonsense"`},
+		{gate("Nonsense", true), "1.37", "featureGates.Nonsense", `unknown feature gate "Nonsense"`},
 		{gate("ServiceAccountTokenNodeBinding", false), "1.37", "featureGates.ServiceAccountTokenNodeBinding", "always true"},
 		{arg(cluster.ComponentAPIServer, "event-tll", "1h"), "1.37", "apiServer.extraArgs.event-tll", `did you mean "event-ttl"?`},
 		{arg(cluster.ComponentAPIServer, "event-ttl", "often"), "1.37", "apiServer.extraArgs.event-ttl", "invalid"},
 		{arg(cluster.ComponentAPIServer, "etcd-servers", "x"), "1.37", "apiServer.extraArgs.etcd-servers", "it cannot be set here: etcd is in the same process"},
-		{arg(cluster.ComponentScheduler, "event-ttl", "1h"), "1.37", "scheduler.extraArgs.event-ttl", `there is no flag "event-ttl"`},
+		{arg(cluster.ComponentScheduler, "event-ttl", "1h"), "1.37", "scheduler.extraArgs.event-ttl", `unknown flag "event-ttl"`},
 		{arg("kubelet", "v", "1"), "1.37", "kubelet", "has no flags"},
 		{file(cluster.FileAudit, strings.Replace(policy, "Metadata", "Everything", 1)), "1.37", cluster.FileAudit, "Everything"},
 		{file(cluster.FileAudit, policy+"rulez: []\n"), "1.37", cluster.FileAudit, "rulez"},

@@ -42,7 +42,7 @@ type Query struct {
 }
 
 // ErrNoPrevious says that the component has not been restarted, as far as its log goes back.
-var ErrNoPrevious = errors.New("there is no log from before the last restart")
+var ErrNoPrevious = errors.New("no log exists from before the last restart")
 
 var (
 	errNotRunning = errors.New("the control plane is starting or stopping")

@@ -262,7 +262,7 @@ func TestLogsOfPods(t *testing.T) {
 		}
 	}
 	l, ok := h.keeper.Log("kube-proxy-dev-1")
-	if err := l.Copy(t.Context(), Query{Lines: -1}, &bytes.Buffer{}); !ok || err == nil || !strings.Contains(err.Error(), "no log of kube-proxy") {
+	if err := l.Copy(t.Context(), Query{Lines: -1}, &bytes.Buffer{}); !ok || err == nil || !strings.Contains(err.Error(), "kube-proxy has not written a log yet") {
 		t.Errorf("a log that does not exist: %v", err)
 	}
 	for _, pod := range []string{"etcd-dev-2", "web", ""} {

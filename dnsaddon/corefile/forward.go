@@ -93,7 +93,7 @@ func (b *builder) forwardOption(z *forward.Zone, n, o node) {
 	case "policy":
 		policy := forward.Policy(strings.Join(o.args(), " "))
 		if !slices.Contains([]forward.Policy{forward.Random, forward.RoundRobin, forward.Sequential}, policy) {
-			b.problems.add(o.where, "policies are random, round_robin and sequential", "forward: %s: there is no such policy; it is ignored", o)
+			b.problems.add(o.where, "policies are random, round_robin and sequential", "forward: %s: unknown policy; it is ignored", o)
 			return
 		}
 		z.Policy = policy

@@ -63,7 +63,7 @@ func (b *builder) hostsFile(h *Hosts, n node) {
 	key := path.Base(n.words[1])
 	text, ok := b.src.Corefile[key]
 	if !ok || key == corefileKey {
-		b.problems.add(n.where, "write the entries into the braces after hosts", "hosts: there is no file %s here; only entries in the Corefile count", shorten(n.words[1]))
+		b.problems.add(n.where, "write the entries into the braces after hosts", "hosts: the file %s does not exist here; only entries in the Corefile count", shorten(n.words[1]))
 		return
 	}
 	at := place{source: sourceCoreDNS, key: key}

@@ -40,7 +40,7 @@ func (b *builder) kubernetesOption(k *zone.Options, n, o node) {
 		modes := map[string]zone.PodMode{"disabled": zone.Disabled, "insecure": zone.Insecure, "verified": zone.Verified}
 		mode, ok := modes[strings.Join(o.args(), " ")]
 		if !ok {
-			b.problems.add(o.where, "modes are disabled, insecure and verified", "kubernetes: %s: there is no such mode; it is ignored", o)
+			b.problems.add(o.where, "modes are disabled, insecure and verified", "kubernetes: %s: unknown mode; it is ignored", o)
 			return
 		}
 		k.Pods = mode

@@ -58,7 +58,7 @@ func (b *builder) directive(s *block, n node) {
 	case "autopath":
 		b.problems.add(n.where, "", "autopath: search paths are not followed for pods, since denials cost next to nothing; the directive is ignored")
 	default:
-		b.problems.add(n.where, offered, "%s: there is no plugin %q here; the directive is ignored", n, shorten(n.name()))
+		b.problems.add(n.where, offered, "%s: unknown plugin %q; the directive is ignored", n, shorten(n.name()))
 	}
 }
 

@@ -59,7 +59,7 @@ func (b *builder) templateOption(t *Template, o node) error {
 	case "rcode":
 		rcode, ok := dns.StringToRcode[strings.ToUpper(strings.Join(o.args(), " "))]
 		if !ok || rcode > 0xf {
-			return fmt.Errorf("there is no such rcode")
+			return fmt.Errorf("unknown rcode")
 		}
 		t.Rcode = rcode
 	case "fallthrough":
@@ -69,7 +69,7 @@ func (b *builder) templateOption(t *Template, o node) error {
 	case "upstream":
 		// CoreDNS itself no longer supports it.
 	default:
-		return fmt.Errorf("there is no such option")
+		return fmt.Errorf("unknown option")
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func (s *Server) log(w http.ResponseWriter, r *http.Request) {
 	follow := r.URL.Query().Get("follow") == "true"
 	path := filepath.Join(s.cfg.LogDir, name+".log")
 	if _, err := os.Stat(path); err != nil {
-		http.Error(w, "there is no log of "+name+" yet", http.StatusNotFound)
+		http.Error(w, name+" has not written a log yet", http.StatusNotFound)
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

@@ -36,7 +36,7 @@ func TestLogsAreOfComponentsOnly(t *testing.T) {
 		"kubelet?lines=-1":       {200, "a\nb\nc\n"},
 		"kubelet?lines=0":        {200, ""},
 		"kubelet":                {400, ""},
-		"containerd?lines=1":     {404, "there is no log of containerd yet\n"},
+		"containerd?lines=1":     {404, "containerd has not written a log yet\n"},
 		"..%2fsecret?lines=1":    {400, ""},
 		"%2e%2e%2fx?lines=1":     {400, ""},
 		"Kubelet%20x?lines=1":    {400, ""},

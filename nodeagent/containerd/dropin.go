@@ -38,9 +38,9 @@ func checkDropIns(ctx context.Context, program, config, pattern string) error {
 	var wrong []error
 	for line := range strings.Lines(said.String()) {
 		if m := unknownKey.FindStringSubmatch(line); m != nil && m[2] != "" {
-			wrong = append(wrong, fmt.Errorf("there is no setting %s of %s", m[1], m[2]))
+			wrong = append(wrong, fmt.Errorf("unknown setting %s of %s", m[1], m[2]))
 		} else if m != nil {
-			wrong = append(wrong, fmt.Errorf("there is no setting %s", m[1]))
+			wrong = append(wrong, fmt.Errorf("unknown setting %s", m[1]))
 		}
 		if reason, ok := strings.CutPrefix(strings.TrimSpace(line), "containerd: "); ok {
 			wrong = append(wrong, errors.New(reason))

@@ -38,8 +38,8 @@ func TestDropInsAreChecked(t *testing.T) {
 		"not TOML": {"1", at + "error msg=\"Failure unmarshaling TOML\" column=39 error=\"toml: expected ']' to close table name\" file=/x/10.toml row=2\n" +
 			"containerd: failed to unmarshal TOML at row 2 column 39: toml: expected ']' to close table name\n", "failed to unmarshal TOML at row 2 column 39"},
 		"unknown": {"0", at + "warning msg=\"Ignoring unknown key in TOML for plugin\" error=\"strict mode: fields in the document are missing in the target struct\" key=max_concurrent_downloadz plugin=io.containerd.cri.v1.images\n",
-			"there is no setting max_concurrent_downloadz of io.containerd.cri.v1.images"},
-		"unknown, of no plugin": {"0", at + "warning msg=\"Ignoring unknown key in TOML\" column=1 error=\"strict mode: fields in the document are missing in the target struct\" file=/x/10.toml key=nonsense row=2\n", "there is no setting nonsense"},
+			"unknown setting max_concurrent_downloadz of io.containerd.cri.v1.images"},
+		"unknown, of no plugin": {"0", at + "warning msg=\"Ignoring unknown key in TOML\" column=1 error=\"strict mode: fields in the document are missing in the target struct\" file=/x/10.toml key=nonsense row=2\n", "unknown setting nonsense"},
 		"silent":                {"3", "", "exit status 3"},
 	} {
 		says(c.code, c.text)

@@ -40,7 +40,7 @@ func (l *Lister) List(ctx context.Context, w io.Writer, kind string, all bool) e
 	case "images":
 		err = l.imageTable(ctx, t)
 	default:
-		return fmt.Errorf("there is no listing %q; there are ps, pods, images", kind)
+		return fmt.Errorf("unknown listing %q; choose ps, pods or images", kind)
 	}
 	if err != nil {
 		return err

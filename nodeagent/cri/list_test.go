@@ -105,7 +105,7 @@ func TestTables(t *testing.T) {
 			t.Errorf("%s (all %v):\n%s\nwant:\n%s", c.kind, c.all, got, c.want)
 		}
 	}
-	if err := l.List(t.Context(), &bytes.Buffer{}, "logs", false); err == nil || !strings.Contains(err.Error(), "ps, pods, images") {
+	if err := l.List(t.Context(), &bytes.Buffer{}, "logs", false); err == nil || !strings.Contains(err.Error(), "ps, pods or images") {
 		t.Errorf("an unknown listing gives %v", err)
 	}
 }

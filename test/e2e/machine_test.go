@@ -320,7 +320,7 @@ func testContainerdSettings(t *testing.T, n *harness.Namespace, node string) {
 	}
 	put("max_concurrent_downloadz")
 	is("status to name the setting", func(reason string, _ bool) bool {
-		return strings.Contains(reason, "10-mine.toml") && strings.Contains(reason, "there is no setting max_concurrent_downloadz")
+		return strings.Contains(reason, "10-mine.toml") && strings.Contains(reason, "unknown setting max_concurrent_downloadz")
 	})
 	n.Must(t, "ssh", node, "--", "rm", file)
 	is("containerd to run again", func(_ string, failed bool) bool { return !failed })

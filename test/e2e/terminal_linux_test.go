@@ -196,7 +196,7 @@ func TestUIOnAMuteTerminal(t *testing.T) {
 			s := newTerminal(t)
 			began := time.Now()
 			cmd := s.start(h, c.env, c.args...)
-			s.shows(20*time.Second, `there is no cluster "bonsai" yet`, "start a new cluster")
+			s.shows(20*time.Second, `cluster "bonsai" does not exist yet`, "start a new cluster")
 			if took := time.Since(began); took > harness.Scale(4*time.Second) {
 				t.Errorf("the first picture came after %s", took)
 			}

@@ -77,7 +77,7 @@ func TestTerminalUI(t *testing.T) {
 	term := tmuxterm.Start(t, columns, rows, env, fmt.Sprintf("%s ui -p %s --theme dark --color true; sleep 1000", harness.Binary(), c.Name))
 
 	// No cluster: the UI offers one, and draws how it starts.
-	term.Wait(10*time.Second, "there is no cluster", "start a new cluster")
+	term.Wait(10*time.Second, "does not exist yet", "start a new cluster")
 	term.Shoot(2 * time.Second)
 	term.Keys("Enter")
 	term.Wait(60*time.Second, "API server")

@@ -27,7 +27,7 @@ func Parse(base *Map, data []byte) (*Map, []string) {
 	for _, id := range ids {
 		a, ok := base.Action(id)
 		if !ok {
-			f.problem("there is no action %q%s", id, base.nearest(id))
+			f.problem("unknown action %q%s", id, base.nearest(id))
 			continue
 		}
 		keys, err := keysOf(a, file[id])

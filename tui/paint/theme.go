@@ -110,7 +110,7 @@ func Names() []string {
 // NewTheme compiles a theme for a terminal. ascii takes signs that every font has.
 func NewTheme(name string, depth Depth, ascii, calm bool) (*Theme, error) {
 	if !slices.Contains(Names(), name) {
-		return nil, fmt.Errorf("there is no theme %q; there are %s", name, strings.Join(Names(), ", "))
+		return nil, fmt.Errorf("unknown theme %q; choose one of %s", name, strings.Join(Names(), ", "))
 	}
 	p := palettes[name]
 	t := &Theme{Name: name, Depth: depth, Glyphs: unicodeGlyphs, Calm: calm}

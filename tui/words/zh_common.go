@@ -59,7 +59,7 @@ var zhCommon = map[string]string{
 	"name": "名称", "choose it again to reverse the order": "再选一次则反转顺序", "sort by": "排序依据", "reading %s": "正在读取 %s", "nothing matches %q; %s clears the filter": "没有匹配 %q 的内容；%s 清除过滤",
 	"no %s in %q; %s another namespace, %s all": "没有 %s 在 %q 中；%s 换命名空间，%s 查看全部", "there are no %s": "没有 %s", "%d so far": "已读取 %d",
 	"here": "此处", "everywhere": "全局", "this terminal": "本终端", "theme %s, %d by %d cells, language %s": "主题 %s，%d × %d，语言 %s", "theme %s": "主题 %s", "setting": "设置",
-	"what was detected about this terminal": "终端检测结果", "there is nothing to filter here": "此处没有可过滤的内容", "there is no type or screen %q": "没有名为 %q 的类型或屏幕",
+	"what was detected about this terminal": "终端检测结果", "there is nothing to filter here": "此处没有可过滤的内容", "unknown type or screen %q": "没有名为 %q 的类型或屏幕",
 	"%d pods": "%d 个 Pod", "enter keeps it, esc clears it": "回车保留，esc 清除", "keys: %s": "按键：%s", "%s does nothing here; %s shows the keys": "%s 在此无作用；%s 显示按键",
 	"theme %s; --theme %s keeps it": "主题 %s；用 --theme %s 保留", "bonsai uses the mouse again": "bonsai 重新接管鼠标",
 	"the terminal has the mouse: select and copy; %s takes it back": "鼠标已交给终端：可选择和复制；按 %s 收回", "copied: %s": "已复制：%s",

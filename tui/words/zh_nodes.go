@@ -40,7 +40,7 @@ var zhNodes = map[string]string{
 	"CLUSTERS": "集群", "clusters": "集群", "clusters: switch, start, stop, delete": "集群：切换、启动、停止、删除", "switch to it": "切换到它", "shown here": "当前显示",
 	"it is the one that is shown": "当前显示的就是它", "a new cluster": "新集群", "Go to it": "前往", "its start view chooses nodes and version; nothing is created before": "在其启动界面选择节点数和版本；在此之前不会创建任何内容",
 	"lower-case letters, digits and dashes": "小写字母、数字和连字符", "lower-case letters, digits and dashes, beginning with a letter": "小写字母、数字和连字符，以字母开头",
-	"there is a cluster of this name": "已有同名集群", "another cluster than the one that is shown": "这不是当前显示的集群", "there is no cluster; %s goes to a new one": "没有集群；按 %s 新建",
+	"there is a cluster of this name": "已有同名集群", "another cluster than the one that is shown": "这不是当前显示的集群", "no cluster exists yet; %s goes to a new one": "没有集群；按 %s 新建",
 	"what runs in one cluster goes on while another one is shown": "显示其他集群时，各集群照常运行", "list the clusters; switch, start, stop and delete them": "列出集群；切换、启动、停止和删除",
 	"stop the cluster under the cursor": "停止光标处的集群", "new": "新建", "go to a new cluster": "前往新集群", "delete the cluster": "删除集群", "start the cluster": "启动集群", "stop": "停止", "start": "启动",
 

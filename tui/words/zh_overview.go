@@ -4,7 +4,7 @@ package words
 var zhOverview = map[string]string{
 	"overview": "概览", "PROBLEMS": "问题", "NODES": "节点", "CONTROL PLANE": "控制平面", "PODS": "Pod", "WARNINGS": "警告", "LOG": "日志", "EVIDENCE": "证据", "KEYS": "按键",
 	"COMPONENTS": "组件", "%d of %d": "第 %d 个，共 %d 个", "%d of %d ready": "%d/%d 就绪", "and %d more": "另有 %d 个",
-	"reading the state of the cluster": "正在查看集群", "there is no cluster %q yet; %s finds \"start\"": "还没有集群 %q；按 %s 查找 start",
+	"reading the state of the cluster": "正在查看集群", "cluster %q does not exist yet; %s finds \"start\"": "还没有集群 %q；按 %s 查找 start",
 	"the cluster is stopped, its data is kept; %s finds \"start\"": "集群已停止，数据保留；按 %s 查找 start",
 	"nothing is wrong": "一切正常", "nothing is wrong; there is nothing to explain": "一切正常，没有需要解释的问题", "started in %s, %s ago": "启动用时 %s，%s 前",
 	"watch the control plane at work": "观察控制平面如何工作", "on a pod: how it was created, step by step": "在 Pod 上按：查看它是如何一步步创建的",

@@ -93,7 +93,7 @@ func (c *Catalog) Find(name string) (cluster.AddonDescription, error) {
 			return cluster.AddonDescription{}, c.explain(e)
 		}
 	}
-	f := fault.Newf(fault.AddonNotFound, "there is no addon %q", name)
+	f := fault.Newf(fault.AddonNotFound, "unknown addon %q", name)
 	if like := c.nearest(name); like != "" {
 		return cluster.AddonDescription{}, f.Advisef("did you mean %s?", like)
 	}

@@ -104,14 +104,14 @@ func TestAnswers(t *testing.T) {
 		t.Errorf("got %v, %v", d, err)
 	}
 	for _, test := range []struct{ name, text, hint string }{
-		{"rof", `there is no addon "rof"`, "did you mean roof?"},
-		{"Garden", `there is no addon "Garden"`, "did you mean garden?"},
-		{"metric-server", `there is no addon "metric-server"`, "did you mean metrics-server?"},
-		{"ingres", `there is no addon "ingres"`, "did you mean ingress?"},
-		{"x", `there is no addon "x"`, "see them all:  bonsai addons list --all"},
-		{"", `there is no addon ""`, "see them all:  bonsai addons list --all"},
-		{"../../etc/passwd", `there is no addon "../../etc/passwd"`, "see them all:  bonsai addons list --all"},
-		{strings.Repeat("a", 1<<20), "there is no addon", "see them all:  bonsai addons list --all"},
+		{"rof", `unknown addon "rof"`, "did you mean roof?"},
+		{"Garden", `unknown addon "Garden"`, "did you mean garden?"},
+		{"metric-server", `unknown addon "metric-server"`, "did you mean metrics-server?"},
+		{"ingres", `unknown addon "ingres"`, "did you mean ingress?"},
+		{"x", `unknown addon "x"`, "see them all:  bonsai addons list --all"},
+		{"", `unknown addon ""`, "see them all:  bonsai addons list --all"},
+		{"../../etc/passwd", `unknown addon "../../etc/passwd"`, "see them all:  bonsai addons list --all"},
+		{strings.Repeat("a", 1<<20), "unknown addon", "see them all:  bonsai addons list --all"},
 		{"registry", "addon registry is not in this version of bonsai yet: an image registry in the cluster", "meanwhile:  bonsai image load IMAGE"},
 		{"pod-security-policy", "addon pod-security-policy is retired since 2022-08: Kubernetes 1.25 removed that API", "use Pod Security labels:"},
 		{"heapster", "addon heapster is replaced by metrics-server since 2018-11: Kubernetes retired Heapster", "bonsai addons enable metrics-server"},

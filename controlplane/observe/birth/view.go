@@ -64,7 +64,7 @@ func (v *View) follow(ctx context.Context, namespace, name string, send func(clu
 	pods := v.Client.CoreV1().Pods(namespace)
 	pod, err := pods.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return fault.Newf(fault.ObjectNotFound, "there is no pod %s/%s", namespace, name).
+		return fault.Newf(fault.ObjectNotFound, "pod %s/%s does not exist", namespace, name).
 			Advise("", cluster.Kubectl("get", "pods").In(namespace).Of(v.Cluster))
 	}
 	if err != nil {

@@ -124,7 +124,7 @@ func (v *View) clientFor(ctx context.Context, name string) (client, error) {
 	if !apierrors.IsNotFound(err) {
 		return client{}, fault.New(fault.ControlPlane, "look up pod "+namespace+"/"+name, err)
 	}
-	f := fault.Newf(fault.Usage, "there is no pod %s/%s", namespace, name)
+	f := fault.Newf(fault.Usage, "pod %s/%s does not exist", namespace, name)
 	// People know the name of a Deployment; its pods' names begin with it.
 	if list, err := pods.List(ctx, metav1.ListOptions{}); err == nil {
 		var like []string

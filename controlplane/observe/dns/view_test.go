@@ -42,6 +42,7 @@ type server struct {
 
 func (s *server) Status() cluster.DNSStatus                 { return s.status }
 func (s *server) Flush() int                                { return s.cached }
+func (s *server) SetMachine(cluster.Resolvers)              {}
 func (s *server) Health() (h api.Health, _ <-chan struct{}) { return h, nil }
 func (s *server) Lookup(_ context.Context, q cluster.DNSLookup) cluster.DNSLookupResult {
 	s.mu.Lock()

@@ -142,7 +142,7 @@ func (a *app) runCheckpointList() error {
 		return writeJSON(a.Stdout, list)
 	}
 	if len(list) == 0 {
-		a.note("there is no checkpoint; save one:  %s", a.command("checkpoint save"))
+		a.note("no checkpoint exists yet; save one:  %s", a.command("checkpoint save"))
 		return nil
 	}
 	text := [][]string{{"NAME", "AGE", "OBJECTS", "SIZE", "KUBERNETES", "NOTE"}}

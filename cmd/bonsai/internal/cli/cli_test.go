@@ -163,7 +163,7 @@ func fakeMain() int {
 		}}},
 		CheckSettings: func(s cluster.Settings, _ string) map[string]error {
 			if _, ok := s.FeatureGates["Typo"]; ok {
-				return map[string]error{"featureGates.Typo": errors.New("there is no feature gate")}
+				return map[string]error{"featureGates.Typo": errors.New("unknown feature gate")}
 			}
 			return nil
 		},

@@ -129,7 +129,7 @@ func (a *app) runProfileList(ctx context.Context) error {
 		return writeJSON(a.Stdout, rows)
 	}
 	if len(rows) == 0 {
-		a.note("there is no cluster; create one:  %s", a.command("start"))
+		a.note("no cluster exists yet; create one:  %s", a.command("start"))
 		return nil
 	}
 	text := [][]string{{"", "NAME", "STATE", "NODES", "KUBERNETES", "API SERVER"}}

@@ -27,7 +27,7 @@ func (a *app) roleCommand() *cobra.Command {
 					return r.Main(cmd.Context(), args[1:])
 				}
 			}
-			return fault.Newf(fault.Usage, "there is no role %q", args[0]).Advise("see all of them", ofPath(cmd.CommandPath()).OfNone())
+			return fault.Newf(fault.Usage, "unknown role %q", args[0]).Advise("see all of them", ofPath(cmd.CommandPath()).OfNone())
 		},
 	}
 }

@@ -55,7 +55,7 @@ type Range struct {
 func Host(ctx context.Context, path string, r Range, w io.Writer) error {
 	err := componentlog.Tail(ctx, path, r.Lines, r.Follow, w)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fault.Newf(fault.NotRunning, "there is no log %s yet", path)
+		return fault.Newf(fault.NotRunning, "the log %s does not exist yet", path)
 	}
 	// Errors of w do not concern the state folder; the caller handles a closed pipe.
 	if p, ok := errors.AsType[*fs.PathError](err); ok && p.Path == path {
