@@ -56,6 +56,8 @@ type Env struct {
 	// Manifests reads the objects at an absolute path or a URL, for a start without the file that names them. Nil: they wait for
 	// the next command that has it.
 	Manifests func(ctx context.Context, source string) ([]plan.Manifest, error)
+	// Redact writes a copy of etcd's data file to a new file, without the values of Secrets. Only Bundle needs it.
+	Redact func(from, to string) error
 	// Adopt makes a daemon that was just spawned outlive the unit or session in which it was started; name is unique to its
 	// cluster. moved reports whether it is in a unit of its own then. Nil: it stays.
 	Adopt func(ctx context.Context, name string, pid int) (moved bool, err error)

@@ -103,6 +103,9 @@ type Options struct {
 	Restore *Restore
 	// HistoryDir is the folder in which changes of objects are recorded; empty if they are not.
 	HistoryDir string
+	// Archive serves the objects of Restore as they are, to be looked at only: etcd and the API server run alone, nothing is
+	// made to fit, and no request may change anything.
+	Archive bool
 	// Scale multiplies every limit, for slow machines.
 	Scale wait.Scale
 }
@@ -210,8 +213,10 @@ func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
 	if err := cp.endRestore(clients); err != nil {
 		return nil, err
 	}
-	cp.runHistory()
-	cp.runClients(clients)
+	if !o.Archive {
+		cp.runHistory()
+		cp.runClients(clients)
+	}
 	return cp, nil
 }
 
@@ -359,6 +364,7 @@ func (cp *ControlPlane) buildAPIServer(ctx context.Context, etcdReady <-chan err
 			Hook:          cp.hook,
 			Count:         cp.traffic.Handler,
 			UpstreamHooks: cp.opts.Config.Spec.UpstreamHooks,
+			ReadOnly:      cp.opts.Archive,
 			Births:        cp.births,
 			Writers:       &cp.writers,
 			Components:    cp.Components,

@@ -21,6 +21,9 @@ import (
 
 // hook creates what has to exist before the API server reports that it is ready.
 func (cp *ControlPlane) hook(ctx context.Context, client kubernetes.Interface) error {
+	if cp.opts.Archive {
+		return nil // what is there is all that is to be seen
+	}
 	return cp.step("apiserver/objects", "Roles, priority classes and nodes", "", func() error {
 		ctx, cancel := cp.opts.Scale.Limit(ctx, readyLimit, "the first objects")
 		defer cancel()

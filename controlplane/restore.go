@@ -36,11 +36,21 @@ func (cp *ControlPlane) CopyStore(ctx context.Context, begin func(cluster.StoreC
 	return cp.etcd.Copy(ctx, begin)
 }
 
+// Redact writes a copy of etcd's data file from, which nobody has open, to a new file: the objects as they are, without the
+// values of Secrets.
+func Redact(from, to string) error { return etcd.Rewrite(from, to, keyspace.Redact) }
+
+// DataFile is the file in etcd's folder that has the objects, once etcd has ended.
+func DataFile(etcdDir string) string { return filepath.Join(etcdDir, "member", "snap", "db") }
+
 // restoring is what replaces etcd's data; nil if nothing does.
 func (cp *ControlPlane) restoring() *etcd.Restoring {
 	r := cp.opts.Restore
 	if r == nil {
 		return nil
+	}
+	if cp.opts.Archive {
+		return &etcd.Restoring{Open: r.Open, Newest: r.Newest}
 	}
 	spec := cp.opts.Config.Spec
 	return &etcd.Restoring{Open: r.Open, Newest: r.Newest, Edit: func(d *etcd.Data) error {
@@ -63,6 +73,9 @@ func (cp *ControlPlane) endRestore(ctx context.Context) error {
 	}
 	if err := etcd.Keep(cp.opts.Config.EtcdDir); err != nil {
 		return err
+	}
+	if cp.opts.Archive {
+		return nil
 	}
 	cp.clients.Go(func() {
 		ctx, cancel := cp.opts.Scale.Limit(ctx, volumesLimit, "the nodes to have the folders of volumes")

@@ -29,6 +29,7 @@ import (
 	"bonsai/bootstrap/unit"
 	"bonsai/bootstrap/wait"
 	"bonsai/cmd/bonsai/internal/cli"
+	"bonsai/controlplane"
 	"bonsai/controlplane/addons/builtin"
 )
 
@@ -45,6 +46,7 @@ func main() {
 		},
 		UI:            showUI,
 		CheckSettings: checkSettings,
+		OpenBundle:    openBundle,
 		Roles:         roles(), Addons: builtin.Descriptions(), Info: buildinfo.Get(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	}, os.Args[1:]))
@@ -106,7 +108,7 @@ func open(log *slog.Logger) (cli.Session, error) {
 	return cli.Session{
 		Engine: bootstrap.New(bootstrap.Env{
 			Dir: dir, Driver: connect, Payload: payload.New, PlanningLock: statedir.PlanningLock, Executable: executable,
-			Machine: machine.This(), Host: look.This(unit.Lingers), Kubectl: runKubectl(executable), Manifests: cli.ReadManifests,
+			Machine: machine.This(), Host: look.This(unit.Lingers), Kubectl: runKubectl(executable), Redact: controlplane.Redact, Manifests: cli.ReadManifests,
 			Adopt: func(ctx context.Context, name string, pid int) (bool, error) {
 				to, err := unit.Adopt(ctx, name, pid)
 				log.Debug("a unit of its own for the control plane", "of", string(to), "err", err)

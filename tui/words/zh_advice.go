@@ -2,6 +2,12 @@ package words
 
 // zhAdvice is what problems and failures advise; a test collects the phrases from all packages.
 var zhAdvice = map[string]string{
+	"what it has are files for people; unpack them": "其中是供人阅读的文件；请解包",
+	"use that bonsai":                                 "请使用那个版本的 bonsai",
+	"name a file that this made":                      "请指定由它生成的文件",
+	"make room, or set TMPDIR to a folder elsewhere":  "腾出空间，或将 TMPDIR 设为别处的目录",
+	"name another file":                               "指定另一个文件",
+	"name a file that you can write":                  "指定一个可写的文件",
 	"for example":                                     "例如",
 	"see what takes the room":                         "查看什么占用了空间",
 	"remove what nothing needs":                       "删除不再需要的内容",

@@ -46,6 +46,7 @@ import (
 	"bonsai/controlplane/internal/ownwrites"
 	"bonsai/controlplane/internal/policywarning"
 	"bonsai/controlplane/internal/rbac"
+	"bonsai/controlplane/internal/readonly"
 	"bonsai/controlplane/observe/birth"
 	"bonsai/controlplane/observe/history"
 )
@@ -65,6 +66,8 @@ type Options struct {
 	// Count wraps everything that the server serves. Loopback is the server name that the server's client of itself
 	// uses.
 	Count func(next http.Handler, loopback string) http.Handler
+	// ReadOnly refuses requests that change something, except those of the server itself.
+	ReadOnly bool
 	// WaitStorage returns once etcd serves. The part of the build that needs no storage runs in the meantime.
 	WaitStorage func(ctx context.Context) error
 	// UpstreamHooks keeps the two upstream hooks that Hook would replace.
@@ -212,7 +215,13 @@ func newConfig(opts options.CompletedOptions, o Options) (*app.Config, serversto
 	// The last server of the chain has all filters; the others are called after them.
 	build := c.Aggregator.GenericConfig.BuildHandlerChainFunc
 	c.Aggregator.GenericConfig.BuildHandlerChainFunc = func(api http.Handler, c *genericapiserver.Config) http.Handler {
-		return o.Count(build(api, c), genericapiserver.LoopbackClientServerNameOverride)
+		served := build(api, c)
+		if o.ReadOnly {
+			served = readonly.Wrap(served, func(r *http.Request) bool {
+				return r.TLS != nil && r.TLS.ServerName == genericapiserver.LoopbackClientServerNameOverride
+			})
+		}
+		return o.Count(served, genericapiserver.LoopbackClientServerNameOverride)
 	}
 	return c, storage, nil
 }

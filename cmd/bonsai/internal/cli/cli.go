@@ -51,6 +51,7 @@ type Engine interface {
 	CheckpointEngine
 	MachineEngine
 	DiskEngine
+	BundleEngine
 	Services(ctx context.Context, name, namespace string) ([]bootstrap.Service, error)
 }
 
@@ -83,7 +84,10 @@ type Env struct {
 	// CheckSettings returns what is wrong with settings of Kubernetes' components in a cluster of that minor version, by their
 	// paths in cluster files; nil, and there is no check.
 	CheckSettings func(s cluster.Settings, minor string) map[string]error
-	Roles         []Role
+	// OpenBundle serves the objects of a bundle on a port of 127.0.0.1, 0 for a free one, for as long as use runs. The context
+	// of use ends with ctx, or if the server does.
+	OpenBundle func(ctx context.Context, file string, port int, use func(context.Context, OpenBundle) error) error
+	Roles      []Role
 	// Addons are those that this executable has.
 	Addons []cluster.AddonDescription
 	Info   buildinfo.Info
@@ -170,7 +174,7 @@ Docker engine. On a terminal, bonsai alone shows the cluster full screen (bonsai
 		a.logsCommand(), a.topCommand(), a.addonsCommand(), a.dnsCommand(), a.birthCommand(), a.sshCommand(), a.imageCommand(), a.updateContextCommand(),
 		a.versionCommand(), a.roleCommand(), a.profileCommand(), a.ipCommand(), a.cpCommand(), a.serviceCommand(), a.portCommand(),
 		a.planCommand(), a.applyCommand(), a.configCommand(), a.autostartCommand(), a.checkpointCommand(), a.forkCommand(),
-		a.doctorCommand(), a.explainCommand(), a.dfCommand(), a.pruneCommand(),
+		a.doctorCommand(), a.explainCommand(), a.dfCommand(), a.pruneCommand(), a.bundleCommand(),
 		a.historyCommand(), a.diffCommand(), a.revertCommand(),
 	)
 	a.addElsewhere(root)

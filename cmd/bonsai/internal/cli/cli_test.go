@@ -167,7 +167,8 @@ func fakeMain() int {
 			}
 			return nil
 		},
-		Addons: testAddons,
+		OpenBundle: fakeOpen,
+		Addons:     testAddons,
 		Info: buildinfo.Info{
 			Version: "v1.2.3", Commit: "abc", Kubernetes: "v1.37.2", Etcd: "v3.7.3", Containerd: "v2.4.2",
 			Runc: "v1.5.2", CNIPlugins: "v1.9.1", Go: "go1.26", Platform: "linux/amd64",

@@ -13,16 +13,23 @@ import (
 )
 
 func (a *app) kubectlCommand() *cobra.Command {
+	var kubeconfig string
 	cmd := &cobra.Command{
 		Use:   "kubectl -- ARGUMENTS",
 		Short: "Run the built-in kubectl on the cluster",
 		Long: `Kubectl is the complete kubectl of the built-in Kubernetes version. It talks to the cluster that -p names, regardless
-of your kubeconfig. What follows "--" is kubectl's own command line; its exit code is kubectl's.`,
+of your kubeconfig, or to the one of --kubeconfig. What follows "--" is kubectl's own command line; its exit code is kubectl's.`,
 		Example: `  bonsai kubectl -- get pods -A
   bonsai kubectl -p ci -- apply -f deploy.yaml
   alias k="bonsai kubectl --"`,
-		RunE: func(cmd *cobra.Command, args []string) error { return a.runKubectl(cmd.Context(), args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if kubeconfig != "" {
+				return a.runKubectlOn(cmd.Context(), kubeconfig, args)
+			}
+			return a.runKubectl(cmd.Context(), args)
+		},
 	}
+	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "use this kubeconfig, for example that of an open bundle, and no cluster of bonsai")
 	// Without this, "bonsai kubectl get pods -o wide" would give -o to bonsai.
 	cmd.Flags().SetInterspersed(false)
 	return cmd
@@ -53,6 +60,18 @@ func (a *app) runKubectl(ctx context.Context, args []string) error {
 		a.note("cluster %q is not running; start it:  %s", a.profile, a.command("start"))
 	}
 	if code != 0 {
+		return exitCode(code)
+	}
+	return nil
+}
+
+// runKubectlOn runs kubectl on whatever a kubeconfig leads to.
+func (a *app) runKubectlOn(ctx context.Context, file string, args []string) error {
+	kubeconfig, err := kubeconfigOf(file)
+	if err != nil {
+		return err
+	}
+	if code := a.Kubectl(ctx, args, kubeconfig); code != 0 {
 		return exitCode(code)
 	}
 	return nil
