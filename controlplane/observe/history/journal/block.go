@@ -12,10 +12,11 @@ import (
 // A block is a header, then the changes without their values, then the values, both compressed separately: lists of changes
 // need only the former. Numbers in the header are little-endian:
 //
-//	length of the payload  4
-//	checksum of the rest   4   of the header, and of the payload
+//	length of the payload  4   changes and values, compressed
+//	checksum               4   of the rest of the header, and of the changes
 //	number of changes      4
-//	length of the changes  4   compressed
+//	length of the changes  4
+//	checksum of the values 4
 //	first time, last time  8 each, microseconds
 //	revision               8
 //
@@ -23,8 +24,9 @@ import (
 // length of its value, and where the value before is. Keys and writers are numbers of texts, revision and time differences
 // to those of the change before.
 const (
-	blockHeaderSize = 4 + 4 + 4 + 4 + 8 + 8 + 8
+	blockHeaderSize = 4 + 4 + 4 + 4 + 4 + 8 + 8 + 8
 	sumOffset       = 4
+	valuesSumOffset = 16
 	// maxPayload is far more than a block can have; it keeps damaged lengths from being believed.
 	maxPayload = 256 << 20
 	// maxBlock bounds what a compressed part can decompress to.
@@ -41,10 +43,11 @@ const (
 func parseBlockHeader(h []byte) (b block, ok bool) {
 	size, changes := binary.LittleEndian.Uint32(h), binary.LittleEndian.Uint32(h[12:])
 	b = block{
-		size:  blockHeaderSize + int(size),
-		count: int(binary.LittleEndian.Uint32(h[8:])),
-		first: time.UnixMicro(int64(binary.LittleEndian.Uint64(h[16:]))), last: time.UnixMicro(int64(binary.LittleEndian.Uint64(h[24:]))),
-		revision: int64(binary.LittleEndian.Uint64(h[32:])),
+		size:    blockHeaderSize + int(size),
+		changes: int(changes),
+		count:   int(binary.LittleEndian.Uint32(h[8:])),
+		first:   time.UnixMicro(int64(binary.LittleEndian.Uint64(h[20:]))), last: time.UnixMicro(int64(binary.LittleEndian.Uint64(h[28:]))),
+		revision: int64(binary.LittleEndian.Uint64(h[36:])),
 	}
 	return b, size <= maxPayload && changes <= size
 }
@@ -104,16 +107,18 @@ func encodeBlock(records []Record, revision int64, now time.Time, number int, kn
 	if len(records) > 0 {
 		data = enc.EncodeAll(changes, data)
 	}
-	binary.LittleEndian.PutUint32(data[12:], uint32(len(data)-blockHeaderSize))
+	b.changes = len(data) - blockHeaderSize
+	binary.LittleEndian.PutUint32(data[12:], uint32(b.changes))
 	if len(values) > 0 {
 		data = enc.EncodeAll(values, data)
 	}
 	binary.LittleEndian.PutUint32(data, uint32(len(data)-blockHeaderSize))
 	binary.LittleEndian.PutUint32(data[8:], uint32(b.count))
-	binary.LittleEndian.PutUint64(data[16:], uint64(b.first.UnixMicro()))
-	binary.LittleEndian.PutUint64(data[24:], uint64(b.last.UnixMicro()))
-	binary.LittleEndian.PutUint64(data[32:], uint64(b.revision))
-	binary.LittleEndian.PutUint32(data[sumOffset:], crc32.Checksum(data[sumOffset+4:], checksums))
+	binary.LittleEndian.PutUint32(data[valuesSumOffset:], crc32.Checksum(data[blockHeaderSize+b.changes:], checksums))
+	binary.LittleEndian.PutUint64(data[20:], uint64(b.first.UnixMicro()))
+	binary.LittleEndian.PutUint64(data[28:], uint64(b.last.UnixMicro()))
+	binary.LittleEndian.PutUint64(data[36:], uint64(b.revision))
+	binary.LittleEndian.PutUint32(data[sumOffset:], crc32.Checksum(data[sumOffset+4:blockHeaderSize+b.changes], checksums))
 	b.size = len(data)
 	return data, b, places
 }
@@ -145,31 +150,35 @@ func (t *texts) encode() []byte {
 	return data
 }
 
-// read returns a block as it is stored, whose checksum is right; otherwise the error is ErrDamaged.
-func (s *segment) read(b block) ([]byte, error) {
-	data := make([]byte, b.size)
+// readChanges returns the changes of a block, compressed; a wrong checksum is ErrDamaged.
+func (s *segment) readChanges(b block) ([]byte, error) {
+	data := make([]byte, blockHeaderSize+b.changes)
 	if _, err := s.file.ReadAt(data, b.offset); err != nil {
 		return nil, err
 	}
 	if crc32.Checksum(data[sumOffset+4:], checksums) != binary.LittleEndian.Uint32(data[sumOffset:]) {
-		return nil, damaged("the checksum of a block is wrong")
+		return nil, damaged("the checksum of changes is wrong")
+	}
+	return data[blockHeaderSize:], nil
+}
+
+// readValues is readChanges for the values.
+func (s *segment) readValues(b block) ([]byte, error) {
+	data := make([]byte, b.size-blockHeaderSize-b.changes)
+	if _, err := s.file.ReadAt(data, b.offset+int64(blockHeaderSize+b.changes)); err != nil {
+		return nil, err
+	}
+	var sum [4]byte
+	if _, err := s.file.ReadAt(sum[:], b.offset+valuesSumOffset); err != nil {
+		return nil, err
+	}
+	if crc32.Checksum(data, checksums) != binary.LittleEndian.Uint32(sum[:]) {
+		return nil, damaged("the checksum of values is wrong")
 	}
 	return data, nil
 }
 
 func damaged(what string) error { return fmt.Errorf("%w: %s", ErrDamaged, what) }
-
-// split returns the compressed parts of a block.
-func split(data []byte) (changes, values []byte, err error) {
-	if len(data) < blockHeaderSize {
-		return nil, nil, damaged("a block is too short")
-	}
-	n, payload := binary.LittleEndian.Uint32(data[12:]), data[blockHeaderSize:]
-	if int64(n) > int64(len(payload)) {
-		return nil, nil, damaged("a block is too short")
-	}
-	return payload[:n], payload[n:], nil
-}
 
 // decodeChanges reads the changes of the block of number in a segment. values is how many bytes of values they have.
 func decodeChanges(data []byte, count, number int) (_ []Entry, values int, err error) {

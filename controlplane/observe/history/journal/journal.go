@@ -116,6 +116,7 @@ type segment struct {
 type block struct {
 	offset      int64
 	size        int // with its header
+	changes     int // size of the changes
 	count       int // of changes
 	first, last time.Time
 	revision    int64 // everything up to this one is recorded
@@ -233,10 +234,15 @@ func (s *segment) load() error {
 // dropTornTail removes blocks at the end that were not written completely, and all after a damaged one.
 func (s *segment) dropTornTail() error {
 	for i, b := range s.blocks {
-		if _, err := s.read(b); errors.Is(err, ErrDamaged) {
+		_, err := s.readChanges(b)
+		if err == nil {
+			_, err = s.readValues(b)
+		}
+		if errors.Is(err, ErrDamaged) {
 			s.blocks, s.size = s.blocks[:i], b.offset
 			break
-		} else if err != nil {
+		}
+		if err != nil {
 			return err
 		}
 	}

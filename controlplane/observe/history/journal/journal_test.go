@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -208,7 +209,7 @@ func TestDamage(t *testing.T) {
 	_ = j.Close()
 	path := filepath.Join(dir, "00000001.history")
 	data := must(os.ReadFile(path))
-	data[len(data)-3] ^= 0x40
+	data[headerSize+2*blockHeaderSize+1] ^= 0x40 // in the changes of the second block
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -283,10 +284,7 @@ func FuzzDecodeChanges(f *testing.F) {
 	data, b, _ := encodeBlock([]Record{
 		change(1, Created, "/a", "", "a1"), change(2, Updated, "/b", "b0", "b1"), change(3, Deleted, "/a", "", ""),
 	}, 3, begin, 0, nil, enc.enc)
-	packed, _, err := split(data)
-	if err != nil {
-		f.Fatal(err)
-	}
+	packed := data[blockHeaderSize : blockHeaderSize+b.changes]
 	_ = enc.Read(func(v *View) error {
 		f.Add(must(v.dec.DecodeAll(packed, nil)), b.count)
 		return nil
@@ -322,5 +320,85 @@ func BenchmarkAppend(b *testing.B) {
 		if err := j.Append(records, 50, begin); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// fill writes blocks as a cluster with 50 changes a second does, until the limit is reached, and returns how many changes
+// are left.
+func fill(tb testing.TB, j *Journal, changes int) {
+	tb.Helper()
+	random := rand.New(rand.NewPCG(1, 2))
+	pods := make([][]byte, 500)
+	for i := range pods {
+		pods[i] = make([]byte, 4<<10)
+		for k := range pods[i] { // as compressible as protobuf
+			pods[i][k] = byte(random.IntN(24))
+		}
+	}
+	now := begin
+	j.Break(0)
+	for n := 0; n < changes; n += 50 {
+		var records []Record
+		for i := range 50 {
+			pod := pods[random.IntN(len(pods))]
+			pod[random.IntN(len(pod))]++
+			now = now.Add(20 * time.Millisecond)
+			records = append(records, Record{
+				Key: fmt.Sprintf("/registry/pods/default/web-7d99b899c6-%05d", random.IntN(len(pods))), Revision: int64(n + i), Time: now, Op: Updated,
+				Writer: Writer{Who: "kubelet on dev-2", User: "system:node:dev-2", Agent: "bonsai/v1.37.2 (linux/amd64) kubernetes/7e1133d", Subresource: "status"},
+				Value:  bytes.Clone(pod),
+			})
+		}
+		if err := j.Append(records, int64(n+49), now); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// TestMemory: what the journal keeps in memory does not depend on what it has recorded.
+func TestMemory(t *testing.T) {
+	j := open(t, t.TempDir(), Limits{Bytes: 32 << 20, Age: time.Hour})
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	fill(t, j, 20_000)
+	grown := heap() - before
+	t.Logf("%d bytes on the disk, %d in memory", j.Size(), grown)
+	if grown > 10<<20 {
+		t.Errorf("it has %d bytes in memory", grown)
+	}
+}
+
+// BenchmarkBackward looks for the changes of one object in a journal that is full, and reads the newest ones of all.
+func BenchmarkBackward(b *testing.B) {
+	j := must(open1(b.TempDir()))
+	defer j.Close()
+	fill(b, j, 200_000)
+	b.Logf("%d MB", j.Size()>>20)
+	for name, c := range map[string]struct {
+		key  string
+		most int
+	}{"one object": {"/registry/pods/default/web-7d99b899c6-00007", 1 << 30}, "none": {"/registry/pods/default/nix", 50}, "newest": {"", 50}} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if err := j.Read(func(v *View) error {
+					n := 0
+					return v.Backward(time.Time{}, func(e Entry) bool {
+						if c.key != "" && e.Key != c.key {
+							return true
+						}
+						n++
+						_, err := v.Value(e)
+						return err == nil && n < min(c.most, 50)
+					})
+				}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

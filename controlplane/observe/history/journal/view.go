@@ -97,11 +97,7 @@ func (v *View) Backward(since time.Time, f func(Entry) bool) error {
 
 func (v *View) changes(s *segment, number int) ([]Entry, error) {
 	b := s.blocks[number]
-	data, err := s.read(b)
-	if err != nil {
-		return nil, err
-	}
-	packed, _, err := split(data)
+	packed, err := s.readChanges(b)
 	if err != nil {
 		return nil, err
 	}
@@ -146,11 +142,7 @@ func (v *View) values(s *segment, number int) ([]byte, error) {
 	if number >= len(s.blocks) {
 		return nil, damaged("a block is missing")
 	}
-	data, err := s.read(s.blocks[number])
-	if err != nil {
-		return nil, err
-	}
-	_, packed, err := split(data)
+	packed, err := s.readValues(s.blocks[number])
 	if err != nil {
 		return nil, err
 	}
