@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -60,6 +61,8 @@ type fakeSession struct {
 	images map[string][]cluster.NodeImage
 	// disabled are addons beside those of the snapshot.
 	disabled []cluster.AddonStatus
+	// history, if set, is what History answers.
+	history func() (cluster.History, error)
 }
 
 var _ Session = (*fakeSession)(nil)
@@ -214,6 +217,29 @@ func (s *fakeSession) YAML(_ context.Context, ref kube.Ref) (string, error) {
 
 func (s *fakeSession) Describe(_ context.Context, ref kube.Ref) (string, error) {
 	return "Name:  " + ref.Name + "\nKind:  " + ref.Type.Kind + "\n", s.isDown()
+}
+
+// History is what has happened to every object; the status says whether that was asked for.
+func (s *fakeSession) History(_ context.Context, ref kube.Ref, status bool) (cluster.History, error) {
+	s.mu.Lock()
+	answer := s.history
+	s.mu.Unlock()
+	if answer != nil {
+		return answer()
+	}
+	h := cluster.History{Begun: fakeNow.Add(-26 * time.Hour), Changes: []cluster.Change{
+		{Time: fakeNow.Add(-30 * time.Second), Change: cluster.ChangeUpdated, Who: "kubectl set image", User: "jane", Fields: []cluster.FieldChange{
+			{Path: "spec.containers[cart].image", Before: json.RawMessage(`"cart:1.4.1"`), After: json.RawMessage(`"cart:1.4.2"`)},
+			{Path: "spec.paused", Before: json.RawMessage("true")}, {Path: "metadata.labels.a", After: json.RawMessage(`"b"`)},
+		}},
+		{Time: fakeNow.Add(-25 * time.Hour), Change: cluster.ChangeCreated, Who: "kube-controller-manager (replicaset-controller)", User: "system:serviceaccount:x:y"},
+	}}
+	if status {
+		h.Changes = append([]cluster.Change{{Time: fakeNow, Change: cluster.ChangeUpdated, Manager: "kubelet", Fields: []cluster.FieldChange{
+			{Path: "status.phase", Before: json.RawMessage(`"Pending"`), After: json.RawMessage(`"Running"`)},
+		}}}, h.Changes...)
+	}
+	return h, s.isDown()
 }
 
 func (s *fakeSession) Pod(_ context.Context, namespace, name string) (kube.PodDetail, error) {

@@ -69,6 +69,8 @@ type ObjectSession interface {
 	Events(ctx context.Context, f func([]kube.EventLine) error) error
 	// Services reports where each Service is reachable, again after each change.
 	Services(ctx context.Context, f func([]kube.ServiceLine) error) error
+	// History is what has happened to one object, the newest change first; with status also changes of nothing but that.
+	History(ctx context.Context, ref kube.Ref, status bool) (cluster.History, error)
 	// Birth reports how a pod was created, again after each change until the story is complete.
 	Birth(ctx context.Context, namespace, name string, f func(cluster.Birth) error) error
 }

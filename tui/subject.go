@@ -50,7 +50,7 @@ type tabSpan struct{ from, to int }
 type changer interface{ changed() }
 
 // openSubject opens an object: its summary, or the tab of that name ("describe", "yaml", "birth", "events", "logs", "env",
-// "dns").
+// "dns", "history").
 func (u *ui) openSubject(s *subject, tab string) {
 	if s.ref.Type.Resource == "nodes" && s.ref.Type.Group == "" && tab == "" {
 		u.push(newNodePage(u, s.ref.Name))
@@ -84,7 +84,7 @@ func newSubjectPage(u *ui, s subject) *subjectPage {
 		dns := newDNSTab(u, s.ref)
 		p.tabs = append(p.tabs, objectTab{"dns", "DNS", dns, dns.count})
 		p.tabs = append(p.tabs, objectTab{"birth", "Birth", newBirthPage(u, s.ref.Namespace, s.ref.Name), nil},
-			objectTab{"describe", "Describe", newDescribeTab(u, s.ref), nil})
+			objectTab{"describe", "Describe", newDescribeTab(u, s.ref), nil}, objectTab{"history", "History", newHistoryTab(u, s.ref), nil})
 		return p
 	}
 	p.tabs = []objectTab{{"describe", "Summary", newDescribeTab(u, s.ref), nil}}
@@ -92,7 +92,8 @@ func newSubjectPage(u *ui, s subject) *subjectPage {
 		p.tabs = append(p.tabs, objectTab{"logs", "Logs", newLogsOf(u, []subject{s}, false), nil})
 	}
 	events := newEventsTab(u, s.ref)
-	p.tabs = append(p.tabs, objectTab{"events", "Events", events, events.count}, objectTab{"yaml", "YAML", newYAMLTab(u, s.ref), nil})
+	p.tabs = append(p.tabs, objectTab{"events", "Events", events, events.count}, objectTab{"yaml", "YAML", newYAMLTab(u, s.ref), nil},
+		objectTab{"history", "History", newHistoryTab(u, s.ref), nil})
 	return p
 }
 

@@ -32,6 +32,7 @@ func verbs() []*verb {
 		{id: "fix", title: "run the suggested fix", change: true, why: needsFix, run: runFix},
 		{id: "describe", title: "describe", run: func(u *ui, l []subject) { u.openSubject(&l[0], "describe") }},
 		{id: "yaml", title: "show as YAML", run: func(u *ui, l []subject) { u.openSubject(&l[0], "yaml") }},
+		{id: "history", title: "what has happened to it", run: func(u *ui, l []subject) { u.openSubject(&l[0], "history") }},
 		{id: "logs", title: "logs", why: needsLogs, run: func(u *ui, l []subject) { u.openLogs(l, false) }, many: true},
 		{id: "logs.previous", title: "logs of the previous container", why: needsPod, run: func(u *ui, l []subject) { u.openLogs(l, true) }},
 		{id: "shell", title: "shell", change: true, why: needsShell, run: func(u *ui, l []subject) { u.openShell(&l[0]) }},

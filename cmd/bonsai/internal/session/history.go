@@ -1,0 +1,23 @@
+package session
+
+import (
+	"context"
+
+	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/kube"
+)
+
+// mostChanges is how many changes of one object are shown.
+const mostChanges = 200
+
+// History is what has happened to one object, the newest change first.
+func (s *Session) History(ctx context.Context, ref kube.Ref, status bool) (cluster.History, error) {
+	ctx, cancel := s.limit(ctx, callLimit, "the history of "+ref.Name)
+	defer cancel()
+	q := cluster.HistoryQuery{Limit: mostChanges, Status: status, ObjectQuery: cluster.ObjectQuery{Type: ref.Type.Resource, Namespace: ref.Namespace, Name: ref.Name}}
+	if ref.Type.Group != "" {
+		q.Type += "." + ref.Type.Group
+	}
+	h, err := s.daemon().History(ctx, q)
+	return h, s.explain(ctx, "ask what has happened to "+ref.Name, err)
+}
