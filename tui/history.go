@@ -83,7 +83,7 @@ func changeRole(change string) paint.Role {
 // whoDid says who has done what to an object.
 func (u *ui) whoDid(c cluster.Change) string {
 	who := cmp.Or(c.Who, c.Manager, c.User, u.T("somebody"))
-	if c.User != "" && c.User != who && !strings.HasPrefix(c.User, "system:") {
+	if c.User != "" && c.User != who && !isOfKubernetes(c.User) {
 		who += " (" + c.User + ")"
 	}
 	switch c.Change {
@@ -93,6 +93,14 @@ func (u *ui) whoDid(c cluster.Change) string {
 		return u.T("%s deleted it", who)
 	}
 	return u.T("%s changed it", who)
+}
+
+// isOfKubernetes reports whether a user is a component: who it is says as much.
+func isOfKubernetes(user string) bool { return strings.HasPrefix(user, "system:") }
+
+// isWish reports whether a field says what somebody wants, and not what follows from that.
+func isWish(path string) bool {
+	return strings.HasPrefix(path, "spec") || strings.HasPrefix(path, "data")
 }
 
 // moment is a time as in a log: of another day with its date.

@@ -359,6 +359,7 @@ func (u *ui) operations() []choice {
 		u.act("screen.pods")
 		u.toast.say(paint.Plain, u.T("%s on a pod shows it", u.keys.Key("birth")))
 	})
+	add(u.T("what has happened to objects, and who did it"), "history", "changes diff revert", runs, func() { u.push(newChangesPage(u)) })
 	add(u.T("load an image into the nodes"), "image load", "docker import", runs, u.askImage)
 	add(u.T("list the images in the nodes; load, pull and remove them"), "image ls", "rm missing", runs, func() { u.act("images") })
 	add(u.T("list the ports of this machine; open and close them"), "port list", "add remove forward", gone, func() { u.act("screen.ports") })
@@ -378,7 +379,7 @@ func (u *ui) operations() []choice {
 
 // readingVerbs change nothing.
 var readingVerbs = []string{
-	"ui -p", "profile list", "config view", "plan -f", "port list", "addons list", "addons status", "top", "birth", "image ls", "dns query", "dns status", "dns log", "node list", "logs", "status", "version",
+	"history", "ui -p", "profile list", "config view", "plan -f", "port list", "addons list", "addons status", "top", "birth", "image ls", "dns query", "dns status", "dns log", "node list", "logs", "status", "version",
 }
 
 // splitArgs takes a command line apart: blanks separate, quotes and backslashes protect. Nothing is expanded.

@@ -70,6 +70,7 @@ type ObjectSession interface {
 	// Services reports where each Service is reachable, again after each change.
 	Services(ctx context.Context, f func([]kube.ServiceLine) error) error
 	// History is what has happened to one object, the newest change first; with status also changes of nothing but that.
+	// Without a name it is about all objects, of one namespace or of all.
 	History(ctx context.Context, ref kube.Ref, status bool) (cluster.History, error)
 	// Birth reports how a pod was created, again after each change until the story is complete.
 	Birth(ctx context.Context, namespace, name string, f func(cluster.Birth) error) error

@@ -56,11 +56,16 @@ func (u *ui) openSubject(s *subject, tab string) {
 		u.push(newNodePage(u, s.ref.Name))
 		return
 	}
-	p := newSubjectPage(u, *s)
+	u.push(newSubjectPageAt(u, *s, tab))
+}
+
+// newSubjectPageAt shows the tab of that name, if there is one.
+func newSubjectPageAt(u *ui, s subject, tab string) *subjectPage {
+	p := newSubjectPage(u, s)
 	if i := slices.IndexFunc(p.tabs, func(t objectTab) bool { return t.id == tab }); i >= 0 {
 		p.current = i
 	}
-	u.push(p)
+	return p
 }
 
 func newSubjectPage(u *ui, s subject) *subjectPage {

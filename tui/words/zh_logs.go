@@ -24,6 +24,8 @@ var zhLogs = map[string]string{
 	"limits": "限制", "ports": "端口", "mounts": "挂载", "%d restarts": "重启 %d 次", "back": "返回",
 	"%s created it": "%s 创建了它", "%s changed it": "%s 更改了它", "%s deleted it": "%s 删除了它", "somebody": "某个客户端", "removed": "已移除",
 	"no change is recorded": "没有记录任何更改", "there are older changes": "还有更早的更改", "everything is recorded since %s": "自 %s 起的一切更改均有记录",
+	"what has happened to objects, and who did it": "对象发生过什么，由谁所为", "changes": "更改", "CHANGES": "更改", "Change": "更改", "Who": "由谁",
+	"was created": "已创建", "was deleted": "已删除", "was changed": "已更改", "the status is left out": "不含状态", "the newest %d; the status is left out": "最新的 %d 条；不含状态",
 	"what has happened to it": "它发生过什么", "History": "历史",
 	"Summary": "摘要", "Env": "环境变量", "Birth": "创建过程", "Describe": "描述",
 	"only one container, or one pod": "仅一个容器或一个 Pod", "the whole line, JSON over several": "显示整行，JSON 分多行", "the next tab of the object": "对象的下一个标签页", "the previous tab": "上一个标签页",

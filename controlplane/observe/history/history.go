@@ -18,6 +18,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/wait"
 	"bonsai/controlplane/observe/history/journal"
 )
@@ -336,7 +337,8 @@ func (h *History) written(err error) {
 	}
 }
 
-// upToDate returns once everything that etcd has written until now is in the journal.
+// upToDate returns once everything that etcd has written until now is in the journal; otherwise the error is the fault
+// Timeout.
 func (h *History) upToDate(ctx context.Context) error {
 	ctx, cancel := h.Scale.Limit(ctx, upToDateLimit, "the newest changes")
 	defer cancel()
@@ -357,7 +359,7 @@ func (h *History) upToDate(ctx context.Context) error {
 		case <-changed:
 		case <-again.C:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return fault.New(fault.Timeout, "read the history", context.Cause(ctx))
 		}
 	}
 }
