@@ -357,7 +357,7 @@ func fill(tb testing.TB, j *Journal, changes int) {
 
 // TestMemory: what the journal keeps in memory does not depend on what it has recorded.
 func TestMemory(t *testing.T) {
-	j := open(t, t.TempDir(), Limits{Bytes: 32 << 20, Age: time.Hour})
+	j := open(t, t.TempDir(), Limits{Bytes: 8 << 20, Age: time.Hour})
 	heap := func() int64 {
 		runtime.GC()
 		var m runtime.MemStats
@@ -365,7 +365,7 @@ func TestMemory(t *testing.T) {
 		return int64(m.HeapAlloc)
 	}
 	before := heap()
-	fill(t, j, 20_000)
+	fill(t, j, 5_000)
 	grown := heap() - before
 	t.Logf("%d bytes on the disk, %d in memory", j.Size(), grown)
 	if grown > 10<<20 {
