@@ -73,7 +73,7 @@ func (m *Manager) folderUse(ctx context.Context, state statedir.Cluster) (items 
 		}
 		return err
 	}
-	err = errors.Join(add(cluster.DiskEtcd, "", state.Etcd()), add(cluster.DiskLogs, "", state.Logs()))
+	err = errors.Join(add(cluster.DiskEtcd, "", state.Etcd()), add(cluster.DiskLogs, "", state.Logs()), add(cluster.DiskHistory, "", state.History()))
 	checkpoints := CheckpointsOf(state)
 	list, listErr := checkpoints.List()
 	if listErr != nil {

@@ -5,6 +5,7 @@ const (
 	DiskEtcd       = "etcd"       // etcd's data
 	DiskLogs       = "logs"       // logs: of the control plane, or of a node
 	DiskCheckpoint = "checkpoint" // one checkpoint
+	DiskHistory    = "history"    // the recorded changes of objects
 	DiskState      = "state"      // the rest of a cluster's folder
 	DiskVolume     = "volume"     // the /var of a node
 	DiskContainer  = "container"  // what a node's container has written outside of its volume

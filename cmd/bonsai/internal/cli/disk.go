@@ -168,7 +168,7 @@ func indent(i cluster.DiskItem) string {
 
 func diskName(i cluster.DiskItem) string {
 	names := map[string]string{
-		cluster.DiskEtcd: "etcd", cluster.DiskLogs: "logs", cluster.DiskCheckpoint: "checkpoint " + i.Name, cluster.DiskState: "certificates and others",
+		cluster.DiskEtcd: "etcd", cluster.DiskLogs: "logs", cluster.DiskHistory: "history of objects", cluster.DiskCheckpoint: "checkpoint " + i.Name, cluster.DiskState: "certificates and others",
 		cluster.DiskVolume: "disk of " + i.Node, cluster.DiskContainer: "container of " + i.Node, cluster.DiskImages: "images and containers",
 		cluster.DiskImage: i.Name, cluster.DiskClaim: "volume " + i.Name, cluster.DiskStore: "loaded images", cluster.DiskSoftware: "software of nodes, " + i.Name,
 		cluster.DiskNodeImage: "image of nodes, " + i.Name, cluster.DiskUnfinished: "what no cluster needs",
