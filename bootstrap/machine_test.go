@@ -8,9 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,13 +19,12 @@ import (
 	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
-	"bonsai/bootstrap/lastwords"
 	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/node/fake"
 	"bonsai/bootstrap/plan"
 	"bonsai/bootstrap/ports"
-	"bonsai/bootstrap/spawn"
+	"bonsai/bootstrap/spawn/spawntest"
 	"bonsai/bootstrap/statedir"
 )
 
@@ -57,35 +54,17 @@ func (d *daemon) Drain(_ context.Context, r cluster.DrainRequest, send func(clus
 
 func (d *daemon) Uncordon(context.Context, []string) error { return nil }
 
-func runDaemon(name string, restore []string) (err error) {
-	dir, err := statedir.Home()
-	if err != nil {
-		return err
-	}
-	state := dir.Cluster(name)
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	lock, err := state.LockDaemon(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = lock.Release() }()
-	words, err := lastwords.Open(filepath.Join(state.Dir(), spawn.CrashFile))
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err == nil {
-			err = words.Withdraw()
-		} else {
-			words.Say(err.Error())
-		}
-	}()
+func runDaemon(name string, restore []string) error {
+	return spawntest.Run(name, nil, func(ctx context.Context, self spawntest.Daemon) error { return serve(ctx, self, restore) })
+}
+
+func serve(ctx context.Context, self spawntest.Daemon, restore []string) error {
+	state := self.State
 	spec, err := state.LoadSpec()
 	if err != nil {
 		return err
 	}
-	d := &daemon{state: state, stop: stop, listens: make(chan struct{}), daemonObjects: daemonObjects{objectsFile(state)}}
+	d := &daemon{state: state, stop: self.Stop, listens: make(chan struct{}), daemonObjects: daemonObjects{objectsFile(state)}}
 	if err := d.live(state); err != nil {
 		return err
 	}
@@ -97,12 +76,7 @@ func runDaemon(name string, restore []string) (err error) {
 		return err
 	}
 	defer func() { _ = server.Close() }()
-	fd, err := strconv.Atoi(os.Getenv(spawn.EnvReadyFD))
-	if err != nil {
-		return err
-	}
-	pipe := os.NewFile(uintptr(fd), "ready")
-	if _, err := pipe.Write([]byte{1}); err != nil {
+	if err := self.Ready(); err != nil {
 		return err
 	}
 	if os.Getenv("TEST_DAEMON_DIES") != "" || spec.Settings.Args[cluster.ComponentAPIServer]["deadly"] != "" {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,8 +15,8 @@ import (
 	"time"
 
 	"bonsai/bootstrap/cluster"
-	"bonsai/bootstrap/lastwords"
 	"bonsai/bootstrap/spawn"
+	"bonsai/bootstrap/spawn/spawntest"
 	"bonsai/bootstrap/statedir"
 )
 
@@ -48,42 +47,27 @@ const pidFile = "guardian.pid"
 
 // runDaemon is a daemon that does nothing but live.
 func runDaemon(name string) error {
-	dir, err := statedir.Home()
-	if err != nil {
-		return err
+	says := func(d spawntest.Daemon) string {
+		text, _ := os.ReadFile(filepath.Join(d.State.Dir(), saysFile))
+		return string(text)
 	}
-	state := dir.Cluster(name)
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	lock, err := state.LockDaemon(ctx)
-	if err != nil {
-		return err
+	early := func(d spawntest.Daemon) {
+		if reason, ok := strings.CutPrefix(says(d), "early: "); ok {
+			fmt.Fprintln(os.Stderr, "panic: "+reason)
+			os.Exit(2)
+		}
 	}
-	defer func() { _ = lock.Release() }()
-	text, _ := os.ReadFile(filepath.Join(state.Dir(), saysFile))
-	if early, ok := strings.CutPrefix(string(text), "early: "); ok {
-		fmt.Fprintln(os.Stderr, "panic: "+early)
-		os.Exit(2)
-	}
-	words, err := lastwords.Open(filepath.Join(state.Dir(), spawn.CrashFile))
-	if err != nil {
-		return err
-	}
-	fd, err := strconv.Atoi(os.Getenv(spawn.EnvReadyFD))
-	if err != nil {
-		return err
-	}
-	pipe := os.NewFile(uintptr(fd), "ready")
-	if _, err := pipe.Write([]byte{1}); err != nil {
-		return err
-	}
-	if len(text) > 0 {
-		_ = os.Remove(filepath.Join(state.Dir(), saysFile)) // the next one lives
-		words.Say(string(text))
-		return errors.New(string(text))
-	}
-	<-ctx.Done()
-	return words.Withdraw()
+	return spawntest.Run(name, early, func(ctx context.Context, d spawntest.Daemon) error {
+		if err := d.Ready(); err != nil {
+			return err
+		}
+		if text := says(d); text != "" {
+			_ = os.Remove(filepath.Join(d.State.Dir(), saysFile)) // the next one lives
+			return errors.New(text)
+		}
+		<-ctx.Done()
+		return nil
+	})
 }
 
 // fixture is a cluster's folder with a daemon that is meant to run.
