@@ -172,8 +172,16 @@ func TestNamesFollowTheMachine(t *testing.T) {
 	d.SetMachine(up)
 	during := map[string]string{"registry.": "10.0.0.1", "example.test.": "10.0.0.2", "intern.corp.test.": "10.0.0.2", "refused.test.": "10.0.0.3"}
 	expect("with the VPN", during)
-	if s := d.Status(); !slices.Equal(s.Search, []string{"corp.test"}) || len(s.Problems) != 0 {
+	s := d.Status()
+	if !slices.Equal(s.Search, []string{"corp.test"}) || len(s.Problems) != 0 {
 		t.Errorf("with the VPN: search %v, problems %v", s.Search, s.Problems)
+	}
+	var asked []string
+	for _, u := range s.Upstreams {
+		asked = append(asked, u.Zone+" "+u.Address)
+	}
+	if want := []string{". " + vpn.String(), ". " + second.String(), ". " + engine.String(), cluster.DNSOneLabel + " " + engine.String()}; !slices.Equal(asked, want) {
+		t.Errorf("with the VPN, upstreams are %q, want %q", asked, want)
 	}
 	d.give(r)
 	// The user's own server stays whatever the machine has.

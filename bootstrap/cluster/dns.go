@@ -123,9 +123,12 @@ type DNSRecords struct {
 	Changed time.Time `json:"changed,omitzero"`
 }
 
+// DNSOneLabel is in place of a zone for names of a single label, such as those of containers.
+const DNSOneLabel = "one label"
+
 // DNSUpstream is one server that questions are forwarded to.
 type DNSUpstream struct {
-	// Zone is what is forwarded there; "." is everything that has no zone of its own.
+	// Zone is what is forwarded there; "." is everything that has no zone of its own, DNSOneLabel names of a single label.
 	Zone    string `json:"zone"`
 	Address string `json:"address"`
 	// Phase is Running, Failed (it does not answer), or Degraded: cut off because it leads back here.

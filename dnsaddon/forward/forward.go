@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/dnsaddon/forward/cache"
 )
 
@@ -125,7 +126,7 @@ func (f *Forwarder) Configure(zones []Zone) {
 		next.byName[string(name)] = z
 		next.zones = append(next.zones, z)
 		if len(cfg.OneLabel) > 0 {
-			cfg.Upstreams = cfg.OneLabel
+			cfg.Name, cfg.Upstreams = cluster.DNSOneLabel, cfg.OneLabel // the name is for people
 			one := f.newZone(cfg, old.oneLabel[string(name)])
 			next.oneLabel[string(name)] = one
 			next.zones = append(next.zones, one)
