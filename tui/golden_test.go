@@ -69,13 +69,17 @@ func TestGolden(t *testing.T) {
 					depth paint.Depth
 					name  string
 				}{{paint.TrueColor, "true"}, {paint.Colors16, "16"}, {paint.Mono, "mono"}} {
-					r := newRig(t, c.world(), size[0], size[1], func(o *Options) {
+					world := c.world()
+					r := newRig(t, world, size[0], size[1], func(o *Options) {
 						o.Depth, o.Theme = d.depth, "dark"
 						if name == "chinese" || strings.HasSuffix(name, "-zh") {
 							o.Lang = "zh"
 						}
 						o.ASCII = name == "ascii"
 					})
+					if len(world.load.Nodes) > 0 {
+						r.until("the load", func(string) bool { return len(r.u.state.Load.Nodes) > 0 })
+					}
 					r.show(c.keys, c.shows)
 					fmt.Fprintf(&b, "-- %dx%d %s --\n%s", size[0], size[1], d.name, r.picture(size[0], size[1]))
 				}
@@ -94,6 +98,7 @@ func TestGoldenThemes(t *testing.T) {
 			name  string
 		}{{paint.TrueColor, "true"}, {paint.Colors256, "256"}, {paint.Colors16, "16"}, {paint.Mono, "mono"}} {
 			r := newRig(t, shop(), 80, 24, func(o *Options) { o.Depth, o.Theme = d.depth, theme })
+			r.settled()
 			r.shows("PROBLEMS", "redis")
 			r.settle()
 			fmt.Fprintf(&b, "-- %s %s --\n%s", theme, d.name, r.picture(80, 24))
