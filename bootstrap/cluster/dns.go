@@ -41,6 +41,11 @@ const DNSStandIn = "bonsai-agent"
 // of the components.
 const ComponentPods = "bonsai-components"
 
+// NoKubeletRuns reports whether pods with this schedulerName only show something, and are kept from the kubelets.
+func NoKubeletRuns(schedulerName string) bool {
+	return schedulerName == DNSStandIn || schedulerName == ComponentPods
+}
+
 // Corefile is the configuration of a new cluster, and of one without a Corefile: kubeadm's text, with the zone domain.
 func Corefile(domain string) string {
 	return strings.ReplaceAll(`.:53 {

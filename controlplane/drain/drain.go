@@ -207,7 +207,7 @@ func (d *drain) begin(ctx context.Context) error {
 
 // leaves reports whether a pod has to leave a node that is being emptied.
 func leaves(p *corev1.Pod) bool {
-	if _, mirror := p.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
+	if _, mirror := p.Annotations[corev1.MirrorPodAnnotationKey]; mirror || cluster.NoKubeletRuns(p.Spec.SchedulerName) {
 		return false
 	}
 	owner := metav1.GetControllerOf(p)

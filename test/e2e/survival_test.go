@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -180,7 +181,7 @@ func TestSurvival(t *testing.T) {
 		start bool
 	}{
 		{"the control plane is killed", func(t *testing.T) { kill(t, daemonPID(t, c)) }, false},
-		{"an agent, with DNS, is killed", func(t *testing.T) { killInNode(t, node, "bonsai-agent run") }, false},
+		{"an agent, with DNS, is killed", func(t *testing.T) { harness.InNode(t, node, "sh", "-c", "kill -9 $(pidof bonsai-agent)") }, false},
 		{"a kubelet is killed", func(t *testing.T) { killComponent(t, c, node, "kubelet") }, false},
 		{"a containerd is killed", func(t *testing.T) { killComponent(t, c, node, "containerd") }, false},
 		{"a kube-proxy is killed", func(t *testing.T) { killComponent(t, c, node, "kube-proxy") }, false},
@@ -231,7 +232,9 @@ func newSurvivor(t *testing.T, c *harness.Cluster) *survivor {
 	})
 	for _, node := range s.nodes {
 		claim(t, s.n, "data-"+node, "")
-		pod := s.n.Create(t, harness.On(node, withClaim(s.n, "keeper-"+node, "data-"+node)))[0]
+		keeper := withClaim(s.n, "keeper-"+node, "data-"+node)
+		keeper.Spec.NodeSelector = map[string]string{corev1.LabelHostname: node} // it is the scheduler that binds claims
+		pod := s.n.Create(t, keeper)[0]
 		write(t, s.n, pod.Name, "written on "+node)
 		s.n.Create(t, harness.On(node, s.n.Pod("client-"+node, harness.Testpod, "serve")))
 		s.uid[pod.Name] = string(pod.UID)
@@ -299,7 +302,7 @@ func (s *survivor) testDamagedLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	end := len(bytes.TrimRight(data, "\x00"))
+	end := logEnd(data)
 	copy(data[end/2:end], bytes.Repeat([]byte("damaged "), 4))
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
@@ -313,19 +316,39 @@ func (s *survivor) testDamagedLog(t *testing.T) {
 	s.wantWhole(t)
 }
 
-// tearLog takes away the end of the last record in etcd's log, as a power failure in the middle of a write does.
+// tearLog leaves the beginning of one more record in etcd's log, as a power failure in the middle of a write does: of a record
+// that nobody was told of, the disk has some sectors.
 func tearLog(t *testing.T, etcd string) {
 	t.Helper()
+	const record, sector = 1200, 512
 	file := lastLog(t, etcd)
 	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	end := len(bytes.TrimRight(data, "\x00"))
-	clear(data[end-10 : end])
+	end := logEnd(data)
+	binary.LittleEndian.PutUint64(data[end:], record)
+	written := data[end+8 : (end+8)/sector*sector+sector]
+	copy(data[end+8:], bytes.Repeat([]byte{0xaa}, len(written)))
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// logEnd is where the records of a log end. Each has its length before it, in whose first byte is how much it is padded.
+func logEnd(data []byte) (end int) {
+	for end+8 <= len(data) {
+		length := binary.LittleEndian.Uint64(data[end:])
+		if length == 0 {
+			break
+		}
+		padding := 0
+		if length>>63 == 1 {
+			padding = int(length >> 56 & 7)
+		}
+		end += 8 + int(length&(1<<56-1)) + padding
+	}
+	return end
 }
 
 // lastLog is the file of etcd's write-ahead log that is written to.
@@ -365,13 +388,6 @@ func kill(t *testing.T, pid int) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatalf("kill process %d: %v", pid, err)
 	}
-}
-
-// killInNode kills the node's process with that command line.
-func killInNode(t *testing.T, node, command string) {
-	t.Helper()
-	// In brackets, so that the shell itself does not match.
-	harness.InNode(t, node, "sh", "-c", fmt.Sprintf("kill -9 $(pgrep -f '[%s]%s')", command[:1], command[1:]))
 }
 
 func killComponent(t *testing.T, c *harness.Cluster, node, name string) {

@@ -43,8 +43,8 @@ const (
 
 // standIn is for scripts that were written for CoreDNS: they wait for its pods, restart or scale its Deployment, and edit its
 // ConfigMap. It creates what does not exist and then leaves it to users: what they change or delete stays so until the next
-// start. The pods are real objects of the Deployment, but no scheduler and no kubelet takes them; their state is that of the
-// servers in the agents.
+// start. The pods are real objects of the Deployment, bound to a node, because tools take pods without a node for a cluster that is not
+// ready; but no kubelet sees them (controlplane/internal/componentpods). Their state is that of the servers in the agents.
 //
 // The first pod is created here as well, with its ReplicaSet, as the controllers would do it: they begin to work some time after
 // the API, for which a start would have to wait.
@@ -214,7 +214,7 @@ func standInDeployment(owner *corev1.Service) *appsv1.Deployment {
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: selector, Annotations: notes},
 				Spec: corev1.PodSpec{
-					// No scheduler has this name, so that the pods cost nothing on any node.
+					// No scheduler has this name, and no kubelet is shown pods that have it: they cost nothing on any node.
 					SchedulerName:                cluster.DNSStandIn,
 					AutomountServiceAccountToken: new(false), // nothing runs that could use it
 					// The name of no image: nothing is pulled.
@@ -225,9 +225,9 @@ func standInDeployment(owner *corev1.Service) *appsv1.Deployment {
 	}
 }
 
-// mark writes the state of the servers to the pods.
+// mark does for the pods what a scheduler and a kubelet do for others: they get a node, the state of the servers, and an end.
 func (s *standIn) mark(ctx context.Context) error {
-	ready, known := s.anyAnswers()
+	node, ready, known := s.anyAnswers()
 	if !known {
 		return nil // what an earlier process wrote may well be true
 	}
@@ -239,32 +239,49 @@ func (s *standIn) mark(ctx context.Context) error {
 	defer cancel()
 	for _, p := range pods {
 		// Others may carry the label, too: a CoreDNS that the user has installed.
-		if p.Spec.SchedulerName != cluster.DNSStandIn || p.Spec.NodeName != "" || p.DeletionTimestamp != nil {
+		if p.Spec.SchedulerName != cluster.DNSStandIn {
 			continue
 		}
-		if p.Status.Phase == corev1.PodRunning && isReady(p) == ready {
-			continue // the watch has brought it, so everybody sees it
-		}
-		p = p.DeepCopy()
-		p.Status = standInStatus(p, ready)
-		_, err := s.c.Client.CoreV1().Pods(namespace).UpdateStatus(ctx, p, metav1.UpdateOptions{})
-		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) { // either is an event soon
+		if err := s.markPod(ctx, p, node, ready); err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) { // either is an event soon
 			return err
 		}
 	}
 	return nil
 }
 
-// anyAnswers reports whether some node answers, which is enough for every pod's questions. It is not known before the first
-// node was asked.
-func (d *DNS) anyAnswers() (ready, known bool) {
+// markPod does one step for a pod; the watch brings the result, and then the next one.
+func (s *standIn) markPod(ctx context.Context, p *corev1.Pod, node string, ready bool) error {
+	pods := s.c.Client.CoreV1().Pods(namespace)
+	spec := s.c.Spec()
+	_, planned := spec.NodeByName(p.Spec.NodeName)
+	switch {
+	case p.DeletionTimestamp != nil, p.Spec.NodeName != "" && !planned: // no kubelet confirms that it has ended
+		return pods.Delete(ctx, p.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0)), Preconditions: &metav1.Preconditions{UID: &p.UID}})
+	case p.Spec.NodeName == "" && node != "":
+		return pods.Bind(ctx, &corev1.Binding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: p.Name, UID: p.UID}, Target: corev1.ObjectReference{Kind: "Node", Name: node},
+		}, metav1.CreateOptions{})
+	case p.Status.Phase == corev1.PodRunning && isReady(p) == ready:
+		return nil // the watch has brought it, so everybody sees it
+	}
+	p = p.DeepCopy()
+	p.Status = standInStatus(p, ready)
+	_, err := pods.UpdateStatus(ctx, p, metav1.UpdateOptions{})
+	return err
+}
+
+// anyAnswers reports whether some node answers, which is enough for every pod's questions, and the first one that does. It is not
+// known before the first node was asked.
+func (d *DNS) anyAnswers() (node string, ready, known bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, p := range d.phases {
-		ready = ready || answers(p)
+	for name, p := range d.phases {
+		if answers(p) && (node == "" || name < node) {
+			node = name
+		}
 		known = known || p != cluster.PhaseStarting
 	}
-	return ready, known
+	return node, node != "", known
 }
 
 func isReady(p *corev1.Pod) bool {
@@ -284,9 +301,12 @@ func standInStatus(p *corev1.Pod, ready bool) corev1.PodStatus {
 	if of.StartTime == nil {
 		of.StartTime = &now
 	}
-	for _, t := range []corev1.PodConditionType{corev1.PodInitialized, corev1.ContainersReady, corev1.PodReady} {
+	for _, t := range []corev1.PodConditionType{corev1.PodScheduled, corev1.PodInitialized, corev1.ContainersReady, corev1.PodReady} {
 		c := corev1.PodCondition{Type: t, Status: status, LastTransitionTime: now}
-		if t == corev1.PodInitialized {
+		switch {
+		case t == corev1.PodScheduled && p.Spec.NodeName == "":
+			continue
+		case t == corev1.PodScheduled, t == corev1.PodInitialized:
 			c.Status, c.LastTransitionTime = corev1.ConditionTrue, *of.StartTime
 		}
 		of.Conditions = append(of.Conditions, c)

@@ -94,10 +94,41 @@ func TestScriptsFindCoreDNS(t *testing.T) {
 		}
 		w.settle(0)
 		w.pod("two", corev1.PodRunning, true)
+		one, err := pods.Get(t.Context(), "one", metav1.GetOptions{})
+		if err != nil || one.Spec.NodeName != "dev-2" {
+			t.Errorf("pod one is on node %q, %v", one.Spec.NodeName, err)
+		}
 		w.agents["dev-2"].dies()
 		w.settle(grace)
 		w.pod("one", corev1.PodRunning, false)
 		w.pod("two", corev1.PodRunning, false)
+	})
+}
+
+// TestNobodyElseEndsThePods: no kubelet confirms that a pod has ended, and no garbage collector has to find one whose node is gone.
+func TestNobodyElseEndsThePods(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2, (&world{DNS: New(nil), t: t}).applied()...)
+		w.agents["dev-1"].says("Running")
+		w.run()
+		defer w.stop()
+		w.settle(patientPause)
+		d := w.deployment()
+		pods := w.client.CoreV1().Pods(namespace)
+		ending, gone := podOf(d, "ending"), podOf(d, "gone")
+		ending.DeletionTimestamp, ending.Finalizers, ending.Spec.NodeName = &metav1.Time{Time: time.Now()}, []string{"test"}, "dev-1"
+		gone.Spec.NodeName = "dev-7"
+		for _, p := range []*corev1.Pod{ending, gone} {
+			if _, err := pods.Create(t.Context(), p, metav1.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.settle(time.Second)
+		for _, name := range []string{"ending", "gone"} {
+			if _, err := pods.Get(t.Context(), name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+				t.Errorf("pod %s is still there: %v", name, err)
+			}
+		}
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -155,6 +156,19 @@ func newWorld(t *testing.T, nodes int, have ...runtime.Object) *world {
 		}
 		w.writes++
 		return false, nil, nil
+	})
+	w.client.PrependReactor("create", "pods", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		if a.GetSubresource() != "binding" {
+			return false, nil, nil
+		}
+		b := a.(clienttesting.CreateAction).GetObject().(*corev1.Binding)
+		o, err := w.client.Tracker().Get(a.GetResource(), b.Namespace, b.Name)
+		if err != nil {
+			return true, nil, err
+		}
+		p := o.(*corev1.Pod).DeepCopy()
+		p.Spec.NodeName = b.Target.Name
+		return true, b, w.client.Tracker().Update(a.GetResource(), p, b.Namespace)
 	})
 	w.plan(nodes)
 	w.c = addons.Cluster{

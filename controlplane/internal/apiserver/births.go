@@ -227,7 +227,7 @@ func (b births) observe(r *observed, a admission.Attributes, begin time.Time) {
 	case *core.Pod:
 		pod := birth.Pod{Namespace: object.Namespace, Name: object.Name, UID: string(object.UID)}
 		switch {
-		case object.Spec.SchedulerName == cluster.ComponentPods: // it is not born
+		case cluster.NoKubeletRuns(object.Spec.SchedulerName): // it is not born
 		case r.step == creation && a.GetOperation() == admission.Create:
 			if r.pod.UID != "" && r.pod.UID != pod.UID {
 				b.to.NotCreated(r.pod) // another attempt with another generated name

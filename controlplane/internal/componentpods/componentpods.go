@@ -66,7 +66,7 @@ func forKubelet(r *http.Request, info *request.RequestInfo) *http.Request {
 		return r
 	}
 	query := r.URL.Query()
-	selector := "spec.schedulerName!=" + cluster.ComponentPods
+	selector := "spec.schedulerName!=" + cluster.ComponentPods + ",spec.schedulerName!=" + cluster.DNSStandIn
 	if old := query.Get("fieldSelector"); old != "" {
 		selector = old + "," + selector
 	}

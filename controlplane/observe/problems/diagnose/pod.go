@@ -103,7 +103,7 @@ func (d *diagnosis) pod(p *corev1.Pod) {
 		return
 	case p.Status.Phase == corev1.PodSucceeded:
 		return
-	case p.Spec.SchedulerName == cluster.DNSStandIn, p.Spec.SchedulerName == cluster.ComponentPods:
+	case cluster.NoKubeletRuns(p.Spec.SchedulerName):
 		return // it shows the state of an addon or a component, which has problems of its own
 	case p.Status.Phase == corev1.PodFailed:
 		d.failedPod(p)
