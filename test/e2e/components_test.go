@@ -67,6 +67,27 @@ func TestComponentsAreVisible(t *testing.T) {
 		}
 	})
 
+	// Tools take pods without a node for a cluster that is not ready. Those that stand for CoreDNS are run by no kubelet.
+	t.Run("every pod has a node, and an end", func(t *testing.T) {
+		list, err := pods.List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		coredns := ""
+		for _, p := range list.Items {
+			if p.Spec.NodeName == "" {
+				t.Errorf("pod %s has no node", p.Name)
+			}
+			if strings.HasPrefix(p.Name, "coredns-") {
+				coredns = p.Name
+			}
+		}
+		c.Kubectl(t, "-n", "kube-system", "delete", "pod", coredns, "--timeout=30s")
+		c.Kubectl(t, "-n", "kube-system", "rollout", "status", "deploy/coredns", "--timeout=60s")
+		c.Kubectl(t, "drain", name("", 2)[1:], "--ignore-daemonsets", "--timeout=60s")
+		c.Kubectl(t, "uncordon", name("", 2)[1:])
+	})
+
 	t.Run("a restart is counted", func(t *testing.T) {
 		c.Must(t, "ssh", name("", 2)[1:], "--", "killall", "-9", "bonsai")
 		proxy := name("kube-proxy", 2)

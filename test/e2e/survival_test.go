@@ -317,7 +317,7 @@ func (s *survivor) testDamagedLog(t *testing.T) {
 }
 
 // tearLog leaves the beginning of one more record in etcd's log, as a power failure in the middle of a write does: of a record
-// that nobody was told of, the disk has some sectors.
+// that was never confirmed, the disk has some sectors.
 func tearLog(t *testing.T, etcd string) {
 	t.Helper()
 	const record, sector = 1200, 512
