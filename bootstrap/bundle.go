@@ -219,8 +219,7 @@ func nodeFiles(ctx context.Context, driver node.Driver, c node.Container) (files
 	run("status.json", "bonsai-agent", "status", "-o", "json")
 	run("addresses.txt", "ip", "address")
 	run("routes.txt", "ip", "route")
-	logs := strings.Fields(string(run("logs.txt", "ls", cluster.NodeLogDir)))
-	for _, name := range logs {
+	for name := range strings.FieldsSeq(string(run("logs.txt", "ls", cluster.NodeLogDir))) {
 		if filepath.Base(name) == name {
 			run(name, "tail", "-c", fmt.Sprint(mostOfALog), cluster.NodeLogDir+"/"+name)
 		}

@@ -118,12 +118,12 @@ func Unfit(checks []cluster.Check) error {
 	return fault.Newf(kind, "%s", cmp.Or(worst[0].Cause, worst[0].Summary))
 }
 
-// plural is "1 cluster", "2 clusters".
-func plural(n int, one string) string {
-	if n == 1 {
-		return "1 " + one
+// counted is "1 cluster", "2 clusters".
+func counted(clusters int) string {
+	if clusters == 1 {
+		return "1 cluster"
 	}
-	return fmt.Sprintf("%d %ss", n, one)
+	return fmt.Sprintf("%d clusters", clusters)
 }
 
 // size is an amount of bytes in the unit that suits it.

@@ -51,9 +51,9 @@ func CheckPorts(clusters []Known, free func(netip.AddrPort) bool) Check {
 	}
 	switch {
 	case checked > 0:
-		c.Detail = "those of " + plural(checked, "cluster") + " that does not run"
+		c.Detail = "those of " + counted(checked) + " that does not run"
 		if checked > 1 {
-			c.Detail = "those of " + plural(checked, "cluster") + " that do not run"
+			c.Detail = "those of " + counted(checked) + " that do not run"
 		}
 	case free(netip.AddrPortFrom(loopback, defaultPort)):
 		c.Detail = fmt.Sprintf("%d is free for a new cluster", defaultPort)
@@ -149,7 +149,7 @@ func CheckFirewall(active []Firewall, probes []Probe) Check {
 		c.Findings = append(c.Findings, f.Findings...)
 	}
 	if len(probes) > 0 {
-		c.Detail = fmt.Sprintf("nodes of %d of %s that run reach the API server", reached, plural(len(probes), "cluster"))
+		c.Detail = fmt.Sprintf("nodes of %d of %s that run reach the API server", reached, counted(len(probes)))
 		return c
 	}
 	for _, name := range active {
@@ -200,7 +200,7 @@ func CheckKubeconfig(err error, clusters []Known) Check {
 		}
 	}
 	if c.Detail = "it can be changed"; len(clusters) > 0 {
-		c.Detail += fmt.Sprintf("; contexts lead to %d of %s", leads, plural(len(clusters), "cluster"))
+		c.Detail += fmt.Sprintf("; contexts lead to %d of %s", leads, counted(len(clusters)))
 	}
 	return c
 }
@@ -214,7 +214,7 @@ func CheckClusters(clusters []Known, broken []error, troubles []cluster.Problem)
 			running++
 		}
 	}
-	c := Check{ID: IDClusters, Detail: fmt.Sprintf("%s, %d running", plural(len(clusters)+len(broken), "cluster"), running)}
+	c := Check{ID: IDClusters, Detail: fmt.Sprintf("%s, %d running", counted(len(clusters)+len(broken)), running)}
 	for _, err := range broken {
 		c.Findings = append(c.Findings, Finding{Problem: fault.Problem(err)})
 	}
