@@ -148,10 +148,10 @@ func (m *Manager) nodeUse(ctx context.Context, e *measuredEngine, id string) (it
 	for _, u := range e.uses {
 		switch {
 		case u.ClusterID != id || id == "":
+		case u.Kind == node.UseContainer && u.Bytes > 0: // before the volume, which is followed by what is in it
+			nodes[u.Node] = append([]cluster.DiskItem{item(u, cluster.DiskContainer)}, nodes[u.Node]...)
 		case u.Kind == node.UseVolume:
-			nodes[u.Node] = append([]cluster.DiskItem{item(u, cluster.DiskVolume)}, nodes[u.Node]...)
-		case u.Kind == node.UseContainer && u.Bytes > 0:
-			nodes[u.Node] = append(nodes[u.Node], item(u, cluster.DiskContainer))
+			nodes[u.Node] = append(nodes[u.Node], item(u, cluster.DiskVolume))
 		}
 	}
 	var mu sync.Mutex // guards nodes and unseen

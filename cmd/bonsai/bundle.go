@@ -62,10 +62,11 @@ func openBundle(ctx context.Context, file string, port int, use func(context.Con
 	before := slog.Default()
 	slog.SetDefault(slog.New(logs.Handler()))
 	defer slog.SetDefault(before)
+	exit := klog.OsExit
 	klog.OsExit = func(code int) { // a component cannot go on, and this process with it
 		fmt.Fprintf(os.Stderr, "error: %s\n", logs.LastError())
 		_ = os.RemoveAll(dir)
-		os.Exit(code)
+		exit(code)
 	}
 	cp, err := serveBundle(ctx, dir, store, spec, logs)
 	if err != nil {
