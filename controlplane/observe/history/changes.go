@@ -111,8 +111,6 @@ type span struct {
 	before, after []byte
 	// oldest and newest are the changes after which it was so.
 	oldest, newest journal.Entry
-	// last is the change that made it what it was then, if that is recorded.
-	last *journal.Entry
 }
 
 // since returns the objects that have changed after a time, the one that has changed last first.

@@ -205,7 +205,8 @@ func (h *History) finish(batches <-chan Batch, ended <-chan error, stop context.
 		case <-again.C:
 			h.askProgress()
 			continue
-		case <-ended:
+		case err := <-ended:
+			h.Log.Debug("the watch that the history is made of ended before it was asked to", "err", err)
 			stop()
 			h.flush()
 			return
@@ -219,7 +220,8 @@ func (h *History) finish(batches <-chan Batch, ended <-chan error, stop context.
 		case b := <-batches:
 			h.add(b, time.Now())
 			continue
-		case <-ended:
+		case err := <-ended:
+			h.Log.Debug("the watch that the history is made of has ended", "err", err)
 		}
 		break
 	}
