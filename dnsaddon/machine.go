@@ -51,7 +51,7 @@ func readNode(path string) (n node, err error) {
 		}
 		if list, ok := strings.CutPrefix(note, "ExtServers: "); ok {
 			n.servers = []netip.AddrPort{}
-			for _, s := range strings.Fields(strings.Trim(list, "[]")) {
+			for s := range strings.FieldsSeq(strings.Trim(list, "[]")) {
 				// "host(ADDRESS)" is asked from the machine's network, and not from the node's.
 				a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "host("), ")"))
 				switch {
