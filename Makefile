@@ -81,7 +81,7 @@ fuzz: ## look for input that breaks the parsers of the DNS server and of cluster
 	$(call fuzz,10s,FuzzParse,dnsaddon/corefile)
 	$(call fuzz,20s,FuzzParse,bootstrap/clusterfile)
 	$(call fuzz,10s,FuzzDecode,bootstrap/checkpoint)
-	$(call fuzz,10s,FuzzExtract,bootstrap/bundle)
+	$(call fuzz,5000x,FuzzExtract,bootstrap/bundle)
 	$(call fuzz,10s,FuzzServe,dnsaddon/rules)
 	$(call fuzz,2000x,FuzzCommandIsOneLineOfItsArguments,bootstrap/cluster)
 	$(call fuzz,300x,FuzzAdviceIsWhatItLooksLike,controlplane/observe/problems/diagnose)
