@@ -72,8 +72,8 @@ func (a *app) runCheckpointExport(ctx context.Context, checkpoint, file string) 
 	if err != nil {
 		return fault.New(fault.Output, "write the file", err)
 	}
-	_, err = fmt.Fprintf(a.Stdout, "%s has %d objects, %d images and the data of claims of %d nodes: %s.\n",
-		file, has.Checkpoint.Objects, has.Images, has.NodesWithClaims, fileSize(info.Size()))
+	_, err = fmt.Fprintf(a.Stdout, "%s has %s, %s and the data of claims of %s: %s.\n", file,
+		count(has.Checkpoint.Objects, "object"), count(has.Images, "image"), count(has.NodesWithClaims, "node"), fileSize(info.Size()))
 	return err
 }
 
