@@ -302,8 +302,7 @@ func (s *survivor) testDamagedLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	end := logEnd(data)
-	copy(data[end/2:end], bytes.Repeat([]byte("damaged "), 4))
+	damageRecord(data, logEnd(data)/2)
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -335,20 +334,45 @@ func tearLog(t *testing.T, etcd string) {
 	}
 }
 
-// logEnd is where the records of a log end. Each has its length before it, in whose first byte is how much it is padded.
+// logEnd is where the records of a log end.
 func logEnd(data []byte) (end int) {
-	for end+8 <= len(data) {
-		length := binary.LittleEndian.Uint64(data[end:])
-		if length == 0 {
-			break
+	for {
+		next := nextRecord(data, end)
+		if next == end {
+			return end
 		}
-		padding := 0
-		if length>>63 == 1 {
-			padding = int(length >> 56 & 7)
-		}
-		end += 8 + int(length&(1<<56-1)) + padding
+		end = next
 	}
-	return end
+}
+
+// nextRecord is where the record ends that begins at a place, which is that place behind the last one. Each record has its length
+// before it, in whose first byte is how much it is padded.
+func nextRecord(data []byte, at int) int {
+	if at+8 > len(data) {
+		return at
+	}
+	length := binary.LittleEndian.Uint64(data[at:])
+	if length == 0 {
+		return at
+	}
+	padding := 0
+	if length>>63 == 1 {
+		padding = int(length >> 56 & 7)
+	}
+	return at + 8 + int(length&(1<<56-1)) + padding
+}
+
+// damageRecord changes what is in the first record of an object that ends behind a place, and not its length, so that its checksum
+// is wrong.
+func damageRecord(data []byte, behind int) {
+	const ofAnObject = 200 // bytes at least; those of etcd itself are shorter
+	begin, end := 0, nextRecord(data, 0)
+	for end <= behind || end-begin < ofAnObject {
+		begin, end = end, nextRecord(data, end)
+	}
+	for i := (begin + 8 + end) / 2; i < end-8; i++ {
+		data[i] ^= 0x55
+	}
 }
 
 // lastLog is the file of etcd's write-ahead log that is written to.
