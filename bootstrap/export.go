@@ -74,27 +74,13 @@ func (m *Manager) ExportCluster(ctx context.Context, name, checkpoint string, w 
 	err = o.rec.step("export", "Writing the file", func(func(string)) error {
 		return clusterarchive.Write(ctx, w, x.d, clusterarchive.Source{
 			Checkpoint: filepath.Join(CheckpointsOf(o.state).Path, x.d.Checkpoint.Name), Store: x.store,
-			Volume: func(place int) (io.ReadCloser, int64, error) {
-				return opened(clusterarchive.VolumeFile(x.scratch, place))
-			},
+			Volumes: x.scratch,
 		})
 	})
 	if err != nil {
 		err = fault.New(fault.Output, "export cluster "+name, err).Advise("make room, or write it elsewhere")
 	}
 	return Export{Checkpoint: x.d.Checkpoint, Images: len(x.d.Images), NodesWithClaims: len(x.d.Volumes)}, err
-}
-
-func opened(path string) (io.ReadCloser, int64, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, 0, err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return nil, 0, errors.Join(err, f.Close())
-	}
-	return f, info.Size(), nil
 }
 
 // exporter collects what an archive gets.

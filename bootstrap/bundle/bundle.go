@@ -98,7 +98,7 @@ func (w *Writer) AddJSON(name string, v any) {
 
 // AddEnd writes the end of a file, at most so many bytes of it. A file that does not exist, or is empty, is not in the bundle.
 func (w *Writer) AddEnd(name, path string, most int64) {
-	f, err := os.Open(path)
+	f, length, err := open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return
 	}
@@ -107,18 +107,13 @@ func (w *Writer) AddEnd(name, path string, most int64) {
 		return
 	}
 	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil {
-		w.Miss(name, err)
-		return
-	}
-	size := min(info.Size(), most)
+	size := min(length, most)
 	if size == 0 {
 		return
 	}
 	// What is appended meanwhile is not read; a file that gets shorter would spoil the archive, so it is read before.
 	data := make([]byte, size)
-	n, err := f.ReadAt(data, info.Size()-size)
+	n, err := f.ReadAt(data, length-size)
 	if err != nil && !errors.Is(err, io.EOF) {
 		w.Miss(name, err)
 		return
@@ -128,20 +123,28 @@ func (w *Writer) AddEnd(name, path string, most int64) {
 
 // AddFile writes a file that nobody changes.
 func (w *Writer) AddFile(name, path string) {
-	f, err := os.Open(path)
+	f, length, err := open(path)
 	if err != nil {
 		w.Miss(name, err)
 		return
 	}
 	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil {
-		w.Miss(name, err)
-		return
-	}
-	if w.header(name, info.Size()) {
+	if w.header(name, length) {
 		_, w.err = io.Copy(w.tar, f)
 	}
+}
+
+// open opens a file, and says how long it is now.
+func open(path string) (*os.File, int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, info.Size(), nil
 }
 
 // Miss notes what could not be gathered.

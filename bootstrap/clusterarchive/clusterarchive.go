@@ -82,8 +82,8 @@ type Source struct {
 	Checkpoint string
 	// Store has the blobs. The caller keeps them from being collected.
 	Store imagestore.Store
-	// Volume opens the data of the claims on the node in a place, and says how long it is.
-	Volume func(place int) (r io.ReadCloser, size int64, err error)
+	// Volumes is the folder with the data of claims; see VolumeFile.
+	Volumes string
 }
 
 // Write writes an archive. It ends early with ctx.
@@ -112,7 +112,8 @@ func Write(ctx context.Context, w io.Writer, d Description, from Source) (err er
 		return err
 	}
 	for _, p := range parts {
-		if err := a.file(checkpointDir+p.Name(), func() (io.ReadCloser, int64, error) { return sized(os.Open(filepath.Join(from.Checkpoint, p.Name()))) }); err != nil {
+		f, err := os.Open(filepath.Join(from.Checkpoint, p.Name()))
+		if err := a.file(checkpointDir+p.Name(), f, err); err != nil {
 			return err
 		}
 	}
@@ -121,12 +122,14 @@ func Write(ctx context.Context, w io.Writer, d Description, from Source) (err er
 		if !ok {
 			return fmt.Errorf("%q is not a digest of sha256", digest)
 		}
-		if err := a.file(blobsDir+name, func() (io.ReadCloser, int64, error) { return sized(from.Store.Open(digest)) }); err != nil {
+		f, err := from.Store.Open(digest)
+		if err := a.file(blobsDir+name, f, err); err != nil {
 			return err
 		}
 	}
 	for _, place := range d.Volumes {
-		if err := a.file(volumeEntry(place), func() (io.ReadCloser, int64, error) { return from.Volume(place) }); err != nil {
+		f, err := os.Open(VolumeFile(from.Volumes, place))
+		if err := a.file(volumeEntry(place), f, err); err != nil {
 			return err
 		}
 	}
@@ -135,28 +138,21 @@ func Write(ctx context.Context, w io.Writer, d Description, from Source) (err er
 
 func volumeEntry(place int) string { return volumesDir + strconv.Itoa(place) + volumesSuffix }
 
-func sized(f *os.File, err error) (io.ReadCloser, int64, error) {
-	if err != nil {
-		return nil, 0, err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return nil, 0, errors.Join(err, f.Close())
-	}
-	return f, info.Size(), nil
-}
-
 type writer struct {
 	ctx context.Context //nolint:containedctx // it bounds one Write
 	tar *tar.Writer
 }
 
-func (a *writer) file(name string, open func() (io.ReadCloser, int64, error)) error {
-	r, size, err := open()
+// file adds a file that was opened, or could not be, and closes it.
+func (a *writer) file(name string, f *os.File, err error) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(a.add(name, size, r), r.Close())
+	info, err := f.Stat()
+	if err == nil {
+		err = a.add(name, info.Size(), f)
+	}
+	return errors.Join(err, f.Close())
 }
 
 func (a *writer) add(name string, size int64, r io.Reader) error {

@@ -42,20 +42,19 @@ func written(t testing.TB) ([]byte, Description) {
 			t.Fatal(err)
 		}
 	}
+	volumes := t.TempDir()
+	if err := os.WriteFile(VolumeFile(volumes, 1), []byte("data of claims"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	d := Description{
 		Bonsai: "v1", Checkpoint: cluster.Checkpoint{Name: "first"}, Images: map[string]string{"docker.io/library/a:1": blob.Digest},
 		Blobs: []string{blob.Digest}, Volumes: []int{1},
 	}
 	var b bytes.Buffer
-	if err := Write(t.Context(), &b, d, Source{Checkpoint: dir, Store: store, Volume: volume}); err != nil {
+	if err := Write(t.Context(), &b, d, Source{Checkpoint: dir, Store: store, Volumes: volumes}); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes(), d
-}
-
-func volume(int) (io.ReadCloser, int64, error) {
-	const text = "data of claims"
-	return io.NopCloser(strings.NewReader(text)), int64(len(text)), nil
 }
 
 func TestWhatIsWrittenIsRead(t *testing.T) {
