@@ -84,7 +84,7 @@ func TestCheckpoints(t *testing.T) {
 	n.Create(t, harness.On(nodes[0], n.Pod("late", harness.Testpod, "serve")))
 	harness.Until(t, 30*time.Second, "the folder of the deleted claim gone", func() error {
 		for _, node := range nodes {
-			if out := harness.InNode(t, node, "ls", volumesDir); strings.Contains(out, lostVolume) {
+			if slices.Contains(folders(t, node), lostVolume) {
 				return errors.New("it is on " + node)
 			}
 		}
