@@ -155,7 +155,8 @@ func remedies(reason error, state statedir.Cluster) []cluster.Advice {
 		return []cluster.Advice{cluster.Advise("raise the machine's limit of open files first; it is", cluster.Program("sysctl", "fs.file-max"))}
 	case has("in use by another process"):
 		return []cluster.Advice{cluster.Advise("end that process first; see which it is", cluster.Program("fuser", "-v").On(filepath.Join(state.Etcd(), "member", "snap", "db")))}
-	case has("etcd: ") && has("wal: ", "snap: ", "failed to open WAL", "crc mismatch", "corrupt"), has("data file") && has("is damaged"):
+	case has("etcd: ") && has("wal: ", "snap: ", "failed to open WAL", "failed to read WAL", "failed to repair WAL", "crc mismatch", "corrupt"),
+		has("etcd's data") && has("is damaged"):
 		advice := []cluster.Advice{
 			cluster.Advise("etcd's data is damaged; restore a copy of its folder, or delete the cluster", cluster.Bonsai("delete").Change()),
 		}

@@ -72,7 +72,11 @@ func TestStatusSaysHowTheControlPlaneEnded(t *testing.T) {
 		"no room": {"etcd: failed to save Raft hard state and entries: write /x: no space left on device\n\n", func(*statedir.Daemon) {},
 			[]string{"exited unexpectedly", "no space left on device", "df -h " + m.dir.Cluster("dev").Dir()}},
 		"no descriptors": {"etcd: x: too many open files\n\n", func(*statedir.Daemon) {}, []string{"too many open files", "ulimit -Hn"}},
-		"a panic":        {"panic: boom\n\ngoroutine 1 [running]:\n", func(*statedir.Daemon) {}, []string{"panic: boom", "bonsai start"}},
+		"etcd's log, as bonsai finds it": {"etcd's data in /x/etcd is damaged: its log ends before entry 24, which is in the data file\n\n", func(*statedir.Daemon) {},
+			[]string{"entry 24", "bonsai delete"}},
+		"etcd's log, as etcd says it": {"etcd: failed to read WAL, cannot be repaired: unexpected EOF: [wal] max entry size limit exceeded\n\n", func(*statedir.Daemon) {},
+			[]string{"unexpected EOF", "etcd's data is damaged", "bonsai delete"}},
+		"a panic": {"panic: boom\n\ngoroutine 1 [running]:\n", func(*statedir.Daemon) {}, []string{"panic: boom", "bonsai start"}},
 	} {
 		was(tc.daemon)
 		if err := os.WriteFile(crash, []byte(tc.words), 0o600); err != nil {

@@ -69,7 +69,7 @@ Start it: ` + "`bonsai start`" + `.`},
 	fault.ControlPlane: {means: "etcd, API server, controllers or scheduler", more: `
 The daemon did not start, or exited. The error shows the last lines of its log. ` + "`bonsai start --keep --foreground`" + ` shows all
 of it. If it exited unexpectedly, was killed, or the machine was restarted, ` + "`bonsai start`" + ` brings it back; running pods keep
-running meanwhile. If etcd's data file is damaged, go back to a [checkpoint](checkpoints.md), restore a copy of the file, or
+running meanwhile. If etcd's data is damaged, go back to a [checkpoint](checkpoints.md), restore a copy of its folder, or
 delete the cluster.`},
 	fault.Node: {means: "a node did not become Ready", more: `
 It did not become Ready, has exited, or does not exist. Exit code 137 means that it was killed: by a person or program, or

@@ -77,33 +77,37 @@ func Start(ctx context.Context, c config.Config, o Options) (*Server, error) {
 	cfg.QuotaBackendBytes = quotaFor(file, cmp.Or(o.Quota, DefaultQuota))
 	e, err := open(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("open etcd data in %s: %w", c.EtcdDir, err)
+		return nil, err
+	}
+	if err := waitReady(ctx, e); err != nil {
+		// Close waits for what begins to serve, which waits until the member leads or stops.
+		e.Server.HardStop()
+		e.Close()
+		return nil, err
 	}
 	s := &Server{etcd: e, quota: cfg.QuotaBackendBytes}
-	select {
-	case <-e.Server.ReadyNotify():
-		if err := s.makeRoom(ctx, o.Log); err != nil {
-			s.Stop()
-			return nil, err
-		}
-		return s, nil
-	case err := <-e.Err():
+	if err := s.makeRoom(ctx, o.Log); err != nil {
 		s.Stop()
-		return nil, fmt.Errorf("start etcd: %w", err)
-	case <-ctx.Done():
-		s.Stop()
-		return nil, fmt.Errorf("wait for etcd to elect itself: %w", context.Cause(ctx))
+		return nil, err
 	}
+	return s, nil
 }
 
 // open is embed.StartEtcd, which panics when some parts of the data cannot be read.
 func open(cfg *embed.Config) (e *embed.Etcd, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("its data is damaged: etcd panics: %v", r)
+			err = damageError(cfg.Dir, fmt.Errorf("etcd panics: %v", r))
 		}
 	}()
-	return embed.StartEtcd(cfg)
+	e, err = embed.StartEtcd(cfg)
+	switch {
+	case isDamage(err):
+		return nil, damageError(cfg.Dir, err)
+	case err != nil:
+		return nil, fmt.Errorf("open etcd's data in %s: %w", cfg.Dir, err)
+	}
+	return e, nil
 }
 
 // openLimit bounds the wait for another process that has the data file open.

@@ -3,6 +3,7 @@ package etcd
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -135,40 +135,100 @@ func TestAFatalErrorIsSaid(t *testing.T) {
 }
 
 func TestDamagedData(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir)
+	for i := range 20 {
+		s.mustPut(t, fmt.Sprintf("/registry/pods/default/p%d", i), 1000)
+	}
+	s.Stop()
+	segments, err := filepath.Glob(filepath.Join(dir, "etcd", "member", "wal", "*.wal"))
+	if err != nil || len(segments) != 1 {
+		t.Fatalf("the log of etcd's writes: %v, %v", segments, err)
+	}
+	data, err := os.ReadFile(segments[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := recordsOf(data)
+	middle := records[len(records)/2]
+	length := func(at int, change func(uint64) uint64) func([]byte) {
+		return func(data []byte) {
+			binary.LittleEndian.PutUint64(data[at:], change(binary.LittleEndian.Uint64(data[at:])))
+		}
+	}
+	beyond, longer, none := func(l uint64) uint64 { return l | 1<<40 }, func(l uint64) uint64 { return l + 64 }, func(uint64) uint64 { return 0 }
+	const behind = "its log ends before entry "
+	cut := fmt.Sprintf("cannot read on from byte %d of ", middle)
 	for name, tc := range map[string]struct {
 		damage func(data []byte)
-		want   string // begins a line
+		want   []string
 	}{
-		"the middle":    {func(data []byte) { data[300] ^= 0x55 }, "returned: open etcd data in "},
-		"the beginning": {func(data []byte) { data[0] ^= 0x55 }, "returned: open etcd data in "},
+		"the middle":                       {func(data []byte) { data[300] ^= 0x55 }, []string{"crc mismatch"}},
+		"the beginning":                    {func(data []byte) { data[0] ^= 0x55 }, nil},
+		"a length, longer than the file":   {length(middle, beyond), []string{behind, cut}},
+		"a length, longer than the record": {length(middle, longer), nil},
+		"no length, as at the end":         {length(middle, none), []string{behind}},
+		"an early length":                  {length(records[3], beyond), []string{behind}},
+		"an early record seems to be none": {length(records[3], none), []string{behind}},
+		"the first length":                 {length(0, beyond), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			s := start(t, dir)
-			if err := s.put(t, "/registry/pods/default/p", 1000); err != nil {
+			t.Parallel()
+			damaged := t.TempDir()
+			if err := os.CopyFS(damaged, os.DirFS(dir)); err != nil {
 				t.Fatal(err)
 			}
-			s.Stop()
-			segments, err := filepath.Glob(filepath.Join(dir, "etcd", "member", "wal", "*.wal"))
-			if err != nil || len(segments) == 0 {
-				t.Fatalf("the log of etcd's writes: %v, %v", segments, err)
-			}
-			data, err := os.ReadFile(segments[0])
-			if err != nil {
-				t.Fatal(err)
-			}
+			data := bytes.Clone(data)
 			tc.damage(data)
-			if err := os.WriteFile(segments[0], data, 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(damaged, "etcd", "member", "wal", filepath.Base(segments[0])), data, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			cmd := exec.CommandContext(t.Context(), os.Args[0])
-			cmd.Env = append(os.Environ(), envDir+"="+dir)
-			out, _ := cmd.CombinedOutput()
-			if !slices.ContainsFunc(strings.Split(string(out), "\n"), func(l string) bool { return strings.HasPrefix(l, tc.want) }) {
-				t.Errorf("it did not return why:\n%s", out)
+			for range 2 { // etcd changes the log while it looks at it
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+				defer cancel()
+				cmd := exec.CommandContext(ctx, os.Args[0])
+				cmd.Env = append(os.Environ(), envDir+"="+damaged)
+				out, _ := cmd.CombinedOutput()
+				for _, want := range append(tc.want, "returned: etcd's data in ", " is damaged: ") {
+					if !strings.Contains(string(out), want) {
+						t.Errorf("it did not return why: want %q in\n%s", want, out)
+					}
+				}
 			}
 		})
 	}
+}
+
+// recordsOf are the places at which the records of a log begin: each with its length, in whose first byte is how much it is
+// padded.
+func recordsOf(data []byte) (begin []int) {
+	for at := 0; ; {
+		length := binary.LittleEndian.Uint64(data[at:])
+		if length == 0 {
+			return begin
+		}
+		begin = append(begin, at)
+		if at += 8 + int(length&(1<<56-1)); length>>63 == 1 {
+			at += int(length >> 56 & 7)
+		}
+	}
+}
+
+// A leader that cannot be had in time ends the wait, and nothing of etcd stays.
+func TestAnElectionThatTakesTooLong(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir)
+	s.Stop()
+	late := errors.New("late")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(late)
+	for range 2 {
+		_, err := Start(ctx, configIn(dir), Options{LogTo: io.Discard, Say: func(string) {}, Log: slog.New(slog.DiscardHandler)})
+		if !errors.Is(err, late) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	start(t, dir).Stop()
 }
 
 func TestDataThatSomebodyElseUses(t *testing.T) {
