@@ -142,10 +142,12 @@ build() {
 	[ -n "$(sources)" ] || die "apt on this host has no Debian source; set VM_MIRROR to a Debian mirror's URL"
 	say "building Debian $VM_SUITE in $img, about two minutes"
 	down
-	rm -rf "$img"
+	rm -rf --one-file-system "$img"
 	mkdir -p "$img"
 	ssh-keygen -q -t ed25519 -N '' -C vm -f "$img/key"
-	sources | mmdebstrap --quiet --mode=root --variant=apt --format=directory \
+	# In a mount namespace of its own: mmdebstrap mounts /proc in the folder, and while another program of this host looks
+	# there it cannot unmount it. mke2fs would copy it.
+	sources | unshare --mount --propagation private mmdebstrap --quiet --mode=root --variant=apt --format=directory \
 		--include="$(packages)" --aptopt='Apt::Install-Recommends "false"' \
 		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
 		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/info/*' \
