@@ -50,17 +50,27 @@ func (m *Manager) livingDaemon(name string) (*localapi.Client, error) {
 	return m.clientOf(state), nil
 }
 
-// SetAddons changes which addons the cluster should have. change receives the previous choices by name and modifies
-// them; if it fails, its error is returned unchanged and nothing has changed. When SetAddons returns, a running control
+// AddonChoice is what the user of a cluster has chosen of its addons. Neither map is nil.
+type AddonChoice struct {
+	// Enabled says by name which are wanted; the others follow their default.
+	Enabled map[string]bool
+	// Values are by name the chosen values of settings, in their canonical form. The inner maps are not to be changed, but
+	// replaced.
+	Values map[string]map[string]string
+}
+
+// SetAddons changes which addons the cluster should have, and with which values. change receives the previous choices and
+// modifies them; if it fails, its error is returned unchanged and nothing has changed. When SetAddons returns, a running control
 // plane knows the change and begins to apply it, which WatchAddons shows; running reports whether there is one.
-func (m *Manager) SetAddons(ctx context.Context, name string, change func(chosen map[string]bool) error) (running bool, err error) {
+func (m *Manager) SetAddons(ctx context.Context, name string, change func(chosen AddonChoice) error) (running bool, err error) {
 	p, err := m.change(ctx, "addons", name, func(current plan.State, env plan.Environment) (plan.State, error) {
-		chosen := map[string]bool{}
-		maps.Copy(chosen, current.Spec.Addons)
+		chosen := AddonChoice{map[string]bool{}, map[string]map[string]string{}}
+		maps.Copy(chosen.Enabled, current.Spec.Addons)
+		maps.Copy(chosen.Values, current.Spec.AddonValues)
 		if err := change(chosen); err != nil {
 			return current, err
 		}
-		return plan.Wish{Name: name, Addons: chosen}.Kept(current, env)
+		return plan.Wish{Name: name, Addons: chosen.Enabled, AddonValues: chosen.Values}.Kept(current, env)
 	}, Run{}, parts{})
 	return p.Current.Running && err == nil, err
 }

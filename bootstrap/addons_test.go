@@ -5,10 +5,12 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
 
+	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/plan"
@@ -62,8 +64,8 @@ func (d *daemonAddons) Addons(context.Context) ([]cluster.AddonStatus, error) {
 // enable is what the command line does.
 func (m *machine) enable(t *testing.T, name string, on bool) (running bool, err error) {
 	t.Helper()
-	return m.SetAddons(t.Context(), "dev", func(chosen map[string]bool) error {
-		chosen[name] = on
+	return m.SetAddons(t.Context(), "dev", func(chosen bootstrap.AddonChoice) error {
+		chosen.Enabled[name] = on
 		return nil
 	})
 }
@@ -137,19 +139,49 @@ func TestAddonsAreChosenForLife(t *testing.T) {
 	m.wantChosen(t, map[string]bool{"a": true, "b": false, "c": true})
 }
 
+// TestValuesAreChosenForLife: they are kept while an addon is disabled, and over a start that says nothing about them.
+func TestValuesAreChosenForLife(t *testing.T) {
+	m := newMachine(t)
+	if err := m.start(t, plan.Wish{Nodes: new(1), AddonValues: map[string]map[string]string{"b": {"size": "1"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if running, err := m.SetAddons(t.Context(), "dev", func(chosen bootstrap.AddonChoice) error {
+		if chosen.Values["b"]["size"] != "1" {
+			t.Errorf("chosen before are %v", chosen.Values)
+		}
+		chosen.Enabled["a"], chosen.Values["a"], chosen.Values["b"] = false, map[string]string{"x": "y", "z": "1"}, nil
+		return nil
+	}); err != nil || !running {
+		t.Fatalf("running %v, %v", running, err)
+	}
+	if err := m.Stop(t.Context(), "dev", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.start(t, plan.Wish{Addons: map[string]bool{"b": true}}); err != nil {
+		t.Fatal(err)
+	}
+	spec, err := m.dir.Cluster("dev").LoadSpec()
+	if want := map[string]map[string]string{"a": {"x": "y", "z": "1"}}; err != nil || !reflect.DeepEqual(spec.AddonValues, want) {
+		t.Errorf("got %v, %v; want %v", spec.AddonValues, err, want)
+	}
+}
+
 func TestAChoiceThatCannotBeChangesNothing(t *testing.T) {
 	m := newMachine(t)
 	if err := m.start(t, plan.Wish{Nodes: new(1), Addons: map[string]bool{"a": true}}); err != nil {
 		t.Fatal(err)
 	}
 	why := errors.New("others need it")
-	if _, err := m.SetAddons(t.Context(), "dev", func(chosen map[string]bool) error {
-		chosen["a"] = false
+	if _, err := m.SetAddons(t.Context(), "dev", func(chosen bootstrap.AddonChoice) error {
+		chosen.Enabled["a"], chosen.Values["a"] = false, map[string]string{"x": "1"}
 		return why
 	}); err != why { //nolint:errorlint // as it is
 		t.Errorf("got %v", err)
 	}
 	m.wantChosen(t, map[string]bool{"a": true})
+	if spec, err := m.dir.Cluster("dev").LoadSpec(); err != nil || len(spec.AddonValues) > 0 {
+		t.Errorf("values are %v, %v", spec.AddonValues, err)
+	}
 	// The daemon does not take it.
 	if _, err := m.enable(t, "refused", true); fault.KindOf(err) != fault.ControlPlane || fault.Problem(err).HintText() == "" {
 		t.Errorf("got %v", err)

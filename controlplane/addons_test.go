@@ -305,6 +305,35 @@ func TestAddons(t *testing.T) {
 		})
 	})
 
+	t.Run("values are applied to what runs", func(t *testing.T) {
+		has := func(name string, policy corev1.PersistentVolumeReclaimPolicy, dns bool) {
+			t.Helper()
+			h.until("default-storageclass", cluster.AddonRunning)
+			eventually(t, "the values", func() error {
+				list, err := h.client.StorageV1().StorageClasses().List(ctx, metav1.ListOptions{LabelSelector: addons.Label + "=default-storageclass"})
+				if err != nil || len(list.Items) != 1 || list.Items[0].Name != name || *list.Items[0].ReclaimPolicy != policy {
+					return fmt.Errorf("%d classes: %v, %w", len(list.Items), list.Items, err)
+				}
+				m, err := h.client.CoreV1().ConfigMaps("kube-system").Get(ctx, cluster.DNSValuesMap, metav1.GetOptions{})
+				if apierrors.IsNotFound(err) == dns || err == nil && m.Data[cluster.DNSValuesKey] != "cache 10\n" {
+					return fmt.Errorf("the values of dns: %v, %w", m.Data, err)
+				}
+				return nil
+			})
+		}
+		give := func(values map[string]map[string]string) {
+			h.spec.AddonValues = values
+			h.manager.Reload(h.spec)
+		}
+		has("standard", "Delete", false)
+		give(map[string]map[string]string{"default-storageclass": {"reclaimPolicy": "Retain"}, "dns": {"cacheSeconds": "10"}})
+		has("standard", "Retain", true) // a class cannot change its policy
+		give(map[string]map[string]string{"default-storageclass": {"name": "local"}})
+		has("local", "Delete", false)
+		give(nil)
+		has("standard", "Delete", false)
+	})
+
 	t.Run("what somebody deletes comes back", func(t *testing.T) {
 		if err := h.client.CoreV1().ConfigMaps("kube-system").Delete(ctx, "toy-1", metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)

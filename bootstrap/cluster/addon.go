@@ -45,14 +45,18 @@ type AddonDescription struct {
 	Default bool `json:"default"`
 	// Needs are the addons that have to be enabled with it.
 	Needs []string `json:"needs,omitempty"`
+	// Settings are what the user may choose about it.
+	Settings []AddonSetting `json:"settings,omitempty"`
 }
 
 // AddonStatus is an addon of one cluster and its state.
 type AddonStatus struct {
 	AddonDescription
 	// Enabled is what the user wants, State what was observed.
-	Enabled bool       `json:"enabled"`
-	State   AddonState `json:"state"`
+	Enabled bool `json:"enabled"`
+	// Values are those of settings that the user chose.
+	Values map[string]string `json:"values,omitempty"`
+	State  AddonState        `json:"state"`
 	// Reason explains any state but running and disabled, in one line; Advice is what to type next.
 	Reason string    `json:"reason,omitempty"`
 	Advice []Advice  `json:"advice,omitempty"`

@@ -33,6 +33,13 @@ var NodeResolver = netip.MustParseAddr("169.254.102.71")
 // change it and write it back.
 const DNSConfigMap = "coredns"
 
+// DNSValuesMap is the ConfigMap in kube-system with what the values of the addon dns say, as directives of a Corefile in the key
+// DNSValuesKey. It is the addon's, and not for people.
+const (
+	DNSValuesMap = "bonsai-dns"
+	DNSValuesKey = "values.override"
+)
+
 // DNSStandIn is the schedulerName of the pods of the Deployment coredns. No node runs them: they show scripts that wait for
 // CoreDNS whether the servers in the agents answer.
 const DNSStandIn = "bonsai-agent"

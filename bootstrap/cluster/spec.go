@@ -33,8 +33,8 @@ const (
 	// SpecVersion is written into each new spec file; a reader refuses a newer one. Version 2 has Suffix, without which
 	// an older bonsai would look for containers of other names. Version 3 has the ranges of pods and Services, which an older
 	// one would take for the default ones. Version 4 has nodes whose number is not their index, stopped ones, and roles.
-	// Version 5 has mounts, and settings of the components, which an older one would take away.
-	SpecVersion = 5
+	// Version 5 has mounts, and settings of the components, which an older one would take away; version 6 values of addons.
+	SpecVersion = 6
 	// SuffixLength is the length of a new cluster's Suffix, the beginning of its ID.
 	SuffixLength = 4
 	// ClusterDomain is the suffix of all service names.
@@ -87,6 +87,9 @@ type Spec struct {
 	Settings Settings `json:"settings,omitzero"`
 	// Addons is what the user chose, by name; addons that are not in it follow their default.
 	Addons map[string]bool `json:"addons,omitempty"`
+	// AddonValues are those of settings of addons that the user chose, by addon and setting, as AddonSetting.Canonical returns
+	// them; the others have their default. They stay while an addon is disabled.
+	AddonValues map[string]map[string]string `json:"addonValues,omitempty"`
 	// DNSSearch is which of the machine's search domains pods get: one of the constants DNSSearch…, or empty for DNSSearchAuto.
 	DNSSearch string `json:"dnsSearch,omitempty"`
 	// Ports are those of this machine that lead into the cluster, while it runs.

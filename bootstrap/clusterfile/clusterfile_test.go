@@ -60,12 +60,26 @@ func options() Options {
 			return map[string]error{"featureGates.Typo": errors.New("unknown feature gate"), "scheduler.extraArgs.x": errors.New("there is no flag")}
 		}
 		return nil
-	}, Kubernetes: "v1.37.2", Dir: "/home/me", Addon: func(name string) error {
-		if name == "lamp" {
-			return errors.New("there is no such addon")
+	}, Kubernetes: "v1.37.2", Dir: "/home/me", Addon: func(name string) (cluster.AddonDescription, error) {
+		for _, a := range addonList() {
+			if a.Name == name {
+				return a, nil
+			}
 		}
-		return nil
+		return cluster.AddonDescription{}, errors.New("there is no such addon")
 	}}
+}
+
+func addonList() []cluster.AddonDescription {
+	return []cluster.AddonDescription{
+		{Name: "dns", Default: true, Settings: []cluster.AddonSetting{
+			{Name: "upstreams", Type: cluster.SettingAddresses, Max: 3}, {Name: "cacheSeconds", Type: cluster.SettingInteger, Default: "30", Min: 1, Max: 3600},
+			{Name: "hosts", Type: cluster.SettingHosts},
+		}},
+		{Name: "storage-provisioner", Default: true},
+		{Name: "class", Settings: []cluster.AddonSetting{{Name: "policy", Type: cluster.SettingChoice, Options: []string{"Delete", "Retain"}}, {Name: "name", Type: cluster.SettingName}}},
+		{Name: "socket"},
+	}
 }
 
 func parse(t *testing.T, text string) plan.Wish {
@@ -112,7 +126,8 @@ func TestEverythingIsRead(t *testing.T) {
 		}},
 		Authorities: new(authority),
 		Proxy:       &cluster.Proxy{HTTPS: "http://proxy.example:3128", Except: ".example"}, ProxyFrom: plan.ProxyOfFile,
-		Addons: map[string]bool{"dns": true, "storage-provisioner": false},
+		Addons:      map[string]bool{"dns": true, "storage-provisioner": false, "class": true},
+		AddonValues: map[string]map[string]string{"dns": {"upstreams": "10.0.0.53,10.0.0.54:5353", "cacheSeconds": "10"}, "class": {"policy": "Retain"}},
 		Manifests: []plan.Manifest{
 			{Source: "/home/me/app.yaml", Data: "# an app\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n"},
 			{Source: "https://x.example/b.yaml", Data: "{apiVersion: v1, kind: List, items: []}"},
@@ -227,6 +242,14 @@ func TestEveryMistakeIsReportedWithItsLine(t *testing.T) {
 		{head + "proxy:\n  https: http://xxxxx@x\n", "its user and password are hidden"},
 		{head + "dns: {search: nome}\n", `c.yaml:3: dns.search: "nome" is not one of auto, all, none; did you mean "none"?`},
 		{head + "addons:\n  dns: true\n  lamp: true\n  socket: on it\n", "c.yaml:6: addons.socket: \"on it\" is not true or false\nc.yaml:5: addons.lamp: there is no such addon"},
+		{head + "addons:\n  dns:\n    value: {}\n", "c.yaml:5: unknown field \"value\" in addons.dns; did you mean \"values\"?"},
+		{head + "addons:\n  dns:\n    values:\n      cacheSecond: 3\n", "c.yaml:6: unknown field \"cacheSecond\" in addons.dns.values; did you mean \"cacheSeconds\"?"},
+		{head + "addons:\n  dns:\n    values:\n      cacheSeconds: long\n", "c.yaml:6: addons.dns.values.cacheSeconds: \"long\" is not a whole number"},
+		{head + "addons:\n  dns:\n    values:\n      cacheSeconds: [3]\n", "c.yaml:6: addons.dns.values.cacheSeconds: it has to be a single value, not a list"},
+		{head + "addons:\n  dns:\n    values:\n      cacheSeconds:\n", "c.yaml:6: addons.dns.values.cacheSeconds has no value; remove the line, or write what it should be"},
+		{head + "addons:\n  dns:\n    values:\n      upstreams: [10.0.0.53, dns.test]\n", "c.yaml:6: addons.dns.values.upstreams: \"dns.test\" is not an IP address such as 10.0.0.53 or 10.0.0.53:5353"},
+		{head + "addons:\n  class:\n    values:\n      policy: keep\n", "c.yaml:6: addons.class.values.policy: \"keep\" is not one of Delete, Retain"},
+		{head + "addons:\n  socket:\n    values:\n      volts: 230\n", "c.yaml:6: unknown field \"volts\" in addons.socket.values: the addon has no settings"},
 		{head + "x: &a [*a, *a]\nnodes: *a\n", "c.yaml:3: nodes[0] has to be a mapping, not a list"},
 		{head + "base: &b {cpus: 1}\nnodes:\n- <<: *b\n", "merge keys are not possible"},
 		{head + "? [a]\n: b\n", "c.yaml:3: a name in the file is a list"},

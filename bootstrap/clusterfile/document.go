@@ -43,7 +43,7 @@ type document struct {
 	ControllerManager *component          `yaml:"controllerManager,omitempty" doc:"Settings of kube-controller-manager. A change restarts the control plane."`
 	Scheduler         *component          `yaml:"scheduler,omitempty" doc:"Settings of kube-scheduler. A change restarts the control plane."`
 	Kubelet           *settings           `yaml:"kubelet,omitempty" doc:"A part of a KubeletConfiguration, or the path of a file that has it, for all nodes. A change restarts the kubelets."`
-	Addons            map[string]bool     `yaml:"addons,omitempty" doc:"Addons to enable (true) or disable (false). Those that an enabled one needs are enabled too."`
+	Addons            map[string]addon    `yaml:"addons,omitempty" doc:"Addons to enable (true, or with their values) or disable (false). Those that an enabled one needs are enabled too."`
 	Manifests         []string            `yaml:"manifests,omitempty" doc:"Files and folders with objects of Kubernetes, or https URLs of them, that are applied when the cluster runs, in this order, and again when they change. Paths are absolute or beside the file. Objects stay when a manifest is removed."`
 	UpstreamHooks     *bool               `yaml:"upstreamHooks,omitempty" doc:"Use Kubernetes' own, slower bootstrap of roles and priority classes. It can be changed while the cluster is stopped."`
 }

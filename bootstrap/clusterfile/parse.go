@@ -6,6 +6,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/plan"
 )
@@ -22,8 +23,8 @@ type Options struct {
 	Manifests func(source string) ([]plan.Manifest, error)
 	// Settings returns what is wrong with the settings of components of a wish, by their paths in the file. It may be nil.
 	Settings func(w plan.Wish) map[string]error
-	// Addon returns why there is no addon of that name, nil if there is.
-	Addon func(name string) error
+	// Addon returns the addon of that name, or why there is none.
+	Addon func(name string) (cluster.AddonDescription, error)
 }
 
 // Parse reads a file; name is what errors call it. The wish has no name if the file has none, and no proxy if the file has

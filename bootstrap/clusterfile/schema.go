@@ -8,12 +8,18 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"bonsai/bootstrap/cluster"
 )
 
 // Schema returns the JSON schema of files, in the draft that editors know best. It allows all that Parse allows, and
-// refuses what can be refused without knowing more than the file.
-func Schema() ([]byte, error) {
+// refuses what can be refused without knowing more than the file and the addons that there are.
+func Schema(addons []cluster.AddonDescription) ([]byte, error) {
 	s := schemaOf(reflect.TypeFor[document](), "")
+	fields := s["properties"].(map[string]any)
+	named := addonsSchema(addons)
+	named["description"] = fields["addons"].(map[string]any)["description"]
+	fields["addons"] = named
 	s["$schema"] = "http://json-schema.org/draft-07/schema#"
 	s["title"] = "bonsai cluster file"
 	data, err := json.MarshalIndent(s, "", "  ")

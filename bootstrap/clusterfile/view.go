@@ -18,13 +18,15 @@ type ViewOptions struct {
 	Kubernetes string
 	// Raw shows passwords.
 	Raw bool
+	// OffByDefault reports whether an addon is disabled unless somebody enables it; nil: none is.
+	OffByDefault func(addon string) bool
 }
 
 // View returns the file that makes a cluster like that of a spec: what was chosen for it, its nodes, and nothing that bonsai
 // would find itself. Fields are always in the same order.
 func View(spec cluster.Spec, o ViewOptions) ([]byte, error) {
 	chosen := func(value string) bool { return slices.Contains(spec.Chosen, value) }
-	doc := document{APIVersion: APIVersion, Kind: Kind, Name: spec.Name, Nodes: viewNodes(spec.Nodes), Addons: spec.Addons}
+	doc := document{APIVersion: APIVersion, Kind: Kind, Name: spec.Name, Nodes: viewNodes(spec.Nodes), Addons: viewAddons(spec, o.OffByDefault)}
 	if builtIn, _, err := cluster.ParseKubernetesVersion("", o.Kubernetes); err != nil || chosen(cluster.ChosenVersion) || spec.KubernetesVersion != builtIn {
 		doc.KubernetesVersion = spec.KubernetesVersion
 	}

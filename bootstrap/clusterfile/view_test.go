@@ -54,6 +54,31 @@ func TestTheFileHasOnlyWhatWasChosen(t *testing.T) {
 	}
 }
 
+// TestValuesOfAddons: an addon with values is enabled in the file exactly if it is in the cluster, chosen or not.
+func TestValuesOfAddons(t *testing.T) {
+	spec := resolve(t, parse(t, head+"addons: {socket: false}\n"), nil)
+	spec.AddonValues = map[string]map[string]string{"dns": {"cacheSeconds": "9", "hosts": "a.test=10.0.0.1,b.test=10.0.0.2"}, "class": {"name": "null"}}
+	file, err := View(spec, ViewOptions{Kubernetes: "v1.37.2", OffByDefault: func(name string) bool { return name == "class" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "addons:\n  class:\n    enabled: false\n    values:\n      name: \"null\"\n  dns:\n    values:\n      cacheSeconds: 9\n" +
+		"      hosts:\n        - a.test=10.0.0.1\n        - b.test=10.0.0.2\n  socket: false\n"
+	if !strings.HasSuffix(string(file), want) {
+		t.Errorf("got\n%s\nwant\n%s", file, want)
+	}
+	w := parse(t, string(file))
+	if got := resolve(t, w, &spec); !reflect.DeepEqual(got.AddonValues, spec.AddonValues) {
+		t.Errorf("read again it has %v", got.AddonValues)
+	}
+	if none := resolve(t, parse(t, head+"addons: {dns: {values: {}}}\n"), &spec); !reflect.DeepEqual(none.AddonValues, map[string]map[string]string{"class": {"name": "null"}}) {
+		t.Errorf("without any values for dns it has %v", none.AddonValues)
+	}
+	if same := resolve(t, parse(t, head+"addons: {dns: true}\n"), &spec); !reflect.DeepEqual(same.AddonValues, spec.AddonValues) {
+		t.Errorf("without a word about them it has %v", same.AddonValues)
+	}
+}
+
 // TestAPortKeepsItsNode: nodes are numbered with gaps when some were deleted.
 func TestAPortKeepsItsNode(t *testing.T) {
 	spec := resolve(t, parse(t, head+"ports: [8080:80@3]\n"), nil)

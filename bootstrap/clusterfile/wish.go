@@ -20,7 +20,6 @@ const hidden = "***"
 func (d *decoder) wish(doc document, o Options) plan.Wish {
 	w := plan.Wish{
 		Name: doc.Name, APIPort: doc.APIPort, Exact: true, ControlPlaneTaint: doc.ControlPlaneTaint, UpstreamHooks: doc.UpstreamHooks,
-		Addons: doc.Addons,
 	}
 	if doc.Name != "" {
 		d.badAt("name", cluster.ValidateName(doc.Name))
@@ -60,11 +59,7 @@ func (d *decoder) wish(doc document, o Options) plan.Wish {
 		w.Proxy, w.ProxyFrom = d.proxy(doc.Proxy.proxyFields), plan.ProxyOfFile
 	}
 	d.settings(doc, &w, o)
-	for _, name := range slices.Sorted(maps.Keys(doc.Addons)) {
-		if o.Addon != nil {
-			d.badAt("addons."+name, o.Addon(name))
-		}
-	}
+	d.addons(doc.Addons, &w, o)
 	return w
 }
 

@@ -43,6 +43,7 @@ const (
 	KindProxy         Kind = "proxy"
 	KindTrust         Kind = "ca-certificates"
 	KindAddon         Kind = "addon"
+	KindAddonValues   Kind = "addon-values"
 	KindPort          Kind = "port"
 	KindManifest      Kind = "manifest"
 )
@@ -390,22 +391,6 @@ func (c Proxy) String() string {
 		return "pull images through the proxy " + c.To.String() + " with other exceptions or another password"
 	}
 	return "pull images through the proxy " + c.To.String()
-}
-
-// Addon turns an addon on or off.
-type Addon struct {
-	Addon   string `json:"addon"`
-	Enabled bool   `json:"enabled"`
-}
-
-func (c Addon) Kind() Kind     { return KindAddon }
-func (c Addon) Object() string { return "addon/" + c.Addon }
-func (c Addon) Needs() Need    { return Need{Effect: Live} }
-func (c Addon) String() string {
-	if c.Enabled {
-		return "enable addon " + c.Addon
-	}
-	return "disable addon " + c.Addon
 }
 
 // Redacted are the registries with asterisks instead of passwords.

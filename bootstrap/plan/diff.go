@@ -23,6 +23,7 @@ func Diff(current, wanted State) []Change {
 		diffAuthorities(*current.Spec, *want),
 		diffProxy(*current.Spec, *want),
 		diffAddons(current.Spec.Addons, want.Addons),
+		diffAddonValues(current.Spec.AddonValues, want.AddonValues),
 		diffPorts(current.Spec.Ports, want.Ports),
 		diffManifests(current.Spec.Manifests, want.Manifests),
 		diffRunning(current, wanted),
@@ -130,6 +131,15 @@ func diffAddons(have, want map[string]bool) (changes []Change) {
 		was, chosen := have[name]
 		if on, still := want[name]; on != was || still != chosen {
 			changes = append(changes, Addon{name, on})
+		}
+	}
+	return changes
+}
+
+func diffAddonValues(have, want map[string]map[string]string) (changes []Change) {
+	for _, name := range keys(have, want) {
+		if !maps.Equal(have[name], want[name]) {
+			changes = append(changes, AddonValues{name, have[name], want[name]})
 		}
 	}
 	return changes

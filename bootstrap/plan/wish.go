@@ -59,6 +59,9 @@ type Wish struct {
 	ProxyFrom string `json:"proxyFrom,omitempty"`
 	// Addons turns some addons on or off by name; others stay as they are.
 	Addons map[string]bool `json:"addons,omitempty"`
+	// AddonValues are by addon all the values that are chosen for its settings, in their canonical form; those of other
+	// addons stay as they are.
+	AddonValues map[string]map[string]string `json:"addonValues,omitempty"`
 	// Ports are added, or replace those that listen at the same addresses; others stay as they are. A node may be given by
 	// number.
 	Ports []cluster.Port `json:"ports,omitempty"`
@@ -175,6 +178,8 @@ func Resolve(w Wish, existing *cluster.Spec, env Environment) (cluster.Spec, err
 	spec.Manifests = w.withManifests(spec.Manifests)
 	spec.Chosen = chosen(spec.Chosen, w)
 	spec.Addons = overlay(spec.Addons, w.Addons)
+	spec.AddonValues = overlay(spec.AddonValues, w.AddonValues)
+	maps.DeleteFunc(spec.AddonValues, func(_ string, values map[string]string) bool { return len(values) == 0 })
 	if spec.Ports, err = withPorts(spec, w); err != nil {
 		return cluster.Spec{}, err
 	}

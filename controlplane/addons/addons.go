@@ -6,7 +6,8 @@
 // restores them if they are changed, removes those that are no longer wanted, keeps controllers running, and observes:
 // a state here is what was observed, never what was requested.
 //
-// Which addons are wanted is Spec.Addons, on top of each addon's default. The objects of an addon are found by its
+// Which addons are wanted is Spec.Addons, on top of each addon's default; what is chosen about them is Spec.AddonValues, on top
+// of the defaults of their settings, which are part of each description. The objects of an addon are found by its
 // label and by the field manager that applied them, so nothing else has to be remembered. User data (claims, volumes,
 // namespaces) is never removed.
 //
@@ -40,7 +41,8 @@ type Addon interface {
 	// Describe is constant, and cheap enough for every command line.
 	Describe() cluster.AddonDescription
 	// Objects are the API objects of the addon, with TypeMeta; it makes no requests. The Manager labels, applies and
-	// prunes them. Fields that are left empty belong to others, such as the addon's Runner.
+	// prunes them. Fields that are left empty belong to others, such as the addon's Runner. They are asked for again when a
+	// value of the addon changes.
 	Objects(Cluster) []runtime.Object
 	// Health returns the state of the addon now that its objects exist: running, degraded, or installing if it has
 	// never worked so far. Reason and advice explain what is not running. It answers from what is known in this process

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -212,7 +213,7 @@ func (m *Manager) Nodes(name string) map[string]cluster.Phase {
 	return a.Nodes()
 }
 
-// want applies the desired addons of spec. The history of an addon that was enabled or disabled starts again.
+// want applies the desired addons of spec. The history of an addon that was enabled, disabled or configured starts again.
 func (m *Manager) want(spec cluster.Spec) {
 	wanted := m.catalog.Wanted(spec.Addons)
 	m.update(func() {
@@ -221,9 +222,11 @@ func (m *Manager) want(spec cluster.Spec) {
 		m.changed = make(chan struct{})
 		for _, d := range m.catalog.Here() {
 			p := m.parts[d.Name]
-			if wanted[d.Name] != p.wanted {
+			values := spec.AddonValues[d.Name]
+			if wanted[d.Name] != p.wanted || p.wanted && !maps.Equal(values, p.values) {
 				p.turn(wanted[d.Name])
 			}
+			p.values = values
 			p.blockedBy = ""
 			for _, need := range d.Needs {
 				if !wanted[need] || m.parts[need].blockedBy != "" {

@@ -62,6 +62,37 @@ func TestEnableAndDisableWhileRunning(t *testing.T) {
 	})
 }
 
+// TestValuesAreAppliedWhileRunning: an addon whose values change has its objects applied again, those that it has no more are
+// removed, and it runs only afterwards. Others are left alone.
+func TestValuesAreAppliedWhileRunning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newThing("a", true)
+		w := begin(t, newMemory(), nil, a, newThing("b", true), newThing("c", false))
+		w.run(t)
+		defer w.end()
+		w.is(t, "a=running", "b=running", "c=disabled")
+		w.passing.Lock()
+		a.has("a-1", "a-3")
+		w.Reload(cluster.Spec{Name: "dev", AddonValues: map[string]map[string]string{"a": {"size": "3"}, "c": {"size": "4"}}})
+		w.is(t, "a=installing", "b=running", "c=disabled")
+		w.passing.Unlock()
+		synctest.Wait()
+		time.Sleep(time.Second)
+		w.is(t, "a=running", "b=running", "c=disabled")
+		w.has(t, "a-1", "a-3", "b-1", "b-2")
+		if a, c := w.status("a"), w.status("c"); a.Values["size"] != "3" || c.Values["size"] != "4" {
+			t.Errorf("the statuses have the values %v and %v", a.Values, c.Values)
+		}
+		applied := len(w.store.story())
+		w.Reload(cluster.Spec{Name: "dev", AddonValues: map[string]map[string]string{"a": {"size": "3"}, "c": {"size": "4"}}, APIPort: 7443})
+		w.is(t, "a=running", "b=running", "c=disabled")
+		synctest.Wait()
+		if story := w.store.story()[applied:]; slices.ContainsFunc(story, func(s string) bool { return strings.HasPrefix(s, "delete") }) {
+			t.Errorf("another plan with the same values does %v", story)
+		}
+	})
+}
+
 func TestWhatIsNotWantedGoesAtTheNextStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMemory()

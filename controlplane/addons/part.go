@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -17,7 +18,9 @@ const steadyAfter = 5 * time.Second
 type part struct {
 	description cluster.AddonDescription
 	wanted      bool
-	// turns counts the changes of wanted: observations from an earlier turn say nothing about the current one.
+	// values are those that the user chose for its settings.
+	values map[string]string
+	// turns counts the changes of wanted, and of values while it is wanted: observations from an earlier turn say nothing about the current one.
 	turns int
 	// blockedBy is a dependency that is not wanted, or is blocked itself.
 	blockedBy string
@@ -62,7 +65,7 @@ func (p *part) turn(wanted bool) {
 
 // settle computes the status and reports whether it has changed.
 func (p *part) settle(now time.Time, clusterName string) bool {
-	s := cluster.AddonStatus{AddonDescription: p.description, Enabled: p.wanted}
+	s := cluster.AddonStatus{AddonDescription: p.description, Enabled: p.wanted, Values: p.values}
 	s.State, s.Reason, s.Advice = p.state(now)
 	s = s.For(clusterName)
 	if s.State == cluster.AddonRunning {
@@ -74,7 +77,7 @@ func (p *part) settle(now time.Time, clusterName string) bool {
 	}
 	old := p.status
 	p.status = s
-	return s.State != old.State || s.Reason != old.Reason || s.HintText() != old.HintText() || s.Enabled != old.Enabled
+	return s.State != old.State || s.Reason != old.Reason || s.HintText() != old.HintText() || s.Enabled != old.Enabled || !maps.Equal(s.Values, old.Values)
 }
 
 // state is the whole status in one word, with the reason and what to do.

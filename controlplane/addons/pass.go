@@ -190,7 +190,7 @@ func (m *Manager) count(ctx context.Context, owned inventory, turns map[string]i
 	}
 }
 
-// seen records what was observed about an addon, unless it was enabled or disabled in the meantime.
+// seen records what was observed about an addon, unless it was enabled, disabled or configured in the meantime.
 func (m *Manager) seen(name string, turn int, note func(*part)) {
 	m.update(func() {
 		if p := m.parts[name]; p.turns == turn {

@@ -138,6 +138,7 @@ type Template struct {
 // Sources are the ConfigMaps' data; nil means that the ConfigMap does not exist.
 type Sources struct {
 	Corefile map[string]string // coredns
+	Values   map[string]string // cluster.DNSValuesMap
 	Custom   map[string]string // coredns-custom
 	KubeDNS  map[string]string // kube-dns
 }

@@ -56,7 +56,7 @@ func TestConfigurations(t *testing.T) {
 
 func sourcesOf(archive *txtar.Archive) Sources {
 	var src Sources
-	maps := map[string]*map[string]string{"coredns": &src.Corefile, "coredns-custom": &src.Custom, "kube-dns": &src.KubeDNS}
+	maps := map[string]*map[string]string{"coredns": &src.Corefile, cluster.DNSValuesMap: &src.Values, "coredns-custom": &src.Custom, "kube-dns": &src.KubeDNS}
 	for _, f := range archive.Files {
 		dir, key := path.Split(f.Name)
 		if m := maps[strings.TrimSuffix(dir, "/")]; m != nil {

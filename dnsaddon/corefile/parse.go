@@ -32,7 +32,7 @@ type Reader struct {
 func (r *Reader) Read(src Sources) (Config, []cluster.Problem) {
 	b := builder{
 		defaults: r.Defaults, src: src, last: r.last,
-		good:     Sources{Corefile: map[string]string{}, Custom: map[string]string{}, KubeDNS: map[string]string{}},
+		good:     Sources{Corefile: map[string]string{}, Values: map[string]string{}, Custom: map[string]string{}, KubeDNS: map[string]string{}},
 		snippets: map[string][]node{}, imported: map[string]bool{}, owners: map[string]*block{},
 	}
 	if b.defaults.Zone.Domain == "" {
@@ -81,11 +81,13 @@ func (b *builder) build() {
 			b.addBlock(n)
 		}
 	}
+	values := b.values()
 	for _, n := range b.customServers() {
 		b.addBlock(n)
 	}
 	b.shareZones()
-	b.customOverrides()
+	b.override(values)
+	b.override(b.customOverrides())
 	for _, s := range b.blocks {
 		for _, n := range b.expand(s.body, 0) {
 			b.directive(s, n)
@@ -162,15 +164,29 @@ func (b *builder) customServers() []node {
 	return slices.DeleteFunc(nodes, b.snippet)
 }
 
-// customOverrides adds the pieces of coredns-custom that no text imports to the default server block. They override: a
-// directive that is allowed only once replaces an existing one.
-func (b *builder) customOverrides() {
-	var pieces []node
+// values are the directives of the addon's values. What a user has written in coredns-custom has precedence.
+func (b *builder) values() []node {
+	if b.src.Values == nil {
+		return nil
+	}
+	b.config.Sources = append(b.config.Sources, sourceValues)
+	at := place{source: sourceValues, key: cluster.DNSValuesKey}
+	pieces, _ := b.text(at, b.src.Values, b.last.Values, b.good.Values, parseLines, "it is ignored")
+	return pieces
+}
+
+// customOverrides are the pieces of coredns-custom that no text imports.
+func (b *builder) customOverrides() (pieces []node) {
 	for _, key := range slices.Sorted(maps.Keys(b.src.Custom)) {
 		if strings.HasSuffix(key, ".override") && !b.importedBelow(key) {
 			pieces = append(pieces, b.customText(key, parseLines)...)
 		}
 	}
+	return pieces
+}
+
+// override adds directives to the default server block. One that is allowed only once replaces an existing one.
+func (b *builder) override(pieces []node) {
 	if len(pieces) == 0 {
 		return
 	}
@@ -186,7 +202,7 @@ func (b *builder) customOverrides() {
 	s.body = append(pieces, s.body...)
 }
 
-// overrides reports whether a directive of coredns-custom replaces one of the Corefile. Those that can coexist do.
+// overrides reports whether a directive replaces one that was there before. Those that can coexist do.
 func overrides(piece, n node) bool {
 	if piece.name() != n.name() {
 		return false

@@ -16,6 +16,7 @@ const maxProblems = 30
 // Where users put their configuration, as problems name it.
 const (
 	sourceCoreDNS = "configmap/kube-system/coredns"
+	sourceValues  = "configmap/kube-system/" + cluster.DNSValuesMap
 	sourceCustom  = "configmap/kube-system/coredns-custom"
 	sourceKubeDNS = "configmap/kube-system/kube-dns"
 	// sourceBuiltin is the Corefile that takes the place of one that is not there.

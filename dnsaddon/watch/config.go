@@ -21,14 +21,15 @@ import (
 // names that exist, and clients cache that for longer.
 const podsLimit = 2 * time.Second
 
-// The ConfigMaps in kube-system with the user's configuration.
+// The ConfigMaps in kube-system with the configuration: the user's, and what he chose of the addon's settings.
 const (
-	coreDNS       = "coredns"
+	coreDNS       = cluster.DNSConfigMap
+	dnsValues     = cluster.DNSValuesMap
 	coreDNSCustom = "coredns-custom"
 	kubeDNS       = "kube-dns"
 )
 
-// configWatch follows the user's ConfigMaps, each with its own watch: the node may read only these three.
+// configWatch follows the ConfigMaps, each with its own watch: the node may read only these.
 type configWatch struct {
 	w      *Watcher
 	core   *rest.RESTClient
@@ -56,7 +57,7 @@ func newConfigWatch(w *Watcher, core *rest.RESTClient) *configWatch {
 		w: w, core: core, events: newEventWriter(core, w.log),
 		applied: make(chan struct{}), news: make(chan struct{}, 1), maps: map[string]*configMap{},
 	}
-	for _, name := range []string{coreDNS, coreDNSCustom, kubeDNS} {
+	for _, name := range []string{coreDNS, dnsValues, coreDNSCustom, kubeDNS} {
 		c.maps[name] = &configMap{of: c, name: name}
 	}
 	return c
@@ -115,13 +116,18 @@ func (c *configWatch) sources() (src corefile.Sources, origin map[string]metav1.
 		}
 		return m.found.Data
 	}
-	src = corefile.Sources{Corefile: data(coreDNS), Custom: data(coreDNSCustom), KubeDNS: data(kubeDNS)}
-	return src, origin, c.maps[coreDNS].known && c.maps[coreDNSCustom].known && c.maps[kubeDNS].known
+	src = corefile.Sources{Corefile: data(coreDNS), Values: data(dnsValues), Custom: data(coreDNSCustom), KubeDNS: data(kubeDNS)}
+	for _, m := range c.maps {
+		if !m.known {
+			return src, origin, false
+		}
+	}
+	return src, origin, true
 }
 
 func same(a, b corefile.Sources) bool {
 	equal := func(a, b map[string]string) bool { return (a == nil) == (b == nil) && maps.Equal(a, b) }
-	return equal(a.Corefile, b.Corefile) && equal(a.Custom, b.Custom) && equal(a.KubeDNS, b.KubeDNS)
+	return equal(a.Corefile, b.Corefile) && equal(a.Values, b.Values) && equal(a.Custom, b.Custom) && equal(a.KubeDNS, b.KubeDNS)
 }
 
 // apply applies a configuration, reports its problems unless they are in reported, and returns them.

@@ -40,13 +40,18 @@ func TestConfiguration(t *testing.T) {
 		if sources := n.configs[3].Sources; len(sources) != 3 {
 			t.Errorf("got sources %v", sources)
 		}
+		// Values of the addon are less than what the user has written, and more than the Corefile.
+		api.put(configMapObject("bonsai-dns", "values.override", "kubernetes cluster.local {\n ttl 4\n}"))
+		n.wantTTLs(1, 2, 3, 3, 3)
 		api.remove(configMapObject("coredns-custom", "", ""))
-		n.wantTTLs(1, 2, 3, 3, 2)
+		n.wantTTLs(1, 2, 3, 3, 3, 4)
+		api.remove(configMapObject("bonsai-dns", "", ""))
+		n.wantTTLs(1, 2, 3, 3, 3, 4, 2)
 		api.remove(configMapObject("coredns", "", ""))
-		n.wantTTLs(1, 2, 3, 3, 2, 30)
+		n.wantTTLs(1, 2, 3, 3, 3, 4, 2, 30)
 		// A ConfigMap without data is one.
 		api.put(&corev1.ConfigMap{ObjectMeta: named("kube-system", "coredns")})
-		n.wantTTLs(1, 2, 3, 3, 2, 30, 30)
+		n.wantTTLs(1, 2, 3, 3, 3, 4, 2, 30, 30)
 		if took := time.Since(began); took != 0 {
 			t.Errorf("a caller waited for %v", took)
 		}

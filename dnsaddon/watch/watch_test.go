@@ -352,7 +352,7 @@ func TestRefusedForAWhile(t *testing.T) {
 		api.start()
 		time.Sleep(30 * time.Second)
 		n.want(map[string]string{"web.default.svc.cluster.local. A": "NOERROR 10.96.0.5"})
-		if got := strings.Count(n.log.String(), "cannot be followed"); got != 6 {
+		if got := strings.Count(n.log.String(), "cannot be followed"); got != 7 {
 			t.Errorf("got %d lines in the log, want one of each kind:\n%s", got, &n.log)
 		}
 		api.set(func() { api.refuse = 0 })
@@ -366,7 +366,7 @@ func TestRefusedForAWhile(t *testing.T) {
 		api.start()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if got := strings.Count(n.log.String(), "cannot be followed"); got != 12 {
+		if got := strings.Count(n.log.String(), "cannot be followed"); got != 14 {
 			t.Errorf("got %d lines in the log after the second time", got)
 		}
 	})

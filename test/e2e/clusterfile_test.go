@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -95,6 +96,32 @@ func TestAClusterIsWhatAFileSays(t *testing.T) {
 		if len(c.Nodes(t)) != 2 || !strings.Contains(r.Stderr, "cannot change the Kubernetes version") || !strings.Contains(r.Stderr, "search domains") {
 			t.Errorf("%s", r)
 		}
+	})
+
+	t.Run("addons have their values", func(t *testing.T) {
+		write(strings.Replace(first, "disk: ssd", "disk: hdd, zone: a", 1) +
+			"addons:\n  default-storageclass:\n    values: {name: kept, reclaimPolicy: Retain}\n  dns:\n    values: {hosts: [registry.test=192.0.2.7]}\n")
+		c.Must(t, "apply", "-f", path)
+		classes := func(want string) {
+			t.Helper()
+			if got := c.Kubectl(t, "get", "storageclass", "-o", "jsonpath={range .items[*]}{.metadata.name}={.reclaimPolicy} {end}"); strings.TrimSpace(got) != want {
+				t.Errorf("the classes are %s, want %s", got, want)
+			}
+		}
+		classes("kept=Retain")
+		var asked harness.Result
+		for begin := time.Now(); time.Since(begin) < 20*time.Second && !strings.Contains(asked.Stdout, "192.0.2.7"); {
+			asked = c.Bonsai(t, "dns", "query", "registry.test")
+		}
+		if !strings.Contains(asked.Stdout, "192.0.2.7") {
+			t.Errorf("pods do not find the name: %s", asked)
+		}
+		// A class cannot change its policy; it is replaced.
+		c.Must(t, "addons", "configure", "default-storageclass", "name=", "reclaimPolicy=")
+		classes("standard=Delete")
+		c.Must(t, "apply", "-f", path)
+		classes("kept=Retain")
+		unchanged(path)
 	})
 
 	t.Run("its own file makes it again", func(t *testing.T) {

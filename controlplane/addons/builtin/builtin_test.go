@@ -1,6 +1,7 @@
 package builtin
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/clusterfile"
 	"bonsai/controlplane/addons"
 	"bonsai/controlplane/addons/catalog"
 )
@@ -65,9 +67,52 @@ func TestDescriptionsAreComplete(t *testing.T) {
 	}
 }
 
+// TestSettingsAreComplete: a setting is described for tables and files, and its default is a value of it.
+func TestSettingsAreComplete(t *testing.T) {
+	for _, d := range Descriptions() {
+		for _, s := range d.Settings {
+			at := d.Name + "." + s.Name
+			for _, text := range []string{s.Description, s.Cost} {
+				if text == "" || strings.HasSuffix(text, ".") {
+					t.Errorf("%s: %q is not a sentence without its end", at, text)
+				}
+			}
+			if got, err := s.Canonical(s.Default); err != nil || got != s.Default {
+				t.Errorf("%s: the default %q is %q, %v", at, s.Default, got, err)
+			}
+			if s.Default == "" && !s.IsList() {
+				t.Errorf("%s has no default", at)
+			}
+		}
+	}
+}
+
+var update = flag.Bool("update", false, "write docs/cluster.schema.json")
+
+const schemaFile = "../../../docs/cluster.schema.json"
+
+// TestTheSchemaOfTheDocumentsIsCurrent is here because the schema has the settings of all addons.
+func TestTheSchemaOfTheDocumentsIsCurrent(t *testing.T) {
+	schema, err := clusterfile.Schema(Descriptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(schemaFile, schema, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if have, err := os.ReadFile(schemaFile); err != nil || string(have) != string(schema) {
+		t.Errorf("%s is not what the types say, %v; write it:  go test ./controlplane/addons/builtin -update", schemaFile, err)
+	}
+}
+
 // TestObjectsCanBeRemovedAgain: a kind that nobody looks for would be left behind by disable.
 func TestObjectsCanBeRemovedAgain(t *testing.T) {
-	c := addons.Cluster{Spec: func() cluster.Spec { return cluster.Spec{Name: "dev"} }}
+	c := addons.Cluster{Spec: func() cluster.Spec {
+		// With a value for whatever has one.
+		return cluster.Spec{Name: "dev", AddonValues: map[string]map[string]string{"dns": {"cacheSeconds": "10"}}}
+	}}
 	for _, a := range All() {
 		seen := map[string]bool{}
 		for _, object := range a.Objects(c) {

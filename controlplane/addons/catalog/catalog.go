@@ -144,6 +144,7 @@ func (c *Catalog) Idle(spec *cluster.Spec) []cluster.AddonStatus {
 	wanted := c.Wanted(spec.Addons)
 	for i := range list {
 		a := &list[i]
+		a.Values = spec.AddonValues[a.Name]
 		if a.Enabled, a.State = wanted[a.Name], cluster.AddonDisabled; a.Enabled {
 			a.State = cluster.AddonStopped
 		}

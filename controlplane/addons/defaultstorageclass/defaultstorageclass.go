@@ -18,8 +18,12 @@ import (
 // Name of the addon.
 const Name = "default-storageclass"
 
-// class is the StorageClass's name, as in minikube and kind.
-const class = "standard"
+// The settings.
+const (
+	settingName          = "name"
+	settingReclaimPolicy = "reclaimPolicy"
+	settingBindingMode   = "volumeBindingMode"
+)
 
 // Addon is the addon.
 type Addon struct{}
@@ -37,21 +41,41 @@ func (Addon) Describe() cluster.AddonDescription {
 		Docs:        "docs/storage.md",
 		Delivery:    cluster.DeliveryBuiltin, Offline: true, Default: true,
 		Needs: []string{storageprovisioner.Name},
+		Settings: []cluster.AddonSetting{
+			{
+				Name: settingName, Type: cluster.SettingName, Default: "standard", // as in minikube and kind
+				Description: "Name of the class",
+				Cost:        "Volumes stay; claims that name the class as it was get no new ones",
+			},
+			{
+				Name: settingReclaimPolicy, Type: cluster.SettingChoice, Options: []string{string(corev1.PersistentVolumeReclaimDelete), string(corev1.PersistentVolumeReclaimRetain)},
+				Default:     string(corev1.PersistentVolumeReclaimDelete),
+				Description: "What becomes of a volume and its data when its claim is deleted",
+				Cost:        "Volumes that exist keep theirs",
+			},
+			{
+				Name: settingBindingMode, Type: cluster.SettingChoice, Options: []string{string(storagev1.VolumeBindingWaitForFirstConsumer), string(storagev1.VolumeBindingImmediate)},
+				// A volume is on one node: it has to be the one that the pod's other constraints lead to.
+				Default:     string(storagev1.VolumeBindingWaitForFirstConsumer),
+				Description: "Whether a claim gets its volume when a pod uses it, on the pod's node, or at once, on any node",
+				Cost:        "Volumes that exist stay where they are",
+			},
+		},
 	}
 }
 
 // Objects implements addons.Addon.
-func (Addon) Objects(addons.Cluster) []runtime.Object {
+func (a Addon) Objects(c addons.Cluster) []runtime.Object {
+	about, spec := a.Describe(), c.Spec()
 	return []runtime.Object{&storagev1.StorageClass{
 		TypeMeta: metav1.TypeMeta{APIVersion: "storage.k8s.io/v1", Kind: "StorageClass"},
 		ObjectMeta: metav1.ObjectMeta{
-			Name:        class,
+			Name:        about.Value(spec, settingName),
 			Annotations: map[string]string{"storageclass.kubernetes.io/is-default-class": "true"},
 		},
-		Provisioner:   config.VolumeProvisioner,
-		ReclaimPolicy: new(corev1.PersistentVolumeReclaimDelete),
-		// A volume is on one node: it has to be the one that the pod's other constraints lead to.
-		VolumeBindingMode: new(storagev1.VolumeBindingWaitForFirstConsumer),
+		Provisioner:       config.VolumeProvisioner,
+		ReclaimPolicy:     new(corev1.PersistentVolumeReclaimPolicy(about.Value(spec, settingReclaimPolicy))),
+		VolumeBindingMode: new(storagev1.VolumeBindingMode(about.Value(spec, settingBindingMode))),
 		// A folder has the space of its disk, whatever the claim requests.
 		AllowVolumeExpansion: new(false),
 	}}

@@ -64,6 +64,7 @@ func (d *DNS) Describe() cluster.AddonDescription {
 	return cluster.AddonDescription{
 		Name: Name, Version: "1.0", Maintainer: "bonsai", Description: "Names of Services and pods, answered on every node",
 		Docs: "docs/dns.md", Delivery: cluster.DeliveryBuiltin, Offline: true, Default: true,
+		Settings: settings(),
 	}
 }
 
@@ -78,7 +79,7 @@ func (d *DNS) NodeRules() addons.NodeRules {
 		},
 		System: []rbacv1.PolicyRule{
 			// The user's configuration, and Events about what is wrong with it.
-			{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{cluster.DNSConfigMap, "coredns-custom", "kube-dns"}, Verbs: watch},
+			{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{cluster.DNSConfigMap, cluster.DNSValuesMap, "coredns-custom", "kube-dns"}, Verbs: watch},
 			{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create"}},
 		},
 	}
@@ -127,7 +128,15 @@ func (d *DNS) Objects(c addons.Cluster) []runtime.Object {
 		svc.Spec.Ports = append(svc.Spec.Ports, corev1.ServicePort{Name: p.name, Protocol: p.protocol, Port: p.port, TargetPort: intstr.FromInt32(p.target)})
 		slice.Ports = append(slice.Ports, discoveryv1.EndpointPort{Name: &p.name, Protocol: &p.protocol, Port: &p.target})
 	}
-	return []runtime.Object{svc, slice}
+	objects := []runtime.Object{svc, slice}
+	if text := directives(d.Describe(), spec); text != "" {
+		objects = append(objects, &corev1.ConfigMap{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: cluster.DNSValuesMap},
+			Data:       map[string]string{cluster.DNSValuesKey: text},
+		})
+	}
+	return objects
 }
 
 // Health implements addons.Addon, from what the nodes have reported to Run.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/controlplane/addons/catalog"
@@ -17,20 +18,21 @@ import (
 type AddonEngine interface {
 	Addons(ctx context.Context, name string) ([]cluster.AddonStatus, error)
 	WatchAddons(ctx context.Context, name string, f func([]cluster.AddonStatus) error) error
-	SetAddons(ctx context.Context, name string, change func(chosen map[string]bool) error) (running bool, err error)
+	SetAddons(ctx context.Context, name string, change func(chosen bootstrap.AddonChoice) error) (running bool, err error)
 }
 
 func (a *app) addonsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "addons",
-		Short: "List, enable and disable what a cluster has besides Kubernetes itself",
+		Short: "List, enable, disable and configure what a cluster has besides Kubernetes itself",
 		Example: `  bonsai addons list
   bonsai addons enable storage-provisioner
+  bonsai addons configure dns
   bonsai addons status`,
 		Args: a.groupArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.addonsListCommand(), a.addonsEnableCommand(), a.addonsDisableCommand(), a.addonsStatusCommand())
+	cmd.AddCommand(a.addonsListCommand(), a.addonsEnableCommand(), a.addonsDisableCommand(), a.addonsStatusCommand(), a.addonsConfigureCommand())
 	return cmd
 }
 
@@ -105,11 +107,13 @@ type addonEntry struct {
 	Reason string             `json:",omitempty"`
 	Hint   string             `json:",omitempty"`
 
-	Version     string                `json:",omitempty"`
-	Delivery    cluster.AddonDelivery `json:",omitempty"`
-	Offline     bool
-	Default     bool
-	Needs       []string `json:",omitempty"`
+	Version  string                `json:",omitempty"`
+	Delivery cluster.AddonDelivery `json:",omitempty"`
+	Offline  bool
+	Default  bool
+	Needs    []string `json:",omitempty"`
+	// Values are those of settings that the user chose; configure has all settings.
+	Values      map[string]string `json:",omitempty"`
 	Description string
 	// ReplacedBy and Since are only set for an addon that is not available.
 	ReplacedBy string `json:",omitempty"`
@@ -207,7 +211,7 @@ func (a *app) addonEntries(list []cluster.AddonStatus, others []catalog.Entry, e
 	for _, s := range list {
 		e := addonEntry{
 			Maintainer: s.Maintainer, Docs: s.Docs, Availability: "here", State: s.State, Reason: s.Reason, Hint: s.For(a.profile).HintText(),
-			Version: s.Version, Delivery: s.Delivery, Offline: s.Offline, Default: s.Default, Needs: s.Needs, Description: s.Description,
+			Version: s.Version, Delivery: s.Delivery, Offline: s.Offline, Default: s.Default, Needs: s.Needs, Values: s.Values, Description: s.Description,
 		}
 		if exists {
 			e.Profile, e.Status = a.profile, "disabled"

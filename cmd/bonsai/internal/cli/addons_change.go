@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/wait"
@@ -24,6 +25,7 @@ const (
 
 func (a *app) addonsEnableCommand() *cobra.Command {
 	noWait := false
+	var set []string
 	cmd := &cobra.Command{
 		Use:   "enable NAME...",
 		Short: "Enable addons, and those that they need",
@@ -32,11 +34,15 @@ choice is kept for every later start. If the cluster is stopped, it takes effect
 
 If an addon is not running within a minute, the command fails and says why; the addon stays enabled.`,
 		Example: `  bonsai addons enable default-storageclass
+  bonsai addons enable default-storageclass --set reclaimPolicy=Retain
   bonsai addons enable -p ci storage-provisioner --no-wait`,
 		Args:              argCount(1, 100, "names of addons"),
 		ValidArgsFunction: a.completeAddons,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.runAddonsEnable(cmd.Context(), args, !noWait) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.runAddonsEnable(cmd.Context(), args, set, !noWait)
+		},
 	}
+	cmd.Flags().StringArrayVar(&set, "set", nil, "`SETTING=VALUE` of the addon; configure shows its settings (repeatable)")
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "return at once, without waiting until they are running")
 	a.addOutput(cmd, "json prints each step as a line")
 	return cmd
@@ -65,7 +71,7 @@ The choice is kept for every later start. If the cluster is stopped, it takes ef
 	return cmd
 }
 
-func (a *app) runAddonsEnable(ctx context.Context, names []string, wait bool) error {
+func (a *app) runAddonsEnable(ctx context.Context, names, set []string, wait bool) error {
 	c, err := a.catalog()
 	if err != nil {
 		return err
@@ -73,10 +79,17 @@ func (a *app) runAddonsEnable(ctx context.Context, names []string, wait bool) er
 	if errs := findAddons(c, names); len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	return a.changeAddons(ctx, "addons enable", wait, true, func(chosen map[string]bool) ([]string, error) {
-		all := a.withNeeds(c, chosen, names)
+	values, err := a.setFlag(names, set)
+	if err != nil {
+		return err
+	}
+	return a.changeAddons(ctx, "addons enable", wait, true, func(chosen bootstrap.AddonChoice) ([]string, error) {
+		all := a.withNeeds(c, chosen.Enabled, names)
 		for _, name := range all {
-			chosen[name] = true
+			chosen.Enabled[name] = true
+		}
+		if len(values) > 0 {
+			give(chosen, names[0], values)
 		}
 		return all, nil
 	})
@@ -115,8 +128,8 @@ func (a *app) runAddonsDisable(ctx context.Context, names []string, cascade, wai
 	if errs := findAddons(c, names); len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	return a.changeAddons(ctx, "addons disable", wait, false, func(chosen map[string]bool) ([]string, error) {
-		users := c.Needing(c.Wanted(chosen), names...)
+	return a.changeAddons(ctx, "addons disable", wait, false, func(chosen bootstrap.AddonChoice) ([]string, error) {
+		users := c.Needing(c.Wanted(chosen.Enabled), names...)
 		if len(users) > 0 && !cascade {
 			return nil, fault.Newf(fault.Addon, "%s cannot be disabled: %s needs it", addonNames(names), addonNames(users)).
 				Advise("disable all of them", cluster.Bonsai("addons", "disable").On(names...).With("--cascade").Change())
@@ -131,7 +144,7 @@ func (a *app) runAddonsDisable(ctx context.Context, names []string, cascade, wai
 			}
 		}
 		for _, name := range all {
-			chosen[name] = false
+			chosen.Enabled[name] = false
 		}
 		return all, nil
 	})
@@ -139,7 +152,7 @@ func (a *app) runAddonsDisable(ctx context.Context, names []string, cascade, wai
 
 // changeAddons changes the choice and, if the cluster runs, waits until it has taken effect. change returns the addons
 // that it enabled or disabled, in the order in which to report them.
-func (a *app) changeAddons(ctx context.Context, verb string, wait, on bool, change func(chosen map[string]bool) ([]string, error)) error {
+func (a *app) changeAddons(ctx context.Context, verb string, wait, on bool, change func(chosen bootstrap.AddonChoice) ([]string, error)) error {
 	s, err := a.open()
 	if err != nil {
 		return err
@@ -147,7 +160,7 @@ func (a *app) changeAddons(ctx context.Context, verb string, wait, on bool, chan
 	var names []string
 	running := false
 	err = a.operation(verb, false, func(p *progress) error {
-		running, err = s.Engine.SetAddons(ctx, a.profile, func(chosen map[string]bool) (err error) {
+		running, err = s.Engine.SetAddons(ctx, a.profile, func(chosen bootstrap.AddonChoice) (err error) {
 			names, err = change(chosen)
 			return err
 		})

@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"maps"
 	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 )
@@ -17,9 +19,15 @@ import (
 // testAddons are like those of a real executable, and two more that nobody has unless he asks.
 var testAddons = []cluster.AddonDescription{
 	{Name: "dns", Version: "1.0", Maintainer: "bonsai", Description: "Names", Docs: "docs/addons.md", Delivery: cluster.DeliveryBuiltin, Offline: true, Default: true},
-	{Name: "default-storageclass", Version: "1.0", Maintainer: "bonsai", Description: "A class", Delivery: cluster.DeliveryBuiltin, Offline: true, Default: true, Needs: []string{"storage-provisioner"}},
+	{Name: "default-storageclass", Version: "1.0", Maintainer: "bonsai", Description: "A class", Delivery: cluster.DeliveryBuiltin, Offline: true, Default: true, Needs: []string{"storage-provisioner"}, Settings: []cluster.AddonSetting{
+		{Name: "reclaimPolicy", Type: cluster.SettingChoice, Options: []string{"Delete", "Retain"}, Default: "Delete", Description: "What becomes of a volume", Cost: "Volumes that exist keep theirs"},
+		{Name: "name", Type: cluster.SettingName, Default: "standard", Description: "Name of the class", Cost: "Volumes stay"},
+	}},
 	{Name: "storage-provisioner", Version: "1.0", Maintainer: "bonsai", Description: "Volumes", Delivery: cluster.DeliveryBuiltin, Offline: true, Default: true},
-	{Name: "lamp", Version: "2.1", Maintainer: "somebody", Description: "Light", Delivery: cluster.DeliveryManifest, Needs: []string{"socket"}},
+	{Name: "lamp", Version: "2.1", Maintainer: "somebody", Description: "Light", Delivery: cluster.DeliveryManifest, Needs: []string{"socket"}, Settings: []cluster.AddonSetting{
+		{Name: "watts", Type: cluster.SettingInteger, Min: 1, Max: 100, Default: "40", Description: "How bright it is", Cost: "It flickers"},
+		{Name: "switches", Type: cluster.SettingAddresses, Description: "What turns it on", Cost: "Nothing is interrupted"},
+	}},
 	{Name: "socket", Version: "2.0", Maintainer: "somebody", Description: "Power", Delivery: cluster.DeliveryPod, Offline: true},
 }
 
@@ -83,7 +91,7 @@ func (f *fakeEngine) WatchAddons(ctx context.Context, _ string, tell func([]clus
 	return fault.Newf(fault.NotRunning, "the cluster was stopped in the meantime")
 }
 
-func (f *fakeEngine) SetAddons(_ context.Context, name string, change func(map[string]bool) error) (bool, error) {
+func (f *fakeEngine) SetAddons(_ context.Context, name string, change func(bootstrap.AddonChoice) error) (bool, error) {
 	state := f.dir.Cluster(name)
 	spec, err := state.LoadSpec()
 	if err != nil {
@@ -92,9 +100,13 @@ func (f *fakeEngine) SetAddons(_ context.Context, name string, change func(map[s
 	if spec.Addons == nil {
 		spec.Addons = map[string]bool{}
 	}
-	if err := change(spec.Addons); err != nil {
+	if spec.AddonValues == nil {
+		spec.AddonValues = map[string]map[string]string{}
+	}
+	if err := change(bootstrap.AddonChoice{Enabled: spec.Addons, Values: spec.AddonValues}); err != nil {
 		return false, err
 	}
+	maps.DeleteFunc(spec.AddonValues, func(_ string, values map[string]string) bool { return len(values) == 0 })
 	return os.Getenv("FAKE_ADDONS") != "", state.SaveSpec(spec)
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -91,7 +92,7 @@ func (a *app) readWish(ctx context.Context, path string, c *catalog.Catalog) (pl
 	wish, err := clusterfile.Parse(path, data, clusterfile.Options{
 		Kubernetes: a.Info.Kubernetes, Dir: dir, ReadFile: os.ReadFile, Settings: a.wrongSettings,
 		Manifests: func(source string) ([]plan.Manifest, error) { return ReadManifests(ctx, source) },
-		Addon:     func(name string) error { _, err := c.Find(name); return err },
+		Addon:     c.Find,
 	})
 	if err != nil {
 		return plan.Wish{}, err
@@ -272,12 +273,22 @@ func (a *app) runApply(ctx context.Context, path string, d bootstrap.DeleteOptio
 	})
 }
 
-// awaitChanged returns when the addons that a plan has enabled are running, and those that it has disabled are gone.
+// awaitChanged returns when the addons that a plan has enabled or configured are running, and those that it has disabled are gone.
 func (a *app) awaitChanged(ctx context.Context, s Session, p *progress, done plan.Plan) error {
 	names := map[bool][]string{}
 	for _, c := range done.Changes {
 		if addon, ok := c.(plan.Addon); ok {
 			names[addon.Enabled] = append(names[addon.Enabled], addon.Addon)
+		}
+	}
+	c, err := a.catalog()
+	if err != nil {
+		return err
+	}
+	wanted := c.Wanted(done.Wanted.Spec.Addons)
+	for _, change := range done.Changes {
+		if v, ok := change.(plan.AddonValues); ok && wanted[v.Addon] && !slices.Contains(names[true], v.Addon) {
+			names[true] = append(names[true], v.Addon)
 		}
 	}
 	for _, on := range []bool{true, false} {

@@ -2,9 +2,11 @@ package cli
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/clusterfile"
 	"bonsai/bootstrap/fault"
 )
@@ -42,7 +44,7 @@ use it for a file that begins with the line
 		Example: `  bonsai config schema > cluster.schema.json`,
 		Args:    argCount(0, 0, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
-			data, err := clusterfile.Schema()
+			data, err := clusterfile.Schema(a.Addons)
 			if err != nil {
 				return fault.New(fault.Internal, "", err)
 			}
@@ -63,8 +65,11 @@ func (a *app) runConfigView(raw bool) error {
 	if err != nil {
 		return err
 	}
+	off := func(addon string) bool {
+		return !slices.ContainsFunc(a.Addons, func(d cluster.AddonDescription) bool { return d.Name == addon && d.Default })
+	}
 	view := func(raw bool) ([]byte, error) {
-		file, err := clusterfile.View(*spec, clusterfile.ViewOptions{Kubernetes: a.Info.Kubernetes, Raw: raw})
+		file, err := clusterfile.View(*spec, clusterfile.ViewOptions{Kubernetes: a.Info.Kubernetes, Raw: raw, OffByDefault: off})
 		if err != nil {
 			return nil, fault.New(fault.Internal, "write the file of cluster "+spec.Name, err)
 		}

@@ -60,6 +60,13 @@ func (a *app) planRows(spec cluster.Spec, state string) [][]string {
 		maps.DeleteFunc(wanted, func(_ string, enabled bool) bool { return !enabled })
 		rows = append(rows, []string{"addons", strings.Join(sortedKeys(wanted), ", ")})
 	}
+	for _, name := range sortedKeys(spec.AddonValues) {
+		var values []string
+		for _, setting := range sortedKeys(spec.AddonValues[name]) {
+			values = append(values, setting+"="+spec.AddonValues[name][setting])
+		}
+		rows = append(rows, []string{"addon " + name, strings.Join(values, " ")})
+	}
 	if spec.Subnet.IsValid() {
 		rows = append(rows, []string{"network", fmt.Sprintf("%s, gateway %s", spec.Subnet, spec.Gateway)},
 			[]string{"pods", spec.PodRange().String()}, []string{"Services", spec.ServiceRange().String()})
