@@ -54,8 +54,11 @@ type Config struct {
 	Reverse []netip.Prefix
 	// Host is the address of host.bonsai.internal.
 	Host netip.Addr
-	// ResolvConf names the file with the node's own resolvers and search domains.
+	// ResolvConf names the file with the node's own resolvers and search domains, as the engine wrote it.
 	ResolvConf string
+	// Lead makes lookups of the node itself lead here, to NodeListen, with these search domains, or else to where the engine
+	// leads them. It is called when the machine's resolvers are known, and after each change. It may be nil.
+	Lead func(here bool, search []string) error
 	// Search is what pods get of the search domains: one of cluster.DNSSearchAuto and its siblings, or empty. Give is called with
 	// those that they should get whenever that changes, by the machine or, with Auto, by what is found below a domain.
 	Search string

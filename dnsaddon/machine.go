@@ -143,6 +143,12 @@ func (d *DNS) useMachine(r *running) {
 	news := !slices.Equal(r.search, search)
 	r.search = search
 	d.mu.Unlock()
+	// While nothing is known of the machine, what an earlier life of this process has decided stays.
+	if d.cfg.Lead != nil && !d.machine.Since.IsZero() {
+		if err := d.cfg.Lead(defaults.Machine, search); err != nil {
+			d.log.Error("the node itself still asks other resolvers", "want", defaults.Upstreams, "err", err)
+		}
+	}
 	if defaults.Machine {
 		d.log.Info("names are asked of the machine's present resolvers", "upstreams", defaults.Upstreams, "search", search)
 	}

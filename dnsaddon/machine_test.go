@@ -2,6 +2,7 @@ package dnsaddon
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -131,8 +132,10 @@ func TestNamesFollowTheMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	var given [][]string
+	var led []string
 	d := New(Config{Node: "dev-1", Domain: "cluster.local", ResolvConf: conf, Log: slog.New(slog.DiscardHandler),
-		Give: func(domains []string) error { given = append(given, domains); return nil }})
+		Give: func(domains []string) error { given = append(given, domains); return nil },
+		Lead: func(here bool, search []string) error { led = append(led, fmt.Sprint(here, search)); return nil }})
 	r, err := d.assemble()
 	if err != nil {
 		t.Fatal(err)
@@ -200,5 +203,8 @@ func TestNamesFollowTheMachine(t *testing.T) {
 	d.give(r)
 	if len(given) != 2 || !slices.Equal(given[0], []string{"corp.test"}) || !slices.Equal(given[1], []string{"old.test"}) {
 		t.Errorf("pods were given %v", given)
+	}
+	if want := []string{"true [corp.test]", "true []", "false [old.test]"}; !slices.Equal(led, want) {
+		t.Errorf("the node's own lookups lead here: %v, want %v", led, want)
 	}
 }

@@ -110,6 +110,9 @@ func Run(ctx context.Context, cfg cluster.NodeConfig, log *slog.Logger, parts ..
 	if err := hostprep.AddAddress(cluster.NodeResolver); err != nil {
 		log.Error("pods with dnsPolicy Default cannot resolve names", "cause", err)
 	}
+	if err := hostprep.NewNodeResolvConf().Keep(); err != nil {
+		log.Error("the node's own resolvers are unknown", "cause", err)
+	}
 	// Unless the domains have to stay or go, they stay until the DNS server has examined them, which takes less than a kubelet
 	// needs to start.
 	search := func(own []string) []string {

@@ -18,6 +18,7 @@ const hostName = "host.bonsai.internal"
 
 // clusterDNS returns the node's DNS server.
 func clusterDNS(cfg cluster.NodeConfig, log *slog.Logger) *dnsaddon.DNS {
+	own := hostprep.NewNodeResolvConf()
 	return dnsaddon.New(dnsaddon.Config{
 		Node: cfg.Node.Name, Domain: cfg.ClusterDomain, API: nodeagent.APIClient(cfg),
 		Listen:     []netip.AddrPort{netip.AddrPortFrom(cfg.Node.IP, cluster.DNSPort)},
@@ -32,8 +33,14 @@ func clusterDNS(cfg cluster.NodeConfig, log *slog.Logger) *dnsaddon.DNS {
 		Except:     cfg.Gateway,
 		Reverse:    []netip.Prefix{cfg.PodCIDR, cfg.ServiceCIDR},
 		Host:       hostAddress(cfg.Gateway),
-		ResolvConf: "/etc/resolv.conf",
-		Search:     cfg.DNSSearch,
+		ResolvConf: hostprep.EngineResolvConf,
+		Lead: func(here bool, search []string) error {
+			if here {
+				return own.Follow(cluster.NodeResolver, search)
+			}
+			return own.Restore()
+		},
+		Search: cfg.DNSSearch,
 		Give: func(domains []string) error {
 			return hostprep.WriteResolvConf(cluster.NodeResolver, func([]string) []string { return domains })
 		},

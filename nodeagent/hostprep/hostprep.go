@@ -22,6 +22,8 @@ const (
 	KubeletCgroup = "/kubelet"
 	// ResolvConf is kubelet's resolvConf: the resolv.conf of pods that use the node's DNS.
 	ResolvConf = "/etc/bonsai/resolv.conf"
+	// EngineResolvConf is a copy of the node's own resolv.conf as the engine wrote it when the node started; see NodeResolvConf.
+	EngineResolvConf = "/run/bonsai/engine-resolv.conf"
 
 	// kubernetesDir is where people and their charts look for a node's settings. What is in it is on the node's volume
 	// and outlives the container.

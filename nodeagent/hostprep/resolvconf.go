@@ -15,7 +15,7 @@ import (
 // search domains of all others, each time a pod starts. resolver is the DNS server; search makes the search domains of pods from
 // those of the node. It may be called again while the kubelet runs.
 func WriteResolvConf(resolver netip.Addr, search func(own []string) []string) error {
-	conf, err := os.ReadFile("/etc/resolv.conf")
+	conf, err := os.ReadFile(EngineResolvConf)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read the node's resolv.conf: %w", err)
 	}
