@@ -49,6 +49,9 @@ func (p *addonsPage) hints() []hint {
 	if ok && len(a.Advice) > 0 {
 		hints = append(hints, hint{id: "addon.fix"})
 	}
+	if ok && len(a.Settings) > 0 {
+		hints = append(hints, hint{id: "addon.settings"})
+	}
 	return append(hints, hint{id: "addon.copy"})
 }
 
@@ -89,7 +92,7 @@ func (p *addonsPage) refreshed() {
 	for _, a := range p.list {
 		live := p.live(a.Name)
 		// One that has gone from the snapshot, or come into it, was switched; a snapshot does not say which is wanted.
-		if (live != nil) != a.Enabled && !p.u.switching[a.Name] {
+		if (live != nil) != a.Enabled && p.u.switching[a.Name] == "" {
 			p.reload()
 			return
 		}
@@ -111,7 +114,7 @@ func (p *addonsPage) merge() {
 	for i := range p.list {
 		a := &p.list[i]
 		if live := p.live(a.Name); live != nil {
-			a.Enabled, a.State, a.Reason, a.Advice, a.Since = live.Enabled, live.State, live.Reason, live.Advice, live.Since
+			a.Enabled, a.State, a.Reason, a.Advice, a.Since, a.Values = live.Enabled, live.State, live.Reason, live.Advice, live.Since, live.Values
 		} else if !a.Enabled && a.State != "" && p.u.state.Running() { // it has gone
 			a.State, a.Reason, a.Advice = cluster.AddonDisabled, "", nil
 		}
@@ -163,11 +166,8 @@ func (p *addonsPage) item(a cluster.AddonStatus) grid.Item {
 
 // addonState is how an addon looks.
 func (u *ui) addonState(a cluster.AddonStatus) (paint.State, string) {
-	if u.switching[a.Name] {
-		if a.Enabled {
-			return paint.StateBusy, u.T("disabling")
-		}
-		return paint.StateBusy, u.T("enabling")
+	if doing := u.switching[a.Name]; doing != "" {
+		return paint.StateBusy, doing
 	}
 	switch a.State {
 	case cluster.AddonRunning:
@@ -240,6 +240,12 @@ func (p *addonsPage) act(id string) bool {
 		if it, ok := p.grid.Current(); ok {
 			u.copy(it.Cells[0])
 		}
+	case "addon.settings":
+		if here {
+			p.askSettings(a)
+		} else {
+			u.toast.say(paint.Dim, u.T("it has no settings"))
+		}
 	case "addon.off":
 		if here && a.Enabled {
 			p.toggle()
@@ -270,7 +276,7 @@ func (p *addonsPage) toggle() {
 			u.toast.say(paint.Warn, u.T("looking"))
 		case u.state.Snapshot.Phase == cluster.PhaseAbsent:
 			u.toast.say(paint.Warn, u.T("no cluster exists yet; %s opens the start view", u.keys.Key("screen.overview")))
-		case u.switching[a.Name]:
+		case u.switching[a.Name] != "":
 			u.toast.say(paint.Warn, u.T("it is being enabled or disabled"))
 		default:
 			u.switchAddon(a, p.list)
@@ -324,6 +330,7 @@ func (p *addonsPage) details() {
 		}
 		add(u.T("needs"), strings.Join(a.Needs, ", "), paint.Plain)
 		add(u.T("needed by"), strings.Join(needers(p.list, a.Name), ", "), paint.Plain)
+		add(u.T("settings"), settingLines(a), paint.Plain)
 		add(u.T("maintainer"), a.Maintainer, paint.Plain)
 		add(u.T("docs"), a.Docs, paint.Accent)
 	}

@@ -109,6 +109,41 @@ func TestAddonIsSwitchedOff(t *testing.T) {
 	}
 }
 
+// TestAddonsAreConfigured: a form has the settings with their values, and only what is changed in it is changed.
+func TestAddonsAreConfigured(t *testing.T) {
+	s := withAddons()
+	c := scripted(s)
+	s.snapshot.Addons[0].Settings = []cluster.AddonSetting{
+		{Name: "upstreams", Type: cluster.SettingAddresses, Description: "Who is asked", Cost: "Nothing is interrupted"},
+		{Name: "cacheSeconds", Type: cluster.SettingInteger, Min: 1, Max: 60, Default: "30", Description: "How long", Cost: "Nothing is interrupted"},
+		{Name: "policy", Type: cluster.SettingChoice, Options: []string{"Delete", "Retain"}, Default: "Delete", Description: "What becomes of it", Cost: "Nothing is interrupted"},
+	}
+	s.snapshot.Addons[0].Values = map[string]string{"cacheSeconds": "10"}
+	r := newRig(t, s, 100, 30)
+	r.keys("7")
+	r.shows("✓ dns")
+	r.keys("/", `"dns"`, "enter", "enter")
+	r.shows("settings", "cacheSeconds: 10", "policy: Delete", "upstreams: –")
+	r.keys("esc", "m")
+	r.shows("settings of dns", "upstreams", "cacheSeconds", "10", "policy", "Delete", "Who is asked", "Nothing is interrupted")
+	r.keys("enter")
+	r.shows("nothing was changed")
+	r.keys("m", `"dns.test"`, "tab", "ctrl+u", `"100"`, "enter")
+	r.shows("is not an IP address")
+	if len(s.operated) > 0 {
+		t.Fatalf("it ran %q", s.operated)
+	}
+	r.keys("ctrl+u", `"10.0.0.53"`, "tab")
+	r.shows("100 is not possible: from 1 to 60")
+	r.keys("ctrl+u", "tab", "right", "enter")
+	r.operated("addons configure dns upstreams=10.0.0.53 cacheSeconds= policy=Retain")
+	r.shows("changing")
+	c.end <- nil
+	r.shows("✓ configure dns")
+	r.keys("esc", "/", `"ingress"`, "enter", "m")
+	r.shows("it has no settings")
+}
+
 func TestAddonFails(t *testing.T) {
 	s := withAddons()
 	s.operation = func(context.Context, []string, func(cluster.Event)) error {

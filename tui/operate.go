@@ -352,6 +352,7 @@ func (u *ui) operations() []choice {
 	add(u.T("what a cluster file would change"), "plan -f", "diff yaml cluster file compare apply", "", u.askPlan)
 	add(u.T("enable an addon"), "addons enable", "install switch on", gone, func() { u.chooseAddon(true) })
 	add(u.T("disable an addon"), "addons disable", "remove switch off", gone, func() { u.chooseAddon(false) })
+	add(u.T("settings of an addon"), "addons configure", "values options", gone, u.chooseSettings)
 	add(u.T("list every known addon"), "addons list", "all coming replaced", "", func() { u.runText([]string{"addons", "list", "--all"}) })
 	add(u.T("state of the addons"), "addons status", "state", "", func() { u.act("screen.addons") })
 	add(u.T("how busy nodes and pods are"), "top", "cpu memory usage load", runs, func() { u.act("screen.nodes") })

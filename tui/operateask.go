@@ -183,7 +183,7 @@ func (u *ui) switchAddon(a cluster.AddonStatus, all []cluster.AddonStatus) {
 	}
 	name := paint.Clean(a.Name)
 	if !a.Enabled {
-		u.runAddon(a.Name, []string{"addons", "enable", a.Name}, u.T("enable %s", name))
+		u.runAddon(a.Name, []string{"addons", "enable", a.Name}, u.T("enable %s", name), u.T("enabling"))
 		return
 	}
 	args := []string{"addons", "disable", a.Name}
@@ -193,7 +193,7 @@ func (u *ui) switchAddon(a cluster.AddonStatus, all []cluster.AddonStatus) {
 		text = append(text, u.T("this also disables %s, which cannot work without it", paint.Clean(strings.Join(users, ", "))))
 	}
 	text = append(text, u.T("cluster: %s", u.session.Name()))
-	u.ask(u.T("disable %s?", name), text, u.T("Disable"), "", func() { u.runAddon(a.Name, args, u.T("disable %s", name)) })
+	u.ask(u.T("disable %s?", name), text, u.T("Disable"), "", func() { u.runAddon(a.Name, args, u.T("disable %s", name), u.T("disabling")) })
 }
 
 // needers are the enabled addons that cannot do without one, directly or not.
@@ -211,10 +211,10 @@ func needers(all []cluster.AddonStatus, name string) []string {
 	return list
 }
 
-// runAddon is run, after which the list of addons is read again.
-func (u *ui) runAddon(name string, args []string, title string) {
+// runAddon runs a verb about an addon, whose row says meanwhile what is being done; then the list of addons is read again.
+func (u *ui) runAddon(name string, args []string, title, doing string) {
 	page := u.addons()
-	u.switching[name] = true
+	u.switching[name] = doing
 	page.merge()
 	u.operate(args, title, func([]cluster.Event) {}, func(err error) {
 		delete(u.switching, name)

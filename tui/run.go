@@ -142,7 +142,7 @@ func newUI(session Session, o Options, h *feed.Hub) (*ui, error) {
 	}
 	u := &ui{
 		opts: o, session: session, hub: h, theme: theme, words: words.For(o.Lang), keys: keys, clock: clock{now: o.Now},
-		mouse: true, stale: true, actions: &actionLog{}, typed: typed{}, switching: map[string]bool{}, changing: map[string]string{}, diagnoses: map[string]string{}, display: newDisplay(io.Discard), exec: tea.Exec,
+		mouse: true, stale: true, actions: &actionLog{}, typed: typed{}, switching: map[string]string{}, changing: map[string]string{}, diagnoses: map[string]string{}, display: newDisplay(io.Discard), exec: tea.Exec,
 		restFor: restFor,
 	}
 	u.forwards = &forwards{u: u}

@@ -51,7 +51,7 @@ type ui struct {
 	forwards  *forwards
 	// switching are the addons that are being switched from here, changing the nodes that are being changed, with a word
 	// for how.
-	switching map[string]bool
+	switching map[string]string
 	changing  map[string]string
 	diagnoses map[string]string // in the user's language, by what they are in English
 	waiting   []dialog          // that open when nothing else is being answered or typed

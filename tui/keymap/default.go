@@ -117,6 +117,7 @@ func pages() []Action {
 
 		{"addon.toggle", in(Addons), keys(" "), "toggle", "enable or disable it"},
 		{"addon.off", in(Addons), keys("delete", "ctrl+x"), "", "disable it"},
+		{"addon.settings", in(Addons), keys("m"), "settings", "show and change its settings"},
 		{"addon.fix", in(Addons), keys("f"), "copy the command", "copy the command"},
 		{"addon.copy", in(Addons), keys("c", "C"), "copy", "copy the name"},
 

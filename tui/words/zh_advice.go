@@ -313,4 +313,6 @@ var zhAdvice = map[string]string{
 	"it has no mounts":                                "它没有挂载",
 	"omit the mounts, or add nodes:  --nodes 1":       "省略挂载，或添加节点：  --nodes 1",
 	"for example:  --mount /home/me/src:/src:ro":      "例如：  --mount /home/me/src:/src:ro",
+	"see its settings":                                "查看其设置",
+	"enable them one by one, or use":                  "请逐个启用，或使用",
 }

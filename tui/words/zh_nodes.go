@@ -25,6 +25,10 @@ var zhNodes = map[string]string{
 	"cordon %s?": "禁止调度 %s？", "it gets no new pods until it is uncordoned; those on it stay": "恢复调度前不再接收新的 Pod；已有的保留", "Cordon": "禁止调度",
 	"failed: %s": "失败：%s", "%s lists it with its command; any key closes this": "%s 列出它及其命令；按任意键关闭", "arrows choose": "方向键选择", "lines %d-%d of %d": "第 %d-%d 行，共 %d 行",
 
+	// Settings of addons.
+	"settings": "设置", "settings of %s": "%s 的设置", "settings of an addon": "插件的设置", "show and change its settings": "查看并更改其设置", "configure %s": "配置 %s",
+	"it has no settings": "它没有设置", "default: %s": "默认：%s",
+
 	// One state of the cluster, and starts that fail.
 	"the cluster is %s": "集群%s", "connecting to the API server": "正在连接 API server", "in all namespaces": "所有命名空间", "in namespace %s": "命名空间 %s",
 	"what it has added is taken back; the cluster that was there before stays, with all its data": "撤回它所添加的内容；原有的集群及其所有数据保留",
