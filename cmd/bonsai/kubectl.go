@@ -10,6 +10,7 @@ import (
 	kubectlcmd "k8s.io/kubectl/pkg/cmd"
 	"k8s.io/kubectl/pkg/cmd/util"
 
+	_ "bonsai/cmd/bonsai/internal/kubectltexts" // before kubectl: only its own processes load translations
 	// Credential plugins that a kubeconfig may name, as in upstream's main.
 	_ "k8s.io/client-go/plugin/pkg/client/auth"
 )
