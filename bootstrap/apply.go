@@ -226,10 +226,7 @@ func (o *operation) apply(ctx context.Context) error {
 	if err := o.commit(ctx); err != nil {
 		return err
 	}
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return o.ensureDaemon(gctx) })
-	g.Go(func() error { return o.ensureNodes(gctx) })
-	if err := g.Wait(); err != nil {
+	if err := o.ensureAll(ctx); err != nil {
 		return err
 	}
 	if !o.touchesNodes() {
@@ -247,6 +244,24 @@ func (o *operation) apply(ctx context.Context) error {
 	}
 	filling.Wait()
 	return nil
+}
+
+// ensureAll brings control plane and nodes to the desired state: at the same time, unless it depends on the objects which data
+// of claims the nodes have.
+func (o *operation) ensureAll(ctx context.Context) error {
+	if r, _, pending := o.state.ClaimsRestore(); pending {
+		if err := o.ensureDaemon(ctx); err != nil {
+			return err
+		}
+		if err := o.ensureNodes(ctx); err != nil {
+			return err
+		}
+		return o.endClaimsRestore(r)
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return o.ensureDaemon(gctx) })
+	g.Go(func() error { return o.ensureNodes(gctx) })
+	return g.Wait()
 }
 
 // commit writes certificates and the spec.

@@ -34,11 +34,13 @@ func (m *Manager) Checkpoints(name string) ([]cluster.Checkpoint, error) {
 	return list, checkpointFault(state, "list checkpoints", "", err)
 }
 
-// SaveCheckpoint copies all objects of a running cluster, as they are at one moment. Without a name the checkpoint is called
-// after the time. The cluster goes on meanwhile.
-func (m *Manager) SaveCheckpoint(ctx context.Context, name, checkpoint string) (cluster.Checkpoint, error) {
-	state := m.env.Dir.Cluster(name)
-	lock, err := state.LockExisting(ctx, "checkpoint save")
+// SaveCheckpoint copies all objects of a running cluster, as they are at one moment, and withVolumes the data of claims after
+// that, for which all nodes have to run. Without a name the checkpoint is called after the time. The cluster goes on meanwhile.
+func (m *Manager) SaveCheckpoint(ctx context.Context, name, checkpoint string, withVolumes bool) (cluster.Checkpoint, error) {
+	const verb = "checkpoint save"
+	o := m.operation(verb, name, Run{})
+	defer o.close()
+	lock, err := o.state.LockExisting(ctx, verb)
 	if err != nil {
 		return cluster.Checkpoint{}, err
 	}
@@ -46,37 +48,52 @@ func (m *Manager) SaveCheckpoint(ctx context.Context, name, checkpoint string) (
 	if checkpoint == "" {
 		checkpoint = nameOf(time.Now())
 	}
-	return m.saveCheckpoint(ctx, state, cluster.Checkpoint{Name: checkpoint})
+	c := cluster.Checkpoint{Name: checkpoint}
+	if !withVolumes {
+		return m.saveCheckpoint(ctx, o.state, c)
+	}
+	if err := o.lookAround(); err != nil {
+		return c, err
+	}
+	return o.saveWithVolumes(ctx, c, "")
 }
 
 func nameOf(t time.Time) string { return t.Format("20060102-150405") }
 
 // saveCheckpoint is SaveCheckpoint for somebody who has locked the cluster.
 func (m *Manager) saveCheckpoint(ctx context.Context, state statedir.Cluster, c cluster.Checkpoint) (cluster.Checkpoint, error) {
+	return m.saveInto(ctx, CheckpointsOf(state), state, c)
+}
+
+// saveInto is saveCheckpoint with the data of claims in volumes.
+func (m *Manager) saveInto(ctx context.Context, folder checkpoint.Folder, state statedir.Cluster, c cluster.Checkpoint, volumes ...checkpoint.Volume) (cluster.Checkpoint, error) {
 	op := "save checkpoint " + c.Name
 	spec, err := state.LoadSpec()
 	if err != nil {
 		return c, err
 	}
-	ctx, cancel := m.limit(ctx, saveLimit, "a copy of all objects")
+	copying, cancel := m.limit(ctx, saveLimit, "a copy of all objects")
 	defer cancel()
 	c.Created, c.Cluster, c.ClusterID, c.KubernetesVersion = time.Now().UTC(), spec.Name, spec.ID, spec.KubernetesVersion
 	c.Bonsai = buildinfo.Get().Version
-	c, err = CheckpointsOf(state).Save(c, *spec, func(w io.Writer) (about cluster.StoreCopy, err error) {
-		err = m.clientOf(state).CopyStore(ctx, func(a cluster.StoreCopy, r io.Reader) error {
+	c, err = folder.Save(c, *spec, func(w io.Writer) (about cluster.StoreCopy, err error) {
+		err = m.clientOf(state).CopyStore(copying, func(a cluster.StoreCopy, r io.Reader) error {
 			about = a
 			_, err := io.Copy(w, r)
 			return err
 		})
 		return about, err
-	})
+	}, volumes...)
 	return c, checkpointFault(state, op, c.Name, err)
 }
 
-// protect takes a checkpoint before something that cannot be changed back.
-func (o *operation) protect(ctx context.Context) error {
+// protect takes a checkpoint before something that cannot be changed back. It does not remove the checkpoint spare, however many
+// there are.
+func (o *operation) protect(ctx context.Context, spare string) error {
 	return o.rec.step("checkpoint", "Checkpoint of the present objects", func(func(string)) error {
-		_, err := o.saveCheckpoint(ctx, o.state, automatic("before "+o.verb))
+		folder := CheckpointsOf(o.state)
+		folder.Spare = spare
+		_, err := o.saveInto(ctx, folder, o.state, automatic("before "+o.verb))
 		return err
 	})
 }
@@ -117,6 +134,9 @@ func (m *Manager) DeleteCheckpoint(ctx context.Context, name, checkpoint string)
 // nodes and addons are as they are wanted now. Before that, a checkpoint of the present objects is taken. If the control
 // plane does not become ready with the new objects, it runs with the old ones again.
 //
+// A checkpoint with the data of claims brings that back, too: the nodes that had some are stopped meanwhile, so that nothing
+// uses it.
+//
 // A cluster that does not run is started.
 func (m *Manager) RestoreCheckpoint(ctx context.Context, name, checkpoint string, run Run) error {
 	const verb = "checkpoint restore"
@@ -126,8 +146,12 @@ func (m *Manager) RestoreCheckpoint(ctx context.Context, name, checkpoint string
 		return err
 	}
 	defer func() { _ = lock.Release() }()
-	if err := m.checkRestorable(ctx, state, checkpoint); err != nil {
+	c, from, err := m.checkRestorable(ctx, state, checkpoint)
+	if err != nil {
 		return err
+	}
+	if len(c.Volumes) > 0 {
+		return m.restoreWithVolumes(ctx, lock, name, c, from, run)
 	}
 	if !state.DaemonAlive() {
 		_, err := m.startLocked(ctx, lock, plan.Wish{Name: name}, run, restoring{checkpoint: checkpoint})
@@ -138,7 +162,7 @@ func (m *Manager) RestoreCheckpoint(ctx context.Context, name, checkpoint string
 	if err := o.lookAround(); err != nil {
 		return err
 	}
-	if err := o.protect(ctx); err != nil {
+	if err := o.protect(ctx, checkpoint); err != nil {
 		return err
 	}
 	o.Plan = plan.Plan{Current: o.Current, Wanted: o.Current}
@@ -162,7 +186,8 @@ type restoring struct {
 
 // Fork creates a cluster of the name as with the settings and the objects of another one, and returns the record of its
 // start. The objects are those of a checkpoint, or as they are now if that is empty; the other cluster has to run then. The
-// new one has an identity of its own: authority, certificates, addresses, ports of this machine.
+// new one has an identity of its own: authority, certificates, addresses, ports of this machine. Claims have the data that the
+// checkpoint has of them.
 func (m *Manager) Fork(ctx context.Context, name, checkpoint, as string, run Run) (*cluster.Timeline, error) {
 	const verb = "fork"
 	from, to := m.env.Dir.Cluster(name), m.env.Dir.Cluster(as)
@@ -182,7 +207,7 @@ func (m *Manager) Fork(ctx context.Context, name, checkpoint, as string, run Run
 		}
 		checkpoint = c.Name
 	}
-	_, spec, err := CheckpointsOf(from).Verify(ctx, checkpoint)
+	c, spec, err := CheckpointsOf(from).Verify(ctx, checkpoint)
 	if err != nil {
 		return nil, checkpointFault(from, "fork checkpoint "+checkpoint, checkpoint, err)
 	}
@@ -197,28 +222,30 @@ func (m *Manager) Fork(ctx context.Context, name, checkpoint, as string, run Run
 		}
 		return to.RecordImages(ctx, from.LoadedImages())
 	}
-	return m.startLocked(ctx, newLock, plan.Wish{Name: as, Like: &spec}, run, restoring{checkpoint: originName(checkpoint), bring: bring})
+	return m.startLocked(ctx, newLock, plan.Wish{Name: as, Like: &spec}, run, restoring{
+		checkpoint: originName(checkpoint), bring: bring, claims: savedClaims(CheckpointsOf(from), c),
+	})
 }
 
 // checkRestorable reads a whole checkpoint before anything changes.
-func (m *Manager) checkRestorable(ctx context.Context, state statedir.Cluster, name string) error {
+func (m *Manager) checkRestorable(ctx context.Context, state statedir.Cluster, name string) (c cluster.Checkpoint, from cluster.Spec, err error) {
 	op := "restore checkpoint " + name
 	spec, err := state.LoadSpec()
 	if err != nil {
-		return err
+		return c, from, err
 	}
-	c, _, err := CheckpointsOf(state).Verify(ctx, name)
+	c, from, err = CheckpointsOf(state).Verify(ctx, name)
 	if err != nil {
-		return checkpointFault(state, op, name, err)
+		return c, from, checkpointFault(state, op, name, err)
 	}
 	switch {
 	case c.ClusterID != spec.ID && !c.Imported:
-		return fault.Newf(fault.Checkpoint, "%s: it is of another cluster, %s (ID %s)", op, c.Cluster, c.ClusterID)
+		return c, from, fault.Newf(fault.Checkpoint, "%s: it is of another cluster, %s (ID %s)", op, c.Cluster, c.ClusterID)
 	case c.Newer(spec.KubernetesVersion):
-		return fault.Newf(fault.Checkpoint, "%s: its objects are of Kubernetes %s, and the cluster is of version %s, which may not be able to read them",
+		return c, from, fault.Newf(fault.Checkpoint, "%s: its objects are of Kubernetes %s, and the cluster is of version %s, which may not be able to read them",
 			op, c.KubernetesVersion, spec.KubernetesVersion)
 	}
-	return nil
+	return c, from, nil
 }
 
 // giveUpRestoring starts the control plane with the old objects: a daemon that finds an unfinished restore goes back.

@@ -51,6 +51,11 @@ func (d *daemonObjects) restore(state statedir.Cluster, args []string) error {
 	if strings.Contains(string(text), "unreadable") {
 		return errors.New("the API server cannot read these objects")
 	}
+	if r, _, ok := state.ClaimsRestore(); ok {
+		if err := os.WriteFile(filepath.Join(state.Etcd(), cluster.RestoredFile), []byte(r.ID), 0o600); err != nil {
+			return err
+		}
+	}
 	return os.WriteFile(d.file, text, 0o600)
 }
 
@@ -72,7 +77,7 @@ func (m *machine) setObjects(t *testing.T, text string) {
 
 func (m *machine) save(t *testing.T, name string) {
 	t.Helper()
-	if _, err := m.SaveCheckpoint(t.Context(), "dev", name); err != nil {
+	if _, err := m.SaveCheckpoint(t.Context(), "dev", name, false); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -96,7 +101,7 @@ func TestCheckpoints(t *testing.T) {
 	}
 	m.setObjects(t, "a b c")
 	m.save(t, "first")
-	if _, err := m.SaveCheckpoint(t.Context(), "dev", "first"); fault.KindOf(err) != fault.Conflict {
+	if _, err := m.SaveCheckpoint(t.Context(), "dev", "first", false); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("a second one of that name: %v", err)
 	}
 	m.setObjects(t, "a d")
@@ -145,7 +150,7 @@ func TestCheckpoints(t *testing.T) {
 	if err := m.Stop(t.Context(), "dev", nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.SaveCheckpoint(t.Context(), "dev", "second"); fault.KindOf(err) != fault.NotRunning {
+	if _, err := m.SaveCheckpoint(t.Context(), "dev", "second", false); fault.KindOf(err) != fault.NotRunning {
 		t.Errorf("save of a stopped cluster: %v", err)
 	}
 	if err := restore("first"); err != nil { // starts it

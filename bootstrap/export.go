@@ -1,7 +1,6 @@
 package bootstrap
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -24,12 +22,8 @@ import (
 	"bonsai/bootstrap/statedir"
 )
 
-const (
-	// exportLimit bounds the writing or reading of an archive, which may hold gigabytes.
-	exportLimit = 30 * time.Minute
-	// claimsDir is where nodes keep the data of claims, from the root.
-	claimsDir = "var/lib/bonsai/volumes"
-)
+// exportLimit bounds the writing or reading of an archive or of the data of claims, which may be gigabytes.
+const exportLimit = 30 * time.Minute
 
 // Export is what an archive has of a cluster.
 type Export struct {
@@ -40,7 +34,8 @@ type Export struct {
 }
 
 // ExportCluster writes a cluster into w: a checkpoint, or the present objects if that is "", for which the cluster has to run;
-// the images that were loaded into it; and, with the present objects, the data of the claims on its running nodes. Pods go on
+// the images that were loaded into it; and the data of claims: that on its running nodes with the present objects, otherwise that
+// of the checkpoint. Pods go on
 // meanwhile, so that data which they write is copied as it is at some moment of that.
 func (m *Manager) ExportCluster(ctx context.Context, name, checkpoint string, w io.Writer, run Run) (Export, error) {
 	const verb = "checkpoint export"
@@ -80,7 +75,9 @@ func (m *Manager) ExportCluster(ctx context.Context, name, checkpoint string, w 
 	if err != nil {
 		err = fault.New(fault.Output, "export cluster "+name, err).Advise("make room, or write it elsewhere")
 	}
-	return Export{Checkpoint: x.d.Checkpoint, Images: len(x.d.Images), NodesWithClaims: len(x.d.Volumes)}, err
+	return Export{
+		Checkpoint: x.d.Checkpoint, Images: len(x.d.Images), NodesWithClaims: len(x.d.Volumes) + len(x.d.Checkpoint.Volumes),
+	}, err
 }
 
 // exporter collects what an archive gets.
@@ -138,14 +135,14 @@ func (x *exporter) copyClaims(ctx context.Context) (err error) {
 	has := make([]bool, len(x.Current.Spec.Nodes))
 	g, ctx := errgroup.WithContext(ctx)
 	for place, n := range x.Current.Spec.Nodes {
-		i := slices.IndexFunc(x.containers, func(c node.Container) bool { return c.Node == n.Name && c.Running })
-		if i < 0 {
+		c, ok := x.containerOf(n.Name)
+		if !ok || !c.Running {
 			x.rec.warn("claims/"+n.Name, "node "+n.Name+" does not run: the data of its claims is not in the file")
 			continue
 		}
 		g.Go(func() error {
 			return x.rec.step("claims/"+n.Name, "Data of claims on "+n.Name, func(func(string)) (err error) {
-				has[place], err = x.copyClaimsOf(ctx, x.containers[i], clusterarchive.VolumeFile(x.scratch, place))
+				has[place], err = x.copyClaimsOf(ctx, c, clusterarchive.VolumeFile(x.scratch, place))
 				return err
 			})
 		})
@@ -163,25 +160,12 @@ func (x *exporter) copyClaims(ctx context.Context) (err error) {
 
 // copyClaimsOf reports whether there was any data.
 func (x *exporter) copyClaimsOf(ctx context.Context, c node.Container, path string) (bool, error) {
-	op := "copy the data of claims on node " + c.Node
-	var list bytes.Buffer
-	if _, err := x.driver.Exec(ctx, c.Name, node.Exec{Cmd: []string{"ls", "-A", "/" + claimsDir}, Stdout: &list}); err != nil {
+	if has, err := x.hasClaims(ctx, c); !has || err != nil {
 		return false, err
-	}
-	if strings.TrimSpace(list.String()) == "" {
-		return false, nil // also if the folder is not there
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return false, statedir.Fault(op, x.state.Dir(), err)
+		return false, statedir.Fault("copy the data of claims on node "+c.Node, x.state.Dir(), err)
 	}
-	var said bytes.Buffer
-	code, err := x.driver.Exec(ctx, c.Name, node.Exec{Cmd: []string{"tar", "-C", "/", "-cf", "-", claimsDir}, Stdout: f, Stderr: &said})
-	if err := errors.Join(err, f.Close()); err != nil {
-		return false, err
-	}
-	if code != 0 {
-		return false, fault.Newf(fault.Node, "%s: tar exited with code %d: %s", op, code, strings.TrimSpace(said.String()))
-	}
-	return true, nil
+	return true, errors.Join(x.writeClaims(ctx, c, f), f.Close())
 }

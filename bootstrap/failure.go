@@ -196,6 +196,7 @@ func (o *operation) removeAll(ctx context.Context) error {
 func (o *operation) restore(ctx context.Context) error {
 	old := o.Current.Spec
 	save := old
+	o.restoring = restoring{} // a daemon that finds an unfinished restore goes back
 	var errs []error
 	if o.driver != nil && len(old.Nodes) == 0 {
 		// By a spec without nodes no later command asks the engine. So this one names them as long as it has any.

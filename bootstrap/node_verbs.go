@@ -35,7 +35,7 @@ func (m *Manager) DeleteNodes(ctx context.Context, name string, nodes []string, 
 func (d DeleteOptions) emptying() (before, after func(context.Context, *operation) error) {
 	before = func(ctx context.Context, o *operation) error {
 		if d.Force && o.Current.Running && len(o.leaving()) > 0 {
-			if err := o.protect(ctx); err != nil {
+			if err := o.protect(ctx, ""); err != nil {
 				o.rec.warnOf("checkpoint", err)
 			}
 		}

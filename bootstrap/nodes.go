@@ -144,7 +144,11 @@ func (o *operation) runNodes(ctx context.Context, spec *cluster.Spec, nodes []cl
 // nodeFiles are the configuration and the certificates of one node, and this machine's time zone.
 func (o *operation) nodeFiles(spec *cluster.Spec, n cluster.Node) ([]node.File, error) {
 	server := fmt.Sprintf("https://%s", netip.AddrPortFrom(spec.Gateway, uint16(spec.APIPort)))
-	config, err := json.MarshalIndent(spec.NodeConfigFor(n, server, o.env.Scale), "", "  ")
+	cfg := spec.NodeConfigFor(n, server, o.env.Scale)
+	if r, done, ok := o.state.ClaimsRestore(); ok && done {
+		cfg.Claims = r.ID
+	}
+	config, err := json.MarshalIndent(cfg, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode configuration of node %s: %w", n.Name, err)
 	}

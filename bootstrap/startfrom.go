@@ -1,8 +1,6 @@
 package bootstrap
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -56,6 +54,8 @@ type incoming struct {
 	state statedir.Cluster // of the new cluster
 	d     clusterarchive.Description
 	spec  cluster.Spec
+	// checkpoint is the one in it.
+	checkpoint cluster.Checkpoint
 	// dir has the parts that are not in the image store.
 	dir string
 	// as is how the new cluster calls the checkpoint.
@@ -88,7 +88,7 @@ func (m *Manager) readArchive(ctx context.Context, state statedir.Cluster, r io.
 		return in, statedir.Fault(op, state.Dir(), err)
 	}
 	in.as = originName(in.d.Checkpoint.Name)
-	if _, in.spec, err = in.from().Verify(ctx, in.d.Checkpoint.Name); err != nil {
+	if in.checkpoint, in.spec, err = in.from().Verify(ctx, in.d.Checkpoint.Name); err != nil {
 		return in, checkpointFault(state, op, in.d.Checkpoint.Name, err)
 	}
 	return in, nil
@@ -115,33 +115,9 @@ func (in *incoming) bring(ctx context.Context, to statedir.Cluster) error {
 func (in *incoming) claims(place int) func() (io.ReadCloser, error) {
 	path := clusterarchive.VolumeFile(in.dir, place)
 	if _, err := os.Stat(path); err != nil {
-		return nil
+		return savedClaims(in.from(), in.checkpoint)(place)
 	}
-	return func() (io.ReadCloser, error) {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, err
-		}
-		parents, err := claimsParents()
-		if err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
-		return struct {
-			io.Reader
-			io.Closer
-		}{io.MultiReader(parents, f), f}, nil
-	}
-}
-
-// claimsParents is the beginning of an archive with the folders above those of claims, which the engine would make writable
-// for everybody.
-func claimsParents() (io.Reader, error) {
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: filepath.Dir(claimsDir) + "/", Mode: 0o755}); err != nil {
-		return nil, err
-	}
-	return &b, w.Flush()
+	return withParents(func() (io.ReadCloser, error) { return os.Open(path) })
 }
 
 // discard removes what the cluster does not need any more, or never got.

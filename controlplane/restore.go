@@ -29,6 +29,8 @@ type Restore struct {
 	Open func() (io.ReadCloser, error)
 	// Newest is the newest revision of etcd that is known of, in case the present data cannot be read.
 	Newest int64
+	// Mark is found in cluster.RestoredFile once the objects are replaced; it may be empty.
+	Mark string
 }
 
 // CopyStore writes a consistent copy of all objects to what begin returns, as etcd stores them.
@@ -53,7 +55,7 @@ func (cp *ControlPlane) restoring() *etcd.Restoring {
 		return &etcd.Restoring{Open: r.Open, Newest: r.Newest}
 	}
 	spec := cp.opts.Config.Spec
-	return &etcd.Restoring{Open: r.Open, Newest: r.Newest, Edit: func(d *etcd.Data) error {
+	return &etcd.Restoring{Open: r.Open, Newest: r.Newest, Mark: r.Mark, Edit: func(d *etcd.Data) error {
 		if r.From.ID == spec.ID {
 			return keyspace.Restore(d, spec)
 		}

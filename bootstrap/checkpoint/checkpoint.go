@@ -1,5 +1,5 @@
-// Package checkpoint stores the checkpoints of one cluster: a folder for each, with a description and a compressed copy of
-// etcd's data, private and with a checksum.
+// Package checkpoint stores the checkpoints of one cluster: a folder for each, with a description, a compressed copy of
+// etcd's data and, if wanted, of the data of claims on each node, private and with checksums.
 //
 // A checkpoint is complete or not there: it is written under another name, flushed to the disk, and renamed. What an
 // interrupted Save has left is removed by the next one. The caller makes sure that one command at a time changes a
@@ -31,12 +31,12 @@ import (
 type Limits struct {
 	// Count is how many checkpoints of the user there may be, Automatic how many of bonsai's own are kept.
 	Count, Automatic int
-	// Bytes is what all of them may take on the disk.
-	Bytes int64
+	// Bytes is what all of them may take on the disk, without the data of claims, for which VolumeBytes holds.
+	Bytes, VolumeBytes int64
 }
 
 // DefaultLimits are enough for a checkpoint before each of many experiments. An ordinary one takes one to five MB.
-var DefaultLimits = Limits{Count: 50, Automatic: 3, Bytes: 4 << 30}
+var DefaultLimits = Limits{Count: 50, Automatic: 3, Bytes: 4 << 30, VolumeBytes: 16 << 30}
 
 // Names of files in a checkpoint's folder.
 const (
@@ -47,8 +47,13 @@ const (
 // partial begins the name of a folder that is being written. No checkpoint can have such a name.
 const partial = ".partial-"
 
-// formatVersion is written into each description; a reader refuses a newer one.
-const formatVersion = 1
+// formatVersion is the newest that can be read. A description has the oldest that has everything: an older bonsai must not
+// restore a checkpoint without its volumes.
+const (
+	formatVersion = formatVolumes
+	formatStore   = 1
+	formatVolumes = 2
+)
 
 // maxDescription bounds a description, maxStore what a store is unpacked to: etcd's data never grows beyond eight GB.
 const (
@@ -69,6 +74,8 @@ var (
 type Folder struct {
 	Path   string
 	Limits Limits
+	// Spare is an automatic checkpoint that Save does not remove, however many there are: it is about to be restored.
+	Spare string
 }
 
 // description is what a checkpoint's folder says about it.
@@ -160,6 +167,13 @@ func decode(name string, data []byte) (d description, err error) {
 	if sum, err := hex.DecodeString(d.SHA256); err != nil || len(sum) != sha256.Size || d.Format < 1 {
 		return d, fmt.Errorf("%w: %s is incomplete", ErrDamaged, descriptionFile)
 	}
+	places := map[int]bool{}
+	for _, v := range d.Volumes {
+		if v.Place < 0 || v.Place >= cluster.MaxNodes || places[v.Place] {
+			return d, fmt.Errorf("%w: %s has volumes of a node in place %d", ErrDamaged, descriptionFile, v.Place)
+		}
+		places[v.Place] = true
+	}
 	if d.Name != name {
 		return d, fmt.Errorf("%w: its folder was renamed from %q", ErrDamaged, d.Name)
 	}
@@ -197,7 +211,10 @@ func (f Folder) Verify(ctx context.Context, name string) (cluster.Checkpoint, cl
 		return c, spec, err
 	}
 	_, err = io.Copy(io.Discard, reading{ctx, r})
-	return c, spec, errors.Join(err, r.Close())
+	if err := errors.Join(err, r.Close()); err != nil {
+		return c, spec, err
+	}
+	return c, spec, f.verifyVolumes(ctx, c)
 }
 
 // reading is a reader until its context ends.
@@ -220,22 +237,28 @@ func (f Folder) Open(name string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := os.Open(filepath.Join(f.Path, name, storeFile))
+	return f.open(name, storeFile, d.SHA256, maxStore)
+}
+
+// open opens a compressed file of a checkpoint, whose content is unpacked to at most that many bytes.
+func (f Folder) open(name, part, sum string, most int64) (io.ReadCloser, error) {
+	file, err := os.Open(filepath.Join(f.Path, name, part))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: it has no %s", ErrDamaged, storeFile)
+		return nil, fmt.Errorf("%w: it has no %s", ErrDamaged, part)
 	}
 	if err != nil {
 		return nil, err
 	}
-	s := &stored{file: file, sum: sha256.New(), want: d.SHA256, left: maxStore}
+	s := &stored{name: part, file: file, sum: sha256.New(), want: sum, left: most}
 	if s.zr, err = zstd.NewReader(io.TeeReader(file, s.sum), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxStore)); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return s, nil
 }
 
-// stored reads the data of a store and verifies the checksum at its end.
+// stored reads a compressed file and verifies the checksum at its end.
 type stored struct {
+	name string
 	file *os.File
 	zr   *zstd.Decoder
 	sum  hash.Hash
@@ -245,17 +268,17 @@ type stored struct {
 
 func (s *stored) Read(p []byte) (int, error) {
 	if s.left <= 0 {
-		return 0, fmt.Errorf("%w: %s is too large", ErrDamaged, storeFile)
+		return 0, fmt.Errorf("%w: %s is too large", ErrDamaged, s.name)
 	}
 	n, err := s.zr.Read(p)
 	s.left -= int64(n)
 	switch {
 	case errors.Is(err, io.EOF):
 		if got := hex.EncodeToString(s.sum.Sum(nil)); got != s.want {
-			return n, fmt.Errorf("%w: the checksum of %s is wrong", ErrDamaged, storeFile)
+			return n, fmt.Errorf("%w: the checksum of %s is wrong", ErrDamaged, s.name)
 		}
 	case err != nil:
-		err = fmt.Errorf("%w: %s: %w", ErrDamaged, storeFile, err)
+		err = fmt.Errorf("%w: %s: %w", ErrDamaged, s.name, err)
 	}
 	return n, err
 }
@@ -265,14 +288,15 @@ func (s *stored) Close() error {
 	return s.file.Close()
 }
 
-// Save writes a checkpoint. write is called once, and writes the copy of etcd's data. Older automatic checkpoints that are
-// too many are removed. Errors are ErrExists, ErrFull, that of write, and those of the file system; nothing of the new one
-// is left then.
-func (f Folder) Save(c cluster.Checkpoint, spec cluster.Spec, write func(io.Writer) (cluster.StoreCopy, error)) (_ cluster.Checkpoint, err error) {
+// Save writes a checkpoint. write is called once, and writes the copy of etcd's data; then volumes are written, one after the
+// other. Older automatic checkpoints that are too many are removed. Errors are ErrExists, ErrFull, that of write or of a volume,
+// and those of the file system; nothing of the new one is left then.
+func (f Folder) Save(c cluster.Checkpoint, spec cluster.Spec, write func(io.Writer) (cluster.StoreCopy, error), volumes ...Volume) (_ cluster.Checkpoint, err error) {
 	if err := cluster.ValidateCheckpointName(c.Name); err != nil {
 		return c, err
 	}
-	if err := f.room(c); err != nil {
+	left, err := f.room(c)
+	if err != nil {
 		return c, err
 	}
 	if err := os.MkdirAll(f.Path, 0o700); err != nil {
@@ -287,27 +311,45 @@ func (f Folder) Save(c cluster.Checkpoint, spec cluster.Spec, write func(io.Writ
 			_ = os.RemoveAll(dir)
 		}
 	}()
-	sum := sha256.New()
-	if err := writeFile(filepath.Join(dir, storeFile), func(w io.Writer) error {
-		zw, err := zstd.NewWriter(io.MultiWriter(w, sum), zstd.WithEncoderLevel(zstd.SpeedFastest))
-		if err != nil {
-			return err
-		}
-		copied, err := write(zw)
-		c.StoreCopy = copied
-		return errors.Join(err, zw.Close())
-	}); err != nil {
+	sum, err := compress(filepath.Join(dir, storeFile), func(w io.Writer) (err error) {
+		c.StoreCopy, err = write(w)
+		return err
+	})
+	if err != nil {
+		return c, err
+	}
+	if c.Volumes, err = f.saveVolumes(dir, volumes, left); err != nil {
 		return c, err
 	}
 	plan, err := json.Marshal(spec)
 	if err != nil {
 		return c, err
 	}
-	if err := f.finish(dir, description{Format: formatVersion, Checkpoint: c, Spec: plan, SHA256: hex.EncodeToString(sum.Sum(nil))}); err != nil {
+	if err := f.finish(dir, description{Format: formatOf(c), Checkpoint: c, Spec: plan, SHA256: sum}); err != nil {
 		return c, err
 	}
 	c.FileBytes = sizeOf(filepath.Join(f.Path, c.Name))
 	return c, f.prune()
+}
+
+func formatOf(c cluster.Checkpoint) int {
+	if c.WithVolumes {
+		return formatVolumes
+	}
+	return formatStore
+}
+
+// compress writes a new private file, and returns its checksum.
+func compress(path string, write func(io.Writer) error) (string, error) {
+	sum := sha256.New()
+	err := writeFile(path, func(w io.Writer) error {
+		zw, err := zstd.NewWriter(io.MultiWriter(w, sum), zstd.WithEncoderLevel(zstd.SpeedFastest))
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(zw), zw.Close())
+	})
+	return hex.EncodeToString(sum.Sum(nil)), err
 }
 
 // Import copies a checkpoint of another cluster's folder, which may be restored into this one, and calls it as. The data is not
@@ -318,7 +360,7 @@ func (f Folder) Import(from Folder, name, as string) (err error) {
 		return err
 	}
 	d.Name = as
-	if err := f.room(d.Checkpoint); err != nil {
+	if _, err := f.room(d.Checkpoint); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(f.Path, 0o700); err != nil {
@@ -333,10 +375,12 @@ func (f Folder) Import(from Folder, name, as string) (err error) {
 			_ = os.RemoveAll(dir)
 		}
 	}()
-	source, target := filepath.Join(from.Path, name, storeFile), filepath.Join(dir, storeFile)
-	if os.Link(source, target) != nil {
-		if err := copyFile(target, source); err != nil {
-			return err
+	for _, part := range append(volumeFiles(d.Checkpoint), storeFile) {
+		source, target := filepath.Join(from.Path, name, part), filepath.Join(dir, part)
+		if os.Link(source, target) != nil {
+			if err := copyFile(target, source); err != nil {
+				return err
+			}
 		}
 	}
 	d.Imported = true
@@ -370,50 +414,63 @@ func (f Folder) finish(dir string, d description) error {
 	return errors.Join(syncDir(dir), os.Rename(dir, filepath.Join(f.Path, d.Name)), syncDir(f.Path))
 }
 
-// room removes what interrupted commands have left, and returns an error if there is no room for c.
-func (f Folder) room(c cluster.Checkpoint) error {
+// room removes what interrupted commands have left, and returns how many bytes of claims c may have, or an error if there is
+// no room for c.
+func (f Folder) room(c cluster.Checkpoint) (volumeBytes int64, err error) {
 	entries, err := os.ReadDir(f.Path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return 0, err
 	}
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), partial) {
 			if err := os.RemoveAll(filepath.Join(f.Path, e.Name())); err != nil {
-				return err
+				return 0, err
 			}
 		}
 	}
 	list, err := f.List()
 	if err != nil {
-		return err
+		return 0, err
 	}
-	users, bytes := 0, int64(0)
+	users, bytes, left := 0, int64(0), f.Limits.VolumeBytes
 	for _, have := range list {
 		if have.Name == c.Name {
-			return ErrExists
+			return 0, ErrExists
 		}
 		if !have.Automatic() {
 			users++
 		}
 		bytes += have.FileBytes
+		for _, v := range have.Volumes {
+			bytes, left = bytes-v.FileBytes, left-v.FileBytes
+		}
 	}
 	switch {
 	case !c.Automatic() && users >= f.Limits.Count:
-		return fmt.Errorf("%w: there are %d, and at most %d may be", ErrFull, users, f.Limits.Count)
+		return 0, fmt.Errorf("%w: there are %d, and at most %d may be", ErrFull, users, f.Limits.Count)
 	case bytes >= f.Limits.Bytes:
-		return fmt.Errorf("%w: they take %d MB, and at most %d may be taken", ErrFull, bytes>>20, f.Limits.Bytes>>20)
+		return 0, fmt.Errorf("%w: they take %d MB, and at most %d may be taken", ErrFull, bytes>>20, f.Limits.Bytes>>20)
+	case c.WithVolumes && left <= 0:
+		return 0, f.noRoomForVolumes()
 	}
-	return nil
+	return left, nil
 }
 
-// prune removes the oldest automatic checkpoints that are too many.
+// prune removes the oldest automatic checkpoints that are too many. Of those with the data of claims only the newest stays.
 func (f Folder) prune() error {
 	list, err := f.List()
 	if err != nil {
 		return err
 	}
-	list = slices.DeleteFunc(list, func(c cluster.Checkpoint) bool { return !c.Automatic() })
-	for _, c := range list[min(len(list), f.Limits.Automatic):] {
+	list = slices.DeleteFunc(list, func(c cluster.Checkpoint) bool { return !c.Automatic() || c.Name == f.Spare })
+	volumes := 0
+	for i, c := range list {
+		if c.WithVolumes {
+			volumes++
+		}
+		if i < f.Limits.Automatic && !(c.WithVolumes && volumes > 1) {
+			continue
+		}
 		if err := f.Delete(c.Name); err != nil {
 			return err
 		}

@@ -199,7 +199,7 @@ func TestDamage(t *testing.T) {
 			return os.WriteFile(filepath.Join(dir, descriptionFile), []byte(`{"format":1,"name":"a"}`), 0o600)
 		}, ErrDamaged},
 		"another format": {func(dir string) error {
-			return os.WriteFile(filepath.Join(dir, descriptionFile), []byte(`{"format":2}`), 0o600)
+			return os.WriteFile(filepath.Join(dir, descriptionFile), []byte(`{"format":3}`), 0o600)
 		}, ErrNewer},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -22,6 +22,9 @@ const (
 	// NodePKIDir holds ca.crt and, as NAME.crt and NAME.key: kubelet (serving), kubelet-client,
 	// kube-proxy (client) and agent (serving and client).
 	NodePKIDir = NodeConfigDir + "/pki"
+	// NodeIncoming, "-" and an ID is where the data of claims waits to replace that in the node, a folder for each volume. It
+	// is on the node's /var volume.
+	NodeIncoming = "/var/lib/bonsai/incoming"
 	// NodeLogDir holds one log file per component; it is on the node's /var volume.
 	NodeLogDir = "/var/log/bonsai"
 )
@@ -49,6 +52,9 @@ type NodeConfig struct {
 	// FeatureGates and Kubelet are the user's: those of Spec.Settings, and its part of a KubeletConfiguration.
 	FeatureGates map[string]bool `json:"featureGates,omitempty"`
 	Kubelet      string          `json:"kubelet,omitempty"`
+	// Claims is the ID of the data of claims that replaces that in the node before anything runs; see NodeIncoming. Data
+	// with another ID is not wanted any more.
+	Claims string `json:"claims,omitempty"`
 	// WaitScale multiplies every limit on a wait, for slow machines.
 	WaitScale wait.Scale `json:"waitScale"`
 }

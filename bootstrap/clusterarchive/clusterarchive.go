@@ -6,6 +6,7 @@
 //	cluster.json                 Description
 //	checkpoint/checkpoint.json   the checkpoint, as bootstrap/checkpoint stores it
 //	checkpoint/store.zst
+//	checkpoint/volumes-N.zst     data of claims that the checkpoint has itself
 //	blobs/sha256/HEX             content of images
 //	volumes/N.tar                data of the claims on the node in place N, as tar of the node's root folder
 //
@@ -34,8 +35,13 @@ import (
 	"bonsai/bootstrap/imagestore"
 )
 
-// formatVersion is written into each archive; a reader refuses a newer one.
-const formatVersion = 1
+// formatVersion is the newest that can be read. An archive has the oldest that has everything in it.
+const (
+	formatVersion = formatVolumes
+	formatPlain   = 1
+	// formatVolumes has a checkpoint with the data of claims.
+	formatVolumes = 2
+)
 
 // Names of entries.
 const (
@@ -88,7 +94,10 @@ type Source struct {
 
 // Write writes an archive. It ends early with ctx.
 func Write(ctx context.Context, w io.Writer, d Description, from Source) (err error) {
-	d.Format = formatVersion
+	d.Format = formatPlain
+	if d.Checkpoint.WithVolumes {
+		d.Format = formatVolumes
+	}
 	// Layers are mostly uncompressed, and a level that takes longer saves little.
 	zw, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest))
 	if err != nil {
@@ -134,6 +143,10 @@ func Write(ctx context.Context, w io.Writer, d Description, from Source) (err er
 		}
 	}
 	return errors.Join(a.tar.Close(), zw.Close())
+}
+
+func checkpointVolume(place int) string {
+	return checkpointDir + "volumes-" + strconv.Itoa(place) + ".zst"
 }
 
 func volumeEntry(place int) string { return volumesDir + strconv.Itoa(place) + volumesSuffix }
@@ -294,6 +307,12 @@ func (a *reader) describe() error {
 		return errors.New("its description is incomplete")
 	}
 	a.left[checkpointDir+"checkpoint.json"], a.left[checkpointDir+"store.zst"] = true, true
+	for _, v := range a.d.Checkpoint.Volumes {
+		if v.Place < 0 || v.Place >= maxNodes {
+			return fmt.Errorf("its checkpoint has data of node %d", v.Place)
+		}
+		a.left[checkpointVolume(v.Place)] = true
+	}
 	for _, digest := range a.d.Blobs {
 		a.left[blobsDir+strings.TrimPrefix(digest, "sha256:")] = true
 	}
@@ -325,7 +344,7 @@ func (a *reader) part(h *tar.Header) error {
 		}
 		return nil
 	}
-	if h.Size > maxCheckpoint && strings.HasPrefix(h.Name, checkpointDir) {
+	if h.Size > maxCheckpoint && h.Name == checkpointDir+"store.zst" {
 		return errors.New("it is too large")
 	}
 	path := filepath.Join(a.to.Dir, a.d.Checkpoint.Name, strings.TrimPrefix(h.Name, checkpointDir))

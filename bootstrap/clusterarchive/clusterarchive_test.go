@@ -68,7 +68,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	if err != nil || !checked {
 		t.Fatal(err, checked)
 	}
-	if got.Format != formatVersion || got.Bonsai != want.Bonsai {
+	if got.Format != formatPlain || got.Bonsai != want.Bonsai {
 		t.Errorf("read %+v, written was %+v", got, want)
 	}
 	same(t, dir, store, want)
@@ -120,7 +120,7 @@ func TestDamage(t *testing.T) {
 		want        error
 	}{
 		"nothing wrong":           {head + "}", parts, nil},
-		"newer":                   {`{"format": 2}`, nil, ErrNewer},
+		"newer":                   {`{"format": 3}`, nil, ErrNewer},
 		"no format":               {`{"checkpoint": {"name": "first"}}`, parts, ErrDamaged},
 		"not JSON":                {"[", parts, ErrDamaged},
 		"a name that is a path":   {`{"format": 1, "checkpoint": {"name": "../x"}}`, parts, ErrDamaged},
@@ -130,6 +130,9 @@ func TestDamage(t *testing.T) {
 		"an image without blobs":  {head + `, "images": {"a": "sha256:00"}}`, parts, ErrDamaged},
 		"a blob of other content": {head + `, "blobs": ["sha256:` + strings.Repeat("0", 64) + `"]}`, append(slices.Clone(parts), "blobs/sha256/"+strings.Repeat("0", 64)), ErrDamaged},
 		"a blob without a digest": {head + `, "blobs": ["sha256:../../escape"]}`, append(slices.Clone(parts), "blobs/sha256/../../escape"), ErrDamaged},
+		"data in a checkpoint":    {`{"format": 2, "checkpoint": {"name": "first", "volumes": [{"place": 1}]}}`, append(slices.Clone(parts), "checkpoint/volumes-1.zst"), nil},
+		"data that is missing":    {`{"format": 2, "checkpoint": {"name": "first", "volumes": [{"place": 1}]}}`, parts, ErrDamaged},
+		"data of no node":         {`{"format": 2, "checkpoint": {"name": "first", "volumes": [{"place": -1}]}}`, parts, ErrDamaged},
 		"a node too many":         {head + `, "volumes": [-1]}`, parts, ErrDamaged},
 	} {
 		if _, err := read(t, archive(t, c.description, c.parts)); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {

@@ -56,6 +56,8 @@ type Driver interface {
 	// differ is replaced; its volume is kept. Limits are changed in place, and only the removal of one replaces it. It returns once the container runs. Call EnsurePayload and EnsureNetwork
 	// first.
 	EnsureNode(ctx context.Context, n NodeSpec) error
+	// FillNode extracts a tar archive of the root folder into a container that does not run. open may be called more than once.
+	FillNode(ctx context.Context, container string, open func() (io.ReadCloser, error)) error
 	// List returns the containers of the cluster with this ID, or of all clusters if id is "", sorted by cluster and
 	// node. Pass Container.Name to the methods that take a container.
 	List(ctx context.Context, id string) ([]Container, error)

@@ -82,6 +82,12 @@ func (l *logged) StopNode(ctx context.Context, container string, grace time.Dura
 	return l.Driver.StopNode(ctx, container, grace)
 }
 
+func (l *logged) FillNode(ctx context.Context, container string, open func() (io.ReadCloser, error)) (err error) {
+	end := l.call(ctx, "fill node", container)
+	defer func() { end(err) }()
+	return l.Driver.FillNode(ctx, container, open)
+}
+
 func (l *logged) RemoveNode(ctx context.Context, id, nodeName string) (err error) {
 	end := l.call(ctx, "remove node", nodeName)
 	defer func() { end(err) }()

@@ -43,6 +43,7 @@ import (
 	"bonsai/bootstrap/componentlog"
 	"bonsai/bootstrap/direct"
 	"bonsai/nodeagent"
+	"bonsai/nodeagent/volumes"
 )
 
 func main() {
@@ -120,6 +121,9 @@ func run(ctx context.Context) error {
 	klog.SetSlogLogger(logger.With("component", "client-go"))
 
 	cfg, err := nodeagent.LoadConfig()
+	if err == nil { // before anything uses a volume
+		err = volumes.New(volumes.Dir, volumes.Floor).Take(cluster.NodeIncoming, cfg.Claims)
+	}
 	if err == nil {
 		err = nodeagent.Run(ctx, cfg, logger, parts(cfg, logger)...)
 	}

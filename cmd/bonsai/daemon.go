@@ -169,6 +169,9 @@ func restoreOf(state statedir.Cluster, name string) (*controlplane.Restore, erro
 		return nil, fmt.Errorf("restore checkpoint %s: %w", name, err)
 	}
 	r := &controlplane.Restore{From: from, Open: func() (io.ReadCloser, error) { return checkpoints.Open(name) }}
+	if claims, _, ok := state.ClaimsRestore(); ok && claims.Checkpoint == name {
+		r.Mark = claims.ID
+	}
 	list, err := checkpoints.List()
 	if err != nil {
 		return nil, err

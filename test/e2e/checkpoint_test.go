@@ -145,6 +145,7 @@ func TestCheckpoints(t *testing.T) {
 	})
 	t.Run("damaged data", func(t *testing.T) { testRestoreOverDamage(t, c, n) })
 	t.Run("fork", func(t *testing.T) { testFork(t, c, n) })
+	t.Run("with volumes", func(t *testing.T) { testCheckpointVolumes(t, c, n) })
 	t.Run("export", func(t *testing.T) { testExport(t, c, n) })
 	wantCode(t, c.Bonsai(t, "checkpoint", "restore", "none"), code(fault.CheckpointNotFound))
 	c.Must(t, "checkpoint", "delete", "base")

@@ -163,6 +163,18 @@ func (d *Driver) createWith(ctx context.Context, op string, n node.NodeSpec, pay
 	return err
 }
 
+// FillNode writes data into the container of a node that does not run.
+func (d *Driver) FillNode(ctx context.Context, name string, open func() (io.ReadCloser, error)) error {
+	op := "fill " + name
+	ctx, cancel := d.within(ctx, dataLimit)
+	defer cancel()
+	err := d.fill(ctx, name, open)
+	if errdefs.IsNotFound(err) {
+		return fault.New(fault.NodeNotFound, op, err).Advise("see its nodes", cluster.Bonsai("node", "list"))
+	}
+	return d.failure(ctx, op, err)
+}
+
 // fill extracts an archive into a container that was not started yet.
 func (d *Driver) fill(ctx context.Context, id string, open func() (io.ReadCloser, error)) error {
 	if open == nil {

@@ -36,6 +36,23 @@ func (e *Engine) StopNode(ctx context.Context, name string, _ time.Duration) err
 	return nil
 }
 
+// FillNode implements node.Driver.
+func (e *Engine) FillNode(ctx context.Context, name string, open func() (io.ReadCloser, error)) error {
+	done, err := e.begin(ctx, "FillNode", name)
+	if err != nil {
+		return err
+	}
+	defer done()
+	c := e.containers[name]
+	switch {
+	case c == nil:
+		return fault.Newf(fault.NodeNotFound, "no container %s", name)
+	case c.Up():
+		return fault.Newf(fault.Conflict, "container %s runs", name)
+	}
+	return fill(e.volumes[name+"-var"].files, open)
+}
+
 // RemoveNode implements node.Driver.
 func (e *Engine) RemoveNode(ctx context.Context, id, nodeName string) error {
 	done, err := e.begin(ctx, "RemoveNode", nodeName)

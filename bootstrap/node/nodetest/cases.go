@@ -157,6 +157,13 @@ func testData(t *testing.T, s *suite) {
 	must(t, s.d.StopNode(t.Context(), c.Name, grace))
 	s.start(t, n)
 	equal(t, "content, after a stop", s.output(t, c.Name, "cat", path), "data")
+
+	// One that was stopped can get more.
+	must(t, s.d.StopNode(t.Context(), c.Name, grace))
+	must(t, s.d.FillNode(t.Context(), c.Name, data("more data")))
+	s.start(t, n)
+	equal(t, "content, after it was filled", s.output(t, c.Name, "cat", path), "more data")
+	wantKind(t, s.d.FillNode(t.Context(), "nodetest-none", data("")), fault.NodeNotFound)
 }
 
 func testExec(t *testing.T, s *suite) {

@@ -31,7 +31,7 @@ import (
 // goes back to it: the one before has not come so far (goBack).
 const (
 	nextSuffix     = ".next"
-	previousSuffix = ".previous"
+	previousSuffix = cluster.ReplacedSuffix
 	goneSuffix     = ".gone"
 )
 
@@ -52,6 +52,8 @@ type Restoring struct {
 	Open func() (io.ReadCloser, error)
 	// Newest is the newest revision that is known of, in case the old data cannot be read.
 	Newest int64
+	// Mark is written into cluster.RestoredFile, unless it is empty.
+	Mark string
 	// Edit changes the new data before it is used; it may be nil.
 	Edit func(*Data) error
 }
@@ -80,7 +82,11 @@ func Restore(dir string, r Restoring) error {
 	if err := os.RemoveAll(next); err != nil {
 		return err
 	}
-	if err := build(next, dir, r); err != nil {
+	err := build(next, dir, r)
+	if err == nil && r.Mark != "" {
+		err = os.WriteFile(filepath.Join(next, cluster.RestoredFile), []byte(r.Mark), fileutil.PrivateFileMode)
+	}
+	if err != nil {
 		return errors.Join(err, os.RemoveAll(next))
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil { // lost data has to be replaced, too

@@ -172,9 +172,12 @@ func TestARestoreThatIsNotKeptIsUndone(t *testing.T) {
 			}
 		},
 		"with the new data": func(t *testing.T) {
-			s, err := startRestoring(t, dir, Restoring{Open: openBytes(data)})
+			s, err := startRestoring(t, dir, Restoring{Open: openBytes(data), Mark: "abc"})
 			if err != nil {
 				t.Fatal(err)
+			}
+			if mark, err := os.ReadFile(filepath.Join(etcdDir, cluster.RestoredFile)); err != nil || string(mark) != "abc" {
+				t.Errorf("the mark is %q, %v", mark, err)
 			}
 			if got := s.all(t); len(got) != 1 {
 				t.Fatalf("restored are %v", got)
@@ -202,6 +205,9 @@ func TestARestoreThatIsNotKeptIsUndone(t *testing.T) {
 			}
 			if names := left(t, dir); !slices.Equal(names, []string{"etcd"}) {
 				t.Errorf("there are %v", names)
+			}
+			if _, err := os.Stat(filepath.Join(etcdDir, cluster.RestoredFile)); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the data of before has a mark (%v)", err)
 			}
 		})
 	}

@@ -17,7 +17,7 @@ import (
 // CheckpointEngine is what the checkpoint verbs need from the engine.
 type CheckpointEngine interface {
 	Checkpoints(name string) ([]cluster.Checkpoint, error)
-	SaveCheckpoint(ctx context.Context, name, checkpoint string) (cluster.Checkpoint, error)
+	SaveCheckpoint(ctx context.Context, name, checkpoint string, withVolumes bool) (cluster.Checkpoint, error)
 	RestoreCheckpoint(ctx context.Context, name, checkpoint string, run bootstrap.Run) error
 	DeleteCheckpoint(ctx context.Context, name, checkpoint string) error
 	ExportCluster(ctx context.Context, name, checkpoint string, w io.Writer, run bootstrap.Run) (bootstrap.Export, error)
@@ -36,18 +36,27 @@ func (a *app) checkpointCommand() *cobra.Command {
 		Args: a.groupArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	var withVolumes bool
 	save := &cobra.Command{
 		Use:   "save [NAME]",
 		Short: "Save all objects as they are now",
 		Long: `Save copies all objects of a running cluster, as they are at one moment, into its state folder. The cluster goes on
-meanwhile. Without NAME the checkpoint is called after the time. Data of claims and images are not part of it.
+meanwhile. Without NAME the checkpoint is called after the time. Images are not part of it.
 
-Exit codes: 13 if there is a checkpoint of that name; 32 if the cluster does not run; 43 if there are too many already.`,
+With --with-volumes it has the data of claims, too, and a restore brings that back as well. Data is copied file by file while
+pods go on: stop what writes to it if it has to be of one moment. All nodes have to run.
+
+Exit codes: 13 if there is a checkpoint of that name; 32 if the cluster or a node does not run; 43 if there are too many already,
+or no room for the data.`,
 		Example: `  bonsai checkpoint save
-  bonsai checkpoint save before-upgrade`,
+  bonsai checkpoint save before-upgrade
+  bonsai checkpoint save before-upgrade --with-volumes`,
 		Args: argCount(0, 1, "at most one name"),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.runCheckpointSave(cmd.Context(), args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.runCheckpointSave(cmd.Context(), args, withVolumes)
+		},
 	}
+	save.Flags().BoolVar(&withVolumes, "with-volumes", false, "save the data of claims, too")
 	a.addOutput(save, "format of the answer")
 	list := &cobra.Command{
 		Use:     "list",
@@ -66,12 +75,14 @@ Exit codes: 13 if there is a checkpoint of that name; 32 if the cluster does not
 keep running: they start and stop pods as the objects say. What watches objects learns that it has to list them again.
 
 Nodes, addons, ports and settings of the cluster stay as they are now. Data of claims stays as it is; the folder of one
-that was deleted since then is created again, empty.
+that was deleted since then is created again, empty. If the checkpoint was saved with --with-volumes, the data of its claims is
+replaced by that of the checkpoint: the nodes that have some stop with all their pods, and start with the data in place.
 
-If the cluster runs, a checkpoint of the present objects is saved before, so that the restore can be undone. If the control plane cannot
+If the cluster runs, a checkpoint of what is replaced is saved before, so that the restore can be undone. If the control plane cannot
 start with the checkpoint, it goes on with the objects that it had. A cluster that does not run is started.
 
-Exit codes: 42 if there is no such checkpoint; 43 if it is damaged, or of another cluster or version; 33 if the control plane
+Exit codes: 32 if a node does not run that has to get data; 42 if there is no such checkpoint; 43 if it is damaged, or of another
+cluster or version; 33 if the control plane
 did not start with it.`,
 		Example:           `  bonsai checkpoint restore before-upgrade`,
 		Args:              argCount(1, 1, "the name of a checkpoint"),
@@ -92,7 +103,7 @@ did not start with it.`,
 	return cmd
 }
 
-func (a *app) runCheckpointSave(ctx context.Context, args []string) error {
+func (a *app) runCheckpointSave(ctx context.Context, args []string, withVolumes bool) error {
 	name := ""
 	if len(args) > 0 {
 		name = args[0]
@@ -110,14 +121,18 @@ func (a *app) runCheckpointSave(ctx context.Context, args []string) error {
 		return err
 	}
 	began := time.Now()
-	c, err := s.Engine.SaveCheckpoint(ctx, a.profile, name)
+	c, err := s.Engine.SaveCheckpoint(ctx, a.profile, name, withVolumes)
 	if err != nil {
 		return a.explain(err)
 	}
 	if a.json() {
 		return writeJSON(a.Stdout, c)
 	}
-	_, err = fmt.Fprintf(a.Stdout, "Checkpoint %s: %d objects, %s, saved in %.1fs.\n", c.Name, c.Objects, fileSize(c.FileBytes), time.Since(began).Seconds())
+	claims := ""
+	if c.WithVolumes {
+		claims = fmt.Sprintf(", %s of claims", fileSize(c.VolumeBytes()))
+	}
+	_, err = fmt.Fprintf(a.Stdout, "Checkpoint %s: %d objects%s, %s, saved in %.1fs.\n", c.Name, c.Objects, claims, fileSize(c.FileBytes), time.Since(began).Seconds())
 	return err
 }
 
@@ -145,13 +160,16 @@ func (a *app) runCheckpointList() error {
 		a.note("no checkpoint exists yet; save one:  %s", a.command("checkpoint save"))
 		return nil
 	}
-	text := [][]string{{"NAME", "AGE", "OBJECTS", "SIZE", "KUBERNETES", "NOTE"}}
+	text := [][]string{{"NAME", "AGE", "OBJECTS", "CLAIMS", "SIZE", "KUBERNETES", "NOTE"}}
 	for _, c := range list {
-		objects, note := fmt.Sprint(c.Objects), c.Reason
-		if c.Problem != "" {
-			objects, note = "?", c.Problem
+		objects, claims, note := fmt.Sprint(c.Objects), "-", c.Reason
+		if c.WithVolumes {
+			claims = fileSize(c.VolumeBytes())
 		}
-		text = append(text, []string{c.Name, ageSince(c.Created), objects, fileSize(c.FileBytes), c.KubernetesVersion, note})
+		if c.Problem != "" {
+			objects, claims, note = "?", "?", c.Problem
+		}
+		text = append(text, []string{c.Name, ageSince(c.Created), objects, claims, fileSize(c.FileBytes), c.KubernetesVersion, note})
 	}
 	return table(a.Stdout, text)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bonsai/bootstrap"
+	"bonsai/bootstrap/checkpoint"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/plan"
@@ -23,7 +24,7 @@ func (f *fakeEngine) Checkpoints(name string) ([]cluster.Checkpoint, error) {
 	return bootstrap.CheckpointsOf(f.dir.Cluster(name)).List()
 }
 
-func (f *fakeEngine) SaveCheckpoint(_ context.Context, name, checkpoint string) (cluster.Checkpoint, error) {
+func (f *fakeEngine) SaveCheckpoint(_ context.Context, name, cp string, withVolumes bool) (cluster.Checkpoint, error) {
 	spec, err := f.dir.Cluster(name).LoadSpec()
 	if err != nil {
 		return cluster.Checkpoint{}, err
@@ -31,11 +32,18 @@ func (f *fakeEngine) SaveCheckpoint(_ context.Context, name, checkpoint string) 
 	if os.Getenv("FAKE_RUNNING") == "" {
 		return cluster.Checkpoint{}, fault.Newf(fault.NotRunning, "it is not running")
 	}
-	c := cluster.Checkpoint{Name: checkpoint, Created: time.Now(), Cluster: name, KubernetesVersion: "1.37"}
+	c := cluster.Checkpoint{Name: cp, Created: time.Now(), Cluster: name, KubernetesVersion: "1.37", WithVolumes: withVolumes}
+	var volumes []checkpoint.Volume
+	if withVolumes {
+		volumes = append(volumes, checkpoint.Volume{Node: name + "-1", Write: func(w io.Writer) error {
+			_, err := w.Write(make([]byte, 5<<20))
+			return err
+		}})
+	}
 	return bootstrap.CheckpointsOf(f.dir.Cluster(name)).Save(c, *spec, func(w io.Writer) (cluster.StoreCopy, error) {
 		_, err := w.Write(make([]byte, 1<<20))
 		return cluster.StoreCopy{Objects: 321, StoreBytes: 1 << 20}, err
-	})
+	}, volumes...)
 }
 
 func (f *fakeEngine) RestoreCheckpoint(ctx context.Context, name, cp string, run bootstrap.Run) error {
@@ -61,7 +69,7 @@ func (f *fakeEngine) ExportCluster(ctx context.Context, name, cp string, w io.Wr
 	var c cluster.Checkpoint
 	var err error
 	if cp == "" {
-		c, err = f.SaveCheckpoint(ctx, name, fmt.Sprintf("%s%d", cluster.AutomaticCheckpoint, time.Now().UnixNano()))
+		c, err = f.SaveCheckpoint(ctx, name, fmt.Sprintf("%s%d", cluster.AutomaticCheckpoint, time.Now().UnixNano()), false)
 	} else if c, _, err = bootstrap.CheckpointsOf(f.dir.Cluster(name)).Verify(ctx, cp); err != nil {
 		err = fault.New(fault.CheckpointNotFound, "export checkpoint "+cp, err)
 	}

@@ -22,7 +22,7 @@ func (a *app) checkpointExportCommand() *cobra.Command {
 		Short: "Write the whole cluster into a file",
 		Long: `Export writes a cluster into one file, from which "bonsai start --from FILE" makes a cluster, on this machine or another one:
 all objects, as they are now or as a checkpoint has them; the settings of the cluster; the images that "image load" and "image
-build" have brought; and the data of claims, unless --checkpoint is given. With - the file goes to standard output.
+build" have brought; and the data of claims, which a checkpoint has if it was saved with --with-volumes. With - the file goes to standard output.
 
 The cluster goes on meanwhile. Data of claims is copied file by file: stop what writes to it if it has to be of one moment.
 

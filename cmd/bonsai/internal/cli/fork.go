@@ -19,7 +19,7 @@ func (a *app) forkCommand() *cobra.Command {
 those that it has now. The other cluster goes on. The new one has as many nodes, and an authority, certificates, addresses and an
 API port of its own; tokens of the other one are not valid in it. Pods are started on the node in the same place.
 
-Claims are there without their data. Ports of this machine lead to the other cluster only. Images that "image load" has
+Claims are there without their data, unless the checkpoint was saved with --with-volumes. Ports of this machine lead to the other cluster only. Images that "image load" has
 brought come along.
 
 Exit codes: 13 if there is a cluster NAME; 32 if the cluster does not run and no CHECKPOINT is given; 42 if there is no such
