@@ -60,11 +60,11 @@ func (p *changesPage) place() string { return "changes" }
 func (p *changesPage) crumb() string { return p.u.T("changes") }
 
 func (p *changesPage) contexts() []keymap.Context {
-	return contextsFor(p.subjects(), keymap.About, keymap.Table)
+	return contextsFor(p.subjects(), keymap.Changes, keymap.Table)
 }
 
 func (p *changesPage) hints() []hint {
-	return append(hintsOf("open", "describe", "yaml"), hint{id: "namespace"}, hint{id: "actions"})
+	return append(hintsOf("open", "change.revert", "describe", "yaml"), hint{id: "namespace"}, hint{id: "actions"})
 }
 
 func (p *changesPage) namespaceChanged() {
@@ -160,6 +160,13 @@ func (p *changesPage) click(x, y int)        { p.grid.Click(x, y-1) }
 func (p *changesPage) wheel(rows int)        { p.grid.Move(rows) }
 
 func (p *changesPage) act(id string) bool {
+	if id == "change.revert" {
+		if it, ok := p.grid.Current(); ok {
+			c := it.Data.(cluster.Change)
+			p.u.askRevert(refOf(c.ObjectName), c)
+		}
+		return true
+	}
 	if id != "open" {
 		return gridAct(p.u, p.grid, id)
 	}

@@ -57,7 +57,12 @@ var places = map[string]struct {
 		r.keys("k", "g")
 	}},
 	"history": {world: shop, keys: []string{"L"}, is: keymap.History},
-	"offers":  {world: stopped, keys: []string{"1"}, shows: "stopped", is: keymap.Offers},
+	"changes of all objects": {world: shop, shows: "dev", is: keymap.Changes, then: func(r *rig) {
+		r.u.push(newChangesPage(r.u))
+		r.shows("jane")
+	}},
+	"history of an object": {world: shop, keys: []string{"3", "j", "j", "j", "enter", "left"}, shows: "jane", is: keymap.Changes},
+	"offers":               {world: stopped, keys: []string{"1"}, shows: "stopped", is: keymap.Offers},
 	"a start": {world: stopped, shows: "stopped", is: keymap.Start, then: func(r *rig) {
 		r.u.operation = &operation{args: []string{"start"}, fall: &waterfall{}}
 		r.u.frontChanged()

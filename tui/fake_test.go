@@ -61,6 +61,9 @@ type fakeSession struct {
 	disabled []cluster.AddonStatus
 	// history, if set, is what History answers.
 	history func() (cluster.History, error)
+	// revert, if set, is what Revert answers; reverted what it was asked for, but for dry runs.
+	revert   func(dryRun bool) (cluster.Reverted, error)
+	reverted []string
 }
 
 var _ Session = (*fakeSession)(nil)
@@ -226,18 +229,36 @@ func (s *fakeSession) History(_ context.Context, ref kube.Ref, status bool) (clu
 		return answer()
 	}
 	h := cluster.History{Begun: fakeNow.Add(-26 * time.Hour), Changes: []cluster.Change{
-		{Time: fakeNow.Add(-30 * time.Second), Change: cluster.ChangeUpdated, Who: "kubectl set image", User: "jane", Fields: []cluster.FieldChange{
+		{Revision: 41, Time: fakeNow.Add(-30 * time.Second), Change: cluster.ChangeUpdated, Who: "kubectl set image", User: "jane", Fields: []cluster.FieldChange{
 			{Path: "spec.containers[cart].image", Before: json.RawMessage(`"cart:1.4.1"`), After: json.RawMessage(`"cart:1.4.2"`)},
 			{Path: "spec.paused", Before: json.RawMessage("true")}, {Path: "metadata.labels.a", After: json.RawMessage(`"b"`)},
 		}},
-		{Time: fakeNow.Add(-25 * time.Hour), Change: cluster.ChangeCreated, Who: "kube-controller-manager (replicaset-controller)", User: "system:serviceaccount:x:y"},
+		{Revision: 40, Time: fakeNow.Add(-25 * time.Hour), Change: cluster.ChangeCreated, Who: "kube-controller-manager (replicaset-controller)", User: "system:serviceaccount:x:y"},
 	}}
 	if status {
-		h.Changes = append([]cluster.Change{{Time: fakeNow, Change: cluster.ChangeUpdated, Manager: "kubelet", Fields: []cluster.FieldChange{
+		h.Changes = append([]cluster.Change{{Revision: 42, Time: fakeNow, Change: cluster.ChangeUpdated, Manager: "kubelet", Fields: []cluster.FieldChange{
 			{Path: "status.phase", Before: json.RawMessage(`"Pending"`), After: json.RawMessage(`"Running"`)},
 		}}}, h.Changes...)
 	}
 	return h, s.isDown()
+}
+
+func (s *fakeSession) Revert(_ context.Context, ref kube.Ref, revision int64, dryRun bool) (cluster.Reverted, error) {
+	s.mu.Lock()
+	answer := s.revert
+	s.mu.Unlock()
+	if !dryRun {
+		s.update(func() {
+			s.reverted = append(s.reverted, fmt.Sprintf("%s.%s/%s/%s@%d", ref.Type.Resource, ref.Type.Group, ref.Namespace, ref.Name, revision))
+		})
+	}
+	if answer != nil {
+		return answer(dryRun)
+	}
+	return cluster.Reverted{Change: cluster.ChangeUpdated, At: fakeNow.Add(-time.Hour), Fields: []cluster.FieldChange{
+		{Path: "spec.replicas", Before: json.RawMessage("3"), After: json.RawMessage("2")},
+		{Path: "metadata.labels.team", Before: json.RawMessage(`"shop"`)},
+	}}, s.isDown()
 }
 
 func (s *fakeSession) Pod(_ context.Context, namespace, name string) (kube.PodDetail, error) {

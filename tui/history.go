@@ -8,6 +8,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/kube"
+	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
 	"bonsai/tui/textview"
 )
@@ -16,14 +17,39 @@ import (
 type historyTab struct {
 	*textTab
 	ref kube.Ref
+	// changes are those that are shown, by their revisions.
+	changes map[int64]cluster.Change
 }
 
 func newHistoryTab(u *ui, ref kube.Ref) *historyTab {
 	return &historyTab{textTab: newTextTab(u, ref.Name+"-history", nil), ref: ref}
 }
 
-func (t *historyTab) show()         { t.changed() }
-func (t *historyTab) hints() []hint { return t.hintsOf("text.filter", "text.wrap", "text.copy") }
+func (t *historyTab) show() { t.changed() }
+func (t *historyTab) hints() []hint {
+	return t.hintsOf("change.revert", "text.filter", "text.wrap", "text.copy")
+}
+
+func (t *historyTab) contexts() []keymap.Context {
+	return append([]keymap.Context{keymap.Changes}, t.textTab.contexts()...)
+}
+
+func (t *historyTab) act(id string) bool {
+	if id != "change.revert" {
+		return t.textTab.act(id)
+	}
+	line, ok := t.view.Current()
+	if !ok {
+		return true
+	}
+	c, ok := t.changes[line.Tag]
+	if !ok {
+		t.u.toast.say(paint.Dim, t.u.T("choose a change first"))
+		return true
+	}
+	t.u.askRevert(t.ref, c)
+	return true
+}
 
 // changed asks for it again. A pod's status is what happens to it; of other types it follows from other things.
 func (t *historyTab) changed() {
@@ -43,7 +69,10 @@ func (t *historyTab) changed() {
 func (t *historyTab) lines(h cluster.History) []textview.Line {
 	u := t.u
 	var r rich
+	t.changes = map[int64]cluster.Change{}
 	for _, c := range h.Changes {
+		t.changes[c.Revision] = c
+		first := len(r.lines)
 		r.add(paint.Dim, u.moment(c.Time)+"  ").add(changeRole(c.Change), u.whoDid(c)).end()
 		for _, f := range c.Fields {
 			r.add(paint.Plain, "    ").add(paint.Accent, f.Path)
@@ -56,6 +85,9 @@ func (t *historyTab) lines(h cluster.History) []textview.Line {
 				r.add(paint.Dim, u.T("removed"))
 			}
 			r.end()
+		}
+		for i := first; i < len(r.lines); i++ {
+			r.lines[i].Tag = c.Revision
 		}
 	}
 	switch {

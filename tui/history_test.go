@@ -2,6 +2,7 @@ package tui
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"bonsai/bootstrap/cluster"
@@ -60,4 +61,75 @@ func TestChangesOfTheCluster(t *testing.T) {
 	r.shows("CHANGES")
 	r.keys("/", `"kubectl"`, "enter")
 	r.shows("1/1")
+}
+
+func TestRevert(t *testing.T) {
+	s := shop()
+	r := openCart(t, s, 120, 40)
+	r.keys("left")
+	r.shows("[History]", "jane")
+	r.keys("j", "j", "j", "R") // on a field of the change before
+	r.shows("make pod shop/cart-7d9f4-x2k as it was at 11:04:31?", "spec.replicas  3 → 2", `metadata.labels.team  "shop" → –`, "cluster: dev", "Revert")
+	r.keys("enter") // Cancel is the default
+	r.keys("R")
+	r.shows("Revert")
+	r.keys("right", "enter")
+	r.shows("pod shop/cart-7d9f4-x2k is as it was at 11:04:31")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if want := []string{"pods./shop/cart-7d9f4-x2k@41"}; !slices.Equal(s.reverted, want) {
+		t.Errorf("reverted were %q, want %q", s.reverted, want)
+	}
+}
+
+func TestRevertOfADeletedObject(t *testing.T) {
+	s := shop()
+	s.history = func() (cluster.History, error) {
+		return cluster.History{Changes: []cluster.Change{{
+			Revision: 12, Time: fakeNow, Change: cluster.ChangeDeleted,
+			ObjectName: cluster.ObjectName{APIVersion: "apps/v1", Kind: "Deployment", Resource: "deployments", Namespace: "shop", Name: "web"}, Who: "kubectl delete",
+		}}}, nil
+	}
+	s.revert = func(bool) (cluster.Reverted, error) {
+		return cluster.Reverted{Change: cluster.ChangeCreated, At: fakeNow}, nil
+	}
+	r := newRig(t, s, 120, 40)
+	r.settled()
+	r.u.push(newChangesPage(r.u))
+	r.shows("Deployment/web", "was deleted")
+	r.keys("R")
+	r.shows("it does not exist; it is created again as it was, as a new object")
+	r.keys("right", "enter")
+	r.shows("deployment shop/web was created again")
+	r.keys("esc", "L")
+	r.shows("bonsai revert deployments.apps/web -p dev -n shop")
+	s.update(func() {
+		if want := []string{"deployments.apps/shop/web@0"}; !slices.Equal(s.reverted, want) {
+			t.Errorf("reverted were %q, want %q", s.reverted, want)
+		}
+	})
+}
+
+func TestRevertThatIsNotPossible(t *testing.T) {
+	s := shop()
+	s.revert = func(bool) (cluster.Reverted, error) { return cluster.Reverted{At: fakeNow}, nil }
+	r := openCart(t, s, 120, 40)
+	r.keys("left")
+	r.shows("kubelet changed it")
+	r.keys("R")
+	r.shows("pod shop/cart-7d9f4-x2k is like that")
+	s.update(func() {
+		s.revert = func(bool) (cluster.Reverted, error) {
+			return cluster.Reverted{}, fault.Newf(fault.Refused, "a policy forbids it")
+		}
+	})
+	r.keys("R")
+	r.shows("failed: revert pod shop/cart-7d9f4-x2k", "a policy forbids it")
+
+	read := newRig(t, shop(), 120, 40, func(o *Options) { o.ReadOnly = true })
+	read.settled()
+	read.u.push(newChangesPage(read.u))
+	read.shows("CHANGES", "jane")
+	read.keys("R")
+	read.shows("bonsai ui runs with --readonly")
 }

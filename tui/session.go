@@ -104,4 +104,7 @@ type ActionSession interface {
 	Do(ctx context.Context, a kube.Action, f func(progress string)) error
 	// Replace changes an object to what the text says. The fault Conflict says that it has changed meanwhile.
 	Replace(ctx context.Context, ref kube.Ref, yaml string) error
+	// Revert makes an object as it was after the change of a revision, or with revision 0 one that does not exist any more as it
+	// was last. A dry run only says what would change.
+	Revert(ctx context.Context, ref kube.Ref, revision int64, dryRun bool) (cluster.Reverted, error)
 }

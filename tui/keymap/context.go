@@ -29,6 +29,7 @@ const (
 	Services Context = "services"
 	Forwards Context = "forwards" // ports that are forwarded
 	History  Context = "history"  // what was done from here
+	Changes  Context = "changes"  // what has happened to objects
 	Panes    Context = "panes"    // panes beside each other, on wide terminals
 	Scroll   Context = "scroll"   // every text
 	Text     Context = "text"     // a text that has a page of its own
@@ -77,6 +78,7 @@ func Places() []Place {
 		{Services, "On the screen of ports, for Services", []Context{Objects}},
 		{Forwards, "On the screen of ports, for ports of this machine", []Context{About, Table}},
 		{History, "In the list of what was done", []Context{List}},
+		{Changes, "Where changes of objects are listed", []Context{About}},
 		{Panes, "Where panes stand beside each other", nil},
 		{Scroll, "In every text", nil},
 		{Text, "In logs and other texts", []Context{Scroll}},

@@ -146,6 +146,8 @@ func pages() []Action {
 		{"history.copy", in(History), keys("C", "c"), "copy", "copy the command"},
 		{"history.end", in(History), keys("delete", "ctrl+x"), "cancel", "cancel what is running"},
 
+		{"change.revert", in(Changes), keys("R"), "revert", "make the object as it was after this change, after a question"},
+
 		{"pane.next", in(Panes), keys("tab"), "next pane", "to the next pane"},
 		{"pane.prev", in(Panes), keys("shift+tab"), "", "to the previous pane"},
 		{"pane.zoom", in(Panes), keys("z"), "", "only this pane, and back"},

@@ -14,6 +14,8 @@ type Line struct {
 	Time time.Time
 	// Source is where a line of a log comes from; zero for other text.
 	Source kube.LogSource
+	// Tag is for those who made the line: what it is about. Nothing here reads it.
+	Tag int64
 	// Text is clean, and as it came otherwise. Marker lines are drawn as rules.
 	Text   string
 	Marker bool
