@@ -12,26 +12,12 @@ import (
 	"testing"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/cluster/clustertest"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/plan"
 )
 
 const head = "apiVersion: bonsai.dev/v1alpha1\nkind: Cluster\n"
-
-// authority is a certificate of Example Root CA.
-const authority = `-----BEGIN CERTIFICATE-----
-MIIBsDCCAVWgAwIBAgIUbmAcJR9uTUGgF0cDk+i5TijknJAwCgYIKoZIzj0EAwIw
-LDEQMA4GA1UECgwHRXhhbXBsZTEYMBYGA1UEAwwPRXhhbXBsZSBSb290IENBMCAX
-DTI2MTEyOTE5MjUyNloYDzIxMjYxMTA1MTkyNTI2WjAsMRAwDgYDVQQKDAdFeGFt
-cGxlMRgwFgYDVQQDDA9FeGFtcGxlIFJvb3QgQ0EwWTATBgcqhkjOPQIBBggqhkjO
-PQMBBwNCAAQby7pi72jdJk4l/dcBTg/hwYWs1/XdIvkMiOtNwjLE17cwN3zz2Ykw
-LgP7uAFOjsWsKVBRO8dPlK6hrwCajm4go1MwUTAdBgNVHQ4EFgQUcgA86kcKdr8i
-QYINhnlPlxJXCpEwHwYDVR0jBBgwFoAUcgA86kcKdr8iQYINhnlPlxJXCpEwDwYD
-VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNJADBGAiEA+AJ5yUm5TvYzg8r2qxOC
-uHQLsgdbkR9DR+lpNGAn/ygCIQCiBy0khVr5XFy7hHPV7dLFUHZEdzUxwbV92yvm
-SGMovg==
------END CERTIFICATE-----
-`
 
 func options() Options {
 	return Options{ReadFile: func(name string) ([]byte, error) {
@@ -39,7 +25,7 @@ func options() Options {
 		case "/home/me/audit.yaml":
 			return []byte("kind: Policy # of shop\nrules: []\n"), nil
 		case "/home/me/corp.pem":
-			return []byte("Example Root CA\n" + authority + "\n"), nil
+			return []byte("Example Root CA\n" + clustertest.Authority + "\n"), nil
 		case "/home/me/empty.yaml":
 			return nil, nil
 		case "/home/me/list.yaml":
@@ -124,7 +110,7 @@ func TestEverythingIsRead(t *testing.T) {
 			"docker.io": {{URL: "https://mirror.example"}, {URL: "http://10.0.0.2:5000/v2", Username: "me", Password: "geheim"}},
 			"ghcr.io":   {},
 		}},
-		Authorities: new(authority),
+		Authorities: new(clustertest.Authority),
 		Proxy:       &cluster.Proxy{HTTPS: "http://proxy.example:3128", Except: ".example"}, ProxyFrom: plan.ProxyOfFile,
 		Addons:      map[string]bool{"dns": true, "storage-provisioner": false, "class": true},
 		AddonValues: map[string]map[string]string{"dns": {"upstreams": "10.0.0.53,10.0.0.54:5353", "cacheSeconds": "10"}, "class": {"policy": "Retain"}},

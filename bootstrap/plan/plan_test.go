@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/cluster/clustertest"
 	"bonsai/bootstrap/fault"
 )
 
@@ -191,25 +192,10 @@ func TestEveryRefusalIsReported(t *testing.T) {
 	}
 }
 
-// authority is a certificate of Example Root CA.
-const authority = `-----BEGIN CERTIFICATE-----
-MIIBsDCCAVWgAwIBAgIUbmAcJR9uTUGgF0cDk+i5TijknJAwCgYIKoZIzj0EAwIw
-LDEQMA4GA1UECgwHRXhhbXBsZTEYMBYGA1UEAwwPRXhhbXBsZSBSb290IENBMCAX
-DTI2MTEyOTE5MjUyNloYDzIxMjYxMTA1MTkyNTI2WjAsMRAwDgYDVQQKDAdFeGFt
-cGxlMRgwFgYDVQQDDA9FeGFtcGxlIFJvb3QgQ0EwWTATBgcqhkjOPQIBBggqhkjO
-PQMBBwNCAAQby7pi72jdJk4l/dcBTg/hwYWs1/XdIvkMiOtNwjLE17cwN3zz2Ykw
-LgP7uAFOjsWsKVBRO8dPlK6hrwCajm4go1MwUTAdBgNVHQ4EFgQUcgA86kcKdr8i
-QYINhnlPlxJXCpEwHwYDVR0jBBgwFoAUcgA86kcKdr8iQYINhnlPlxJXCpEwDwYD
-VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNJADBGAiEA+AJ5yUm5TvYzg8r2qxOC
-uHQLsgdbkR9DR+lpNGAn/ygCIQCiBy0khVr5XFy7hHPV7dLFUHZEdzUxwbV92yvm
-SGMovg==
------END CERTIFICATE-----
-`
-
 // TestAuthoritiesAreReplaced: all of them, and only by a wish that has some, or none.
 func TestAuthoritiesAreReplaced(t *testing.T) {
-	existing := mustResolve(t, Wish{Nodes: new(1), Authorities: new(authority)}, nil, quietMachine())
-	if got := mustResolve(t, Wish{}, &existing, quietMachine()).Registries.Authorities; got != authority {
+	existing := mustResolve(t, Wish{Nodes: new(1), Authorities: new(clustertest.Authority)}, nil, quietMachine())
+	if got := mustResolve(t, Wish{}, &existing, quietMachine()).Registries.Authorities; got != clustertest.Authority {
 		t.Errorf("without a word of them: %q", got)
 	}
 	none := mustResolve(t, Wish{Authorities: new("")}, &existing, quietMachine())
@@ -339,7 +325,7 @@ func TestDiff(t *testing.T) {
 			`{"registry":"docker.io","from":[{"url":"https://m","username":"me","password":"***"}],"to":[{"url":"https://m","username":"me","password":"***"}]}`},
 		{"no mirror", spec(func(s *cluster.Spec) { s.Registries.Mirrors = nil }), KindRegistry, "registry/docker.io", Live, "pull images of docker.io without a mirror",
 			`{"registry":"docker.io","from":[{"url":"https://m","username":"me","password":"***"}]}`},
-		{"authorities", spec(func(s *cluster.Spec) { s.Registries.Authorities = authority }), KindTrust, "cluster/dev", Live,
+		{"authorities", spec(func(s *cluster.Spec) { s.Registries.Authorities = clustertest.Authority }), KindTrust, "cluster/dev", Live,
 			"trust the certificate authorities Example Root CA", `{"name":"dev","to":["Example Root CA"]}`},
 		{"addon", spec(func(s *cluster.Spec) { s.Addons = map[string]bool{"a": false} }), KindAddon, "addon/a", Live, "disable addon a", `{"addon":"a","enabled":false}`},
 	} {
