@@ -3,6 +3,7 @@ package tui
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"bonsai/bootstrap/cluster"
@@ -26,7 +27,7 @@ func settingLines(a cluster.AddonStatus) string {
 	var lines []string
 	for _, s := range a.Settings {
 		value, _ := valueOf(a, s)
-		lines = append(lines, fmt.Sprintf("%s: %s", s.Name, cmp.Or(value, "–")))
+		lines = append(lines, fmt.Sprintf("%s: %s", s.Name, cmp.Or(strings.ReplaceAll(value, ",", ", "), "–")))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -47,7 +48,7 @@ func (p *addonsPage) askSettings(a cluster.AddonStatus) {
 		u.toast.say(paint.Warn, u.T("it is being enabled or disabled"))
 		return
 	}
-	f := &form{title: u.T("settings of %s", paint.Clean(a.Name)), accept: u.T("Change")}
+	f := &form{title: u.T("settings of %s", paint.Clean(a.Name)), accept: u.T("Change"), text: costsOf(a.Settings)}
 	for _, s := range a.Settings {
 		value, _ := valueOf(a, s)
 		d := &field{label: paint.Clean(s.Name), value: paint.Clean(value), hint: u.settingHint(s)}
@@ -97,13 +98,26 @@ func whyNot(err error) string {
 	return paint.Clean(fault.Problem(err).Summary)
 }
 
-// settingHint says what a setting is, its default, and what a change of it costs.
+// settingHint says what a setting is, and its default.
 func (u *ui) settingHint(s cluster.AddonSetting) string {
 	hint := paint.Clean(s.Description)
 	if s.Default != "" {
 		hint += " (" + u.T("default: %s", paint.Clean(s.Default)) + ")"
 	}
-	return hint + ". " + paint.Clean(s.Cost)
+	return hint
+}
+
+// costsOf says what changes of settings cost; if it is the same for all, once.
+func costsOf(list []cluster.AddonSetting) []string {
+	var costs, named []string
+	for _, s := range list {
+		costs = append(costs, paint.Clean(s.Cost))
+		named = append(named, paint.Clean(s.Name+": "+s.Cost))
+	}
+	if slices.Sort(costs); len(slices.Compact(costs)) == 1 {
+		return costs[:1]
+	}
+	return named
 }
 
 // chooseSettings offers the addons that have settings.
