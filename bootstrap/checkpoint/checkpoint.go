@@ -25,6 +25,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/wait"
 )
 
 // Limits bound what a folder takes.
@@ -210,24 +211,11 @@ func (f Folder) Verify(ctx context.Context, name string) (cluster.Checkpoint, cl
 	if err != nil {
 		return c, spec, err
 	}
-	_, err = io.Copy(io.Discard, reading{ctx, r})
+	_, err = io.Copy(io.Discard, wait.Reader(ctx, r))
 	if err := errors.Join(err, r.Close()); err != nil {
 		return c, spec, err
 	}
 	return c, spec, f.verifyVolumes(ctx, c)
-}
-
-// reading is a reader until its context ends.
-type reading struct {
-	ctx context.Context //nolint:containedctx // it bounds one copy
-	r   io.Reader
-}
-
-func (r reading) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(p)
 }
 
 // Open returns the copy of etcd's data in a checkpoint. Its end is io.EOF only if the checksum was right; the caller must

@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/wait"
 )
 
 // Volume is the data of the claims on one node, for a new checkpoint.
@@ -105,7 +106,7 @@ func (f Folder) verifyVolumes(ctx context.Context, c cluster.Checkpoint) error {
 		if err != nil {
 			return err
 		}
-		_, err = io.Copy(io.Discard, reading{ctx, r})
+		_, err = io.Copy(io.Discard, wait.Reader(ctx, r))
 		if err := errors.Join(err, r.Close()); err != nil {
 			return err
 		}

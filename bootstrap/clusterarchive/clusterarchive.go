@@ -33,6 +33,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/imagestore"
+	"bonsai/bootstrap/wait"
 )
 
 // formatVersion is the newest that can be read. An archive has the oldest that has everything in it.
@@ -172,23 +173,10 @@ func (a *writer) add(name string, size int64, r io.Reader) error {
 	if err := a.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o600, Size: size}); err != nil {
 		return err
 	}
-	if _, err := io.Copy(a.tar, reading{a.ctx, r}); err != nil {
+	if _, err := io.Copy(a.tar, wait.Reader(a.ctx, r)); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
-}
-
-// reading is a reader until its context ends.
-type reading struct {
-	ctx context.Context //nolint:containedctx // it bounds one copy
-	r   io.Reader
-}
-
-func (r reading) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, context.Cause(r.ctx)
-	}
-	return r.r.Read(p)
 }
 
 // Target is where the parts of an archive go.
@@ -197,8 +185,6 @@ type Target struct {
 	Dir string
 	// Store gets the blobs. The caller keeps them from being collected.
 	Store imagestore.Store
-	// Check is called with the description before anything is written. Its error ends Read, and is returned as it is.
-	Check func(Description) error
 }
 
 // VolumeFile is where Read puts the data of the claims on the node in a place.
@@ -209,7 +195,7 @@ func VolumeFile(dir string, place int) string {
 // Read reads a whole archive. An error that wraps ErrDamaged or ErrNewer is about the archive, others are about the target or
 // the reader. What was written by then is left to the caller.
 func Read(ctx context.Context, r io.Reader, to Target) (Description, error) {
-	source := &failing{r: reading{ctx, r}}
+	source := &failing{r: wait.Reader(ctx, r)}
 	zr, err := zstd.NewReader(source, zstd.WithDecoderMaxWindow(maxWindow))
 	if err != nil {
 		return Description{}, err
@@ -327,10 +313,7 @@ func (a *reader) describe() error {
 		}
 		a.left[volumeEntry(place)] = true
 	}
-	if a.to.Check != nil {
-		a.ours = a.to.Check(a.d)
-	}
-	return a.ours
+	return nil
 }
 
 func (a *reader) part(h *tar.Header) error {
