@@ -186,23 +186,24 @@ func (a *app) startAs(ctx context.Context, s Session, wish plan.Wish, run bootst
 	})
 }
 
-// enabledBy are the addons that a start by a file waits for: those that it enables. One that does not wait for nodes, or stays
-// attached to the control plane, does not wait for addons either.
+// enabledBy are the addons that a start by a file waits for: those that it enables or changes. One that does not wait for nodes,
+// or stays attached to the control plane, does not wait for addons either.
 func (a *app) enabledBy(s Session, wish plan.Wish, run bootstrap.Run, o startOptions) ([]string, error) {
 	if o.file == "" || run.NoWait || run.Foreground {
 		return nil, nil
 	}
-	before := map[string]bool{}
+	before, values := map[string]bool{}, map[string]map[string]string{}
 	if spec, err := a.spec(s); err == nil { // a start says what is wrong with a cluster
 		c, err := a.catalog()
 		if err != nil {
 			return nil, err
 		}
-		before = c.Wanted(spec.Addons)
+		before, values = c.Wanted(spec.Addons), spec.AddonValues
 	}
 	var names []string
 	for _, name := range sortedKeys(wish.Addons) {
-		if wish.Addons[name] && !before[name] {
+		given, gives := wish.AddonValues[name]
+		if wish.Addons[name] && (!before[name] || gives && !maps.Equal(given, values[name])) {
 			names = append(names, name)
 		}
 	}
