@@ -73,6 +73,11 @@ func (m *Manager) change(ctx context.Context, verb, name string, want Want, run 
 	if err := o.checkLimits(ctx); err != nil {
 		return o.Plan, err
 	}
+	if !o.leavesPaused() {
+		if err := o.wake(ctx); err != nil {
+			return o.Plan, err
+		}
+	}
 	if p.before != nil {
 		if err := p.before(ctx, o); err != nil {
 			return o.Plan, o.explain(ctx, err)
@@ -99,6 +104,7 @@ type operation struct {
 	rec     *recorder
 	state   statedir.Cluster
 	existed bool        // it existed before this run; set by lookAround
+	paused  bool        // the cluster is paused; set by lookAround
 	driver  node.Driver // nil if no node is touched
 	engine  node.EngineInfo
 	// containers of the cluster before this run, and networks of the engine; empty without driver.
@@ -137,6 +143,7 @@ func (o *operation) lookAround() error {
 		o.Current.Spec = spec
 	}
 	o.Current.Running = o.state.DaemonAlive()
+	o.paused = o.Current.Running && o.state.Paused() != nil
 	return nil
 }
 
@@ -176,7 +183,7 @@ func (o *operation) connect(ctx context.Context) error {
 			o.Current.Down[n.Name] = true
 		}
 		for _, c := range o.containers {
-			if c.Running {
+			if c.Running || c.Paused() && o.paused {
 				delete(o.Current.Down, c.Node)
 			}
 		}

@@ -162,6 +162,9 @@ func (m *Manager) RestoreCheckpoint(ctx context.Context, name, checkpoint string
 	if err := o.lookAround(); err != nil {
 		return err
 	}
+	if err := o.wake(ctx); err != nil {
+		return err
+	}
 	if err := o.protect(ctx, checkpoint); err != nil {
 		return err
 	}

@@ -93,6 +93,9 @@ func (o *operation) presentVolumes(ctx context.Context, op string) (volumes []ch
 		return nil, fault.Newf(fault.NotRunning, "%s: cluster %q does not run", op, o.state.Name).
 			Advise("start it", cluster.Bonsai("start").Of(o.state.Name).Cure())
 	}
+	if err := o.wake(ctx); err != nil {
+		return nil, err
+	}
 	for place, n := range o.Current.Spec.Nodes {
 		c, ok := o.containerOf(n.Name)
 		if !ok || !c.Running {

@@ -39,6 +39,9 @@ func (m *Manager) restoreWithVolumes(ctx context.Context, lock *statedir.Lock, n
 	if err := o.connect(ctx); err != nil {
 		return err
 	}
+	if err := o.wake(ctx); err != nil {
+		return err
+	}
 	arrivals, err := o.arrivals(c, from)
 	if err != nil {
 		return err

@@ -129,6 +129,9 @@ func (x *exporter) copyClaims(ctx context.Context) (err error) {
 	if err := x.connect(ctx); err != nil {
 		return err
 	}
+	if err := x.wake(ctx); err != nil {
+		return err
+	}
 	if x.scratch, err = os.MkdirTemp(x.state.Dir(), "export-"); err != nil {
 		return statedir.Fault("export the data of claims", x.state.Dir(), err)
 	}

@@ -77,6 +77,7 @@ func (m *Manager) get(ctx context.Context, state statedir.Cluster, spec *cluster
 	if err != nil {
 		return nil, err
 	}
+	req.Header.Set("User-Agent", cluster.OwnAgentPrefix+"cli")
 	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
 		return nil, err

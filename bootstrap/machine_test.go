@@ -70,6 +70,9 @@ func serve(ctx context.Context, self spawntest.Daemon, restore []string) error {
 	}
 	d.forwarder = ports.New(ports.Options{Log: slog.New(slog.DiscardHandler), Scale: 1})
 	defer d.forwarder.Close()
+	if state.Paused() != nil { // as when it is restarted
+		_ = d.Pause(ctx, false)
+	}
 	_ = d.forwarder.Apply(*spec) // a port that is taken keeps no cluster from starting
 	server, err := localapi.Listen(state.APISocket(), d, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -85,7 +85,7 @@ func (o *operation) haltNodes(ctx context.Context) error {
 		}
 		g.Go(func() error {
 			return o.rec.step("container/"+c.Node, "Stopping node "+c.Node, func(func(string)) error {
-				return o.driver.StopNode(ctx, c.Name, o.env.Scale.Of(nodeGrace))
+				return o.stopNode(ctx, o.driver, c)
 			})
 		})
 	}

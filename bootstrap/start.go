@@ -146,8 +146,14 @@ func (o *operation) startChoosing(ctx context.Context, w plan.Wish) error {
 	}
 }
 
-// start applies the plan and makes the cluster the user's current one.
+// start applies the plan and makes the cluster the user's current one. A cluster that is started is not paused.
 func (o *operation) start(ctx context.Context) error {
+	if err := o.wake(ctx); err != nil {
+		return err
+	}
+	if err := o.state.DropPause(); err != nil { // of a control plane that ended while it was
+		return err
+	}
 	if err := o.apply(ctx); err != nil {
 		return err
 	}

@@ -127,6 +127,9 @@ func addHost(s *cluster.Snapshot, n *cluster.NodeStatus, containers map[string]n
 		replaceProblems(s, lostProblem(n.Name, name, lost[n.Name], claims[n.Name]))
 	case c.Running:
 		n.Host = cluster.PhaseRunning
+	case s.Paused != nil && c.Paused():
+		n.Host, n.Kubelet = cluster.PhasePaused, cluster.PhasePaused
+		return
 	default:
 		n.Host = cluster.PhaseStopped
 		how := "has stopped"

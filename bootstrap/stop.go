@@ -10,6 +10,7 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/node"
 )
 
 const (
@@ -63,11 +64,21 @@ func (m *Manager) stopNodes(ctx context.Context, rec *recorder, spec *cluster.Sp
 		}
 		g.Go(func() error {
 			return rec.step("container/"+c.Node, "Node "+c.Node, func(func(string)) error {
-				return driver.StopNode(ctx, c.Name, m.env.Scale.Of(nodeGrace))
+				return m.stopNode(ctx, driver, c)
 			})
 		})
 	}
 	return g.Wait()
+}
+
+// stopNode stops a container. One that is paused continues first: only then do its pods end in order.
+func (m *Manager) stopNode(ctx context.Context, driver node.Driver, c node.Container) error {
+	if c.Paused() {
+		if err := driver.UnpauseNode(ctx, c.Name); err != nil {
+			return err
+		}
+	}
+	return driver.StopNode(ctx, c.Name, m.env.Scale.Of(nodeGrace))
 }
 
 // nodesLeft adds to the error of an engine that does not answer what a stop could not stop.

@@ -2,7 +2,8 @@
 // upstream code, inside the calling process.
 //
 // There can be one per process: feature gates, metrics and several registries of Kubernetes are process-wide, and
-// upstream ends the process on some failures. Restarting means a new process. Begin reading at Start.
+// upstream ends the process on some failures. Restarting means a new process; only controllers and scheduler can be stopped and
+// run again, while nobody uses the cluster (Pause). Begin reading at Start.
 package controlplane
 
 import (
@@ -96,6 +97,11 @@ type Options struct {
 	// Archive serves the objects of Restore as they are, to be looked at only: etcd and the API server run alone, nothing is
 	// made to fit, and no request may change anything.
 	Archive bool
+	// Use is called when a user begins to use the API, and returns when the cluster is not paused; done says that this use has
+	// ended. what is for the log. It may be nil.
+	Use func(ctx context.Context, what string) (done func(), err error)
+	// Paused starts neither controllers nor scheduler; Resume does.
+	Paused bool
 	// Scale multiplies every limit, for slow machines.
 	Scale wait.Scale
 }
@@ -119,11 +125,16 @@ type ControlPlane struct {
 	traffic  traffic.Counters
 
 	// Each part has its own context, so that they can be stopped in order.
-	stopAPI, stopClients context.CancelFunc
-	apiDone              chan struct{}
-	watching             sync.WaitGroup // for the listener's end
-	stopHistory          func()
-	clients              sync.WaitGroup
+	stopAPI     context.CancelFunc
+	apiDone     chan struct{}
+	watching    sync.WaitGroup // for the listener's end
+	stopHistory func()
+	clients     clients
+	// restored ends what is left of a restore when the control plane stops.
+	restored struct {
+		stop    context.CancelFunc
+		running sync.WaitGroup
+	}
 
 	stopShrinking func()
 
@@ -198,14 +209,16 @@ func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
 	if err := cp.runAPIServer(ctx); err != nil {
 		return nil, err
 	}
-	clients, cancel := context.WithCancel(context.Background())
-	cp.stopClients = cancel
-	if err := cp.endRestore(clients); err != nil {
+	if err := cp.endRestore(); err != nil {
 		return nil, err
 	}
 	if !o.Archive {
 		cp.runHistory()
-		cp.runClients(clients)
+		if o.Paused {
+			cp.setClients(cluster.PhasePaused)
+		} else {
+			cp.Resume()
+		}
 	}
 	return cp, nil
 }
@@ -293,9 +306,12 @@ func (cp *ControlPlane) stop() {
 	if cp.stopShrinking != nil {
 		cp.stopShrinking()
 	}
-	if cp.stopClients != nil {
-		cp.stopClients()
-		waitAtMost(cp.opts.Scale.Of(stopLimit), cp.clients.Wait)
+	cp.clients.mu.Lock()
+	cp.clients.stop(cp.opts.Scale.Of(stopLimit)) // the process exits next; only goroutines are lost
+	cp.clients.mu.Unlock()
+	if cp.restored.stop != nil {
+		cp.restored.stop()
+		waitAtMost(cp.opts.Scale.Of(stopLimit), cp.restored.running.Wait)
 	}
 	if cp.stopAPI != nil {
 		cp.stopAPI()

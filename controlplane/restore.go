@@ -67,9 +67,9 @@ func (cp *ControlPlane) restoring() *etcd.Restoring {
 	}}
 }
 
-// endRestore makes the restored objects the cluster's, now that the API server serves them. In the background, until ctx
-// ends, it creates what nodes no longer have of them.
-func (cp *ControlPlane) endRestore(ctx context.Context) error {
+// endRestore makes the restored objects the cluster's, now that the API server serves them. In the background, until the
+// control plane stops, it creates what nodes no longer have of them.
+func (cp *ControlPlane) endRestore() error {
 	if cp.opts.Restore == nil {
 		return nil
 	}
@@ -79,7 +79,9 @@ func (cp *ControlPlane) endRestore(ctx context.Context) error {
 	if cp.opts.Archive {
 		return nil
 	}
-	cp.clients.Go(func() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cp.restored.stop = cancel
+	cp.restored.running.Go(func() {
 		ctx, cancel := cp.opts.Scale.Limit(ctx, volumesLimit, "the nodes to have the folders of volumes")
 		defer cancel()
 		if err := persist(ctx, func() error {

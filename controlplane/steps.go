@@ -12,21 +12,17 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/go-logr/logr"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo" // what client-go measures goes nowhere otherwise; upstream's programs import it, too
 	_ "k8s.io/component-base/metrics/prometheus/version"  // the metric kubernetes_build_info, as in upstream's programs
-	"k8s.io/klog/v2"
 	registration "k8s.io/kube-aggregator/pkg/client/clientset_generated/clientset"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/controlplane/agents"
 	"bonsai/controlplane/internal/apiserver"
-	"bonsai/controlplane/internal/controllers"
 	"bonsai/controlplane/internal/etcd"
-	"bonsai/controlplane/internal/scheduler"
 	"bonsai/controlplane/nodes"
 	"bonsai/controlplane/tunnel"
 )
@@ -57,6 +53,7 @@ func (cp *ControlPlane) buildAPIServer(ctx context.Context, etcdReady <-chan err
 			Count:         cp.traffic.Handler,
 			UpstreamHooks: cp.opts.Config.Spec.UpstreamHooks,
 			ReadOnly:      cp.opts.Archive,
+			Use:           cp.opts.Use,
 			Births:        cp.births,
 			Writers:       &cp.writers,
 			Components:    cp.Components,
@@ -135,23 +132,6 @@ func (cp *ControlPlane) runAPIServer(ctx context.Context) error {
 		cp.set(APIServer, cluster.PhaseRunning, "")
 		return nil
 	})
-}
-
-// runClients starts the clients of the API server, until ctx ends.
-func (cp *ControlPlane) runClients(ctx context.Context) {
-	run := func(name string, flags []string, f func(context.Context, []string) error) {
-		cp.set(name, cluster.PhaseRunning, "")
-		cp.clients.Go(func() {
-			ctx := klog.NewContext(ctx, logr.FromSlogHandler(cp.opts.LogHandler(name)))
-			if err := f(ctx, flags); err != nil || ctx.Err() == nil {
-				cp.fail(name, err)
-			}
-		})
-	}
-	run(Scheduler, cp.opts.Config.SchedulerFlags(), func(ctx context.Context, flags []string) error {
-		return scheduler.Run(ctx, flags, cp.births)
-	})
-	run(ControllerManager, cp.opts.Config.ControllerManagerFlags(), controllers.Run)
 }
 
 // step runs f between a started and a done or failed event.

@@ -344,6 +344,12 @@ func (u *ui) operations() []choice {
 	}
 	add(u.T("start with another number of nodes"), "start --nodes", "scale", "", u.askNodes)
 	add(u.T("add nodes"), "node add", "new create join scale", gone, u.askAddNodes)
+	if u.state.Paused() {
+		add(u.T("let the paused cluster run again"), "unpause", "resume wake continue", runs, u.togglePause)
+	} else {
+		add(u.T("pause the cluster; the next request wakes it"), "pause", "freeze sleep", runs, u.togglePause)
+	}
+	add(u.T("pause the cluster whenever nobody uses it"), "pause --auto", "idle freeze sleep", gone, u.askAutoPause)
 	add(u.T("stop the cluster"), "stop", "halt shut down", runs, u.confirmStop)
 	add(u.T("delete the cluster and everything in it"), "delete", "remove destroy", gone, u.confirmDelete)
 	add(u.T("go to another cluster"), "ui -p", "switch attach profile", "", u.chooseCluster)

@@ -171,3 +171,33 @@ func TestAnotherClusterByName(t *testing.T) {
 		t.Errorf("ended %v with %+v", r.ended, r.u.outcome)
 	}
 }
+
+// TestPause shows a paused cluster, and pauses and unpauses it with a key and from the palette.
+func TestPause(t *testing.T) {
+	s := shop()
+	r := newRig(t, s, 100, 30)
+	r.shows("shop")
+	r.keys("Z")
+	r.operated("pause")
+	s.update(func() {
+		s.snapshot.Phase, s.snapshot.APIServer, s.snapshot.Problems = cluster.PhasePaused, cluster.PhasePaused, nil
+		s.snapshot.Paused = &cluster.Pause{Since: fakeNow}
+		for i := range s.snapshot.Nodes {
+			n := &s.snapshot.Nodes[i]
+			n.Host, n.Kubelet, n.Ready = cluster.PhasePaused, cluster.PhasePaused, false
+		}
+	})
+	r.shows("dev – paused", "container paused", "shop") // the objects are still there
+	r.keys("Z")
+	r.operated("unpause")
+	r.keys("ctrl+k", `"run again"`, "enter")
+	r.until("unpaused twice", func(string) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.operated) == 3
+	})
+	r.keys("ctrl+k", `"nobody uses"`, "enter", `"3s"`, "enter")
+	r.shows(`"3s" is not a duration`)
+	r.keys("ctrl+k", `"nobody uses"`, "enter", `"10m"`, "enter")
+	r.operated("pause --auto 10m")
+}

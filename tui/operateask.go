@@ -46,6 +46,34 @@ func (u *ui) promptNodes(done func(n int)) {
 	}}, "")
 }
 
+// togglePause pauses the cluster, or lets a paused one run again. Neither loses anything, so it does not ask.
+func (u *ui) togglePause() {
+	name := u.session.Name()
+	switch {
+	case !u.state.Running():
+		u.toast.say(paint.Dim, u.T("the cluster is not running"))
+	case u.state.Paused():
+		u.run([]string{"unpause"}, u.T("unpause %s", name))
+	default:
+		u.run([]string{"pause"}, u.T("pause %s", name))
+	}
+}
+
+// askAutoPause asks after how long the cluster pauses on its own.
+func (u *ui) askAutoPause() {
+	u.openPrompt(&prompt{label: u.T("pause after how long without a request (10m, or off): "), kind: "autopause", done: func(text string) {
+		text = strings.TrimSpace(text)
+		if text == "" {
+			return
+		}
+		if _, err := cluster.ParseAutoPause(text); err != nil {
+			u.toast.say(paint.Fail, u.T("%q is not a duration from 10s on, such as 10m, nor off", text))
+			return
+		}
+		u.run([]string{"pause", "--auto", text}, u.T("pause after %s", text))
+	}}, "")
+}
+
 func (u *ui) askImage() {
 	u.openPrompt(&prompt{label: u.T("image of the Docker engine, or archive: "), kind: "image", done: func(text string) {
 		args, err := splitArgs(text)

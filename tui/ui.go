@@ -336,6 +336,8 @@ func (u *ui) act(id string) bool {
 		u.push(newActionPage(u))
 	case "quit":
 		u.quit()
+	case "cluster.pause":
+		u.togglePause()
 	case "cluster.stop":
 		u.confirmStop()
 	case "images":

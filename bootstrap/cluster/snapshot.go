@@ -12,6 +12,7 @@ const (
 	PhaseStarting Phase = "Starting"
 	PhaseRunning  Phase = "Running"
 	PhaseDegraded Phase = "Degraded"
+	PhasePaused   Phase = "Paused"
 	PhaseStopping Phase = "Stopping"
 	PhaseFailed   Phase = "Failed"
 	PhaseUnknown  Phase = "Unknown"
@@ -39,6 +40,8 @@ type Snapshot struct {
 	// Addons are the enabled ones, and others that are not removed yet.
 	Addons   []AddonStatus `json:"addons,omitempty"`
 	Problems []Problem     `json:"problems,omitempty"`
+	// Paused says since when the cluster is paused; nil if it is not.
+	Paused *Pause `json:"paused,omitempty"`
 	// Store is how full etcd is; nil while that is unknown.
 	Store *Store `json:"store,omitempty"`
 	// Restarts is what the guardian recorded of the control plane's process; nil if that never exited unexpectedly.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The ranges of pods and Services that a cluster has if nothing of this machine is there. They are kubeadm's and kind's. Their
@@ -94,6 +95,8 @@ type Spec struct {
 	DNSSearch string `json:"dnsSearch,omitempty"`
 	// Ports are those of this machine that lead into the cluster, while it runs.
 	Ports []Port `json:"ports,omitempty"`
+	// AutoPause is after how long without a request of a user the cluster pauses; 0: never.
+	AutoPause time.Duration `json:"autoPause,omitempty"`
 	// Manifests are the files of objects that were applied to the cluster.
 	Manifests []Manifest `json:"manifests,omitempty"`
 	// Chosen are those of the values that bonsai finds itself otherwise which the user has given: the constants Chosen….

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/cluster/clustertest"
@@ -99,7 +100,7 @@ func TestEverythingIsRead(t *testing.T) {
 	want := plan.Wish{
 		Name: "shop", KubernetesVersion: "1.36", APIPort: 7443, Exact: true, File: "c.yaml",
 		NodeList: []plan.NodeWish{{ControlPlane: true, Mounts: all}, worker, worker, {Labels: ssd, Mounts: all}}, Mounts: all,
-		ControlPlaneTaint: new(true), UpstreamHooks: new(true), DNSSearch: "none",
+		ControlPlaneTaint: new(true), UpstreamHooks: new(true), DNSSearch: "none", AutoPause: new(90 * time.Minute),
 		Subnet: netip.MustParsePrefix("172.29.0.0/22"), PodSubnet: netip.MustParsePrefix("172.24.0.0/16"), ServiceSubnet: netip.MustParsePrefix("172.25.0.0/16"),
 		Ports: []cluster.Port{
 			{Address: local, Port: 8080, Protocol: "tcp", Target: 30080},

@@ -45,6 +45,7 @@ type document struct {
 	Kubelet           *settings           `yaml:"kubelet,omitempty" doc:"A part of a KubeletConfiguration, or the path of a file that has it, for all nodes. A change restarts the kubelets."`
 	Addons            map[string]addon    `yaml:"addons,omitempty" doc:"Addons to enable (true, or with their values) or disable (false). Those that an enabled one needs are enabled too."`
 	Manifests         []string            `yaml:"manifests,omitempty" doc:"Files and folders with objects of Kubernetes, or https URLs of them, that are applied when the cluster runs, in this order, and again when they change. Paths are absolute or beside the file. Objects stay when a manifest is removed."`
+	AutoPause         string              `yaml:"autoPause,omitempty" filled:"true" pattern:"^(off|([0-9]+(\\.[0-9]+)?(h|m|s))+)$" doc:"After how long without a request of a user the cluster pauses, such as 10m, at least 10s; off for never. It takes effect at once."`
 	UpstreamHooks     *bool               `yaml:"upstreamHooks,omitempty" doc:"Use Kubernetes' own, slower bootstrap of roles and priority classes. It can be changed while the cluster is stopped."`
 }
 

@@ -52,6 +52,9 @@ func View(spec cluster.Spec, o ViewOptions) ([]byte, error) {
 	if spec.ControlPlaneTaint {
 		doc.ControlPlaneTaint = &spec.ControlPlaneTaint
 	}
+	if spec.AutoPause != 0 {
+		doc.AutoPause = cluster.FormatAutoPause(spec.AutoPause)
+	}
 	if spec.UpstreamHooks {
 		doc.UpstreamHooks = &spec.UpstreamHooks
 	}

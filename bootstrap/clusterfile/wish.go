@@ -37,6 +37,11 @@ func (d *decoder) wish(doc document, o Options) plan.Wish {
 	if doc.DNS != nil {
 		w.DNSSearch = doc.DNS.Search
 	}
+	if doc.AutoPause != "" {
+		after, err := cluster.ParseAutoPause(doc.AutoPause)
+		d.badAt("autoPause", err)
+		w.AutoPause = &after
+	}
 	if doc.Nodes != nil {
 		w.Nodes = doc.Nodes.Count
 		w.NodeList = d.nodes(doc.Nodes.List, o.Dir)

@@ -18,6 +18,8 @@
 //	POST /v1/history    a cluster.HistoryQuery; a cluster.History
 //	POST /v1/diff       a cluster.DifferenceQuery; []cluster.Difference
 //	POST /v1/revert     a cluster.RevertRequest; a cluster.Reverted
+//	POST /v1/pause      end everything that acts on objects and nodes; answers when that is done; idle
+//	POST /v1/resume     run it again
 //	POST /v1/reload     read spec.json again; answers when that is done
 //	POST /v1/stop       stop in order; answers at once
 //
@@ -50,6 +52,7 @@ type Backend interface {
 	DrainBackend
 	CheckpointBackend
 	HistoryBackend
+	PauseBackend
 	Reload(ctx context.Context) error
 	// Stop begins an orderly stop and returns at once.
 	Stop()

@@ -37,6 +37,7 @@ type backend struct {
 	births  []cluster.Birth
 	failed  error
 	reloads int
+	paused  bool
 	query   LogQuery
 	dns     dnsBackend
 }

@@ -144,6 +144,7 @@ func handler(b Backend) http.Handler {
 	drainRoutes(mux, b)
 	checkpointRoutes(mux, b)
 	historyRoutes(mux, b)
+	pauseRoutes(mux, b)
 	return mux
 }
 

@@ -63,6 +63,10 @@ type Driver interface {
 	List(ctx context.Context, id string) ([]Container, error)
 	// StopNode stops the container, giving its init grace to end pods and children, and keeps everything.
 	StopNode(ctx context.Context, container string, grace time.Duration) error
+	// PauseNode freezes all processes of a running container; UnpauseNode lets them continue. What is so already is not an
+	// error, and a container that does not run is not changed.
+	PauseNode(ctx context.Context, container string) error
+	UnpauseNode(ctx context.Context, container string) error
 	// RemoveNode removes the container and the volume of a node of the cluster with this ID, running or not. A missing
 	// one is not an error.
 	RemoveNode(ctx context.Context, id, nodeName string) error
@@ -192,10 +196,13 @@ type Container struct {
 	Privileged bool
 }
 
+// Paused reports whether its processes are frozen.
+func (c Container) Paused() bool { return c.State == "paused" }
+
 // Up reports whether the container has processes, whether or not they do anything: one that is paused keeps its memory,
 // and the engine starts one that is between two restarts again.
 func (c Container) Up() bool {
-	return c.Running || c.State == "paused" || c.State == "restarting"
+	return c.Running || c.Paused() || c.State == "restarting"
 }
 
 // Image is one image of the engine.

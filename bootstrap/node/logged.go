@@ -88,6 +88,18 @@ func (l *logged) FillNode(ctx context.Context, container string, open func() (io
 	return l.Driver.FillNode(ctx, container, open)
 }
 
+func (l *logged) PauseNode(ctx context.Context, container string) (err error) {
+	end := l.call(ctx, "pause node", container)
+	defer func() { end(err) }()
+	return l.Driver.PauseNode(ctx, container)
+}
+
+func (l *logged) UnpauseNode(ctx context.Context, container string) (err error) {
+	end := l.call(ctx, "unpause node", container)
+	defer func() { end(err) }()
+	return l.Driver.UnpauseNode(ctx, container)
+}
+
 func (l *logged) RemoveNode(ctx context.Context, id, nodeName string) (err error) {
 	end := l.call(ctx, "remove node", nodeName)
 	defer func() { end(err) }()

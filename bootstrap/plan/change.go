@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"bonsai/bootstrap/cluster"
 )
@@ -31,6 +32,7 @@ const (
 	KindArgs          Kind = "component-arguments"
 	KindFile          Kind = "component-settings"
 	KindTaint         Kind = "control-plane-taint"
+	KindAutoPause     Kind = "auto-pause"
 	KindRemoveNode    Kind = "node-removed"
 	KindAddNode       Kind = "node-added"
 	KindResizeNode    Kind = "node-resized"
@@ -193,6 +195,23 @@ func (c DNSSearch) String() string {
 	return fmt.Sprintf("change the pods' search domains from %s to %s", c.From, c.To)
 }
 func (c DNSSearch) flag() []string { return []string{"--dns-search", c.To} }
+
+// AutoPause is after how long without a request of a user the cluster pauses.
+type AutoPause struct {
+	Name string        `json:"name"`
+	From time.Duration `json:"from"`
+	To   time.Duration `json:"to"`
+}
+
+func (c AutoPause) Kind() Kind     { return KindAutoPause }
+func (c AutoPause) Object() string { return "cluster/" + c.Name }
+func (c AutoPause) Needs() Need    { return Need{Effect: Live} }
+func (c AutoPause) String() string {
+	if c.To == 0 {
+		return "never pause on its own"
+	}
+	return "pause after " + cluster.FormatAutoPause(c.To) + " without a request"
+}
 
 // UpstreamHooks switches between upstream's bootstrap hooks and bonsai's.
 type UpstreamHooks struct {

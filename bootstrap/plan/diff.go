@@ -55,6 +55,9 @@ func diffCluster(have, want cluster.Spec, current State) (changes []Change) {
 	if have.ControlPlaneTaint != want.ControlPlaneTaint {
 		changes = append(changes, ControlPlaneTaint{have.Name, want.ControlPlaneTaint})
 	}
+	if have.AutoPause != want.AutoPause {
+		changes = append(changes, AutoPause{have.Name, have.AutoPause, want.AutoPause})
+	}
 	if have.MTU != want.MTU && len(have.Nodes) > 0 {
 		nodes := []string{}
 		for _, n := range have.Nodes {

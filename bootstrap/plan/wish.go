@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
@@ -69,6 +70,8 @@ type Wish struct {
 	Manifests []Manifest `json:"manifests,omitempty"`
 	// DNSSearch is as in cluster.Spec; empty means unchanged.
 	DNSSearch string `json:"dnsSearch,omitempty"`
+	// AutoPause is as in cluster.Spec.
+	AutoPause *time.Duration `json:"autoPause,omitempty"`
 	// UpstreamHooks runs upstream's bootstrap hooks in place of bonsai's.
 	UpstreamHooks *bool `json:"upstreamHooks,omitempty"`
 	// ControlPlaneTaint keeps ordinary pods off nodes with the control-plane role.
@@ -159,6 +162,9 @@ func Resolve(w Wish, existing *cluster.Spec, env Environment) (cluster.Spec, err
 	}
 	if w.DNSSearch != "" && (spec.DNSSearch != "" || w.DNSSearch != cluster.DNSSearchAuto) {
 		spec.DNSSearch = w.DNSSearch
+	}
+	if w.AutoPause != nil {
+		spec.AutoPause = *w.AutoPause
 	}
 	if w.UpstreamHooks != nil {
 		spec.UpstreamHooks = *w.UpstreamHooks

@@ -32,8 +32,11 @@ const (
 type Options struct {
 	// Service connects to a port of a Service, NAMESPACE/NAME.
 	Service func(ctx context.Context, service string, port int) (net.Conn, error)
-	Log     *slog.Logger
-	Scale   wait.Scale
+	// Use is called before something is forwarded, and returns when the cluster is not paused; done is called when that has ended.
+	// Nil: it never is.
+	Use   func(ctx context.Context, what string) (done func(), err error)
+	Log   *slog.Logger
+	Scale wait.Scale
 }
 
 // Forwarder keeps the ports of a cluster open until Close. It is safe for concurrent use.
@@ -50,6 +53,9 @@ type Forwarder struct {
 
 // New returns a forwarder without ports.
 func New(o Options) *Forwarder {
+	if o.Use == nil {
+		o.Use = func(context.Context, string) (func(), error) { return func() {}, nil }
+	}
 	f := &Forwarder{o: o}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	f.nodes.Store(&[]cluster.Node{})

@@ -41,7 +41,12 @@ func (w *forward) serve(client net.Conn) {
 	w.used.Add(1)
 	w.seen.Add(1)
 	defer w.used.Add(-1)
-	target, err := w.dial(w.ctx)
+	done, err := w.f.o.Use(w.ctx, "a connection to "+w.port.Listen())
+	var target net.Conn
+	if err == nil {
+		defer done()
+		target, err = w.dial(w.ctx)
+	}
 	if err != nil {
 		// A reset, so that the client does not take it for an answer.
 		if c, ok := client.(*net.TCPConn); ok {

@@ -58,12 +58,24 @@ func (r *relay) read() {
 		case err != nil: // of a single datagram
 			continue
 		}
-		if to := r.socketOf(peer); to != nil {
-			_ = to.SetReadDeadline(time.Now().Add(peerIdle))
-			if _, err := to.Write(buf[:n]); err != nil {
-				r.forget(peer, to, true)
-			}
-		}
+		r.forward(peer, buf[:n])
+	}
+}
+
+// forward sends one datagram of a peer.
+func (r *relay) forward(peer netip.AddrPort, datagram []byte) {
+	done, err := r.w.f.o.Use(r.w.ctx, "a datagram to "+r.w.port.Listen())
+	if err != nil {
+		return
+	}
+	defer done()
+	to := r.socketOf(peer)
+	if to == nil {
+		return
+	}
+	_ = to.SetReadDeadline(time.Now().Add(peerIdle))
+	if _, err := to.Write(datagram); err != nil {
+		r.forget(peer, to, true)
 	}
 }
 

@@ -35,8 +35,12 @@ func (c Cluster) SaveIntent(executable string) error {
 	return c.saveJSON(c.intentFile(), Intent{Executable: executable, Since: time.Now()})
 }
 
-// DropIntent records that the cluster is not meant to run. Everything that ends a daemon on purpose calls it first.
+// DropIntent records that the cluster is not meant to run, nor to be paused. Everything that ends a daemon on purpose calls it
+// first.
 func (c Cluster) DropIntent() error {
+	if err := c.DropPause(); err != nil {
+		return err
+	}
 	if err := os.Remove(c.intentFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return wrap("record that cluster "+c.Name+" is not meant to run", c.dir, err)
 	}

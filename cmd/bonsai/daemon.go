@@ -97,6 +97,7 @@ func runDaemon(ctx context.Context, args []string) error {
 	}
 	log, scale := slog.New(logs.ComponentHandler("daemon")), wait.FromEnv()
 
+	paused := state.Paused()
 	var guard func(context.Context)
 	if *guarded {
 		if guard, err = guardBy(state, log); err != nil {
@@ -106,14 +107,15 @@ func runDaemon(ctx context.Context, args []string) error {
 	return daemon.Run(ctx, daemon.Options{
 		State: state, Spec: *spec, KubernetesVersion: version.Get().GitVersion, Emulated: emulated(spec.KubernetesVersion), Log: log, Scale: scale,
 		Words: words, Guard: guard,
-		Parts: func(changed func()) (daemon.Parts, error) {
+		Paused: paused, Pause: pausing(state, "pause", "--if-idle"), Unpause: pausing(state, "unpause"),
+		Parts: func(calls daemon.Calls) (daemon.Parts, error) {
 			checkpoint, err := restoreOf(state, *restore)
 			if err != nil {
 				return daemon.Parts{}, err
 			}
 			var shown atomic.Pointer[mirror.Keeper] // which shows the addon dns, and that may have changed before it is there
 			manager, err := addons.New(addons.Options{Addons: builtin.All(), Spec: *spec, Log: log, Scale: scale, Changed: func() {
-				changed()
+				calls.Changed()
 				if k := shown.Load(); k != nil {
 					k.Touch()
 				}
@@ -131,7 +133,7 @@ func runDaemon(ctx context.Context, args []string) error {
 					Config: configFor(state, *spec), Events: events, Log: log, LogHandler: logs.ComponentHandler, Scale: scale,
 					EtcdLog: logs.Writer(controlplane.Etcd), Say: words.Say,
 					NodeRules: addons.NodeRulesOf(builtin.All()), Mirror: keeper, Restore: checkpoint,
-					HistoryDir: state.History(),
+					HistoryDir: state.History(), Paused: paused != nil, Use: calls.Use,
 					ApplyAddons: func(ctx context.Context, cp *controlplane.ControlPlane) error {
 						return applyAddons(ctx, manager, cp, log)
 					},

@@ -124,7 +124,7 @@ func (m *Manager) connect(ctx context.Context, c Cluster, s store) error {
 }
 
 // Run keeps the addons in the desired state until ctx ends, and returns when their runners have ended, or after a few
-// seconds without waiting for those that have not.
+// seconds without waiting for those that have not. When these have ended, it can be called again.
 func (m *Manager) Run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
@@ -133,6 +133,11 @@ func (m *Manager) Run(ctx context.Context) {
 		go func() { m.runners.Wait(); close(ended) }()
 		select {
 		case <-ended:
+			m.update(func() {
+				for _, p := range m.parts {
+					p.runner = nil
+				}
+			})
 		case <-time.After(m.opts.Scale.Of(runnerLimit)): // the process exits next; only the goroutines are lost
 		}
 	}()

@@ -69,6 +69,9 @@ type Options struct {
 	// Beside returns the ranges that this machine has routes to and that meet those of the cluster's pods and Services. It is
 	// called at most every two seconds, and only while somebody watches.
 	Beside func(cluster.Spec) []netip.Prefix
+	// Paused returns how the cluster came to be paused, nil if it is not; nil: it never is. Nodes of a paused cluster are not
+	// asked, and nothing of it is a problem.
+	Paused func() *cluster.Pause
 	// Restarts is how often this process was restarted; nil if never. Own returns the problems of the process itself; nil
 	// if it has none.
 	Restarts *cluster.Restarts
@@ -332,8 +335,12 @@ func (o *Observer) wantsDNS() bool {
 	return spec.Wants(cluster.DNSAddon, true)
 }
 
-// nodes returns the nodes that the cluster currently has, without those that the user has stopped.
+// nodes returns the nodes that can be asked: those of the plan without those that the user has stopped, and none while the
+// cluster is paused.
 func (o *Observer) nodes() []cluster.Node {
+	if o.paused() != nil {
+		return nil
+	}
 	spec := o.Spec()
 	return spec.ActiveNodes()
 }

@@ -31,10 +31,12 @@ const (
 // Snapshot queries the API server's port and every agent, checks addons and workloads, and returns what is known.
 func (o *Observer) Snapshot(ctx context.Context) cluster.Snapshot {
 	var looking sync.WaitGroup
-	looking.Go(func() { o.Addons.Observe(ctx) })
 	var workloads []cluster.Problem
-	if v := o.running(); v != nil {
-		looking.Go(func() { workloads = v.problems.Once(ctx) })
+	if o.paused() == nil {
+		looking.Go(func() { o.Addons.Observe(ctx) })
+		if v := o.running(); v != nil {
+			looking.Go(func() { workloads = v.problems.Once(ctx) })
+		}
 	}
 	o.askAround(ctx)
 	looking.Wait()
@@ -103,6 +105,9 @@ func (w *watch) look() (s cluster.Snapshot, changed, news <-chan struct{}) {
 	if w.workloads != nil {
 		workloads, news = w.workloads.Problems()
 	}
+	if s.Paused != nil {
+		workloads = nil
+	}
 	return withProblems(s, workloads), changed, news
 }
 
@@ -117,6 +122,32 @@ func (o *Observer) running() *views {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.views
+}
+
+// paused is Options.Paused, which may be nil.
+func (o *Observer) paused() *cluster.Pause {
+	if o.Paused == nil {
+		return nil
+	}
+	return o.Paused()
+}
+
+// pause makes a snapshot say that the cluster is paused: its nodes report nothing, and what they reported last is outdated.
+func pause(s *cluster.Snapshot, p *cluster.Pause) {
+	s.Paused = p
+	if s.APIServer == cluster.PhaseRunning {
+		s.APIServer, s.Phase = cluster.PhasePaused, cluster.PhasePaused
+	}
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		if n.Stopped {
+			continue
+		}
+		n.Host, n.Kubelet, n.Ready, n.Components = cluster.PhasePaused, cluster.PhasePaused, false, nil
+		if n.DNS != "" {
+			n.DNS = cluster.PhasePaused
+		}
+	}
 }
 
 // settled reports whether it is time to look at workloads.
@@ -134,7 +165,7 @@ func (o *Observer) look() (cluster.Snapshot, <-chan struct{}) {
 	o.mu.Lock()
 	changed := o.changed // before anything is read, so that no change is missed
 	o.mu.Unlock()
-	spec, addons, dns := o.Spec(), o.Addons.Status(), o.Addons.Nodes(cluster.DNSAddon)
+	spec, paused, addons, dns := o.Spec(), o.paused(), o.Addons.Status(), o.Addons.Nodes(cluster.DNSAddon)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	s := cluster.Snapshot{Name: spec.Name, Time: time.Now(), APIServer: cluster.PhaseStarting, Phase: cluster.PhaseStarting, Restarts: o.Restarts}
@@ -169,6 +200,13 @@ func (o *Observer) look() (cluster.Snapshot, <-chan struct{}) {
 			status.Host = cluster.PhaseRunning // only the engine knows about an agent that does not answer
 		}
 		s.Nodes = append(s.Nodes, status)
+	}
+	if paused != nil {
+		pause(&s, paused)
+		if o.Own != nil {
+			s.Problems = o.Own(s.Time)
+		}
+		return s, changed
 	}
 	s.Problems = o.ownProblems(s)
 	return s, changed

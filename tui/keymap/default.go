@@ -44,6 +44,7 @@ func everywhere() []Action {
 		{"images", in(Global), keys("I"), "", "images in the nodes"},
 		{"clusters", in(Global), keys("P"), "", "clusters: switch, start, stop, delete"},
 		{"file", in(Global), keys("V"), "", "the cluster file: view, plan, apply"},
+		{"cluster.pause", in(Global), keys("Z"), "", "pause the cluster, or let it run again"},
 		{"cluster.stop", in(Global), keys("Q"), "", "stop the cluster"},
 	}
 }

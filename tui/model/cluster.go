@@ -150,10 +150,20 @@ func (c *Cluster) Again() {
 // Alive says that the daemon reports what happens.
 func (c *Cluster) Alive() bool { return c.Known && c.Link == nil }
 
-// Running says that the API server serves.
+// Running says that the API server serves, which it also does while the cluster is paused.
 func (c *Cluster) Running() bool {
-	return c.Known && (c.Snapshot.APIServer == cluster.PhaseRunning || c.Snapshot.APIServer == cluster.PhaseDegraded)
+	if !c.Known {
+		return false
+	}
+	switch c.Snapshot.APIServer {
+	case cluster.PhaseRunning, cluster.PhaseDegraded, cluster.PhasePaused:
+		return true
+	}
+	return false
 }
+
+// Paused says that the cluster is paused.
+func (c *Cluster) Paused() bool { return c.Known && c.Snapshot.Paused != nil }
 
 // Absent says that there is no cluster, or a stopped one: there is nothing to look at but a start.
 func (c *Cluster) Absent() bool {

@@ -3,7 +3,7 @@ package words
 // zhCommon is the chrome, the dialogs, the verbs and the keys.
 var zhCommon = map[string]string{
 	"Overview": "概览", "Nodes": "节点", "Pods": "Pod", "Logs": "日志", "Events": "事件", "Addons": "插件", "Control plane": "控制平面", "Ports": "端口",
-	"find": "查找", "keys": "按键", "ready": "就绪", "live": "实时", "all": "全部", "looking": "查看中", "running": "运行中", "stopped": "已停止",
+	"find": "查找", "keys": "按键", "ready": "就绪", "live": "实时", "all": "全部", "looking": "查看中", "running": "运行中", "stopped": "已停止", "paused": "已暂停",
 	"starting": "启动中", "stopping": "停止中", "absent": "不存在", "degraded": "降级", "failed": "失败", "unknown": "未知",
 	"node not ready": "节点未就绪", "has problems": "有问题", "has warnings": "有警告", "read-only": "只读",
 	"nodes %d/%d": "节点 %d/%d", "pods %d/%d": "Pod %d/%d", "silent %s, as of %s": "已静默 %s，数据截至 %s",
@@ -24,7 +24,7 @@ var zhCommon = map[string]string{
 	"filter, or search in text": "过滤，或在文本中搜索", "choose a namespace": "选择命名空间", "all namespaces": "所有命名空间", "back; clear the filter": "返回；清除过滤",
 	"back to the previous place": "返回之前的位置", "forward again": "再次前进", "the previous screen, and back": "切换到上一屏再切回", "all keys of this screen": "本屏所有按键",
 	"next theme": "下一个主题", "give the mouse to the terminal, or take it back": "将鼠标交给终端或收回", "what was done, as commands": "已执行的操作（以命令表示）",
-	"only this pane, or all": "仅显示此窗格，或显示全部", "quit; the cluster keeps running": "退出；集群继续运行", "stop the cluster": "停止集群",
+	"only this pane, or all": "仅显示此窗格，或显示全部", "quit; the cluster keeps running": "退出；集群继续运行", "stop the cluster": "停止集群", "pause the cluster, or let it run again": "暂停集群，或恢复运行",
 	"down": "下", "up": "上", "first": "第一行", "last": "最后一行", "a page down": "下翻一页", "a page up": "上翻一页",
 	"sort by another column": "按其他列排序", "all columns": "所有列", "pods under their workloads": "按工作负载显示 Pod", "logs of the previous container": "前一个容器的日志",
 	"forward a port": "转发端口", "what owns it": "所属对象", "how the pod was created": "Pod 的创建过程", "copy the name": "复制名称", "copy the line, or what it is about": "复制该行或其内容",

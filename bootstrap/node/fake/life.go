@@ -53,6 +53,32 @@ func (e *Engine) FillNode(ctx context.Context, name string, open func() (io.Read
 	return fill(e.volumes[name+"-var"].files, open)
 }
 
+// PauseNode implements node.Driver.
+func (e *Engine) PauseNode(ctx context.Context, name string) error {
+	return e.freeze(ctx, "PauseNode", name, "running", "paused")
+}
+
+// UnpauseNode implements node.Driver.
+func (e *Engine) UnpauseNode(ctx context.Context, name string) error {
+	return e.freeze(ctx, "UnpauseNode", name, "paused", "running")
+}
+
+func (e *Engine) freeze(ctx context.Context, op, name, from, to string) error {
+	done, err := e.begin(ctx, op, name)
+	if err != nil {
+		return err
+	}
+	defer done()
+	c := e.containers[name]
+	if c == nil {
+		return fault.Newf(fault.NodeNotFound, "no container %s", name)
+	}
+	if c.State == from {
+		c.State, c.Running = to, to == "running"
+	}
+	return nil
+}
+
 // RemoveNode implements node.Driver.
 func (e *Engine) RemoveNode(ctx context.Context, id, nodeName string) error {
 	done, err := e.begin(ctx, "RemoveNode", nodeName)

@@ -103,6 +103,37 @@ func testStopStart(t *testing.T, s *suite) {
 	wantKind(t, s.d.StopNode(t.Context(), n.Spec.Name+"-77", grace), fault.NodeNotFound)
 }
 
+func testPause(t *testing.T, s *suite) {
+	spec := s.cluster(t, 2)
+	running, stopped := s.start(t, s.node(spec, 1)), s.start(t, s.node(spec, 2))
+	must(t, s.d.StopNode(t.Context(), stopped.Name, 0))
+	for range 2 { // the second time nothing happens
+		for _, c := range []node.Container{running, stopped} {
+			must(t, s.d.PauseNode(t.Context(), c.Name))
+		}
+		c := s.find(t, running.Name)
+		equal(t, "paused", c.Paused(), true)
+		equal(t, "running while paused", c.Running, false)
+		equal(t, "up while paused", c.Up(), true)
+		equal(t, "the stopped one is paused", s.find(t, stopped.Name).Paused(), false)
+	}
+	for range 2 {
+		for _, c := range []node.Container{running, stopped} {
+			must(t, s.d.UnpauseNode(t.Context(), c.Name))
+		}
+		c := s.find(t, running.Name)
+		equal(t, "running again", c.Running, true)
+		equal(t, "start time", c.Started, running.Started)
+		equal(t, "the stopped one runs", s.find(t, stopped.Name).Up(), false)
+	}
+	// Frozen processes end all the same.
+	must(t, s.d.PauseNode(t.Context(), running.Name))
+	must(t, s.d.StopNode(t.Context(), running.Name, 0))
+	equal(t, "up after its stop", s.find(t, running.Name).Up(), false)
+	wantKind(t, s.d.PauseNode(t.Context(), "bonsai-nothing"), fault.NodeNotFound)
+	wantKind(t, s.d.UnpauseNode(t.Context(), "bonsai-nothing"), fault.NodeNotFound)
+}
+
 func testFiles(t *testing.T, s *suite) {
 	n := s.node(s.cluster(t, 1), 1)
 	before := s.start(t, n)

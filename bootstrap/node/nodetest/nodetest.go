@@ -58,6 +58,7 @@ func Run(t *testing.T, h Harness) {
 		{"ChangedSettingsReplaceTheContainerAndKeepItsVolume", testChangedSettings},
 		{"ANewPayloadReplacesTheContainer", testNewPayload},
 		{"StopAndStartKeepAddressAndVolume", testStopStart},
+		{"APausedNodeDoesNothingAndKeepsItsState", testPause},
 		{"FilesAreUpdated", testFiles},
 		{"ANewContainerGetsItsData", testData},
 		{"ExecPassesStreamsAndExitCode", testExec},

@@ -47,6 +47,7 @@ import (
 	"bonsai/controlplane/internal/policywarning"
 	"bonsai/controlplane/internal/rbac"
 	"bonsai/controlplane/internal/readonly"
+	"bonsai/controlplane/internal/usage"
 	"bonsai/controlplane/observe/birth"
 	"bonsai/controlplane/observe/history"
 )
@@ -66,6 +67,8 @@ type Options struct {
 	// Count wraps everything that the server serves. Loopback is the server name that the server's client of itself
 	// uses.
 	Count func(next http.Handler, loopback string) http.Handler
+	// Use is called for each request of a user, see package usage; it may be nil.
+	Use func(ctx context.Context, what string) (done func(), err error)
 	// ReadOnly refuses requests that change something, except those of the server itself.
 	ReadOnly bool
 	// WaitStorage returns once etcd serves. The part of the build that needs no storage runs in the meantime.
@@ -177,6 +180,9 @@ func newConfig(opts options.CompletedOptions, o Options) (*app.Config, serversto
 		api = componentstatus.Wrap(api, o.Components, storage.Configs())
 		if o.ComponentLogs != nil {
 			api = componentpods.Wrap(api, o.ComponentLogs)
+		}
+		if o.Use != nil {
+			api = usage.Wrap(api, o.Use)
 		}
 		return chain(api, c)
 	}

@@ -52,6 +52,7 @@ type Engine interface {
 	MachineEngine
 	DiskEngine
 	BundleEngine
+	PauseEngine
 	Services(ctx context.Context, name, namespace string) ([]bootstrap.Service, error)
 }
 
@@ -175,7 +176,7 @@ Docker engine. On a terminal, bonsai alone shows the cluster full screen (bonsai
 		a.versionCommand(), a.roleCommand(), a.profileCommand(), a.ipCommand(), a.cpCommand(), a.serviceCommand(), a.portCommand(),
 		a.planCommand(), a.applyCommand(), a.configCommand(), a.autostartCommand(), a.checkpointCommand(), a.forkCommand(),
 		a.doctorCommand(), a.explainCommand(), a.dfCommand(), a.pruneCommand(), a.bundleCommand(),
-		a.historyCommand(), a.diffCommand(), a.revertCommand(),
+		a.historyCommand(), a.diffCommand(), a.revertCommand(), a.pauseCommand(), a.unpauseCommand(),
 	)
 	a.addElsewhere(root)
 	return root

@@ -78,6 +78,9 @@ func (a *app) runCp(ctx context.Context, from, to string) error {
 	if err != nil {
 		return err
 	}
+	if err := a.wake(ctx, s); err != nil {
+		return err
+	}
 	driver, err := s.Driver()
 	if err != nil {
 		return err

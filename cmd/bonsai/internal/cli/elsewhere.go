@@ -32,8 +32,6 @@ func commandsElsewhere() []elsewhere {
 		{words: "cache add", of: "minikube", is: bonsai("image", "load"), kept: true},
 		{words: "cache list", of: "minikube", is: bonsai("image", "ls")},
 		{words: "cache delete", of: "minikube", is: bonsai("image", "rm"), kept: true},
-		{words: "pause", of: "minikube", is: bonsai("stop")},
-		{words: "unpause", of: "minikube", is: bonsai("start")},
 		{words: "config set", of: "minikube", is: bonsai("start").With("--help").OfNone(), why: "a cluster keeps what it was started with"},
 		{words: "config get", of: "minikube", is: bonsai("config", "view"), why: "a cluster keeps what it was started with"},
 		{words: "config unset", of: "minikube", is: bonsai("start").With("--help").OfNone(), why: "a cluster keeps what it was started with"},

@@ -70,6 +70,9 @@ func (a *app) onNodes(ctx context.Context, f func(driver node.Driver, nodes []no
 	if _, err := a.findNode(spec, ""); err != nil {
 		return err
 	}
+	if err := a.wake(ctx, s); err != nil {
+		return err
+	}
 	driver, err := s.Driver()
 	if err != nil {
 		return err

@@ -108,6 +108,9 @@ func (a *app) runLogs(ctx context.Context, component string, o logsOptions) erro
 			}
 			nodes = []cluster.Node{n}
 		}
+		if err := a.wake(ctx, s); err != nil {
+			return err
+		}
 		driver, err := s.Driver()
 		if err != nil {
 			return err

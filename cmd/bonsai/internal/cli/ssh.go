@@ -67,6 +67,9 @@ func (a *app) runSSH(ctx context.Context, name string, command []string) error {
 	if err != nil {
 		return err
 	}
+	if err := a.wake(ctx, s); err != nil {
+		return err
+	}
 	driver, err := s.Driver()
 	if err != nil {
 		return err

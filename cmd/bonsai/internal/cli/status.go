@@ -21,7 +21,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Long: `Status shows for each node its type, the state of its host (the container), its kubelet, the API server and your
 kubeconfig, and lists every component with its restarts and for how long it has been in its state.
 
-Exit codes: 0 everything runs and is ready; 30 there is no such cluster; 32 it is stopped, or still starting;
+Exit codes: 0 everything runs and is ready; 30 there is no such cluster; 32 it is stopped, paused, or still starting;
 33 the control plane is not healthy; 34 it is, but not every node is ready.`,
 		Example: `  bonsai status
   bonsai status -o json
@@ -65,7 +65,7 @@ func statusCode(s cluster.Snapshot) int {
 	switch s.Phase {
 	case cluster.PhaseRunning:
 		return 0
-	case cluster.PhaseStopped, cluster.PhaseStarting, cluster.PhaseStopping, cluster.PhaseAbsent:
+	case cluster.PhaseStopped, cluster.PhasePaused, cluster.PhaseStarting, cluster.PhaseStopping, cluster.PhaseAbsent:
 		return code(fault.NotRunning)
 	}
 	if s.APIServer != cluster.PhaseRunning {
@@ -109,6 +109,13 @@ func (a *app) printStatus(s cluster.Snapshot) error {
 	for _, n := range s.Nodes {
 		fmt.Fprintf(out, "\n%s\ntype: %s\nhost: %s\nkubelet: %s\napiserver: %s\nkubeconfig: %s\n",
 			n.Name, nodeType(n.Role), phase(n.Host), phase(n.Kubelet), phase(s.APIServer), access(s))
+	}
+	if p := s.Paused; p != nil {
+		how := ""
+		if p.Auto {
+			how = ", because nobody used it"
+		}
+		fmt.Fprintf(out, "\npaused for %s%s; the next request wakes it, or:  %s\n", age(s.Time.Sub(p.Since)), how, a.command("unpause"))
 	}
 	if rows := componentRows(s); len(rows) > 1 {
 		fmt.Fprintln(out)

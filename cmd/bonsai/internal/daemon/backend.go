@@ -33,6 +33,9 @@ func (d *daemon) Events(ctx context.Context, send func(cluster.Event) error) err
 
 // Addons implements localapi.AddonBackend.
 func (d *daemon) Addons(ctx context.Context) ([]cluster.AddonStatus, error) {
+	if d.paused() != nil { // what their health depends on does not answer
+		return d.parts.Addons.Status(), nil
+	}
 	return d.parts.Addons.Observe(ctx), nil
 }
 
@@ -52,10 +55,7 @@ func (d *daemon) Reload(ctx context.Context) error {
 	if err := d.Serving(ctx); err != nil { // a start calls the cluster ready next
 		return fmt.Errorf("the API server is not ready: %w", err)
 	}
-	d.mu.Lock()
-	control := d.control
-	d.mu.Unlock()
-	if err := control.Apply(ctx, *spec); err != nil {
+	if err := d.running().Apply(ctx, *spec); err != nil {
 		return err
 	}
 	d.mu.Lock()
@@ -63,7 +63,28 @@ func (d *daemon) Reload(ctx context.Context) error {
 	d.mu.Unlock()
 	d.Notify()
 	d.parts.Addons.Reload(*spec)
+	d.idle.SetAfter(spec.AutoPause)
 	return d.ports.Apply(*spec)
+}
+
+// Revert implements localapi.HistoryBackend. What it changes is acted on.
+func (d *daemon) Revert(ctx context.Context, r cluster.RevertRequest) (cluster.Reverted, error) {
+	done, err := d.idle.Use(ctx, "revert")
+	if err != nil {
+		return cluster.Reverted{}, err
+	}
+	defer done()
+	return d.Observer.Revert(ctx, r)
+}
+
+// DNSLookup implements localapi.DNSBackend.
+func (d *daemon) DNSLookup(ctx context.Context, q cluster.DNSQuestion) (cluster.DNSAnswer, error) {
+	done, err := d.idle.Use(ctx, "dns query")
+	if err != nil {
+		return cluster.DNSAnswer{}, err
+	}
+	defer done()
+	return d.Observer.DNSLookup(ctx, q)
 }
 
 // Drain implements localapi.DrainBackend.
@@ -89,9 +110,7 @@ func (d *daemon) client() (kubernetes.Interface, error) {
 	if err := d.Ready(); err != nil {
 		return nil, err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.control.Client(), nil
+	return d.running().Client(), nil
 }
 
 // CopyStore implements localapi.CheckpointBackend.
@@ -99,10 +118,7 @@ func (d *daemon) CopyStore(ctx context.Context, begin func(cluster.StoreCopy) (i
 	if err := d.Ready(); err != nil {
 		return err
 	}
-	d.mu.Lock()
-	control := d.control
-	d.mu.Unlock()
-	return control.CopyStore(ctx, begin)
+	return d.running().CopyStore(ctx, begin)
 }
 
 // Stop ends the daemon, and the cluster is not meant to run any more; it returns at once.

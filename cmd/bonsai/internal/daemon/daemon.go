@@ -25,6 +25,7 @@ import (
 
 	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/idle"
 	"bonsai/bootstrap/lastwords"
 	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/ports"
@@ -48,6 +49,9 @@ type ControlPlane interface {
 	CopyStore(ctx context.Context, begin func(cluster.StoreCopy) (io.Writer, error)) error
 	// DialService connects to a port of a Service, NAMESPACE/NAME.
 	DialService(ctx context.Context, service string, port int) (net.Conn, error)
+	// Pause ends controllers and scheduler, and waits; Resume runs them again.
+	Pause() error
+	Resume()
 	// Failed delivers the error of a component that exited without being stopped.
 	Failed() <-chan error
 	// Stop ends it in order, and waits.
@@ -67,16 +71,26 @@ type Addons interface {
 type Parts struct {
 	// Addons can be asked at once; Run is called when the control plane is ready.
 	Addons Addons
-	// Start starts the control plane and returns when that is ready. It reports each step to events.
+	// Start starts the control plane and returns when that is ready, without controllers and scheduler if Options.Paused is not
+	// nil. It reports each step to events.
 	Start func(ctx context.Context, events func(cluster.Event)) (ControlPlane, error)
+}
+
+// Calls are what its parts call of a daemon, at any time.
+type Calls struct {
+	// Changed says that an addon does differently.
+	Changed func()
+	// Use says that a user begins to use the cluster, and returns when it is not paused; done says that the use has ended. what
+	// is for the log.
+	Use func(ctx context.Context, what string) (done func(), err error)
 }
 
 // Options are what Run needs.
 type Options struct {
 	State statedir.Cluster
 	Spec  cluster.Spec
-	// Parts makes what the daemon runs. changed may be called at any time; it says that an addon does differently.
-	Parts func(changed func()) (Parts, error)
+	// Parts makes what the daemon runs.
+	Parts func(Calls) (Parts, error)
 	// KubernetesVersion is what runs ("v1.37.2"), Emulated the minor that it emulates, if any.
 	KubernetesVersion, Emulated string
 	Log                         *slog.Logger
@@ -84,6 +98,10 @@ type Options struct {
 	Words *lastwords.Record
 	// Guard keeps a guardian beside this process until ctx ends; it is called when the control plane is ready. Nil: none.
 	Guard func(ctx context.Context)
+	// Paused is how the cluster came to be paused, nil if it is not.
+	Paused *cluster.Pause
+	// Pause and Unpause do what the commands of these names do; Pause is refused if somebody uses the cluster.
+	Pause, Unpause func(ctx context.Context) error
 	// Scale multiplies the limits on waits.
 	Scale wait.Scale
 }
@@ -98,12 +116,18 @@ type daemon struct {
 	ports *ports.Forwarder
 	// asked says that the local API was asked to stop the daemon.
 	asked atomic.Bool
-	// reloading is held by Reload.
-	reloading sync.Mutex
+	idle  *idle.Keeper
+	// reloading is held by Reload, pausing by Pause and Resume.
+	reloading, pausing sync.Mutex
+	// stopActing ends what act has started; nil while the cluster is paused. ending says that it is not started again. pausing
+	// guards both.
+	stopActing func()
+	ending     bool
 
 	mu      sync.Mutex // guards the rest
 	spec    cluster.Spec
-	control ControlPlane // nil until it is ready
+	control ControlPlane   // nil until it is ready
+	pause   *cluster.Pause // nil if the cluster is not paused
 }
 
 var _ localapi.Backend = (*daemon)(nil)
@@ -112,7 +136,10 @@ var _ localapi.Backend = (*daemon)(nil)
 // exits on its own. The cause of an unexpected exit is the last word of the process; after an orderly end there is none.
 // The caller has locked the cluster for the daemon.
 func Run(ctx context.Context, o Options) error {
-	d := &daemon{Options: o, spec: o.Spec, story: newStory()}
+	d := &daemon{Options: o, spec: o.Spec, pause: o.Paused, story: newStory()}
+	d.idle = idle.New(idle.Options{
+		Paused: o.Paused != nil, After: o.Spec.AutoPause, Pause: o.Pause, Unpause: d.wake, Limit: wakeLimit, Scale: o.Scale, Log: o.Log,
+	})
 	err := d.run(ctx)
 	if err != nil && !errors.Is(err, context.Canceled) { // stopped while it started, it has nothing to explain
 		o.Words.Say(err.Error())
@@ -127,11 +154,11 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	ctx, d.stop = context.WithCancel(ctx)
 	defer d.stop()
 	var observer atomic.Pointer[observe.Observer] // which needs the addons, and they may have changed before it is there
-	if d.parts, err = d.Parts(func() {
+	if d.parts, err = d.Parts(Calls{Use: d.idle.Use, Changed: func() {
 		if o := observer.Load(); o != nil {
 			o.Notify()
 		}
-	}); err != nil {
+	}}); err != nil {
 		return err
 	}
 	past := d.restarts()
@@ -141,10 +168,11 @@ func (d *daemon) run(ctx context.Context) (err error) {
 			all, _ := routes.Read() // a problem less is found, then
 			return routes.Beside(all, spec.Subnet, spec.PodRange(), spec.ServiceRange())
 		},
-		Restarts: past, Own: func(now time.Time) []cluster.Problem { return d.ownProblems(past, now) },
+		Paused: d.paused, Restarts: past, Own: func(now time.Time) []cluster.Problem { return d.ownProblems(past, now) },
 	})
 	observer.Store(d.Observer)
-	d.ports = ports.New(ports.Options{Service: d.dialService, Log: d.Log, Scale: d.Scale})
+	defer d.idle.Close()
+	d.ports = ports.New(ports.Options{Service: d.dialService, Use: d.idle.Use, Log: d.Log, Scale: d.Scale})
 	defer d.ports.Close()
 	server, err := localapi.Listen(d.State.APISocket(), d, d.Log)
 	if err != nil {
@@ -165,7 +193,12 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	d.Log.Info("control plane is ready", "took", time.Since(begin).Round(time.Millisecond))
 	d.setControl(control)
 	d.Observer.Start(control)
-	stopKeeping := d.keep(control)
+	stopKeeping := d.keep()
+	d.pausing.Lock()
+	if d.paused() == nil {
+		d.stopActing = d.act(control)
+	}
+	d.pausing.Unlock()
 	d.finishStart(cluster.StepDone, nil)
 
 	select {
@@ -174,22 +207,35 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	}
 	begin = time.Now()
 	stopKeeping()
+	d.actNoMore()
 	d.Observer.Close()
 	control.Stop()
 	d.Log.Info("control plane has stopped", "took", time.Since(begin).Round(time.Millisecond))
 	return err
 }
 
-// keep starts keeping addons, Node objects and the pods of components as planned, certificates valid, and a guardian. The
-// returned function stops that and waits for it.
-func (d *daemon) keep(control ControlPlane) (stop func()) {
+// keep starts keeping certificates valid, and a guardian, and pausing the cluster when nobody uses it. The returned function
+// stops that and waits for it.
+func (d *daemon) keep() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { d.parts.Addons.Run(ctx) })
 	running.Go(func() { d.keepCertificates(ctx) })
 	if d.Guard != nil && !d.asked.Load() {
 		running.Go(func() { d.Guard(ctx) })
 	}
+	running.Go(func() { d.idle.Run(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+// act starts keeping addons, Node objects and the pods of components as planned. The returned function stops that and waits
+// for it.
+func (d *daemon) act(control ControlPlane) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { d.parts.Addons.Run(ctx) })
 	running.Go(func() {
 		if err := control.KeepNodes(ctx, d.NodeInformer()); err != nil {
 			d.Log.Error("node objects that somebody deletes do not come back", "err", err)

@@ -67,10 +67,17 @@ type house struct {
 	applied []cluster.Spec
 	addon   cluster.AddonState
 	changed func()
+	use     func(context.Context, string) (func(), error)
 }
 
 // run runs a daemon until the test ends.
 func run(t *testing.T) *house {
+	t.Helper()
+	return runWith(t, func(*house, *Options) {})
+}
+
+// runWith is run with other options.
+func runWith(t *testing.T, change func(*house, *Options)) *house {
 	t.Helper()
 	root, err := os.MkdirTemp("/tmp", "bd") // t.TempDir may be too long for a socket
 	if err != nil {
@@ -97,11 +104,11 @@ func run(t *testing.T) *house {
 	t.Cleanup(func() { _ = words.Close() })
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	h.cancel = cancel
-	go func() {
-		h.ended <- Run(ctx, Options{
-			State: h.state, Spec: spec, Parts: h.parts, KubernetesVersion: "v1.37.2", Log: slog.New(slog.DiscardHandler), Words: words, Scale: 1,
-		})
-	}()
+	o := Options{
+		State: h.state, Spec: spec, Parts: h.parts, KubernetesVersion: "v1.37.2", Log: slog.New(slog.DiscardHandler), Words: words, Scale: 1,
+	}
+	change(h, &o)
+	go func() { h.ended <- Run(ctx, o) }()
 	t.Cleanup(func() {
 		cancel()
 		select {
@@ -159,9 +166,9 @@ func (h *house) note(what string) {
 	h.notes = append(h.notes, what)
 }
 
-func (h *house) parts(changed func()) (Parts, error) {
-	changed() // the addons may call it before there is a watcher
-	h.changed = changed
+func (h *house) parts(c Calls) (Parts, error) {
+	c.Changed() // the addons may call it before there is a watcher
+	h.changed, h.use = c.Changed, c.Use
 	return Parts{Addons: h, Start: func(ctx context.Context, events func(cluster.Event)) (ControlPlane, error) {
 		events(cluster.Event{Kind: cluster.StepStarted, Step: "etcd"})
 		select {
@@ -251,6 +258,11 @@ func (c control) ShowComponents(ctx context.Context, _ cache.SharedIndexInformer
 	<-ctx.Done()
 	return nil
 }
+func (c control) Pause() error {
+	c.h.note("components end")
+	return nil
+}
+func (c control) Resume()              { c.h.note("components run") }
 func (c control) Failed() <-chan error { return c.h.failed }
 func (c control) Stop()                { c.h.note("control plane stops") }
 

@@ -27,10 +27,7 @@ func (d *daemon) dialService(ctx context.Context, service string, port int) (net
 	if err := d.Ready(); err != nil {
 		return nil, err
 	}
-	d.mu.Lock()
-	control := d.control
-	d.mu.Unlock()
-	return control.DialService(ctx, service, port)
+	return d.running().DialService(ctx, service, port)
 }
 
 // Ports implements localapi.PortBackend.

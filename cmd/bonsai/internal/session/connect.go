@@ -72,7 +72,7 @@ func dial(kubeconfig []byte) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.UserAgent = "bonsai-ui"
+	config.UserAgent = cluster.OwnAgentPrefix + "ui"
 	// The API server has its own fairness; a limit here only delays what a user is looking at.
 	config.QPS = -1
 	config.WarningHandler = rest.NoWarnings{}

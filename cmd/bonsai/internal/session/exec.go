@@ -156,6 +156,9 @@ func (s *Session) execInNode(ctx context.Context, e kube.Exec) (code int, err er
 			}
 		})
 	}
+	if err := s.o.Engine.Wake(ctx, s.o.Name, nil); err != nil {
+		return 0, s.explain(ctx, "run a command in "+e.Node, err)
+	}
 	err = s.withNode(ctx, e.Node, func(d node.Driver, c node.Container) error {
 		code, err = d.Exec(ctx, c.Name, x)
 		return err

@@ -33,6 +33,8 @@ type Engine interface {
 	Addons(ctx context.Context, name string) ([]cluster.AddonStatus, error)
 	Ports(ctx context.Context, name string) ([]cluster.PortStatus, error)
 	Checkpoints(name string) ([]cluster.Checkpoint, error)
+	// Wake unpauses a paused cluster; of any other it asks nothing.
+	Wake(ctx context.Context, name string, events func(cluster.Event)) error
 }
 
 // Options define which cluster a Session is for, and its dependencies.
