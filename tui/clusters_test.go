@@ -14,8 +14,9 @@ func TestClustersAreSwitched(t *testing.T) {
 	r.keys("j", "enter")
 	r.shows("it is the one that is shown")
 	r.keys("k", "enter")
-	if !r.ended || r.u.outcome.Cluster != "ci" {
-		t.Errorf("ended %v with %+v", r.ended, r.u.outcome)
+	r.until("the end", func(string) bool { return r.ended })
+	if r.u.outcome.Cluster != "ci" {
+		t.Errorf("it ended with %+v", r.u.outcome)
 	}
 }
 
@@ -57,8 +58,9 @@ func TestOtherClustersAreOperated(t *testing.T) {
 	r.keys("ctrl+u", `"ci"`, "enter")
 	r.shows("there is a cluster of this name")
 	r.keys(`"-2"`, "enter")
-	if !r.ended || r.u.outcome.Cluster != "ci-2" {
-		t.Errorf("ended %v with %+v", r.ended, r.u.outcome)
+	r.until("the end", func(string) bool { return r.ended })
+	if r.u.outcome.Cluster != "ci-2" {
+		t.Errorf("it ended with %+v", r.u.outcome)
 	}
 }
 

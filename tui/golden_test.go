@@ -125,6 +125,8 @@ func (r *rig) show(keys []string, text string) {
 			r.until("what is beside the list", func(screen string) bool { return !strings.Contains(screen, "reading it") && p.complete() })
 		case *portsPage:
 			r.until("Services and ports", func(string) bool { return p.u.state.Services.Synced && len(p.kept) > 0 })
+		case *dnsPage:
+			r.until("the state of the servers", func(string) bool { return len(p.servers) > 0 })
 		case *subjectPage:
 			r.until("what the page shows", func(screen string) bool { return !strings.Contains(screen, "reading it") && p.complete() })
 		}

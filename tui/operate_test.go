@@ -167,8 +167,9 @@ func TestAnotherClusterByName(t *testing.T) {
 	r.keys("ctrl+k", `"another cluster"`, "enter")
 	r.shows("or the name of a new one")
 	r.keys(`"new"`, "enter")
-	if !r.ended || r.u.outcome.Cluster != "new" {
-		t.Errorf("ended %v with %+v", r.ended, r.u.outcome)
+	r.until("the end", func(string) bool { return r.ended })
+	if r.u.outcome.Cluster != "new" {
+		t.Errorf("it ended with %+v", r.u.outcome)
 	}
 }
 
