@@ -7,6 +7,7 @@ package idle
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -30,6 +31,9 @@ type Options struct {
 // Keeper is safe for concurrent use. Its zero value is not useful; see New.
 type Keeper struct {
 	o Options
+	// life ends with Close.
+	life context.Context //nolint:containedctx // that of attempts to wake the cluster, which outlive the call that begins them
+	end  context.CancelFunc
 
 	mu     sync.Mutex // guards the rest
 	paused bool
@@ -42,7 +46,6 @@ type Keeper struct {
 	// changed is closed and replaced whenever it may be time for something else.
 	changed chan struct{}
 	work    sync.WaitGroup
-	closed  bool
 }
 
 // waking is one attempt to unpause a cluster.
@@ -51,9 +54,14 @@ type waking struct {
 	err  error
 }
 
-// New returns a Keeper of a cluster that is used now. Close it after Run has returned and no more calls of Use come.
+// errClosed is why a cluster is not woken any more.
+var errClosed = errors.New("the control plane is stopping")
+
+// New returns a Keeper of a cluster that is used now. The caller closes it.
 func New(o Options) *Keeper {
-	return &Keeper{o: o, paused: o.Paused, after: o.After, last: time.Now(), changed: make(chan struct{})}
+	k := &Keeper{o: o, paused: o.Paused, after: o.After, last: time.Now(), changed: make(chan struct{})}
+	k.life, k.end = context.WithCancel(context.Background())
+	return k
 }
 
 // PauseIdle is SetPaused(true) for a pause that Run has asked for; it refuses if somebody has used the cluster since.
@@ -75,6 +83,9 @@ func (k *Keeper) Use(ctx context.Context, what string) (done func(), err error) 
 	k.mu.Lock()
 	k.using++
 	w := k.wake(what)
+	if w == nil && k.paused {
+		err = errClosed
+	}
 	k.mu.Unlock()
 	if w != nil {
 		select {
@@ -85,23 +96,23 @@ func (k *Keeper) Use(ctx context.Context, what string) (done func(), err error) 
 		}
 	}
 	if err != nil {
-		k.end()
+		k.leave()
 		return nil, err
 	}
-	return sync.OnceFunc(k.end), nil
+	return sync.OnceFunc(k.leave), nil
 }
 
-// end is the end of a use.
-func (k *Keeper) end() {
+// leave is the end of a use.
+func (k *Keeper) leave() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.using--
 	k.last = time.Now()
 }
 
-// wake begins to wake a paused cluster, unless that is under way; nil if it is not paused. k.mu is held.
+// wake begins to wake a paused cluster, unless that is under way; nil if it is not paused, or the Keeper closed. k.mu is held.
 func (k *Keeper) wake(what string) *waking {
-	if !k.paused || k.waking != nil || k.closed {
+	if !k.paused || k.waking != nil || k.life.Err() != nil {
 		return k.waking
 	}
 	w := &waking{done: make(chan struct{})}
@@ -109,7 +120,7 @@ func (k *Keeper) wake(what string) *waking {
 	k.work.Go(func() {
 		began := time.Now()
 		// Whoever asked first may give up, and others wait.
-		ctx, cancel := k.o.Scale.Limit(context.Background(), k.o.Limit, "the cluster to wake")
+		ctx, cancel := k.o.Scale.Limit(k.life, k.o.Limit, "the cluster to wake")
 		defer cancel()
 		w.err = k.o.Unpause(ctx)
 		if w.err != nil {
@@ -190,10 +201,10 @@ func (k *Keeper) left() (_ time.Duration, changed <-chan struct{}) {
 	return max(0, k.after-time.Since(k.last)), k.changed
 }
 
-// Close waits for an attempt to wake the cluster. After it, none is begun.
+// Close ends an attempt to wake the cluster, and waits for that. After it, none is begun: uses of a paused cluster fail.
 func (k *Keeper) Close() {
-	k.mu.Lock()
-	k.closed = true
+	k.mu.Lock() // nobody begins one beside
+	k.end()
 	k.mu.Unlock()
 	k.work.Wait()
 }

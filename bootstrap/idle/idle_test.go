@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,10 +19,24 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type fixture struct {
 	*Keeper
 	began time.Time
+	stop  func()
+
+	mu    sync.Mutex // guards the rest
 	notes []string
 	// fails is what the next attempts end with.
 	fails error
-	stop  func()
+}
+
+func (f *fixture) failsWith(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fails = err
+}
+
+func (f *fixture) failure() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.fails
 }
 
 func begin(t *testing.T, o Options) *fixture {
@@ -33,9 +48,9 @@ func begin(t *testing.T, o Options) *fixture {
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
-			if f.fails != nil {
+			if err := f.failure(); err != nil {
 				f.note(what + " fails")
-				return f.fails
+				return err
 			}
 			if paused && !f.PauseIdle() {
 				f.note(what + " refused")
@@ -63,12 +78,16 @@ func begin(t *testing.T, o Options) *fixture {
 }
 
 func (f *fixture) note(what string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.notes = append(f.notes, what+" at "+time.Since(f.began).String())
 }
 
 func (f *fixture) wants(t *testing.T, want ...string) {
 	t.Helper()
 	synctest.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if !slices.Equal(f.notes, want) {
 		t.Errorf("got %q, want %q", f.notes, want)
 	}
@@ -157,11 +176,12 @@ func TestAClusterThatCannotBeWoken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := begin(t, Options{Paused: true})
 		defer f.stop()
-		f.fails = errors.New("no engine")
-		if _, err := f.Use(t.Context(), "a test"); !errors.Is(err, f.fails) {
+		broken := errors.New("no engine")
+		f.failsWith(broken)
+		if _, err := f.Use(t.Context(), "a test"); !errors.Is(err, broken) {
 			t.Errorf("got %v", err)
 		}
-		f.fails = nil // the next one tries again
+		f.failsWith(nil) // the next one tries again
 		f.use(t, 0)
 		f.wants(t, "unpause fails at 1s", "unpause at 2s")
 	})
@@ -204,10 +224,32 @@ func TestAPauseThatFailsIsTriedAgainLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := begin(t, Options{After: time.Minute})
 		defer f.stop()
-		f.fails = errors.New("another command works on the cluster")
+		f.failsWith(errors.New("another command works on the cluster"))
 		time.Sleep(90 * time.Second)
-		f.fails = nil
+		f.failsWith(nil)
 		time.Sleep(time.Minute)
 		f.wants(t, "pause fails at 1m1s", "pause at 2m2s")
+	})
+}
+
+func TestCloseEndsAWaking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := begin(t, Options{Paused: true})
+		ended := make(chan error)
+		go func() {
+			_, err := f.Use(t.Context(), "a test")
+			ended <- err
+		}()
+		time.Sleep(500 * time.Millisecond)
+		go f.stop()
+		if err := <-ended; !errors.Is(err, context.Canceled) || time.Since(f.began) != 500*time.Millisecond {
+			t.Errorf("the use ended after %s with %v", time.Since(f.began), err)
+		}
+		synctest.Wait()
+		if _, err := f.Use(t.Context(), "a test"); !errors.Is(err, errClosed) {
+			t.Errorf("a use after the end: %v", err)
+		}
+		f.SetPaused(false)
+		f.use(t, 0) // which needs nobody
 	})
 }

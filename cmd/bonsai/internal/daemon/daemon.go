@@ -207,6 +207,7 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	}
 	begin = time.Now()
 	stopKeeping()
+	d.idle.Close() // requests that wait for the cluster to wake would delay the end of the API server
 	d.actNoMore()
 	d.Observer.Close()
 	control.Stop()
