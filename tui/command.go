@@ -26,7 +26,7 @@ func bonsaiCommand(args ...string) cluster.Command {
 		other, args = args[i+1], slices.Concat(args[:i], args[i+2:])
 	}
 	verb := 1
-	if len(args) > 1 && slices.Contains([]string{"addons", "config", "dns", "image", "node", "port", "profile"}, args[0]) {
+	if len(args) > 1 && slices.Contains([]string{"addons", "checkpoint", "config", "dns", "image", "node", "port", "profile"}, args[0]) {
 		verb = 2
 	}
 	c := cluster.Bonsai(args[:verb]...).With(args[verb:]...)

@@ -50,6 +50,8 @@ var places = map[string]struct {
 	"component log": {world: shop, keys: []string{"8", "enter"}, is: keymap.Logs},
 	"services":      {world: shop, keys: []string{"9"}, shows: "kubernetes", is: keymap.Services},
 	"images":        {world: shop, keys: []string{"I"}, shows: "cart:1.4.2", is: keymap.Images},
+	"checkpoints":   {world: shop, keys: []string{"K", "j"}, shows: "before-migration", is: keymap.Checkpoints},
+	"doctor":        {world: shop, keys: []string{"H"}, shows: "128 of 128", is: keymap.Doctor},
 	"clusters":      {world: shop, keys: []string{"P"}, shows: "shown here", is: keymap.Clusters},
 	"cluster file":  {world: shop, keys: []string{"V"}, shows: "config view", is: keymap.File},
 	"forwarded ports": {world: shop, keys: []string{"9"}, shows: "kubernetes", is: keymap.Forwards, then: func(r *rig) {

@@ -57,6 +57,10 @@ type fakeSession struct {
 	// ports are those of this machine that lead into the cluster, images those of the nodes.
 	ports  []cluster.PortStatus
 	images map[string][]cluster.NodeImage
+	// checkpoints are those of the cluster; checks is what Doctor sees, and fixes how often it repaired.
+	checkpoints []cluster.Checkpoint
+	checks      []cluster.Check
+	fixes       int
 	// disabled are addons beside those of the snapshot.
 	disabled []cluster.AddonStatus
 	// history, if set, is what History answers.
@@ -159,6 +163,27 @@ func (s *fakeSession) Images(context.Context) (map[string][]cluster.NodeImage, e
 
 func (s *fakeSession) EngineImages(context.Context) ([]string, error) {
 	return []string{"hello:1", "my-app:dev", "other.example/tool:2"}, s.isDown()
+}
+
+func (s *fakeSession) Checkpoints(context.Context) ([]cluster.Checkpoint, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.checkpoints), s.down
+}
+
+func (s *fakeSession) Doctor(_ context.Context, fix bool) ([]cluster.Check, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := slices.Clone(s.checks)
+	if fix {
+		s.fixes++
+		for i := range list {
+			if list[i].ID == "state-folder" {
+				list[i] = cluster.Check{ID: "state-folder", Title: "State folder", State: cluster.CheckOK, Detail: "/home/jane/.bonsai", Fixed: []string{"made /home/jane/.bonsai private"}}
+			}
+		}
+	}
+	return list, nil
 }
 
 func (s *fakeSession) Addons(context.Context) ([]cluster.AddonStatus, error) {

@@ -180,7 +180,7 @@ func (u *ui) refuseSecond(name string) bool {
 func (u *ui) changeCluster(name string, args []string, title string, done func(error)) {
 	t := u.operate(args, title, func([]cluster.Event) {}, done)
 	t.changes, t.verb = name, args[0]
-	if args[0] == "node" {
+	if args[0] == "node" || args[0] == "checkpoint" {
 		t.verb += " " + args[1]
 	}
 }
@@ -367,6 +367,8 @@ func (u *ui) operations() []choice {
 		u.toast.say(paint.Plain, u.T("%s on a pod shows it", u.keys.Key("birth")))
 	})
 	add(u.T("what has happened to objects, and who did it"), "history", "changes diff revert", runs, func() { u.push(newChangesPage(u)) })
+	add(u.T("save, restore, fork and delete checkpoints"), "checkpoint list", "save restore fork snapshot backup", gone, func() { u.act("checkpoints") })
+	add(u.T("whether this machine is fit for clusters"), "doctor", "check machine repair fix problems", "", func() { u.act("doctor") })
 	add(u.T("load an image into the nodes"), "image load", "docker import", runs, u.askImage)
 	add(u.T("list the images in the nodes; load, pull and remove them"), "image ls", "rm missing", runs, func() { u.act("images") })
 	add(u.T("list the ports of this machine; open and close them"), "port list", "add remove forward", gone, func() { u.act("screen.ports") })
@@ -386,7 +388,7 @@ func (u *ui) operations() []choice {
 
 // readingVerbs change nothing.
 var readingVerbs = []string{
-	"history", "ui -p", "profile list", "config view", "plan -f", "port list", "addons list", "addons status", "top", "birth", "image ls", "dns query", "dns status", "dns log", "node list", "logs", "status", "version",
+	"history", "checkpoint list", "doctor", "ui -p", "profile list", "config view", "plan -f", "port list", "addons list", "addons status", "top", "birth", "image ls", "dns query", "dns status", "dns log", "node list", "logs", "status", "version",
 }
 
 // splitArgs takes a command line apart: blanks separate, quotes and backslashes protect. Nothing is expanded.

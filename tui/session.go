@@ -41,6 +41,10 @@ type ClusterSession interface {
 	// engine has, which can be loaded into the nodes.
 	Images(ctx context.Context) (map[string][]cluster.NodeImage, error)
 	EngineImages(ctx context.Context) ([]string, error)
+	// Checkpoints are those of the cluster, the newest first, also while it does not run. Operate saves, restores and deletes them.
+	Checkpoints(ctx context.Context) ([]cluster.Checkpoint, error)
+	// Doctor looks at this machine, and with fix repairs what this user has the rights for before that.
+	Doctor(ctx context.Context, fix bool) ([]cluster.Check, error)
 	// Addons are all that this version has, also the disabled ones, and also of a cluster that is not running or does not
 	// exist.
 	Addons(ctx context.Context) ([]cluster.AddonStatus, error)

@@ -23,6 +23,29 @@ func shop() *fakeSession {
 	ago := func(d time.Duration) time.Time { return fakeNow.Add(-d) }
 	s := &fakeSession{
 		changed: make(chan struct{}), rows: map[string][]kube.Row{}, columns: map[string][]kube.Column{}, births: map[string]cluster.Birth{}, yaml: map[string]string{},
+		checkpoints: []cluster.Checkpoint{
+			{Name: "auto-20260314-115900-120", Created: ago(5 * time.Minute), Reason: "before checkpoint restore", StoreCopy: cluster.StoreCopy{Objects: 318}, KubernetesVersion: "1.37", FileBytes: 71 << 10},
+			{
+				Name: "before-migration", Created: ago(26 * time.Minute), StoreCopy: cluster.StoreCopy{Objects: 322}, KubernetesVersion: "1.37", FileBytes: 9 << 20,
+				WithVolumes: true, Volumes: []cluster.VolumeCopy{{Place: 1, Node: "dev-2", Bytes: 48 << 20}},
+			},
+			{Name: "damaged", Created: ago(49 * time.Hour), Problem: "the checkpoint is damaged: the checksum of store.zst is wrong", FileBytes: 64 << 10},
+		},
+		checks: []cluster.Check{
+			{ID: "engine", Title: "Container engine", State: cluster.CheckOK, Detail: "Docker 28.0.0 on this machine"},
+			{ID: "limits", Title: "Limits", State: cluster.CheckError, Problems: []cluster.Problem{{
+				Kind: "Limit", Severity: cluster.SeverityError, Summary: "inotify instances: 128 of 128 are in use", Cause: "programs of this user hold them",
+				Advice: []cluster.Advice{cluster.Advise("raise the limit", cluster.Program("sudo", "sysctl", "-w", "fs.inotify.max_user_instances=8192").Change())},
+			}}},
+			{ID: "state-folder", Title: "State folder", State: cluster.CheckWarning, Problems: []cluster.Problem{{
+				Kind: cluster.ProblemFolder, Severity: cluster.SeverityWarning, Summary: "others may look into /home/jane/.bonsai",
+			}}},
+			{ID: "clusters", Title: "Clusters", State: cluster.CheckWarning, Problems: []cluster.Problem{{
+				Kind: "NotRunning", Severity: cluster.SeverityWarning, Summary: "a node does not run",
+				Advice: []cluster.Advice{cluster.Advise("start it", cluster.Bonsai("node", "start").On("dev-3").Cure())},
+			}}},
+			{ID: "firewall", Title: "Firewall", State: cluster.CheckUnknown, Detail: "no cluster runs"},
+		},
 		types: []kube.ResourceType{
 			kube.PodType(), kube.NodeType(),
 			{Version: "v1", Resource: "namespaces", Kind: "Namespace", Short: []string{"ns"}},

@@ -344,6 +344,10 @@ func (u *ui) act(id string) bool {
 		u.push(newImagesPage(u, ""))
 	case "clusters":
 		u.push(newClustersPage(u))
+	case "checkpoints":
+		u.push(newCheckpointsPage(u))
+	case "doctor":
+		u.push(newDoctorPage(u))
 	case "file":
 		u.openFile()
 	case "node.add":

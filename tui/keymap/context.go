@@ -25,25 +25,28 @@ const (
 	Control  Context = "control"
 	Images   Context = "images"   // images of the nodes
 	Clusters Context = "clusters" // the clusters of this user
-	File     Context = "file"     // a cluster file
-	Services Context = "services"
-	Forwards Context = "forwards" // ports that are forwarded
-	History  Context = "history"  // what was done from here
-	Changes  Context = "changes"  // what has happened to objects
-	Panes    Context = "panes"    // panes beside each other, on wide terminals
-	Scroll   Context = "scroll"   // every text
-	Text     Context = "text"     // a text that has a page of its own
-	Lines    Context = "lines"    // a text whose lines can be narrowed down and shown in several ways
-	Search   Context = "search"   // a text in which something is searched
-	Logs     Context = "logs"
-	Start    Context = "start"  // the start view
-	Offers   Context = "offers" // the start view before a start
-	Failed   Context = "failed" // the start view after a start that failed
-	Started  Context = "started"
-	Dialog   Context = "dialog" // questions, menus and prompts
-	Question Context = "question"
-	Prompt   Context = "prompt" // the line at the bottom
-	Input    Context = "input"  // wherever a line of text is typed
+	// Checkpoints are those of the cluster, Doctor is what is looked at on this machine.
+	Checkpoints Context = "checkpoints"
+	Doctor      Context = "doctor"
+	File        Context = "file" // a cluster file
+	Services    Context = "services"
+	Forwards    Context = "forwards" // ports that are forwarded
+	History     Context = "history"  // what was done from here
+	Changes     Context = "changes"  // what has happened to objects
+	Panes       Context = "panes"    // panes beside each other, on wide terminals
+	Scroll      Context = "scroll"   // every text
+	Text        Context = "text"     // a text that has a page of its own
+	Lines       Context = "lines"    // a text whose lines can be narrowed down and shown in several ways
+	Search      Context = "search"   // a text in which something is searched
+	Logs        Context = "logs"
+	Start       Context = "start"  // the start view
+	Offers      Context = "offers" // the start view before a start
+	Failed      Context = "failed" // the start view after a start that failed
+	Started     Context = "started"
+	Dialog      Context = "dialog" // questions, menus and prompts
+	Question    Context = "question"
+	Prompt      Context = "prompt" // the line at the bottom
+	Input       Context = "input"  // wherever a line of text is typed
 )
 
 // Place is a context as the documentation has it.
@@ -74,6 +77,8 @@ func Places() []Place {
 		{Control, "On the screen of the control plane", []Context{Table}},
 		{Images, "On the page of images", []Context{Table}},
 		{Clusters, "On the page of clusters", []Context{Table}},
+		{Checkpoints, "On the page of checkpoints", []Context{Table}},
+		{Doctor, "On the page of this machine", []Context{Table}},
 		{File, "On the page of the cluster file", []Context{Text}},
 		{Services, "On the screen of ports, for Services", []Context{Objects}},
 		{Forwards, "On the screen of ports, for ports of this machine", []Context{About, Table}},

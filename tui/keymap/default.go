@@ -43,6 +43,8 @@ func everywhere() []Action {
 		{"quit", in(Global), keys("q", "ctrl+c"), "quit", "quit; the cluster keeps running"},
 		{"images", in(Global), keys("I"), "", "images in the nodes"},
 		{"clusters", in(Global), keys("P"), "", "clusters: switch, start, stop, delete"},
+		{"checkpoints", in(Global), keys("K"), "", "checkpoints: save, restore, fork, delete"},
+		{"doctor", in(Global), keys("H"), "", "whether this machine is fit for clusters"},
 		{"file", in(Global), keys("V"), "", "the cluster file: view, plan, apply"},
 		{"cluster.pause", in(Global), keys("Z"), "", "pause the cluster, or let it run again"},
 		{"cluster.stop", in(Global), keys("Q"), "", "stop the cluster"},
@@ -134,6 +136,17 @@ func pages() []Action {
 		{"profile.delete", in(Clusters), keys("delete", "ctrl+x"), "delete", "delete the cluster"},
 		{"profile.new", in(Clusters), keys("+"), "new", "go to a new cluster"},
 		{"profile.copy", in(Clusters), keys("c", "C"), "copy", "copy the name"},
+
+		{"checkpoint.save", in(Checkpoints), keys("+"), "save", "save a checkpoint"},
+		{"checkpoint.restore", in(Checkpoints), keys("r"), "restore", "go back to the checkpoint"},
+		{"checkpoint.fork", in(Checkpoints), keys("f"), "fork", "a second cluster from the checkpoint"},
+		{"checkpoint.delete", in(Checkpoints), keys("delete", "ctrl+x"), "delete", "delete the checkpoint"},
+		{"checkpoint.copy", in(Checkpoints), keys("c", "C"), "copy", "copy the name"},
+
+		{"doctor.fix", in(Doctor), keys("f"), "fix", "run what fixes it"},
+		{"doctor.repair", in(Doctor), keys("+"), "repair", "repair what this user has the rights for"},
+		{"doctor.again", in(Doctor), keys("r"), "look again", "look again"},
+		{"doctor.copy", in(Doctor), keys("c", "C"), "copy the command", "copy what to type"},
 
 		{"file.plan", in(File), keys("p"), "plan a file", "what a cluster file would change"},
 		{"file.apply", in(File), keys("a"), "apply it", "make the cluster what the file says"},

@@ -35,6 +35,7 @@ type Engine interface {
 	Checkpoints(name string) ([]cluster.Checkpoint, error)
 	// Wake unpauses a paused cluster; of any other it asks nothing.
 	Wake(ctx context.Context, name string, events func(cluster.Event)) error
+	Doctor(ctx context.Context, fix bool) ([]cluster.Check, error)
 }
 
 // Options define which cluster a Session is for, and its dependencies.
