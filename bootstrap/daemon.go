@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"bonsai/bootstrap/buildinfo"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/componentlog"
 	"bonsai/bootstrap/fault"
@@ -41,11 +42,7 @@ func (o *operation) ensureDaemon(ctx context.Context) error {
 	}
 	ctx, cancel := o.limit(ctx, daemonLimit, "the control plane to get ready")
 	defer cancel()
-	if o.Current.Running && (o.outdated.daemon || o.Restarts(plan.PartControlPlane)) {
-		with := "other settings"
-		if o.outdated.daemon {
-			with = "new certificates"
-		}
+	if with := o.restartsWith(); o.Current.Running && with != "" {
 		if err := o.rec.step("daemon", "Control plane (restarting with "+with+")", func(func(string)) error { return o.stopDaemon(ctx, o.state) }); err != nil {
 			return err
 		}
@@ -101,6 +98,27 @@ func (o *operation) ensureDaemon(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// restartsWith is what a running daemon has to be restarted for; empty if it can stay.
+func (o *operation) restartsWith() string {
+	switch {
+	case o.outdated.daemon:
+		return "new certificates"
+	case o.Restarts(plan.PartControlPlane):
+		return "other settings"
+	case o.rec.operation == "start" && o.otherBuild():
+		return "this version of bonsai"
+	}
+	return ""
+}
+
+// otherBuild reports whether the daemon is of another executable than the one that would be started now. Nodes are of this one
+// after a start, and no control plane may be older than its nodes.
+func (o *operation) otherBuild() bool {
+	d, ok := o.state.Daemon()
+	build := buildinfo.Build(o.env.Executable)
+	return ok && build != "" && d.Build != build
 }
 
 // adopt makes the daemon outlive what started it, where that is possible: without it the cluster works as well, until the

@@ -5,6 +5,10 @@ package buildinfo
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"debug/elf"
+	"encoding/hex"
+	"fmt"
 	"runtime"
 	"runtime/debug"
 )
@@ -63,3 +67,33 @@ func Get() Info {
 		Platform:   runtime.GOOS + "/" + runtime.GOARCH,
 	}
 }
+
+// ID returns the identity that the Go linker gave an executable: a hash of its content, which differs with each change also
+// where version and commit do not.
+func ID(executable string) (string, error) {
+	file, err := elf.Open(executable)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = file.Close() }()
+	section := file.Section(".note.go.buildid")
+	if section == nil {
+		return "", fmt.Errorf("%s has no Go build id", executable)
+	}
+	note, err := section.Data()
+	// The note's name, "Go", and the three numbers before it are the same in all executables.
+	return string(note), err
+}
+
+// Build is a short form of an executable's ID; empty if it is not known, as outside Linux.
+func Build(executable string) string {
+	id, err := ID(executable)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(id))
+	return hex.EncodeToString(sum[:8])
+}
+
+// Self is the Build of the running executable.
+func Self() string { return Build("/proc/self/exe") }

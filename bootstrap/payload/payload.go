@@ -10,7 +10,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"crypto/sha256"
-	"debug/elf"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"bonsai/bootstrap/buildinfo"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/node"
@@ -65,7 +65,7 @@ func open(executable string, files fs.FS) (node.Payload, error) {
 		fmt.Fprintln(hash, name, d.SHA256)
 		size += d.Size
 	}
-	id, err := buildID(executable)
+	id, err := buildinfo.ID(executable)
 	if err != nil {
 		return node.Payload{}, fault.New(fault.Internal, "identify this executable", err)
 	}
@@ -117,22 +117,6 @@ func describe(files fs.FS, name string) (d description, err error) {
 		return d, fault.New(fault.Internal, "read the embedded payload", err)
 	}
 	return d, nil
-}
-
-// buildID returns the identity that the Go linker gave an executable: a hash of its content.
-func buildID(executable string) (string, error) {
-	file, err := elf.Open(executable)
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	section := file.Section(".note.go.buildid")
-	if section == nil {
-		return "", fmt.Errorf("%s has no Go build id", executable)
-	}
-	note, err := section.Data()
-	// The note's name, "Go", and the three numbers before it are the same in all executables.
-	return string(note), err
 }
 
 const (

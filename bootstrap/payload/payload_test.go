@@ -18,6 +18,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"go.uber.org/goleak"
 
+	"bonsai/bootstrap/buildinfo"
 	"bonsai/bootstrap/fault"
 )
 
@@ -153,7 +154,7 @@ func TestHashFollowsEachPart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, err := buildID(os.Args[0])
+	id, err := buildinfo.ID(os.Args[0])
 	if err != nil {
 		t.Fatal(err)
 	}

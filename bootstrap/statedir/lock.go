@@ -12,6 +12,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"bonsai/bootstrap/buildinfo"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/wait"
@@ -128,7 +129,9 @@ func (c Cluster) LockDaemon(ctx context.Context) (*Lock, error) {
 		d, _ := c.Daemon()
 		return nil, fault.Newf(fault.Busy, "cluster %s already has a daemon (process %d)", c.Name, d.PID)
 	}
-	if err := c.saveJSON(c.path("daemon.json"), Daemon{Process: thisProcess(), Started: time.Now(), Certificates: c.Certificates("")}); err != nil {
+	if err := c.saveJSON(c.path("daemon.json"), Daemon{
+		Process: thisProcess(), Started: time.Now(), Certificates: c.Certificates(""), Bonsai: buildinfo.Version, Build: buildinfo.Self(),
+	}); err != nil {
 		return nil, errors.Join(err, f.Unlock())
 	}
 	return &Lock{f: f}, nil
@@ -140,6 +143,9 @@ type Daemon struct {
 	Started time.Time `json:"started"`
 	// Certificates are those that it has read; see Cluster.Certificates.
 	Certificates string `json:"certificates,omitempty"`
+	// Bonsai is its version, and Build its executable (buildinfo.Self); empty if an older one wrote this.
+	Bonsai string `json:"bonsai,omitempty"`
+	Build  string `json:"build,omitempty"`
 }
 
 // Daemon returns what the newest daemon recorded about itself.

@@ -235,8 +235,12 @@ func (c Cluster) LoadSpec() (*cluster.Spec, error) {
 		return nil, broken(err)
 	}
 	if head.Version > cluster.SpecVersion {
-		return nil, fault.Newf(fault.SpecBroken, "cluster %s was created by a newer bonsai (spec version %d, this one reads up to %d)",
-			c.Name, head.Version, cluster.SpecVersion).
+		newer := "a newer bonsai"
+		if d, ok := c.Daemon(); ok && d.Bonsai != "" {
+			newer = "bonsai " + d.Bonsai
+		}
+		return nil, fault.Newf(fault.SpecBroken, "cluster %s was last started by %s (spec version %d, this one reads up to %d)",
+			c.Name, newer, head.Version, cluster.SpecVersion).
 			Advise("use that bonsai, or delete the cluster", cluster.Bonsai("delete").Of(c.Name).Change())
 	}
 	spec := &cluster.Spec{}

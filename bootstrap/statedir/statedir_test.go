@@ -219,6 +219,26 @@ func TestLockSurvivesDeletionOfTheFolder(t *testing.T) {
 	}
 }
 
+// TestANewerSpecNamesWhoCanReadIt: the bonsai that started the cluster last.
+func TestANewerSpecNamesWhoCanReadIt(t *testing.T) {
+	c := testCluster(t)
+	spec := testSpec()
+	spec.Version = cluster.SpecVersion + 1
+	data, err := json.Marshal(spec)
+	if err == nil {
+		err = os.WriteFile(c.SpecFile(), data, 0o600)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(c.Dir(), "daemon.json"), []byte(`{"pid":1,"bonsai":"v9.1.0"}`), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.LoadSpec(); fault.KindOf(err) != fault.SpecBroken || !strings.Contains(err.Error(), "last started by bonsai v9.1.0") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestDaemonLock(t *testing.T) {
 	c := testCluster(t)
 	if c.DaemonAlive() {
