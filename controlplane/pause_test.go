@@ -2,13 +2,21 @@ package controlplane_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/controlplane"
@@ -83,5 +91,83 @@ func TestPauseAndResume(t *testing.T) {
 			t.Fatal(err)
 		default:
 		}
+	}
+}
+
+// Of all that is asked of an API server with all its components, only what a user asks is a use of the cluster.
+func TestUses(t *testing.T) {
+	dir := t.TempDir()
+	var mu sync.Mutex // guards the rest
+	var uses []string
+	using, asleep := 0, error(nil)
+	cp := startWith(t, dir, func(*cluster.Spec) {}, func(o *controlplane.Options) {
+		o.Use = func(_ context.Context, what string) (func(), error) {
+			mu.Lock()
+			defer mu.Unlock()
+			uses = append(uses, what)
+			if asleep != nil {
+				return nil, asleep
+			}
+			using++
+			return func() {
+				mu.Lock()
+				defer mu.Unlock()
+				using--
+			}, nil
+		}
+	})
+	defer cp.Stop()
+	pki := filepath.Join(dir, "pki")
+	admin, err := kubernetes.NewForConfig(&rest.Config{Host: cp.LoopbackConfig().Host, UserAgent: "test", TLSClientConfig: rest.TLSClientConfig{
+		CAFile: filepath.Join(pki, "ca.crt"), CertFile: filepath.Join(pki, "admin.crt"), KeyFile: filepath.Join(pki, "admin.key"),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := cp.Answers(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.Discovery().ServerVersion(); err != nil {
+		t.Fatal(err)
+	}
+	// Controllers have made it, and have used the API server a lot by then.
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		_, err := cp.Client().CoreV1().ServiceAccounts("default").Get(ctx, "default", metav1.GetOptions{})
+		if err == nil {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatal(err)
+		case <-tick.C:
+		}
+	}
+	mu.Lock()
+	if len(uses) > 0 {
+		t.Errorf("without a user, these are uses: %q", uses)
+	}
+	mu.Unlock()
+	if _, err := admin.CoreV1().Pods("").List(ctx, metav1.ListOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	watch, err := admin.CoreV1().Pods("").Watch(ctx, metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watch.Stop()
+	mu.Lock()
+	want := []string{"list pods by kubernetes-admin with test", "watch pods by kubernetes-admin with test"}
+	if !slices.Equal(uses, want) || using != 0 {
+		t.Errorf("the uses are %q, want %q; %d have not ended", uses, want, using)
+	}
+	asleep = errors.New("the engine does not answer")
+	mu.Unlock()
+	_, err = admin.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+	if !apierrors.IsServiceUnavailable(err) || !strings.Contains(err.Error(), "cannot be woken: the engine does not answer; try: bonsai unpause") {
+		t.Errorf("the API server of a cluster that cannot be woken answers %v", err)
 	}
 }
