@@ -61,7 +61,7 @@ func (s AddonSetting) Canonical(text string) (string, error) {
 		return strconv.Itoa(n), nil
 	case SettingName:
 		if !isHostName(text) || text != strings.ToLower(text) {
-			return "", fmt.Errorf("%q is not a name in Kubernetes, of lower-case letters, digits, - and .", text)
+			return "", fmt.Errorf("%q is not a name in Kubernetes, of lower-case letters, digits, dashes and dots", text)
 		}
 	}
 	return text, nil
