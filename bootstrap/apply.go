@@ -260,6 +260,9 @@ func (o *operation) ensureAll(ctx context.Context) error {
 		if err := o.ensureDaemon(ctx); err != nil {
 			return err
 		}
+		if err := o.haltArrivals(ctx, r); err != nil {
+			return err
+		}
 		if err := o.ensureNodes(ctx); err != nil {
 			return err
 		}

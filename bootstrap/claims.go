@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"path"
 	"slices"
@@ -46,7 +47,7 @@ func (o *operation) writeClaims(ctx context.Context, c node.Container, w io.Writ
 	case err != nil:
 		return err
 	case code != 0:
-		return fault.Newf(fault.Node, "copy the data of claims on node %s: tar exited with code %d: %s", c.Node, code, strings.TrimSpace(said.String()))
+		return fault.New(fault.Node, "copy the data of claims on node "+c.Node, fmt.Errorf("%w: it exited with code %d: %s", errCopy, code, strings.TrimSpace(said.String())))
 	}
 	return nil
 }
@@ -84,8 +85,18 @@ func (o *operation) saveWithVolumes(ctx context.Context, c cluster.Checkpoint, s
 	}
 	folder := CheckpointsOf(o.state)
 	folder.Spare = spare
-	return o.saveInto(ctx, folder, o.state, c, volumes...)
+	for again := copyAgain; ; again-- {
+		saved, err := o.saveInto(ctx, folder, o.state, c, volumes...)
+		if again == 0 || !errors.Is(err, errCopy) {
+			return saved, err
+		}
+	}
 }
+
+// copyAgain is how often a copy is tried again that failed because a file went or shrank while it was read.
+const copyAgain = 2
+
+var errCopy = errors.New("tar did not copy everything")
 
 // presentVolumes is the data of claims on the nodes, all of which have to run.
 func (o *operation) presentVolumes(ctx context.Context, op string) (volumes []checkpoint.Volume, err error) {

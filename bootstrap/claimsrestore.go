@@ -144,20 +144,36 @@ func (o *operation) settleClaims(ctx context.Context, lock *statedir.Lock) error
 	return err
 }
 
+// haltArrivals stops the nodes of an unfinished restore that run. One that the engine was about to stop when the command was killed
+// may look as if it ran on, and one that somebody has started has its data as before: both have to start with what has been decided
+// since then.
+func (o *operation) haltArrivals(ctx context.Context, r statedir.ClaimsRestore) error {
+	if o.driver == nil || !o.touchesNodes() {
+		return nil
+	}
+	containers, err := o.driver.List(ctx, o.Wanted.Spec.ID)
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, c := range containers {
+		if c.Up() && slices.Contains(r.Nodes, c.Node) {
+			g.Go(func() error { return o.driver.StopNode(ctx, c.Name, o.env.Scale.Of(nodeGrace)) })
+		}
+	}
+	return g.Wait()
+}
+
 // endClaimsRestore removes the record of a restore when its nodes have been started with it: they put the data in place, or
 // remove it.
 func (o *operation) endClaimsRestore(r statedir.ClaimsRestore) error {
 	started := o.affectedNodes()
-	_, done, _ := o.state.ClaimsRestore()
 	for _, name := range r.Nodes {
 		if _, planned := o.Wanted.Spec.NodeByName(name); !planned {
 			continue
 		}
 		if !o.touchesNodes() || !slices.ContainsFunc(started, func(n cluster.Node) bool { return n.Name == name }) {
 			return nil
-		}
-		if c, ok := o.containerOf(name); ok && c.Running && done {
-			o.rec.warn("claims/"+name, "node "+name+" was started while checkpoint "+r.Checkpoint+" was being restored: restore it again to have the data of its claims")
 		}
 	}
 	return o.state.DropClaimsRestore()

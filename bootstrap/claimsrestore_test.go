@@ -130,6 +130,30 @@ func TestRestoreWithVolumes(t *testing.T) {
 	}
 }
 
+// A file that shrinks while it is read fails tar.
+func TestACopyOfVolumesIsTriedAgain(t *testing.T) {
+	m := withClaims(t)
+	commands, failures := m.engine.Commands, 2
+	m.engine.Commands = func(container string, x node.Exec) (int, error) {
+		if x.Cmd[0] == "tar" && failures > 0 {
+			failures--
+			_, err := io.WriteString(x.Stderr, "tar: short read")
+			return 1, err
+		}
+		return commands(container, x)
+	}
+	if c, err := m.SaveCheckpoint(t.Context(), "dev", "again", true); err != nil || c.VolumeBytes() == 0 {
+		t.Errorf("saved %+v, %v", c, err)
+	}
+	failures = 9
+	if _, err := m.SaveCheckpoint(t.Context(), "dev", "never", true); fault.KindOf(err) != fault.Node || !strings.Contains(err.Error(), "short read") {
+		t.Errorf("got %v", err)
+	}
+	if list, err := m.Checkpoints("dev"); err != nil || len(list) != 2 {
+		t.Errorf("there are %+v, %v", list, err)
+	}
+}
+
 func TestVolumesNeedTheirNodes(t *testing.T) {
 	m := withClaims(t)
 	m.engine.Kill("dev-2")
@@ -200,9 +224,7 @@ func TestAStartEndsAnInterruptedRestore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := withClaims(t)
 			state := m.dir.Cluster("dev")
-			if err := m.Stop(t.Context(), "dev", nil); err != nil {
-				t.Fatal(err)
-			}
+			m.killDaemon(t) // the node runs on, or so it seems while the engine is about to stop it
 			if err := state.SaveClaimsRestore(statedir.ClaimsRestore{ID: "abc", Checkpoint: "base", Nodes: []string{"dev-2"}}); err != nil {
 				t.Fatal(err)
 			}
@@ -218,6 +240,9 @@ func TestAStartEndsAnInterruptedRestore(t *testing.T) {
 			want := map[bool]string{true: "abc"}[replaced]
 			if err := json.Unmarshal([]byte(m.file(t, m.secondNode(t), cluster.NodeConfigFile)), &cfg); err != nil || cfg.Claims != want {
 				t.Errorf("the node knows of data %q, want %q (%v)", cfg.Claims, want, err)
+			}
+			if n1, n2 := m.callsOf("StopNode", "-1-"), m.callsOf("StopNode", "-2-"); n1 != 0 || n2 != 1 {
+				t.Errorf("the node without claims was stopped %d times, the other %d times", n1, n2)
 			}
 			if _, _, pending := state.ClaimsRestore(); pending {
 				t.Error("the record is left")

@@ -26,7 +26,7 @@ func testCheckpointVolumes(t *testing.T, c *harness.Cluster, n *harness.Namespac
 	}
 	before := configMaps(t, n)
 	change := func() {
-		n.Exec(t, "writer", "sh", "-c", "echo second >/data/file; rm -rf /data/own; nohup sh -c 'while true; do echo more >>/data/log; done' >/dev/null 2>&1 &")
+		n.Exec(t, "writer", "sh", "-c", "echo second >/data/file; rm -rf /data/own; nohup sh -c 'while true; do echo more >>/data/log; sleep 0.2; done' >/dev/null 2>&1 &")
 		makeConfigMap(t, n, "after")
 	}
 	const ask = "cat /data/file; cat /data/own/file; ls /data; stat -c '%u:%g %a %h' /data/own/file; readlink /data/own/soft"
