@@ -45,6 +45,19 @@ func (a *app) daemon() (*localapi.Client, *cluster.Spec, error) {
 	return localapi.NewClient(s.State.Cluster(a.profile).APISocket()).LogTo(a.log), spec, nil
 }
 
+// wakeDaemon is daemon for verbs whose answers come from nodes: it wakes a paused cluster.
+func (a *app) wakeDaemon(ctx context.Context) (*localapi.Client, *cluster.Spec, error) {
+	client, spec, err := a.daemon()
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := a.open()
+	if err == nil {
+		err = a.wake(ctx, s)
+	}
+	return client, spec, err
+}
+
 // nodeName converts the value of --node into a node's name; "" stays.
 func (a *app) nodeName(spec *cluster.Spec, arg string) (string, error) {
 	if arg == "" {
@@ -83,7 +96,7 @@ Exit codes: 0 if a server answers; 37 if none does, or DNS is disabled.`,
 }
 
 func (a *app) runDNSStatus(ctx context.Context) error {
-	client, _, err := a.daemon()
+	client, _, err := a.wakeDaemon(ctx)
 	if err != nil {
 		return err
 	}
@@ -237,7 +250,7 @@ cluster are never cached by them; programs and the Java virtual machine may have
 }
 
 func (a *app) runDNSFlush(ctx context.Context, node string) error {
-	client, spec, err := a.daemon()
+	client, spec, err := a.wakeDaemon(ctx)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func (a *app) runDNSLog(ctx context.Context, o dnsLogOptions) error {
 	if !o.follow {
 		return fault.Newf(fault.Usage, "earlier questions are not recorded").Advise("see what is asked from now on", cluster.Bonsai("dns", "log"))
 	}
-	client, spec, err := a.daemon()
+	client, spec, err := a.wakeDaemon(ctx)
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func (a *app) runDNSQuery(ctx context.Context, name string, o dnsQueryOptions) e
 	if name == "" || strings.ContainsAny(name, " \t\n") {
 		return fault.Newf(fault.Usage, "%q is not a name", name).Advise("", help("bonsai dns query"))
 	}
-	client, spec, err := a.daemon()
+	client, spec, err := a.wakeDaemon(ctx)
 	if err != nil {
 		return err
 	}

@@ -107,7 +107,7 @@ func nodeState(n cluster.Node, o cluster.NodeStatus) string {
 	switch {
 	case n.Pending:
 		return "Pending"
-	case o.Host == cluster.PhaseStopped, o.Host == cluster.PhaseAbsent:
+	case o.Host == cluster.PhaseStopped, o.Host == cluster.PhasePaused, o.Host == cluster.PhaseAbsent:
 		return string(o.Host)
 	case o.Ready:
 		return "Ready"

@@ -74,7 +74,7 @@ var errEnough = errors.New("enough")
 
 // runTop shows Loads, once or until Ctrl-C.
 func (a *app) runTop(ctx context.Context, o topOptions, show func(io.Writer, cluster.Load, topOptions) error) error {
-	client, _, err := a.daemon()
+	client, _, err := a.wakeDaemon(ctx)
 	if err != nil {
 		return err
 	}
