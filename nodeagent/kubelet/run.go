@@ -44,6 +44,9 @@ func runKubelet(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if deps.CAdvisorInterface, err = newMachine(ctx, server, log); err != nil {
 		return fmt.Errorf("observe machine: %w", err)
 	}
+	if err := setClients(deps, server); err != nil {
+		return fmt.Errorf("connect the kubelet: %w", err)
+	}
 	deps.Flagz = flagsOf(server)
 	return app.Run(ctx, server, deps, utilfeature.DefaultFeatureGate)
 }
