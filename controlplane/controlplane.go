@@ -215,7 +215,7 @@ func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
 	if !o.Archive {
 		cp.runHistory()
 		if o.Paused {
-			cp.setClients(cluster.PhasePaused)
+			cp.beginPause(time.Time{})
 		} else {
 			cp.Resume()
 		}
