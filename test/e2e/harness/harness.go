@@ -8,6 +8,7 @@ package harness
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -17,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -91,6 +93,10 @@ type Home struct {
 	Dir, Kubeconfig string
 	// Env is added to the environment of each command.
 	Env []string
+	// Binary is another executable than the one under test; empty: that one.
+	Binary string
+	// Wrap comes before each command, to run it in another environment.
+	Wrap []string
 
 	mu    sync.Mutex // guards names
 	names []string
@@ -137,7 +143,8 @@ func (r Result) String() string {
 
 // Command prepares a bonsai command in this home; the caller runs it.
 func (h *Home) Command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, Binary(), args...)
+	args = slices.Concat(h.Wrap, []string{cmp.Or(h.Binary, Binary())}, args)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), "BONSAI_HOME="+h.Dir, "KUBECONFIG="+h.Kubeconfig, "NO_COLOR=1")
 	cmd.Env = append(cmd.Env, h.Env...)
 	// A command that hangs gets the signal that a user would send, and then SIGKILL.
