@@ -16,6 +16,9 @@ import (
 // followed is the beginning of a resolv.conf that is not the engine's.
 const followed = "# Written by bonsai-agent, because this machine has other resolvers than when the node started.\n"
 
+// engineLine begins a line of such a file that the engine's had.
+const engineLine = "#engine# "
+
 // NodeResolvConf is the resolv.conf by which the node itself looks names up, those of registries above all. The engine writes it
 // when it starts the node, and the copy of that is kept, because what the engine said is needed as long as the node runs. Its
 // methods may be called from any goroutine.
@@ -29,8 +32,8 @@ func NewNodeResolvConf() *NodeResolvConf {
 	return &NodeResolvConf{path: "/etc/resolv.conf", kept: EngineResolvConf}
 }
 
-// Keep copies what the engine wrote, with its time. A file that Follow has written in an earlier life of the agent is left
-// alone: then the copy exists.
+// Keep copies what the engine wrote, with its time. If Follow has written the file in an earlier life of the agent, the copy
+// exists; an engine that starts the node without writing the file again takes the copy away, and then it is made of the file.
 func (n *NodeResolvConf) Keep() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -39,7 +42,10 @@ func (n *NodeResolvConf) Keep() error {
 		return fmt.Errorf("keep the engine's resolv.conf: %w", err)
 	}
 	if bytes.HasPrefix(text, []byte(followed)) {
-		return nil
+		if _, err := os.Stat(n.kept); err == nil {
+			return nil
+		}
+		text = []byte(enginesOf(string(text)))
 	}
 	info, err := os.Stat(n.path)
 	if err == nil {
@@ -133,5 +139,20 @@ func followConf(engine string, resolver netip.Addr, search []string) string {
 	if len(search) > 0 {
 		lines = append(lines, "search "+strings.Join(search, " "))
 	}
-	return followed + strings.Join(append(lines, options...), "\n") + "\n"
+	text := followed + strings.Join(append(lines, options...), "\n") + "\n"
+	for line := range strings.Lines(engine) {
+		text += engineLine + strings.TrimRight(line, "\n") + "\n"
+	}
+	return text
+}
+
+// enginesOf is the text from which followConf has derived another.
+func enginesOf(followed string) string {
+	var engine strings.Builder
+	for line := range strings.Lines(followed) {
+		if own, ok := strings.CutPrefix(line, engineLine); ok {
+			engine.WriteString(own)
+		}
+	}
+	return engine.String()
 }
