@@ -20,13 +20,17 @@ func testCheckpointVolumes(t *testing.T, c *harness.Cluster, n *harness.Namespac
 	n.Exec(t, "writer", "sh", "-c", "mkdir -p /data/own && echo mine >/data/own/file && ln -f /data/own/file /data/own/link && ln -sf file /data/own/soft && "+
 		"chown -R 1234:5678 /data/own && chmod 640 /data/own/file && dd if=/dev/zero of=/data/own/large bs=1M count=20 && sync")
 	began := time.Now()
-	t.Logf("save took %s: %s", time.Since(began), c.Must(t, "checkpoint", "save", "data", "--with-volumes"))
+	said := c.Must(t, "checkpoint", "save", "data", "--with-volumes")
+	t.Logf("save took %s: %s", time.Since(began), said)
 	if out := c.Must(t, "checkpoint", "list"); !strings.Contains(out, " MB ") {
 		t.Errorf("the list does not have the size of the data:\n%s", out)
 	}
 	before := configMaps(t, n)
 	change := func() {
-		n.Exec(t, "writer", "sh", "-c", "echo second >/data/file; rm -rf /data/own; nohup sh -c 'while true; do echo more >>/data/log; sleep 0.2; done' >/dev/null 2>&1 &")
+		n.Exec(t, "writer", "sh", "-c", "echo second >/data/file; rm -rf /data/own")
+		busy := withClaim(n, "busy", "data") // writes all the time, also while the data is replaced
+		busy.Spec.Containers[0].Args = []string{"-c", "while true; do echo more >>/data/log; sleep 1; done"}
+		n.Create(t, busy)
 		makeConfigMap(t, n, "after")
 	}
 	const ask = "cat /data/file; cat /data/own/file; ls /data; stat -c '%u:%g %a %h' /data/own/file; readlink /data/own/soft"
