@@ -3,7 +3,9 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 
 	"github.com/spf13/pflag"
@@ -53,7 +55,19 @@ func Run(ctx context.Context, flags []string) error {
 	// Registered for the whole process; a later Run would fail because of the name.
 	defer configz.Delete(app.ConfigzName)
 	if err := app.Run(ctx, config.Complete()); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("run kube-controller-manager: %w", err)
+		return fmt.Errorf("run kube-controller-manager: %w", brief(err))
 	}
 	return nil
+}
+
+// passed are the checks of a health endpoint that passed, as in the answer of an API server that is not healthy, quoted or not.
+var passed = regexp.MustCompile(`\[\+\]\S+ ok(\\n|\n)`)
+
+// brief is err without what is in order: an API server that is not healthy lists forty checks, and people need the one that
+// failed.
+func brief(err error) error {
+	if text := err.Error(); passed.MatchString(text) {
+		return errors.New(passed.ReplaceAllString(text, ""))
+	}
+	return err
 }
