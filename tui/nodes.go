@@ -52,7 +52,7 @@ func (p *nodesPage) columns() []grid.Column {
 	usage := func(it *grid.Item) (*cluster.NodeUsage, bool) { return u.usageOf(it.ID) }
 	off := u.theme.Glyphs.Off
 	return []grid.Column{
-		{Title: "Node", Min: 8, Max: 40},
+		{Title: "Node", Min: 12, Max: 40}, // the number of a node is at the end of its name
 		{Title: "Status", Min: 8, Max: 26, Drop: 1},
 		{Title: "Role", Min: 7, Max: 13, Drop: 6},
 		{Title: "Cores", Min: 5 + 1 + sparkWidth + 1 + 5, Drop: 3, Live: func(it *grid.Item) (string, float64) {

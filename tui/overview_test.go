@@ -220,7 +220,7 @@ func TestNodesScreen(t *testing.T) {
 	r := newRig(t, s, 120, 30)
 	r.keys("2")
 	r.settled()
-	r.shows("⚠ dev-2    cordoned", "of 8", "stopped", "4 components run")
+	r.shows("⚠ dev-2        cordoned", "of 8", "stopped", "4 components run")
 	r.keys("j")
 	if list := r.u.page().(chooser).subjects(); len(list) != 1 || list[0].ref.Name != "dev-2" || !list[0].cordoned {
 		t.Errorf("the subject is %+v", list)
