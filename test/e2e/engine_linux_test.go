@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -71,7 +72,7 @@ func newEngine(t *testing.T) *ownEngine {
 func lastBytes(data []byte, n int) []byte { return data[max(0, len(data)-n):] }
 
 func (e *ownEngine) command(args ...string) *exec.Cmd {
-	args = append(e.enter[:len(e.enter):len(e.enter)], args...)
+	args = slices.Concat(e.enter, args)
 	return exec.Command(args[0], args[1:]...)
 }
 
