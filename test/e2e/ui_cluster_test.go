@@ -1,0 +1,69 @@
+package e2e
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"bonsai/test/e2e/harness"
+	tmuxterm "bonsai/test/e2e/terminal"
+)
+
+// TestClusterInTheTerminalUI: what the cluster itself consists of is changed on the screens of the terminal UI, as by a person: a
+// node comes, stops, starts and goes, and a port opens.
+func TestClusterInTheTerminalUI(t *testing.T) {
+	c := harness.New(t)
+	c.Start(t, "--nodes", "1")
+	c.LoadImages(t)
+	one, two := c.Name+"-1", c.Name+"-2"
+	term := tmuxterm.Start(t, 120, 40, terminalEnv(c), fmt.Sprintf("%s ui -p %s --theme mono; sleep 1000", harness.Binary(), c.Name))
+	term.Wait(20*time.Second, "nothing is wrong", "live")
+	yes := func(question ...string) { // questions have No under the cursor
+		t.Helper()
+		term.Wait(10*time.Second, question...)
+		term.Keys("Left", "Enter")
+	}
+
+	// A node comes, and pods run on it.
+	term.Keys("2")
+	term.Wait(10*time.Second, "Ready", "+ add")
+	term.Keys("+")
+	term.Wait(10*time.Second, "add nodes to "+c.Name, "how many", "processors")
+	term.Keys("Enter")
+	term.Wait(40*time.Second, "✓ add a node", "nodes 2/2")
+	n := c.NewNamespace(t)
+	n.Create(t, harness.On(two, n.Pod("lonely", harness.Testpod, "serve")))
+	n.WaitReady(t, "lonely")
+
+	// It stops and starts. A stopped node is nothing wrong.
+	term.Keys("j", "x")
+	yes("stop " + two + "?")
+	term.Wait(40*time.Second, "✓ stop "+two, "stopped")
+	term.Keys("o")
+	term.Wait(40*time.Second, "✓ start "+two)
+
+	// It is not deleted with what would be lost, unless its name is typed.
+	term.Keys("C-x")
+	yes("delete "+two+"?", "its pods move to other nodes first")
+	term.Wait(40*time.Second, "delete "+two+" with all of it?", "lonely", "type "+two)
+	term.Type(two)
+	term.Keys("Enter")
+	term.Wait(40*time.Second, "✓ delete "+two)
+	if nodes := c.Nodes(t); len(nodes) != 1 || nodes[0] != one {
+		t.Errorf("nodes %v", nodes)
+	}
+
+	// A port of this machine opens.
+	port := strconv.Itoa(localPort(t))
+	term.Keys("9", "+")
+	term.Wait(10*time.Second, "open a port of this machine", "leads to")
+	term.Keys("C-u")
+	term.Type(port)
+	term.Keys("Tab", "C-u")
+	term.Type("30080")
+	term.Keys("Enter")
+	term.Wait(20*time.Second, "✓ open 127.0.0.1:"+port, "port 30080 of the nodes", "open whenever the cluster runs")
+	term.Keys("q")
+	term.Wait(10*time.Second, "keeps running")
+}
