@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -11,7 +13,8 @@ import (
 )
 
 // TestClusterInTheTerminalUI: what the cluster itself consists of is changed on the screens of the terminal UI, as by a person: a
-// node comes, stops, starts and goes, and a port opens.
+// node comes, stops, starts and goes; a port opens and closes; images, clusters and the cluster's file are looked at, and
+// what another file would change.
 func TestClusterInTheTerminalUI(t *testing.T) {
 	c := harness.New(t)
 	c.Start(t, "--nodes", "1")
@@ -54,7 +57,7 @@ func TestClusterInTheTerminalUI(t *testing.T) {
 		t.Errorf("nodes %v", nodes)
 	}
 
-	// A port of this machine opens.
+	// A port of this machine opens and closes.
 	port := strconv.Itoa(localPort(t))
 	term.Keys("9", "+")
 	term.Wait(10*time.Second, "open a port of this machine", "leads to")
@@ -64,6 +67,34 @@ func TestClusterInTheTerminalUI(t *testing.T) {
 	term.Type("30080")
 	term.Keys("Enter")
 	term.Wait(20*time.Second, "✓ open 127.0.0.1:"+port, "port 30080 of the nodes", "open whenever the cluster runs")
+	term.Keys("k", "g", "C-x") // the ports are above the Services
+	yes("close 127.0.0.1:" + port + "?")
+	term.Wait(20*time.Second, "✓ close 127.0.0.1:"+port)
+
+	// Images, one of them in detail; and the clusters that there are.
+	term.Keys("I")
+	term.Wait(10*time.Second, harness.Testpod, "load")
+	term.Keys("Enter")
+	term.Wait(10*time.Second, one+"  loaded")
+	term.Keys("Escape", "P")
+	term.Wait(10*time.Second, "CLUSTERS", c.Name, "running", "shown here")
+
+	// The cluster's own file, and what another one changes.
+	term.Keys("V")
+	term.Wait(10*time.Second, "apiVersion: bonsai.dev/v1alpha1", "name: "+c.Name)
+	file := filepath.Join(t.TempDir(), "cluster.yaml")
+	text := "apiVersion: bonsai.dev/v1alpha1\nkind: Cluster\nnodes: 1\naddons:\n  dns:\n    values: {hosts: [registry.test=192.0.2.7]}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	term.Keys("p")
+	term.Type(file)
+	term.Keys("Enter")
+	term.Wait(10*time.Second, "configure addon dns: hosts=registry.test=192.0.2.7", "nothing was changed")
+	term.Resize(80, 24)
+	term.Wait(10*time.Second, "configure addon dns")
+	term.Keys("1")
+	term.Wait(10*time.Second, "nothing is wrong")
 	term.Keys("q")
 	term.Wait(10*time.Second, "keeps running")
 }
