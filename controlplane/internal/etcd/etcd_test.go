@@ -163,7 +163,7 @@ func TestDamagedData(t *testing.T) {
 		damage func(data []byte)
 		want   []string
 	}{
-		"the middle":                       {func(data []byte) { data[300] ^= 0x55 }, []string{"crc mismatch"}},
+		"the content of a record":          {func(data []byte) { data[bytes.Index(data, []byte("/registry/pods/default/p5"))] ^= 0x55 }, []string{"crc mismatch"}},
 		"the beginning":                    {func(data []byte) { data[0] ^= 0x55 }, nil},
 		"a length, longer than the file":   {length(middle, beyond), []string{behind, cut}},
 		"a length, longer than the record": {length(middle, longer), nil},
