@@ -128,15 +128,10 @@ func (o *operation) deliver(ctx context.Context, arrivals []arrival, id string) 
 }
 
 // settleClaims ends a restore that failed. If the objects have been replaced by then, the data is, too; otherwise the cluster is
-// as before.
+// as before. The record stays for the start, which stops the nodes first: the engine may still be about to do that.
 func (o *operation) settleClaims(ctx context.Context, lock *statedir.Lock) error {
-	if _, done, _ := o.state.ClaimsRestore(); !done {
-		if err := o.state.DropClaimsRestore(); err != nil {
-			return err
-		}
-		if !o.Current.Running {
-			return nil
-		}
+	if _, done, _ := o.state.ClaimsRestore(); !done && !o.Current.Running {
+		return o.state.DropClaimsRestore()
 	}
 	ctx, cancel := o.limit(ctx, cleanupLimit+daemonLimit+nodesLimit, "the cluster to run")
 	defer cancel()

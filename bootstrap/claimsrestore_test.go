@@ -218,6 +218,36 @@ func TestARestoreWithVolumesThatFailsIsUndone(t *testing.T) {
 	}
 }
 
+// An engine goes on stopping a node whose command has been interrupted. Without waiting for that, the cluster would seem to run.
+func TestAnInterruptedRestoreWaitsUntilItsNodesHaveStopped(t *testing.T) {
+	m := withClaims(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	stops := 0
+	m.engine.Hook = func(ctx context.Context, op, _ string) error {
+		if op != "StopNode" {
+			return nil
+		}
+		if stops++; stops > 1 {
+			return nil
+		}
+		interrupt()
+		return ctx.Err()
+	}
+	if err := m.RestoreCheckpoint(ctx, "dev", "base", bootstrap.Run{}); err == nil {
+		t.Fatal("no error")
+	}
+	if n1, n2 := m.callsOf("StopNode", "-1-"), m.callsOf("StopNode", "-2-"); n1 != 0 || n2 != 2 {
+		t.Errorf("the node without claims was stopped %d times, the other %d times", n1, n2)
+	}
+	m.wantNodes(t, "dev-1", "dev-2")
+	if got := m.objects(t); got != "d" {
+		t.Errorf("there are %q", got)
+	}
+	if _, _, pending := m.dir.Cluster("dev").ClaimsRestore(); pending {
+		t.Error("the record is left")
+	}
+}
+
 // A command that was killed left a record. The next start puts the data in place if the objects have been replaced.
 func TestAStartEndsAnInterruptedRestore(t *testing.T) {
 	for name, replaced := range map[string]bool{"before the objects": false, "after them": true} {
