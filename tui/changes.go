@@ -187,27 +187,10 @@ func (p *changesPage) draw(w, h int) []string {
 	if p.more {
 		note = u.T("the newest %d; the status is left out", p.grid.Total())
 	}
-	lines := []string{u.heading(w, u.T("CHANGES"), note)}
-	text := ""
-	switch {
-	case p.err != nil && !p.known:
-		text = u.troubleText(p.err)
-	case !p.known:
-		u.spinning()
-		text = u.glyph(paint.StateBusy) + " " + u.T("reading it")
-	case p.grid.Total() == 0:
-		text = u.T("no change is recorded")
-	case p.grid.Len() == 0:
-		text = u.T("nothing matches %q; %s clears the filter", p.grid.Filter(), u.keys.Key("back"))
-	}
-	if text != "" {
-		return fill(append(lines, u.note(text, w, h-1)...), w, h)
-	}
-	lines = append(lines, p.grid.Draw(u.look(p.err != nil), w, h-1-strip)...)
-	at, of := p.grid.Position()
-	l := u.theme.Line(w).Add(paint.Plain, " ")
-	if it, ok := p.grid.Current(); ok {
-		l.Add(paint.Dim, u.moment(it.Time)+"  "+it.Cells[3])
-	}
-	return append(lines, l.Right(paint.Dim, fmt.Sprintf("%d/%d ", at, of)).String())
+	l := readList{grid: p.grid, known: p.known, err: p.err, reading: u.T("reading it"), empty: u.T("no change is recorded")}
+	return l.draw(u, w, h, u.heading(w, u.T("CHANGES"), note), func(line *paint.Line) {
+		if it, ok := p.grid.Current(); ok {
+			line.Add(paint.Dim, u.moment(it.Time)+"  "+it.Cells[3])
+		}
+	})
 }

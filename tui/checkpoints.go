@@ -289,37 +289,22 @@ func (p *checkpointsPage) explain(c cluster.Checkpoint) {
 
 func (p *checkpointsPage) draw(w, h int) []string {
 	u := p.u
-	lines := []string{u.heading(w, u.T("CHECKPOINTS"), u.T("all objects as they were"))}
-	text := ""
-	switch {
-	case p.err != nil && !p.known:
-		text = u.troubleText(p.err)
-	case !p.known:
-		u.spinning()
-		text = u.glyph(paint.StateBusy) + " " + u.T("reading %s", u.T("checkpoints"))
-	case p.grid.Total() == 0:
-		text = u.T("no checkpoint exists yet; %s saves one", u.keyIn(u.chain(), "checkpoint.save"))
-	case p.grid.Len() == 0:
-		text = u.T("nothing matches %q; %s clears the filter", p.grid.Filter(), u.keys.Key("back"))
+	l := readList{
+		grid: p.grid, known: p.known, err: p.err, reading: u.T("reading %s", u.T("checkpoints")),
+		empty: u.T("no checkpoint exists yet; %s saves one", u.keyIn(u.chain(), "checkpoint.save")),
 	}
-	if text != "" {
-		return fill(append(lines, u.note(text, w, h-1)...), w, h)
-	}
-	lines = append(lines, p.grid.Draw(u.look(p.err != nil), w, h-1-strip)...)
-	at, of := p.grid.Position()
-	l := u.theme.Line(w).Add(paint.Plain, " ")
-	if it, ok := p.grid.Current(); ok {
-		c := it.Data.(cluster.Checkpoint)
-		switch {
-		case p.err != nil:
-			l.Add(paint.Warn, u.troubleText(p.err))
-		case c.Problem != "":
-			l.Add(paint.Fail, paint.Clean(c.Problem))
-		case c.Reason != "":
-			l.Add(paint.Dim, u.moment(c.Created)+"  "+u.T("by bonsai, %s", paint.Clean(u.T(c.Reason))))
-		default:
-			l.Add(paint.Dim, u.moment(c.Created))
+	return l.draw(u, w, h, u.heading(w, u.T("CHECKPOINTS"), u.T("all objects as they were")), func(line *paint.Line) {
+		it, ok := p.grid.Current()
+		if !ok {
+			return
 		}
-	}
-	return append(lines, l.Right(paint.Dim, fmt.Sprintf("%d/%d ", at, of)).String())
+		switch c := it.Data.(cluster.Checkpoint); {
+		case c.Problem != "":
+			line.Add(paint.Fail, paint.Clean(c.Problem))
+		case c.Reason != "":
+			line.Add(paint.Dim, u.moment(c.Created)+"  "+u.T("by bonsai, %s", paint.Clean(u.T(c.Reason))))
+		default:
+			line.Add(paint.Dim, u.moment(c.Created))
+		}
+	})
 }

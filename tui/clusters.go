@@ -2,7 +2,6 @@ package tui
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strconv"
 
@@ -218,29 +217,11 @@ func (p *clustersPage) change(c cluster.Info, verb, title, doing string) {
 
 func (p *clustersPage) draw(w, h int) []string {
 	u := p.u
-	lines := []string{u.heading(w, u.T("CLUSTERS"), "")}
-	text := ""
-	switch {
-	case p.err != nil && !p.known:
-		text = u.troubleText(p.err)
-	case !p.known:
-		u.spinning()
-		text = u.glyph(paint.StateBusy) + " " + u.T("reading %s", u.T("clusters"))
-	case p.grid.Total() == 0:
-		text = u.T("no cluster exists yet; %s goes to a new one", u.keyIn(u.chain(), "profile.new"))
-	case p.grid.Len() == 0:
-		text = u.T("nothing matches %q; %s clears the filter", p.grid.Filter(), u.keys.Key("back"))
+	l := readList{
+		grid: p.grid, known: p.known, err: p.err, reading: u.T("reading %s", u.T("clusters")),
+		empty: u.T("no cluster exists yet; %s goes to a new one", u.keyIn(u.chain(), "profile.new")),
 	}
-	if text != "" {
-		return fill(append(lines, u.note(text, w, h-1)...), w, h)
-	}
-	lines = append(lines, p.grid.Draw(u.look(p.err != nil), w, h-1-strip)...)
-	at, of := p.grid.Position()
-	l := u.theme.Line(w).Add(paint.Plain, " ")
-	if p.err != nil {
-		l.Add(paint.Warn, u.troubleText(p.err))
-	} else {
-		l.Add(paint.Dim, u.T("what runs in one cluster goes on while another one is shown"))
-	}
-	return append(lines, l.Right(paint.Dim, fmt.Sprintf("%d/%d ", at, of)).String())
+	return l.draw(u, w, h, u.heading(w, u.T("CLUSTERS"), ""), func(line *paint.Line) {
+		line.Add(paint.Dim, u.T("what runs in one cluster goes on while another one is shown"))
+	})
 }

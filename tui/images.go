@@ -329,34 +329,19 @@ func (p *imagesPage) draw(w, h int) []string {
 	if p.node != "" {
 		note = u.T("on %s", paint.Clean(p.node))
 	}
-	lines := []string{u.heading(w, u.T("IMAGES"), note)}
-	text := ""
-	switch {
-	case p.err != nil && !p.known:
-		text = u.troubleText(p.err)
-	case !p.known:
-		u.spinning()
-		text = u.glyph(paint.StateBusy) + " " + u.T("reading %s", u.T("images"))
-	case p.grid.Total() == 0:
-		text = u.T("there are no %s", u.T("images"))
-	case p.grid.Len() == 0:
-		text = u.T("nothing matches %q; %s clears the filter", p.grid.Filter(), u.keys.Key("back"))
+	l := readList{
+		grid: p.grid, known: p.known, err: p.err, reading: u.T("reading %s", u.T("images")), empty: u.T("there are no %s", u.T("images")),
 	}
-	if text != "" {
-		return fill(append(lines, u.note(text, w, h-1)...), w, h)
-	}
-	lines = append(lines, p.grid.Draw(u.look(p.err != nil), w, h-1-strip)...)
-	at, of := p.grid.Position()
-	l := u.theme.Line(w).Add(paint.Plain, " ")
-	if it, ok := p.grid.Current(); ok {
-		switch i := it.Data.(*nodeImages); {
-		case p.err != nil:
-			l.Add(paint.Warn, u.troubleText(p.err))
-		case len(i.missing) > 0:
-			l.Add(paint.Warn, u.T("not on %s", paint.Clean(strings.Join(i.missing, ", "))))
-		default:
-			l.Add(paint.Dim, paint.Clean(cmp.Or(i.on[p.node].Target, i.on[p.nodes[0]].Target)))
+	return l.draw(u, w, h, u.heading(w, u.T("IMAGES"), note), func(line *paint.Line) {
+		it, ok := p.grid.Current()
+		if !ok {
+			return
 		}
-	}
-	return append(lines, l.Right(paint.Dim, fmt.Sprintf("%d/%d ", at, of)).String())
+		switch i := it.Data.(*nodeImages); {
+		case len(i.missing) > 0:
+			line.Add(paint.Warn, u.T("not on %s", paint.Clean(strings.Join(i.missing, ", "))))
+		default:
+			line.Add(paint.Dim, paint.Clean(cmp.Or(i.on[p.node].Target, i.on[p.nodes[0]].Target)))
+		}
+	})
 }
