@@ -106,9 +106,14 @@ func (p *paused) whole(t *testing.T) {
 			t.Fatalf("pod %s is gone or another one: before %v, after %v", name, p.before, after)
 		}
 	}
-	if out := p.Kubectl(t, "-n", p.n.Namespace, "exec", "client", "--", "testpod", "resolve", "kubernetes.default.svc.cluster.local"); out == "" {
-		t.Error("nothing runs in a pod")
-	}
+	// After a start of the nodes the containers of a pod that counts as ready are started again, within seconds.
+	harness.Until(t, 20*time.Second, "something runs in a pod", func() error {
+		r := p.Bonsai(t, "kubectl", "--", "-n", p.n.Namespace, "exec", "client", "--", "testpod", "resolve", "kubernetes.default.svc.cluster.local")
+		if r.Code != 0 || r.Stdout == "" {
+			return errors.New(r.String())
+		}
+		return nil
+	})
 }
 
 func (p *paused) testFrozen(t *testing.T) {
