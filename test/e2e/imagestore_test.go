@@ -138,7 +138,16 @@ func TestAnInterruptedLoadLeavesNothing(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
-	before := harness.InNode(t, node, "ls", "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots")
+	snapshots := func() string {
+		return harness.InNode(t, node, "ls", "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots")
+	}
+	var before string
+	harness.Until(t, 20*time.Second, "the image of sandboxes, which a node brings along, to be unpacked", func() error {
+		if before = snapshots(); before == "" {
+			return errors.New("there is no snapshot")
+		}
+		return nil
+	})
 	for what, try := range map[string]func() (string, error){
 		"half of a layer":        func() (string, error) { return deliver(layer, len(layer)/2) },
 		"a layer of other bytes": func() (string, error) { return deliver(strings.Replace(layer, c.Name, strings.ToUpper(c.Name), 1), 0) },
@@ -154,7 +163,7 @@ func TestAnInterruptedLoadLeavesNothing(t *testing.T) {
 		}
 	}
 	harness.Until(t, 30*time.Second, "the snapshots of interrupted loads to be removed", func() error {
-		if after := harness.InNode(t, node, "ls", "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots"); after != before {
+		if after := snapshots(); after != before {
 			return errors.New(after)
 		}
 		return nil
