@@ -131,8 +131,9 @@ func TestStartViewGoesToAnotherCluster(t *testing.T) {
 	r := newRig(t, halted(), 80, 24)
 	r.shows("OTHER CLUSTERS", "ci", "1 node")
 	r.keys("down", "down", "down", "enter")
-	if !r.ended || r.u.outcome.Cluster != "ci" {
-		t.Errorf("ended %v with %+v", r.ended, r.u.outcome)
+	r.until("the end", func(string) bool { return r.ended })
+	if r.u.outcome.Cluster != "ci" {
+		t.Errorf("ended with %+v", r.u.outcome)
 	}
 }
 
