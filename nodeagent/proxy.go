@@ -32,7 +32,7 @@ func UseProxy(ctx context.Context, proxy cluster.Proxy, state func(context.Conte
 			}
 			same, err := hasProxy(c.PID, proxy)
 			switch {
-			case errors.Is(err, os.ErrNotExist): // it has just ended
+			case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.ESRCH): // it has just ended, or is about to
 			case err != nil:
 				return err
 			case same:
