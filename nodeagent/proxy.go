@@ -32,7 +32,7 @@ func UseProxy(ctx context.Context, proxy cluster.Proxy, state func(context.Conte
 			}
 			same, err := hasProxy(c.PID, proxy)
 			switch {
-			case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.ESRCH): // it has just ended, or is about to
+			case errors.Is(err, errNoEnvironment): // it has just begun, or ended
 			case err != nil:
 				return err
 			case same:
@@ -77,10 +77,16 @@ func Restart(ctx context.Context, component string, state func(context.Context) 
 	}
 }
 
+// errNoEnvironment is the error of a process that has not executed its program yet, or has ended.
+var errNoEnvironment = errors.New("the process has no environment")
+
 // hasProxy reports whether a process was started with exactly this proxy.
 func hasProxy(pid int, proxy cluster.Proxy) (bool, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.ESRCH), err == nil && len(data) == 0:
+		return false, errNoEnvironment
+	case err != nil:
 		return false, fmt.Errorf("read the environment of process %d: %w", pid, err)
 	}
 	var have []string
