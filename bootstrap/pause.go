@@ -22,36 +22,27 @@ const pauseLimit = 20 * time.Second
 // is missing. With idle, which the daemon sets that has seen no request for long, it is refused with the fault Busy if the
 // cluster is used after all. If it fails, the cluster runs again.
 func (m *Manager) Pause(ctx context.Context, name string, idle bool, events func(cluster.Event)) error {
-	state := m.env.Dir.Cluster(name)
-	lock, err := state.LockExisting(ctx, "pause")
+	p, release, err := m.lockedPauser(ctx, name, "pause", events)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = lock.Release() }()
-	spec, err := state.LoadSpec()
-	if err != nil {
-		return err
-	}
-	if !state.DaemonAlive() {
-		return notRunning(name, "pause")
-	}
-	p := m.pauserOf(newRecorder("pause", events, m.env.Log), state, spec)
+	defer release()
 	// First the record, so that a daemon that is killed meanwhile does not run what should not.
-	fresh := state.Paused() == nil
+	fresh := p.state.Paused() == nil
 	if fresh {
-		if err := state.SavePause(cluster.Pause{Since: time.Now(), Auto: idle}); err != nil {
+		if err := p.state.SavePause(cluster.Pause{Since: time.Now(), Auto: idle}); err != nil {
 			return err
 		}
 	}
 	err = p.rec.step("daemon", "Controllers and scheduler", func(func(string)) error {
 		ctx, cancel := m.limit(ctx, pauseLimit, "controllers and scheduler to end")
 		defer cancel()
-		return m.clientOf(state).Pause(ctx, idle)
+		return m.clientOf(p.state).Pause(ctx, idle)
 	})
 	switch fault.KindOf(err) {
 	case fault.Busy, fault.NotRunning: // it is used, or still starting: nothing has happened
 		if fresh {
-			err = errors.Join(err, state.DropPause())
+			err = errors.Join(err, p.state.DropPause())
 		}
 		return err
 	}
@@ -70,20 +61,12 @@ func (m *Manager) Pause(ctx context.Context, name string, idle bool, events func
 // Unpause makes a paused cluster run again. One that is not paused stays as it is, except that nodes run that somebody has
 // paused by other means.
 func (m *Manager) Unpause(ctx context.Context, name string, events func(cluster.Event)) error {
-	state := m.env.Dir.Cluster(name)
-	lock, err := state.LockExisting(ctx, "unpause")
+	p, release, err := m.lockedPauser(ctx, name, "unpause", events)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = lock.Release() }()
-	spec, err := state.LoadSpec()
-	if err != nil {
-		return err
-	}
-	if !state.DaemonAlive() {
-		return notRunning(name, "unpause")
-	}
-	return m.pauserOf(newRecorder("unpause", events, m.env.Log), state, spec).unpause(ctx)
+	defer release()
+	return p.unpause(ctx)
 }
 
 // Wake is Unpause for a cluster that is paused; of any other it asks nothing. Commands that need nodes call it.
@@ -107,6 +90,25 @@ type pauser struct {
 	rec   *recorder
 	state statedir.Cluster
 	spec  *cluster.Spec
+}
+
+// lockedPauser is the pauser of a running cluster, which it locks for the verb until release is called.
+func (m *Manager) lockedPauser(ctx context.Context, name, verb string, events func(cluster.Event)) (p *pauser, release func(), err error) {
+	state := m.env.Dir.Cluster(name)
+	lock, err := state.LockExisting(ctx, verb)
+	if err != nil {
+		return nil, nil, err
+	}
+	release = func() { _ = lock.Release() }
+	spec, err := state.LoadSpec()
+	if err == nil && !state.DaemonAlive() {
+		err = notRunning(name, verb)
+	}
+	if err != nil {
+		release()
+		return nil, nil, err
+	}
+	return m.pauserOf(newRecorder(verb, events, m.env.Log), state, spec), release, nil
 }
 
 func (m *Manager) pauserOf(rec *recorder, state statedir.Cluster, spec *cluster.Spec) *pauser {
