@@ -1,8 +1,6 @@
 package statedir
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,8 +40,5 @@ func (c Cluster) SaveClaimsRestore(r ClaimsRestore) error {
 
 // DropClaimsRestore removes the record.
 func (c Cluster) DropClaimsRestore() error {
-	if err := os.Remove(c.claimsRestoreFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return wrap("end the restore of the data of claims", c.dir, err)
-	}
-	return nil
+	return remove("end the restore of the data of claims", c.dir, c.claimsRestoreFile())
 }

@@ -41,10 +41,7 @@ func (c Cluster) DropIntent() error {
 	if err := c.DropPause(); err != nil {
 		return err
 	}
-	if err := os.Remove(c.intentFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return wrap("record that cluster "+c.Name+" is not meant to run", c.dir, err)
-	}
-	return nil
+	return remove("record that cluster "+c.Name+" is not meant to run", c.dir, c.intentFile())
 }
 
 // Restarts returns the guardian's record, nil if there is none.

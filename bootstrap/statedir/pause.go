@@ -1,12 +1,6 @@
 package statedir
 
-import (
-	"errors"
-	"io/fs"
-	"os"
-
-	"bonsai/bootstrap/cluster"
-)
+import "bonsai/bootstrap/cluster"
 
 func (c Cluster) pauseFile() string { return c.path("paused.json") }
 
@@ -24,8 +18,5 @@ func (c Cluster) SavePause(p cluster.Pause) error { return c.saveJSON(c.pauseFil
 
 // DropPause records that the cluster is not paused, when nothing of it is any more.
 func (c Cluster) DropPause() error {
-	if err := os.Remove(c.pauseFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return wrap("record that cluster "+c.Name+" is not paused", c.dir, err)
-	}
-	return nil
+	return remove("record that cluster "+c.Name+" is not paused", c.dir, c.pauseFile())
 }

@@ -1,8 +1,6 @@
 package statedir
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,10 +22,7 @@ func (d Dir) DefaultCluster() string {
 // SetDefaultCluster chooses the cluster that commands use if nothing names one.
 func (d Dir) SetDefaultCluster(name string) error {
 	if name == cluster.DefaultName {
-		if err := os.Remove(d.defaultFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return wrap("choose the default cluster", d.Root, err)
-		}
-		return nil
+		return remove("choose the default cluster", d.Root, d.defaultFile())
 	}
 	return WriteFile(d.defaultFile(), []byte(name+"\n"))
 }

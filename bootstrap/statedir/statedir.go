@@ -367,3 +367,11 @@ func wrap(op, where string, err error) error {
 	}
 	return f.Advise("set " + EnvHome + " to a folder in which this user can create files")
 }
+
+// remove removes a file, which may not be there, for an operation in dir; see wrap.
+func remove(op, dir, path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return wrap(op, dir, err)
+	}
+	return nil
+}
