@@ -54,7 +54,7 @@ build/agent.json: # the Go compiler decides whether anything changed
 
 # Each with how long it takes on two cores: with empty caches of Go and of the linters, and again.
 groups = "lint=cold 10 min, warm 2 min" "test-light=cold 6 min, warm 1 min" "fuzz=3 min" \
-	"test-coredns=cold 3 min, warm 1 min" "test-heavy=cold 10 min, warm 3 min" "test-e2e=15 min"
+	"test-coredns=cold 3 min, warm 1 min" "test-heavy=cold 10 min, warm 3 min" "test-e2e=12 min"
 
 .PHONY: test
 test: ## lint, then all tests, all of them even if some fail; needs a Docker engine
@@ -65,6 +65,7 @@ test-light: ## tests that link no Kubernetes, with the race detector
 	@tools/need.sh go race
 	CGO_ENABLED=1 go test -race $$(tools/packages.sh light)
 	cd test/conformance && CGO_ENABLED=1 go test -race ./...
+	cd test/conformance/gateway && go test ./...
 
 # Untrusted input goes through the first two: a minute for each. FUZZTIME=1h for a longer look.
 FUZZTIME ?= 60s
@@ -79,6 +80,9 @@ fuzz: ## look for input that breaks the parsers of the DNS server and of cluster
 	$(call fuzz,10s,FuzzAnswer,dnsaddon/forward/cache)
 	$(call fuzz,10s,FuzzParseReply,dnsaddon/forward)
 	$(call fuzz,10s,FuzzParse,dnsaddon/corefile)
+	$(call fuzz,10s,FuzzQuestion,dnsaddon/host)
+	$(call fuzz,10s,FuzzFiles,bootstrap/hostdns)
+	$(call fuzz,10s,FuzzGatewayRequest,bootstrap/cluster)
 	$(call fuzz,20s,FuzzParse,bootstrap/clusterfile)
 	$(call fuzz,10s,FuzzDecode,bootstrap/checkpoint)
 	$(call fuzz,5000x,FuzzExtract,bootstrap/bundle)
@@ -99,7 +103,8 @@ test-heavy: build ## tests that link Kubernetes
 .PHONY: test-e2e
 test-e2e: build ## tests that start clusters; they need a Docker engine
 	@tools/need.sh tmux
-	go test -count=1 -p 1 -timeout 45m ./test/... $$(go list ./... | grep '/internal/.*/e2e$$')
+	@tools/need.sh browser || echo "the test of the browser will be skipped" >&2
+	go test -count=1 -p 1 -parallel 2 -timeout 45m ./test/... $$(go list ./... | grep '/internal/.*/e2e$$')
 
 # Settings are variables: SUITE, FOCUS, SKIP, PROCS, FRESH, KEEP, KUBERNETES, VM, START_ARGS, EXTRA; docs/conformance.md explains them.
 .PHONY: conformance
@@ -118,6 +123,12 @@ conformance-quick conformance-node conformance-dns:
 conformance-defaults: build ## compare what is on by default with a control plane of kubeadm (KUBERNETES=1.36)
 	@tools/need.sh go
 	@test/conformance/defaults.sh
+
+# Settings are variables: FOCUS, KEEP, START_ARGS.
+.PHONY: conformance-gateway
+conformance-gateway: build ## run upstream's conformance tests of Gateway API (FOCUS=HTTPRouteWeight; see docs/conformance.md)
+	@tools/need.sh go
+	@test/conformance/gateway/run.sh
 
 .PHONY: test-long
 test-long: ## make test, the quick conformance tests, and the comparison with kubeadm
@@ -141,6 +152,7 @@ picture: build ## record the picture of the terminal UI that the README shows, f
 
 .PHONY: bench
 bench: build ## measure start, stop, memory and idle CPU, on a quiet machine
+	@tools/need.sh wrk || true
 	go run ./test/bench $(ARGS)
 
 .PHONY: bench-dns
@@ -167,6 +179,7 @@ lint: ## check style, wording, likely mistakes and who may import whom
 	$(golangci) --enable-only $(deep) $$(go list -f '{{.Dir}}' $$(tools/packages.sh all-light))
 	cd test/coredns && $(golangci) ./... && $(golangci) --enable-only $(deep) ./...
 	cd test/conformance && $(golangci) ./... && $(golangci) --enable-only $(deep) ./...
+	cd test/conformance/gateway && $(golangci) ./... && $(golangci) --enable-only $(deep) ./...
 	go vet $$(tools/packages.sh all-heavy)
 	GOOS=linux GOARCH=arm64 go vet $$(tools/packages.sh all-light)
 	GOOS=darwin GOARCH=arm64 go vet ./bootstrap/... ./cmd/bonsai/internal/cli ./cmd/bonsai/internal/session ./controlplane/config ./controlplane/tunnel

@@ -1,6 +1,6 @@
 #!/bin/sh
-# need.sh WHAT... - makes sure that this machine has what a make target needs: go, payload, race, vm, dnsperf, tmux, field,
-# conformance.
+# need.sh WHAT... - makes sure that this machine has what a make target needs: go, payload, race, vm, dnsperf, wrk, tmux, field,
+# conformance, browser.
 # Missing packages are installed where that needs no password (apt, as root or with sudo); elsewhere it prints the
 # command to run, and the exit status is 1.
 set -u
@@ -46,7 +46,12 @@ for what in "$@"; do
 		need openssh-client have ssh
 		;;
 	dnsperf) need dnsperf have dnsperf ;;
+	wrk) need wrk have wrk ;;
 	tmux) need tmux have tmux ;;
+	browser)
+		need chromium have chromium
+		need libnss3-tools have certutil
+		;;
 	field) # what its cases talk to; a case whose program is missing is skipped
 		need busybox-static have busybox
 		need docker-registry have docker-registry
