@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/kubewatch"
 	"bonsai/dnsaddon/corefile"
 	"bonsai/dnsaddon/zone"
 )
@@ -66,11 +67,11 @@ func newConfigWatch(w *Watcher, core *rest.RESTClient) *configWatch {
 // follow runs everything in the background.
 func (c *configWatch) follow(ctx context.Context, running *sync.WaitGroup) {
 	for name, m := range c.maps {
-		k := kind{
-			client: c.core, resource: "configmaps", namespace: metav1.NamespaceSystem, example: &corev1.ConfigMap{}, sink: m,
-			fieldSelector: fields.OneTermEqualSelector("metadata.name", name).String(),
+		k := kubewatch.Kind{
+			Client: c.core, Resource: "configmaps", Namespace: metav1.NamespaceSystem, Example: &corev1.ConfigMap{}, Sink: m,
+			FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String(),
 		}
-		running.Go(func() { k.follow(ctx, c.w.log) })
+		running.Go(func() { k.Follow(ctx, c.w.log) })
 	}
 	running.Go(func() { c.run(ctx) })
 	running.Go(func() { c.events.run(ctx) })

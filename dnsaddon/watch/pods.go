@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/rest"
 
+	"bonsai/bootstrap/kubewatch"
 	"bonsai/dnsaddon/zone"
 )
 
@@ -84,28 +85,28 @@ func (p *podWatch) run(ctx context.Context, core *rest.RESTClient, log *slog.Log
 func (p *podWatch) follow(ctx context.Context, core *rest.RESTClient, log *slog.Logger, unwanted <-chan struct{}) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	pods := newSink(p.store, pod, p.store.SetPod, p.store.DeletePod)
+	pods := newSink(p.store, pod, p.store.SetPod, p.store.DeletePod, nil)
 	defer func() {
 		cancel()
 		running.Wait()
 		p.mu.Lock()
 		p.loaded = make(chan struct{})
 		p.mu.Unlock()
-		pods.clear()
+		pods.Clear()
 	}()
 	// Pods that have ended no longer have their addresses; for this watch they are deleted.
 	alive := fields.AndSelectors(
 		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)),
 		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed))).String()
 	running.Go(func() {
-		kind{client: core, resource: "pods", example: &corev1.Pod{}, sink: pods, fieldSelector: alive}.follow(ctx, log)
+		kubewatch.Kind{Client: core, Resource: "pods", Example: &corev1.Pod{}, Sink: pods, FieldSelector: alive}.Follow(ctx, log)
 	})
 	select {
 	case <-ctx.Done():
 		return
 	case <-unwanted:
 		return
-	case <-pods.first:
+	case <-pods.First():
 	}
 	p.mu.Lock()
 	close(p.loaded)

@@ -2,7 +2,7 @@
 //
 // Each kind of object is listed and watched by a reflector of client-go, which copes with API servers that are slow,
 // down or new; in the meantime the last known records stay. Nothing is kept here except the names of objects: what DNS
-// needs of them goes straight into the zone.Store (kind.go, sink.go, convert.go). The pods are followed only while
+// needs of them goes straight into the zone.Store (package kubewatch, convert.go). The pods are followed only while
 // their names have to be verified (pods.go). The user's ConfigMaps are followed the same way, and problems with them
 // are reported as Events (config.go, events.go). Begin reading at Watcher.Run.
 package watch
@@ -15,9 +15,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/kubewatch"
 	"bonsai/dnsaddon/corefile"
 	"bonsai/dnsaddon/zone"
 )
@@ -56,33 +58,32 @@ func (w *Watcher) Synced() <-chan struct{} { return w.synced }
 
 // Run follows the API server until ctx ends, and returns an error only if it cannot start. Call it once.
 func (w *Watcher) Run(ctx context.Context) error {
-	core, err := newClient(w.api, "/api", corev1.SchemeGroupVersion, corev1.AddToScheme)
+	core, err := kubewatch.NewClient(w.api, "/api", corev1.SchemeGroupVersion, corev1.AddToScheme)
 	if err != nil {
 		return err
 	}
-	discovery, err := newClient(w.api, "/apis", discoveryv1.SchemeGroupVersion, discoveryv1.AddToScheme)
+	discovery, err := kubewatch.NewClient(w.api, "/apis", discoveryv1.SchemeGroupVersion, discoveryv1.AddToScheme)
 	if err != nil {
 		return err
 	}
-	if !w.waitReady(ctx, core) {
+	if !kubewatch.WaitReady(ctx, core, w.log) {
 		return nil // ctx has ended
 	}
-	services := newSink(w.store, service, w.store.SetService, w.store.DeleteService)
-	slices := newSink(w.store, endpointSlice, func(s slice) { w.store.SetSlice(s.Slice) }, w.store.DeleteSlice)
-	slices.news = w.measure
-	namespaces := newSink(w.store, (*corev1.Namespace).GetName, w.store.SetNamespace, func(_, name string) { w.store.DeleteNamespace(name) })
+	services := newSink(w.store, service, w.store.SetService, w.store.DeleteService, nil)
+	slices := newSink(w.store, endpointSlice, func(s slice) { w.store.SetSlice(s.Slice) }, w.store.DeleteSlice, w.measure)
+	namespaces := newSink(w.store, (*corev1.Namespace).GetName, w.store.SetNamespace, func(_, name string) { w.store.DeleteNamespace(name) }, nil)
 	config := newConfigWatch(w, core)
 
 	var running sync.WaitGroup
 	defer running.Wait()
-	follow := func(k kind) { running.Go(func() { k.follow(ctx, w.log) }) }
-	follow(kind{client: core, resource: "services", example: &corev1.Service{}, sink: services})
-	follow(kind{client: discovery, resource: "endpointslices", example: &discoveryv1.EndpointSlice{}, sink: slices, labelSelector: discoveryv1.LabelServiceName}) // slices without the label belong to no Service
-	follow(kind{client: core, resource: "namespaces", example: &corev1.Namespace{}, sink: namespaces})
+	follow := func(k kubewatch.Kind) { running.Go(func() { k.Follow(ctx, w.log) }) }
+	follow(kubewatch.Kind{Client: core, Resource: "services", Example: &corev1.Service{}, Sink: services})
+	follow(kubewatch.Kind{Client: discovery, Resource: "endpointslices", Example: &discoveryv1.EndpointSlice{}, Sink: slices, LabelSelector: discoveryv1.LabelServiceName}) // slices without the label belong to no Service
+	follow(kubewatch.Kind{Client: core, Resource: "namespaces", Example: &corev1.Namespace{}, Sink: namespaces})
 	running.Go(func() { w.pods.run(ctx, core, w.log) })
 	config.follow(ctx, &running)
 
-	for _, first := range []<-chan struct{}{services.first, slices.first, namespaces.first, config.applied} {
+	for _, first := range []<-chan struct{}{services.First(), slices.First(), namespaces.First(), config.applied} {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -112,4 +113,9 @@ func (w *Watcher) measure(s slice) {
 		kind = "headless_with_selector"
 	}
 	w.programmed(kind, max(0, time.Since(s.changed)))
+}
+
+// newSink returns a sink that fills the store. news may be nil.
+func newSink[O metav1.Object, T any](store *zone.Store, convert func(O) T, set func(T), remove func(namespace, name string), news func(T)) *kubewatch.Sink[T] {
+	return kubewatch.NewSink(convert, kubewatch.Target[T]{Set: set, Delete: remove, Batch: store.Batch, News: news})
 }

@@ -21,6 +21,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/kubewatch"
 	"bonsai/dnsaddon/corefile"
 	"bonsai/dnsaddon/zone"
 )
@@ -260,7 +261,7 @@ func TestAwayFromTheStart(t *testing.T) {
 		api.start()
 		back := time.Now()
 		<-n.watcher.Synced()
-		if took := time.Since(back); took > lastPause {
+		if took := time.Since(back); took > kubewatch.LastPause {
 			t.Errorf("synced %v after the API server came", took)
 		}
 		n.want(small)

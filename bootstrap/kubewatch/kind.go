@@ -1,4 +1,4 @@
-package watch
+package kubewatch
 
 import (
 	"context"
@@ -22,24 +22,24 @@ const (
 	logAgain = 10 * time.Minute
 )
 
-// kind is one kind of objects to follow.
-type kind struct {
-	client    *rest.RESTClient
-	resource  string
-	namespace string // empty for all
-	example   runtime.Object
-	sink      cache.ReflectorStore
+// Kind is one kind of objects to follow.
+type Kind struct {
+	Client    *rest.RESTClient
+	Resource  string
+	Namespace string // empty for all
+	Example   runtime.Object
+	Sink      cache.ReflectorStore
 
-	labelSelector, fieldSelector string
+	LabelSelector, FieldSelector string
 }
 
-// follow lists and watches until ctx ends.
-func (k kind) follow(ctx context.Context, log *slog.Logger) {
-	lw := cache.NewFilteredListWatchFromClient(k.client, k.resource, k.namespace, func(o *metav1.ListOptions) {
-		o.LabelSelector, o.FieldSelector = k.labelSelector, k.fieldSelector
+// Follow lists and watches until ctx ends.
+func (k Kind) Follow(ctx context.Context, log *slog.Logger) {
+	lw := cache.NewFilteredListWatchFromClient(k.Client, k.Resource, k.Namespace, func(o *metav1.ListOptions) {
+		o.LabelSelector, o.FieldSelector = k.LabelSelector, k.FieldSelector
 	})
-	r := cache.NewReflectorWithOptions(lw, k.example, k.sink, cache.ReflectorOptions{
-		Name: "dns/" + k.resource,
+	r := cache.NewReflectorWithOptions(lw, k.Example, k.Sink, cache.ReflectorOptions{
+		Name: k.Resource,
 		// For its own retries.
 		Backoff: &wait.Backoff{Duration: firstRetry, Factor: 2, Jitter: 0.2, Steps: 20, Cap: lastRetry},
 	})
@@ -51,7 +51,7 @@ func (k kind) follow(ctx context.Context, log *slog.Logger) {
 			pause, logged = firstRetry, time.Time{}
 		}
 		if err != nil && ctx.Err() == nil && time.Since(logged) > logAgain {
-			log.Warn("the API server cannot be followed; the last known state is kept", "resource", k.resource, "selector", k.fieldSelector, "cause", err)
+			log.Warn("the API server cannot be followed; the last known state is kept", "resource", k.Resource, "selector", k.FieldSelector, "cause", err)
 			logged = time.Now()
 		}
 		select {

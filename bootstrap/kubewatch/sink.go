@@ -1,4 +1,4 @@
-package watch
+package kubewatch
 
 import (
 	"fmt"
@@ -6,25 +6,28 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
-
-	"bonsai/dnsaddon/zone"
 )
 
-// sink is the target of a reflector for objects of one kind: it passes on what DNS needs of them, T, and keeps only
+// Sink is the target of a reflector for objects of one kind: it passes on what its user needs of them, T, and keeps only
 // their names, which it needs to find out what a new list no longer contains. Its methods are for the reflector's
 // goroutine.
-type sink[T any] struct {
+type Sink[T any] struct {
 	convert func(obj any) (T, bool)
-	set     func(T)
-	delete  func(namespace, name string)
-	batch   func(func())
-	// news is called with what changed while it was watched. It may be nil.
-	news func(T)
+	target  Target[T]
 
 	names map[name]struct{}
-	// first is closed after the first list.
-	first chan struct{}
+	first chan struct{} // closed after the first list
 	once  sync.Once
+}
+
+// Target is what a Sink calls. Delete may be called for objects that were never set.
+type Target[T any] struct {
+	Set    func(T)
+	Delete func(namespace, name string)
+	// Batch calls a function that makes all changes of one list, which nobody may see in part.
+	Batch func(func())
+	// News is called with what changed while it was watched. It may be nil.
+	News func(T)
 }
 
 type name struct{ namespace, name string }
@@ -36,25 +39,28 @@ type item[T any] struct {
 	value T
 }
 
-// newSink returns a sink for objects of type O.
-func newSink[O metav1.Object, T any](store *zone.Store, convert func(O) T, set func(T), remove func(namespace, name string)) *sink[T] {
-	return &sink[T]{
+// NewSink returns a sink for objects of type O.
+func NewSink[O metav1.Object, T any](convert func(O) T, to Target[T]) *Sink[T] {
+	return &Sink[T]{
 		convert: func(obj any) (value T, ok bool) {
 			if o, is := obj.(O); is {
 				return convert(o), true
 			}
 			return value, false
 		},
-		set: set, delete: remove, batch: store.Batch, names: map[name]struct{}{}, first: make(chan struct{}),
+		target: to, names: map[name]struct{}{}, first: make(chan struct{}),
 	}
 }
 
+// First is closed after the first list.
+func (s *Sink[T]) First() <-chan struct{} { return s.first }
+
 // Transformer makes the reflector collect items.
-func (s *sink[T]) Transformer() cache.TransformFunc {
+func (s *Sink[T]) Transformer() cache.TransformFunc {
 	return func(obj any) (any, error) { return s.item(obj) }
 }
 
-func (s *sink[T]) item(obj any) (*item[T], error) {
+func (s *Sink[T]) item(obj any) (*item[T], error) {
 	if i, ok := obj.(*item[T]); ok {
 		return i, nil
 	}
@@ -66,22 +72,22 @@ func (s *sink[T]) item(obj any) (*item[T], error) {
 	return &item[T]{name{m.GetNamespace(), m.GetName()}, value}, nil
 }
 
-func (s *sink[T]) Add(obj any) error {
+func (s *Sink[T]) Add(obj any) error {
 	i, err := s.item(obj)
 	if err != nil {
 		return err
 	}
-	s.set(i.value)
+	s.target.Set(i.value)
 	s.names[i.name] = struct{}{}
-	if s.news != nil {
-		s.news(i.value)
+	if s.target.News != nil {
+		s.target.News(i.value)
 	}
 	return nil
 }
 
-func (s *sink[T]) Update(obj any) error { return s.Add(obj) }
+func (s *Sink[T]) Update(obj any) error { return s.Add(obj) }
 
-func (s *sink[T]) Delete(obj any) error {
+func (s *Sink[T]) Delete(obj any) error {
 	m, ok := obj.(metav1.Object)
 	if !ok {
 		return fmt.Errorf("the API server sent a %T", obj)
@@ -90,14 +96,14 @@ func (s *sink[T]) Delete(obj any) error {
 	return nil
 }
 
-func (s *sink[T]) remove(n name) {
-	s.delete(n.namespace, n.name)
+func (s *Sink[T]) remove(n name) {
+	s.target.Delete(n.namespace, n.name)
 	delete(s.names, n)
 }
 
 // Replace stores a whole list at once: nobody sees the store with half of it. If an object cannot be converted,
 // everything stays as it was.
-func (s *sink[T]) Replace(list []any, _ string) error {
+func (s *Sink[T]) Replace(list []any, _ string) error {
 	items := make([]*item[T], 0, len(list))
 	for _, obj := range list {
 		i, err := s.item(obj)
@@ -108,23 +114,23 @@ func (s *sink[T]) Replace(list []any, _ string) error {
 	}
 	gone := s.names
 	s.names = make(map[name]struct{}, len(items))
-	s.batch(func() {
+	s.target.Batch(func() {
 		for _, i := range items {
-			s.set(i.value)
+			s.target.Set(i.value)
 			s.names[i.name] = struct{}{}
 			delete(gone, i.name)
 		}
 		for n := range gone {
-			s.delete(n.namespace, n.name)
+			s.target.Delete(n.namespace, n.name)
 		}
 	})
 	s.once.Do(func() { close(s.first) })
 	return nil
 }
 
-// clear removes everything that was stored.
-func (s *sink[T]) clear() {
-	s.batch(func() {
+// Clear removes everything that was stored, when nothing follows any more.
+func (s *Sink[T]) Clear() {
+	s.target.Batch(func() {
 		for n := range s.names {
 			s.remove(n)
 		}
@@ -132,4 +138,4 @@ func (s *sink[T]) clear() {
 }
 
 // Resync is never called.
-func (s *sink[T]) Resync() error { return nil }
+func (s *Sink[T]) Resync() error { return nil }
