@@ -39,7 +39,10 @@ import (
 
 // Config holds the settings of a node's DNS server.
 type Config struct {
-	Node   string
+	Node string
+	// Zone and NodeIP are what pods learn about the node besides its name; Zone may be empty.
+	Zone   string
+	NodeIP netip.Addr
 	Domain string
 	// API reaches the API server; it need not answer yet.
 	API *rest.Config
@@ -225,7 +228,8 @@ func (d *DNS) assemble() (*running, error) {
 	r.server = server.New(server.Options{
 		Zone: r.store, Forward: r.forward, NodeForward: r.node, Feed: d.feed,
 		Listen: d.cfg.Listen, NodeListen: d.cfg.NodeListen, Metrics: d.cfg.Metrics, Allow: d.cfg.Allow, Except: d.cfg.Except, Host: d.cfg.Host,
-		Log: d.log, Registry: registry,
+		Node: server.Node{Name: d.cfg.Node, Zone: d.cfg.Zone, Address: d.cfg.NodeIP},
+		Log:  d.log, Registry: registry,
 	})
 	r.watcher = watch.New(d.cfg.API, r.store,
 		func(s corefile.Sources) []cluster.Problem { return d.configure(r, s) },

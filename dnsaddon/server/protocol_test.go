@@ -46,6 +46,9 @@ func TestAnswers(t *testing.T) {
 			{"host.bonsai.internal.", dns.TypeA, dns.RcodeSuccess, []string{hostAddr.String()}, true, false},
 			{"host.docker.internal.", dns.TypeA, dns.RcodeSuccess, []string{hostAddr.String()}, true, false},
 			{"host.docker.internal.", dns.TypeAAAA, dns.RcodeSuccess, nil, true, false},
+			{"node.bonsai.internal.", dns.TypeA, dns.RcodeSuccess, []string{nodeAddr.String()}, true, false},
+			{"node.bonsai.internal.", dns.TypeAAAA, dns.RcodeSuccess, nil, true, false},
+			{"node.bonsai.internal.", dns.TypeTXT, dns.RcodeSuccess, []string{"TXT", "TXT"}, true, false},
 			{"a.host.docker.internal.", dns.TypeA, dns.RcodeNameError, nil, false, true},
 			{"xlocalhost.", dns.TypeA, dns.RcodeNameError, nil, false, true},
 		} {

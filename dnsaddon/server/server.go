@@ -94,10 +94,18 @@ type Options struct {
 	// Host is the address of host.bonsai.internal and host.docker.internal, the machine that the nodes run on. If it is
 	// not valid, those names are not special.
 	Host netip.Addr
+	// Node is what node.bonsai.internal says. Without a name, that is not special either.
+	Node Node
 
 	Log *slog.Logger
 	// Registry receives the metrics, under CoreDNS's names. It is also what Metrics serves.
 	Registry *prometheus.Registry
+}
+
+// Node is the node on which a server runs. Zone may be empty.
+type Node struct {
+	Name, Zone string
+	Address    netip.Addr
 }
 
 // Server is a DNS server. Its methods may be called from any goroutine.
@@ -124,7 +132,7 @@ func New(opts Options) *Server {
 	}
 	s := &Server{
 		opts:      opts,
-		locals:    newLocals(opts.Host),
+		locals:    newLocals(opts.Host, opts.Node),
 		slow:      newPool(poolLimits{maxWorkers, maxWaiting, maxPerSource, maxWait}),
 		tcpLimits: defaultTCPLimits(),
 		ready:     make(chan struct{}),

@@ -31,6 +31,7 @@ const patience = 20 * time.Second
 var (
 	loopback = netip.MustParsePrefix("127.0.0.0/8")
 	hostAddr = netip.MustParseAddr("10.201.0.1")
+	nodeAddr = netip.MustParseAddr("10.201.0.11")
 	anyPort  = netip.MustParseAddrPort("127.0.0.1:0")
 )
 
@@ -83,7 +84,7 @@ func start(t testing.TB, edit func(*Options, *Server)) *fixture {
 	opts := Options{
 		Zone: f.store, Forward: f.forward, Feed: f.feed,
 		Listen: []netip.AddrPort{anyPort}, NodeListen: []netip.AddrPort{anyPort},
-		Allow: []netip.Prefix{loopback}, Host: hostAddr,
+		Allow: []netip.Prefix{loopback}, Host: hostAddr, Node: Node{Name: "dev-2", Zone: "b", Address: nodeAddr},
 		Log: slog.New(slog.NewTextHandler(testLog{t}, nil)), Registry: f.registry,
 	}
 	limits := &Server{tcpLimits: defaultTCPLimits(), slow: newPool(poolLimits{maxWorkers, maxWaiting, maxPerSource, maxWait})}
