@@ -8,16 +8,54 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/imagestore"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/nodeimages"
+	"bonsai/bootstrap/plan"
 	"bonsai/bootstrap/statedir"
 )
 
 // imagesLimit bounds the copying of all images. They may be large, but the start waits for them.
 const imagesLimit = 10 * time.Minute
+
+// awaitImages decides which nodes get images before they run pods: those whose containers are new, because the others have
+// theirs. It costs nothing where nothing was loaded.
+func (o *operation) awaitImages(nodes []cluster.Node) {
+	o.held, o.arrived, o.filled = map[string]bool{}, nil, false // an attempt before this one may have failed
+	if len(o.state.LoadedImages()) == 0 {
+		return
+	}
+	for _, n := range nodes {
+		if _, had := o.containerOf(n.Name); !had {
+			o.held[n.Name] = true
+		}
+	}
+}
+
+// bringImages fills nodes while their pods wait for it, and lets these go on. Whatever happens to the images, they do.
+func (o *operation) bringImages(ctx context.Context) error {
+	if len(o.held) == 0 {
+		return nil
+	}
+	o.fillImages(ctx)
+	payload, err := o.env.Payload()
+	if err != nil {
+		return err
+	}
+	held := o.held
+	o.held, o.filled = nil, true
+	g, gctx := errgroup.WithContext(ctx)
+	for _, n := range o.Wanted.Spec.Nodes {
+		if held[n.Name] && !slices.Contains(o.arrived, n.Name) {
+			g.Go(func() error { return o.ensureNode(gctx, o.Wanted.Spec, n, payload) })
+		}
+	}
+	return g.Wait()
+}
 
 // fillImages gives nodes the images that "image load" brought before they existed: nodes that this run added or
 // recreated, and all of a running cluster, which a start repairs. Without them the nodes work, so trouble is a warning.
@@ -49,10 +87,13 @@ func (o *operation) fillImages(ctx context.Context) {
 	if len(targets) == 0 && len(removed) == 0 {
 		return
 	}
-	have, err := nodeimages.List(ctx, o.driver, running)
-	if err != nil {
-		o.rec.warnOf("images", err)
-		return
+	// Nodes of a new cluster have nothing, which need not be asked: in one that was forked, or comes from a file, pods wait.
+	isNew, have := o.Has(plan.KindCreate), map[string][]cluster.NodeImage{}
+	if !isNew {
+		if have, err = nodeimages.List(ctx, o.driver, running); err != nil {
+			o.rec.warnOf("images", err)
+			return
+		}
 	}
 	o.removeImages(ctx, have, nodes, removed)
 	if len(targets) == 0 {
@@ -65,7 +106,7 @@ func (o *operation) fillImages(ctx context.Context) {
 		return
 	}
 	defer release()
-	f := &filler{operation: o, store: store, nodes: nodes, sources: sources}
+	f := &filler{operation: o, store: store, nodes: nodes, sources: sources, isNew: isNew}
 	f.fill(ctx, have, targets)
 }
 
@@ -75,6 +116,7 @@ type filler struct {
 	store   imagestore.Store
 	nodes   map[string]node.Container
 	sources map[string]statedir.ImageSource
+	isNew   bool // the cluster is
 }
 
 func (f *filler) fill(ctx context.Context, have map[string][]cluster.NodeImage, targets []string) {
@@ -86,8 +128,16 @@ func (f *filler) fill(ctx context.Context, have map[string][]cluster.NodeImage, 
 	for _, from := range slices.Sorted(maps.Keys(fill.Adoptions)) {
 		f.imageStep([]string{from}, func() error { return f.adopt(ctx, f.nodes[from], fill.Adoptions[from], recorded) })
 	}
+	// Of several, no node knows which is its last: the configuration says that they are there.
+	last := len(fill.Deliveries) == 1 && len(fill.Lost) == 0
 	for _, d := range fill.Deliveries {
-		f.imageStep(d.To, func() error { return f.deliver(ctx, d, recorded) })
+		f.imageStep(d.To, func() error {
+			err := f.deliver(ctx, d, recorded, last)
+			if err == nil && last {
+				f.arrived = d.To
+			}
+			return err
+		})
 	}
 	for _, name := range fill.Lost {
 		f.findAgain(ctx, name, targets)
@@ -110,7 +160,7 @@ func (f *filler) adopt(ctx context.Context, from node.Container, names []string,
 	return f.state.RecordImages(ctx, known)
 }
 
-func (f *filler) deliver(ctx context.Context, d nodeimages.Delivery, recorded map[string]string) error {
+func (f *filler) deliver(ctx context.Context, d nodeimages.Delivery, recorded map[string]string, last bool) error {
 	targets := map[string]string{}
 	for _, name := range d.Names {
 		if f.store.Has(recorded[name]) { // or its adoption has failed, which is reported
@@ -118,10 +168,10 @@ func (f *filler) deliver(ctx context.Context, d nodeimages.Delivery, recorded ma
 		}
 	}
 	images, err := nodeimages.Stored(f.store, targets)
-	if err != nil || len(images) == 0 {
+	if err != nil {
 		return err
 	}
-	return nodeimages.Deliver(ctx, f.driver, f.store, f.containersOf(d.To), images)
+	return nodeimages.Deliver(ctx, f.driver, f.store, f.containersOf(d.To), images, nodeimages.Options{New: f.isNew, Last: last, Log: f.env.Log})
 }
 
 func (f *filler) containersOf(names []string) (list []node.Container) {
@@ -145,7 +195,7 @@ func (f *filler) findAgain(ctx context.Context, name string, targets []string) {
 		if err != nil {
 			return err
 		}
-		if err := nodeimages.Deliver(ctx, f.driver, f.store, f.containersOf(targets), images); err != nil {
+		if err := nodeimages.Deliver(ctx, f.driver, f.store, f.containersOf(targets), images, nodeimages.Options{New: f.isNew, Log: f.env.Log}); err != nil {
 			return err
 		}
 		return f.state.RecordImages(ctx, RecordOf(images, s))

@@ -28,6 +28,7 @@ type stores struct {
 	mu     sync.Mutex // guards the rest
 	images map[string]map[string]string
 	listed []string // the containers that were asked
+	last   []string // those that heard that they have everything
 }
 
 func (s *stores) exec(container string, e node.Exec) (int, error) {
@@ -74,6 +75,9 @@ func (s *stores) exec(container string, e node.Exec) (int, error) {
 			for _, name := range i.Names {
 				s.images[container][name] = i.Documents[0].Digest
 			}
+		}
+		if delivery.Last {
+			s.last = append(s.last, container)
 		}
 		return 0, nil
 	}
@@ -224,6 +228,61 @@ func TestNodesThatComeLaterGetLoadedImages(t *testing.T) {
 	}
 	if total, uses, err := bootstrap.ImageUsage(m.dir); total != 0 || len(uses) != 0 || err != nil {
 		t.Errorf("after the delete, usage is %d, %+v, %v", total, uses, err)
+	}
+}
+
+// The kubelet of a new node waits for its images, and for nothing if there are none or if the node has been there before.
+func TestKubeletsOfNewNodesWaitForImages(t *testing.T) {
+	m := newMachine(t)
+	s := &stores{images: map[string]map[string]string{}}
+	var awaits []string // what the configuration of a node said when it got images
+	m.engine.Commands = func(container string, e node.Exec) (int, error) {
+		if strings.Join(e.Cmd, " ") == "bonsai-agent images receive" {
+			awaits = append(awaits, fmt.Sprint(container, m.nodeConfig(t, "dev-2").AwaitImages))
+		}
+		return s.exec(container, e)
+	}
+	ensured := func(nodes int, restarted bool, want ...string) {
+		t.Helper()
+		before := len(m.engine.Calls())
+		if restarted {
+			if err := m.Stop(t.Context(), "dev", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := m.start(t, plan.Wish{Nodes: new(nodes)}); err != nil {
+			t.Fatal(err)
+		}
+		got := slices.DeleteFunc(m.engine.Calls()[before:], func(c string) bool { return !strings.HasPrefix(c, "EnsureNode ") })
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("a start did %q, want %q", got, want)
+		}
+	}
+	ensured(1, false, "EnsureNode dev-1")
+	s.images[m.container(t, "dev-1")] = map[string]string{}
+	const app = "docker.io/library/app:1"
+	for name, i := range loaded(t, m, imagetest.Docker([]string{app}, "base"), statedir.ImageSource{Engine: true}) {
+		s.images[m.container(t, "dev-1")][name] = i.Target
+	}
+	ensured(2, false, "EnsureNode dev-1", "EnsureNode dev-2")
+	if len(awaits) != 1 || awaits[0] != m.container(t, "dev-2")+"true" {
+		t.Errorf("when images came, it was said that nodes wait for them: %q", awaits)
+	}
+	if !slices.Equal(s.last, []string{m.container(t, "dev-2")}) {
+		t.Errorf("those that heard that they have their images are %q", s.last)
+	}
+	ensured(2, true, "EnsureNode dev-1", "EnsureNode dev-2")
+	if m.nodeConfig(t, "dev-2").AwaitImages {
+		t.Error("a node that has its images waits for them after another start")
+	}
+
+	// Also if the images cannot be brought.
+	s.lose(t, m, "dev-2")
+	m.engine.Commands = func(string, node.Exec) (int, error) { return 1, errors.New("the node is broken") }
+	ensured(2, false, "EnsureNode dev-1", "EnsureNode dev-2", "EnsureNode dev-2")
+	if m.nodeConfig(t, "dev-2").AwaitImages {
+		t.Error("a node whose images did not come waits for them for good")
 	}
 }
 

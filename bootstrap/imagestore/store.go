@@ -14,6 +14,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -46,7 +47,7 @@ func (s Store) Use(ctx context.Context) (release func(), err error) {
 }
 
 func (s Store) lock(ctx context.Context, take func(*flock.Flock, context.Context, time.Duration) (bool, error)) (release func(), err error) {
-	for _, dir := range []string{s.dir, s.blobs(), s.partial()} {
+	for _, dir := range []string{s.dir, s.Blobs(), s.partial()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("open the image store: %w", err)
 		}
@@ -58,7 +59,8 @@ func (s Store) lock(ctx context.Context, take func(*flock.Flock, context.Context
 	return sync.OnceFunc(func() { _ = lock.Unlock() }), nil
 }
 
-func (s Store) blobs() string { return filepath.Join(s.dir, "blobs", "sha256") }
+// Blobs is the folder that has the content, in files named by the hex of their digests.
+func (s Store) Blobs() string { return filepath.Join(s.dir, "blobs", "sha256") }
 
 // partial has the files that are being written.
 func (s Store) partial() string { return filepath.Join(s.dir, "partial") }
@@ -69,7 +71,7 @@ func (s Store) path(digest string) string {
 	if sum, err := hex.DecodeString(name); !ok || err != nil || len(sum) != sha256.Size || strings.ToLower(name) != name {
 		return ""
 	}
-	return filepath.Join(s.blobs(), name)
+	return filepath.Join(s.Blobs(), name)
 }
 
 // Has reports whether the store has content. Call Use first, if it has to stay.
@@ -115,12 +117,11 @@ func (s Store) Put(r io.Reader, want string) (b Blob, err error) {
 			_ = errors.Join(f.Close(), os.Remove(f.Name()))
 		}
 	}()
-	hash := sha256.New()
-	// Not ReadFrom of the file, so that what is hashed is what is written.
-	if b.Size, err = io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(f, hash)}, r, make([]byte, copySize)); err != nil {
+	sum := sha256.New()
+	if b.Size, err = pour(f, sum, r); err != nil {
 		return b, err
 	}
-	b.Digest = digestOf(hash.Sum(nil))
+	b.Digest = digestOf(sum.Sum(nil))
 	if want != "" && b.Digest != want {
 		return b, fmt.Errorf("content of %s has the digest %s", want, b.Digest)
 	}
@@ -136,6 +137,47 @@ func (s Store) Put(r io.Reader, want string) (b Blob, err error) {
 
 // copySize is large, so that copying takes few calls.
 const copySize = 1 << 20
+
+// pour writes all of r into a file and a hash, and returns how much that was. It reads, writes and hashes at the same time, which take
+// about as long as each other.
+func pour(file io.Writer, sum hash.Hash, r io.Reader) (size int64, err error) {
+	var busy sync.WaitGroup
+	defer busy.Wait()
+	var written error // of the part before
+	var parts [2][]byte
+	for i := 0; ; i = 1 - i {
+		if parts[i] == nil {
+			parts[i] = make([]byte, copySize)
+		}
+		n, err := fill(parts[i], r)
+		busy.Wait()
+		if written != nil {
+			return size, written
+		}
+		part := parts[i][:n]
+		size += int64(n)
+		if errors.Is(err, io.EOF) {
+			_, _ = sum.Write(part) // never fails
+			_, err = file.Write(part)
+			return size, err
+		}
+		if err != nil {
+			return size, err
+		}
+		busy.Go(func() { _, _ = sum.Write(part) })
+		busy.Go(func() { _, written = file.Write(part) })
+	}
+}
+
+// fill reads until a part is full. Unlike io.ReadFull it passes the reader's errors on, of which only io.EOF is the end.
+func fill(part []byte, r io.Reader) (n int, err error) {
+	for n < len(part) && err == nil {
+		var m int
+		m, err = r.Read(part[n:])
+		n += m
+	}
+	return n, err
+}
 
 func digestOf(sum []byte) string { return "sha256:" + hex.EncodeToString(sum) }
 
@@ -158,11 +200,11 @@ func (s Store) verify(digest string) error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	hash := sha256.New()
-	if _, err := io.Copy(hash, f); err != nil {
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
 		return err
 	}
-	if got := digestOf(hash.Sum(nil)); got != digest {
+	if got := digestOf(sum.Sum(nil)); got != digest {
 		return fmt.Errorf("content of %s has the digest %s", digest, got)
 	}
 	return nil
@@ -210,7 +252,7 @@ func (s Store) each(targets []string, f func(path string, bytes int64) error) er
 			keep[strings.TrimPrefix(d, "sha256:")] = true
 		}
 	}
-	for _, dir := range []string{s.blobs(), s.partial()} {
+	for _, dir := range []string{s.Blobs(), s.partial()} {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("read the image store: %w", err)
@@ -231,7 +273,7 @@ func (s Store) each(targets []string, f func(path string, bytes int64) error) er
 // Size returns the bytes on disk, all together, and what each of the targets takes; what several share counts for each.
 func (s Store) Size(targets []string) (total int64, each map[string]int64, err error) {
 	sizes := map[string]int64{}
-	for _, dir := range []string{s.blobs(), s.partial()} {
+	for _, dir := range []string{s.Blobs(), s.partial()} {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return 0, nil, fmt.Errorf("measure the image store: %w", err)

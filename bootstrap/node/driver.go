@@ -93,6 +93,11 @@ type Driver interface {
 	// whose software is used. Not every engine can do that; an error says only that SaveImages has to be used, and w may have got
 	// some of it. The content is not compared with the digests.
 	ReadLayers(ctx context.Context, container, id string, layers []string, w io.Writer) error
+	// StageLayers unpacks layers of images into the volumes of nodes, which may run: each layer once, and the files of further
+	// nodes are hard links to those. Each layer is compared with its DiffID. s.Blobs is a folder of this machine, s.Volumes are
+	// containers, the first of which is one whose software is used. Not every engine can do that; an error says only that the
+	// layers have to be sent. What it has left then is removed by the delivery.
+	StageLayers(ctx context.Context, s cluster.LayerStaging) error
 	// Close releases the connection.
 	Close() error
 }

@@ -159,3 +159,9 @@ func (l *logged) ReadLayers(ctx context.Context, container, id string, layers []
 	defer func() { end(err) }()
 	return l.Driver.ReadLayers(ctx, container, id, layers, w)
 }
+
+func (l *logged) StageLayers(ctx context.Context, s cluster.LayerStaging) (err error) {
+	end := l.call(ctx, "stage layers", s.Folder)
+	defer func() { end(err) }()
+	return l.Driver.StageLayers(ctx, s)
+}

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"bonsai/bootstrap/cluster"
@@ -21,10 +23,34 @@ import (
 
 // Deliver gives nodes images of the store, all nodes at once, and to each only the layers that it lacks. In each node an image
 // gets its names when it is complete. A node that fails does not affect the others.
-func Deliver(ctx context.Context, d Driver, store imagestore.Store, nodes []node.Container, images []Image) error {
-	errs := make([]error, len(nodes))
-	each(nodes, func(i int, n node.Container) { errs[i] = deliver(ctx, d, store, n, images) })
-	err := errors.Join(errs...)
+func Deliver(ctx context.Context, d Driver, store imagestore.Store, nodes []node.Container, images []Image, o Options) error {
+	errs, held := make([]error, len(nodes)), make([][]string, len(nodes))
+	if !o.New {
+		each(nodes, func(i int, n node.Container) { held[i], errs[i] = unpacked(ctx, d, n, images) })
+	}
+	var ready []recipient
+	for i, n := range nodes {
+		if errs[i] == nil {
+			ready = append(ready, recipient{Container: n, held: held[i]})
+		}
+	}
+	staged, err := stage(ctx, d, store, ready, images)
+	if err != nil {
+		o.Log.Debug("layers are not unpacked once for all nodes, sending them to each", "err", err)
+	}
+	failed := make([]error, len(ready))
+	var wg sync.WaitGroup
+	for i, n := range ready {
+		wg.Go(func() {
+			failed[i] = deliver(ctx, d, store, n, images, staged, o.Last)
+			if failed[i] != nil && ctx.Err() == nil && staged.any(n.Name) {
+				o.Log.Debug("a node cannot use unpacked layers, sending them", "node", n.Node, "err", failed[i])
+				failed[i] = deliver(ctx, d, store, n, images, staging{folder: staged.folder}, o.Last)
+			}
+		})
+	}
+	wg.Wait()
+	err = errors.Join(append(errs, failed...)...)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
@@ -42,7 +68,24 @@ func Deliver(ctx context.Context, d Driver, store imagestore.Store, nodes []node
 	return err
 }
 
-func deliver(ctx context.Context, d Driver, store imagestore.Store, n node.Container, images []Image) error {
+// Options are how images are delivered.
+type Options struct {
+	// New says that the nodes are new and have no image at all, so that they need not be asked what they have.
+	New bool
+	// Last says that the nodes wait for nothing else; see cluster.NodeImagesArrived.
+	Last bool
+	// Log says why large layers were not unpacked once for all nodes.
+	Log *slog.Logger
+}
+
+// recipient is a node that gets images, with the chains of the layers that it has.
+type recipient struct {
+	node.Container
+	held []string
+}
+
+// unpacked returns which layers of images a node has, by their chains.
+func unpacked(ctx context.Context, d Driver, n node.Container, images []Image) (held []string, err error) {
 	var chains []string
 	for _, i := range images {
 		for _, l := range i.Layers {
@@ -51,21 +94,22 @@ func deliver(ctx context.Context, d Driver, store imagestore.Store, n node.Conta
 			}
 		}
 	}
-	var held []string
-	if len(chains) > 0 {
-		out, err := run(ctx, d, n, nil, slices.Concat([]string{"unpacked"}, chains)...)
-		if err == nil {
-			err = json.Unmarshal(out, &held)
-		}
-		if err != nil && strings.HasPrefix(err.Error(), "usage: ") {
-			return fault.Newf(fault.Node, "load images into %s: its bonsai-agent is of another version", n.Node).
-				Advise("have a start replace the nodes' containers", cluster.Bonsai("start").Change())
-		}
-		if err != nil {
-			return explain(fault.Node, "load images into "+n.Node, err)
-		}
+	if len(chains) == 0 {
+		return nil, nil
 	}
-	p, err := pack(store, images, held)
+	out, err := run(ctx, d, n, nil, slices.Concat([]string{"unpacked"}, chains)...)
+	if err == nil {
+		err = json.Unmarshal(out, &held)
+	}
+	if err != nil && strings.HasPrefix(err.Error(), "usage: ") {
+		return nil, fault.Newf(fault.Node, "load images into %s: its bonsai-agent is of another version", n.Node).
+			Advise("have a start replace the nodes' containers", cluster.Bonsai("start").Change())
+	}
+	return held, explain(fault.Node, "load images into "+n.Node, err)
+}
+
+func deliver(ctx context.Context, d Driver, store imagestore.Store, n recipient, images []Image, staged staging, last bool) error {
+	p, err := pack(store, images, n, staged, last)
 	if err != nil {
 		return explain(fault.State, "read the image store", err)
 	}
@@ -92,17 +136,17 @@ func (p *parcel) close() {
 	}
 }
 
-// pack makes a delivery of what a node lacks: held are the chains of layers that it has.
-func pack(store imagestore.Store, images []Image, held []string) (p *parcel, err error) {
+// pack makes a delivery of what a node lacks.
+func pack(store imagestore.Store, images []Image, n recipient, staged staging, last bool) (p *parcel, err error) {
 	p = &parcel{}
 	defer func() {
 		if err != nil {
 			p.close()
 		}
 	}()
-	var delivery cluster.ImageDelivery
+	delivery := cluster.ImageDelivery{Staged: staged.folder, Last: last}
 	sent := map[string]bool{}
-	for _, h := range held {
+	for _, h := range n.held {
 		sent[h] = true
 	}
 	type content struct{ name, digest string }
@@ -122,7 +166,7 @@ func pack(store imagestore.Store, images []Image, held []string) (p *parcel, err
 				continue
 			}
 			sent[l.Chain] = true
-			delivery.Layers = append(delivery.Layers, cluster.DeliveredLayer{Chain: l.Chain, Parent: l.Parent, DiffID: l.DiffID, MediaType: l.Content.MediaType})
+			delivery.Layers = append(delivery.Layers, delivered(l))
 			contents = append(contents, content{l.Chain, l.Content.Digest})
 		}
 		delivery.Images = append(delivery.Images, image)
@@ -147,6 +191,12 @@ func pack(store imagestore.Store, images []Image, held []string) (p *parcel, err
 		return p, err
 	}
 	for _, c := range contents {
+		if staged.has(n.Name, c.name) {
+			if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeLink, Name: c.name, Linkname: staged.folder, ModTime: time.Unix(0, 0)}); err != nil {
+				return p, err
+			}
+			continue
+		}
 		f, err := store.Open(c.digest)
 		if err != nil {
 			return p, err

@@ -33,6 +33,9 @@ type engine struct {
 	log    bytes.Buffer        // what is said while it is read
 
 	mu     sync.Mutex // guards the rest
+	staged []cluster.LayerStaging
+	apart  error  // why it unpacks nothing into volumes
+	native string // a node that does not take what was unpacked
 	nodes  map[string]map[string]string
 	layers map[string]int // how many each node received
 	broken string         // a node that receives nothing
@@ -93,6 +96,25 @@ func (e *engine) ReadLayers(_ context.Context, container, id string, layers []st
 	return err
 }
 
+func (e *engine) StageLayers(_ context.Context, s cluster.LayerStaging) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.apart != nil {
+		return e.apart
+	}
+	e.staged = append(e.staged, s)
+	return nil
+}
+
+// waits reports whether a layer waits in a node.
+func (e *engine) waits(container, staged, chain string) bool {
+	return slices.ContainsFunc(e.staged, func(s cluster.LayerStaging) bool {
+		return s.Folder == cluster.NodeLayers+"/"+staged && slices.ContainsFunc(s.Layers, func(l cluster.StagedLayer) bool {
+			return l.Chain == chain && slices.Contains(l.Volumes, container)
+		})
+	})
+}
+
 func (e *engine) Exec(_ context.Context, container string, x node.Exec) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -132,6 +154,13 @@ func (e *engine) Exec(_ context.Context, container string, x node.Exec) (int, er
 		if err != nil {
 			return fail(err)
 		}
+		if h.Typeflag == tar.TypeLink {
+			if container == e.native || h.Linkname != d.Staged || !e.waits(container, d.Staged, h.Name) {
+				return fail(fmt.Errorf("%s does not wait in %s", h.Name, container))
+			}
+			have[h.Name] = "staged"
+			continue
+		}
 		want := h.Name
 		if n := slices.IndexFunc(d.Layers, func(l cluster.DeliveredLayer) bool { return l.Chain == h.Name }); n >= 0 {
 			want = d.Layers[n].DiffID
@@ -144,6 +173,9 @@ func (e *engine) Exec(_ context.Context, container string, x node.Exec) (int, er
 			return fail(fmt.Errorf("the digest is %s and not %s", got, want))
 		}
 		have[h.Name] = string(data)
+	}
+	if d.Last {
+		have["last"] = "delivered"
 	}
 	for _, i := range d.Images {
 		for _, name := range i.Names {
@@ -171,7 +203,7 @@ func load(t *testing.T, e *engine, store imagestore.Store, nodes []node.Containe
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Deliver(t.Context(), e, store, nodes, images); err != nil {
+	if err := Deliver(t.Context(), e, store, nodes, images, Options{Log: e.logger()}); err != nil {
 		t.Fatal(err)
 	}
 	return images[0].Names
@@ -208,10 +240,10 @@ func TestNodesGetTheLayersThatTheyLack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Deliver(t.Context(), e, store, []node.Container{{Name: "late", Node: "late"}}, images); err != nil {
+	if err := Deliver(t.Context(), e, store, []node.Container{{Name: "late", Node: "late"}}, images, Options{New: true, Last: true, Log: e.logger()}); err != nil {
 		t.Fatal(err)
 	}
-	if e.layers["late"] != 3 || e.nodes["late"]["docker.io/library/app:2"] == "" {
+	if e.layers["late"] != 3 || e.nodes["late"]["docker.io/library/app:2"] == "" || e.nodes["late"]["last"] == "" || e.nodes["one"]["last"] != "" {
 		t.Errorf("late received %d layers", e.layers["late"])
 	}
 	if _, err := FromEngine(t.Context(), e, store, nodes, []string{"gone:1"}, e.logger()); fault.KindOf(err) != fault.Image {
@@ -251,14 +283,14 @@ func TestANodeThatFailsDoesNotAffectTheOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Deliver(t.Context(), e, store, nodes, images); err == nil || !strings.Contains(err.Error(), "load images into one") || !strings.Contains(err.Error(), "no space left") {
+	if err := Deliver(t.Context(), e, store, nodes, images, Options{Log: e.logger()}); err == nil || !strings.Contains(err.Error(), "load images into one") || !strings.Contains(err.Error(), "no space left") {
 		t.Errorf("got %v", err)
 	}
 	if e.nodes["two"]["docker.io/library/app:1"] == "" {
 		t.Error("the other node lacks the image")
 	}
 	e.broken, e.old = "", "one"
-	if err := Deliver(t.Context(), e, store, nodes, images); err == nil || !strings.Contains(err.Error(), "into one: its bonsai-agent is of another version") {
+	if err := Deliver(t.Context(), e, store, nodes, images, Options{Log: e.logger()}); err == nil || !strings.Contains(err.Error(), "into one: its bonsai-agent is of another version") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -274,7 +306,7 @@ func TestDamagedContentIsNotSentTwice(t *testing.T) {
 	if err := os.WriteFile(file, []byte("bas3"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := Deliver(t.Context(), e, store, nodes, images); fault.KindOf(err) != fault.State {
+	if err := Deliver(t.Context(), e, store, nodes, images, Options{Log: e.logger()}); fault.KindOf(err) != fault.State {
 		t.Errorf("got %v", err)
 	}
 	load(t, e, store, nodes, "app:1") // which reads the engine again

@@ -2,7 +2,8 @@
 // from the engine or an archive into this machine's image store, and from there into all nodes that lack them. The work in a
 // node is done by bonsai-agent, which knows containerd.
 //
-// Begin reading at FromEngine and FromArchive, which fill the store, and Deliver; fill.go plans what nodes lack that come later.
+// Begin reading at FromEngine and FromArchive, which fill the store, and Deliver; stage.go has large layers unpacked once for all
+// nodes, and fill.go plans what nodes lack that come later.
 package nodeimages
 
 import (
@@ -30,6 +31,7 @@ type Driver interface {
 	FindImages(ctx context.Context, refs []string) ([]node.Image, error)
 	SaveImages(ctx context.Context, refs []string) (io.ReadCloser, error)
 	ReadLayers(ctx context.Context, container, id string, layers []string, w io.Writer) error
+	StageLayers(ctx context.Context, s cluster.LayerStaging) error
 }
 
 // Image is an image of the store, with the names that it has in nodes: complete, the ones by digest last.

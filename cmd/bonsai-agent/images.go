@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 
+	"bonsai/nodeagent/agentapi"
+	"bonsai/nodeagent/builtinimages"
 	"bonsai/nodeagent/containerd"
 	"bonsai/nodeagent/cri"
 )
@@ -106,7 +108,11 @@ func removeImages(ctx context.Context, c *containerd.Client, refs []string, stdo
 // pullImages pulls as for a pod: with the mirrors, credentials and proxy of the node.
 func pullImages(ctx context.Context, c *containerd.Client, refs []string) error {
 	for _, ref := range refs {
-		if err := cri.New(c.Conn()).Pull(ctx, ref); err != nil {
+		if own := builtinimages.Archive(ref); own != "" {
+			if err := agentapi.NewClient(agentapi.Socket).EnsureImage(ctx, own); err != nil {
+				return err
+			}
+		} else if err := cri.New(c.Conn()).Pull(ctx, ref); err != nil {
 			return err
 		}
 	}

@@ -158,6 +158,30 @@ func (c *Client) EnsureImage(ctx context.Context, name, file string) error {
 	return err
 }
 
+// labelBuiltin is on images of the payload. Its value is the archive's digest: another version of bonsai may have another image.
+const labelBuiltin = "io.bonsai.builtin"
+
+// EnsureBuiltin imports an image of the payload: the archive file, which has this digest. It does nothing if the image of that name is
+// that of the archive, or is not of a payload: then somebody has loaded it.
+func (c *Client) EnsureBuiltin(ctx context.Context, name, file, digest string) error {
+	found, err := c.images().Get(inNamespace(ctx), &imagesapi.GetImageRequest{Name: name})
+	if err != nil && status.Code(err) != codes.NotFound {
+		return fmt.Errorf("look up %s: %w", name, err)
+	}
+	if err == nil {
+		if was, ours := found.Image.Labels[labelBuiltin]; !ours || was == digest {
+			return nil
+		}
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = c.importArchive(ctx, f, map[string]string{labelBuiltin: digest})
+	return err
+}
+
 // Why an archive was readable but cannot be used.
 var (
 	// ErrNoName: nobody could refer to its images.

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -20,11 +22,13 @@ import (
 	"github.com/containerd/containerd/v2/core/diff/apply"
 	"github.com/containerd/containerd/v2/core/leases"
 	leasesproxy "github.com/containerd/containerd/v2/core/leases/proxy"
+	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/containerd/v2/core/snapshots"
 	snapshotsproxy "github.com/containerd/containerd/v2/core/snapshots/proxy"
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"bonsai/bootstrap/cluster"
@@ -40,7 +44,7 @@ const removeLimit = 10 * time.Second
 // marked as loaded.
 //
 // Layers are unpacked as they arrive, and not kept otherwise: the machine's image store has them. Of what a pull does, this
-// saves writing and syncing every layer once more in every node.
+// saves writing and syncing every layer once more in every node. Those that package staging has unpacked already are only taken.
 func (c *Client) Receive(ctx context.Context, r io.Reader) (err error) {
 	in := tar.NewReader(r)
 	h, err := in.Next()
@@ -72,10 +76,17 @@ func (c *Client) Receive(ctx context.Context, r io.Reader) (err error) {
 		Client: c, lease: lease, manager: manager, delivery: d,
 		content: contentproxy.NewContentStore(c.conn), snapshots: snapshotsproxy.NewSnapshotter(snapshotsapi.NewSnapshotsClient(c.conn), c.snapshotter),
 	}
+	defer t.discardStaged()
 	if err := t.read(ctx, in); err != nil {
 		return fmt.Errorf("receive images: %w", err)
 	}
 	if err := t.name(ctx); err != nil {
+		return fmt.Errorf("receive images: %w", err)
+	}
+	if !d.Last {
+		return nil
+	}
+	if err := writeFile(cluster.NodeImagesArrived, nil, 0o600); err != nil {
 		return fmt.Errorf("receive images: %w", err)
 	}
 	return nil
@@ -111,8 +122,12 @@ func (t *receiver) read(ctx context.Context, in *tar.Reader) error {
 		}
 		if d, ok := documents[h.Name]; ok {
 			err = t.document(ctx, d, in)
-		} else if l, ok := layers[h.Name]; ok {
-			err = t.layer(ctx, l, in)
+		} else if l, ok := layers[h.Name]; ok && h.Typeflag == tar.TypeLink {
+			err = t.layer(ctx, l, t.staged)
+		} else if ok {
+			err = t.layer(ctx, l, func(ctx context.Context, l cluster.DeliveredLayer, mounts []mount.Mount) error {
+				return unpack(ctx, l, mounts, in)
+			})
 		} else {
 			err = errors.New("the delivery does not announce it")
 		}
@@ -135,8 +150,8 @@ func (t *receiver) document(ctx context.Context, d cluster.ImageDocument, r io.R
 	return content.WriteBlob(ctx, t.content, "bonsai-"+t.lease.ID+"-"+d.Digest, bytes.NewReader(data), desc)
 }
 
-// layer unpacks a layer, unless the node has it.
-func (t *receiver) layer(ctx context.Context, l cluster.DeliveredLayer, r io.Reader) error {
+// layer makes a snapshot of a layer, which fill unpacks where the mounts are, unless the node has it.
+func (t *receiver) layer(ctx context.Context, l cluster.DeliveredLayer, fill func(context.Context, cluster.DeliveredLayer, []mount.Mount) error) error {
 	if held, err := t.hold(ctx, l.Chain); held || err != nil {
 		return err
 	}
@@ -155,11 +170,7 @@ func (t *receiver) layer(ctx context.Context, l cluster.DeliveredLayer, r io.Rea
 		defer cancel()
 		_ = t.snapshots.Remove(done, key) // or the end of the lease does it
 	}
-	applied, err := apply.NewFileSystemApplier(oneStream{r}).Apply(ctx, ocispec.Descriptor{MediaType: l.MediaType}, mounts)
-	if err == nil && applied.Digest.String() != l.DiffID {
-		err = fmt.Errorf("its content has the digest %s and not %s", applied.Digest, l.DiffID)
-	}
-	if err != nil {
+	if err := fill(ctx, l, mounts); err != nil {
 		discard()
 		return fmt.Errorf("unpack it: %w", err)
 	}
@@ -170,6 +181,82 @@ func (t *receiver) layer(ctx context.Context, l cluster.DeliveredLayer, r io.Rea
 		}
 	}
 	return nil
+}
+
+// unpack unpacks the content of a layer, and compares it with its digest.
+func unpack(ctx context.Context, l cluster.DeliveredLayer, mounts []mount.Mount, r io.Reader) error {
+	applied, err := apply.NewFileSystemApplier(oneStream{r}).Apply(ctx, ocispec.Descriptor{MediaType: l.MediaType}, mounts)
+	if err == nil && applied.Digest.String() != l.DiffID {
+		err = fmt.Errorf("its content has the digest %s and not %s", applied.Digest, l.DiffID)
+	}
+	return err
+}
+
+// staged takes what is unpacked already, and was compared with its digest, as the snapshot's own folder.
+func (t *receiver) staged(_ context.Context, l cluster.DeliveredLayer, mounts []mount.Mount) error {
+	if t.snapshotter != "overlayfs" { // others copy what is below into the folder
+		return fmt.Errorf("it was unpacked for overlayfs, and the node has the snapshotter %s", t.snapshotter)
+	}
+	folder, err := t.stagedFolder()
+	if err != nil {
+		return err
+	}
+	chain, err := digest.Parse(l.Chain)
+	if err != nil {
+		return err
+	}
+	return takeFolder(filepath.Join(folder, chain.Encoded()), mounts)
+}
+
+// takeFolder makes a folder that of the snapshot with these mounts.
+func takeFolder(from string, mounts []mount.Mount) error {
+	own, err := ownFolder(mounts)
+	if err != nil {
+		return err
+	}
+	if err := unix.Rename(from, own); err != nil { // os.Rename does not replace an empty folder
+		return &os.LinkError{Op: "rename", Old: from, New: own, Err: err}
+	}
+	return nil
+}
+
+// stagedFolder is where the layers of this delivery wait.
+func (t *receiver) stagedFolder() (string, error) {
+	if name := t.delivery.Staged; name != "" && name == filepath.Base(name) && !strings.HasPrefix(name, ".") {
+		return filepath.Join(cluster.NodeLayers, name), nil
+	}
+	return "", fmt.Errorf("%q is not the name of a delivery", t.delivery.Staged)
+}
+
+// ownFolder is the one in which a snapshot of overlayfs keeps what it has itself. It is empty at first.
+func ownFolder(mounts []mount.Mount) (string, error) {
+	if len(mounts) == 1 && mounts[0].Type == "bind" { // it has nothing below it
+		return mounts[0].Source, nil
+	}
+	if len(mounts) == 1 && mounts[0].Type == "overlay" {
+		for _, option := range mounts[0].Options {
+			if folder, ok := strings.CutPrefix(option, "upperdir="); ok {
+				return folder, nil
+			}
+		}
+	}
+	return "", errors.New("its snapshot has no folder of its own")
+}
+
+// discardStaged removes what was unpacked for this delivery and not taken, and what others have left.
+func (t *receiver) discardStaged() {
+	if folder, err := t.stagedFolder(); err == nil {
+		_ = os.RemoveAll(folder)
+	}
+	entries, err := os.ReadDir(cluster.NodeLayers)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > receiveLease {
+			_ = os.RemoveAll(filepath.Join(cluster.NodeLayers, e.Name()))
+		}
+	}
 }
 
 // hold keeps a snapshot until the names are given, if the node has it.

@@ -153,7 +153,9 @@ func restrict(h *container.HostConfig, g grant) {
 // network is, because its settings must not change under a stopped container.
 func configHash(n node.NodeSpec, payload string) string {
 	n.Node.CPUs, n.Node.MemoryBytes = 0, 0
-	data, err := json.Marshal([]any{containerConfig(n, payload, grant{privileged: true}), networkOptions(n.Spec)})
+	network := networkOptions(n.Spec)
+	network.IPAM.Config[0].IPRange = "" // of containers that others attach: networks that were made without it are as good for nodes
+	data, err := json.Marshal([]any{containerConfig(n, payload, grant{privileged: true}), network})
 	if err != nil {
 		panic(err) // plain structs of strings and numbers
 	}

@@ -22,6 +22,8 @@ func networkOptions(spec *cluster.Spec) network.CreateOptions {
 		// Fixed: node addresses are in certificates and must survive restarts.
 		IPAM: &network.IPAM{Config: []network.IPAMConfig{{
 			Subnet: spec.Subnet.String(), Gateway: spec.Gateway.String(),
+			// A container that somebody attaches must get neither the address of a node that is stopped nor one of load balancers.
+			IPRange: spec.EngineRange().String(),
 		}}},
 		Labels: map[string]string{node.LabelCluster: spec.Name, node.LabelID: spec.ID},
 		Options: map[string]string{

@@ -322,6 +322,16 @@ func (e *Engine) ReadLayers(ctx context.Context, container, id string, _ []strin
 	return fault.Newf(fault.Engine, "this engine does not give single layers")
 }
 
+// StageLayers implements node.Driver; this engine cannot do it.
+func (e *Engine) StageLayers(ctx context.Context, s cluster.LayerStaging) error {
+	done, err := e.begin(ctx, "StageLayers", s.Folder)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return fault.Newf(fault.Engine, "this engine does not unpack layers into volumes")
+}
+
 // Close implements node.Driver.
 func (e *Engine) Close() error { return nil }
 

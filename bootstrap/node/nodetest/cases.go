@@ -4,12 +4,8 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"crypto/rand"
-	"errors"
 	"io"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -70,18 +66,6 @@ func testChangedSettings(t *testing.T, s *suite) {
 	}
 	equal(t, "volume content with a mount", s.output(t, mounted.Name, "cat", "/var/lib/kept"), "kept")
 	equal(t, "container with the same mounts", s.start(t, n).ID, mounted.ID)
-}
-
-func testNewPayload(t *testing.T, s *suite) {
-	n := s.node(s.cluster(t, 1), 1)
-	before := s.start(t, n)
-	s.output(t, before.Name, "write", "/var/lib/kept", "kept")
-	newer := NewPayload(t, s.Program, "newer"+s.p.Hash)
-	must(t, s.d.EnsurePayload(t.Context(), newer.Payload, nil))
-	n.Payload, n.Image = newer.Hash, newer.ImageRef
-	after := s.start(t, n)
-	equal(t, "payload", after.Payload, newer.Hash)
-	equal(t, "volume content", s.output(t, after.Name, "cat", "/var/lib/kept"), "kept")
 }
 
 func testStopStart(t *testing.T, s *suite) {
@@ -197,120 +181,6 @@ func testData(t *testing.T, s *suite) {
 	wantKind(t, s.d.FillNode(t.Context(), "nodetest-none", data("")), fault.NodeNotFound)
 }
 
-func testExec(t *testing.T, s *suite) {
-	c := s.start(t, s.node(s.cluster(t, 1), 1))
-	code, _, _ := s.run(t, c.Name, "exit", "7")
-	equal(t, "exit code", code, 7)
-	_, stdout, stderr := s.run(t, c.Name, "both")
-	equal(t, "stdout", stdout, "to stdout")
-	equal(t, "stderr", stderr, "to stderr")
-	equal(t, "env", s.output(t, c.Name, "env", "COLOUR"), "green")
-
-	var out bytes.Buffer
-	input := strings.Repeat("leaf ", 100_000)
-	code, err := s.d.Exec(t.Context(), c.Name, node.Exec{
-		Cmd: []string{entrypoint, "upper"}, Stdin: strings.NewReader(input), Stdout: &out,
-	})
-	must(t, err)
-	if code != 0 || out.String() != strings.ToUpper(input) {
-		t.Errorf("got code %d and %d bytes, want 0 and the input in upper case", code, out.Len())
-	}
-	_, err = s.d.Exec(t.Context(), "bt-no-such-node", node.Exec{Cmd: []string{entrypoint}})
-	wantKind(t, err, fault.NodeNotFound)
-	must(t, s.d.StopNode(t.Context(), c.Name, grace))
-	_, err = s.d.Exec(t.Context(), c.Name, node.Exec{Cmd: []string{entrypoint}})
-	wantKind(t, err, fault.NotRunning)
-}
-
-func testLogs(t *testing.T, s *suite) {
-	n := s.node(s.cluster(t, 1), 1)
-	c := s.start(t, n)
-	line := "node " + c.Node + " is up\n"
-	followed := newLines()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	var wg sync.WaitGroup
-	var followErr error
-	wg.Go(func() { followErr = s.d.Logs(ctx, c.Name, 0, true, followed) })
-	followed.await(t, ctx, line) // the guest has written it by now
-	must(t, s.d.StopNode(t.Context(), c.Name, grace))
-	wg.Wait() // following ends with the container
-	must(t, followErr)
-
-	must(t, s.d.EnsureNode(t.Context(), n))
-	s.output(t, c.Name, "env", "COLOUR") // by then the guest's first line is out
-	must(t, s.d.StopNode(t.Context(), c.Name, grace))
-	var all, last bytes.Buffer
-	must(t, s.d.Logs(t.Context(), c.Name, 0, false, &all))
-	must(t, s.d.Logs(t.Context(), c.Name, 1, false, &last))
-	equal(t, "all", all.String(), line+line)
-	equal(t, "the last line", last.String(), line)
-	wantKind(t, s.d.Logs(t.Context(), "bt-no-such-node", 0, false, &all), fault.NodeNotFound)
-}
-
-func testForeignContainer(t *testing.T, s *suite) {
-	spec := s.cluster(t, 1)
-	n := s.node(spec, 1)
-	name := node.ContainerName(spec, n.Node)
-	s.Container(t, name, s.p.Payload)
-	wantKind(t, s.d.EnsureNode(t.Context(), n), fault.Conflict, name)
-	must(t, s.d.RemoveNode(t.Context(), spec.ID, n.Node.Name))
-	wantKind(t, s.d.EnsureNode(t.Context(), n), fault.Conflict, name)
-	all, err := s.d.List(t.Context(), spec.ID)
-	must(t, err)
-	equal(t, "containers of the cluster", len(all), 0)
-}
-
-func testForeignNetwork(t *testing.T, s *suite) {
-	spec := s.plan(t, 0)
-	name := node.NetworkName(spec)
-	s.Network(t, name, spec.Subnet)
-	wantKind(t, s.d.EnsureNetwork(t.Context(), spec), fault.Conflict, name)
-	must(t, s.d.RemoveCluster(t.Context(), spec.ID))
-	if !s.hasNetwork(t, name) {
-		t.Error("the foreign network was removed")
-	}
-}
-
-func testForeignVolume(t *testing.T, s *suite) {
-	spec := s.cluster(t, 1)
-	n := s.node(spec, 1)
-	name := node.VolumeName(spec, n.Node)
-	s.Volume(t, name)
-	wantKind(t, s.d.EnsureNode(t.Context(), n), fault.Conflict, name)
-	must(t, s.d.RemoveNode(t.Context(), spec.ID, n.Node.Name))
-	must(t, s.d.RemoveCluster(t.Context(), spec.ID))
-	must(t, s.d.EnsureNetwork(t.Context(), spec))
-	wantKind(t, s.d.EnsureNode(t.Context(), n), fault.Conflict, name) // the removals have left it
-}
-
-func testImageNames(t *testing.T, s *suite) {
-	must(t, s.d.EnsurePayload(t.Context(), s.p.Payload, nil))
-	id := strings.ToLower(rand.Text())
-	one, two := "bonsai-nodetest/"+id+":1", "bonsai-nodetest/"+id+":2"
-	s.Image(t, two, one)
-	names, err := s.d.ImageNames(t.Context())
-	must(t, err)
-	if !slices.IsSorted(names) || !slices.Contains(names, one) || !slices.Contains(names, two) {
-		t.Errorf("got %v, want them sorted, with %s and %s", names, one, two)
-	}
-	if slices.Contains(names, s.p.ImageRef) {
-		t.Errorf("the image of nodes is in %v", names)
-	}
-	if found, err := s.d.FindImages(t.Context(), []string{one, "bonsai-nodetest/" + id + ":3", two}); err != nil || len(found) != 2 || found[0].Ref != one || found[1].Ref != two || found[0].ID != found[1].ID {
-		t.Errorf("found %+v, %v", found, err)
-	}
-}
-
-func testTakenSubnet(t *testing.T, s *suite) {
-	first, second := s.cluster(t, 0), s.plan(t, 0)
-	second.Subnet = first.Subnet
-	second.Replan()
-	err := s.d.EnsureNetwork(t.Context(), second)
-	wantKind(t, err, fault.Conflict, first.Subnet.String())
-	equal(t, "is taken", errors.Is(err, node.ErrTaken), true)
-}
-
 func testChangedNetwork(t *testing.T, s *suite) {
 	spec := s.cluster(t, 1)
 	before := s.start(t, s.node(spec, 1))
@@ -380,83 +250,6 @@ func testRemoveCluster(t *testing.T, s *suite) {
 	equal(t, "the other cluster's node", s.find(t, kept.Name), kept)
 }
 
-func testBrokenPayload(t *testing.T, s *suite) {
-	err := s.d.EnsurePayload(t.Context(), s.p.broken(), nil)
-	if !errors.Is(err, errBroken) {
-		t.Fatalf("got %v, want the stream's own error", err)
-	}
-	wantKind(t, s.d.EnsureNode(t.Context(), s.node(s.network(t), 1)), fault.Engine, s.p.Hash)
-	var last, total int64
-	must(t, s.d.EnsurePayload(t.Context(), s.p.Payload, func(d, n int64) { last, total = d, n }))
-	equal(t, "times the payload was read", s.p.Opened.Load(), 2)
-	if last < s.p.Size || total < last {
-		t.Errorf("progress ended at %d of %d, want at least %d", last, total, s.p.Size)
-	}
-	c := s.start(t, s.node(s.cluster(t, 1), 1))
-	equal(t, "running", c.Running, true)
-}
-
-func testNoPayload(t *testing.T, s *suite) {
-	wantKind(t, s.d.EnsureNode(t.Context(), s.node(s.network(t), 1)), fault.Engine, s.p.Hash)
-}
-
-func testConcurrentPayload(t *testing.T, s *suite) {
-	var wg sync.WaitGroup
-	errs := make([]error, 3)
-	for i := range errs {
-		wg.Go(func() {
-			d := s.Driver(t)
-			errs[i] = errors.Join(d.EnsurePayload(t.Context(), s.p.Payload, nil), d.Close())
-		})
-	}
-	wg.Wait()
-	must(t, errors.Join(errs...))
-	read := s.p.Opened.Load()
-	c := s.start(t, s.node(s.cluster(t, 1), 1))
-	equal(t, "times the payload was read after that", s.p.Opened.Load()-read, 0)
-	equal(t, "ballast", len(s.output(t, c.Name, "cat", cluster.PayloadDir+"/ballast")), 4<<20)
-}
-
-func testPrune(t *testing.T, s *suite) {
-	s.start(t, s.node(s.cluster(t, 1), 1)) // uses s.p
-	wanted, unused := NewPayload(t, s.Program, "wanted"+s.p.Hash), NewPayload(t, s.Program, "unused"+s.p.Hash)
-	must(t, s.d.EnsurePayload(t.Context(), wanted.Payload, nil))
-	must(t, s.d.EnsurePayload(t.Context(), unused.Payload, nil))
-	s.Age(t)
-	wantUse(t, s, wanted.Hash, map[string]bool{s.p.Hash: false, wanted.Hash: false, unused.Hash: true})
-	must(t, s.d.PrunePayloads(t.Context(), wanted.Hash))
-	wantUse(t, s, wanted.Hash, map[string]bool{s.p.Hash: false, wanted.Hash: false})
-	for _, p := range []Payload{s.p, wanted, unused} {
-		must(t, s.d.EnsurePayload(t.Context(), p.Payload, nil))
-	}
-	equal(t, "times the used one was read", s.p.Opened.Load(), 1)
-	equal(t, "times the wanted one was read", wanted.Opened.Load(), 1)
-	equal(t, "times the unused one was read", unused.Opened.Load(), 2)
-}
-
-// wantUse compares which payloads take room, and whether they can be pruned; and that the first node does.
-func wantUse(t *testing.T, s *suite, keep string, want map[string]bool) {
-	t.Helper()
-	list, err := s.d.DiskUse(t.Context(), keep)
-	must(t, err)
-	got, nodes := map[string]bool{}, map[string]bool{}
-	for _, u := range list {
-		if u.Kind == node.UseVolume && u.Payload != "" {
-			got[u.Payload] = got[u.Payload] || u.Prunable
-		}
-		if u.ClusterID != "" && u.Node != "" {
-			nodes[u.Kind] = true
-			equal(t, "prunable of "+u.Name, u.Prunable, false)
-		}
-	}
-	for hash, prunable := range want {
-		if is, found := got[hash]; !found || is != prunable {
-			t.Errorf("payload %s: found %v, prunable %v, want %v", hash, found, is, prunable)
-		}
-	}
-	equal(t, "a volume and a container of a node", nodes[node.UseVolume] && nodes[node.UseContainer], true)
-}
-
 func testCancel(t *testing.T, s *suite) {
 	spec := s.cluster(t, 1)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -492,41 +285,4 @@ func (s *suite) hasNetwork(t *testing.T, name string) bool {
 	all, err := s.d.Networks(t.Context())
 	must(t, err)
 	return slices.ContainsFunc(all, func(n node.Network) bool { return n.Name == name })
-}
-
-// lines is a writer that can be waited on.
-type lines struct {
-	mu    sync.Mutex // guards text
-	text  string
-	grown chan struct{}
-}
-
-func newLines() *lines { return &lines{grown: make(chan struct{}, 1)} }
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	l.text += string(b)
-	l.mu.Unlock()
-	select {
-	case l.grown <- struct{}{}:
-	default:
-	}
-	return len(b), nil
-}
-
-func (l *lines) await(t *testing.T, ctx context.Context, want string) {
-	t.Helper()
-	for {
-		l.mu.Lock()
-		have := strings.Contains(l.text, want)
-		l.mu.Unlock()
-		if have {
-			return
-		}
-		select {
-		case <-l.grown:
-		case <-ctx.Done():
-			t.Fatalf("never read %q", want)
-		}
-	}
 }
