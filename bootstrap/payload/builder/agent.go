@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"github.com/klauspost/compress/zstd"
+
+	"bonsai/bootstrap/cluster"
 )
 
 // guardianPackage runs on the host beside each cluster; it is embedded, but not in the archive.
@@ -29,9 +31,13 @@ func buildAgent(ctx context.Context, out string) error {
 	if err := buildGuardian(ctx, out); err != nil {
 		return err
 	}
+	hello := filepath.Join(tree, "images", cluster.HelloArchive)
+	if err := helloImage(ctx, hello, out); err != nil {
+		return err
+	}
 	// The key of this archive is its contents. go.sum stands for the licences.
 	h := sha256.New()
-	for _, name := range []string{filepath.Join(bin, "bonsai-init"), filepath.Join(bin, "bonsai-agent"), "go.sum"} {
+	for _, name := range []string{filepath.Join(bin, "bonsai-init"), filepath.Join(bin, "bonsai-agent"), hello, "go.sum"} {
 		f, err := os.Open(name)
 		if err != nil {
 			return err
@@ -46,12 +52,12 @@ func buildAgent(ctx context.Context, out string) error {
 	if upToDate(out, "agent", key) {
 		return nil
 	}
-	fmt.Println("payload: bonsai-agent, bonsai-init")
+	fmt.Println("payload: bonsai-agent, bonsai-init, image hello")
 	licences := filepath.Join(tree, "licenses", "bonsai")
 	if err := os.RemoveAll(licences); err != nil {
 		return err
 	}
-	if err := moduleLicences(ctx, licences, append(agentPackages, guardianPackage, "./cmd/bonsai")...); err != nil {
+	if err := moduleLicences(ctx, licences, append(agentPackages, guardianPackage, helloPackage, "./cmd/bonsai")...); err != nil {
 		return err
 	}
 	if err := copyFile(filepath.Join(licences, "LICENSE"), "LICENSE", 0o644); err != nil {

@@ -30,50 +30,67 @@ const (
 	seccompPackage      = "libseccomp2"     // for its copyright: runc has the library linked in
 )
 
+// zlibPackage is the only package of a library whose name does not begin with lib.
+const zlibPackage = "zlib1g"
+
 // nssLibraries are opened by glibc older than 2.34 to look up names in /etc and DNS; nothing links them.
 var nssLibraries = []string{"libnss_files.so.2", "libnss_dns.so.2"}
 
 // notFromBusybox are applets that would hide a better program of the payload or make no sense in a node.
 var notFromBusybox = []string{"busybox", "mount", "umount", "init", "linuxrc", "halt", "poweroff", "reboot", "dpkg", "dpkg-deb", "rpm", "rpm2cpio"}
 
-// debian is one run of debianFiles.
+// debian is one run of debianFiles or toolsImage.
 type debian struct {
 	work     string // of archives and own package lists
 	unpacked string // has a folder for each package
-	tree     string // of the payload
+	tree     string // of the payload, or of an image
+	// programs and their packages; with their libraries they get into tree.
+	programs map[string]string
 	aptFlags []string
 	used     map[string]bool // packages with files in tree
 }
 
+// newDebian prepares a run that works in a folder of this name below out.
+func newDebian(out, name, tree string, programs map[string]string) (*debian, error) {
+	work, err := filepath.Abs(filepath.Join(out, name))
+	if err != nil {
+		return nil, err
+	}
+	d := &debian{work: work, unpacked: filepath.Join(work, "unpacked"), tree: tree, programs: programs, used: map[string]bool{}}
+	return d, errors.Join(os.RemoveAll(work), os.MkdirAll(d.unpacked, 0o755))
+}
+
 // debianFiles downloads packages, unpacks them below out and copies what a node needs of them into tree.
 func debianFiles(ctx context.Context, tree, out string) error {
-	work, err := filepath.Abs(filepath.Join(out, "debian"))
+	d, err := newDebian(out, "debian", tree, debianPrograms)
 	if err != nil {
 		return err
 	}
-	d := debian{work: work, unpacked: filepath.Join(work, "unpacked"), tree: tree, used: map[string]bool{seccompPackage: true}}
-	if err := errors.Join(os.RemoveAll(work), os.MkdirAll(d.unpacked, 0o755)); err != nil {
+	d.used[seccompPackage] = true
+	if err := d.copyPrograms(ctx, certificatesPackage, licencesPackage, seccompPackage); err != nil {
 		return err
 	}
-	programs := slices.Compact(slices.Sorted(maps.Values(debianPrograms)))
-	if err := d.fetch(ctx, append(programs, certificatesPackage, licencesPackage, seccompPackage)); err != nil {
-		return err
-	}
-	for name := range maps.Keys(debianPrograms) {
-		if err := d.copyProgram(name); err != nil {
-			return err
-		}
-	}
-	if err := d.libraries(ctx, programs); err != nil {
-		return err
-	}
-	if err := d.busyboxLinks(ctx); err != nil {
+	if err := d.busyboxLinks(ctx, notFromBusybox); err != nil {
 		return err
 	}
 	if err := d.certificates(); err != nil {
 		return err
 	}
-	return d.licences(ctx)
+	return d.licences(ctx, filepath.Join(tree, "licenses", "debian"))
+}
+
+// copyPrograms fetches the packages of all programs and more, and copies the programs and what they link into tree.
+func (d *debian) copyPrograms(ctx context.Context, more ...string) error {
+	packages := slices.Compact(slices.Sorted(maps.Values(d.programs)))
+	if err := d.fetch(ctx, append(packages, more...)); err != nil {
+		return err
+	}
+	for name := range maps.Keys(d.programs) {
+		if err := d.copyProgram(name); err != nil {
+			return err
+		}
+	}
+	return d.libraries(ctx, packages)
 }
 
 // fetch downloads packages and unpacks each into a folder of its name.
@@ -150,15 +167,15 @@ func (d *debian) copyProgram(name string) error {
 		return err
 	}
 	if path == "" {
-		return fmt.Errorf("package %s has no program %s", debianPrograms[name], name)
+		return fmt.Errorf("package %s has no program %s", d.programs[name], name)
 	}
 	d.use(path)
 	return copyFile(filepath.Join(d.tree, "bin", name), path, 0o755)
 }
 
 // libraries copies all shared libraries that the programs need, and fetches the packages with them: the dependencies of
-// packages, then theirs, until nothing is missing. Only packages named lib* are followed: no others contain libraries,
-// and the rest of Debian is not needed.
+// packages, then theirs, until nothing is missing. Only packages named lib*, and zlib, are followed: no others contain
+// libraries, and the rest of Debian is not needed.
 func (d *debian) libraries(ctx context.Context, packages []string) error {
 	fetched := map[string]bool{}
 	for {
@@ -187,7 +204,7 @@ func (d *debian) libraries(ctx context.Context, packages []string) error {
 func (d *debian) copyLibraries() (missing []string, err error) {
 	lib := filepath.Join(d.tree, "lib")
 	var queue []string
-	for name := range maps.Keys(debianPrograms) {
+	for name := range maps.Keys(d.programs) {
 		queue = append(queue, filepath.Join(d.tree, "bin", name))
 	}
 	seen := map[string]bool{}
@@ -244,7 +261,7 @@ func neededBy(path string) ([]string, error) {
 	return needed, nil
 }
 
-// dependencies returns the packages named lib* that packages depend on.
+// dependencies returns the packages of libraries that packages depend on.
 func (d *debian) dependencies(ctx context.Context, packages []string) ([]string, error) {
 	args := slices.Concat([]string{"depends", "--important"}, d.aptFlags, packages)
 	out, err := output(ctx, d.work, "apt-cache", args...)
@@ -254,7 +271,7 @@ func (d *debian) dependencies(ctx context.Context, packages []string) ([]string,
 	var names []string
 	for line := range strings.Lines(out) {
 		kind, name, _ := strings.Cut(strings.Trim(line, " |\n"), ": ")
-		if name, _, _ = strings.Cut(name, ":"); strings.HasSuffix(kind, "Depends") && strings.HasPrefix(name, "lib") {
+		if name, _, _ = strings.Cut(name, ":"); strings.HasSuffix(kind, "Depends") && (strings.HasPrefix(name, "lib") || name == zlibPackage) {
 			names = append(names, name)
 		}
 	}
@@ -262,14 +279,15 @@ func (d *debian) dependencies(ctx context.Context, packages []string) ([]string,
 	return slices.Compact(names), nil
 }
 
-func (d *debian) busyboxLinks(ctx context.Context) error {
+// busyboxLinks gives busybox the names of its applets, except those.
+func (d *debian) busyboxLinks(ctx context.Context, except []string) error {
 	bin := filepath.Join(d.tree, "bin")
 	applets, err := output(ctx, "", filepath.Join(bin, "busybox"), "--list")
 	if err != nil {
 		return err
 	}
 	for name := range strings.FieldsSeq(applets) {
-		if slices.Contains(notFromBusybox, name) {
+		if slices.Contains(except, name) {
 			continue
 		}
 		if err := symlink("busybox", filepath.Join(bin, name)); err != nil {
@@ -301,10 +319,9 @@ func (d *debian) certificates() error {
 	return os.WriteFile(target, bundle.Bytes(), 0o644)
 }
 
-// licences copies the copyright files of all packages in use, the licences they refer to, and a list that says where
-// the sources are.
-func (d *debian) licences(ctx context.Context) error {
-	dir := filepath.Join(d.tree, "licenses", "debian")
+// licences copies into dir the copyright files of all packages in use, the licences they refer to, and a list that says
+// where the sources are.
+func (d *debian) licences(ctx context.Context, dir string) error {
 	list := "Binary packages of Debian (or of a distribution made from it) of which files are in this folder's parent.\n" +
 		"Their sources: Debian's archive of all past packages, by package and version.\n\n"
 	for _, name := range slices.Sorted(maps.Keys(d.used)) {

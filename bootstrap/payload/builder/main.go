@@ -1,8 +1,8 @@
 // Command builder builds the two archives that package payload embeds:
 //
 //	rootfs.tar.zst  third-party executables, libraries and data of a node: containerd, runc, CNI plugins, the
-//	                pause image, nft, mount, busybox, CA certificates, time zones
-//	agent.tar.zst   bonsai's own small programs for nodes, and the licences of everything bonsai links
+//	                pause image, nft, mount, busybox, CA certificates, time zones, the image tools
+//	agent.tar.zst   bonsai's own small programs for nodes, the image hello, and the licences of everything bonsai links
 //
 // There are two so that a change of the agent does not rebuild third-party code. Beside each is a JSON file with what
 // package payload needs to know about it. Nothing is installed and no root is needed: Go code comes from the module

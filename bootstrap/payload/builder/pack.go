@@ -46,9 +46,8 @@ func pack(tree, out, name, key string) (err error) {
 	defer os.Remove(f.Name()) // fails after success, when the file has its final name
 	defer func() { err = errors.Join(err, f.Close()) }()
 
-	// Decoding is equally fast at all levels. This one costs two seconds and makes the archive a tenth smaller than the
-	// default.
-	compressor, err := zstd.NewWriter(f, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1))
+	// Decoding is equally fast at all levels. This one takes 11 s for the larger archive, and makes it 6 % smaller than the next.
+	compressor, err := zstd.NewWriter(f, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return err
 	}

@@ -1,22 +1,13 @@
 package main
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
 // pauseRepository with the tag from upstream's Makefile is the sandbox image that the agent configures containerd
@@ -43,39 +34,7 @@ func pauseImage(ctx context.Context, target, work string) error {
 		"-o", filepath.Join(tree, "pause"), filepath.Join(source, "linux", "pause.c")); err != nil {
 		return err
 	}
-	var files bytes.Buffer
-	archive := tar.NewWriter(&files)
-	if err := errors.Join(addTree(archive, tree), archive.Close()); err != nil {
-		return err
-	}
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
-		return io.NopCloser(bytes.NewReader(files.Bytes())), nil
-	})
-	if err != nil {
-		return err
-	}
-	image, err := mutate.AppendLayers(empty.Image, layer)
-	if err != nil {
-		return err
-	}
-	config, err := image.ConfigFile()
-	if err != nil {
-		return err
-	}
-	config = config.DeepCopy()
-	config.Architecture, config.OS = runtime.GOARCH, "linux"
-	config.Config = v1.Config{Entrypoint: []string{"/pause"}, User: "65535:65535", WorkingDir: "/"}
-	if image, err = mutate.ConfigFile(image, config); err != nil {
-		return err
-	}
-	ref, err := name.NewTag(pauseRepository + ":" + tag)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
-		return err
-	}
-	return tarball.WriteToFile(target, ref, image)
+	return imageArchive(target, pauseRepository+":"+tag, tree, v1.Config{Entrypoint: []string{"/pause"}, User: "65535:65535", WorkingDir: "/"})
 }
 
 func pauseTag(makefile string) (string, error) {

@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"bonsai/bootstrap/cluster"
 )
 
 // The third-party Go programs, all of them "tool" dependencies in go.mod.
@@ -69,6 +71,7 @@ func buildRootfs(ctx context.Context, out string) error {
 		}},
 		{"pause image", func() error { return pauseImage(ctx, filepath.Join(tree, "images", "pause.tar"), out) }},
 		{"nft, mount, busybox, CA certificates from Debian packages", func() error { return debianFiles(ctx, tree, out) }},
+		{"image tools from Debian packages", func() error { return toolsImage(ctx, filepath.Join(tree, "images", cluster.ToolsArchive), tree, out) }},
 		{"time zones", func() error { return machineFolders(ctx, tree) }},
 		{"licences", func() error {
 			return moduleLicences(ctx, filepath.Join(tree, "licenses", "go"), slices.Concat(runtimePackages, cniPackages, runcPackages)...)
