@@ -14,18 +14,15 @@ import (
 // Changes returns what has happened, the newest first. An object of which nothing is recorded is the fault ObjectNotFound
 // only if it does not exist.
 func (h *History) Changes(ctx context.Context, q cluster.HistoryQuery) (cluster.History, error) {
-	s, err := h.selector(ctx, q.ObjectQuery)
+	s, err := h.question(ctx, q.ObjectQuery)
 	if err != nil {
-		return cluster.History{}, err
-	}
-	if err := h.upToDate(ctx); err != nil {
 		return cluster.History{}, err
 	}
 	all := cluster.History{Changes: []cluster.Change{}}
 	err = h.journal.Read(func(v *journal.View) error {
 		all.Begun, all.Gaps = v.Whole(), v.Gaps()
 		var failed error
-		err := v.Backward(q.Since, func(e journal.Entry) bool {
+		err := v.Backward(q.Since, s.wanted(), func(e journal.Entry) bool {
 			id, ok := identify(e.Key)
 			if !ok || !s.matches(id) {
 				return true
@@ -120,7 +117,7 @@ func (h *History) since(v *journal.View, s selector, at time.Time) (_ []*span, e
 	}
 	var list []*span
 	by := map[string]*span{}
-	if err := v.Backward(at, func(e journal.Entry) bool {
+	if err := v.Backward(at, s.wanted(), func(e journal.Entry) bool {
 		id, ok := identify(e.Key)
 		if !ok || !s.matches(id) || !e.Time.After(at) {
 			return true

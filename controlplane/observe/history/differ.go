@@ -12,11 +12,8 @@ import (
 // was created and deleted since then, or changed and changed back, does not differ. A time that is not recorded is the
 // fault ObjectNotFound.
 func (h *History) Differences(ctx context.Context, q cluster.DifferenceQuery) ([]cluster.Difference, error) {
-	s, err := h.selector(ctx, q.ObjectQuery)
+	s, err := h.question(ctx, q.ObjectQuery)
 	if err != nil {
-		return nil, err
-	}
-	if err := h.upToDate(ctx); err != nil {
 		return nil, err
 	}
 	list := []cluster.Difference{}

@@ -86,10 +86,11 @@ type Options struct {
 // History is the record of one cluster. It is safe for concurrent use.
 type History struct {
 	Options
-	journal  *journal.Journal
-	decoder  *decoder
-	writers  *Writers
-	progress chan struct{} // asks for the revision up to which everything has come
+	journal   *journal.Journal
+	decoder   *decoder
+	writers   *Writers
+	progress  chan struct{} // asks for the revision up to which everything has come
+	typesSeen typeCache
 
 	mu      sync.Mutex // guards the rest
 	pending []journal.Record
@@ -265,6 +266,7 @@ func (h *History) add(b Batch, now time.Time) (first bool) {
 
 // record adds one change. h.mu is held.
 func (h *History) record(e Event, now time.Time) {
+	h.typesSeen.seen(e.Key, now)
 	r := journal.Record{Key: e.Key, Revision: e.Revision, Time: now, Op: journal.Updated, Value: e.Value}
 	switch {
 	case e.Deleted:

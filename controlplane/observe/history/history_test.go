@@ -1,16 +1,21 @@
 package history
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 
 	"bonsai/bootstrap/cluster"
@@ -333,5 +338,42 @@ func TestWritersAreBounded(t *testing.T) {
 	}
 	if len(w.by) != 9 || len(w.order) != 9 {
 		t.Errorf("%d are left", len(w.by))
+	}
+}
+
+// BenchmarkChanges is what two questions take after 30 seconds of 50 changes a second, of objects of 4 kB: what has happened to one,
+// and what has happened last.
+func BenchmarkChanges(b *testing.B) {
+	var asked atomic.Int32
+	h, err := Open(Options{
+		Cluster: "dev", Dir: b.TempDir(), Limits: journal.DefaultLimits, Store: newStore(), Log: slog.New(slog.DiscardHandler), Scale: 1, Client: serving(b, &asked),
+	}, &Writers{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer h.Close()
+	for n := range int64(1500) {
+		name := fmt.Sprintf("changed-%d", n%50)
+		m := &corev1.ConfigMap{
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}, ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", UID: types.UID(name)},
+			Data: map[string]string{"text": strings.Repeat("Recorded as it is stored. ", 160), "count": fmt.Sprint(n)},
+		}
+		var value bytes.Buffer
+		if err := h.decoder.builtin.Encode(m, &value); err != nil {
+			b.Fatal(err)
+		}
+		e := Event{Key: "/registry/configmaps/default/" + name, Value: value.Bytes(), Revision: n + 2, Created: n < 50}
+		h.add(Batch{Events: []Event{e}, Revision: n + 2}, time.Now())
+	}
+	for name, q := range map[string]cluster.HistoryQuery{
+		"one object": {ObjectQuery: cluster.ObjectQuery{Type: "configmap", Namespace: "default", Name: "changed-0"}, Limit: 50}, "newest": {Limit: 50},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if all, err := h.Changes(b.Context(), q); err != nil || len(all.Changes) < 30 {
+					b.Fatalf("%d changes, %v", len(all.Changes), err)
+				}
+			}
+		})
 	}
 }

@@ -32,9 +32,6 @@ func (h *History) Revert(ctx context.Context, r cluster.RevertRequest) (cluster.
 	if err != nil {
 		return cluster.Reverted{}, err
 	}
-	if err := h.upToDate(ctx); err != nil {
-		return cluster.Reverted{}, err
-	}
 	value, at, err := h.past(s, r)
 	if err != nil {
 		return cluster.Reverted{}, err
@@ -80,7 +77,7 @@ func (h *History) past(s selector, r cluster.RevertRequest) (value []byte, at ti
 // after returns an object as it was after the change of a revision.
 func (h *History) after(v *journal.View, s selector, revision int64) (value []byte, at time.Time, err error) {
 	var change *journal.Entry
-	if err := v.Backward(time.Time{}, func(e journal.Entry) bool {
+	if err := v.Backward(time.Time{}, s.wanted(), func(e journal.Entry) bool {
 		if id, ok := identify(e.Key); ok && e.Revision == revision && s.matches(id) {
 			change = &e
 		}
@@ -103,7 +100,7 @@ func (h *History) after(v *journal.View, s selector, revision int64) (value []by
 // deleted returns an object that does not exist any more, as it was last.
 func (h *History) deleted(v *journal.View, s selector) (value []byte, at time.Time, err error) {
 	var newest *journal.Entry
-	if err := v.Backward(time.Time{}, func(e journal.Entry) bool {
+	if err := v.Backward(time.Time{}, s.wanted(), func(e journal.Entry) bool {
 		if id, ok := identify(e.Key); ok && s.matches(id) {
 			newest = &e
 		}

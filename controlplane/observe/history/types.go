@@ -1,10 +1,13 @@
 package history
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -21,6 +24,70 @@ type apiType struct {
 	kind       string
 	namespaced bool
 	names      []string // in lower case, without the group
+}
+
+const (
+	// typesSettle is how long after a change of a definition the API server may still serve the types as they were.
+	typesSettle = 10 * time.Second
+	// typesAge bounds how long types are believed whatever happens.
+	typesAge = 10 * time.Minute
+)
+
+// definitions are the keys of what defines types.
+var definitions = []string{"/registry/apiextensions.k8s.io/customresourcedefinitions/", "/registry/apiregistration.k8s.io/apiservices/"}
+
+// typeCache has the types of the API server as they were served last: asking for them takes longer than to answer most questions.
+type typeCache struct {
+	mu             sync.Mutex // guards the rest
+	list           []apiType
+	asked, changed time.Time
+}
+
+// seen notes a change of a key.
+func (c *typeCache) seen(key string, now time.Time) {
+	if slices.ContainsFunc(definitions, func(prefix string) bool { return strings.HasPrefix(key, prefix) }) {
+		c.mu.Lock()
+		c.changed = now
+		c.mu.Unlock()
+	}
+}
+
+// known returns the types if they are still what the API server has.
+func (c *typeCache) known(now time.Time) []apiType {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asked.Sub(c.changed) < typesSettle || now.Sub(c.asked) > typesAge {
+		return nil
+	}
+	return c.list
+}
+
+func (c *typeCache) keep(list []apiType, asked time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list, c.asked = list, asked
+}
+
+// find returns the type that a user calls so, from the types that are known or the API server's; nil if it has none.
+func (h *History) find(ctx context.Context, name, group string, grouped bool) (*apiType, error) {
+	matches := func(t apiType) bool {
+		return slices.Contains(t.names, name) && (!grouped || t.Group == group || t.Version+"."+t.Group == group)
+	}
+	asked := time.Now()
+	types := h.typesSeen.known(asked)
+	i := slices.IndexFunc(types, matches)
+	if i < 0 {
+		var err error
+		if types, err = h.types(ctx); err != nil {
+			return nil, err
+		}
+		h.typesSeen.keep(types, asked)
+		i = slices.IndexFunc(types, matches)
+	}
+	if i < 0 {
+		return nil, nil
+	}
+	return &types[i], nil
 }
 
 // types asks the API server for its types. Those of aggregated APIs are missing: their objects are not in etcd.
@@ -68,6 +135,23 @@ func (s selector) matches(id identity) bool {
 		(s.Namespace == "" || s.Namespace == id.namespace) && (s.Name == "" || s.Name == id.name)
 }
 
+// wanted reports of a key whether it can be one that the selector matches; nil means any.
+func (s selector) wanted() func(key []byte) bool {
+	if s.Name == "" {
+		return nil
+	}
+	end := []byte("/" + s.Name)
+	return func(key []byte) bool { return bytes.HasSuffix(key, end) }
+}
+
+// question is selector for what is asked now: once everything that has happened is in the journal, definitions of types, too.
+func (h *History) question(ctx context.Context, q cluster.ObjectQuery) (selector, error) {
+	if err := h.upToDate(ctx); err != nil {
+		return selector{}, err
+	}
+	return h.selector(ctx, q)
+}
+
 // selector resolves the type in q, of which a user may have typed any name. A type without namespaces has no namespace in
 // the selector.
 func (h *History) selector(ctx context.Context, q cluster.ObjectQuery) (selector, error) {
@@ -75,20 +159,16 @@ func (h *History) selector(ctx context.Context, q cluster.ObjectQuery) (selector
 	if q.Type == "" {
 		return s, nil
 	}
-	types, err := h.types(ctx)
+	name, group, grouped := strings.Cut(strings.ToLower(q.Type), ".")
+	t, err := h.find(ctx, name, group, grouped)
 	if err != nil {
 		return s, err
 	}
-	name, group, grouped := strings.Cut(strings.ToLower(q.Type), ".")
-	i := slices.IndexFunc(types, func(t apiType) bool {
-		return slices.Contains(t.names, name) && (!grouped || t.Group == group || t.Version+"."+t.Group == group)
-	})
-	if i < 0 { // of a definition that was deleted, perhaps
+	if t == nil { // of a definition that was deleted, perhaps
 		s.resource, s.group = name, group
 		return s, nil
 	}
-	t := types[i]
-	s.resource, s.known = t.Resource, &t
+	s.resource, s.known = t.Resource, t
 	if !scheme.Scheme.IsGroupRegistered(t.Group) {
 		s.group = t.Group
 	}
@@ -98,12 +178,12 @@ func (h *History) selector(ctx context.Context, q cluster.ObjectQuery) (selector
 	return s, nil
 }
 
-// one is selector for exactly one object.
+// one is question about exactly one object.
 func (h *History) one(ctx context.Context, q cluster.ObjectQuery) (selector, error) {
 	if q.Type == "" || q.Name == "" {
 		return selector{}, fault.Newf(fault.Usage, "no object was given")
 	}
-	return h.selector(ctx, q)
+	return h.question(ctx, q)
 }
 
 // subject is what a question is about, in words.

@@ -62,7 +62,7 @@ func trim(object any) (any, error) {
 		o.Annotations, o.Labels = nil, nil
 		o.Spec = corev1.ServiceSpec{
 			Type: o.Spec.Type, Selector: o.Spec.Selector, Ports: o.Spec.Ports, PublishNotReadyAddresses: o.Spec.PublishNotReadyAddresses,
-			LoadBalancerClass: o.Spec.LoadBalancerClass, ClusterIP: o.Spec.ClusterIP,
+			LoadBalancerClass: o.Spec.LoadBalancerClass, ClusterIP: o.Spec.ClusterIP, ExternalName: o.Spec.ExternalName,
 		}
 		o.Status.Conditions = nil
 	case *admissionv1.ValidatingWebhookConfiguration:
@@ -101,7 +101,7 @@ func trim(object any) (any, error) {
 		o.Annotations, o.Labels = nil, nil
 		o.Spec.Metrics, o.Spec.Behavior, o.Status.CurrentMetrics = nil, nil, nil
 	case *networkingv1.Ingress:
-		o.Labels, o.Spec = nil, networkingv1.IngressSpec{IngressClassName: o.Spec.IngressClassName}
+		o.Labels = nil
 	case *networkingv1.NetworkPolicy:
 		o.Annotations, o.Labels, o.Spec = nil, nil, networkingv1.NetworkPolicySpec{}
 	}

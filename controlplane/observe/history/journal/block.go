@@ -229,6 +229,17 @@ func decodeChanges(data []byte, count, number int) (_ []Entry, values int, err e
 	return entries, values, nil
 }
 
+// anyText reports whether one of the texts of a block is wanted, or the block cannot be read.
+func anyText(data []byte, wanted func([]byte) bool) bool {
+	r := reader{rest: data}
+	for range r.length() {
+		if text := r.bytes(r.length()); r.failed || wanted(text) {
+			return true
+		}
+	}
+	return r.failed
+}
+
 // reader reads numbers; after a failure all are zero.
 type reader struct {
 	rest   []byte

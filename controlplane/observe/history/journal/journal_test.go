@@ -50,7 +50,7 @@ func all(t *testing.T, j *Journal, since time.Time) (lines []string) {
 	t.Helper()
 	if err := j.Read(func(v *View) error {
 		var entries []Entry
-		err := v.Backward(since, func(e Entry) bool {
+		err := v.Backward(since, nil, func(e Entry) bool {
 			entries = append(entries, e)
 			return true
 		})
@@ -137,6 +137,26 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+// Blocks without a key that is wanted are passed over; in the others, it is for the caller to choose.
+func TestBlocksOfOtherKeysArePassedOver(t *testing.T) {
+	j := open(t, t.TempDir(), DefaultLimits)
+	put(t, j, begin, 2, change(1, Created, "/a", "", "1"), change(2, Created, "/b", "", "2"))
+	put(t, j, begin, 3, change(3, Created, "/c", "", "3"))
+	put(t, j, begin, 4, change(4, Updated, "/a", "1", "4"))
+	for key, want := range map[string][]int64{"/a": {4, 2, 1}, "/c": {3}, "/nix": nil} {
+		var got []int64
+		if err := j.Read(func(v *View) error {
+			wanted := func(k []byte) bool { return string(k) == key }
+			return v.Backward(time.Time{}, wanted, func(e Entry) bool { got = append(got, e.Revision); return true })
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("of %s: revisions %v, want %v", key, got, want)
+		}
+	}
+}
+
 func TestGap(t *testing.T) {
 	j := open(t, t.TempDir(), DefaultLimits)
 	j.Break(1)
@@ -216,7 +236,7 @@ func TestDamage(t *testing.T) {
 	j = open(t, dir, DefaultLimits)
 	var keys []string
 	err := j.Read(func(v *View) error {
-		return v.Backward(time.Time{}, func(e Entry) bool { keys = append(keys, e.Key); return true })
+		return v.Backward(time.Time{}, nil, func(e Entry) bool { keys = append(keys, e.Key); return true })
 	})
 	if !errors.Is(err, ErrDamaged) || !slices.Equal(keys, []string{"/b"}) {
 		t.Errorf("got %v, %v; want the newer change, and that the older is damaged", keys, err)
@@ -387,7 +407,11 @@ func BenchmarkBackward(b *testing.B) {
 			for b.Loop() {
 				if err := j.Read(func(v *View) error {
 					n := 0
-					return v.Backward(time.Time{}, func(e Entry) bool {
+					var wanted func([]byte) bool
+					if c.key != "" {
+						wanted = func(key []byte) bool { return string(key) == c.key }
+					}
+					return v.Backward(time.Time{}, wanted, func(e Entry) bool {
 						if c.key != "" && e.Key != c.key {
 							return true
 						}

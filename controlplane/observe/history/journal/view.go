@@ -26,6 +26,8 @@ const keptBlocks = 8
 type View struct {
 	j   *Journal
 	dec *zstd.Decoder
+	// text is where the changes of blocks are decompressed.
+	text []byte
 	// blocks are the values of the blocks that were read last, the newest at the end.
 	blocks []values
 }
@@ -73,20 +75,22 @@ func (v *View) Gaps() (gaps []time.Time) {
 	return gaps
 }
 
-// Backward calls f with the changes that are not older than since, from the newest to the oldest, until f returns false. A
-// damaged block is ErrDamaged, after all that is newer.
-func (v *View) Backward(since time.Time, f func(Entry) bool) error {
+// Backward calls f with the changes that are not older than since, from the newest to the oldest, until f returns false. If wanted is
+// not nil, changes of keys that it does not want may be missing: it spares reading blocks that have none that it does want, and may
+// be asked about texts that are not keys. A damaged block is ErrDamaged, after all that is newer.
+func (v *View) Backward(since time.Time, wanted func(key []byte) bool, f func(Entry) bool) error {
+	since = since.Truncate(time.Microsecond)
 	for _, s := range slices.Backward(v.j.segments) {
 		for i, b := range slices.Backward(s.blocks) {
-			if b.count == 0 || b.last.Before(since.Truncate(time.Microsecond)) {
+			if b.count == 0 || b.last.Before(since) {
 				continue
 			}
-			entries, err := v.changes(s, i)
+			entries, err := v.changes(s, i, wanted)
 			if err != nil {
 				return err
 			}
 			for _, e := range slices.Backward(entries) {
-				if !e.Time.Before(since.Truncate(time.Microsecond)) && !f(e) {
+				if !e.Time.Before(since) && !f(e) {
 					return nil
 				}
 			}
@@ -95,17 +99,20 @@ func (v *View) Backward(since time.Time, f func(Entry) bool) error {
 	return nil
 }
 
-func (v *View) changes(s *segment, number int) ([]Entry, error) {
+// changes reads the changes of a block, or none of them if no key in it is wanted.
+func (v *View) changes(s *segment, number int, wanted func(key []byte) bool) ([]Entry, error) {
 	b := s.blocks[number]
 	packed, err := s.readChanges(b)
 	if err != nil {
 		return nil, err
 	}
-	text, err := v.dec.DecodeAll(packed, nil)
-	if err != nil {
+	if v.text, err = v.dec.DecodeAll(packed, v.text[:0]); err != nil {
 		return nil, damaged(err.Error())
 	}
-	entries, _, err := decodeChanges(text, b.count, number)
+	if wanted != nil && !anyText(v.text, wanted) {
+		return nil, nil
+	}
+	entries, _, err := decodeChanges(v.text, b.count, number)
 	for i := range entries {
 		entries[i].segment = s
 	}
