@@ -117,6 +117,12 @@ type operation struct {
 		daemon bool
 		nodes  []string
 	}
+	// held are the nodes whose pods wait until this run has filled them with images, arrived those that know already that it
+	// has; filled says that all have been. See awaitImages.
+	held      map[string]bool
+	arrived   []string
+	filled    bool
+	rolled    []string       // nodes that were replaced one after the other, each of which was waited for
 	daemon    *spawn.Process // set if this run spawned it
 	restoring restoring
 	// context is kubectl's current context if it leads to the cluster; empty until the kubeconfig was written.
@@ -243,7 +249,9 @@ func (o *operation) apply(ctx context.Context) error {
 	defer filling.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	filling.Go(func() { o.fillImages(ctx) })
+	if !o.filled {
+		filling.Go(func() { o.fillImages(ctx) })
+	}
 	if !o.run.NoWait {
 		if err := o.waitNodes(ctx); err != nil {
 			return err // which ends the filling
@@ -254,7 +262,7 @@ func (o *operation) apply(ctx context.Context) error {
 }
 
 // ensureAll brings control plane and nodes to the desired state: at the same time, unless it depends on the objects which data
-// of claims the nodes have.
+// of claims the nodes have. Nodes of another version that run are replaced when the control plane is ready.
 func (o *operation) ensureAll(ctx context.Context) error {
 	if r, _, pending := o.state.ClaimsRestore(); pending {
 		if err := o.ensureDaemon(ctx); err != nil {
@@ -263,14 +271,23 @@ func (o *operation) ensureAll(ctx context.Context) error {
 		if err := o.haltArrivals(ctx, r); err != nil {
 			return err
 		}
-		if err := o.ensureNodes(ctx); err != nil {
+		serving := make(chan struct{})
+		close(serving)
+		if err := o.ensureNodes(ctx, serving); err != nil {
 			return err
 		}
 		return o.endClaimsRestore(r)
 	}
+	serving := make(chan struct{})
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return o.ensureDaemon(gctx) })
-	g.Go(func() error { return o.ensureNodes(gctx) })
+	g.Go(func() error {
+		err := o.ensureDaemon(gctx)
+		if err == nil {
+			close(serving)
+		}
+		return err
+	})
+	g.Go(func() error { return o.ensureNodes(gctx, serving) })
 	return g.Wait()
 }
 

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"bonsai/bootstrap/buildinfo"
@@ -190,8 +193,9 @@ type restoring struct {
 // Fork creates a cluster of the name as with the settings and the objects of another one, and returns the record of its
 // start. The objects are those of a checkpoint, or as they are now if that is empty; the other cluster has to run then. The
 // new one has an identity of its own: authority, certificates, addresses, ports of this machine. Claims have the data that the
-// checkpoint has of them.
-func (m *Manager) Fork(ctx context.Context, name, checkpoint, as string, run Run) (*cluster.Timeline, error) {
+// checkpoint has of them, which it must have withVolumes; without a checkpoint, all nodes have to run then. A warning names claims
+// that are empty.
+func (m *Manager) Fork(ctx context.Context, name, checkpoint, as string, withVolumes bool, run Run) (*cluster.Timeline, error) {
 	const verb = "fork"
 	from, to := m.env.Dir.Cluster(name), m.env.Dir.Cluster(as)
 	lock, err := from.LockExisting(ctx, verb)
@@ -204,7 +208,7 @@ func (m *Manager) Fork(ctx context.Context, name, checkpoint, as string, run Run
 			Advise("use another name, or delete it first", cluster.Bonsai("delete").Of(as).Change())
 	}
 	if checkpoint == "" {
-		c, err := m.saveCheckpoint(ctx, from, automatic("for fork "+as))
+		c, err := m.saveForFork(ctx, name, as, withVolumes, run)
 		if err != nil {
 			return nil, err
 		}
@@ -213,6 +217,11 @@ func (m *Manager) Fork(ctx context.Context, name, checkpoint, as string, run Run
 	c, spec, err := CheckpointsOf(from).Verify(ctx, checkpoint)
 	if err != nil {
 		return nil, checkpointFault(from, "fork checkpoint "+checkpoint, checkpoint, err)
+	}
+	if withVolumes && !c.WithVolumes {
+		return nil, fault.Newf(fault.Checkpoint, "checkpoint %s does not have the data of claims", checkpoint).
+			Advise("fork what the cluster has now", cluster.Bonsai("fork").Of(name).With("--as", as, "--with-volumes").Change()).
+			Advise("or leave the claims empty", cluster.Bonsai("fork").On(checkpoint).Of(name).With("--as", as).Change())
 	}
 	newLock, err := to.Lock(ctx, verb)
 	if err != nil {
@@ -225,9 +234,56 @@ func (m *Manager) Fork(ctx context.Context, name, checkpoint, as string, run Run
 		}
 		return to.RecordImages(ctx, from.LoadedImages())
 	}
-	return m.startLocked(ctx, newLock, plan.Wish{Name: as, Like: &spec}, run, restoring{
+	timeline, err := m.startLocked(ctx, newLock, plan.Wish{Name: as, Like: &spec}, run, restoring{
 		checkpoint: originName(checkpoint), bring: bring, claims: savedClaims(CheckpointsOf(from), c),
 	})
+	if err == nil && !c.WithVolumes {
+		m.warnOfEmptyClaims(ctx, name, to, run)
+	}
+	return timeline, err
+}
+
+// saveForFork saves what the cluster of the name, which is locked, has now.
+func (m *Manager) saveForFork(ctx context.Context, name, as string, withVolumes bool, run Run) (c cluster.Checkpoint, err error) {
+	o := m.operation("fork", name, run)
+	defer o.close()
+	c = automatic("for fork " + as)
+	if !withVolumes {
+		return o.saveCheckpoint(ctx, o.state, c)
+	}
+	if err := o.lookAround(); err != nil {
+		return c, err
+	}
+	err = o.rec.step("checkpoint", "Checkpoint of the present objects and claims", func(func(string)) error {
+		c, err = o.saveWithVolumes(ctx, c, "")
+		return err
+	})
+	return c, err
+}
+
+// warnOfEmptyClaims names the claims of a fork whose data did not come along. What runs is not affected by trouble with that.
+func (m *Manager) warnOfEmptyClaims(ctx context.Context, name string, fork statedir.Cluster, run Run) {
+	o := m.operation("fork", fork.Name, run)
+	ctx, cancel := o.limit(ctx, claimsLimit, "the list of volumes")
+	defer cancel()
+	spec, err := fork.LoadSpec()
+	if err != nil || len(spec.Nodes) == 0 {
+		return
+	}
+	list, err := o.getVolumes(ctx, fork, spec)
+	if err != nil {
+		o.env.Log.Debug("nothing is known about the claims of a fork", "err", err)
+		return
+	}
+	claims, err := claimsOf(list)
+	if err != nil || len(claims) == 0 {
+		return
+	}
+	names := slices.Concat(slices.Collect(maps.Values(claims))...)
+	slices.Sort(names)
+	o.rec.warnOf("claims", fault.Newf(fault.Checkpoint, "claims of %s are empty: %s", fork.Name, strings.Join(names, ", ")),
+		cluster.Advise("fork again with their data", cluster.Bonsai("delete").Of(fork.Name).Change(),
+			cluster.Bonsai("fork").Of(name).With("--as", fork.Name, "--with-volumes").Change()))
 }
 
 // checkRestorable reads a whole checkpoint before anything changes.

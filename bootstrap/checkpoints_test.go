@@ -255,14 +255,17 @@ func TestFork(t *testing.T) {
 			}
 		}
 	})
-	if _, err := m.Fork(t.Context(), "dev", "base", "dev", bootstrap.Run{}); fault.KindOf(err) != fault.Conflict {
+	if _, err := m.Fork(t.Context(), "dev", "base", "dev", false, bootstrap.Run{}); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("a fork of the same name: %v", err)
 	}
-	if _, err := m.Fork(t.Context(), "dev", "none", "ci", bootstrap.Run{}); fault.KindOf(err) != fault.CheckpointNotFound || m.dir.Cluster("ci").Exists() {
+	if _, err := m.Fork(t.Context(), "dev", "none", "ci", false, bootstrap.Run{}); fault.KindOf(err) != fault.CheckpointNotFound || m.dir.Cluster("ci").Exists() {
 		t.Errorf("a fork of nothing: %v", err)
 	}
+	if _, err := m.Fork(t.Context(), "dev", "base", "ci", true, bootstrap.Run{}); fault.KindOf(err) != fault.Checkpoint || m.dir.Cluster("ci").Exists() {
+		t.Errorf("a fork with data that the checkpoint does not have: %v", err)
+	}
 	for name, from := range map[string]string{"ci": "base", "now": ""} {
-		if _, err := m.Fork(t.Context(), "dev", from, name, bootstrap.Run{}); err != nil {
+		if _, err := m.Fork(t.Context(), "dev", from, name, false, bootstrap.Run{}); err != nil {
 			t.Fatal(err)
 		}
 		spec, err := m.dir.Cluster(name).LoadSpec()
@@ -293,7 +296,7 @@ func TestAFailedForkLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.setObjects(t, "unreadable")
-	if _, err := m.Fork(t.Context(), "dev", "", "ci", bootstrap.Run{}); fault.KindOf(err) != fault.ControlPlane {
+	if _, err := m.Fork(t.Context(), "dev", "", "ci", false, bootstrap.Run{}); fault.KindOf(err) != fault.ControlPlane {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Stat(m.dir.Cluster("ci").Dir()); !errors.Is(err, os.ErrNotExist) {

@@ -281,22 +281,32 @@ func TestAStartEndsAnInterruptedRestore(t *testing.T) {
 	}
 }
 
+// A fork has the data of the checkpoint, or that of now.
 func TestForkWithVolumes(t *testing.T) {
+	for from, checkpoint := range map[string]string{"base": "base", "": "origin"} {
+		m := withClaims(t)
+		t.Cleanup(func() { _ = m.Delete(context.Background(), "ci", nil) })
+		if _, err := m.Fork(t.Context(), "dev", from, "ci", from == "", bootstrap.Run{}); err != nil {
+			t.Fatal(err)
+		}
+		list, err := m.engine.List(t.Context(), m.dir.Cluster("ci").ID())
+		if err != nil || len(list) != 2 {
+			t.Fatalf("there are %v, %v", list, err)
+		}
+		if got := m.file(t, list[1].Name, "/var/lib/bonsai/volumes/pvc-1/file"); got != "data" {
+			t.Errorf("the fork of %q has %q", from, got)
+		}
+		checkpoints, err := m.Checkpoints("ci")
+		if err != nil || !slices.ContainsFunc(checkpoints, func(c cluster.Checkpoint) bool { return c.Name == checkpoint && c.VolumeBytes() > 0 }) {
+			t.Errorf("the fork of %q has the checkpoints %+v, %v", from, checkpoints, err)
+		}
+	}
 	m := withClaims(t)
-	t.Cleanup(func() { _ = m.Delete(context.Background(), "ci", nil) })
-	if _, err := m.Fork(t.Context(), "dev", "base", "ci", bootstrap.Run{}); err != nil {
+	if err := m.Stop(t.Context(), "dev", nil); err != nil {
 		t.Fatal(err)
 	}
-	list, err := m.engine.List(t.Context(), m.dir.Cluster("ci").ID())
-	if err != nil || len(list) != 2 {
-		t.Fatalf("there are %v, %v", list, err)
-	}
-	if got := m.file(t, list[1].Name, "/var/lib/bonsai/volumes/pvc-1/file"); got != "data" {
-		t.Errorf("the fork has %q", got)
-	}
-	checkpoints, err := m.Checkpoints("ci")
-	if err != nil || !slices.ContainsFunc(checkpoints, func(c cluster.Checkpoint) bool { return c.Name == "base" && c.VolumeBytes() > 0 }) {
-		t.Errorf("the fork has the checkpoints %+v, %v", checkpoints, err)
+	if _, err := m.Fork(t.Context(), "dev", "", "ci", true, bootstrap.Run{}); fault.KindOf(err) != fault.NotRunning || m.dir.Cluster("ci").Exists() {
+		t.Errorf("a fork of data that cannot be read: %v", err)
 	}
 }
 

@@ -73,6 +73,7 @@ func (m *Manager) Delete(ctx context.Context, name string, events func(cluster.E
 		if _, err := kubeconfig.Remove(ca); err != nil {
 			rec.warnOf("kubeconfig", err)
 		}
+		m.forgetNames(limited, rec, name, id)
 		if err := state.Remove(); err != nil {
 			return err
 		}
@@ -85,6 +86,21 @@ func (m *Manager) Delete(ctx context.Context, name string, events func(cluster.E
 		err = m.prunePayloads(limited)
 	}
 	return errors.Join(removeLater(engineErr, cmp.Or(id, name)), err)
+}
+
+// forgetNames takes back what this machine's resolver was configured with. Without root it is a warning, with the commands: nothing
+// of the cluster is left by it, and names that nobody answers do no harm.
+func (m *Manager) forgetNames(ctx context.Context, rec *recorder, name, id string) {
+	if id == "" {
+		return
+	}
+	c, ok := m.env.Resolver.Installed(name, id)
+	if !ok {
+		return
+	}
+	if err := m.env.Resolver.Remove(ctx, c); err != nil {
+		rec.warnOf("names", err)
+	}
 }
 
 // removeLater adds to the error of a removal from the engine how to repeat it when the state folder is gone.

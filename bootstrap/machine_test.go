@@ -19,6 +19,7 @@ import (
 	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/hostdns"
 	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/node/fake"
@@ -38,7 +39,9 @@ type daemon struct {
 	localapi.DNSBackend // nil: bootstrap asks nothing of these
 	localapi.BirthBackend
 	localapi.LoadBackend
+	localapi.FlowBackend
 	localapi.HistoryBackend
+	localapi.DashboardBackend
 	state   statedir.Cluster
 	stop    context.CancelFunc
 	listens chan struct{} // closed when the API port is open
@@ -50,6 +53,24 @@ func (d *daemon) Drain(_ context.Context, r cluster.DrainRequest, send func(clus
 		return fault.Newf(fault.Blocked, "1 thing would be lost").WithEvidence("pod default/a")
 	}
 	return send(cluster.DrainProgress{Node: r.Nodes[0], Detail: "waiting"})
+}
+
+// Leave and Await are recorded.
+func (d *daemon) Leave(_ context.Context, node string) ([]cluster.ServingPod, error) {
+	return []cluster.ServingPod{{Namespace: "default", Name: "of-" + node}}, d.handedOver("leave " + node)
+}
+
+func (d *daemon) Await(_ context.Context, node string, pods []cluster.ServingPod, send func(cluster.DrainProgress) error) error {
+	return errors.Join(d.handedOver("await "+node+" "+pods[0].Name), send(cluster.DrainProgress{Node: node, Detail: "waiting"}))
+}
+
+func (d *daemon) handedOver(what string) error {
+	f, err := os.OpenFile(filepath.Join(d.state.Dir(), "handover"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(f, what)
+	return errors.Join(err, f.Close())
 }
 
 func (d *daemon) Uncordon(context.Context, []string) error { return nil }
@@ -192,8 +213,9 @@ func machineIn(root string, engine *fake.Engine, payload, lock string) *machine 
 	m := &machine{dir: statedir.Dir{Root: root}, engine: engine}
 	m.env = bootstrap.Env{
 		Dir: m.dir, Executable: os.Args[0], Kubernetes: "v1.37.2", PlanningLock: lock,
-		Log:    slog.New(slog.NewTextHandler(&m.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Driver: func() (node.Driver, error) { return m.engine, nil },
+		Log:      slog.New(slog.NewTextHandler(&m.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Driver:   func() (node.Driver, error) { return m.engine, nil },
+		Resolver: hostdns.System{Root: filepath.Join(root, "machine")},
 		Payload: func() (node.Payload, error) {
 			return node.Payload{Hash: payload, ImageRef: "bonsai-node:" + payload,
 				Volume: func() (io.ReadCloser, error) { m.filled.Add(1); return io.NopCloser(strings.NewReader("")), nil },

@@ -24,8 +24,9 @@ import (
 	"bonsai/bootstrap/plan"
 )
 
-// ensureNodes brings the engine to the desired state: the containers of planned nodes and no others, running or not.
-func (o *operation) ensureNodes(ctx context.Context) error {
+// ensureNodes brings the engine to the desired state: the containers of planned nodes and no others, running or not. serving is
+// closed when the control plane is ready.
+func (o *operation) ensureNodes(ctx context.Context, serving <-chan struct{}) error {
 	if !o.touchesNodes() {
 		return nil
 	}
@@ -43,13 +44,28 @@ func (o *operation) ensureNodes(ctx context.Context) error {
 		if err := o.haltRemounted(gctx); err != nil {
 			return err
 		}
-		if err := o.runNodes(gctx, o.Wanted.Spec, nodes); err != nil {
+		o.awaitImages(nodes)
+		payload, err := o.prepareNodes(gctx, o.Wanted.Spec)
+		if err != nil {
+			return err
+		}
+		rolling := o.rolling(nodes, payload)
+		others := slices.DeleteFunc(nodes, func(n cluster.Node) bool {
+			return slices.ContainsFunc(rolling, func(r cluster.Node) bool { return r.Name == n.Name })
+		})
+		if err := o.runContainers(gctx, o.Wanted.Spec, others, payload); err != nil {
+			return err
+		}
+		if err := o.roll(gctx, rolling, payload, serving); err != nil {
 			return err
 		}
 		if err := o.reloadKubelets(gctx); err != nil {
 			return err
 		}
-		return o.reloadRegistries(gctx)
+		if err := o.reloadRegistries(gctx); err != nil {
+			return err
+		}
+		return o.bringImages(gctx)
 	})
 	return g.Wait()
 }
@@ -94,9 +110,18 @@ func (o *operation) haltNodes(ctx context.Context) error {
 
 // runNodes makes sure that payload, network and containers of nodes exist as in spec, and run.
 func (o *operation) runNodes(ctx context.Context, spec *cluster.Spec, nodes []cluster.Node) error {
-	payload, err := o.env.Payload()
+	payload, err := o.prepareNodes(ctx, spec)
 	if err != nil {
 		return err
+	}
+	return o.runContainers(ctx, spec, nodes, payload)
+}
+
+// prepareNodes makes sure that payload and network exist.
+func (o *operation) prepareNodes(ctx context.Context, spec *cluster.Spec) (node.Payload, error) {
+	payload, err := o.env.Payload()
+	if err != nil {
+		return payload, err
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -119,26 +144,33 @@ func (o *operation) runNodes(ctx context.Context, spec *cluster.Spec, nodes []cl
 			return err
 		})
 	})
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	g, gctx = errgroup.WithContext(ctx)
+	return payload, g.Wait()
+}
+
+// runContainers makes sure that the containers of nodes exist as in spec, and run.
+func (o *operation) runContainers(ctx context.Context, spec *cluster.Spec, nodes []cluster.Node, payload node.Payload) error {
+	g, gctx := errgroup.WithContext(ctx)
 	for _, n := range nodes {
 		g.Go(func() error {
 			return o.rec.step("container/"+n.Name, "Container "+n.Name, func(func(string)) error {
-				files, err := o.nodeFiles(spec, n)
-				if err != nil {
-					return err
-				}
-				wanted := node.NodeSpec{Spec: spec, Node: n, Payload: payload.Hash, Image: payload.ImageRef, Files: files}
-				if o.restoring.claims != nil {
-					wanted.Data = o.restoring.claims(slices.IndexFunc(spec.Nodes, func(m cluster.Node) bool { return m.Name == n.Name }))
-				}
-				return o.driver.EnsureNode(gctx, wanted)
+				return o.ensureNode(gctx, spec, n, payload)
 			})
 		})
 	}
 	return g.Wait()
+}
+
+// ensureNode makes sure that the container of one node exists as in spec, and runs.
+func (o *operation) ensureNode(ctx context.Context, spec *cluster.Spec, n cluster.Node, payload node.Payload) error {
+	files, err := o.nodeFiles(spec, n)
+	if err != nil {
+		return err
+	}
+	wanted := node.NodeSpec{Spec: spec, Node: n, Payload: payload.Hash, Image: payload.ImageRef, Files: files}
+	if o.restoring.claims != nil {
+		wanted.Data = o.restoring.claims(slices.IndexFunc(spec.Nodes, func(m cluster.Node) bool { return m.Name == n.Name }))
+	}
+	return o.driver.EnsureNode(ctx, wanted)
 }
 
 // nodeFiles are the configuration and the certificates of one node, and this machine's time zone.
@@ -148,6 +180,7 @@ func (o *operation) nodeFiles(spec *cluster.Spec, n cluster.Node) ([]node.File, 
 	if r, done, ok := o.state.ClaimsRestore(); ok && done {
 		cfg.Claims = r.ID
 	}
+	cfg.AwaitImages = o.held[n.Name]
 	config, err := json.MarshalIndent(cfg, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode configuration of node %s: %w", n.Name, err)
@@ -242,13 +275,19 @@ const (
 	kubeletLimit = 20 * time.Second
 )
 
-// waitNodes returns when every affected node is Ready and cluster names are answered on a node, with one step per node and
-// one for DNS.
+// waitNodes returns when every affected node is Ready and cluster names are answered on a node, with one step per node that was
+// not waited for before, and one for DNS.
 func (o *operation) waitNodes(ctx context.Context) error {
 	nodes := o.affectedNodes()
 	if len(nodes) == 0 {
 		return nil
 	}
+	nodes = slices.DeleteFunc(nodes, func(n cluster.Node) bool { return slices.Contains(o.rolled, n.Name) })
+	return o.waitFor(ctx, nodes, o.Wanted.Spec.Wants(cluster.DNSAddon, true))
+}
+
+// waitFor returns when these nodes are Ready and, with names, cluster names are answered on any node.
+func (o *operation) waitFor(ctx context.Context, nodes []cluster.Node, names bool) error {
 	ctx, cancel := o.limit(ctx, nodesLimit, "all nodes to become Ready and answer DNS")
 	defer cancel()
 	ctx, giveUp := context.WithCancelCause(ctx)
@@ -257,7 +296,6 @@ func (o *operation) waitNodes(ctx context.Context) error {
 	for _, n := range nodes {
 		o.rec.emit(cluster.Event{Kind: cluster.StepStarted, Step: "node/" + n.Name, Title: "Node " + n.Name, Detail: "waiting for its kubelet to report Ready"})
 	}
-	names := o.Wanted.Spec.Wants(cluster.DNSAddon, true)
 	if names {
 		o.rec.emit(cluster.Event{Kind: cluster.StepStarted, Step: stepDNS, Title: "Cluster DNS", Detail: "waiting for a node to answer " + apiServiceName})
 	}
