@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -15,10 +16,12 @@ const servicesLimit = 5 * time.Second
 
 // Service is what a user has to know of one to reach it.
 type Service struct {
-	Namespace string        `json:"namespace"`
-	Name      string        `json:"name"`
-	Type      string        `json:"type"`
-	Ports     []ServicePort `json:"ports"`
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	Type      string `json:"type"`
+	// Address is that of its load balancer; not valid if it has none.
+	Address netip.Addr    `json:"address,omitzero"`
+	Ports   []ServicePort `json:"ports"`
 }
 
 // ServicePort is one port of a Service; NodePort is 0 if nodes do not listen for it.
@@ -27,6 +30,8 @@ type ServicePort struct {
 	Protocol string `json:"protocol"`
 	Port     int    `json:"port"`
 	NodePort int    `json:"nodePort,omitempty"`
+	// AppProtocol is what is spoken at the port, if the Service says so.
+	AppProtocol string `json:"appProtocol,omitempty"`
 }
 
 // Services lists the Services of a namespace of a running cluster, of all for "".
@@ -61,6 +66,9 @@ func servicesOf(list []byte) ([]Service, error) {
 				Type  string
 				Ports []ServicePort
 			}
+			Status struct {
+				LoadBalancer struct{ Ingress []struct{ IP string } }
+			}
 		}
 	}
 	if err := json.Unmarshal(list, &all); err != nil {
@@ -68,7 +76,13 @@ func servicesOf(list []byte) ([]Service, error) {
 	}
 	services := make([]Service, 0, len(all.Items))
 	for _, i := range all.Items {
-		services = append(services, Service{Namespace: i.Metadata.Namespace, Name: i.Metadata.Name, Type: i.Spec.Type, Ports: i.Spec.Ports})
+		s := Service{Namespace: i.Metadata.Namespace, Name: i.Metadata.Name, Type: i.Spec.Type, Ports: i.Spec.Ports}
+		for _, in := range i.Status.LoadBalancer.Ingress {
+			if a, err := netip.ParseAddr(in.IP); err == nil && !s.Address.IsValid() {
+				s.Address = a
+			}
+		}
+		services = append(services, s)
 	}
 	return services, nil
 }

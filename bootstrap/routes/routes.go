@@ -32,6 +32,13 @@ func Beside(all []Route, nodes netip.Prefix, ranges ...netip.Prefix) (met []neti
 	return met
 }
 
+// Through reports whether a route leads to all of a range by way of a next hop in nodes.
+func Through(all []Route, nodes, to netip.Prefix) bool {
+	return slices.ContainsFunc(all, func(r Route) bool {
+		return nodes.IsValid() && nodes.Contains(r.Via) && r.To.Bits() <= to.Bits() && r.To.Contains(to.Addr())
+	})
+}
+
 // locates reports whether a route says where a range is.
 func locates(r Route) bool {
 	a := r.To.Addr()

@@ -32,6 +32,23 @@ func TestBeside(t *testing.T) {
 	}
 }
 
+func TestThrough(t *testing.T) {
+	nodes := netip.MustParsePrefix("10.201.0.0/22")
+	all := []Route{
+		{To: netip.MustParsePrefix("10.96.0.0/16"), Via: netip.MustParseAddr("10.201.0.10")},
+		{To: netip.MustParsePrefix("10.244.1.0/24"), Via: netip.MustParseAddr("10.201.0.10")},
+		{To: netip.MustParsePrefix("10.0.0.0/8"), Via: netip.MustParseAddr("192.168.1.1")}, // a company's
+	}
+	for to, want := range map[string]bool{"10.96.0.0/16": true, "10.96.7.0/24": true, "10.244.0.0/16": false, "10.97.0.0/16": false} {
+		if got := Through(all, nodes, netip.MustParsePrefix(to)); got != want {
+			t.Errorf("%s: %v", to, got)
+		}
+	}
+	if Through(all, netip.Prefix{}, netip.MustParsePrefix("10.96.0.0/16")) {
+		t.Error("a cluster without nodes is reached")
+	}
+}
+
 func TestWhatSaysNothing(t *testing.T) {
 	for text, want := range map[string]bool{
 		"0.0.0.0/0": false, "0.0.0.0/1": false, "128.0.0.0/1": false, "127.0.0.0/8": false, "169.254.0.0/16": false, "224.0.0.0/8": false,
