@@ -1,5 +1,5 @@
-// Package policywarning lets the API server answer who creates or changes a NetworkPolicy with a warning that nothing
-// enforces it here. The policy is stored as it is.
+// Package policywarning lets the API server answer who creates or changes a NetworkPolicy with a warning while nothing
+// enforces it here: while the addon network-policy is disabled. The policy is stored as it is.
 //
 // It is a part of admission and not a ValidatingAdmissionPolicy with the action Warn, which would do the same: that is an
 // object which users can delete, and for which the API server would compile an expression.
@@ -14,19 +14,25 @@ import (
 )
 
 // Text is the warning.
-const Text = "the pod network of this cluster does not enforce NetworkPolicies: all traffic passes, unless something installed here enforces them"
+const Text = "NetworkPolicies are not enforced while the addon network-policy is disabled: all traffic passes, unless something installed here enforces them"
 
-// Wrap adds the warning to what admission does.
-func Wrap(next admission.Interface) admission.Interface {
-	return admission.NewChainHandler(next, warner{admission.NewHandler(admission.Create, admission.Update)})
+// Wrap adds the warning to what admission does. It is given while enforced, which may be nil, does not say otherwise.
+func Wrap(next admission.Interface, enforced func() bool) admission.Interface {
+	return admission.NewChainHandler(next, warner{admission.NewHandler(admission.Create, admission.Update), enforced})
 }
 
-type warner struct{ *admission.Handler }
+type warner struct {
+	*admission.Handler
+	enforced func() bool
+}
 
 var _ admission.ValidationInterface = warner{}
 
 // Validate implements admission.ValidationInterface. It refuses nothing.
-func (warner) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+func (w warner) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	if w.enforced != nil && w.enforced() {
+		return nil
+	}
 	if r := a.GetResource(); r.Group == networkingv1.GroupName && r.Resource == "networkpolicies" && a.GetSubresource() == "" {
 		warning.AddWarning(ctx, "", Text)
 	}

@@ -34,7 +34,7 @@ func TestOnlyNetworkPoliciesAreWarnedOf(t *testing.T) {
 	} {
 		var all heard
 		a := admission.NewAttributesRecord(nil, nil, schema.GroupVersionKind{}, "shop", "deny", test.resource, test.subresource, test.operation, nil, false, nil)
-		chain := Wrap(admission.NewChainHandler())
+		chain := Wrap(admission.NewChainHandler(), func() bool { return false })
 		if !chain.Handles(test.operation) {
 			if test.warned {
 				t.Errorf("%s is not looked at", name)
@@ -48,8 +48,14 @@ func TestOnlyNetworkPoliciesAreWarnedOf(t *testing.T) {
 			t.Errorf("%s: got %q", name, all)
 		}
 	}
+	var all heard
+	policy := admission.NewAttributesRecord(nil, nil, schema.GroupVersionKind{}, "shop", "deny", networkingv1.SchemeGroupVersion.WithResource("networkpolicies"), "", admission.Create, nil, false, nil)
+	chain := Wrap(admission.NewChainHandler(), func() bool { return true })
+	if err := chain.(admission.ValidationInterface).Validate(warning.WithWarningRecorder(t.Context(), &all), policy, nil); err != nil || len(all) > 0 {
+		t.Errorf("while policies are enforced: %v, %q", err, all)
+	}
 	pod := admission.NewAttributesRecord(nil, nil, schema.GroupVersionKind{}, "shop", "web", schema.GroupVersionResource{Resource: "pods"}, "", admission.Create, nil, false, nil)
-	if err := Wrap(refusing{}).(admission.ValidationInterface).Validate(t.Context(), pod, nil); !errors.Is(err, errRefused) {
+	if err := Wrap(refusing{}, nil).(admission.ValidationInterface).Validate(t.Context(), pod, nil); !errors.Is(err, errRefused) {
 		t.Errorf("what admission refuses passes: %v", err)
 	}
 }
