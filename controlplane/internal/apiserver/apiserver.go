@@ -4,8 +4,8 @@
 // process's signal handler when it is built. Differences from the stock server: the listener is passed in, so that
 // clients can queue on it before the server exists; connections to pods and Services go through our dialer; our own
 // hook replaces the two that wait a fixed second; requests that are steps of a pod's birth are recorded, and who makes
-// which change; component statuses and the pods of components are those of this process; and who creates a NetworkPolicy is warned that nothing
-// enforces it.
+// which change; component statuses and the pods of components are those of this process; groups of the API that addons bring are served by this process;
+// and who creates a NetworkPolicy is warned while nothing enforces it.
 package apiserver
 
 import (
@@ -81,8 +81,12 @@ type Options struct {
 	Writers *history.Writers
 	// Components returns the states of the components in this process, for "kubectl get componentstatuses".
 	Components func() []cluster.Component
+	// PoliciesEnforced says whether NetworkPolicies are; nil: they are not.
+	PoliciesEnforced func() bool
 	// ComponentLogs are the logs of the components that are shown as pods; nil if none are.
 	ComponentLogs componentpods.Logs
+	// Groups are served besides those of Kubernetes; nil if there are none.
+	Groups *Groups
 }
 
 // Server is a built, not yet running API server.
@@ -154,6 +158,9 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build kube-apiserver: %w", err)
 	}
+	if o.Groups != nil {
+		o.Groups.list(aggregator.GenericAPIServer.AggregatedDiscoveryGroupManager)
+	}
 	return &Server{aggregator: aggregator, informers: opts.InformerName, root: opts.Etcd.StorageConfig.Prefix, storage: storage}, nil
 }
 
@@ -181,6 +188,9 @@ func newConfig(opts options.CompletedOptions, o Options) (*app.Config, serversto
 		if o.ComponentLogs != nil {
 			api = componentpods.Wrap(api, o.ComponentLogs)
 		}
+		if o.Groups != nil {
+			api = o.Groups.wrap(api)
+		}
 		if o.Use != nil {
 			api = usage.Wrap(api, o.Use)
 		}
@@ -204,7 +214,7 @@ func newConfig(opts options.CompletedOptions, o Options) (*app.Config, serversto
 	}
 	c.KubeAPIs = kube
 	cp := kube.ControlPlane
-	cp.Generic.AdmissionControl = births.admission(policywarning.Wrap(cp.Generic.AdmissionControl))
+	cp.Generic.AdmissionControl = births.admission(policywarning.Wrap(cp.Generic.AdmissionControl, o.PoliciesEnforced))
 	if c.ApiExtensions, err = controlplaneapiserver.CreateAPIExtensionsConfig(*cp.Generic, cp.VersionedInformers, plugins,
 		opts.CompletedOptions, opts.MasterCount, resolver, webhook.NewDefaultAuthenticationInfoResolverWrapper(
 			cp.ProxyTransport, cp.Generic.EgressSelector, cp.Generic.LoopbackClientConfig, cp.Generic.TracerProvider)); err != nil {
