@@ -17,7 +17,9 @@ package addons
 import (
 	"context"
 	"log/slog"
+	"net/http"
 
+	apidiscoveryv2 "k8s.io/api/apidiscovery/v2"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic"
@@ -56,6 +58,29 @@ type Runner interface {
 	Run(ctx context.Context, c Cluster) error
 }
 
+// Remover is an addon that leaves more behind than its objects. Remove takes it back while the addon is not wanted, after its
+// controller has ended and before its objects are deleted. It is repeated in every pass, and has to be cheap when there is nothing
+// to do. An error is the reason why the addon is still being removed.
+type Remover interface {
+	Remove(ctx context.Context, c Cluster) error
+}
+
+// Definer is an addon with resource definitions. They are not among its objects: when it is disabled they stay, because all
+// resources of these kinds would go with them.
+type Definer interface {
+	// Define creates what is missing and returns once it is served. It is called before each time that the objects are applied, so
+	// it is cheap when nothing is missing.
+	Define(ctx context.Context, c Cluster) error
+}
+
+// OnDemand is an addon that a cluster has as soon as something in it needs it, unless its user has enabled or disabled it. Its
+// description says so, too.
+type OnDemand interface {
+	// Needed returns nil once something needs the addon; it may wait for that until ctx ends. Then the addon stays, until the
+	// cluster is started the next time.
+	Needed(ctx context.Context, c Cluster) error
+}
+
 // NodePart is an addon with a part on every node, inside the agent (nodeagent.Part), that asks the API. All agents get the
 // rights of all parts, as parts run whether their addons are enabled or not.
 type NodePart interface {
@@ -81,6 +106,13 @@ type NodePhases interface {
 	Nodes() map[string]cluster.Phase
 }
 
+// Groups serves groups of the API in this process, without a Service or a pod behind them.
+type Groups interface {
+	// Serve lets h answer the requests for a group that its APIService, which names no Service, announces, and lists version in
+	// discovery, until end is called. The requests have been authorized. Only one addon may serve a group.
+	Serve(group string, version apidiscoveryv2.APIVersionDiscovery, h http.Handler) (end func())
+}
+
 // Cluster is what addons work on. It is shared: its fields must not be changed.
 type Cluster struct {
 	// Client, Config and Dynamic have all rights and never leave the process.
@@ -94,6 +126,8 @@ type Cluster struct {
 	Notify func()
 	// Agents asks the agents of nodes.
 	Agents *agents.Client
+	// Groups serves groups of the API.
+	Groups Groups
 	Log    *slog.Logger
 	// Scale multiplies limits on waits, for slow machines.
 	Scale wait.Scale

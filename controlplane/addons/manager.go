@@ -67,13 +67,15 @@ type Manager struct {
 	spec    cluster.Spec
 	changed chan struct{} // closed and replaced with spec
 	parts   map[string]*part
+	// demanded are addons that something in the cluster needs.
+	demanded map[string]bool
 }
 
 // New returns a manager that does nothing yet. It fails if the addons themselves are inconsistent.
 func New(o Options) (*Manager, error) {
 	m := &Manager{
 		addons: map[string]Addon{}, opts: o, reconcile: make(chan struct{}, 1), look: make(chan struct{}, 1),
-		changed: make(chan struct{}), parts: map[string]*part{},
+		changed: make(chan struct{}), parts: map[string]*part{}, demanded: map[string]bool{},
 	}
 	var descriptions []cluster.AddonDescription
 	for _, a := range o.Addons {
@@ -142,6 +144,7 @@ func (m *Manager) Run(ctx context.Context) {
 		}
 	}()
 	m.startRunners(ctx)
+	m.awaitDemand(ctx)
 	next := time.NewTimer(interval)
 	defer next.Stop()
 	// What Apply has just created need not be compared at once; objects that are not wanted may be left over from
@@ -203,6 +206,14 @@ func (m *Manager) Observe(ctx context.Context) []cluster.AddonStatus {
 	return m.Status()
 }
 
+// Wants reports whether an addon is enabled.
+func (m *Manager) Wants(name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p, ok := m.parts[name]
+	return ok && p.wanted
+}
+
 // Nodes are the phases of an addon's part on each node; nil if the addon is not wanted or has no such part.
 func (m *Manager) Nodes(name string) map[string]cluster.Phase {
 	a, ok := m.addons[name].(NodePhases)
@@ -222,6 +233,11 @@ func (m *Manager) Nodes(name string) map[string]cluster.Phase {
 func (m *Manager) want(spec cluster.Spec) {
 	wanted := m.catalog.Wanted(spec.Addons)
 	m.update(func() {
+		for name := range m.demanded {
+			if _, chosen := spec.Addons[name]; !chosen {
+				wanted[name] = true
+			}
+		}
 		m.spec = spec
 		close(m.changed)
 		m.changed = make(chan struct{})
@@ -269,11 +285,15 @@ func (m *Manager) wanted() (names []string) {
 	return names
 }
 
-// complete reports that all addons are wanted and applied, so that there is nothing to do.
+// complete reports that all addons are wanted and applied, so that there is nothing to do. What one that comes on demand has left
+// over can wait.
 func (m *Manager) complete() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, p := range m.parts {
+		if p.description.OnDemand && !p.wanted {
+			continue
+		}
 		if !p.wanted || p.blockedBy != "" || !p.applied {
 			return false
 		}

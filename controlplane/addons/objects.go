@@ -204,6 +204,7 @@ var prunable = []schema.GroupVersionKind{
 	{Group: "batch", Version: "v1", Kind: "CronJob"},
 	{Group: "batch", Version: "v1", Kind: "Job"},
 	{Group: "discovery.k8s.io", Version: "v1", Kind: "EndpointSlice"},
+	{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "GatewayClass"},
 	{Group: "networking.k8s.io", Version: "v1", Kind: "IngressClass"},
 	{Group: "policy", Version: "v1", Kind: "PodDisruptionBudget"},
 	{Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "ClusterRole"},

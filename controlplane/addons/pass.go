@@ -43,7 +43,7 @@ func (m *Manager) pass(ctx context.Context) error {
 // remove stops the controller of an addon that is not wanted, and then deletes its objects.
 func (m *Manager) remove(ctx context.Context, name string, owned []ref, left map[string]bool) error {
 	m.mu.Lock()
-	p := m.parts[name]
+	p, c := m.parts[name], m.cluster
 	turn, wanted := p.turns, p.wanted
 	m.mu.Unlock()
 	if wanted {
@@ -57,6 +57,12 @@ func (m *Manager) remove(ctx context.Context, name string, owned []ref, left map
 		}
 		if err := m.stopRunner(ctx, name); err != nil {
 			return err
+		}
+		if r, ok := m.addons[name].(Remover); ok {
+			c.Log = c.Log.With("addon", name)
+			if err := r.Remove(ctx, c); err != nil {
+				return err
+			}
 		}
 		return each(owned, func(r ref) error { return m.store.remove(ctx, r) })
 	}()
@@ -75,6 +81,11 @@ func (m *Manager) apply(ctx context.Context, name string, owned []ref) error {
 	m.mu.Unlock()
 	wants := map[string]ref{}
 	err := func() error {
+		if d, ok := m.addons[name].(Definer); ok {
+			if err := d.Define(ctx, c); err != nil {
+				return err
+			}
+		}
 		var list []*unstructured.Unstructured
 		for _, object := range m.addons[name].Objects(c) {
 			u, err := toUnstructured(object, name)

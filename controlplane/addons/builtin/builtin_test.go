@@ -113,7 +113,7 @@ func TestObjectsCanBeRemovedAgain(t *testing.T) {
 		// With a value for whatever has one.
 		return cluster.Spec{Name: "dev", AddonValues: map[string]map[string]string{"dns": {"cacheSeconds": "10"}}}
 	}}
-	for _, a := range All() {
+	for _, a := range All(Machine{}) {
 		seen := map[string]bool{}
 		for _, object := range a.Objects(c) {
 			accessor, err := meta.Accessor(object)
@@ -135,7 +135,7 @@ func TestObjectsCanBeRemovedAgain(t *testing.T) {
 
 // TestNodesMayChangeNothing: an agent runs on every node; whoever breaks out of a pod gets its rights.
 func TestNodesMayChangeNothing(t *testing.T) {
-	rules := addons.NodeRulesOf(All())
+	rules := addons.NodeRulesOf(All(Machine{}))
 	if len(rules.Cluster) == 0 || len(rules.System) == 0 {
 		t.Fatalf("cluster DNS has no rights: %+v", rules)
 	}

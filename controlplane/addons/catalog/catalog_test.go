@@ -115,7 +115,6 @@ func TestAnswers(t *testing.T) {
 		{"registry", "addon registry is not in this version of bonsai yet: an image registry in the cluster", "meanwhile:  bonsai image load IMAGE"},
 		{"pod-security-policy", "addon pod-security-policy is retired since 2022-08: Kubernetes 1.25 removed that API", "use Pod Security labels:"},
 		{"heapster", "addon heapster is replaced by metrics-server since 2018-11: Kubernetes retired Heapster", "bonsai addons enable metrics-server"},
-		{"dashboard", "addon dashboard is replaced by headlamp since 2026-01: ", "list the addons:  bonsai addons list"},
 	} {
 		_, err := c.Find(test.name)
 		if fault.KindOf(err) != fault.AddonNotFound {
