@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,10 +28,13 @@ import (
 	"bonsai/controlplane/observe/birth"
 	"bonsai/controlplane/observe/dns"
 	"bonsai/controlplane/observe/entrance"
+	"bonsai/controlplane/observe/flows"
 	"bonsai/controlplane/observe/history"
 	"bonsai/controlplane/observe/load"
 	"bonsai/controlplane/observe/objects"
 	"bonsai/controlplane/observe/problems"
+	"bonsai/controlplane/observe/services"
+	"bonsai/controlplane/observe/why"
 )
 
 // ControlPlane is a running control plane.
@@ -69,6 +73,8 @@ type Options struct {
 	// Beside returns the ranges that this machine has routes to and that meet those of the cluster's pods and Services. It is
 	// called at most every two seconds, and only while somebody watches.
 	Beside func(cluster.Spec) []netip.Prefix
+	// Names is where Services have names on this machine; nil: nowhere.
+	Names func() cluster.Names
 	// Paused returns how the cluster came to be paused, nil if it is not; nil: it never is. Nodes of a paused cluster are not
 	// asked, and nothing of it is a problem.
 	Paused func() *cluster.Pause
@@ -109,7 +115,10 @@ type views struct {
 	dns      *dns.View
 	births   *birth.View
 	load     *load.View
+	flows    *flows.View
 	problems *problems.View
+	services *services.View
+	why      *why.View
 }
 
 // New returns an Observer of a cluster whose control plane does not run yet.
@@ -134,6 +143,25 @@ func (o *Observer) Start(control ControlPlane) {
 		Nodes: o.nodes, Agents: control.Agents(), Objects: store,
 		ControlPlane: func() func() cluster.ControlPlaneLoad { return control.NewLoadMeter().Measure },
 	})
+	v.services = services.New(services.Options{Objects: store, Client: client, Scale: o.Scale})
+	v.flows = flows.New(flows.Options{
+		Nodes: o.nodes, Machine: spec.Gateway, Agents: control.Agents(), Objects: store, Log: o.Log,
+		Names: func(ctx context.Context, send func(cluster.DNSQuery) error) error {
+			if !o.wantsDNS() {
+				return nil
+			}
+			return v.dns.DNSLog(ctx, cluster.DNSLogQuery{Fold: true}, func() {}, send)
+		},
+	})
+	v.why = why.New(why.Options{
+		Cluster: name, Nodes: o.nodes, DNSServer: spec.DNSServiceIP(), Client: client, Agents: control.Agents(), Scale: o.Scale,
+		Lookup: func() func(context.Context, cluster.DNSQuestion) (cluster.DNSAnswer, error) {
+			if !o.wantsDNS() {
+				return nil
+			}
+			return v.dns.DNSLookup
+		},
+	})
 	v.problems = problems.New(problems.Options{
 		Cluster: name, Objects: store, Client: client, Metadata: clients.Metadata, Log: o.Log, Begun: v.begun, Scale: o.Scale,
 		DNS: func() problems.DNS {
@@ -141,6 +169,10 @@ func (o *Observer) Start(control ControlPlane) {
 				return v.dns
 			}
 			return nil
+		},
+		Enforced: func() bool {
+			spec := o.Spec()
+			return spec.Wants(cluster.NetworkPolicyAddon, true)
 		},
 		Listening: func(ctx context.Context, node, uid string) ([]cluster.Listening, error) {
 			for _, n := range o.nodes() {
@@ -152,6 +184,15 @@ func (o *Observer) Start(control ControlPlane) {
 		},
 		Images: func(ctx context.Context) map[string][]cluster.NodeImage {
 			return imagesOf(ctx, control.Agents(), o.nodes())
+		},
+		Denied: func(ctx context.Context) []cluster.Denied { return deniedOn(ctx, control.Agents(), o.nodes()) },
+		Addon: func(name string) *cluster.AddonStatus {
+			for _, a := range o.Addons.Status() {
+				if a.Name == name {
+					return &a
+				}
+			}
+			return nil
 		},
 	})
 	o.mu.Lock()
@@ -175,6 +216,7 @@ func (o *Observer) Close() {
 	o.asked.Wait()
 	if v != nil {
 		v.problems.Close()
+		v.services.Close()
 		v.nodes.Stop()
 	}
 }
@@ -241,10 +283,52 @@ func (o *Observer) Load(ctx context.Context, send func(cluster.Load) error) erro
 	return o.ask(ctx, func(ctx context.Context, v *views) error { return v.load.Load(ctx, send) })
 }
 
+// Flows calls send with who talks to whom every cluster.FlowInterval, for the first time after about one interval, until
+// ctx ends or send fails, and returns that failure. A slow reader misses some.
+func (o *Observer) Flows(ctx context.Context, send func(cluster.Flows) error) error {
+	return o.ask(ctx, func(ctx context.Context, v *views) error { return v.flows.Flows(ctx, send) })
+}
+
+// Why walks from a pod to something else, and says where the way ends. An end that does not exist is the fault ObjectNotFound.
+func (o *Observer) Why(ctx context.Context, q cluster.WhyQuestion) (w cluster.Why, err error) {
+	err = o.ask(ctx, func(ctx context.Context, v *views) error {
+		w, err = v.why.Why(ctx, q)
+		return err
+	})
+	return w, err
+}
+
 // Birth calls send with the steps of a pod as far as they are known, and again after each change, until they are
 // complete, the pod is gone, ctx ends or send fails. A pod that does not exist is the fault ObjectNotFound.
 func (o *Observer) Birth(ctx context.Context, namespace, name string, send func(cluster.Birth) error) error {
 	return o.ask(ctx, func(ctx context.Context, v *views) error { return v.births.Birth(ctx, namespace, name, send) })
+}
+
+// Service returns a Service; ok is false if there is none.
+func (o *Observer) Service(ctx context.Context, namespace, name string) (s services.Service, ok bool, err error) {
+	err = o.ask(ctx, func(ctx context.Context, v *views) (err error) {
+		s, ok, err = v.services.Get(ctx, namespace, name)
+		return err
+	})
+	return s, ok, err
+}
+
+// Services returns all Services, in no order.
+func (o *Observer) Services(ctx context.Context) (all []services.Service, err error) {
+	err = o.ask(ctx, func(ctx context.Context, v *views) (err error) {
+		all, err = v.services.All(ctx)
+		return err
+	})
+	return all, err
+}
+
+// Endpoints returns what is behind a Service.
+func (o *Observer) Endpoints(ctx context.Context, namespace, name string) (all []services.Endpoint, err error) {
+	err = o.ask(ctx, func(ctx context.Context, v *views) (err error) {
+		all, err = v.services.Endpoints(ctx, namespace, name)
+		return err
+	})
+	return all, err
 }
 
 // History returns what has happened to objects. Its faults, and those of the next two, are those of history.History, and
@@ -343,6 +427,17 @@ func (o *Observer) nodes() []cluster.Node {
 	}
 	spec := o.Spec()
 	return spec.ActiveNodes()
+}
+
+// deniedOn asks nodes what NetworkPolicies have stopped, all in parallel. One that does not answer is missing.
+func deniedOn(ctx context.Context, client *agents.Client, nodes []cluster.Node) []cluster.Denied {
+	lists := make([][]cluster.Denied, len(nodes))
+	var asked sync.WaitGroup
+	for i, n := range nodes {
+		asked.Go(func() { lists[i], _ = client.Denied(ctx, n) })
+	}
+	asked.Wait()
+	return slices.Concat(lists...)
 }
 
 // imagesOf asks nodes for their images, all in parallel. One that does not answer is missing.

@@ -179,6 +179,10 @@ func (o *Observer) look() (cluster.Snapshot, <-chan struct{}) {
 		i := slices.IndexFunc(s.Components, func(c cluster.Component) bool { return c.Name == apiServer })
 		s.APIServer, s.Phase, s.Store = s.Components[i].Phase, s.Components[i].Phase, o.store
 	}
+	if o.Names != nil {
+		names := o.Names()
+		s.Names = &names
+	}
 	for _, a := range addons {
 		if a.State != cluster.AddonDisabled {
 			s.Addons = append(s.Addons, a)
@@ -303,6 +307,7 @@ func (o *Observer) ownProblems(s cluster.Snapshot) []cluster.Problem {
 // withProblems adds those of workloads and puts all in order.
 func withProblems(s cluster.Snapshot, workloads []cluster.Problem) cluster.Snapshot {
 	s.Problems = append(s.Problems, workloads...)
+	diagnose.Relate(s.Problems)
 	cluster.SortProblems(s.Problems)
 	return s
 }

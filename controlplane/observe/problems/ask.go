@@ -30,6 +30,8 @@ const (
 	maxAnswers = 200
 	// fresh is how long an answer that can change is used. The log of a container that has exited does not change.
 	fresh = 10 * time.Second
+	// freshDenied is the same for traffic that is stopped, which should be seen while it is being looked for.
+	freshDenied = 3 * time.Second
 	// maxNames is how many names of a namespace are read.
 	maxNames = int64(500)
 )
@@ -41,6 +43,7 @@ type fetcher struct {
 	dns       func() DNS
 	listening func(ctx context.Context, node, uid string) ([]cluster.Listening, error)
 	images    func(context.Context) map[string][]cluster.NodeImage
+	denied    func(context.Context) []cluster.Denied
 	scale     wait.Scale
 	// changed is called when there is another answer.
 	changed func()
@@ -61,7 +64,7 @@ type known struct {
 
 func newFetcher(o Options, changed func()) *fetcher {
 	return &fetcher{
-		client: o.Client, metadata: o.Metadata, dns: o.DNS, listening: o.Listening, images: o.Images, scale: o.Scale,
+		client: o.Client, metadata: o.Metadata, dns: o.DNS, listening: o.Listening, images: o.Images, denied: o.Denied, scale: o.Scale,
 		changed: changed, slot: make(chan struct{}, maxAsked),
 		answers: map[diagnose.Question]known{},
 	}
@@ -102,7 +105,11 @@ func (f *fetcher) ask(ctx context.Context, questions []diagnose.Question) (open 
 		final := q.Topic == diagnose.LogOf || q.Topic == diagnose.Listening && k.Found // a program that has begun to listen goes on
 		old := k.there && (k.Failed || !final)
 		if old {
-			if end := k.at.Add(fresh); now.Before(end) {
+			lasts := fresh
+			if q.Topic == diagnose.DeniedTraffic {
+				lasts = freshDenied
+			}
+			if end := k.at.Add(lasts); now.Before(end) {
 				if expiry.IsZero() || end.Before(expiry) {
 					expiry = end
 				}
@@ -211,6 +218,13 @@ func (f *fetcher) answer(ctx context.Context, q diagnose.Question) (answer diagn
 		if f.images != nil {
 			return diagnose.FindImage(q.Name, f.images(ctx)), nil
 		}
+	case diagnose.DeniedTraffic:
+		if f.denied != nil {
+			answer.Denied = f.denied(ctx)
+		}
+	case diagnose.Routes:
+		answer.Routes, err = routes(ctx, f.client.CoreV1().RESTClient())
+		return answer, err
 	case diagnose.Lookup:
 		return f.lookUp(ctx, q)
 	case diagnose.Listening:

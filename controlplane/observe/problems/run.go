@@ -132,13 +132,17 @@ func (r *run) publish(problems []cluster.Problem, settled bool) {
 // observed is what is known at one moment.
 func (r *run) observed(now time.Time) diagnose.State {
 	o := r.objects
+	var balancer, gateway *cluster.AddonStatus
+	if r.Addon != nil {
+		balancer, gateway = r.Addon(cluster.LoadBalancerAddon), r.Addon(cluster.GatewayAddon)
+	}
 	return diagnose.State{
 		Now: now, Cluster: r.Cluster, Begun: r.Begun, Scale: r.Scale,
 		Namespaces: o.spaces.All(), Pods: o.pods.All(), Nodes: o.nodes.All(), Events: o.events.All(),
-		CronJobs: o.crons.All(), Autoscalers: o.scalers.All(), Ingresses: o.ingress.All(), Policies: o.policies.All(),
+		CronJobs: o.crons.All(), Autoscalers: o.scalers.All(), Ingresses: o.ingress.All(), Policies: o.policies.All(), Enforced: r.Enforced != nil && r.Enforced(),
 		Claims: o.claims.All(), Volumes: o.volumes.All(), Classes: o.classes.All(), Services: o.services.All(),
 		Deployments: o.deployed.All(), ReplicaSets: o.replicas.All(), StatefulSets: o.stateful.All(), DaemonSets: o.daemons.All(), Jobs: o.jobs.All(),
 		Validating: o.validate.All(), Mutating: o.mutate.All(), Budgets: o.budgets.All(), APIServices: o.apis.All(), Definitions: o.defined.All(),
-		Lookups: r.names.failed(now), Answers: r.fetcher.known(), Noted: r.notes.all(),
+		Lookups: r.names.failed(now), Answers: r.fetcher.known(), Noted: r.notes.all(), Balancer: balancer, Gateway: gateway,
 	}
 }

@@ -42,11 +42,17 @@ type Options struct {
 	Metadata metadata.Interface
 	// DNS returns nil while the cluster has none.
 	DNS func() DNS
+	// Enforced says whether bonsai enforces NetworkPolicies; nil: it does not.
+	Enforced func() bool
 	// Listening asks a node for the ports that the programs of a pod listen on.
 	Listening func(ctx context.Context, node, uid string) ([]cluster.Listening, error)
 	// Images returns what the nodes have, by node; it may be nil. It is called only while an image is missing somewhere.
 	Images func(context.Context) map[string][]cluster.NodeImage
-	Log    *slog.Logger
+	// Denied returns what NetworkPolicies have stopped, as far as nodes answer; it may be nil. It is called only while there are any.
+	Denied func(context.Context) []cluster.Denied
+	// Addon returns the state of an addon, nil if there is none of that name; it may be nil itself.
+	Addon func(name string) *cluster.AddonStatus
+	Log   *slog.Logger
 	// Begun is when the control plane became ready.
 	Begun time.Time
 	// Scale multiplies the limits on waits.

@@ -18,9 +18,6 @@ const (
 	metricsGrace = 2 * time.Minute
 )
 
-// metricsServer is upstream's own manifest.
-const metricsServer = "https://github.com/kubernetes-sigs/metrics-server/releases/latest/download/components.yaml"
-
 // autoscalers looks for HorizontalPodAutoscalers that cannot scale. They say so themselves, in conditions whose messages are
 // those of pkg/controller/podautoscaler.
 func (d *diagnosis) autoscalers() {
@@ -93,10 +90,8 @@ func (d *diagnosis) seesNothing(h *autoscalingv2.HorizontalPodAutoscaler, c *aut
 	case strings.Contains(message, "could not find the requested resource (get pods.metrics.k8s.io)"):
 		grace = scaleGrace
 		f.Summary += ": there are no metrics"
-		f.Cause = "the API metrics.k8s.io, from which it gets the use of CPU and memory, does not exist: metrics-server is not installed"
-		f.Advice = append(advise("install metrics-server, which is downloaded", cluster.Kubectl("apply").With("-f", metricsServer).Change()),
-			cluster.Advise("scale by hand meanwhile", cluster.Kubectl("scale", strings.ToLower(h.Spec.ScaleTargetRef.Kind)).
-				On(h.Spec.ScaleTargetRef.Name).In(h.Namespace).With("--replicas=2").Change()))
+		f.Cause = "the API metrics.k8s.io, from which it gets the use of CPU and memory, does not exist: the addon metrics-server is disabled"
+		f.Advice = advise("", cluster.Bonsai("addons", "enable").On(cluster.MetricsAddon).Cure())
 	case strings.Contains(message, "unable to handle the request (get pods.metrics.k8s.io)"):
 		f.Summary += ": the metrics API does not answer"
 		f.Cause = "APIService v1beta1.metrics.k8s.io exists, but what it leads to does not answer"

@@ -26,7 +26,7 @@ func TestAutoscalers(t *testing.T) {
 	}{
 		"no metrics API": {
 			condition: active, reason: "FailedGetResourceMetric", message: fetch + "the server could not find the requested resource (get pods.metrics.k8s.io)", since: 30 * time.Second,
-			wants: []want{{cluster.ProblemAutoscaler, object, "cannot scale: there are no metrics", "metrics-server is not installed", "apply -f " + metricsServer}},
+			wants: []want{{cluster.ProblemAutoscaler, object, "cannot scale: there are no metrics", "the addon metrics-server is disabled", "addons enable metrics-server"}},
 		},
 		"metrics API is down": {
 			condition: active, reason: "FailedGetResourceMetric", message: fetch + "the server is currently unable to handle the request (get pods.metrics.k8s.io)", since: time.Hour,

@@ -34,6 +34,7 @@ func (d *diagnosis) away(p *corev1.Pod) {
 	f := finding{of: d.ownerOf(p), pod: p, key: "away/" + n.Name, Problem: cluster.Problem{
 		Kind: cluster.ProblemAway, Severity: cluster.SeverityWarning, Since: ready.LastTransitionTime.Time,
 		Summary: "waits for node " + n.Name + ", which does not work", Advice: []cluster.Advice{startNodes()},
+		Because: becauseOf(cluster.BecauseRuns, n.Name),
 	}}
 	switch {
 	case by != nil && by.Kind == "StatefulSet":
@@ -118,6 +119,7 @@ func (d *diagnosis) volumeAway(p *corev1.Pod, f *finding) bool {
 			f.Summary = "its volume is on node " + n.Name + ", which does not work"
 			f.Cause = "the data of claim " + c.name + " is kept there; the pod starts when the node is back"
 			f.Advice = []cluster.Advice{startNodes()}
+			f.Because = becauseOf(cluster.BecauseVolume, n.Name)
 		case n.Spec.Unschedulable:
 			f.Kind = cluster.ProblemAway
 			f.Summary = "its volume is on node " + n.Name + ", which accepts no new pods"

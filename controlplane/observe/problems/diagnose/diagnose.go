@@ -60,11 +60,18 @@ type State struct {
 	Autoscalers  []*autoscalingv2.HorizontalPodAutoscaler
 	Ingresses    []*networkingv1.Ingress
 	Policies     []*networkingv1.NetworkPolicy
-	Validating   []*admissionv1.ValidatingWebhookConfiguration
-	Mutating     []*admissionv1.MutatingWebhookConfiguration
-	Budgets      []*policyv1.PodDisruptionBudget
-	APIServices  []*registrationv1.APIService
-	Definitions  []*metav1.PartialObjectMetadata // of CustomResourceDefinitions
+	// Enforced says that bonsai itself enforces Policies.
+	Enforced    bool
+	Validating  []*admissionv1.ValidatingWebhookConfiguration
+	Mutating    []*admissionv1.MutatingWebhookConfiguration
+	Budgets     []*policyv1.PodDisruptionBudget
+	APIServices []*registrationv1.APIService
+	Definitions []*metav1.PartialObjectMetadata // of CustomResourceDefinitions
+
+	// Balancer is the addon that gives Services of type LoadBalancer an address; nil if there is none.
+	Balancer *cluster.AddonStatus
+	// Gateway is the addon that serves Ingresses; nil if there is none.
+	Gateway *cluster.AddonStatus
 
 	// Lookups are questions of pods for names that do not exist, newest last.
 	Lookups []FailedLookup
@@ -125,7 +132,9 @@ const (
 	NamesClass      Topic = "ingress class names"
 	HeldObjects     Topic = "held" // of a namespace, or of all if it is empty
 	RevisionOf      Topic = "revision"
-	ImageOn         Topic = "image" // the nodes that have an image; see FindImage
+	ImageOn         Topic = "image"  // the nodes that have an image; see FindImage
+	Routes          Topic = "routes" // HTTPRoutes and Gateways of all namespaces
+	DeniedTraffic   Topic = "denied" // what NetworkPolicies have stopped, on all nodes
 )
 
 // Answer is the answer to a Question.
@@ -138,6 +147,10 @@ type Answer struct {
 	Held []Held
 	// Nodes are those that have an image.
 	Nodes []string
+	// Routes are the HTTPRoutes and Gateways.
+	Routes []Route
+	// Denied is what NetworkPolicies have stopped.
+	Denied []cluster.Denied
 	// Found means that a name exists, or that other pods can connect to the port.
 	Found bool
 	// Ports are all that the pod listens on.
@@ -175,7 +188,9 @@ func Workloads(s State) Report {
 	d.apiServices()
 	d.services()
 	d.ingresses()
+	d.routes()
 	d.policies()
+	d.denials()
 	d.autoscalers()
 	d.cronJobs()
 	d.deletions()
@@ -297,6 +312,11 @@ func (d *diagnosis) problems() (list []cluster.Problem) {
 		p := &list[i]
 		if !f.Since.IsZero() && (p.Since.IsZero() || f.Since.Before(p.Since)) {
 			p.Since = f.Since
+		}
+		for _, b := range f.Because {
+			if !slices.Contains(p.Because, b) {
+				p.Because = append(p.Because, b)
+			}
 		}
 		if f.pod == nil || slices.Contains(p.Pods, podName(f.pod)) {
 			continue

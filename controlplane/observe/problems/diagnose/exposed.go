@@ -2,9 +2,7 @@ package diagnose
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,31 +13,6 @@ import (
 
 // exposedGrace is how long a controller may need to give a Service or an Ingress an address.
 const exposedGrace = 15 * time.Second
-
-// balancer reports a Service of type LoadBalancer that has no address: it stays pending, and what waits for it, too.
-func (d *diagnosis) balancer(s *corev1.Service) {
-	if s.Spec.Type != corev1.ServiceTypeLoadBalancer || len(s.Status.LoadBalancer.Ingress) > 0 || s.DeletionTimestamp != nil ||
-		len(s.Spec.Ports) == 0 || !d.over(s.CreationTimestamp.Time, exposedGrace) {
-		return
-	}
-	f := serviceFinding(cluster.ProblemBalancer, "", s)
-	f.Summary = "its load balancer stays pending"
-	f.Cause = "nothing in this cluster gives Services of type LoadBalancer an address"
-	if c := s.Spec.LoadBalancerClass; c != nil {
-		f.Cause = "nothing in this cluster gives Services of load balancer class " + *c + " an address"
-	}
-	port := s.Spec.Ports[0]
-	if ip := d.nodeAddress(); port.NodePort > 0 && ip != "" {
-		f.Cause += "; at a node's address it can be reached already: " + ip + ":" + strconv.Itoa(int(port.NodePort))
-	}
-	if port.Protocol != corev1.ProtocolUDP { // of which kubectl forwards none
-		f.Advice = advise("reach it from this machine meanwhile", cluster.Kubectl("port-forward").
-			On("service/"+s.Name, fmt.Sprintf("%d:%d", unprivileged(port.Port), port.Port)).In(s.Namespace))
-	}
-	f.Advice = append(f.Advice, cluster.Advise("or let it have a port of the nodes only", cluster.Kubectl("patch", "service").On(s.Name).In(s.Namespace).
-		With("-p", `{"spec":{"type":"NodePort"}}`).Change()))
-	d.add(f)
-}
 
 // nodeAddress is that of a node that is ready, the first one by name.
 func (d *diagnosis) nodeAddress() string {
@@ -86,6 +59,20 @@ func (d *diagnosis) ingress(i *networkingv1.Ingress, classes []string) {
 		Kind: cluster.ProblemIngress, Severity: cluster.SeverityWarning, Since: i.CreationTimestamp.Time, Summary: "no controller serves it",
 		Advice: advise("change it by hand", cluster.Kubectl("edit", "ingress").On(i.Name).In(i.Namespace).Change()),
 	}}
+	if name := i.Spec.IngressClassName; d.Gateway != nil && (name == nil && len(classes) == 0 || name != nil && *name == cluster.GatewayClass) {
+		switch {
+		case !d.Gateway.Enabled:
+			f.Cause = "the addon " + cluster.GatewayAddon + ", which would serve it, is disabled"
+			f.Advice = advise("", cluster.Bonsai("addons", "enable").On(cluster.GatewayAddon).Cure())
+		case d.Gateway.State != cluster.AddonRunning:
+			f.Cause = "the addon " + cluster.GatewayAddon + ", which would serve it, does not run: " + d.Gateway.Reason
+			f.Advice = advise("see why", cluster.Bonsai("addons", "status").On(cluster.GatewayAddon))
+		default:
+			return // it is about to
+		}
+		d.add(f)
+		return
+	}
 	have := "the cluster has the classes " + listed(classes)
 	switch len(classes) {
 	case 0:

@@ -47,6 +47,50 @@ func TestLoadBalancersThatStayPending(t *testing.T) {
 	}
 }
 
+func TestLoadBalancersOfTheAddon(t *testing.T) {
+	const object, summary = "service/shop/web", "its load balancer stays pending"
+	failed := func(cause string) *corev1.Event {
+		e := eventAbout("Service", "web", balancerFailed, balancerPrefix+cause, time.Second)
+		return e
+	}
+	enabled := cluster.AddonStatus{Enabled: true, State: cluster.AddonRunning}
+	degraded := cluster.AddonStatus{Enabled: true, State: cluster.AddonDegraded, Reason: "no node announces 10.201.3.1",
+		Advice: advise("add a node", cluster.Bonsai("node", "add").Change())}
+	for name, test := range map[string]struct {
+		addon cluster.AddonStatus
+		event *corev1.Event
+		class *string
+		age   time.Duration
+		wants []want
+	}{
+		"disabled": {age: time.Minute, wants: []want{{cluster.ProblemBalancer, object, summary, "is disabled", "bonsai addons enable loadbalancer -p dev"}}},
+		"of its class": {age: time.Minute, class: new(cluster.LoadBalancerClass),
+			wants: []want{{cluster.ProblemBalancer, object, summary, "the addon loadbalancer, which would give it an address, is disabled", "addons enable loadbalancer"}}},
+		"of another class": {addon: enabled, age: time.Minute, class: new("metal.test/x"), wants: []want{{cluster.ProblemBalancer, object, summary, "of load balancer class metal.test/x", "port-forward"}}},
+		"new":              {addon: enabled, age: time.Second},
+		"it asks for the impossible": {addon: enabled, age: time.Minute, event: failed("the requested address 1.2.3.4 is not one of them"),
+			wants: []want{{cluster.ProblemBalancer, object, summary, "it gets no address: the requested address 1.2.3.4 is not one of them", "edit service web -n shop"}}},
+		"no nodes": {addon: degraded, age: time.Minute, event: failed("the cluster has no nodes"),
+			wants: []want{{cluster.ProblemBalancer, object, summary, "it gets no address: the cluster has no nodes", "bonsai node add"}}},
+		"the addon does not run": {addon: degraded, age: time.Minute,
+			wants: []want{{cluster.ProblemBalancer, object, summary, "does not run: no node announces 10.201.3.1", "addons status loadbalancer"}}},
+		"unknown": {addon: enabled, age: time.Minute, wants: []want{{cluster.ProblemBalancer, object, summary, "has not given it an address yet", "logs daemon"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := world()
+			s.Balancer = &test.addon
+			one := service("web", nil, func(s *corev1.Service) {
+				s.UID, s.Spec.Type, s.Spec.LoadBalancerClass, s.CreationTimestamp = "web", corev1.ServiceTypeLoadBalancer, test.class, ago(test.age)
+			})
+			s.Services = append(s.Services, one)
+			if test.event != nil {
+				s.Events = append(s.Events, test.event)
+			}
+			check(t, s, test.wants...)
+		})
+	}
+}
+
 func TestIngresses(t *testing.T) {
 	const object = "ingress/shop/web"
 	for name, test := range map[string]struct {
@@ -81,6 +125,34 @@ func TestIngresses(t *testing.T) {
 	}
 }
 
+func TestIngressesOfTheAddon(t *testing.T) {
+	const object, summary = "ingress/shop/web", "no controller serves it"
+	for name, test := range map[string]struct {
+		addon   cluster.AddonStatus
+		class   *string
+		classes []string
+		wants   []want
+	}{
+		"disabled":            {wants: []want{{cluster.ProblemIngress, object, summary, "the addon gateway, which would serve it, is disabled", "bonsai addons enable gateway"}}},
+		"disabled, its class": {class: new(cluster.GatewayClass), wants: []want{{cluster.ProblemIngress, object, summary, "is disabled", "bonsai addons enable gateway"}}},
+		"degraded": {addon: cluster.AddonStatus{Enabled: true, State: cluster.AddonDegraded, Reason: "node dev-1 cannot listen on port 80"}, class: new(cluster.GatewayClass), classes: []string{cluster.GatewayClass},
+			wants: []want{{cluster.ProblemIngress, object, summary, "does not run: node dev-1 cannot listen on port 80", "addons status gateway"}}},
+		"running": {addon: cluster.AddonStatus{Enabled: true, State: cluster.AddonRunning}, class: new(cluster.GatewayClass), classes: []string{cluster.GatewayClass}},
+		"another controller's": {class: new("ngnix"), classes: []string{"nginx"},
+			wants: []want{{cluster.ProblemIngress, object, summary + ": ingress class ngnix does not exist; meant nginx?", "the cluster has the class nginx", "edit ingress web"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := world()
+			s.Gateway = &test.addon
+			s.Ingresses = []*networkingv1.Ingress{{
+				ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", CreationTimestamp: ago(time.Minute)}, Spec: networkingv1.IngressSpec{IngressClassName: test.class},
+			}}
+			s.Answers = map[Question]Answer{{Topic: NamesClass}: {Lines: test.classes}}
+			check(t, s, test.wants...)
+		})
+	}
+}
+
 func TestPoliciesThatNothingEnforces(t *testing.T) {
 	s := world()
 	policy := func(namespace, name string, age time.Duration) *networkingv1.NetworkPolicy {
@@ -89,15 +161,18 @@ func TestPoliciesThatNothingEnforces(t *testing.T) {
 	s.Policies = []*networkingv1.NetworkPolicy{
 		policy("shop", "deny", time.Minute), policy("shop", "allow-web", time.Second), policy("default", "deny", time.Hour),
 	}
-	const cause, hint = "all traffic passes", "get networkpolicies -n "
+	const cause, hint = "all traffic passes", "addons enable network-policy"
 	r := check(t, s,
-		want{cluster.ProblemPolicy, "namespace/default", "its NetworkPolicies are not enforced here: deny", cause, hint + "default"},
-		want{cluster.ProblemPolicy, "namespace/shop", "its NetworkPolicies are not enforced here: allow-web and deny", cause, hint + "shop"})
+		want{cluster.ProblemPolicy, "namespace/default", "its NetworkPolicies are not enforced here: deny", cause, hint},
+		want{cluster.ProblemPolicy, "namespace/shop", "its NetworkPolicies are not enforced here: allow-web and deny", cause, hint})
 	for _, p := range r.Problems {
 		if p.Severity != cluster.SeverityInfo {
 			t.Errorf("%s has severity %s", p.Object, p.Severity)
 		}
 	}
+	s.Enforced = true
+	check(t, s)
+	s.Enforced = false
 	s.Namespaces[0].DeletionTimestamp = new(ago(0))
 	check(t, s, want{cluster.ProblemPolicy, "namespace/shop", "its NetworkPolicies are not enforced here: allow-web and deny", cause, hint})
 	s.Pods = []*corev1.Pod{pod("a", alone("npc"), func(p *corev1.Pod) { p.Spec.Containers[0].Image = "registry.test/kube-network-policies:v1" })}

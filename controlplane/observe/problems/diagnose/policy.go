@@ -16,9 +16,9 @@ var enforcers = []string{
 	"kube-network-policies", "calico", "cilium", "antrea", "kube-router", "weave-npc", "kube-ovn", "ovn-kube", "canal",
 }
 
-// policies reports NetworkPolicies, which are accepted and change nothing: the pod network does not enforce them.
+// policies reports NetworkPolicies that are accepted and change nothing, because the addon that enforces them is disabled.
 func (d *diagnosis) policies() {
-	if len(d.Policies) == 0 || d.enforced() {
+	if len(d.Policies) == 0 || d.Enforced || d.enforced() {
 		return
 	}
 	spaces := map[string][]*networkingv1.NetworkPolicy{}
@@ -30,9 +30,8 @@ func (d *diagnosis) policies() {
 	for _, namespace := range slices.Sorted(maps.Keys(spaces)) {
 		f := finding{of: owner{kind: "namespace", name: namespace}, Problem: cluster.Problem{
 			Kind: cluster.ProblemPolicy, Severity: cluster.SeverityInfo,
-			Cause: "the pod network of this cluster does not enforce NetworkPolicies: they are stored, and all traffic passes",
-			Advice: advise("do not rely on them here; test them on a cluster that enforces them",
-				cluster.Kubectl("get", "networkpolicies").In(namespace)),
+			Cause:  "the addon " + cluster.NetworkPolicyAddon + " is disabled: policies are stored, and all traffic passes",
+			Advice: advise("", cluster.Bonsai("addons", "enable").On(cluster.NetworkPolicyAddon).Cure()),
 		}}
 		var names []string
 		for _, p := range spaces[namespace] {

@@ -158,6 +158,7 @@ func (d *diagnosis) tooLarge(p *corev1.Pod, f *finding, reasons []string) {
 	}
 	f.Summary, f.Cause = "no node has enough "+listed(names)+" left", strings.Join(causes, "; ")
 	f.Advice = advise("reduce its resources.requests, or stop something else")
+	f.Because = becauseOf(cluster.BecauseRoom, d.awayWithRoom(wants)...)
 	fits := len(possible) > 0
 	for _, r := range short {
 		want := wants[r]
@@ -166,6 +167,21 @@ func (d *diagnosis) tooLarge(p *corev1.Pod, f *finding, reasons []string) {
 	if fits {
 		f.Advice = append(advise("let it ask for less (resources.requests)"), cluster.Advise("or run fewer of it, or add a node", d.oneNodeMore().Cure()))
 	}
+}
+
+// awayWithRoom are the nodes that do not work and would be large enough for requests.
+func (d *diagnosis) awayWithRoom(wants corev1.ResourceList) (names []string) {
+	for _, n := range d.Nodes {
+		fits := d.nodeAway(n.Name)
+		for r, want := range wants {
+			have := n.Status.Allocatable[r]
+			fits = fits && want.Cmp(have) <= 0
+		}
+		if fits {
+			names = append(names, n.Name)
+		}
+	}
+	return names
 }
 
 func resourceWords(r corev1.ResourceName, amount string) string {
@@ -277,6 +293,7 @@ func (d *diagnosis) tainted(p *corev1.Pod, f *finding) {
 	if len(away) > 0 {
 		causes = append(causes, listed(away)+" is not ready")
 		f.Advice = advise("see why a node is not ready", cluster.Bonsai("status"))
+		f.Because = becauseOf(cluster.BecauseTaint, away...)
 	}
 	if len(cordoned) > 0 {
 		causes = append(causes, listed(cordoned)+" accepts no new pods (cordoned)")
