@@ -82,11 +82,13 @@ type Options struct {
 	// Say is called with the reason before etcd ends the process.
 	Say func(reason string)
 	// ApplyAddons makes the objects of addons, beside bonsai's own and before the cluster calls itself ready; it may be
-	// nil. Of the control plane it is given, only Client, LoopbackConfig and Agents may be used yet. It is repeated while
+	// nil. Of the control plane it is given, only Client, LoopbackConfig, Agents and Groups may be used yet. It is repeated while
 	// it fails, and a start fails with it.
 	ApplyAddons func(ctx context.Context, cp *ControlPlane) error
 	// NodeRules are the rights of the parts of addons on nodes.
 	NodeRules addons.NodeRules
+	// PoliciesEnforced says whether NetworkPolicies are; nil: they are not.
+	PoliciesEnforced func() bool
 	// Mirror shows the components as pods; nil if they are not shown.
 	Mirror *mirror.Keeper
 	// Restore replaces all objects by those of a checkpoint first; nil: they stay. If the process ends before Start has
@@ -123,6 +125,7 @@ type ControlPlane struct {
 	writers  history.Writers
 	history  *history.History // nil if nothing is recorded
 	traffic  traffic.Counters
+	groups   apiserver.Groups
 
 	// Each part has its own context, so that they can be stopped in order.
 	stopAPI     context.CancelFunc
@@ -234,6 +237,9 @@ func (cp *ControlPlane) LoopbackConfig() *rest.Config { return cp.server.Loopbac
 
 // Agents asks the agents of nodes.
 func (cp *ControlPlane) Agents() *agents.Client { return cp.agents }
+
+// Groups serves groups of the API in this process; see addons.Groups.
+func (cp *ControlPlane) Groups() addons.Groups { return &cp.groups }
 
 // Births records how the newest pods came to be.
 func (cp *ControlPlane) Births() *birth.Recorder { return cp.births }

@@ -12,6 +12,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
+// DialInside connects to the address of a pod, a Service or a node, and to no other.
+func (cp *ControlPlane) DialInside(ctx context.Context, network, address string) (net.Conn, error) {
+	return cp.dialer.DialInside(ctx, network, address)
+}
+
 // DialService connects to a port of a Service, NAMESPACE/NAME, through a node.
 func (cp *ControlPlane) DialService(ctx context.Context, service string, port int) (net.Conn, error) {
 	namespace, name, _ := strings.Cut(service, "/")

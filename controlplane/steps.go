@@ -58,6 +58,9 @@ func (cp *ControlPlane) buildAPIServer(ctx context.Context, etcdReady <-chan err
 			Writers:       &cp.writers,
 			Components:    cp.Components,
 			ComponentLogs: cp.componentLogs(),
+			Groups:        &cp.groups,
+
+			PoliciesEnforced: cp.opts.PoliciesEnforced,
 			WaitStorage: func(context.Context) error {
 				waited = true
 				return <-etcdReady

@@ -87,7 +87,7 @@ func (c *Client) State(ctx context.Context, n cluster.Node) ([]cluster.Component
 func (c *Client) Usage(ctx context.Context, n cluster.Node) (cluster.NodeCounters, error) {
 	var counters cluster.NodeCounters
 	err := c.do(ctx, n, request{path: "/v1/usage", limit: usageLimit}, &counters)
-	if e := answered(err, http.StatusNotFound); e != nil {
+	if e := notFound(err); e != nil {
 		e.text = "its agent is of an older version, which cannot measure; restart the cluster"
 	}
 	return counters, err

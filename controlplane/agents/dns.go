@@ -1,10 +1,8 @@
 package agents
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -24,7 +22,7 @@ const (
 
 // noServer explains what it means that the agent does not know the path.
 func noServer(err error) error {
-	if e := answered(err, http.StatusNotFound); e != nil {
+	if e := notFound(err); e != nil {
 		e.text = "no DNS server is running on the node"
 	}
 	return err
@@ -78,27 +76,5 @@ func (c *Client) DNSLog(ctx context.Context, n cluster.Node, fold bool, connecte
 // DNSHealth calls each with the phase of the node's DNS server, now and after each change. It returns when ctx or the
 // connection ends, or if nothing is received at the start, never without an error.
 func (c *Client) DNSHealth(ctx context.Context, n cluster.Node, each func(cluster.Phase)) error {
-	return noServer(c.stream(ctx, n, request{path: "/v1/dns/health", limit: dnsLimit}, func(body io.Reader, begun func()) error {
-		lines := bufio.NewScanner(body)
-		lines.Buffer(nil, maxLine)
-		for lines.Scan() {
-			begun()
-			var line struct {
-				Phase cluster.Phase `json:"phase"`
-			}
-			if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-				return errors.New("its agent's answer cannot be read: " + err.Error())
-			}
-			switch line.Phase {
-			case cluster.PhaseRunning, cluster.PhaseDegraded, cluster.PhaseStarting, cluster.PhaseStopping, cluster.PhaseFailed:
-				each(line.Phase)
-			default: // of another version, or nonsense
-				each(cluster.PhaseUnknown)
-			}
-		}
-		if err := lines.Err(); err != nil {
-			return err
-		}
-		return io.EOF
-	}))
+	return noServer(c.health(ctx, n, "/v1/dns/health", func(p cluster.Phase, _ string) { each(p) }))
 }

@@ -46,9 +46,9 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.cause }
 
-// answered returns the Error in err if the agent answered with that status, otherwise nil.
-func answered(err error, status int) *Error {
-	if e, ok := errors.AsType[*Error](err); ok && e.Status == status {
+// notFound returns the Error in err if the agent answered that it does not have what was asked for, otherwise nil.
+func notFound(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok && e.Status == http.StatusNotFound {
 		return e
 	}
 	return nil

@@ -60,7 +60,7 @@ func TestAnonymousRequestsStayLimited(t *testing.T) {
 // TestWhatBonsaiSetsIsNotTheUsers: a flag that bonsai gives a component would otherwise be replaced, and the cluster break.
 func TestWhatBonsaiSetsIsNotTheUsers(t *testing.T) {
 	// These the user may replace: nothing of bonsai's relies on them.
-	theirs := []string{"allow-privileged", "default-not-ready-toleration-seconds", "default-unreachable-toleration-seconds", "enable-admission-plugins", "kube-api-burst", "kube-api-qps", "node-monitor-period", "profiling", "service-account-issuer", "shutdown-send-retry-after"}
+	theirs := []string{"allow-privileged", "default-not-ready-toleration-seconds", "default-unreachable-toleration-seconds", "enable-admission-plugins", "horizontal-pod-autoscaler-sync-period", "kube-api-burst", "kube-api-qps", "node-monitor-period", "profiling", "service-account-issuer", "shutdown-send-retry-after"}
 	c := testConfig()
 	c.Emulate = "1.36"
 	for component, flags := range map[string][]string{

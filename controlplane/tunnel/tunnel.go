@@ -50,6 +50,23 @@ func (d *Dialer) SetNodes(nodes []cluster.Node) {
 	d.nodes.Store(&nodes)
 }
 
+// DialInside is DialContext for addresses of the cluster only: of pods, Services and nodes.
+func (d *Dialer) DialInside(ctx context.Context, network, address string) (net.Conn, error) {
+	target, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("dial %s: %w", address, err)
+	}
+	if !d.inside(target.Addr().Unmap()) {
+		return nil, fmt.Errorf("dial %s: it is not an address of a pod, Service or node", address)
+	}
+	return d.DialContext(ctx, network, netip.AddrPortFrom(target.Addr().Unmap(), target.Port()).String())
+}
+
+func (d *Dialer) inside(addr netip.Addr) bool {
+	return d.pods.Contains(addr) || d.services.Contains(addr) ||
+		slices.ContainsFunc(*d.nodes.Load(), func(n cluster.Node) bool { return n.IP == addr })
+}
+
 // DialContext connects to a node, pod or Service address. Anything else is dialled directly.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	var direct net.Dialer
@@ -96,6 +113,9 @@ func (d *Dialer) order(addr netip.Addr) []cluster.Node {
 type targetError struct{ answer string }
 
 func (e *targetError) Error() string { return "agent answers " + e.answer }
+
+// Refused says that the node was reached, and that what is behind it does not answer.
+func (e *targetError) Refused() bool { return true }
 
 func (d *Dialer) through(ctx context.Context, n cluster.Node, address string) (_ net.Conn, err error) {
 	ctx, cancel := d.scale.Limit(ctx, perNode, "the agent of node "+n.Name)
