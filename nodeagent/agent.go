@@ -333,7 +333,7 @@ func (a *agent) serve(ctx context.Context, tasks *sync.WaitGroup, giveUp context
 		DialTimeout: a.cfg.WaitScale.Of(dialLimit), State: a.state, Usage: measure, Images: a.runtime, Log: a.log,
 		Components: a.shown, LogDir: cluster.NodeLogDir,
 		Pods:      podtimes.New(podtimes.Dir, a.runtime.Conn()),
-		Listening: listening.Reader{Proc: "/proc", Processes: func(uid string) ([]int, error) { return usage.Processes(places(), uid) }}.Pod,
+		Listening: listening.Reader{Proc: "/proc", Processes: Processes}.Pod,
 		Parts:     a.handlers(),
 	})
 	tasks.Go(func() { giveUp(s.ServeLocal(ctx, local)) })
@@ -345,6 +345,9 @@ func (a *agent) serve(ctx context.Context, tasks *sync.WaitGroup, giveUp context
 func measure() (cluster.NodeCounters, error) {
 	return usage.Read(places())
 }
+
+// Processes returns processes of a pod of this node, by its UID; none if the pod is not on this node.
+func Processes(uid string) ([]int, error) { return usage.Processes(places(), uid) }
 
 func places() usage.Places {
 	return usage.Places{Cgroups: cgroupinfo.Root, Kubelet: hostprep.KubeletCgroup, Meminfo: "/proc/meminfo", Disk: "/var"}

@@ -24,7 +24,12 @@ type Runner interface {
 	// Run serves until ctx ends. It begins before anything else of the node, with nothing but the network interface. The
 	// handler may be called before and after it.
 	Run(ctx context.Context) error
-	// Component returns the part's state.
+}
+
+// Reporter is a part that is shown among the components of the node.
+type Reporter interface {
+	Part
+	// Component returns the part's state. One without a name is not shown: there is nothing to do for the part.
 	Component() cluster.Component
 }
 
@@ -70,8 +75,10 @@ func (a *agent) handlers() map[string]http.Handler {
 // partComponents are the states of the parts that have one.
 func (a *agent) partComponents() (list []cluster.Component) {
 	for _, p := range a.parts {
-		if r, ok := p.(Runner); ok {
-			list = append(list, r.Component())
+		if r, ok := p.(Reporter); ok {
+			if c := r.Component(); c.Name != "" {
+				list = append(list, c)
+			}
 		}
 	}
 	return list

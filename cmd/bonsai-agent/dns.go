@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"bonsai/bootstrap/cluster"
 	"bonsai/dnsaddon"
 	"bonsai/nodeagent"
@@ -20,7 +22,7 @@ const hostName = "host.bonsai.internal"
 func clusterDNS(cfg cluster.NodeConfig, log *slog.Logger) *dnsaddon.DNS {
 	own := hostprep.NewNodeResolvConf()
 	return dnsaddon.New(dnsaddon.Config{
-		Node: cfg.Node.Name, Domain: cfg.ClusterDomain, API: nodeagent.APIClient(cfg),
+		Node: cfg.Node.Name, Zone: cfg.Node.Labels[corev1.LabelTopologyZone], NodeIP: cfg.Node.IP, Domain: cfg.ClusterDomain, API: nodeagent.APIClient(cfg),
 		Listen:     []netip.AddrPort{netip.AddrPortFrom(cfg.Node.IP, cluster.DNSPort)},
 		NodeListen: []netip.AddrPort{netip.AddrPortFrom(cluster.NodeResolver, 53)},
 		Metrics:    netip.AddrPortFrom(cfg.Node.IP, cluster.DNSMetricsPort),

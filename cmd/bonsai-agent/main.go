@@ -1,6 +1,7 @@
 // Command bonsai-agent is the node agent and also the tools to inspect a node:
 //
 //	bonsai-agent run                  be the agent; started by bonsai-init
+//	bonsai-agent gateway              be the data plane of Ingress and Gateway API; started by the agent
 //	bonsai-agent status [-o json]     the node's components
 //	bonsai-agent images import FILE|- import a docker or OCI archive; prints the names of its images
 //	bonsai-agent images receive       read a delivery of the machine's image store from stdin
@@ -19,6 +20,9 @@
 //	bonsai-agent layers FOLDER DRIVER ID [DIGEST...]
 //	                                  write layers of an image from the data folder of a Docker engine to stdout; not in a node,
 //	                                  but in a container that lives for this
+//	bonsai-agent stage JSON           unpack layers of images into the volumes of nodes (cluster.LayerStaging); not in a node, but
+//	                                  in a container that lives for this
+//	bonsai-agent unpack               the part of stage that unpacks, in one volume
 //	crictl ps [-a] | pods | images    what containerd runs (the same program under another name)
 //
 // It never links k8s.io/kubernetes: it runs in every node all the time.
@@ -43,6 +47,8 @@ import (
 	"bonsai/bootstrap/componentlog"
 	"bonsai/bootstrap/direct"
 	"bonsai/nodeagent"
+	"bonsai/nodeagent/gateway"
+	"bonsai/nodeagent/staging"
 	"bonsai/nodeagent/volumes"
 )
 
@@ -63,7 +69,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: bonsai-agent run | status [-o json] | images import FILE|- | images receive | images unpacked CHAIN... | images export NAME... | images rm NAME... | images pull NAME... | images ls [-o json] | layers FOLDER DRIVER ID [DIGEST...] | disk | probe URL | registries | limits | release, " +
+var errUsage = errors.New("usage: bonsai-agent run | gateway | status [-o json] | images import FILE|- | images receive | images unpacked CHAIN... | images export NAME... | images rm NAME... | images pull NAME... | images ls [-o json] | layers FOLDER DRIVER ID [DIGEST...] | stage JSON | unpack | disk | probe URL | registries | limits | release, " +
 	"or crictl ps [-a] | pods | images")
 
 func dispatch(ctx context.Context, name string, args []string, stdin io.Reader, stdout io.Writer) error {
@@ -76,6 +82,8 @@ func dispatch(ctx context.Context, name string, args []string, stdin io.Reader, 
 	switch verb, args := args[0], args[1:]; verb {
 	case "run":
 		return run(ctx)
+	case gateway.Name:
+		return serveGateway(ctx, args)
 	case "status":
 		return status(ctx, args, stdout)
 	case "images":
@@ -92,6 +100,10 @@ func dispatch(ctx context.Context, name string, args []string, stdin io.Reader, 
 		return release(args)
 	case "layers":
 		return layers(args, stdout)
+	case "stage":
+		return stage(ctx, args)
+	case staging.Unpacker:
+		return unpack(ctx, args, stdin)
 	case "crictl":
 		return crictl(ctx, args, stdout)
 	}

@@ -42,3 +42,21 @@ func (c *Client) State(ctx context.Context) (s State, err error) {
 	}
 	return s, json.NewDecoder(resp.Body).Decode(&s)
 }
+
+// EnsureImage has the agent import an image of the payload, by the name that package builtinimages has for it, unless the node has it.
+func (c *Client) EnsureImage(ctx context.Context, name string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://agent/v1/builtin-images/"+name, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the node agent: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		return fmt.Errorf("ask the node agent: %w", errors.New(strings.TrimSpace(string(text))))
+	}
+	return nil
+}

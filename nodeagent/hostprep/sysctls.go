@@ -29,6 +29,9 @@ var sysctls = []sysctl{
 	// A pod that queries a DNS server while it restarts should get an immediate error. By default the kernel sends each
 	// pod only one such error per second; a resolver that hears nothing waits five.
 	{"net/ipv4/icmp_ratelimit", "0", false},
+	// Connections are counted from their beginning, for "bonsai flow": what was opened before the setting is never counted. It
+	// costs two additions for each packet. Absent until connection tracking is loaded.
+	{"net/netfilter/nf_conntrack_acct", "1", false},
 	// Engines switch IPv6 off in networks that have none; pods still expect ::1. Absent on kernels without IPv6.
 	{"net/ipv6/conf/all/disable_ipv6", "0", false},
 	{"net/ipv6/conf/default/disable_ipv6", "0", false},

@@ -15,8 +15,8 @@ import (
 )
 
 // setClients gives the kubelet its clients of the API server: as its command makes them of the same settings, except that
-// the one for its status has heldStatus. The command makes all or none, and has to if the user wants certificates that the
-// kubelet renews itself.
+// the main one is reportedNodes, and the one for its status heldStatus. The command makes all or none, and has to if the user
+// wants certificates that the kubelet renews itself.
 func setClients(deps *kubelet.Dependencies, server *options.KubeletServer) error {
 	if server.RotateCertificates {
 		return nil
@@ -30,9 +30,11 @@ func setClients(deps *kubelet.Dependencies, server *options.KubeletServer) error
 	}
 	config.QPS, config.Burst = float32(server.KubeAPIQPS), int(server.KubeAPIBurst)
 	config.Wrap(tracing.WrapperFor(deps.TracerProvider))
-	if deps.KubeClient, err = clientset.NewForConfig(config); err != nil {
+	plain, err := clientset.NewForConfig(config)
+	if err != nil {
 		return fmt.Errorf("create client: %w", err)
 	}
+	deps.KubeClient = newReportedNodes(plain)
 
 	events := rest.CopyConfig(config)
 	if events.QPS, events.Burst = float32(server.EventRecordQPS), int(server.EventBurst); events.QPS == 0 {

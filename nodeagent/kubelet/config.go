@@ -41,7 +41,8 @@ func newServer(cfg Config) (*options.KubeletServer, error) {
 	setNetwork(kc, cfg)
 	setPace(kc)
 	kc.ContainerRuntimeEndpoint = "unix://" + containerdSocket
-	kc.ImageServiceEndpoint = ""
+	// Which is that of containerd, except for the images of the payload.
+	kc.ImageServiceEndpoint = "unix://" + cfg.imagesSocket()
 	// The default is in /usr/libexec, which is read-only here.
 	kc.VolumePluginDir = filepath.Join(rootDir, "volumeplugins")
 	kc.PodLogsDir = "/var/log/pods"

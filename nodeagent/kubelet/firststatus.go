@@ -92,10 +92,16 @@ func (h *hold) check(ctx context.Context, patch []byte) error {
 // look at the runtime for that.
 func passes(patch []byte) bool {
 	var p struct {
-		Status struct{ Conditions []v1.NodeCondition }
+		Status struct {
+			Capacity   v1.ResourceList
+			Conditions []v1.NodeCondition
+		}
 	}
 	if err := json.Unmarshal(patch, &p); err != nil {
 		return false
+	}
+	if _, first := p.Status.Capacity[v1.ResourcePods]; first {
+		return false // the node is new, and its pods wait for that (reportedNodes)
 	}
 	for _, c := range p.Status.Conditions {
 		if c.Type == v1.NodeReady && c.Status == v1.ConditionFalse {

@@ -3,6 +3,7 @@ package kubelet
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace/noop"
 	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clientset "k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
@@ -36,6 +38,8 @@ func report(client clientset.Interface, before, now *v1.Node) error {
 func TestAFirstStatusThatPassesIsHeldBack(t *testing.T) {
 	const starting = "[CSINode is not yet initialized, PLEG is not healthy: pleg has yet to be successful]"
 	ready := nodeThatIs(v1.ConditionTrue, "kubelet is posting ready status")
+	first := nodeThatIs(v1.ConditionFalse, starting)
+	first.Status.Capacity = v1.ResourceList{v1.ResourcePods: resource.MustParse("110")}
 	for name, tc := range map[string]struct {
 		reports  []*v1.Node
 		held     string // what happens to each: h is held
@@ -48,6 +52,7 @@ func TestAFirstStatusThatPassesIsHeldBack(t *testing.T) {
 			nodeThatIs(v1.ConditionFalse, starting), nodeThatIs(v1.ConditionFalse, starting), nodeThatIs(v1.ConditionFalse, starting), nodeThatIs(v1.ConditionFalse, starting),
 		}, "hhh-", 1100 * time.Millisecond, v1.ConditionFalse},
 		"no network": {[]*v1.Node{nodeThatIs(v1.ConditionFalse, "[container runtime network not ready: x, CSINode is not yet initialized]")}, "-", 0, v1.ConditionFalse},
+		"a new node": {[]*v1.Node{first}, "-", 0, v1.ConditionFalse},
 		"no disk":    {[]*v1.Node{nodeThatIs(v1.ConditionFalse, "missing node capacity for resources: ephemeral-storage")}, "-", 0, v1.ConditionFalse},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -114,5 +119,8 @@ func TestTheKubeletHasAllItsClients(t *testing.T) {
 	// Or its command makes others.
 	if deps.KubeClient == nil || deps.EventClient == nil || deps.HeartbeatClient == nil {
 		t.Errorf("got %+v", deps)
+	}
+	if reflect.ValueOf(deps.KubeClient).IsNil() { // as the kubelet asks, which panics for what is not a pointer
+		t.Error("the client is nil")
 	}
 }

@@ -72,15 +72,22 @@ func Main(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	data, err := os.ReadFile(*path)
+	node, err := readNode(*path)
 	if err != nil {
-		return fmt.Errorf("read node configuration: %w", err)
+		return err
 	}
-	var cfg Config
-	if err := json.Unmarshal(data, &cfg.Node); err != nil {
-		return fmt.Errorf("read node configuration %s: %w", *path, err)
+	return Run(ctx, Config{Node: node})
+}
+
+func readNode(path string) (node cluster.NodeConfig, err error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return node, fmt.Errorf("read node configuration: %w", err)
 	}
-	return Run(ctx, cfg)
+	if err := json.Unmarshal(data, &node); err != nil {
+		return node, fmt.Errorf("read node configuration %s: %w", path, err)
+	}
+	return node, nil
 }
 
 // Run starts both components and blocks until one of them ends or ctx does. It returns nil only if ctx ended. The API

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -179,6 +180,43 @@ func TestPollReportsTheLastCause(t *testing.T) {
 	if err := poll(context.Background(), "it", time.Second, func(context.Context) error { return nil }); err != nil {
 		t.Errorf("poll() = %v, want nil", err)
 	}
+}
+
+// A new node waits for its images until it hears that they are there, and not forever: whoever brings them may have been killed.
+func TestTheKubeletWaitsForImages(t *testing.T) {
+	dir := t.TempDir()
+	config, arrived, givenUp := filepath.Join(dir, "node.json"), filepath.Join(dir, "arrived"), filepath.Join(dir, "without-images")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var log strings.Builder
+	wait := func(limit time.Duration, want string) {
+		t.Helper()
+		log.Reset()
+		waitForImages(t.Context(), config, arrived, givenUp, limit, slog.New(slog.NewTextHandler(&log, nil)))
+		if want == "" && log.Len() > 0 || !strings.Contains(log.String(), want) {
+			t.Errorf("it said %q, want %q", log.String(), want)
+		}
+	}
+	write(`{"awaitImages": `) // just being replaced
+	done := make(chan struct{})
+	go func() { defer close(done); wait(time.Minute, "the images are there") }()
+	write(`{"awaitImages": true}`)
+	write(`{}`)
+	<-done
+	write(`{"awaitImages": true}`)
+	if err := os.WriteFile(arrived, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wait(time.Minute, "the images are there")
+	if err := os.Remove(arrived); err != nil {
+		t.Fatal(err)
+	}
+	wait(20*time.Millisecond, "without all images")
+	wait(time.Hour, "") // it has waited once
 }
 
 func TestRunWithoutContainerdSaysSo(t *testing.T) {
