@@ -28,7 +28,9 @@ import (
 	"time"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/hostdns"
 	"bonsai/bootstrap/localapi"
+	"bonsai/bootstrap/localca/truststore"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/plan"
 	"bonsai/bootstrap/routes"
@@ -36,7 +38,7 @@ import (
 	"bonsai/bootstrap/wait"
 )
 
-// Env holds a Manager's dependencies; all fields except Scale, Machine, Host and Log are required.
+// Env holds a Manager's dependencies; all fields except Scale, Machine, Host, Trust and Log are required.
 type Env struct {
 	Dir statedir.Dir
 	// Driver connects to the container engine. It is not called by operations on a cluster without nodes.
@@ -49,6 +51,8 @@ type Env struct {
 	Machine Machine
 	// Host is this machine as Doctor looks at it; only that needs it.
 	Host Host
+	// Trust is this machine as the local CA is brought to it. Nil: this machine.
+	Trust truststore.Machine
 	// Executable is spawned as the daemon.
 	Executable string
 	// Kubectl runs the kubectl of this executable on a cluster, and returns what it said. Only manifests need it.
@@ -61,6 +65,8 @@ type Env struct {
 	// Adopt makes a daemon that was just spawned outlive the unit or session in which it was started; name is unique to its
 	// cluster. moved reports whether it is in a unit of its own then. Nil: it stays.
 	Adopt func(ctx context.Context, name string, pid int) (moved bool, err error)
+	// Resolver is this machine, whose resolver may be configured to ask for a cluster's names.
+	Resolver hostdns.System
 	// Kubernetes is the version of the linked components ("v1.37.2").
 	Kubernetes string
 	// Scale multiplies every limit on a wait.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,6 +73,55 @@ func TestLifeOfACluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.wantNothingLeft(t)
+}
+
+// TestDeleteTakesBackNames: what this machine's resolver was configured with for the cluster goes, and nothing else. Where that is
+// not possible, it is a warning with the commands.
+func TestDeleteTakesBackNames(t *testing.T) {
+	m := newMachine(t)
+	if err := m.start(t, plan.Wish{Nodes: new(1)}); err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(m.dir.Root, "machine/etc/resolver")
+	own := filepath.Join(folder, "bonsai-dev-"+m.dir.Cluster("dev").ID()[:8]+"-0")
+	other := filepath.Join(folder, "bonsai-dev-ffffffff-0")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{own, other} {
+		if err := os.WriteFile(file, []byte("domain test\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.Delete(t.Context(), "dev", nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(own); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the cluster's names are still asked for: %v", err)
+	}
+	if _, err := os.Stat(other); err != nil {
+		t.Errorf("another cluster's are not: %v", err)
+	}
+
+	if err := m.start(t, plan.Wish{Nodes: new(1)}); err != nil {
+		t.Fatal(err)
+	}
+	// A folder with something in it is not removed, as a file of root's is not.
+	own = filepath.Join(folder, "bonsai-dev-"+m.dir.Cluster("dev").ID()[:8]+"-0")
+	if err := os.MkdirAll(filepath.Join(own, "x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var warnings []string
+	if err := m.Delete(t.Context(), "dev", func(e cluster.Event) {
+		if e.Kind == cluster.StepWarning {
+			warnings = append(warnings, e.Problem.Summary+" "+e.Problem.HintText())
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "sudo rm -f /etc/resolver/bonsai-dev-") {
+		t.Errorf("the warnings are %q", warnings)
+	}
 }
 
 func TestAStartLogsWhatItDoesAndNoSecret(t *testing.T) {

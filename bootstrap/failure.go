@@ -197,6 +197,7 @@ func (o *operation) restore(ctx context.Context) error {
 	old := o.Current.Spec
 	save := old
 	o.restoring = restoring{} // a daemon that finds an unfinished restore goes back
+	o.held = nil              // what runs on waits for nothing
 	var errs []error
 	if o.driver != nil && len(old.Nodes) == 0 {
 		// By a spec without nodes no later command asks the engine. So this one names them as long as it has any.

@@ -43,6 +43,8 @@ type AddonDescription struct {
 	Offline bool `json:"offline"`
 	// Default says that a cluster has it by default.
 	Default bool `json:"default"`
+	// OnDemand says that a cluster has it as soon as something in it needs it, unless the user has chosen.
+	OnDemand bool `json:"onDemand,omitempty"`
 	// Needs are the addons that have to be enabled with it.
 	Needs []string `json:"needs,omitempty"`
 	// Settings are what the user may choose about it.

@@ -14,7 +14,14 @@ type DrainRequest struct {
 	Limit time.Duration `json:"limitNanos"`
 }
 
-// DrainProgress is one line about a drain that is under way.
+// ServingPod is a pod that was Ready before its node was restarted.
+type ServingPod struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	UID       string `json:"uid"`
+}
+
+// DrainProgress is one line about a drain, or about the pods of a node that was restarted, while that is under way.
 type DrainProgress struct {
 	Node   string `json:"node"`
 	Detail string `json:"detail"`

@@ -25,6 +25,13 @@ const (
 	// NodeIncoming, "-" and an ID is where the data of claims waits to replace that in the node, a folder for each volume. It
 	// is on the node's /var volume.
 	NodeIncoming = "/var/lib/bonsai/incoming"
+	// NodeVar is where a node has its volume; NodeLayers, below, is where unpacked layers of images wait until the node takes
+	// them: in a folder for each delivery, in folders named by the hex of their chains.
+	NodeVar    = "/var"
+	NodeLayers = NodeVar + "/lib/bonsai/layers"
+	// NodeImagesArrived exists in the container of a node once it has all images that were on their way, whatever
+	// NodeConfig.AwaitImages says: what brings them need not write the configuration again, which costs an engine a lot.
+	NodeImagesArrived = NodeConfigDir + "/images-arrived"
 	// NodeLogDir holds one log file per component; it is on the node's /var volume.
 	NodeLogDir = "/var/log/bonsai"
 )
@@ -55,6 +62,10 @@ type NodeConfig struct {
 	// Claims is the ID of the data of claims that replaces that in the node before anything runs; see NodeIncoming. Data
 	// with another ID is not wanted any more.
 	Claims string `json:"claims,omitempty"`
+	// AwaitImages says that images are on their way into this node, which is new: its kubelet gets pods when they are there, which
+	// NodeImagesArrived or the configuration says that is written then. Otherwise pods that need one would find it missing and wait
+	// for the kubelet to look again, which it does after ten seconds, then after twenty.
+	AwaitImages bool `json:"awaitImages,omitempty"`
 	// WaitScale multiplies every limit on a wait, for slow machines.
 	WaitScale wait.Scale `json:"waitScale"`
 }

@@ -47,7 +47,29 @@ type Problem struct {
 	Container string   `json:"container,omitempty"`
 	// Retry is when Kubernetes retries on its own, if known.
 	Retry time.Time `json:"retry,omitzero"`
+	// Because are the objects whose problems this one follows from.
+	Because []Because `json:"because,omitempty"`
 }
+
+// Because is a cause of a problem that is a problem itself.
+type Because struct {
+	// Object is what has that problem ("node/dev-2").
+	Object string `json:"object"`
+	// How is what shows that one follows from the other.
+	How BecauseKind `json:"how"`
+}
+
+// BecauseKind is how a problem follows from that of another object.
+type BecauseKind string
+
+// The ways in which problems follow from others.
+const (
+	BecauseRuns      BecauseKind = "RunsThere"      // its pods are on that node
+	BecauseVolume    BecauseKind = "VolumeThere"    // its volume is on that node and nowhere else
+	BecauseRoom      BecauseKind = "RoomThere"      // that node would have room for it
+	BecauseTaint     BecauseKind = "NoPodsThere"    // that node is not ready, so that it gets no pods
+	BecauseComponent BecauseKind = "ComponentThere" // it is a component of that node, or of the control plane, that it needs
+)
 
 // HintText is what to type or do next as text in English, with a line for each piece of advice.
 func (p Problem) HintText() string { return hint(p.Advice) }
@@ -122,7 +144,10 @@ const (
 	ProblemTarget     = "TargetPortWrong"     // a Service leads to a port that its pods do not have
 	ProblemBalancer   = "LoadBalancerPending" // nothing gives a Service of type LoadBalancer an address
 	ProblemIngress    = "IngressUnserved"     // no controller serves an Ingress
+	ProblemBackend    = "BackendMissing"      // an Ingress or route leads to a Service, port or Secret that does not exist
+	ProblemHost       = "HostClaimedTwice"    // two Ingresses or routes claim the same host and path
 	ProblemPolicy     = "PolicyNotEnforced"   // NetworkPolicies that nothing enforces
+	ProblemDenied     = "DeniedByPolicy"      // a NetworkPolicy keeps an app from what it tries to reach
 	ProblemAutoscaler = "CannotScale"         // an autoscaler without metrics, or without a target
 	ProblemSchedule   = "NotRunOnSchedule"    // a CronJob that does not start when it is due
 

@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +19,9 @@ const (
 	SettingName      SettingType = "name"      // of an object in Kubernetes
 	SettingAddresses SettingType = "addresses" // list of IP addresses, each with a port or without
 	SettingHosts     SettingType = "hosts"     // list of NAME=ADDRESS
+	SettingOrigins   SettingType = "origins"   // list of origins of web pages, such as http://localhost:3000
+	SettingRanges    SettingType = "ranges"    // list of ranges of IPv4 addresses, as ParseAddressRange reads them
+	SettingDomains   SettingType = "domains"   // list of domains of DNS, such as test
 )
 
 // AddonSetting is something about an addon that the user of a cluster may choose. It is data, so that a command line, a file's
@@ -37,7 +41,10 @@ type AddonSetting struct {
 }
 
 // IsList reports whether a value is a list; its entries are separated by commas.
-func (s AddonSetting) IsList() bool { return s.Type == SettingAddresses || s.Type == SettingHosts }
+func (s AddonSetting) IsList() bool {
+	return s.Type == SettingAddresses || s.Type == SettingHosts || s.Type == SettingOrigins || s.Type == SettingRanges ||
+		s.Type == SettingDomains
+}
 
 // Canonical is the one form of a value in which it is stored and compared. The error says what is wrong with the value.
 func (s AddonSetting) Canonical(text string) (string, error) {
@@ -75,9 +82,18 @@ func (s AddonSetting) canonicalList(text string) (string, error) {
 			continue
 		}
 		var err error
-		if s.Type == SettingHosts {
+		switch s.Type {
+		case SettingHosts:
 			entry, err = canonicalHost(entry)
-		} else {
+		case SettingOrigins:
+			entry, err = canonicalOrigin(entry)
+		case SettingDomains:
+			entry, err = canonicalDomain(entry)
+		case SettingRanges:
+			var r AddressRange
+			r, err = ParseAddressRange(entry)
+			entry = r.String()
+		default:
 			entry, err = canonicalAddress(entry)
 		}
 		if err != nil {
@@ -111,6 +127,40 @@ func canonicalHost(text string) (string, error) {
 		return "", fmt.Errorf("%q is not a host name with its address, such as registry.test=192.168.1.20", text)
 	}
 	return name + "=" + a.String(), nil
+}
+
+// canonicalDomain is a domain whose names may be given to a cluster. A whole top-level domain may be only one that the Internet
+// does not have (RFC 6761, RFC 8375, RFC 9476): names of others that exist elsewhere would be hidden.
+func canonicalDomain(text string) (string, error) {
+	domain := strings.ToLower(strings.Trim(strings.TrimPrefix(text, "*"), "."))
+	if !isHostName(domain) {
+		return "", fmt.Errorf("%q is not a domain such as test or shop.example.com", text)
+	}
+	switch {
+	case strings.Contains(domain, "."):
+		if _, err := netip.ParseAddr(domain); err == nil {
+			return "", fmt.Errorf("%q is an address, not a domain such as test or shop.example.com", text)
+		}
+	case domain == "localhost":
+		return "", fmt.Errorf("every name below localhost is this machine already")
+	case !slices.Contains([]string{"test", "example", "invalid", "internal", "alt", "lan", "home", "corp"}, domain):
+		return "", fmt.Errorf("%q would be all names that end with it: name a domain below it, or take test", text)
+	}
+	return domain, nil
+}
+
+// canonicalOrigin is an origin as browsers send it (RFC 6454, section 6.2).
+func canonicalOrigin(text string) (string, error) {
+	u, err := url.Parse(strings.ToLower(strings.TrimSuffix(text, "/")))
+	wrong := err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != ""
+	if wrong || u.Hostname() == "" || strings.ContainsAny(u.Host, " %\\") {
+		return "", fmt.Errorf("%q is not the origin of a web page, such as http://localhost:3000", text)
+	}
+	host := u.Host
+	if port := u.Port(); port == "80" && u.Scheme == "http" || port == "443" && u.Scheme == "https" {
+		host = strings.TrimSuffix(host, ":"+port)
+	}
+	return u.Scheme + "://" + host, nil
 }
 
 // isHostName reports whether text is a name as programs look it up, of at most 253 characters.

@@ -42,6 +42,8 @@ type Snapshot struct {
 	Problems []Problem     `json:"problems,omitempty"`
 	// Paused says since when the cluster is paused; nil if it is not.
 	Paused *Pause `json:"paused,omitempty"`
+	// Names is where Services have names on this machine; nil of a cluster that does not run.
+	Names *Names `json:"names,omitempty"`
 	// Store is how full etcd is; nil while that is unknown.
 	Store *Store `json:"store,omitempty"`
 	// Restarts is what the guardian recorded of the control plane's process; nil if that never exited unexpectedly.

@@ -134,6 +134,8 @@ func (s *Spec) Validate() error {
 			errs = append(errs, err)
 		} else if want := addrAt(s.Subnet, 1); s.Gateway != want {
 			bad("the gateway is %s, that of %s is %s", s.Gateway, s.Subnet, want)
+		} else if err := s.ValidateLoadBalancerRanges(); err != nil {
+			errs = append(errs, err)
 		}
 	}
 	if s.DNSSearch != "" {

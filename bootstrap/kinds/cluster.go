@@ -31,7 +31,10 @@ var clusterTexts = []text{
 	{name: cluster.ProblemTarget, means: "a port of a Service that leads to a name that its pods do not declare, or to a port where nothing in them listens, with the ports where something does"},
 	{name: cluster.ProblemBalancer, means: "a Service of type LoadBalancer: nothing gives it an address; its node port, `port-forward`"},
 	{name: cluster.ProblemIngress, means: "an Ingress without a class, with a class that does not exist, or in a cluster without an ingress controller"},
-	{name: cluster.ProblemPolicy, means: "for information: the NetworkPolicies of a namespace, which [nothing enforces](troubleshooting.md#networkpolicies-have-no-effect)"},
+	{name: cluster.ProblemBackend, means: "an Ingress, HTTPRoute or Gateway that refers to a Service, a port or a Secret with a certificate that does not exist, with the one that was probably meant"},
+	{name: cluster.ProblemHost, means: "two Ingresses of one class, or two HTTPRoutes of one Gateway, or one of each with a host below `localhost`, that claim the same host and path; only one gets the requests"},
+	{name: cluster.ProblemPolicy, means: "for information: the NetworkPolicies of a namespace while [nothing enforces them](troubleshooting.md#networkpolicies-have-no-effect)"},
+	{name: cluster.ProblemDenied, means: "an app that tries to reach something and that a NetworkPolicy keeps from it: which policy, what it allows, and the change that would let it through. Only for information if the other end is outside of the cluster. See [network policies](network-policy.md#what-was-stopped)"},
 	{name: cluster.ProblemAutoscaler, means: "a HorizontalPodAutoscaler without metrics, whose pods request nothing, or whose target does not exist"},
 	{name: cluster.ProblemSchedule, means: "a CronJob that has missed its last starts: the job that still runs, the deadline, what refuses its jobs; suspended from the start; a schedule or time zone that means nothing"},
 }

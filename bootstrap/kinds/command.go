@@ -93,6 +93,8 @@ The error has the API server's reason.`},
 ` + "`bonsai checkpoint list`" + ` lists those of the cluster.`},
 	fault.Checkpoint: {means: "a checkpoint that is damaged, of another cluster or version, or one too many", more: `
 Nothing has changed. See [checkpoints](checkpoints.md#limits).`},
+	fault.NotReached: {means: "a pod does not reach what `bonsai flow why` was asked about", more: `
+The error names the step at which the way ends, and the output shows each step. See [traffic](traffic.md#why-does-a-not-reach-b).`},
 	fault.Canceled: {means: "Ctrl-C", more: `
 What the command had created was removed.`},
 }

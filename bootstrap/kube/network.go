@@ -20,7 +20,10 @@ type ServiceLine struct {
 
 // ServicePort is a port of a Service.
 type ServicePort struct {
-	Port int `json:"port"`
+	// Name and AppProtocol are the API's; both may be empty.
+	Name        string `json:"name,omitempty"`
+	AppProtocol string `json:"appProtocol,omitempty"`
+	Port        int    `json:"port"`
 	// Target is the port of its pods, by number or name; empty if it is Port.
 	Target string `json:"target,omitempty"`
 	// Protocol is "TCP", "UDP" or "SCTP".

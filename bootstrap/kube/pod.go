@@ -38,7 +38,6 @@ type ContainerDetail struct {
 	Restarts int            `json:"restarts"`
 	// LastState is how it ended last time, zero if it never did.
 	LastState ContainerState  `json:"lastState,omitzero"`
-	Env       []EnvVar        `json:"env,omitempty"`
 	Ports     []ContainerPort `json:"ports,omitempty"`
 	Mounts    []Mount         `json:"mounts,omitempty"`
 	// Requests and Limits are quantities of the API by resource: "cpu" is "100m".
@@ -69,35 +68,6 @@ type ContainerState struct {
 	Started  time.Time `json:"started,omitzero"`
 	Finished time.Time `json:"finished,omitzero"`
 }
-
-// EnvVar is one variable, or all variables of a source; the Name of these ends in "*". Values of Secrets are not read.
-type EnvVar struct {
-	Name  string `json:"name"`
-	Value string `json:"value,omitempty"`
-	// From is where the value comes from; zero if it is given directly.
-	From EnvSource `json:"from,omitzero"`
-}
-
-// EnvSource is where the value of a variable comes from.
-type EnvSource struct {
-	Kind EnvSourceKind `json:"kind"`
-	// Name is that of the object, the path of the field, or the resource.
-	Name string `json:"name"`
-	// Key is the key in the object or file; empty for a whole object and for fields.
-	Key string `json:"key,omitempty"`
-}
-
-// EnvSourceKind is a kind of source.
-type EnvSourceKind string
-
-// The sources of variables.
-const (
-	EnvConfigMap EnvSourceKind = "ConfigMap"
-	EnvSecret    EnvSourceKind = "Secret"
-	EnvField     EnvSourceKind = "field"    // of the pod
-	EnvResource  EnvSourceKind = "resource" // a request or limit of the container
-	EnvFile      EnvSourceKind = "file"     // in a volume
-)
 
 // ContainerPort is a port that a container names.
 type ContainerPort struct {

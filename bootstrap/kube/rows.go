@@ -2,10 +2,11 @@ package kube
 
 import "time"
 
-// RowQuery selects objects. An empty Namespace means all.
+// RowQuery selects objects. An empty Namespace means all, as does an empty Name.
 type RowQuery struct {
 	Type      ResourceType `json:"type"`
 	Namespace string       `json:"namespace,omitempty"`
+	Name      string       `json:"name,omitempty"`
 }
 
 // Column heads one cell of each row.

@@ -26,6 +26,8 @@ type DNSBackend interface {
 	DNSLookup(ctx context.Context, q cluster.DNSQuestion) (cluster.DNSAnswer, error)
 	// DNSFlush removes cached answers on one node, or on all if node is empty.
 	DNSFlush(ctx context.Context, node string) ([]cluster.DNSFlushed, error)
+	// HostDNS is what this machine's programs get answered.
+	HostDNS() cluster.HostDNS
 }
 
 // maxQuestion is far more than the text of a lookup needs.
@@ -66,6 +68,7 @@ func dnsRoutes(mux *http.ServeMux, b DNSBackend) {
 		a, err := b.DNSLookup(r.Context(), q)
 		answer(w, a, err)
 	})
+	mux.HandleFunc("GET /v1/dns/host", func(w http.ResponseWriter, _ *http.Request) { answer(w, b.HostDNS(), nil) })
 	mux.HandleFunc("POST /v1/dns/flush", func(w http.ResponseWriter, r *http.Request) {
 		flushed, err := b.DNSFlush(r.Context(), r.URL.Query().Get("node"))
 		answer(w, flushed, err)
@@ -112,6 +115,12 @@ func (c *Client) DNSFlush(ctx context.Context, node string) (flushed []cluster.D
 	path := "/v1/dns/flush?" + url.Values{"node": {node}}.Encode()
 	err = c.do(ctx, http.MethodPost, path, func(r *http.Response) error { return decode(r.Body, &flushed) })
 	return flushed, err
+}
+
+// HostDNS returns the names that the cluster has on this machine.
+func (c *Client) HostDNS(ctx context.Context) (h cluster.HostDNS, err error) {
+	err = c.do(ctx, http.MethodGet, "/v1/dns/host", func(r *http.Response) error { return decode(r.Body, &h) })
+	return h, err
 }
 
 func decode(body io.Reader, v any) error {

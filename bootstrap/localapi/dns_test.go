@@ -3,6 +3,7 @@ package localapi
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"reflect"
 	"testing"
 	"time"
@@ -54,6 +55,12 @@ func (b *backend) DNSLookup(_ context.Context, q cluster.DNSQuestion) (cluster.D
 	}, b.failed
 }
 
+func (b *backend) HostDNS() cluster.HostDNS {
+	return cluster.HostDNS{Open: true, Port: 15353, Domains: []string{"test"}, Names: []cluster.HostName{
+		{Name: "shop.test", Addresses: []netip.Addr{netip.MustParseAddr("10.201.0.10")}, Of: "Ingress shop/web"},
+	}}
+}
+
 func (b *backend) DNSFlush(_ context.Context, node string) ([]cluster.DNSFlushed, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -94,6 +101,9 @@ func TestDNSRoundTrips(t *testing.T) {
 	}
 	if d := b.askedDNS(); d.question != question || d.flushed != "dev&1" {
 		t.Errorf("the backend was asked %+v, to flush %q", d.question, d.flushed)
+	}
+	if host, err := c.HostDNS(ctx); err != nil || !reflect.DeepEqual(host, b.HostDNS()) {
+		t.Errorf("names of this machine: %+v, %v", host, err)
 	}
 	b.fail(fault.Newf(fault.Addon, "disabled").Advise("enable it"))
 	late := 0

@@ -53,3 +53,40 @@ func TestDrainRoundTrip(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func (b *backend) Leave(_ context.Context, node string) ([]cluster.ServingPod, error) {
+	return []cluster.ServingPod{{Namespace: "default", Name: node, UID: "1"}}, b.failure()
+}
+
+// Await repeats the names of the pods as its progress.
+func (b *backend) Await(_ context.Context, node string, pods []cluster.ServingPod, send func(cluster.DrainProgress) error) error {
+	for _, p := range pods {
+		if err := send(cluster.DrainProgress{Node: node, Detail: p.Name}); err != nil {
+			return err
+		}
+	}
+	return b.failure()
+}
+
+func TestHandoverRoundTrip(t *testing.T) {
+	b := newBackend()
+	c, _, _ := serve(t, b)
+	pods, err := c.Leave(t.Context(), "dev-1")
+	if want := []cluster.ServingPod{{Namespace: "default", Name: "dev-1", UID: "1"}}; err != nil || !slices.Equal(pods, want) {
+		t.Errorf("got %v, %v", pods, err)
+	}
+	var got []cluster.DrainProgress
+	if err := c.Await(t.Context(), "dev-2", pods, func(p cluster.DrainProgress) error { got = append(got, p); return nil }); err != nil {
+		t.Error(err)
+	}
+	if want := []cluster.DrainProgress{{Node: "dev-2", Detail: "dev-1"}}; !slices.Equal(got, want) {
+		t.Errorf("got %v", got)
+	}
+	b.fail(fault.Newf(fault.Node, "it is gone"))
+	if _, err := c.Leave(t.Context(), "dev-1"); fault.KindOf(err) != fault.Node {
+		t.Errorf("got %v", err)
+	}
+	if err := c.Await(t.Context(), "dev-1", nil, nil); fault.KindOf(err) != fault.Node {
+		t.Errorf("got %v", err)
+	}
+}

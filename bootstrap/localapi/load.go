@@ -16,23 +16,26 @@ type LoadBackend interface {
 }
 
 func loadRoutes(mux *http.ServeMux, b LoadBackend) {
-	mux.HandleFunc("GET /v1/load", func(w http.ResponseWriter, r *http.Request) {
-		var s *stream
-		err := b.Load(r.Context(), func(v cluster.Load) error {
-			if s == nil {
-				s = newStream(w, "application/jsonl")
-			}
-			return s.send(v)
-		})
-		switch {
-		case s != nil:
-			s.end(err)
-		case err != nil:
-			fail(w, err)
-		default:
-			newStream(w, "application/jsonl").end(nil)
+	mux.HandleFunc("GET /v1/load", func(w http.ResponseWriter, r *http.Request) { sendAll(w, r, b.Load) })
+}
+
+// sendAll answers with what a backend sends. An error before the first value is the answer itself.
+func sendAll[T any](w http.ResponseWriter, r *http.Request, f func(ctx context.Context, send func(T) error) error) {
+	var s *stream
+	err := f(r.Context(), func(v T) error {
+		if s == nil {
+			s = newStream(w, "application/jsonl")
 		}
+		return s.send(v)
 	})
+	switch {
+	case s != nil:
+		s.end(err)
+	case err != nil:
+		fail(w, err)
+	default:
+		newStream(w, "application/jsonl").end(nil)
+	}
 }
 
 // Load calls f once a second with what the cluster is doing, for the first time after about a second, until f fails,

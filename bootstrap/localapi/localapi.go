@@ -8,9 +8,12 @@
 //	GET  /v1/load       a cluster.Load per line, once a second
 //	GET  /v1/addons     []cluster.AddonStatus, all of them
 //	GET  /v1/dns/status  []cluster.DNSStatus, one per node
+//	GET  /v1/flows       a cluster.Flows per line, once a second: who talks to whom
+//	POST /v1/why         a cluster.WhyQuestion; a cluster.Why
 //	GET  /v1/dns/log     a cluster.DNSQuery per line: what is answered from now on; node, pod, fold
 //	POST /v1/dns/lookup  a cluster.DNSQuestion; a cluster.DNSAnswer
 //	POST /v1/dns/flush   []cluster.DNSFlushed; node
+//	GET  /v1/dns/host    a cluster.HostDNS: the names that the cluster has on this machine
 //	GET  /v1/birth      a cluster.Birth per line, until the pod is ready or gone; namespace, name
 //	GET  /v1/ports      []cluster.PortStatus
 //	POST /v1/drain      a cluster.DrainRequest; a cluster.DrainProgress per line, until the nodes are empty
@@ -18,6 +21,8 @@
 //	POST /v1/history    a cluster.HistoryQuery; a cluster.History
 //	POST /v1/diff       a cluster.DifferenceQuery; []cluster.Difference
 //	POST /v1/revert     a cluster.RevertRequest; a cluster.Reverted
+//	POST /v1/dashboard/login   a cluster.DashboardLogin; readonly
+//	POST /v1/dashboard/revoke  a cluster.DashboardRevoked
 //	POST /v1/pause      end everything that acts on objects and nodes; answers when that is done; idle
 //	POST /v1/resume     run it again
 //	POST /v1/reload     read spec.json again; answers when that is done
@@ -45,14 +50,17 @@ type Backend interface {
 	Events(ctx context.Context, send func(cluster.Event) error) error
 	Logs(ctx context.Context, q LogQuery, w io.Writer) error
 	LoadBackend
+	FlowBackend
 	AddonBackend
 	DNSBackend
 	BirthBackend
 	PortBackend
 	DrainBackend
+	HandoverBackend
 	CheckpointBackend
 	HistoryBackend
 	PauseBackend
+	DashboardBackend
 	Reload(ctx context.Context) error
 	// Stop begins an orderly stop and returns at once.
 	Stop()

@@ -31,6 +31,7 @@ type backend struct {
 	watchers  chan string // what happens to watchers
 	stopped   chan struct{}
 	loadBackend
+	flowBackend
 
 	mu      sync.Mutex // guards everything below
 	events  []cluster.Event

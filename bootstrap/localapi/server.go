@@ -137,14 +137,17 @@ func handler(b Backend) http.Handler {
 		b.Stop()
 	})
 	loadRoutes(mux, b)
+	flowRoutes(mux, b)
 	addonRoutes(mux, b)
 	dnsRoutes(mux, b)
 	birthRoutes(mux, b)
 	portRoutes(mux, b)
 	drainRoutes(mux, b)
+	handoverRoutes(mux, b)
 	checkpointRoutes(mux, b)
 	historyRoutes(mux, b)
 	pauseRoutes(mux, b)
+	dashboardRoutes(mux, b)
 	return mux
 }
 

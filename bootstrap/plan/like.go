@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"maps"
 	"slices"
 
 	"bonsai/bootstrap/cluster"
@@ -24,6 +25,15 @@ func like(other, identity cluster.Spec, env Environment) (cluster.Spec, error) {
 	spec.Chosen = slices.DeleteFunc(slices.Clone(other.Chosen), func(what string) bool {
 		return what == cluster.ChosenAPIPort || what == cluster.ChosenSubnet
 	})
+	if pool := other.AddonValues[cluster.LoadBalancerAddon][cluster.LoadBalancerPool]; pool != "" {
+		spec.AddonValues = maps.Clone(other.AddonValues)
+		values := maps.Clone(spec.AddonValues[cluster.LoadBalancerAddon])
+		delete(values, cluster.LoadBalancerPool)
+		if moved := cluster.MoveLoadBalancerRanges(pool, other.Subnet, spec.Subnet); moved != "" {
+			values[cluster.LoadBalancerPool] = moved
+		}
+		spec.AddonValues[cluster.LoadBalancerAddon] = values
+	}
 	spec.Nodes = slices.Clone(other.Nodes)
 	for i := range spec.Nodes {
 		spec.Nodes[i].Stopped, spec.Nodes[i].Pending = false, false

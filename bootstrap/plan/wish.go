@@ -186,6 +186,9 @@ func Resolve(w Wish, existing *cluster.Spec, env Environment) (cluster.Spec, err
 	spec.Addons = overlay(spec.Addons, w.Addons)
 	spec.AddonValues = overlay(spec.AddonValues, w.AddonValues)
 	maps.DeleteFunc(spec.AddonValues, func(_ string, values map[string]string) bool { return len(values) == 0 })
+	if err := spec.ValidateLoadBalancerRanges(); err != nil {
+		return cluster.Spec{}, fault.New(fault.Usage, "", err).Advise("see the addresses that are possible", cluster.Bonsai("addons", "configure").On(cluster.LoadBalancerAddon).Of(spec.Name))
+	}
 	if spec.Ports, err = withPorts(spec, w); err != nil {
 		return cluster.Spec{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -73,14 +74,21 @@ func (f Files) Follow(ctx context.Context, log *slog.Logger, each func(cluster.R
 	}
 }
 
-// folders are those in which files are replaced when the resolvers change.
-func (f Files) folders() (list []string) {
+// watched are the folders in which files are replaced when the resolvers change, and the files, which may be mounted from a folder
+// elsewhere: who writes to one there is not seen in its folder here.
+func (f Files) watched() (list []string) {
+	add := func(path string) {
+		if !slices.Contains(list, path) {
+			list = append(list, path)
+		}
+	}
 	for _, path := range []string{f.ResolvConf, f.Resolved} {
 		// The folder of the link, and that of the file: either may be replaced.
-		for _, p := range []string{path, target(path)} {
-			if dir := filepath.Dir(p); !slices.Contains(list, dir) {
-				list = append(list, dir)
-			}
+		add(filepath.Dir(path))
+		file := target(path)
+		add(filepath.Dir(file))
+		if _, err := os.Stat(file); err == nil {
+			add(file)
 		}
 	}
 	return list
@@ -104,20 +112,20 @@ func (f Files) concerns(name string) bool {
 	return false
 }
 
-// watch makes the watcher watch the folders as they are now.
+// watch makes the watcher watch the folders and files as they are now.
 func (f Files) watch(w *fsnotify.Watcher, log *slog.Logger) {
-	folders, have := f.folders(), w.WatchList()
-	for _, dir := range folders {
-		if slices.Contains(have, dir) {
+	watched, have := f.watched(), w.WatchList()
+	for _, path := range watched {
+		if slices.Contains(have, path) {
 			continue
 		}
-		if err := w.Add(dir); err != nil {
-			log.Debug("a folder of this machine's resolvers is not watched", "err", fmt.Errorf("watch %s: %w", dir, err))
+		if err := w.Add(path); err != nil {
+			log.Debug("changes of this machine's resolvers are seen late", "err", fmt.Errorf("watch %s: %w", path, err))
 		}
 	}
-	for _, dir := range have {
-		if !slices.Contains(folders, dir) {
-			_ = w.Remove(dir) // gone already, or it makes needless notices
+	for _, path := range have {
+		if !slices.Contains(watched, path) {
+			_ = w.Remove(path) // gone already, or it makes needless notices
 		}
 	}
 }

@@ -73,7 +73,7 @@ func TestWhatNodesCanAsk(t *testing.T) {
 	}
 }
 
-// TestChangesAreFollowed: in the file, behind systemd-resolved, and by a link that leads elsewhere.
+// TestChangesAreFollowed: in the file, behind systemd-resolved, and by a link that leads elsewhere, and where the file is mounted from.
 func TestChangesAreFollowed(t *testing.T) {
 	dir := t.TempDir()
 	f := Files{ResolvConf: filepath.Join(dir, "etc/resolv.conf"), Resolved: filepath.Join(dir, "run/resolve/resolv.conf")}
@@ -118,6 +118,16 @@ func TestChangesAreFollowed(t *testing.T) {
 	write(t, plain, "nameserver 192.168.1.1\n# again\n") // no change
 	write(t, plain, "nameserver 10.8.0.1\nsearch corp.test\n")
 	next("a VPN", cluster.Resolvers{Servers: servers("10.8.0.1"), Search: []string{"corp.test"}})
+	mounted := filepath.Join(dir, "elsewhere") // the same file, as if one were mounted from there
+	if err := os.Link(plain, mounted); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(mounted, []byte("nameserver 10.9.0.1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	next("written elsewhere", cluster.Resolvers{Servers: servers("10.9.0.1")})
+	write(t, plain, "nameserver 10.8.0.1\nsearch corp.test\n")
+	next("written here", cluster.Resolvers{Servers: servers("10.8.0.1"), Search: []string{"corp.test"}})
 	link(stub)
 	next("systemd-resolved", cluster.Resolvers{Servers: servers("192.168.1.1")})
 	write(t, f.Resolved, "nameserver 10.8.0.1\nnameserver 192.168.1.1\n")
