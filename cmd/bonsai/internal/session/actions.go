@@ -3,20 +3,15 @@ package session
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/kubectl/pkg/drain"
 
-	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/kube"
 )
@@ -40,19 +35,11 @@ func (s *Session) Do(ctx context.Context, a kube.Action, f func(progress string)
 	}
 	ctx, cancel := s.limit(ctx, callLimit, "an answer from the API server")
 	defer cancel()
-	switch a.Verb {
-	case kube.VerbDelete:
+	if a.Verb == kube.VerbDelete {
 		return s.explain(ctx, op, c.resource(a.Ref).Delete(ctx, a.Ref.Name, deleteOptions(a)))
-	case kube.VerbScale:
-		return s.patch(ctx, c, op, a.Ref, map[string]any{"spec": map[string]any{"replicas": a.Replicas}}, "scale")
-	case kube.VerbRestart:
-		return s.restart(ctx, c, op, a.Ref)
-	case kube.VerbCordon:
-		return s.cordon(ctx, c, op, a.Ref, true)
-	case kube.VerbUncordon:
-		return s.cordon(ctx, c, op, a.Ref, false)
 	}
-	return fault.Newf(fault.Internal, "%s: no such action", op)
+	_, err = s.change(ctx, c, op, a, nil)
+	return err
 }
 
 func deleteOptions(a kube.Action) metav1.DeleteOptions {
@@ -66,55 +53,11 @@ func deleteOptions(a kube.Action) metav1.DeleteOptions {
 	return o
 }
 
-// patch changes one object, after checking that it is the intended one.
-func (s *Session) patch(ctx context.Context, c *conn, op string, ref kube.Ref, change map[string]any, subresource ...string) error {
-	if ref.UID != "" {
-		if _, err := s.get(ctx, c, op, ref); err != nil {
-			return err
-		}
-	}
-	data, err := json.Marshal(change)
-	if err != nil {
-		return fmt.Errorf("%s: %w", op, err)
-	}
-	_, err = c.resource(ref).Patch(ctx, ref.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: fieldManager}, subresource...)
-	return s.explain(ctx, op, err)
-}
-
-// restarted is the annotation of "kubectl rollout restart": a changed pod template creates new pods.
-const restarted = "kubectl.kubernetes.io/restartedAt"
-
-func (s *Session) restart(ctx context.Context, c *conn, op string, ref kube.Ref) error {
-	if ref.Type.Group != "apps" || !slices.Contains([]string{"deployments", "statefulsets", "daemonsets"}, ref.Type.Resource) {
-		return fault.Newf(fault.Usage, "%s: only Deployments, StatefulSets and DaemonSets recreate their pods", op)
-	}
-	o, err := s.get(ctx, c, op, ref)
-	if err != nil {
-		return err
-	}
-	if paused, _, _ := unstructured.NestedBool(o.Object, "spec", "paused"); paused {
-		return fault.Newf(fault.Usage, "%s: it is paused", op).
-			Advise("", cluster.Kubectl("rollout", "resume", ref.Type.Resource).On(ref.Name).In(ref.Namespace).Change())
-	}
-	annotations := map[string]any{restarted: time.Now().Format(time.RFC3339)}
-	return s.patch(ctx, c, op, ref, map[string]any{
-		"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{"annotations": annotations}}},
-	})
-}
-
-func (s *Session) cordon(ctx context.Context, c *conn, op string, ref kube.Ref, on bool) error {
-	value := any(nil) // as it was before the first cordon
-	if on {
-		value = true
-	}
-	return s.patch(ctx, c, op, ref, map[string]any{"spec": map[string]any{"unschedulable": value}})
-}
-
 // drain cordons a node and evicts its pods, except those of DaemonSets. It waits until they are gone.
 func (s *Session) drain(ctx context.Context, c *conn, op string, a kube.Action, f func(string)) error {
 	short, cancel := s.limit(ctx, callLimit, "an answer from the API server")
 	defer cancel()
-	if err := s.cordon(short, c, op, a.Ref, true); err != nil {
+	if _, err := s.cordon(short, c, op, a.Ref, true, nil); err != nil {
 		return err
 	}
 	out := &lineWriter{f: f}

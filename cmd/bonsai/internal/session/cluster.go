@@ -45,6 +45,27 @@ func (s *Session) Load(ctx context.Context, f func(cluster.Load) error) error {
 	return s.explain(ctx, "watch the load of the cluster", err)
 }
 
+// Why walks from a pod to something else.
+func (s *Session) Why(ctx context.Context, q cluster.WhyQuestion) (cluster.Why, error) {
+	ctx, cancel := s.limit(ctx, callLimit, "the way from one end to the other")
+	defer cancel()
+	way, err := s.daemon().Why(ctx, q)
+	return way, s.explain(ctx, "walk from "+q.From+" to "+q.To, err)
+}
+
+// Flows calls f once a second with who talks to whom, until the daemon ends, which is NotRunning.
+func (s *Session) Flows(ctx context.Context, f func(cluster.Flows) error) error {
+	own := &callback{}
+	err := s.daemon().Flows(ctx, func(v cluster.Flows) error { return own.keep(f(v)) })
+	if own.err != nil {
+		return own.err
+	}
+	if err == nil {
+		err = fault.Newf(fault.NotRunning, "the cluster was stopped")
+	}
+	return s.explain(ctx, "watch the traffic of the cluster", err)
+}
+
 // callback keeps the error of the caller's function, which is returned unchanged.
 type callback struct{ err error }
 

@@ -56,7 +56,7 @@ func (s *Session) api() (*conn, error) {
 	if s.conn != nil && bytes.Equal(s.conn.kubeconfig, data) {
 		return s.conn, nil
 	}
-	c, err := dial(data)
+	c, err := dial(data, s.o.Client)
 	if err != nil {
 		return nil, fault.New(fault.State, op, err).Advise("write it again", cluster.Bonsai("start").Cure())
 	}
@@ -67,12 +67,13 @@ func (s *Session) api() (*conn, error) {
 	return c, nil
 }
 
-func dial(kubeconfig []byte) (*conn, error) {
+// dial makes a connection of a client of that name.
+func dial(kubeconfig []byte, client string) (*conn, error) {
 	config, err := clientcmd.RESTConfigFromKubeConfig(kubeconfig)
 	if err != nil {
 		return nil, err
 	}
-	config.UserAgent = cluster.OwnAgentPrefix + "ui"
+	config.UserAgent = cluster.OwnAgentPrefix + client
 	// The API server has its own fairness; a limit here only delays what a user is looking at.
 	config.QPS = -1
 	config.WarningHandler = rest.NoWarnings{}

@@ -57,30 +57,45 @@ func (s *Session) YAML(ctx context.Context, ref kube.Ref) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	o.SetManagedFields(nil)
-	text, err := yaml.Marshal(o.Object)
+	return yamlOf(op, o)
+}
+
+// Object returns one object as the API server has it, managed fields included.
+func (s *Session) Object(ctx context.Context, ref kube.Ref) (map[string]any, error) {
+	ctx, cancel := s.limit(ctx, callLimit, "an answer from the API server")
+	defer cancel()
+	c, err := s.api()
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", op, err)
+		return nil, err
 	}
-	return string(text), nil
+	o, err := s.get(ctx, c, "read "+name(ref), ref)
+	if err != nil {
+		return nil, err
+	}
+	return o.Object, nil
 }
 
 // Replace changes an object to the given text.
 func (s *Session) Replace(ctx context.Context, ref kube.Ref, text string) error {
-	op := "change " + name(ref)
-	o, err := parseObject(ref, text)
-	if err != nil {
-		return fault.New(fault.Usage, op, err).Advise("correct the text; nothing was changed")
-	}
 	ctx, cancel := s.limit(ctx, callLimit, "an answer from the API server")
 	defer cancel()
 	c, err := s.api()
 	if err != nil {
 		return err
 	}
+	_, err = s.replace(ctx, c, "change "+name(ref), ref, text, nil)
+	return err
+}
+
+func (s *Session) replace(ctx context.Context, c *conn, op string, ref kube.Ref, text string, dryRun []string) (*unstructured.Unstructured, error) {
+	o, err := parseObject(ref, text)
+	if err != nil {
+		return nil, fault.New(fault.Usage, op, err).Advise("correct the text; nothing was changed")
+	}
 	// A mistyped field would be lost silently otherwise.
-	_, err = c.resource(ref).Update(ctx, o, metav1.UpdateOptions{FieldManager: fieldManager, FieldValidation: metav1.FieldValidationStrict})
-	return s.explain(ctx, op, err)
+	options := metav1.UpdateOptions{FieldManager: fieldManager, FieldValidation: metav1.FieldValidationStrict, DryRun: dryRun}
+	o, err = c.resource(ref).Update(ctx, o, options)
+	return o, s.explain(ctx, op, err)
 }
 
 // parseObject parses an edited object, and refuses it if it is not the same object any more.

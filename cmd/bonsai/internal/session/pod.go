@@ -89,12 +89,6 @@ func containerDetail(c *corev1.Container, status *corev1.ContainerStatus, init b
 	if d.State == (kube.ContainerState{}) { // nobody has looked at it yet
 		d.State.Phase = kube.ContainerWaiting
 	}
-	for _, e := range c.EnvFrom {
-		d.Env = append(d.Env, kube.EnvVar{Name: e.Prefix + "*", From: sourceOfAll(e)})
-	}
-	for _, e := range c.Env {
-		d.Env = append(d.Env, kube.EnvVar{Name: e.Name, Value: e.Value, From: sourceOfOne(e.ValueFrom)})
-	}
 	for _, p := range c.Ports {
 		d.Ports = append(d.Ports, kube.ContainerPort{
 			Name: p.Name, Port: int(p.ContainerPort), Protocol: string(cmp.Or(p.Protocol, corev1.ProtocolTCP)), HostPort: int(p.HostPort),
@@ -132,31 +126,4 @@ func quantities(list corev1.ResourceList) map[string]string {
 		all[string(resource)] = amount.String()
 	}
 	return all
-}
-
-func sourceOfAll(e corev1.EnvFromSource) kube.EnvSource {
-	switch {
-	case e.ConfigMapRef != nil:
-		return kube.EnvSource{Kind: kube.EnvConfigMap, Name: e.ConfigMapRef.Name}
-	case e.SecretRef != nil:
-		return kube.EnvSource{Kind: kube.EnvSecret, Name: e.SecretRef.Name}
-	}
-	return kube.EnvSource{}
-}
-
-func sourceOfOne(e *corev1.EnvVarSource) kube.EnvSource {
-	switch {
-	case e == nil:
-	case e.ConfigMapKeyRef != nil:
-		return kube.EnvSource{Kind: kube.EnvConfigMap, Name: e.ConfigMapKeyRef.Name, Key: e.ConfigMapKeyRef.Key}
-	case e.SecretKeyRef != nil:
-		return kube.EnvSource{Kind: kube.EnvSecret, Name: e.SecretKeyRef.Name, Key: e.SecretKeyRef.Key}
-	case e.FieldRef != nil:
-		return kube.EnvSource{Kind: kube.EnvField, Name: e.FieldRef.FieldPath}
-	case e.ResourceFieldRef != nil:
-		return kube.EnvSource{Kind: kube.EnvResource, Name: e.ResourceFieldRef.Resource}
-	case e.FileKeyRef != nil:
-		return kube.EnvSource{Kind: kube.EnvFile, Name: e.FileKeyRef.Path, Key: e.FileKeyRef.Key}
-	}
-	return kube.EnvSource{}
 }

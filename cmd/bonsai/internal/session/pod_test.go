@@ -20,12 +20,7 @@ func TestAPodInDetail(t *testing.T) {
 			InitContainers: []corev1.Container{{Name: "setup"}},
 			Containers: []corev1.Container{{
 				Name: "web", Image: "web:1",
-				Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 8080, HostPort: 80}},
-				Env: []corev1.EnvVar{
-					{Name: "COLOUR", Value: "green"},
-					{Name: "PASSWORD", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "db"}, Key: "password"}}},
-				},
-				EnvFrom:      []corev1.EnvFromSource{{Prefix: "X_", ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "all"}}}},
+				Ports:        []corev1.ContainerPort{{Name: "http", ContainerPort: 8080, HostPort: 80}},
 				VolumeMounts: []corev1.VolumeMount{{Name: "data", MountPath: "/data", SubPath: "web", ReadOnly: true}},
 				Resources:    corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m")}},
 			}},
@@ -51,11 +46,6 @@ func TestAPodInDetail(t *testing.T) {
 				State: kube.ContainerState{Phase: kube.ContainerWaiting, Reason: "CrashLoopBackOff", Message: "back-off 40s"},
 				LastState: kube.ContainerState{
 					Phase: kube.ContainerTerminated, Reason: "OOMKilled", Message: "no memory", ExitCode: 137, Signal: 9, Started: at, Finished: at.Add(time.Second),
-				},
-				Env: []kube.EnvVar{
-					{Name: "X_*", From: kube.EnvSource{Kind: kube.EnvConfigMap, Name: "all"}},
-					{Name: "COLOUR", Value: "green"},
-					{Name: "PASSWORD", From: kube.EnvSource{Kind: kube.EnvSecret, Name: "db", Key: "password"}},
 				},
 				Ports:    []kube.ContainerPort{{Name: "http", Port: 8080, Protocol: "TCP", HostPort: 80}},
 				Mounts:   []kube.Mount{{Path: "/data", Volume: "data", SubPath: "web", ReadOnly: true}},

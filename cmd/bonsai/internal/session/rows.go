@@ -32,6 +32,9 @@ func (s *Session) WatchRows(ctx context.Context, q kube.RowQuery, f func(kube.Ro
 		accept: acceptTable,
 		params: url.Values{"includeObject": {string(include)}},
 	}
+	if q.Name != "" {
+		src.params.Set("fieldSelector", "metadata.name="+q.Name)
+	}
 	return s.follow(ctx, src, &rowSink{f: f})
 }
 

@@ -274,3 +274,33 @@ func TestNodesSayWhetherTheyAreCordoned(t *testing.T) {
 		t.Errorf("cordoned %v, %v", got, err)
 	}
 }
+
+func TestRowsOfOneObject(t *testing.T) {
+	s := newSession(t, newScript(t, answer(t, wantParam("fieldSelector", "metadata.name=a"), tableOf("7", "", pod("a", "1", "dev-1")))))
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	var got []string
+	err := s.WatchRows(ctx, kube.RowQuery{Type: kube.PodType(), Namespace: "shop", Name: "a"}, func(b kube.RowBatch) error {
+		for _, r := range b.Set {
+			got = append(got, r.Name)
+		}
+		return errEnough
+	})
+	if !errors.Is(err, errEnough) || len(got) != 1 || got[0] != "a" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestObject(t *testing.T) {
+	const text = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","uid":"u1","managedFields":[{"manager":"x"}]}}`
+	s := newSession(t, newScript(t, answer(t, nil, text), answer(t, nil, text)))
+	ref := kube.Ref{Type: kube.PodType(), Namespace: "shop", Name: "a"}
+	o, err := s.Object(t.Context(), ref)
+	if meta, _ := o["metadata"].(map[string]any); err != nil || meta["managedFields"] == nil {
+		t.Errorf("got %v, %v", o, err)
+	}
+	ref.UID = "u2"
+	if _, err := s.Object(t.Context(), ref); fault.KindOf(err) != fault.ObjectNotFound {
+		t.Errorf("another object of that name: %v", err)
+	}
+}

@@ -176,7 +176,10 @@ func (m *serviceModel) lines() ([]kube.ServiceLine, bool) {
 func servicePorts(o *corev1.Service) []kube.ServicePort {
 	var ports []kube.ServicePort
 	for _, p := range o.Spec.Ports {
-		port := kube.ServicePort{Port: int(p.Port), Protocol: string(p.Protocol)}
+		port := kube.ServicePort{Name: p.Name, Port: int(p.Port), Protocol: string(p.Protocol)}
+		if p.AppProtocol != nil {
+			port.AppProtocol = *p.AppProtocol
+		}
 		if target := p.TargetPort.String(); target != "0" && target != strconv.Itoa(port.Port) {
 			port.Target = target
 		}

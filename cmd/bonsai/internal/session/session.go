@@ -1,5 +1,5 @@
 // Package session provides what the terminal UI needs, for one cluster: it implements tui.Session with the cluster's
-// daemon, its API server, its container engine and its folder.
+// daemon, its API server, its container engine and its folder. The dashboard, in the daemon, gets the objects of the API from it.
 //
 // A Session opens nothing in advance and survives stops and starts of its cluster: each call looks up where the cluster
 // is. It writes to no standard stream, because those belong to the UI. Begin reading at New and at connect.go;
@@ -51,6 +51,10 @@ type Options struct {
 	Addons []cluster.AddonDescription
 	// Executable runs operations: this program.
 	Executable string
+	// Client names the program to the API server, after cluster.OwnAgentPrefix; "ui" if empty.
+	Client string
+	// KeepLog leaves the log of Kubernetes' libraries as it is: the process has other uses for it.
+	KeepLog bool
 	// Scale multiplies the limit of every wait.
 	Scale wait.Scale
 }
@@ -68,9 +72,12 @@ type Session struct {
 // quietKlog exists because klog has one logger per process, which cannot be set while it is used.
 var quietKlog sync.Once
 
-// New returns a Session. Nothing is opened yet. Kubernetes' libraries no longer log in this process.
+// New returns a Session. Nothing is opened yet. Unless Options.KeepLog is set, Kubernetes' libraries no longer log in this process.
 func New(o Options) *Session {
-	quietKlog.Do(func() { klog.SetLogger(logr.Discard()) })
+	if !o.KeepLog {
+		quietKlog.Do(func() { klog.SetLogger(logr.Discard()) })
+	}
+	o.Client = cmp.Or(o.Client, "ui")
 	return &Session{o: o}
 }
 
