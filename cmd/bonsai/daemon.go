@@ -25,11 +25,15 @@ import (
 	"bonsai/bootstrap/statedir"
 	"bonsai/bootstrap/wait"
 	"bonsai/cmd/bonsai/internal/daemon"
+	"bonsai/cmd/bonsai/internal/session"
 	"bonsai/controlplane"
 	"bonsai/controlplane/addons"
 	"bonsai/controlplane/addons/builtin"
+	"bonsai/controlplane/addons/gateway"
 	"bonsai/controlplane/config"
+	"bonsai/controlplane/dashboard"
 	"bonsai/controlplane/mirror"
+	uiwords "bonsai/tui/words"
 )
 
 // components maps the packages that write log records to components.
@@ -37,8 +41,9 @@ func components() []componentlog.Prefix {
 	return []componentlog.Prefix{
 		{Package: "bonsai", Component: "daemon"},
 		{Package: "main", Component: "daemon"},
-		// The controller of an addon, which runs in this process.
+		// The controllers of addons, which run in this process.
 		{Package: "sigs.k8s.io/sig-storage-lib-external-provisioner", Component: "daemon"},
+		{Package: "sigs.k8s.io/metrics-server", Component: "daemon"},
 		{Package: "go.etcd.io/etcd/server", Component: controlplane.Etcd},
 		{Package: "k8s.io/kubernetes/pkg/scheduler", Component: controlplane.Scheduler},
 		{Package: "k8s.io/kubernetes/cmd/kube-scheduler", Component: controlplane.Scheduler},
@@ -104,17 +109,25 @@ func runDaemon(ctx context.Context, args []string) error {
 			return err
 		}
 	}
+	// The dashboard asks the API server as a client of its own: what its user does is authorized and recorded as such.
+	objects := session.New(session.Options{Name: *name, State: dir, Client: "dashboard", KeepLog: true, Scale: scale})
+	defer objects.Close()
 	return daemon.Run(ctx, daemon.Options{
 		State: state, Spec: *spec, KubernetesVersion: version.Get().GitVersion, Emulated: emulated(spec.KubernetesVersion), Log: log, Scale: scale,
 		Words: words, Guard: guard,
-		Paused: paused, Pause: pausing(state, "pause", "--if-idle"), Unpause: pausing(state, "unpause"),
+		Dashboard: daemon.DashboardParts{Objects: objects, Words: func(lang string) dashboard.Words { return uiwords.For(lang) }},
+		Paused:    paused, Pause: pausing(state, "pause", "--if-idle"), Unpause: pausing(state, "unpause"),
 		Parts: func(calls daemon.Calls) (daemon.Parts, error) {
 			checkpoint, err := restoreOf(state, *restore)
 			if err != nil {
 				return daemon.Parts{}, err
 			}
 			var shown atomic.Pointer[mirror.Keeper] // which shows the addon dns, and that may have changed before it is there
-			manager, err := addons.New(addons.Options{Addons: builtin.All(), Spec: *spec, Log: log, Scale: scale, Changed: func() {
+			host := newHostDNS(state, log)
+			here := builtin.Machine{
+				Names: calls.Names, Gateway: gateway.Machine{Sign: calls.Sign, Hosts: calls.Hosts}, Resolver: host.options(), Dashboard: calls.Dashboard,
+			}
+			manager, err := addons.New(addons.Options{Addons: builtin.All(here), Spec: *spec, Log: log, Scale: scale, Changed: func() {
 				calls.Changed()
 				if k := shown.Load(); k != nil {
 					k.Touch()
@@ -128,12 +141,13 @@ func runDaemon(ctx context.Context, args []string) error {
 				LogFile: state.LogFile, DNS: func() map[string]cluster.Phase { return manager.Nodes(cluster.DNSAddon) }, Log: log, Scale: scale,
 			})
 			shown.Store(keeper)
-			return daemon.Parts{Addons: manager, Start: func(ctx context.Context, events func(cluster.Event)) (daemon.ControlPlane, error) {
+			return daemon.Parts{Addons: manager, HostDNS: host.status, Start: func(ctx context.Context, events func(cluster.Event)) (daemon.ControlPlane, error) {
 				return controlplane.Start(ctx, controlplane.Options{
 					Config: configFor(state, *spec), Events: events, Log: log, LogHandler: logs.ComponentHandler, Scale: scale,
 					EtcdLog: logs.Writer(controlplane.Etcd), Say: words.Say,
-					NodeRules: addons.NodeRulesOf(builtin.All()), Mirror: keeper, Restore: checkpoint,
-					HistoryDir: state.History(), Paused: paused != nil, Use: calls.Use,
+					NodeRules: addons.NodeRulesOf(builtin.All(builtin.Machine{})), Mirror: keeper, Restore: checkpoint,
+					PoliciesEnforced: func() bool { return manager.Wants(cluster.NetworkPolicyAddon) },
+					HistoryDir:       state.History(), Paused: paused != nil, Use: calls.Use,
 					ApplyAddons: func(ctx context.Context, cp *controlplane.ControlPlane) error {
 						return applyAddons(ctx, manager, cp, log)
 					},
@@ -192,7 +206,7 @@ func applyAddons(ctx context.Context, m *addons.Manager, cp *controlplane.Contro
 		return err
 	}
 	if err := m.Apply(ctx, addons.Cluster{
-		Client: cp.Client(), Config: cp.LoopbackConfig(), Dynamic: client, Agents: cp.Agents(), Log: log,
+		Client: cp.Client(), Config: cp.LoopbackConfig(), Dynamic: client, Agents: cp.Agents(), Groups: cp.Groups(), Log: log,
 	}); err != nil {
 		log.Warn("not all addons could be applied", "err", err)
 	}

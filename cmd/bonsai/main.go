@@ -21,6 +21,7 @@ import (
 	"bonsai/bootstrap/buildinfo"
 	"bonsai/bootstrap/doctor/look"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/hostdns"
 	"bonsai/bootstrap/limits/machine"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/node/docker"
@@ -114,8 +115,8 @@ func open(log *slog.Logger) (cli.Session, error) {
 				log.Debug("a unit of its own for the control plane", "of", string(to), "err", err)
 				return to != unit.None && err == nil, err
 			},
-			Kubernetes: buildinfo.Get().Kubernetes, Scale: scale, Log: log,
+			Kubernetes: buildinfo.Get().Kubernetes, Scale: scale, Log: log, Resolver: hostdns.System{Scale: scale},
 		}),
-		State: dir, Driver: connect,
+		State: dir, Driver: connect, Host: hostdns.System{Scale: scale},
 	}, nil
 }

@@ -22,7 +22,7 @@ type CheckpointEngine interface {
 	DeleteCheckpoint(ctx context.Context, name, checkpoint string) error
 	ExportCluster(ctx context.Context, name, checkpoint string, w io.Writer, run bootstrap.Run) (bootstrap.Export, error)
 	StartFrom(ctx context.Context, name string, r io.Reader, run bootstrap.Run) (*cluster.Timeline, error)
-	Fork(ctx context.Context, name, checkpoint, as string, run bootstrap.Run) (*cluster.Timeline, error)
+	Fork(ctx context.Context, name, checkpoint, as string, withVolumes bool, run bootstrap.Run) (*cluster.Timeline, error)
 }
 
 func (a *app) checkpointCommand() *cobra.Command {

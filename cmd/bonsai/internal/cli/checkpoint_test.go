@@ -55,10 +55,13 @@ func (f *fakeEngine) RestoreCheckpoint(ctx context.Context, name, cp string, run
 }
 
 // Fork starts a cluster of the name, with nothing in it.
-func (f *fakeEngine) Fork(ctx context.Context, name, cp, as string, run bootstrap.Run) (*cluster.Timeline, error) {
-	_, spec, err := bootstrap.CheckpointsOf(f.dir.Cluster(name)).Verify(ctx, cp)
+func (f *fakeEngine) Fork(ctx context.Context, name, cp, as string, withVolumes bool, run bootstrap.Run) (*cluster.Timeline, error) {
+	c, spec, err := bootstrap.CheckpointsOf(f.dir.Cluster(name)).Verify(ctx, cp)
 	if err != nil {
 		return nil, fault.New(fault.CheckpointNotFound, "fork checkpoint "+cp, err)
+	}
+	if withVolumes && !c.WithVolumes {
+		return nil, fault.Newf(fault.Checkpoint, "checkpoint %s does not have the data of claims", cp)
 	}
 	run.Started = func(*cluster.Timeline) {}
 	return f.Start(ctx, plan.Wish{Name: as, Like: &spec}, run)

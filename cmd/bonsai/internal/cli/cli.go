@@ -25,6 +25,7 @@ import (
 	"bonsai/bootstrap/buildinfo"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/hostdns"
 	"bonsai/bootstrap/kubeconfig"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/plan"
@@ -53,6 +54,8 @@ type Engine interface {
 	DiskEngine
 	BundleEngine
 	PauseEngine
+	CAEngine
+	DashboardEngine
 	Services(ctx context.Context, name, namespace string) ([]bootstrap.Service, error)
 }
 
@@ -64,6 +67,8 @@ type Session struct {
 	State  statedir.Dir
 	// Driver connects to the container engine; the caller closes it.
 	Driver func() (node.Driver, error)
+	// Host is this machine, whose resolver can be configured.
+	Host hostdns.System
 }
 
 // Role is another program that the executable can run as: it is chosen by "bonsai role NAME".
@@ -173,10 +178,11 @@ Docker engine. On a terminal, bonsai alone shows the cluster full screen (bonsai
 	root.AddCommand(
 		a.startCommand(), a.uiCommand(), a.stopCommand(), a.deleteCommand(), a.statusCommand(), a.nodeCommand(), a.kubectlCommand(),
 		a.logsCommand(), a.topCommand(), a.addonsCommand(), a.dnsCommand(), a.birthCommand(), a.sshCommand(), a.imageCommand(), a.updateContextCommand(),
-		a.versionCommand(), a.roleCommand(), a.profileCommand(), a.ipCommand(), a.cpCommand(), a.serviceCommand(), a.portCommand(),
+		a.versionCommand(), a.roleCommand(), a.profileCommand(), a.ipCommand(), a.cpCommand(), a.serviceCommand(), a.portCommand(), a.proxyCommand(), a.caCommand(),
 		a.planCommand(), a.applyCommand(), a.configCommand(), a.autostartCommand(), a.checkpointCommand(), a.forkCommand(),
 		a.doctorCommand(), a.explainCommand(), a.dfCommand(), a.pruneCommand(), a.bundleCommand(),
-		a.historyCommand(), a.diffCommand(), a.revertCommand(), a.pauseCommand(), a.unpauseCommand(),
+		a.historyCommand(), a.diffCommand(), a.revertCommand(), a.pauseCommand(), a.unpauseCommand(), a.flowCommand(),
+		a.dashboardCommand(),
 	)
 	a.addElsewhere(root)
 	return root

@@ -22,6 +22,7 @@ import (
 	"bonsai/bootstrap/buildinfo"
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
+	"bonsai/bootstrap/hostdns"
 	"bonsai/bootstrap/imagestore/imagetest"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/pki"
@@ -138,7 +139,7 @@ func fakeMain() int {
 					return nil, fault.Newf(fault.EngineDown, "no engine").Advise("start Docker")
 				}
 				return node.Logged(fakeDriver{dir: dir}, log), nil
-			}}, nil
+			}, Host: hostdns.System{Root: os.Getenv("FAKE_MACHINE")}}, nil
 		},
 		Kubectl: func(_ context.Context, args []string, kubeconfig string) int {
 			fmt.Printf("kubectl %q with %s\n", args, filepath.Base(kubeconfig))

@@ -21,14 +21,15 @@ func (a *app) dnsCommand() *cobra.Command {
 		Use:   "dns",
 		Short: "Inspect cluster DNS, and query it",
 		Long: `Cluster DNS runs in every node and answers the pods there. These commands show the state of its servers, the questions
-that they currently answer, and why a name has the answer that it has.`,
+that they currently answer, and why a name has the answer that it has. "dns host" is about names for this machine.`,
 		Example: `  bonsai dns status
   bonsai dns query web --from shop/cart-6f7c --trace
-  bonsai dns log`,
+  bonsai dns log
+  bonsai dns host enable`,
 		Args: a.groupArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.dnsStatusCommand(), a.dnsQueryCommand(), a.dnsLogCommand(), a.dnsFlushCommand())
+	cmd.AddCommand(a.dnsStatusCommand(), a.dnsQueryCommand(), a.dnsLogCommand(), a.dnsFlushCommand(), a.dnsHostCommand())
 	return cmd
 }
 

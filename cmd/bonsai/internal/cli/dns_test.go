@@ -28,12 +28,15 @@ type scripted struct {
 		Log         []cluster.DNSQuery
 		Hangs       bool // the log, or the stream of loads, goes on
 		Loads       []cluster.Load
+		Flows       []cluster.Flows
+		Way         cluster.Why
 		Answer      cluster.DNSAnswer
 		Flushed     []cluster.DNSFlushed
 		Births      []cluster.Birth
 		History     cluster.History
 		Differences []cluster.Difference
 		Reverted    cluster.Reverted
+		Host        cluster.HostDNS
 		Problem     *cluster.Problem
 	}
 }
@@ -65,6 +68,8 @@ func (b *scripted) DNSLookup(_ context.Context, q cluster.DNSQuestion) (cluster.
 	return b.script.Answer, b.note(q)
 }
 
+func (b *scripted) HostDNS() cluster.HostDNS { return b.script.Host }
+
 func (b *scripted) DNSFlush(_ context.Context, node string) ([]cluster.DNSFlushed, error) {
 	return b.script.Flushed, b.note("flush " + node)
 }
@@ -92,6 +97,22 @@ func (b *scripted) Load(ctx context.Context, send func(cluster.Load) error) erro
 		}
 	}
 	return b.hang(ctx)
+}
+
+func (b *scripted) Flows(ctx context.Context, send func(cluster.Flows) error) error {
+	if err := b.note("flows"); err != nil {
+		return err
+	}
+	for _, v := range b.script.Flows {
+		if err := send(v); err != nil {
+			return err
+		}
+	}
+	return b.hang(ctx)
+}
+
+func (b *scripted) Why(_ context.Context, q cluster.WhyQuestion) (cluster.Why, error) {
+	return b.script.Way, b.note(q)
 }
 
 // hang waits for the end if the script says so.

@@ -24,10 +24,9 @@ type elsewhere struct {
 func commandsElsewhere() []elsewhere {
 	bonsai := cluster.Bonsai
 	return []elsewhere{
-		{words: "dashboard", of: "minikube", is: bonsai("ui")},
 		{words: "docker-env", of: "minikube", is: bonsai("image", "build").On("."), why: "nodes run containerd and not Docker; images are built by your engine and loaded into all nodes"},
 		{words: "podman-env", of: "minikube", is: bonsai("image", "build").On("."), why: "nodes run containerd; images are built by your engine and loaded into all nodes"},
-		{words: "tunnel", of: "minikube", is: bonsai("port", "add").On("8080:NAMESPACE/NAME:PORT").Fill("8080:NAMESPACE/NAME:PORT"), why: "a Service is reached by a port of this machine"},
+		{words: "tunnel", of: "minikube", is: bonsai("service"), why: "every Service that speaks HTTP has a name on this machine, without a tunnel"},
 		{words: "mount", of: "minikube", is: bonsai("node", "update").On("NODE").With("--mount", "FOLDER:PATH").Fill("NODE", "FOLDER:PATH"), why: "a node has the mounts that its container was created with; node update recreates it with its data"},
 		{words: "cache add", of: "minikube", is: bonsai("image", "load"), kept: true},
 		{words: "cache list", of: "minikube", is: bonsai("image", "ls")},

@@ -202,6 +202,33 @@ func (f *fakeEngine) Services(_ context.Context, name, namespace string) (list [
 	return slices.DeleteFunc(list, func(s bootstrap.Service) bool { return namespace != "" && s.Namespace != namespace }), err
 }
 
+// LocalCA and the two after it have one store each that works, that needs root, and that lacks a program.
+func (f *fakeEngine) LocalCA(context.Context) (bootstrap.LocalCA, error) {
+	return bootstrap.LocalCA{
+		Name: "bonsai local CA 01020304", File: "/home/u/.bonsai/ca/ca.crt", Fingerprint: "ABCD", Until: time.Unix(2_000_000_000, 0).UTC(), Domains: []string{"localhost", "test"},
+		PEM: []byte("-----BEGIN CERTIFICATE-----\n"), Stores: []bootstrap.CAStore{
+			{Name: "the system", Where: "/usr/local/share/ca-certificates", State: bootstrap.StoreTrusts, Old: true},
+			{Name: "Firefox profile a", Where: "/home/u/a", State: bootstrap.StoreIsUnknown, Commands: []string{"sudo apt-get install -y libnss3-tools"}},
+		},
+	}, nil
+}
+
+func (f *fakeEngine) TrustLocalCA(_ context.Context, dry bool) ([]bootstrap.CAStore, error) {
+	list := []bootstrap.CAStore{
+		{Name: "the system", Where: "/usr/local/share/ca-certificates", State: bootstrap.StoreByHand, Commands: []string{"sudo install a b", "sudo update-ca-certificates"}},
+		{Name: "Chromium", Where: "/home/u/.pki/nssdb", State: bootstrap.StoreChanged},
+	}
+	if dry {
+		list[1].State, list[1].Commands = bootstrap.StoreByHand, []string{"certutil -A"}
+	}
+	return list, nil
+}
+
+func (f *fakeEngine) UntrustLocalCA(context.Context, bool) ([]bootstrap.CAStore, error) {
+	return []bootstrap.CAStore{{Name: "Chromium", Where: "/home/u/.pki/nssdb", State: bootstrap.StoreFailed, Reason: "certutil: exit status 1"}},
+		fault.Newf(fault.Machine, "the trust in the local CA could not be changed everywhere: Chromium")
+}
+
 func (f *fakeEngine) UpdateContext(name string) (m kubeconfig.Merged, err error) {
 	e := kubeconfig.Entry{Name: name, Server: "https://127.0.0.1:6443", CA: []byte("ca " + name)}
 	if _, err := f.dir.Cluster(name).LoadSpec(); err != nil {

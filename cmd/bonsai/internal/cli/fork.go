@@ -12,6 +12,7 @@ import (
 
 func (a *app) forkCommand() *cobra.Command {
 	var as string
+	var withVolumes bool
 	cmd := &cobra.Command{
 		Use:   "fork [CHECKPOINT] --as NAME",
 		Short: "Create a second cluster with the objects of this one",
@@ -19,12 +20,14 @@ func (a *app) forkCommand() *cobra.Command {
 those that it has now. The other cluster goes on. The new one has as many nodes, and an authority, certificates, addresses and an
 API port of its own; tokens of the other one are not valid in it. Pods are started on the node in the same place.
 
-Claims are there without their data, unless the checkpoint was saved with --with-volumes. Ports of this machine lead to the other cluster only. Images that "image load" has
-brought come along.
+Claims are empty, and a warning names them, unless their data comes along: with --with-volumes that which they have now, for
+which all nodes have to run, or with a CHECKPOINT that was saved with --with-volumes what is in it. Ports of this machine lead to
+the other cluster only. Images that "image load" has brought come along.
 
-Exit codes: 13 if there is a cluster NAME; 32 if the cluster does not run and no CHECKPOINT is given; 42 if there is no such
-checkpoint; otherwise those of start.`,
+Exit codes: 13 if there is a cluster NAME; 32 if the cluster or, with --with-volumes, a node does not run and no CHECKPOINT is
+given; 42 if there is no such checkpoint; 43 if it has no data of claims, and has to with --with-volumes; otherwise those of start.`,
 		Example: `  bonsai fork --as experiment
+  bonsai fork --as experiment --with-volumes
   bonsai fork before-upgrade --as experiment`,
 		Args:              argCount(0, 1, "at most one checkpoint"),
 		ValidArgsFunction: a.completeCheckpoints,
@@ -42,23 +45,24 @@ checkpoint; otherwise those of start.`,
 			if len(args) > 0 {
 				checkpoint = args[0]
 			}
-			return a.runFork(cmd.Context(), checkpoint, as)
+			return a.runFork(cmd.Context(), checkpoint, as, withVolumes)
 		},
 	}
 	cmd.Flags().StringVar(&as, "as", "", "name of the new cluster")
+	cmd.Flags().BoolVar(&withVolumes, "with-volumes", false, "the data of claims comes along")
 	_ = cmd.RegisterFlagCompletionFunc("as", cobra.NoFileCompletions)
 	a.addOutput(cmd, "json prints each step as a line")
 	return cmd
 }
 
-func (a *app) runFork(ctx context.Context, checkpoint, as string) error {
+func (a *app) runFork(ctx context.Context, checkpoint, as string, withVolumes bool) error {
 	s, err := a.open()
 	if err != nil {
 		return err
 	}
 	var timeline *cluster.Timeline
 	err = a.operation("fork", false, func(p *progress) (err error) {
-		timeline, err = s.Engine.Fork(ctx, a.profile, checkpoint, as, bootstrap.Run{Events: p.Event})
+		timeline, err = s.Engine.Fork(ctx, a.profile, checkpoint, as, withVolumes, bootstrap.Run{Events: p.Event})
 		return err
 	})
 	if err != nil {

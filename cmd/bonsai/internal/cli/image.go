@@ -144,7 +144,7 @@ func (a *app) load(ctx context.Context, driver node.Driver, nodes []node.Contain
 	if err != nil {
 		return err
 	}
-	if err := nodeimages.Deliver(ctx, driver, store, nodes, images); err != nil {
+	if err := nodeimages.Deliver(ctx, driver, store, nodes, images, nodeimages.Options{Log: a.log}); err != nil {
 		return err
 	}
 	for _, i := range images {

@@ -11,6 +11,7 @@ import (
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/kubeconfig"
+	"bonsai/bootstrap/servicename"
 	"bonsai/bootstrap/termsafe"
 )
 
@@ -116,6 +117,15 @@ func (a *app) printStatus(s cluster.Snapshot) error {
 			how = ", because nobody used it"
 		}
 		fmt.Fprintf(out, "\npaused for %s%s; the next request wakes it, or:  %s\n", age(s.Time.Sub(p.Since)), how, a.command("unpause"))
+	}
+	if n := s.Names; n != nil && n.Open {
+		fmt.Fprintf(out, "\nServices: %s\n", servicename.URL(n.Port, "NAMESPACE", "SERVICE", ""))
+		for _, h := range n.Hosts {
+			fmt.Fprintf(out, "%s: %s\n", termsafe.String(strings.Join(h.From, ", ")), termsafe.String(servicename.HostURL(n.Port, h.Host, false)))
+			if len(h.Also) > 0 {
+				fmt.Fprintf(out, "  %s claims it, too, and gets what that has no rule for\n", termsafe.String(strings.Join(h.Also, " and ")))
+			}
+		}
 	}
 	if rows := componentRows(s); len(rows) > 1 {
 		fmt.Fprintln(out)

@@ -72,6 +72,24 @@ const firstFigures = 5
 // errEnough ends the stream of Loads.
 var errEnough = errors.New("enough")
 
+// showPage writes what show writes, at once, to avoid flicker. If pages follow each other, a terminal shows the newest alone, and
+// elsewhere an empty line is between them; shown is how many there were before.
+func (a *app) showPage(follow bool, shown int, show func(io.Writer) error) error {
+	var page bytes.Buffer
+	switch {
+	case a.json() || !follow:
+	case styleFor(a.Stdout).terminal:
+		page.WriteString("\x1b[H\x1b[2J")
+	case shown > 0:
+		page.WriteByte('\n')
+	}
+	if err := show(&page); err != nil {
+		return err
+	}
+	_, err := a.Stdout.Write(page.Bytes())
+	return err
+}
+
 // runTop shows Loads, once or until Ctrl-C.
 func (a *app) runTop(ctx context.Context, o topOptions, show func(io.Writer, cluster.Load, topOptions) error) error {
 	client, _, err := a.wakeDaemon(ctx)
@@ -84,19 +102,7 @@ func (a *app) runTop(ctx context.Context, o topOptions, show func(io.Writer, clu
 		if waited++; shown == 0 && waited < firstFigures && slices.ContainsFunc(l.Nodes, unmeasured) {
 			return nil
 		}
-		// Written at once, to avoid flicker.
-		var page bytes.Buffer
-		switch {
-		case a.json() || !o.watch:
-		case styleFor(a.Stdout).terminal:
-			page.WriteString("\x1b[H\x1b[2J")
-		case shown > 0:
-			page.WriteByte('\n')
-		}
-		if err := show(&page, l, o); err != nil {
-			return err
-		}
-		if _, err := a.Stdout.Write(page.Bytes()); err != nil {
+		if err := a.showPage(o.watch, shown, func(page io.Writer) error { return show(page, l, o) }); err != nil {
 			return err
 		}
 		last = l

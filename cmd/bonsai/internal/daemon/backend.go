@@ -11,6 +11,7 @@ import (
 	"bonsai/bootstrap/componentlog"
 	"bonsai/bootstrap/localapi"
 	"bonsai/controlplane/drain"
+	"bonsai/controlplane/handover"
 )
 
 // currentSpec is the plan as it is now.
@@ -61,7 +62,8 @@ func (d *daemon) Reload(ctx context.Context) error {
 	d.mu.Lock()
 	d.spec = *spec
 	d.mu.Unlock()
-	d.Notify()
+	d.serveNames(*spec) // before the ports, which may need one that this has, and the addons, of which one says how this is
+	d.serveDashboard(*spec)
 	d.parts.Addons.Reload(*spec)
 	d.idle.SetAfter(spec.AutoPause)
 	return d.ports.Apply(*spec)
@@ -87,6 +89,9 @@ func (d *daemon) DNSLookup(ctx context.Context, q cluster.DNSQuestion) (cluster.
 	return d.Observer.DNSLookup(ctx, q)
 }
 
+// HostDNS implements localapi.DNSBackend.
+func (d *daemon) HostDNS() cluster.HostDNS { return d.parts.HostDNS() }
+
 // Drain implements localapi.DrainBackend.
 func (d *daemon) Drain(ctx context.Context, r cluster.DrainRequest, send func(cluster.DrainProgress) error) error {
 	client, err := d.client()
@@ -103,6 +108,24 @@ func (d *daemon) Uncordon(ctx context.Context, nodes []string) error {
 		return err
 	}
 	return drain.Uncordon(ctx, client, nodes)
+}
+
+// Leave implements localapi.HandoverBackend.
+func (d *daemon) Leave(ctx context.Context, node string) ([]cluster.ServingPod, error) {
+	client, err := d.client()
+	if err != nil {
+		return nil, err
+	}
+	return handover.Leave(ctx, client, node, d.Scale)
+}
+
+// Await implements localapi.HandoverBackend.
+func (d *daemon) Await(ctx context.Context, node string, pods []cluster.ServingPod, send func(cluster.DrainProgress) error) error {
+	client, err := d.client()
+	if err != nil {
+		return err
+	}
+	return handover.Await(ctx, client, node, pods, send)
 }
 
 // client has all rights in the cluster, once it is ready.

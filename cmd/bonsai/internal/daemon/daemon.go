@@ -25,14 +25,18 @@ import (
 
 	"bonsai/bootstrap"
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/gatewaytable"
 	"bonsai/bootstrap/idle"
 	"bonsai/bootstrap/lastwords"
 	"bonsai/bootstrap/localapi"
+	"bonsai/bootstrap/localca"
 	"bonsai/bootstrap/ports"
 	"bonsai/bootstrap/routes"
 	"bonsai/bootstrap/spawn"
 	"bonsai/bootstrap/statedir"
 	"bonsai/bootstrap/wait"
+	"bonsai/controlplane/dashboard"
+	"bonsai/controlplane/names"
 	"bonsai/controlplane/observe"
 )
 
@@ -49,6 +53,8 @@ type ControlPlane interface {
 	CopyStore(ctx context.Context, begin func(cluster.StoreCopy) (io.Writer, error)) error
 	// DialService connects to a port of a Service, NAMESPACE/NAME.
 	DialService(ctx context.Context, service string, port int) (net.Conn, error)
+	// DialInside connects to the address of a pod, a Service or a node.
+	DialInside(ctx context.Context, network, address string) (net.Conn, error)
 	// Pause ends controllers and scheduler, and waits; Resume runs them again.
 	Pause() error
 	Resume()
@@ -71,6 +77,8 @@ type Addons interface {
 type Parts struct {
 	// Addons can be asked at once; Run is called when the control plane is ready.
 	Addons Addons
+	// HostDNS is what programs of this machine get answered about the cluster.
+	HostDNS func() cluster.HostDNS
 	// Start starts the control plane and returns when that is ready, without controllers and scheduler if Options.Paused is not
 	// nil. It reports each step to events.
 	Start func(ctx context.Context, events func(cluster.Event)) (ControlPlane, error)
@@ -83,6 +91,14 @@ type Calls struct {
 	// Use says that a user begins to use the cluster, and returns when it is not paused; done says that the use has ended. what
 	// is for the log.
 	Use func(ctx context.Context, what string) (done func(), err error)
+	// Names is where Services have names on this machine; Hosts replaces the other hosts that have one.
+	Names func() cluster.Names
+	Hosts func([]gatewaytable.NamedHost)
+	// Sign makes a certificate for a host, of the CA that all clusters of this user share. It returns the same one until that is
+	// about to expire.
+	Sign func(ctx context.Context, host string) (chain, key []byte, err error)
+	// Dashboard is where the dashboard is.
+	Dashboard func() cluster.Dashboard
 }
 
 // Options are what Run needs.
@@ -102,6 +118,8 @@ type Options struct {
 	Paused *cluster.Pause
 	// Pause and Unpause do what the commands of these names do; Pause is refused if somebody uses the cluster.
 	Pause, Unpause func(ctx context.Context) error
+	// Dashboard is what the dashboard shows besides what this package knows.
+	Dashboard DashboardParts
 	// Scale multiplies the limits on waits.
 	Scale wait.Scale
 }
@@ -114,6 +132,10 @@ type daemon struct {
 	stop  context.CancelFunc
 	story story
 	ports *ports.Forwarder
+	names *names.Server
+	// issuer signs for the names on loopback, and delivered for the gateway: its key goes to the nodes.
+	issuer, delivered *localca.Issuer
+	board             *dashboard.Server
 	// asked says that the local API was asked to stop the daemon.
 	asked atomic.Bool
 	idle  *idle.Keeper
@@ -136,7 +158,7 @@ var _ localapi.Backend = (*daemon)(nil)
 // exits on its own. The cause of an unexpected exit is the last word of the process; after an orderly end there is none.
 // The caller has locked the cluster for the daemon.
 func Run(ctx context.Context, o Options) error {
-	d := &daemon{Options: o, spec: o.Spec, pause: o.Paused, story: newStory()}
+	d := &daemon{Options: o, spec: o.Spec, pause: o.Paused, story: newStory(), issuer: localca.NewIssuer(o.State.LocalCA()), delivered: localca.NewIssuer(o.State.LocalCA())}
 	d.idle = idle.New(idle.Options{
 		Paused: o.Paused != nil, After: o.Spec.AutoPause, Pause: o.Pause, Unpause: d.wake, Limit: wakeLimit, Scale: o.Scale, Log: o.Log,
 	})
@@ -154,11 +176,22 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	ctx, d.stop = context.WithCancel(ctx)
 	defer d.stop()
 	var observer atomic.Pointer[observe.Observer] // which needs the addons, and they may have changed before it is there
-	if d.parts, err = d.Parts(Calls{Use: d.idle.Use, Changed: func() {
-		if o := observer.Load(); o != nil {
-			o.Notify()
-		}
-	}}); err != nil {
+	var named atomic.Pointer[names.Server]        // which needs the observer, and is asked by an addon
+	var boarded atomic.Pointer[dashboard.Server]  // and so does this
+	if d.parts, err = d.Parts(Calls{
+		Use: d.idle.Use, Names: func() cluster.Names { return named.Load().Status() }, Sign: d.delivered.PEM,
+		Dashboard: func() cluster.Dashboard { return boarded.Load().Status() },
+		Hosts: func(hosts []gatewaytable.NamedHost) {
+			if named.Load().SetHosts(hosts) {
+				observer.Load().Notify()
+			}
+		},
+		Changed: func() {
+			if o := observer.Load(); o != nil {
+				o.Notify()
+			}
+		},
+	}); err != nil {
 		return err
 	}
 	past := d.restarts()
@@ -168,8 +201,15 @@ func (d *daemon) run(ctx context.Context) (err error) {
 			all, _ := routes.Read() // a problem less is found, then
 			return routes.Beside(all, spec.Subnet, spec.PodRange(), spec.ServiceRange())
 		},
+		Names:  func() cluster.Names { return d.names.Status() },
 		Paused: d.paused, Restarts: past, Own: func(now time.Time) []cluster.Problem { return d.ownProblems(past, now) },
 	})
+	d.names = d.newNames()
+	defer d.names.Close()
+	named.Store(d.names)
+	d.board = d.newDashboard()
+	defer d.board.Close()
+	boarded.Store(d.board)
 	observer.Store(d.Observer)
 	defer d.idle.Close()
 	d.ports = ports.New(ports.Options{Service: d.dialService, Use: d.idle.Use, Log: d.Log, Scale: d.Scale})
@@ -207,6 +247,8 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	}
 	begin = time.Now()
 	stopKeeping()
+	d.names.Close() // before what it asks
+	d.board.Close()
 	d.idle.Close() // requests that wait for the cluster to wake would delay the end of the API server
 	d.actNoMore()
 	d.Observer.Close()

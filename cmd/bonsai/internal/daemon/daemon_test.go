@@ -228,6 +228,9 @@ func (c control) CopyStore(_ context.Context, begin func(cluster.StoreCopy) (io.
 	}
 	return err
 }
+func (c control) DialInside(context.Context, string, string) (net.Conn, error) {
+	return nil, errors.New("no Services here")
+}
 func (c control) DialService(context.Context, string, int) (net.Conn, error) {
 	return nil, errors.New("no Services here")
 }

@@ -12,6 +12,8 @@ import (
 // openPorts listens on the ports of the plan. Those that are taken do not keep the cluster from starting, so that whoever
 // started it gets a warning.
 func (d *daemon) openPorts() {
+	d.serveNames(d.currentSpec()) // first: it leaves a port that the plan has for something else
+	d.serveDashboard(d.currentSpec())
 	err := d.ports.Apply(d.currentSpec())
 	if err == nil {
 		return
