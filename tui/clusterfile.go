@@ -14,6 +14,9 @@ type filePage struct {
 	*outputPage
 	// path is the file that was compared; empty for the cluster's own.
 	path string
+	// wanted says that the plan is to be applied, and was not complete when somebody said so: its lines are on the screen
+	// before the command that writes them has ended.
+	wanted bool
 }
 
 // openFile shows the file that makes the cluster again.
@@ -23,12 +26,23 @@ func (u *ui) openFile() { u.showFile("", []string{"config", "view"}) }
 func (u *ui) planFile(path string) { u.showFile(path, []string{"plan", "-f", path}) }
 
 func (u *ui) showFile(path string, args []string) {
-	p := &filePage{newOutputPage(u, bonsaiCommand(args...).String()), path}
+	p := &filePage{outputPage: newOutputPage(u, bonsaiCommand(args...).String()), path: path}
+	p.ended = func() {
+		if p.wanted {
+			p.wanted = false
+			p.askApply()
+		}
+	}
 	u.push(p)
 	u.runInto(p.outputPage, args)
 }
 
 func (p *filePage) place() string { return "file" }
+
+func (p *filePage) hide() {
+	p.wanted = false
+	p.outputPage.hide()
+}
 
 func (p *filePage) contexts() []keymap.Context {
 	return append([]keymap.Context{keymap.File}, p.outputPage.contexts()...)
@@ -77,14 +91,15 @@ func (u *ui) askPlan() {
 	}}, "")
 }
 
-// askApply shows the plan once more, and makes the cluster what the file says.
+// askApply shows the plan once more, and makes the cluster what the file says. If the plan is not complete, it asks when it is.
 func (p *filePage) askApply() {
 	u := p.u
 	switch {
 	case u.refuseChange() || u.refuseSecond(u.session.Name()):
 		return
 	case !p.done:
-		u.toast.say(paint.Dim, u.T("the plan is not there yet"))
+		p.wanted = true
+		u.toast.say(paint.Dim, u.T("the plan is still being made; you are asked once it is complete"))
 		return
 	case p.err != nil:
 		u.toast.say(paint.Warn, u.T("this file cannot be applied to the cluster as it is"))
@@ -100,7 +115,7 @@ func (p *filePage) askApply() {
 			text = append(text, line)
 		}
 	}
-	u.ask(u.T("apply %s?", paint.Clean(filepath.Base(p.path))), append(text, paint.Clean(p.path), u.T("cluster: %s", u.session.Name())), u.T("Apply"), "", func() {
+	u.askLater(u.T("apply %s?", paint.Clean(filepath.Base(p.path))), append(text, paint.Clean(p.path), u.T("cluster: %s", u.session.Name())), u.T("Apply"), func() {
 		title := u.T("apply %s", paint.Clean(filepath.Base(p.path)))
 		u.changeCluster(u.session.Name(), []string{"apply", "-f", p.path}, title, func(err error) {
 			u.state.Again()

@@ -62,6 +62,65 @@ func TestClusterFileIsPlannedAndApplied(t *testing.T) {
 	r.shows("PROBLEMS")
 }
 
+// TestPlanIsAppliedBeforeItsCommandHasEnded: the lines of a plan are on the screen before the command that wrote them has ended. A
+// key pressed then is for what is seen.
+func TestPlanIsAppliedBeforeItsCommandHasEnded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cluster.yaml")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := shop()
+	end := make(chan error)
+	s.operation = func(ctx context.Context, args []string, f func(cluster.Event)) error {
+		if args[0] != "plan" {
+			return nil
+		}
+		f(cluster.Event{Kind: cluster.StepProgress, Step: "plan", Detail: "add node dev-4    nothing"})
+		select {
+		case err := <-end:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	r := newRig(t, s, 160, 30)
+	r.shows("shop")
+	r.keys("V", "p", `"`+path+`"`, "enter")
+	r.shows("add node dev-4")
+	r.keys("a")
+	r.shows("you are asked once it is complete")
+	end <- nil
+	r.shows("apply cluster.yaml?", "add node dev-4    nothing")
+	r.keys("left", "enter")
+	r.operated("apply -f " + path)
+
+	// Of a plan that cannot be carried out nothing is asked.
+	r.keys("p", "up", "enter")
+	r.shows("add node dev-4")
+	r.keys("a")
+	end <- fault.Newf(fault.Internal, "bonsai plan exited with code 2")
+	r.shows("this file cannot be applied")
+
+	// Nor of one that was left; and what is being typed is typed first.
+	r.keys("p", "up", "enter")
+	r.shows("add node dev-4")
+	r.keys("a", "/", `"dev"`)
+	end <- nil
+	r.until("the end of the plan", func(string) bool { return len(r.u.tasks) == 0 })
+	if len(r.u.dialogs) > 0 {
+		t.Fatal("it asks while something is being typed")
+	}
+	r.keys("enter")
+	r.shows("apply cluster.yaml?")
+	r.keys("esc", "p", "up", "enter")
+	r.shows("add node dev-4")
+	r.keys("a", "1")
+	r.until("the end of the plan", func(string) bool { return len(r.u.tasks) == 0 })
+	if len(r.u.dialogs) > 0 {
+		t.Fatal("it asks for a plan that is not on the screen")
+	}
+}
+
 func TestPathsAreCompleted(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"a.yaml", "b.yaml", ".hidden", "ab/x.yaml"} {

@@ -1,8 +1,10 @@
 package tui
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/kube"
@@ -48,10 +50,40 @@ func actionCommand(a kube.Action) cluster.Command {
 		c = cluster.Kubectl("rollout", "restart", kind)
 	case kube.VerbDrain:
 		c = cluster.Kubectl("drain").With("--ignore-daemonsets", "--delete-emptydir-data")
+	case kube.VerbRollback:
+		c = cluster.Kubectl("rollout", "undo", kind)
+		if a.Revision != 0 {
+			c = c.With("--to-revision", strconv.FormatInt(a.Revision, 10))
+		}
+	case kube.VerbSetImage:
+		return cluster.Kubectl("set", "image").On(append([]string{kind + "/" + a.Ref.Name}, strings.Fields(assignments(a.Images, " "))...)...).In(a.Ref.Namespace).Change()
+	case kube.VerbSetResources:
+		return resourcesCommand(a)
+	case kube.VerbSuspend, kube.VerbResume:
+		patch := fmt.Sprintf(`{"spec":{"suspend":%t}}`, a.Verb == kube.VerbSuspend)
+		c = cluster.Kubectl("patch", kind).With("--type", "merge", "-p", patch)
+	case kube.VerbSetSelector:
+		return cluster.Kubectl("set", "selector", kind).On(a.Ref.Name, assignments(a.Selector, ",")).In(a.Ref.Namespace).Change()
+	case kube.VerbRun:
+		return cluster.Kubectl("create", "job").On(a.JobName).With("--from", kind+"/"+a.Ref.Name).In(a.Ref.Namespace).Change()
 	default:
 		c = cluster.Kubectl(string(a.Verb))
 	}
 	return c.On(a.Ref.Name).In(a.Ref.Namespace).Change()
+}
+
+func resourcesCommand(a kube.Action) cluster.Command {
+	c := cluster.Kubectl("set", "resources").On(singular(a.Ref.Type) + "/" + a.Ref.Name).In(a.Ref.Namespace)
+	for container, r := range a.Resources { // one, from here
+		c = c.With("-c", container)
+		if len(r.Requests) > 0 {
+			c = c.With("--requests", assignments(r.Requests, ","))
+		}
+		if len(r.Limits) > 0 {
+			c = c.With("--limits", assignments(r.Limits, ","))
+		}
+	}
+	return c.Change()
 }
 
 func editCommand(ref kube.Ref) cluster.Command {

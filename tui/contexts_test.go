@@ -50,6 +50,8 @@ var places = map[string]struct {
 	"component log": {world: shop, keys: []string{"8", "enter"}, is: keymap.Logs},
 	"services":      {world: shop, keys: []string{"9"}, shows: "kubernetes", is: keymap.Services},
 	"images":        {world: shop, keys: []string{"I"}, shows: "cart:1.4.2", is: keymap.Images},
+	"way":           {world: shop, keys: []string{"3", "/", `"lm2"`, "enter", "Y", `"db"`, "enter"}, shows: "source", is: keymap.Way},
+	"traffic":       {world: shop, keys: []string{"W"}, shows: "shop/db-0", is: keymap.Traffic},
 	"checkpoints":   {world: shop, keys: []string{"K", "j"}, shows: "before-migration", is: keymap.Checkpoints},
 	"doctor":        {world: shop, keys: []string{"H"}, shows: "128 of 128", is: keymap.Doctor},
 	"clusters":      {world: shop, keys: []string{"P"}, shows: "shown here", is: keymap.Clusters},
@@ -64,13 +66,22 @@ var places = map[string]struct {
 		r.shows("jane")
 	}},
 	"history of an object": {world: shop, keys: []string{"3", "j", "j", "j", "enter", "left"}, shows: "jane", is: keymap.Changes},
-	"offers":               {world: stopped, keys: []string{"1"}, shows: "stopped", is: keymap.Offers},
+	"cron jobs":            {world: more, keys: []string{":", `"cronjobs"`, "enter"}, shows: "0 3 * * *", is: keymap.Cron},
+	"revisions":            {world: more, keys: []string{":", `"deployments"`, "enter", "v"}, shows: "revision 3", is: keymap.Revisions},
+	"related objects":      {world: more, keys: []string{":", `"deployments"`, "enter", "X"}, shows: "USED BY", is: keymap.Related},
+	"values of a Secret":   {world: more, keys: []string{":", `"secrets"`, "enter", "x"}, shows: "********", is: keymap.Values},
+	"who may do what": {world: more, shows: "dev", is: keymap.Access, then: func(r *rig) {
+		r.u.push(newAccessPage(r.u, kube.AccessQuery{Verb: "list", Type: kube.PodType()}))
+		r.shows("WHO MAY, BY RBAC")
+	}},
+	"resources": {world: shop, keys: []string{"B"}, shows: "RESOURCES", is: keymap.Objects},
+	"offers":    {world: stopped, keys: []string{"1"}, shows: "stopped", is: keymap.Offers},
 	"a start": {world: stopped, shows: "stopped", is: keymap.Start, then: func(r *rig) {
 		r.u.operation = &operation{args: []string{"start"}, fall: &waterfall{}}
 		r.u.frontChanged()
 	}},
 	"a failed start": {world: stopped, shows: "stopped", is: keymap.Failed, then: func(r *rig) {
-		r.u.operation = &operation{args: []string{"start"}, fall: &waterfall{}, done: true, err: errors.New("no")}
+		r.u.operation = &operation{args: []string{"start"}, fall: &waterfall{}, task: &task{}, done: true, err: errors.New("no")}
 		r.u.frontChanged()
 	}},
 	"a start that succeeded": {world: stopped, shows: "stopped", is: keymap.Started, then: func(r *rig) {

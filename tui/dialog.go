@@ -11,6 +11,7 @@ import (
 
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
+	"bonsai/tui/yamldiff"
 )
 
 // dialog is a box on top of everything. It gets all keys until it is closed.
@@ -73,9 +74,11 @@ func (u *ui) box(title string, lines []string) []string {
 // question asks before something that cannot be undone. The cursor is on Cancel, and no key but the arrows takes it
 // away from there. Some questions want a name to be typed.
 type question struct {
-	u      *ui
-	title  string
-	text   []string
+	u     *ui
+	title string
+	text  []string
+	// diff is what would change, above the text.
+	diff   []yamldiff.Line
 	accept string // the word on the button
 	// typed is what has to be typed first; empty for nothing.
 	typed  string
@@ -87,7 +90,16 @@ type question struct {
 }
 
 func (u *ui) ask(title string, text []string, accept, typed string, answer func()) {
-	u.open(&question{u: u, title: title, text: text, accept: accept, typed: typed, input: newInput(u, ""), answer: answer})
+	u.open(u.newQuestion(title, text, accept, typed, answer))
+}
+
+// askLater is ask of what is asked on its own: it waits until nothing else is being answered or typed.
+func (u *ui) askLater(title string, text []string, accept string, answer func()) {
+	u.openLater(u.newQuestion(title, text, accept, "", answer))
+}
+
+func (u *ui) newQuestion(title string, text []string, accept, typed string, answer func()) *question {
+	return &question{u: u, title: title, text: text, accept: accept, typed: typed, input: newInput(u, ""), answer: answer}
 }
 
 func (q *question) key(msg tea.KeyMsg) {
@@ -124,7 +136,7 @@ func (q *question) mouse(tea.MouseEvent) {}
 
 func (q *question) draw(w, h int) []string {
 	width := min(72, w-6)
-	var lines []string
+	lines := q.diffLines(width)
 	for _, t := range q.text {
 		for _, part := range paint.Wrap(t, width) {
 			lines = append(lines, q.u.theme.Line(width).Add(paint.Plain, part).String())
@@ -157,6 +169,41 @@ func (q *question) draw(w, h int) []string {
 	}
 	l.Add(no, " "+q.u.T("Cancel")+" ").Add(paint.Plain, "   ").Add(yes, " "+q.accept+" ").Add(paint.Plain, "   ").Add(paint.Dim, q.u.T("arrows choose, enter"))
 	return q.u.box(q.title, append(lines, l.String()))
+}
+
+// diffLines is what would change, with an empty line below it.
+func (q *question) diffLines(w int) []string {
+	var lines []string
+	for _, d := range q.diff {
+		text, role := diffText(d)
+		if text == "" {
+			continue
+		}
+		for i, part := range chunks(text, w) {
+			if i > 0 {
+				part = "  " + part
+			}
+			lines = append(lines, q.u.theme.Line(w).Add(role, part).String())
+		}
+	}
+	if len(lines) > 0 {
+		lines = append(lines, paint.Spaces(w))
+	}
+	return lines
+}
+
+// chunks cuts a line where it has no more room, so that all of it is seen; what is continued gets two cells less.
+func chunks(text string, w int) []string {
+	var list []string
+	for room := max(4, w); paint.Width(text) > room; room = max(4, w-2) {
+		part := paint.Cut(text, room, "")
+		if part == "" {
+			break
+		}
+		list = append(list, part)
+		text = strings.TrimPrefix(text, part)
+	}
+	return append(list, text)
 }
 
 // choice is one line of a menu.

@@ -352,3 +352,21 @@ func BenchmarkDNSFilter50k(b *testing.B) {
 		p.setFilter([]string{"service-7", "pod-3", "!team-3 nx"}[i%3])
 	}
 }
+
+// TestNamesWithoutIPv6AreNormal: that a name has an address of one family is nothing to warn of, also on the page of a pod.
+func TestNamesWithoutIPv6AreNormal(t *testing.T) {
+	s := shop()
+	for _, kind := range []string{"AAAA", "SRV"} {
+		q := s.queries[2]
+		q.Name, q.Type, q.Rcode, q.Answers, q.Tries = kind+".example.", kind, "NOERROR", nil, nil
+		s.queries = append(s.queries, q)
+	}
+	for lang, want := range map[string][]string{
+		"en": {"– AAAA", "no such record", "⚠ SRV", "4 tries"}, "zh": {"– AAAA", "无此记录", "⚠ SRV", "4 次"},
+	} {
+		r := newRig(t, s, 120, 40, func(o *Options) { o.Lang = lang })
+		r.settled()
+		r.u.openSubject(&subject{ref: kube.Ref{Type: kube.PodType(), Namespace: "shop", Name: "cart-7d9f4-x2k"}}, "dns")
+		r.shows(append(want, "redis.defualt.svc")...)
+	}
+}

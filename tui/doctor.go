@@ -141,7 +141,7 @@ func (p *doctorPage) fix() {
 			continue
 		}
 		if !u.refuseChange() {
-			f.run()
+			f.run(func(*undo) {})
 		}
 		return
 	}
@@ -235,28 +235,14 @@ func (p *doctorPage) draw(w, h int) []string {
 		u.spinning()
 		note = u.glyph(paint.StateBusy) + " " + u.T("looking at this machine")
 	}
-	lines := []string{u.heading(w, u.T("DOCTOR"), note)}
-	text := ""
-	switch {
-	case p.err != nil && !p.known:
-		text = u.errorText(p.err)
-	case !p.known:
-		text = u.T("looking at this machine")
-	case p.grid.Len() == 0:
-		text = u.T("nothing matches %q; %s clears the filter", p.grid.Filter(), u.keys.Key("back"))
-	}
-	if text != "" {
-		return fill(append(lines, u.note(text, w, h-1)...), w, h)
-	}
-	lines = append(lines, p.grid.Draw(u.look(p.err != nil), w, h-1-strip)...)
-	at, of := p.grid.Position()
-	l := u.theme.Line(w).Add(paint.Plain, " ")
-	c, _ := p.current()
-	for i := range c.Problems {
-		if line := u.toType(c.Problems[i].Advice); line != "" {
-			l.Add(paint.Dim, u.T("what to do")+"  ").Add(paint.Accent, paint.Clean(line))
-			break
+	l := readList{grid: p.grid, known: p.known, err: p.err, reading: u.T("looking at this machine")}
+	return l.draw(u, w, h, u.heading(w, u.T("DOCTOR"), note), func(line *paint.Line) {
+		c, _ := p.current()
+		for i := range c.Problems {
+			if do := u.toType(c.Problems[i].Advice); do != "" {
+				line.Add(paint.Dim, u.T("what to do")+"  ").Add(paint.Accent, paint.Clean(do))
+				break
+			}
 		}
-	}
-	return append(lines, l.Right(paint.Dim, fmt.Sprintf("%d/%d ", at, of)).String())
+	})
 }

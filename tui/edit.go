@@ -20,13 +20,17 @@ import (
 
 // edit gives the terminal to the user's editor with an object's YAML, and replaces the object by what comes back. What
 // was refused is kept and comes up again.
-func (u *ui) edit(s *subject) {
+func (u *ui) edit(s *subject) { u.editThen(s, nil) }
+
+// editThen is edit; if then is not nil, what would change is shown before it is changed, and then is called after that.
+func (u *ui) editThen(s *subject, then func(back *undo)) {
 	if u.opts.Editor == "" {
 		u.toast.say(paint.Warn, u.T("no editor is set; set EDITOR"))
 		return
 	}
 	ref := s.ref
 	if d := u.drafts[draftKey(ref)]; d != nil {
+		d.then = then
 		d.begin()
 		return
 	}
@@ -35,7 +39,7 @@ func (u *ui) edit(s *subject) {
 			u.fail(err)
 			return
 		}
-		e := &editing{u: u, ref: ref, title: s.name(), before: text, text: text}
+		e := &editing{u: u, ref: ref, title: s.name(), before: text, text: text, then: then}
 		e.begin()
 	})
 }
@@ -52,6 +56,8 @@ type editing struct {
 	// before is what the object was, text what it is to be, trouble why that was refused: it is shown above the text.
 	before, text string
 	trouble      []string
+	// then, if set, wants the change to be shown before it is made, and is called afterwards.
+	then func(back *undo)
 }
 
 // edited is a change that was made, to be taken back.
@@ -111,8 +117,48 @@ func (e *editing) returned(text string) {
 		u.toast.say(paint.Plain, u.T("cancelled; nothing was changed"))
 	default:
 		e.text = text
+		if e.then != nil {
+			e.show()
+			return
+		}
 		e.submit()
 	}
+}
+
+// show asks the API server what the text would change, shows that, and asks. The text is kept if it is not wanted.
+func (e *editing) show() {
+	u := e.u
+	title := u.T("change %s", e.title)
+	var would kube.Difference
+	u.work(u.T("ask what would change: %s", title), func(ctx context.Context, _ func(string)) (err error) {
+		would, err = u.session.PreviewReplace(ctx, e.ref, e.text)
+		if fault.KindOf(err) == fault.Conflict { // that is dealt with when it is made
+			would, err = kube.Difference{Before: e.before, After: e.text}, nil
+		}
+		return err
+	}, func(err error) {
+		if err != nil {
+			e.refused(err, "")
+			return
+		}
+		diff := differenceOf(would)
+		if len(diff) == 0 {
+			u.toast.say(paint.Dim, u.T("nothing would change: it is like that already"))
+			return
+		}
+		e.keep()
+		q := u.newQuestion(title+"?", []string{u.T("cluster: %s", u.session.Name())}, u.T("Change"), "", e.submit)
+		q.diff = diff
+		u.openLater(q)
+	})
+}
+
+// keep has the text come up again when the object is edited.
+func (e *editing) keep() {
+	if e.u.drafts == nil {
+		e.u.drafts = map[string]*editing{}
+	}
+	e.u.drafts[draftKey(e.ref)] = e
 }
 
 // submit replaces the object.
@@ -151,7 +197,10 @@ func (e *editing) submit() {
 		}
 		delete(u.drafts, draftKey(e.ref))
 		last := &edited{e.ref, e.title, e.before, after}
-		u.did(u.T("changed %s", e.title), &undo{u.T("undo the edit of %s", e.title), func() { u.undoEdit(last) }})
+		back := &undo{u.T("undo the edit of %s", e.title), func() { u.undoEdit(last) }}
+		if u.did(u.T("changed %s", e.title), back); e.then != nil {
+			e.then(back)
+		}
 	})
 }
 
@@ -175,10 +224,7 @@ func (e *editing) refused(err error, current string) {
 		e.trouble = append(e.trouble, changedLines(essence(e.before), essence(current))...)
 		e.text, e.before = withVersion(e.text, current), current
 	}
-	if u.drafts == nil {
-		u.drafts = map[string]*editing{}
-	}
-	u.drafts[draftKey(e.ref)] = e
+	e.keep()
 	text := append([]string{}, e.trouble[:min(len(e.trouble), 12)]...)
 	text = append(text, "", u.T("The text is kept: it is opened when %s is edited again.", e.title))
 	u.open(&question{u: u, title: u.T("the change was rejected"), text: text, accept: u.T("Edit again"), onYes: true, answer: e.begin})

@@ -57,6 +57,11 @@ type fakeSession struct {
 	// ports are those of this machine that lead into the cluster, images those of the nodes.
 	ports  []cluster.PortStatus
 	images map[string][]cluster.NodeImage
+	flows  cluster.Flows
+	// access are the lines of the gateway's access log, by node. A node without any has no such log.
+	access map[string][]string
+	way    cluster.Why
+	walked []cluster.WhyQuestion
 	// checkpoints are those of the cluster; checks is what Doctor sees, and fixes how often it repaired.
 	checkpoints []cluster.Checkpoint
 	checks      []cluster.Check
@@ -68,6 +73,9 @@ type fakeSession struct {
 	// revert, if set, is what Revert answers; reverted what it was asked for, but for dry runs.
 	revert   func(dryRun bool) (cluster.Reverted, error)
 	reverted []string
+	// preview, if set, is what Preview answers; revealed how often values of Secrets were asked for.
+	preview  func(kube.Action) (kube.Difference, error)
+	revealed int
 }
 
 var _ Session = (*fakeSession)(nil)
@@ -132,6 +140,20 @@ func (s *fakeSession) Load(ctx context.Context, f func(cluster.Load) error) erro
 	return s.follow(ctx, func() error {
 		s.mu.Lock()
 		v := s.load
+		s.mu.Unlock()
+		return f(v)
+	})
+}
+
+func (s *fakeSession) Why(_ context.Context, q cluster.WhyQuestion) (way cluster.Why, err error) {
+	s.update(func() { s.walked = append(s.walked, q); way = s.way })
+	return way, s.isDown()
+}
+
+func (s *fakeSession) Flows(ctx context.Context, f func(cluster.Flows) error) error {
+	return s.follow(ctx, func() error {
+		s.mu.Lock()
+		v := s.flows
 		s.mu.Unlock()
 		return f(v)
 	})
@@ -294,11 +316,7 @@ func (s *fakeSession) Pod(_ context.Context, namespace, name string) (kube.PodDe
 		Containers: []kube.ContainerDetail{{
 			Name: "cart", Image: "cart:1.4.2", Restarts: 4, State: kube.ContainerState{Phase: kube.ContainerWaiting, Reason: "CrashLoopBackOff"},
 			LastState: kube.ContainerState{Phase: kube.ContainerTerminated, ExitCode: 1, Reason: "Error", Finished: fakeNow.Add(-40 * time.Second)},
-			Env: []kube.EnvVar{
-				{Name: "REDIS_HOST", Value: "redis.defualt.svc"},
-				{Name: "PASSWORD", From: kube.EnvSource{Kind: kube.EnvSecret, Name: "cart", Key: "password"}},
-			},
-			Ports: []kube.ContainerPort{{Port: 8080, Protocol: "TCP"}}, Mounts: []kube.Mount{{Path: "/data", Volume: "cart-data"}},
+			Ports:     []kube.ContainerPort{{Port: 8080, Protocol: "TCP"}}, Mounts: []kube.Mount{{Path: "/data", Volume: "cart-data"}},
 			Requests: map[string]string{"cpu": "100m", "memory": "64Mi"}, Limits: map[string]string{"memory": "128Mi"},
 		}},
 	}
@@ -368,6 +386,9 @@ func (s *fakeSession) askedLogs() kube.LogQuery {
 }
 
 func (s *fakeSession) ComponentLogs(ctx context.Context, node, component string, _ int, f func([]kube.LogLine) error) error {
+	if component == cluster.GatewayAddon {
+		return s.gatewayLog(ctx, node, f)
+	}
 	at := fakeNow
 	for _, c := range component { // no two at the same time: there is one order
 		at = at.Add(-time.Duration(c) * time.Millisecond)

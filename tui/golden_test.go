@@ -42,12 +42,25 @@ var goldens = map[string]struct {
 	"chinese":          {shop, []string{"1"}, "问题"},
 	"ascii":            {shop, []string{"1"}, "PROBLEMS"},
 	"images":           {shop, []string{"I"}, "redis:8"},
+	"traffic":          {shop, []string{"W"}, "shop/db-0"},
+	"traffic-zh":       {shop, []string{"W"}, "shop/db-0"},
+	"traffic-map":      {shop, []string{"W", "m"}, "pod/db-0"},
+	"way":              {shop, []string{"W", "Y"}, "source"},
+	"way-zh":           {shop, []string{"W", "Y"}, "来源"},
 	"clusters":         {shop, []string{"P"}, "stopped"},
 	"checkpoints":      {shop, []string{"K"}, "before-migration"},
 	"doctor":           {shop, []string{"H"}, "128 of 128"},
 	"restore-ask":      {shop, []string{"K", "j", "r"}, "Cancel"},
 	"restore-ask-zh":   {shop, []string{"K", "j", "r"}, "取消"},
 	"checkpoints-zh":   {shop, []string{"K"}, "before-migration"},
+	"revisions":        {more, []string{":", `"deployments"`, "enter", "v"}, "revision 3"},
+	"values":           {more, []string{":", `"secrets"`, "enter", "x"}, "********"},
+	"related":          {more, []string{":", `"deployments"`, "enter", "X"}, "USED BY"},
+	"resources":        {shop, []string{"B"}, "38m/100m"},
+	"problem-tree":     {nodeDown, []string{"1", "j", "z"}, "+40"},
+	"revisions-zh":     {more, []string{":", `"deployments"`, "enter", "v"}, "修订版本 3"},
+	"related-zh":       {more, []string{":", `"deployments"`, "enter", "X"}, "cart-7d9f4"},
+	"resources-zh":     {shop, []string{"B"}, "38m/100m"},
 	"doctor-zh":        {shop, []string{"H"}, "容器引擎"},
 	"node-add":         {shop, []string{"2", "+", "tab", "tab", `"many"`, "enter"}, "not a number from 0.1"},
 	"node-delete":      {shop, []string{"2", "j", "delete"}, "Cancel"},
@@ -106,6 +119,7 @@ func TestGoldenThemes(t *testing.T) {
 			r := newRig(t, shop(), 80, 24, func(o *Options) { o.Depth, o.Theme = d.depth, theme })
 			r.settled()
 			r.shows("PROBLEMS", "redis")
+			r.until("the load", func(string) bool { return len(r.u.state.Load.Nodes) > 0 })
 			r.settle()
 			fmt.Fprintf(&b, "-- %s %s --\n%s", theme, d.name, r.picture(80, 24))
 			// Whatever the colours: every state has its sign, and the cursor one of its own.
@@ -123,12 +137,18 @@ func TestGoldenThemes(t *testing.T) {
 func (r *rig) show(keys []string, text string) {
 	r.t.Helper()
 	r.settle()
-	for _, k := range keys {
+	for i, k := range keys {
 		r.keys(k)
 		r.settle()
+		if i >= 2 && keys[i-2] == ":" { // the types may come later than they are asked for
+			r.until("the list", func(string) bool { return r.u.frame().crumb() == strings.Trim(keys[i-1], `"`) })
+		}
 		switch p := r.u.frame().(type) {
 		case *panes:
-			r.until("what is beside the list", func(screen string) bool { return !strings.Contains(screen, "reading it") && p.complete() })
+			r.until("the list, and what is beside it", func(screen string) bool {
+				l, ok := p.list.(*listPage)
+				return (!ok || l.store.Synced) && !strings.Contains(screen, "reading it") && p.complete()
+			})
 		case *portsPage:
 			r.until("Services and ports", func(string) bool { return p.u.state.Services.Synced && len(p.kept) > 0 })
 		case *dnsPage:

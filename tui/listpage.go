@@ -219,12 +219,25 @@ func (p *listPage) hints() []hint {
 	if p.pods() {
 		return hintsOf("open", "logs", "shell", "describe", "actions", "birth")
 	}
-	return hintsOf("open", "describe", "yaml", "actions")
+	ids := []string{"open", "describe", "yaml", "actions"}
+	switch t := p.store.Query.Type; {
+	case hasRevisions(t):
+		ids = append(ids, "revisions", "image.set", "scale")
+	case hasValues(t):
+		ids = append(ids, "values")
+	case t.Resource == "cronjobs":
+		ids = append(ids, "cron.run", "cron.suspend")
+	}
+	return hintsOf(ids...)
 }
 
 func (p *listPage) contexts() []keymap.Context {
 	if p.pods() {
 		return []keymap.Context{keymap.Pods}
+	}
+	switch p.store.Query.Type.Resource {
+	case "cronjobs", "jobs":
+		return []keymap.Context{keymap.Cron, keymap.Objects}
 	}
 	return []keymap.Context{keymap.Objects}
 }

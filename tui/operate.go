@@ -209,7 +209,10 @@ func (u *ui) operate(args []string, title string, events func([]cluster.Event), 
 }
 
 // run is operate for verbs of which only the end matters.
-func (u *ui) run(args []string, title string) {
+func (u *ui) run(args []string, title string) { u.runThen(args, title, func() {}) }
+
+// runThen is run; then is called when it has succeeded.
+func (u *ui) runThen(args []string, title string, then func()) {
 	if u.refuseChange() {
 		return
 	}
@@ -230,6 +233,7 @@ func (u *ui) run(args []string, title string) {
 			text += ": " + said
 		}
 		u.toast.say(paint.OK, u.theme.Glyphs.OK+" "+text)
+		then()
 	})
 }
 
@@ -366,6 +370,8 @@ func (u *ui) operations() []choice {
 		u.act("screen.pods")
 		u.toast.say(paint.Plain, u.T("%s on a pod shows it", u.keys.Key("birth")))
 	})
+	add(u.T("what pods use of what they request"), "top", "resources requests limits cpu memory bars", runs, func() { u.act("resources") })
+	add(u.T("who may do what: can-i and who-can"), "kubectl -- auth can-i", "rbac rights roles permissions allowed who-can", runs, func() { u.act("access") })
 	add(u.T("what has happened to objects, and who did it"), "history", "changes diff revert", runs, func() { u.push(newChangesPage(u)) })
 	add(u.T("save, restore, fork and delete checkpoints"), "checkpoint list", "save restore fork snapshot backup", gone, func() { u.act("checkpoints") })
 	add(u.T("whether this machine is fit for clusters"), "doctor", "check machine repair fix problems", "", func() { u.act("doctor") })
@@ -377,6 +383,7 @@ func (u *ui) operations() []choice {
 	add(u.T("query cluster DNS for a name"), "dns query", "lookup resolve dig", runs, u.askName)
 	add(u.T("state of the DNS servers"), "dns status", "", runs, func() { u.runText([]string{"dns", "status"}) })
 	add(u.T("clear the DNS caches"), "dns flush", "cache", runs, func() { u.run([]string{"dns", "flush"}, u.T("flush the DNS caches")) })
+	add(u.T("who talks to whom"), "flow", "traffic connections network bytes", runs, func() { u.act("traffic") })
 	add(u.T("watch DNS questions"), "dns log", "queries", "", func() { u.act("screen.dns") })
 	add(u.T("list the nodes"), "node list", "ls", "", func() { u.act("screen.nodes") })
 	add(u.T("open a shell in a node"), "ssh", "exec terminal", runs, u.chooseShell)
@@ -388,7 +395,7 @@ func (u *ui) operations() []choice {
 
 // readingVerbs change nothing.
 var readingVerbs = []string{
-	"history", "checkpoint list", "doctor", "ui -p", "profile list", "config view", "plan -f", "port list", "addons list", "addons status", "top", "birth", "image ls", "dns query", "dns status", "dns log", "node list", "logs", "status", "version",
+	"kubectl -- auth can-i", "history", "checkpoint list", "doctor", "ui -p", "profile list", "config view", "plan -f", "port list", "addons list", "addons status", "top", "birth", "image ls", "dns query", "dns status", "dns log", "node list", "logs", "status", "version",
 }
 
 // splitArgs takes a command line apart: blanks separate, quotes and backslashes protect. Nothing is expanded.

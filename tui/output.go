@@ -23,6 +23,8 @@ type outputPage struct {
 	search          string
 	// seek are lines at the first of which the answer is shown once it is complete.
 	seek []string
+	// ended, if set, is called when the answer is complete, or the verb has failed.
+	ended func()
 }
 
 // keptLines bounds what is kept of an answer; the oldest lines go.
@@ -73,6 +75,9 @@ func (p *outputPage) end(err error) {
 				p.add(e)
 			}
 		}
+	}
+	if p.ended != nil {
+		p.ended()
 	}
 }
 

@@ -71,12 +71,12 @@ func (p *overviewPage) follow() {
 		p.tail.Point("", "")
 		return
 	}
-	list := p.problems.list
-	if at := p.problems.cursor; at < len(list) {
-		list = append([]cluster.Problem{list[at]}, list...)
+	list := p.problems.all
+	if at := p.problems.cursor; at < len(p.problems.list) {
+		list = append([]problemRow{p.problems.list[at]}, list...)
 	}
 	for i := range list {
-		if ns, name, ok := podOfProblem(&list[i]); ok {
+		if ns, name, ok := podOfProblem(&list[i].Problem); ok {
 			p.tail.Point(ns, name)
 			return
 		}
@@ -131,6 +131,9 @@ func (p *overviewPage) hints() []hint {
 		return []hint{{id: "screen.pods"}, {"screen.control", p.u.T("control plane")}, {id: "palette"}}
 	}
 	hints := []hint{{"open", p.u.T("explain")}}
+	if p.problems.list[p.problems.cursor].below > 0 {
+		hints = append(hints, hint{id: "problem.fold"})
+	}
 	s := p.u.problemSubject(&problem)
 	for _, id := range []string{"fix", "logs", "shell", "describe"} {
 		if v := verbNamed(id); v != nil && p.u.whyNot(v, []subject{s}) == "" {

@@ -152,6 +152,9 @@ func (p *portsPage) reachable(l *kube.ServiceLine) string {
 	if f := p.forwardTo(l); f != nil {
 		return f.address() + " " + p.u.T("on this machine, forwarded")
 	}
+	if url := p.u.nameURL(l); url != "" {
+		return url
+	}
 	return p.u.addressText(nearest(l.Reachable))
 }
 
@@ -376,6 +379,10 @@ func (p *portsPage) copyAddress() {
 	l := it.Data.(kube.ServiceLine)
 	if f := p.forwardTo(&l); f != nil {
 		p.u.copy(f.url())
+		return
+	}
+	if url := p.u.nameURL(&l); url != "" {
+		p.u.copy(url)
 		return
 	}
 	a := nearest(l.Reachable)

@@ -39,6 +39,28 @@ func TestPortsSaysWhyNothingAnswers(t *testing.T) {
 	}
 }
 
+func TestServicesHaveNamesOnThisMachine(t *testing.T) {
+	s := shop()
+	s.snapshot.Names = &cluster.Names{Open: true, Port: 8080, Hosts: []cluster.NamedHost{
+		{Host: "shop.localhost", From: []string{"ingress/shop/web"}, Services: []string{"shop/web"}},
+		{Host: "two.localhost", From: []string{"ingress/shop/web"}, Also: []string{"httproute/blog/site"}, Services: []string{"shop/web"}},
+		{Host: "other.localhost", From: []string{"ingress/shop/web"}, Services: []string{"shop/other"}},
+	}}
+	s.services = append(s.services,
+		kube.ServiceLine{UID: "s8", Namespace: "shop", Name: "db", Kind: "ClusterIP", Ports: []kube.ServicePort{{Name: "postgres", Port: 5432, Protocol: "TCP"}}, Ready: 1, Total: 1})
+	r := newRig(t, s, 160, 60)
+	r.keys("9")
+	r.shows("http://web.shop.localhost:8080", "http://kubernetes.default.localhost:8080")
+	if s := r.screen(); strings.Contains(s, "db.shop.localhost") {
+		t.Errorf("what no browser speaks has a URL:\n%s", s)
+	}
+	r.keys("G", "C")
+	r.shows("copied: http://web.shop.localhost:8080", "http://shop.localhost:8080", "http://two.localhost:8080 is from ingress/shop/web, and httproute/blog/site claims it, too")
+	if s := r.screen(); strings.Contains(s, "other.localhost") {
+		t.Errorf("a host of another Service is shown:\n%s", s)
+	}
+}
+
 func TestForwardLivesAsLongAsTheUI(t *testing.T) {
 	s := shop()
 	s.ports = nil

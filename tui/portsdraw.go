@@ -104,9 +104,10 @@ func (p *portsPage) strip(w, n int) []string {
 			if why := p.whyNotReady(&l); why != "" {
 				parts = append(parts, fact{paint.Warn, u.theme.Glyphs.Warn + " " + why})
 			}
-			if f := p.forwardTo(&l); f != nil {
+			if p.forwardTo(&l) != nil || u.nameURL(&l) != "" {
 				parts = append(parts, fact{paint.Accent, p.reachable(&l)})
 			}
+			parts = append(parts, u.hostFacts(&l)...)
 			for _, r := range l.Reachable {
 				parts = append(parts, fact{paint.Accent, u.addressText(r)})
 			}

@@ -145,6 +145,14 @@ func (p *problemPage) act(id string) (ok bool) {
 		p.u.openPlace(&s)
 		return true
 	}
+	if id == "problem.fold" {
+		if len(p.u.consequences(&p.problem)) == 0 {
+			p.u.toast.say(paint.Dim, p.u.T("nothing is known to follow from it"))
+		} else {
+			p.u.toast.say(paint.Dim, p.u.T("it is listed here"))
+		}
+		return true
+	}
 	p.top, ok = scrolled(id, p.top, p.rows-1)
 	return ok
 }
@@ -192,8 +200,14 @@ func (p *problemPage) facts() (facts [][2]string) {
 		}
 		add(u.T("pods"), text)
 	}
+	for _, b := range problem.Because {
+		add(u.T("because"), strings.Replace(paint.Clean(b.Object), "/", " ", 1)+": "+u.becauseText(b.How))
+	}
 	if problem.Container != "" {
 		add("", u.T("in container %s", problem.Container))
+	}
+	if m := u.mendingOf(problem); m != nil && !p.over {
+		add(u.T("fix"), u.mendingText(m))
 	}
 	if left := problem.Retry.Sub(u.clock.now()); left > 0 && !p.over {
 		u.clock.changesIn(time.Second)
@@ -258,6 +272,7 @@ func (p *problemPage) text(w int) []string {
 		}
 		blank()
 	}
+	lines = append(lines, p.consequenceLines(w)...)
 	lines = append(lines, u.heading(w, u.T("KEYS"), ""))
 	chain := u.chain()
 	s := u.problemSubject(problem)

@@ -23,8 +23,11 @@ func podOfProblem(p *cluster.Problem) (namespace, name string, ok bool) {
 
 // problemList is the problems of the newest snapshot with a cursor that stays on its problem.
 type problemList struct {
-	u      *ui
-	list   []cluster.Problem
+	u *ui
+	// all is the tree of causes, list what is visible of it: what follows from a problem is folded until its key is in open.
+	all    []problemRow
+	list   []problemRow
+	open   map[string]bool
 	cursor int
 	key    string // of the problem under the cursor; empty is the first
 	gone   bool
@@ -49,30 +52,62 @@ func (l *problemList) refresh() {
 	for i := range list {
 		cleanProblem(&list[i])
 	}
-	order := []cluster.Severity{cluster.SeverityError, cluster.SeverityWarning}
-	rank := func(p *cluster.Problem) int {
-		if i := slices.Index(order, p.Severity); i >= 0 {
-			return i
-		}
-		return len(order)
-	}
-	slices.SortStableFunc(list, func(a, b cluster.Problem) int { return rank(&a) - rank(&b) })
+	slices.SortStableFunc(list, func(a, b cluster.Problem) int { return severityRank(a.Severity) - severityRank(b.Severity) })
 	before := ""
 	if len(l.list) > 0 {
-		before = problemKey(&l.list[0])
+		before = problemKey(&l.list[0].Problem)
 	}
-	l.list = list
+	l.all = problemTree(list)
+	l.list = visibleRows(l.all, l.open)
 	if l.key == "" {
 		l.cursor = 0
-		l.gone = l.gone || before != "" && (len(list) == 0 || problemKey(&list[0]) != before)
+		l.gone = l.gone || before != "" && (len(l.list) == 0 || problemKey(&l.list[0].Problem) != before)
 		return
 	}
-	if at := slices.IndexFunc(list, func(p cluster.Problem) bool { return problemKey(&p) == l.key }); at >= 0 {
+	if at := l.at(l.key); at >= 0 {
 		l.cursor = at
 		return
 	}
+	// It is gone, unless it follows from another one now and is folded: the cursor is on that then.
+	for i := range l.all {
+		if problemKey(&l.all[i].Problem) == l.key {
+			for j := i; j >= 0; j-- {
+				if at := l.at(problemKey(&l.all[j].Problem)); at >= 0 && i <= j+l.all[j].below {
+					l.set(at)
+					return
+				}
+			}
+		}
+	}
 	l.gone = true
 	l.set(l.cursor)
+}
+
+// at is the row of the problem of that key; -1 if it is not visible.
+func (l *problemList) at(key string) int {
+	return slices.IndexFunc(l.list, func(r problemRow) bool { return problemKey(&r.Problem) == key })
+}
+
+// fold shows or hides what follows from the problem under the cursor, or from the one that it follows from.
+func (l *problemList) fold() bool {
+	at := l.cursor
+	if at >= len(l.list) {
+		return false
+	}
+	for at > 0 && l.list[at].below == 0 && l.list[at].depth > 0 {
+		at--
+	}
+	if l.list[at].below == 0 {
+		return false
+	}
+	key := problemKey(&l.list[at].Problem)
+	if l.open == nil {
+		l.open = map[string]bool{}
+	}
+	l.open[key] = !l.open[key]
+	l.list = visibleRows(l.all, l.open)
+	l.set(at)
+	return true
 }
 
 // cleanProblem makes the text of a problem harmless.
@@ -92,7 +127,7 @@ func (l *problemList) set(at int) {
 	l.cursor = max(0, min(at, len(l.list)-1))
 	l.key = ""
 	if l.cursor < len(l.list) {
-		l.key = problemKey(&l.list[l.cursor])
+		l.key = problemKey(&l.list[l.cursor].Problem)
 	}
 }
 
@@ -100,7 +135,7 @@ func (l *problemList) move(n int) { l.set(l.cursor + n) }
 
 func (l *problemList) current() (cluster.Problem, bool) {
 	if l.cursor < len(l.list) {
-		return l.list[l.cursor], true
+		return l.list[l.cursor].Problem, true
 	}
 	return cluster.Problem{}, false
 }
@@ -125,6 +160,10 @@ func (l *problemList) act(id string) bool {
 		l.move(max(1, l.rows))
 	case "page.up":
 		l.move(-max(1, l.rows))
+	case "problem.fold":
+		if !l.fold() {
+			l.u.toast.say(paint.Dim, l.u.T("nothing is known to follow from it"))
+		}
 	default:
 		return false
 	}
@@ -142,7 +181,7 @@ func (l *problemList) click(y int) bool {
 
 func (l *problemList) heading(w, rows int) string {
 	u := l.u
-	note := strconv.Itoa(len(l.list))
+	note := strconv.Itoa(len(l.all))
 	if len(l.list) > rows {
 		note = u.T("%d of %d", l.cursor+1, len(l.list))
 	}
@@ -152,7 +191,7 @@ func (l *problemList) heading(w, rows int) string {
 // columns are the widths of object and summary; the cause has the rest, if there is enough of it.
 func (l *problemList) columns(w int) (object, summary int) {
 	for i := range l.list {
-		object = max(object, paint.Width(shortObject(&l.list[i])))
+		object = max(object, paint.Width(l.u.branch(&l.list[i])+shortObject(&l.list[i].Problem)))
 		summary = max(summary, paint.Width(l.u.said(l.list[i].Summary)))
 	}
 	if w < causeWidth {
@@ -177,7 +216,8 @@ func (l *problemList) draw(w, rows int) []string {
 }
 
 func (l *problemList) row(i, w, object, summary int) string {
-	u, p := l.u, &l.list[i]
+	u, r := l.u, &l.list[i]
+	p := &r.Problem
 	state := severityState(p.Severity)
 	line := u.line(w)
 	if i == l.cursor {
@@ -185,12 +225,38 @@ func (l *problemList) row(i, w, object, summary int) string {
 	} else {
 		line.Add(paint.Plain, " ")
 	}
-	line.State(state, u.tick).Col(paint.Strong, shortObject(p), object).Add(paint.Plain, " ")
+	line.State(state, u.tick).Col(paint.Strong, u.branch(r)+shortObject(p), object).Add(paint.Plain, " ")
+	more := u.theme.Glyphs.More
 	if w < causeWidth {
-		return line.Add(state.Role(), u.said(p.Summary)).String()
+		if r.below == 0 {
+			return line.Add(state.Role(), u.said(p.Summary)).String()
+		}
+		right := u.T("+%d", r.below) + " "
+		return line.Add(state.Role(), paint.Cut(u.said(p.Summary), line.Room()-paint.Width(right)-1, more)).Right(paint.Accent, right).String()
 	}
 	// A summary that is longer than most takes room from its cause: it is what has to be read.
-	return line.Col(state.Role(), u.said(p.Summary), max(summary, paint.Width(u.said(p.Summary)))).Add(paint.Plain, " ").Add(paint.Plain, u.said(p.Cause)).Right(paint.Dim, u.clock.age(p.Since)+" ").String()
+	summary = max(summary, paint.Width(u.said(p.Summary)))
+	short := u.T("+%d", r.below) + " "
+	if r.below > 0 { // how many follow is always seen
+		summary = min(summary, line.Room()-paint.Width(short)-3)
+	}
+	line.Col(state.Role(), u.said(p.Summary), summary).Add(paint.Plain, " ")
+	right, cause := u.clock.age(p.Since)+" ", u.said(p.Cause)
+	if r.below > 0 {
+		if right = u.T("+%d that follow", r.below) + "  " + right; line.Room() < paint.Width(right)+12 {
+			right = short
+		}
+		cause = paint.Cut(cause, line.Room()-paint.Width(right)-1, more)
+	}
+	return line.Add(paint.Plain, cause).Right(paint.Dim, right).String()
+}
+
+// branch stands before a problem that follows from another one.
+func (u *ui) branch(r *problemRow) string {
+	if r.depth == 0 {
+		return ""
+	}
+	return paint.Spaces(2*r.depth-2) + u.theme.Glyphs.TreeLast + " "
 }
 
 // stripLines is how many lines explain the problem under the cursor: one for what to do, and one more if any cause
@@ -214,6 +280,9 @@ func (l *problemList) strip(w, n int) []string {
 		lines = append(lines, u.line(w).Add(paint.Plain, "   ").Add(paint.Plain, u.said(p.Cause)).String())
 	}
 	line := u.line(w).Add(paint.Plain, "   ")
+	if m := u.mendingOf(&p); m != nil {
+		return append(lines, line.Add(paint.Busy, u.glyph(u.spinState(paint.StateBusy))+" "+u.mendingText(m)).String())
+	}
 	if advice := u.firstAdvice(p.Advice); advice != "" {
 		line.Add(paint.Dim, u.theme.Glyphs.Right+" ").Add(paint.Accent, advice)
 		if u.fixable(&p) {

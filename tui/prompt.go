@@ -223,7 +223,7 @@ func (u *ui) completeCommand(text string) []string {
 }
 
 // placeNames are what pages that are no screens are called after a colon, with their actions.
-var placeNames = map[string]string{"images": "images", "clusters": "clusters", "checkpoints": "checkpoints", "doctor": "doctor", "profiles": "clusters", "ctx": "clusters", "file": "file", "config": "file"}
+var placeNames = map[string]string{"images": "images", "traffic": "traffic", "flow": "traffic", "flows": "traffic", "clusters": "clusters", "checkpoints": "checkpoints", "doctor": "doctor", "profiles": "clusters", "ctx": "clusters", "file": "file", "config": "file", "resources": "resources", "use": "resources", "requests": "resources", "can-i": "access", "who-can": "access", "auth": "access"}
 
 // command goes to what was typed: a screen, or a type with an optional namespace ("deploy shop").
 func (u *ui) command(text string) {

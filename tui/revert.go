@@ -32,7 +32,7 @@ func (u *ui) askRevert(ref kube.Ref, c cluster.Change) {
 		case would.Change == "":
 			u.toast.say(paint.Dim, u.T("%s is like that", name))
 		default:
-			u.ask(u.T("make %s as it was at %s?", name, u.moment(would.At)), u.revertText(would), u.T("Revert"), "", func() { u.revert(ref, revision) })
+			u.askLater(u.T("make %s as it was at %s?", name, u.moment(would.At)), u.revertText(would), u.T("Revert"), func() { u.revert(ref, revision) })
 		}
 	})
 }

@@ -147,6 +147,7 @@ func newUI(session Session, o Options, h *feed.Hub) (*ui, error) {
 	}
 	u.forwards = &forwards{u: u}
 	u.state = newState(u)
+	u.state.Listen(u.followFixes)
 	u.screens = newScreens(u)
 	for i, s := range u.screens {
 		if s.id == o.Start {

@@ -31,6 +31,10 @@ type ClusterSession interface {
 	Watch(ctx context.Context, f func(cluster.Snapshot) error) error
 	// Load reports once a second what nodes, pods and control plane do.
 	Load(ctx context.Context, f func(cluster.Load) error) error
+	// Flows reports once a second who talks to whom. It is measured only meanwhile.
+	Flows(ctx context.Context, f func(cluster.Flows) error) error
+	// Why walks from a pod to something else; a way that ends early is not an error.
+	Why(ctx context.Context, q cluster.WhyQuestion) (cluster.Why, error)
 	// Starts are the records of past starts, newest first, at most five.
 	Starts() []cluster.Timeline
 	// Clusters are all clusters of this user.
@@ -67,8 +71,21 @@ type ObjectSession interface {
 	YAML(ctx context.Context, ref kube.Ref) (string, error)
 	// Describe is what "kubectl describe" prints.
 	Describe(ctx context.Context, ref kube.Ref) (string, error)
-	// Pod is what the UI shows of a pod that a table does not have: containers, owner, environment.
+	// Pod is what the UI shows of a pod that a table does not have: containers and owner.
 	Pod(ctx context.Context, namespace, name string) (kube.PodDetail, error)
+	// Revisions are the pod templates that a Deployment, StatefulSet or DaemonSet has had, the newest first.
+	Revisions(ctx context.Context, ref kube.Ref) ([]kube.Revision, error)
+	// Values are the entries of a Secret or ConfigMap; those of a Secret have only their sizes unless reveal is set.
+	Values(ctx context.Context, ref kube.Ref, reveal bool) ([]kube.Value, error)
+	// Relations is what an object uses, down to containers, and what uses it.
+	Relations(ctx context.Context, ref kube.Ref) (kube.Relations, error)
+	// Access is whether somebody may do something, and who else may; Rights is all that RBAC gives somebody.
+	Access(ctx context.Context, q kube.AccessQuery) (kube.Access, error)
+	Rights(ctx context.Context, who kube.Subject) ([]kube.Right, error)
+	// PodResources are what all pods request and may use, and what the nodes have for pods.
+	PodResources(ctx context.Context) (kube.ClusterResources, error)
+	// Environment is what the containers of a pod would get if they started now; values of Secrets only with reveal.
+	Environment(ctx context.Context, namespace, name string, reveal bool) ([]kube.ContainerEnv, error)
 	// Events sends the Events of the cluster as WatchRows does rows, newest last; those of the last hour first.
 	Events(ctx context.Context, f func([]kube.EventLine) error) error
 	// Services reports where each Service is reachable, again after each change.
@@ -106,6 +123,10 @@ type StreamSession interface {
 type ActionSession interface {
 	// Do carries out one action, and reports the progress of long ones.
 	Do(ctx context.Context, a kube.Action, f func(progress string)) error
+	// Preview is what an action would make of its object. The API server runs all of it and stores nothing.
+	Preview(ctx context.Context, a kube.Action) (kube.Difference, error)
+	// PreviewReplace is Preview of Replace.
+	PreviewReplace(ctx context.Context, ref kube.Ref, yaml string) (kube.Difference, error)
 	// Replace changes an object to what the text says. The fault Conflict says that it has changed meanwhile.
 	Replace(ctx context.Context, ref kube.Ref, yaml string) error
 	// Revert makes an object as it was after the change of a revision, or with revision 0 one that does not exist any more as it

@@ -121,6 +121,32 @@ func shop() *fakeSession {
 		{Port: cluster.Port{Address: netip.MustParseAddr("127.0.0.1"), Port: 8081, Protocol: cluster.TCP, Service: "shop/web", Target: 80}, Open: true, Connections: 2, Served: 41},
 		{Port: cluster.Port{Address: netip.MustParseAddr("0.0.0.0"), Port: 5353, Protocol: cluster.UDP, Target: 30053}, Reason: "address already in use"},
 	}
+	end := func(name string) cluster.FlowEnd {
+		return cluster.FlowEnd{Kind: cluster.FlowPod, Namespace: "shop", Name: name, Address: netip.MustParseAddr("10.244.1.9")}
+	}
+	s.flows = cluster.Flows{Time: fakeNow, Since: ago(time.Minute), Flows: []cluster.Flow{
+		{From: end("web-9cc6f-lm2"), To: end("cart-7d9f4-x2k"), Node: "dev-1", Proto: "TCP", Port: 80, EndpointPort: 8080, Service: "shop/cart", Asked: "cart.shop.svc.cluster.local", New: 2, Failed: 2, Refused: 41, Opened: 41},
+		{From: end("web-9cc6f-x4v"), To: end("db-0"), Node: "dev-3", Proto: "TCP", Port: 5432, Service: "shop/db", Asked: "db.shop.svc.cluster.local", Open: 8, Sent: 84 << 10, Received: 3 << 20},
+		{From: end("web-9cc6f-x4v"), To: cluster.FlowEnd{Kind: cluster.FlowNode, Name: "dev-3"}, Node: "dev-3", Proto: "UDP", Port: 53, Service: "kube-system/kube-dns", New: 1.4, Sent: 120, Received: 300},
+		{From: cluster.FlowEnd{Kind: cluster.FlowNode, Name: "dev-2"}, To: cluster.FlowEnd{Kind: cluster.FlowMachine}, Node: "dev-2", Proto: "TCP", Port: 6443, Open: 3, Sent: 900, Received: 800},
+	}}
+	s.way = cluster.Why{
+		From: end("web-9cc6f-lm2"), To: "cart.shop.svc.cluster.local.", Address: netip.MustParseAddrPort("10.96.0.7:80"), Proto: "TCP", Ends: cluster.WhyIngress,
+		Steps: []cluster.WhyStep{
+			{Topic: cluster.WhySource, State: cluster.WhyOK, Saw: "pod shop/web-9cc6f-lm2 (10.244.1.9) on node dev-1"},
+			{Topic: cluster.WhyName, State: cluster.WhyOK, Saw: "cart.shop.svc.cluster.local has the address 10.96.0.7"},
+			{Topic: cluster.WhyService, State: cluster.WhyOK, Saw: "10.96.0.7 is that of Service shop/cart"},
+			{Topic: cluster.WhyPort, State: cluster.WhyOK, Saw: "port 80 leads to port 8080 of its pods"},
+			{Topic: cluster.WhyEndpoints, State: cluster.WhyOK, Saw: "1 pod is ready: cart-7d9f4-x2k"},
+			{Topic: cluster.WhyEgress, State: cluster.WhyOK, Saw: "no policy for egress applies to pod shop/web-9cc6f-lm2"},
+			{
+				Topic: cluster.WhyIngress, State: cluster.WhyFailed, Saw: "NetworkPolicy shop/cart-only-api does not let it in", More: []string{"cart-only-api allows ingress from pods app=api"},
+				Advice: []cluster.Advice{cluster.Advise("change it by hand", cluster.Kubectl("edit", "networkpolicy").On("cart-only-api").In("shop").Change())},
+			},
+			{Topic: cluster.WhyListener, State: cluster.WhyOK, Saw: "pod cart-7d9f4-x2k listens on 8080"},
+			{Topic: cluster.WhyConnect, State: cluster.WhyFailed, Saw: "10.96.0.7:80 does not answer", Took: 2500 * time.Millisecond},
+		},
+	}
 	image := func(name string, loaded bool) cluster.NodeImage {
 		return cluster.NodeImage{Name: name, Target: "sha256:0a1b2c", Loaded: loaded, Updated: ago(3 * time.Minute)}
 	}

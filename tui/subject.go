@@ -50,7 +50,7 @@ type tabSpan struct{ from, to int }
 type changer interface{ changed() }
 
 // openSubject opens an object: its summary, or the tab of that name ("describe", "yaml", "birth", "events", "logs", "env",
-// "dns", "history").
+// "dns", "history", "values", "revisions", "related").
 func (u *ui) openSubject(s *subject, tab string) {
 	if s.ref.Type.Resource == "nodes" && s.ref.Type.Group == "" && tab == "" {
 		u.push(newNodePage(u, s.ref.Name))
@@ -84,21 +84,37 @@ func newSubjectPage(u *ui, s subject) *subjectPage {
 			{"logs", "Logs", newLogsOf(u, []subject{s}, false), nil},
 			{"events", "Events", events, events.count},
 			{"yaml", "YAML", newYAMLTab(u, s.ref), nil},
-			{"env", "Env", newEnvTab(p), nil},
+			{"env", "Env", newEnvTab(u, s.ref), nil},
 		}
+		p.tabs = append(p.tabs, objectTab{"traffic", "Traffic", newTrafficTab(u, trafficOf(s.ref)), nil})
 		dns := newDNSTab(u, s.ref)
 		p.tabs = append(p.tabs, objectTab{"dns", "DNS", dns, dns.count})
 		p.tabs = append(p.tabs, objectTab{"birth", "Birth", newBirthPage(u, s.ref.Namespace, s.ref.Name), nil},
-			objectTab{"describe", "Describe", newDescribeTab(u, s.ref), nil}, objectTab{"history", "History", newHistoryTab(u, s.ref), nil})
+			objectTab{"describe", "Describe", newDescribeTab(u, s.ref), nil}, objectTab{"related", "Relations", newRelatedTab(u, s.ref), nil},
+			objectTab{"history", "History", newHistoryTab(u, s.ref), nil})
 		return p
 	}
 	p.tabs = []objectTab{{"describe", "Summary", newDescribeTab(u, s.ref), nil}}
 	if needsLogs(u, &s) == "" {
 		p.tabs = append(p.tabs, objectTab{"logs", "Logs", newLogsOf(u, []subject{s}, false), nil})
 	}
+	p.tabs = append(p.tabs, requestTabs(u, s.ref)...)
 	events := newEventsTab(u, s.ref)
-	p.tabs = append(p.tabs, objectTab{"events", "Events", events, events.count}, objectTab{"yaml", "YAML", newYAMLTab(u, s.ref), nil},
-		objectTab{"history", "History", newHistoryTab(u, s.ref), nil})
+	p.tabs = append(p.tabs, objectTab{"events", "Events", events, events.count})
+	if of := trafficOf(s.ref); of != nil {
+		p.tabs = append(p.tabs, objectTab{"traffic", "Traffic", newTrafficTab(u, of), nil})
+	}
+	p.tabs = append(p.tabs, objectTab{"yaml", "YAML", newYAMLTab(u, s.ref), nil})
+	if hasValues(t) {
+		p.tabs = append(p.tabs, objectTab{"values", "Values", newValuesTab(u, s.ref), nil})
+	}
+	if hasRelations(t) {
+		p.tabs = append(p.tabs, objectTab{"related", "Relations", newRelatedTab(u, s.ref), nil})
+	}
+	if hasRevisions(t) {
+		p.tabs = append(p.tabs, objectTab{"revisions", "Revisions", newRevisionsTab(u, s.ref), nil})
+	}
+	p.tabs = append(p.tabs, objectTab{"history", "History", newHistoryTab(u, s.ref), nil})
 	return p
 }
 
@@ -226,10 +242,16 @@ func (p *subjectPage) contexts() []keymap.Context {
 	return slices.Concat([]keymap.Context{keymap.Tabs}, p.tab().contexts(), contextsFor([]subject{p.s}, keymap.Object))
 }
 
-// contextsFor are some contexts, and those of nodes where a node is chosen.
+// contextsFor are some contexts, and those of nodes, or of CronJobs and Jobs, where one of these is chosen.
 func contextsFor(list []subject, contexts ...keymap.Context) []keymap.Context {
-	if len(list) > 0 && list[0].ref.Type.Resource == kube.NodeType().Resource {
+	if len(list) == 0 {
+		return contexts
+	}
+	switch list[0].ref.Type.Resource {
+	case kube.NodeType().Resource:
 		return append([]keymap.Context{keymap.Node}, contexts...)
+	case "cronjobs", "jobs":
+		return append([]keymap.Context{keymap.Cron}, contexts...)
 	}
 	return contexts
 }
@@ -243,7 +265,7 @@ func (p *subjectPage) act(id string) bool {
 		p.turn(p.current + 1)
 	case "tab.prev":
 		p.turn(p.current - 1)
-	case "describe", "yaml", "logs", "birth": // most objects have a tab for it
+	case "describe", "yaml", "logs", "birth", "revisions", "values", "related": // most objects have a tab for it
 		at := slices.IndexFunc(p.tabs, func(t objectTab) bool { return t.id == id })
 		if at < 0 {
 			return false

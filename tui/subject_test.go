@@ -32,8 +32,10 @@ func TestPodPage(t *testing.T) {
 	r.keys("tab")
 	r.shows("[Env]", "REDIS_HOST  redis.defualt.svc", "from Secret cart, key password")
 	r.keys("tab")
+	r.shows("[Traffic]", "shop/web-9cc6f-lm2")
+	r.keys("tab")
 	r.shows("[DNS 1]", "redis.defualt.svc", "NXDOMAIN", "4 tries")
-	r.keys("shift+tab", "left", "left")
+	r.keys("shift+tab", "left", "left", "left")
 	r.shows("[Events 1]")
 	// The keys of lists work on the object; digits stay global.
 	r.keys("y")

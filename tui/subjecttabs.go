@@ -218,11 +218,13 @@ type dnsTab struct {
 
 func newDNSTab(u *ui, ref kube.Ref) *dnsTab {
 	t := &dnsTab{textPane: textPane{u: u, view: textview.New(true), what: ref.Name + "-dns"}}
-	pod, theme := ref.Namespace+"/"+ref.Name, u.theme
-	news := feed.NewBox(u.hub, func(old, new []textview.Line) []textview.Line {
+	pod := ref.Namespace + "/" + ref.Name
+	news := feed.NewBox(u.hub, func(old, new []cluster.DNSQuery) []cluster.DNSQuery {
 		return append(old, new...)[max(0, len(old)+len(new)-textview.MaxLines):]
-	}, func(lines []textview.Line) {
-		t.view.Append(lines...)
+	}, func(list []cluster.DNSQuery) {
+		for i := range list {
+			t.view.Append(u.dnsLine(&list[i]))
+		}
 		u.touch()
 	})
 	began := feed.NewBox(u.hub, nil, func(bool) {
@@ -232,7 +234,7 @@ func newDNSTab(u *ui, ref kube.Ref) *dnsTab {
 	t.feed = feed.New(u.hub, func(ctx context.Context, healthy func()) error {
 		return u.session.DNSLog(ctx, func() { healthy(); began.Put(true) }, func(q cluster.DNSQuery) error {
 			if q.Pod == pod {
-				news.Put([]textview.Line{dnsLine(&q, theme)})
+				news.Put([]cluster.DNSQuery{q})
 			}
 			return nil
 		})
@@ -246,20 +248,23 @@ func newDNSTab(u *ui, ref kube.Ref) *dnsTab {
 }
 
 // dnsLine is one question as a line: what was asked, what came of it, what it cost.
-func dnsLine(q *cluster.DNSQuery, theme *paint.Theme) textview.Line {
+func (u *ui) dnsLine(q *cluster.DNSQuery) textview.Line {
 	var r rich
 	state, result := paint.StateOK, strings.Join(q.Answers, " ")
-	if q.Rcode != "NOERROR" {
+	switch {
+	case q.Rcode != "NOERROR":
 		state, result = paint.StateFail, q.Rcode
-	} else if result == "" {
-		state, result = paint.StateWarn, "no data"
+	case result == "" && q.Type == "AAAA": // programs ask for both families; that there is one is normal
+		state, result = paint.StateOff, u.T("no such record")
+	case result == "":
+		state, result = paint.StateWarn, u.T("no such record")
 	}
-	r.add(state.Role(), theme.Glyph(state, 0)).add(paint.Dim, " "+q.Type).to(8)
+	r.add(state.Role(), u.theme.Glyph(state, 0)).add(paint.Dim, " "+q.Type).to(8)
 	r.add(paint.Plain, strings.TrimSuffix(q.Name, ".")).to(46)
 	r.add(paint.Plain, " ").add(state.Role(), result).to(66)
 	r.add(paint.Dim, fmt.Sprintf(" %s  %s", span(q.Took), q.Source))
 	if n := len(q.Tries); n > 0 {
-		r.add(paint.Warn, fmt.Sprintf("  %d tries", n+1))
+		r.add(paint.Warn, "  "+u.T("%d tries", n+1))
 	}
 	r.end()
 	l := r.lines[0]
@@ -286,56 +291,6 @@ func (t *dnsTab) draw(w, h int) []string {
 		return fill(u.note(u.glyph(paint.StateBusy)+" "+u.T("reading it"), w, h), w, h)
 	}
 	return fill(u.note(u.T("no questions of the pod since you opened this; new ones appear here, those of all pods on %s", u.keys.Key("screen.dns")), w, h), w, h)
-}
-
-// envTab lists the variables of each container.
-type envTab struct {
-	blankPage
-	textPane
-	p *subjectPage
-}
-
-func newEnvTab(p *subjectPage) *envTab {
-	return &envTab{textPane: textPane{u: p.u, view: textview.New(false), what: p.s.ref.Name + "-env"}, p: p}
-}
-
-func (t *envTab) act(id string) bool { return t.textPane.act(id) }
-func (t *envTab) hints() []hint {
-	return t.hintsOf("text.filter", "text.wrap", "text.copy")
-}
-
-func (t *envTab) draw(w, h int) []string {
-	u := t.u
-	if t.p.detail == nil {
-		return t.p.drawUnknown(w, h)
-	}
-	var r rich
-	for i := range t.p.detail.Containers {
-		c := &t.p.detail.Containers[i]
-		if len(c.Env) == 0 {
-			continue
-		}
-		if len(r.lines) > 0 {
-			r.end()
-		}
-		r.add(paint.Title, c.Name).end()
-		widest := 0
-		for _, e := range c.Env {
-			widest = max(widest, min(40, paint.Width(e.Name)))
-		}
-		for _, e := range c.Env {
-			r.add(paint.Plain, "  ").add(paint.Accent, e.Name).to(widest+4).add(paint.Plain, e.Value)
-			if e.From != (kube.EnvSource{}) {
-				r.add(paint.Dim, "  "+u.T("from %s", u.envSource(e.From)))
-			}
-			r.end()
-		}
-	}
-	if len(r.lines) == 0 {
-		return fill(u.note(u.T("its containers have no variables of their own"), w, h), w, h)
-	}
-	t.view.SetText(r.lines)
-	return t.drawText(w, h, !u.state.Stale().IsZero())
 }
 
 // summaryTab is a pod on one page: first what is wrong.

@@ -11,6 +11,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"bonsai/bootstrap/kube"
 	"bonsai/tui/feed"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
@@ -54,6 +55,7 @@ type ui struct {
 	switching map[string]string
 	changing  map[string]string
 	diagnoses map[string]string // in the user's language, by what they are in English
+	mendings  []*mending        // fixes that are being watched
 	waiting   []dialog          // that open when nothing else is being answered or typed
 
 	// view is what was drawn last; stale says that it has to be drawn again.
@@ -342,12 +344,18 @@ func (u *ui) act(id string) bool {
 		u.confirmStop()
 	case "images":
 		u.push(newImagesPage(u, ""))
+	case "traffic":
+		u.push(newTrafficPage(u))
 	case "clusters":
 		u.push(newClustersPage(u))
 	case "checkpoints":
 		u.push(newCheckpointsPage(u))
 	case "doctor":
 		u.push(newDoctorPage(u))
+	case "resources":
+		u.push(newResourcesPage(u))
+	case "access":
+		u.askAccess(kube.AccessQuery{})
 	case "file":
 		u.openFile()
 	case "node.add":

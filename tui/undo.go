@@ -23,6 +23,10 @@ func (u *ui) reversalOf(ctx context.Context, a kube.Action) (*undo, error) {
 		return u.undoBy(kube.Action{Verb: kube.VerbUncordon, Ref: a.Ref}, u.T("uncordon %s", a.Ref.Name)), nil
 	case kube.VerbUncordon:
 		return u.undoBy(kube.Action{Verb: kube.VerbCordon, Ref: a.Ref}, u.T("cordon %s", a.Ref.Name)), nil
+	case kube.VerbSuspend:
+		return u.undoBy(kube.Action{Verb: kube.VerbResume, Ref: a.Ref}, u.T("resume %s", (&subject{ref: a.Ref}).name())), nil
+	case kube.VerbResume:
+		return u.undoBy(kube.Action{Verb: kube.VerbSuspend, Ref: a.Ref}, u.T("suspend %s", (&subject{ref: a.Ref}).name())), nil
 	case kube.VerbScale:
 		text, err := u.session.YAML(ctx, a.Ref)
 		if err != nil {

@@ -38,6 +38,7 @@ func verbs() []*verb {
 		{id: "shell", title: "shell", change: true, why: needsShell, run: func(u *ui, l []subject) { u.openShell(&l[0]) }},
 		{id: "birth", title: "how it was created", why: needsPod, run: func(u *ui, l []subject) { u.openSubject(&l[0], "birth") }},
 		{id: "dns", title: "its DNS questions", why: needsPod, run: func(u *ui, l []subject) { u.openDNS(&l[0]) }},
+		{id: "why", title: "why does it not reach something, or is not reached", why: needsWay, run: func(u *ui, l []subject) { u.why(&l[0]) }},
 		{id: "forward", title: "forward a port to this machine", change: true, why: needsForward, run: func(u *ui, l []subject) { u.askForward(&l[0]) }},
 		{id: "owner", title: "go to what owns it", why: needsOwner, run: func(u *ui, l []subject) { u.openOwner(&l[0]) }},
 		{id: "edit", title: "edit", change: true, run: func(u *ui, l []subject) { u.edit(&l[0]) }},
@@ -50,6 +51,17 @@ func verbs() []*verb {
 		{id: "node.restart", title: "restart the node", change: true, many: true, outside: true, why: needsPlannedNode, run: func(u *ui, l []subject) { u.askRestartNodes(l) }},
 		{id: "node.limits", title: "processors and memory of the node", change: true, many: true, outside: true, why: needsPlannedNode, run: func(u *ui, l []subject) { u.askLimits(l) }},
 		{id: "node.images", title: "images of the node", why: needsPlannedNode, run: func(u *ui, l []subject) { u.push(newImagesPage(u, l[0].ref.Name)) }},
+		{id: "revisions", title: "revisions: compare, go back", why: needsRevisions, run: func(u *ui, l []subject) { u.openSubject(&l[0], "revisions") }},
+		{id: "rollout.undo", title: "go back to the revision before", change: true, why: needsRevisions, run: func(u *ui, l []subject) { u.askRollback(l[0].ref, 0, nil) }},
+		{id: "related", title: "what it uses, and what uses it", why: needsRelations, run: func(u *ui, l []subject) { u.openSubject(&l[0], "related") }},
+		{id: "rights", title: "what it may do", why: needsAccount, run: func(u *ui, l []subject) {
+			u.push(newRightsPage(u, kube.Subject{Kind: "ServiceAccount", Namespace: l[0].ref.Namespace, Name: l[0].ref.Name}))
+		}},
+		{id: "values", title: "show the values", why: needsValues, run: func(u *ui, l []subject) { u.openSubject(&l[0], "values") }},
+		{id: "image.set", title: "set the image", change: true, why: needsImages, run: func(u *ui, l []subject) { u.askImages(&l[0]) }},
+		{id: "resources.set", title: "set requests and limits", change: true, why: needsTemplate, run: func(u *ui, l []subject) { u.askResources(&l[0]) }},
+		{id: "cron.run", title: "run it now", change: true, why: needsCronJob, run: func(u *ui, l []subject) { u.runCronJob(&l[0]) }},
+		{id: "cron.suspend", title: "suspend or resume", change: true, why: needsSuspend, run: func(u *ui, l []subject) { u.suspend(&l[0]) }},
 		{id: "copy.name", title: "copy the name", run: func(u *ui, l []subject) { u.copy(l[0].ref.Name) }},
 		{id: "copy.line", title: "copy the line", run: func(u *ui, l []subject) { u.copy(strings.TrimSpace(l[0].line)) }},
 		{id: "delete", title: "delete", change: true, many: true, run: func(u *ui, l []subject) { u.askDelete(l) }},
@@ -236,7 +248,10 @@ func (u *ui) openActions() {
 }
 
 // do carries out one action on an object and keeps what it was.
-func (u *ui) do(a kube.Action, said string) {
+func (u *ui) do(a kube.Action, said string) { u.doThen(a, said, nil) }
+
+// doThen is do; then, if it is not nil, is called when it was done, with what takes it back, if anything does.
+func (u *ui) doThen(a kube.Action, said string, then func(back *undo)) {
 	entry := u.record(actionCommand(a))
 	var back *undo
 	u.work(said, func(ctx context.Context, report func(string)) error {
@@ -249,11 +264,17 @@ func (u *ui) do(a kube.Action, said string) {
 			return
 		}
 		u.did(said, back)
+		if then != nil {
+			then(back)
+		}
 	})
 }
 
 // askDelete names what goes, and what that does, and asks.
-func (u *ui) askDelete(list []subject) {
+func (u *ui) askDelete(list []subject) { u.askDeleteThen(list, nil) }
+
+// askDeleteThen is askDelete; then, if it is not nil, is called when an object was deleted.
+func (u *ui) askDeleteThen(list []subject, then func(back *undo)) {
 	if u.allPlanned(list) {
 		u.askDeleteNodes(nodeNames(list))
 		return
@@ -283,7 +304,7 @@ func (u *ui) askDelete(list []subject) {
 	text = append(text, u.T("cluster: %s", u.session.Name()))
 	u.ask(title, text, u.T("Delete"), typed, func() {
 		for i := range list {
-			u.do(kube.Action{Verb: kube.VerbDelete, Ref: list[i].ref, Grace: -1}, u.T("delete %s", list[i].name()))
+			u.doThen(kube.Action{Verb: kube.VerbDelete, Ref: list[i].ref, Grace: -1}, u.T("delete %s", list[i].name()), then)
 		}
 	})
 }
@@ -317,13 +338,20 @@ func (u *ui) effectOf(s *subject) (effect, typed string) {
 }
 
 func (u *ui) askScale(s *subject) {
+	u.askReplicas(s, func(n int) {
+		u.do(kube.Action{Verb: kube.VerbScale, Ref: s.ref, Replicas: n}, u.T("scale %s to %d", s.name(), n))
+	})
+}
+
+// askReplicas asks for a number of pods.
+func (u *ui) askReplicas(s *subject, then func(n int)) {
 	u.openPrompt(&prompt{label: u.T("replicas of %s: ", s.ref.Name), kind: "scale", only: digit, done: func(text string) {
 		n, err := strconv.Atoi(strings.TrimSpace(text))
 		if err != nil || n < 0 || n > 10000 {
 			u.toast.say(paint.Fail, u.T("%q is not a number of replicas", text))
 			return
 		}
-		u.do(kube.Action{Verb: kube.VerbScale, Ref: s.ref, Replicas: n}, u.T("scale %s to %d", s.name(), n))
+		then(n)
 	}}, "")
 }
 

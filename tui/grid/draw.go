@@ -124,6 +124,7 @@ func (g *Grid) layout(w int) (shown, widths []int) {
 			shown = append(shown, i)
 		}
 	}
+	kept := g.kept()
 	natural := func(c int) int {
 		n := max(g.widths[c], paint.Width(g.columns[c].Title), g.columns[c].Min)
 		if g.columns[c].Kind == Age {
@@ -135,10 +136,14 @@ func (g *Grid) layout(w int) (shown, widths []int) {
 		return n
 	}
 	least := func(c int) int {
+		n := min(natural(c), 8)
 		if m := g.columns[c].Min; m > 0 {
-			return min(m, natural(c))
+			n = min(m, natural(c))
 		}
-		return min(natural(c), 8)
+		if c == kept { // it has to be readable, also where all columns are shown
+			n = max(n, min(natural(c), w/3))
+		}
+		return n
 	}
 	// Columns go, the most dispensable first, until the rest has room at its least.
 	for len(shown) > 1 {
@@ -154,7 +159,7 @@ func (g *Grid) layout(w int) (shown, widths []int) {
 		}
 		shown = append(shown[:drop:drop], shown[drop+1:]...)
 	}
-	// What is left shrinks where it is widest.
+	// What is left shrinks where it is widest, what the row is about after all others.
 	total := 0
 	for _, c := range shown {
 		widths = append(widths, natural(c))
@@ -163,7 +168,10 @@ func (g *Grid) layout(w int) (shown, widths []int) {
 	for total > w {
 		widest := -1
 		for n, c := range shown {
-			if widths[n] > least(c) && (widest < 0 || widths[n] > widths[widest]) {
+			if widths[n] <= least(c) {
+				continue
+			}
+			if widest < 0 || shown[widest] == kept || c != kept && widths[n] > widths[widest] {
 				widest = n
 			}
 		}
@@ -174,6 +182,21 @@ func (g *Grid) layout(w int) (shown, widths []int) {
 		total--
 	}
 	return shown, widths
+}
+
+// kept is the column that says what the row is about: the only one that is never left out. -1 if there are several.
+func (g *Grid) kept() int {
+	kept := -1
+	for i, c := range g.columns {
+		switch {
+		case c.Drop > 0:
+		case kept >= 0:
+			return -1
+		default:
+			kept = i
+		}
+	}
+	return kept
 }
 
 // Click handles a click into what the grid drew; y counts from its first line. It says whether that did something:

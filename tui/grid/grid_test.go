@@ -189,6 +189,25 @@ func TestColumnsGoByPriority(t *testing.T) {
 	}
 }
 
+// TestNamesAreReadableWhereAllColumnsAreShown: the others go, or get narrow, before what the row is about.
+func TestNamesAreReadableWhereAllColumnsAreShown(t *testing.T) {
+	columns := []Column{{Title: "Name", Min: 14}}
+	name := "checkout-worker-7d9f4c8b6-x2k4p"
+	cells := []string{name}
+	for i := range 9 {
+		columns = append(columns, Column{Title: fmt.Sprint("Column", i), Wide: true, Max: 48, Drop: 4 + i})
+		cells = append(cells, strings.Repeat("x", 20))
+	}
+	g := New(columns)
+	g.Set(Item{ID: "a", Key: "a", Cells: cells})
+	g.SetWide(true)
+	for _, w := range []int{100, 120, 200} {
+		if got := ansi.Strip(g.Draw(look(t), w, 5)[1]); !strings.Contains(got, name) || ansi.StringWidth(got) != w {
+			t.Errorf("%d cells: %q", w, got)
+		}
+	}
+}
+
 func TestClick(t *testing.T) {
 	g := filled(t)
 	lines := g.Draw(look(t), 80, 10)

@@ -15,6 +15,7 @@ const (
 	About    Context = "about"    // an object: one that a row is, or that it is about
 	Object   Context = "object"   // the object under the cursor, or the one whose page it is
 	Node     Context = "node"     // an object that is a node
+	Cron     Context = "cron"     // an object that is a CronJob or a Job
 	Tabs     Context = "tabs"     // the page of an object
 	Pods     Context = "pods"     // tables of pods
 	Problems Context = "problems" // the overview, and the page of a problem
@@ -24,6 +25,8 @@ const (
 	Addons   Context = "addons"
 	Control  Context = "control"
 	Images   Context = "images"   // images of the nodes
+	Traffic  Context = "traffic"  // who talks to whom
+	Way      Context = "way"      // the steps from a pod to something else
 	Clusters Context = "clusters" // the clusters of this user
 	// Checkpoints are those of the cluster, Doctor is what is looked at on this machine.
 	Checkpoints Context = "checkpoints"
@@ -33,11 +36,15 @@ const (
 	Forwards    Context = "forwards" // ports that are forwarded
 	History     Context = "history"  // what was done from here
 	Changes     Context = "changes"  // what has happened to objects
-	Panes       Context = "panes"    // panes beside each other, on wide terminals
-	Scroll      Context = "scroll"   // every text
-	Text        Context = "text"     // a text that has a page of its own
-	Lines       Context = "lines"    // a text whose lines can be narrowed down and shown in several ways
-	Search      Context = "search"   // a text in which something is searched
+	Revisions   Context = "revisions"
+	Access      Context = "access"  // who may do what
+	Related     Context = "related" // what an object uses, and what uses it
+	Values      Context = "values"  // what may have values of Secrets in it
+	Panes       Context = "panes"   // panes beside each other, on wide terminals
+	Scroll      Context = "scroll"  // every text
+	Text        Context = "text"    // a text that has a page of its own
+	Lines       Context = "lines"   // a text whose lines can be narrowed down and shown in several ways
+	Search      Context = "search"  // a text in which something is searched
 	Logs        Context = "logs"
 	Start       Context = "start"  // the start view
 	Offers      Context = "offers" // the start view before a start
@@ -67,6 +74,7 @@ func Places() []Place {
 		{Object, "For the object under the cursor, those that are marked, or the one whose page it is", []Context{About}},
 		{About, "For an object, also one that an event or a forwarded port is about", nil},
 		{Node, "For a node", []Context{About}},
+		{Cron, "For a CronJob or a Job", []Context{About}},
 		{Tabs, "On the page of an object", []Context{Object}},
 		{Pods, "In tables of pods", []Context{Objects}},
 		{Problems, "On the overview and on the page of a problem", []Context{Object, List}},
@@ -76,6 +84,8 @@ func Places() []Place {
 		{Addons, "On the screen of addons", []Context{Table}},
 		{Control, "On the screen of the control plane", []Context{Table}},
 		{Images, "On the page of images", []Context{Table}},
+		{Traffic, "On the page of traffic", []Context{Table}},
+		{Way, "On the page of a way from a pod to something else", []Context{List}},
 		{Clusters, "On the page of clusters", []Context{Table}},
 		{Checkpoints, "On the page of checkpoints", []Context{Table}},
 		{Doctor, "On the page of this machine", []Context{Table}},
@@ -84,6 +94,10 @@ func Places() []Place {
 		{Forwards, "On the screen of ports, for ports of this machine", []Context{About, Table}},
 		{History, "In the list of what was done", []Context{List}},
 		{Changes, "Where changes of objects are listed", []Context{About}},
+		{Revisions, "Where revisions of a workload are listed", []Context{Lines}},
+		{Related, "Where it is listed what an object uses", []Context{Lines}},
+		{Access, "On the page of who may do what", []Context{Lines}},
+		{Values, "Where values of Secrets can be shown", []Context{Lines}},
 		{Panes, "Where panes stand beside each other", nil},
 		{Scroll, "In every text", nil},
 		{Text, "In logs and other texts", []Context{Scroll}},

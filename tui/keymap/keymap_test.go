@@ -99,11 +99,11 @@ func TestParse(t *testing.T) {
 		"no mapping":   {"- a", []string{"not a YAML mapping"}, at(Pods), map[string]string{"l": "logs"}},
 
 		// What has the same key elsewhere keeps it.
-		"cordon alone":      {"cordon: U", nil, at(DNS), map[string]string{"u": "dns.group", "U": ""}},
-		"cordon on a node":  {"cordon: U", nil, at(Node, Objects), map[string]string{"U": "cordon", "u": ""}},
-		"group alone":       {"dns.group: U", nil, at(Node, Objects), map[string]string{"u": "cordon"}},
+		"cordon alone":      {"cordon: E", nil, at(DNS), map[string]string{"u": "dns.group", "E": ""}},
+		"cordon on a node":  {"cordon: E", nil, at(Node, Objects), map[string]string{"E": "cordon", "u": ""}},
+		"group alone":       {"dns.group: E", nil, at(Node, Objects), map[string]string{"u": "cordon"}},
 		"restart alone":     {"restart: E", nil, at(Node, Objects), map[string]string{"r": "node.restart"}},
-		"mark alone":        {"mark: m", nil, at(Addons), map[string]string{" ": "addon.toggle"}},
+		"mark alone":        {"mark: E", nil, at(Addons), map[string]string{" ": "addon.toggle"}},
 		"fix alone":         {"fix: E", nil, at(Events), map[string]string{"f": "events.warnings", "E": "fix"}},
 		"its own place":     {"dns.group: d", []string{"d now is dns.group; describe has lost it (dns)"}, at(DNS), map[string]string{"d": "dns.group"}},
 		"and not elsewhere": {"dns.group: d", []string{"(dns)"}, at(Pods), map[string]string{"d": "describe"}},

@@ -13,10 +13,16 @@ type LoadHistory struct {
 	CPUTop float64
 	Links  map[string]*Series          // rate by LinkKey
 	Pods   map[string]cluster.PodUsage // by UID, of the newest load
+	// PodMemory is the memory of pods by UID, of those that are there, every podStep loads: there may be thousands.
+	PodMemory map[string]*Series
+	loads     int
 }
 
+// podStep is how many loads there are to a value of PodMemory, podValues how many values it has.
+const podStep, podValues = 10, 30
+
 func newLoadHistory() LoadHistory {
-	return LoadHistory{Nodes: map[string]*Series{}, Links: map[string]*Series{}, Pods: map[string]cluster.PodUsage{}}
+	return LoadHistory{Nodes: map[string]*Series{}, Links: map[string]*Series{}, Pods: map[string]cluster.PodUsage{}, PodMemory: map[string]*Series{}}
 }
 
 // LinkKey names the traffic from one component to another.
@@ -31,6 +37,18 @@ func (h *LoadHistory) add(l cluster.Load) {
 		h.Nodes[n.Node].add(n.CPU)
 		for _, p := range n.Pods {
 			h.Pods[p.UID] = p
+			if h.PodMemory[p.UID] == nil {
+				h.PodMemory[p.UID] = &Series{}
+			} else if h.loads%podStep != 0 {
+				continue
+			}
+			h.PodMemory[p.UID].addOf(float64(p.Memory), podValues)
+		}
+	}
+	h.loads++
+	for uid := range h.PodMemory {
+		if _, ok := h.Pods[uid]; !ok {
+			delete(h.PodMemory, uid)
 		}
 	}
 	h.CPUTop = 0.2
@@ -58,8 +76,11 @@ type Series struct {
 	total  int // how many there have ever been
 }
 
-func (s *Series) add(v float64) {
-	if len(s.values) >= historyLength {
+func (s *Series) add(v float64) { s.addOf(v, historyLength) }
+
+// addOf is add of a series that has at most so many values.
+func (s *Series) addOf(v float64, most int) {
+	if len(s.values) >= most {
 		s.values = append(s.values[:0], s.values[1:]...)
 	}
 	s.values = append(s.values, v)

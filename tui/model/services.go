@@ -78,7 +78,7 @@ func CleanService(l *kube.ServiceLine, clean func(string) string) {
 	l.Ports, l.Reachable = slices.Clone(l.Ports), slices.Clone(l.Reachable)
 	for i := range l.Ports {
 		p := &l.Ports[i]
-		p.Target, p.Protocol = clean(p.Target), clean(p.Protocol)
+		p.Name, p.AppProtocol, p.Target, p.Protocol = clean(p.Name), clean(p.AppProtocol), clean(p.Target), clean(p.Protocol)
 	}
 	for i := range l.Reachable {
 		a := &l.Reachable[i]

@@ -32,7 +32,7 @@ var zhDiagnoses = []phrase{
 	{"its pods do not say how much {} they request", "其 Pod 没有声明请求多少 {}"}, {"it scales by the share of the request that is used", "它按已用占请求的比例扩缩"}, {"nothing provides its metrics", "没有组件提供其指标"},
 	{"spec.scaleTargetRef names it, and namespace {} has no such object", "spec.scaleTargetRef 指向它，而命名空间 {} 中没有这个对象"}, {"the API server has no kind {} in {}", "API server 在 {2} 中没有类型 {1}"},
 	{"there are no metrics", "没有指标"},
-	{"the API metrics.k8s.io, from which it gets the use of CPU and memory, does not exist: metrics-server is not installed", "用于获取 CPU 和内存用量的 API metrics.k8s.io 不存在：未安装 metrics-server"},
+	{"the API metrics.k8s.io, from which it gets the use of CPU and memory, does not exist: the addon metrics-server is disabled", "用于获取 CPU 和内存用量的 API metrics.k8s.io 不存在：插件 metrics-server 已停用"},
 	{"webhook {} refuses whatever it covers, because nobody answers it", "webhook {} 因无人响应而拒绝其覆盖的一切请求"}, {"its failurePolicy is Fail", "其 failurePolicy 为 Fail"},
 
 	{"its Service {} does not exist", "其 Service {} 不存在"}, {"no pod of its Service {} is ready", "其 Service {} 的 Pod 都未就绪"}, {"the API server cannot call it: {}", "API server 无法调用它：{}"},
@@ -115,11 +115,18 @@ var zhDiagnoses = []phrase{
 	{"the budget never allows an eviction, so nodes with its pods cannot be drained", "该预算从不允许驱逐，因此有其 Pod 的节点无法腾空"},
 
 	// Services, ingresses, names, ports.
+	{"leads to Service {}, which does not exist", "通往 Service {}，而它不存在"}, {"leads to port {} of Service {}, which has no such port", "通往 Service {2} 的端口 {1}，而它没有该端口"},
+	{"requests for {} are to go there", "对 {} 的请求应发往那里"}, {"Service {} has port {}", "Service {} 有端口 {}"}, {"Service {} has the ports {}", "Service {} 有端口 {}"},
+	{"the certificate for {} is to come from it", "{} 的证书应来自它"}, {"claims {}, which {} {} has", "声明了 {1}，而它已属于 {2} {3}"},
+	{"only one of them gets the requests, usually the older one", "其中只有一个会得到请求，通常是较早的那个"},
 	{"it names no class, and none is the default", "它没有指定类，也没有默认类"}, {"ingress class {} does not exist", "Ingress 类 {} 不存在"}, {"its load balancer stays pending", "其负载均衡器一直等待中"},
 	{"nothing in this cluster gives Services of type LoadBalancer an address", "此集群中没有组件为 LoadBalancer 类型的 Service 分配地址"}, {"nothing in this cluster gives Services of load balancer class {} an address", "此集群中没有组件为负载均衡类 {} 的 Service 分配地址"},
+	{"the addon {}, which would give it an address, is disabled", "为其分配地址的插件 {} 已停用"}, {"it gets no address: {}", "它得不到地址：{}"},
+	{"the addon {}, which would serve it, is disabled", "为其服务的插件 {} 已停用"}, {"the addon {}, which would serve it, does not run: {}", "为其服务的插件 {} 没有运行：{}"},
+	{"the addon {}, which would give it an address, does not run: {}", "为其分配地址的插件 {} 没有运行：{}"}, {"the addon {} has not given it an address yet", "插件 {} 尚未为它分配地址"},
 	{"at a node's address it can be reached already: {}", "通过节点地址已可访问：{}"}, {"no controller serves it", "没有控制器为它服务"},
 	{"asks DNS for {}: no such name", "向 DNS 查询 {}：没有这个名称"}, {"nothing has this name", "没有任何对象叫这个名称"}, {"meant {}?", "是否指 {}？"}, {"there is no Service {} in namespace {}", "命名空间 {2} 中没有 Service {1}"},
-	{"there is no namespace {}", "没有命名空间 {}"}, {"because of that {}", "因此 {}"}, {"the pod network of this cluster does not enforce NetworkPolicies: they are stored, and all traffic passes", "此集群的 Pod 网络不执行 NetworkPolicy：它们只被保存，所有流量都会通过"},
+	{"there is no namespace {}", "没有命名空间 {}"}, {"because of that {}", "因此 {}"}, {"the addon {} is disabled: policies are stored, and all traffic passes", "插件 {} 已禁用：策略只被保存，所有流量都会通过"},
 	{"its NetworkPolicies are not enforced here: {}", "其 NetworkPolicy 在此不被执行：{}"}, {"the host port that the pod requests is not free on any node", "该 Pod 请求的主机端口在任何节点上都不空闲"},
 	{"host port {} is taken on every node that could take the pod", "主机端口 {} 在每个可容纳该 Pod 的节点上都被占用"}, {"pods with a host port cannot share a node", "使用主机端口的 Pod 不能共用节点"}, {"{} is taken on node {}", "{} 在节点 {} 上被占用"},
 	{"pod {} has it: {}", "Pod {} 占用它：{}"}, {"{} of the node has it: {}", "节点的 {} 占用它：{}"}, {"{} is taken inside the pod", "{} 在 Pod 内被占用"},

@@ -72,6 +72,7 @@ var zhDNS = map[string]string{
 	"%s currently has no ready pod":                                           "%s 目前没有通往任何 Pod",
 	"the cluster is not running, so it has no Services":                       "集群未运行，没有 Service",
 	"%s copies %s, %s stops it; it follows its pods and lasts until you quit": "按 %s 复制 %s，按 %s 停止；它跟随其 Pod，直到你退出",
+	"%s is from %s, and %s claims it, too":                                    "%s 来自 %s，%s 也声明了它",
 	"%s forwards a port of this machine to it":                                "按 %s 把本机端口转发到它",
 	"nothing answers: no pod matches its selector, or it has none":            "没有应答：没有 Pod 匹配其选择器，或没有选择器",
 	"nothing answers: %d/%d of its pods ready":                                "没有应答：%d/%d 个 Pod 就绪",

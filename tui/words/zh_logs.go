@@ -33,6 +33,8 @@ var zhLogs = map[string]string{
 	"controllers act on it as on any change; it can be reverted, too": "控制器会像对待任何更改一样处理它；它本身也可以还原",
 	"%s is as it was at %s": "%s 已还原到 %s 时的状态", "%s was created again": "%s 已重新创建",
 	"what has happened to it": "它发生过什么", "History": "历史",
+	"Requests": "请求", "no requests through the gateway yet; new ones appear here": "还没有经过网关的请求；新请求会显示在这里",
+	"the gateway has served nothing on any node; see  %s": "网关尚未在任何节点上提供服务；查看  %s",
 	"Summary": "摘要", "Env": "环境变量", "Birth": "创建过程", "Describe": "描述",
 	"only one container, or one pod": "仅一个容器或一个 Pod", "the whole line, JSON over several": "显示整行，JSON 分多行", "the next tab of the object": "对象的下一个标签页", "the previous tab": "上一个标签页",
 	"only one": "仅一个", "next run": "下一次运行", "previous": "前一次", "whole line": "整行", "next tab": "下一标签页", "find": "查找",

@@ -49,7 +49,11 @@ var zhNodes = map[string]string{
 	"stop the cluster under the cursor": "停止光标处的集群", "new": "新建", "go to a new cluster": "前往新集群", "delete the cluster": "删除集群", "start the cluster": "启动集群", "stop": "停止", "start": "启动",
 
 	// Images.
-	"IMAGES": "镜像", "images": "镜像", "images in the nodes": "节点中的镜像", "pull": "拉取", "load": "加载", "remove": "移除", "node": "节点", "%s does not have it": "%s 没有它",
+	"TRAFFIC": "流量", "traffic": "流量", "who talks to whom": "谁与谁通信", "To": "目标", "Asked": "查询的名称", "New/s": "新建/秒", "Failed/s": "失败/秒",
+	"Sent/s": "发送/秒", "Received/s": "接收/秒", "measuring traffic": "正在测量流量", "no traffic is seen": "没有看到流量", "all traffic": "所有流量", "traffic of pods": "Pod 的流量", "%d refused": "%d 次被拒绝",
+	"%d without answer": "%d 次无应答", "of nodes": "节点", "with nodes and this machine, or of pods only": "包括节点和本机，或仅 Pod", "through Service %s": "经由 Service %s", "measured on %s": "在 %s 上测量",
+	"not measured: %s": "未测量：%s",
+	"IMAGES":           "镜像", "images": "镜像", "images in the nodes": "节点中的镜像", "pull": "拉取", "load": "加载", "remove": "移除", "node": "节点", "%s does not have it": "%s 没有它",
 	"pulled, or part of the node": "拉取而来，或节点自带", "loaded": "已加载", "list the images of the container engine": "列出容器引擎的镜像", "on %d of %d nodes": "在 %d / %d 个节点上",
 	"load which image of the container engine? Or type the path of an archive": "加载容器引擎的哪个镜像？或输入归档文件的路径",
 	"pull an image": "拉取镜像", "image": "镜像", "Pull": "拉取", "every node pulls it from its registry, as it does for a pod": "每个节点从其镜像仓库拉取，与为 Pod 拉取相同", "such as nginx:alpine": "例如 nginx:alpine",
@@ -76,7 +80,7 @@ var zhNodes = map[string]string{
 
 	// The cluster file.
 	"the cluster file: view, plan, apply": "集群文件：查看、计划、应用", "the file that makes this cluster again": "可重建此集群的文件", "what a cluster file would change": "集群文件会更改什么",
-	"choose a file first: %s": "请先选择文件：%s", "cluster file: ": "集群文件：", "%s is not a file that can be read": "%s 不是可读取的文件", "the plan is not there yet": "计划尚未得出",
+	"choose a file first: %s": "请先选择文件：%s", "cluster file: ": "集群文件：", "%s is not a file that can be read": "%s 不是可读取的文件", "the plan is still being made; you are asked once it is complete": "计划仍在生成；完成后会询问",
 	"this file cannot be applied to the cluster as it is": "该文件无法应用于当前集群", "apply %s?": "应用 %s？", "Apply": "应用", "apply %s": "应用 %s", "plan a file": "计划文件", "apply it": "应用",
 	"make the cluster what the file says": "使集群与文件一致", "the cluster's own": "集群自己的文件",
 }
