@@ -10,7 +10,7 @@ DEBS=$OUT/debs # packages as they come from the archive
 E2E=registry.k8s.io/e2e-test-images
 ENVPATH='ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-renew "$IMAGES" go.mod go.sum lib.sh images.sh getent/getent.c cmd/archive/main.go ../coredns/go.mod
+renew "$IMAGES" go.mod go.sum lib.sh images.sh getent/getent.c cmd/archive/main.go cmd/layout/main.go ../coredns/go.mod
 mkdir -p "$WORK" "$DEBS/partial"
 
 K8S=$(cd "$KIT" && go mod download k8s.io/kubernetes && go list -m -f '{{.Dir}}' k8s.io/kubernetes)
@@ -161,8 +161,7 @@ busybox() {
 }
 
 # agnhost, and what upstream bases on it. Upstream's is Alpine; ours is Debian with busybox (the shared build: the static
-# one runs its own commands before those in PATH). Left out, as no conformance test needs them: the content of the fake
-# registry, ipcs.
+# one runs its own commands before those in PATH), without ipcs, which no conformance test needs.
 agnhost() {
 	local tag dir='' name
 	local expose=('EXPOSE 80' 'EXPOSE 8080' 'EXPOSE 8081' 'EXPOSE 9376' 'EXPOSE 5000')
@@ -204,6 +203,11 @@ agnhost_root() {
 	musl-gcc -Os -Wall -static -o "$dir/usr/bin/getent" "$KIT/getent/getent.c"
 	cp "$K8S"/test/images/agnhost/porter/localhost.{crt,key} "$dir/"
 	chmod 644 "$dir"/localhost.*
+	# What fake-registry-server serves: the list is upstream's.
+	local image tag internal
+	while read -r image tag internal; do
+		"$BIN/layout" "$dir/var/registry" "$(archive "registry.k8s.io/$image:$tag")" "$image" "$internal"
+	done <"$K8S/test/images/agnhost/fakeregistryserver/images.txt"
 	# The account of the tests of supplemental groups.
 	echo 'user-defined-in-image:x:1000:1000::/home/user-defined-in-image:/bin/sh' >>"$dir/etc/passwd"
 	printf '%s\n' 'user-defined-in-image:x:1000:' 'group-defined-in-image:x:50000:user-defined-in-image' >>"$dir/etc/group"

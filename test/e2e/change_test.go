@@ -17,6 +17,7 @@ import (
 
 // TestChange changes one running cluster in every way that start knows.
 func TestChange(t *testing.T) {
+	t.Parallel()
 	c := harness.New(t)
 	c.Start(t, "--nodes", "2")
 	c.LoadImages(t)

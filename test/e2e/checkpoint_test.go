@@ -49,6 +49,7 @@ func makeConfigMap(t *testing.T, n *harness.Namespace, name string) {
 
 // TestCheckpoints: a cluster is taken back to how it was, with its nodes running.
 func TestCheckpoints(t *testing.T) {
+	t.Parallel()
 	c := harness.New(t)
 	c.Start(t, "--nodes", "2")
 	c.LoadImages(t)

@@ -29,6 +29,7 @@ manifests: [crd.yaml, lamp.yaml]
 // TestAFileSetsUpKubernetes: mounts, gates, arguments, configurations and manifests are in force, change by apply, and are
 // still there after a stop and a start.
 func TestAFileSetsUpKubernetes(t *testing.T) {
+	t.Parallel()
 	c := harness.New(t)
 	dir := t.TempDir()
 	write := func(name, text string) string {

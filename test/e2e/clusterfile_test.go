@@ -17,6 +17,7 @@ import (
 
 // TestAClusterIsWhatAFileSays from its creation to its copy.
 func TestAClusterIsWhatAFileSays(t *testing.T) {
+	t.Parallel()
 	c := harness.New(t)
 	path := filepath.Join(t.TempDir(), "cluster.yaml")
 	write := func(fields string) {

@@ -16,6 +16,7 @@ import (
 
 // TestComponentsAreVisible: as pods in kube-system, with states and logs, and as component statuses.
 func TestComponentsAreVisible(t *testing.T) {
+	t.Parallel()
 	c := harness.New(t)
 	c.Start(t, "--nodes", "2")
 	pods := c.Client(t).CoreV1().Pods(metav1.NamespaceSystem)

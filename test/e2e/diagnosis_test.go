@@ -31,6 +31,7 @@ type expected struct{ Kind, Object, Summary, Cause, Hint, Fix string }
 // TestDiagnosis injects every fault that status knows, all at once, and checks cause and fix of each in status. Before
 // and after that, a cluster in which nothing is wrong has no problem, even while it is busy.
 func TestDiagnosis(t *testing.T) {
+	t.Parallel()
 	c := harness.New(t)
 	c.Start(t, "--nodes", "2")
 	c.LoadImages(t)
@@ -231,6 +232,18 @@ func faultsAround() []planted {
 		})), expected{
 			Kind: cluster.ProblemConfig, Object: web, Summary: "Secret certificate does not exist", Cause: "its volume tls", Hint: "get secrets",
 		}, 1},
+		{"Ingress to a Service that does not exist", func(t *testing.T, n *harness.Namespace) {
+			n.Kubectl(t, "-n", n.Namespace, "create", "service", "clusterip", "shop", "--tcp=80:80", "--clusterip=None")
+			n.Kubectl(t, "-n", n.Namespace, "create", "ingress", "front", "--rule=shop.test/=shpo:80")
+		}, expected{
+			Kind: cluster.ProblemBackend, Object: "ingress/NS/front", Summary: "leads to Service shpo, which does not exist; meant shop?", Cause: "requests for shop.test/", Hint: "edit ingress front",
+		}, 0},
+		{"two Ingresses of one host", func(t *testing.T, n *harness.Namespace) {
+			n.Kubectl(t, "-n", n.Namespace, "create", "ingress", "one", "--rule="+n.Namespace+".test/=none:80")
+			n.Kubectl(t, "-n", n.Namespace, "create", "ingress", "two", "--rule="+n.Namespace+".test/=none:80")
+		}, expected{
+			Kind: cluster.ProblemHost, Object: "ingress/NS/two", Summary: "which Ingress ", Cause: "only one of them gets the requests", Hint: "edit ingress two",
+		}, 0},
 		{"quota", func(t *testing.T, n *harness.Namespace) {
 			n.Kubectl(t, "-n", n.Namespace, "create", "quota", "few", "--hard=pods=0")
 			deploy(t, n, "web", 1, idle)

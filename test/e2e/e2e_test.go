@@ -12,6 +12,7 @@ import (
 func TestMain(m *testing.M) { harness.Main(m) }
 
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	c := harness.New(t)
 	registries := serveRegistries(t)
 	c.Start(t, append([]string{"--nodes", "3"}, registries.flags...)...)
@@ -39,6 +40,7 @@ func TestCluster(t *testing.T) {
 		{"DNS made visible", testDNSVisible},
 		{"DNS survives its agent", testDNSSurvivesItsAgent},
 		{"load", testLoad},
+		{"flows", testFlows},
 		{"exec, attach and logs", testExecAttachLogs},
 		{"port-forward", testPortForward},
 		{"cp", testCopy},

@@ -36,6 +36,7 @@ func wantHistory(t *testing.T, c *harness.Cluster, object string, want ...string
 
 // TestHistory: what kubectl does is recorded with who did it, over a stop, a crash and a restore, and can be taken back.
 func TestHistory(t *testing.T) {
+	t.Parallel()
 	c := harness.New(t)
 	c.Start(t, "--nodes", "0")
 	value := func() string {

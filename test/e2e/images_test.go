@@ -84,6 +84,7 @@ func ociArchive(t *testing.T, name string) (file, digest string) {
 
 // Pods find loaded images by digest without a registry, and nodes that come later have them.
 func TestLoadedImages(t *testing.T) {
+	t.Parallel()
 	c := harness.New(t)
 	tag, digest := engineImage(t, "hello")
 	_, only, _ := strings.Cut(digest, "@")

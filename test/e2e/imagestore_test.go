@@ -23,6 +23,7 @@ import (
 // What was loaded reaches nodes that come later also when the engine, the archive and every node that had it are gone, and is
 // removed from this machine when no cluster needs it.
 func TestImagesOutliveTheirNodes(t *testing.T) {
+	t.Parallel()
 	c := harness.New(t)
 	c.Start(t, "--nodes", "1")
 	first := c.Nodes(t)[0]

@@ -14,6 +14,7 @@ import (
 // Images are built into all nodes, built again with only what changed, saved, pulled and removed; what was removed does not
 // come back with a new node.
 func TestImageVerbs(t *testing.T) {
+	t.Parallel()
 	c := harness.New(t)
 	m := serveRegistries(t)
 	c.Start(t, append([]string{"--nodes", "2"}, m.flags...)...)

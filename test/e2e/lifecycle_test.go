@@ -36,6 +36,7 @@ func wantCode(t *testing.T, r harness.Result, want int) {
 
 // An API server needs no engine; nodes can be added later, and stopped with the cluster.
 func TestStory(t *testing.T) {
+	t.Parallel()
 	c := harness.New(t)
 
 	// Another cluster's kubeconfig must come through all of this unchanged.
@@ -170,6 +171,7 @@ func daemonPID(t *testing.T, c *harness.Cluster) int {
 
 // The oldest minor version that the embedded components can emulate, with a node and a pod.
 func TestEmulatedVersion(t *testing.T) {
+	t.Parallel()
 	c := harness.New(t)
 	c.Start(t, "--nodes", "1", "--kubernetes-version", "1.34")
 	version := c.Kubectl(t, "get", "--raw", "/version")

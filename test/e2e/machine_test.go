@@ -22,6 +22,7 @@ import (
 // A node is a machine to its pods: user namespaces, the files and devices that agents of every kind mount from it, a
 // folder for static pods, and settings of its kubelet. docs/nodes.md promises what is tested here.
 func TestANodeIsAMachine(t *testing.T) {
+	t.Parallel()
 	loopsBefore := attachedLoops(t)
 	c := harness.New(t)
 	c.Start(t, "--nodes", "1")

@@ -24,6 +24,7 @@ import (
 
 // TestNodesOfALiveCluster is a life of nodes: they come, are changed, stopped, and go.
 func TestNodesOfALiveCluster(t *testing.T) {
+	t.Parallel()
 	c := harness.New(t)
 	c.Start(t, "--nodes", "2")
 	c.LoadImages(t)

@@ -23,6 +23,7 @@ const nodeGrace = 15 * time.Second
 // TestPause pauses a cluster and wakes it in every way: nothing is lost, nothing is evicted, and nothing wakes it that should
 // not.
 func TestPause(t *testing.T) {
+	t.Parallel()
 	c := harness.New(t)
 	c.Start(t, "--nodes", "2", "--extra-config", "controller-manager.node-monitor-grace-period="+nodeGrace.String())
 	c.LoadImages(t)

@@ -29,6 +29,7 @@ func localPort(t *testing.T) int {
 // Ports of this machine lead to nodes and Services, of a running cluster and after a stop; no container is recreated. And what
 // people who come from elsewhere look for: service, ip, cp.
 func TestPorts(t *testing.T) {
+	t.Parallel()
 	c := harness.New(t)
 	first := localPort(t)
 	c.Start(t, "--nodes", "2", "--port", fmt.Sprintf("%d:18080@2", first))

@@ -77,6 +77,7 @@ func (p *companyProxy) seen() []string {
 
 // A proxy in the environment is for pulls and nothing else: what stays on this machine never goes through it.
 func TestProxyInTheEnvironment(t *testing.T) {
+	t.Parallel()
 	c := harness.New(t)
 	proxy := serveProxy(t)
 	behind := []string{"HTTP_PROXY=" + proxy.url, "HTTPS_PROXY=" + proxy.url, "http_proxy=", "https_proxy=", "NO_PROXY=", "no_proxy="}

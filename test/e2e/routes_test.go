@@ -20,8 +20,11 @@ import (
 // TestDiagnosisOfRoutes has what beginners get wrong between a client and a pod: Services that lead nowhere, a load
 // balancer, a policy that nothing enforces, an autoscaler without metrics. What status advises is then carried out.
 func TestDiagnosisOfRoutes(t *testing.T) {
+	t.Parallel()
 	c := harness.New(t)
 	c.Start(t, "--nodes", "1")
+	c.Must(t, "addons", "disable", cluster.NetworkPolicyAddon)
+	c.Must(t, "addons", "disable", cluster.MetricsAddon)
 	c.LoadImages(t)
 	n := c.NewNamespace(t)
 	web := n.Pod("web", harness.Busybox, "-c", "echo yes > /tmp/index.html; exec httpd -f -p 8080 -h /tmp")
@@ -38,13 +41,16 @@ func TestDiagnosisOfRoutes(t *testing.T) {
 	service("port", "web", intstr.FromInt(80), corev1.ServiceTypeClusterIP)
 	service("named", "web", intstr.FromString("http"), corev1.ServiceTypeClusterIP)
 	service("inside", "inside", intstr.FromInt(8080), corev1.ServiceTypeClusterIP)
-	service("balanced", "web", intstr.FromInt(8080), corev1.ServiceTypeLoadBalancer)
+	n.Service(t, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "balanced"}, Spec: corev1.ServiceSpec{
+		Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: new("metal.test/x"), // which nothing here serves
+		Selector: map[string]string{"app": "web"}, Ports: []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromInt(8080)}},
+	}})
 	n.Kubectl(t, "-n", n.Namespace, "autoscale", "deployment", "idle", "--min=1", "--max=3", "--cpu=50%")
 	policy := filepath.Join(t.TempDir(), "deny.yaml")
 	if err := os.WriteFile(policy, []byte(denyAll), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r := c.Bonsai(t, "kubectl", "--", "-n", n.Namespace, "apply", "-f", policy); r.Code != 0 || !strings.Contains(r.Stderr, "does not enforce NetworkPolicies") {
+	if r := c.Bonsai(t, "kubectl", "--", "-n", n.Namespace, "apply", "-f", policy); r.Code != 0 || !strings.Contains(r.Stderr, "the addon network-policy is disabled") {
 		t.Errorf("nobody warns of a NetworkPolicy: %s", r)
 	}
 
@@ -68,10 +74,10 @@ func TestDiagnosisOfRoutes(t *testing.T) {
 			Kind: cluster.ProblemBalancer, Object: "service/NS/balanced", Summary: "stays pending", Cause: "at a node's address", Hint: "port-forward service/balanced 8080:80",
 		}},
 		{name: "policy", want: expected{
-			Kind: cluster.ProblemPolicy, Object: "namespace/NS", Summary: "are not enforced here: deny", Cause: "all traffic passes", Hint: "get networkpolicies",
+			Kind: cluster.ProblemPolicy, Object: "namespace/NS", Summary: "are not enforced here: deny", Cause: "all traffic passes", Hint: "addons enable network-policy",
 		}},
 		{name: "autoscaler", want: expected{
-			Kind: cluster.ProblemAutoscaler, Object: "horizontalpodautoscaler/NS/idle", Summary: "there are no metrics", Cause: "metrics-server is not installed", Hint: "scale deployment idle",
+			Kind: cluster.ProblemAutoscaler, Object: "horizontalpodautoscaler/NS/idle", Summary: "there are no metrics", Cause: "the addon metrics-server is disabled", Hint: "addons enable metrics-server",
 		}},
 	} {
 		t.Run(p.name, func(t *testing.T) { p.reported(t, n) })

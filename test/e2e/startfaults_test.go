@@ -33,6 +33,7 @@ type startFault struct {
 // TestStartFaults injects ten faults and starts a cluster in the terminal UI: each time the start view shows the cause
 // and what to do about it, without reading any log, and nothing of the failed start is left.
 func TestStartFaults(t *testing.T) {
+	t.Parallel()
 	for _, f := range startFaults() {
 		t.Run(f.name, func(t *testing.T) {
 			c := harness.New(t)

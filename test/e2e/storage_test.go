@@ -23,6 +23,7 @@ import (
 const volumesDir = "/var/lib/bonsai/volumes"
 
 func TestStorage(t *testing.T) {
+	t.Parallel()
 	c := harness.New(t)
 	c.Start(t, "--nodes", "2")
 	c.LoadImages(t)

@@ -18,6 +18,7 @@ import (
 // TestWhatDoesNotGoOn: status names what holds a namespace, the revision to which a stuck rollout goes back, and the liveness
 // probe that kills a container. What it prints to type fixes the first two.
 func TestWhatDoesNotGoOn(t *testing.T) {
+	t.Parallel()
 	c := harness.New(t)
 	c.Start(t, "--nodes", "1")
 	c.LoadImages(t)

@@ -166,6 +166,7 @@ func hasProblem(s cluster.Snapshot, kind string) bool {
 // TestSurvival injures a cluster of three nodes in every way that an ordinary machine does, and looks afterwards that
 // nothing is lost: objects, pods, the data of claims, names.
 func TestSurvival(t *testing.T) {
+	t.Parallel()
 	c := harness.New(t)
 	c.Start(t, "--nodes", "3")
 	c.LoadImages(t)

@@ -1,10 +1,12 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,9 +15,10 @@ import (
 )
 
 // TestClusterInTheTerminalUI: what the cluster itself consists of is changed on the screens of the terminal UI, as by a person: a
-// node comes, stops, starts and goes; a port opens and closes; images, clusters and the cluster's file are looked at, and
-// what another file would change.
+// node comes, stops, starts and goes; a port opens and closes; images, clusters and the cluster's file are looked at; what another
+// file would change is shown, and that file applied.
 func TestClusterInTheTerminalUI(t *testing.T) {
+	t.Parallel()
 	c := harness.New(t)
 	c.Start(t, "--nodes", "1")
 	c.LoadImages(t)
@@ -93,6 +96,15 @@ func TestClusterInTheTerminalUI(t *testing.T) {
 	term.Wait(10*time.Second, "configure addon dns: hosts=registry.test=192.0.2.7", "nothing was changed")
 	term.Resize(80, 24)
 	term.Wait(10*time.Second, "configure addon dns")
+	term.Keys("a")
+	yes("apply cluster.yaml?", "configure addon dns")
+	term.Wait(40*time.Second, "✓ apply cluster.yaml")
+	harness.Until(t, 20*time.Second, "the cluster to be what the file says", func() error {
+		if r := c.Bonsai(t, "dns", "query", "registry.test"); !strings.Contains(r.Stdout, "192.0.2.7") {
+			return errors.New(r.String())
+		}
+		return nil
+	})
 	term.Keys("1")
 	term.Wait(10*time.Second, "nothing is wrong")
 	term.Keys("q")

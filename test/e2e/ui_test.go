@@ -70,6 +70,7 @@ func terminalEnv(c *harness.Cluster, more ...string) []string {
 // TestTerminalUI is a user's complete session in the real terminal UI on a real cluster: start it, break something, see
 // the cause, fix it, and stop. With BONSAI_PICTURE it also records the picture of the README.
 func TestTerminalUI(t *testing.T) {
+	t.Parallel()
 	picture := os.Getenv("BONSAI_PICTURE")
 	c := harness.New(t)
 	columns, rows := 120, 36

@@ -3,6 +3,9 @@
 # It runs in the machine that vm.sh drives (or any other Debian with busybox-static, as a user who may use
 # Docker and has no cluster). Each line is printed with the time that it took; the first failure prints the logs
 # and ends the run. With "rebooted" it is the part after a reboot, which expects what the first part has left.
+#
+# STEPS='pause|lost claim' runs only the steps whose titles or functions match, besides those that set the cluster up. Steps that
+# need each other run together.
 set -Eeuo pipefail
 
 # Emulation is up to 40 times slower than the machines for which the limits on bonsai's waits are chosen.
@@ -23,6 +26,26 @@ step() {
 	now=$title
 	"$@"
 	printf '%-64s %9s\n' "ok   $title" "$(seconds_since "$at")"
+}
+
+# chosen TITLE FUNCTION
+chosen() { [[ -z ${STEPS:-} ]] || grep -qiE -e "$STEPS" <<<"$1 ${2//_/ }"; }
+
+# optional TITLE COMMAND...: a step that nothing else needs.
+optional() { ! chosen "$1" "$2" || step "$@"; }
+
+# together [TITLE COMMAND]...: steps that need each other.
+together() {
+	local i next wanted=
+	for ((i = 1; i <= $#; i += 2)); do
+		next=$((i + 1))
+		! chosen "${!i}" "${!next}" || wanted=yes
+	done
+	[ -n "$wanted" ] || return 0
+	while [ $# -gt 0 ]; do
+		step "$1" "$2"
+		shift 2
+	done
 }
 
 # Prints why a check failed; the trap below does the rest.
@@ -334,6 +357,8 @@ loop_devices_work() {
 			losetup "$d" /file
 		done
 		for d in $(losetup -a | cut -d: -f1 | tail -n +2); do losetup -d $d; done'
+	# The kernel frees a device when the last program has closed it, and udev looks at each change.
+	for _ in $(seq 60); do [ "$(loops_in_use)" = 1 ] && break; sleep 1; done
 	is "$(loops_in_use)" 1 "number of loop devices in use"
 }
 
@@ -443,6 +468,7 @@ prune_is_reported() {
 	said=$(bonsai start 2>&1)
 	[[ $said == *"is created again"* ]] || wrong "start after a prune does not say what was lost: $said"
 	bonsai image load "$work/image.tar"
+	docker load -q -i "$work/image.tar" >/dev/null # for as_root and its like
 	k wait pod web-1 web-2 --for=condition=Ready --timeout=$limit
 }
 
@@ -514,6 +540,50 @@ a_checkpoint_brings_everything_back() {
 	bonsai checkpoint delete proof
 }
 
+# cgroup_file NODE FILE...: a file of the cgroup of the node's container, which docker calls after it, or with systemd docker-ID.scope.
+# With cgroup v2 all files are in one folder; with v1 each controller has one of its own.
+cgroup_file() {
+	local id name file
+	id=$(docker ps -q --no-trunc --filter "label=io.bonsai.node=$1")
+	shift
+	for name in "$@"; do
+		file=$(find /sys/fs/cgroup -maxdepth 4 \( -path "*/$id/$name" -o -path "*-$id.scope/$name" \) -print -quit 2>/dev/null || true)
+		[ -z "$file" ] || { echo "$file" && return; }
+	done
+	wrong "the cgroup of container $id has no file $*"
+}
+
+# What the kernel says of all processes of a node.
+freezer() { grep -E '^(frozen|[A-Z]+)' "$(cgroup_file "$1" cgroup.events freezer.state)"; }
+cpu_used() { head -n 1 "$(cgroup_file "$1" cpu.stat cpuacct.usage)"; }
+
+a_request_wakes_a_paused_cluster() {
+	local node used said
+	bonsai pause
+	for node in bonsai-1 bonsai-2; do
+		[[ $(freezer $node) == @("frozen 1"|FROZEN) ]] || wrong "the processes of $node are not frozen: $(freezer $node)"
+	done
+	used=$(cpu_used bonsai-2)
+	sleep 5
+	is "$(cpu_used bonsai-2)" "$used" "what a node has used of processors after five more seconds of a pause"
+	said=$(bonsai status || true)
+	[[ $said == *Paused* ]] || wrong "status of a paused cluster says: $said"
+
+	is "$(k get configmap mine -o jsonpath='{.data.kept}')" yes "what the request gets that wakes the cluster"
+	for node in bonsai-1 bonsai-2; do
+		[[ $(freezer $node) == @("frozen 0"|THAWED) ]] || wrong "$node after a request: $(freezer $node)"
+	done
+	status_is_good
+	pods_are_ready
+	is "$(kept)" "$before" "identity of pods and objects after a pause"
+	service_works
+
+	bonsai pause
+	bonsai unpause
+	[[ $(freezer bonsai-1) == @("frozen 0"|THAWED) ]] || wrong "bonsai-1 after unpause: $(freezer bonsai-1)"
+	status_is_good
+}
+
 # The containers end with the engine, and it starts them again.
 survives_the_engine() {
 	as_root systemd-run --quiet --no-block systemctl restart docker
@@ -571,7 +641,8 @@ comes_back_after_a_reboot() {
 autostart_is_disabled() {
 	bonsai autostart disable
 	rm -r ~/.config/systemd/user/bonsai.service.d
-	is "$(systemctl --user list-unit-files --no-legend 'bonsai*' | wc -l)" 0 "number of units left"
+	# The daemon that runs has a scope of its own, which is transient and no part of autostart.
+	is "$(systemctl --user list-unit-files --no-legend 'bonsai*' | grep -vc transient)" 0 "number of units left"
 	docker run --rm -v /var/lib/systemd:/systemd "$image" rm "/systemd/linger/$(id -un)"
 }
 
@@ -606,39 +677,41 @@ foreign_kubeconfig
 step "version" bonsai version
 step "start, two nodes" bonsai start --nodes 2
 step "status" status_is_good
-step "kubeconfig" kubeconfig_leads_here
+optional "kubeconfig" kubeconfig_leads_here
 step "both nodes are ready" nodes_are_ready
 step "an image is made" make_image
 step "image load from the Docker engine" load_from_engine
-step "image load from an archive" load_from_archive
+optional "image load from an archive" load_from_archive
 step "a pod on each node" run_pods
-step "exec" exec_works
-step "pod to pod, both directions" pods_reach_each_other
-step "Service by cluster IP, from both nodes" service_works
-step "names from both nodes" names_work
+optional "exec" exec_works
+optional "pod to pod, both directions" pods_reach_each_other
+optional "Service by cluster IP, from both nodes" service_works
+optional "names from both nodes" names_work
 step "a claim" claim_is_bound
-step "pods with user namespaces" user_namespaces_work
-step "logs of a pod and of a kubelet" logs_work
-step "ssh" ssh_works
+optional "pods with user namespaces" user_namespaces_work
+optional "logs of a pod and of a kubelet" logs_work
+optional "ssh" ssh_works
 before=$(kept)
-step "a node is added, changed, stopped, started and deleted" nodes_come_and_go
-step "a file says what the cluster should be" a_file_says_what_should_be
-step "stop ends every process" stop_keeps_everything
-step "start brings everything back" started_again_with_everything
-step "names again" names_work
-step "the claim kept its data" claim_kept_its_data
-step "mounts and manifests in a file" mounts_and_manifests_are_in_a_file
+optional "a node is added, changed, stopped, started and deleted" nodes_come_and_go
+optional "a file says what the cluster should be" a_file_says_what_should_be
+together \
+	"stop ends every process" stop_keeps_everything \
+	"start brings everything back" started_again_with_everything \
+	"names again" names_work \
+	"the claim kept its data" claim_kept_its_data
+optional "mounts and manifests in a file" mounts_and_manifests_are_in_a_file
+optional "a checkpoint brings back what was deleted" a_checkpoint_brings_everything_back
+optional "pause freezes the nodes, and a request wakes them" a_request_wakes_a_paused_cluster
+optional "the engine restarts" survives_the_engine "$(restarts_of_web_1)"
+optional "the clock goes an hour forward, and back" survives_the_clock
+optional "the control plane outlives its unit" outlives_its_unit
+optional "a killed control plane comes back" a_killed_daemon_comes_back
+optional "the control plane outlives its session" outlives_its_session
+together \
+	"docker system prune with the filter spares a stopped cluster" prune_spares_the_label \
+	"status and start say what a prune has taken" prune_is_reported \
+	"a claim that lost its data is a problem, and can be made again" lost_claim_is_a_problem \
+	"the claim again" claim_is_bound
 step "status" status_is_good
-step "a checkpoint brings back what was deleted" a_checkpoint_brings_everything_back
-step "the engine restarts" survives_the_engine "$(restarts_of_web_1)"
-step "the clock goes an hour forward, and back" survives_the_clock
-step "the control plane outlives its unit" outlives_its_unit
-step "a killed control plane comes back" a_killed_daemon_comes_back
-step "the control plane outlives its session" outlives_its_session
-step "docker system prune with the filter spares a stopped cluster" prune_spares_the_label
-step "status and start say what a prune has taken" prune_is_reported
-step "a claim that lost its data is a problem, and can be made again" lost_claim_is_a_problem
-step "status" status_is_good
-step "a claim" claim_is_bound
-step "autostart is enabled" autostart_is_enabled
+optional "autostart is enabled, for a loss of power" autostart_is_enabled
 echo "all steps passed in $(seconds_since "$begun")"

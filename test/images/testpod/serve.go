@@ -12,7 +12,7 @@ import (
 )
 
 // serve answers every request with one line, "HOSTNAME CLIENT-ADDRESS". Over HTTP there is also /bytes?n=N for N zero
-// bytes, /echo for returning the body, and /log for a line on stdout.
+// bytes, /echo for returning the body, /count for its length, /chat.Chat/Talk for an answer to each line of it, and /log for a line on stdout.
 func serve(ctx context.Context, _ []string) error {
 	host, err := os.Hostname()
 	if err != nil {
@@ -28,6 +28,13 @@ func serve(ctx context.Context, _ []string) error {
 		_, _ = io.CopyN(w, zeros{}, n)
 	})
 	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
+	mux.HandleFunc("/count", func(w http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		fmt.Fprintln(w, n, err)
+	})
+	mux.HandleFunc("/chat.Chat/Talk", chat)
+	mux.HandleFunc("/proto", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, r.Proto) })
+	mux.HandleFunc("/upgrade", upgrade)
 	mux.HandleFunc("/log", func(w http.ResponseWriter, r *http.Request) { fmt.Println(r.URL.Query().Get("line")) })
 
 	tcp, err := net.Listen("tcp", ":8081")
@@ -41,7 +48,10 @@ func serve(ctx context.Context, _ []string) error {
 	failed := make(chan error, 3)
 	go func() { failed <- serveTCP(tcp, host) }()
 	go func() { failed <- serveUDP(udp, host) }()
-	server := &http.Server{Addr: ":8080", Handler: mux}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{Addr: ":8080", Handler: mux, Protocols: &protocols}
 	go func() { failed <- server.ListenAndServe() }()
 	fmt.Println("serving as", host)
 	select {
@@ -50,6 +60,29 @@ func serve(ctx context.Context, _ []string) error {
 	case <-ctx.Done():
 		return nil
 	}
+}
+
+// chat answers each line of the body as it comes, and ends with a trailer, as a method of gRPC does.
+func chat(w http.ResponseWriter, r *http.Request) {
+	control := http.NewResponseController(w)
+	_ = control.EnableFullDuplex() // HTTP/2 always has it
+	w.Header().Set("Trailer", "Grpc-Status")
+	for lines := bufio.NewScanner(r.Body); lines.Scan(); {
+		fmt.Fprintln(w, r.Proto, lines.Text())
+		_ = control.Flush()
+	}
+	w.Header().Set("Grpc-Status", "0")
+}
+
+// upgrade changes to whatever protocol a client asks for, and sends back what it gets.
+func upgrade(w http.ResponseWriter, r *http.Request) {
+	conn, in, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", r.Header.Get("Upgrade"))
+	_, _ = io.Copy(conn, in)
 }
 
 type zeros struct{}
