@@ -20,6 +20,7 @@ var Table = []Known{
 	{"flag of kube-apiserver: profiling", Changed, "a copy of the server's memory is not for everybody with an admin's token"},
 	{"flag of kube-apiserver: service-account-key-file", Changed, "the private key, which contains the public one"},
 	{"flag of kube-apiserver: shutdown-send-retry-after", Changed, "the server stops within seconds, also while watches are open"},
+	{"flag of kube-apiserver: default-*-toleration-seconds", Changed, "pods leave a node that has failed after half a minute instead of five"},
 	{"flag of kube-apiserver: help", OnlyKubeadm, "a flag of the command line, which there is none of here"},
 	{"flag of kube-apiserver: version", OnlyKubeadm, "the same"},
 	{"flag of kube-apiserver: log-json-*", OnlyKubeadm, "bonsai writes the log files, and not as JSON"},
@@ -43,6 +44,8 @@ var Table = []Known{
 	{"object clusterroles edit", Changed, "the same"},
 	{"object clusterroles view", Changed, "the same"},
 	{"object services kube-system/kube-dns", OnlyBonsai, "cluster DNS; `kubeadm init` adds CoreDNS later"},
+	{"object configmaps kube-system/bonsai-network-policy", OnlyBonsai, "addon network-policy: what the nodes are to do"},
+	{"object pods kube-system/*", OnlyBonsai, "mirror pods of the components; those of kubeadm come from its kubelet, which does not run for this comparison"},
 	{"object *s kube-system/coredns*", OnlyBonsai, "what scripts expect of CoreDNS, see [DNS](dns.md#scripts-that-expect-coredns)"},
 }
 
