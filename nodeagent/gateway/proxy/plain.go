@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -53,18 +54,9 @@ func (*plain) takes(req *http.Request, to gatewaytable.Protocol) bool {
 func (p *plain) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	for {
-		c := p.get(req.URL.Host)
-		for c != nil && !c.quiet() {
-			_ = c.Close()
-			c = p.get(req.URL.Host)
-		}
-		reused := c != nil
-		if !reused {
-			conn, err := dial(ctx, "tcp", req.URL.Host)
-			if err != nil {
-				return nil, err
-			}
-			c = newPlainConn(p, req.URL.Host, conn)
+		c, reused, err := p.connect(ctx, req.URL.Host)
+		if err != nil {
+			return nil, err
 		}
 		resp, began, err := c.exchange(req)
 		if err == nil {
@@ -79,6 +71,21 @@ func (p *plain) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		// It had been closed while it was idle.
 	}
+}
+
+// connect returns a connection to an endpoint. One that was in use before may end before its server reads from it.
+func (p *plain) connect(ctx context.Context, host string) (c *plainConn, reused bool, err error) {
+	for c = p.get(host); c != nil; c = p.get(host) {
+		if c.quiet() {
+			return c, true, nil
+		}
+		_ = c.Close()
+	}
+	conn, err := dial(ctx, "tcp", host)
+	if err != nil {
+		return nil, false, err
+	}
+	return newPlainConn(p, host, conn), false, nil
 }
 
 // quiet says whether nothing has arrived on an idle connection: neither its end, nor an answer that nobody has asked for, such as
@@ -255,6 +262,27 @@ func (c *plainConn) exchange(req *http.Request) (resp *http.Response, began bool
 	}
 	resp.Body = body
 	return resp, true, nil
+}
+
+// peekHead waits for the head of an answer and returns it, nil if it is longer than what is read at once, or not one that has to be
+// waited for in this way. It stays unread.
+func (c *plainConn) peekHead() ([]byte, error) {
+	for have := 0; ; {
+		if _, err := c.in.Peek(have + 1); err != nil {
+			return nil, err
+		}
+		have = c.in.Buffered()
+		read, err := c.in.Peek(have)
+		if err != nil {
+			return nil, err
+		}
+		if n := headLength(read); n > 0 {
+			return read[:n], nil
+		}
+		if have == c.in.Size() || bareLine(read) || !bytes.HasPrefix(read, []byte("HTTP/")) {
+			return nil, nil
+		}
+	}
 }
 
 // plainBody is the body of an answer. One goroutine reads it.

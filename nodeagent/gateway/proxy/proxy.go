@@ -140,6 +140,7 @@ type server struct {
 	tls      bool
 	listener net.Listener
 	http     *http.Server
+	simple   *simple // of a port without TLS, before http
 	passer   *passer // of a port whose TLS is not terminated, in place of http
 }
 
@@ -207,7 +208,8 @@ func (p *Proxy) start(w *port) (*server, error) {
 		return s, nil
 	}
 	s.http.Protocols.SetUnencryptedHTTP2(true)
-	p.serving.Go(func() { p.ended(s.http.Serve(l), number) })
+	s.simple = p.simply(l, number)
+	p.serving.Go(func() { p.ended(s.http.Serve(s.simple.rest), number) })
 	return s, nil
 }
 
@@ -220,6 +222,9 @@ func (p *Proxy) ended(err error, number uint16) {
 // shut closes a port at once, and what is served on it after a while.
 func (p *Proxy) shut(s *server) {
 	_ = s.listener.Close()
+	if s.simple != nil {
+		p.serving.Go(func() { s.simple.shut(closeLimit) })
+	}
 	p.serving.Go(func() {
 		if s.passer != nil {
 			s.passer.shut(closeLimit)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/tls"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -34,6 +35,8 @@ type port struct {
 	passthrough bool
 	clients     *tls.Config // nil if they need no certificate
 	groups      [][]*listener
+	// byHeader says that rules look at more of the header than the host.
+	byHeader bool
 }
 
 type serverName struct {
@@ -62,6 +65,7 @@ type rule struct {
 	backends       []*weighted
 	total          int64
 	mirrors        []mirror
+	simple         bool // as isSimple says
 }
 
 type matcher struct {
@@ -132,6 +136,7 @@ func build(t gatewaytable.Table) (*state, error) {
 					return nil, err
 				}
 				group = append(group, built)
+				out.byHeader = out.byHeader || built.byHeader()
 			}
 			out.groups = append(out.groups, group)
 		}
@@ -164,6 +169,13 @@ func buildListener(l gatewaytable.Listener, backends []*backend) (*listener, err
 	return out, nil
 }
 
+func (l *listener) byHeader() bool {
+	look := func(h *host) bool {
+		return h != nil && slices.ContainsFunc(h.rules, func(r *rule) bool { return len(r.headers) > 0 || r.CORS != nil })
+	}
+	return look(l.any) || slices.ContainsFunc(l.wild, look) || slices.ContainsFunc(slices.Collect(maps.Values(l.exact)), look)
+}
+
 func buildRule(r gatewaytable.Rule, backends []*backend) (*rule, error) {
 	out := &rule{Rule: r, prefix: strings.TrimSuffix(r.Path.Value, "/")}
 	if r.Path.Kind == gatewaytable.PathRegex {
@@ -194,6 +206,7 @@ func buildRule(r gatewaytable.Rule, backends []*backend) (*rule, error) {
 	for _, m := range r.Mirrors {
 		out.mirrors = append(out.mirrors, mirror{m, backends[m.Backend]})
 	}
+	out.simple = out.isSimple()
 	return out, nil
 }
 
