@@ -52,8 +52,8 @@ type Port struct {
 	// Public is the port that clients connect to, if something leads them from there to this one; 0 otherwise.
 	Public uint16 `json:"public,omitempty"`
 	TLS    bool   `json:"tls,omitempty"`
-	// Passthrough says that TLS is not terminated: connections are led to backends by the name that the client asks for. Of the rules
-	// of a host only the backends of the first count.
+	// Passthrough says that connections are led to backends by the name that the client asks for, whatever is in them. Of the rules
+	// of a host only the first counts, and of that only Terminate and the backends.
 	Passthrough bool `json:"passthrough,omitempty"`
 	// Names choose the certificates of a TLS port by the name that the client asks for; the most specific one decides.
 	Names []ServerName `json:"names,omitempty"`
@@ -117,6 +117,9 @@ type Rule struct {
 	Method  string  `json:"method,omitempty"`
 	Headers []Match `json:"headers,omitempty"`
 	Query   []Match `json:"query,omitempty"`
+
+	// Terminate says that TLS ends here, on a port with Passthrough, and that backends get what is in it.
+	Terminate bool `json:"terminate,omitempty"`
 
 	// Redirect answers the request; nothing below but CORS and Response counts then.
 	Redirect *Redirect `json:"redirect,omitempty"`

@@ -72,7 +72,16 @@ func (w *writer) write(ctx context.Context, have *watched, want compile.Output) 
 	for key, status := range want.Gateways {
 		if o := get[gatewayv1.Gateway](have.gateways, key); o != nil && !equality.Semantic.DeepEqual(o.Status, status) {
 			// A merge patch leaves what it does not mention.
-			patches = append(patches, patch{gateways, key, "", map[string]any{"addresses": status.Addresses, "conditions": status.Conditions, "listeners": status.Listeners}})
+			changed := map[string]any{"addresses": status.Addresses, "conditions": status.Conditions, "listeners": status.Listeners}
+			if status.AttachedListenerSets != nil { // which older definitions do not have
+				changed["attachedListenerSets"] = status.AttachedListenerSets
+			}
+			patches = append(patches, patch{gateways, key, "", changed})
+		}
+	}
+	for key, status := range want.ListenerSets {
+		if o := get[gatewayv1.ListenerSet](have.listenerSets, key); o != nil && !equality.Semantic.DeepEqual(o.Status, status) {
+			patches = append(patches, patch{listenerSets, key, "", map[string]any{"conditions": status.Conditions, "listeners": status.Listeners}})
 		}
 	}
 	for key, status := range want.HTTPRoutes {

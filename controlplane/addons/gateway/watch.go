@@ -30,8 +30,9 @@ var (
 	httpRoutes     = resource(gatewayv1.GroupVersion, "httproutes")
 	grpcRoutes     = resource(gatewayv1.GroupVersion, "grpcroutes")
 	// These are not in older definitions in this version, and not followed then.
-	tlsPolicies = resource(gatewayv1.GroupVersion, "backendtlspolicies")
-	tlsRoutes   = resource(gatewayv1.GroupVersion, "tlsroutes")
+	tlsPolicies  = resource(gatewayv1.GroupVersion, "backendtlspolicies")
+	tlsRoutes    = resource(gatewayv1.GroupVersion, "tlsroutes")
+	listenerSets = resource(gatewayv1.GroupVersion, "listenersets")
 	// referenceGrants are the versions of one resource. They are the same but for their name, and definitions that others have
 	// installed may be so old that there is only the second one.
 	referenceGrants = []schema.GroupVersionResource{
@@ -52,7 +53,7 @@ type watched struct {
 	ingresses, classes, services, slices, namespaces, tls    cache.SharedIndexInformer
 	gatewayClasses, gateways, httpRoutes, grpcRoutes, grants cache.SharedIndexInformer
 	// These are nil if the definitions that there are do not have them; authorities are the ConfigMaps with CAs.
-	tlsRoutes, policies, authorities cache.SharedIndexInformer
+	tlsRoutes, listenerSets, policies, authorities cache.SharedIndexInformer
 }
 
 // watch prepares to follow them; touch is called after each change. The definitions of Gateway API have to be there.
@@ -122,6 +123,9 @@ func later[T any, P object[T]](ctx context.Context, c addons.Cluster, w *watched
 // watchOthers follows what is not in all definitions, and the ConfigMaps with CAs.
 func (w *watched) watchOthers(ctx context.Context, c addons.Cluster, touch func()) (err error) {
 	if w.tlsRoutes, err = later[gatewayv1.TLSRoute](ctx, c, w, tlsRoutes, touch); err != nil {
+		return err
+	}
+	if w.listenerSets, err = later[gatewayv1.ListenerSet](ctx, c, w, listenerSets, touch); err != nil {
 		return err
 	}
 	if w.policies, err = later[gatewayv1.BackendTLSPolicy](ctx, c, w, tlsPolicies, touch); err != nil {
@@ -228,6 +232,9 @@ func (w *watched) input() compile.Input {
 	}
 	if w.tlsRoutes != nil {
 		in.TLSRoutes = all[gatewayv1.TLSRoute](w.tlsRoutes)
+	}
+	if w.listenerSets != nil {
+		in.ListenerSets = all[gatewayv1.ListenerSet](w.listenerSets)
 	}
 	return in
 }

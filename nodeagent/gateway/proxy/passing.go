@@ -17,10 +17,12 @@ import (
 // helloLimit bounds how long a client may take to say which name it asks for.
 const helloLimit = 10 * time.Second
 
-// passer serves a port whose TLS is not terminated: it leads each connection to a backend by the name in its first message.
+// passer serves a port with TLS whatever is in it: it leads each connection to a backend by the name in its first message, as it is
+// or without its TLS.
 type passer struct {
 	p      *Proxy
 	number uint16
+	config *tls.Config // of connections whose TLS ends here
 	end    context.CancelFunc
 	// accepting is closed when no more connections come.
 	accepting chan struct{}
@@ -30,7 +32,7 @@ type passer struct {
 // pass accepts connections until the listener is closed.
 func (p *Proxy) pass(l net.Listener, number uint16) *passer {
 	ctx, end := context.WithCancel(context.Background())
-	s := &passer{p: p, number: number, end: end, accepting: make(chan struct{})}
+	s := &passer{p: p, number: number, config: p.terminating(number), end: end, accepting: make(chan struct{})}
 	p.serving.Go(func() {
 		defer close(s.accepting)
 		for {
@@ -62,11 +64,10 @@ func (s *passer) serve(ctx context.Context, conn net.Conn) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	_ = conn.SetReadDeadline(time.Now().Add(helloLimit))
-	name, begun, err := hello(ctx, conn)
+	name, first, err := hello(ctx, conn)
 	if err != nil {
 		return
 	}
-	_ = conn.SetReadDeadline(time.Time{})
 	at := s.p.state.Load().ports[s.number]
 	if at == nil {
 		return
@@ -76,6 +77,15 @@ func (s *passer) serve(ctx context.Context, conn net.Conn) {
 	if rule == nil {
 		return
 	}
+	if rule.Terminate {
+		inner := tls.Server(&begun{Conn: conn, read: first}, s.config)
+		defer inner.Close()
+		if inner.HandshakeContext(ctx) != nil {
+			return
+		}
+		conn, first = inner, nil
+	}
+	_ = conn.SetReadDeadline(time.Time{})
 	x := &exchange{rule: rule, port: at.public, share: rule.pick()}
 	if x.share == nil || x.share.backend == nil {
 		return
@@ -87,7 +97,7 @@ func (s *passer) serve(ctx context.Context, conn net.Conn) {
 		return
 	}
 	defer to.Close()
-	if _, err := to.Write(begun); err == nil {
+	if _, err := to.Write(first); err == nil {
 		splice.Both(ctx, conn, to)
 	}
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -21,7 +22,7 @@ func tlsServer(t *testing.T, name string) string {
 	return s.Listener.Addr().String()
 }
 
-// TestPassthrough: connections are led by the name that is asked for, and stay what they are.
+// TestPassthrough: connections are led by the name that is asked for, and stay what they are, unless the rule says that TLS ends here.
 func TestPassthrough(t *testing.T) {
 	p := start(t, false, gatewaytable.Rule{}, gatewaytable.HTTP1)
 	exact, wild := tlsServer(t, "exact"), tlsServer(t, "wild")
@@ -40,10 +41,15 @@ func TestPassthrough(t *testing.T) {
 		}
 		return b
 	}
+	inner := backendServer(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "inner ", r.TLS != nil) })
+	ended := to(3)
+	ended[0].Terminate = true
 	p.accepting(t, dead, func(table *gatewaytable.Table) {
-		table.Backends = []gatewaytable.Backend{backend("exact", exact), backend("wild", wild, "127.0.0.1:1"), backend("none")}
-		table.Ports[0] = gatewaytable.Port{Number: table.Ports[0].Number, TLS: true, Passthrough: true, Groups: []gatewaytable.Group{{Listeners: []gatewaytable.Listener{
+		table.Backends = []gatewaytable.Backend{backend("exact", exact), backend("wild", wild, "127.0.0.1:1"), backend("none"), backend("inner", inner)}
+		table.Certificates = []gatewaytable.Certificate{pair(t, 1, "ended.test")}
+		table.Ports[0] = gatewaytable.Port{Number: table.Ports[0].Number, TLS: true, Passthrough: true, Names: []gatewaytable.ServerName{{Name: "ended.test", Certificates: []int{0}}}, Groups: []gatewaytable.Group{{Listeners: []gatewaytable.Listener{
 			{Hostname: "a.test", Hosts: []gatewaytable.Host{{Name: "a.test", Rules: to(0)}}},
+			{Hostname: "ended.test", Hosts: []gatewaytable.Host{{Name: "ended.test", Rules: ended}}},
 			{Hostname: "*.test", Hosts: []gatewaytable.Host{{Name: "none.test", Rules: to(2)}, {Name: "refused.test", Rules: to(-1)}, {Name: "*.test", Rules: to(1)}}},
 		}}}}
 	})
@@ -61,7 +67,7 @@ func TestPassthrough(t *testing.T) {
 	for range 3 { // also past an endpoint that does not accept
 		for name, want := range map[string]string{
 			"a.test": "exact a.test", "A.TEST": "exact A.TEST", "b.test": "wild b.test", "x.b.test": "wild x.b.test",
-			"none.test": "closed", "refused.test": "closed", "other": "closed",
+			"ended.test": "inner false", "none.test": "closed", "refused.test": "closed", "other": "closed",
 		} {
 			if got := ask(name); got != want {
 				t.Errorf("%s: %q, want %q", name, got, want)

@@ -156,7 +156,6 @@ func (h *handover) give(c net.Conn) {
 // begun is a connection of which some was read.
 type begun struct {
 	net.Conn
-	tcp  *net.TCPConn
 	read []byte
 }
 
@@ -167,11 +166,16 @@ func (b *begun) Read(to []byte) (int, error) {
 		b.read = b.read[n:]
 		return n, nil
 	}
-	return b.tcp.Read(to)
+	return b.Conn.Read(to)
 }
 
-// CloseWrite is for net/http, which lets a client read the end of an answer.
-func (b *begun) CloseWrite() error { return b.tcp.CloseWrite() }
+// CloseWrite lets a client read the end of an answer.
+func (b *begun) CloseWrite() error {
+	if half, ok := b.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return b.Close()
+}
 
 // simple says whether a rule does nothing but lead to backends.
 func (r *rule) isSimple() bool {

@@ -249,7 +249,7 @@ func (c *simpleConn) handOver() {
 		return
 	}
 	c.of.forget(c)
-	c.of.rest.give(&begun{Conn: c.conn, tcp: c.conn, read: append([]byte(nil), c.in[c.r:c.w]...)})
+	c.of.rest.give(&begun{Conn: c.conn, read: append([]byte(nil), c.in[c.r:c.w]...)})
 }
 
 // begin says what the connection does from now on. It is false if the connection was ended.

@@ -28,7 +28,7 @@ func (b *builder) clients(g *gateway, l *gatewayListener) (clients *gatewaytable
 		case ref.Group != "" || ref.Kind != "ConfigMap":
 			refs = refusal{string(gatewayv1.ListenerReasonInvalidCACertificateKind), fmt.Sprintf("CA %s is not a ConfigMap", to)}
 			continue
-		case !b.granted("Gateway", gatewayv1.GroupName, g.object.Namespace, "ConfigMap", to):
+		case !b.granted(gatewayKind, gatewayv1.GroupName, g.object.Namespace, "ConfigMap", to):
 			refs = refusal{string(gatewayv1.ListenerReasonRefNotPermitted), fmt.Sprintf("no ReferenceGrant in %s allows the reference to ConfigMap %s", to.Namespace, to)}
 			continue
 		}
@@ -69,5 +69,5 @@ func (b *builder) clientCertificate(g *gateway) {
 	if t == nil || t.Backend == nil || t.Backend.ClientCertificateRef == nil {
 		return
 	}
-	g.client, g.clientRefs = b.reference(g.object, *t.Backend.ClientCertificateRef, string(gatewayv1.GatewayReasonInvalidClientCertificateRef))
+	g.client, g.clientRefs = b.reference(referrer{gatewayKind, g.object.Namespace}, *t.Backend.ClientCertificateRef, string(gatewayv1.GatewayReasonInvalidClientCertificateRef))
 }

@@ -49,6 +49,8 @@ type Input struct {
 	GRPCRoutes     []*gatewayv1.GRPCRoute
 	TLSRoutes      []*gatewayv1.TLSRoute
 	Grants         []*gatewayv1.ReferenceGrant
+	// ListenerSets are nil if the definitions that there are do not have them.
+	ListenerSets []*gatewayv1.ListenerSet
 
 	BackendTLSPolicies []*gatewayv1.BackendTLSPolicy
 	// ConfigMaps have certificates of CAs (CAKey).
@@ -105,6 +107,8 @@ type Output struct {
 	TLSRoutes  map[Key]gatewayv1.RouteStatus
 	Ingresses  map[Key]networkingv1.IngressLoadBalancerStatus
 
+	ListenerSets map[Key]gatewayv1.ListenerSetStatus
+
 	// BackendTLSPolicies are the ancestors that are Gateways of this controller.
 	BackendTLSPolicies map[Key]gatewayv1.PolicyStatus
 
@@ -155,6 +159,7 @@ type builder struct {
 	innerOf  map[uint16]innerPort
 	inner    map[innerPort]uint16
 	attached map[Key]*gateway // by the Gateway's key
+	sets     map[Key]*listenerSet
 	served   []*networkingv1.Ingress
 }
 
@@ -163,11 +168,12 @@ func newBuilder(in Input) *builder {
 		in: in, namespaces: map[string]*corev1.Namespace{}, services: map[Key]*corev1.Service{},
 		slices: map[Key][]*discoveryv1.EndpointSlice{}, secrets: map[Key]*corev1.Secret{},
 		backendAt: map[string]int{}, certificateAt: map[Key]certified{}, signedAt: map[string]certified{}, unsecured: map[string]Key{},
-		policyOf: map[target][]*policy{}, ports: map[uint16]*port{}, attached: map[Key]*gateway{}, innerOf: map[uint16]innerPort{}, inner: map[innerPort]uint16{},
+		policyOf: map[target][]*policy{}, ports: map[uint16]*port{}, attached: map[Key]*gateway{}, sets: map[Key]*listenerSet{}, innerOf: map[uint16]innerPort{}, inner: map[innerPort]uint16{},
 		out: Output{
 			Classes: map[Key]gatewayv1.GatewayClassStatus{}, Gateways: map[Key]gatewayv1.GatewayStatus{},
 			HTTPRoutes: map[Key]gatewayv1.RouteStatus{}, GRPCRoutes: map[Key]gatewayv1.RouteStatus{}, Ingresses: map[Key]networkingv1.IngressLoadBalancerStatus{},
 			TLSRoutes: map[Key]gatewayv1.RouteStatus{}, Fronts: map[Key]Front{}, BackendTLSPolicies: map[Key]gatewayv1.PolicyStatus{},
+			ListenerSets: map[Key]gatewayv1.ListenerSetStatus{},
 		},
 	}
 	for _, n := range in.Namespaces {

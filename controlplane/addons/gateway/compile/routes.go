@@ -12,8 +12,11 @@ import (
 	"bonsai/bootstrap/gatewaytable"
 )
 
-// The kinds of routes that are served here.
+// The kinds of parents and routes that are served here.
 const (
+	gatewayKind     = "Gateway"
+	listenerSetKind = "ListenerSet"
+
 	httpKind = "HTTPRoute"
 	grpcKind = "GRPCRoute"
 	tlsKind  = "TLSRoute"
@@ -67,7 +70,7 @@ func (b *builder) routes() {
 		status := gatewayv1.RouteStatus{Parents: []gatewayv1.RouteParentStatus{}}
 		read := map[int]*routeRules{}
 		for _, ref := range r.parents {
-			g := b.parent(r.GetNamespace(), ref)
+			g, set := b.parent(r.GetNamespace(), ref)
 			if g == nil {
 				continue
 			}
@@ -77,7 +80,7 @@ func (b *builder) routes() {
 				read[g.client] = rules
 				r.read(rules)
 			}
-			status.Parents = append(status.Parents, b.attach(r, g, ref, rules))
+			status.Parents = append(status.Parents, b.attach(r, g, set, ref, rules))
 			for _, p := range rules.policies {
 				if !slices.Contains(p.ancestors, keyOf(g.object)) {
 					p.ancestors = append(p.ancestors, keyOf(g.object))
@@ -92,18 +95,25 @@ func (b *builder) routes() {
 	}
 }
 
-// parent is the Gateway that a reference names, nil if it is not one that is served here.
-func (b *builder) parent(namespace string, ref gatewayv1.ParentReference) *gateway {
-	if ref.Group != nil && *ref.Group != gatewayv1.GroupName || ref.Kind != nil && *ref.Kind != "Gateway" {
-		return nil
+// parent is the Gateway that a reference leads to, nil if it is not one that is served here, and the ListenerSet if it names one.
+func (b *builder) parent(namespace string, ref gatewayv1.ParentReference) (*gateway, *listenerSet) {
+	if ref.Group != nil && *ref.Group != gatewayv1.GroupName {
+		return nil, nil
 	}
 	if ref.Namespace != nil {
 		namespace = string(*ref.Namespace)
 	}
-	return b.attached[Key{namespace, string(ref.Name)}]
+	key := Key{namespace, string(ref.Name)}
+	switch {
+	case ref.Kind == nil || *ref.Kind == gatewayKind:
+		return b.attached[key], nil
+	case *ref.Kind == listenerSetKind && b.sets[key] != nil:
+		return b.sets[key].gateway, b.sets[key]
+	}
+	return nil, nil
 }
 
-func (b *builder) attach(r *route, g *gateway, ref gatewayv1.ParentReference, rules *routeRules) gatewayv1.RouteParentStatus {
+func (b *builder) attach(r *route, g *gateway, set *listenerSet, ref gatewayv1.ParentReference, rules *routeRules) gatewayv1.RouteParentStatus {
 	status := gatewayv1.RouteParentStatus{ParentRef: ref, ControllerName: Controller}
 	var old []metav1.Condition
 	for _, p := range r.old {
@@ -111,22 +121,22 @@ func (b *builder) attach(r *route, g *gateway, ref gatewayv1.ParentReference, ru
 			old = p.Conditions
 		}
 	}
-	set := func(kind gatewayv1.RouteConditionType, ok bool, reason gatewayv1.RouteConditionReason, message string) {
+	say := func(kind gatewayv1.RouteConditionType, ok bool, reason gatewayv1.RouteConditionReason, message string) {
 		b.condition(&status.Conditions, old, r.GetGeneration(), string(kind), ok, string(reason), message)
 	}
-	reason, message := b.place(r, g, ref, rules)
+	reason, message := b.place(r, g, set, ref, rules)
 	switch {
 	case reason != gatewayv1.RouteReasonAccepted:
-		set(gatewayv1.RouteConditionAccepted, false, reason, message)
+		say(gatewayv1.RouteConditionAccepted, false, reason, message)
 	case rules.unsupported != "":
-		set(gatewayv1.RouteConditionAccepted, false, gatewayv1.RouteReasonUnsupportedValue, rules.unsupported)
+		say(gatewayv1.RouteConditionAccepted, false, gatewayv1.RouteReasonUnsupportedValue, rules.unsupported)
 	default:
-		set(gatewayv1.RouteConditionAccepted, true, gatewayv1.RouteReasonAccepted, "")
+		say(gatewayv1.RouteConditionAccepted, true, gatewayv1.RouteReasonAccepted, "")
 	}
 	if rules.refs.reason != "" {
-		set(gatewayv1.RouteConditionResolvedRefs, false, gatewayv1.RouteConditionReason(rules.refs.reason), rules.refs.message)
+		say(gatewayv1.RouteConditionResolvedRefs, false, gatewayv1.RouteConditionReason(rules.refs.reason), rules.refs.message)
 	} else {
-		set(gatewayv1.RouteConditionResolvedRefs, true, gatewayv1.RouteReasonResolvedRefs, "")
+		say(gatewayv1.RouteConditionResolvedRefs, true, gatewayv1.RouteReasonResolvedRefs, "")
 	}
 	return status
 }
@@ -138,9 +148,13 @@ func sameParent(a, b gatewayv1.ParentReference) bool {
 
 func equal[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
 
-// place puts the rules of a route on every listener that takes them, and returns why none does.
-func (b *builder) place(r *route, g *gateway, ref gatewayv1.ParentReference, rules *routeRules) (gatewayv1.RouteConditionReason, string) {
-	reason, message := gatewayv1.RouteReasonNoMatchingParent, "the Gateway has no such listener"
+// place puts the rules of a route on every listener of the parent that takes them, and returns why none does.
+func (b *builder) place(r *route, g *gateway, set *listenerSet, ref gatewayv1.ParentReference, rules *routeRules) (gatewayv1.RouteConditionReason, string) {
+	kind := gatewayKind
+	if set != nil {
+		kind = listenerSetKind
+	}
+	reason, message := gatewayv1.RouteReasonNoMatchingParent, fmt.Sprintf("the %s has no such listener", kind)
 	rank := 0 // of reason: what came closest counts
 	better := func(to int, why gatewayv1.RouteConditionReason, text string) {
 		if to > rank {
@@ -148,16 +162,16 @@ func (b *builder) place(r *route, g *gateway, ref gatewayv1.ParentReference, rul
 		}
 	}
 	for _, l := range g.listeners {
-		if ref.SectionName != nil && *ref.SectionName != l.spec.Name || ref.Port != nil && *ref.Port != l.spec.Port {
+		if l.set != set || ref.SectionName != nil && *ref.SectionName != l.spec.Name || ref.Port != nil && *ref.Port != l.spec.Port {
 			continue
 		}
 		if !slices.ContainsFunc(l.kinds, func(k gatewayv1.RouteGroupKind) bool { return string(k.Kind) == r.kind }) || !b.admits(g, l, r.GetNamespace()) {
-			better(2, gatewayv1.RouteReasonNotAllowedByListeners, fmt.Sprintf("no listener of the Gateway allows routes of kind %s in namespace %s", r.kind, r.GetNamespace()))
+			better(2, gatewayv1.RouteReasonNotAllowedByListeners, fmt.Sprintf("no listener of the %s allows routes of kind %s in namespace %s", kind, r.kind, r.GetNamespace()))
 			continue
 		}
 		hosts := intersection(l.hostname, r.hostnames)
 		if len(hosts) == 0 {
-			better(1, gatewayv1.RouteReasonNoMatchingListenerHostname, "no listener of the Gateway has one of its host names")
+			better(1, gatewayv1.RouteReasonNoMatchingListenerHostname, fmt.Sprintf("no listener of the %s has one of its host names", kind))
 			continue
 		}
 		if other := l.claimedBy(r.kind, hosts); other != "" {
@@ -174,6 +188,7 @@ func (b *builder) place(r *route, g *gateway, ref gatewayv1.ParentReference, rul
 			at := p.listener(keyOf(g.object), l.hostname)
 			for _, host := range hosts {
 				for i, rule := range rules.list {
+					rule.Terminate = l.terminates && r.kind == tlsKind
 					at.add(hostKey{name: host}, candidate{rule: rule.Rule, rank: rule.rank, of: r, order: i})
 				}
 			}

@@ -52,7 +52,7 @@ func (b *builder) sign() {
 	}
 	for _, number := range slices.Sorted(maps.Keys(b.ports)) {
 		p := b.ports[number]
-		if p.mode != terminated {
+		if p.mode == unencrypted {
 			continue
 		}
 		own := slices.Collect(maps.Keys(p.names)) // what is signed in the following covers no other host

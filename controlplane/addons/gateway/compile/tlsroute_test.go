@@ -16,7 +16,7 @@ spec:
   gatewayClassName: bonsai
   listeners:
   - {name: tls, port: 443, hostname: "*.test", protocol: TLS, tls: {mode: Passthrough}}
-  - {name: ended, port: 8443, protocol: TLS, tls: {mode: Terminate, certificateRefs: [{name: cert}]}}
+  - {name: ended, port: 443, hostname: a.example, protocol: TLS, tls: {mode: Terminate, certificateRefs: [{name: cert}]}}
   - {name: http, port: 80, protocol: HTTP}`, `
 kind: TLSRoute
 metadata: {name: good}
@@ -25,6 +25,9 @@ kind: TLSRoute
 metadata: {name: elsewhere}
 spec: {parentRefs: [{name: gw, sectionName: tls}], hostnames: [a.example], rules: [{backendRefs: [{name: web, port: 80}]}]}`, `
 kind: TLSRoute
+metadata: {name: ended}
+spec: {parentRefs: [{name: gw, sectionName: ended}], hostnames: [a.example], rules: [{backendRefs: [{name: web, port: 80}]}]}`, `
+kind: TLSRoute
 metadata: {name: plain}
 spec: {parentRefs: [{name: gw, sectionName: http}], hostnames: [a.test], rules: [{backendRefs: [{name: web, port: 80}]}]}`, `
 kind: HTTPRoute
@@ -32,11 +35,12 @@ metadata: {name: http}
 spec: {parentRefs: [{name: gw, sectionName: tls}], rules: [{backendRefs: [{name: web, port: 80}]}]}`)
 	w.endpoints("web", "127.0.0.1:1")
 	w.endpoints("other", "127.0.0.1:2")
+	w.secret("cert", "a.example")
 	w.assign(w.compile(), "10.201.3.1")
 	out := w.compile()
 	for name, want := range map[string][2]string{
 		"good": {"True Accepted", "False BackendNotFound"}, "elsewhere": {"False NoMatchingListenerHostname", "True ResolvedRefs"},
-		"plain": {"False NotAllowedByListeners", "True ResolvedRefs"},
+		"ended": {"True Accepted", "True ResolvedRefs"}, "plain": {"False NotAllowedByListeners", "True ResolvedRefs"},
 	} {
 		parents := out.TLSRoutes[compile.Key{Namespace: "default", Name: name}].Parents
 		if len(parents) != 1 {
@@ -50,12 +54,9 @@ spec: {parentRefs: [{name: gw, sectionName: tls}], rules: [{backendRefs: [{name:
 		t.Errorf("an HTTPRoute: %s", got)
 	}
 	for _, l := range gatewayStatus(out, "gw").Listeners {
-		want, attached := "True Accepted", int32(0)
-		if l.Name == "ended" {
-			want = "False UnsupportedValue"
-		}
-		if l.Name == "tls" {
-			attached = 1
+		want, attached := "True Accepted", int32(1)
+		if l.Name == "http" {
+			attached = 0
 		}
 		if got := condition(t, l.Conditions, "Accepted"); got != want || l.AttachedRoutes != attached {
 			t.Errorf("listener %s: %s, %d routes", l.Name, got, l.AttachedRoutes)
@@ -67,7 +68,14 @@ spec: {parentRefs: [{name: gw, sectionName: tls}], rules: [{backendRefs: [{name:
 			continue
 		}
 		passed++
-		backends := p.Groups[0].Listeners[0].Hosts[0].Rules[0].Backends
+		if len(p.Names) != 1 || p.Names[0].Name != "a.example" {
+			t.Errorf("port %d has the certificates %+v", p.Number, p.Names)
+		}
+		list := p.Groups[0].Listeners // the more specific name first
+		if ended, passed := list[0].Hosts[0].Rules[0], list[1].Hosts[0].Rules[0]; !ended.Terminate || passed.Terminate {
+			t.Errorf("port %d: TLS ends at %+v, and does not at %+v", p.Number, ended, passed)
+		}
+		backends := list[1].Hosts[0].Rules[0].Backends
 		if len(backends) != 2 || backends[0].Weight != 3 || out.Table.Backends[backends[0].Backend].Protocol != gatewaytable.TCP {
 			t.Errorf("port %d has the backends %+v", p.Number, backends)
 		}

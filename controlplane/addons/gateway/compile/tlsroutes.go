@@ -8,7 +8,8 @@ import (
 	"bonsai/bootstrap/gatewaytable"
 )
 
-// tlsRules reads the rules of a TLSRoute, of which there is one: connections for its hosts are led to backends as they are.
+// tlsRules reads the rules of a TLSRoute, of which there is one: connections for its hosts are led to backends as they are, or at
+// listeners that terminate TLS, what is in them.
 func (b *builder) tlsRules(r *gatewayv1.TLSRoute, out *routeRules) {
 	for _, spec := range r.Spec.Rules {
 		rule := gatewaytable.Rule{From: fmt.Sprintf("tlsroute/%s", keyOf(r)), Path: gatewaytable.Path{Kind: gatewaytable.PathPrefix, Value: "/"}}

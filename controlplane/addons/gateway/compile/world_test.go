@@ -82,6 +82,8 @@ func (w *world) add(text string) {
 			w.in.Grants = append(w.in.Grants, object[gatewayv1.ReferenceGrant](w, doc))
 		case "TLSRoute":
 			w.in.TLSRoutes = append(w.in.TLSRoutes, object[gatewayv1.TLSRoute](w, doc))
+		case "ListenerSet":
+			w.in.ListenerSets = append(w.in.ListenerSets, object[gatewayv1.ListenerSet](w, doc))
 		case "BackendTLSPolicy":
 			w.in.BackendTLSPolicies = append(w.in.BackendTLSPolicies, object[gatewayv1.BackendTLSPolicy](w, doc))
 		case "ConfigMap":
