@@ -67,12 +67,12 @@ test-light: ## tests that link no Kubernetes, with the race detector
 	cd test/conformance && CGO_ENABLED=1 go test -race ./...
 	cd test/conformance/gateway && go test ./...
 
-# Untrusted input goes through the first two: a minute for each. FUZZTIME=1h for a longer look.
+# Untrusted input goes through the first two and those of the gateway: a minute for each. FUZZTIME=1h for a longer look.
 FUZZTIME ?= 60s
 fuzz = go test -run '^$$' -fuzztime $(1) -fuzz '^$(2)$$' ./$(3)
 
 .PHONY: fuzz
-fuzz: ## look for input that breaks the parsers of the DNS server and of cluster files, or commands that people copy (FUZZTIME=60s)
+fuzz: ## look for input that breaks the parsers of the DNS server, the gateway and cluster files, or commands that people copy (FUZZTIME=60s)
 	@tools/need.sh go
 	$(call fuzz,$(FUZZTIME),FuzzParse,dnsaddon/wire)
 	$(call fuzz,$(FUZZTIME),FuzzLookup,dnsaddon/zone)
@@ -82,6 +82,8 @@ fuzz: ## look for input that breaks the parsers of the DNS server and of cluster
 	$(call fuzz,10s,FuzzParse,dnsaddon/corefile)
 	$(call fuzz,10s,FuzzQuestion,dnsaddon/host)
 	$(call fuzz,10s,FuzzFiles,bootstrap/hostdns)
+	$(call fuzz,$(FUZZTIME),FuzzSimpleRequest,nodeagent/gateway/proxy)
+	$(call fuzz,$(FUZZTIME),FuzzSimpleAnswer,nodeagent/gateway/proxy)
 	$(call fuzz,10s,FuzzGatewayRequest,bootstrap/cluster)
 	$(call fuzz,20s,FuzzParse,bootstrap/clusterfile)
 	$(call fuzz,10s,FuzzDecode,bootstrap/checkpoint)
@@ -159,6 +161,11 @@ bench: build ## measure start, stop, memory and idle CPU, on a quiet machine
 bench-dns: build ## measure the DNS server beside CoreDNS, on a quiet machine (ARGS=-full for longer runs)
 	@tools/need.sh dnsperf
 	cd test/coredns && go run ./bench $(ARGS)
+
+.PHONY: bench-proxies
+bench-proxies: ## compare the data plane of the gateway with Caddy on loopback, on a quiet machine
+	@tools/need.sh go wrk
+	test/bench/proxies/run.sh $(ARGS)
 
 .PHONY: bench-tui
 bench-tui: ## measure the terminal UI: keys, changes, idle, memory; on a quiet machine

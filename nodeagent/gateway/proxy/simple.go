@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -56,14 +57,25 @@ func (s *simple) accept() error {
 		}
 		c := newSimpleConn(s, tcp)
 		s.running.Go(func() {
-			defer s.forget(c)
 			if s.remember(c) {
-				c.serve()
+				s.serve(c)
 			} else {
 				_ = tcp.Close()
 			}
 		})
 	}
+}
+
+// serve serves a connection. A bug that a request has met ends its connection and no others, as net/http has it.
+func (s *simple) serve(c *simpleConn) {
+	defer s.forget(c)
+	defer func() {
+		if bug := recover(); bug != nil {
+			s.p.cfg.Log.Error("a connection was ended by a bug", "client", c.from, "panic", bug, "stack", string(debug.Stack()))
+			c.end(true)
+		}
+	}()
+	c.serve()
 }
 
 func (s *simple) remember(c *simpleConn) bool {

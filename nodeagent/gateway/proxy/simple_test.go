@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/gatewaytable"
 )
 
@@ -349,6 +350,28 @@ func TestAPortEndsWithItsConnections(t *testing.T) {
 	}
 	if _, err := busy.in.ReadByte(); err == nil {
 		t.Error("a connection goes on after its answer")
+	}
+}
+
+// TestABugEndsItsConnection, and no others.
+func TestABugEndsItsConnection(t *testing.T) {
+	p := start(t, false, gatewaytable.Rule{}, gatewaytable.HTTP1, echoHeader(t))
+	p.proxy.cfg.Access = func(r cluster.GatewayRequest) {
+		if r.Path == "/bug" {
+			panic("a bug")
+		}
+	}
+	other, c := speak(t, p), speak(t, p)
+	other.say(simpleGet)
+	other.hear("GET")
+	c.say("GET /bug HTTP/1.1\r\nHost: web.test\r\n\r\n")
+	c.hear("GET")
+	if _, err := c.in.ReadByte(); err == nil {
+		t.Error("the connection goes on")
+	}
+	other.say(simpleGet)
+	if resp, _ := other.hear("GET"); resp.StatusCode != 200 {
+		t.Errorf("another one: %s", resp.Status)
 	}
 }
 

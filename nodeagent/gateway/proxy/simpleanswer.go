@@ -156,7 +156,7 @@ func (c *simpleConn) pass(resp *http.Response, to *plainConn, a *answered) error
 		if c.out = append(c.out, buffer[:n]...); n > 0 && chunked {
 			c.out = append(c.out, "\r\n"...)
 		}
-		if err != nil && err != io.EOF { //nolint:errorlint // the end itself, as a body says it
+		if err != nil && !errors.Is(err, io.EOF) {
 			_, _ = c.conn.Write(c.out) // what there is, without an end
 			return err
 		}

@@ -4,7 +4,8 @@
 #
 #   ROUNDS=3 SECONDS_EACH=5 test/bench/proxies/run.sh [NAME=COMMAND...]
 #
-# A COMMAND of one's own serves at $LISTEN what $BACKEND answers, for the host web.test.
+# A COMMAND of one's own serves at $LISTEN what $BACKEND answers, for the host web.test. The ports 8080 and those from 18081 on have to
+# be free. p50 and p99 are what is added to one connection's requests; the processor time is that of the proxy, of the backend for "direct".
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -25,29 +26,32 @@ export CGO_ENABLED=0
 (cd "$root" && go build "${flags[@]}" -o "$dir/own" ./test/bench/proxies/own && go build "${flags[@]}" -o "$dir/testpod" ./test/images/testpod)
 (cd "$here/caddy" && go build "${flags[@]}" -o "$dir/caddy" .)
 
-# free prints a port that nobody has.
-free() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 # ticks prints the processor time of a process, in hundredths of a second.
 ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 now() { date +%s%N; }
-get() { curl -fsS -o "$dir/answer" --max-time 2 -H 'Host: web.test' "$1" 2>/dev/null; }
+get() ( # get PORT: is a request answered?
+	exec 3<>"/dev/tcp/127.0.0.1/$1"
+	printf 'GET / HTTP/1.1\r\nHost: web.test\r\nConnection: close\r\n\r\n' >&3
+	read -r -t 2 line <&3
+	[[ $line = 'HTTP/1.1 200'* ]]
+) 2>/dev/null
 
 "$dir/testpod" serve >/dev/null 2>&1 &
 backend=$!
 pids+=("$backend")
-until get http://127.0.0.1:8080/; do kill -0 "$backend"; done
+until get 8080; do kill -0 "$backend"; done
 
 names=(direct)
 declare -A url=([direct]=http://127.0.0.1:8080/) pid=([direct]=$backend) began=([direct]=-) size=([direct]=-)
 begin() { # begin NAME COMMAND...: starts a proxy, and measures how long it takes until it answers
 	local name=$1 port t0
 	shift
-	port=$(free)
+	port=$((18080 + ${#names[@]}))
 	t0=$(now)
 	LISTEN=127.0.0.1:$port BACKEND=127.0.0.1:8080 "$@" >"$dir/$name.log" 2>"$dir/$name.err" &
 	pid[$name]=$!
 	pids+=("$!")
-	until get "http://127.0.0.1:$port/"; do
+	until get "$port"; do
 		kill -0 "${pid[$name]}" || {
 			cat "$dir/$name.err" >&2
 			exit 1
