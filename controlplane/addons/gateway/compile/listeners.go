@@ -88,8 +88,10 @@ func (b *builder) listener(spec *gatewayv1.Listener) *gatewayListener {
 func markConflicts(list []*gatewayListener) {
 	for i, a := range list {
 		for _, b := range list[i+1:] {
-			if r := conflict(a, b); r != (refusal{}) {
-				a.conflict, b.conflict = r, r
+			if a.problem == (refusal{}) && b.problem == (refusal{}) {
+				if r := conflict(a, b); r != (refusal{}) {
+					a.conflict, b.conflict = r, r
+				}
 			}
 		}
 	}
@@ -98,7 +100,7 @@ func markConflicts(list []*gatewayListener) {
 // conflict is why two listeners cannot both be served; the zero value if they can.
 func conflict(a, b *gatewayListener) refusal {
 	switch {
-	case a.spec.Port != b.spec.Port || a.problem != (refusal{}) || b.problem != (refusal{}):
+	case a.spec.Port != b.spec.Port:
 	case a.spec.Protocol != b.spec.Protocol:
 		return refusal{string(gatewayv1.ListenerReasonProtocolConflict), fmt.Sprintf("listeners %s and %s use port %d with different protocols", a.spec.Name, b.spec.Name, a.spec.Port)}
 	case a.hostname == b.hostname:

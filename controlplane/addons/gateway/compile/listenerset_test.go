@@ -37,7 +37,9 @@ spec:
   parentRef: {name: gw}
   listeners:
   - {name: one, port: 80, hostname: one.test, protocol: HTTP}
-  - {name: secure, port: 8080, protocol: HTTPS}`, `
+  - {name: secure, port: 8080, protocol: HTTPS}
+  - {name: tcp, port: 80, protocol: TCP}
+  - {name: udp, port: 53, protocol: UDP}`, `
 kind: ListenerSet
 metadata: {name: elsewhere, namespace: other}
 spec: {parentRef: {name: gw, namespace: default}, listeners: [{name: l, port: 80, hostname: else.test, protocol: HTTP}]}`, `
@@ -74,6 +76,7 @@ spec: {parentRefs: [{name: gw, sectionName: one}], rules: [{backendRefs: [{name:
 	for name, want := range map[string]string{
 		"first/one": "True Accepted, True Programmed, 1", "first/own": "False HostnameConflict, False HostnameConflict, 0", "first/other": "True Accepted, True Programmed, 0",
 		"second/one": "False HostnameConflict, False HostnameConflict, 0", "second/secure": "False ProtocolConflict, False ProtocolConflict, 0",
+		"second/tcp": "False ProtocolConflict, False ProtocolConflict, 0", "second/udp": "False UnsupportedProtocol, False Invalid, 0",
 	} {
 		found := false
 		for _, set := range []string{"first", "second"} {

@@ -48,7 +48,7 @@ func (b *builder) addListenerSet(g *gateway, s *listenerSet) {
 		l := b.listener(&spec)
 		l.set = s
 		for _, before := range g.listeners {
-			if before.conflict == (refusal{}) && l.conflict == (refusal{}) {
+			if before.problem == (refusal{}) && before.conflict == (refusal{}) && l.conflict == (refusal{}) {
 				if l.conflict = conflict(before, l); l.conflict != (refusal{}) && before.set != s { // of whose listeners it says nothing
 					l.conflict.message = fmt.Sprintf("another listener of the Gateway has port %d, with another protocol or the same host name", spec.Port)
 				}
