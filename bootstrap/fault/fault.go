@@ -55,6 +55,8 @@ const (
 	Checkpoint         Kind = "CheckpointUnusable"
 	// NotReached means that one end does not reach the other.
 	NotReached Kind = "NotReached"
+	// NotDone means that a step of a lesson is not done yet.
+	NotDone Kind = "StepNotDone"
 )
 
 // codes are documented in docs/problems.md, which package kinds makes. 1 is anything unclassified, 2 is reserved for usage as in most tools; the
@@ -65,7 +67,7 @@ var codes = map[Kind]int{
 	EngineDown: 20, EnginePermission: 21, EngineTooOld: 22, Engine: 23, Unreachable: 24, Image: 25,
 	NotFound: 30, NodeNotFound: 31, NotRunning: 32, ControlPlane: 33, Node: 34, Timeout: 35,
 	AddonNotFound: 36, Addon: 37, NotResolved: 38, Blocked: 39,
-	ObjectNotFound: 40, Refused: 41, CheckpointNotFound: 42, Checkpoint: 43, NotReached: 44,
+	ObjectNotFound: 40, Refused: 41, CheckpointNotFound: 42, Checkpoint: 43, NotReached: 44, NotDone: 48,
 	Canceled: 130,
 }
 

@@ -95,6 +95,8 @@ The error has the API server's reason.`},
 Nothing has changed. See [checkpoints](checkpoints.md#limits).`},
 	fault.NotReached: {means: "a pod does not reach what `bonsai flow why` was asked about", more: `
 The error names the step at which the way ends, and the output shows each step. See [traffic](traffic.md#why-does-a-not-reach-b).`},
+	fault.NotDone: {means: "a step of a lesson is not done yet", more: `
+The output says which of its checks are missing; ` + "`bonsai learn hint`" + ` helps. See [learn](learn.md).`},
 	fault.Canceled: {means: "Ctrl-C", more: `
 What the command had created was removed.`},
 }

@@ -48,6 +48,7 @@ func main() {
 		UI:            showUI,
 		CheckSettings: checkSettings,
 		OpenBundle:    openBundle,
+		Learn:         openLessons,
 		Roles:         roles(), Addons: builtin.Descriptions(), Info: buildinfo.Get(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	}, os.Args[1:]))

@@ -27,9 +27,11 @@ import (
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/hostdns"
 	"bonsai/bootstrap/kubeconfig"
+	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/plan"
 	"bonsai/bootstrap/statedir"
+	"bonsai/cmd/bonsai/internal/learn"
 )
 
 // Engine is what the verbs need from it; *bootstrap.Manager is one.
@@ -93,7 +95,9 @@ type Env struct {
 	// OpenBundle serves the objects of a bundle on a port of 127.0.0.1, 0 for a free one, for as long as use runs. The context
 	// of use ends with ctx, or if the server does.
 	OpenBundle func(ctx context.Context, file string, port int, use func(context.Context, OpenBundle) error) error
-	Roles      []Role
+	// Learn makes a running cluster what lessons take place in, until leave is called.
+	Learn func(state statedir.Cluster, daemon *localapi.Client) (world learn.World, leave func(), err error)
+	Roles []Role
 	// Addons are those that this executable has.
 	Addons []cluster.AddonDescription
 	Info   buildinfo.Info
@@ -182,7 +186,7 @@ Docker engine. On a terminal, bonsai alone shows the cluster full screen (bonsai
 		a.planCommand(), a.applyCommand(), a.configCommand(), a.autostartCommand(), a.checkpointCommand(), a.forkCommand(),
 		a.doctorCommand(), a.explainCommand(), a.dfCommand(), a.pruneCommand(), a.bundleCommand(),
 		a.historyCommand(), a.diffCommand(), a.revertCommand(), a.pauseCommand(), a.unpauseCommand(), a.flowCommand(),
-		a.dashboardCommand(),
+		a.dashboardCommand(), a.learnCommand(),
 	)
 	a.addElsewhere(root)
 	return root

@@ -162,6 +162,7 @@ func fakeMain() int {
 			return nil
 		},
 		OpenBundle: fakeOpen,
+		Learn:      fakeLessons,
 		Addons:     testAddons,
 		Info: buildinfo.Info{
 			Version: "v1.2.3", Commit: "abc", Kubernetes: "v1.37.2", Etcd: "v3.7.3", Containerd: "v2.4.2",
