@@ -154,16 +154,20 @@ type room struct {
 	learn.Lesson
 	record    *learn.Record
 	namespace string
+	profile   string // what follows a command of bonsai
 }
 
 // in fills the places of a lesson.
 func (c *class) in(l learn.Lesson) (room, error) {
-	places := learn.Places{Namespace: learn.NamespaceOf(l.Name), Cluster: c.profile}
+	places := learn.Places{Namespace: learn.NamespaceOf(l.Name)}
+	if c.profile != cluster.DefaultName || c.otherDefault {
+		places.Profile = " -p " + c.profile
+	}
 	for _, n := range c.spec.Nodes {
 		places.Nodes = append(places.Nodes, n.Name)
 	}
 	l, err := l.Fill(places)
-	return room{l, c.progress.Lessons[l.Name], places.Namespace}, err
+	return room{l, c.progress.Lessons[l.Name], places.Namespace, places.Profile}, err
 }
 
 // current is the lesson that was begun last in this cluster, which has to be there still.

@@ -74,11 +74,7 @@ func (c *class) typed(label, line string) {
 
 // alias is what k stands for.
 func (c *class) alias(r room) string {
-	line := "bonsai kubectl"
-	if c.profile != "bonsai" || c.otherDefault {
-		line += " -p " + c.profile
-	}
-	return fmt.Sprintf("alias k='%s -- -n %s'", line, r.namespace)
+	return fmt.Sprintf("alias k='bonsai kubectl%s -- -n %s'", r.profile, r.namespace)
 }
 
 // lessonState is what -o json prints of a lesson.

@@ -108,17 +108,17 @@ func (t Text) String() string {
 
 // Places are what the words in braces in a lesson stand for.
 type Places struct {
-	Namespace string
-	Cluster   string
-	Nodes     []string
+	Namespace string // {ns}
+	// Profile is what comes after a command of bonsai in this cluster: " -p NAME", or nothing; {profile}
+	Profile string
+	Nodes   []string // {node1} and so on
 }
 
 // NamespaceOf is where the objects of a lesson are.
 func NamespaceOf(lesson string) string { return "learn-" + lesson }
 
-// replacer replaces {ns}, {cluster}, {node1} and so on.
 func (p Places) replacer() *strings.Replacer {
-	pairs := []string{"{ns}", p.Namespace, "{cluster}", p.Cluster}
+	pairs := []string{"{ns}", p.Namespace, "{profile}", p.Profile}
 	for i, n := range p.Nodes {
 		pairs = append(pairs, fmt.Sprintf("{node%d}", i+1), n)
 	}
@@ -179,7 +179,7 @@ func (t Text) replace(r *strings.Replacer) Text {
 	return t
 }
 
-// Hints are how many hints a step has: those in words, and the solution as the last one.
+// HintCount is how many hints a step has: those in words, and the solution as the last one.
 func (s Step) HintCount() int { return len(s.Hints) + 1 }
 
 // Hint returns the n-th hint, from 0.

@@ -73,6 +73,8 @@ type Need struct {
 type Result struct {
 	OK   bool
 	Seen string
+	// Unknown says that a question has no answer yet: neither the condition nor its opposite holds.
+	Unknown bool
 }
 
 // Condition is a parsed condition. The zero value is not valid.
@@ -130,7 +132,8 @@ type not struct{ of test }
 
 func (t not) eval(w world) Result {
 	r := t.of.eval(w)
-	return Result{!r.OK, r.Seen}
+	r.OK = !r.OK && !r.Unknown
+	return r
 }
 func (t not) needs(string) []Need { return nil }
 func (t not) walk(f func(test))   { f(t); t.of.walk(f) }

@@ -30,24 +30,24 @@ func (isReady) of(s subject) Result {
 		return isTrue{condition: "Ready"}.of(s)
 	case "Deployment":
 		ok := status("updatedReplicas") == replicas && status("availableReplicas") == replicas && status("replicas") == replicas
-		return Result{current && ok, of(status("availableReplicas"), replicas)}
+		return Result{OK: current && ok, Seen: of(status("availableReplicas"), replicas)}
 	case "StatefulSet":
 		ok := status("readyReplicas") == replicas && text(get(o, "status", "currentRevision")) == text(get(o, "status", "updateRevision"))
-		return Result{current && ok, of(status("readyReplicas"), replicas)}
+		return Result{OK: current && ok, Seen: of(status("readyReplicas"), replicas)}
 	case "ReplicaSet":
-		return Result{current && status("readyReplicas") == replicas, of(status("readyReplicas"), replicas)}
+		return Result{OK: current && status("readyReplicas") == replicas, Seen: of(status("readyReplicas"), replicas)}
 	case "DaemonSet":
 		want := status("desiredNumberScheduled")
 		ok := want > 0 && status("numberReady") == want && status("updatedNumberScheduled") == want
-		return Result{current && ok, of(status("numberReady"), want)}
+		return Result{OK: current && ok, Seen: of(status("numberReady"), want)}
 	case "Job":
 		return isTrue{condition: "Complete"}.of(s)
 	case "PersistentVolumeClaim":
 		phase := text(get(o, "status", "phase"))
-		return Result{phase == "Bound", phase}
+		return Result{OK: phase == "Bound", Seen: phase}
 	case "Service":
 		n := ready(s)
-		return Result{n > 0, fmt.Sprint(n)}
+		return Result{OK: n > 0, Seen: fmt.Sprint(n)}
 	}
 	return Result{OK: true}
 }

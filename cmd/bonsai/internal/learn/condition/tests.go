@@ -36,7 +36,7 @@ func (t one) eval(w world) Result {
 	i := slices.IndexFunc(t.objects(w), func(o Object) bool { return text(get(o, "metadata", "name")) == t.name })
 	if i < 0 {
 		_, gone := t.is.(isAbsent)
-		return Result{gone, absent}
+		return Result{OK: gone, Seen: absent}
 	}
 	o := t.objects(w)[i]
 	return t.is.of(subject{w, t.place, o})
@@ -80,13 +80,13 @@ func (t many) eval(w world) Result {
 	seen := fmt.Sprint(fit)
 	switch t.how {
 	case "count":
-		return Result{compare(fit, t.count.op, t.count.want), seen}
+		return Result{OK: compare(fit, t.count.op, t.count.want), Seen: seen}
 	case "any":
-		return Result{fit > 0, seen}
+		return Result{OK: fit > 0, Seen: seen}
 	case "none":
-		return Result{fit == 0, seen}
+		return Result{OK: fit == 0, Seen: seen}
 	default: // all
-		return Result{selected > 0 && fit == selected, fmt.Sprintf("%d/%d", fit, selected)}
+		return Result{OK: selected > 0 && fit == selected, Seen: fmt.Sprintf("%d/%d", fit, selected)}
 	}
 }
 func (t many) needs(lesson string) []Need {
@@ -108,15 +108,18 @@ type question struct {
 
 func (t question) eval(w world) Result {
 	a := w.view.Ask(w.ctx, Question{t.topic, w.namespace, t.of})
+	if a == (Answer{}) {
+		return Result{Unknown: true}
+	}
 	switch t.how {
 	case "answers":
-		return Result{a.OK, a.Seen}
+		return Result{OK: a.OK, Seen: a.Seen}
 	case "fails":
-		return Result{!a.OK && a.Seen != "", a.Seen}
+		return Result{OK: !a.OK, Seen: a.Seen}
 	case "status":
-		return Result{a.Code != 0 && compare(a.Code, t.with.op, t.with.want), a.Seen}
+		return Result{OK: a.Code != 0 && compare(a.Code, t.with.op, t.with.want), Seen: a.Seen}
 	default: // has
-		return Result{a.OK && strings.Contains(a.Body, t.with.want), a.Seen}
+		return Result{OK: a.OK && strings.Contains(a.Body, t.with.want), Seen: a.Seen}
 	}
 }
 func (t question) needs(string) []Need { return nil }
@@ -168,11 +171,11 @@ func (t field) of(s subject) Result {
 	}
 	switch t.with.op {
 	case "exists":
-		return Result{len(values) > 0, seen}
+		return Result{OK: len(values) > 0, Seen: seen}
 	case absent:
-		return Result{len(values) == 0, seen}
+		return Result{OK: len(values) == 0, Seen: seen}
 	}
-	return Result{t.with.any(values), seen}
+	return Result{OK: t.with.any(values), Seen: seen}
 }
 
 // image compares the images of containers; "bonsai/hello" is also docker.io/bonsai/hello:latest.
@@ -192,7 +195,7 @@ func (t image) of(s subject) Result {
 		return Result{Seen: absent}
 	}
 	with := comparison{t.with.op, plainImage(t.with.want)}
-	return Result{with.any(images), text(images[0])}
+	return Result{OK: with.any(images), Seen: text(images[0])}
 }
 
 func plainImage(name string) string {
@@ -209,7 +212,7 @@ func (t isTrue) of(s subject) Result {
 	for _, c := range list(s.object, "status", "conditions") {
 		if text(get(c, "type")) == t.condition {
 			status := text(get(c, "status"))
-			return Result{status == "True", status}
+			return Result{OK: status == "True", Seen: status}
 		}
 	}
 	return Result{Seen: absent}
@@ -257,7 +260,7 @@ type endpoints struct{ with comparison }
 
 func (t endpoints) of(s subject) Result {
 	n := ready(s)
-	return Result{compare(n, t.with.op, t.with.want), fmt.Sprint(n)}
+	return Result{OK: compare(n, t.with.op, t.with.want), Seen: fmt.Sprint(n)}
 }
 func (endpoints) needs(p place, lesson string) []Need {
 	return []Need{{p.kind, p.in(lesson)}, {endpointSlices, p.in(lesson)}}
@@ -287,7 +290,7 @@ func (t event) of(s subject) Result {
 	for _, e := range s.view.Objects(events, s.in(s.world.namespace)) {
 		about := get(e, "involvedObject")
 		if text(get(e, "reason")) == t.reason && text(get(about, "kind")) == s.kind.Name && text(get(about, "name")) == text(get(s.object, "metadata", "name")) {
-			return Result{true, t.reason}
+			return Result{OK: true, Seen: t.reason}
 		}
 	}
 	return Result{Seen: absent}

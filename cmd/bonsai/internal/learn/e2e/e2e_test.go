@@ -115,7 +115,7 @@ type room struct {
 
 func (s *school) enter(t *testing.T, l learn.Lesson, namespace string) *room {
 	t.Helper()
-	l, err := l.Fill(learn.Places{Namespace: namespace, Cluster: s.Name, Nodes: s.nodes})
+	l, err := l.Fill(learn.Places{Namespace: namespace, Nodes: s.nodes})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func TestTexts(t *testing.T) {
 			if !faults && mistakes < 2 {
 				t.Errorf("%s explains %d mistakes", l.Name, mistakes)
 			}
-			if _, err := l.Fill(learn.Places{Namespace: "n", Cluster: "c", Nodes: []string{"a", "b", "c"}}); err != nil {
+			if _, err := l.Fill(learn.Places{Namespace: "n", Nodes: []string{"a", "b", "c"}}); err != nil {
 				t.Errorf("%s: %v", l.Name, err)
 			}
 		}
