@@ -124,6 +124,8 @@ func TestConditions(t *testing.T) {
 		"dns wbe answers":                                                        false,
 		"dns wbe fails":                                                          true,
 		"dns unasked fails":                                                      false, // nothing is known yet
+		"not dns unasked answers":                                                false,
+		"not reach unasked web:80 and pod/web-1 exists":                          false,
 		`http web:80/healthz has "ok"`:                                           true,
 		"http web:80/broken status = 503":                                        true,
 		"http web:80/broken answers":                                             false,

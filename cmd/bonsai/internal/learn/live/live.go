@@ -228,7 +228,7 @@ func (w *World) Remove(ctx context.Context, namespace, owner string) error {
 	if err != nil && !apierrors.IsNotFound(err) {
 		return explain(ctx, op, err)
 	}
-	if err := errors.Join(w.giveBackNodes(ctx, owner), w.removeShared(ctx, owner)); err != nil {
+	if err := errors.Join(w.release(ctx, namespace), w.giveBackNodes(ctx, owner), w.removeShared(ctx, owner)); err != nil {
 		return err
 	}
 	return w.poll(ctx, op, func() (bool, error) {
@@ -238,6 +238,26 @@ func (w *World) Remove(ctx context.Context, namespace, owner string) error {
 		}
 		return false, err
 	})
+}
+
+// release takes away what keeps ConfigMaps from being deleted: a lesson has learners do that.
+func (w *World) release(ctx context.Context, namespace string) error {
+	op := "release what is held in namespace " + namespace
+	list, err := w.at(kind("ConfigMap"), namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return explain(ctx, op, err)
+	}
+	for _, o := range list.Items {
+		if len(o.GetFinalizers()) == 0 {
+			continue
+		}
+		change := []byte(`{"metadata":{"finalizers":null}}`)
+		_, err := w.at(kind("ConfigMap"), namespace).Patch(ctx, o.GetName(), types.MergePatchType, change, metav1.PatchOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return explain(ctx, op, err)
+		}
+	}
+	return nil
 }
 
 // removeShared removes the objects in no namespace.
