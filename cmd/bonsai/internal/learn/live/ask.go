@@ -65,7 +65,8 @@ func (w *World) lookup(ctx context.Context, q condition.Question) condition.Answ
 func (w *World) get(ctx context.Context, q condition.Question) condition.Answer {
 	service, path, _ := strings.Cut(q.Of, "/")
 	path, query, _ := strings.Cut(path, "?")
-	request := w.raw.Get().AbsPath("/api/v1/namespaces", q.Namespace, "services", service, "proxy", path).MaxRetries(0)
+	// In one piece: only then a slash at the end stays, without which the API server redirects.
+	request := w.raw.Get().AbsPath("/api/v1/namespaces/" + q.Namespace + "/services/" + service + "/proxy/" + path).MaxRetries(0)
 	for pair := range strings.SplitSeq(query, "&") {
 		if key, value, ok := strings.Cut(pair, "="); ok {
 			request = request.Param(key, value)
