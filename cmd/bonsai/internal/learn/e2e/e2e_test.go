@@ -31,16 +31,15 @@ const (
 	greenLimit, mistakeLimit = 90 * time.Second, 60 * time.Second
 	// diagnosisLimit is how long bonsai may take to report a fault: some are reported only after they have lasted.
 	diagnosisLimit = 2 * time.Minute
-	// together is how many lessons run at the same time.
-	together = 8
+	// atOnce is how many run at the same time.
+	atOnce = 8
 )
 
 // school is a cluster with all lessons.
 type school struct {
 	*harness.Cluster
-	world  *live.World
-	nodes  []string
-	places chan struct{} // how many more may run
+	world *live.World
+	nodes []string
 
 	daemon *localapi.Client
 	mu     sync.Mutex // guards the rest
@@ -66,44 +65,56 @@ func TestSchool(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(world.Close)
-	s := &school{Cluster: c, world: world, nodes: c.Nodes(t), places: make(chan struct{}, together), daemon: daemon}
+	s := &school{Cluster: c, world: world, nodes: c.Nodes(t), daemon: daemon}
 	lessons := slices.Concat(all.All(false, ""), all.All(true, ""))
 	began := time.Now()
-	t.Run("together", func(t *testing.T) {
-		for _, l := range lessons {
-			if !l.Alone {
-				s.runAll(t, l, true)
-			}
-		}
-	})
-	t.Logf("the lessons that run together took %s", time.Since(began).Round(time.Second))
+	var together, alone []func(t *testing.T)
 	for _, l := range lessons {
 		if l.Alone {
-			s.runAll(t, l, false)
+			alone = append(alone, s.tests(l)...)
+		} else {
+			together = append(together, s.tests(l)...)
 		}
+	}
+	// They wait most of the time. -parallel is for tests with clusters of their own, and would let two run.
+	t.Run("together", func(t *testing.T) {
+		var running sync.WaitGroup
+		next := make(chan func(t *testing.T))
+		for range atOnce {
+			running.Go(func() {
+				for test := range next {
+					test(t)
+				}
+			})
+		}
+		for _, test := range together {
+			next <- test
+		}
+		close(next)
+		running.Wait()
+	})
+	t.Logf("%d tests together took %s", len(together), time.Since(began).Round(time.Second))
+	for _, test := range alone {
+		test(t)
 	}
 	t.Run("the command line", s.testCommandLine)
 }
 
-// runAll runs a lesson with its solution, and each mistake of it in a namespace of its own.
-func (s *school) runAll(t *testing.T, l learn.Lesson, parallel bool) {
-	run := func(name, namespace string, f func(t *testing.T, r *room)) {
-		t.Run(name, func(t *testing.T) {
-			if parallel {
-				t.Parallel()
-			}
-			s.places <- struct{}{}
-			defer func() { <-s.places }()
-			f(t, s.enter(t, l, namespace))
-		})
-	}
-	run(l.Name, learn.NamespaceOf(l.Name), func(t *testing.T, r *room) { r.solve(t) })
-	for i, step := range l.Steps {
-		for k := range step.Mistakes {
-			run(fmt.Sprintf("%s/step %d mistake %d", l.Name, i+1, k+1), fmt.Sprintf("%s-%d-%d", learn.NamespaceOf(l.Name), i+1, k+1),
-				func(t *testing.T, r *room) { r.err(t, i, k) })
+// tests are those of a lesson: with its solution, and each mistake in a namespace of its own.
+func (s *school) tests(l learn.Lesson) []func(t *testing.T) {
+	one := func(name, namespace string, f func(t *testing.T, r *room)) func(t *testing.T) {
+		return func(t *testing.T) {
+			t.Run(name, func(t *testing.T) { f(t, s.enter(t, l, namespace)) })
 		}
 	}
+	list := []func(t *testing.T){one(l.Name, learn.NamespaceOf(l.Name), func(t *testing.T, r *room) { r.solve(t) })}
+	for i, step := range l.Steps {
+		for k := range step.Mistakes {
+			list = append(list, one(fmt.Sprintf("%s, step %d, mistake %d", l.Name, i+1, k+1), fmt.Sprintf("%s-%d-%d", learn.NamespaceOf(l.Name), i+1, k+1),
+				func(t *testing.T, r *room) { r.err(t, i, k) }))
+		}
+	}
+	return list
 }
 
 // room is one lesson in a namespace.
