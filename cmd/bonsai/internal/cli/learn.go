@@ -42,7 +42,7 @@ Exit codes: 48 if the step is not done.`,
 		Args: a.groupArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	o.add(a, cmd)
+	o.add(cmd)
 	faults := &cobra.Command{
 		Use:   "faults",
 		Short: "Find and mend what is broken",
@@ -58,7 +58,7 @@ each minute one.`,
 	}
 	of := o
 	of.faults = true
-	of.add(a, faults)
+	of.add(faults)
 	faults.AddCommand(a.learnVerbs(&of)...)
 	faults.AddCommand(a.examCommand(&of))
 	cmd.AddCommand(a.learnVerbs(&o)...)
@@ -67,7 +67,7 @@ each minute one.`,
 }
 
 // add gives a group the flags of all its verbs.
-func (o *learnOptions) add(a *app, cmd *cobra.Command) {
+func (o *learnOptions) add(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
 	f.StringVar(&o.dir, "dir", "", "folder with lessons of your own, instead of those in bonsai")
 	f.StringVar(&o.lang, "lang", "", "en or zh (default from LANG)")

@@ -39,7 +39,7 @@ func (c *class) columns() int {
 }
 
 // prose prints a text, wrapped and with its code.
-func (c *class) prose(t learn.Text, indent string) {
+func (c *class) prose(t learn.Text) {
 	s := styleFor(c.Stdout)
 	for i, p := range t {
 		if i > 0 && !(p.Item && t[i-1].Item) {
@@ -48,12 +48,12 @@ func (c *class) prose(t learn.Text, indent string) {
 		switch {
 		case p.Code:
 			for line := range strings.SplitSeq(p.Text, "\n") {
-				fmt.Fprintln(c.Stdout, strings.TrimRight(indent+"    "+s.paint("36", termsafe.LogLine(line)), " "))
+				fmt.Fprintln(c.Stdout, strings.TrimRight("    "+s.paint("36", termsafe.LogLine(line)), " "))
 			}
 		case p.Item:
-			c.wrapped(p.Text, indent+"- ", indent+"  ")
+			c.wrapped(p.Text, "- ", "  ")
 		default:
-			c.wrapped(p.Text, indent, indent)
+			c.wrapped(p.Text, "", "")
 		}
 	}
 }
@@ -127,14 +127,18 @@ func (c *class) printStep(r room, intro bool) error {
 	s := styleFor(c.Stdout)
 	if intro {
 		fmt.Fprintf(c.Stdout, "%s\n\n", s.paint("1", termsafe.String(r.Title)))
-		c.prose(r.Intro, "")
+		c.prose(r.Intro)
 		fmt.Fprintf(c.Stdout, "\n%s\n\n    %s\n\n", c.words.alias, s.paint("36", c.alias(r)))
 	}
 	step := r.Steps[r.record.Step]
-	fmt.Fprintf(c.Stdout, "%s\n", s.paint("1", fmt.Sprintf(c.words.step, r.record.Step+1, len(r.Steps), termsafe.String(step.Title))))
+	head := termsafe.String(step.Title)
+	if len(r.Steps) > 1 {
+		head = fmt.Sprintf(c.words.step, r.record.Step+1, len(r.Steps), head)
+	}
+	fmt.Fprintln(c.Stdout, s.paint("1", head))
 	if len(step.Text) > 0 {
 		fmt.Fprintln(c.Stdout)
-		c.prose(step.Text, "")
+		c.prose(step.Text)
 	}
 	fmt.Fprintln(c.Stdout)
 	if c.o.follow {
@@ -169,7 +173,7 @@ func (c *class) printChecked(one learn.Checked) {
 
 func (c *class) printMistake(step learn.Step, i int) {
 	fmt.Fprintf(c.Stdout, "\n%s\n", styleFor(c.Stdout).yellow(c.words.mistake))
-	c.prose(step.Mistakes[i].Text, "")
+	c.prose(step.Mistakes[i].Text)
 }
 
 // printVerdict prints what became of the checks of a step.
@@ -205,7 +209,7 @@ func (c *class) printGreen(r room, at int) error {
 	}
 	if done := r.Steps[at].Done; len(done) > 0 {
 		fmt.Fprintln(c.Stdout)
-		c.prose(done, "")
+		c.prose(done)
 	}
 	if r.Fault {
 		c.printMended(r, r.Steps[at])
@@ -225,7 +229,7 @@ func (c *class) printGreen(r room, at int) error {
 func (c *class) printMended(r room, step learn.Step) {
 	took := r.record.Finished.Sub(r.record.Started)
 	fmt.Fprintf(c.Stdout, "\n%s:\n\n", c.words.solution)
-	c.prose(step.SolutionText(), "")
+	c.prose(step.SolutionText())
 	fmt.Fprintln(c.Stdout)
 	switch {
 	case len(r.record.Diagnosis) > 0:
@@ -295,7 +299,7 @@ func (c *class) printHint(r room, step learn.Step, n int) error {
 		head += ": " + c.words.solution
 	}
 	fmt.Fprintf(c.Stdout, "%s\n\n", styleFor(c.Stdout).paint("1", head))
-	c.prose(step.Hint(n), "")
+	c.prose(step.Hint(n))
 	return nil
 }
 
@@ -364,25 +368,24 @@ func (a *app) learnList(o learnOptions) error {
 }
 
 func (c *class) printList(w io.Writer, list []learn.Lesson) error {
-	w2 := c.words
-	fourth := ""
+	third := c.words.length
 	if c.o.faults {
-		fourth = w2.level
+		third = c.words.level
 	}
-	rows := [][]string{{w2.name, w2.state, fourth, w2.title}}
+	rows := [][]string{{c.words.name, c.words.state, third, c.words.title}}
 	for _, l := range list {
 		r := c.progress.Lessons[l.Name]
 		progress := ""
 		switch {
 		case r.Done():
-			progress = w2.done
+			progress = c.words.done
 			if l.Fault {
-				progress = fmt.Sprintf("%s %d", w2.done, r.Points)
+				progress = fmt.Sprintf("%s %d", c.words.done, r.Points)
 			}
 		case r != nil:
-			progress = fmt.Sprintf(w2.begun, r.Step+1, len(l.Steps))
+			progress = fmt.Sprintf(c.words.begun, r.Step+1, len(l.Steps))
 		}
-		length := fmt.Sprintf(w2.minutes, l.Minutes)
+		length := fmt.Sprintf(c.words.minutes, l.Minutes)
 		if l.Fault {
 			length = fmt.Sprint(l.Level)
 		}
