@@ -102,6 +102,10 @@ test-coredns: ## compare the DNS server's replies with those of CoreDNS (ARGS="-
 test-heavy: build ## tests that link Kubernetes
 	go test -ldflags "$$(tools/ldflags.sh)" -timeout 15m $$(tools/packages.sh heavy)
 
+.PHONY: test-learn
+test-learn: build ## every lesson, fault and usual mistake of "bonsai learn" on a real cluster
+	BONSAI_LEARN=all go test -count=1 -v -run TestSchool -timeout 30m ./cmd/bonsai/internal/learn/e2e
+
 .PHONY: test-e2e
 test-e2e: build ## tests that start clusters; they need a Docker engine
 	@tools/need.sh tmux

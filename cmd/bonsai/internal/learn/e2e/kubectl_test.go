@@ -1,0 +1,50 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	kubectlcmd "k8s.io/kubectl/pkg/cmd"
+	"k8s.io/kubectl/pkg/cmd/util"
+)
+
+// fatal is what a command of kubectl ends with that would end the process.
+type fatal struct {
+	message string
+	code    int
+}
+
+// catchFatal has kubectl panic where it would end the process; runKubectl recovers that.
+func catchFatal() {
+	util.BehaviorOnFatal(func(message string, code int) { panic(fatal{message, code}) })
+}
+
+// runKubectl runs the kubectl that is in bonsai in this process: hundreds of processes would take longer than the lessons.
+func runKubectl(kubeconfig string, stdin string, args ...string) (output string, err error) {
+	var out bytes.Buffer
+	streams := genericiooptions.IOStreams{In: strings.NewReader(stdin), Out: &out, ErrOut: &out}
+	defer func() {
+		if p := recover(); p != nil {
+			f, ok := p.(fatal)
+			if !ok {
+				panic(p)
+			}
+			output, err = out.String(), fmt.Errorf("kubectl %s: exit code %d: %s\n%s", strings.Join(args, " "), f.code, f.message, out.String())
+		}
+	}()
+	cmd := kubectlcmd.NewKubectlCommand(kubectlcmd.KubectlOptions{
+		Arguments: append([]string{"kubectl"}, args...), ConfigFlags: genericclioptions.NewConfigFlags(true), IOStreams: streams,
+	})
+	cmd.SetArgs(append([]string{"--kubeconfig", kubeconfig}, args...))
+	cmd.SetIn(streams.In)
+	cmd.SetOut(io.Writer(&out))
+	cmd.SetErr(&out)
+	if err := cmd.Execute(); err != nil {
+		return out.String(), fmt.Errorf("kubectl %s: %w\n%s", strings.Join(args, " "), err, out.String())
+	}
+	return out.String(), nil
+}
