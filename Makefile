@@ -73,9 +73,12 @@ fuzz = go test -run '^$$' -fuzztime $(1) -fuzz '^$(2)$$' ./$(3)
 
 .PHONY: fuzz
 fuzz: ## look for input that breaks the parsers of the DNS server, the gateway and cluster files, or commands that people copy (FUZZTIME=60s)
+fuzz: ## look for input that breaks the parsers of the DNS server, of cluster files and lessons, or commands that people copy (FUZZTIME=60s)
 	@tools/need.sh go
 	$(call fuzz,$(FUZZTIME),FuzzParse,dnsaddon/wire)
 	$(call fuzz,$(FUZZTIME),FuzzLookup,dnsaddon/zone)
+	$(call fuzz,10s,FuzzParse,cmd/bonsai/internal/learn)
+	$(call fuzz,10s,FuzzParse,cmd/bonsai/internal/learn/condition)
 	$(call fuzz,10s,FuzzServe,dnsaddon/server)
 	$(call fuzz,10s,FuzzAnswer,dnsaddon/forward/cache)
 	$(call fuzz,10s,FuzzParseReply,dnsaddon/forward)
