@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -23,6 +24,9 @@ func catchFatal() {
 	util.BehaviorOnFatal(func(message string, code int) { panic(fatal{message, code}) })
 }
 
+// making keeps commands from being made at the same time.
+var making sync.Mutex
+
 // runKubectl runs the kubectl that is in bonsai in this process: hundreds of processes would take longer than the lessons.
 func runKubectl(kubeconfig string, stdin string, args ...string) (output string, err error) {
 	var out bytes.Buffer
@@ -36,9 +40,11 @@ func runKubectl(kubeconfig string, stdin string, args ...string) (output string,
 			output, err = out.String(), fmt.Errorf("kubectl %s: exit code %d: %s\n%s", strings.Join(args, " "), f.code, f.message, out.String())
 		}
 	}()
+	making.Lock() // it registers completions
 	cmd := kubectlcmd.NewKubectlCommand(kubectlcmd.KubectlOptions{
 		Arguments: append([]string{"kubectl"}, args...), ConfigFlags: genericclioptions.NewConfigFlags(true), IOStreams: streams,
 	})
+	making.Unlock()
 	cmd.SetArgs(append([]string{"--kubeconfig", kubeconfig}, args...))
 	cmd.SetIn(streams.In)
 	cmd.SetOut(io.Writer(&out))
