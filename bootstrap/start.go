@@ -24,6 +24,9 @@ type Run struct {
 	Foreground bool
 	// OwnKubeconfig writes only the cluster's own kubeconfig: nobody at a terminal expects kubectl's context to change.
 	OwnKubeconfig bool
+	// Owner is the process that the cluster is for: it is deleted when that has ended. Nil changes nothing, except for a
+	// cluster whose owner has ended: it stays from now on. Only Start reads it.
+	Owner *statedir.Process
 	// Events is called with progress; it may be nil and must not block.
 	Events func(cluster.Event)
 	// Started is called when the cluster is ready, before Start returns, which Foreground delays; it may be nil.
@@ -99,7 +102,7 @@ func (o *operation) prepareStart(ctx context.Context, w plan.Wish) error {
 			Advise("see its log", cluster.Bonsai("logs", "daemon").Of(w.Name).With("--follow")).
 			Advise("or stop it first", cluster.Bonsai("stop").Of(w.Name).Change(), cluster.Bonsai("start").Of(w.Name).With("--foreground").Change())
 	}
-	if o.Current.Spec == nil { // one that exists can be used without it
+	if o.Current.Spec == nil && !o.run.OwnKubeconfig { // one that exists can be used without it
 		if err := kubeconfig.Check(); err != nil { // now, and not when everything else is done
 			return err
 		}
@@ -154,10 +157,27 @@ func (o *operation) start(ctx context.Context) error {
 	if err := o.state.DropPause(); err != nil { // of a control plane that ended while it was
 		return err
 	}
+	if err := o.keepOwner(); err != nil {
+		return err
+	}
 	if err := o.apply(ctx); err != nil {
 		return err
 	}
 	return o.rec.step("kubeconfig", "kubeconfig", func(func(string)) error { return o.writeKubeconfig() })
+}
+
+// keepOwner records which process the cluster is for, before a daemon looks.
+func (o *operation) keepOwner() error {
+	if o.run.Owner == nil {
+		if owner := o.state.Owner(); owner != nil && owner.Fate() != statedir.Running { // it was stopped when that ended
+			return o.state.DropOwner()
+		}
+		return nil
+	}
+	if err := o.state.Create(); err != nil {
+		return err
+	}
+	return o.state.SaveOwner(*o.run.Owner)
 }
 
 // writeKubeconfig writes the cluster's own kubeconfig, and merges its context into the user's. The cluster runs whether

@@ -45,10 +45,10 @@ import (
 
 // Names of the components, as in Components and in the events of a start.
 const (
-	Etcd              = "etcd"
-	APIServer         = "kube-apiserver"
-	ControllerManager = "kube-controller-manager"
-	Scheduler         = "kube-scheduler"
+	Etcd              = cluster.Etcd
+	APIServer         = cluster.APIServer
+	ControllerManager = cluster.ControllerManager
+	Scheduler         = cluster.Scheduler
 )
 
 // Limits on a quiet machine; Options.Scale multiplies them.
@@ -154,7 +154,7 @@ type ControlPlane struct {
 // wait instead of failing. On error everything that was started has been stopped.
 func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
 	cp := &ControlPlane{opts: o, began: time.Now(), apiDone: make(chan struct{}), failed: make(chan error, 4), components: map[string]cluster.Component{}, births: birth.NewRecorder(birth.Limit)}
-	for _, name := range []string{Etcd, APIServer, ControllerManager, Scheduler} {
+	for _, name := range cluster.ControlPlaneComponents() {
 		cp.set(name, cluster.PhaseStarting, "")
 	}
 	if cp.listener, err = listener.Listen(ctx, o.Config.Spec.APIPort, listener.MostConnections(), o.Log); err != nil {
@@ -265,7 +265,7 @@ func (cp *ControlPlane) Components() []cluster.Component {
 	cp.mu.Lock()
 	defer cp.mu.Unlock()
 	var list []cluster.Component
-	for _, name := range []string{Etcd, APIServer, ControllerManager, Scheduler} {
+	for _, name := range cluster.ControlPlaneComponents() {
 		list = append(list, cp.components[name])
 	}
 	return list
@@ -359,9 +359,14 @@ func (cp *ControlPlane) fail(name string, err error) {
 	cp.failed <- fmt.Errorf("%s: %w", name, err)
 }
 
+// set changes the state of a component; one that the user has left out is off, whatever happens to the others.
 func (cp *ControlPlane) set(name string, phase cluster.Phase, reason string) {
 	cp.mu.Lock()
 	defer cp.mu.Unlock()
+	if spec := &cp.opts.Config.Spec; !spec.Runs(name) {
+		cp.components[name] = cluster.Component{Name: name, Phase: cluster.PhaseOff}
+		return
+	}
 	c := cluster.Component{Name: name, Phase: phase, Reason: reason, Since: time.Now(), Started: cp.began, PID: os.Getpid()}
 	if phase == cluster.PhaseFailed {
 		c.Started, c.Ended = time.Time{}, c.Since

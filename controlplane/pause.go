@@ -177,7 +177,11 @@ func isReady(n *corev1.Node) bool {
 func (cp *ControlPlane) runClients(ctx context.Context) {
 	cp.setClients(cluster.PhaseRunning)
 	var running sync.WaitGroup
+	spec := &cp.opts.Config.Spec
 	run := func(name string, flags []string, f func(context.Context, []string) error) {
+		if !spec.Runs(name) {
+			return
+		}
 		running.Go(func() {
 			ctx := klog.NewContext(ctx, logr.FromSlogHandler(cp.opts.LogHandler(name)))
 			if err := f(ctx, flags); err != nil || ctx.Err() == nil {

@@ -13,6 +13,8 @@ const (
 	PhaseRunning  Phase = "Running"
 	PhaseDegraded Phase = "Degraded"
 	PhasePaused   Phase = "Paused"
+	// PhaseOff is that of a component which the user does not want.
+	PhaseOff      Phase = "Off"
 	PhaseStopping Phase = "Stopping"
 	PhaseFailed   Phase = "Failed"
 	PhaseUnknown  Phase = "Unknown"

@@ -34,8 +34,9 @@ const (
 	// SpecVersion is written into each new spec file; a reader refuses a newer one. Version 2 has Suffix, without which
 	// an older bonsai would look for containers of other names. Version 3 has the ranges of pods and Services, which an older
 	// one would take for the default ones. Version 4 has nodes whose number is not their index, stopped ones, and roles.
-	// Version 5 has mounts, and settings of the components, which an older one would take away; version 6 values of addons.
-	SpecVersion = 6
+	// Version 5 has mounts, and settings of the components, which an older one would take away; version 6 values of addons;
+	// version 7 components that do not run, which an older one would run.
+	SpecVersion = 7
 	// SuffixLength is the length of a new cluster's Suffix, the beginning of its ID.
 	SuffixLength = 4
 	// ClusterDomain is the suffix of all service names.
@@ -86,6 +87,8 @@ type Spec struct {
 	ProxyChosen bool `json:"proxyChosen,omitempty"`
 	// Settings are the user's, of Kubernetes' components.
 	Settings Settings `json:"settings,omitzero"`
+	// Components are those of the control plane that run, as ParseComponents returns them; none: all of them.
+	Components []string `json:"components,omitempty"`
 	// Addons is what the user chose, by name; addons that are not in it follow their default.
 	Addons map[string]bool `json:"addons,omitempty"`
 	// AddonValues are those of settings of addons that the user chose, by addon and setting, as AddonSetting.Canonical returns

@@ -138,6 +138,11 @@ func (s *Spec) Validate() error {
 			errs = append(errs, err)
 		}
 	}
+	if len(s.Components) > 0 {
+		if _, err := ParseComponents(s.Components); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	if s.DNSSearch != "" {
 		if _, err := ParseDNSSearch(s.DNSSearch); err != nil {
 			errs = append(errs, err)

@@ -111,6 +111,7 @@ func TestEverythingIsRead(t *testing.T) {
 			"docker.io": {{URL: "https://mirror.example"}, {URL: "http://10.0.0.2:5000/v2", Username: "me", Password: "geheim"}},
 			"ghcr.io":   {},
 		}},
+		Components:  []string{cluster.Etcd, cluster.APIServer, cluster.ControllerManager},
 		Authorities: new(clustertest.Authority),
 		Proxy:       &cluster.Proxy{HTTPS: "http://proxy.example:3128", Except: ".example"}, ProxyFrom: plan.ProxyOfFile,
 		Addons:      map[string]bool{"dns": true, "storage-provisioner": false, "class": true},

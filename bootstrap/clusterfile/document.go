@@ -38,6 +38,7 @@ type document struct {
 	Registries        map[string]registry `yaml:"registries,omitempty" doc:"Where images come from, by the host name of their registry; * stands for every registry."`
 	CACertificates    []string            `yaml:"caCertificates,omitempty" doc:"PEM certificates of authorities that nodes trust when they pull, or paths of files that have them, absolute or beside the file. Pods find them in /etc/bonsai/trust of the node."`
 	Proxy             *proxy              `yaml:"proxy,omitempty" enum:"environment" doc:"Proxy for pulls, or environment for that of the environment, which counts otherwise unless a file has chosen one before."`
+	Components        []string            `yaml:"components,omitempty" enum:"etcd,apiserver,controller-manager,scheduler,kube-apiserver,kube-controller-manager,kube-scheduler,all" doc:"Components of the control plane that run; all of them if it is not given. etcd and apiserver cannot be left out; with nodes, only scheduler can. A change restarts the control plane."`
 	FeatureGates      map[string]bool     `yaml:"featureGates,omitempty" doc:"Feature gates of Kubernetes that are turned on (true) or off (false) in all components. A change restarts the control plane and the kubelets."`
 	APIServer         *apiServer          `yaml:"apiServer,omitempty" doc:"Settings of kube-apiserver. A change restarts the control plane."`
 	ControllerManager *component          `yaml:"controllerManager,omitempty" doc:"Settings of kube-controller-manager. A change restarts the control plane."`

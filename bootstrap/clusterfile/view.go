@@ -55,6 +55,7 @@ func View(spec cluster.Spec, o ViewOptions) ([]byte, error) {
 	if spec.AutoPause != 0 {
 		doc.AutoPause = cluster.FormatAutoPause(spec.AutoPause)
 	}
+	doc.Components = spec.Components
 	if spec.UpstreamHooks {
 		doc.UpstreamHooks = &spec.UpstreamHooks
 	}

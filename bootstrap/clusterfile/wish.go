@@ -63,6 +63,11 @@ func (d *decoder) wish(doc document, o Options) plan.Wish {
 	default:
 		w.Proxy, w.ProxyFrom = d.proxy(doc.Proxy.proxyFields), plan.ProxyOfFile
 	}
+	if doc.Components != nil {
+		components, err := cluster.ParseComponents(doc.Components)
+		d.badAt("components", err)
+		w.Components = components
+	}
 	d.settings(doc, &w, o)
 	d.addons(doc.Addons, &w, o)
 	return w

@@ -31,6 +31,7 @@ const (
 	KindFeatureGates  Kind = "feature-gates"
 	KindArgs          Kind = "component-arguments"
 	KindFile          Kind = "component-settings"
+	KindComponents    Kind = "components"
 	KindTaint         Kind = "control-plane-taint"
 	KindAutoPause     Kind = "auto-pause"
 	KindRemoveNode    Kind = "node-removed"

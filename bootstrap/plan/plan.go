@@ -32,7 +32,7 @@ type Plan struct {
 // while this one runs, the error has a fault with the commands to type for each such change.
 func New(current, wanted State) (Plan, error) {
 	p := Plan{Current: current, Wanted: wanted, Changes: Diff(current, wanted)}
-	var errs []error
+	errs := []error{checkComponents(wanted)}
 	for _, c := range p.Changes {
 		if err := refuse(c, current, wanted.File); err != nil {
 			errs = append(errs, err)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
 )
 
 // What a change restarts, in Need.Parts.
@@ -106,6 +107,40 @@ func (c File) String() string {
 	return "change the settings " + c.File
 }
 
+// Components changes which components of the control plane run.
+type Components struct {
+	Name string `json:"name"`
+	// Off are those that do not run afterwards.
+	Off []string `json:"off"`
+	// Running says that the control plane runs.
+	Running bool `json:"running"`
+}
+
+func (c Components) Kind() Kind     { return KindComponents }
+func (c Components) Object() string { return "cluster/" + c.Name }
+func (c Components) Needs() Need    { return restart(c.Running, PartControlPlane) }
+func (c Components) String() string {
+	if len(c.Off) == 0 {
+		return "run all components of the control plane"
+	}
+	return "run the control plane without " + strings.Join(c.Off, " and ")
+}
+
+// checkComponents refuses a control plane that its nodes cannot do with.
+func checkComponents(wanted State) error {
+	err := wanted.Spec.CheckComponents()
+	if err == nil {
+		return nil
+	}
+	f := fault.New(fault.Usage, "", err)
+	if wanted.File != "" {
+		return f.Advise("write  nodes: 0, or leave out only the scheduler, in the file")
+	}
+	start := cluster.Bonsai("start").Of(wanted.Spec.Name)
+	return f.Advise("have no nodes", start.With("--nodes", "0").With("--components", "etcd,apiserver").Change()).
+		Advise("or run all components", start.With("--components", "all").Change())
+}
+
 // restart is the need of something that processes read when they start.
 func restart(running bool, parts ...string) Need {
 	if !running {
@@ -116,6 +151,9 @@ func restart(running bool, parts ...string) Need {
 
 func diffSettings(have, want cluster.Spec, running bool) (changes []Change) {
 	name := want.Name
+	if off := want.LeftOut(); !slices.Equal(have.LeftOut(), off) {
+		changes = append(changes, Components{name, off, running})
+	}
 	if !maps.Equal(have.Settings.FeatureGates, want.Settings.FeatureGates) {
 		changes = append(changes, FeatureGates{name, have.Settings.FeatureGates, want.Settings.FeatureGates, running})
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
 )
 
 func TestSettingsOfComponents(t *testing.T) {
@@ -68,5 +69,62 @@ func TestSettingsOfComponents(t *testing.T) {
 		Files: map[string]string{cluster.FileAudit: "", cluster.FileEncryption: ""}}}, stopped)
 	if got := none.Wanted.Spec.Settings; !got.IsZero() || got.FeatureGates != nil || got.Args != nil || got.Files != nil {
 		t.Errorf("nothing is left, and it is %+v", got)
+	}
+}
+
+func TestComponentsAreLeftOutAndComeBack(t *testing.T) {
+	api := []string{cluster.Etcd, cluster.APIServer}
+	spec := mustResolve(t, Wish{Nodes: new(0), Components: api}, nil, quietMachine())
+	if !slices.Equal(spec.Components, api) {
+		t.Fatalf("components of the new cluster are %v, want %v", spec.Components, api)
+	}
+	running := State{Spec: &spec, Running: true, Down: map[string]bool{}}
+	for _, tc := range []struct {
+		what    string
+		wish    Wish
+		changes []string
+	}{
+		{"nothing", Wish{}, nil},
+		{"the same", Wish{Components: api}, nil},
+		{"one more", Wish{Components: []string{cluster.Etcd, cluster.APIServer, cluster.ControllerManager}}, []string{"run the control plane without kube-scheduler"}},
+		{"all", Wish{Components: cluster.ControlPlaneComponents()}, []string{"run all components of the control plane"}},
+	} {
+		p := kept(t, tc.wish, running)
+		if got := changesOf(p); !slices.Equal(got, tc.changes) {
+			t.Errorf("%s: changes %q, want %q", tc.what, got, tc.changes)
+		}
+		if p.Restarts(PartControlPlane) != (tc.changes != nil) {
+			t.Errorf("%s: restarts the control plane: %t", tc.what, p.Restarts(PartControlPlane))
+		}
+	}
+}
+
+func TestNodesAreRefusedWithoutControllers(t *testing.T) {
+	api := []string{cluster.Etcd, cluster.APIServer}
+	spec := mustResolve(t, Wish{Nodes: new(0), Components: api}, nil, quietMachine())
+	for what, wish := range map[string]Wish{
+		"more nodes":                       {Nodes: new(2)},
+		"a new cluster with the same wish": {Nodes: new(1), Components: api},
+	} {
+		current := State{Spec: &spec, Running: true, Down: map[string]bool{}}
+		if wish.Components != nil {
+			current = State{}
+		}
+		wish.Name = "dev"
+		wanted, err := wish.Started(current, quietMachine())
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		_, err = New(current, wanted)
+		if fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), cluster.ControllerManager) {
+			t.Errorf("%s: got the error %v, want one that names %s", what, err, cluster.ControllerManager)
+		}
+	}
+	wanted, err := Wish{Name: "dev", Nodes: new(1), Components: []string{cluster.Etcd, cluster.APIServer, cluster.ControllerManager}}.Started(State{}, quietMachine())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(State{}, wanted); err != nil {
+		t.Errorf("nodes without a scheduler, which may be somebody's own: %v", err)
 	}
 }

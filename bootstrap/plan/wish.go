@@ -49,6 +49,8 @@ type Wish struct {
 	// Settings are those of components that change: of an exact wish, each map that is not nil is all that there is. An
 	// empty file is none.
 	Settings *cluster.Settings `json:"settings,omitempty"`
+	// Components are those of the control plane that run, as cluster.ParseComponents returns them; nil: as they are.
+	Components []string `json:"components,omitempty"`
 	// Registries holds the mirrors of some registries, none for an empty list; those of others stay as they are.
 	Registries cluster.Registries `json:"registries,omitzero"`
 	// Authorities are all that there are of cluster.Registries.Authorities; nil: those that there are stay.
@@ -181,6 +183,9 @@ func Resolve(w Wish, existing *cluster.Spec, env Environment) (cluster.Spec, err
 		spec.Proxy, spec.ProxyChosen = *w.Proxy, w.ProxyFrom == ProxyOfFile
 	}
 	spec.Settings = w.withSettings(spec.Settings)
+	if w.Components != nil {
+		spec.RunComponents(w.Components)
+	}
 	spec.Manifests = w.withManifests(spec.Manifests)
 	spec.Chosen = chosen(spec.Chosen, w)
 	spec.Addons = overlay(spec.Addons, w.Addons)

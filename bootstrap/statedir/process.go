@@ -2,6 +2,7 @@ package statedir
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -26,6 +27,15 @@ type Process struct {
 // thisProcess names the calling process.
 func thisProcess() Process {
 	return Process{PID: os.Getpid(), Ticks: ticksOf("self"), Boot: bootID(), Namespace: pidNamespace(), Cgroup: cgroupOf("self")}
+}
+
+// ProcessOf names a process that runs now, by its number.
+func ProcessOf(pid int) (Process, error) {
+	p := Process{PID: pid, Ticks: ticksOf(strconv.Itoa(pid)), Boot: bootID(), Namespace: pidNamespace()}
+	if pid < 1 || p.Fate() != Running {
+		return Process{}, fmt.Errorf("there is no process %d", pid)
+	}
+	return p, nil
 }
 
 // Fate is what became of a process.

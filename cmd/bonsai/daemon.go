@@ -116,7 +116,7 @@ func runDaemon(ctx context.Context, args []string) error {
 		State: state, Spec: *spec, KubernetesVersion: version.Get().GitVersion, Emulated: emulated(spec.KubernetesVersion), Log: log, Scale: scale,
 		Words: words, Guard: guard,
 		Dashboard: daemon.DashboardParts{Objects: objects, Words: func(lang string) dashboard.Words { return uiwords.For(lang) }},
-		Paused:    paused, Pause: pausing(state, "pause", "--if-idle"), Unpause: pausing(state, "unpause"),
+		Paused:    paused, Pause: pausing(state, "pause", "--if-idle"), Unpause: pausing(state, "unpause"), Delete: deleting(state),
 		Parts: func(calls daemon.Calls) (daemon.Parts, error) {
 			checkpoint, err := restoreOf(state, *restore)
 			if err != nil {

@@ -95,7 +95,7 @@ func tone(p cluster.Phase) string {
 		return "ok"
 	case cluster.PhaseFailed, cluster.PhaseDegraded:
 		return "bad"
-	case cluster.PhaseStopped, cluster.PhasePaused, cluster.PhaseAbsent:
+	case cluster.PhaseStopped, cluster.PhasePaused, cluster.PhaseAbsent, cluster.PhaseOff:
 		return "off"
 	}
 	return "warn"

@@ -34,7 +34,7 @@ func (o *Observer) Snapshot(ctx context.Context) cluster.Snapshot {
 	var workloads []cluster.Problem
 	if o.paused() == nil {
 		looking.Go(func() { o.Addons.Observe(ctx) })
-		if v := o.running(); v != nil {
+		if v := o.running(); v != nil && o.judgesWorkloads() {
 			looking.Go(func() { workloads = v.problems.Once(ctx) })
 		}
 	}
@@ -150,10 +150,17 @@ func pause(s *cluster.Snapshot, p *cluster.Pause) {
 	}
 }
 
+// judgesWorkloads reports whether workloads can have problems: without controllers, which the user has left out then, nothing
+// becomes of them.
+func (o *Observer) judgesWorkloads() bool {
+	spec := o.Spec()
+	return spec.Runs(cluster.ControllerManager)
+}
+
 // settled reports whether it is time to look at workloads.
 func (o *Observer) settled(s cluster.Snapshot) bool {
 	v := o.running()
-	if v == nil {
+	if v == nil || !o.judgesWorkloads() {
 		return false
 	}
 	up := !slices.ContainsFunc(s.Nodes, func(n cluster.NodeStatus) bool { return !n.Stopped && (!n.Ready || n.DNS == cluster.PhaseStarting) })

@@ -88,7 +88,7 @@ func instrument(verb, scope string, next http.HandlerFunc) http.HandlerFunc {
 func servers(components []cluster.Component, stores []storagebackend.Config) map[string]upstream.Server {
 	m := map[string]upstream.Server{}
 	for _, c := range components {
-		if name, ok := strings.CutPrefix(c.Name, "kube-"); ok && name != "apiserver" {
+		if name, ok := strings.CutPrefix(c.Name, "kube-"); ok && name != "apiserver" && c.Phase != cluster.PhaseOff {
 			m[name] = component{c}
 		}
 	}

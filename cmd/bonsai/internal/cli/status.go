@@ -73,7 +73,7 @@ func statusCode(s cluster.Snapshot) int {
 		return code(fault.ControlPlane)
 	}
 	for _, c := range s.Components {
-		if c.Phase != cluster.PhaseRunning {
+		if c.Phase != cluster.PhaseRunning && c.Phase != cluster.PhaseOff {
 			return code(fault.ControlPlane)
 		}
 	}

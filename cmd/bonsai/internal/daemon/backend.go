@@ -66,6 +66,7 @@ func (d *daemon) Reload(ctx context.Context) error {
 	d.serveDashboard(*spec)
 	d.parts.Addons.Reload(*spec)
 	d.idle.SetAfter(spec.AutoPause)
+	d.owner.reload()
 	return d.ports.Apply(*spec)
 }
 

@@ -118,6 +118,8 @@ type Options struct {
 	Paused *cluster.Pause
 	// Pause and Unpause do what the commands of these names do; Pause is refused if somebody uses the cluster.
 	Pause, Unpause func(ctx context.Context) error
+	// Delete deletes the cluster, this process included, when the process that it is for has ended. Nil: it stays.
+	Delete func(ctx context.Context) error
 	// Dashboard is what the dashboard shows besides what this package knows.
 	Dashboard DashboardParts
 	// Scale multiplies the limits on waits.
@@ -139,6 +141,7 @@ type daemon struct {
 	// asked says that the local API was asked to stop the daemon.
 	asked atomic.Bool
 	idle  *idle.Keeper
+	owner *owner
 	// reloading is held by Reload, pausing by Pause and Resume.
 	reloading, pausing sync.Mutex
 	// stopActing ends what act has started; nil while the cluster is paused. ending says that it is not started again. pausing
@@ -162,6 +165,7 @@ func Run(ctx context.Context, o Options) error {
 	d.idle = idle.New(idle.Options{
 		Paused: o.Paused != nil, After: o.Spec.AutoPause, Pause: o.Pause, Unpause: d.wake, Limit: wakeLimit, Scale: o.Scale, Log: o.Log,
 	})
+	d.owner = newOwner(o.State.Owner, o.Delete, o.Log)
 	err := d.run(ctx)
 	if err != nil && !errors.Is(err, context.Canceled) { // stopped while it started, it has nothing to explain
 		o.Words.Say(err.Error())
@@ -263,6 +267,9 @@ func (d *daemon) keep() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { d.keepCertificates(ctx) })
+	if d.Delete != nil {
+		running.Go(func() { d.owner.run(ctx) })
+	}
 	if d.Guard != nil && !d.asked.Load() {
 		running.Go(func() { d.Guard(ctx) })
 	}
