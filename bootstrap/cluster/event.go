@@ -31,6 +31,27 @@ type Event struct {
 	Elapsed time.Duration `json:"elapsedNanos,omitempty"`
 	// Problem is set on a failed step and on a warning.
 	Problem *Problem `json:"problem,omitempty"`
+	// Cluster is how to use what a start has started; it is set on the start's own event.
+	Cluster *Access `json:"cluster,omitempty"`
+}
+
+// Access is how a program uses a cluster that runs. Its JSON form is documented and stable.
+type Access struct {
+	Name string `json:"name"`
+	// Server is the URL of the API server.
+	Server string `json:"server"`
+	// Kubeconfig is the file with the cluster's own one, whose user may do everything.
+	Kubeconfig string `json:"kubeconfig"`
+	// Context is kubectl's current context if it leads to the cluster, empty if none does.
+	Context string `json:"context,omitempty"`
+	// KubernetesVersion is that of the plan ("1.37").
+	KubernetesVersion string `json:"kubernetesVersion"`
+	// Nodes are those of the plan, by name.
+	Nodes []string `json:"nodes"`
+	// Off are the components of the control plane that do not run because the user left them out.
+	Off []string `json:"off,omitempty"`
+	// Timeline is the record of the start.
+	Timeline *Timeline `json:"timeline"`
 }
 
 // ErrDetach is the cause with which the context of an operation ends if the operation should continue without its

@@ -56,7 +56,7 @@ func wishFlagList() []wishFlag {
 		{"nodes", "nodes"}, {"kubernetes-version", "kubernetesVersion"}, {"registry-mirror", "registries"}, {"image-mirror-country", "registries"},
 		{"registry-ca", "registries"}, {"api-port", "apiPort"}, {"subnet", "network"}, {"pod-subnet", "network"}, {"service-subnet", "network"},
 		{"dns-search", "dns"}, {"cpus", "nodes"}, {"memory", "nodes"}, {"addons", "addons"}, {"port", "ports"}, {"mount", "mounts"},
-		{"feature-gates", "featureGates"}, {"extra-config", "extraArgs of a component"}, {"upstream-hooks", "upstreamHooks"},
+		{"components", "components"}, {"feature-gates", "featureGates"}, {"extra-config", "extraArgs of a component"}, {"upstream-hooks", "upstreamHooks"},
 		{"control-plane-taint", "controlPlaneTaint"},
 	}
 }
@@ -149,7 +149,7 @@ func (a *app) openWish(ctx context.Context, path string) (s Session, wish plan.W
 	if s, err = a.open(); err != nil {
 		return s, wish, err
 	}
-	wish.Addons, err = a.wishAddons(s, wish.Addons)
+	err = a.wishedAddons(s, &wish)
 	return s, wish, err
 }
 

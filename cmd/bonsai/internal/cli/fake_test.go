@@ -86,7 +86,10 @@ func (f *fakeEngine) Start(ctx context.Context, w plan.Wish, run bootstrap.Run) 
 	if err := errors.Join(state.Create(), state.SaveSpec(p.Wanted.Spec), statedir.WriteFile(state.Kubeconfig(), e.File())); err != nil {
 		return nil, err
 	}
-	m, err := kubeconfig.Merge(e)
+	var m kubeconfig.Merged
+	if !run.OwnKubeconfig {
+		m, err = kubeconfig.Merge(e)
+	}
 	if err != nil {
 		problem := fault.Problem(err)
 		problem.Severity, problem.Advice = cluster.SeverityWarning, append(problem.Advice, cluster.Advise("use", cluster.Program("export").On("KUBECONFIG="+state.Kubeconfig())))

@@ -32,6 +32,7 @@ type progress struct {
 	drawn   int               // lines of the live part that stand on the screen
 	tick    int
 	closed  bool
+	result  *cluster.Access // of the operation, for its own event
 	stop    chan struct{}
 	ended   sync.WaitGroup
 }
@@ -118,6 +119,13 @@ func (p *progress) PrintAdvice() {
 		printProblem(p.w, p.style, problem)
 	}
 	p.advice = nil
+}
+
+// Result is how to use what the operation has made; programs get it with its last event.
+func (p *progress) Result(access *cluster.Access) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.result = access
 }
 
 // Event shows one event.
@@ -293,6 +301,8 @@ func (a *app) operation(name string, attached bool, f func(p *progress) error) e
 		if err != nil {
 			problem := a.named(fault.Problem(err).For(a.profile))
 			e.Kind, e.Problem = cluster.StepFailed, &problem
+		} else {
+			e.Cluster = p.result
 		}
 		p.Event(e)
 	}

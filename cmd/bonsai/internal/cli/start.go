@@ -18,6 +18,7 @@ import (
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/plan"
+	"bonsai/bootstrap/statedir"
 )
 
 type startOptions struct {
@@ -36,6 +37,8 @@ type startOptions struct {
 	cpus          string
 	memory        string
 	wait          string
+	whilePID      int
+	ownKubeconfig bool
 	keep          bool
 	dryRun        bool
 	foreground    bool
@@ -44,6 +47,7 @@ type startOptions struct {
 	addons        []string
 	ports         []string
 	mounts        []string
+	components    []string
 	gates         []string
 	args          []string
 	driver        string
@@ -72,7 +76,8 @@ file enables. Manifests of a file that the cluster has not received yet are appl
   bonsai start -f cluster.yaml
   bonsai start -p copy --from cluster.bonsai
   bonsai start --registry-mirror https://me:secret@mirror.example --registry-mirror ghcr.io=http://10.0.0.2:5000
-  bonsai start --nodes 0                an API server alone, without Docker`,
+  bonsai start --nodes 0                an API server alone, without Docker
+  bonsai start --nodes 0 --components etcd,apiserver --while-pid $$ -o json`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			// "--wait apiserver": a flag whose value may be missing takes none that follows a space.
 			if len(args) == 1 && o.wait == "all" && cmd.Flags().Changed("wait") {
@@ -112,10 +117,14 @@ file enables. Manifests of a file that the cluster has not received yet are appl
 	_ = cmd.RegisterFlagCompletionFunc("addons", a.completeAddons)
 	f.StringArrayVar(&o.ports, "port", nil, "`PORT` of this machine that leads into the cluster, as [ADDRESS:]PORT:TARGET[@NODE][/udp]; may be repeated. bonsai port --help explains it")
 	f.StringArrayVar(&o.mounts, "mount", nil, "file or folder of the engine's machine that every node has, as `HOST:PATH[:ro]`; may be repeated. Nodes that exist are recreated with their data. node update adds and removes mounts of one node")
+	f.StringSliceVar(&o.components, "components", nil, "components of the control plane that run: etcd, apiserver, controller-manager, scheduler, or all. The first two cannot be left out; with nodes, only scheduler can (default all, or unchanged)")
+	_ = cmd.RegisterFlagCompletionFunc("components", cobra.FixedCompletions([]string{"etcd,apiserver", "etcd,apiserver,controller-manager", "all"}, cobra.ShellCompDirectiveNoFileComp))
 	f.StringArrayVar(&o.gates, "feature-gates", nil, "turn feature gates of Kubernetes on or off in all components, as `NAME=true`,NAME=false")
 	f.StringArrayVar(&o.args, "extra-config", nil, "flag of a component, as `COMPONENT.FLAG=VALUE` with apiserver, controller-manager or scheduler; may be repeated")
 	f.StringVar(&o.wait, "wait", "all", "all: until every node is Ready; apiserver: until the API server answers")
 	f.Lookup("wait").NoOptDefVal = "all"
+	f.IntVar(&o.whilePID, "while-pid", 0, "delete the cluster when the process of this `number` has ended, for example $$ for that of a script")
+	f.BoolVar(&o.ownKubeconfig, "own-kubeconfig", false, "leave your kubeconfig as it is: write only the cluster's own")
 	f.BoolVar(&o.keep, "keep", false, "leave everything in place if the start fails, for inspection")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan with what would change, and change nothing")
 	f.BoolVar(&o.foreground, "foreground", false, "stay attached to the control plane and its log; Ctrl-C stops the cluster")
@@ -137,7 +146,7 @@ func (a *app) runStart(ctx context.Context, flags *pflag.FlagSet, o startOptions
 	if err != nil {
 		return err
 	}
-	if wish.Addons, err = a.wishAddons(s, wish.Addons); err != nil {
+	if err := a.wishedAddons(s, &wish); err != nil {
 		return err
 	}
 	return a.startAs(ctx, s, wish, run, o)
@@ -162,6 +171,9 @@ func (a *app) startAs(ctx context.Context, s Session, wish plan.Wish, run bootst
 	return a.operation("start", o.foreground, func(p *progress) error {
 		run.Events = p.Event
 		run.Started = func(t *cluster.Timeline) {
+			if a.json() {
+				a.reportStarted(s, p, t, o.foreground)
+			}
 			if a.json() || len(enabled) > 0 {
 				return
 			}
@@ -214,7 +226,7 @@ func (a *app) enabledBy(s Session, wish plan.Wish, run bootstrap.Run, o startOpt
 // changed.
 func (a *app) checkStart(ctx context.Context, flags *pflag.FlagSet, o startOptions) (plan.Wish, bootstrap.Run, error) {
 	wish := plan.Wish{Name: a.profile, APIPort: o.apiPort}
-	run := bootstrap.Run{Keep: o.keep, Foreground: o.foreground}
+	run := bootstrap.Run{Keep: o.keep, Foreground: o.foreground, OwnKubeconfig: o.ownKubeconfig}
 	var errs []error
 	bad := func(err error, advice string) {
 		if err != nil {
@@ -265,6 +277,15 @@ func (a *app) checkStart(ctx context.Context, flags *pflag.FlagSet, o startOptio
 		errs = append(errs, err)
 	}
 	errs = append(errs, a.wishSettings(&wish, o)...)
+	if flags.Changed("components") {
+		wish.Components, err = cluster.ParseComponents(o.components)
+		bad(err, "for example:  --components etcd,apiserver")
+	}
+	if flags.Changed("while-pid") {
+		owner, err := statedir.ProcessOf(o.whilePID)
+		bad(err, "give it the number of a process that runs, such as  --while-pid $$  in a script")
+		run.Owner = &owner
+	}
 	wish.Proxy = a.environmentProxy()
 	if o.cpus != "" {
 		cpus, err := parseCPUs(o.cpus)
@@ -306,6 +327,9 @@ func (a *app) checkStart(ctx context.Context, flags *pflag.FlagSet, o startOptio
 	if o.runtime != "containerd" {
 		bad(fmt.Errorf("container runtime %q is not possible: nodes run containerd", o.runtime), "omit --container-runtime")
 	}
+	if o.foreground && run.Owner != nil {
+		bad(errors.New("--foreground and --while-pid exclude each other"), "use one of them: in the foreground, the cluster ends with the command")
+	}
 	if o.foreground && o.dryRun {
 		bad(errors.New("--foreground and --dry-run exclude each other"), "use one of them")
 	}
@@ -340,39 +364,6 @@ func (a *app) environmentProxy() *cluster.Proxy {
 		a.note("nodes pull without it: %v", err)
 	}
 	return &proxy
-}
-
-// wishAddons adds to the addons that a wish turns on those that they need, and refuses a wish that turns one of these off.
-func (a *app) wishAddons(s Session, wished map[string]bool) (map[string]bool, error) {
-	if len(wished) == 0 {
-		return nil, nil
-	}
-	c, err := a.catalog()
-	if err != nil {
-		return nil, err
-	}
-	chosen := map[string]bool{}
-	if spec, err := a.spec(s); err == nil {
-		maps.Copy(chosen, spec.Addons)
-	}
-	maps.Copy(chosen, wished)
-	var on, off []string
-	for _, name := range sortedKeys(wished) {
-		if wished[name] {
-			on = append(on, name)
-		} else {
-			off = append(off, name)
-		}
-	}
-	if users := c.Needing(c.Wanted(chosen), off...); len(users) > 0 {
-		return nil, fault.Newf(fault.Addon, "%s cannot be disabled: %s needs it", addonNames(off), addonNames(users)).
-			Advise("write them into the file as false, too")
-	}
-	wanted := maps.Clone(wished)
-	for _, name := range a.withNeeds(c, chosen, on) {
-		wanted[name] = true
-	}
-	return wanted, nil
 }
 
 func readCA(path string) (string, error) {

@@ -55,6 +55,9 @@ func (a *app) planRows(spec cluster.Spec, state string) [][]string {
 		{"Kubernetes", spec.KubernetesVersion},
 		{"API server", fmt.Sprintf("https://127.0.0.1:%d", spec.APIPort)},
 	}
+	if len(spec.Components) > 0 {
+		rows = append(rows, []string{"components", strings.Join(spec.Components, ", ")})
+	}
 	if c, err := a.catalog(); err == nil {
 		wanted := c.Wanted(spec.Addons)
 		maps.DeleteFunc(wanted, func(_ string, enabled bool) bool { return !enabled })
