@@ -107,6 +107,10 @@ func (c Config) APIServerFlags() []string {
 		// KEP-4330: the APIs, feature gates and storage versions of an older minor.
 		flags = append(flags, "--emulated-version=kube="+c.Emulate)
 	}
+	if !c.Spec.Runs(cluster.ControllerManager) {
+		// It refuses pods whose account does not exist, and nobody makes accounts.
+		flags = append(flags, "--disable-admission-plugins=ServiceAccount")
+	}
 	flags = append(flags, c.settingsFlags()...)
 	return append(flags, c.extra(cluster.ComponentAPIServer)...)
 }

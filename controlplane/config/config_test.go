@@ -25,7 +25,10 @@ func testConfig() config.Config {
 func TestFlagsAreAsReviewed(t *testing.T) {
 	emulating := testConfig()
 	emulating.Emulate = "1.35"
+	alone := testConfig()
+	alone.Spec.RunComponents([]string{cluster.Etcd, cluster.APIServer})
 	for name, flags := range map[string][]string{
+		"kube-apiserver-alone":    alone.APIServerFlags(),
 		"kube-apiserver":          testConfig().APIServerFlags(),
 		"kube-apiserver-emulated": emulating.APIServerFlags(),
 		"kube-controller-manager": testConfig().ControllerManagerFlags(),
