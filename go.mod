@@ -6,6 +6,7 @@ go 1.26.6
 ignore ./build
 
 require (
+	bonsai/bootstrap/bonsaitest v0.0.0
 	github.com/charmbracelet/bubbles v0.21.0
 	github.com/charmbracelet/bubbletea v1.3.10
 	github.com/charmbracelet/lipgloss v1.1.0
@@ -65,7 +66,7 @@ require (
 	google.golang.org/protobuf v1.36.12
 	gopkg.in/evanphx/json-patch.v4 v4.13.0
 	k8s.io/api v0.37.2
-	k8s.io/apiextensions-apiserver v0.0.0
+	k8s.io/apiextensions-apiserver v0.37.2
 	k8s.io/apimachinery v0.37.2
 	k8s.io/apiserver v0.37.2
 	k8s.io/client-go v0.37.2
@@ -322,6 +323,9 @@ exclude (
 	go.uber.org/zap v1.28.0
 	golang.org/x/exp v0.0.0-20260529124908-c761662dc8c9
 )
+
+// The library for tests is a module of its own, so that it does not decide which versions its users link.
+replace bonsai/bootstrap/bonsaitest => ./bootstrap/bonsaitest
 
 replace k8s.io/api => k8s.io/api v0.37.2
 

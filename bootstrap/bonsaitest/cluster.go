@@ -38,6 +38,7 @@ type Cluster struct {
 	access     access
 	config     *rest.Config
 	executable string
+	home       string // "": the user's
 }
 
 // Step is one part of a start, from Begin to End after its beginning.
@@ -58,7 +59,7 @@ func New(ctx context.Context, options ...Option) (*Cluster, error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.limit, fmt.Errorf("the cluster is not ready after %s", s.limit))
 	defer cancel()
-	c := &Cluster{Name: newName(filepath.Base(os.Args[0])), executable: executable}
+	c := &Cluster{Name: newName(filepath.Base(os.Args[0])), executable: executable, home: s.home}
 	owner := os.Getpid()
 	if os.Getenv(EnvKeep) != "" {
 		owner = 0
@@ -124,6 +125,9 @@ type said struct{ out, err string }
 func (c *Cluster) run(ctx context.Context, args []string) (said, error) {
 	cmd := exec.CommandContext(ctx, c.executable, args...)
 	cmd.Env = append(os.Environ(), "NO_COLOR=1")
+	if c.home != "" {
+		cmd.Env = append(cmd.Env, "BONSAI_HOME="+c.home)
+	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 30 * time.Second
 	var stdout, stderr bytes.Buffer

@@ -13,6 +13,7 @@ type Option func(*settings)
 // settings are what options say.
 type settings struct {
 	executable string
+	home       string
 	nodes      int
 	components []string // nil: all
 	flags      []string
@@ -73,6 +74,9 @@ func Flags(flags ...string) Option {
 
 // Executable is the file of bonsai to run.
 func Executable(path string) Option { return func(s *settings) { s.executable = path } }
+
+// Home is the folder in which bonsai keeps its clusters; otherwise that of the user, where "bonsai status -p NAME" finds them.
+func Home(dir string) Option { return func(s *settings) { s.home = dir } }
 
 // Limit is how long a start may take; three minutes if it is not given.
 func Limit(d time.Duration) Option { return func(s *settings) { s.limit = d } }

@@ -69,7 +69,10 @@ func (e *Environment) Start() (*rest.Config, error) {
 			return nil, err // with nil
 		}
 		e.Config = e.cluster.Config()
-		if err := e.describe(); err != nil {
+		if e.KubeConfig, err = os.ReadFile(e.cluster.Kubeconfig()); err == nil {
+			err = e.describe()
+		}
+		if err != nil {
 			return nil, errors.Join(err, e.Stop())
 		}
 	}
@@ -159,12 +162,8 @@ func apiServerFlags(args *Arguments) (options []bonsaitest.Option) {
 	return options
 }
 
-// describe makes what ControlPlane tells about an API server true of this one.
+// describe makes what ControlPlane tells about an API server true of the one of Config.
 func (e *Environment) describe() error {
-	kubeconfig, err := os.ReadFile(e.cluster.Kubeconfig())
-	if err != nil {
-		return err
-	}
 	at, err := url.Parse(e.Config.Host)
 	if err != nil {
 		return fmt.Errorf("the address of the API server: %w", err)
@@ -174,9 +173,9 @@ func (e *Environment) describe() error {
 		return fmt.Errorf("the address of the API server: %w", err)
 	}
 	server := e.ControlPlane.GetAPIServer()
+	server.URL = at //nolint:staticcheck // deprecated, and what AuthenticatedUser looks at
 	server.SecureServing.ListenAddr = ListenAddr{Address: host, Port: port}
 	server.SecureServing.CA, server.SecureServing.Authn = e.Config.CAData, users{e.Config}
-	e.KubeConfig = kubeconfig
 	return nil
 }
 

@@ -2,6 +2,7 @@ package envtest
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 
 	"k8s.io/client-go/rest"
@@ -43,16 +44,17 @@ func TestFlagsOfTheAPIServerArePassedOn(t *testing.T) {
 }
 
 func TestUsersActThroughTheAdministrator(t *testing.T) {
-	var e Environment
-	server := e.ControlPlane.GetAPIServer()
-	admin := &rest.Config{Host: "https://127.0.0.1:7", TLSClientConfig: rest.TLSClientConfig{CertData: []byte("c")}}
-	server.SecureServing.Authn = users{admin}
+	admin := &rest.Config{Host: "https://127.0.0.1:7", TLSClientConfig: rest.TLSClientConfig{CertData: []byte("c"), CAData: []byte("ca")}}
+	e := Environment{Config: admin}
+	if err := e.describe(); err != nil {
+		t.Fatal(err)
+	}
 	user, err := e.AddUser(User{Name: "dev", Groups: []string{"team"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := user.Config()
-	if got.Host != admin.Host || got.Impersonate.UserName != "dev" || got.Impersonate.Groups[0] != "team" || string(got.CertData) != "c" {
+	if strings.TrimSuffix(got.Host, "/") != admin.Host || got.Impersonate.UserName != "dev" || got.Impersonate.Groups[0] != "team" || string(got.CertData) != "c" {
 		t.Errorf("got %+v", got)
 	}
 }
