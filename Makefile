@@ -66,6 +66,7 @@ test-light: ## tests that link no Kubernetes, with the race detector
 	CGO_ENABLED=1 go test -race $$(tools/packages.sh light)
 	cd test/conformance && CGO_ENABLED=1 go test -race ./...
 	cd test/conformance/gateway && go test ./...
+	cd bootstrap/bonsaitest && CGO_ENABLED=1 go test -race ./...
 
 # Untrusted input goes through the first two and those of the gateway: a minute for each. FUZZTIME=1h for a longer look.
 FUZZTIME ?= 60s
@@ -139,6 +140,12 @@ conformance-gateway: build ## run upstream's conformance tests of Gateway API (F
 	@tools/need.sh go
 	@test/conformance/gateway/run.sh
 
+# Settings are variables: FOCUS, KEEP.
+.PHONY: controller-runtime
+controller-runtime: build ## run controller-runtime's own suites on API servers of bonsai (ARGS="client cache"; see docs/testing.md)
+	@tools/need.sh go
+	@test/controllerruntime/run.sh $(ARGS)
+
 .PHONY: test-long
 test-long: ## make test, the quick conformance tests, and the comparison with kubeadm
 	@MAKE="$(MAKE)" tools/groups.sh $(groups) "conformance-quick=cold 30 min, warm 8 min" "conformance-defaults=cold 8 min, warm 1 min"
@@ -194,6 +201,7 @@ lint: ## check style, wording, likely mistakes and who may import whom
 	cd test/coredns && $(golangci) ./... && $(golangci) --enable-only $(deep) ./...
 	cd test/conformance && $(golangci) ./... && $(golangci) --enable-only $(deep) ./...
 	cd test/conformance/gateway && $(golangci) ./... && $(golangci) --enable-only $(deep) ./...
+	cd bootstrap/bonsaitest && $(golangci) ./... && $(golangci) --enable-only $(deep) ./...
 	go vet $$(tools/packages.sh all-heavy)
 	GOOS=linux GOARCH=arm64 go vet $$(tools/packages.sh all-light)
 	GOOS=darwin GOARCH=arm64 go vet ./bootstrap/... ./cmd/bonsai/internal/cli ./cmd/bonsai/internal/session ./controlplane/config ./controlplane/tunnel

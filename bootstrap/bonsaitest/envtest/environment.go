@@ -162,7 +162,7 @@ func apiServerFlags(args *Arguments) (options []bonsaitest.Option) {
 	return options
 }
 
-// describe makes what ControlPlane tells about an API server true of the one of Config.
+// describe has ControlPlane describe the API server of Config.
 func (e *Environment) describe() error {
 	at, err := url.Parse(e.Config.Host)
 	if err != nil {
