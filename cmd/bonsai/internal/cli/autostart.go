@@ -16,6 +16,7 @@ import (
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/plan"
+	"bonsai/bootstrap/statedir"
 	"bonsai/bootstrap/unit"
 	"bonsai/bootstrap/wait"
 )
@@ -188,6 +189,12 @@ func (a *app) runAutostart(ctx context.Context) error {
 		spec, err := s.State.Cluster(name).LoadSpec()
 		if err == nil && len(spec.Nodes) > 0 {
 			err = waitForEngine(ctx, s)
+		}
+		if owner := s.State.Cluster(name).Owner(); err == nil && owner != nil && owner.Fate() != statedir.Running {
+			if err = s.Engine.Delete(ctx, name, func(cluster.Event) {}); err != nil {
+				errs = append(errs, fmt.Errorf("delete cluster %s, which was for a process that has ended: %w", name, err))
+			}
+			continue
 		}
 		if err == nil {
 			_, err = s.Engine.Start(ctx, plan.Wish{Name: name}, bootstrap.Run{OwnKubeconfig: true})
