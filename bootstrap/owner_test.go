@@ -1,0 +1,55 @@
+package bootstrap_test
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+
+	"bonsai/bootstrap"
+	"bonsai/bootstrap/plan"
+	"bonsai/bootstrap/statedir"
+)
+
+func TestAClusterRemembersTheProcessThatItIsFor(t *testing.T) {
+	m := newMachine(t)
+	cmd := exec.Command("sleep", "600")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill() }()
+	owner, err := statedir.ProcessOf(cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func(what string, wish plan.Wish, run bootstrap.Run, want bool) {
+		t.Helper()
+		wish.Name, run.OwnKubeconfig = "dev", true
+		if _, err := m.Start(t.Context(), wish, run); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if has := m.dir.Cluster("dev").Owner(); (has != nil) != want || has != nil && has.PID != owner.PID {
+			t.Errorf("%s: the owner is %+v, want one: %t", what, has, want)
+		}
+	}
+	start("a new cluster", plan.Wish{Nodes: new(0)}, bootstrap.Run{Owner: &owner}, true)
+	start("a start that does not say", plan.Wish{}, bootstrap.Run{}, true)
+	if err := m.Stop(t.Context(), "dev", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+	start("a start after its end", plan.Wish{}, bootstrap.Run{}, false)
+}
+
+func TestANewClusterLeavesTheKubeconfigAlone(t *testing.T) {
+	m := newMachine(t)
+	t.Setenv("KUBECONFIG", os.DevNull) // which cannot be changed
+	if _, err := m.Start(t.Context(), plan.Wish{Name: "dev", Nodes: new(0)}, bootstrap.Run{OwnKubeconfig: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(m.dir.Cluster("dev").Kubeconfig()); err != nil {
+		t.Errorf("the cluster's own kubeconfig: %v", err)
+	}
+}
