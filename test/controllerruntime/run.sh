@@ -32,7 +32,7 @@ cp -r "$(go list -m -f '{{.Dir}}' sigs.k8s.io/controller-runtime)" "$out/source"
 chmod -R u+w "$out/source"
 
 cd "$out/source"
-export GOFLAGS=-mod=mod # go.mod gets one more module
+export GOFLAGS="${GOFLAGS:--trimpath -buildvcs=false} -mod=mod" # go.mod gets one more module
 go mod edit -require bonsai/bootstrap/bonsaitest@v0.0.0 -replace bonsai/bootstrap/bonsaitest="$root/bootstrap/bonsaitest"
 grep -rl --include '*_test.go' '"sigs.k8s.io/controller-runtime/pkg/envtest"' pkg | grep -v '^pkg/envtest/' |
 	xargs sed -i 's|"sigs.k8s.io/controller-runtime/pkg/envtest"|"bonsai/bootstrap/bonsaitest/envtest"|'
