@@ -216,7 +216,7 @@ func applyAddons(ctx context.Context, m *addons.Manager, cp *controlplane.Contro
 func configFor(state statedir.Cluster, spec cluster.Spec) config.Config {
 	return config.Config{
 		Spec: spec, PKIDir: state.PKI(), EtcdDir: state.Etcd(), RunDir: filepath.Dir(state.EtcdSocket()), LogDir: state.Logs(),
-		Emulate: emulated(spec.KubernetesVersion),
+		Emulate: emulated(spec.KubernetesVersion), Volatile: state.Owner() != nil,
 	}
 }
 

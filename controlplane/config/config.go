@@ -32,6 +32,8 @@ type Config struct {
 	RunDir string
 	// LogDir is where the components' logs are.
 	LogDir string
+	// Volatile says that nothing has to survive a loss of power: the cluster ends with a process. etcd does not wait for the disk then.
+	Volatile bool
 	// Emulate is the minor version to emulate ("1.35"), empty for the embedded one.
 	Emulate string
 }

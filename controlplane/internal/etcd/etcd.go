@@ -185,6 +185,8 @@ func configure(c config.Config) (*embed.Config, error) {
 	cfg := embed.NewConfig()
 	cfg.Name = "bonsai"
 	cfg.Dir = c.EtcdDir
+	// What was written survives the end of this process nevertheless: it is the kernel's then.
+	cfg.UnsafeNoFsync = c.Volatile
 	// Both on sockets in a private folder: no TCP, no TLS, no other local user.
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{*client}, []url.URL{*client}
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
@@ -195,7 +197,7 @@ func configure(c config.Config) (*embed.Config, error) {
 	cfg.TickMs, cfg.ElectionMs = 18, 90
 	// PreVote asks other members first; there are none.
 	cfg.PreVote = false
-	// Fewer kept files: this is a laptop's disk. Data is still synced to it (UnsafeNoFsync stays false).
+	// Fewer kept files: this is a laptop's disk. Data is still synced to it, but for UnsafeNoFsync.
 	cfg.SnapshotCount, cfg.MaxSnapFiles, cfg.MaxWalFiles = 5000, 2, 2
 	// The API server compacts every five minutes itself.
 	cfg.AutoCompactionRetention = "0"
