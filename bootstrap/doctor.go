@@ -127,7 +127,7 @@ func (m *Manager) knownClusters() (clusters []doctor.Known, broken []error, err 
 		k := doctor.Known{Spec: *spec, Running: state.DaemonAlive(), Context: kubeconfig.Missing}
 		if entry, err := kubeconfigEntry(state, spec); err == nil {
 			k.Context = kubeconfig.Inspect(entry).State
-			k.Leads = k.Context == kubeconfig.Configured
+			k.Leads = k.Context == kubeconfig.Configured || state.Apart()
 		}
 		clusters = append(clusters, k)
 	}

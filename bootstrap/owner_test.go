@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"bonsai/bootstrap"
+	"bonsai/bootstrap/kubeconfig"
 	"bonsai/bootstrap/plan"
 	"bonsai/bootstrap/statedir"
 )
@@ -45,6 +46,7 @@ func TestAClusterRemembersTheProcessThatItIsFor(t *testing.T) {
 
 func TestANewClusterLeavesTheKubeconfigAlone(t *testing.T) {
 	m := newMachine(t)
+	own := os.Getenv("KUBECONFIG")
 	t.Setenv("KUBECONFIG", os.DevNull) // which cannot be changed
 	if _, err := m.Start(t.Context(), plan.Wish{Name: "dev", Nodes: new(0)}, bootstrap.Run{OwnKubeconfig: true}); err != nil {
 		t.Fatal(err)
@@ -52,4 +54,17 @@ func TestANewClusterLeavesTheKubeconfigAlone(t *testing.T) {
 	if _, err := os.Stat(m.dir.Cluster("dev").Kubeconfig()); err != nil {
 		t.Errorf("the cluster's own kubeconfig: %v", err)
 	}
+	kubeconfigIs := func(want string) {
+		t.Helper()
+		if s, err := m.Status(t.Context(), "dev"); err != nil || s.Kubeconfig != want {
+			t.Errorf("status reports %q (%v), want %q", s.Kubeconfig, err, want)
+		}
+	}
+	kubeconfigIs(kubeconfig.Own)
+	t.Setenv("KUBECONFIG", own)
+	kubeconfigIs(kubeconfig.Own)
+	if _, err := m.UpdateContext("dev"); err != nil {
+		t.Fatal(err)
+	}
+	kubeconfigIs(kubeconfig.Configured)
 }

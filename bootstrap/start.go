@@ -192,7 +192,13 @@ func (o *operation) writeKubeconfig() error {
 	}
 	o.wrote(o.state.Kubeconfig())
 	if o.run.OwnKubeconfig {
+		if o.Current.Spec == nil { // one that exists stays as it is
+			return o.state.SaveApart(true)
+		}
 		return nil
+	}
+	if err := o.state.SaveApart(false); err != nil {
+		return err
 	}
 	m, err := kubeconfig.Merge(entry)
 	if err != nil {

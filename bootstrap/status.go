@@ -34,6 +34,9 @@ func (m *Manager) Status(ctx context.Context, name string) (cluster.Snapshot, er
 	if entry, err := kubeconfigEntry(state, spec); err == nil {
 		access := kubeconfig.Inspect(entry)
 		s.Kubeconfig, s.Contexts = access.State, access.Contexts
+		if s.Kubeconfig == kubeconfig.Missing && state.Apart() {
+			s.Kubeconfig = kubeconfig.Own
+		}
 	} else {
 		s.Kubeconfig = kubeconfig.Missing
 	}
@@ -202,6 +205,9 @@ func (m *Manager) UpdateContext(name string) (kubeconfig.Merged, error) {
 	}
 	entry, err := kubeconfigEntry(state, spec)
 	if err != nil {
+		return kubeconfig.Merged{}, err
+	}
+	if err := state.SaveApart(false); err != nil {
 		return kubeconfig.Merged{}, err
 	}
 	return kubeconfig.Merge(entry)

@@ -32,7 +32,7 @@ type Snapshot struct {
 	// APIServer is the state of the only entry point of the cluster, Server its address.
 	APIServer Phase  `json:"apiserver"`
 	Server    string `json:"server,omitempty"`
-	// Kubeconfig is "Configured", "Misconfigured" (the context points elsewhere) or "Missing". Contexts are those of the
+	// Kubeconfig is "Configured", "Misconfigured" (the context points elsewhere), "Missing", or "Own" (as it was wished). Contexts are those of the
 	// user that lead to the cluster, whatever their names, the current one first.
 	Kubeconfig string   `json:"kubeconfig"`
 	Contexts   []string `json:"contexts,omitempty"`

@@ -25,6 +25,8 @@ const (
 	Configured    = "Configured"
 	Misconfigured = "Misconfigured" // contexts that lead to it need a repair, or one of its name leads elsewhere
 	Missing       = "Missing"
+	// Own is that of a cluster to which the user's kubeconfig does not lead on purpose; Inspect does not know that.
+	Own = "Own"
 )
 
 // Entry is one cluster with its administrator. In a new entry cluster, user and context all carry Name, if it is free.

@@ -1,5 +1,18 @@
 package statedir
 
+func (c Cluster) apartFile() string { return c.path("kubeconfig.own") }
+
+// Apart reports whether the user's kubeconfig does not lead to the cluster on purpose.
+func (c Cluster) Apart() bool { return exists(c.apartFile()) }
+
+// SaveApart records that it does not, or that it does.
+func (c Cluster) SaveApart(apart bool) error {
+	if apart {
+		return WriteFile(c.apartFile(), nil)
+	}
+	return remove("record that the kubeconfig leads to cluster "+c.Name, c.dir, c.apartFile())
+}
+
 func (c Cluster) ownerFile() string { return c.path("owner.json") }
 
 // Owner returns the process that the cluster is for, nil if it is for nobody in particular. The cluster is deleted when that

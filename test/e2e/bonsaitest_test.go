@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -166,16 +165,17 @@ func TestLibrarySharesACluster(t *testing.T) {
 			t.Error(err)
 			return 1
 		}
-		var testing sync.WaitGroup
-		for range 3 {
-			testing.Go(func() {
-				namespace := first.Namespace(t)
-				if _, err := client.CoreV1().ConfigMaps(namespace).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "same"}}, metav1.CreateOptions{}); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		testing.Wait()
+		t.Run("side by side", func(t *testing.T) {
+			for _, name := range []string{"one", "two"} {
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					namespace := shared.Cluster(t).Namespace(t)
+					if _, err := client.CoreV1().ConfigMaps(namespace).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "same"}}, metav1.CreateOptions{}); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		})
 		node, err := client.CoreV1().Nodes().Get(t.Context(), first.Nodes()[0], metav1.GetOptions{})
 		if err != nil || node.Status.NodeInfo.KubeletVersion == "" {
 			t.Errorf("node %s is not there: %v", first.Nodes()[0], err)
@@ -269,7 +269,9 @@ func TestComponentsOfACluster(t *testing.T) {
 	c.Start(t, "--nodes", "1", "--components", "etcd,apiserver,controller-manager")
 	c.LoadImages(t)
 	n := keptNamespace(t, c, "unscheduled")
-	n.Create(t, n.Pod("waits", harness.Testpod, "serve"))
+	if _, err := n.Client.CoreV1().Pods(n.Namespace).Create(t.Context(), n.Pod("waits", harness.Testpod, "serve"), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	s, code := c.Status(t)
 	if code != 0 || len(s.Problems) > 0 {
 		t.Errorf("the code is %d, problems are %+v, want none: nobody wanted a scheduler", code, s.Problems)

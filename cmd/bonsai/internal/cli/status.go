@@ -137,7 +137,7 @@ func (a *app) printStatus(s cluster.Snapshot) error {
 		fmt.Fprintln(out)
 		printProblem(out, look, p)
 	}
-	if s.Kubeconfig != kubeconfig.Configured {
+	if s.Kubeconfig != kubeconfig.Configured && s.Kubeconfig != kubeconfig.Own {
 		a.note("kubectl's context %q is %s; repair it:  %s", s.Name, s.Kubeconfig, a.command("update-context"))
 	}
 	return nil
