@@ -124,10 +124,10 @@ func (m *Manager) knownClusters() (clusters []doctor.Known, broken []error, err 
 			broken = append(broken, err)
 			continue
 		}
-		k := doctor.Known{Spec: *spec, Running: state.DaemonAlive(), Context: kubeconfig.Missing}
+		k := doctor.Known{Spec: *spec, Running: state.DaemonAlive(), Context: kubeconfig.Missing, Apart: state.Apart()}
 		if entry, err := kubeconfigEntry(state, spec); err == nil {
 			k.Context = kubeconfig.Inspect(entry).State
-			k.Leads = k.Context == kubeconfig.Configured || state.Apart()
+			k.Leads = k.Context == kubeconfig.Configured
 		}
 		clusters = append(clusters, k)
 	}

@@ -225,6 +225,9 @@ func TestKubeconfig(t *testing.T) {
 	leads := known(true)
 	leads.Leads = true
 	want(t, CheckKubeconfig(nil, []Known{leads, known(false)}), cluster.CheckOK)
+	apart := known(true)
+	apart.Apart = true
+	want(t, CheckKubeconfig(nil, []Known{leads, apart}), cluster.CheckOK)
 	want(t, CheckKubeconfig(fault.Newf(fault.Kubeconfig, "it is not YAML").Advise("repair it"), nil), cluster.CheckError, "error Kubeconfig: it is not YAML")
 	lost := known(true)
 	lost.Context = "Missing"

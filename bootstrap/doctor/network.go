@@ -19,6 +19,8 @@ type Known struct {
 	// Context is how the kubeconfig leads to it, in the words of package kubeconfig; Leads that it does.
 	Context string
 	Leads   bool
+	// Apart says that it does not on purpose.
+	Apart bool
 }
 
 // CheckPorts finds ports of clusters that do not run and on which something else listens. free reports whether nothing listens
@@ -193,7 +195,7 @@ func CheckKubeconfig(err error, clusters []Known) Check {
 		switch {
 		case k.Leads:
 			leads++
-		case k.Running:
+		case k.Running && !k.Apart:
 			c.add(cluster.ProblemContext, cluster.SeverityWarning, fmt.Sprintf("no context of the kubeconfig leads to cluster %s", k.Spec.Name),
 				"its entry is "+strings.ToLower(k.Context), cluster.Advise("write the entry", cluster.Bonsai("update-context").Of(k.Spec.Name).Change())).
 				Repair = Repair{Do: WriteContext, Of: k.Spec.Name}
