@@ -58,15 +58,14 @@ printf '%-32s %8s %8s %8s %10s %10s\n' suite passed failed skipped start all
 failed=0
 for package in "${packages[@]}"; do
 	log=$out/logs/${package//\//-}.log
-	began=$(date +%s.%N)
+	began=$SECONDS
 	status=0
 	go test -count=1 -timeout 15m "./pkg/$package" -ginkgo.v -ginkgo.no-color ${FOCUS:+-ginkgo.focus="$FOCUS"} >"$log" 2>&1 || status=1
-	took=$(echo "$(date +%s.%N) - $began" | bc)
 	# A suite whose result is missing has not come to its end.
 	read -r passed failures skipped < <(sed -nE 's/.*-- ([0-9]+) Passed \| ([0-9]+) Failed \| [0-9]+ Pending \| ([0-9]+) Skipped.*/\1 \2 \3/p' "$log" |
 		awk '{ p += $1; f += $2; s += $3 } END { if (NR) print p, f, s; else print "-", "-", "-" }')
 	start=$(sed -nE 's/^\[BeforeSuite\] PASSED \[([0-9.]+) seconds\].*/\1s/p' "$log" | head -1)
-	printf '%-32s %8s %8s %8s %10s %9.1fs\n' "$package" "$passed" "$failures" "$skipped" "${start:--}" "$took"
+	printf '%-32s %8s %8s %8s %10s %9ds\n' "$package" "$passed" "$failures" "$skipped" "${start:--}" $((SECONDS - began))
 	if [[ $status != 0 ]]; then
 		failed=1
 		grep -E '^\s*\[FAIL\]|^FAIL|panic:|cannot|: undefined|\.go:[0-9]+:[0-9]+:' "$log" | head -20 | sed 's/^/  /'
