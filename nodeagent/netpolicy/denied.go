@@ -31,6 +31,9 @@ func (p *Part) Denied() ([]cluster.Denied, error) {
 	names := p.names()
 	list := make([]cluster.Denied, 0, len(drops))
 	for _, d := range drops {
+		if d.Egress && p.world.DNS.Serves(d.Asked.Addr(), d.Asked.Port(), p.world.NodeIP) {
+			d.Dest, d.Port = d.Asked.Addr(), d.Asked.Port() // policies are about the Service, not about the server that would have answered
+		}
 		one := cluster.Denied{
 			Egress: d.Egress, Proto: strings.ToUpper(string(d.Protocol)), Source: d.Source, Dest: netip.AddrPortFrom(d.Dest, d.Port),
 			Asked: d.Asked, From: names[d.Source], To: names[d.Dest], DNS: p.world.DNS.Serves(d.Dest, d.Port, p.world.NodeIP),

@@ -17,7 +17,7 @@ import (
 const (
 	egressMap, ingressMap = "egress", "ingress" // from the address of a pod to its profile
 	selfSet               = "self"
-	dnsSet, serversSet    = "dns", "dns-servers" // the second with the node's own address
+	dnsSet                = "dns"
 	// What is dropped is remembered in a set of each direction, which the kernel fills; see Drops.
 	egressDeny, ingressDeny     = "deny-egress", "deny-ingress"
 	deniedEgress, deniedIngress = "denied-egress", "denied-ingress"
@@ -50,6 +50,8 @@ type compiler struct {
 	spaces map[string][]located
 	// policies are those of each namespace, in order.
 	policies map[string][]Policy
+	// cluster are the ClusterNetworkPolicies, in order.
+	cluster []ClusterPolicy
 }
 
 // located is a pod with its addresses.
@@ -60,8 +62,8 @@ type located struct {
 
 // Compile returns the rules for a node; nil if no pod of it is restricted. It does not keep s.
 func Compile(s *State) *Ruleset {
-	c := compiler{State: s, spaces: map[string][]located{}, policies: map[string][]Policy{}, out: &Ruleset{
-		Sets: map[string]Set{}, Maps: map[string]Map{}, Chains: map[string]Chain{},
+	c := compiler{State: s, spaces: map[string][]located{}, policies: map[string][]Policy{}, cluster: inOrder(s.ClusterPolicies), out: &Ruleset{
+		Sets: map[string]Set{}, Maps: map[string]Map{}, Chains: map[string]Chain{}, local: []netip.Addr{s.NodeIP, s.DNS.Resolver},
 	}}
 	for _, p := range s.Policies {
 		c.policies[p.Namespace] = append(c.policies[p.Namespace], p)
@@ -114,13 +116,8 @@ func (c *compiler) subjects() {
 
 // verdict is where packets of a pod go in one direction; empty if no policy applies.
 func (c *compiler) verdict(d direction, pod Pod) string {
-	var apply []Policy
-	for _, p := range c.policies[pod.Namespace] {
-		if d.of(p) != nil && p.Pods.Matches(pod.Labels) {
-			apply = append(apply, p)
-		}
-	}
-	if len(apply) == 0 {
+	apply := c.of(d, pod)
+	if len(apply.keys()) == 0 {
 		return ""
 	}
 	return "jump " + c.profile(d, apply)
@@ -142,43 +139,17 @@ func (c *compiler) local() map[netip.Addr]Pod {
 	return m
 }
 
-// profile is the chain for pods to which exactly these policies apply.
-func (c *compiler) profile(d direction, policies []Policy) string {
-	var names []string
-	var keys []Key
-	for _, p := range policies {
-		names, keys = append(names, p.String()), append(keys, p.Key)
-	}
-	name := d.name + "-pods-" + hash(names...)
-	if _, ok := c.out.Chains[name]; ok {
-		return name
-	}
-	chain := Chain{Comment: comment(strings.Join(names, ", ")), Of: keys}
-	c.out.Chains[name] = chain // of all chains of a pod the first
-	for _, p := range policies {
-		if allows := d.of(p); len(allows.Rules) > 0 {
-			chain.Rules = append(chain.Rules, "jump "+c.policy(d, p, allows))
-		}
-	}
-	if d.name == egressMap { // otherwise what is allowed has left already
-		chain.Rules = append(chain.Rules, "ct mark @"+sentSet+" return")
-	}
-	chain.Rules = append(chain.Rules, "goto "+d.denied)
-	c.out.Chains[name] = chain
-	return name
-}
-
 // policy is the chain with what a policy allows.
 func (c *compiler) policy(d direction, p Policy, allows *Direction) string {
 	name := d.name + "-" + hash(p.Namespace, p.Name)
 	if _, ok := c.out.Chains[name]; ok {
 		return name
 	}
-	chain := Chain{Comment: comment(p.String()), Of: []Key{p.Key}}
-	for _, r := range allows.Rules {
+	chain := Chain{Comment: comment(p.String())}
+	for i, r := range allows.Rules {
 		for _, peer := range c.peers(d, p.Namespace, r.Peers) {
 			for _, ports := range c.ports(r.Ports) {
-				chain.Rules = append(chain.Rules, strings.Join(strings.Fields(peer+" "+ports+" goto "+d.allowed), " "))
+				chain.add(Source{Policy: p.Key, Rule: i}, peer, ports, "goto "+d.allowed)
 			}
 		}
 	}
@@ -255,7 +226,7 @@ func (c *compiler) ports(ports []Port) (list []string) {
 	if len(ports) == 0 {
 		return []string{""}
 	}
-	for _, protocol := range []Protocol{"tcp", "udp", "sctp"} {
+	for _, protocol := range protocols {
 		var ranges []Port
 		all := false
 		for _, p := range ports {
@@ -305,44 +276,37 @@ func (c *compiler) set(name, of string) {
 	c.out.Sets[name] = Set{Type: of, Elements: map[string]bool{}}
 }
 
-// base adds the chains that the kernel calls.
+// base adds the chain that the kernel calls.
+//
+// It is called when the address of a Service has just been replaced by that of a pod, once for each packet that comes to the node from
+// a pod or from outside: what is then forwarded, and what is for the node itself, such as its DNS server. A node's own traffic, such as
+// the kubelet's probes, does not come by.
 //
 // Only the first direction of a connection is judged. What both directions of policies have allowed is recognized by its mark until
-// the rules change; then it is judged again, so that policies that come and go act on open connections. A node's own traffic, such
-// as the kubelet's probes, is not forwarded and comes by none of these.
+// the rules change, before anything else is looked at; then it is judged again, so that policies that come and go act on open
+// connections.
 func (c *compiler) base() {
 	c.marks()
-	add := func(name string, rules ...string) { c.out.Chains[name] = Chain{Rules: rules} }
-	hook := func(name string, hook knftables.BaseChainHook, priority knftables.BaseChainPriority, rules ...string) {
-		c.out.Chains[name] = Chain{Hook: hook, Priority: priority, Rules: rules}
-	}
-	const (
-		answer = "ct direction reply accept"
-		known  = "ct mark @" + receivedSet + " accept"
-		end    = "ct mark @" + sentSet + " goto " + receivedChain
-	)
-	hook("forward", knftables.ForwardHook, knftables.FilterPriority, answer, known,
+	c.out.Chains["prerouting"] = Chain{Hook: knftables.PreroutingHook, Priority: knftables.DNATPriority + "+10", Rules: []string{
+		"ct mark @" + receivedSet + " accept",
+		"ct direction reply accept",
 		"ct state related meta l4proto icmp accept", // such as "fragmentation needed"
-		"ct original ip daddr @"+dnsSet+" accept",   // it has been judged
-		"ip saddr vmap @"+egressMap, "ip daddr vmap @"+ingressMap, end)
-	// The DNS server of the node is not reached through forwarding. It is judged before the address of its Service is replaced
-	// by that of a node, whose traffic with its own pods is free otherwise.
-	c.out.Sets[dnsSet] = setOf("ipv4_addr", c.DNS.addresses()...)
-	toDNS := []string{answer, known}
-	if at := c.DNS.addresses(); c.NodeIP.Is4() && c.DNS.Port > 0 {
-		c.out.Sets[serversSet] = setOf("ipv4_addr", append(at, c.NodeIP)...)
-		toDNS = append(toDNS, fmt.Sprintf("ip daddr %s th dport != %d accept", c.NodeIP, c.DNS.Port))
-	} else {
-		c.out.Sets[serversSet] = setOf("ipv4_addr", at...)
+		"ip saddr vmap @" + egressMap, "ip daddr vmap @" + ingressMap,
+		"ct mark @" + sentSet + " goto " + receivedChain,
+	}}
+	dns := c.DNS.addresses()
+	if c.NodeIP.Is4() && c.DNS.Port > 0 {
+		dns = append(dns, c.NodeIP)
 	}
-	hook("prerouting", knftables.PreroutingHook, knftables.ManglePriority, "ip daddr @"+serversSet+" goto to-dns")
-	add("to-dns", append(toDNS, "ip saddr vmap @"+egressMap, end)...)
+	c.out.Sets[dnsSet] = setOf("ipv4_addr", dns...)
 	for chain, set := range map[string]string{egressDeny: deniedEgress, ingressDeny: deniedIngress} {
 		c.out.Sets[set] = Set{Type: dropType, Size: maxDrops, Forgets: DropMemory, Elements: map[string]bool{}}
 		// A pod always reaches itself, by way of a Service. What does not fit into the set any more is dropped all the same: a rule
 		// that cannot remember ends, and the next one follows (nft_dynset_eval in net/netfilter/nft_dynset.c).
-		add(chain, "ip saddr . ip daddr @"+selfSet+" accept",
-			"meta l4proto { tcp, udp, sctp } update @"+set+" { "+dropKey+" counter }", "counter drop")
+		c.out.Chains[chain] = Chain{Rules: []string{
+			"ip saddr . ip daddr @" + selfSet + " accept",
+			"meta l4proto { tcp, udp, sctp } update @" + set + " { " + dropKey + " counter }", "counter drop",
+		}}
 	}
 }
 

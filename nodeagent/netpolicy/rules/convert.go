@@ -16,7 +16,7 @@ import (
 // PolicyOf is what rules need of a NetworkPolicy. What the API server would not have accepted matches nothing, and is in err.
 func PolicyOf(o *networkingv1.NetworkPolicy) (p Policy, err error) {
 	p.Key = Key{o.Namespace, o.Name}
-	c := converter{of: p.Key}
+	c := converter{what: "NetworkPolicy " + p.Key.String()}
 	p.Pods = c.selector(&o.Spec.PodSelector)
 	types := o.Spec.PolicyTypes
 	if len(types) == 0 { // the API server fills them in; this is its rule
@@ -42,13 +42,13 @@ func PolicyOf(o *networkingv1.NetworkPolicy) (p Policy, err error) {
 
 // converter collects the first error of one policy.
 type converter struct {
-	of  Key
-	err error
+	what string
+	err  error
 }
 
 func (c *converter) fail(err error) {
 	if c.err == nil {
-		c.err = fmt.Errorf("NetworkPolicy %s: %w", c.of, err)
+		c.err = fmt.Errorf("%s: %w", c.what, err)
 	}
 }
 

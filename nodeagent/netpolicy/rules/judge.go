@@ -22,8 +22,9 @@ type Judgement struct {
 	// Policies are those that apply to the pod, in order.
 	Policies []Key
 	Allowed  bool
-	// By is the policy that allows it, or empty if the packet is allowed because a pod always reaches itself.
-	By Key
+	// By is the rule that decides; its policy is empty if none does: because a NetworkPolicy isolates the pod and none allows the packet,
+	// because no rule is about it, or because a pod always reaches itself.
+	By Source
 }
 
 // Judge follows a packet through the chains as the kernel does, for both directions. A direction is missing if no policy applies
@@ -44,38 +45,85 @@ func (r *Ruleset) Judge(p Packet) (list []Judgement, err error) {
 			continue
 		}
 		profile := strings.TrimPrefix(verdict, "jump ")
-		j := Judgement{Egress: d.name == egressMap, Policies: r.Chains[profile].Of}
-		if j.By, j.Allowed, err = r.allows(profile, d.direction, p); err != nil {
+		w := walk{Ruleset: r, direction: d.direction, packet: p}
+		if err := w.chain(profile); err != nil {
 			return nil, err
 		}
-		j.Allowed = j.Allowed || p.Source == p.Dest
-		list = append(list, j)
+		list = append(list, Judgement{Egress: d.name == egressMap, Policies: r.Chains[profile].Of, Allowed: !w.denied, By: w.by})
 	}
 	return list, nil
 }
 
-// allows reports whether a profile leads to the chain for what is allowed, and by which policy's chain.
-func (r *Ruleset) allows(profile string, d direction, p Packet) (by Key, ok bool, err error) {
-	for _, rule := range r.Chains[profile].Rules {
-		chain, jumps := strings.CutPrefix(rule, "jump ")
-		if !jumps {
-			continue // the ends of a profile
+// walk is the way of a packet through the chains of one direction.
+type walk struct {
+	*Ruleset
+	direction
+	packet Packet
+	// allowed says that it has got its mark, denied that it was dropped; left that no rule sees it any more.
+	allowed, denied, left bool
+	// by is the first rule of a policy that has decided.
+	by Source
+}
+
+// chain follows the packet until it leaves the chain.
+func (w *walk) chain(name string) error {
+	chain, ok := w.Chains[name]
+	if !ok {
+		return fmt.Errorf("there is no chain %s", name)
+	}
+	for i, rule := range chain.Rules {
+		match, verb, to, err := parts(rule)
+		if err != nil {
+			return err
 		}
-		for _, rule := range r.Chains[chain].Rules {
-			match, to, leads := strings.Cut(" "+rule, " goto ")
-			if !leads || to != d.allowed {
-				return by, false, fmt.Errorf("a policy has the rule %q, which is not understood", rule)
+		fits := w.allowed
+		if match != "ct mark @"+sentSet {
+			if fits, err = w.fits(match, w.packet); err != nil {
+				return fmt.Errorf("a policy has the rule %q: %w", rule, err)
 			}
-			fits, err := r.fits(match, p)
-			if err != nil {
-				return by, false, fmt.Errorf("a policy has the rule %q: %w", rule, err)
-			}
-			if fits {
-				return r.Chains[chain].Of[0], true, nil
-			}
+		}
+		if !fits {
+			continue
+		}
+		if verb == "return" {
+			return nil
+		}
+		if i < len(chain.By) && (to == w.direction.allowed || to == w.direction.denied) && w.by == (Source{}) {
+			w.by = chain.By[i]
+		}
+		if err := w.enter(to); err != nil || w.left || verb == "goto" {
+			return err
 		}
 	}
-	return by, false, nil
+	return nil
+}
+
+// enter follows the packet into a chain.
+func (w *walk) enter(name string) error {
+	switch name {
+	case w.direction.allowed:
+		w.allowed = true
+		w.left = name == receivedChain // the one of egress only marks
+	case w.direction.denied:
+		w.denied = w.packet.Source != w.packet.Dest
+		w.left = true
+	default:
+		return w.chain(name)
+	}
+	return nil
+}
+
+// parts splits a rule into what has to match, and where it leads then.
+func parts(rule string) (match, verb, to string, err error) {
+	words := strings.Fields(rule)
+	n := len(words)
+	switch {
+	case n > 0 && words[n-1] == "return":
+		return strings.Join(words[:n-1], " "), "return", "", nil
+	case n > 1 && (words[n-2] == "goto" || words[n-2] == "jump"):
+		return strings.Join(words[:n-2], " "), words[n-2], words[n-1], nil
+	}
+	return "", "", "", fmt.Errorf("a policy has the rule %q, which leads nowhere", rule)
 }
 
 // fits reports whether all expressions of a rule fit a packet.
@@ -118,7 +166,7 @@ func (r *Ruleset) fits(match string, p Packet) (bool, error) {
 }
 
 func isKey(word string) bool {
-	return slices.Contains([]string{"ip", "saddr", "daddr", ".", "tcp", "udp", "sctp", "dport"}, word)
+	return slices.Contains([]string{"ip", "saddr", "daddr", ".", "tcp", "udp", "sctp", "dport", "ct", "original", "proto-dst", "fib", "type"}, word)
 }
 
 // compare compares what a packet has for a key with a set ("@name"), a value, or a list of values in braces.
@@ -126,18 +174,26 @@ func (r *Ruleset) compare(key string, with []string, p Packet) (bool, error) {
 	set, inSet := strings.CutPrefix(with[0], "@")
 	elements := r.Sets[set].Elements
 	switch protocol, ported := strings.CutSuffix(key, " dport"); {
-	case key == "ip saddr" || key == "ip daddr":
+	case key == "ip saddr" || key == "ip daddr" || key == "ct original ip daddr": // what is judged has no other destination any more
 		at := p.Source
-		if key == "ip daddr" {
+		if key != "ip saddr" {
 			at = p.Dest
 		}
 		if inSet {
 			return elements[at.String()], nil
 		}
 		return anyOf(with, func(value string) (bool, error) {
+			if one, err := netip.ParseAddr(value); err == nil {
+				return one == at, nil
+			}
 			block, err := netip.ParsePrefix(value)
 			return err == nil && block.Contains(at), err
 		})
+	case key == "fib daddr type" && with[0] == "unicast":
+		return !slices.Contains(r.local, p.Dest), nil
+	case key == "ct original proto-dst" && !inSet:
+		port, err := strconv.ParseUint(with[0], 10, 16)
+		return uint64(p.Port) == port, err
 	case ported && strings.HasPrefix(protocol, "ip daddr . ") && inSet:
 		return "ip daddr . "+string(p.Protocol) == protocol && elements[fmt.Sprintf("%s . %d", p.Dest, p.Port)], nil
 	case ported && slices.Contains([]string{"tcp", "udp", "sctp"}, protocol) && !inSet:

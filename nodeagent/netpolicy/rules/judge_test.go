@@ -51,8 +51,8 @@ func TestJudgeSaysWhichPolicyDecides(t *testing.T) {
 			if j.Egress {
 				name = "egress"
 			}
-			if j.By != (Key{}) {
-				by = " " + j.By.String()
+			if j.By != (Source{}) {
+				by = " " + j.By.Policy.String()
 			}
 			got += fmt.Sprintf("%s %v%s; ", name, j.Allowed, by)
 			if len(j.Policies) == 0 {

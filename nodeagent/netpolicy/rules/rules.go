@@ -22,10 +22,19 @@ import (
 // Key is the name of a namespaced object.
 type Key struct{ Namespace, Name string }
 
-func (k Key) String() string { return k.Namespace + "/" + k.Name }
+// String is "namespace/name", and the name for an object that has no namespace.
+func (k Key) String() string {
+	if k.Namespace == "" {
+		return k.Name
+	}
+	return k.Namespace + "/" + k.Name
+}
 
 // Protocol is a protocol with ports as nftables names it: "tcp", "udp" or "sctp".
 type Protocol string
+
+// protocols are all that have ports.
+var protocols = []Protocol{"tcp", "udp", "sctp"}
 
 // Pod is what rules need of a pod.
 type Pod struct {
@@ -73,11 +82,13 @@ type Rule struct {
 	Ports []Port
 }
 
-// Peer is either a block of addresses or pods that are selected.
+// Peer is a block of addresses, nodes or pods that are selected.
 type Peer struct {
 	Block  netip.Prefix
 	Except []netip.Prefix
-	// Namespaces is nil for the namespace of the policy; Pods is nil if Block is valid.
+	// Nodes is not nil for nodes.
+	Nodes labels.Selector
+	// Namespaces is nil for the namespace of the policy; Pods is nil for what is no pods.
 	Namespaces, Pods labels.Selector
 }
 
@@ -100,6 +111,9 @@ type State struct {
 	// Sandboxes are the addresses of pods of this node as its container runtime knows them, which is before the API server does.
 	Sandboxes map[Key]netip.Addr
 	Policies  map[Key]Policy
+	// ClusterPolicies are by name, and so are Nodes, which are there only if one of these selects nodes.
+	ClusterPolicies map[string]ClusterPolicy
+	Nodes           map[string]Node
 }
 
 // DNS is where the DNS server of the node answers. No pod has these addresses; for policies they belong to a pod in kube-system

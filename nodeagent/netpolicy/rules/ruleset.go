@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +20,8 @@ type Ruleset struct {
 	Sets   map[string]Set
 	Maps   map[string]Map
 	Chains map[string]Chain
+	// local are addresses of the node itself, which the kernel knows.
+	local []netip.Addr
 }
 
 // Set is a set of the type that nftables calls Type.
@@ -46,9 +49,23 @@ type Chain struct {
 	Priority knftables.BaseChainPriority
 	// Comment says to people what it is for.
 	Comment string
-	// Of are the policies whose chain it is: one, or those that apply to the same pods. The kernel does not get them.
-	Of    []Key
-	Rules []string
+	Rules   []string
+	// The kernel does not get these: Of are the policies of pods that have this chain in common, and By are the rules of policies that
+	// each of Rules stands for, in a chain that has only such.
+	Of []Key
+	By []Source
+}
+
+// Source is a rule of a policy: its place among those of one direction.
+type Source struct {
+	Policy Key
+	Rule   int
+}
+
+// add adds a rule of some parts.
+func (c *Chain) add(by Source, parts ...string) {
+	c.Rules = append(c.Rules, strings.Join(strings.Fields(strings.Join(parts, " ")), " "))
+	c.By = append(c.By, by)
 }
 
 // Size is how many rules and how many elements there are.
@@ -120,7 +137,7 @@ func (r *Ruleset) Stamped(number uint32) *Ruleset {
 	// No connection without a mark has these, and hardly one that others mark.
 	mark := 1<<31 | number<<1
 	sent, received := fmt.Sprintf("0x%08x", mark), fmt.Sprintf("0x%08x", mark|1)
-	out := &Ruleset{Chains: r.Chains, Sets: maps.Clone(r.Sets), Maps: maps.Clone(r.Maps)}
+	out := &Ruleset{Chains: r.Chains, Sets: maps.Clone(r.Sets), Maps: maps.Clone(r.Maps), local: r.local}
 	marks := func(set, by, mark string, elements ...string) {
 		out.Sets[set] = Set{Type: r.Sets[set].Type, Size: r.Sets[set].Size, Elements: map[string]bool{}}
 		for _, e := range elements {

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -17,19 +18,33 @@ func (p Policy) Allows(egress bool) string {
 	if d == nil || len(d.Rules) == 0 {
 		return "no " + name
 	}
-	return name + " " + some(d.Rules, ", or ", func(r Rule) string {
-		peers, ports := "everything", ""
-		if len(r.Peers) > 0 {
-			peers = some(r.Peers, " and ", Peer.words)
-		}
-		if len(r.Ports) > 0 {
-			ports = " at port " + some(r.Ports, ", ", Port.words)
-		}
-		return preposition + " " + peers + ports
-	})
+	return name + " " + some(d.Rules, ", or ", func(r Rule) string { return r.words(preposition) })
+}
+
+// Words says what a rule is about: "ingress from pods app=api at port 80/TCP".
+func (r ClusterRule) Words(egress bool) string {
+	name, preposition := "ingress", "from"
+	if egress {
+		name, preposition = "egress", "to"
+	}
+	return name + " " + r.words(preposition)
+}
+
+func (r Rule) words(preposition string) string {
+	peers, ports := "everything", ""
+	if len(r.Peers) > 0 {
+		peers = some(r.Peers, " and ", Peer.words)
+	}
+	if len(r.Ports) > 0 {
+		ports = " at port " + some(r.Ports, ", ", Port.words)
+	}
+	return preposition + " " + peers + ports
 }
 
 func (p Peer) words() string {
+	if p.Nodes != nil {
+		return "nodes " + cmp.Or(p.Nodes.String(), "of any kind")
+	}
 	if p.Block.IsValid() {
 		text := p.Block.String()
 		if len(p.Except) > 0 {

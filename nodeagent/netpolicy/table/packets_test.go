@@ -349,7 +349,7 @@ func TestDropsAreRemembered(t *testing.T) {
 	table.apply(t, s)
 	client.wants(t, "egress", "10.96.0.10:53", false)
 	want[rules.Drop{
-		Egress: true, Packet: rules.Packet{Source: client.ip, Dest: netip.MustParseAddr("10.96.0.10"), Protocol: "tcp", Port: 53},
+		Egress: true, Packet: rules.Packet{Source: client.ip, Dest: netip.MustParseAddr(node), Protocol: "tcp", Port: 10271},
 		Asked: netip.MustParseAddrPort("10.96.0.10:53"),
 	}] = true
 	check("egress, to DNS")
