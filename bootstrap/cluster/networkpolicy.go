@@ -11,13 +11,17 @@ const NetworkPolicyAddon = "network-policy"
 // NetworkPolicyMap is the ConfigMap in kube-system whose existence makes the agents of nodes enforce NetworkPolicies.
 const NetworkPolicyMap = "bonsai-network-policy"
 
+// ClusterPoliciesKey is the key in NetworkPolicyMap that is there while the cluster has ClusterNetworkPolicies: agents follow these only
+// then.
+const ClusterPoliciesKey = "clusterNetworkPolicies"
+
 // NetworkPolicyHealth is how enforcement is on one node: Running if the rules there are those of all policies.
 type NetworkPolicyHealth struct {
 	Phase  Phase  `json:"phase"`
 	Reason string `json:"reason,omitempty"`
 }
 
-// Denied is traffic that NetworkPolicies did not allow, as a node remembers it for some minutes: packets from one address to one
+// Denied is traffic that policies did not allow, as a node remembers it for some minutes: packets from one address to one
 // port of another. Those that are sent again because nothing answers count as well.
 type Denied struct {
 	// Egress says that it was stopped by the policies of the source, on its node; otherwise by those of the destination.
@@ -32,7 +36,8 @@ type Denied struct {
 	To   string `json:"to,omitempty"`
 	// DNS says that Dest is cluster DNS.
 	DNS bool `json:"dns,omitempty"`
-	// Policies are those that apply to the pod now. None means that it has none any more.
+	// Policies are those that stop it: all NetworkPolicies that apply to the pod now, or the ClusterNetworkPolicy that denies it. None
+	// means that there is none any more.
 	Policies []PolicyWords `json:"policies,omitempty"`
 	// Still says that the same packet would be dropped now.
 	Still   bool      `json:"still,omitempty"`
@@ -40,15 +45,43 @@ type Denied struct {
 	Last    time.Time `json:"last"`
 }
 
-// PolicyWords is a NetworkPolicy with what it allows in one direction: "ingress from pods app=api at port 80/TCP".
+// PolicyWords is a policy with what it does in one direction: a NetworkPolicy allows "ingress from pods app=api at port 80/TCP", and a
+// ClusterNetworkPolicy, which has no namespace, denies such by one of its rules.
 type PolicyWords struct {
-	Namespace string `json:"namespace"`
+	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name"`
 	Allows    string `json:"allows,omitempty"`
+	Denies    string `json:"denies,omitempty"`
+	// Rule is the name of the rule that denies, or "#2" for the second one of a direction.
+	Rule string `json:"rule,omitempty"`
 }
 
-// String is "namespace/name".
-func (p PolicyWords) String() string { return p.Namespace + "/" + p.Name }
+// String is "namespace/name", and the name of a ClusterNetworkPolicy.
+func (p PolicyWords) String() string {
+	if p.Namespace == "" {
+		return p.Name
+	}
+	return p.Namespace + "/" + p.Name
+}
+
+// Kind is that of the policy.
+func (p PolicyWords) Kind() string {
+	if p.Namespace == "" {
+		return "ClusterNetworkPolicy"
+	}
+	return "NetworkPolicy"
+}
+
+// Says is "db-only-api allows ingress from pods app=api".
+func (p PolicyWords) Says() string {
+	switch {
+	case p.Denies != "":
+		return p.Name + " denies " + p.Denies + " (rule " + p.Rule + ")"
+	case p.Allows != "":
+		return p.Name + " allows " + p.Allows
+	}
+	return p.Name + " allows something else"
+}
 
 // PolicyQuestion asks a node what its rules say about the first packet of a connection, with the address and port that are reached
 // in the end.
@@ -71,8 +104,11 @@ type PolicyAnswer struct {
 
 // PolicyJudgement is about one direction.
 type PolicyJudgement struct {
+	// Policies are those that apply to the pod; of what a ClusterNetworkPolicy denies, only that one.
 	Policies []PolicyWords `json:"policies"`
 	Allowed  bool          `json:"allowed"`
-	// By is the policy that allows it, "namespace/name".
-	By string `json:"by,omitempty"`
+	// By is the policy that allows it, "namespace/name" or the name of a ClusterNetworkPolicy, and Rule the rule of the latter. Without it
+	// nothing decides.
+	By   string `json:"by,omitempty"`
+	Rule string `json:"rule,omitempty"`
 }

@@ -30,6 +30,15 @@ const (
 // NewClient returns a client that knows the types of one group only; the usual clientset links and registers all of
 // Kubernetes'. path is "/api" for the core group, otherwise "/apis".
 func NewClient(api *rest.Config, path string, group schema.GroupVersion, add func(*runtime.Scheme) error) (*rest.RESTClient, error) {
+	return newClient(api, path, group, add, runtime.ContentTypeProtobuf)
+}
+
+// NewDefinedClient is the same for a group that resource definitions add to the API: these have JSON only.
+func NewDefinedClient(api *rest.Config, group schema.GroupVersion, add func(*runtime.Scheme) error) (*rest.RESTClient, error) {
+	return newClient(api, "/apis", group, add, runtime.ContentTypeJSON)
+}
+
+func newClient(api *rest.Config, path string, group schema.GroupVersion, add func(*runtime.Scheme) error, content string) (*rest.RESTClient, error) {
 	scheme := runtime.NewScheme()
 	if err := add(scheme); err != nil {
 		return nil, fmt.Errorf("create a client for %s: %w", group, err)
@@ -38,7 +47,7 @@ func NewClient(api *rest.Config, path string, group schema.GroupVersion, add fun
 	cfg := rest.CopyConfig(api)
 	cfg.APIPath, cfg.GroupVersion = path, &group
 	cfg.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
-	cfg.ContentType = runtime.ContentTypeProtobuf
+	cfg.ContentType = content
 	// One list per kind, and then watches: there is nothing to throttle.
 	cfg.QPS = -1
 	c, err := rest.RESTClientFor(cfg)

@@ -74,9 +74,16 @@ func (p *Part) names() map[netip.Addr]string {
 	return names
 }
 
-// words are the policies that a judgement is about, with what they allow; p.mu is held.
+// words are the policies that a judgement is about, with what they say; p.mu is held. A ClusterNetworkPolicy is among them only if it
+// denies: it isolates nothing.
 func (p *Part) words(j rules.Judgement) (list []cluster.PolicyWords) {
+	if r, ok := p.rule(j); ok && !j.Allowed {
+		return []cluster.PolicyWords{{Name: j.By.Policy.Name, Denies: r.Words(j.Egress), Rule: r.Name}}
+	}
 	for _, k := range j.Policies {
+		if k.Namespace == "" {
+			continue
+		}
 		one := cluster.PolicyWords{Namespace: k.Namespace, Name: k.Name}
 		if policy, ok := p.world.Policies[k]; ok {
 			one.Allows = policy.Allows(j.Egress)
@@ -84,6 +91,22 @@ func (p *Part) words(j rules.Judgement) (list []cluster.PolicyWords) {
 		list = append(list, one)
 	}
 	return list
+}
+
+// rule is the one of a ClusterNetworkPolicy that decides; false if none does. p.mu is held.
+func (p *Part) rule(j rules.Judgement) (r rules.ClusterRule, ok bool) {
+	by := j.By.Policy
+	if by.Name == "" || by.Namespace != "" {
+		return r, false
+	}
+	of := p.world.ClusterPolicies[by.Name].Ingress
+	if j.Egress {
+		of = p.world.ClusterPolicies[by.Name].Egress
+	}
+	if j.By.Rule < len(of) {
+		return of[j.By.Rule], true
+	}
+	return rules.ClusterRule{Name: fmt.Sprintf("#%d", j.By.Rule+1)}, true // it has just been changed
 }
 
 // Judge returns what the rules that are in force on this node say about a packet.
@@ -100,8 +123,11 @@ func (p *Part) Judge(q cluster.PolicyQuestion) (answer cluster.PolicyAnswer, err
 	}
 	for _, j := range judged {
 		one := &cluster.PolicyJudgement{Policies: p.words(j), Allowed: j.Allowed}
-		if j.By != (rules.Key{}) {
-			one.By = j.By.String()
+		if j.By != (rules.Source{}) {
+			one.By = j.By.Policy.String()
+		}
+		if r, ok := p.rule(j); ok {
+			one.Rule = r.Name
 		}
 		if j.Egress {
 			answer.Egress = one

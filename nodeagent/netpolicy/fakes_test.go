@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+	policyv1beta1 "sigs.k8s.io/network-policy-api/apis/v1beta1"
 
 	"bonsai/nodeagent/netpolicy/rules"
 )
@@ -50,11 +51,13 @@ type change struct {
 }
 
 const (
-	configMaps = "/api/v1/namespaces/kube-system/configmaps"
-	services   = "/api/v1/namespaces/kube-system/services"
-	pods       = "/api/v1/pods"
-	namespaces = "/api/v1/namespaces"
-	policies   = "/apis/networking.k8s.io/v1/networkpolicies"
+	configMaps      = "/api/v1/namespaces/kube-system/configmaps"
+	services        = "/api/v1/namespaces/kube-system/services"
+	pods            = "/api/v1/pods"
+	namespaces      = "/api/v1/namespaces"
+	nodes           = "/api/v1/nodes"
+	policies        = "/apis/networking.k8s.io/v1/networkpolicies"
+	clusterPolicies = "/apis/policy.networking.k8s.io/v1beta1/clusternetworkpolicies"
 )
 
 func newFakeAPI(t *testing.T) *fakeAPI {
@@ -83,9 +86,15 @@ func place(o object) string {
 	case *corev1.Namespace:
 		typed("v1", "Namespace")
 		return namespaces
+	case *corev1.Node:
+		typed("v1", "Node")
+		return nodes
 	case *networkingv1.NetworkPolicy:
 		typed("networking.k8s.io/v1", "NetworkPolicy")
 		return policies
+	case *policyv1beta1.ClusterNetworkPolicy:
+		typed("policy.networking.k8s.io/v1beta1", "ClusterNetworkPolicy")
+		return clusterPolicies
 	}
 	panic(fmt.Sprintf("no path for %T", o))
 }
@@ -212,10 +221,11 @@ func fail(w http.ResponseWriter, code int, reason metav1.StatusReason) {
 }
 
 func typeOf(path string) (version, kind string) {
-	return map[string][2]string{
-		configMaps: {"v1", "ConfigMap"}, services: {"v1", "Service"}, pods: {"v1", "Pod"}, namespaces: {"v1", "Namespace"},
-		policies: {"networking.k8s.io/v1", "NetworkPolicy"},
-	}[path][0], map[string]string{configMaps: "ConfigMap", services: "Service", pods: "Pod", namespaces: "Namespace", policies: "NetworkPolicy"}[path]
+	of := map[string][2]string{
+		configMaps: {"v1", "ConfigMap"}, services: {"v1", "Service"}, pods: {"v1", "Pod"}, namespaces: {"v1", "Namespace"}, nodes: {"v1", "Node"},
+		policies: {"networking.k8s.io/v1", "NetworkPolicy"}, clusterPolicies: {"policy.networking.k8s.io/v1beta1", "ClusterNetworkPolicy"},
+	}[path]
+	return of[0], of[1]
 }
 
 // fakeRuntime is a container runtime with sandboxes.

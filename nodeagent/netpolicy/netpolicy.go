@@ -1,7 +1,7 @@
-// Package netpolicy enforces the cluster's NetworkPolicies on one node, in the kernel, by a table of nftables.
+// Package netpolicy enforces the cluster's NetworkPolicies and ClusterNetworkPolicies on one node, in the kernel, by a table of nftables.
 //
-// It follows the API server (watch.go): the ConfigMap by which the addon is enabled, policies, and, only while there are any, pods
-// and namespaces; and the container runtime, which knows the addresses of the node's own pods first (sandboxes.go). Package rules
+// It follows the API server (watch.go): the ConfigMap by which the addon is enabled and which says whether there are
+// ClusterNetworkPolicies, policies, and, only while there are any, pods and namespaces; and the container runtime, which knows the addresses of the node's own pods first (sandboxes.go). Package rules
 // computes the table, and package table brings its changes into the kernel, each in one transaction. Nothing of it stops with the
 // agent: a new one replaces the table at once when it knows everything, and until then what is there stays. Begin reading at
 // Part.Run.
@@ -66,8 +66,9 @@ type Part struct {
 	http  http.Handler
 	kick  chan struct{} // of one; holds a value when something has changed
 
-	// policies and pods are what is followed: policies while the addon is enabled, pods while there are policies.
-	policies, pods *toggle
+	// These are followed: policies while the addon is enabled, ClusterNetworkPolicies while it says that there are any, pods while there
+	// are policies of either kind, nodes while one selects them.
+	policies, cluster, pods, nodes *toggle
 
 	mu    sync.Mutex // guards what follows
 	world rules.State
@@ -84,8 +85,12 @@ type Part struct {
 type known struct {
 	// config says that it is known whether the addon is enabled; enabled that it is.
 	config, enabled, policies bool
+	// flagged says that there are ClusterNetworkPolicies, and cluster that they are known.
+	flagged, cluster bool
 	// These are known only while there are policies. runtime may be given up.
 	dns, pods, namespaces, runtime bool
+	// selected says that nodes have to be known, and nodes that they are.
+	selected, nodes bool
 }
 
 // kernel is where the rules go: a table.Table.
@@ -102,10 +107,11 @@ func New(cfg Config) *Part { return newPart(cfg, table.New()) }
 func newPart(cfg Config, k kernel) *Part {
 	p := &Part{
 		cfg: cfg, log: cfg.Log.With("component", cluster.NetworkPolicyAddon), table: k, kick: make(chan struct{}, 1),
-		policies: newToggle(), pods: newToggle(), changed: make(chan struct{}), since: time.Now(),
+		policies: newToggle(), cluster: newToggle(), pods: newToggle(), nodes: newToggle(), changed: make(chan struct{}), since: time.Now(),
 		world: rules.State{
 			Node: cfg.Node, NodeIP: cfg.NodeIP, DNS: rules.DNS{Resolver: cfg.Resolver, Port: cfg.DNSPort},
 			Namespaces: map[string]labels.Set{}, Pods: map[rules.Key]rules.Pod{}, Policies: map[rules.Key]rules.Policy{},
+			ClusterPolicies: map[string]rules.ClusterPolicy{}, Nodes: map[string]rules.Node{},
 		},
 	}
 	p.health = cluster.NetworkPolicyHealth{Phase: cluster.PhaseStarting, Reason: "not started yet"}
@@ -252,13 +258,15 @@ func (p *Part) wanted() (w wish, missing string) {
 		return w, "waiting for the API server"
 	case !k.enabled:
 		return w, ""
-	case !k.policies:
+	case !k.policies || k.flagged && !k.cluster:
 		return w, "waiting for the policies of the API server"
-	case len(p.world.Policies) == 0:
+	case len(p.world.Policies)+len(p.world.ClusterPolicies) == 0:
 		w.enabled = true
 		return w, ""
 	case !k.dns || !k.pods || !k.namespaces:
 		return w, "waiting for the pods of the API server"
+	case k.selected && !k.nodes:
+		return w, "waiting for the nodes of the API server"
 	case !k.runtime:
 		return w, "waiting for the container runtime"
 	}

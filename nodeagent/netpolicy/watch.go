@@ -10,7 +10,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
+	policyv1beta1 "sigs.k8s.io/network-policy-api/apis/v1beta1"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/kubewatch"
@@ -24,8 +26,8 @@ const (
 	addonLabel = "addons.bonsai.io/name"
 )
 
-// clients are for the two groups.
-type clients struct{ core, networking *rest.RESTClient }
+// clients are for the groups.
+type clients struct{ core, networking, policy *rest.RESTClient }
 
 // follow keeps the world in line with the API server until ctx ends. It returns an error only if it cannot start.
 func (p *Part) follow(ctx context.Context) error {
@@ -37,15 +39,21 @@ func (p *Part) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	policy, err := kubewatch.NewDefinedClient(p.cfg.API, schema.GroupVersion(policyv1beta1.GroupVersion), policyv1beta1.Install)
+	if err != nil {
+		return err
+	}
 	// An API server that starts may answer this before it is ready, and at the same time begin to have pods started.
 	if !kubewatch.WaitAllowed(ctx, core, "/api/v1/namespaces/"+metav1.NamespaceSystem+"/configmaps/"+cluster.NetworkPolicyMap, p.log) {
 		return nil // ctx has ended
 	}
-	c := clients{core, networking}
+	c := clients{core, networking, policy}
 	var following sync.WaitGroup
 	defer following.Wait()
 	following.Go(func() { p.followConfig(ctx, c) })
 	following.Go(func() { p.policies.run(ctx, func(ctx context.Context) { p.followPolicies(ctx, c) }) })
+	following.Go(func() { p.cluster.run(ctx, func(ctx context.Context) { p.followClusterPolicies(ctx, c) }) })
+	following.Go(func() { p.nodes.run(ctx, func(ctx context.Context) { p.followNodes(ctx, c) }) })
 	following.Go(func() {
 		p.pods.run(ctx, func(ctx context.Context) {
 			var both sync.WaitGroup
@@ -57,35 +65,86 @@ func (p *Part) follow(ctx context.Context) error {
 	return nil
 }
 
-// followConfig follows whether the addon is enabled.
+// followConfig follows whether the addon is enabled, and whether there are ClusterNetworkPolicies.
 func (p *Part) followConfig(ctx context.Context, c clients) {
-	enable := func(on bool) bool {
-		p.known.enabled = on
+	enable := func(on, flagged bool) bool {
+		p.known.enabled, p.known.flagged = on, flagged
 		p.policies.want(on)
+		p.cluster.want(flagged)
 		return true
 	}
-	there := newSink(p, (*corev1.ConfigMap).GetName,
-		func(string) bool { return enable(true) }, func(rules.Key) { enable(false) }, func() { p.known.config = true })
+	there := newSink(p, func(o *corev1.ConfigMap) (flagged bool) {
+		_, flagged = o.Data[cluster.ClusterPoliciesKey]
+		return flagged
+	},
+		func(flagged bool) bool { return enable(true, flagged) }, func(rules.Key) { enable(false, false) }, func() { p.known.config = true })
 	kubewatch.Kind{
 		Client: c.core, Resource: "configmaps", Namespace: metav1.NamespaceSystem, Example: &corev1.ConfigMap{}, Sink: there,
 		FieldSelector: fields.OneTermEqualSelector("metadata.name", cluster.NetworkPolicyMap).String(), // agents may read no other
 	}.Follow(ctx, p.log)
 }
 
-// followPolicies follows the policies.
+// need follows what the policies that are known need; p.mu is held.
+func (p *Part) need() {
+	p.pods.want(len(p.world.Policies)+len(p.world.ClusterPolicies) > 0)
+	p.known.selected = false
+	for _, policy := range p.world.ClusterPolicies {
+		p.known.selected = p.known.selected || policy.NeedsNodes()
+	}
+	p.nodes.want(p.known.selected)
+}
+
+// followPolicies follows NetworkPolicies.
 func (p *Part) followPolicies(ctx context.Context, c clients) {
-	needPods := func() { p.pods.want(len(p.world.Policies) > 0) }
 	policies := newSink(p, p.policyOf,
-		func(n rules.Policy) bool { p.world.Policies[n.Key] = n; needPods(); return true },
-		func(k rules.Key) { delete(p.world.Policies, k); needPods() },
+		func(n rules.Policy) bool { p.world.Policies[n.Key] = n; p.need(); return true },
+		func(k rules.Key) { delete(p.world.Policies, k); p.need() },
 		func() { p.known.policies = true })
 	kubewatch.Kind{Client: c.networking, Resource: "networkpolicies", Example: &networkingv1.NetworkPolicy{}, Sink: policies}.Follow(ctx, p.log)
 	p.change(func() bool {
 		p.known.policies = false
 		clear(p.world.Policies)
-		needPods()
+		p.need()
 		return true
 	})
+}
+
+// followClusterPolicies follows ClusterNetworkPolicies.
+func (p *Part) followClusterPolicies(ctx context.Context, c clients) {
+	policies := newSink(p, p.clusterPolicyOf,
+		func(n rules.ClusterPolicy) bool { p.world.ClusterPolicies[n.Name] = n; p.need(); return true },
+		func(k rules.Key) { delete(p.world.ClusterPolicies, k.Name); p.need() },
+		func() { p.known.cluster = true })
+	kubewatch.Kind{Client: c.policy, Resource: "clusternetworkpolicies", Example: &policyv1beta1.ClusterNetworkPolicy{}, Sink: policies}.Follow(ctx, p.log)
+	p.change(func() bool {
+		p.known.cluster = false
+		clear(p.world.ClusterPolicies)
+		p.need()
+		return true
+	})
+}
+
+// followNodes follows the nodes that ClusterNetworkPolicies select.
+func (p *Part) followNodes(ctx context.Context, c clients) {
+	nodes := newSink(p, func(o *corev1.Node) namedNode { return namedNode{o.Name, rules.NodeOf(o)} },
+		func(n namedNode) bool {
+			old, ok := p.world.Nodes[n.name]
+			p.world.Nodes[n.name] = n.Node
+			return !ok || !old.Equal(n.Node) // kubelets report every few seconds
+		},
+		func(k rules.Key) { delete(p.world.Nodes, k.Name) }, func() { p.known.nodes = true })
+	kubewatch.Kind{Client: c.core, Resource: "nodes", Example: &corev1.Node{}, Sink: nodes}.Follow(ctx, p.log)
+	p.change(func() bool {
+		p.known.nodes = false
+		clear(p.world.Nodes)
+		return true
+	})
+}
+
+// namedNode is a node with its name.
+type namedNode struct {
+	name string
+	rules.Node
 }
 
 // followPods follows what policies judge: pods, namespaces, and the Service of cluster DNS, whose address is that of no pod.
@@ -134,6 +193,14 @@ func (p *Part) policyOf(o *networkingv1.NetworkPolicy) rules.Policy {
 	policy, err := rules.PolicyOf(o)
 	if err != nil {
 		p.log.Warn("a part of a NetworkPolicy is not understood, and allows nothing", "cause", err)
+	}
+	return policy
+}
+
+func (p *Part) clusterPolicyOf(o *policyv1beta1.ClusterNetworkPolicy) rules.ClusterPolicy {
+	policy, err := rules.ClusterPolicyOf(o)
+	if err != nil {
+		p.log.Warn("a part of a ClusterNetworkPolicy is not understood, and allows nothing", "cause", err)
 	}
 	return policy
 }
