@@ -1,5 +1,6 @@
-// Package networkpolicy is the addon that enforces NetworkPolicies. The agents of the nodes do it, in the kernel; this package
-// enables them by a ConfigMap, whose existence they follow, and observes how they are.
+// Package networkpolicy is the addon that enforces NetworkPolicies and ClusterNetworkPolicies. The agents of the nodes do it, in the
+// kernel; this package enables them by a ConfigMap, whose existence they follow, and observes how they are. It installs the definition of
+// ClusterNetworkPolicies, and says in the ConfigMap whether there are any.
 package networkpolicy
 
 import (
@@ -39,6 +40,11 @@ type Addon struct {
 	nodes map[string]health
 	// worked says that all nodes enforced once since it runs.
 	worked bool
+	// enforcing is closed when all nodes have enforced policies for the first time since it runs.
+	enforcing chan struct{}
+	// defined says that ClusterNetworkPolicies have been served since it runs; undefined is why they are not.
+	defined   bool
+	undefined error
 }
 
 // health is what a node reported last.
@@ -55,7 +61,7 @@ var (
 )
 
 // New returns the addon.
-func New() *Addon { return &Addon{} }
+func New() *Addon { return &Addon{enforcing: make(chan struct{})} }
 
 // Describe implements addons.Addon.
 func (*Addon) Describe() cluster.AddonDescription {
@@ -71,7 +77,8 @@ func (*Addon) NodeRules() addons.NodeRules {
 	return addons.NodeRules{
 		Cluster: []rbacv1.PolicyRule{
 			{APIGroups: []string{"networking.k8s.io"}, Resources: []string{"networkpolicies"}, Verbs: watch},
-			{APIGroups: []string{""}, Resources: []string{"services", "namespaces", "pods"}, Verbs: watch},
+			{APIGroups: []string{clusterPolicies.Group}, Resources: []string{clusterPolicies.Resource}, Verbs: watch},
+			{APIGroups: []string{""}, Resources: []string{"services", "namespaces", "pods", "nodes"}, Verbs: watch},
 		},
 		System: []rbacv1.PolicyRule{
 			{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{cluster.NetworkPolicyMap}, Verbs: watch},
@@ -103,6 +110,15 @@ func (a *Addon) Health(_ context.Context, c addons.Cluster) (cluster.AddonState,
 		}
 	}
 	if len(open) == 0 {
+		a.enforced()
+		switch {
+		case a.undefined != nil:
+			return cluster.AddonDegraded, "NetworkPolicies are enforced, ClusterNetworkPolicies are not: " + a.undefined.Error(), []cluster.Advice{
+				cluster.Advise("see the definition that there is", cluster.Kubectl("get", "customresourcedefinition").On(clusterPolicies.GroupResource().String())),
+			}
+		case a.nodes != nil && !a.defined:
+			return cluster.AddonInstalling, "the definition of ClusterNetworkPolicies is being installed", nil
+		}
 		a.worked = a.nodes != nil
 		return cluster.AddonRunning, "", nil
 	}
@@ -127,6 +143,17 @@ func (a *Addon) Health(_ context.Context, c addons.Cluster) (cluster.AddonState,
 	}
 }
 
+// enforced lets what waits for the nodes go on; a.mu is held.
+func (a *Addon) enforced() {
+	select {
+	case <-a.enforcing:
+	default:
+		if a.nodes != nil {
+			close(a.enforcing)
+		}
+	}
+}
+
 // Nodes implements addons.NodePhases.
 func (a *Addon) Nodes() map[string]cluster.Phase {
 	a.mu.Lock()
@@ -145,18 +172,19 @@ func (a *Addon) Nodes() map[string]cluster.Phase {
 func (a *Addon) Run(ctx context.Context, c addons.Cluster) error {
 	var followers sync.WaitGroup
 	following := map[string]followed{}
+	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
-		for _, f := range following {
-			f.stop()
-		}
+		cancel()
 		followers.Wait()
 		a.mu.Lock()
 		a.nodes, a.worked = nil, false
 		a.mu.Unlock()
 	}()
 	a.mu.Lock()
-	a.nodes = map[string]health{}
+	enforcing := make(chan struct{})
+	a.nodes, a.enforcing, a.defined, a.undefined = map[string]health{}, enforcing, false, nil
 	a.mu.Unlock()
+	followers.Go(func() { a.followCluster(ctx, c, enforcing) })
 	for {
 		changed := c.Changed()
 		spec := c.Spec()

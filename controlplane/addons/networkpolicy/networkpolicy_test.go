@@ -84,11 +84,16 @@ func newWorld(t *testing.T, nodes int) *world {
 	w := &world{Addon: New(), t: t, agents: map[string]*agent{}, changed: make(chan struct{})}
 	w.plan(nodes)
 	w.c = addons.Cluster{
-		Log: slog.New(slog.DiscardHandler), Scale: 1,
+		Log: slog.New(slog.DiscardHandler), Scale: 1, Client: newClient(), Dynamic: newDynamic(),
 		Spec:    func() cluster.Spec { w.mu.Lock(); defer w.mu.Unlock(); return w.spec },
 		Changed: func() <-chan struct{} { w.mu.Lock(); defer w.mu.Unlock(); return w.changed },
-		Notify:  func() { w.mu.Lock(); defer w.mu.Unlock(); w.notified++ },
-		Agents:  agents.New(func(n cluster.Node) http.RoundTripper { return w.agents[n.Name] }, 1),
+		Notify: func() {
+			w.mu.Lock()
+			w.notified++
+			w.mu.Unlock()
+			_, _, _ = w.Addon.Health(t.Context(), w.c) // as the Manager does
+		},
+		Agents: agents.New(func(n cluster.Node) http.RoundTripper { return w.agents[n.Name] }, 1),
 	}
 	return w
 }

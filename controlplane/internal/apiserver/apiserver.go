@@ -220,6 +220,8 @@ func newConfig(opts options.CompletedOptions, o Options) (*app.Config, serversto
 			cp.ProxyTransport, cp.Generic.EgressSelector, cp.Generic.LoopbackClientConfig, cp.Generic.TracerProvider)); err != nil {
 		return nil, nil, fmt.Errorf("configure API extensions: %w", err)
 	}
+	// This server has admission of its own, and that of ClusterNetworkPolicies is there.
+	c.ApiExtensions.GenericConfig.AdmissionControl = policywarning.Wrap(c.ApiExtensions.GenericConfig.AdmissionControl, o.PoliciesEnforced)
 	// These two servers have storage options of their own: for definitions, for custom resources, and for APIServices.
 	c.ApiExtensions.GenericConfig.RESTOptionsGetter = writes.storage(c.ApiExtensions.GenericConfig.RESTOptionsGetter)
 	c.ApiExtensions.ExtraConfig.CRDRESTOptionsGetter = writes.storage(c.ApiExtensions.ExtraConfig.CRDRESTOptionsGetter)

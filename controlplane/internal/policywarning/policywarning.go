@@ -1,4 +1,4 @@
-// Package policywarning lets the API server answer who creates or changes a NetworkPolicy with a warning while nothing
+// Package policywarning lets the API server answer who creates or changes a NetworkPolicy or ClusterNetworkPolicy with a warning while nothing
 // enforces it here: while the addon network-policy is disabled. The policy is stored as it is.
 //
 // It is a part of admission and not a ValidatingAdmissionPolicy with the action Warn, which would do the same: that is an
@@ -15,6 +15,9 @@ import (
 
 // Text is the warning.
 const Text = "NetworkPolicies are not enforced while the addon network-policy is disabled: all traffic passes, unless something installed here enforces them"
+
+// This is the resource that the addon defines.
+const policyGroup, clusterPolicies = "policy.networking.k8s.io", "clusternetworkpolicies"
 
 // Wrap adds the warning to what admission does. It is given while enforced, which may be nil, does not say otherwise.
 func Wrap(next admission.Interface, enforced func() bool) admission.Interface {
@@ -33,8 +36,14 @@ func (w warner) Validate(ctx context.Context, a admission.Attributes, _ admissio
 	if w.enforced != nil && w.enforced() {
 		return nil
 	}
-	if r := a.GetResource(); r.Group == networkingv1.GroupName && r.Resource == "networkpolicies" && a.GetSubresource() == "" {
+	if a.GetSubresource() != "" {
+		return nil
+	}
+	switch r := a.GetResource(); {
+	case r.Group == networkingv1.GroupName && r.Resource == "networkpolicies":
 		warning.AddWarning(ctx, "", Text)
+	case r.Group == policyGroup && r.Resource == clusterPolicies:
+		warning.AddWarning(ctx, "", "Cluster"+Text)
 	}
 	return nil
 }

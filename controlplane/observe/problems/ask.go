@@ -219,7 +219,11 @@ func (f *fetcher) answer(ctx context.Context, q diagnose.Question) (answer diagn
 			return diagnose.FindImage(q.Name, f.images(ctx)), nil
 		}
 	case diagnose.DeniedTraffic:
-		if f.denied != nil {
+		some, err := f.some(ctx, q.Name)
+		if err != nil {
+			return answer, err
+		}
+		if some && f.denied != nil {
 			answer.Denied = f.denied(ctx)
 		}
 	case diagnose.Routes:

@@ -33,6 +33,22 @@ func (f *fetcher) held(ctx context.Context, q diagnose.Question) (held []diagnos
 	return held, nil
 }
 
+// some reports whether there are objects of a resource; it is true without one.
+func (f *fetcher) some(ctx context.Context, name string) (bool, error) {
+	if name == "" {
+		return true, nil
+	}
+	resource, _, err := f.resource(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	list, err := f.metadata.Resource(resource).List(ctx, metav1.ListOptions{Limit: 1, ResourceVersion: "0"})
+	if err != nil {
+		return false, fmt.Errorf("list %s: %w", name, err)
+	}
+	return len(list.Items) > 0, nil
+}
+
 // resource finds the version of a resource ("configmaps.", "widgets.example.com") and its kind.
 func (f *fetcher) resource(ctx context.Context, name string) (resource schema.GroupVersionResource, kind string, err error) {
 	resource.Resource, resource.Group, _ = strings.Cut(name, ".")

@@ -21,8 +21,6 @@ func (w *walk) policySteps(ctx context.Context) {
 			return node, itself
 		case w.source.Spec.HostNetwork:
 			return node, "the pod is on its node's network, and no policy applies to it"
-		case e.at.Addr() == w.sourceNode.IP:
-			return node, "what a pod does with its own node is always allowed"
 		}
 		return w.sourceNode, ""
 	}, func(a cluster.PolicyAnswer) *cluster.PolicyJudgement { return a.Egress }, "pod "+nameOf(w.source))
@@ -86,8 +84,12 @@ func (w *walk) direction(ctx context.Context, topic cluster.WhyTopic, where func
 		case answer.Phase == cluster.PhaseStopped:
 			step.Saw = "NetworkPolicies are not enforced"
 		case j == nil:
-		case j.Allowed && j.By == "":
+		case j.Allowed && source == e.at.Addr():
 			step.Saw = itself
+		case j.Allowed && j.By == "":
+			step.Saw = fmt.Sprintf("no rule for %s is about it, and none isolates %s", topic, who)
+		case j.Allowed && j.Rule != "":
+			step.Saw = "ClusterNetworkPolicy " + j.By + " allows it (rule " + j.Rule + ")"
 		case j.Allowed:
 			step.Saw = "NetworkPolicy " + j.By + " allows it"
 		default:
@@ -129,14 +131,14 @@ func denies(by []cluster.PolicyWords) string {
 		names = append(names, p.String())
 	}
 	if len(names) == 1 {
-		return "NetworkPolicy " + names[0] + " does not"
+		return by[0].Kind() + " " + names[0] + " does not"
 	}
-	return "NetworkPolicies " + listed(names) + " do not"
+	return "NetworkPolicies " + listed(names) + " do not" // a ClusterNetworkPolicy is the only one that denies
 }
 
 func allowances(by []cluster.PolicyWords) (lines []string) {
 	for _, p := range by[:min(len(by), 4)] {
-		lines = append(lines, p.Name+" allows "+cmp.Or(p.Allows, "something else"))
+		lines = append(lines, p.Says())
 	}
 	return lines
 }
@@ -145,7 +147,7 @@ func (w *walk) edit(by []cluster.PolicyWords) (list []cluster.Advice) {
 	if len(by) == 0 {
 		return nil
 	}
-	return []cluster.Advice{cluster.Advise("change it by hand", cluster.Kubectl("edit", "networkpolicy").On(by[0].Name).In(by[0].Namespace).Change())}
+	return []cluster.Advice{cluster.Advise("change it by hand", cluster.Kubectl("edit", strings.ToLower(by[0].Kind())).On(by[0].Name).In(by[0].Namespace).Change())}
 }
 
 // listenerStep asks the nodes whether a program listens.

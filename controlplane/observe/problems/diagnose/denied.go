@@ -27,12 +27,27 @@ const (
 	starvedFor = 90 * time.Second
 )
 
-// denials reports what NetworkPolicies keep from what it needs: traffic that they have just stopped, and still would.
+// clusterPolicyCRD defines ClusterNetworkPolicies.
+const clusterPolicyCRD = "clusternetworkpolicies.policy.networking.k8s.io"
+
+// defined reports whether the cluster has a resource definition.
+func (d *diagnosis) defined(name string) bool {
+	return slices.ContainsFunc(d.Definitions, func(o *metav1.PartialObjectMetadata) bool { return o.Name == name && o.DeletionTimestamp == nil })
+}
+
+// denials reports what policies keep from what it needs: traffic that they have just stopped, and still would.
 func (d *diagnosis) denials() {
-	if !d.Enforced || len(d.Policies) == 0 {
+	if !d.Enforced {
 		return
 	}
-	a, ok := d.ask(Question{Topic: DeniedTraffic})
+	q := Question{Topic: DeniedTraffic}
+	if len(d.Policies) == 0 {
+		if !d.defined(clusterPolicyCRD) {
+			return
+		}
+		q.Name = clusterPolicyCRD // nodes are asked only if there are any
+	}
+	a, ok := d.ask(q)
 	if !ok || len(a.Denied) == 0 {
 		return
 	}
@@ -63,7 +78,7 @@ func (d *diagnosis) denial(x cluster.Denied, from, to *corev1.Pod, addresses map
 	port := fmt.Sprintf("%d/%s", x.Dest.Port(), x.Proto)
 	source, dest := d.endWords(from, x.Source, addresses), d.endWords(to, x.Dest.Addr(), addresses)
 	f := finding{key: fmt.Sprint(x.Egress, dest, port), pod: from, Problem: cluster.Problem{Kind: cluster.ProblemDenied, Severity: cluster.SeverityWarning}}
-	names := "NetworkPolicy " + x.Policies[0].Name
+	names := x.Policies[0].Kind() + " " + x.Policies[0].Name
 	if len(x.Policies) > 1 {
 		var all []string
 		for _, p := range x.Policies {
@@ -73,7 +88,7 @@ func (d *diagnosis) denial(x cluster.Denied, from, to *corev1.Pod, addresses map
 	}
 	var allowed []string
 	for _, p := range x.Policies {
-		allowed = append(allowed, p.Name+" allows "+cmp.Or(p.Allows, "something else"))
+		allowed = append(allowed, p.Says())
 	}
 	f.Cause = strings.Join(allowed[:min(len(allowed), 3)], "; ")
 	f.Evidence = []string{fmt.Sprintf("%d packets from %s to %s/%s were stopped", x.Packets, source, x.Dest, x.Proto)}
@@ -147,6 +162,9 @@ func (d *diagnosis) allow(x cluster.Denied, from, to *corev1.Pod) (list []cluste
 			command = cluster.Bonsai("flow", "why").On(podName(from), "kube-system/kube-dns", "53").With("--udp")
 		}
 		list = append(list, cluster.Advise("see each step of the way there", command))
+	}
+	if p := x.Policies[0]; p.Namespace == "" { // its rules are somebody's intention for the whole cluster
+		return append(list, cluster.Advise("change it by hand", cluster.Kubectl("edit", strings.ToLower(p.Kind())).On(p.Name).Change()))
 	}
 	i := d.policyOf(x.Policies[0])
 	if i < 0 {

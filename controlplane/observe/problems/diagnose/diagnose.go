@@ -102,7 +102,7 @@ type Question struct {
 	Topic Topic
 	// Namespace and Name are the object's: a pod, for KeysOf... a ConfigMap or Secret, for RevisionOf a ControllerRevision;
 	// for HeldObjects, Name is a resource with its group ("configmaps.", "widgets.example.com");
-	// for ImageOn, Name alone is an image.
+	// for ImageOn, Name alone is an image; for DeniedTraffic, it is a resource without whose objects there are no policies.
 	Namespace, Name string
 	// Container and ID are a container that has exited; Previous means that another runs in its place.
 	Container, ID string
@@ -134,7 +134,7 @@ const (
 	RevisionOf      Topic = "revision"
 	ImageOn         Topic = "image"  // the nodes that have an image; see FindImage
 	Routes          Topic = "routes" // HTTPRoutes and Gateways of all namespaces
-	DeniedTraffic   Topic = "denied" // what NetworkPolicies have stopped, on all nodes
+	DeniedTraffic   Topic = "denied" // what policies have stopped, on all nodes
 )
 
 // Answer is the answer to a Question.
