@@ -86,6 +86,8 @@ func (w *walk) direction(ctx context.Context, topic cluster.WhyTopic, where func
 		case j == nil:
 		case j.Allowed && source == e.at.Addr():
 			step.Saw = itself
+		case j.Allowed && j.By == "" && topic == cluster.WhyEgress && e.at.Addr() == w.sourceNode.IP:
+			step.Saw = "NetworkPolicies always allow what a pod does with its own node"
 		case j.Allowed && j.By == "":
 			step.Saw = fmt.Sprintf("no rule for %s is about it, and none isolates %s", topic, who)
 		case j.Allowed && j.Rule != "":
