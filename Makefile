@@ -67,6 +67,7 @@ test-light: ## tests that link no Kubernetes, with the race detector
 	cd test/conformance && CGO_ENABLED=1 go test -race ./...
 	cd test/conformance/gateway && go test ./...
 	cd bootstrap/bonsaitest && CGO_ENABLED=1 go test -race ./...
+	cd test/conformance/clusternetworkpolicy && go test ./...
 
 # Untrusted input goes through the first two and those of the gateway: a minute for each. FUZZTIME=1h for a longer look.
 FUZZTIME ?= 60s
@@ -145,6 +146,11 @@ conformance-gateway: build ## run upstream's conformance tests of Gateway API (F
 controller-runtime: build ## run controller-runtime's own suites on API servers of bonsai (ARGS="client cache"; see docs/testing.md)
 	@tools/need.sh go
 	@test/controllerruntime/run.sh $(ARGS)
+# Settings are variables: FOCUS, KEEP, START_ARGS.
+.PHONY: conformance-clusternetworkpolicy
+conformance-clusternetworkpolicy: build ## run upstream's conformance tests of ClusterNetworkPolicy (FOCUS=Baseline; see docs/conformance.md)
+	@tools/need.sh go
+	@test/conformance/clusternetworkpolicy/run.sh
 
 .PHONY: test-long
 test-long: ## make test, the quick conformance tests, and the comparison with kubeadm
@@ -202,6 +208,7 @@ lint: ## check style, wording, likely mistakes and who may import whom
 	cd test/conformance && $(golangci) ./... && $(golangci) --enable-only $(deep) ./...
 	cd test/conformance/gateway && $(golangci) ./... && $(golangci) --enable-only $(deep) ./...
 	cd bootstrap/bonsaitest && $(golangci) ./... && $(golangci) --enable-only $(deep) ./...
+	cd test/conformance/clusternetworkpolicy && $(golangci) ./... && $(golangci) --enable-only $(deep) ./...
 	go vet $$(tools/packages.sh all-heavy)
 	GOOS=linux GOARCH=arm64 go vet $$(tools/packages.sh all-light)
 	GOOS=darwin GOARCH=arm64 go vet ./bootstrap/... ./cmd/bonsai/internal/cli ./cmd/bonsai/internal/session ./controlplane/config ./controlplane/tunnel

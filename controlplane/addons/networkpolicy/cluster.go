@@ -51,7 +51,7 @@ func (a *Addon) followCluster(ctx context.Context, c addons.Cluster, enforcing <
 			pause = eagerPause
 			err = followPolicies(ctx, c)
 		} else if err := tell(ctx, c, false); err != nil { // nodes must not wait for what they cannot read
-			c.Log.Debug("nodes cannot be told that there are no ClusterNetworkPolicies", "err", err)
+			c.Log.Debug("the ConfigMap that nodes follow cannot be changed", "err", err)
 		}
 		if ctx.Err() == nil {
 			c.Log.Warn("ClusterNetworkPolicies cannot be followed, trying again", "err", err, "pause", pause)
@@ -112,7 +112,7 @@ func followPolicies(ctx context.Context, c addons.Cluster) error {
 			}
 		}
 		if again = nil; err != nil && ctx.Err() == nil {
-			c.Log.Debug("what nodes and people are told about ClusterNetworkPolicies cannot be written, trying again", "err", err)
+			c.Log.Debug("what is known of ClusterNetworkPolicies cannot be written, trying again", "err", err)
 			again = time.After(patientPause)
 		}
 		select {
@@ -141,7 +141,7 @@ func tell(ctx context.Context, c addons.Cluster, any bool) error {
 	}
 	// A patch, because it creates nothing: with the ConfigMap the addon is disabled.
 	if _, err = maps.Patch(ctx, cluster.NetworkPolicyMap, types.MergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: flagManager}); err != nil {
-		return fmt.Errorf("tell nodes about ClusterNetworkPolicies: %w", err)
+		return fmt.Errorf("write into the ConfigMap that nodes follow: %w", err)
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ func TestClusterPoliciesAreDefinedAfterTheNodes(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !w.flagged() {
-			t.Error("nodes are not told about the first policy")
+			t.Error("nodes do not learn of the first policy")
 		}
 		m, _ := w.c.Client.CoreV1().ConfigMaps("kube-system").Get(t.Context(), cluster.NetworkPolicyMap, metav1.GetOptions{})
 		m.Data = nil // somebody replaces it
@@ -91,7 +91,7 @@ func TestClusterPoliciesAreDefinedAfterTheNodes(t *testing.T) {
 			t.Fatal(err)
 		}
 		if w.flagged() {
-			t.Error("nodes are not told that the last policy has gone")
+			t.Error("nodes do not learn that the last policy has gone")
 		}
 	})
 }

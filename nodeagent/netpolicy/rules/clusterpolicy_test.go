@@ -149,7 +149,7 @@ func TestClusterPolicies(t *testing.T) {
 				{"10.244.2.2", "10.244.1.3:9", "sctp", "in denied by p 0"},
 			},
 		},
-		"nodes, of which the own one is no exception": {
+		"nodes, the own one as well": {
 			policies: map[string]string{
 				"p": `{tier: Admin, priority: 1, ` + shopPods + `, egress: [{action: Accept, to: [{nodes: {matchLabels: {disk: fast}}}], protocols: [{tcp: {destinationPort: {number: 80}}}]}, {action: Deny, to: [{nodes: {}}]}]}`,
 			},
@@ -224,7 +224,7 @@ func TestWhatIsNotKnownFailsClosed(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", text, got, want)
 		}
 	}
-	// What is of the other family of addresses is no mistake.
+	// What is of the other family of addresses is accepted.
 	p, err := clusterPolicy(t, "p", `{tier: Admin, priority: 1, `+shopPods+`, egress: [{action: Deny, to: [{networks: ["::/0"]}]}]}`)
 	if err != nil || !p.Egress[0].Never {
 		t.Errorf("got %+v, %v", p.Egress, err)
