@@ -44,6 +44,7 @@ main() {
 	mkdir -m 700 "$dir/kubeadm"
 	trap finish EXIT
 	bonsai start --nodes 1 ${KUBERNETES:+--kubernetes-version "$KUBERNETES"} >&2 || die "the cluster did not start"
+	bonsai addons enable network-policy >&2 # it is; this waits for the resource definition that it installs
 	"$BIN/defaults" -bin "$BIN" -dir "$dir/kubeadm" -version "$VERSION" -emulate "${KUBERNETES:-}" \
 		-kubeconfig "$KUBECONFIG" -node "$(bonsai kubectl -- get nodes -o 'jsonpath={.items[0].metadata.name}')" 9>&-
 }

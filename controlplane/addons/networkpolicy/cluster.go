@@ -126,17 +126,17 @@ func followPolicies(ctx context.Context, c addons.Cluster) error {
 }
 
 // tell writes into the ConfigMap that agents follow whether there are ClusterNetworkPolicies.
-func tell(ctx context.Context, c addons.Cluster, any bool) error {
+func tell(ctx context.Context, c addons.Cluster, some bool) error {
 	maps := c.Client.CoreV1().ConfigMaps(metav1.NamespaceSystem)
 	have, err := maps.Get(ctx, cluster.NetworkPolicyMap, metav1.GetOptions{ResourceVersion: "0"})
 	if err != nil {
 		return fmt.Errorf("read what nodes follow: %w", err)
 	}
-	if _, said := have.Data[cluster.ClusterPoliciesKey]; said == any {
+	if _, said := have.Data[cluster.ClusterPoliciesKey]; said == some {
 		return nil
 	}
 	patch := fmt.Sprintf(`{"data":{%q:null}}`, cluster.ClusterPoliciesKey)
-	if any {
+	if some {
 		patch = fmt.Sprintf(`{"data":{%q:"true"}}`, cluster.ClusterPoliciesKey)
 	}
 	// A patch, because it creates nothing: with the ConfigMap the addon is disabled.

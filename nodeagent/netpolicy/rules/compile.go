@@ -283,14 +283,12 @@ func (c *compiler) set(name, of string) {
 // the kubelet's probes, does not come by.
 //
 // Only the first direction of a connection is judged. What both directions of policies have allowed is recognized by its mark until
-// the rules change, before anything else is looked at; then it is judged again, so that policies that come and go act on open
-// connections.
+// the rules change, before policies are looked at; then it is judged again, so that policies that come and go act on open connections.
 func (c *compiler) base() {
 	c.marks()
 	c.out.Chains["prerouting"] = Chain{Hook: knftables.PreroutingHook, Priority: knftables.DNATPriority + "+10", Rules: []string{
+		"ct direction reply accept", // the cheapest comes first
 		"ct mark @" + receivedSet + " accept",
-		"ct direction reply accept",
-		"ct state related meta l4proto icmp accept", // such as "fragmentation needed"
 		"ip saddr vmap @" + egressMap, "ip daddr vmap @" + ingressMap,
 		"ct mark @" + sentSet + " goto " + receivedChain,
 	}}
@@ -305,6 +303,7 @@ func (c *compiler) base() {
 		// that cannot remember ends, and the next one follows (nft_dynset_eval in net/netfilter/nft_dynset.c).
 		c.out.Chains[chain] = Chain{Rules: []string{
 			"ip saddr . ip daddr @" + selfSet + " accept",
+			"ct state related meta l4proto icmp accept", // such as "fragmentation needed"
 			"meta l4proto { tcp, udp, sctp } update @" + set + " { " + dropKey + " counter }", "counter drop",
 		}}
 	}
