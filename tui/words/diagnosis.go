@@ -38,7 +38,9 @@ func compile(phrases []phrase) []compiled {
 }
 
 // chineseDiagnoses are compiled with the first diagnosis that is shown in Chinese.
-var chineseDiagnoses = sync.OnceValue(func() []compiled { return compile(slices.Concat(zhDiagnoses, zhDiagnosisParts, zhWays)) })
+var chineseDiagnoses = sync.OnceValue(func() []compiled {
+	return compile(slices.Concat(zhDiagnoses, zhDiagnosisParts, zhWays, zhClusterPolicies))
+})
 
 // Diagnosis says what was found out about the cluster in this language. Diagnoses are made in English, where the cluster is
 // observed, with names and figures inside; what has no phrase stays as it is.

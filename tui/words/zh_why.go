@@ -36,7 +36,7 @@ var zhWays = []phrase{
 	{"Service {_} has no port {}", "Service {} 没有端口 {}"}, {"it leads to the port named {_}, and no pod declares one", "它通往名为 {} 的端口，而没有 Pod 声明它"}, {"declared are: {}", "已声明：{}"},
 	{"there is neither a Service nor a pod {_}", "既没有名为 {} 的 Service，也没有这样的 Pod"}, {"cluster DNS is disabled", "集群 DNS 已禁用"}, {"UDP has no connections, and nothing was sent", "UDP 没有连接，未发送任何内容"},
 	{"{_} is an address of the cluster that nothing has", "{} 是集群的地址，但没有对象使用它"}, {"the pod is on its node's network, and no policy applies to it", "该 Pod 使用其节点的网络，没有策略作用于它"},
-	{"what a pod does with itself is always allowed", "Pod 与自身的通信总是允许的"}, {"what a pod does with its own node is always allowed", "Pod 与其所在节点的通信总是允许的"}, {"what a node does with its own pods is always allowed", "节点与其自己的 Pod 的通信总是允许的"},
+	{"what a pod does with itself is always allowed", "Pod 与自身的通信总是允许的"}, {"what a node does with its own pods is always allowed", "节点与其自己的 Pod 的通信总是允许的"},
 	{"{_} is the pod itself", "{} 是该 Pod 自身"}, {"it is not known which port is meant", "不清楚指的是哪个端口"}, {"there is no port {_}", "没有端口 {}"}, {"port {_}, which the pod declares", "端口 {}，由该 Pod 声明"},
 	{"pods there have {}", "那里的 Pod 带有 {}"}, {"cluster DNS does not answer", "集群 DNS 没有应答"}, {"the namespace has the Services {}", "该命名空间有 Service {}"}, {"no answer to GET {_}: {}", "GET {} 没有应答：{}"}, {"nothing came back", "没有任何返回"},
 	{"pod {_} listens on {_} at 127.0.0.1 only, which no other pod can reach", "Pod {} 只在 127.0.0.1 上监听 {}，其他 Pod 无法访问"},

@@ -139,6 +139,7 @@ func (s *shop) ask(t *testing.T, q cluster.WhyQuestion) (cluster.Why, error) {
 
 func TestTheWayEndsWhereItEnds(t *testing.T) {
 	deny := []cluster.PolicyWords{{Namespace: "shop", Name: "deny", Allows: "no ingress"}}
+	nobody := []cluster.PolicyWords{{Name: "tenants", Denies: "ingress from all pods of all namespaces", Rule: "others"}}
 	timeout := cluster.ProbeResult{Outcome: cluster.ProbeTimeout}
 	for name, test := range map[string]struct {
 		q      cluster.WhyQuestion
@@ -173,6 +174,9 @@ func TestTheWayEndsWhereItEnds(t *testing.T) {
 		"ingress is denied": {q: cluster.WhyQuestion{To: "db"}, change: func(s *shop) {
 			s.denies, s.probe = map[string][]cluster.PolicyWords{"dev-2 ingress TCP": deny}, timeout
 		}, ends: cluster.WhyIngress, saw: "NetworkPolicy shop/deny does not let it in", more: "pod shop/web has app=web"},
+		"denied for the whole cluster": {q: cluster.WhyQuestion{To: "db"}, change: func(s *shop) {
+			s.denies, s.probe = map[string][]cluster.PolicyWords{"dev-2 ingress TCP": nobody}, timeout
+		}, ends: cluster.WhyIngress, saw: "ClusterNetworkPolicy tenants does not let it in", more: "tenants denies ingress from all pods of all namespaces (rule others)"},
 		"nobody listens":  {q: cluster.WhyQuestion{To: "pod/db", Port: "80"}, change: func(s *shop) { s.probe.Outcome = cluster.ProbeRefused }, ends: cluster.WhyListener, saw: "nothing listens on port 80", more: "pod db listens on 5432"},
 		"listens inside":  {q: cluster.WhyQuestion{To: "pod/db", Port: "99"}, change: func(s *shop) { s.probe.Outcome = cluster.ProbeRefused }, ends: cluster.WhyListener, saw: "nothing listens on port 99", more: "127.0.0.1 only"},
 		"refused outside": {q: cluster.WhyQuestion{To: "192.0.2.1:80"}, change: func(s *shop) { s.probe.Outcome = cluster.ProbeRefused }, ends: cluster.WhyConnect, saw: "192.0.2.1:80 refuses connections"},

@@ -37,7 +37,7 @@ func starving() (State, *cluster.Denied) {
 }
 
 func answered(s State, list ...cluster.Denied) State {
-	s.Answers = map[Question]Answer{{Topic: DeniedTraffic}: {Denied: list}}
+	s.Answers = map[Question]Answer{{Topic: DeniedTraffic}: {Denied: list}, {Topic: DeniedTraffic, Name: clusterPolicyCRD}: {Denied: list}}
 	return s
 }
 
@@ -86,6 +86,16 @@ func TestAnAppThatAPolicyStarves(t *testing.T) {
 			},
 			want{cluster.ProblemDenied, object, "cannot reach 192.0.2.1 at port 443/TCP: stopped by NetworkPolicy db-only-api on the way out", "db-only-api", `"ipBlock":{"cidr":"192.0.2.1/32"}`},
 			cluster.SeverityInfo,
+		},
+		"by the cluster's administrator": {
+			func(s *State, d *cluster.Denied) {
+				s.Policies = nil
+				s.Definitions = []*metav1.PartialObjectMetadata{{ObjectMeta: metav1.ObjectMeta{Name: clusterPolicyCRD}}}
+				d.Policies = []cluster.PolicyWords{{Name: "tenants", Denies: "ingress from all pods of all namespaces", Rule: "others"}}
+			},
+			want{cluster.ProblemDenied, object, "cannot reach pod/shop/db at port 5432/TCP: stopped by ClusterNetworkPolicy tenants on the way in",
+				"tenants denies ingress from all pods of all namespaces (rule others)", "bonsai kubectl -p dev -- edit clusternetworkpolicy tenants"},
+			cluster.SeverityWarning,
 		},
 		"from a node": {
 			func(s *State, d *cluster.Denied) {
