@@ -1,10 +1,10 @@
 // Package netpolicy enforces the cluster's NetworkPolicies and ClusterNetworkPolicies on one node, in the kernel, by a table of nftables.
 //
 // It follows the API server (watch.go): the ConfigMap by which the addon is enabled and which says whether there are
-// ClusterNetworkPolicies, policies, and, only while there are any, pods and namespaces; and the container runtime, which knows the addresses of the node's own pods first (sandboxes.go). Package rules
-// computes the table, and package table brings its changes into the kernel, each in one transaction. Nothing of it stops with the
-// agent: a new one replaces the table at once when it knows everything, and until then what is there stays. Begin reading at
-// Part.Run.
+// ClusterNetworkPolicies, policies, and, only while there are any, pods and namespaces; and the container runtime, which knows the
+// addresses of the node's own pods first (sandboxes.go). Package rules computes the table, and package table brings its changes into
+// the kernel, each in one transaction. Nothing of it stops with the agent: a new one replaces the table at once when it knows
+// everything, and until then what is there stays. Begin reading at Part.Run.
 package netpolicy
 
 import (

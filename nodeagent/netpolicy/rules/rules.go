@@ -1,14 +1,15 @@
-// Package rules computes what one node has to do for the NetworkPolicies of a cluster, as a value: the rules of an nftables
-// table. It is pure; package netpolicy brings in the objects, and the rules into the kernel.
+// Package rules computes what one node has to do for the policies of a cluster, as a value: the rules of an nftables table. It is pure;
+// package netpolicy brings in the objects, and the rules into the kernel.
 //
-// Each policy has a chain per direction, with a rule for each of the peers and ports that it allows. Pods that the same policies
-// isolate share a profile, a chain that calls those of the policies and ends with a drop. Two maps lead from the address of a
+// Each NetworkPolicy has a chain per direction, with a rule for each of the peers and ports that it allows. Each tier of
+// ClusterNetworkPolicies has one for those that apply to the same pods (tiers.go). Pods that the same policies apply to share a profile,
+// a chain that calls the others in order and ends with a drop if a NetworkPolicy isolates the pods. Two maps lead from the address of a
 // pod of this node to its profile, so a pod without policies costs one lookup. What is allowed in both directions gives its
 // connection a mark, and packets with the mark of the present rules are not judged again, however many policies there are. What
 // pods come and go is elements of maps and sets; chains change only with policies.
 //
-// The meaning of a policy is that of the type networking.k8s.io/v1.NetworkPolicy, and where it leaves a choice, what upstream's
-// tests expect. Begin reading at State and Compile.
+// The meaning of a policy is that of the types networking.k8s.io/v1.NetworkPolicy and policy.networking.k8s.io/v1beta1's
+// ClusterNetworkPolicy, and where they leave a choice, what upstream's tests expect. Begin reading at State and Compile.
 package rules
 
 import (

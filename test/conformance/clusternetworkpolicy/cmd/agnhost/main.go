@@ -26,7 +26,7 @@ const upstream = "/agnhost-upstream"
 func main() {
 	if err := run(filepath.Base(os.Args[0]), os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1) //nolint:forbidigo // this is main
+		os.Exit(1)
 	}
 }
 
