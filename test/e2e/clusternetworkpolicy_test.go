@@ -32,7 +32,7 @@ func TestClusterNetworkPolicies(t *testing.T) {
 	}{
 		{"nothing", "", "", true, true},
 		{"admin denies", "tier: Admin, priority: 1, " + subject + ", ingress: [" + denyAll + "]", "", false, false},
-		{"admin accepts, then denies", "tier: Admin, priority: 1, " + subject + ", ingress: [{action: Accept, from: [" + far + "]}, " + denyAll + "]", "", false, true},
+		{"admin accepts and then denies", "tier: Admin, priority: 1, " + subject + ", ingress: [{action: Accept, from: [" + far + "]}, " + denyAll + "]", "", false, true},
 		{"admin accepts what a NetworkPolicy does not", "tier: Admin, priority: 1, " + subject + ", ingress: [{action: Accept, from: [" + far + "], protocols: [{destinationNamedPort: web}]}]", "{podSelector: {}}", false, true},
 		{"pass", "tier: Admin, priority: 1, " + subject + ", ingress: [{action: Pass, from: [" + far + "]}, " + denyAll + "]", "{podSelector: {matchLabels: {app: server}}, ingress: [{ports: [{port: 8080}]}]}", false, true},
 		{"baseline denies", "tier: Baseline, priority: 1, " + subject + ", ingress: [" + denyAll + "]", "", false, false},
@@ -53,7 +53,7 @@ func TestClusterNetworkPolicies(t *testing.T) {
 		w.only(t, "")
 		w.onlyCluster(t, "tier: Admin, priority: 1, "+subject+", ingress: ["+denyAll+"]")
 		w.wants(t, "far", "http://"+w.at["server"]+":8080/", false)
-		r := w.Bonsai(t, "flow", "why", w.Namespace.Namespace+"/far", w.Namespace.Namespace+"/server", "8080")
+		r := w.Bonsai(t, "flow", "why", w.Namespace.Namespace+"/far", "pod/server", "8080")
 		if !strings.Contains(r.Stdout, "ClusterNetworkPolicy test does not let it in") || !strings.Contains(r.Stdout, "(rule nobody)") {
 			t.Errorf("%s", r)
 		}

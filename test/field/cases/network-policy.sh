@@ -17,7 +17,7 @@ cat >deny.yaml <<-END
 END
 silent 'warning' k apply -f deny.yaml
 within 30 blocked
-says 'NetworkPolicy default/deny does not let it out' b flow why default/client default/web 8080
+says 'NetworkPolicy default/deny does not let it out' b flow why default/client pod/web 8080
 k delete -f deny.yaml
 within 30 reaches
 
@@ -34,7 +34,7 @@ cat >cluster.yaml <<-END
 END
 silent 'warning' k apply -f cluster.yaml
 within 30 blocked
-says 'ClusterNetworkPolicy nobody does not let it in' b flow why default/client default/web 8080
+says 'ClusterNetworkPolicy nobody does not let it in' b flow why default/client pod/web 8080
 k delete -f cluster.yaml
 within 30 reaches
 
