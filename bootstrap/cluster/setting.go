@@ -22,6 +22,8 @@ const (
 	SettingOrigins   SettingType = "origins"   // list of origins of web pages, such as http://localhost:3000
 	SettingRanges    SettingType = "ranges"    // list of ranges of IPv4 addresses, as ParseAddressRange reads them
 	SettingDomains   SettingType = "domains"   // list of domains of DNS, such as test
+	// SettingRegistries is a list of host names of registries, each with a port or without.
+	SettingRegistries SettingType = "registries"
 )
 
 // AddonSetting is something about an addon that the user of a cluster may choose. It is data, so that a command line, a file's
@@ -43,7 +45,7 @@ type AddonSetting struct {
 // IsList reports whether a value is a list; its entries are separated by commas.
 func (s AddonSetting) IsList() bool {
 	return s.Type == SettingAddresses || s.Type == SettingHosts || s.Type == SettingOrigins || s.Type == SettingRanges ||
-		s.Type == SettingDomains
+		s.Type == SettingDomains || s.Type == SettingRegistries
 }
 
 // Canonical is the one form of a value in which it is stored and compared. The error says what is wrong with the value.
@@ -89,6 +91,8 @@ func (s AddonSetting) canonicalList(text string) (string, error) {
 			entry, err = canonicalOrigin(entry)
 		case SettingDomains:
 			entry, err = canonicalDomain(entry)
+		case SettingRegistries:
+			entry, err = canonicalRegistry(entry)
 		case SettingRanges:
 			var r AddressRange
 			r, err = ParseAddressRange(entry)

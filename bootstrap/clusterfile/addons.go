@@ -194,7 +194,7 @@ func settingSchema(s cluster.AddonSetting) map[string]any {
 		schema = map[string]any{"enum": s.Options}
 	case cluster.SettingInteger:
 		schema = map[string]any{"type": "integer", "minimum": s.Min, "maximum": s.Max}
-	case cluster.SettingAddresses, cluster.SettingHosts, cluster.SettingOrigins, cluster.SettingRanges, cluster.SettingDomains:
+	case cluster.SettingAddresses, cluster.SettingHosts, cluster.SettingOrigins, cluster.SettingRanges, cluster.SettingDomains, cluster.SettingRegistries:
 		entries := map[string]any{"type": "array", "items": map[string]any{"type": "string"}}
 		if s.Max > 0 {
 			entries["maxItems"] = s.Max

@@ -1,0 +1,87 @@
+package registryclient
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"bonsai/bootstrap/wait"
+)
+
+const (
+	// helperLimit is how long a credential helper may take. Some ask their user, whom nobody sees here.
+	helperLimit = 10 * time.Second
+	// kept is how long the answer of a helper is used: it is a process each time.
+	kept = 5 * time.Minute
+)
+
+// DockerLogins are those of the machine's Docker configuration: what docker login has written, and its credential helpers. Without
+// such a configuration, Podman's is read.
+type DockerLogins struct {
+	keychain authn.Keychain
+	scale    wait.Scale
+
+	mu    sync.Mutex // guards known
+	known map[string]knownLogin
+}
+
+type knownLogin struct {
+	login Login
+	err   error
+	until time.Time
+}
+
+// NewDockerLogins returns the logins of the user whose process this is.
+func NewDockerLogins(scale wait.Scale) *DockerLogins {
+	return &DockerLogins{keychain: authn.DefaultKeychain, scale: scale, known: map[string]knownLogin{}}
+}
+
+// Login returns what to log in with at a registry, nothing if the configuration does not have that.
+func (d *DockerLogins) Login(ctx context.Context, registry string) (Login, error) {
+	d.mu.Lock()
+	k, ok := d.known[registry]
+	d.mu.Unlock()
+	if ok && time.Now().Before(k.until) {
+		return k.login, k.err
+	}
+	answer := make(chan knownLogin, 1)
+	// It cannot be interrupted: a helper that hangs outlives this call, and is asked once at a time.
+	go func() {
+		login, err := d.ask(registry)
+		k := knownLogin{login, err, time.Now().Add(kept)}
+		d.mu.Lock()
+		d.known[registry] = k
+		d.mu.Unlock()
+		answer <- k
+	}()
+	limit := time.NewTimer(d.scale.Of(helperLimit))
+	defer limit.Stop()
+	select {
+	case k := <-answer:
+		return k.login, k.err
+	case <-ctx.Done():
+		return Login{}, context.Cause(ctx)
+	case <-limit.C:
+		return Login{}, fmt.Errorf("the credential helper of Docker's configuration does not answer for %s", registry)
+	}
+}
+
+func (d *DockerLogins) ask(registry string) (Login, error) {
+	r, err := name.NewRegistry(registry)
+	if err != nil {
+		return Login{}, err
+	}
+	a, err := d.keychain.Resolve(r)
+	if err != nil {
+		return Login{}, fmt.Errorf("read Docker's configuration: %w", err)
+	}
+	config, err := a.Authorization()
+	if err != nil {
+		return Login{}, fmt.Errorf("read Docker's configuration: %w", err)
+	}
+	return Login{Username: config.Username, Password: config.Password, Refresh: config.IdentityToken, Bearer: config.RegistryToken}, nil
+}
