@@ -232,3 +232,19 @@ func (s *Store) Trim(limit int64) (done Collected, err error) {
 	_, err = s.claims(now) // which forgets old ones
 	return done, errors.Join(err, s.dropUploads(now))
 }
+
+// Clear removes everything, except what is being received, and returns how many bytes that were.
+func (s *Store) Clear() (freed int64, err error) {
+	if _, err := os.Stat(s.dir); errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	unlock, err := s.lock(unix.LOCK_EX)
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	if freed, err = s.Use(); err != nil {
+		return 0, err
+	}
+	return freed, errors.Join(os.RemoveAll(s.path("repositories")), os.RemoveAll(s.path("blobs")), os.RemoveAll(s.path("claims")))
+}

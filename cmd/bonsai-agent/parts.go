@@ -12,6 +12,7 @@ import (
 	"bonsai/nodeagent/flows"
 	"bonsai/nodeagent/netpolicy"
 	"bonsai/nodeagent/podprobe"
+	"bonsai/nodeagent/registryroutes"
 	"bonsai/nodeagent/volumes"
 )
 
@@ -32,8 +33,18 @@ func parts(cfg cluster.NodeConfig, log *slog.Logger) []nodeagent.Part {
 		policies,
 		podprobe.New("/proc", nodeagent.Processes, cfg.WaitScale),
 		gatewayPart(cfg, log),
+		registryroutes.New(setRoutes),
 		builtinimages.New(filepath.Join(cluster.PayloadDir, "images"), payloadImages{}, cfg.WaitScale),
 	}
+}
+
+// setRoutes has containerd pull what an addon of the daemon serves. The node's own registries may have changed since the agent started.
+func setRoutes(addon string, n *cluster.NodeRegistries) error {
+	cfg, err := nodeagent.LoadConfig()
+	if err != nil {
+		return err
+	}
+	return containerd.SetRoutes(addon, n, cfg.Registries, cfg.WaitScale)
 }
 
 // payloadImages imports images of the payload.

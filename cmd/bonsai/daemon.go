@@ -126,6 +126,7 @@ func runDaemon(ctx context.Context, args []string) error {
 			host := newHostDNS(state, log)
 			here := builtin.Machine{
 				Names: calls.Names, Gateway: gateway.Machine{Sign: calls.Sign, Hosts: calls.Hosts}, Resolver: host.options(), Dashboard: calls.Dashboard,
+				Registry: calls.Registry,
 			}
 			manager, err := addons.New(addons.Options{Addons: builtin.All(here), Spec: *spec, Log: log, Scale: scale, Changed: func() {
 				calls.Changed()

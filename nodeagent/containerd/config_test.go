@@ -75,7 +75,7 @@ func TestRegistryFiles(t *testing.T) {
 		},
 		"registry.example:5000": {{URL: "https://10.0.0.3", SkipVerify: true}},
 		"*":                     {{URL: "http://10.0.0.2:5000"}, {URL: "http://everything.example"}},
-	}}, 2)
+	}}, routes{}, 2)
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		fmt.Fprintf(&b, "-- %s --\n%s", name, files[name])
@@ -90,7 +90,7 @@ func TestRegistryFiles(t *testing.T) {
 func TestAuthoritiesAreTrustedEverywhere(t *testing.T) {
 	files := registryFiles(cluster.Registries{Authorities: "-----BEGIN CERTIFICATE-----\n", Mirrors: map[string][]cluster.Mirror{
 		"docker.io": {{URL: "https://own", CA: "-----BEGIN CERTIFICATE-----\nown"}, {URL: "https://usual"}, {URL: "http://plain"}},
-	}}, 1)
+	}}, routes{}, 1)
 	const all = CertsDir + "/_authorities/all.crt"
 	if files["_authorities/all.crt"] == "" {
 		t.Errorf("the files are %q", files)
@@ -129,7 +129,7 @@ func TestPodsFindWhatNodesTrust(t *testing.T) {
 }
 
 func TestNoMirrorsStillBoundsDialing(t *testing.T) {
-	files := registryFiles(cluster.Registries{}, 0)
+	files := registryFiles(cluster.Registries{}, routes{}, 0)
 	if len(files) != 1 || files["_default/hosts.toml"] != "dial_timeout = \"5s\"\n" {
 		t.Errorf("got %q", files)
 	}
@@ -145,7 +145,7 @@ func TestRegistriesFollowAChangedConfiguration(t *testing.T) {
 		{Mirrors: map[string][]cluster.Mirror{"docker.io": {{URL: "https://two", CA: "-----BEGIN CERTIFICATE-----\n"}}, "*": {{URL: "http://all"}}}},
 		{},
 	} {
-		if err := writeRegistries(dir, r, 1); err != nil {
+		if err := writeRegistries(dir, t.TempDir(), r, 1); err != nil {
 			t.Fatal(err)
 		}
 		got := map[string]string{}
@@ -165,7 +165,7 @@ func TestRegistriesFollowAChangedConfiguration(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := map[string]string{"./": ""}
-		for name, data := range registryFiles(r, 1) {
+		for name, data := range registryFiles(r, routes{}, 1) {
 			want[name], want[filepath.Dir(name)+"/"] = data, ""
 		}
 		if !maps.Equal(got, want) {

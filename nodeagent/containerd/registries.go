@@ -24,13 +24,13 @@ import (
 // a missing image should be reported within seconds.
 const dialLimit = 5 * time.Second
 
-// WriteRegistries makes the registry hosts of r those that containerd uses, which reads them at each pull: a running
-// containerd follows at once. A pull meanwhile finds the old files of a registry or the new ones.
+// WriteRegistries makes the registry hosts of r, and those of the daemon (SetRoutes), the ones that containerd uses, which reads
+// them at each pull: a running containerd follows at once. A pull meanwhile finds the old files of a registry or the new ones.
 func WriteRegistries(r cluster.Registries, scale wait.Scale) error {
 	if err := writeTrust(cluster.NodeTrustDir, usualAuthorities, r); err != nil {
 		return err
 	}
-	return writeRegistries(CertsDir, r, scale)
+	return writeRegistries(CertsDir, RoutesDir, r, scale)
 }
 
 // usualAuthorities are the node's own, from the payload.
@@ -52,7 +52,8 @@ func writeTrust(dir, usual string, r cluster.Registries) error {
 	return nil
 }
 
-func writeRegistries(dir string, r cluster.Registries, scale wait.Scale) error {
+// writeRegistries writes the files of dir; routes is the folder of those of the daemon.
+func writeRegistries(dir, routes string, r cluster.Registries, scale wait.Scale) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return fmt.Errorf("write registry hosts: %w", err)
 	}
@@ -65,7 +66,7 @@ func writeRegistries(dir string, r cluster.Registries, scale wait.Scale) error {
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
 		return fmt.Errorf("lock registry hosts: %w", err)
 	}
-	wanted := registryFiles(r, scale)
+	wanted := registryFiles(r, readRoutes(routes), scale)
 	// Authorities first: a hosts.toml names them.
 	for _, name := range slices.SortedFunc(maps.Keys(wanted), func(a, b string) int { return cmp.Compare(path.Ext(a), path.Ext(b)) }) {
 		// Credentials may be in them.
@@ -96,10 +97,10 @@ func writeRegistries(dir string, r cluster.Registries, scale wait.Scale) error {
 
 // registryFiles returns the files of CertsDir by relative path: NAME/hosts.toml per mirrored registry, NAME/N.crt for
 // certificate authorities. "*" becomes "_default", which containerd uses only if no other folder matches; its mirrors
-// are therefore appended to each registry's own.
+// are therefore appended to each registry's own. What the daemon has comes before both.
 //
 // Format: https://github.com/containerd/containerd/blob/main/docs/hosts.md
-func registryFiles(r cluster.Registries, scale wait.Scale) map[string]string {
+func registryFiles(r cluster.Registries, d routes, scale wait.Scale) map[string]string {
 	files := map[string]string{}
 	if r.Authorities != "" {
 		files[authoritiesFile] = r.Authorities
@@ -109,7 +110,13 @@ func registryFiles(r cluster.Registries, scale wait.Scale) map[string]string {
 	if _, ok := r.Mirrors["*"]; !ok {
 		names = append(names, "*") // only for its dial timeout
 	}
+	for name, url := range d.sole {
+		files[path.Join(hostDir(name), "hosts.toml")] = soleHost(url, dialTimeout)
+	}
 	for _, name := range names {
+		if _, ok := d.sole[name]; ok {
+			continue
+		}
 		dir, mirrors := hostDir(name), r.Mirrors[name]
 		if name != "*" {
 			mirrors = slices.Concat(mirrors, r.Mirrors["*"])
@@ -120,6 +127,10 @@ func registryFiles(r cluster.Registries, scale wait.Scale) map[string]string {
 			fmt.Fprintf(&b, "ca = %s\n", quote(path.Join(CertsDir, authoritiesFile)))
 		}
 		seen := map[string]bool{}
+		for _, url := range d.first {
+			seen[url] = true
+			b.WriteString(daemonHost(url, dialTimeout))
+		}
 		for i, m := range mirrors {
 			if seen[m.URL] { // a TOML table may appear only once
 				continue

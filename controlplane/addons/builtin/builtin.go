@@ -14,6 +14,8 @@ import (
 	"bonsai/controlplane/addons/localhostnames"
 	"bonsai/controlplane/addons/metricsserver"
 	"bonsai/controlplane/addons/networkpolicy"
+	"bonsai/controlplane/addons/registry"
+	"bonsai/controlplane/addons/registrycache"
 	"bonsai/controlplane/addons/storageprovisioner"
 )
 
@@ -27,6 +29,8 @@ type Machine struct {
 	Resolver ingressdns.Options
 	// Dashboard is where the dashboard is.
 	Dashboard func() cluster.Dashboard
+	// Registry is where the cluster's registry and the cache of others are.
+	Registry func() cluster.RegistryStatus
 }
 
 // All returns every addon. Each call creates new ones, for one cluster; that costs nothing.
@@ -34,6 +38,7 @@ func All(m Machine) []addons.Addon {
 	return []addons.Addon{
 		dns.New(resolvers.Usual().Follow), storageprovisioner.New(), defaultstorageclass.New(), localhostnames.New(m.Names),
 		loadbalancer.New(), networkpolicy.New(), metricsserver.New(), gateway.New(m.Gateway), ingressdns.New(m.Resolver), dashboard.New(m.Dashboard),
+		registry.New(m.Registry), registrycache.New(m.Registry),
 	}
 }
 

@@ -94,8 +94,7 @@ func elsewhere() []Entry {
 		{Name: "olm", Fate: Retired, Since: "2021-08", Reason: "its manifests stay at OLM 0.17", Instead: instead("install OLM", cluster.Program("operator-sdk", "olm", "install").Change())},
 		{Name: "pod-security-policy", Fate: Retired, Since: "2022-08", Reason: "Kubernetes 1.25 removed that API", Instead: instead("use Pod Security labels", cluster.Kubectl("label", "namespace", "NAME", "pod-security.kubernetes.io/enforce=baseline").Fill("NAME").Change())},
 		{Name: "portainer", Fate: Coming, Reason: "a web UI for clusters"},
-		{Name: "registry", Fate: Coming, Reason: "an image registry in the cluster", Instead: instead("meanwhile", cluster.Bonsai("image", "load", "IMAGE").Fill("IMAGE").Change())},
-		{Name: "registry-aliases", Fate: Coming, Reason: "names for the cluster's registry"},
+		{Name: "registry-aliases", Fate: Replaced, By: "registry", Reason: "its setting aliases gives the registry more names", Instead: instead("", cluster.Bonsai("addons", "configure").On("registry", "aliases=registry.test").Change())},
 		{Name: "registry-creds", Fate: Retired, Since: "2021-01", Reason: "it has not changed since", Instead: append(
 			instead("give the nodes credentials", cluster.Bonsai("start").With("--registry-mirror", "REGISTRY=https://USER:PASSWORD@REGISTRY").Fill("REGISTRY", "USER", "PASSWORD").Change()),
 			cluster.Advise("or give pods imagePullSecrets"))},

@@ -58,6 +58,7 @@ type Engine interface {
 	PauseEngine
 	CAEngine
 	DashboardEngine
+	MirrorEngine
 	Services(ctx context.Context, name, namespace string) ([]bootstrap.Service, error)
 }
 
@@ -186,7 +187,7 @@ Docker engine. On a terminal, bonsai alone shows the cluster full screen (bonsai
 		a.planCommand(), a.applyCommand(), a.configCommand(), a.autostartCommand(), a.checkpointCommand(), a.forkCommand(),
 		a.doctorCommand(), a.explainCommand(), a.dfCommand(), a.pruneCommand(), a.bundleCommand(),
 		a.historyCommand(), a.diffCommand(), a.revertCommand(), a.pauseCommand(), a.unpauseCommand(), a.flowCommand(),
-		a.dashboardCommand(), a.learnCommand(),
+		a.dashboardCommand(), a.learnCommand(), a.registryCommand(),
 	)
 	a.addElsewhere(root)
 	return root

@@ -195,6 +195,22 @@ func (f *fakeEngine) SetPorts(_ context.Context, name string, change func(cluste
 	return os.Getenv("FAKE_RUNNING") != "", state.SaveSpec(spec)
 }
 
+// SetMirrors changes them in the spec.
+func (f *fakeEngine) SetMirrors(_ context.Context, name string, change func(map[string][]cluster.Mirror) error) (bool, error) {
+	state := f.dir.Cluster(name)
+	spec, err := state.LoadSpec()
+	if err != nil {
+		return false, err
+	}
+	if spec.Registries.Mirrors == nil {
+		spec.Registries.Mirrors = map[string][]cluster.Mirror{}
+	}
+	if err := change(spec.Registries.Mirrors); err != nil {
+		return false, err
+	}
+	return os.Getenv("FAKE_RUNNING") != "", state.SaveSpec(spec)
+}
+
 // Services are those of a file that the script names.
 func (f *fakeEngine) Services(_ context.Context, name, namespace string) (list []bootstrap.Service, err error) {
 	data, err := os.ReadFile(os.Getenv("FAKE_SERVICES"))

@@ -64,6 +64,7 @@ func (d *daemon) Reload(ctx context.Context) error {
 	d.mu.Unlock()
 	d.serveNames(*spec) // before the ports, which may need one that this has, and the addons, of which one says how this is
 	d.serveDashboard(*spec)
+	d.images.Apply(*spec)
 	d.parts.Addons.Reload(*spec)
 	d.idle.SetAfter(spec.AutoPause)
 	d.owner.reload()

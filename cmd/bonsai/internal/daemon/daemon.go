@@ -38,6 +38,7 @@ import (
 	"bonsai/controlplane/dashboard"
 	"bonsai/controlplane/names"
 	"bonsai/controlplane/observe"
+	"bonsai/controlplane/registry"
 )
 
 // ControlPlane is a running control plane.
@@ -99,6 +100,8 @@ type Calls struct {
 	Sign func(ctx context.Context, host string) (chain, key []byte, err error)
 	// Dashboard is where the dashboard is.
 	Dashboard func() cluster.Dashboard
+	// Registry is where the registry and the cache are.
+	Registry func() cluster.RegistryStatus
 }
 
 // Options are what Run needs.
@@ -138,6 +141,7 @@ type daemon struct {
 	// issuer signs for the names on loopback, and delivered for the gateway: its key goes to the nodes.
 	issuer, delivered *localca.Issuer
 	board             *dashboard.Server
+	images            *registry.Server
 	// asked says that the local API was asked to stop the daemon.
 	asked atomic.Bool
 	idle  *idle.Keeper
@@ -179,12 +183,15 @@ func Run(ctx context.Context, o Options) error {
 func (d *daemon) run(ctx context.Context) (err error) {
 	ctx, d.stop = context.WithCancel(ctx)
 	defer d.stop()
+	d.images = d.newRegistry()
+	defer d.images.Close()
 	var observer atomic.Pointer[observe.Observer] // which needs the addons, and they may have changed before it is there
 	var named atomic.Pointer[names.Server]        // which needs the observer, and is asked by an addon
 	var boarded atomic.Pointer[dashboard.Server]  // and so does this
 	if d.parts, err = d.Parts(Calls{
 		Use: d.idle.Use, Names: func() cluster.Names { return named.Load().Status() }, Sign: d.delivered.PEM,
 		Dashboard: func() cluster.Dashboard { return boarded.Load().Status() },
+		Registry:  func() cluster.RegistryStatus { return d.images.Status() },
 		Hosts: func(hosts []gatewaytable.NamedHost) {
 			if named.Load().SetHosts(hosts) {
 				observer.Load().Notify()
@@ -253,6 +260,7 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	stopKeeping()
 	d.names.Close() // before what it asks
 	d.board.Close()
+	d.images.Close()
 	d.idle.Close() // requests that wait for the cluster to wake would delay the end of the API server
 	d.actNoMore()
 	d.Observer.Close()

@@ -14,6 +14,7 @@ import (
 func (d *daemon) openPorts() {
 	d.serveNames(d.currentSpec()) // first: it leaves a port that the plan has for something else
 	d.serveDashboard(d.currentSpec())
+	d.images.Apply(d.currentSpec())
 	err := d.ports.Apply(d.currentSpec())
 	if err == nil {
 		return
