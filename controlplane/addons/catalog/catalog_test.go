@@ -112,7 +112,7 @@ func TestAnswers(t *testing.T) {
 		{"", `unknown addon ""`, "see them all:  bonsai addons list --all"},
 		{"../../etc/passwd", `unknown addon "../../etc/passwd"`, "see them all:  bonsai addons list --all"},
 		{strings.Repeat("a", 1<<20), "unknown addon", "see them all:  bonsai addons list --all"},
-		{"registry", "addon registry is not in this version of bonsai yet: an image registry in the cluster", "meanwhile:  bonsai image load IMAGE"},
+		{"auto-pause", "addon auto-pause is not in this version of bonsai yet: pauses a cluster that is not in use", "meanwhile:  bonsai stop"},
 		{"pod-security-policy", "addon pod-security-policy is retired since 2022-08: Kubernetes 1.25 removed that API", "use Pod Security labels:"},
 		{"heapster", "addon heapster is replaced by metrics-server since 2018-11: Kubernetes retired Heapster", "bonsai addons enable metrics-server"},
 	} {

@@ -62,6 +62,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"code": wantCode, "plain": wantPlain, "waitfor": waitFor, "replace": replaceText,
 			"daemon": startDaemon, "imagearchive": writeImageArchive,
+			"registryimage": pushImages, "serveregistry": serveRegistry,
 		},
 	})
 }
