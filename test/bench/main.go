@@ -129,7 +129,7 @@ func parts() []part {
 	return []part{
 		{"nodes", (*bench).nodes}, {"images", (*bench).images}, {"checkpoints", (*bench).checkpoints}, {"archive", (*bench).archive},
 		{"guardian", (*bench).guardian}, {"history", (*bench).history}, {"gateway", (*bench).gateway},
-		{"library", (*bench).library},
+		{"library", (*bench).library}, {"registry", (*bench).registry},
 	}
 }
 
