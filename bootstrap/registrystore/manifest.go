@@ -82,7 +82,7 @@ func readLink(file string) (l link, err error) {
 		return l, err
 	}
 	if json.Unmarshal(data, &l) != nil || !ValidDigest(l.Digest) {
-		return l, ErrNotFound // damaged; whoever pushes or pulls it again mends it
+		return l, ErrNotFound // damaged; whoever pushes or pulls it again repairs it
 	}
 	return l, nil
 }

@@ -313,7 +313,7 @@ func TestTrimRemovesWhatWasNotUsedForLongest(t *testing.T) {
 	}
 }
 
-// A file that a machine without power has spoilt counts as missing, and the next push mends it.
+// A file that a machine without power has spoilt counts as missing, and the next push repairs it.
 func TestDamagedLinks(t *testing.T) {
 	s := Open(t.TempDir())
 	digest := mustImage(t, s, "app", "1", "one")

@@ -155,7 +155,7 @@ func (c *cache) manifest(w http.ResponseWriter, r *http.Request, i image, refere
 }
 
 // refuse answers that something cannot be had. What the registry itself says about the image is nothing that asking again would
-// change; everything else is this process's trouble, which the node is told in the status line: its runtime shows nothing else.
+// change. Everything else is reported in the status line: the node's runtime shows nothing else.
 func (c *cache) refuse(w http.ResponseWriter, i image, err error) {
 	switch status := registryclient.Status(err); status {
 	case http.StatusNotFound, http.StatusUnauthorized, http.StatusForbidden:

@@ -4,7 +4,7 @@
 // The API, at /v1/registries:
 //
 //	POST   /ADDON   takes a cluster.NodeRegistries; answers with a line when containerd uses it, and then with nothing until the
-//	                client ends it, who thereby notices when the node has to be told again
+//	                client ends it, who thereby notices when the node needs it again
 //	DELETE /ADDON   containerd does not use it any more
 package registryroutes
 

@@ -21,7 +21,7 @@ const (
 	patientPause = time.Second
 )
 
-// Delivery tells all nodes what an addon serves, as long as Run runs: also those that come later, and those that were restarted. Its
+// Delivery notifies all nodes of what an addon serves, as long as Run runs: also those that come later, and those that were restarted. Its
 // zero value with a name is ready.
 type Delivery struct {
 	// Addon is what serves it.
@@ -33,13 +33,13 @@ type Delivery struct {
 	held    map[string]bool // by node
 }
 
-// target is a node, and what it is told.
+// target is a node, and what it receives.
 type target struct {
 	node cluster.Node
 	what cluster.NodeRegistries
 }
 
-// Run tells nodes what want returns, which is asked again when the plan changes, until ctx ends. With an empty URL nodes are told
+// Run sends to nodes what want returns, which is asked again when the plan changes, until ctx ends. With an empty URL they receive
 // nothing.
 func (d *Delivery) Run(ctx context.Context, c addons.Cluster, want func() cluster.NodeRegistries) error {
 	d.mu.Lock()
@@ -86,7 +86,7 @@ func (d *Delivery) Run(ctx context.Context, c addons.Cluster, want func() cluste
 	}
 }
 
-// follow keeps one node told until ctx ends.
+// follow keeps one node notified until ctx ends.
 func (d *Delivery) follow(ctx context.Context, c addons.Cluster, t target) {
 	since := time.Now()
 	for ctx.Err() == nil {
@@ -97,7 +97,7 @@ func (d *Delivery) follow(ctx context.Context, c addons.Cluster, t target) {
 		if ctx.Err() != nil {
 			return
 		}
-		c.Log.Debug("a node cannot be told where images are", "addon", d.Addon, "node", t.node.Name, "err", err)
+		c.Log.Debug("a node is not notified of where images are", "addon", d.Addon, "node", t.node.Name, "err", err)
 		pause := eagerPause
 		if time.Since(since) > c.Scale.Of(eagerTime) {
 			pause = patientPause
@@ -117,7 +117,7 @@ func (d *Delivery) hold(c addons.Cluster, node string, held bool) {
 	}
 }
 
-// Missing are the planned nodes that have not been told, sorted.
+// Missing are the planned nodes that are not notified yet, sorted.
 func (d *Delivery) Missing(c addons.Cluster) (list []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -143,7 +143,7 @@ func (d *Delivery) Remove(ctx context.Context, c addons.Cluster) {
 	}
 }
 
-// Waiting is the state of an addon some of whose nodes have not been told; ok is false if there are none.
+// Waiting is the state of an addon some of whose nodes are not notified; ok is false if there are none.
 func (d *Delivery) Waiting(c addons.Cluster, s cluster.RegistryStatus) (state cluster.AddonState, reason string, ok bool) {
 	missing := d.Missing(c)
 	switch {
@@ -152,5 +152,5 @@ func (d *Delivery) Waiting(c addons.Cluster, s cluster.RegistryStatus) (state cl
 	case s.NodesReason != "":
 		return cluster.AddonDegraded, "nodes cannot pull from this machine: " + s.NodesReason, true
 	}
-	return cluster.AddonInstalling, "not told yet where images are: " + strings.Join(missing, ", "), true
+	return cluster.AddonInstalling, "these nodes do not know yet where images are: " + strings.Join(missing, ", "), true
 }

@@ -1,6 +1,6 @@
 // Package registry is the addon that has a registry: this machine pushes to localhost:PORT, and pods pull by the same name. What
-// serves it is controlplane/registry, in the daemon, also while the cluster is paused. The addon is the switch and the settings, tells
-// nodes where to pull (Delivery), and tells tools where to push, by KEP-1755.
+// serves it is controlplane/registry, in the daemon, also while the cluster is paused. The addon is the switch and the settings;
+// nodes receive from it where to pull (Delivery), and tools where to push, by KEP-1755.
 package registry
 
 import (

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type agent struct {
 	mu      sync.Mutex // guards what follows
 	down    bool
-	told    string // what it was told last, "" after it was told to forget it
+	has     string // what it received last, "" after it was to forget it
 	streams []*io.PipeWriter
 }
 
@@ -48,12 +48,12 @@ func (a *agent) RoundTrip(r *http.Request) (*http.Response, error) {
 		if err := json.NewDecoder(r.Body).Decode(&n); err != nil {
 			return nil, err
 		}
-		a.told = n.URL + " " + strings.Join(n.Names, ",")
+		a.has = n.URL + " " + strings.Join(n.Names, ",")
 		a.streams = append(a.streams, w)
 		context.AfterFunc(r.Context(), func() { _ = body.CloseWithError(r.Context().Err()) })
 		go func() { _, _ = io.WriteString(w, "{}\n") }()
 	case "DELETE /v1/registries/registry":
-		a.told = ""
+		a.has = ""
 		_ = w.Close()
 	default:
 		return nil, fmt.Errorf("unexpected request %s %s", r.Method, r.URL)
@@ -65,7 +65,7 @@ func (a *agent) RoundTrip(r *http.Request) (*http.Response, error) {
 func (a *agent) restarts(down bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.down, a.told = down, ""
+	a.down, a.has = down, ""
 	for _, w := range a.streams {
 		_ = w.CloseWithError(io.ErrUnexpectedEOF)
 	}
@@ -75,7 +75,7 @@ func (a *agent) restarts(down bool) {
 func (a *agent) knows() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.told
+	return a.has
 }
 
 // world is the addon at work on a plan of nodes.
@@ -132,26 +132,26 @@ func (w *world) state(t *testing.T) cluster.AddonState {
 	return state
 }
 
-const told = "https://10.201.0.1:1 localhost:5000"
+const want = "https://10.201.0.1:1 localhost:5000"
 
-func TestNodesAreTold(t *testing.T) {
+func TestNodesAreNotified(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2)
 		synctest.Wait()
-		if a, b := w.agents["dev-1"].knows(), w.agents["dev-2"].knows(); a != told || b != told || w.state(t) != cluster.AddonRunning {
+		if a, b := w.agents["dev-1"].knows(), w.agents["dev-2"].knows(); a != want || b != want || w.state(t) != cluster.AddonRunning {
 			t.Errorf("they know %q and %q; it is %s", a, b, w.state(t))
 		}
 		// A late one.
 		w.plan(3, w.status)
 		synctest.Wait()
-		if got := w.agents["dev-3"].knows(); got != told {
+		if got := w.agents["dev-3"].knows(); got != want {
 			t.Errorf("a late node knows %q", got)
 		}
 		// One that was restarted.
 		w.agents["dev-2"].restarts(false)
 		time.Sleep(2 * eagerPause)
 		synctest.Wait()
-		if got := w.agents["dev-2"].knows(); got != told {
+		if got := w.agents["dev-2"].knows(); got != want {
 			t.Errorf("a node that was restarted knows %q", got)
 		}
 		// One that does not come back.
@@ -204,6 +204,6 @@ func TestToolsFindTheRegistry(t *testing.T) {
 		t.Errorf("got %+v", m)
 	}
 	if open = false; len(a.Objects(addons.Cluster{})) > 0 {
-		t.Error("tools are told of a registry that does not listen")
+		t.Error("tools find a registry that does not listen")
 	}
 }

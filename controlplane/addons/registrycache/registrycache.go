@@ -1,5 +1,5 @@
 // Package registrycache is the addon that keeps what nodes pull from registries, for all clusters of the user. What serves it is
-// controlplane/registry, in the daemon. The addon is the switch and the settings, and tells nodes to pull through it.
+// controlplane/registry, in the daemon. The addon is the switch and the settings, and has nodes pull through it.
 package registrycache
 
 import (
