@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -221,9 +222,7 @@ func (c *Client) ask(ctx context.Context, h *http.Client, method, target string,
 	if err != nil {
 		return nil, err
 	}
-	for name, values := range header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, header)
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization) // a redirect to another host does not get it
 	}

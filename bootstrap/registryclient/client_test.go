@@ -9,8 +9,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +16,6 @@ import (
 	"go.uber.org/goleak"
 
 	"bonsai/bootstrap/cluster"
-	"bonsai/bootstrap/wait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -193,39 +190,5 @@ func TestThroughTheUsersProxy(t *testing.T) {
 	c := newClient(t, Options{Proxy: cluster.Proxy{HTTP: proxy.URL, Except: "127.0.0.1"}})
 	if got, err := get(t, c, Endpoint{Registry: "x", Mirror: cluster.Mirror{URL: "http://registry.test"}}, "a"); err != nil || got != "through the proxy: registry.test" {
 		t.Errorf("got %q, %v", got, err)
-	}
-}
-
-// dockerConfig is a Docker configuration with a login, and with a helper for another registry.
-func TestLoginsOfDocker(t *testing.T) {
-	dir := t.TempDir()
-	t.Setenv("HOME", dir)
-	t.Setenv("DOCKER_CONFIG", dir)
-	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	for name, text := range map[string]string{
-		"config.json": `{"auths":{"ghcr.io":{"auth":"YW5uOnNlY3JldA=="},"https://index.docker.io/v1/":{"auth":"aHViOnB3"}},
-			"credHelpers":{"ecr.test":"ecr","broken.test":"missing"}}`,
-		"docker-credential-ecr": "#!/bin/sh\nread registry\necho x >>" + dir + "/asked\necho '{\"ServerURL\":\"'$registry'\",\"Username\":\"helped\",\"Secret\":\"by \"}'\n",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	d := NewDockerLogins(wait.FromEnv())
-	for registry, want := range map[string]Login{
-		"ghcr.io": {Username: "ann", Password: "secret"}, Hub: {Username: "hub", Password: "pw"},
-		"ecr.test": {Username: "helped", Password: "by "}, "nobody.test": {},
-	} {
-		for range 2 {
-			if got, err := d.Login(t.Context(), registry); err != nil || got != want {
-				t.Errorf("%s: got %+v, %v", registry, got, err)
-			}
-		}
-	}
-	if asked, err := os.ReadFile(filepath.Join(dir, "asked")); err != nil || string(asked) != "x\n" {
-		t.Errorf("the helper was asked %q, %v", asked, err)
-	}
-	if got, err := d.Login(t.Context(), "broken.test"); err == nil && !got.None() {
-		t.Errorf("got %+v", got)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -129,9 +130,7 @@ func (c *Client) fetchToken(ctx context.Context, h *http.Client, params map[stri
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	} else {
 		query := realm.Query()
-		for name, value := range values {
-			query[name] = value
-		}
+		maps.Copy(query, values)
 		req.URL.RawQuery = query.Encode()
 		if login.Username != "" {
 			req.Header.Set("Authorization", basic(login))

@@ -19,6 +19,7 @@ import (
 
 	"bonsai/bootstrap"
 	"bonsai/bootstrap/buildinfo"
+	"bonsai/bootstrap/dockerlogins"
 	"bonsai/bootstrap/doctor/look"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/hostdns"
@@ -49,6 +50,7 @@ func main() {
 		CheckSettings: checkSettings,
 		OpenBundle:    openBundle,
 		Learn:         openLessons,
+		Logins:        dockerlogins.New(wait.FromEnv()).Login,
 		Roles:         roles(), Addons: builtin.Descriptions(), Info: buildinfo.Get(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	}, os.Args[1:]))

@@ -30,6 +30,7 @@ import (
 	"bonsai/bootstrap/localapi"
 	"bonsai/bootstrap/node"
 	"bonsai/bootstrap/plan"
+	"bonsai/bootstrap/registryclient"
 	"bonsai/bootstrap/statedir"
 	"bonsai/cmd/bonsai/internal/learn"
 )
@@ -98,7 +99,9 @@ type Env struct {
 	OpenBundle func(ctx context.Context, file string, port int, use func(context.Context, OpenBundle) error) error
 	// Learn makes a running cluster what lessons take place in, until leave is called.
 	Learn func(state statedir.Cluster, daemon *localapi.Client) (world learn.World, leave func(), err error)
-	Roles []Role
+	// Logins returns what this user logs in with at a registry; nil: nothing.
+	Logins func(ctx context.Context, registry string) (registryclient.Login, error)
+	Roles  []Role
 	// Addons are those that this executable has.
 	Addons []cluster.AddonDescription
 	Info   buildinfo.Info

@@ -61,7 +61,7 @@ func commandsElsewhere() []elsewhere {
 		{words: "node create", of: "k3d", is: bonsai("node", "add")},
 		{words: "kubeconfig get", of: "k3d", is: bonsai("update-context"), named: true},
 		{words: "kubeconfig merge", of: "k3d", is: bonsai("update-context"), named: true},
-		{words: "registry create", of: "k3d", is: bonsai("image", "load").On("IMAGE").Fill("IMAGE"), why: "images need no registry"},
+		{words: "registry create", of: "k3d", is: bonsai("addons", "enable").On("registry"), named: true},
 	}
 }
 

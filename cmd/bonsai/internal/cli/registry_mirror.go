@@ -298,7 +298,7 @@ func (a *app) runMirrorTest(ctx context.Context, args []string) error {
 	}
 	scale := wait.FromEnv()
 	client := registryclient.New(registryclient.Options{
-		Logins: registryclient.NewDockerLogins(scale).Login, Proxy: spec.Proxy, Authorities: spec.Registries.Authorities, Scale: scale,
+		Logins: a.Logins, Proxy: spec.Proxy, Authorities: spec.Registries.Authorities, Scale: scale,
 	})
 	defer client.Close()
 	reports := make([]registryclient.Report, len(list))

@@ -1,9 +1,9 @@
 package daemon
 
 import (
+	"bonsai/bootstrap/dockerlogins"
 	"bonsai/bootstrap/peer"
 	"bonsai/bootstrap/pki"
-	"bonsai/bootstrap/registryclient"
 	"bonsai/controlplane/registry"
 )
 
@@ -12,6 +12,6 @@ func (d *daemon) newRegistry() *registry.Server {
 	return registry.New(registry.Options{
 		Dir: d.State.Registry(), CacheDir: d.State.RegistryCache(), PKI: d.State.PKI(), Agents: pki.AgentsGroup, MayUse: peer.MayUse,
 		Kept: d.State.RegistryPorts, Keep: d.State.KeepRegistryPorts,
-		Logins: registryclient.NewDockerLogins(d.Scale).Login, Log: d.Log, Scale: d.Scale,
+		Logins: dockerlogins.New(d.Scale).Login, Log: d.Log, Scale: d.Scale,
 	})
 }

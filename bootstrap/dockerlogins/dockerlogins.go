@@ -1,4 +1,6 @@
-package registryclient
+// Package dockerlogins has the logins of the machine's Docker configuration: what docker login has written, and its credential
+// helpers. Without such a configuration, Podman's is read.
+package dockerlogins
 
 import (
 	"context"
@@ -9,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 
+	"bonsai/bootstrap/registryclient"
 	"bonsai/bootstrap/wait"
 )
 
@@ -19,9 +22,8 @@ const (
 	kept = 5 * time.Minute
 )
 
-// DockerLogins are those of the machine's Docker configuration: what docker login has written, and its credential helpers. Without
-// such a configuration, Podman's is read.
-type DockerLogins struct {
+// Logins are those of one user. They are safe for concurrent use.
+type Logins struct {
 	keychain authn.Keychain
 	scale    wait.Scale
 
@@ -30,18 +32,18 @@ type DockerLogins struct {
 }
 
 type knownLogin struct {
-	login Login
+	login registryclient.Login
 	err   error
 	until time.Time
 }
 
-// NewDockerLogins returns the logins of the user whose process this is.
-func NewDockerLogins(scale wait.Scale) *DockerLogins {
-	return &DockerLogins{keychain: authn.DefaultKeychain, scale: scale, known: map[string]knownLogin{}}
+// New returns the logins of the user whose process this is.
+func New(scale wait.Scale) *Logins {
+	return &Logins{keychain: authn.DefaultKeychain, scale: scale, known: map[string]knownLogin{}}
 }
 
 // Login returns what to log in with at a registry, nothing if the configuration does not have that.
-func (d *DockerLogins) Login(ctx context.Context, registry string) (Login, error) {
+func (d *Logins) Login(ctx context.Context, registry string) (registryclient.Login, error) {
 	d.mu.Lock()
 	k, ok := d.known[registry]
 	d.mu.Unlock()
@@ -64,24 +66,24 @@ func (d *DockerLogins) Login(ctx context.Context, registry string) (Login, error
 	case k := <-answer:
 		return k.login, k.err
 	case <-ctx.Done():
-		return Login{}, context.Cause(ctx)
+		return registryclient.Login{}, context.Cause(ctx)
 	case <-limit.C:
-		return Login{}, fmt.Errorf("the credential helper of Docker's configuration does not answer for %s", registry)
+		return registryclient.Login{}, fmt.Errorf("the credential helper of Docker's configuration does not answer for %s", registry)
 	}
 }
 
-func (d *DockerLogins) ask(registry string) (Login, error) {
+func (d *Logins) ask(registry string) (registryclient.Login, error) {
 	r, err := name.NewRegistry(registry)
 	if err != nil {
-		return Login{}, err
+		return registryclient.Login{}, err
 	}
 	a, err := d.keychain.Resolve(r)
 	if err != nil {
-		return Login{}, fmt.Errorf("read Docker's configuration: %w", err)
+		return registryclient.Login{}, fmt.Errorf("read Docker's configuration: %w", err)
 	}
 	config, err := a.Authorization()
 	if err != nil {
-		return Login{}, fmt.Errorf("read Docker's configuration: %w", err)
+		return registryclient.Login{}, fmt.Errorf("read Docker's configuration: %w", err)
 	}
-	return Login{Username: config.Username, Password: config.Password, Refresh: config.IdentityToken, Bearer: config.RegistryToken}, nil
+	return registryclient.Login{Username: config.Username, Password: config.Password, Refresh: config.IdentityToken, Bearer: config.RegistryToken}, nil
 }
