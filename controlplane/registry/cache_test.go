@@ -9,6 +9,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -288,6 +289,7 @@ func TestABlobThatIsOnItsWay(t *testing.T) {
 		if n > 0 {
 			break
 		}
+		runtime.Gosched()
 	}
 	leave()
 	if err := <-left; err == nil {
