@@ -9,9 +9,9 @@ import (
 	"github.com/charmbracelet/lipgloss"
 	"github.com/charmbracelet/x/ansi"
 
+	"bonsai/bootstrap/yamldiff"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
-	"bonsai/tui/yamldiff"
 )
 
 // dialog is a box on top of everything. It gets all keys until it is closed.

@@ -9,12 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/kube"
+	"bonsai/bootstrap/yamldiff"
 	"bonsai/tui/paint"
 )
 
@@ -141,7 +141,7 @@ func (e *editing) show() {
 			e.refused(err, "")
 			return
 		}
-		diff := differenceOf(would)
+		diff := yamldiff.Changes(would.Before, would.After)
 		if len(diff) == 0 {
 			u.toast.say(paint.Dim, u.T("nothing would change: it is like that already"))
 			return
@@ -182,11 +182,11 @@ func (e *editing) submit() {
 				return err
 			}
 			current = now
-			if essence(now) != essence(before) {
+			if yamldiff.Essence(now) != yamldiff.Essence(before) {
 				return err
 			}
 			// Only its status has changed, as that of busy objects does all the time.
-			text, before = withVersion(text, now), now
+			text, before = yamldiff.WithVersion(text, now), now
 		}
 		return fault.Newf(fault.Conflict, "the object changes all the time")
 	}, func(err error) {
@@ -221,8 +221,8 @@ func (e *editing) refused(err error, current string) {
 	}
 	if fault.KindOf(err) == fault.Conflict && current != "" {
 		e.trouble = append(e.trouble, u.T("It was changed by somebody else in the meantime. Saving this text reverts that:"))
-		e.trouble = append(e.trouble, changedLines(essence(e.before), essence(current))...)
-		e.text, e.before = withVersion(e.text, current), current
+		e.trouble = append(e.trouble, changedLines(yamldiff.Essence(e.before), yamldiff.Essence(current))...)
+		e.text, e.before = yamldiff.WithVersion(e.text, current), current
 	}
 	e.keep()
 	text := append([]string{}, e.trouble[:min(len(e.trouble), 12)]...)
@@ -240,7 +240,7 @@ func (u *ui) undoEdit(last *edited) {
 		back := func() {
 			entry := u.actions.begin(u.clock.now(), u.toShell(cluster.Kubectl("replace").With("-f", "-").Change())+"  # "+paint.Clean(last.title)+" as it was")
 			u.work(u.T("undo the edit of %s", last.title), func(ctx context.Context, _ func(string)) error {
-				return u.session.Replace(ctx, last.ref, withVersion(last.before, current))
+				return u.session.Replace(ctx, last.ref, yamldiff.WithVersion(last.before, current))
 			}, func(err error) {
 				entry.end(u, err)
 				if err != nil {
@@ -251,35 +251,13 @@ func (u *ui) undoEdit(last *edited) {
 				u.toast.say(paint.OK, u.theme.Glyphs.OK+" "+u.T("%s is restored", last.title))
 			})
 		}
-		if last.after == "" || essence(current) == essence(last.after) {
+		if last.after == "" || yamldiff.Essence(current) == yamldiff.Essence(last.after) {
 			back()
 			return
 		}
-		text := append([]string{u.T("It has changed since. Undoing reverts this, too:")}, changedLines(essence(last.after), essence(current))...)
+		text := append([]string{u.T("It has changed since. Undoing reverts this, too:")}, changedLines(yamldiff.Essence(last.after), yamldiff.Essence(current))...)
 		u.ask(u.T("undo the edit of %s?", last.title), text[:min(len(text), 14)], u.T("Undo"), "", back)
 	})
-}
-
-// kubectlName is an object as kubectl's arguments.
-var (
-	versionLine = regexp.MustCompile(`(?m)^  resourceVersion: .*$`)
-	// unstable are the lines of metadata that others change without changing what the object is meant to be.
-	unstable = regexp.MustCompile(`(?m)^  (?:resourceVersion|generation): .*\n|^    deployment\.kubernetes\.io/revision: .*\n`)
-	status   = regexp.MustCompile(`(?m)^status:.*\n(?:[ -].*\n)*`)
-)
-
-// essence is an object's YAML without what changes on its own: its status and its version.
-func essence(text string) string {
-	return status.ReplaceAllString(unstable.ReplaceAllString(strings.TrimRight(text, "\n")+"\n", ""), "")
-}
-
-// withVersion is text with the version of the object that current is.
-func withVersion(text, current string) string {
-	version := versionLine.FindString(current)
-	if version == "" {
-		return text
-	}
-	return versionLine.ReplaceAllLiteralString(text, version)
 }
 
 // mostDifference bounds how many lines of a difference are shown.

@@ -298,13 +298,3 @@ func TestReadOnlyEditsNothing(t *testing.T) {
 	r.keys("e")
 	r.shows("--readonly")
 }
-
-func TestEssence(t *testing.T) {
-	want := "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  annotations:\n  name: cart\nspec:\n  replicas: 1\n"
-	if got := essence(cartYAML); got != want {
-		t.Errorf("essence is %q", got)
-	}
-	if got := essence("status:\n  a: b\nspec: {}"); got != "spec: {}\n" {
-		t.Errorf("essence is %q", got)
-	}
-}

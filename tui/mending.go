@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fixes"
 	"bonsai/tui/paint"
 )
 
@@ -18,28 +19,21 @@ type mending struct {
 	back   *undo // takes the fix back; nil if nothing does
 }
 
-const (
-	// fixLimit is how long a fix has to help: a rollout takes a while.
-	fixLimit = 90 * time.Second
-	// goneFor is how long a problem has to be away: a pod that is replaced takes its problem with it for a moment.
-	goneFor = 5 * time.Second
-)
-
 // watchFix watches whether a fix helps.
 func (u *ui) watchFix(p *cluster.Problem, title string, back *undo) {
 	clean := *p
 	cleanProblem(&clean)
-	key := problemKey(&clean)
+	key := fixes.Key(&clean)
 	u.mendings = slices.DeleteFunc(u.mendings, func(m *mending) bool { return m.key == key }) // the newest fix counts
 	m := &mending{key: key, object: clean.Object, what: shortObject(&clean) + ": " + u.said(clean.Summary), title: title, began: u.clock.now(), back: back}
 	u.mendings = append(u.mendings, m)
-	u.after(fixLimit, func() { u.judgeFix(m) })
+	u.after(fixes.Limit, func() { u.judgeFix(m) })
 	u.followFixes()
 }
 
 // mendingOf is the fix of a problem that is being watched; nil if there is none.
 func (u *ui) mendingOf(p *cluster.Problem) *mending {
-	key := problemKey(p)
+	key := fixes.Key(p)
 	if i := slices.IndexFunc(u.mendings, func(m *mending) bool { return m.key == key }); i >= 0 {
 		return u.mendings[i]
 	}
@@ -49,7 +43,7 @@ func (u *ui) mendingOf(p *cluster.Problem) *mending {
 // problemOfFix is the problem of a fix as it is now; nil if it is gone.
 func (u *ui) problemOfFix(m *mending) *cluster.Problem {
 	for _, p := range u.state.Snapshot.Problems {
-		if cleanProblem(&p); problemKey(&p) == m.key {
+		if cleanProblem(&p); fixes.Key(&p) == m.key {
 			return &p
 		}
 	}
@@ -68,7 +62,7 @@ func (u *ui) followFixes() {
 		case m.missed.IsZero():
 			missed := u.clock.now()
 			m.missed = missed
-			u.after(goneFor, func() {
+			u.after(fixes.GoneFor, func() {
 				if m.missed.Equal(missed) && !missed.IsZero() {
 					u.fixHelped(m)
 				}
@@ -97,7 +91,7 @@ func (u *ui) judgeFix(m *mending) {
 	p := u.problemOfFix(m)
 	switch {
 	case !u.state.Running() || !u.state.Stale().IsZero():
-		u.after(fixLimit, func() { u.judgeFix(m) })
+		u.after(fixes.Limit, func() { u.judgeFix(m) })
 	case p == nil && !m.missed.IsZero(): // it has been away for less than it takes to be sure
 	case p != nil && u.endFix(m):
 		u.reportFix(m, u.T("it is still there: %s", u.whatAndWhy(p)))

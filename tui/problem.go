@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fixes"
 	"bonsai/bootstrap/kube"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
@@ -122,8 +123,8 @@ func newProblemPage(u *ui, p cluster.Problem) *problemPage {
 
 // refresh takes what the newest snapshot says of it.
 func (p *problemPage) refresh() {
-	key := problemKey(&p.problem)
-	at := slices.IndexFunc(p.u.state.Snapshot.Problems, func(o cluster.Problem) bool { return paint.Clean(problemKey(&o)) == key })
+	key := fixes.Key(&p.problem)
+	at := slices.IndexFunc(p.u.state.Snapshot.Problems, func(o cluster.Problem) bool { return paint.Clean(fixes.Key(&o)) == key })
 	if p.over = at < 0; p.over {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fixes"
 	"bonsai/tui/paint"
 )
 
@@ -37,15 +38,6 @@ type problemList struct {
 	head   int // lines of heading before the first row
 }
 
-// problemKey is what makes a problem the same one in the next snapshot.
-func problemKey(p *cluster.Problem) string {
-	key := p.Kind + " " + p.Object + " " + p.Container
-	if p.Kind == cluster.ProblemName || p.Kind == cluster.ProblemTarget {
-		key += " " + p.Summary // one program may ask for several names that do not exist, a Service have several ports
-	}
-	return key
-}
-
 // refresh takes the problems of the newest snapshot, the worst first.
 func (l *problemList) refresh() {
 	list := slices.Clone(l.u.state.Snapshot.Problems)
@@ -55,13 +47,13 @@ func (l *problemList) refresh() {
 	slices.SortStableFunc(list, func(a, b cluster.Problem) int { return severityRank(a.Severity) - severityRank(b.Severity) })
 	before := ""
 	if len(l.list) > 0 {
-		before = problemKey(&l.list[0].Problem)
+		before = fixes.Key(&l.list[0].Problem)
 	}
 	l.all = problemTree(list)
 	l.list = visibleRows(l.all, l.open)
 	if l.key == "" {
 		l.cursor = 0
-		l.gone = l.gone || before != "" && (len(l.list) == 0 || problemKey(&l.list[0].Problem) != before)
+		l.gone = l.gone || before != "" && (len(l.list) == 0 || fixes.Key(&l.list[0].Problem) != before)
 		return
 	}
 	if at := l.at(l.key); at >= 0 {
@@ -70,9 +62,9 @@ func (l *problemList) refresh() {
 	}
 	// It is gone, unless it follows from another one now and is folded: the cursor is on that then.
 	for i := range l.all {
-		if problemKey(&l.all[i].Problem) == l.key {
+		if fixes.Key(&l.all[i].Problem) == l.key {
 			for j := i; j >= 0; j-- {
-				if at := l.at(problemKey(&l.all[j].Problem)); at >= 0 && i <= j+l.all[j].below {
+				if at := l.at(fixes.Key(&l.all[j].Problem)); at >= 0 && i <= j+l.all[j].below {
 					l.set(at)
 					return
 				}
@@ -85,7 +77,7 @@ func (l *problemList) refresh() {
 
 // at is the row of the problem of that key; -1 if it is not visible.
 func (l *problemList) at(key string) int {
-	return slices.IndexFunc(l.list, func(r problemRow) bool { return problemKey(&r.Problem) == key })
+	return slices.IndexFunc(l.list, func(r problemRow) bool { return fixes.Key(&r.Problem) == key })
 }
 
 // fold shows or hides what follows from the problem under the cursor, or from the one that it follows from.
@@ -100,7 +92,7 @@ func (l *problemList) fold() bool {
 	if l.list[at].below == 0 {
 		return false
 	}
-	key := problemKey(&l.list[at].Problem)
+	key := fixes.Key(&l.list[at].Problem)
 	if l.open == nil {
 		l.open = map[string]bool{}
 	}
@@ -127,7 +119,7 @@ func (l *problemList) set(at int) {
 	l.cursor = max(0, min(at, len(l.list)-1))
 	l.key = ""
 	if l.cursor < len(l.list) {
-		l.key = problemKey(&l.list[l.cursor].Problem)
+		l.key = fixes.Key(&l.list[l.cursor].Problem)
 	}
 }
 

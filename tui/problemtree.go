@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fixes"
 	"bonsai/tui/paint"
 )
 
@@ -89,7 +90,7 @@ func visibleRows(rows []problemRow, open map[string]bool) []problemRow {
 	list := make([]problemRow, 0, len(rows))
 	for i := 0; i < len(rows); i++ {
 		list = append(list, rows[i])
-		if rows[i].below > 0 && !open[problemKey(&rows[i].Problem)] {
+		if rows[i].below > 0 && !open[fixes.Key(&rows[i].Problem)] {
 			i += rows[i].below
 		}
 	}
@@ -119,9 +120,9 @@ func (u *ui) consequences(p *cluster.Problem) []problemRow {
 	for i := range list {
 		cleanProblem(&list[i])
 	}
-	rows, key := problemTree(list), problemKey(p)
+	rows, key := problemTree(list), fixes.Key(p)
 	for i := range rows {
-		if problemKey(&rows[i].Problem) == key {
+		if fixes.Key(&rows[i].Problem) == key {
 			return rows[i+1 : i+1+rows[i].below]
 		}
 	}

@@ -3,11 +3,10 @@ package tui
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"bonsai/bootstrap/kube"
+	"bonsai/bootstrap/yamldiff"
 	"bonsai/tui/paint"
-	"bonsai/tui/yamldiff"
 )
 
 // proposal is a change that is shown, as what the API server would make of its object, before it is made.
@@ -35,7 +34,7 @@ func (u *ui) propose(p proposal) {
 			u.explainFailure(p.title, err)
 			return
 		}
-		diff := differenceOf(would)
+		diff := yamldiff.Changes(would.Before, would.After)
 		if len(diff) == 0 {
 			u.toast.say(paint.Dim, u.T("nothing would change: it is like that already"))
 			return
@@ -65,40 +64,6 @@ func (u *ui) carry(p proposal, would kube.Difference) {
 			p.then(back)
 		}
 	})
-}
-
-// differenceOf compares what an object is with what it would be, without what changes on its own. Each group of lines begins at
-// the left: its heading says where it is.
-func differenceOf(d kube.Difference) []yamldiff.Line {
-	side := func(text string) string {
-		if text == "" {
-			return ""
-		}
-		return essence(text)
-	}
-	return flush(yamldiff.Of(side(d.Before), side(d.After)))
-}
-
-// flush takes away the indentation that all lines of a group have.
-func flush(list []yamldiff.Line) []yamldiff.Line {
-	for from := 0; from < len(list); {
-		if list[from].Kind == yamldiff.Path {
-			from++
-			continue
-		}
-		to, least := from, 1<<20
-		for to < len(list) && list[to].Kind != yamldiff.Path {
-			if text := strings.TrimLeft(list[to].Text, " "); text != "" {
-				least = min(least, len(list[to].Text)-len(text))
-			}
-			to++
-		}
-		for i := from; i < to; i++ {
-			list[i].Text = list[i].Text[min(least, len(list[i].Text)):]
-		}
-		from = to
-	}
-	return list
 }
 
 // diffText is a line of a difference, and how it looks.

@@ -7,7 +7,7 @@ import (
 
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/kube"
-	"bonsai/tui/yamldiff"
+	"bonsai/bootstrap/yamldiff"
 )
 
 // openDeployments opens the list of Deployments; the cursor is on cart.
@@ -157,7 +157,7 @@ func TestObjectsWithoutATemplateSaySo(t *testing.T) {
 func TestDifferencesBeginAtTheLeft(t *testing.T) {
 	var b strings.Builder
 	before := cartDeployment("cart:1")
-	for _, l := range differenceOf(kube.Difference{Before: before, After: strings.Replace(cartDeployment("cart:2"), `"7"`, `"8"`, 1) + "status:\n  replicas: 1\n"}) {
+	for _, l := range yamldiff.Changes(before, strings.Replace(cartDeployment("cart:2"), `"7"`, `"8"`, 1)+"status:\n  replicas: 1\n") {
 		text, _ := diffText(l)
 		b.WriteString(text + "\n")
 	}

@@ -5,10 +5,10 @@ import (
 	"strings"
 
 	"bonsai/bootstrap/kube"
+	"bonsai/bootstrap/yamldiff"
 	"bonsai/tui/keymap"
 	"bonsai/tui/paint"
 	"bonsai/tui/textview"
-	"bonsai/tui/yamldiff"
 )
 
 // revisionsTab lists the pod templates that a workload has had, each with what it changed of the one before, and goes back to one.
@@ -108,7 +108,7 @@ func (t *revisionsTab) lines() []textview.Line {
 		}
 		r.end()
 		if i+1 < len(t.list) {
-			diff := flush(yamldiff.Of(t.list[i+1].Template, v.Template))
+			diff := yamldiff.Flush(yamldiff.Of(t.list[i+1].Template, v.Template))
 			if r.addDiff(4, diff); len(diff) == 0 {
 				r.add(paint.Dim, "    "+u.T("the same as the one before")).end()
 			}

@@ -119,3 +119,11 @@ type Reverted struct {
 	At     time.Time `json:"at"`
 	DryRun bool      `json:"dryRun,omitempty"`
 }
+
+// PastObject is an object as it was at a time.
+type PastObject struct {
+	ObjectName
+	At time.Time `json:"at"`
+	// Object is without managed fields and what else the API server keeps. Values in Secrets are replaced by their size.
+	Object map[string]any `json:"object"`
+}

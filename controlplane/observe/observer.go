@@ -359,6 +359,15 @@ func (o *Observer) Revert(ctx context.Context, r cluster.RevertRequest) (done cl
 	return done, err
 }
 
+// Past returns an object as it was.
+func (o *Observer) Past(ctx context.Context, r cluster.RevertRequest) (was cluster.PastObject, err error) {
+	err = o.askHistory(ctx, func(ctx context.Context, h *history.History) error {
+		was, err = h.Past(ctx, r)
+		return err
+	})
+	return was, err
+}
+
 func (o *Observer) askHistory(ctx context.Context, f func(context.Context, *history.History) error) error {
 	return o.ask(ctx, func(ctx context.Context, v *views) error {
 		h := v.control.History()

@@ -50,6 +50,49 @@ func (h *History) Revert(ctx context.Context, r cluster.RevertRequest) (cluster.
 	return h.put(ctx, s, past, at, r.DryRun)
 }
 
+// Past returns an object as it was, and of which time that is, without what the API server keeps of it; values in Secrets are replaced
+// by their size. DryRun does not matter. The faults are those of Revert.
+func (h *History) Past(ctx context.Context, r cluster.RevertRequest) (cluster.PastObject, error) {
+	s, err := h.one(ctx, r.ObjectQuery)
+	if err != nil {
+		return cluster.PastObject{}, err
+	}
+	value, at, err := h.past(s, r)
+	if err != nil {
+		return cluster.PastObject{}, err
+	}
+	var o object
+	if value == nil { // nothing has happened since then
+		o, err = h.live(ctx, s)
+	} else if o, err = h.decoder.decode(value); err != nil {
+		err = fmt.Errorf("read %s as it was: %w", s.subject(), err)
+	}
+	if err != nil {
+		return cluster.PastObject{}, err
+	}
+	return cluster.PastObject{ObjectName: nameIn(s, o), At: at, Object: shown(o)}, nil
+}
+
+// shown is an object for people.
+func shown(o object) map[string]any {
+	all, _ := visible(o).(map[string]any)
+	if o.text("kind") != "Secret" {
+		return all
+	}
+	for _, field := range []string{"data", "stringData"} {
+		values, ok := all[field].(map[string]any)
+		if !ok {
+			continue
+		}
+		sizes := make(map[string]any, len(values))
+		for key, v := range values {
+			sizes[key] = hidden(v)
+		}
+		all[field] = sizes
+	}
+	return all
+}
+
 // past returns an object as a request wants it, and the time of that; nil if it has been like that since then.
 func (h *History) past(s selector, r cluster.RevertRequest) (value []byte, at time.Time, err error) {
 	err = h.journal.Read(func(v *journal.View) error {

@@ -10,7 +10,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/kubectl/pkg/drain"
 
 	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/kube"
@@ -64,14 +63,12 @@ func (s *Session) drain(ctx context.Context, c *conn, op string, a kube.Action, 
 	out.line("node " + a.Ref.Name + " accepts no more pods")
 	limited, cancelDrain := s.limit(ctx, drainLimit, "the drain of "+a.Ref.Name)
 	defer cancelDrain()
-	h := &drain.Helper{
-		Ctx: limited, Client: c.client, GracePeriodSeconds: -1, IgnoreAllDaemonSets: true, DeleteEmptyDirData: true,
-		Timeout: s.o.Scale.Of(drainLimit), ChunkSize: pageSize, EvictErrorRetryDelay: evictionPause, Out: out, ErrOut: out,
-		OnPodDeletionOrEvictionFinished: func(pod *corev1.Pod, _ bool, err error) {
-			if err == nil {
-				out.line(fmt.Sprintf("pod %s/%s is gone", pod.Namespace, pod.Name))
-			}
-		},
+	h := drainHelper(limited, c)
+	h.Timeout, h.EvictErrorRetryDelay, h.Out, h.ErrOut = s.o.Scale.Of(drainLimit), evictionPause, out, out
+	h.OnPodDeletionOrEvictionFinished = func(pod *corev1.Pod, _ bool, err error) {
+		if err == nil {
+			out.line(fmt.Sprintf("pod %s/%s is gone", pod.Namespace, pod.Name))
+		}
 	}
 	if a.Grace >= 0 {
 		h.GracePeriodSeconds = int(a.Grace)

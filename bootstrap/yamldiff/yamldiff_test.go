@@ -103,3 +103,22 @@ func FuzzOf(f *testing.F) {
 		}
 	})
 }
+
+func TestEssence(t *testing.T) {
+	const object = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  annotations:\n    deployment.kubernetes.io/revision: \"7\"\n  generation: 3\n  name: cart\n  resourceVersion: \"41\"\nspec:\n  replicas: 1\nstatus:\n  conditions:\n  - type: Available\n  replicas: 1\n"
+	const want = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  annotations:\n  name: cart\nspec:\n  replicas: 1\n"
+	if got := Essence(object); got != want {
+		t.Errorf("essence is %q", got)
+	}
+	for in, want := range map[string]string{"": "", "status:\n  a: b\nspec: {}": "spec: {}\n"} {
+		if got := Essence(in); got != want {
+			t.Errorf("essence of %q is %q", in, got)
+		}
+	}
+	if got := text(Changes(object, strings.NewReplacer("41", "42", "generation: 3", "generation: 4", "replicas: 1", "replicas: 2").Replace(object))); got != "@spec\n-replicas: 1\n+replicas: 2\n" {
+		t.Errorf("the changes are %q", got)
+	}
+	if got := WithVersion(object, "metadata:\n  resourceVersion: \"99\"\n"); !strings.Contains(got, "  resourceVersion: \"99\"\n") || strings.Contains(got, "41") {
+		t.Errorf("with another version it is %q", got)
+	}
+}

@@ -1,8 +1,10 @@
 // Package yamldiff compares two YAML texts of one object for people: only the lines that differ, each group below a heading
-// that says where in the object it is ("spec.template.spec.containers[web]"), in place of line numbers and context.
+// that says where in the object it is ("spec.template.spec.containers[web]"), in place of line numbers and context. Terminal UI and
+// dashboard show changes with it.
 package yamldiff
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +26,56 @@ const (
 type Line struct {
 	Kind Kind
 	Text string
+}
+
+var (
+	versionLine = regexp.MustCompile(`(?m)^  resourceVersion: .*$`)
+	// unstable are the lines of metadata that others change without changing what the object is meant to be.
+	unstable = regexp.MustCompile(`(?m)^  (?:resourceVersion|generation): .*\n|^    deployment\.kubernetes\.io/revision: .*\n`)
+	status   = regexp.MustCompile(`(?m)^status:.*\n(?:[ -].*\n)*`)
+)
+
+// Essence is an object's YAML without what changes on its own: its status and its version. That of no text is empty.
+func Essence(text string) string {
+	if text == "" {
+		return ""
+	}
+	return status.ReplaceAllString(unstable.ReplaceAllString(strings.TrimRight(text, "\n")+"\n", ""), "")
+}
+
+// WithVersion is an object's YAML with the version of the object that current is.
+func WithVersion(text, current string) string {
+	version := versionLine.FindString(current)
+	if version == "" {
+		return text
+	}
+	return versionLine.ReplaceAllLiteralString(text, version)
+}
+
+// Changes compares what an object was with what it is, without what changes on its own. Each group of lines begins at the left: its
+// heading says where it is.
+func Changes(before, after string) []Line { return Flush(Of(Essence(before), Essence(after))) }
+
+// Flush takes away the indentation that all lines of a group have.
+func Flush(list []Line) []Line {
+	for from := 0; from < len(list); {
+		if list[from].Kind == Path {
+			from++
+			continue
+		}
+		to, least := from, 1<<20
+		for to < len(list) && list[to].Kind != Path {
+			if text := strings.TrimLeft(list[to].Text, " "); text != "" {
+				least = min(least, len(list[to].Text)-len(text))
+			}
+			to++
+		}
+		for i := from; i < to; i++ {
+			list[i].Text = list[i].Text[min(least, len(list[i].Text)):]
+		}
+		from = to
+	}
+	return list
 }
 
 // Of compares two texts. Equal texts have no lines.
