@@ -68,6 +68,7 @@ var titles = map[kube.Verb]string{
 
 // dones say what was done, English, for Words.
 var dones = map[string]string{
+	"edit": "It is changed.", "create": "It is created.",
 	string(kube.VerbScale): "It is being scaled.", string(kube.VerbRestart): "Its pods are being replaced.", string(kube.VerbDelete): "It is being deleted.",
 	string(kube.VerbCordon): "It accepts no new pods.", string(kube.VerbUncordon): "It accepts pods again.",
 }
@@ -76,6 +77,9 @@ var dones = map[string]string{
 func actionsOf(q *request, ref kube.Ref, id string, o map[string]any) (all []actionLink) {
 	if q.session.readOnly {
 		return nil
+	}
+	if editable(ref.Type) {
+		all = append(all, actionLink{"edit", q.words.T("Edit"), editPath(id, ref.Namespace, ref.Name)})
 	}
 	spec, _ := o["spec"].(map[string]any)
 	cordoned, _ := spec["unschedulable"].(bool)
@@ -128,8 +132,8 @@ func lineOfAction(a kube.Action) cluster.Command {
 }
 
 func (s *Server) loadConfirm(ctx context.Context, q *request) (any, error) {
-	if q.session.readOnly {
-		return nil, fault.Newf(fault.Refused, "this session is read-only").Advise("", cluster.Bonsai("dashboard").Of(q.cluster))
+	if err := readsOnly(q); err != nil {
+		return nil, err
 	}
 	a, err := s.actionOf(ctx, q.query)
 	if err != nil {

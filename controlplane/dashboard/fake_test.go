@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"sigs.k8s.io/yaml"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
@@ -35,11 +38,113 @@ type world struct {
 	rows    map[string]kube.RowBatch // by resource
 	events  []kube.EventLine
 	lines   []kube.LogLine
+	// relations and revisions are by "resource/namespace/name".
+	relations map[string]kube.Relations
+	revisions map[string][]kube.Revision
+	drain     kube.DrainPlan
 
 	mu      sync.Mutex // guards the rest
 	done    []kube.Action
 	failure error // of Do, and of Types
 	changed chan struct{}
+	// written are objects whose text was replaced or created; refused is why that fails.
+	written []string
+	refused error
+}
+
+func key(ref kube.Ref) string { return ref.Type.Resource + "/" + ref.Namespace + "/" + ref.Name }
+
+func (w *world) Relations(_ context.Context, ref kube.Ref) (kube.Relations, error) {
+	return w.relations[key(ref)], nil
+}
+
+func (w *world) Revisions(_ context.Context, ref kube.Ref) ([]kube.Revision, error) {
+	return w.revisions[key(ref)], nil
+}
+
+func (w *world) DrainPlan(context.Context, string) (kube.DrainPlan, error) { return w.drain, nil }
+
+func (w *world) YAML(ctx context.Context, ref kube.Ref) (string, error) {
+	o, err := w.Object(ctx, ref)
+	if err != nil {
+		return "", err
+	}
+	if meta, ok := o["metadata"].(map[string]any); ok {
+		delete(meta, "managedFields")
+	}
+	text, err := yaml.Marshal(o)
+	return string(text), err
+}
+
+func (w *world) Preview(ctx context.Context, a kube.Action) (kube.Difference, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.refused != nil {
+		return kube.Difference{}, w.refused
+	}
+	return kube.Difference{Before: "spec:\n  template:\n    image: web:1\n", After: "spec:\n  template:\n    image: web:0\n"}, nil
+}
+
+// PreviewReplace adds a default, as an API server does.
+func (w *world) PreviewReplace(ctx context.Context, ref kube.Ref, text string) (kube.Difference, error) {
+	w.mu.Lock()
+	err := w.refused
+	w.mu.Unlock()
+	if err != nil {
+		return kube.Difference{}, err
+	}
+	before, err := w.YAML(ctx, ref)
+	after := text
+	if before != text {
+		after += "zone: default\n"
+	}
+	return kube.Difference{Before: before, After: after}, err
+}
+
+func (w *world) Replace(_ context.Context, ref kube.Ref, text string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.refused != nil {
+		return w.refused
+	}
+	w.written = append(w.written, key(ref)+"\n"+text)
+	return nil
+}
+
+func (w *world) newObjects(namespace, text string) (list []kube.NewObject, err error) {
+	for part := range strings.SplitSeq(text, "---\n") {
+		var o struct {
+			Kind     string `json:"kind"`
+			Metadata struct {
+				Name      string `json:"name"`
+				Namespace string `json:"namespace"`
+			} `json:"metadata"`
+		}
+		if err := yaml.Unmarshal([]byte(part), &o); err != nil || o.Metadata.Name == "" {
+			return nil, fault.Newf(fault.Usage, "read the text: an object has no name").Advise("correct the text; nothing was created")
+		}
+		t, _ := findType(w.types, o.Kind)
+		list = append(list, kube.NewObject{Ref: kube.Ref{Type: t, Namespace: cmp.Or(o.Metadata.Namespace, namespace), Name: o.Metadata.Name}, YAML: part + "zone: default\n"})
+	}
+	return list, nil
+}
+
+func (w *world) PreviewCreate(_ context.Context, namespace, text string) ([]kube.NewObject, error) {
+	return w.newObjects(namespace, text)
+}
+
+func (w *world) Create(_ context.Context, namespace, text string) (done []kube.Ref, err error) {
+	list, err := w.newObjects(namespace, text)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, n := range list {
+		if w.refused != nil && len(done) == 1 {
+			return done, w.refused
+		}
+		done = append(done, n.Ref)
+		w.written = append(w.written, key(n.Ref)+"\n"+n.YAML)
+	}
+	return done, err
 }
 
 func (w *world) Snapshot(context.Context) cluster.Snapshot {
@@ -136,9 +241,9 @@ var at = time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
 
 // shop is a cluster with a fault.
 func shop() *world {
-	deployments := kube.ResourceType{Group: "apps", Version: "v1", Resource: "deployments", Kind: "Deployment", Namespaced: true, Verbs: []string{"list", "delete"}}
+	deployments := kube.ResourceType{Group: "apps", Version: "v1", Resource: "deployments", Kind: "Deployment", Namespaced: true, Verbs: []string{"list", "delete", "update"}}
 	pods := kube.PodType()
-	pods.Verbs = []string{"list", "delete"}
+	pods.Verbs = []string{"list", "delete", "update"}
 	w := &world{changed: make(chan struct{})}
 	w.snapshot = cluster.Snapshot{
 		Name: "dev", Phase: cluster.PhaseRunning, Time: at, KubernetesVersion: "v1.37.2", APIServer: cluster.PhaseRunning,
@@ -186,6 +291,29 @@ func shop() *world {
 		"secrets/shop/key": `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"key","namespace":"shop","uid":"u6","annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{\"data\":\"aHVudGVyMg==\"}"}},
 			"data":{"password":"aHVudGVyMg=="},"stringData":{"other":"hunter2"}}`,
 		"nodes//dev-1": `{"apiVersion":"v1","kind":"Node","metadata":{"name":"dev-1","uid":"u7"},"spec":{"unschedulable":true}}`,
+	}
+	pod := func(name string, kinds ...kube.RelationKind) kube.Relation {
+		return kube.Relation{Ref: kube.Ref{Type: pods, Namespace: "shop", Name: name}, Kinds: kinds, State: "Running", Children: []kube.Relation{
+			{Ref: kube.Ref{Name: "web"}, Kinds: []kube.RelationKind{kube.RelationContains}, State: "CrashLoopBackOff", Bad: true},
+		}}
+	}
+	settings := kube.Relation{Ref: kube.Ref{Type: w.types[0], Namespace: "shop", Name: "settings"}, Kinds: []kube.RelationKind{kube.RelationEnv}, Missing: true}
+	replicaSet := kube.Relation{Ref: kube.Ref{Type: w.types[6], Namespace: "shop", Name: "cart-a"}, Kinds: []kube.RelationKind{kube.RelationOwns}, State: "1/2", Bad: true,
+		Children: []kube.Relation{pod("cart-1"), pod("cart-2")}}
+	w.relations = map[string]kube.Relations{
+		"deployments/shop/cart": {Uses: kube.Relation{Children: []kube.Relation{replicaSet, settings}}},
+		"pods/shop/cart-1": {Uses: kube.Relation{Children: []kube.Relation{settings}}, UsedBy: []kube.Relation{
+			{Ref: kube.Ref{Type: kube.ServiceType(), Namespace: "shop", Name: "cart"}, Kinds: []kube.RelationKind{kube.RelationSelects}}}},
+		"services/shop/cart": {Uses: kube.Relation{Children: []kube.Relation{pod("cart-1", kube.RelationSelects)}}},
+		"secrets/shop/key":   {UsedBy: []kube.Relation{{Ref: kube.Ref{Type: deployments, Namespace: "shop", Name: "cart"}, Kinds: []kube.RelationKind{kube.RelationVolume}}}},
+	}
+	w.revisions = map[string][]kube.Revision{"deployments/shop/cart": {
+		{Number: 3, Name: "cart-a", Created: at, Current: true, Pods: 2, Template: "spec:\n  containers:\n  - image: web:1\n    name: web\n"},
+		{Number: 2, Name: "cart-b", Created: at, Cause: "another image", Template: "spec:\n  containers:\n  - image: web:0\n    name: web\n"},
+	}}
+	w.drain = kube.DrainPlan{
+		Evicted: []kube.DrainedPod{{Namespace: "shop", Name: "cart-1", Owner: kube.Object{Kind: "ReplicaSet", Name: "cart-a"}, LocalData: true, Budget: "keep"}},
+		Staying: []kube.DrainedPod{{Namespace: "kube-system", Name: "agent-1", Owner: kube.Object{Kind: "DaemonSet", Name: "agent"}}},
 	}
 	w.rows = map[string]kube.RowBatch{
 		"pods": {Columns: []kube.Column{{Name: "Name"}, {Name: "Status"}, {Name: "Node"}}, Set: []kube.Row{

@@ -16,8 +16,12 @@ import (
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; " +
 	"base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types bonsai"
 
-// maxForm is the size of what a form sends.
-const maxForm = 64 << 10
+const (
+	// maxForm is the size of what a form sends.
+	maxForm = 64 << 10
+	// maxText is the size of one with YAML, which is sent twice, and escaped: objects have 1.5 MB at most.
+	maxText = 8 << 20
+)
 
 // harden sets the headers of every answer.
 func harden(h http.Header) {

@@ -139,7 +139,7 @@ func (s *Server) objectOf(ctx context.Context, q *request, problems []cluster.Pr
 	case tabLogs:
 		d.Logs, err = logsOf(q, d.Ref, d.ID, o)
 	case tabRelated:
-		d.Related, err = s.related(ctx, d.Ref, o)
+		d.Related, err = s.related(ctx, q, d.Ref, o)
 	case tabHistory:
 		var h cluster.History
 		h, err = s.o.Cluster.History(ctx, cluster.HistoryQuery{

@@ -2,13 +2,9 @@ package dashboard
 
 import (
 	"context"
-	"maps"
-	"slices"
+	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 
 	"bonsai/bootstrap/kube"
 )
@@ -19,251 +15,181 @@ type relatedGroup struct {
 	Objects []relatedObject
 }
 
-// relatedObject is one of them. Depth is how many owners are between it and the object of the page.
+// relatedObject is one of them. Depth is how many objects are between it and the object of the page.
 type relatedObject struct {
 	Kind, Namespace, Name, Where string
 	Depth                        int
+	// How it is used, in the user's language; State is in the API's words, Tone says how that is.
+	How, State, Tone string
+	// Missing says that it does not exist, Optional that it need not.
+	Missing, Optional bool
 }
 
-// mostRelated bounds a group.
-const mostRelated = 100
+const (
+	// mostRelated bounds a group.
+	mostRelated = 200
+	// deepest bounds how far owners and what is used are followed.
+	deepest = 6
+)
 
-// owned are the types of what objects of a kind create. Those of any other kind may create any of otherwise.
-var owned = map[string][]string{
-	"Deployment": {"replicasets.apps"}, "ReplicaSet": {"pods"}, "StatefulSet": {"pods"}, "DaemonSet": {"pods"}, "Job": {"pods"},
-	"ReplicationController": {"pods"}, "CronJob": {"jobs.batch"}, "Service": {"endpointslices.discovery.k8s.io"},
-	"Pod": {}, "Node": {}, "Namespace": {}, "ConfigMap": {}, "Secret": {}, "ServiceAccount": {}, "PersistentVolume": {}, "EndpointSlice": {},
-}
+// otherwise are the types that objects of types of users most often create: what they use and own is in nothing but references.
+var otherwise = []string{"deployments.apps", "statefulsets.apps", "daemonsets.apps", "jobs.batch", "cronjobs.batch", "pods", "services", "configmaps", "secrets"}
 
-var otherwise = []string{"deployments.apps", "statefulsets.apps", "daemonsets.apps", "jobs.batch", "pods", "services", "configmaps", "secrets"}
-
-// relations finds what is related to one object.
-type relations struct {
-	*Server
-	types  []kube.ResourceType
-	ref    kube.Ref
-	groups []relatedGroup
-}
-
-// related returns what is related to an object: its owners, what it owns, what it names, and what selects it.
-func (s *Server) related(ctx context.Context, ref kube.Ref, o map[string]any) ([]relatedGroup, error) {
-	all, err := s.allTypes(ctx, false)
+// related returns what is related to an object: its owners, what it has created and uses, and what uses it.
+func (s *Server) related(ctx context.Context, q *request, ref kube.Ref, o map[string]any) ([]relatedGroup, error) {
+	types, err := s.allTypes(ctx, false)
 	if err != nil {
 		return nil, err
 	}
-	r := &relations{Server: s, types: all, ref: ref}
-	r.owners(ctx, o)
-	var children []relatedObject
-	if err := r.children(ctx, ref.Type.Kind, ref.Name, 0, &children); err != nil {
-		return nil, err
-	}
-	r.add("creates", children)
-	switch ref.Type.Kind {
-	case "Pod":
-		err = r.pod(ctx, o)
-	case "Service":
-		err = r.service(ctx, o)
-	case "Ingress":
-		r.ingress(o)
-	case "PersistentVolumeClaim":
-		spec, _ := o["spec"].(map[string]any)
-		if name, _ := spec["volumeName"].(string); name != "" {
-			r.add("uses", []relatedObject{r.object("PersistentVolume", "", name)})
+	var groups []relatedGroup
+	add := func(title string, objects []relatedObject) {
+		if len(objects) > 0 {
+			groups = append(groups, relatedGroup{title, objects[:min(len(objects), mostRelated)]})
 		}
 	}
-	return r.groups, err
+	add("belongs to", s.owners(ctx, types, ref, o))
+	if ref.Type.Kind == "Pod" {
+		if spec, _ := o["spec"].(map[string]any); spec["nodeName"] != nil {
+			name, _ := spec["nodeName"].(string)
+			add("runs on", []relatedObject{{Kind: "Node", Name: name, Where: objectPath("nodes", "", name)}})
+		}
+	}
+	if ref.Namespace == "" {
+		return groups, nil
+	}
+	r, err := s.o.Objects.Relations(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	var uses, usedBy []relatedObject
+	for i := range r.Uses.Children {
+		flatten(q.words, &r.Uses.Children[i], 0, &uses)
+	}
+	add("creates and uses", uses)
+	for i := range r.UsedBy {
+		flatten(q.words, &r.UsedBy[i], 0, &usedBy)
+	}
+	add("is used by", usedBy)
+	if len(uses) == 0 {
+		created, err := s.created(ctx, types, ref)
+		if err != nil {
+			return nil, err
+		}
+		add("creates and uses", created)
+	}
+	return groups, nil
 }
 
-func (r *relations) add(title string, objects []relatedObject) {
-	if len(objects) > 0 {
-		r.groups = append(r.groups, relatedGroup{title, objects[:min(len(objects), mostRelated)]})
+// flatten appends an object and what it uses.
+func flatten(w Words, n *kube.Relation, depth int, list *[]relatedObject) {
+	if len(*list) >= mostRelated || depth >= deepest {
+		return
+	}
+	o := relatedObject{
+		Kind: n.Ref.Type.Kind, Namespace: n.Ref.Namespace, Name: n.Ref.Name, Depth: depth, State: n.State, Missing: n.Missing, Optional: n.Optional,
+	}
+	if n.Ref.Type.Resource != "" && !n.Missing {
+		o.Where = objectPath(typeName(n.Ref.Type.Resource, n.Ref.Type.Group), n.Ref.Namespace, n.Ref.Name)
+	}
+	switch {
+	case n.Missing && !n.Optional, n.Bad:
+		o.Tone = "bad"
+	case n.Missing:
+		o.Tone = "off"
+	case n.State != "":
+		o.Tone = "ok"
+	}
+	var how []string
+	for _, k := range n.Kinds {
+		if word := relationWord(w, k); word != "" {
+			how = append(how, word)
+		}
+	}
+	o.How = strings.Join(how, ", ")
+	*list = append(*list, o)
+	for i := range n.Children {
+		flatten(w, &n.Children[i], depth+1, list)
 	}
 }
 
-// object is one with a page, by its kind.
-func (r *relations) object(kind, namespace, name string) relatedObject {
-	id := kind
-	if t, ok := findType(r.types, kind); ok {
-		id = typeName(t.Resource, t.Group)
+// relationWord is how two objects are related, in words that are right in both directions; empty where a tree says it.
+func relationWord(w Words, k kube.RelationKind) string {
+	switch k {
+	case kube.RelationSelects:
+		return w.T("by labels")
+	case kube.RelationEndpoints:
+		return w.T("its endpoints")
+	case kube.RelationEnv:
+		return w.T("in variables")
+	case kube.RelationVolume:
+		return w.T("in volumes")
+	case kube.RelationAccount:
+		return w.T("as its account")
+	case kube.RelationPull:
+		return w.T("to pull images")
+	case kube.RelationRoutes:
+		return w.T("by its rules")
+	case kube.RelationTLS:
+		return w.T("for TLS")
+	case kube.RelationBound:
+		return w.T("bound")
+	case kube.RelationScales:
+		return w.T("its replicas")
+	case kube.RelationProtects:
+		return w.T("disruption budget")
+	case kube.RelationMounts:
+		return w.T("listed")
 	}
-	return relatedObject{Kind: kind, Namespace: namespace, Name: name, Where: objectPath(id, namespace, name)}
+	return ""
 }
 
-// owners adds the owners, the direct ones first.
-func (r *relations) owners(ctx context.Context, o map[string]any) {
-	var above []relatedObject
-	for depth := range 4 {
+// owners are the owners of an object, the direct one first.
+func (s *Server) owners(ctx context.Context, types []kube.ResourceType, of kube.Ref, o map[string]any) (above []relatedObject) {
+	for depth := range deepest {
 		var with struct {
 			Metadata metav1.ObjectMeta `json:"metadata"`
 		}
 		if convert(o, &with) != nil || len(with.Metadata.OwnerReferences) == 0 {
-			break
+			return above
 		}
 		owner := with.Metadata.OwnerReferences[0]
-		t, ok := kindType(r.types, owner.Kind, groupOf(owner.APIVersion))
+		t, ok := kindType(types, owner.Kind, groupOf(owner.APIVersion))
 		if !ok {
-			above = append(above, relatedObject{Kind: owner.Kind, Name: owner.Name, Depth: depth})
-			break
+			return append(above, relatedObject{Kind: owner.Kind, Name: owner.Name, Depth: depth})
 		}
 		ref := kube.Ref{Type: t, Name: owner.Name}
 		if t.Namespaced {
-			ref.Namespace = r.ref.Namespace
+			ref.Namespace = of.Namespace
 		}
-		above = append(above, relatedObject{owner.Kind, ref.Namespace, owner.Name, objectPath(typeName(t.Resource, t.Group), ref.Namespace, owner.Name), depth})
-		next, err := r.o.Objects.Object(ctx, ref)
+		above = append(above, relatedObject{
+			Kind: owner.Kind, Namespace: ref.Namespace, Name: owner.Name, Depth: depth, Where: objectPath(typeName(t.Resource, t.Group), ref.Namespace, owner.Name),
+		})
+		next, err := s.o.Objects.Object(ctx, ref)
 		if err != nil {
-			break // it is gone, or nobody may read it: the name is all there is
+			return above // it is gone, or nobody may read it: the name is all there is
 		}
 		o = next
 	}
-	r.add("belongs to", above)
+	return above
 }
 
-// children adds what an object owns, and what that owns.
-func (r *relations) children(ctx context.Context, kind, name string, depth int, all *[]relatedObject) error {
-	ids, known := owned[kind]
-	if !known {
-		ids = otherwise
-	}
-	for _, id := range ids {
-		t, ok := findType(r.types, id)
+// created are the objects that name one as the owner that controls them.
+func (s *Server) created(ctx context.Context, types []kube.ResourceType, of kube.Ref) ([]relatedObject, error) {
+	var all []relatedObject
+	for _, id := range otherwise {
+		t, ok := findType(types, id)
 		if !ok {
 			continue
 		}
-		rows, err := r.list(ctx, kube.RowQuery{Type: t, Namespace: r.ref.Namespace})
+		rows, err := s.list(ctx, kube.RowQuery{Type: t, Namespace: of.Namespace})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, row := range rows {
-			if row.Owner != (kube.Object{Kind: kind, Name: name}) || len(*all) >= mostRelated {
-				continue
-			}
-			*all = append(*all, relatedObject{t.Kind, row.Namespace, row.Name, objectPath(id, row.Namespace, row.Name), depth})
-			if depth < 2 && t.Kind != "Pod" && known {
-				if err := r.children(ctx, t.Kind, row.Name, depth+1, all); err != nil {
-					return err
-				}
+			if row.Owner == (kube.Object{Kind: of.Type.Kind, Name: of.Name}) && len(all) < mostRelated {
+				all = append(all, relatedObject{Kind: t.Kind, Namespace: row.Namespace, Name: row.Name, Where: objectPath(id, row.Namespace, row.Name)})
 			}
 		}
 	}
-	return nil
-}
-
-// pod adds what a pod names, and the Services that select it.
-func (r *relations) pod(ctx context.Context, o map[string]any) error {
-	var pod corev1.Pod
-	if convert(o, &pod) != nil {
-		return nil
-	}
-	var uses []relatedObject
-	seen := map[string]bool{}
-	use := func(kind, namespace, name string) {
-		if key := kind + "/" + name; name != "" && !seen[key] {
-			seen[key] = true
-			uses = append(uses, r.object(kind, namespace, name))
-		}
-	}
-	use("Node", "", pod.Spec.NodeName)
-	use("ServiceAccount", pod.Namespace, pod.Spec.ServiceAccountName)
-	for _, v := range pod.Spec.Volumes {
-		switch {
-		case v.PersistentVolumeClaim != nil:
-			use("PersistentVolumeClaim", pod.Namespace, v.PersistentVolumeClaim.ClaimName)
-		case v.ConfigMap != nil:
-			use("ConfigMap", pod.Namespace, v.ConfigMap.Name)
-		case v.Secret != nil:
-			use("Secret", pod.Namespace, v.Secret.SecretName)
-		}
-	}
-	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
-		for _, e := range c.EnvFrom {
-			if e.ConfigMapRef != nil {
-				use("ConfigMap", pod.Namespace, e.ConfigMapRef.Name)
-			}
-			if e.SecretRef != nil {
-				use("Secret", pod.Namespace, e.SecretRef.Name)
-			}
-		}
-		for _, e := range c.Env {
-			if e.ValueFrom != nil && e.ValueFrom.ConfigMapKeyRef != nil {
-				use("ConfigMap", pod.Namespace, e.ValueFrom.ConfigMapKeyRef.Name)
-			}
-			if e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil {
-				use("Secret", pod.Namespace, e.ValueFrom.SecretKeyRef.Name)
-			}
-		}
-	}
-	r.add("uses", uses)
-	rows, err := r.list(ctx, kube.RowQuery{Type: kube.ServiceType(), Namespace: pod.Namespace})
-	if err != nil {
-		return err
-	}
-	var selecting []relatedObject
-	for _, row := range rows[:min(len(rows), mostRelated)] {
-		service, err := r.o.Objects.Object(ctx, kube.Ref{Type: kube.ServiceType(), Namespace: row.Namespace, Name: row.Name})
-		if err != nil {
-			continue // it has just been deleted
-		}
-		if selector := selectorOf(service); len(selector) > 0 && labels.SelectorFromSet(selector).Matches(labels.Set(pod.Labels)) {
-			selecting = append(selecting, r.object("Service", row.Namespace, row.Name))
-		}
-	}
-	r.add("is selected by", selecting)
-	return nil
-}
-
-// selectorOf is the selector of a Service.
-func selectorOf(service map[string]any) labels.Set {
-	var s corev1.Service
-	if convert(service, &s) != nil {
-		return nil
-	}
-	return s.Spec.Selector
-}
-
-// service adds the pods that a Service selects.
-func (r *relations) service(ctx context.Context, o map[string]any) error {
-	selector := selectorOf(o)
-	if len(selector) == 0 {
-		return nil
-	}
-	rows, err := r.list(ctx, kube.RowQuery{Type: kube.PodType(), Namespace: r.ref.Namespace})
-	if err != nil {
-		return err
-	}
-	var pods []relatedObject
-	for _, row := range rows {
-		if labels.SelectorFromSet(selector).Matches(labels.Set(row.Labels)) {
-			pods = append(pods, r.object("Pod", row.Namespace, row.Name))
-		}
-	}
-	r.add("selects", pods)
-	return nil
-}
-
-// ingress adds the Services that an Ingress leads to.
-func (r *relations) ingress(o map[string]any) {
-	var i networkingv1.Ingress
-	if convert(o, &i) != nil {
-		return
-	}
-	names := map[string]bool{}
-	if b := i.Spec.DefaultBackend; b != nil && b.Service != nil {
-		names[b.Service.Name] = true
-	}
-	for _, rule := range i.Spec.Rules {
-		if rule.HTTP == nil {
-			continue
-		}
-		for _, p := range rule.HTTP.Paths {
-			if p.Backend.Service != nil {
-				names[p.Backend.Service.Name] = true
-			}
-		}
-	}
-	var services []relatedObject
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		services = append(services, r.object("Service", i.Namespace, name))
-	}
-	r.add("leads to", services)
+	return all, nil
 }

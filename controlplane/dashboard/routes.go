@@ -22,6 +22,9 @@ type page struct {
 	// follow sends the same again whenever it has changed, until ctx ends or send fails. It is nil for pages that do not change, or
 	// whose scripts follow something else.
 	follow func(ctx context.Context, q *request, send func(any) error) error
+	// submit answers a form that the page sends to its own address: with the page again, or by leading elsewhere. It is nil for pages
+	// without one.
+	submit func(ctx context.Context, q *request) (data any, to string, err error)
 	// line is the command that shows the same in a terminal; nil if there is none.
 	line func(q *request) cluster.Command
 }
@@ -52,6 +55,8 @@ func (s *Server) allPages() []page {
 		{name: "history", path: "/history", title: "History", load: s.loadHistory, line: lineOfHistory},
 		{name: "object", path: "/object", load: s.loadObject, follow: s.followObject, line: lineOfObject},
 		{name: "confirm", path: "/confirm", load: s.loadConfirm},
+		{name: "edit", path: "/edit", title: "Edit", load: s.loadEdit, submit: s.submitEdit, line: lineOfEdit},
+		{name: "create", path: "/create", title: "Create", load: s.loadCreate, submit: s.submitCreate, line: lineOfCreate},
 	}
 }
 
@@ -66,6 +71,9 @@ func (s *Server) Handler() http.Handler {
 			path = "/{$}"
 		}
 		mux.HandleFunc("GET "+path, s.inSession(func(w http.ResponseWriter, q *request) { s.show(w, q, p) }))
+		if p.submit != nil {
+			mux.HandleFunc("POST "+path, s.inSession(func(w http.ResponseWriter, q *request) { s.submit(w, q, p) }))
+		}
 		if p.follow != nil {
 			mux.HandleFunc("GET /live/"+p.name, s.inSession(func(w http.ResponseWriter, q *request) { s.live(w, q, p) }))
 		}
@@ -93,7 +101,11 @@ func (s *Server) Handler() http.Handler {
 			s.refuse(w, r, no)
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		limit := int64(maxForm)
+		if r.URL.Path == "/edit" || r.URL.Path == "/create" {
+			limit = maxText
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
 		mux.ServeHTTP(w, r)
 	})
 }
@@ -188,8 +200,25 @@ func (s *Server) logout(w http.ResponseWriter, q *request) {
 func (s *Server) show(w http.ResponseWriter, q *request, p page) {
 	ctx, cancel := s.o.Scale.Limit(q.Context(), loadLimit, "what the page shows")
 	defer cancel()
-	v := s.viewOf(q, p)
 	data, err := p.load(ctx, q)
+	s.answer(w, q, p, data, err)
+}
+
+// submit answers a form of a page.
+func (s *Server) submit(w http.ResponseWriter, q *request, p page) {
+	ctx, cancel := s.o.Scale.Limit(q.Context(), doLimit, "the change")
+	defer cancel()
+	data, to, err := p.submit(ctx, q)
+	if to != "" && err == nil {
+		http.Redirect(w, q.Request, to, http.StatusSeeOther)
+		return
+	}
+	s.answer(w, q, p, data, err)
+}
+
+// answer is a whole page, or why there is none.
+func (s *Server) answer(w http.ResponseWriter, q *request, p page, data any, err error) {
+	v := s.viewOf(q, p)
 	status := http.StatusOK
 	if err != nil {
 		status = statusOf(err)
@@ -203,8 +232,12 @@ func (s *Server) show(w http.ResponseWriter, q *request, p page) {
 	s.pages.write(w, q.words, status, p.name, v)
 }
 
-// loadLimit bounds how long a page may take.
-const loadLimit = 20 * time.Second
+const (
+	// loadLimit bounds how long a page may take.
+	loadLimit = 20 * time.Second
+	// doLimit bounds a change: a paused cluster wakes for it first.
+	doLimit = time.Minute
+)
 
 // titled is what has a title of its own.
 type titled interface{ title() string }

@@ -57,8 +57,29 @@ type Objects interface {
 	// Events sends those of the cluster, newest last: all existing ones in the first call, then each new or updated one.
 	Events(ctx context.Context, f func([]kube.EventLine) error) error
 	PodLogs(ctx context.Context, q kube.LogQuery, f func([]kube.LogLine) error) error
-	// Do carries out one action.
+	Changes
+	// Relations is what an object uses, and what uses it.
+	Relations(ctx context.Context, ref kube.Ref) (kube.Relations, error)
+}
+
+// Changes are those of objects. What is called Preview has the API server do all but store.
+type Changes interface {
+	// Do carries out one action, and reports the progress of long ones.
 	Do(ctx context.Context, a kube.Action, f func(progress string)) error
+	Preview(ctx context.Context, a kube.Action) (kube.Difference, error)
+	// YAML of one object, without managed fields; it can be changed and given to Replace, which fails with fault.Conflict if
+	// somebody has changed the object meanwhile.
+	YAML(ctx context.Context, ref kube.Ref) (string, error)
+	PreviewReplace(ctx context.Context, ref kube.Ref, yaml string) (kube.Difference, error)
+	Replace(ctx context.Context, ref kube.Ref, yaml string) error
+	// Create creates the objects of a text, those that name no namespace in the given one; it returns those that it has created,
+	// also when it fails.
+	PreviewCreate(ctx context.Context, namespace, yaml string) ([]kube.NewObject, error)
+	Create(ctx context.Context, namespace, yaml string) ([]kube.Ref, error)
+	// Revisions are the pod templates that a workload has had, the newest first.
+	Revisions(ctx context.Context, ref kube.Ref) ([]kube.Revision, error)
+	// DrainPlan is what a drain of a node would do.
+	DrainPlan(ctx context.Context, node string) (kube.DrainPlan, error)
 }
 
 // Words are texts in one language. The English text is the key.

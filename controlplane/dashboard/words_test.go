@@ -95,6 +95,11 @@ func said(t *testing.T) []string {
 	for _, tab := range tabsOf(&request{words: words.For("en")}, kube.Ref{Type: kube.PodType(), Namespace: "shop", Name: "cart-1"}, "pods", "") {
 		texts = append(texts, tab.Title)
 	}
+	for _, f := range forms {
+		for _, field := range f.fields {
+			texts = append(texts, field.Label, field.Hint)
+		}
+	}
 	for _, e := range explanations {
 		texts = append(texts, e.Text)
 	}

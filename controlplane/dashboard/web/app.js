@@ -5,11 +5,13 @@ import { startLive } from './live.js';
 import { startTable } from './table.js';
 import { startLog } from './log.js';
 import { startCopy } from './copy.js';
+import { startEditor } from './edit.js';
 
 startAges();
 startKeys();
 startCopy();
 for (const e of document.querySelectorAll('.table[data-source]')) startTable(e);
 for (const e of document.querySelectorAll('.log[data-source]')) startLog(e);
+for (const e of document.querySelectorAll('textarea[data-code]')) startEditor(e);
 startLive();
 for (const e of document.querySelectorAll('select[data-submit]')) e.addEventListener('change', () => e.form.requestSubmit());
