@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -109,8 +110,12 @@ func runDaemon(ctx context.Context, args []string) error {
 			return err
 		}
 	}
+	executable, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this executable: %w", err)
+	}
 	// The dashboard asks the API server as a client of its own: what its user does is authorized and recorded as such.
-	objects := session.New(session.Options{Name: *name, State: dir, Client: "dashboard", KeepLog: true, Scale: scale})
+	objects := session.New(session.Options{Name: *name, State: dir, Client: "dashboard", KeepLog: true, Scale: scale, Executable: executable})
 	defer objects.Close()
 	return daemon.Run(ctx, daemon.Options{
 		State: state, Spec: *spec, KubernetesVersion: version.Get().GitVersion, Emulated: emulated(spec.KubernetesVersion), Log: log, Scale: scale,

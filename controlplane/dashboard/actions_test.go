@@ -53,7 +53,7 @@ func TestActions(t *testing.T) {
 	}
 	r := newRig(t, shop()).logIn(false)
 	for _, query := range []string{
-		"verb=scale&type=pods&ns=shop&name=a&replicas=1", "verb=drain&type=nodes&name=a", "verb=scale&type=deployments.apps&ns=shop&name=a&replicas=-1", "verb=scale&type=deployments.apps&ns=shop&name=a",
+		"verb=scale&type=pods&ns=shop&name=a&replicas=1", "verb=drain&type=pods&ns=shop&name=a", "verb=rollback&type=deployments.apps&ns=shop&name=a", "verb=rollback&type=deployments.apps&ns=shop&name=a&revision=-1", "verb=set+selector&type=services&ns=shop&name=a&selector=x", "verb=set+image&type=deployments.apps&ns=shop&name=a", "verb=scale&type=deployments.apps&ns=shop&name=a&replicas=-1", "verb=scale&type=deployments.apps&ns=shop&name=a",
 		"verb=scale&type=deployments.apps&ns=shop&name=a&replicas=10001", "verb=delete&type=deployments.apps&name=a", "verb=delete&type=pods&ns=a&name=..%2f..%2fnodes%2fx", "verb=delete&type=configmaps&ns=a&name=b",
 	} {
 		if got := r.send(http.MethodPost, "/do", query+"&csrf="+r.csrf(), nil); got.Code != 400 || len(r.w.done) > 0 {

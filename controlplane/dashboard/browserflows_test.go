@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
 	"bonsai/test/browser"
 )
@@ -46,14 +47,24 @@ func TestEditingInABrowser(t *testing.T) {
 	b.Until("the line numbers", "document.querySelector('.numbers').textContent.startsWith('1\\n2\\n3')")
 	// Tab indents, as does Enter after an indented line; Escape and Tab leave.
 	browser.Eval[bool](b, inText+`.focus(), (t => { const at = t.value.indexOf('replicas: 2'); t.setSelectionRange(at + 10, at + 11); return true; })(`+inText+`)`)
-	b.Type("3\r" + "paused: true")
+	press := func(key string) bool { // a driver sends the character also where the key was used
+		return browser.Eval[bool](b, inText+`.dispatchEvent(new KeyboardEvent('keydown', {key: '`+key+`', bubbles: true, cancelable: true}))`)
+	}
+	b.Type("3")
+	press("Enter")
+	b.Type("paused: true")
 	b.Until("the line", inText+".value.includes('\\n  replicas: 3\\n  paused: true\\n')")
 	browser.Eval[bool](b, inText+".setSelectionRange(0, 0), true")
-	b.Type("\t")
+	press("Tab")
 	b.Until("the indentation", inText+".value.startsWith('  apiVersion')")
-	browser.Eval[bool](b, `(t => { t.value = t.value.slice(2); return true; })(`+inText+`)`)
-	b.Type("\x1b\t")
-	b.Until("the focus", "document.activeElement !== "+inText)
+	browser.Eval[bool](b, `(t => { t.value = t.value.slice(2).replace('  paused: false\n', ''); return true; })(`+inText+`)`)
+	if press("Tab") {
+		t.Error("Tab leaves the text")
+	}
+	browser.Eval[bool](b, `(t => { t.value = t.value.trimEnd() + '\n'; return true; })(`+inText+`)`)
+	if press("Escape"); !press("Tab") {
+		t.Error("Escape and Tab do not leave the text")
+	}
 	b.Picture("edit")
 	b.Click(`button[value="check"]`)
 	b.Shows("What would change", "replicas: 3", "zone: default")
@@ -95,5 +106,39 @@ func TestCreatingInABrowser(t *testing.T) {
 	b.Until("the object's page", "location.pathname === '/object' && location.search.includes('name=web')")
 	if got := r.texts(); len(got) != 1 || !strings.HasPrefix(got[0], "deployments/shop/web\n") {
 		t.Errorf("written: %q", got)
+	}
+}
+
+func TestMendingInABrowser(t *testing.T) {
+	w := shop()
+	w.advise(cluster.Kubectl("rollout", "undo").On("deployment/cart").In("shop").Change())
+	_, b, base := flow(t, w)
+	b.Shows("it asks for redi")
+	b.Click(".problem a.primary")
+	b.Shows("Take Deployment cart back to the revision before?", "image: web:0", "rollout undo deployments.apps/cart -n shop")
+	b.Picture("fix")
+	b.Click(`form[action="/do"] button`)
+	b.Shows("it is being done, or watched")
+	w.change(func() { w.snapshot.Problems = nil })
+	b.Shows("The problem is gone.")
+	b.Picture("fixed")
+
+	// A node is drained, and a revision is chosen.
+	b.Open(base + "/object?type=nodes&name=dev-1")
+	b.Click(`.buttons a[href*="verb=drain"]`)
+	b.Shows("Drain Node dev-1?", "shop/cart-1", "its emptyDir is lost")
+	b.Picture("drain")
+	b.Click(`form[action="/do"] button`)
+	b.Shows("Its pods are gone")
+	b.Open(base + "/object?type=deployments.apps&ns=shop&name=cart&tab=revisions")
+	b.Shows("revision 3", "another image")
+	b.Click(`a[href*="verb=rollback"]`)
+	b.Shows("Take Deployment cart back to revision 2?")
+	b.Click(`form[action="/do"] button`)
+	b.Shows("It goes back; its pods are being replaced.")
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.done) != 3 || w.done[2].Revision != 2 {
+		t.Errorf("done: %+v", w.done)
 	}
 }

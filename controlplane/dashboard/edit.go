@@ -129,7 +129,7 @@ func (s *Server) submitEdit(ctx context.Context, q *request) (any, string, error
 		s.changed("edit", d.Ref, err)
 		switch {
 		case err == nil && problem != nil:
-			return nil, s.watchFix(q, problem, d.heading, d.Ref), nil
+			return nil, s.watchFix(problem, d.heading, d.Ref), nil
 		case err == nil:
 			return nil, d.Back + "&done=edit", nil
 		}

@@ -50,6 +50,16 @@ type world struct {
 	// written are objects whose text was replaced or created; refused is why that fails.
 	written []string
 	refused error
+	// operated are commands that were run.
+	operated []string
+}
+
+func (w *world) Operate(_ context.Context, args []string, f func(cluster.Event)) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.operated = append(w.operated, strings.Join(args, " "))
+	f(cluster.Event{Kind: cluster.StepProgress, Step: "addons", Title: "enable it", Time: at})
+	return w.failure
 }
 
 func key(ref kube.Ref) string { return ref.Type.Resource + "/" + ref.Namespace + "/" + ref.Name }
@@ -142,6 +152,9 @@ func (w *world) Create(_ context.Context, namespace, text string) (done []kube.R
 			return done, w.refused
 		}
 		done = append(done, n.Ref)
+		if data, err := yaml.YAMLToJSON([]byte(n.YAML)); err == nil {
+			w.objects[key(n.Ref)] = string(data)
+		}
 		w.written = append(w.written, key(n.Ref)+"\n"+n.YAML)
 	}
 	return done, err
@@ -274,7 +287,7 @@ func shop() *world {
 		Who: "kubectl scale", Fields: []cluster.FieldChange{{Path: "spec.replicas", Before: json.RawMessage("1"), After: json.RawMessage("2")}},
 	}}}
 	w.types = []kube.ResourceType{
-		{Version: "v1", Resource: "configmaps", Kind: "ConfigMap", Namespaced: true}, deployments, {Group: "example.com", Version: "v1", Resource: "widgets", Kind: "Widget", Namespaced: true, Verbs: []string{"list", "delete"}},
+		{Version: "v1", Resource: "configmaps", Kind: "ConfigMap", Namespaced: true, Verbs: []string{"list"}}, deployments, {Group: "example.com", Version: "v1", Resource: "widgets", Kind: "Widget", Namespaced: true, Verbs: []string{"list", "delete"}},
 		{Version: "v1", Resource: "namespaces", Kind: "Namespace", Verbs: []string{"delete"}}, {Version: "v1", Resource: "nodes", Kind: "Node", Verbs: []string{"delete"}}, pods,
 		{Group: "apps", Version: "v1", Resource: "replicasets", Kind: "ReplicaSet", Namespaced: true}, {Version: "v1", Resource: "secrets", Kind: "Secret", Namespaced: true}, kube.ServiceType(),
 	}

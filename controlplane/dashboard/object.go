@@ -29,6 +29,8 @@ const (
 	tabLogs    = "logs"
 	tabRelated = "related"
 	tabHistory = "history"
+	// tabRevisions is that of workloads which keep their pod templates.
+	tabRevisions = "revisions"
 )
 
 // mostFacts bounds the fields of a spec or a status that a summary shows.
@@ -55,6 +57,7 @@ type objectData struct {
 	Logs          *logsData
 	Related       []relatedGroup
 	History       *historyData
+	Revisions     []revisionView
 }
 
 func (d objectData) title() string { return d.Ref.Type.Kind + " " + d.Ref.Name }
@@ -140,6 +143,8 @@ func (s *Server) objectOf(ctx context.Context, q *request, problems []cluster.Pr
 		d.Logs, err = logsOf(q, d.Ref, d.ID, o)
 	case tabRelated:
 		d.Related, err = s.related(ctx, q, d.Ref, o)
+	case tabRevisions:
+		d.Revisions, err = s.revisionsOf(ctx, q, d.Ref, d.ID)
 	case tabHistory:
 		var h cluster.History
 		h, err = s.o.Cluster.History(ctx, cluster.HistoryQuery{
@@ -174,7 +179,7 @@ func summarize(q *request, d *objectData, o map[string]any, problems []cluster.P
 		kind := strings.ToLower(d.Ref.Type.Kind)
 		mine := p.Object == strings.Join([]string{kind, d.Ref.Namespace, d.Ref.Name}, "/") || p.Object == kind+"/"+d.Ref.Name
 		if mine || d.ID == "pods" && slices.Contains(p.Pods, d.Ref.Namespace+"/"+d.Ref.Name) {
-			d.Problems = append(d.Problems, showProblem(q.words, q.cluster, p))
+			d.Problems = append(d.Problems, showFixable(q, p))
 		}
 	}
 }
@@ -227,7 +232,7 @@ func (s *Server) followObject(ctx context.Context, q *request, send func(any) er
 
 func tabOf(q *request) string {
 	tab := q.query.Get("tab")
-	if slices.Contains([]string{tabYAML, tabEvents, tabLogs, tabRelated, tabHistory}, tab) {
+	if slices.Contains([]string{tabYAML, tabEvents, tabLogs, tabRelated, tabRevisions, tabHistory}, tab) {
 		return tab
 	}
 	return tabSummary
@@ -235,11 +240,11 @@ func tabOf(q *request) string {
 
 func tabsOf(q *request, ref kube.Ref, id, current string) []tabLink {
 	titles := []struct{ name, title string }{
-		{tabSummary, "Summary"}, {tabYAML, "YAML"}, {tabEvents, "Events"}, {tabLogs, "Logs"}, {tabRelated, "Related"}, {tabHistory, "History"},
+		{tabSummary, "Summary"}, {tabYAML, "YAML"}, {tabEvents, "Events"}, {tabLogs, "Logs"}, {tabRelated, "Related"}, {tabRevisions, "Revisions"}, {tabHistory, "History"},
 	}
 	var tabs []tabLink
 	for _, t := range titles {
-		if t.name == tabLogs && !hasLogs(id) {
+		if t.name == tabLogs && !hasLogs(id) || t.name == tabRevisions && !slices.Contains(restartable, id) {
 			continue
 		}
 		path := objectPath(id, ref.Namespace, ref.Name)
@@ -371,6 +376,8 @@ func lineOfObject(q *request) cluster.Command {
 		c = cluster.Kubectl("get").On(name, object).With("-o", "yaml")
 	case tabLogs:
 		c = cluster.Kubectl("logs").On(name+"/"+object).With("--follow", "--all-containers")
+	case tabRevisions:
+		c = cluster.Kubectl("rollout", "history").On(name + "/" + object)
 	case tabHistory:
 		c = cluster.Bonsai("history").On(name + "/" + object)
 		if ns != "" {

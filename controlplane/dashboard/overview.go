@@ -32,7 +32,7 @@ func overviewOf(q *request, snapshot cluster.Snapshot) overviewData {
 		}
 	}
 	for _, p := range snapshot.Problems {
-		d.Troubles = append(d.Troubles, showProblem(q.words, q.cluster, p))
+		d.Troubles = append(d.Troubles, showFixable(q, p))
 	}
 	return d
 }

@@ -23,6 +23,8 @@ type relatedObject struct {
 	How, State, Tone string
 	// Missing says that it does not exist, Optional that it need not.
 	Missing, Optional bool
+	// Count is how many there are, of a whole type; Name is empty then.
+	Count int
 }
 
 const (

@@ -78,6 +78,8 @@ type Changes interface {
 	Create(ctx context.Context, namespace, yaml string) ([]kube.Ref, error)
 	// Revisions are the pod templates that a workload has had, the newest first.
 	Revisions(ctx context.Context, ref kube.Ref) ([]kube.Revision, error)
+	// Operate runs a command of bonsai, and reports its steps; with the cause cluster.ErrDetach of ctx it is left running.
+	Operate(ctx context.Context, args []string, f func(cluster.Event)) error
 	// DrainPlan is what a drain of a node would do.
 	DrainPlan(ctx context.Context, node string) (kube.DrainPlan, error)
 }
@@ -114,6 +116,7 @@ type Server struct {
 	sessions *sessions
 	pages    *pages
 	types    typeCache
+	tasks    tasks
 
 	applying sync.Mutex // held by Apply and Close, and guards stop
 	stop     func()     // ends the listeners; nil without any
@@ -123,7 +126,7 @@ type Server struct {
 	closed   bool
 	name     string // of the cluster
 	status   cluster.Dashboard
-	requests sync.WaitGroup
+	requests sync.WaitGroup // and tasks
 }
 
 // New returns a Server that does not listen yet.

@@ -232,6 +232,8 @@ type problemView struct {
 	// Where is the page of its object, empty if it has none; What is its name for people.
 	Where, What string
 	Todo        []adviceView
+	// Fix is what can be done about it from here; nil if nothing is known to help.
+	Fix *fixLink
 }
 
 // adviceView is a piece of advice: Text in the user's language, Line to copy.

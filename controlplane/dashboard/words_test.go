@@ -74,6 +74,9 @@ func said(t *testing.T) []string {
 				if len(n.Args) > 0 && (name == "T" || name == "note") {
 					literal(n.Args[0])
 				}
+				if len(n.Args) == 3 && name == "end" { // the result of a task
+					literal(n.Args[1])
+				}
 				if len(n.Args) == 2 && name == "add" { // the title of related objects
 					literal(n.Args[0])
 				}
@@ -121,7 +124,7 @@ func said(t *testing.T) []string {
 	} {
 		texts = append(texts, string(s))
 	}
-	return append(texts, "error", "warning", "info", "created", "updated", "deleted", "waiting", "running", "terminated")
+	return append(texts, "error", "warning", "info", "created", "updated", "deleted", "waiting", "running", "terminated", "goes with it")
 }
 
 // TestEveryTextIsInEveryLanguage also checks that translations take the same arguments, in the same order.

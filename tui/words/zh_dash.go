@@ -21,4 +21,17 @@ var zhDash = map[string]string{
 
 	// What is related.
 	"creates and uses": "创建和使用", "is used by": "被以下对象使用", "runs on": "运行于",
+
+	// Actions, fixes, and what goes on for longer.
+	"A Job is created.": "已创建一个 Job。", "Drain %s?": "排空 %s？", "Edit it": "编辑它", "Evicted": "将被驱逐", "Go back to it": "回退到此版本", "goes with it": "将一同删除",
+	"It goes back; its pods are being replaced.": "正在回退；其 Pod 正在被替换。", "It goes on.": "已恢复运行。", "It has other pods.": "它现在选择其他 Pod。", "It is as it was.": "已恢复原状。", "It is suspended.": "已挂起。",
+	"It runs on this machine, as the user whose cluster this is; then it is watched whether the problem goes.": "命令在本机以集群所属用户的身份运行；随后会观察问题是否消失。",
+	"It would be refused:": "这会被拒绝：", "Let %s go on?": "恢复 %s？", "Resume": "恢复", "Run %s now?": "立即运行 %s？", "Run it": "运行", "Run now": "立即运行", "Run this?": "运行此命令？",
+	"Set the selector of %s?": "设置 %s 的选择器？", "Set the selector": "设置选择器", "Staying": "将保留", "Suspend %s?": "挂起 %s？", "Take %s back to revision %d?": "将 %s 回退到版本 %d？",
+	"Take %s back to the revision before?": "将 %s 回退到上一个版本？", "it gets no new pods, and those below are evicted, within what disruption budgets allow": "它不再接受新 Pod，下列 Pod 会在中断预算允许的范围内被驱逐",
+	"it is being done, or watched, since": "正在执行或观察，开始于", "its emptyDir is lost": "其 emptyDir 数据将丢失", "its pods are replaced one after the other, as its strategy says": "其 Pod 按策略逐个替换",
+	"no pods": "没有 Pod", "progress": "进度", "the Job below is created; its schedule stays as it is": "将创建下面的 Job；其计划保持不变", "the disruption budget %s lets none go now": "中断预算 %s 目前不允许任何 Pod 离开",
+	"to what it is about": "前往相关对象", "what was changed, to take it back": "查看更改，以便撤销", "The cluster did not say whether it has helped.": "集群没有报告是否有效。", "The problem is gone.": "问题已消失。",
+	"It is gone, but now there is this:": "问题已消失，但现在出现了：", "It has not helped; it is still there:": "没有效果；问题仍然存在：", "It was not done; the node accepts no new pods until it is uncordoned.": "未完成；在取消封锁之前，该节点不接受新 Pod。",
+	"Its pods are gone; it accepts no new ones until it is uncordoned.": "其 Pod 已离开；在取消封锁之前不接受新 Pod。",
 }

@@ -105,7 +105,7 @@ func TestCreate(t *testing.T) {
 		t.Errorf("%+v, %v", done, err)
 	}
 	for text, want := range map[string]string{
-		"apiVersion: v1\nkind: Widget\nmetadata: {name: a}\n":                    "no Widget of v1",
+		"apiVersion: v1\nkind: Widget\nmetadata: {name: a}\n":                     "no Widget of v1",
 		"apiVersion: v1\nkind: Namespace\nmetadata: {name: a, namespace: shop}\n": "is in none",
 	} {
 		if _, err := s.PreviewCreate(t.Context(), "shop", text); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), want) {
