@@ -142,3 +142,23 @@ func TestMendingInABrowser(t *testing.T) {
 		t.Errorf("done: %+v", w.done)
 	}
 }
+
+func TestThePastInABrowser(t *testing.T) {
+	w := shop()
+	_, b, base := flow(t, w)
+	b.Open(base + "/history")
+	b.Until("the slider", "document.querySelector('input[data-time]')")
+	browser.Eval[bool](b, `(e => { e.value = Number(e.min) + 1; return e.dispatchEvent(new Event('input')) && e.dispatchEvent(new Event('change')); })(document.querySelector('input[data-time]'))`)
+	b.Shows("What is different now", "ConfigMap shop/gone")
+	b.Picture("history-slider")
+	b.Click(`a[href^="/past"]`)
+	b.Shows("Deployment cart as it was", "What a revert would change", "replicas: 1")
+	b.Picture("past")
+	b.Click(`form[action="/past"] button`)
+	b.Shows("It is as it was.")
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.reverted) != 1 {
+		t.Errorf("reverted: %+v", w.reverted)
+	}
+}

@@ -42,6 +42,9 @@ type world struct {
 	relations map[string]kube.Relations
 	revisions map[string][]kube.Revision
 	drain     kube.DrainPlan
+	// differences and past are the answers about the past.
+	differences []cluster.Difference
+	past        cluster.PastObject
 
 	mu      sync.Mutex // guards the rest
 	done    []kube.Action
@@ -52,6 +55,33 @@ type world struct {
 	refused error
 	// operated are commands that were run.
 	operated []string
+	reverted []cluster.RevertRequest
+}
+
+func (w *world) Differences(_ context.Context, q cluster.DifferenceQuery) ([]cluster.Difference, error) {
+	if q.At.Before(w.history.Begun) {
+		return nil, fault.Newf(fault.Usage, "nothing is recorded of that time")
+	}
+	return w.differences, nil
+}
+
+func (w *world) Past(_ context.Context, r cluster.RevertRequest) (cluster.PastObject, error) {
+	if r.Name != w.past.Name {
+		return cluster.PastObject{}, fault.Newf(fault.ObjectNotFound, "no change of %s is recorded", r.Name)
+	}
+	return w.past, nil
+}
+
+func (w *world) Revert(_ context.Context, r cluster.RevertRequest) (cluster.Reverted, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.refused != nil {
+		return cluster.Reverted{}, w.refused
+	}
+	if !r.DryRun {
+		w.reverted = append(w.reverted, r)
+	}
+	return cluster.Reverted{ObjectName: w.past.ObjectName, Change: cluster.ChangeUpdated, At: at, Fields: []cluster.FieldChange{{Path: "spec.replicas", Before: json.RawMessage("2"), After: json.RawMessage("1")}}}, nil
 }
 
 func (w *world) Operate(_ context.Context, args []string, f func(cluster.Event)) error {
@@ -286,6 +316,13 @@ func shop() *world {
 		Revision: 7, Time: at, Change: cluster.ChangeUpdated, ObjectName: cluster.ObjectName{APIVersion: "apps/v1", Kind: "Deployment", Resource: "deployments", Namespace: "shop", Name: "cart"},
 		Who: "kubectl scale", Fields: []cluster.FieldChange{{Path: "spec.replicas", Before: json.RawMessage("1"), After: json.RawMessage("2")}},
 	}}}
+	cart := w.history.Changes[0].ObjectName
+	w.differences = []cluster.Difference{
+		{ObjectName: cart, Change: cluster.ChangeUpdated, Fields: w.history.Changes[0].Fields},
+		{ObjectName: cluster.ObjectName{APIVersion: "v1", Kind: "ConfigMap", Resource: "configmaps", Namespace: "shop", Name: "gone"}, Change: cluster.ChangeDeleted},
+		{ObjectName: cluster.ObjectName{APIVersion: "v1", Kind: "ConfigMap", Resource: "configmaps", Namespace: "shop", Name: "new"}, Change: cluster.ChangeCreated},
+	}
+	w.past = cluster.PastObject{ObjectName: cart, At: at, Object: map[string]any{"kind": "Deployment", "metadata": map[string]any{"name": "cart"}, "spec": map[string]any{"replicas": 1}}}
 	w.types = []kube.ResourceType{
 		{Version: "v1", Resource: "configmaps", Kind: "ConfigMap", Namespaced: true, Verbs: []string{"list"}}, deployments, {Group: "example.com", Version: "v1", Resource: "widgets", Kind: "Widget", Namespaced: true, Verbs: []string{"list", "delete"}},
 		{Version: "v1", Resource: "namespaces", Kind: "Namespace", Verbs: []string{"delete"}}, {Version: "v1", Resource: "nodes", Kind: "Node", Verbs: []string{"delete"}}, pods,

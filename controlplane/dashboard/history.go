@@ -2,7 +2,10 @@ package dashboard
 
 import (
 	"context"
+	"net/url"
+	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"bonsai/bootstrap/cluster"
@@ -21,6 +24,9 @@ type historyData struct {
 	Entries []changeView
 	// Namespace and Type are what the user selected.
 	Namespace, Type string
+	// Slider is where in the past the page is; nil on an object's page. Since is how the cluster differs from that.
+	Slider *sliderData
+	Since  []differenceView
 }
 
 // changeView is one change.
@@ -29,6 +35,8 @@ type changeView struct {
 	Where  string
 	Fields []fieldView
 	Rest   int // fields that are not shown
+	// Was is where the object is seen as it was after the change, of a deletion as it was before.
+	Was string
 }
 
 // fieldView is a field that changed.
@@ -40,17 +48,28 @@ const mostFields = 12
 func historyOf(h cluster.History) historyData {
 	d := historyData{History: h}
 	for _, c := range h.Changes {
-		v := changeView{Change: c, Where: objectPath(typeName(c.Resource, groupOf(c.APIVersion)), c.Namespace, c.Name)}
-		for i, f := range c.Fields {
-			if i == mostFields {
-				v.Rest = len(c.Fields) - i
-				break
-			}
-			v.Fields = append(v.Fields, fieldView{f.Path, short(string(f.Before)), short(string(f.After))})
+		id := typeName(c.Resource, groupOf(c.APIVersion))
+		v := changeView{Change: c, Where: objectPath(id, c.Namespace, c.Name)}
+		v.Fields, v.Rest = fieldsOf(c.Fields)
+		to := url.Values{"to": {strconv.FormatInt(c.Revision, 10)}}
+		if c.Change == cluster.ChangeDeleted {
+			to = nil
 		}
+		v.Was = pastPath(id, c.Namespace, c.Name, to)
 		d.Entries = append(d.Entries, v)
 	}
 	return d
+}
+
+// fieldsOf are fields that differ, and how many more there are.
+func fieldsOf(all []cluster.FieldChange) (list []fieldView, rest int) {
+	for i, f := range all {
+		if i == mostFields {
+			return list, len(all) - i
+		}
+		list = append(list, fieldView{f.Path, short(string(f.Before)), short(string(f.After))})
+	}
+	return list, 0
 }
 
 // groupOf is the group of an apiVersion, empty for the core group.
@@ -79,6 +98,10 @@ func short(text string) string {
 }
 
 func (s *Server) loadHistory(ctx context.Context, q *request) (any, error) {
+	at, err := timeOf(q.query)
+	if err != nil {
+		return nil, err
+	}
 	query := cluster.HistoryQuery{Limit: mostChanges, ObjectQuery: cluster.ObjectQuery{Type: q.query.Get("type"), Namespace: q.query.Get("ns")}}
 	h, err := s.o.Cluster.History(ctx, query)
 	if err != nil {
@@ -86,11 +109,23 @@ func (s *Server) loadHistory(ctx context.Context, q *request) (any, error) {
 	}
 	d := historyOf(h)
 	d.Namespace, d.Type = query.Namespace, query.Type
+	if !h.Begun.IsZero() {
+		slider := sliderOf(h, q.query, at, time.Now())
+		d.Slider = &slider
+	}
+	if !at.IsZero() {
+		if d.Since, err = s.since(ctx, q, at); err != nil {
+			return nil, err
+		}
+	}
 	return d, nil
 }
 
 func lineOfHistory(q *request) cluster.Command {
 	c := cluster.Bonsai("history")
+	if at, err := timeOf(q.query); err == nil && !at.IsZero() {
+		c = cluster.Bonsai("diff").With("--at", at.Format(time.RFC3339))
+	}
 	if ns := q.query.Get("ns"); ns != "" {
 		c = c.With("-n", ns)
 	}

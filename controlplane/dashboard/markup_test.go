@@ -3,6 +3,7 @@ package dashboard
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -11,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/net/html"
+
+	"bonsai/bootstrap/kube"
 )
 
 // dangerous returns what a page has that text may not become; empty if there is nothing.
@@ -68,6 +71,21 @@ func TestTextNeverBecomesMarkup(t *testing.T) {
 	poison(reflect.ValueOf(&w.events), hostile)
 	poison(reflect.ValueOf(&w.history), hostile)
 	poison(reflect.ValueOf(&w.addons), hostile)
+	poison(reflect.ValueOf(&w.differences), hostile)
+	w.past.Object["spec"] = hostile
+	w.past.Kind += hostile
+	poison(reflect.ValueOf(&w.drain), hostile)
+	for _, list := range w.revisions {
+		poison(reflect.ValueOf(&list), hostile)
+	}
+	for of, shared := range w.relations { // with the types of the world, which stay as they are
+		var r kube.Relations
+		if data, err := json.Marshal(shared); err != nil || json.Unmarshal(data, &r) != nil {
+			t.Fatal(err)
+		}
+		poison(reflect.ValueOf(&r), hostile)
+		w.relations[of] = r
+	}
 	poison(reflect.ValueOf(&w.lines), hostile)
 	name := w.snapshot.Name
 	poison(reflect.ValueOf(&w.snapshot), hostile)

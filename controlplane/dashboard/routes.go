@@ -56,6 +56,7 @@ func (s *Server) allPages() []page {
 		{name: "object", path: "/object", load: s.loadObject, follow: s.followObject, line: lineOfObject},
 		{name: "confirm", path: "/confirm", load: s.loadConfirm},
 		{name: "edit", path: "/edit", title: "Edit", load: s.loadEdit, submit: s.submitEdit, line: lineOfEdit},
+		{name: "past", path: "/past", load: s.loadPast, submit: s.submitPast, line: lineOfPast},
 		{name: "run", path: "/run", title: "Run it", load: s.loadRun, submit: s.submitRun},
 		{name: "task", path: "/task", load: s.loadTask, follow: s.followTask},
 		{name: "create", path: "/create", title: "Create", load: s.loadCreate, submit: s.submitCreate, line: lineOfCreate},

@@ -44,6 +44,10 @@ type Cluster interface {
 	Load(ctx context.Context, send func(cluster.Load) error) error
 	Addons(ctx context.Context) ([]cluster.AddonStatus, error)
 	History(ctx context.Context, q cluster.HistoryQuery) (cluster.History, error)
+	// Differences are how objects differ from what they were, Past is one as it was, Revert makes it so.
+	Differences(ctx context.Context, q cluster.DifferenceQuery) ([]cluster.Difference, error)
+	Past(ctx context.Context, r cluster.RevertRequest) (cluster.PastObject, error)
+	Revert(ctx context.Context, r cluster.RevertRequest) (cluster.Reverted, error)
 }
 
 // Objects are those of the API server. Its errors are faults where a user can do something about them.

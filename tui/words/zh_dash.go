@@ -34,4 +34,8 @@ var zhDash = map[string]string{
 	"to what it is about": "前往相关对象", "what was changed, to take it back": "查看更改，以便撤销", "The cluster did not say whether it has helped.": "集群没有报告是否有效。", "The problem is gone.": "问题已消失。",
 	"It is gone, but now there is this:": "问题已消失，但现在出现了：", "It has not helped; it is still there:": "没有效果；问题仍然存在：", "It was not done; the node accepts no new pods until it is uncordoned.": "未完成；在取消封锁之前，该节点不接受新 Pod。",
 	"Its pods are gone; it accepts no new ones until it is uncordoned.": "其 Pod 已离开；在取消封锁之前不接受新 Pod。",
+
+	// The past.
+	"%s as it was": "%s 当时的样子", "All changes": "所有更改", "What a revert would change": "还原将带来的更改", "What is different now": "与现在的差异", "as it is": "现在的样子", "as it was at": "当时的样子，时间为",
+	"as it was": "当时的样子", "before the change after": "后一次更改之前", "before the change before": "前一次更改之前", "it is like that now": "现在就是这样", "now": "现在", "the cluster as it was at": "查看集群在此时的样子：",
 }

@@ -6,6 +6,7 @@ import { startTable } from './table.js';
 import { startLog } from './log.js';
 import { startCopy } from './copy.js';
 import { startEditor } from './edit.js';
+import { startSlider } from './slider.js';
 
 startAges();
 startKeys();
@@ -13,5 +14,6 @@ startCopy();
 for (const e of document.querySelectorAll('.table[data-source]')) startTable(e);
 for (const e of document.querySelectorAll('.log[data-source]')) startLog(e);
 for (const e of document.querySelectorAll('textarea[data-code]')) startEditor(e);
+for (const e of document.querySelectorAll('input[data-time]')) startSlider(e);
 startLive();
 for (const e of document.querySelectorAll('select[data-submit]')) e.addEventListener('change', () => e.form.requestSubmit());
