@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/bootstrap/fault"
@@ -161,4 +162,29 @@ func TestThePastInABrowser(t *testing.T) {
 	if len(w.reverted) != 1 {
 		t.Errorf("reverted: %+v", w.reverted)
 	}
+}
+
+func TestTrafficAndTimesInABrowser(t *testing.T) {
+	w := shop()
+	r, b, base := flow(t, w)
+	for before := 60; before >= 0; before-- {
+		use := []cluster.NodeUsage{{Node: "dev-1", CPU: float64(before%7) / 4, CPUs: 2, Memory: uint64(1<<30 + before<<22), MemoryLimit: 2 << 30}, {Node: "dev-2", CPU: 0.2, CPUs: 2, Memory: 1 << 28, MemoryLimit: 2 << 30}}
+		r.s.used.add(time.Now().Add(-time.Duration(before)*time.Minute), use)
+	}
+	b.Type("gt")
+	b.Shows("shop/deployment/cart", "unanswered", "dev-2: it does not answer")
+	b.Until("arrows", "document.querySelectorAll('svg .traffic line').length === 2")
+	b.Picture("traffic")
+	b.Type("gq")
+	b.Shows("redi.shop.svc.cluster.local.", "NXDOMAIN", "2 of 2")
+	b.Picture("dns")
+	b.Type("gb")
+	b.Shows("Control plane", "2.20 s")
+	b.Picture("start")
+	b.Open(base + "/nodes")
+	b.Until("plots", "document.querySelectorAll('.plot path').length >= 2")
+	b.Picture("nodes")
+	b.Open(base + "/object?type=pods&ns=shop&name=cart-1&tab=birth")
+	b.Shows("Why this node", "containerd on dev-1")
+	b.Picture("birth")
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"reflect"
 	"strings"
 	"sync"
@@ -15,7 +16,6 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-
 	"sigs.k8s.io/yaml"
 
 	"bonsai/bootstrap/cluster"
@@ -45,6 +45,10 @@ type world struct {
 	// differences and past are the answers about the past.
 	differences []cluster.Difference
 	past        cluster.PastObject
+	flows       cluster.Flows
+	questions   []cluster.DNSQuery
+	born        cluster.Birth
+	starts      []cluster.Timeline
 
 	mu      sync.Mutex // guards the rest
 	done    []kube.Action
@@ -56,6 +60,7 @@ type world struct {
 	// operated are commands that were run.
 	operated []string
 	reverted []cluster.RevertRequest
+	sampled  int // how often nodes were asked
 }
 
 func (w *world) Differences(_ context.Context, q cluster.DifferenceQuery) ([]cluster.Difference, error) {
@@ -83,6 +88,41 @@ func (w *world) Revert(_ context.Context, r cluster.RevertRequest) (cluster.Reve
 	}
 	return cluster.Reverted{ObjectName: w.past.ObjectName, Change: cluster.ChangeUpdated, At: at, Fields: []cluster.FieldChange{{Path: "spec.replicas", Before: json.RawMessage("2"), After: json.RawMessage("1")}}}, nil
 }
+
+func (w *world) Flows(ctx context.Context, send func(cluster.Flows) error) error {
+	if err := send(w.flows); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (w *world) DNSLog(ctx context.Context, _ cluster.DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error {
+	watching()
+	for _, d := range w.questions {
+		if err := send(d); err != nil {
+			return err
+		}
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (w *world) Birth(_ context.Context, namespace, name string, send func(cluster.Birth) error) error {
+	if namespace != w.born.Namespace || name != w.born.Name {
+		return fault.Newf(fault.ObjectNotFound, "pods %q not found", name)
+	}
+	return send(w.born)
+}
+
+func (w *world) Usage(context.Context) ([]cluster.NodeUsage, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sampled++
+	return w.load.Nodes, nil
+}
+
+func (w *world) Starts() []cluster.Timeline { return w.starts }
 
 func (w *world) Operate(_ context.Context, args []string, f func(cluster.Event)) error {
 	w.mu.Lock()
@@ -323,6 +363,22 @@ func shop() *world {
 		{ObjectName: cluster.ObjectName{APIVersion: "v1", Kind: "ConfigMap", Resource: "configmaps", Namespace: "shop", Name: "new"}, Change: cluster.ChangeCreated},
 	}
 	w.past = cluster.PastObject{ObjectName: cart, At: at, Object: map[string]any{"kind": "Deployment", "metadata": map[string]any{"name": "cart"}, "spec": map[string]any{"replicas": 1}}}
+	web, cache := cluster.FlowEnd{Kind: cluster.FlowPod, Namespace: "shop", Name: "cart-1", Workload: "deployment/cart"}, cluster.FlowEnd{Kind: cluster.FlowPod, Namespace: "shop", Name: "redis-0", Workload: "statefulset/redis"}
+	w.flows = cluster.Flows{Time: at, Since: at, Nodes: map[string]string{"dev-2": "it does not answer"}, Flows: []cluster.Flow{
+		{From: web, To: cache, Proto: "TCP", Port: 6379, Service: "shop/redis", Asked: "redis.shop.svc.cluster.local", Open: 2, Sent: 2000, Received: 3000, New: 0.5, State: cluster.FlowWorks},
+		{From: web, To: cluster.FlowEnd{Kind: cluster.FlowOutside, Address: netip.MustParseAddr("192.0.2.1")}, Proto: "UDP", Port: 53, Unanswered: 3, State: cluster.FlowUnanswered},
+		{From: cluster.FlowEnd{Kind: cluster.FlowNode, Name: "dev-1"}, To: cluster.FlowEnd{Kind: cluster.FlowMachine}, Proto: "TCP", Port: 6443, Open: 4, State: cluster.FlowWorks},
+	}}
+	w.questions = []cluster.DNSQuery{
+		{Time: at, Node: "dev-1", Pod: "shop/cart-1", Name: "redi.shop.svc.cluster.local.", Type: "A", Rcode: "NXDOMAIN", Took: 3 * time.Millisecond, Source: cluster.DNSFromCluster, Tries: []string{"redi."}},
+		{Time: at, Node: "dev-1", Pod: "node/dev-1", Name: "example.com.", Type: "A", Rcode: "NOERROR", Answers: []string{"192.0.2.1"}, Took: 30 * time.Millisecond, Source: cluster.DNSFromForward},
+	}
+	w.born = cluster.Birth{Namespace: "shop", Name: "cart-1", Started: at, Ready: true, Note: "the control plane was restarted after this pod was created", Steps: []cluster.BirthStep{
+		{Step: "api", Who: "kubectl", Begin: 0, End: 4 * time.Millisecond, Exact: true}, {Step: "schedule", Who: "kube-scheduler", Begin: 5 * time.Millisecond, End: 9 * time.Millisecond, Exact: true},
+		{Step: "image/web", Who: "containerd on dev-1", Begin: 20 * time.Millisecond, End: 1200 * time.Millisecond, Detail: "web:1", Failed: true},
+	}, Scheduling: &cluster.Decision{Node: "dev-1", Verdicts: []cluster.NodeVerdict{{Node: "dev-1", Total: 100, Scores: map[string]int64{"Fit": 100}}, {Node: "dev-2", Plugin: "NodeUnschedulable", Rejected: []string{"it is cordoned"}}}}}
+	w.starts = []cluster.Timeline{{Operation: "start", Started: at, Total: 3 * time.Second, Steps: []cluster.TimelineStep{{Step: "network", Title: "Network", End: 400 * time.Millisecond}, {Step: "controlplane", Title: "Control plane", Begin: 300 * time.Millisecond, End: 2500 * time.Millisecond}}},
+		{Operation: "stop", Started: at, Total: time.Second}, {Operation: "start", Started: at.Add(-time.Hour), Total: 9 * time.Second}}
 	w.types = []kube.ResourceType{
 		{Version: "v1", Resource: "configmaps", Kind: "ConfigMap", Namespaced: true, Verbs: []string{"list"}}, deployments, {Group: "example.com", Version: "v1", Resource: "widgets", Kind: "Widget", Namespaced: true, Verbs: []string{"list", "delete"}},
 		{Version: "v1", Resource: "namespaces", Kind: "Namespace", Verbs: []string{"delete"}}, {Version: "v1", Resource: "nodes", Kind: "Node", Verbs: []string{"delete"}}, pods,

@@ -327,17 +327,20 @@ func TestAClosedServerAnswersNobody(t *testing.T) {
 
 // FuzzRequests sends anything to every address, with a session: nothing fails unexpectedly, and nothing becomes markup.
 func FuzzRequests(f *testing.F) {
-	for _, path := range []string{"/", "/object", "/confirm", "/workloads", "/history", "/events", "/language", "/login"} {
+	for _, path := range []string{"/", "/object", "/confirm", "/workloads", "/history", "/past", "/edit", "/create", "/run", "/task", "/traffic", "/start", "/events", "/language", "/login"} {
 		f.Add(path, "type=pods&ns=shop&name=cart-1&tab=yaml", "")
 		f.Add(path, "type=deployments.apps&ns=shop&name=cart&verb=scale&replicas=3", "verb=scale")
 	}
 	f.Add("/do", "", "verb=delete&type=pods&ns=shop&name=cart-1")
+	f.Add("/past", "type=deployments.apps&ns=shop&name=cart&to=7", "type=deployments.apps&name=cart&at=x")
+	f.Add("/edit", "type=deployments.apps&ns=shop&name=cart", "step=do&text=%00&checked=")
+	f.Add("/create", "kind=deployment&name=a&replicas=x", "step=check&text=a%3A+b%0D%0A---")
 	f.Add("/object", "type=%3Cscript%3Ealert(1)%3C/script%3E&ns=%2e%2e&name=%2e%2e%2fx", "a=%zz")
 	f.Fuzz(func(t *testing.T, path, query, form string) {
 		if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path+query, " \t\r\n\x00#") {
 			return
 		}
-		for _, stream := range []string{"/live", "/rows", "/eventrows", "/logs"} {
+		for _, stream := range []string{"/live", "/rows", "/eventrows", "/dnsrows", "/logs"} {
 			if strings.HasPrefix(path, stream) {
 				return // they end with the browser
 			}

@@ -72,6 +72,11 @@ func TestTextNeverBecomesMarkup(t *testing.T) {
 	poison(reflect.ValueOf(&w.history), hostile)
 	poison(reflect.ValueOf(&w.addons), hostile)
 	poison(reflect.ValueOf(&w.differences), hostile)
+	poison(reflect.ValueOf(&w.flows), hostile)
+	poison(reflect.ValueOf(&w.questions), hostile)
+	poison(reflect.ValueOf(&w.born.Steps), hostile)
+	poison(reflect.ValueOf(&w.born.Scheduling), hostile)
+	poison(reflect.ValueOf(&w.starts[0].Steps), hostile)
 	w.past.Object["spec"] = hostile
 	w.past.Kind += hostile
 	poison(reflect.ValueOf(&w.drain), hostile)
@@ -119,7 +124,7 @@ func TestTextNeverBecomesMarkup(t *testing.T) {
 		}
 	}
 	// What scripts get is JSON, which they set as text; the markup among it is the server's.
-	for _, path := range []string{"/live/overview", "/live/architecture", "/live/nodes", "/live/addons", "/live/object?type=pods&ns=shop&name=cart-1"} {
+	for _, path := range []string{"/live/overview", "/live/architecture", "/live/nodes", "/live/addons", "/live/traffic?all=true", "/live/object?type=pods&ns=shop&name=cart-1"} {
 		if why := dangerous("<!doctype html>" + r.part(path)); why != "" {
 			t.Errorf("%s has %s", path, why)
 		}

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"context"
 	"sync"
+	"time"
 
 	"bonsai/bootstrap/cluster"
 )
@@ -15,12 +16,16 @@ type nodeView struct {
 	cluster.NodeStatus
 	// Usage is nil until it was measured.
 	Usage *cluster.NodeUsage
+	// CPU and Memory are plots of the last hour, if Plotted.
+	CPU, Memory plot
+	Plotted     bool
 }
 
-func nodesOf(snapshot cluster.Snapshot, load *cluster.Load) nodesData {
+func nodesOf(snapshot cluster.Snapshot, load *cluster.Load, points []usagePoint, now time.Time) nodesData {
 	var d nodesData
 	for _, n := range snapshot.Nodes {
 		v := nodeView{NodeStatus: n}
+		v.CPU, v.Memory, v.Plotted = plotsOf(points, n.Name, now)
 		if load != nil {
 			for i := range load.Nodes {
 				if load.Nodes[i].Node == n.Name && load.Nodes[i].CPUs > 0 {
@@ -34,14 +39,14 @@ func nodesOf(snapshot cluster.Snapshot, load *cluster.Load) nodesData {
 }
 
 func (s *Server) loadNodes(ctx context.Context, _ *request) (any, error) {
-	return nodesOf(s.snapshot(ctx), nil), nil
+	return nodesOf(s.snapshot(ctx), nil, s.used.all(), time.Now()), nil
 }
 
 func (s *Server) followNodes(ctx context.Context, _ *request, send func(any) error) error {
 	var p pulse
 	return newest(ctx, func() error {
 		snapshot, load, _ := p.now()
-		return send(nodesOf(snapshot, load))
+		return send(nodesOf(snapshot, load, s.used.all(), time.Now()))
 	}, s.watch(&p), s.load(&p))
 }
 

@@ -31,6 +31,8 @@ const (
 	tabHistory = "history"
 	// tabRevisions is that of workloads which keep their pod templates.
 	tabRevisions = "revisions"
+	// tabBirth is that of pods: how one came to be.
+	tabBirth = "birth"
 )
 
 // mostFacts bounds the fields of a spec or a status that a summary shows.
@@ -58,6 +60,7 @@ type objectData struct {
 	Related       []relatedGroup
 	History       *historyData
 	Revisions     []revisionView
+	Birth         *birthData
 }
 
 func (d objectData) title() string { return d.Ref.Type.Kind + " " + d.Ref.Name }
@@ -145,6 +148,10 @@ func (s *Server) objectOf(ctx context.Context, q *request, problems []cluster.Pr
 		d.Related, err = s.related(ctx, q, d.Ref, o)
 	case tabRevisions:
 		d.Revisions, err = s.revisionsOf(ctx, q, d.Ref, d.ID)
+	case tabBirth:
+		if d.ID == "pods" {
+			d.Birth, err = s.birth(ctx, ref.Namespace, ref.Name)
+		}
 	case tabHistory:
 		var h cluster.History
 		h, err = s.o.Cluster.History(ctx, cluster.HistoryQuery{
@@ -232,7 +239,7 @@ func (s *Server) followObject(ctx context.Context, q *request, send func(any) er
 
 func tabOf(q *request) string {
 	tab := q.query.Get("tab")
-	if slices.Contains([]string{tabYAML, tabEvents, tabLogs, tabRelated, tabRevisions, tabHistory}, tab) {
+	if slices.Contains([]string{tabYAML, tabEvents, tabLogs, tabRelated, tabRevisions, tabBirth, tabHistory}, tab) {
 		return tab
 	}
 	return tabSummary
@@ -240,11 +247,11 @@ func tabOf(q *request) string {
 
 func tabsOf(q *request, ref kube.Ref, id, current string) []tabLink {
 	titles := []struct{ name, title string }{
-		{tabSummary, "Summary"}, {tabYAML, "YAML"}, {tabEvents, "Events"}, {tabLogs, "Logs"}, {tabRelated, "Related"}, {tabRevisions, "Revisions"}, {tabHistory, "History"},
+		{tabSummary, "Summary"}, {tabYAML, "YAML"}, {tabEvents, "Events"}, {tabLogs, "Logs"}, {tabRelated, "Related"}, {tabRevisions, "Revisions"}, {tabBirth, "Birth"}, {tabHistory, "History"},
 	}
 	var tabs []tabLink
 	for _, t := range titles {
-		if t.name == tabLogs && !hasLogs(id) || t.name == tabRevisions && !slices.Contains(restartable, id) {
+		if t.name == tabLogs && !hasLogs(id) || t.name == tabRevisions && !slices.Contains(restartable, id) || t.name == tabBirth && id != "pods" {
 			continue
 		}
 		path := objectPath(id, ref.Namespace, ref.Name)
@@ -376,6 +383,8 @@ func lineOfObject(q *request) cluster.Command {
 		c = cluster.Kubectl("get").On(name, object).With("-o", "yaml")
 	case tabLogs:
 		c = cluster.Kubectl("logs").On(name+"/"+object).With("--follow", "--all-containers")
+	case tabBirth:
+		return cluster.Bonsai("birth").On(ns + "/" + object)
 	case tabRevisions:
 		c = cluster.Kubectl("rollout", "history").On(name + "/" + object)
 	case tabHistory:

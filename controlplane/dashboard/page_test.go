@@ -22,7 +22,7 @@ func addresses() []string {
 	list := []string{"/", "/architecture", "/workloads?type=deployments.apps&ns=shop", "/nodes", "/events", "/addons", "/history?ns=shop",
 		"/object?type=secrets&ns=shop&name=key&tab=yaml", "/object?type=nodes&name=dev-1", "/object?type=services&ns=shop&name=cart&tab=related",
 		"/confirm?verb=scale&type=deployments.apps&ns=shop&name=cart&uid=u1&replicas=2", "/confirm?verb=delete&type=pods&ns=shop&name=cart-1"}
-	list = append(list, "/history?at=1777863722", "/past?type=deployments.apps&ns=shop&name=cart&to=7", "/confirm?verb=drain&type=nodes&name=dev-1", "/confirm?verb=rollback&type=deployments.apps&ns=shop&name=cart&revision=2", "/confirm?verb=delete&type=namespaces&name=shop", "/confirm?verb=delete&type=deployments.apps&ns=shop&name=cart",
+	list = append(list, "/traffic", "/traffic?all=true", "/dns", "/start", "/object?type=pods&ns=shop&name=cart-1&tab=birth", "/history?at=1777863722", "/past?type=deployments.apps&ns=shop&name=cart&to=7", "/confirm?verb=drain&type=nodes&name=dev-1", "/confirm?verb=rollback&type=deployments.apps&ns=shop&name=cart&revision=2", "/confirm?verb=delete&type=namespaces&name=shop", "/confirm?verb=delete&type=deployments.apps&ns=shop&name=cart",
 		"/object?type=deployments.apps&ns=shop&name=cart&tab=revisions", editCart, "/create", "/create?kind=service&ns=shop", "/create?kind=deployment&ns=shop&name=web&image=nginx&replicas=2")
 	for _, tab := range []string{tabSummary, tabYAML, tabEvents, tabLogs, tabRelated, tabHistory} {
 		list = append(list, "/object?type=pods&ns=shop&name=cart-1&tab="+tab, "/object?type=deployment&ns=shop&name=cart&tab="+tab)
@@ -71,7 +71,7 @@ func TestGolden(t *testing.T) {
 		"overview": {"en", "/"}, "overview-zh": {"zh", "/"}, "architecture": {"en", "/architecture"}, "nodes": {"en", "/nodes"}, "object": {"en", "/object?type=pods&ns=shop&name=cart-1"},
 		"yaml": {"en", "/object?type=deployments.apps&ns=shop&name=cart&tab=yaml"}, "confirm-zh": {"zh", "/confirm?verb=delete&type=pods&ns=shop&name=cart-1&uid=u2"}, "refused": {"en", "/nowhere"},
 		"history": {"en", "/history"}, "addons": {"en", "/addons"}, "workloads": {"en", "/workloads?type=pods&ns=shop"},
-		"past": {"en", "/past?type=deployments.apps&ns=shop&name=cart&to=7"}, "edit": {"en", editCart}, "drain": {"en", "/confirm?verb=drain&type=nodes&name=dev-1"}, "rollback-zh": {"zh", "/confirm?verb=rollback&type=deployments.apps&ns=shop&name=cart&uid=u1&revision=2"},
+		"past": {"en", "/past?type=deployments.apps&ns=shop&name=cart&to=7"}, "start": {"en", "/start"}, "birth-zh": {"zh", "/object?type=pods&ns=shop&name=cart-1&tab=birth"}, "edit": {"en", editCart}, "drain": {"en", "/confirm?verb=drain&type=nodes&name=dev-1"}, "rollback-zh": {"zh", "/confirm?verb=rollback&type=deployments.apps&ns=shop&name=cart&uid=u1&revision=2"},
 		"delete": {"en", "/confirm?verb=delete&type=deployments.apps&ns=shop&name=cart"}, "revisions": {"en", "/object?type=deployments.apps&ns=shop&name=cart&tab=revisions"}, "create": {"en", "/create?kind=deployment&ns=shop&name=web&image=nginx&replicas=2"}, "related": {"en", "/object?type=deployments.apps&ns=shop&name=cart&tab=related"},
 	} {
 		r := newRig(t, shop()).logIn(false)

@@ -48,11 +48,14 @@ func (s *Server) allPages() []page {
 		{name: "architecture", path: "/architecture", title: "Architecture", load: s.loadDrawing, follow: s.followDrawing, line: bonsai("top")},
 		{name: "workloads", path: "/workloads", title: "Workloads", load: s.loadWorkloads, line: lineOfWorkloads},
 		{name: "nodes", path: "/nodes", title: "Nodes", load: s.loadNodes, follow: s.followNodes, line: bonsai("node", "list")},
+		{name: "traffic", path: "/traffic", title: "Traffic", load: s.loadTraffic, follow: s.followTraffic, line: bonsai("flow")},
+		{name: "dns", path: "/dns", title: "DNS", load: s.loadDNS, line: bonsai("dns", "log")},
 		{name: "events", path: "/events", title: "Events", load: s.loadEvents, line: func(*request) cluster.Command {
 			return cluster.Kubectl("get", "events").With("--all-namespaces", "--sort-by=.lastTimestamp")
 		}},
 		{name: "addons", path: "/addons", title: "Addons", load: s.loadAddons, follow: s.followAddons, line: bonsai("addons", "list")},
 		{name: "history", path: "/history", title: "History", load: s.loadHistory, line: lineOfHistory},
+		{name: "start", path: "/start", title: "Start", load: s.loadStart},
 		{name: "object", path: "/object", load: s.loadObject, follow: s.followObject, line: lineOfObject},
 		{name: "confirm", path: "/confirm", load: s.loadConfirm},
 		{name: "edit", path: "/edit", title: "Edit", load: s.loadEdit, submit: s.submitEdit, line: lineOfEdit},
@@ -85,6 +88,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /language", s.inSession(s.language))
 	mux.HandleFunc("GET /rows", s.inSession(s.streamRows))
 	mux.HandleFunc("GET /eventrows", s.inSession(s.streamEvents))
+	mux.HandleFunc("GET /dnsrows", s.inSession(s.streamDNS))
 	mux.HandleFunc("GET /logs", s.inSession(s.streamLogs))
 	mux.HandleFunc("POST /do", s.inSession(s.do))
 	mux.HandleFunc("POST /logout", s.inSession(s.logout))

@@ -42,6 +42,12 @@ type Cluster interface {
 	Snapshot(ctx context.Context) cluster.Snapshot
 	Watch(ctx context.Context, send func(cluster.Snapshot) error) error
 	Load(ctx context.Context, send func(cluster.Load) error) error
+	// Flows, DNSLog and Birth are streams, too: who talks to whom, what DNS is asked, how a pod came to be.
+	Flows(ctx context.Context, send func(cluster.Flows) error) error
+	DNSLog(ctx context.Context, q cluster.DNSLogQuery, watching func(), send func(cluster.DNSQuery) error) error
+	Birth(ctx context.Context, namespace, name string, send func(cluster.Birth) error) error
+	// Usage is what nodes use, on average since it was last asked for; it costs one request to each.
+	Usage(ctx context.Context) ([]cluster.NodeUsage, error)
 	Addons(ctx context.Context) ([]cluster.AddonStatus, error)
 	History(ctx context.Context, q cluster.HistoryQuery) (cluster.History, error)
 	// Differences are how objects differ from what they were, Past is one as it was, Revert makes it so.
@@ -62,6 +68,8 @@ type Objects interface {
 	Events(ctx context.Context, f func([]kube.EventLine) error) error
 	PodLogs(ctx context.Context, q kube.LogQuery, f func([]kube.LogLine) error) error
 	Changes
+	// Starts are the records of past starts, the newest first.
+	Starts() []cluster.Timeline
 	// Relations is what an object uses, and what uses it.
 	Relations(ctx context.Context, ref kube.Ref) (kube.Relations, error)
 }
@@ -121,6 +129,7 @@ type Server struct {
 	pages    *pages
 	types    typeCache
 	tasks    tasks
+	used     usage
 
 	applying sync.Mutex // held by Apply and Close, and guards stop
 	stop     func()     // ends the listeners; nil without any
@@ -226,7 +235,12 @@ func (s *Server) begin(listeners []net.Listener) {
 			}
 		})
 	}
-	s.stop = func() { _ = server.Close() }
+	sampling, stop := context.WithCancel(s.ctx)
+	s.serving.Go(func() { s.sample(sampling) })
+	s.stop = func() {
+		stop()
+		_ = server.Close()
+	}
 }
 
 // end closes listeners, if there are any, and all of their connections; s.applying is held.

@@ -58,7 +58,7 @@ type navItem struct {
 
 // keys are those of the pages.
 var keys = map[string]string{
-	"overview": "o", "architecture": "a", "workloads": "w", "nodes": "n", "events": "e", "addons": "d", "history": "h",
+	"overview": "o", "architecture": "a", "workloads": "w", "nodes": "n", "events": "e", "addons": "d", "history": "h", "traffic": "t", "dns": "q", "start": "b",
 }
 
 func (s *Server) viewOf(q *request, p page) view {
@@ -189,6 +189,13 @@ func functions(w Words) template.FuncMap {
 			}
 			return "warn"
 		},
+		"endBox": func(x int, e trafficEnd) endBox { return endBox{e, x, cut(e.Name)} }, "cut": cut,
+		"rate": func(n float64) string {
+			if n < 1 {
+				return "0"
+			}
+			return bytesText(max(1<<10, uint64(n)))
+		},
 		"tableOf": func(source, target, filter, label string) tableData { return tableData{source, target, filter, label} },
 		"add":     func(a, b, c int) int { return a + b + c }, "half": func(n int) int { return n / 2 }, "middle": func(x, w int) int { return x + w/2 },
 		// below is where a label is if a note is below it.
@@ -200,6 +207,23 @@ func functions(w Words) template.FuncMap {
 		},
 		"rfc": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	}
+}
+
+// endBox is an end of traffic in its drawing, at X.
+type endBox struct {
+	trafficEnd
+	X     int
+	Label string
+}
+
+// cut is a name with as many characters as a box has room for.
+func cut(name string) string {
+	const most = 34
+	runes := []rune(name)
+	if len(runes) <= most {
+		return name
+	}
+	return string(runes[:most/2]) + "…" + string(runes[len(runes)-most/2+1:])
 }
 
 // tableData is a table whose rows a script fetches from Source; what they lead to begins with Target.

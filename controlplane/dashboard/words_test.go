@@ -106,6 +106,9 @@ func said(t *testing.T) []string {
 	for _, e := range explanations {
 		texts = append(texts, e.Text)
 	}
+	for _, state := range flowStates {
+		texts = append(texts, state)
+	}
 	for _, title := range titles {
 		texts = append(texts, title)
 	}

@@ -283,6 +283,19 @@ func (o *Observer) Load(ctx context.Context, send func(cluster.Load) error) erro
 	return o.ask(ctx, func(ctx context.Context, v *views) error { return v.load.Load(ctx, send) })
 }
 
+// Usage is what nodes use, for plots: it asks each once, and costs nothing else. CPU is the average since it was last called. Nodes
+// of a paused cluster are not asked.
+func (o *Observer) Usage(ctx context.Context) (all []cluster.NodeUsage, err error) {
+	if o.paused() != nil {
+		return nil, nil
+	}
+	err = o.ask(ctx, func(ctx context.Context, v *views) error {
+		all = v.load.Sample(ctx)
+		return nil
+	})
+	return all, err
+}
+
 // Flows calls send with who talks to whom every cluster.FlowInterval, for the first time after about one interval, until
 // ctx ends or send fails, and returns that failure. A slow reader misses some.
 func (o *Observer) Flows(ctx context.Context, send func(cluster.Flows) error) error {

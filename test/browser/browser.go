@@ -27,7 +27,7 @@ import (
 
 const (
 	// limit is how long a browser may take to start, or a page to show something.
-	limit = 10 * time.Second
+	limit = time.Minute
 	// pause is the pause between two looks at a page.
 	pause = 50 * time.Millisecond
 )

@@ -38,4 +38,12 @@ var zhDash = map[string]string{
 	// The past.
 	"%s as it was": "%s 当时的样子", "All changes": "所有更改", "What a revert would change": "还原将带来的更改", "What is different now": "与现在的差异", "as it is": "现在的样子", "as it was at": "当时的样子，时间为",
 	"as it was": "当时的样子", "before the change after": "后一次更改之前", "before the change before": "前一次更改之前", "it is like that now": "现在就是这样", "now": "现在", "the cluster as it was at": "查看集群在此时的样子：",
+
+	// Nodes, traffic, DNS, and waterfalls.
+	"(after %d other names)": "（此前尝试了 %d 个其他名称）", "It is measured only while somebody looks; the first figures come in a moment.": "仅在有人查看时测量；首批数据马上就到。",
+	"Questions of pods as the nodes answer them, from now on; the newest are kept. They are recorded only while somebody looks.": "从现在起各节点所回答的 Pod 查询，只保留最新的。仅在有人查看时记录。",
+	"Start": "启动", "The last hour": "最近一小时", "Why this node": "为何选择此节点", "also of nodes and this machine": "也包括节点和本机", "asked by": "查询者", "at most": "最高", "begins at": "开始于", "by": "执行者", "detail": "详情",
+	"from": "来源", "it is not known yet": "尚不可知", "measured since": "测量始于", "name asked": "查询的名称", "new per second": "每秒新建", "no start is recorded yet": "尚无启动记录",
+	"not measured yet; a sample is taken every half a minute while the dashboard is enabled": "尚未测量；仪表盘启用期间每半分钟采样一次", "nothing is being sent": "没有流量", "of": "共", "only of pods": "仅 Pod", "received per second": "每秒接收",
+	"sent per second": "每秒发送", "starts": "历次启动", "step": "步骤", "the steps in time; the table below has the same": "各步骤的时间；下方表格内容相同", "to": "目标", "took": "耗时", "denied": "被拦下", "unanswered": "无应答", "works": "正常",
 }

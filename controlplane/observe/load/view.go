@@ -28,6 +28,7 @@ type Agents interface {
 // View answers requests about load. It is safe for concurrent use.
 type View struct {
 	Options
+	samples sampler
 
 	mu       sync.Mutex // guards the rest, and is held while a measurer starts or ends
 	users    int
