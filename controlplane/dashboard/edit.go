@@ -125,7 +125,7 @@ func (s *Server) submitEdit(ctx context.Context, q *request) (any, string, error
 		if d.Fix != "" {
 			problem = s.problemNamed(ctx, d.Fix)
 		}
-		err := s.o.Objects.Replace(ctx, d.Ref, d.Text)
+		err := s.upToDate(ctx, &d, func() error { return s.o.Objects.Replace(ctx, d.Ref, d.Text) })
 		s.changed("edit", d.Ref, err)
 		switch {
 		case err == nil && problem != nil:
@@ -135,7 +135,11 @@ func (s *Server) submitEdit(ctx context.Context, q *request) (any, string, error
 		}
 		return s.refusedEdit(ctx, q, d, err), "", nil
 	}
-	would, err := s.o.Objects.PreviewReplace(ctx, d.Ref, d.Text)
+	var would kube.Difference
+	err = s.upToDate(ctx, &d, func() (err error) {
+		would, err = s.o.Objects.PreviewReplace(ctx, d.Ref, d.Text)
+		return err
+	})
 	if err != nil {
 		return s.refusedEdit(ctx, q, d, err), "", nil
 	}
@@ -143,6 +147,26 @@ func (s *Server) submitEdit(ctx context.Context, q *request) (any, string, error
 	d.Checked, d.Would, d.Same = identify(d.Text), differenceOf(lines), len(lines) == 0
 	return d, "", nil
 }
+
+// upToDate tries again after a conflict for which only the status of the object, or its version, has changed: a rollout changes both
+// all the time, and nothing of it is lost.
+func (s *Server) upToDate(ctx context.Context, d *editData, try func() error) error {
+	for range mostConflicts {
+		err := try()
+		if fault.KindOf(err) != fault.Conflict {
+			return err
+		}
+		now, failed := s.o.Objects.YAML(ctx, d.Ref)
+		if failed != nil || yamldiff.Essence(now) != yamldiff.Essence(d.Base) {
+			return err
+		}
+		d.Text, d.Base = yamldiff.WithVersion(d.Text, now), now
+	}
+	return try()
+}
+
+// mostConflicts is how often a text is brought up to date by itself.
+const mostConflicts = 5
 
 // refusedEdit says why a text cannot be applied. The text is kept.
 func (s *Server) refusedEdit(ctx context.Context, q *request, d editData, err error) editData {

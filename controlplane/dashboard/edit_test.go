@@ -118,6 +118,25 @@ func TestAConflictIsExplained(t *testing.T) {
 	}
 }
 
+// TestAStatusIsNoConflict: a rollout changes an object all the time, and takes nothing of the user's.
+func TestAStatusIsNoConflict(t *testing.T) {
+	r := newRig(t, shop()).logIn(false)
+	r.w.objects["deployments/shop/cart"] = strings.Replace(r.w.objects["deployments/shop/cart"], `"uid":"u1"`, `"uid":"u1","resourceVersion":"7"`, 1)
+	base := field(r.get(editCart).Body.String(), "base")
+	mine := strings.Replace(base, "replicas: 2\n  selector", "replicas: 3\n  selector", 1)
+	r.w.objects["deployments/shop/cart"] = strings.NewReplacer(`"resourceVersion":"7"`, `"resourceVersion":"8"`, `"status":{"replicas":2`, `"status":{"replicas":1`).Replace(r.w.objects["deployments/shop/cart"])
+	r.w.conflicts = 2
+	code, body, to := r.post(editCart, url.Values{"step": {stepDo}, "checked": {identify(mine)}, "base": {base}, "text": {mine}})
+	if code != 303 || !strings.HasSuffix(to, "done=edit") || len(r.w.written) != 1 || !strings.Contains(r.w.written[0], `resourceVersion: "8"`) || !strings.Contains(r.w.written[0], "replicas: 3") {
+		t.Errorf("%d leads to %s, written %q: %s", code, to, r.w.written, body)
+	}
+	// One that is refused for ever ends.
+	r.w.conflicts = 1000
+	if code, body, _ := r.post(editCart, url.Values{"step": {stepDo}, "checked": {identify(mine)}, "base": {base}, "text": {mine}}); code != 200 || !strings.Contains(body, "nothing but its status") {
+		t.Errorf("%d: %s", code, body)
+	}
+}
+
 func TestWhatCannotBeEdited(t *testing.T) {
 	r := newRig(t, shop()).logIn(false)
 	for path, want := range map[string]int{
