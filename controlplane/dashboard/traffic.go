@@ -57,7 +57,6 @@ type trafficEdge struct {
 	State                   string // English, for Words
 	Tone                    string
 	Y1, Y2, Speed           int
-	Policies                string
 }
 
 // endOf is what a pod belongs to, and where that has a page.
