@@ -46,4 +46,7 @@ var zhDash = map[string]string{
 	"from": "来源", "it is not known yet": "尚不可知", "measured since": "测量始于", "name asked": "查询的名称", "new per second": "每秒新建", "no start is recorded yet": "尚无启动记录",
 	"not measured yet; a sample is taken every half a minute while the dashboard is enabled": "尚未测量；仪表盘启用期间每半分钟采样一次", "nothing is being sent": "没有流量", "of": "共", "only of pods": "仅 Pod", "received per second": "每秒接收",
 	"sent per second": "每秒发送", "starts": "历次启动", "step": "步骤", "the steps in time; the table below has the same": "各步骤的时间；下方表格内容相同", "to": "目标", "took": "耗时", "denied": "被拦下", "unanswered": "无应答", "works": "正常",
+
+	// Advice about what goes on for longer.
+	"wait until one of them ends": "请等待其中一项结束", "the history has what was changed": "历史中有已做的更改",
 }

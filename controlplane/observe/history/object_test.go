@@ -177,6 +177,31 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+// TestShown: what people see of the past has no values of Secrets, nor what the API server keeps.
+func TestShown(t *testing.T) {
+	secret := object{
+		"apiVersion": "v1", "kind": "Secret",
+		"metadata": map[string]any{"name": "key", "uid": "u", "resourceVersion": "7", "annotations": map[string]any{lastApplied: "hunter2", "team": "shop"}},
+		"data":     map[string]any{"password": "aHVudGVyMg=="}, "stringData": map[string]any{"other": "hunter2"},
+	}
+	text := fmt.Sprint(shown(secret))
+	for _, value := range []string{"hunter2", "aHVudGVyMg", "resourceVersion", "uid"} {
+		if strings.Contains(text, value) {
+			t.Errorf("%s is in %s", value, text)
+		}
+	}
+	if !strings.Contains(text, "(hidden, 7 bytes)") || !strings.Contains(text, "team:shop") {
+		t.Errorf("it is %s", text)
+	}
+	if data, _ := secret["data"].(map[string]any); data["password"] != "aHVudGVyMg==" {
+		t.Error("the object itself was changed")
+	}
+	settings := object{"kind": "ConfigMap", "data": map[string]any{"a": "b"}}
+	if text := fmt.Sprint(shown(settings)); !strings.Contains(text, "a:b") {
+		t.Errorf("a ConfigMap is %s", text)
+	}
+}
+
 func TestUpdatable(t *testing.T) {
 	past := object{
 		"spec": map[string]any{"a": 1}, "status": map[string]any{"was": true},
