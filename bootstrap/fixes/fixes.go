@@ -1,4 +1,4 @@
-// Package fixes says what a program can do about a problem by itself, and judges whether it has helped. Terminal UI and dashboard
+// Package fixes says what a program can do about a problem on its own, and judges whether it has helped. Terminal UI and dashboard
 // offer the same.
 //
 // A fix is a command that the diagnosis has advised: one of bonsai that is certain to be right, or one of those of kubectl that ask or

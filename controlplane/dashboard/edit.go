@@ -165,7 +165,7 @@ func (s *Server) upToDate(ctx context.Context, d *editData, try func() error) er
 	return try()
 }
 
-// mostConflicts is how often a text is brought up to date by itself.
+// mostConflicts is how often a text is brought up to date without the user.
 const mostConflicts = 5
 
 // refusedEdit says why a text cannot be applied. The text is kept.

@@ -118,8 +118,8 @@ func TestAConflictIsExplained(t *testing.T) {
 	}
 }
 
-// TestAStatusIsNoConflict: a rollout changes an object all the time, and takes nothing of the user's.
-func TestAStatusIsNoConflict(t *testing.T) {
+// TestAStatusDoesNotConflict: a rollout changes an object all the time, and takes nothing of the user's.
+func TestAStatusDoesNotConflict(t *testing.T) {
 	r := newRig(t, shop()).logIn(false)
 	r.w.objects["deployments/shop/cart"] = strings.Replace(r.w.objects["deployments/shop/cart"], `"uid":"u1"`, `"uid":"u1","resourceVersion":"7"`, 1)
 	base := field(r.get(editCart).Body.String(), "base")

@@ -120,7 +120,7 @@ func (s *Server) judge(ctx context.Context, t *task, p *cluster.Problem) {
 	}
 }
 
-// runData is what the page run shows: a command of bonsai that mends a problem.
+// runData is what the page run shows: a command of bonsai that fixes a problem.
 type runData struct {
 	Line, Fix string
 	Problem   problemView
@@ -151,7 +151,7 @@ func (s *Server) loadRun(ctx context.Context, q *request) (any, error) {
 	return d, nil
 }
 
-// submitRun runs the command that mends a problem: the one that is advised now, whatever the form says.
+// submitRun runs the command that fixes a problem: the one that is advised now, whatever the form says.
 func (s *Server) submitRun(ctx context.Context, q *request) (any, string, error) {
 	p, c, err := s.cureOf(ctx, q, q.PostForm.Get("fix"))
 	if err != nil {

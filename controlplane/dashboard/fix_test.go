@@ -23,7 +23,7 @@ func (w *world) advise(c cluster.Command) *cluster.Problem {
 	return p
 }
 
-func TestProblemsAreMended(t *testing.T) {
+func TestProblemsAreFixed(t *testing.T) {
 	for name, c := range map[string]struct {
 		command     cluster.Command
 		path, shown string
@@ -76,7 +76,7 @@ func TestProblemsAreMended(t *testing.T) {
 	}
 }
 
-func TestACommandThatMends(t *testing.T) {
+func TestACommandThatFixes(t *testing.T) {
 	w := shop()
 	p := w.advise(cluster.Bonsai("addons", "enable").On("gateway").Cure())
 	r := newRig(t, w).logIn(false)

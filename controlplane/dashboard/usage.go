@@ -107,7 +107,7 @@ func plotOf(times []time.Time, list []cluster.NodeUsage, now time.Time, limit fl
 	top := cmp.Or(max(limit, most), 1)
 	var line strings.Builder
 	end := func() {
-		if strings.Contains(line.String(), "L") { // a point alone is no line
+		if strings.Contains(line.String(), "L") { // a point alone does not make a line
 			p.Lines = append(p.Lines, line.String())
 		}
 		line.Reset()

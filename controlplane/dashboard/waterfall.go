@@ -160,8 +160,8 @@ func birthOf(b cluster.Birth, now time.Time) *birthData {
 	return &birthData{b, fallOf(steps, elapsed)}
 }
 
-// errTold ends a stream of which the newest value is wanted.
-var errTold = errors.New("it was told")
+// errSent ends a stream of which the newest value is wanted.
+var errSent = errors.New("it was sent")
 
 // birth is the story of a pod as far as it is known now; nil if that takes longer than a moment.
 func (s *Server) birth(ctx context.Context, namespace, name string) (*birthData, error) {
@@ -170,9 +170,9 @@ func (s *Server) birth(ctx context.Context, namespace, name string) (*birthData,
 	var d *birthData
 	err := s.o.Cluster.Birth(ctx, namespace, name, func(b cluster.Birth) error {
 		d = birthOf(b, time.Now())
-		return errTold
+		return errSent
 	})
-	if errors.Is(err, errTold) || ctx.Err() != nil {
+	if errors.Is(err, errSent) || ctx.Err() != nil {
 		return d, nil
 	}
 	if err == nil && d == nil {

@@ -31,7 +31,7 @@ func TestDashboardChanges(t *testing.T) {
 		return strings.TrimSpace(c.Kubectl(t, append([]string{"get", "-n", "shop", "-o"}, args...)...))
 	}
 
-	// An edit; the object changes under the hands of the user, who is told.
+	// An edit; the object changes while the user edits it, which the page says.
 	b.Open(web)
 	b.Click(`.buttons a[href^="/edit"]`)
 	b.Until("the text", text+"?.value.includes('replicas:')")

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"archive/tar"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +21,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
@@ -190,12 +194,12 @@ func serveCounting(t *testing.T, images ...string) *countingRegistry {
 	r.url, r.stop = "http://"+l.Addr().String(), func() { _ = server.Close() }
 	t.Cleanup(r.stop)
 	go func() { _ = server.Serve(l) }()
-	for _, image := range images {
+	for i, image := range images {
 		target, err := name.ParseReference(l.Addr().String()+"/"+image, name.Insecure)
 		if err != nil {
 			t.Fatal(err)
 		}
-		img, err := mutate.Config(harness.Image(t, harness.Busybox), labelled(t))
+		img, err := mutate.Config(dated(t, harness.Image(t, harness.Busybox), time.Unix(int64(i), 0)), labelled(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -204,6 +208,55 @@ func serveCounting(t *testing.T, images ...string) *countingRegistry {
 		}
 	}
 	return r
+}
+
+// dated returns an image whose files have that time, so that its layers are its own: a node does not ask for those that it has.
+func dated(t *testing.T, img v1.Image, at time.Time) v1.Image {
+	t.Helper()
+	layers, err := img.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := empty.Image
+	for _, l := range layers {
+		var files bytes.Buffer
+		if err := redate(&files, l, at); err != nil {
+			t.Fatal(err)
+		}
+		own, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(files.Bytes())), nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all, err = mutate.AppendLayers(all, own); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+func redate(to io.Writer, l v1.Layer, at time.Time) (err error) {
+	from, err := l.Uncompressed()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	in, out := tar.NewReader(from), tar.NewWriter(to)
+	for {
+		h, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			return out.Close()
+		}
+		if err != nil {
+			return err
+		}
+		h.ModTime = at
+		if err := out.WriteHeader(h); err != nil {
+			return err
+		}
+		if _, err := io.Copy(out, in); err != nil {
+			return err
+		}
+	}
 }
 
 // most is how often the part that was fetched most often was fetched, and none forgets that.
