@@ -74,8 +74,7 @@ FUZZTIME ?= 60s
 fuzz = go test -run '^$$' -fuzztime $(1) -fuzz '^$(2)$$' ./$(3)
 
 .PHONY: fuzz
-fuzz: ## look for input that breaks the parsers of the DNS server, the gateway and cluster files, or commands that people copy (FUZZTIME=60s)
-fuzz: ## look for input that breaks the parsers of the DNS server, of cluster files and lessons, or commands that people copy (FUZZTIME=60s)
+fuzz: ## look for input that breaks parsers (DNS, gateway, cluster files, lessons) or commands that people copy (FUZZTIME=60s)
 	@tools/need.sh go
 	$(call fuzz,$(FUZZTIME),FuzzParse,dnsaddon/wire)
 	$(call fuzz,$(FUZZTIME),FuzzLookup,dnsaddon/zone)

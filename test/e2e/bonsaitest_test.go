@@ -206,7 +206,7 @@ func TestLibraryOwner(t *testing.T) {
 	if nodes != "" {
 		options = append(options, bonsaitest.Nodes(1))
 	}
-	fmt.Println("cluster", bonsaitest.Start(t, options...).Name) //nolint:forbidigo // the other test reads it
+	fmt.Println("cluster", bonsaitest.Start(t, options...).Name)
 	<-t.Context().Done()                                         // which is never
 }
 

@@ -52,12 +52,12 @@ func TestAClusterEndsWithItsOwner(t *testing.T) {
 		}, slog.New(slog.DiscardHandler))
 		done := make(chan struct{})
 		go func() { o.run(ctx); close(done) }()
-		time.Sleep(time.Hour) //nolint:forbidigo // the clock is synctest's
+		time.Sleep(time.Hour)
 		if deleted > 0 {
 			t.Error("the cluster was deleted while its owner runs")
 		}
 		of.Store(gone)
-		time.Sleep(time.Hour) //nolint:forbidigo // the clock is synctest's
+		time.Sleep(time.Hour)
 		if deleted > 0 {
 			t.Error("the owner was read again although nobody said that it is another")
 		}
@@ -78,7 +78,7 @@ func TestAClusterForNobodyStays(t *testing.T) {
 		}, slog.New(slog.DiscardHandler))
 		done := make(chan struct{})
 		go func() { o.run(ctx); close(done) }()
-		time.Sleep(time.Hour) //nolint:forbidigo // the clock is synctest's
+		time.Sleep(time.Hour)
 		cancel()
 		<-done
 	})
