@@ -90,7 +90,14 @@ func TestABrowserTrustsLocalNamesOnly(t *testing.T) {
 		}
 	}
 	for _, host := range []string{"web.shop.localhost", "shop.test", "a.home.arpa", "stolen.test"} {
-		if got := page(host); !strings.Contains(got, "reached "+host) {
+		got := page(host)
+		for range 4 { // on a busy machine the page's time is over before it has come, and nothing is shown
+			if got != "" {
+				break
+			}
+			got = page(host)
+		}
+		if !strings.Contains(got, "reached "+host) {
 			t.Errorf("%s: the browser shows %s", host, got)
 		}
 	}
