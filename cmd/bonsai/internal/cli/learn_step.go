@@ -72,8 +72,8 @@ func (c *class) show(r room, intro bool) error {
 	return c.printStep(r, intro)
 }
 
-// learnCheck says whether the current step is done.
-func (a *app) learnCheck(ctx context.Context, o learnOptions) error {
+// inCluster is what a verb does in the cluster.
+func (a *app) inCluster(ctx context.Context, o learnOptions, do func(*class) error) error {
 	c, err := a.class(o)
 	if err != nil {
 		return err
@@ -83,29 +83,43 @@ func (a *app) learnCheck(ctx context.Context, o learnOptions) error {
 		return err
 	}
 	defer leave()
-	r, err := c.current(ctx)
-	if err != nil {
-		return err
-	}
-	if r.record.Step >= len(r.Steps) {
-		return c.printOver(r)
-	}
-	if c.o.follow {
-		return c.followSteps(ctx, r)
-	}
-	c.diagnose(ctx, r)
-	at := r.record.Step
-	v, err := r.Steps[at].Check(ctx, c.world, r.namespace)
-	if err != nil {
-		return err
-	}
-	if err := c.judged(r, v); err != nil {
-		return err
-	}
-	if err := c.printVerdict(r, at, v); err != nil {
-		return err
-	}
-	return c.notDone(r, v)
+	return do(c)
+}
+
+// atStep is what a verb does with the current step. After the last one it says that all are done.
+func (a *app) atStep(ctx context.Context, o learnOptions, do func(*class, room) error) error {
+	return a.inCluster(ctx, o, func(c *class) error {
+		r, err := c.current(ctx)
+		if err != nil {
+			return err
+		}
+		if r.record.Step >= len(r.Steps) {
+			return c.printOver(r)
+		}
+		return do(c, r)
+	})
+}
+
+// learnCheck says whether the current step is done.
+func (a *app) learnCheck(ctx context.Context, o learnOptions) error {
+	return a.atStep(ctx, o, func(c *class, r room) error {
+		if c.o.follow {
+			return c.followSteps(ctx, r)
+		}
+		c.diagnose(ctx, r)
+		at := r.record.Step
+		v, err := r.Steps[at].Check(ctx, c.world, r.namespace)
+		if err != nil {
+			return err
+		}
+		if err := c.judged(r, v); err != nil {
+			return err
+		}
+		if err := c.printVerdict(r, at, v); err != nil {
+			return err
+		}
+		return c.notDone(r, v)
+	})
 }
 
 // judged records a verdict.
@@ -136,15 +150,10 @@ func (c *class) notDone(r room, v learn.Verdict) error {
 
 // learnNext goes on.
 func (a *app) learnNext(ctx context.Context, o learnOptions) error {
-	c, err := a.class(o)
-	if err != nil {
-		return err
-	}
-	leave, err := c.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
+	return a.inCluster(ctx, o, func(c *class) error { return c.next(ctx) })
+}
+
+func (c *class) next(ctx context.Context) error {
 	if c.o.faults {
 		return c.nextFault(ctx)
 	}
@@ -181,33 +190,19 @@ func (a *app) learnNext(ctx context.Context, o learnOptions) error {
 
 // learnHint gives the next hint of the current step.
 func (a *app) learnHint(ctx context.Context, o learnOptions) error {
-	c, err := a.class(o)
-	if err != nil {
-		return err
-	}
-	leave, err := c.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	r, err := c.current(ctx)
-	if err != nil {
-		return err
-	}
-	if r.record.Step >= len(r.Steps) {
-		return c.printOver(r)
-	}
-	c.diagnose(ctx, r)
-	step := r.Steps[r.record.Step]
-	n := min(r.record.Hints, step.HintCount()-1)
-	if r.record.Hints < step.HintCount() {
-		r.record.Hints++
-		r.record.AllHints++
-	}
-	if err := c.save(); err != nil {
-		return err
-	}
-	return c.printHint(r, step, n)
+	return a.atStep(ctx, o, func(c *class, r room) error {
+		c.diagnose(ctx, r)
+		step := r.Steps[r.record.Step]
+		n := min(r.record.Hints, step.HintCount()-1)
+		if r.record.Hints < step.HintCount() {
+			r.record.Hints++
+			r.record.AllHints++
+		}
+		if err := c.save(); err != nil {
+			return err
+		}
+		return c.printHint(r, step, n)
+	})
 }
 
 // learnReset takes a lesson away.
