@@ -201,39 +201,45 @@ func (b *builder) gatewayStatuses() {
 	}
 }
 
+// tally is what the listeners of one Gateway or ListenerSet are together. The failure is that of the first one that is not up.
+type tally struct {
+	all, usable, up int
+	failure         string
+}
+
+// listenerStatus is the status of a listener, which it adds to the tally; before are the conditions that it had.
+func (b *builder) listenerStatus(t *tally, l *gatewayListener, up bool, message string, before []metav1.Condition, generation int64) gatewayv1.ListenerStatus {
+	t.all++
+	if l.usable() {
+		t.usable++
+	}
+	if up {
+		t.up++
+	} else if t.failure == "" {
+		t.failure = message
+	}
+	return gatewayv1.ListenerStatus{
+		Name: l.spec.Name, SupportedKinds: l.kinds, AttachedRoutes: int32(len(l.attached)), Conditions: b.listenerConditions(l, before, generation, up, message),
+	}
+}
+
 func (b *builder) gatewayStatus(g *gateway) gatewayv1.GatewayStatus {
 	var status gatewayv1.GatewayStatus
 	old, generation := g.object.Status, g.object.Generation
 	shared := map[netip.Addr]bool{}
-	usable, programmed := 0, 0
-	failure := ""
-	own := 0
+	before := map[gatewayv1.SectionName][]metav1.Condition{}
+	for _, o := range old.Listeners {
+		before[o.Name] = o.Conditions
+	}
+	var own tally
 	for _, l := range g.listeners {
 		up, message := b.listening(l)
 		for _, a := range up {
 			shared[a] = true
 		}
-		if l.set != nil { // whose status has it
-			continue
+		if l.set == nil { // else the status of its ListenerSet has it
+			status.Listeners = append(status.Listeners, b.listenerStatus(&own, l, len(up) > 0, message, before[l.spec.Name], generation))
 		}
-		own++
-		if l.usable() {
-			usable++
-		}
-		if len(up) > 0 {
-			programmed++
-		} else if failure == "" {
-			failure = message
-		}
-		var before []metav1.Condition
-		for _, o := range old.Listeners {
-			if o.Name == l.spec.Name {
-				before = o.Conditions
-			}
-		}
-		status.Listeners = append(status.Listeners, gatewayv1.ListenerStatus{
-			Name: l.spec.Name, SupportedKinds: l.kinds, AttachedRoutes: int32(len(l.attached)), Conditions: b.listenerConditions(l, before, generation, len(up) > 0, message),
-		})
 	}
 	ready := false
 	front, fronted := b.out.Fronts[frontKey(g.object)]
@@ -265,9 +271,9 @@ func (b *builder) gatewayStatus(g *gateway) gatewayv1.GatewayStatus {
 		accepted(false, g.refused, "infrastructure.parametersRef has no meaning here")
 	case g.refused == gatewayv1.GatewayReasonAddressNotUsable:
 		accepted(true, gatewayv1.GatewayReasonAccepted, "")
-	case usable == 0:
+	case own.usable == 0:
 		accepted(false, gatewayv1.GatewayReasonListenersNotValid, "no listener is valid")
-	case usable < own:
+	case own.usable < own.all:
 		accepted(true, gatewayv1.GatewayReasonListenersNotValid, "some listeners are not valid")
 	default:
 		accepted(true, gatewayv1.GatewayReasonAccepted, "")
@@ -284,16 +290,16 @@ func (b *builder) gatewayStatus(g *gateway) gatewayv1.GatewayStatus {
 	switch {
 	case g.refused == gatewayv1.GatewayReasonAddressNotUsable:
 		done(false, g.refused, "an address is neither one of this cluster's nodes nor one that load balancers may have, or there is more than one")
-	case g.refused != "" || usable == 0:
+	case g.refused != "" || own.usable == 0:
 		done(false, gatewayv1.GatewayReasonInvalid, "nothing of it can be served")
-	case programmed == 0 && len(b.in.Nodes) == 0:
+	case own.up == 0 && len(b.in.Nodes) == 0:
 		done(false, gatewayv1.GatewayReasonNoResources, "the cluster has no nodes")
-	case programmed == 0:
-		done(false, gatewayv1.GatewayReasonPending, failure)
+	case own.up == 0:
+		done(false, gatewayv1.GatewayReasonPending, own.failure)
 	case fronted && !address.IsValid():
 		done(false, gatewayv1.GatewayReasonAddressNotAssigned, fmt.Sprintf("Service %s has no address yet", front.Service))
 	default:
-		done(true, gatewayv1.GatewayReasonProgrammed, failure)
+		done(true, gatewayv1.GatewayReasonProgrammed, own.failure)
 		ready = true
 	}
 	if b.in.ListenerSets != nil {

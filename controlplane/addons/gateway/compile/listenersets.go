@@ -83,26 +83,14 @@ func (b *builder) listenerSetStatuses(g *gateway, ready bool) (attached int32) {
 
 func (b *builder) listenerSetStatus(s *listenerSet, ready bool) (status gatewayv1.ListenerSetStatus, accepted bool) {
 	old, generation := s.object.Status, s.object.Generation
-	usable, up, failure := 0, 0, ""
+	before := map[gatewayv1.SectionName][]metav1.Condition{}
+	for _, o := range old.Listeners {
+		before[o.Name] = o.Conditions
+	}
+	var own tally
 	for _, l := range s.listeners {
 		at, message := b.listening(l)
-		if l.usable() {
-			usable++
-		}
-		if len(at) > 0 {
-			up++
-		} else if failure == "" {
-			failure = message
-		}
-		var before []metav1.Condition
-		for _, o := range old.Listeners {
-			if o.Name == l.spec.Name {
-				before = o.Conditions
-			}
-		}
-		status.Listeners = append(status.Listeners, gatewayv1.ListenerEntryStatus{
-			Name: l.spec.Name, SupportedKinds: l.kinds, AttachedRoutes: int32(len(l.attached)), Conditions: b.listenerConditions(l, before, generation, len(at) > 0, message),
-		})
+		status.Listeners = append(status.Listeners, gatewayv1.ListenerEntryStatus(b.listenerStatus(&own, l, len(at) > 0, message, before[l.spec.Name], generation)))
 	}
 	say := func(kind gatewayv1.ListenerSetConditionType, ok bool, reason, message string) {
 		b.condition(&status.Conditions, old.Conditions, generation, string(kind), ok, reason, message)
@@ -118,20 +106,20 @@ func (b *builder) listenerSetStatus(s *listenerSet, ready bool) (status gatewayv
 		return neither(s.refused.reason, s.refused.reason, s.refused.message)
 	case s.gateway.refused != "":
 		return neither(string(gatewayv1.ListenerSetReasonParentNotAccepted), "ParentNotProgrammed", "the Gateway is not accepted")
-	case usable == 0:
+	case own.usable == 0:
 		return neither(notValid, notValid, "no listener is valid")
-	case usable < len(s.listeners):
+	case own.usable < own.all:
 		say(gatewayv1.ListenerSetConditionAccepted, true, notValid, "some listeners are not valid")
 	default:
 		say(gatewayv1.ListenerSetConditionAccepted, true, string(gatewayv1.ListenerSetReasonAccepted), "")
 	}
 	switch {
-	case up == 0:
-		say(gatewayv1.ListenerSetConditionProgrammed, false, string(gatewayv1.ListenerSetReasonPending), failure)
+	case own.up == 0:
+		say(gatewayv1.ListenerSetConditionProgrammed, false, string(gatewayv1.ListenerSetReasonPending), own.failure)
 	case !ready:
 		say(gatewayv1.ListenerSetConditionProgrammed, false, "ParentNotProgrammed", "the Gateway is not programmed yet")
 	default:
-		say(gatewayv1.ListenerSetConditionProgrammed, true, string(gatewayv1.ListenerSetReasonProgrammed), failure)
+		say(gatewayv1.ListenerSetConditionProgrammed, true, string(gatewayv1.ListenerSetReasonProgrammed), own.failure)
 	}
 	return status, true
 }
