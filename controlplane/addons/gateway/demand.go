@@ -15,6 +15,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"bonsai/controlplane/addons"
+	"bonsai/controlplane/addons/definitions"
 	"bonsai/controlplane/addons/gateway/compile"
 )
 
@@ -126,7 +127,7 @@ func definitionsInformer(c addons.Cluster) (cache.SharedIndexInformer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create a client for metadata: %w", err)
 	}
-	return metadatainformer.NewFilteredMetadataInformer(client, customResourceDefinitions, metav1.NamespaceAll, 0, cache.Indexers{}, func(o *metav1.ListOptions) {
+	return metadatainformer.NewFilteredMetadataInformer(client, definitions.Resource, metav1.NamespaceAll, 0, cache.Indexers{}, func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", gateways.GroupResource().String()).String()
 	}).Informer(), nil
 }

@@ -21,9 +21,8 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"bonsai/controlplane/addons"
+	"bonsai/controlplane/addons/definitions"
 )
-
-var customResourceDefinitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 
 // routeResources are the routes of Gateway API that have hosts, with their kinds.
 func routeResources() map[string]string {
@@ -63,7 +62,7 @@ func watch(c addons.Cluster, touch func()) (*watched, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create a client for metadata: %w", err)
 	}
-	w.definitions = metadatainformer.NewFilteredMetadataInformer(client, customResourceDefinitions, metav1.NamespaceAll, 0, cache.Indexers{}, nil).Informer()
+	w.definitions = metadatainformer.NewFilteredMetadataInformer(client, definitions.Resource, metav1.NamespaceAll, 0, cache.Indexers{}, nil).Informer()
 	return w, w.definitions.SetTransform(bare)
 }
 

@@ -17,12 +17,13 @@ import (
 
 	"bonsai/bootstrap/cluster"
 	"bonsai/controlplane/addons"
+	"bonsai/controlplane/addons/definitions"
 )
 
 // newDynamic is an API without definitions and policies.
 func newDynamic() *dynamicfake.FakeDynamicClient {
 	return dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
-		customResourceDefinitions: "CustomResourceDefinitionList", clusterPolicies: "ClusterNetworkPolicyList",
+		definitions.Resource: "CustomResourceDefinitionList", clusterPolicies: "ClusterNetworkPolicyList",
 	})
 }
 
@@ -58,7 +59,7 @@ func TestClusterPoliciesAreDefinedAfterTheNodes(t *testing.T) {
 		api := w.c.Dynamic.Resource(clusterPolicies)
 		defined := func() bool {
 			synctest.Wait()
-			_, err := w.c.Dynamic.Resource(customResourceDefinitions).Get(t.Context(), clusterPolicies.GroupResource().String(), metav1.GetOptions{})
+			_, err := w.c.Dynamic.Resource(definitions.Resource).Get(t.Context(), clusterPolicies.GroupResource().String(), metav1.GetOptions{})
 			return err == nil
 		}
 		defer w.run()()
@@ -149,7 +150,7 @@ func TestADefinitionOfAnotherVersionIsLeft(t *testing.T) {
 		theirs := &unstructured.Unstructured{Object: map[string]any{
 			"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": map[string]any{"name": clusterPolicies.GroupResource().String()},
 		}}
-		if _, err := api.Resource(customResourceDefinitions).Create(t.Context(), theirs, metav1.CreateOptions{}); err != nil {
+		if _, err := api.Resource(definitions.Resource).Create(t.Context(), theirs, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		api.PrependReactor("list", clusterPolicies.Resource, func(clienttesting.Action) (bool, runtime.Object, error) {
@@ -160,7 +161,7 @@ func TestADefinitionOfAnotherVersionIsLeft(t *testing.T) {
 		w.is(cluster.AddonInstalling, "is being installed")
 		time.Sleep(defineLimit + time.Second)
 		w.is(cluster.AddonDegraded, "ClusterNetworkPolicies are not served as policy.networking.k8s.io/v1beta1")
-		if o, err := api.Resource(customResourceDefinitions).Get(t.Context(), theirs.GetName(), metav1.GetOptions{}); err != nil || o.Object["spec"] != nil {
+		if o, err := api.Resource(definitions.Resource).Get(t.Context(), theirs.GetName(), metav1.GetOptions{}); err != nil || o.Object["spec"] != nil {
 			t.Errorf("the definition is replaced: %v, %v", o, err)
 		}
 	})
