@@ -12,21 +12,8 @@ dir=$OUT/defaults
 cluster=defaults
 export BONSAI_HOME=$dir/home KUBECONFIG=$dir/kubeconfig
 
-# The daemon must not inherit the lock.
-bonsai() { "$ROOT/bin/bonsai" "$1" -p "$cluster" "${@:2}" 9>&-; }
-
-finish() {
-	local code=$?
-	trap '' INT TERM HUP
-	bonsai delete >/dev/null || true
-	exit "$code"
-}
-
 main() {
-	[[ -x $ROOT/bin/bonsai ]] || die "bin/bonsai is missing: run make conformance-defaults"
-	mkdir -p "$dir"
-	exec 9>"$dir/lock"
-	flock -n 9 || die "another run uses $dir"
+	begin conformance-defaults "$dir/lock" "$dir"
 
 	renew "$BIN" go.mod go.sum lib.sh
 	local component flags
@@ -37,12 +24,10 @@ main() {
 	program etcd go.etcd.io/etcd/server/v3
 	(cd "$KIT" && go build -o "$BIN/" ./cmd/defaults)
 
-	if [[ -d $BONSAI_HOME ]]; then
-		bonsai delete >/dev/null 2>&1 || true # what a run left behind that was killed
-	fi
+	leftovers
 	rm -rf "$dir/kubeadm"
 	mkdir -m 700 "$dir/kubeadm"
-	trap finish EXIT
+	trap 'finish discard' EXIT
 	bonsai start --nodes 1 ${KUBERNETES:+--kubernetes-version "$KUBERNETES"} >&2 || die "the cluster did not start"
 	bonsai addons enable network-policy >&2 # it is; this waits for the resource definition that it installs
 	"$BIN/defaults" -bin "$BIN" -dir "$dir/kubeadm" -version "$VERSION" -emulate "${KUBERNETES:-}" \

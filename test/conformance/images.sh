@@ -29,9 +29,7 @@ archive() {
 image() {
 	local tar
 	tar=$(archive "$1")
-	tar -C "$2" --sort=name --numeric-owner --owner=0 --group=0 --mtime=@0 -c . |
-		"$BIN/archive" "$tar.new" "$1" "${@:3}"
-	mv "$tar.new" "$tar"
+	pack "$2" "$tar" "$1" "${@:3}"
 	say "$1: $(du -h "$tar" | cut -f1)"
 }
 

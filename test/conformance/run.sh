@@ -25,40 +25,25 @@ report=$OUT/report
 [[ -z ${KUBERNETES:-} ]] || report+=-$KUBERNETES
 [[ -z ${VM:-} ]] || report+=-$VM
 [[ -z ${FOCUS:-}${SKIP:-} ]] || report+=-selected
-child='' registry='' interrupted=''
+registry=''
 
-# bonsai VERB ARGUMENT...: for the cluster of this run. The daemon must not inherit the lock.
-bonsai() {
-	if [[ -n ${VM:-} ]]; then
-		# Emulation is up to 40 times slower than the machines for which the limits on bonsai's waits are chosen.
-		vm run-as-dev env BONSAI_WAIT_SCALE=30 bonsai "$1" -p "$cluster" "${@:2}" 9>&-
-	else
-		"$ROOT/bin/bonsai" "$1" -p "$cluster" "${@:2}" 9>&-
-	fi
-}
+if [[ -n ${VM:-} ]]; then
+	# Emulation is up to 40 times slower than the machines for which the limits on bonsai's waits are chosen.
+	bonsai() { vm run-as-dev env BONSAI_WAIT_SCALE=30 bonsai "$1" -p "$cluster" "${@:2}" 9>&-; }
+fi
 
 vm() { "$ROOT/test/vm/vm.sh" "$@"; }
 
-# Whatever happens, nothing is left behind.
-finish() {
-	local code=$?
-	trap '' INT TERM HUP
+# end: nothing is left behind.
+end() {
 	[[ -z $registry ]] || kill "$registry" 2>/dev/null || true
-	if [[ -n ${VM:-} ]]; then
-		[[ -n ${KEEP:-} ]] && say "the machine is kept: VM_SUITE=$VM test/vm/vm.sh run-as-dev bonsai status" || vm down
+	if [[ -z ${VM:-} ]]; then
+		leave
 	elif [[ -n ${KEEP:-} ]]; then
-		say "the cluster is kept: BONSAI_HOME=$BONSAI_HOME KUBECONFIG=$KUBECONFIG bin/bonsai status -p $cluster"
+		say "the machine is kept: VM_SUITE=$VM test/vm/vm.sh run-as-dev bonsai status"
 	else
-		bonsai delete >/dev/null || true
+		vm down
 	fi
-	exit "$code"
-}
-
-# The tests end first, and then finish deletes the cluster.
-interrupt() {
-	interrupted=1
-	[[ -n $child ]] || exit 130
-	kill "$child" 2>/dev/null || true
 }
 
 # prepare: builds what is missing, and selects the tests.
@@ -81,10 +66,7 @@ tests_of() {
 }
 
 start() {
-	[[ -z ${VM:-} ]] || boot
-	if [[ -d $BONSAI_HOME && -z ${VM:-} ]]; then
-		bonsai delete >/dev/null 2>&1 || true # what a run left behind that was killed
-	fi
+	if [[ -n ${VM:-} ]]; then boot; else leftovers; fi
 	# Unquoted on purpose: flags.
 	# shellcheck disable=SC2086
 	bonsai start --nodes 2 ${KUBERNETES:+--kubernetes-version "$KUBERNETES"} ${START_ARGS:-}
@@ -149,12 +131,9 @@ tests() {
 # One command to the end, so that a change of this file during a run changes nothing.
 main() {
 	[[ -z ${VM:-} ]] || export VM_SUITE=$VM
-	[[ -x $ROOT/bin/bonsai ]] || die "bin/bonsai is missing: run make conformance"
-	mkdir -p "$OUT"
-	exec 9>"$OUT/lock"
-	flock -n 9 || die "another run uses $OUT"
+	begin conformance "$OUT/lock" "$OUT"
 	prepare
-	trap finish EXIT
+	trap 'finish end' EXIT
 	trap interrupt INT TERM HUP
 	start
 	serve
