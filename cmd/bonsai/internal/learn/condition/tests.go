@@ -119,7 +119,11 @@ func (t question) eval(w world) Result {
 	case "status":
 		return Result{OK: a.Code != 0 && compare(a.Code, t.with.op, t.with.want), Seen: a.Seen}
 	default: // has
-		return Result{OK: a.OK && strings.Contains(a.Body, t.with.want), Seen: a.Seen}
+		r := Result{OK: a.OK && strings.Contains(a.Body, t.with.want), Seen: a.Seen}
+		if first, _, _ := strings.Cut(strings.TrimSpace(a.Body), "\n"); a.OK && !r.OK && first != "" {
+			r.Seen += ": " + first // an answer, but another one
+		}
+		return r
 	}
 }
 func (t question) needs(string) []Need { return nil }

@@ -27,10 +27,11 @@ func catchFatal() {
 // making keeps commands from being made at the same time.
 var making sync.Mutex
 
-// runKubectl runs the kubectl that is in bonsai in this process: hundreds of processes would take longer than the lessons.
-func runKubectl(kubeconfig string, stdin string, args ...string) (output string, err error) {
+// runKubectl runs the kubectl that is in bonsai in this process: hundreds of processes would take longer than the lessons. It has no
+// input: for "-f -" kubectl reads that of the process, whatever streams it is given.
+func runKubectl(kubeconfig string, args ...string) (output string, err error) {
 	var out bytes.Buffer
-	streams := genericiooptions.IOStreams{In: strings.NewReader(stdin), Out: &out, ErrOut: &out}
+	streams := genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &out}
 	defer func() {
 		if p := recover(); p != nil {
 			f, ok := p.(fatal)

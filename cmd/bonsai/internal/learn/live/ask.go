@@ -67,6 +67,8 @@ func (w *World) get(ctx context.Context, q condition.Question) condition.Answer 
 	path, query, _ := strings.Cut(path, "?")
 	// In one piece: only then a slash at the end stays, without which the API server redirects.
 	request := w.raw.Get().AbsPath("/api/v1/namespaces/" + q.Namespace + "/services/" + service + "/proxy/" + path).MaxRetries(0)
+	// As curl asks. A client of the API server prefers JSON, and programs answer that with something else than learners see.
+	request = request.SetHeader("Accept", "*/*")
 	for pair := range strings.SplitSeq(query, "&") {
 		if key, value, ok := strings.Cut(pair, "="); ok {
 			request = request.Param(key, value)

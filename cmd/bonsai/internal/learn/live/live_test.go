@@ -50,6 +50,13 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() { s.mu.Unlock() }()
 	switch {
+	case strings.Contains(r.URL.Path, "/proxy/hello"): // as bonsai/hello does
+		if strings.Contains(r.Header.Get("Accept"), "application/json") {
+			fmt.Fprint(w, `{"pod":"web-1"}`)
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		fmt.Fprint(w, "Hello from web-1\n")
 	case strings.Contains(r.URL.Path, "/proxy/healthz"):
 		fmt.Fprint(w, "ok "+r.URL.RawQuery)
 	case strings.Contains(r.URL.Path, "/proxy/broken"):
@@ -205,12 +212,14 @@ func TestFollow(t *testing.T) {
 func TestQuestions(t *testing.T) {
 	w := open(t, &server{})
 	for text, want := range map[string]condition.Result{
-		"dns web answers":                {OK: true, Seen: "10.96.0.7"},
-		"dns wbe answers":                {Seen: "NXDOMAIN"},
-		"dns a.b.c fails":                {OK: true, Seen: "SERVFAIL"},
-		"reach client web:80":            {OK: true, Seen: "reached"},
-		"reach client db:80":             {Seen: "no pod"},
-		`http web:80/healthz?a=b has a=`: {OK: true, Seen: "HTTP 200"},
+		"dns web answers":                         {OK: true, Seen: "10.96.0.7"},
+		"dns wbe answers":                         {Seen: "NXDOMAIN"},
+		"dns a.b.c fails":                         {OK: true, Seen: "SERVFAIL"},
+		"reach client web:80":                     {OK: true, Seen: "reached"},
+		"reach client db:80":                      {Seen: "no pod"},
+		`http web:80/healthz?a=b has a=`:          {OK: true, Seen: "HTTP 200"},
+		`http web:80/hello has "Hello from web-"`: {OK: true, Seen: "HTTP 200"},
+		`http web:80/hello has "Hello from db-"`:  {Seen: "HTTP 200: Hello from web-1"},
 		"http web:80/broken status = 503": {
 			OK: true, Seen: "HTTP 503"},
 		"http web:80/broken answers": {Seen: "HTTP 503"},
