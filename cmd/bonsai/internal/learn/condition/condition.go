@@ -57,10 +57,12 @@ type Question struct {
 
 // Answer is what was seen. With OK false Seen says why: NXDOMAIN, refused, a timeout.
 type Answer struct {
-	OK   bool
-	Code int    // of HTTP
-	Body string // of HTTP, its beginning
-	Seen string
+	OK bool
+	// Unasked says that the question could not be asked, as with a pod that does not run: so it is no answer of any kind.
+	Unasked bool
+	Code    int    // of HTTP
+	Body    string // of HTTP, its beginning
+	Seen    string
 }
 
 // Need is what has to be known for a condition.
@@ -73,7 +75,7 @@ type Need struct {
 type Result struct {
 	OK   bool
 	Seen string
-	// Unknown says that a question has no answer yet: neither the condition nor its opposite holds.
+	// Unknown says that a question has no answer yet, or cannot be asked: neither the condition nor its opposite holds.
 	Unknown bool
 }
 

@@ -64,6 +64,7 @@ func shop(t *testing.T) cluster {
 		"http shop web:80/broken":    {Code: 503, Seen: "503"},
 		"reach shop client web:80":   {OK: true},
 		"reach shop client empty:80": {Seen: "endpoints"},
+		"reach shop pending web:80":  {Unasked: true, Seen: "it does not run"},
 	}}
 }
 
@@ -128,6 +129,8 @@ func TestConditions(t *testing.T) {
 		"not reach unasked web:80 and pod/web-1 exists":                          false,
 		`http web:80/healthz has "ok"`:                                           true,
 		"http web:80/broken status = 503":                                        true,
+		"reach pending web:80":                                                   false,
+		"not reach pending web:80":                                               false, // nobody can say so
 		"http web:80/broken answers":                                             false,
 		"reach client web:80":                                                    true,
 		"not reach client empty:80":                                              true,

@@ -108,8 +108,8 @@ type question struct {
 
 func (t question) eval(w world) Result {
 	a := w.view.Ask(w.ctx, Question{t.topic, w.namespace, t.of})
-	if a == (Answer{}) {
-		return Result{Unknown: true}
+	if a == (Answer{}) || a.Unasked {
+		return Result{Unknown: true, Seen: a.Seen}
 	}
 	switch t.how {
 	case "answers":

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -200,10 +199,7 @@ func (r *room) do(t *testing.T, actions []learn.Action, mayFail bool) {
 		var err error
 		switch words, bad := a.Words(); {
 		case a.Manifest != "":
-			file := filepath.Join(t.TempDir(), "manifest.yaml")
-			if err = os.WriteFile(file, []byte(a.Manifest), 0o600); err == nil {
-				_, err = runKubectl(r.file, "-n", r.namespace, "apply", "-f", file)
-			}
+			err = applyManifest(r.file, r.namespace, a.Manifest)
 		case bad != nil:
 			t.Fatal(bad)
 		case words[0] == "k":

@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 
@@ -12,6 +14,22 @@ import (
 	kubectlcmd "k8s.io/kubectl/pkg/cmd"
 	"k8s.io/kubectl/pkg/cmd/util"
 )
+
+// applyManifest applies a manifest from a file: for "-f -" kubectl reads the input of the process, whatever streams it is given.
+// The file has a short name, as kubectl takes a comma in it, which names of tests have, for the end of it.
+func applyManifest(kubeconfig, namespace, manifest string) error {
+	f, err := os.CreateTemp("", "bt-*.yaml")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }()
+	_, err = f.WriteString(manifest)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	_, err = runKubectl(kubeconfig, "-n", namespace, "apply", "-f", f.Name())
+	return err
+}
 
 // fatal is what a command of kubectl ends with that would end the process.
 type fatal struct {
@@ -28,7 +46,7 @@ func catchFatal() {
 var making sync.Mutex
 
 // runKubectl runs the kubectl that is in bonsai in this process: hundreds of processes would take longer than the lessons. It has no
-// input: for "-f -" kubectl reads that of the process, whatever streams it is given.
+// input.
 func runKubectl(kubeconfig string, args ...string) (output string, err error) {
 	var out bytes.Buffer
 	streams := genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &out}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -46,13 +47,20 @@ func (w *World) lookup(ctx context.Context, q condition.Question) condition.Answ
 	}
 	found, err := w.daemon.DNSLookup(ctx, cluster.DNSQuestion{Name: name})
 	if err != nil {
-		return condition.Answer{Seen: short(err)}
+		return condition.Answer{Unasked: true, Seen: short(err)}
 	}
 	a := condition.Answer{Seen: "NXDOMAIN"}
 	for _, s := range found.Steps {
-		if s.Rcode == "NOERROR" && len(s.Answers) > 0 {
-			fields := strings.Fields(s.Answers[len(s.Answers)-1])
-			return condition.Answer{OK: true, Seen: fields[len(fields)-1]}
+		for _, record := range s.Answers {
+			fields := strings.Fields(record)
+			if len(fields) == 0 {
+				continue
+			}
+			value := fields[len(fields)-1]
+			if _, err := netip.ParseAddr(value); err == nil {
+				return condition.Answer{OK: true, Seen: value}
+			}
+			a.Seen = "alias of " + value // of a name that nobody has
 		}
 		if s.Rcode != "NXDOMAIN" && s.Rcode != "NOERROR" {
 			a.Seen = s.Rcode
@@ -82,7 +90,7 @@ func (w *World) get(ctx context.Context, q condition.Question) condition.Answer 
 		if own.Message != "" { // the API server's words: it had nobody to ask
 			return condition.Answer{Seen: own.Message}
 		}
-		return condition.Answer{Seen: short(err)}
+		return condition.Answer{Unasked: ctx.Err() == nil, Seen: short(err)} // to be silent is an answer, of the Service
 	}
 	return condition.Answer{OK: code < 400, Code: code, Body: string(body), Seen: fmt.Sprintf("HTTP %d", code)}
 }
@@ -93,10 +101,11 @@ func (w *World) reach(ctx context.Context, q condition.Question) condition.Answe
 	i := strings.LastIndexByte(to, ':')
 	way, err := w.daemon.Why(ctx, cluster.WhyQuestion{From: q.Namespace + "/" + from, To: to[:i], Port: to[i+1:], Namespace: q.Namespace})
 	if err != nil {
-		return condition.Answer{Seen: short(err)}
+		return condition.Answer{Unasked: true, Seen: short(err)}
 	}
 	a := condition.Answer{OK: way.Reaches, Seen: "reached"}
 	if !way.Reaches {
+		a.Unasked = way.Ends == cluster.WhySource // nobody was there to ask
 		a.Seen = string(way.Ends)
 		if j := slices.IndexFunc(way.Steps, func(s cluster.WhyStep) bool { return s.Topic == way.Ends }); j >= 0 {
 			a.Seen = way.Steps[j].Saw

@@ -116,6 +116,10 @@ func (daemon) DNSLookup(_ context.Context, q cluster.DNSQuestion) (a cluster.DNS
 	switch q.Name {
 	case "web.n":
 		a.Steps = []cluster.DNSStep{{Rcode: "NXDOMAIN"}, {Rcode: "NOERROR", Answers: []string{"web.n.svc.cluster.local. 5 IN A 10.96.0.7"}}}
+	case "alias.n":
+		a.Steps = []cluster.DNSStep{{Rcode: "NXDOMAIN"}, {Rcode: "NOERROR", Answers: []string{"alias.n.svc.cluster.local. 5 IN CNAME db."}}}
+	case "chain.n":
+		a.Steps = []cluster.DNSStep{{Rcode: "NOERROR", Answers: []string{"chain.n. 5 IN CNAME web.n.", "web.n. 5 IN A 10.96.0.7"}}}
 	case "a.b.c":
 		a.Steps = []cluster.DNSStep{{Rcode: "SERVFAIL"}}
 	default:
@@ -125,6 +129,10 @@ func (daemon) DNSLookup(_ context.Context, q cluster.DNSQuestion) (a cluster.DNS
 }
 
 func (daemon) Why(_ context.Context, q cluster.WhyQuestion) (w cluster.Why, err error) {
+	if q.From == "n/pending" {
+		w.Ends, w.Steps = cluster.WhySource, []cluster.WhyStep{{Topic: cluster.WhySource, Saw: "it does not run"}}
+		return w, nil
+	}
 	if q.From != "n/client" || q.Port != "80" || q.Namespace != "n" {
 		return w, fmt.Errorf("asked %+v", q)
 	}
@@ -212,6 +220,10 @@ func TestFollow(t *testing.T) {
 func TestQuestions(t *testing.T) {
 	w := open(t, &server{})
 	for text, want := range map[string]condition.Result{
+		"not reach client db:80":                  {OK: true, Seen: "no pod"},
+		"not reach pending db:80":                 {Unknown: true, Seen: "it does not run"},
+		"dns alias answers":                       {Seen: "alias of db."},
+		"dns chain answers":                       {OK: true, Seen: "10.96.0.7"},
 		"dns web answers":                         {OK: true, Seen: "10.96.0.7"},
 		"dns wbe answers":                         {Seen: "NXDOMAIN"},
 		"dns a.b.c fails":                         {OK: true, Seen: "SERVFAIL"},
