@@ -30,7 +30,8 @@ type Object = map[string]any
 
 // View is a cluster at one moment.
 type View interface {
-	// Objects are all of a kind in a namespace, which is "" for kinds that are in none. They must not be changed.
+	// Objects are all of a kind in a namespace, which is "" for kinds that are in none, each time in another order. They must not be
+	// changed.
 	Objects(k Kind, namespace string) []Object
 	// Ask finds out what no object says. The answer may be a few hundred milliseconds old.
 	Ask(ctx context.Context, q Question) Answer

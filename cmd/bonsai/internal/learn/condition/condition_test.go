@@ -150,6 +150,35 @@ func TestConditions(t *testing.T) {
 	}
 }
 
+// shuffled is a View with another order each time, as a store of watched objects has.
+type shuffled struct {
+	cluster
+	calls *int
+}
+
+func (s shuffled) Objects(k Kind, namespace string) []Object {
+	list := s.cluster.Objects(k, namespace)
+	if *s.calls++; *s.calls%2 == 0 {
+		slices.Reverse(list)
+	}
+	return list
+}
+
+func TestOrderOfObjectsDoesNotMatter(t *testing.T) {
+	calls := 0
+	for text, want := range map[string]bool{"pod/web-2 ready": false, "pod/web-1 ready": true, "deployment/old ready": false} {
+		c, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 { // an odd number of calls, or an even one
+			if got := c.Eval(t.Context(), shuffled{shop(t), &calls}, "shop"); got.OK != want {
+				t.Errorf("%s: got %+v, want %v", text, got, want)
+			}
+		}
+	}
+}
+
 func TestErrorsSayWhatIsExpected(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                               "an object, such as pod/web, is missing",

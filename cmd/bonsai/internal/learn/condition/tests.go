@@ -33,13 +33,13 @@ type one struct {
 }
 
 func (t one) eval(w world) Result {
-	i := slices.IndexFunc(t.objects(w), func(o Object) bool { return text(get(o, "metadata", "name")) == t.name })
+	objects := t.objects(w) // once: each call may have another order
+	i := slices.IndexFunc(objects, func(o Object) bool { return text(get(o, "metadata", "name")) == t.name })
 	if i < 0 {
 		_, gone := t.is.(isAbsent)
 		return Result{OK: gone, Seen: absent}
 	}
-	o := t.objects(w)[i]
-	return t.is.of(subject{w, t.place, o})
+	return t.is.of(subject{w, t.place, objects[i]})
 }
 func (t one) needs(lesson string) []Need { return t.is.needs(t.place, lesson) }
 func (t one) walk(f func(test))          { f(t) }
