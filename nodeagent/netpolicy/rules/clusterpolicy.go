@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	policyv1beta1 "sigs.k8s.io/network-policy-api/apis/v1beta1"
 )
@@ -121,7 +122,7 @@ func (c *converter) clusterRule(place int, from ruleFields) ClusterRule {
 		r.Action, unknown = Deny, true
 	}
 	for _, p := range from.Peers {
-		peers, err := c.clusterPeers(p)
+		peers, err := clusterPeers(p)
 		if err != nil {
 			c.fail(fmt.Errorf("rule %s: %w", r.Name, err))
 			unknown = true
@@ -146,14 +147,28 @@ func (c *converter) clusterRule(place int, from ruleFields) ClusterRule {
 }
 
 // clusterPeers are what one peer of a rule stands for.
-func (c *converter) clusterPeers(p policyv1beta1.ClusterNetworkPolicyEgressPeer) (list []Peer, err error) {
+func clusterPeers(p policyv1beta1.ClusterNetworkPolicyEgressPeer) (list []Peer, err error) {
+	// A selector that cannot be read is an error, and not one that selects nothing: the rule may be one to deny.
 	switch {
 	case p.Pods != nil:
-		return []Peer{{Namespaces: c.selector(&p.Pods.NamespaceSelector), Pods: c.selector(&p.Pods.PodSelector)}}, nil
+		namespaces, err := metav1.LabelSelectorAsSelector(&p.Pods.NamespaceSelector)
+		pods, podsErr := metav1.LabelSelectorAsSelector(&p.Pods.PodSelector)
+		if err := cmp.Or(err, podsErr); err != nil {
+			return nil, err
+		}
+		return []Peer{{Namespaces: namespaces, Pods: pods}}, nil
 	case p.Namespaces != nil:
-		return []Peer{{Namespaces: c.selector(p.Namespaces), Pods: labels.Everything()}}, nil
+		namespaces, err := metav1.LabelSelectorAsSelector(p.Namespaces)
+		if err != nil {
+			return nil, err
+		}
+		return []Peer{{Namespaces: namespaces, Pods: labels.Everything()}}, nil
 	case p.Nodes != nil:
-		return []Peer{{Nodes: c.selector(p.Nodes)}}, nil
+		nodes, err := metav1.LabelSelectorAsSelector(p.Nodes)
+		if err != nil {
+			return nil, err
+		}
+		return []Peer{{Nodes: nodes}}, nil
 	case len(p.Networks) > 0:
 		for _, n := range p.Networks {
 			block, err := netip.ParsePrefix(string(n))

@@ -202,17 +202,20 @@ func TestClusterPolicies(t *testing.T) {
 // TestWhatIsNotKnownFailsClosed: to accept matches nothing, and to deny or to pass denies everything, as the API demands.
 func TestWhatIsNotKnownFailsClosed(t *testing.T) {
 	for text, want := range map[string]string{
-		`[{action: Accept, to: [{domainNames: [example.com]}]}]`:                                                         "out allowed",
-		`[{action: Accept, to: [{domainNames: [example.com]}, {networks: [192.0.2.0/24]}]}, ` + denyAllOut + `]`:         "out allowed by p 0",
-		`[{action: Deny, to: [{domainNames: [example.com]}]}]`:                                                           "out denied by p 0",
-		`[{action: Pass, to: [{}]}]`:                                                                                     "out denied by p 0",
-		`[{action: Accept, to: [{}]}, ` + denyAllOut + `]`:                                                               "out denied by p 1",
-		`[{action: Accept, to: [{namespaces: {}}, {networks: [192.0.2.0/24]}], protocols: [{}]}, ` + denyAllOut + `]`:    "out denied by p 1",
-		`[{action: Deny, to: [{networks: [198.51.100.0/24]}], protocols: [{}]}]`:                                         "out denied by p 0",
-		`[{action: Allow, to: [{networks: [198.51.100.0/24]}]}]`:                                                         "out denied by p 0",
-		`[{action: Deny, to: [{networks: [198.51.100.0/33]}]}]`:                                                          "out denied by p 0",
-		`[{action: Deny, to: [{networks: [198.51.100.0/24]}], protocols: [{tcp: {destinationPort: {number: 70000}}}]}]`:  "out denied by p 0",
-		`[{action: Deny, to: [{pods: {podSelector: {matchExpressions: [{key: a, operator: X}]}}}]}, ` + denyAllOut + `]`: "out denied by p 1",
+		`[{action: Accept, to: [{domainNames: [example.com]}]}]`:                                                        "out allowed",
+		`[{action: Accept, to: [{domainNames: [example.com]}, {networks: [192.0.2.0/24]}]}, ` + denyAllOut + `]`:        "out allowed by p 0",
+		`[{action: Deny, to: [{domainNames: [example.com]}]}]`:                                                          "out denied by p 0",
+		`[{action: Pass, to: [{}]}]`:                                                                                    "out denied by p 0",
+		`[{action: Accept, to: [{}]}, ` + denyAllOut + `]`:                                                              "out denied by p 1",
+		`[{action: Accept, to: [{namespaces: {}}, {networks: [192.0.2.0/24]}], protocols: [{}]}, ` + denyAllOut + `]`:   "out denied by p 1",
+		`[{action: Deny, to: [{networks: [198.51.100.0/24]}], protocols: [{}]}]`:                                        "out denied by p 0",
+		`[{action: Allow, to: [{networks: [198.51.100.0/24]}]}]`:                                                        "out denied by p 0",
+		`[{action: Deny, to: [{networks: [198.51.100.0/33]}]}]`:                                                         "out denied by p 0",
+		`[{action: Deny, to: [{networks: [198.51.100.0/24]}], protocols: [{tcp: {destinationPort: {number: 70000}}}]}]`: "out denied by p 0",
+		`[{action: Deny, to: [{pods: {podSelector: {matchExpressions: [{key: a, operator: X}]}}}]}]`:                    "out denied by p 0",
+		`[{action: Deny, to: [{namespaces: {matchExpressions: [{key: a, operator: In}]}}]}]`:                            "out denied by p 0",
+		`[{action: Pass, to: [{nodes: {matchExpressions: [{key: a, operator: In}]}}]}]`:                                 "out denied by p 0",
+		`[{action: Accept, to: [{namespaces: {matchExpressions: [{key: a, operator: In}]}}]}, ` + denyAllOut + `]`:      "out denied by p 1",
 	} {
 		p, err := clusterPolicy(t, "p", `{tier: Admin, priority: 1, `+shopPods+`, egress: `+text+`}`)
 		if err == nil || !strings.HasPrefix(err.Error(), "ClusterNetworkPolicy p: ") {
