@@ -353,6 +353,31 @@ func TestAPortEndsWithItsConnections(t *testing.T) {
 	}
 }
 
+// TestAConnectionThatIsEndedAsksNobody: it does not ask the backend again, over a new connection that nobody would end.
+func TestAConnectionThatIsEndedAsksNobody(t *testing.T) {
+	asked, answer := make(chan struct{}, 2), make(chan struct{})
+	defer close(answer)
+	p := start(t, false, gatewaytable.Rule{}, gatewaytable.HTTP1, backendServer(t, func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			asked <- struct{}{}
+			<-answer
+		}
+	}))
+	c := speak(t, p)
+	c.say(simpleGet) // so that there is a connection to the backend
+	c.hear("GET")
+	c.say("GET /slow HTTP/1.1\r\nHost: web.test\r\n\r\n")
+	<-asked
+	for _, one := range p.simpleConns() {
+		one.end(true)
+	}
+	for deadline := time.Now().Add(20 * time.Second); len(p.simpleConns()) > 0; {
+		if len(asked) > 0 || time.Now().After(deadline) {
+			t.Fatal("it waits for the backend, which was asked again")
+		}
+	}
+}
+
 // TestABugEndsItsConnection, and no others.
 func TestABugEndsItsConnection(t *testing.T) {
 	p := start(t, false, gatewaytable.Rule{}, gatewaytable.HTTP1, echoHeader(t))

@@ -184,21 +184,24 @@ func (c *simpleConn) exchange(head []byte, x *exchange) outcome {
 			c.of.p.down.note(x.to)
 			return notSimple // others may accept it
 		}
-		c.use(to)
 		rec := answered{}
-		err = c.answer(to, &rec)
+		if c.use(to) {
+			err = c.answer(to, &rec)
+		} else {
+			err = net.ErrClosed
+		}
 		if err == nil && rec.keep {
 			c.use(nil)
 			c.of.p.plain.put(to)
 		} else {
 			_ = to.Close()
 		}
-		if err != nil && reused && !rec.began && !c.gone.Load() {
+		if err != nil && reused && !rec.began && c.waits() {
 			continue // it had been closed while it was idle
 		}
 		if err != nil && rec.status == 0 {
 			rec.status = statusGone
-			if !c.gone.Load() {
+			if c.waits() {
 				rec.status = http.StatusBadGateway
 				c.of.p.cfg.Log.Debug("a request could not be forwarded", "backend", x.backend.Name, "endpoint", x.to, "err", err)
 				c.refuse(&rec, "endpoint "+x.to+" of Service "+x.backend.Name+" does not answer")
@@ -265,12 +268,24 @@ func (c *simpleConn) begin(what phase, now time.Time) bool {
 	return true
 }
 
-// use says what answers, nil if nothing does any more.
-func (c *simpleConn) use(to *plainConn) {
+// use says what answers, nil if nothing does any more. It is false if nobody waits for an answer: the connection was ended, or the
+// client has left, before there was something for end and waitForEnd to close.
+func (c *simpleConn) use(to *plainConn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.to = to
+	return c.waiting()
 }
+
+// waits says whether somebody waits for an answer.
+func (c *simpleConn) waits() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waiting()
+}
+
+// waiting is waits with c.mu held.
+func (c *simpleConn) waiting() bool { return c.phase != ended && !c.gone.Load() }
 
 // end ends the connection, after the request that is being served unless that must not go on either.
 func (c *simpleConn) end(always bool) {
