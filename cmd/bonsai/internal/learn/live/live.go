@@ -187,6 +187,9 @@ func labelled(o condition.Object, owner string) {
 
 // makeNamespace returns when pods can be made in it: without its service account they are refused.
 func (w *World) makeNamespace(ctx context.Context, namespace, owner string) error {
+	if err := w.mine(ctx, namespace, owner); err != nil {
+		return err
+	}
 	o := condition.Object{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": namespace}}
 	labelled(o, owner)
 	if err := w.apply(ctx, kind("Namespace"), "", owner, o); err != nil {
@@ -214,11 +217,29 @@ func (w *World) poll(ctx context.Context, op string, done func() (bool, error)) 
 	}
 }
 
+// mine refuses a namespace that the lesson has not made: it is the user's, with all that is in it, whatever it is called.
+func (w *World) mine(ctx context.Context, namespace, owner string) error {
+	o, err := w.at(kind("Namespace"), "").Get(ctx, namespace, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return explain(ctx, "look for namespace "+namespace, err)
+	case o.GetLabels()[ownerLabel] != owner:
+		return fault.Newf(fault.Conflict, "there is a namespace %s already, which no lesson has made", namespace).
+			Advise("delete it yourself if you do not need it", cluster.Kubectl("delete", "namespace").On(namespace).Change())
+	}
+	return nil
+}
+
 // Remove implements learn.World.
 func (w *World) Remove(ctx context.Context, namespace, owner string) error {
 	ctx, cancel := w.limit(ctx, goneLimit, "the end of namespace "+namespace)
 	defer cancel()
 	op := "remove namespace " + namespace
+	if err := w.mine(ctx, namespace, owner); err != nil {
+		return err
+	}
 	// Nothing in these pods needs time to stop, and a shell does not even hear that it should.
 	now := int64(1)
 	err := w.at(kind("Pod"), namespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{})

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"bonsai/bootstrap/cluster"
+	"bonsai/bootstrap/fault"
 	"bonsai/cmd/bonsai/internal/learn"
 	"bonsai/cmd/bonsai/internal/learn/condition"
 )
@@ -31,6 +32,8 @@ type server struct {
 	watches  []chan string
 	requests []string
 	gone     bool
+	// label is that of namespace n.
+	label string
 }
 
 func pod(name string) string {
@@ -91,6 +94,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"apiVersion":"v1","kind":"ConfigMapList","metadata":{},"items":[{"metadata":{"name":"held","finalizers":["x/y"]}},{"metadata":{"name":"free"}}]}`)
 	case r.URL.Path == "/api/v1/namespaces/n" && r.Method == http.MethodGet && s.gone:
 		status(http.StatusNotFound, "NotFound")
+	case r.URL.Path == "/api/v1/namespaces/n" && r.Method == http.MethodGet:
+		fmt.Fprintf(w, `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"n","uid":"u","labels":{"bonsai.io/learn":%q}}}`, s.label)
 	case r.URL.Path == "/api/v1/namespaces/n" && r.Method == http.MethodDelete:
 		s.gone = true
 		fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Success"}`)
@@ -250,7 +255,7 @@ func TestQuestions(t *testing.T) {
 
 // TestRemove: the namespace goes, what is held in it is released, and only nodes that the lesson has changed are given back.
 func TestRemove(t *testing.T) {
-	s := &server{}
+	s := &server{label: "x"}
 	w := open(t, s)
 	if err := w.Remove(t.Context(), "n", "x"); err != nil {
 		t.Fatal(err)
@@ -274,8 +279,26 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-func TestApply(t *testing.T) {
+// TestNamespacesOfOthersStay: a namespace that has the name of a lesson's, and that no lesson has made, is not touched.
+func TestNamespacesOfOthersStay(t *testing.T) {
 	s := &server{}
+	w := open(t, s)
+	for what, err := range map[string]error{"remove": w.Remove(t.Context(), "n", "x"), "apply": w.Apply(t.Context(), "n", "x", nil)} {
+		if fault.KindOf(err) != fault.Conflict || !strings.Contains(err.Error(), "no lesson has made") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if len(s.requests) > 0 {
+		t.Errorf("requests:\n%s", strings.Join(s.requests, "\n"))
+	}
+	s.gone = true // what is not there, nobody has
+	if err := w.Remove(t.Context(), "n", "x"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestApply(t *testing.T) {
+	s := &server{label: "x"}
 	w := open(t, s)
 	objects, err := learn.Documents("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {n: '1'}\n---\napiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: b}\n")
 	if err != nil {
