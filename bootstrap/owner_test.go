@@ -3,9 +3,11 @@ package bootstrap_test
 import (
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"bonsai/bootstrap"
+	"bonsai/bootstrap/fault"
 	"bonsai/bootstrap/kubeconfig"
 	"bonsai/bootstrap/plan"
 	"bonsai/bootstrap/statedir"
@@ -42,6 +44,37 @@ func TestAClusterRemembersTheProcessThatItIsFor(t *testing.T) {
 	}
 	_ = cmd.Wait() // it was killed
 	start("a start after its end", plan.Wish{}, bootstrap.Run{}, false)
+}
+
+// A cluster that its user keeps would go with the process, and so would everything in it.
+func TestAClusterThatStaysGetsNoOwner(t *testing.T) {
+	m := newMachine(t)
+	owner, err := statedir.ProcessOf(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func(run bootstrap.Run) error {
+		run.OwnKubeconfig = true
+		_, err := m.Start(t.Context(), plan.Wish{Name: "dev", Nodes: new(0)}, run)
+		return err
+	}
+	if err := start(bootstrap.Run{}); err != nil {
+		t.Fatal(err)
+	}
+	err = start(bootstrap.Run{Owner: &owner})
+	if fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "would be deleted") {
+		t.Errorf("got %v", err)
+	}
+	if has := m.dir.Cluster("dev").Owner(); has != nil {
+		t.Errorf("its owner is %+v", has)
+	}
+	// One that is for a process can be for another one.
+	if err := m.dir.Cluster("dev").SaveOwner(owner); err != nil {
+		t.Fatal(err)
+	}
+	if err := start(bootstrap.Run{Owner: &owner}); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestANewClusterLeavesTheKubeconfigAlone(t *testing.T) {

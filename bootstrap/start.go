@@ -102,6 +102,11 @@ func (o *operation) prepareStart(ctx context.Context, w plan.Wish) error {
 			Advise("see its log", cluster.Bonsai("logs", "daemon").Of(w.Name).With("--follow")).
 			Advise("or stop it first", cluster.Bonsai("stop").Of(w.Name).Change(), cluster.Bonsai("start").Of(w.Name).With("--foreground").Change())
 	}
+	if o.run.Owner != nil && o.Current.Spec != nil && o.state.Owner() == nil {
+		return fault.Newf(fault.Usage, "cluster %q exists and is for no process: with --while-pid it would be deleted, with all that is in it", w.Name).
+			Advise("give the cluster for the process another name", cluster.Bonsai("start").Of("NAME").Fill("NAME").Change()).
+			Advise("or delete this one first, if you do not need it", cluster.Bonsai("delete").Of(w.Name).Change())
+	}
 	if o.Current.Spec == nil && !o.run.OwnKubeconfig { // one that exists can be used without it
 		if err := kubeconfig.Check(); err != nil { // now, and not when everything else is done
 			return err

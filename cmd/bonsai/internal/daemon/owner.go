@@ -37,6 +37,12 @@ func (o *owner) reload() {
 	}
 }
 
+// runs says whether a process runs, as far as is known.
+func runs(p *statedir.Process) bool {
+	fate := p.Fate()
+	return fate == statedir.Running || fate == statedir.Elsewhere
+}
+
 // run deletes the cluster when its owner has ended, and returns when ctx ends; the delete ends this process. A cluster without
 // an owner costs nothing.
 func (o *owner) run(ctx context.Context) {
@@ -54,7 +60,11 @@ func (o *owner) run(ctx context.Context) {
 			continue
 		case <-look:
 		}
-		if look = nil; of.Fate() == statedir.Running || of.Fate() == statedir.Elsewhere {
+		if look = nil; runs(of) {
+			continue
+		}
+		// A start may have recorded another one, and says so here when it is done.
+		if of = o.read(); of == nil || runs(of) {
 			continue
 		}
 		o.log.Info("the process that the cluster is for has ended: it is deleted", "pid", of.PID)

@@ -69,6 +69,34 @@ func TestAClusterEndsWithItsOwner(t *testing.T) {
 	})
 }
 
+// TestAClusterThatIsForAnotherProcessByNow: a start has recorded that, and has not come as far as to say it here.
+func TestAClusterThatIsForAnotherProcessByNow(t *testing.T) {
+	gone := ended(t)
+	this, err := statedir.ProcessOf(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, next := range map[string]*statedir.Process{"another": &this, "none": nil} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			var of atomic.Pointer[statedir.Process]
+			of.Store(gone)
+			o := newOwner(of.Load, func(context.Context) error {
+				t.Errorf("it was deleted, and the owner is %s", name)
+				cancel()
+				return nil
+			}, slog.New(slog.DiscardHandler))
+			done := make(chan struct{})
+			go func() { o.run(ctx); close(done) }()
+			synctest.Wait()
+			of.Store(next)
+			time.Sleep(time.Hour)
+			cancel()
+			<-done
+		})
+	}
+}
+
 func TestAClusterForNobodyStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
