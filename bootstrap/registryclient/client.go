@@ -104,14 +104,14 @@ type Client struct {
 
 	mu sync.Mutex // guards the rest
 	// clients are by endpoint, tokens by endpoint and scope.
-	clients map[cluster.Mirror]*http.Client
+	clients map[clientKey]*http.Client
 	tokens  map[tokenKey]token
 }
 
 // New returns a Client that has asked nobody.
 func New(o Options) *Client {
 	proxy := httpproxy.Config{HTTPProxy: o.Proxy.HTTP, HTTPSProxy: o.Proxy.HTTPS, NoProxy: o.Proxy.Except}
-	return &Client{o: o, proxy: proxy.ProxyFunc(), clients: map[cluster.Mirror]*http.Client{}, tokens: map[tokenKey]token{}}
+	return &Client{o: o, proxy: proxy.ProxyFunc(), clients: map[clientKey]*http.Client{}, tokens: map[tokenKey]token{}}
 }
 
 // Close closes idle connections.
@@ -127,7 +127,8 @@ func (c *Client) Close() {
 func (c *Client) client(e Endpoint) (*http.Client, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if h, ok := c.clients[e.Mirror]; ok {
+	key := clientKey{e.Mirror, e.Itself}
+	if h, ok := c.clients[key]; ok {
 		return h, nil
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: e.SkipVerify} // the user's own choice about this endpoint
@@ -141,9 +142,9 @@ func (c *Client) client(e Endpoint) (*http.Client, error) {
 		}
 		config.RootCAs = pool
 	}
-	h := &http.Client{Transport: &http.Transport{
+	h := &http.Client{CheckRedirect: redirect, Transport: &http.Transport{
 		Proxy:                 func(r *http.Request) (*url.URL, error) { return c.proxy(r.URL) },
-		DialContext:           (&net.Dialer{Timeout: c.o.Scale.Of(dialLimit)}).DialContext,
+		DialContext:           c.dialer(e),
 		TLSClientConfig:       config,
 		TLSHandshakeTimeout:   c.o.Scale.Of(dialLimit),
 		ResponseHeaderTimeout: c.o.Scale.Of(answerLimit),
@@ -152,7 +153,7 @@ func (c *Client) client(e Endpoint) (*http.Client, error) {
 		DisableCompression: true,
 		ForceAttemptHTTP2:  true,
 	}}
-	c.clients[e.Mirror] = h
+	c.clients[key] = h
 	return h, nil
 }
 
@@ -224,7 +225,7 @@ func (c *Client) ask(ctx context.Context, h *http.Client, method, target string,
 	}
 	maps.Copy(req.Header, header)
 	if authorization != "" {
-		req.Header.Set("Authorization", authorization) // a redirect to another host does not get it
+		req.Header.Set("Authorization", authorization) // redirect decides who else gets it
 	}
 	req.Header.Set("User-Agent", "bonsai")
 	resp, err := h.Do(req)

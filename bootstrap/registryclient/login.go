@@ -85,7 +85,7 @@ func (c *Client) logIn(ctx context.Context, h *http.Client, e Endpoint, key toke
 				c.keep(key, token{header: "Bearer " + login.Bearer})
 				return nil
 			}
-			t, err := c.fetchToken(ctx, h, params, key.repository, login)
+			t, err := c.fetchToken(ctx, h, e, params, key.repository, login)
 			if err != nil {
 				return err
 			}
@@ -101,10 +101,13 @@ func basic(l Login) string {
 }
 
 // fetchToken asks a token server (https://distribution.github.io/distribution/spec/auth/token/).
-func (c *Client) fetchToken(ctx context.Context, h *http.Client, params map[string]string, repository string, login Login) (token, error) {
+func (c *Client) fetchToken(ctx context.Context, h *http.Client, e Endpoint, params map[string]string, repository string, login Login) (token, error) {
 	realm, err := url.Parse(params["realm"])
 	if err != nil || realm.Host == "" || realm.Scheme != "https" && realm.Scheme != "http" {
 		return token{}, errors.New("it does not say where to log in")
+	}
+	if err := mayLogIn(e, realm, login); err != nil {
+		return token{}, err
 	}
 	scope := params["scope"]
 	if scope == "" && repository != "" {
