@@ -45,9 +45,9 @@ func (s cacheSettings) same(o cacheSettings) bool {
 		maps.EqualFunc(s.mirrors, o.mirrors, slices.Equal)
 }
 
-// cache answers for all registries: with what it has, or with what it fetches. Content is known by its digest, and never asked for
-// twice. What a tag leads to is asked each time, with a request that registries do not count; if nobody answers, it is what it was
-// last.
+// cache answers for all registries: with what it has, or with what it fetches. Content is known by its digest, and a registry is
+// never asked for it twice. What a tag leads to is asked each time, with a request that registries do not count; if nobody answers,
+// it is what it was last.
 type cache struct {
 	store    *registrystore.Store
 	settings cacheSettings
@@ -60,7 +60,8 @@ type cache struct {
 
 	mu     sync.Mutex // guards the rest
 	closed bool
-	// fetches are blobs on their way, by digest; asks are manifests on their way, by name.
+	// fetches are blobs on their way, by registry and digest: a registry that sends them slowly, or others, is its own matter. Asks
+	// are manifests on their way, by name.
 	fetches map[string]*fetch
 	asks    map[string]*ask
 	// fresh are tags that were asked for a moment ago.
@@ -130,7 +131,7 @@ func (c *cache) ServeHTTP(w http.ResponseWriter, r *http.Request, registry strin
 		fail(w, http.StatusNotFound, codeNameUnknown, registry+" is a registry of the node itself")
 	case !ok || !registrystore.ValidRepository(i.name()):
 		fail(w, http.StatusNotFound, codeNameUnknown, "this cannot be kept")
-	case q.what == "manifests":
+	case q.what == "manifests" && (registrystore.ValidDigest(q.reference) || registrystore.ValidTag(q.reference)):
 		c.manifest(w, r, i, q.reference)
 	case q.what == "blobs" && registrystore.ValidDigest(q.reference):
 		c.blob(w, r, i, q.reference)

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -326,6 +327,67 @@ func TestABlobThatIsOnItsWay(t *testing.T) {
 }
 
 // What arrives is not what was asked for: nothing is kept, and the node notices.
+// TestARegistryDoesNotDelayAnother: both have the same content, as everybody has common layers, and one of them does not send it.
+func TestARegistryDoesNotDelayAnother(t *testing.T) {
+	begun, end := make(chan struct{}), make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "5")
+		fmt.Fprint(w, "c")
+		_ = http.NewResponseController(w).Flush()
+		close(begun)
+		<-end
+	}))
+	t.Cleanup(slow.Close)
+	t.Cleanup(func() { close(end) })
+	good := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "cache") }))
+	t.Cleanup(good.Close)
+	f := newFixture(t, nil)
+	f.spec.Registries.Mirrors = map[string][]cluster.Mirror{"slow.test": {{URL: slow.URL}}, named: {{URL: good.URL}}}
+	f.Apply(f.spec)
+	path := "/v2/a/blobs/" + digestOf([]byte("cache"))
+	ctx, leave := context.WithTimeout(t.Context(), 20*time.Second)
+	defer leave()
+	client := f.node(t, "nodes/dev-1/agent")
+	ask := func(registry string) (*http.Response, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.Status().NodesURL+path+"?ns="+registry, nil)
+		if err != nil {
+			return nil, err
+		}
+		return client.Do(req)
+	}
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
+	defer leave()
+	waiting.Go(func() {
+		if resp, err := ask("slow.test"); err == nil {
+			_ = resp.Body.Close()
+		}
+	})
+	<-begun
+	resp, err := ask(named)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := body(t, resp); got != "cache" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestReferencesAreTagsOrDigests: others are not asked for; they lead out of the repository.
+func TestReferencesAreTagsOrDigests(t *testing.T) {
+	asked := ""
+	odd := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked = r.URL.Path }))
+	t.Cleanup(odd.Close)
+	f := newFixture(t, nil)
+	f.spec.Registries.Mirrors = map[string][]cluster.Mirror{named: {{URL: odd.URL}}}
+	f.Apply(f.spec)
+	for _, reference := range []string{"..", ".", "a%3Fb", "-x"} {
+		if resp, _ := f.get(t, named, "/v2/a/manifests/"+reference); resp.StatusCode != http.StatusNotFound || asked != "" {
+			t.Errorf("%s: got %s; the registry was asked for %s", reference, resp.Status, asked)
+		}
+	}
+}
+
 func TestWrongContent(t *testing.T) {
 	wrong := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "/blobs/") {

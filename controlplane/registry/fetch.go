@@ -29,17 +29,18 @@ type fetch struct {
 
 // fetch returns the fetch of a blob, which begins with this call unless it has before.
 func (c *cache) fetch(i image, digest string) *fetch {
+	key := i.registry + " " + digest
 	c.mu.Lock()
-	if f, ok := c.fetches[digest]; ok {
+	if f, ok := c.fetches[key]; ok {
 		c.mu.Unlock()
 		return f
 	}
 	f := &fetch{begun: make(chan struct{}), ended: make(chan struct{}), size: -1, changed: make(chan struct{})}
-	c.fetches[digest] = f
+	c.fetches[key] = f
 	c.mu.Unlock()
 	forget := func() {
 		c.mu.Lock()
-		delete(c.fetches, digest)
+		delete(c.fetches, key)
 		c.mu.Unlock()
 		close(f.ended)
 	}
