@@ -3,8 +3,11 @@ package dockerlogins
 import (
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
+	"testing/synctest"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"go.uber.org/goleak"
 
 	"bonsai/bootstrap/registryclient"
@@ -45,4 +48,47 @@ func TestLogins(t *testing.T) {
 	if got, err := d.Login(t.Context(), "broken.test"); err == nil && !got.None() {
 		t.Errorf("got %+v", got)
 	}
+}
+
+// hanging is a configuration whose helper does not answer until it may.
+type hanging struct {
+	mu    sync.Mutex // guards asked
+	asked int
+	may   chan struct{}
+}
+
+func (h *hanging) Resolve(authn.Resource) (authn.Authenticator, error) {
+	h.mu.Lock()
+	h.asked++
+	h.mu.Unlock()
+	<-h.may
+	return authn.FromConfig(authn.AuthConfig{Username: "ann"}), nil
+}
+
+// TestAHelperThatHangs is asked once, whoever waits for it: each time is a process that stays.
+func TestAHelperThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hanging{may: make(chan struct{})}
+		d := New(1)
+		d.keychain = h
+		for range 3 {
+			if _, err := d.Login(t.Context(), "slow.test"); err == nil {
+				t.Error("it waited without a limit")
+			}
+		}
+		var waiting sync.WaitGroup
+		for range 3 {
+			waiting.Go(func() {
+				if l, err := d.Login(t.Context(), "slow.test"); err != nil || l.Username != "ann" {
+					t.Errorf("got %+v, %v", l, err)
+				}
+			})
+		}
+		synctest.Wait()
+		close(h.may)
+		waiting.Wait()
+		if h.asked != 1 {
+			t.Errorf("it was asked %d times", h.asked)
+		}
+	})
 }
