@@ -204,7 +204,7 @@ func lineOfForm(v url.Values) (c cluster.Command, ok bool) {
 		if err != nil {
 			return c, false
 		}
-		for _, line := range strings.Split(strings.ReplaceAll(v.Get("data"), "\r\n", "\n"), "\n") {
+		for line := range strings.SplitSeq(strings.ReplaceAll(v.Get("data"), "\r\n", "\n"), "\n") {
 			if len(data) > 0 && strings.TrimSpace(line) != "" {
 				c = c.With("--from-literal=" + strings.TrimSpace(line))
 			}

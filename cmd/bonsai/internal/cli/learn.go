@@ -45,8 +45,8 @@ Exit codes: 48 if the step is not done.`,
 	o.add(cmd)
 	faults := &cobra.Command{
 		Use:   "faults",
-		Short: "Find and mend what is broken",
-		Long: `Each fault is in a namespace of its own. What is wrong is not said until it is mended; then you see why it was so, the
+		Short: "Find and fix what is broken",
+		Long: `Each fault is in a namespace of its own. What is wrong is not said until it is fixed; then you see why it was so, the
 shortest way, and what bonsai itself said about it. A fault is worth 100 points; a hint takes off 20, and after five minutes
 each minute one.`,
 		Example: `  bonsai learn faults list
@@ -105,7 +105,7 @@ func (a *app) learnVerbs(o *learnOptions) []*cobra.Command {
 	list := verb("list", "List the "+thing+"s, and which of them you have done", "", 0, func(context.Context, string) error { return a.learnList(*o) })
 	start := verb("start NAME", "Begin a "+thing+", or go on with it",
 		"Start makes the namespace learn-NAME with what the "+thing+" begins with, and says what to do. A "+thing+` that was begun in this
-cluster goes on where it was; "reset" begins it anew.`, 1,
+cluster goes on where it was; "reset" starts it again.`, 1,
 		func(ctx context.Context, name string) error { return a.learnStart(ctx, *o, name) })
 	start.Args = argCount(1, 1, "the name of a "+thing)
 	check := verb("check", "Say whether it is done, and which usual mistakes were made", "", 0, func(ctx context.Context, _ string) error { return a.learnCheck(ctx, *o) })
@@ -114,7 +114,7 @@ cluster goes on where it was; "reset" begins it anew.`, 1,
 	}
 	nextLong := "Next shows the next step, once the current one is done."
 	if o.faults {
-		nextLong = "Next begins the next fault that you have not mended yet; in an exam, the next one of it. The current one is taken away."
+		nextLong = "Next begins the next fault that you have not fixed yet; in an exam, the next one of it. The current one is taken away."
 	}
 	next := verb("next", "Go on with what is next", nextLong, 0, func(ctx context.Context, _ string) error { return a.learnNext(ctx, *o) })
 	hint := verb("hint", "Give a hint; the last one is the solution", "", 0, func(ctx context.Context, _ string) error { return a.learnHint(ctx, *o) })
@@ -135,7 +135,7 @@ func (a *app) examCommand(o *learnOptions) *cobra.Command {
 		Use:   "exam",
 		Short: "Draw ten faults, with a clock",
 		Long: `Exam draws faults of all levels and begins the first one. The time is six minutes for each. "learn faults next" goes on; a fault that
-is not mended then has no points. Exam shows the state of an exam that runs.`,
+is not fixed then has no points. Exam shows the state of an exam that runs.`,
 		Example: `  bonsai learn faults exam
   bonsai learn faults exam --count 3
   bonsai learn faults exam --end`,

@@ -81,7 +81,7 @@ func (a *app) class(o learnOptions) (*class, error) {
 		return nil, err
 	}
 	if c.progress, err = learn.ReadProgress(c.file); err != nil {
-		return nil, fault.New(fault.State, "read your progress", err).Advisef("remove the file to begin anew: %s", c.file)
+		return nil, fault.New(fault.State, "read your progress", err).Advisef("remove the file to start again: %s", c.file)
 	}
 	return c, nil
 }
@@ -194,7 +194,7 @@ func (c *class) current(ctx context.Context) (room, error) {
 		return r, err
 	}
 	if !there || !r.record.Active(c.profile) {
-		return r, fault.Newf(fault.ObjectNotFound, "namespace %s of %s %q is gone", r.namespace, c.thing(), name).Advise("begin it anew", c.verb("start").On(name))
+		return r, fault.Newf(fault.ObjectNotFound, "namespace %s of %s %q is gone", r.namespace, c.thing(), name).Advise("start it again", c.verb("start").On(name))
 	}
 	return r, nil
 }
@@ -208,7 +208,7 @@ func (c *class) need(l learn.Lesson) error {
 	return nil
 }
 
-// begin makes what a lesson begins with, anew.
+// begin makes what a lesson begins with, again.
 func (c *class) begin(ctx context.Context, l learn.Lesson) (room, error) {
 	if err := c.need(l); err != nil {
 		return room{}, err

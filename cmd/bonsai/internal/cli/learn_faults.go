@@ -9,7 +9,7 @@ import (
 	"bonsai/cmd/bonsai/internal/learn"
 )
 
-// nextFault begins the next fault: of the exam, or the first one that was never mended.
+// nextFault begins the next fault: of the exam, or the first one that was never fixed.
 func (c *class) nextFault(ctx context.Context) error {
 	if e := c.progress.Exam; e.Running(now()) {
 		return c.nextOfExam(ctx, e)
@@ -20,7 +20,7 @@ func (c *class) nextFault(ctx context.Context) error {
 			return c.start(ctx, l)
 		}
 	}
-	return c.printAllMended()
+	return c.printAllFixed()
 }
 
 // nextOfExam records what became of the current fault and begins the next one, or shows the result.

@@ -212,7 +212,7 @@ func (c *class) printGreen(r room, at int) error {
 		c.prose(done)
 	}
 	if r.Fault {
-		c.printMended(r, r.Steps[at])
+		c.printFixed(r, r.Steps[at])
 	}
 	fmt.Fprintln(c.Stdout)
 	switch {
@@ -225,8 +225,8 @@ func (c *class) printGreen(r room, at int) error {
 	return nil
 }
 
-// printMended prints what is only said once a fault is mended.
-func (c *class) printMended(r room, step learn.Step) {
+// printFixed prints what is only said once a fault is fixed.
+func (c *class) printFixed(r room, step learn.Step) {
 	took := r.record.Finished.Sub(r.record.Started)
 	fmt.Fprintf(c.Stdout, "\n%s:\n\n", c.words.solution)
 	c.prose(step.SolutionText())
@@ -311,11 +311,11 @@ func (c *class) printReset(l learn.Lesson) error {
 	return nil
 }
 
-func (c *class) printAllMended() error {
+func (c *class) printAllFixed() error {
 	if c.json() {
 		return writeJSON(c.Stdout, struct{}{})
 	}
-	fmt.Fprintln(c.Stdout, c.words.allMended)
+	fmt.Fprintln(c.Stdout, c.words.allFixed)
 	return nil
 }
 

@@ -239,7 +239,7 @@ func (a *app) learnReset(ctx context.Context, o learnOptions, name string) error
 	return c.printReset(l)
 }
 
-// diagnose keeps what bonsai itself reports about a fault, to show it when it is mended. It is worth no error: the learner asked for
+// diagnose keeps what bonsai itself reports about a fault, to show it when it is fixed. It is worth no error: the learner asked for
 // something else.
 func (c *class) diagnose(ctx context.Context, r room) {
 	if !r.Fault {

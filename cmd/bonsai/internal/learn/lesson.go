@@ -27,7 +27,7 @@ type Lesson struct {
 	Nodes int
 	// Alone says that it changes nodes, so that a test does not run others meanwhile.
 	Alone bool
-	// Fault says that something is broken, and the learner is to mend it.
+	// Fault says that something is broken, and the learner is to fix it.
 	Fault bool
 	// Level is how hard a fault is: 1, 2 or 3.
 	Level int

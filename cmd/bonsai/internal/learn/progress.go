@@ -61,7 +61,7 @@ type Exam struct {
 	Cluster string        `json:"cluster"`
 	Started time.Time     `json:"started"`
 	Limit   time.Duration `json:"limit"`
-	// At is how many are over, mended or skipped; Points are those of each.
+	// At is how many are over, fixed or skipped; Points are those of each.
 	At     int   `json:"at"`
 	Points []int `json:"points"`
 }
@@ -102,7 +102,7 @@ func (p *Progress) Write(path string) error {
 	return atomicfile.Write(path, append(data, '\n'), 0o600, atomicfile.Options{})
 }
 
-// Begin records that a lesson is begun anew in a cluster.
+// Begin records that a lesson is started again in a cluster.
 func (p *Progress) Begin(l Lesson, cluster string, now time.Time) *Record {
 	r := &Record{Cluster: cluster, Started: now}
 	if before := p.Lessons[l.Name]; before != nil {
@@ -174,7 +174,7 @@ const (
 	MostPoints, hintCosts, freeMinutes, leastPoints = 100, 20, 5, 10
 )
 
-// Points are those of a fault that was mended with that many hints after that time.
+// Points are those of a fault that was fixed with that many hints after that time.
 func Points(hints int, took time.Duration) int {
 	late := max(0, int(took/time.Minute)-freeMinutes)
 	return max(leastPoints, MostPoints-hintCosts*hints-late)

@@ -59,7 +59,7 @@ type Question struct {
 // Answer is what was seen. With OK false Seen says why: NXDOMAIN, refused, a timeout.
 type Answer struct {
 	OK bool
-	// Unasked says that the question could not be asked, as with a pod that does not run: so it is no answer of any kind.
+	// Unasked says that the question could not be asked, as with a pod that does not run: so it is not an answer of any kind.
 	Unasked bool
 	Code    int    // of HTTP
 	Body    string // of HTTP, its beginning

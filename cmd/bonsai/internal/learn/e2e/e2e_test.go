@@ -48,7 +48,7 @@ const (
 	greenLimit, mistakeLimit = 90 * time.Second, 60 * time.Second
 	// diagnosisLimit is how long bonsai may take to report a fault: some are reported only after they have lasted.
 	diagnosisLimit = 2 * time.Minute
-	// settleLimit is how long a fault must not look as if it was mended: longer than a program takes to end, and than a policy takes
+	// settleLimit is how long a fault must not look as if it was fixed: longer than a program takes to end, and than a policy takes
 	// until it is in effect.
 	settleLimit = 8 * time.Second
 	// atOnce is how many run at the same time.
@@ -270,7 +270,7 @@ func (r *room) err(t *testing.T, at, mistake int) {
 	r.await(t, step, mistakeLimit, fmt.Sprintf("mistake %d is not noticed", mistake+1), func(v learn.Verdict) bool { return slices.Contains(v.Mistakes, mistake) })
 }
 
-// settle watches a fault for a while from its beginning: it must not look mended at any time, as learners may look at any time.
+// settle watches a fault for a while from its beginning: it must not look fixed at any time, as learners may look at any time.
 func (r *room) settle(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), harness.Scale(settleLimit))
@@ -285,7 +285,7 @@ func (r *room) settle(t *testing.T) {
 		return nil
 	})
 	if errors.Is(err, learn.ErrEnough) {
-		t.Errorf("the fault looks mended after %s", time.Since(began).Round(100*time.Millisecond))
+		t.Errorf("the fault looks fixed after %s", time.Since(began).Round(100*time.Millisecond))
 	}
 }
 

@@ -120,11 +120,11 @@ func short(err error) string {
 	return line
 }
 
-// asker answers at once with what it knows, and keeps asking what it was asked.
-type asker struct {
+// poller answers at once with what it knows, and keeps asking what it was asked.
+type poller struct {
 	ask     func(context.Context, condition.Question) condition.Answer
 	changed func()
-	ctx     context.Context //nolint:containedctx // that of Follow, which made the asker and waits for it
+	ctx     context.Context //nolint:containedctx // that of Follow, which made the poller and waits for it
 	running *sync.WaitGroup
 
 	mu     sync.Mutex // guards the rest
@@ -133,7 +133,7 @@ type asker struct {
 }
 
 // answer is nothing for a question that is new.
-func (a *asker) answer(_ context.Context, q condition.Question) condition.Answer {
+func (a *poller) answer(_ context.Context, q condition.Question) condition.Answer {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if _, known := a.known[q]; !known {
@@ -144,7 +144,7 @@ func (a *asker) answer(_ context.Context, q condition.Question) condition.Answer
 }
 
 // start asks one question in the background, unless that happens already. The lock is held.
-func (a *asker) start(q condition.Question) {
+func (a *poller) start(q condition.Question) {
 	if a.asking[q] || a.ctx.Err() != nil {
 		return
 	}
@@ -165,7 +165,7 @@ func (a *asker) start(q condition.Question) {
 }
 
 // keepAsking asks everything again and again.
-func (a *asker) keepAsking() {
+func (a *poller) keepAsking() {
 	tick := time.NewTicker(askPause)
 	defer tick.Stop()
 	for {

@@ -83,7 +83,7 @@ func (w *World) Follow(ctx context.Context, needs []condition.Need, asks bool, f
 		v.objects[n] = s.objects
 		running.Go(func() { follow(ctx, w.at(n.Kind, n.Namespace), s) })
 	}
-	a := asker{ask: w.answer, changed: notify, ctx: ctx, running: &running, known: map[condition.Question]condition.Answer{}}
+	a := poller{ask: w.answer, changed: notify, ctx: ctx, running: &running, known: map[condition.Question]condition.Answer{}}
 	v.ask = a.answer
 	if asks {
 		running.Go(func() { a.keepAsking() })

@@ -316,8 +316,8 @@ func TestApply(t *testing.T) {
 	}
 }
 
-// TestAsker: a question that is new has no answer; then there is one, and it follows what changes.
-func TestAsker(t *testing.T) {
+// TestPoller: a question that is new has no answer; then there is one, and it follows what changes.
+func TestPoller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
@@ -325,7 +325,7 @@ func TestAsker(t *testing.T) {
 		now <- "first"
 		current := ""
 		changes := 0
-		a := asker{ctx: ctx, running: &running, known: map[condition.Question]condition.Answer{}, changed: func() { changes++ }}
+		a := poller{ctx: ctx, running: &running, known: map[condition.Question]condition.Answer{}, changed: func() { changes++ }}
 		a.ask = func(context.Context, condition.Question) condition.Answer {
 			select {
 			case current = <-now:
