@@ -23,12 +23,7 @@ func (a *app) learnStart(ctx context.Context, o learnOptions, name string) error
 	if c.o.faults && c.progress.Exam.Running(now()) {
 		return fault.Newf(fault.Usage, "an exam is running").Advise("go on with it", c.verb("next")).Advise("end it", c.verb("exam").With("--end"))
 	}
-	leave, err := c.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	return c.start(ctx, l)
+	return c.within(ctx, func() error { return c.start(ctx, l) })
 }
 
 // start begins a lesson unless it runs, and shows where it is.
@@ -78,12 +73,17 @@ func (a *app) inCluster(ctx context.Context, o learnOptions, do func(*class) err
 	if err != nil {
 		return err
 	}
+	return c.within(ctx, func() error { return do(c) })
+}
+
+// within does something while it is connected to the cluster.
+func (c *class) within(ctx context.Context, do func() error) error {
 	leave, err := c.enter(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	return do(c)
+	return do()
 }
 
 // atStep is what a verb does with the current step. After the last one it says that all are done.
@@ -224,19 +224,16 @@ func (a *app) learnReset(ctx context.Context, o learnOptions, name string) error
 	if err != nil {
 		return err
 	}
-	leave, err := c.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	if err := c.world.Remove(ctx, learn.NamespaceOf(l.Name), l.Name); err != nil {
-		return err
-	}
-	c.progress.Forget(l)
-	if err := c.save(); err != nil {
-		return err
-	}
-	return c.printReset(l)
+	return c.within(ctx, func() error {
+		if err := c.world.Remove(ctx, learn.NamespaceOf(l.Name), l.Name); err != nil {
+			return err
+		}
+		c.progress.Forget(l)
+		if err := c.save(); err != nil {
+			return err
+		}
+		return c.printReset(l)
+	})
 }
 
 // diagnose keeps what bonsai itself reports about a fault, to show it when it is fixed. It is worth no error: the learner asked for
