@@ -207,7 +207,7 @@ func TestLibraryOwner(t *testing.T) {
 		options = append(options, bonsaitest.Nodes(1))
 	}
 	fmt.Println("cluster", bonsaitest.Start(t, options...).Name)
-	<-t.Context().Done()                                         // which is never
+	<-t.Context().Done() // which is never
 }
 
 // TestLibraryLeavesNothingWhenKilled kills tests that have a cluster, which no cleanup survives.

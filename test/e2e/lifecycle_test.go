@@ -54,7 +54,8 @@ func TestStory(t *testing.T) {
 	t.Run("API only, without an engine", func(t *testing.T) {
 		c.Env = []string{"DOCKER_HOST=unix:///nowhere/docker.sock"}
 		defer func() { c.Env = nil }()
-		c.Start(t, "--nodes", "0")
+		// Until it has nodes, the clusters of other tests, in other state folders, do not see which subnet it is going to use.
+		c.Start(t, "--nodes", "0", "--subnet", "10.239.16.0/22")
 		c.Kubectl(t, "create", "configmap", "kept", "--from-literal=a=b")
 		if s, code := c.Status(t); code != 0 || len(s.Nodes) != 0 {
 			t.Errorf("status exits with %d and lists %d nodes, want 0 and none", code, len(s.Nodes))
