@@ -38,7 +38,7 @@ func TestQuick(t *testing.T) {
 		}
 		for _, s := range l.Steps {
 			for _, c := range s.Checks {
-				for _, word := range strings.Fields(c.Condition.String()) {
+				for word := range strings.FieldsSeq(c.Condition.String()) {
 					if slices.Contains(words, word) {
 						use(word)
 					}
