@@ -26,7 +26,8 @@ func TestAClusterEndsWithItsTest(t *testing.T) {
 		if name = c.Name; len(w.clusters(t)) != 1 {
 			t.Errorf("clusters during the test: %v, want one", w.clusters(t))
 		}
-		if c.Config().Host != "http://127.0.0.1:1" || c.Config() == c.Config() {
+		first, second := c.Config(), c.Config()
+		if first.Host != "http://127.0.0.1:1" || first == second {
 			t.Errorf("got the config %v, want the server's, a new one each time", c.Config())
 		}
 		if steps := c.Steps(); len(steps) != 1 || steps[0].Step != "etcd" {

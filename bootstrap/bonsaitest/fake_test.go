@@ -18,7 +18,7 @@ const envFake = "FAKE_BONSAI"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(envFake); dir != "" {
-		os.Exit(fake(dir, os.Args[1:])) //nolint:forbidigo // this is a main
+		os.Exit(fake(dir, os.Args[1:]))
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -36,10 +36,10 @@ func fake(dir string, args []string) int {
 	kubeconfig := filepath.Join(cluster, "kubeconfig")
 	switch args[0] {
 	case "start":
-		fmt.Println(`{"kind":"started","step":"pki","title":"Certificates"}`) //nolint:forbidigo // this is a command
+		fmt.Println(`{"kind":"started","step":"pki","title":"Certificates"}`)
 		switch os.Getenv("FAKE_MOOD") {
 		case "fail":
-			fmt.Println(`{"kind":"failed","step":"start","problem":{"kind":"ControlPlane","summary":"start the control plane","cause":"the disk is full","hint":"make room","evidence":["E1 no space"]}}`) //nolint:forbidigo // as above
+			fmt.Println(`{"kind":"failed","step":"start","problem":{"kind":"ControlPlane","summary":"start the control plane","cause":"the disk is full","hint":"make room","evidence":["E1 no space"]}}`)
 			return 33
 		case "usage":
 			fmt.Fprintln(os.Stderr, `{"kind":"Usage","summary":"component \"x\" is not one of etcd","hint":"for example"}`)
@@ -50,7 +50,7 @@ func fake(dir string, args []string) int {
 			<-c
 			return 130
 		case "old":
-			fmt.Println(`{"kind":"done","step":"start"}`) //nolint:forbidigo // as above
+			fmt.Println(`{"kind":"done","step":"start"}`)
 			return 0
 		}
 		config := fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"c","clusters":[{"name":"c","cluster":{"server":%q}}],"users":[{"name":"c","user":{}}],"contexts":[{"name":"c","context":{"cluster":"c","user":"c"}}]}`, os.Getenv("FAKE_SERVER"))
@@ -64,7 +64,7 @@ func fake(dir string, args []string) int {
 			"name": name, "server": os.Getenv("FAKE_SERVER"), "kubeconfig": kubeconfig, "nodes": []string{},
 			"timeline": map[string]any{"operation": "start", "steps": []any{map[string]any{"step": "etcd", "title": "etcd", "beginNanos": 1, "endNanos": 2}}},
 		}})
-		fmt.Println(string(line)) //nolint:forbidigo // as above
+		fmt.Println(string(line))
 	case "delete":
 		if _, err := os.Stat(cluster); err != nil {
 			return exitNotFound
@@ -79,7 +79,7 @@ func fake(dir string, args []string) int {
 			panic(err)
 		}
 	default:
-		fmt.Println("this is the answer of " + args[0]) //nolint:forbidigo // as above
+		fmt.Println("this is the answer of " + args[0])
 	}
 	return 0
 }
