@@ -66,51 +66,50 @@ func (a *app) learnExam(ctx context.Context, o learnOptions) error {
 		return err
 	}
 	e := c.progress.Exam
-	if o.end || e.Running(now()) {
-		switch {
-		case !e.Running(now()):
-			return fault.Newf(fault.Usage, "no exam is running").Advise("begin one", c.verb("exam"))
-		case e.Cluster != c.profile:
-			return fault.Newf(fault.Usage, "an exam is running in cluster %q", e.Cluster).Advise("see it", c.verb("exam").Of(e.Cluster))
-		case !o.end:
-			return c.printExam(e)
-		}
-		leave, err := c.enter(ctx)
-		if err != nil {
-			return err
-		}
-		defer leave()
-		e.Limit = now().Sub(e.Started)
-		if err := c.world.Remove(ctx, learn.NamespaceOf(e.Faults[e.At]), e.Faults[e.At]); err != nil {
-			return err
-		}
-		if err := c.save(); err != nil {
-			return err
-		}
+	switch running := e.Running(now()); {
+	case !running && o.end:
+		return fault.Newf(fault.Usage, "no exam is running").Advise("begin one", c.verb("exam"))
+	case !running:
+		return c.within(ctx, func() error { return c.beginExam(ctx) })
+	case e.Cluster != c.profile:
+		return fault.Newf(fault.Usage, "an exam is running in cluster %q", e.Cluster).Advise("see it", c.verb("exam").Of(e.Cluster))
+	case !o.end:
 		return c.printExam(e)
 	}
-	leave, err := c.enter(ctx)
-	if err != nil {
+	return c.within(ctx, func() error { return c.endExam(ctx, e) })
+}
+
+// endExam ends an exam before its time is over, and shows the result.
+func (c *class) endExam(ctx context.Context, e *learn.Exam) error {
+	e.Limit = now().Sub(e.Started)
+	if err := c.world.Remove(ctx, learn.NamespaceOf(e.Faults[e.At]), e.Faults[e.At]); err != nil {
 		return err
 	}
-	defer leave()
+	if err := c.save(); err != nil {
+		return err
+	}
+	return c.printExam(e)
+}
+
+// beginExam draws faults that this cluster can have, and begins the first one.
+func (c *class) beginExam(ctx context.Context) error {
 	var possible []learn.Lesson
 	for _, l := range c.school.All(true, c.o.lang) {
 		if c.need(l) == nil {
 			possible = append(possible, l)
 		}
 	}
-	if o.count < 1 || o.count > len(possible) {
-		return fault.Newf(fault.Usage, "--count %d is not valid: from 1 to %d are possible in this cluster", o.count, len(possible))
+	if c.o.count < 1 || c.o.count > len(possible) {
+		return fault.Newf(fault.Usage, "--count %d is not valid: from 1 to %d are possible in this cluster", c.o.count, len(possible))
 	}
 	if name := c.progress.Current[c.profile].Fault; name != "" {
 		if err := c.world.Remove(ctx, learn.NamespaceOf(name), name); err != nil {
 			return err
 		}
 	}
-	seed := o.seed
+	seed := c.o.seed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
-	return c.startOfExam(ctx, c.progress.Draw(possible, o.count, c.profile, now(), rand.New(rand.NewPCG(seed, seed))))
+	return c.startOfExam(ctx, c.progress.Draw(possible, c.o.count, c.profile, now(), rand.New(rand.NewPCG(seed, seed))))
 }
